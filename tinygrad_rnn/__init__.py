@@ -1,0 +1,64 @@
+"""tinygrad_rnn: automatic differentiation for recurrent networks, built on three chain-rule cases.
+
+import tinygrad_rnn as tg
+
+x = tg.tensor([1.0, 2.0], requires_grad=True)
+loss = tg.sum(tg.tanh(x) ** 2)
+loss.backward()
+print(x.grad, tg.Tape.of(loss), sep="\\n")
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from . import linalg as linalg
+from . import random as random
+from . import tape as _tape
+from .backends import available_backends as available_backends
+from .backends import set_backend as set_backend
+from .backends import use_backend as use_backend
+from .chain_rule import rows as rows
+from .check import check_gradients as check_gradients
+from .derived import *  # noqa: F403
+from .errors import *  # noqa: F403
+from .ops import *  # noqa: F403
+from .tape import Tape as Tape
+from .tape import no_grad as no_grad
+from .tensor import Tensor as Tensor
+from .tensor import tensor as tensor
+from .transforms import *  # noqa: F403
+
+__version__ = "0.1.0"
+
+_ON_DEMAND = {
+    "nn": "nn",
+    "optim": "optim",
+    "interop": "interop",
+    "scan": "sequence:scan",
+    "draw": "graph:draw",
+    "flow": "flow:flow",
+    "save": "interop.checkpoint:save",
+    "load": "interop.checkpoint:load",
+}
+"""Names that are imported when they are first asked for: module, or module:name."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "default_dtype":
+        return _tape.default_dtype
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module 'tinygrad_rnn' has no attribute {name!r}")
+    module, _, part = _ON_DEMAND[name].partition(":")
+    found = importlib.import_module(f".{module}", __name__)
+    return getattr(found, part) if part else found
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """The dtype that Python floats and lists of them get (float32 at first)."""
+    _tape.default_dtype = _tape.float_dtype(dtype)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_ON_DEMAND, "default_dtype"])

@@ -1,0 +1,108 @@
+"""Devices: where arrays live and who computes on them.
+
+``set_backend("cupy")`` for the whole process, ``with use_backend("cupy"):`` for a block of one thread, ``TINYGRAD_RNN_BACKEND=cupy`` from
+outside. New tensors are made there; an operation runs where its operands are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import importlib
+import os
+from collections.abc import Callable, Iterator
+
+from ..errors import BackendError
+from .base import Array, Backend
+
+__all__ = ["Array", "Backend", "available_backends", "current", "get", "set_backend", "use_backend"]
+
+_GPU_ADVICE = (
+    "install CuPy for your CUDA version (pip install 'tinygrad_rnn[gpu]' brings cupy-cuda12x), check that `nvidia-smi` lists a device, or "
+    "use the 'numpy' backend"
+)
+
+
+def _load_numpy() -> Backend:
+    from .numpy_backend import NumpyBackend
+
+    return NumpyBackend()
+
+
+def _load_cupy() -> Backend:
+    from .cupy_backend import CupyBackend
+
+    try:
+        cupy = importlib.import_module("cupy")
+        special = importlib.import_module("cupyx.scipy.special")
+    except ImportError as missing:
+        raise BackendError(f"the 'cupy' backend needs the package CuPy, which cannot be imported ({missing}): {_GPU_ADVICE}") from missing
+    try:
+        devices = cupy.cuda.runtime.getDeviceCount()
+    except Exception as broken:  # CUDARuntimeError where there is no driver; its type exists only where CuPy does
+        raise BackendError(f"the 'cupy' backend needs a CUDA driver and a device: {broken}; {_GPU_ADVICE}") from broken
+    if devices == 0:
+        raise BackendError(f"the 'cupy' backend found no CUDA device: {_GPU_ADVICE}")
+    return CupyBackend(cupy, special)
+
+
+_LOADERS: dict[str, Callable[[], Backend]] = {"numpy": _load_numpy, "cupy": _load_cupy}
+
+
+_loaded: dict[str, Backend] = {}
+
+
+def get(name: str) -> Backend:
+    """The backend of that name.
+
+    Raises:
+        BackendError: the name is unknown, or the device or its package is missing.
+    """
+    if name not in _LOADERS:
+        raise BackendError(f"unknown backend {name!r}: choose one of {', '.join(map(repr, _LOADERS))}")
+    if name not in _loaded:
+        _loaded[name] = _LOADERS[name]()
+    return _loaded[name]
+
+
+def available_backends() -> tuple[str, ...]:
+    """The names of the backends that work on this machine."""
+    names = []
+    for name in _LOADERS:
+        with contextlib.suppress(BackendError):
+            names.append(get(name).name)
+    return tuple(names)
+
+
+_process_backend: Backend | None = None
+_block_backend: contextvars.ContextVar[Backend | None] = contextvars.ContextVar("tinygrad_rnn_backend", default=None)
+
+
+def set_backend(name: str) -> None:
+    """Make ``name`` the backend of new tensors in the whole process."""
+    global _process_backend
+    _process_backend = get(name)
+
+
+@contextlib.contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Make ``name`` the backend of new tensors inside the block, in this thread only."""
+    token = _block_backend.set(get(name))
+    try:
+        yield
+    finally:
+        _block_backend.reset(token)
+
+
+def current() -> Backend:
+    """The backend of new tensors: the block's, else the process's, else ``TINYGRAD_RNN_BACKEND``'s, else NumPy."""
+    chosen = _block_backend.get() or _process_backend
+    return chosen or get(os.environ.get("TINYGRAD_RNN_BACKEND") or "numpy")
+
+
+def owner(array: Array) -> Backend | None:
+    """The backend in use whose array this is, or None."""
+    for backend in _loaded.values():
+        if isinstance(array, backend.array_type):
+            return backend
+    return None

@@ -1,0 +1,30 @@
+"""The CuPy backend: one NVIDIA device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+
+from .base import Array, Backend
+
+
+class CupyBackend(Backend):
+    def __init__(self, cupy: Any, special: Any) -> None:
+        super().__init__("cupy", cupy)
+        self._from_host = cupy.array
+        self._to_host = cupy.asnumpy
+        self._add_at = cupy.add.at
+        self._erf = special.erf
+
+    def from_host(self, array: numpy.ndarray) -> Array:
+        return self._from_host(array)
+
+    def to_host(self, array: Array) -> numpy.ndarray:
+        return self._to_host(array)
+
+    def add_at(self, array: Array, index: Any, values: Array) -> None:
+        self._add_at(array, index, values)
+
+    def erf(self, x: Array) -> Array:
+        return self._erf(x)

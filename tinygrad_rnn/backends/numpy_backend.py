@@ -1,0 +1,41 @@
+"""The NumPy backend: the processor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+
+from .base import Array, Backend, erf_series
+
+
+class NumpyBackend(Backend):
+    def __init__(self) -> None:
+        super().__init__("numpy", numpy)
+
+    def from_host(self, array: numpy.ndarray) -> Array:
+        return numpy.array(array)
+
+    def to_host(self, array: Array) -> numpy.ndarray:
+        view: numpy.ndarray = array.view()
+        view.flags.writeable = False
+        return view
+
+    def add_at(self, array: Array, index: Any, values: Array) -> None:
+        if repeats(index):
+            numpy.add.at(array, index, values)
+        else:
+            array[index] += values
+
+    def erf(self, x: Array) -> Array:
+        x = numpy.asarray(x)
+        return erf_series(numpy.atleast_1d(x).astype(numpy.float64)).reshape(x.shape).astype(x.dtype, copy=False)
+
+    def quiet(self) -> Any:
+        return numpy.errstate(all="ignore")
+
+
+def repeats(index: Any) -> bool:
+    """Whether an index may name one place twice: only integer arrays can."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(getattr(part, "ndim", 0) > 0 and part.dtype != numpy.bool_ for part in parts)

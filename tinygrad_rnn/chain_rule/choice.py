@@ -1,0 +1,30 @@
+"""No case at all: functions that move only in jumps, so no residual passes. Comparisons, signs, roundings, positions.
+
+They are not in the registry of rules. They have rows so that a traced cell can hold them, and so that ``where`` and masks can choose by them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .row import Row
+
+
+def _nothing(*_: Any) -> Any:
+    raise AssertionError("a choice has no derivative")
+
+
+def _choice(name: str) -> Row:
+    def call(np: Any, *args: Any) -> Any:
+        return getattr(np, name)(*args)
+
+    return Row(name, "choice", name, call, _nothing, _nothing, elementwise=name not in _BY_AXIS)
+
+
+_BY_AXIS = ("argmax", "argmin", "argsort", "all", "any", "searchsorted")
+_ELEMENTWISE = (
+    "equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor logical_not isnan isinf isfinite "
+    "sign floor ceil rint trunc"
+).split()
+
+choices = {name: _choice(name) for name in (*_ELEMENTWISE, *_BY_AXIS)}

@@ -1,0 +1,152 @@
+"""Case 1, composition:  y = f(x)   ⇒   dx = dy · f′(x).
+
+The residual is multiplied by the local slope; so it changes, and a chain of slopes below 1 makes it vanish. A row is (name, slope per
+operand); ``forward`` is the namespace's function of that name. Slopes are written with y where that is cheaper than with x: sigmoid and
+tanh are rows, not derived, because their slopes y(1 − y) and 1 − y² come from the output for three multiplications.
+
+At kinks: relu′(0) = 0, abs′(0) = 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from .row import Row, rows
+
+Slope = Callable[..., Any]
+
+
+def composition(name: str, *slopes: Slope, symbol: str = "", forward: Slope | None = None, masks: bool = False) -> Row:
+    """File an elementwise function by its slopes: slope(np, y, *xs, *params), one for each operand."""
+
+    def call(np: Any, *args: Any) -> Any:
+        return getattr(np, name)(*args)
+
+    def pull(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
+        return [g * slope(np, y, *xs, *params) if needed else None for slope, needed in zip(slopes, needs, strict=True)]
+
+    def pull_one(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
+        return (g * slopes[0](np, y, *xs, *params),)
+
+    def push(np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
+        terms = [t * slope(np, y, *xs, *params) for t, slope in zip(tangents, slopes, strict=True) if t is not None]
+        return terms[0] if len(terms) == 1 else terms[0] + terms[1]
+
+    return rows.add(
+        Row(
+            name, "composition", symbol or name, forward or call, pull_one if len(slopes) == 1 else pull, push, slopes,
+            elementwise=True, masks=masks,
+        )
+    )  # fmt: skip
+
+
+def matrix_composition(name: str, pull: Slope, push: Slope) -> Row:
+    """File one of the rare compositions whose slope is not diagonal: a function of whole matrices."""
+
+    def call(np: Any, *args: Any) -> Any:
+        return getattr(np, name)(*args)
+
+    return rows.add(Row(name, "composition", name, call, pull, push, (pull,)))
+
+
+EXP = composition("exp", lambda np, y, x: y)
+EXP2 = composition("exp2", lambda np, y, x: y * math.log(2))
+EXPM1 = composition("expm1", lambda np, y, x: y + 1)
+LOG = composition("log", lambda np, y, x: np.reciprocal(x))
+LOG2 = composition("log2", lambda np, y, x: np.reciprocal(x * math.log(2)))
+LOG10 = composition("log10", lambda np, y, x: np.reciprocal(x * math.log(10)))
+LOG1P = composition("log1p", lambda np, y, x: np.reciprocal(1 + x))
+SQRT = composition("sqrt", lambda np, y, x: np.reciprocal(2 * y), symbol="√")
+CBRT = composition("cbrt", lambda np, y, x: np.reciprocal(3 * y * y), symbol="∛")
+RECIPROCAL = composition("reciprocal", lambda np, y, x: -(y * y), symbol="1/x")
+
+TANH = composition("tanh", lambda np, y, x: 1 - y * y)
+SIGMOID = composition("sigmoid", lambda np, y, x: y * (1 - y), symbol="σ")
+SOFTPLUS = composition("softplus", lambda np, y, x: np.sigmoid(x))
+RELU = composition("relu", lambda np, y, x: np.astype(x > 0, x.dtype), masks=True)
+ABS = composition("abs", lambda np, y, x: np.sign(x), symbol="|x|")
+ERF = composition("erf", lambda np, y, x: 2 / math.sqrt(math.pi) * np.exp(-(x * x)))
+
+SIN = composition("sin", lambda np, y, x: np.cos(x))
+COS = composition("cos", lambda np, y, x: -np.sin(x))
+TAN = composition("tan", lambda np, y, x: 1 + y * y)
+ARCSIN = composition("arcsin", lambda np, y, x: np.reciprocal(np.sqrt((1 - x) * (1 + x))))
+ARCCOS = composition("arccos", lambda np, y, x: -np.reciprocal(np.sqrt((1 - x) * (1 + x))))
+ARCTAN = composition("arctan", lambda np, y, x: np.reciprocal(1 + x * x))
+SINH = composition("sinh", lambda np, y, x: np.cosh(x))
+COSH = composition("cosh", lambda np, y, x: np.sinh(x))
+ARCSINH = composition("arcsinh", lambda np, y, x: np.reciprocal(np.sqrt(1 + x * x)))
+ARCCOSH = composition("arccosh", lambda np, y, x: np.reciprocal(np.sqrt((x - 1) * (x + 1))))
+ARCTANH = composition("arctanh", lambda np, y, x: np.reciprocal((1 - x) * (1 + x)))
+
+
+def _power_slope_base(np: Any, y: Any, base: Any, exponent: Any) -> Any:
+    # exponent · base^(exponent − 1), and 0 where the exponent is 0, also at base 0
+    flat = exponent == 0
+    return np.where(flat, 0, exponent * np.power(np.where(flat, 1, base), exponent - 1))
+
+
+def _power_slope_exponent(np: Any, y: Any, base: Any, exponent: Any) -> Any:
+    # y · log(base), and 0 at base 0, where y stays 0
+    zero = base == 0
+    return y * np.log(np.where(zero, 1, base))
+
+
+def _raise_to_slope(np: Any, y: Any, x: Any, exponent: float) -> Any:
+    if exponent == 2:
+        return 2 * x
+    return x * 0 if exponent == 0 else exponent * np.raise_to(x, exponent - 1)
+
+
+POWER = composition("power", _power_slope_base, _power_slope_exponent, symbol="xʸ")
+RAISE_TO = composition("raise_to", _raise_to_slope, symbol="xⁿ")
+
+ARCTAN2 = composition(
+    "arctan2",
+    lambda np, y, a, b: b * np.reciprocal(a * a + b * b),
+    lambda np, y, a, b: -a * np.reciprocal(a * a + b * b),
+)
+HYPOT = composition(
+    "hypot",
+    lambda np, y, a, b: a * np.reciprocal(np.where(y == 0, 1, y)),
+    lambda np, y, a, b: b * np.reciprocal(np.where(y == 0, 1, y)),
+)
+LOGADDEXP = composition(
+    "logaddexp",  # where y equals an operand the slope is 1, also at −inf
+    lambda np, y, a, b: np.exp(np.where(a == y, 0, a - y)),
+    lambda np, y, a, b: np.exp(np.where(b == y, 0, b - y)),
+)
+
+
+def _solve_pull(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
+    # A y = b:  db = A⁻ᵀ dy,  dA = −db yᵀ
+    (a, _b) = xs
+    db = np.solve(np.swapaxes(a, -1, -2), g)
+    return (-np.matmul(db, np.swapaxes(y, -1, -2)) if needs[0] else None, db)
+
+
+def _solve_push(np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
+    # A ẏ = ḃ − Ȧ y
+    ta, tb = tangents
+    if ta is None:
+        return np.solve(xs[0], tb)
+    return np.solve(xs[0], -np.matmul(ta, y) if tb is None else tb - np.matmul(ta, y))
+
+
+def _cofactors(np: Any, y: Any, a: Any) -> Any:
+    # Jacobi: ∂ det(A) / ∂A = det(A) · A⁻ᵀ
+    return np.reshape(y, (*y.shape, 1, 1)) * np.solve(np.swapaxes(a, -1, -2), np.identity_like(a))
+
+
+def _det_pull(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
+    return (np.reshape(g, (*g.shape, 1, 1)) * _cofactors(np, y, xs[0]),)
+
+
+def _det_push(np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
+    return np.sum(tangents[0] * _cofactors(np, y, xs[0]), axis=(-2, -1))
+
+
+SOLVE = matrix_composition("solve", _solve_pull, _solve_push)
+DET = matrix_composition("det", _det_pull, _det_push)

@@ -1,0 +1,116 @@
+"""The rule table as text. The formulas are not written down a second time: the rules themselves are run on symbols and say what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .row import Row
+
+
+class _Symbol:
+    """A formula; arithmetic on it writes a longer one."""
+
+    dtype = "dtype"
+
+    def __init__(self, text: str, binds: int = 9) -> None:
+        self.text, self.binds = text, binds
+
+    def _join(self, symbol: str, other: Any, binds: int, swapped: bool = False) -> _Symbol:
+        left, right = (_symbol(other), self) if swapped else (self, _symbol(other))
+        return _Symbol(f"{left._inside(binds)} {symbol} {right._inside(binds + (symbol in '−/'))}", binds)
+
+    def _inside(self, binds: int) -> str:
+        return f"({self.text})" if self.binds < binds else self.text
+
+    def __add__(self, other: Any) -> _Symbol:
+        return self._join("+", other, 1)
+
+    def __radd__(self, other: Any) -> _Symbol:
+        return self._join("+", other, 1, swapped=True)
+
+    def __sub__(self, other: Any) -> _Symbol:
+        return self._join("−", other, 1)
+
+    def __rsub__(self, other: Any) -> _Symbol:
+        return self._join("−", other, 1, swapped=True)
+
+    def __mul__(self, other: Any) -> _Symbol:
+        other = _symbol(other)
+        if self.text == other.text:
+            return _Symbol(f"{self._inside(5)}²", 5)
+        return self._join("·", other, 3)
+
+    def __rmul__(self, other: Any) -> _Symbol:
+        return self._join("·", other, 3, swapped=True)
+
+    def __neg__(self) -> _Symbol:
+        return _Symbol(f"−{self._inside(3)}", 2)
+
+    def __gt__(self, other: Any) -> _Symbol:
+        return _Symbol(f"{self.text} > {_symbol(other).text}", 0)
+
+    def __eq__(self, other: object) -> Any:
+        return _Symbol(f"{self.text} = {_symbol(other).text}", 0)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _symbol(value: Any) -> _Symbol:
+    if isinstance(value, _Symbol):
+        return value
+    return _Symbol(f"{value:.4g}" if isinstance(value, float) else str(value))
+
+
+class _Names:
+    """The namespace that writes each call down."""
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*args: Any) -> _Symbol:
+            return _Symbol(f"{name}({', '.join(_symbol(a).text for a in args)})")
+
+        return call
+
+    def reciprocal(self, x: Any) -> _Symbol:
+        return _Symbol(f"1 / {_symbol(x)._inside(4)}", 3)
+
+    def astype(self, x: Any, dtype: Any) -> _Symbol:
+        return _Symbol(f"[{_symbol(x).text}]")
+
+
+def formulas(row: Row) -> list[str]:
+    """The rule in symbols, a line for each operand: "dx = dy · (1 − y²)"."""
+    if row.name in _IN_WORDS:
+        return [_IN_WORDS[row.name]]
+    if row.case == "addition":
+        return ["dy, routed back to where it came from"]
+    letters = "x" if len(row.parts) == 1 else "ab"
+    operands = [_Symbol(letter) for letter in letters]
+    residual, y = _Symbol("dy"), _Symbol("y")
+    if row.case == "composition":
+        sides = [residual * slope(_Names(), y, *operands) for slope in row.parts]
+    else:
+        sides = [side(_Names(), residual, y, *operands) for side in row.parts]
+    return [f"d{letter} = {side.text}" for letter, side in zip(letters, sides, strict=True)]
+
+
+_IN_WORDS = {
+    "add": "da = dy, db = dy",
+    "subtract": "da = dy, db = −dy",
+    "negative": "dx = −dy",
+    "sum": "dx = dy, copied to every summand",
+    "broadcast_to": "dx = dy, summed over the copies",
+    "raise_to": "dx = dy · n · xⁿ⁻¹",
+    "power": "da = dy · b · aᵇ⁻¹; db = dy · y · log(a)",
+    "solve": "db = A⁻ᵀ dy, dA = −db yᵀ",
+    "det": "dA = dy · y · A⁻ᵀ",
+    "einsum": "each side: dy and the other sides, output and operand swapped",
+}
+
+
+def table(rows: Iterable[Row]) -> str:
+    """The rows as a text table, by case."""
+    lines = [f"{'case':<12} {'operation':<18} {'in pictures':<12} residual"]
+    for row in rows:
+        lines.append(f"{row.case:<12} {row.name:<18} {row.symbol:<12} {'; '.join(formulas(row))}")
+    return "\n".join(lines)

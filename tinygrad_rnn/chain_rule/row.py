@@ -1,0 +1,71 @@
+"""A row: everything the library knows of one primitive operation, filed under the one of the three cases that it is.
+
+All functions of a row take the namespace ``np`` first and are written in its names only. Handed a backend they compute on arrays; handed
+the recorded operations (``tinygrad_rnn.ops``) the same lines are recorded, so a derivative can be derived again.
+
+    forward(np, *xs, *params)              y, or a tuple of them
+    pull(np, g, y, xs, params, needs)      from the residual g of y to the residuals of the xs (None where not needed)
+    push(np, tangents, y, xs, params)      from the tangents of the xs (None where zero) to the tangent of y
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Case = Literal["composition", "addition", "weighting", "choice", "replay"]
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One primitive operation.
+
+    Attributes:
+        name: its name, NumPy's where NumPy has it.
+        case: which of the three chain-rule cases it is; "choice" for what has no derivative at all;
+            "replay" for a piece of program kept as one entry, whose own rows are run again when residuals come.
+        symbol: what pictures show.
+        forward, pull, push: see the module.
+        parts: what its case's proof examines: the slopes of a composition, the adjoint and linear map of an addition, the sides of a weighting.
+        elementwise: each element of y depends on one element of every (broadcast) x.
+        masks: some elements of x may not reach y by choice; behind such a row a zero residual must stay zero even where a slope is infinite.
+        into: an adjoint that touches only part of x, adding itself to a buffer in place: into(np, buffer, g, y, *xs, *params).
+        variadic: it takes any number of operands.
+    """
+
+    name: str
+    case: Case
+    symbol: str
+    forward: Callable[..., Any]
+    pull: Callable[..., Sequence[Any]]
+    push: Callable[..., Any]
+    parts: tuple[Callable[..., Any], ...] = field(default=(), repr=False)
+    elementwise: bool = False
+    masks: bool = False
+    into: Callable[..., None] | None = field(default=None, repr=False)
+    variadic: bool = False
+
+    def __repr__(self) -> str:
+        return f"<{self.case} {self.name}>"
+
+
+class Registry(dict[str, Row]):
+    """The rows by name. Prints itself as the rule table."""
+
+    def add(self, row: Row) -> Row:
+        if row.name in self:
+            raise ValueError(f"there already is a row {row.name!r}: one rule is one row")
+        self[row.name] = row
+        return row
+
+    def of(self, case: Case) -> list[Row]:
+        return [row for row in self.values() if row.case == case]
+
+    def __repr__(self) -> str:
+        from .formula import table  # only printing needs it
+
+        return table(self.values())
+
+
+rows = Registry()

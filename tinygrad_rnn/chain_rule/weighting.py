@@ -1,0 +1,73 @@
+"""Case 3, weighting:  y = w · x, bilinear   ⇒   dw = dy · x, dx = dy · w.
+
+Each side's residual is weighted by the other side, so it changes: by a gate, by a weight, by a matrix. A row is (forward, one adjoint for
+each side); pushing tangents forward is the product rule, ẏ = ẇ · x + w · ẋ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .row import Row, rows
+
+
+def weighting(name: str, *sides: Callable[..., Any], symbol: str = "", elementwise: bool = False) -> Row:
+    """File a bilinear operation by the adjoint to each side: side(np, g, y, a, b)."""
+
+    def call(np: Any, a: Any, b: Any) -> Any:
+        return getattr(np, name)(a, b)
+
+    def pull(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
+        a, b = xs
+        return (sides[0](np, g, y, a, b) if needs[0] else None, sides[1](np, g, y, a, b) if needs[1] else None)
+
+    def push(np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
+        (ta, tb), (a, b) = tangents, xs
+        if tb is None:
+            return call(np, ta, b)
+        return call(np, a, tb) if ta is None else call(np, ta, b) + call(np, a, tb)
+
+    return rows.add(Row(name, "weighting", symbol or name, call, pull, push, sides, elementwise=elementwise))
+
+
+MULTIPLY = weighting("multiply", lambda np, g, y, a, b: g * b, lambda np, g, y, a, b: g * a, symbol="×", elementwise=True)
+MATMUL = weighting(
+    "matmul",  # of matrices and stacks of them: a vector is made a matrix before
+    lambda np, g, y, a, b: np.matmul(g, np.swapaxes(b, -1, -2)),
+    lambda np, g, y, a, b: np.matmul(np.swapaxes(a, -1, -2), g),
+    symbol="@",
+)
+
+# -- einsum: any number of sides ------------------------------------------------------------------------------------------------------
+
+
+def _einsum_forward(np: Any, xs: Any, params: Any) -> Any:
+    return np.einsum(_subscripts(*params), *xs, optimize=len(xs) > 1)
+
+
+def _subscripts(inputs: tuple[str, ...], output: str) -> str:
+    return f"{','.join(inputs)}->{output}"
+
+
+def _einsum_side(np: Any, i: int, g: Any, xs: Any, inputs: tuple[str, ...], output: str) -> Any:
+    """Swap the output with operand i. Every index of an operand stands in the output or in another operand: repeated and lonely ones
+    were taken out before the row was recorded."""
+    others = [j for j in range(len(xs)) if j != i]
+    return np.einsum(_subscripts((output, *(inputs[j] for j in others)), inputs[i]), g, *(xs[j] for j in others), optimize=len(xs) > 1)
+
+
+def _einsum_pull(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
+    return [_einsum_side(np, i, g, xs, *params) if needed else None for i, needed in enumerate(needs)]
+
+
+def _einsum_push(np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
+    total = None
+    for i, tangent in enumerate(tangents):
+        if tangent is not None:
+            term = _einsum_forward(np, (*xs[:i], tangent, *xs[i + 1 :]), params)
+            total = term if total is None else total + term
+    return total
+
+
+EINSUM = rows.add(Row("einsum", "weighting", "einsum", _einsum_forward, _einsum_pull, _einsum_push, (_einsum_side,), variadic=True))

@@ -1,0 +1,73 @@
+"""The library's own errors.
+
+Each one also is the built-in error that it specialises, so ``except ValueError`` keeps working, and each says what happened and what to do.
+"""
+
+
+class TinygradRNNError(Exception):
+    """Base of every error that the library raises on purpose."""
+
+
+class ShapeError(TinygradRNNError, ValueError):
+    """Shapes that do not fit together."""
+
+
+class DtypeError(TinygradRNNError, TypeError):
+    """A dtype that an operation or a derivative cannot use."""
+
+
+class IndexRangeError(TinygradRNNError, IndexError, ValueError):
+    """An index or an axis that lies outside its array."""
+
+
+class BackendError(TinygradRNNError, RuntimeError):
+    """A device that is unknown, missing, or mixed with another one."""
+
+
+class TapeError(TinygradRNNError, RuntimeError):
+    """A backward pass that cannot be run: nothing was recorded, it was released, or a recorded array was changed in place."""
+
+
+class TraceError(TinygradRNNError, RuntimeError):
+    """A cell that cannot be traced, because it looks at a value."""
+
+
+class GradientCheckError(TinygradRNNError, AssertionError):
+    """A derivative that disagrees with its finite difference."""
+
+
+class LinearAlgebraError(TinygradRNNError, ArithmeticError):
+    """A matrix that has no inverse."""
+
+
+class CheckpointError(TinygradRNNError, ValueError):
+    """A checkpoint file or state dict that is truncated, foreign, or does not fit the module."""
+
+
+class DataError(TinygradRNNError, ValueError):
+    """A text that is missing, empty, not UTF-8 or too short."""
+
+
+class TrainingError(TinygradRNNError, ArithmeticError):
+    """A training run that cannot go on."""
+
+
+class DrawError(TinygradRNNError, RuntimeError):
+    """A picture that cannot be drawn."""
+
+
+__all__ = [
+    "BackendError",
+    "CheckpointError",
+    "DataError",
+    "DrawError",
+    "DtypeError",
+    "GradientCheckError",
+    "IndexRangeError",
+    "LinearAlgebraError",
+    "ShapeError",
+    "TapeError",
+    "TinygradRNNError",
+    "TraceError",
+    "TrainingError",
+]

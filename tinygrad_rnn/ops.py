@@ -1,0 +1,836 @@
+"""The rows under NumPy's names and signatures, on tensors.
+
+This is what a rule sees as ``np`` when its own arithmetic is recorded; and what users call. Each function only settles axes and shapes and
+applies its row. Functions with no rule of their own are in ``derived``.
+"""
+
+from __future__ import annotations
+
+import builtins
+import string
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy
+
+from . import backends
+from .backends import Backend
+from .chain_rule import addition as a
+from .chain_rule import choices
+from .chain_rule import composition as c
+from .chain_rule import weighting as w
+from .chain_rule.row import Row
+from .errors import DtypeError, IndexRangeError, ShapeError, TraceError
+from .tape import Node, apply, choose, host_array, lift, thread
+
+Tensor = Any
+Axis = int | Sequence[int] | None
+
+# -- composition ----------------------------------------------------------------------------------------------------------------------
+
+
+def _unary(row: Row) -> Callable[[Any], Tensor]:
+    def function(x: Any) -> Tensor:
+        return apply(row, (x,))
+
+    function.__name__ = function.__qualname__ = row.name
+    function.__doc__ = f"{row.name}(x), elementwise: a {row.case}."
+    return function
+
+
+def _binary(row: Row) -> Callable[[Any, Any], Tensor]:
+    def function(x1: Any, x2: Any) -> Tensor:
+        return apply(row, (x1, x2))
+
+    function.__name__ = function.__qualname__ = row.name
+    function.__doc__ = f"{row.name}(x1, x2), elementwise with broadcasting: {'an' if row.case[0] == 'a' else 'a'} {row.case}."
+    return function
+
+
+exp = _unary(c.EXP)
+exp2 = _unary(c.EXP2)
+expm1 = _unary(c.EXPM1)
+log = _unary(c.LOG)
+log2 = _unary(c.LOG2)
+log10 = _unary(c.LOG10)
+log1p = _unary(c.LOG1P)
+sqrt = _unary(c.SQRT)
+cbrt = _unary(c.CBRT)
+tanh = _unary(c.TANH)
+sigmoid = _unary(c.SIGMOID)
+softplus = _unary(c.SOFTPLUS)
+relu = _unary(c.RELU)
+abs = absolute = _unary(c.ABS)
+erf = _unary(c.ERF)
+sin = _unary(c.SIN)
+cos = _unary(c.COS)
+tan = _unary(c.TAN)
+arcsin = asin = _unary(c.ARCSIN)
+arccos = acos = _unary(c.ARCCOS)
+arctan = atan = _unary(c.ARCTAN)
+sinh = _unary(c.SINH)
+cosh = _unary(c.COSH)
+arcsinh = asinh = _unary(c.ARCSINH)
+arccosh = acosh = _unary(c.ARCCOSH)
+arctanh = atanh = _unary(c.ARCTANH)
+arctan2 = atan2 = _binary(c.ARCTAN2)
+hypot = _binary(c.HYPOT)
+logaddexp = _binary(c.LOGADDEXP)
+
+
+def reciprocal(x: Any) -> Tensor:
+    """1 / x. Whole numbers become floats first: a reciprocal of ints would be cut to 0."""
+    if isinstance(x, Node):
+        return apply(c.RECIPROCAL, (x if x._data.dtype.kind == "f" else astype(x, numpy.float64),))
+    if isinstance(x, (float, int)):
+        return numpy.float64(1) / x if isinstance(x, numpy.generic) else 1 / x
+    return reciprocal(as_tensor(x))
+
+
+def power(x1: Any, x2: Any) -> Tensor:
+    """x1 to the power x2, elementwise. A Python number as exponent has a row of its own, without the logarithm."""
+    if type(x2) in (int, float):
+        return apply(c.RAISE_TO, (x1,), (x2,))
+    return apply(c.POWER, (x1, x2))
+
+
+pow = power
+
+
+def raise_to(x: Any, exponent: float) -> Tensor:
+    """x to a fixed power."""
+    return apply(c.RAISE_TO, (x,), (exponent,))
+
+
+def solve(a: Any, b: Any) -> Tensor:
+    """The x of a @ x = b, as ``numpy.linalg.solve``: b is a vector if it has one axis, else matrices.
+
+    Raises:
+        LinearAlgebraError: a matrix of ``a`` is singular.
+    """
+    a, b = as_float(a), as_float(b)
+    if b.ndim == 1:
+        return squeeze(apply(c.SOLVE, (a, reshape(b, (*b.shape, 1)))), -1)
+    return apply(c.SOLVE, (a, b))
+
+
+def det(a: Any) -> Tensor:
+    """The determinant of each matrix of a stack. Its derivative needs the inverse: LinearAlgebraError at a singular matrix."""
+    return apply(c.DET, (as_float(a),))
+
+
+# -- weighting ------------------------------------------------------------------------------------------------------------------------
+
+multiply = _binary(w.MULTIPLY)
+
+
+def matmul(x1: Any, x2: Any) -> Tensor:
+    """Matrix product with NumPy's rules: vectors on either side, stacks of matrices broadcast."""
+    if isinstance(x1, Node) and isinstance(x2, Node) and len(x1._data.shape) > 1 and len(x2._data.shape) > 1:
+        return apply(w.MATMUL, (x1, x2))
+    x1, x2 = _with_partner(x1, x2)
+    if x1.ndim == 0 or x2.ndim == 0:
+        raise ShapeError(f"matmul: operands need at least one axis, got shapes {x1.shape} and {x2.shape}; use * for numbers")
+    row = reshape(x1, (1, *x1.shape)) if x1.ndim == 1 else x1
+    column = reshape(x2, (*x2.shape, 1)) if x2.ndim == 1 else x2
+    y = apply(w.MATMUL, (row, column))
+    lost = ([-2] if x1.ndim == 1 else []) + ([-1] if x2.ndim == 1 else [])
+    return squeeze(y, tuple(lost)) if lost else y
+
+
+def einsum(subscripts: str, *operands: Any, optimize: Any = True) -> Tensor:
+    """Einstein summation over any number of operands, explicit (``"ij,jk->ik"``) or implicit, with repeated and summed-out indices and ``...``.
+
+    Raises:
+        ShapeError: the subscripts do not fit the operands.
+    """
+    operands = _with_partner(*operands)
+    inputs, output = _einsum_letters(subscripts, [x.ndim for x in operands])
+    simple = []
+    for i, (letters, x) in enumerate(zip(inputs, operands, strict=True)):
+        elsewhere = set(output).union(*inputs[:i], *inputs[i + 1 :])
+        simple.append(_einsum_operand(letters, x, elsewhere))
+    letters = tuple(part for part, _ in simple)
+    fresh = [letter for letter in output if not builtins.any(letter in part for part in letters)]
+    if fresh or len(set(output)) != len(output):
+        raise ShapeError(f"einsum {subscripts!r}: each output index must stand once, and in an operand")
+    if len(operands) == 1:
+        return transpose(simple[0][1], tuple(letters[0].index(letter) for letter in output))
+    return apply(w.EINSUM, [x for _, x in simple], (letters, output))
+
+
+def _einsum_letters(subscripts: str, ranks: list[int]) -> tuple[list[str], str]:
+    """Subscripts with the output written out and ``...`` replaced by letters of their own."""
+    text = subscripts.replace(" ", "")
+    left, arrow, output = text.partition("->")
+    inputs = left.split(",")
+    if len(inputs) != len(ranks):
+        raise ShapeError(f"einsum {subscripts!r}: {len(inputs)} subscripts for {len(ranks)} operands")
+    unused = [letter for letter in string.ascii_letters if letter not in text]
+    hidden = [rank - len(part.replace("...", "")) if "..." in part else 0 for part, rank in zip(inputs, ranks, strict=True)]
+    wide = unused[: builtins.max(hidden, default=0)]
+    for part, rank, extra in zip(inputs, ranks, hidden, strict=True):
+        if extra < 0 or ("..." not in part and len(part) != rank):
+            raise ShapeError(f"einsum {subscripts!r}: {part!r} does not fit an operand with {rank} axes")
+    inputs = [part.replace("...", "".join(wide[len(wide) - extra :])) for part, extra in zip(inputs, hidden, strict=True)]
+    if builtins.any(letter not in string.ascii_letters for part in (*inputs, output.replace("...", "")) for letter in part):
+        raise ShapeError(f"einsum {subscripts!r}: indices are letters, operands are parted by commas")
+    if arrow:
+        return inputs, output.replace("...", "".join(wide))
+    joined = "".join(inputs)
+    once = sorted(letter for letter in set(joined) if joined.count(letter) == 1 and letter not in wide)
+    return inputs, "".join(wide) + "".join(once)
+
+
+def _einsum_operand(letters: str, x: Tensor, elsewhere: set[str]) -> tuple[str, Tensor]:
+    """Take the diagonal of repeated indices and sum out those that stand nowhere else: both are additions, so the weighting is left clean."""
+    for letter in dict.fromkeys(letters):
+        while letters.count(letter) > 1:
+            first = letters.index(letter)
+            second = letters.index(letter, first + 1)
+            if x.shape[first] != x.shape[second]:
+                raise ShapeError(f"einsum: index {letter!r} stands for axes of {x.shape[first]} and {x.shape[second]} of one operand")
+            x = _diagonal(x, first, second)
+            letters = letters[:second] + letters[second + 1 :]
+    lonely = tuple(i for i, letter in enumerate(letters) if letter not in elsewhere)
+    if lonely:
+        x = sum(x, axis=lonely)
+        letters = "".join(letter for letter in letters if letter in elsewhere)
+    return letters, x
+
+
+def _diagonal(x: Tensor, first: int, second: int) -> Tensor:
+    """The diagonal of two axes, left in the place of the first."""
+    n = x.shape[first]
+    rest = [i for i in range(x.ndim) if i not in (first, second)]
+    lined = transpose(x, (*rest, first, second))
+    flat = reshape(lined, (*lined.shape[:-2], n * n))
+    line = getitem(flat, (..., slice(None, None, n + 1)))
+    return moveaxis(line, -1, first)
+
+
+# -- addition: sums -------------------------------------------------------------------------------------------------------------------
+
+add = _binary(a.ADD)
+subtract = _binary(a.SUBTRACT)
+negative = _unary(a.NEGATIVE)
+
+
+def sum(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
+    """Sum over axes (all of them by default)."""
+    x = as_tensor(x) if dtype is None else astype(x, dtype)
+    return apply(a.SUM, (x,), (axes_of(x, axis), keepdims))
+
+
+def cumsum(x: Any, axis: int | None = None) -> Tensor:
+    """Running sum along an axis, or over the flattened array."""
+    x = as_tensor(x)
+    if axis is None:
+        x, axis = reshape(x, (-1,)), 0
+    return apply(a.CUMSUM, (x,), (axis_of(x, axis),))
+
+
+def broadcast_to(x: Any, shape: Sequence[int]) -> Tensor:
+    return apply(a.BROADCAST_TO, (x,), (tuple(shape),))
+
+
+def sum_to(x: Any, shape: Sequence[int]) -> Tensor:
+    """Sum over the axes that broadcasting from ``shape`` would add or stretch."""
+    return apply(a.SUM_TO, (x,), (tuple(shape),))
+
+
+def astype(x: Any, dtype: Any) -> Tensor:
+    """The tensor in another dtype; bool and int results are constants."""
+    try:
+        dtype = numpy.dtype(dtype)
+    except TypeError as error:
+        raise DtypeError(f"astype: {error}") from error
+    x = as_tensor(x)
+    if x._data.dtype == dtype:
+        return x
+    if dtype.kind not in "biuf":
+        raise DtypeError(f"astype: cannot convert to {dtype}; use a bool, int or float dtype")
+    return (apply if dtype.kind == "f" else choose)(a.ASTYPE, (x,), (dtype,))
+
+
+# -- addition: shapes -----------------------------------------------------------------------------------------------------------------
+
+
+def reshape(x: Any, shape: int | Sequence[int]) -> Tensor:
+    """The same elements in another shape; one length may be −1."""
+    x = as_tensor(x)
+    wanted = (shape,) if isinstance(shape, (int, numpy.integer)) else tuple(shape)
+    return apply(a.RESHAPE, (x,), (_whole_shape(x.shape, wanted),))
+
+
+def _whole_shape(shape: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, ...]:
+    if -1 not in wanted:
+        return wanted
+    known = 1
+    for n in wanted:
+        known *= 1 if n == -1 else n
+    size = 1
+    for n in shape:
+        size *= n
+    if wanted.count(-1) > 1 or known == 0 or size % known:
+        raise ShapeError(f"reshape: {list(shape)} cannot take the shape {list(wanted)}")
+    return tuple(size // known if n == -1 else n for n in wanted)
+
+
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
+    """The axes in another order, reversed by default."""
+    x = as_tensor(x)
+    order = tuple(range(x.ndim))[::-1] if axes is None else tuple(axis_of(x, axis) for axis in axes)
+    if sorted(order) != list(range(x.ndim)):
+        raise ShapeError(f"transpose: axes {axes} are not an order of the {x.ndim} axes of shape {x.shape}")
+    return apply(a.TRANSPOSE, (x,), (order,))
+
+
+def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
+    x = as_tensor(x)
+    order = list(range(x.ndim))
+    i, j = axis_of(x, axis1), axis_of(x, axis2)
+    order[i], order[j] = j, i
+    return apply(a.TRANSPOSE, (x,), (tuple(order),))
+
+
+def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    x = as_tensor(x)
+    sources, destinations = axes_of(x, source, ordered=True), axes_of(x, destination, ordered=True)
+    if len(sources) != len(destinations):
+        raise ShapeError(f"moveaxis: {len(sources)} axes cannot go to {len(destinations)} places")
+    order = [i for i in range(x.ndim) if i not in sources]
+    for place, axis in sorted(zip(destinations, sources, strict=True)):
+        order.insert(place, axis)
+    return transpose(x, order)
+
+
+def squeeze(x: Any, axis: Axis = None) -> Tensor:
+    """Without the axes of length 1, or without those named."""
+    x = as_tensor(x)
+    lost = tuple(i for i, n in enumerate(x.shape) if n == 1) if axis is None else axes_of(x, axis)
+    if builtins.any(x.shape[i] != 1 for i in lost):
+        raise ShapeError(f"squeeze: an axis of {axis} of shape {x.shape} is longer than 1")
+    return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in lost))
+
+
+def expand_dims(x: Any, axis: int | Sequence[int]) -> Tensor:
+    """With new axes of length 1 at the given places of the result."""
+    x = as_tensor(x)
+    places = (axis,) if isinstance(axis, int) else tuple(axis)
+    rank = x.ndim + len(places)
+    new = {_axis(place, rank) for place in places}
+    lengths = iter(x.shape)
+    return reshape(x, tuple(1 if i in new else next(lengths) for i in range(rank)))
+
+
+def flip(x: Any, axis: Axis = None) -> Tensor:
+    x = as_tensor(x)
+    return apply(a.FLIP, (x,), (axes_of(x, axis),))
+
+
+def roll(x: Any, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
+    """Elements pushed along axes, around the end."""
+    x = as_tensor(x)
+    if axis is None:
+        return reshape(roll(reshape(x, (-1,)), shift, 0), x.shape)
+    axes = axes_of(x, axis, ordered=True, repeated=True)
+    shifts = (shift,) * len(axes) if isinstance(shift, (int, numpy.integer)) else tuple(shift)
+    if len(shifts) != len(axes):
+        axes, shifts = axes * len(shifts) if len(axes) == 1 else axes, shifts * len(axes) if len(shifts) == 1 else shifts
+    if len(shifts) != len(axes):
+        raise ShapeError(f"roll: {len(shifts)} shifts for {len(axes)} axes")
+    return apply(a.ROLL, (x,), (tuple(int(s) for s in shifts), axes))
+
+
+def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float = 0) -> Tensor:
+    """Longer axes: with a constant around, or with NumPy's index modes ("edge", "reflect", "symmetric", "wrap")."""
+    x = as_tensor(x)
+    try:
+        widths = tuple((int(p), int(q)) for p, q in numpy.broadcast_to(numpy.asarray(pad_width), (x.ndim, 2)))
+    except ValueError as error:
+        raise ShapeError(f"pad: widths {pad_width} do not fit shape {x.shape}: {error}") from error
+    if builtins.any(width < 0 for pair in widths for width in pair):
+        raise ShapeError(f"pad: widths must not be negative, got {pad_width}")
+    if mode == "constant":
+        padded = apply(a.PAD, (x,), (widths,))
+        if constant_values == 0:
+            return padded
+        inside = numpy.pad(numpy.ones(x.shape, bool), widths)
+        return where(lift(inside, x._backend), padded, constant_values)
+    if mode not in ("edge", "reflect", "symmetric", "wrap"):
+        raise ShapeError(f"pad: mode {mode!r} is not one of 'constant', 'edge', 'reflect', 'symmetric', 'wrap'")
+    for axis, pair in enumerate(widths):
+        if pair != (0, 0):
+            x = take(x, numpy.pad(numpy.arange(x.shape[axis]), pair, mode=mode), axis)  # type: ignore[call-overload]
+    return x
+
+
+def tril(x: Any, k: int = 0) -> Tensor:
+    return apply(a.TRIL, (x,), (k,))
+
+
+def triu(x: Any, k: int = 0) -> Tensor:
+    return apply(a.TRIU, (x,), (k,))
+
+
+# -- addition: joining and splitting --------------------------------------------------------------------------------------------------
+
+
+def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Tensor:
+    """Tensors one after the other along an axis (flattened if None)."""
+    parts = _with_partner(*arrays)
+    if not parts:
+        raise ShapeError("concatenate: there is nothing to join")
+    if axis is None:
+        parts, axis = [reshape(part, (-1,)) for part in parts], 0
+    return apply(a.CONCATENATE, parts, (axis_of(parts[0], axis),))
+
+
+concat = concatenate
+
+
+def stack(arrays: Sequence[Any], axis: int = 0) -> Tensor:
+    """Tensors of one shape along a new axis."""
+    parts = _with_partner(*arrays)
+    if not parts:
+        raise ShapeError("stack: there is nothing to join")
+    return apply(a.STACK, parts, (_axis(axis, parts[0].ndim + 1),))
+
+
+def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
+    """Equal parts (a number of them) or parts cut before the given places: one entry with several outputs, no copies."""
+    x = as_tensor(x)
+    axis = axis_of(x, axis)
+    n = x._data.shape[axis]
+    if isinstance(indices_or_sections, (int, numpy.integer)):
+        parts = int(indices_or_sections)
+        if parts < 1 or n % parts:
+            raise ShapeError(f"split: an axis of {n} cannot be cut into {parts} equal parts; use array_split or give the places")
+        return apply(a.SPLIT, (x,), (tuple(range(n // parts, n, n // parts)) if n else (0,) * (parts - 1), axis))
+    bounds = [numpy.clip(p + n if p < 0 else p, 0, n) for p in indices_or_sections]
+    rising = numpy.maximum.accumulate([0, *bounds])[1:] if bounds else []
+    if list(rising) != bounds:
+        raise ShapeError(f"split: the places {list(indices_or_sections)} must not fall")
+    return apply(a.SPLIT, (x,), (tuple(int(p) for p in bounds), axis))
+
+
+def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
+    """The slices along an axis: one entry with several outputs."""
+    x = as_tensor(x)
+    if x.ndim == 0:
+        raise ShapeError("unstack: a number has no axis to take apart")
+    return apply(a.UNSTACK, (x,), (axis_of(x, axis),))
+
+
+# -- addition: indexing ---------------------------------------------------------------------------------------------------------------
+
+
+def getitem(x: Any, index: Any) -> Tensor:
+    """x[index] with every kind of NumPy index: slices, steps, ellipsis, None, integer arrays, boolean masks."""
+    if type(index) is int or type(index) is slice:
+        return apply(a.GETITEM, (x,), (index,))
+    x = as_tensor(x)
+    parts = index if type(index) is tuple else (index,)
+    settled = tuple(_index_part(part, x._backend) for part in parts)
+    return apply(a.GETITEM, (x,), (settled if type(index) is tuple else settled[0],))
+
+
+def _index_part(part: Any, backend: Backend) -> Any:
+    if isinstance(part, Node):
+        if thread.tracing:
+            raise TraceError("an index that depends on the step is a value of that step")
+        return part._data
+    if isinstance(part, (list, numpy.ndarray)):
+        array = numpy.asarray(part, dtype=numpy.intp) if isinstance(part, list) and not part else numpy.asarray(part)
+        return backend.from_host(array)
+    return part
+
+
+def scatter(x: Any, index: Any, shape: Sequence[int]) -> Tensor:
+    """Zeros of ``shape`` with x added at ``index``: the adjoint of getitem."""
+    return apply(a.SCATTER, (x,), (index, tuple(shape)))
+
+
+def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
+    """Slices along an axis by whole numbers, which may repeat."""
+    x = as_tensor(x)
+    if axis is None:
+        x, axis = reshape(x, (-1,)), 0
+    axis = axis_of(x, axis)
+    indices = _indices(x, indices)
+    _check_range("take", indices, x.shape[axis])
+    return apply(a.TAKE, (x, indices), (axis,))
+
+
+def scatter_take(x: Any, indices: Any, axis: int, shape: Sequence[int]) -> Tensor:
+    """The adjoint of take."""
+    return apply(a.SCATTER_TAKE, (x, indices), (axis, tuple(shape)))
+
+
+def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Tensor:
+    """One element for each index along an axis, as ``numpy.take_along_axis``."""
+    x = as_tensor(x)
+    indices = _indices(x, indices)
+    if axis is None:
+        x, axis = reshape(x, (-1,)), 0
+    axis = axis_of(x, axis)
+    if indices.ndim != x.ndim:
+        raise ShapeError(f"take_along_axis: indices have {indices.ndim} axes, the tensor has {x.ndim}")
+    _check_range("take_along_axis", indices, x.shape[axis])
+    outside = tuple(n if i == axis else numpy.broadcast_shapes((n,), (x.shape[i],))[0] for i, n in enumerate(indices.shape))
+    whole = tuple(x.shape[axis] if i == axis else n for i, n in enumerate(outside))
+    x = x if x.shape == whole else broadcast_to(x, whole)
+    indices = indices if indices.shape == outside else broadcast_to(indices, outside)
+    return apply(a.TAKE_ALONG_AXIS, (x, indices), (axis,))
+
+
+def scatter_along_axis(x: Any, indices: Any, axis: int, shape: Sequence[int]) -> Tensor:
+    """The adjoint of take_along_axis."""
+    return apply(a.SCATTER_ALONG_AXIS, (x, indices), (axis, tuple(shape)))
+
+
+def _indices(x: Tensor, indices: Any) -> Tensor:
+    indices = lift(indices, x._backend)
+    if indices._data.dtype.kind not in "iu":
+        if indices._data.size:
+            raise DtypeError(f"indices are whole numbers, got dtype {indices.dtype}")
+        return astype(indices, numpy.int64)
+    return indices
+
+
+def _check_range(name: str, indices: Tensor, n: int) -> None:
+    """On the processor, where NumPy's own check would speak of another array; a device would have to be waited for."""
+    data = indices._data
+    if not thread.tracing and isinstance(data, numpy.ndarray) and data.size and (data.max() >= n or data.min() < -n):
+        raise IndexRangeError(f"{name}: an index lies outside an axis of {n}: {int(data.min())} … {int(data.max())}")
+
+
+# -- addition: routing by a choice ----------------------------------------------------------------------------------------------------
+
+maximum = _binary(a.MAXIMUM)
+minimum = _binary(a.MINIMUM)
+
+
+def where(condition: Any, x: Any, y: Any) -> Tensor:
+    """x where the condition holds, else y. The branch not taken gets the residual 0, whatever its slope."""
+    return apply(a.WHERE, (condition, x, y))
+
+
+def clip(x: Any, a_min: Any = None, a_max: Any = None) -> Tensor:
+    """x held between two bounds; at a bound the residual passes. Bounds that are tensors get residuals as in maximum and minimum."""
+    if isinstance(a_min, (Node, list, numpy.ndarray)) or isinstance(a_max, (Node, list, numpy.ndarray)):
+        x = x if a_min is None else maximum(x, a_min)
+        return x if a_max is None else minimum(x, a_max)
+    return as_tensor(x) if a_min is None and a_max is None else apply(a.CLIP, (x,), (a_min, a_max))
+
+
+def _extremum(row: Row, x: Any, axis: Axis, keepdims: bool) -> Tensor:
+    x = as_tensor(x)
+    return apply(row, (x,), (axes_of(x, axis), keepdims))
+
+
+def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The largest element over axes; ties share the residual equally."""
+    return _extremum(a.MAX, x, axis, keepdims)
+
+
+def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The smallest element over axes; ties share the residual equally."""
+    return _extremum(a.MIN, x, axis, keepdims)
+
+
+amax, amin = max, min
+
+
+def sort(x: Any, axis: int | None = -1) -> Tensor:
+    """In rising order along an axis."""
+    x = as_tensor(x)
+    if axis is None:
+        x, axis = reshape(x, (-1,)), 0
+    return apply(a.SORT, (x,), (axis_of(x, axis),))
+
+
+# -- choices: no derivative -----------------------------------------------------------------------------------------------------------
+
+
+def _choice(name: str) -> Callable[..., Tensor]:
+    row = choices[name]
+
+    def function(*operands: Any) -> Tensor:
+        return choose(row, operands)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{name}, elementwise. It moves only in jumps: no residual passes."
+    return function
+
+
+equal, not_equal = _choice("equal"), _choice("not_equal")
+less, less_equal = _choice("less"), _choice("less_equal")
+greater, greater_equal = _choice("greater"), _choice("greater_equal")
+logical_and, logical_or = _choice("logical_and"), _choice("logical_or")
+logical_xor, logical_not = _choice("logical_xor"), _choice("logical_not")
+isnan, isinf, isfinite = _choice("isnan"), _choice("isinf"), _choice("isfinite")
+sign, floor, ceil, rint, trunc = _choice("sign"), _choice("floor"), _choice("ceil"), _choice("rint"), _choice("trunc")
+
+
+def _position(name: str, x: Any, axis: int | None, keepdims: bool) -> Tensor:
+    x = as_tensor(x)
+    flat = axis is None
+    rank = x.ndim
+    if flat:
+        x, axis = reshape(x, (-1,)), 0
+    y = choose(choices[name], (x,), (axis_of(x, axis),))
+    if not keepdims:
+        return y
+    return reshape(y, (1,) * rank) if flat else expand_dims(y, axis)  # type: ignore[arg-type]
+
+
+def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The place of the largest element, the first of several."""
+    return _position("argmax", x, axis, keepdims)
+
+
+def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The place of the smallest element, the first of several."""
+    return _position("argmin", x, axis, keepdims)
+
+
+def argsort(x: Any, axis: int | None = -1) -> Tensor:
+    x = as_tensor(x)
+    if axis is None:
+        x, axis = reshape(x, (-1,)), 0
+    return choose(choices["argsort"], (x,), (axis_of(x, axis),))
+
+
+def all(x: Any, axis: Axis = None) -> Tensor:
+    x = as_tensor(x)
+    return choose(choices["all"], (x,), (axes_of(x, axis),))
+
+
+def any(x: Any, axis: Axis = None) -> Tensor:
+    x = as_tensor(x)
+    return choose(choices["any"], (x,), (axes_of(x, axis),))
+
+
+def searchsorted(a: Any, v: Any, side: str = "left") -> Tensor:
+    """Where the elements of v would stand in the sorted vector a."""
+    a, v = _with_partner(a, v)
+    return choose(choices["searchsorted"], (a, v), (side,))
+
+
+# -- making tensors -------------------------------------------------------------------------------------------------------------------
+
+
+def as_tensor(x: Any) -> Tensor:
+    """x itself if it is a tensor, else a constant tensor of it."""
+    return x if isinstance(x, Node) else lift(x, backends.owner(x) or backends.current())
+
+
+def as_float(x: Any) -> Tensor:
+    x = as_tensor(x)
+    return x if x._data.dtype.kind == "f" else astype(x, numpy.float64)
+
+
+def _with_partner(*operands: Any) -> list[Tensor]:
+    """All of them as tensors, on the backend of the first that is one."""
+    backend = next((x._backend for x in operands if isinstance(x, Node)), None)
+    return [as_tensor(x) if backend is None else lift(x, backend) for x in operands]
+
+
+def zeros_like(x: Any, dtype: Any = None) -> Tensor:
+    return full_like(x, 0, dtype)
+
+
+def ones_like(x: Any, dtype: Any = None) -> Tensor:
+    return full_like(x, 1, dtype)
+
+
+def full_like(x: Any, fill_value: float, dtype: Any = None) -> Tensor:
+    x = as_tensor(x)
+    return Node.result_type(x._backend.full(x._data.shape, fill_value, dtype or x._data.dtype), x._backend)
+
+
+def identity_like(x: Tensor) -> Tensor:
+    """The identity matrix for each matrix of a stack."""
+    return Node.result_type(x._backend.identity_like(x._data), x._backend)
+
+
+def _made(function: str, *args: Any, dtype: Any) -> Tensor:
+    backend = backends.current()
+    try:
+        return Node.result_type(backend.from_host(host_array(getattr(numpy, function)(*args), dtype)), backend)
+    except ValueError as error:
+        raise ShapeError(f"{function}: {error}") from error
+
+
+def zeros(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
+    return full(shape, 0.0, dtype)
+
+
+def ones(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
+    return full(shape, 1.0, dtype)
+
+
+def full(shape: int | Sequence[int], fill_value: float, dtype: Any = None) -> Tensor:
+    filled = host_array(fill_value, dtype)
+    return _made("full", shape, filled, dtype=filled.dtype)
+
+
+def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
+    return _made("eye", n, m, k, dtype=dtype or host_array(0.0).dtype)
+
+
+def arange(*args: Any, dtype: Any = None) -> Tensor:
+    """As ``numpy.arange``: whole numbers stay whole, floats get the default dtype."""
+    floats = builtins.any(isinstance(x, float) for x in args)
+    return _made("arange", *args, dtype=dtype or (host_array(0.0).dtype if floats else None))
+
+
+def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Tensor:
+    return _made("linspace", start, stop, num, endpoint, dtype=dtype or host_array(0.0).dtype)
+
+
+# -- axes -----------------------------------------------------------------------------------------------------------------------------
+
+
+def _axis(axis: int, rank: int) -> int:
+    if not isinstance(axis, (int, numpy.integer)):
+        raise DtypeError(f"an axis is a whole number, got {axis!r}")
+    if not -rank <= axis < rank:
+        raise IndexRangeError(f"axis {axis} is out of range for {rank} axes")
+    return int(axis) % rank
+
+
+def axis_of(x: Tensor, axis: int) -> int:
+    """An axis counted from the front.
+
+    Raises:
+        IndexRangeError: there is no such axis.
+    """
+    return _axis(axis, len(x._data.shape))
+
+
+def axes_of(x: Tensor, axis: Axis, ordered: bool = False, repeated: bool = False) -> tuple[int, ...]:
+    """Axes counted from the front, all of them for None; sorted unless their order counts."""
+    rank = len(x._data.shape)
+    if axis is None:
+        return tuple(range(rank))
+    axes = (_axis(axis, rank),) if isinstance(axis, (int, numpy.integer)) else tuple(_axis(part, rank) for part in axis)
+    if len(set(axes)) != len(axes) and not repeated:
+        raise ShapeError(f"an axis stands twice in {axis}")
+    return axes if ordered else tuple(sorted(axes))
+
+
+__all__ = [
+    "abs",
+    "absolute",
+    "acos",
+    "acosh",
+    "add",
+    "all",
+    "amax",
+    "amin",
+    "any",
+    "arange",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctan2",
+    "arctanh",
+    "argmax",
+    "argmin",
+    "argsort",
+    "asin",
+    "asinh",
+    "astype",
+    "atan",
+    "atan2",
+    "atanh",
+    "broadcast_to",
+    "cbrt",
+    "ceil",
+    "clip",
+    "concat",
+    "concatenate",
+    "cos",
+    "cosh",
+    "cumsum",
+    "einsum",
+    "equal",
+    "erf",
+    "exp",
+    "exp2",
+    "expand_dims",
+    "expm1",
+    "eye",
+    "flip",
+    "floor",
+    "full",
+    "full_like",
+    "greater",
+    "greater_equal",
+    "hypot",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "less",
+    "less_equal",
+    "linspace",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "logaddexp",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "matmul",
+    "max",
+    "maximum",
+    "min",
+    "minimum",
+    "moveaxis",
+    "multiply",
+    "negative",
+    "not_equal",
+    "ones",
+    "ones_like",
+    "pad",
+    "pow",
+    "power",
+    "reciprocal",
+    "relu",
+    "reshape",
+    "rint",
+    "roll",
+    "searchsorted",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sinh",
+    "softplus",
+    "sort",
+    "split",
+    "sqrt",
+    "squeeze",
+    "stack",
+    "subtract",
+    "sum",
+    "swapaxes",
+    "take",
+    "take_along_axis",
+    "tan",
+    "tanh",
+    "transpose",
+    "tril",
+    "triu",
+    "trunc",
+    "unstack",
+    "where",
+    "zeros",
+    "zeros_like",
+]

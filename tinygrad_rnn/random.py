@@ -1,0 +1,30 @@
+"""The one source of chance: initial weights, dropout, shuffling. On the host for every backend, so a seed means the same everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+
+_generator = numpy.random.default_rng()
+
+
+def seed(value: int) -> None:
+    """Start again from a number."""
+    global _generator
+    _generator = numpy.random.default_rng(value)
+
+
+def generator() -> numpy.random.Generator:
+    """The generator in use."""
+    return _generator
+
+
+def get_state() -> dict[str, Any]:
+    """Where the generator stands, as plain numbers and strings (JSON can hold them)."""
+    return dict(_generator.bit_generator.state)
+
+
+def set_state(state: dict[str, Any]) -> None:
+    """Go back to where the generator stood."""
+    _generator.bit_generator.state = state

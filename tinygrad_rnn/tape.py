@@ -1,0 +1,672 @@
+"""The tape: which operation made which array from which, in recorded order.
+
+    x ──┐                      a tensor (Node) knows the entry that made it,
+        ├─[entry 7: multiply]── y     an entry knows its operands;
+    w ──┘                      entries carry an increasing index.
+
+So the tape of a result is the entries that lead to it, sorted by index; a backward pass is one loop over them from the end, without
+recursion; and the memory is given back when the result goes out of scope, since nothing refers forwards. Undoing a broadcast and adding
+up the residuals that meet happen here, once, for every row.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy
+
+from . import backends, tree
+from .backends import Array, Backend
+from .chain_rule import Row
+from .errors import BackendError, DtypeError, IndexRangeError, LinearAlgebraError, ShapeError, TapeError
+
+
+class _Thread(threading.local):
+    """What each thread has for itself: whether it records, and where in the user's program it is."""
+
+    recording: bool = True
+    scope: Scope | None = None
+    tracing: bool = False
+
+
+thread = _Thread()
+_indices = itertools.count()
+
+
+class Scope:
+    """A named part of a program that entries are recorded in: a time step of a scan, or a module.
+
+    Attributes:
+        kind: "step" or "module".
+        label: the number of the step or the name of the module.
+        outer: the scope around it.
+    """
+
+    __slots__ = ("kind", "label", "outer")
+
+    def __init__(self, kind: str, label: Any, outer: Scope | None) -> None:
+        self.kind, self.label, self.outer = kind, label, outer
+
+    def __enter__(self) -> Scope:
+        thread.scope = self
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        thread.scope = self.outer
+
+    def within(self, kind: str) -> Scope | None:
+        """The innermost scope of that kind, from here outwards."""
+        scope: Scope | None = self
+        while scope is not None and scope.kind != kind:
+            scope = scope.outer
+        return scope
+
+
+def scope(kind: str, label: Any) -> Scope:
+    """A block whose operations are recorded under that name."""
+    return Scope(kind, label, thread.scope)
+
+
+class no_grad:
+    """Record nothing: as a block, ``with no_grad():``, or as a decorator. Blocks nest."""
+
+    def __enter__(self) -> no_grad:
+        self._before = thread.recording
+        thread.recording = False
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        thread.recording = self._before
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def unrecorded(*args: Any, **kwargs: Any) -> Any:
+            with no_grad():
+                return function(*args, **kwargs)
+
+        return unrecorded
+
+
+class recording(no_grad):
+    """Record, whatever the blocks around say."""
+
+    def __enter__(self) -> recording:
+        super().__enter__()
+        thread.recording = True
+        return self
+
+
+class Entry:
+    """One recorded operation.
+
+    Attributes:
+        index: its place in the order of recording.
+        row: which operation.
+        inputs: its operands: tensors, or Python numbers.
+        xs: their arrays as they were.
+        params: its constants: axes, shapes, indices.
+        needs: for each operand whether a residual should reach it.
+        y: the array that came out, or the tuple of them.
+        scope: where in the user's program.
+    """
+
+    __slots__ = ("__weakref__", "backend", "index", "inputs", "needs", "params", "row", "scope", "xs", "y")
+
+    def __init__(
+        self, row: Row, backend: Backend, inputs: Sequence[Any], xs: Any, params: Any, needs: Any, y: Any, scope: Scope | None
+    ) -> None:
+        self.index = next(_indices)
+        self.row = row
+        self.backend = backend
+        self.inputs = inputs
+        self.xs = xs
+        self.params = params
+        self.needs = needs
+        self.y = y
+        self.scope = scope
+
+    def outputs(self) -> tuple[Array, ...]:
+        return self.y if type(self.y) is tuple else (self.y,)
+
+    def result(self) -> Any:
+        """What came out as tensors on the tape, as rules need it that are recorded themselves."""
+        if type(self.y) is tuple:
+            return tuple(Node.result_type(y, self.backend, True, self, i) for i, y in enumerate(self.y))
+        return Node.result_type(self.y, self.backend, True, self, 0)
+
+    def __repr__(self) -> str:
+        return f"<entry {self.index}: {self.row.name}>"
+
+
+class Node:
+    """An array and its place on the tape; ``Tensor`` adds the operators.
+
+    Attributes:
+        entry: the entry that made it, or None for a leaf.
+        position: which of that entry's outputs it is.
+    """
+
+    __slots__ = ("__weakref__", "_backend", "_data", "_grad", "entry", "name", "position", "requires_grad")
+
+    result_type: type[Any]
+    """What results are made of: the subclass that has the operators."""
+
+    def __init__(self, data: Array, backend: Backend, requires_grad: bool = False, entry: Entry | None = None, position: int = 0) -> None:
+        self._data = data
+        self._backend = backend
+        self.requires_grad = requires_grad
+        self.entry = entry
+        self.position = position
+        self._grad: Any = None
+        self.name: str | None = None
+
+
+# -- recording ------------------------------------------------------------------------------------------------------------------------
+
+
+def apply(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
+    """Run a row forward and record it if an operand requires it.
+
+    Operands are tensors, Python numbers (which take the dtype of the others), or arrays and lists, which are copied.
+
+    Raises:
+        ShapeError, DtypeError, IndexRangeError, LinearAlgebraError: the operands do not fit the operation.
+        BackendError: operands of two backends.
+    """
+    wanted = False
+    backend = None
+    xs = []
+    needs = []
+    for x in inputs:
+        if isinstance(x, Node):
+            if backend is None:
+                backend = x._backend
+            elif x._backend is not backend:
+                raise _mixed(row, inputs)
+            xs.append(x._data)
+            need = x.requires_grad
+            needs.append(need)
+            wanted = wanted or need
+        elif type(x) is float or type(x) is int or type(x) is bool:
+            xs.append(x)
+            needs.append(False)
+        else:
+            return apply(row, _lifted(row, inputs), params)
+    if backend is None:  # Python numbers only
+        return apply(row, [lift(x, backends.current()) for x in inputs], params)
+    try:
+        y = row.forward(backend, xs, params) if row.variadic else row.forward(backend, *xs, *params)
+    except Exception as error:
+        raise _explained(error, row, xs, params) from error
+    many = type(y) is tuple
+    if not many and type(y) is not backend.array_type:
+        y = backend.asarray(y)
+    wanted = wanted and thread.recording
+    if not (wanted or thread.tracing):
+        if many:
+            return tuple([Node.result_type(part, backend) for part in y])
+        return Node.result_type(y, backend)
+    entry = Entry(row, backend, inputs, xs, params, needs, y, thread.scope)
+    if _exposed:
+        _remember(entry)
+    if many:
+        return tuple([Node.result_type(part, backend, wanted, entry, i) for i, part in enumerate(y)])
+    return Node.result_type(y, backend, wanted, entry, 0)
+
+
+def choose(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
+    """Run a row that has no derivative: its result is a constant."""
+    with no_grad():
+        return apply(row, inputs, params)
+
+
+def lift(x: Any, backend: Backend) -> Any:
+    """Anything that NumPy can make an array of as a constant tensor; Python numbers get the default float dtype."""
+    if isinstance(x, Node):
+        return x
+    if isinstance(x, backend.array_type):
+        return Node.result_type(x.copy(), backend)
+    if backends.owner(x) is not None and backends.owner(x) is not backend:
+        raise BackendError(f"an array of another device met a tensor of the {backend.name!r} backend: move it with tensor(..., backend=)")
+    return Node.result_type(backend.from_host(host_array(x)), backend)
+
+
+default_dtype: Any = numpy.dtype(numpy.float32)
+
+
+def float_dtype(dtype: Any) -> Any:
+    """A float dtype by any name NumPy knows it.
+
+    Raises:
+        DtypeError: it is no float.
+    """
+    found = numpy.dtype(dtype)
+    if found.kind != "f":
+        raise DtypeError(f"the default dtype must be a float, not {found}")
+    return found
+
+
+def host_array(x: Any, dtype: Any = None) -> numpy.ndarray:
+    """A NumPy array of x; Python floats become the default dtype, arrays keep theirs.
+
+    Raises:
+        DtypeError: not numbers, or complex ones.
+    """
+    try:
+        array = numpy.asarray(x, dtype=dtype)
+    except (ValueError, TypeError) as error:
+        raise DtypeError(f"cannot make a tensor of {type(x).__name__}: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise DtypeError(f"cannot make a tensor of dtype {array.dtype}: give numbers that are bool, int or float")
+    typed = dtype is not None or isinstance(x, (numpy.ndarray, numpy.generic)) or hasattr(x, "__array__")
+    if not typed and array.dtype == numpy.float64 and not _holds_typed(x):
+        return array.astype(default_dtype)
+    return array
+
+
+def _holds_typed(x: Any) -> bool:
+    """Whether a nested list holds NumPy numbers, whose dtype then counts."""
+    if isinstance(x, (list, tuple)):
+        return any(_holds_typed(part) for part in x)
+    return isinstance(x, (numpy.ndarray, numpy.generic))
+
+
+def _lifted(row: Row, inputs: Sequence[Any]) -> list[Any]:
+    backend = next((x._backend for x in inputs if isinstance(x, Node)), None)
+    if backend is None:
+        backend = next((found for x in inputs if (found := backends.owner(x)) is not None), None) or backends.current()
+    return [x if type(x) in (float, int, bool) else lift(x, backend) for x in inputs]
+
+
+def _mixed(row: Row, inputs: Sequence[Any]) -> BackendError:
+    names = ", ".join(repr(x._backend.name) for x in inputs if isinstance(x, Node))
+    return BackendError(f"{row.name}: operands live on different backends ({names}): move one with .to(name)")
+
+
+def _explained(error: Exception, row: Row, xs: Sequence[Any], params: tuple[Any, ...]) -> Exception:
+    """The library's own error for what an array module said."""
+    operands = ", ".join(f"{x.dtype}{list(x.shape)}" if hasattr(x, "shape") else repr(x) for x in xs)
+    said = f"{row.name}({operands}): {error}"
+    if isinstance(error, numpy.linalg.LinAlgError):
+        return LinearAlgebraError(f"{said}; the operation needs invertible square matrices")
+    if isinstance(error, TypeError):
+        return DtypeError(f"{said}; convert an operand with .astype(dtype)")
+    if isinstance(error, IndexError):
+        return IndexRangeError(said)
+    if isinstance(error, ValueError):
+        return ShapeError(f"{said}; shapes broadcast from the last axis backwards, each equal or 1")
+    return error
+
+
+# -- arrays that the user can change in place -----------------------------------------------------------------------------------------
+#
+# A user who takes ``tensor.data`` holds an array that may stand on the tape. NumPy does not tell of writes, so the content of such an array
+# is fingerprinted when it is handed out and when something is recorded with it; a backward pass compares. Nobody else pays: the table is
+# empty as long as nobody has asked for an array, and an array that nobody else refers to any more leaves it.
+
+
+class _Exposure:
+    """The fingerprints of one memory block: (index of the first entry that they hold for, fingerprint)."""
+
+    __slots__ = ("block", "history")
+
+    def __init__(self, block: Any, fingerprint: int) -> None:
+        self.block = block
+        self.history = [(-1, fingerprint)]
+
+
+_exposed: dict[int, _Exposure] = {}
+
+
+def _block(array: Array) -> Array:
+    """The array that owns the memory of a view."""
+    base = getattr(array, "base", None)
+    return array if base is None or not isinstance(base, type(array)) else base
+
+
+def expose(node: Node) -> Array:
+    """The array of a tensor, to be handed to the user."""
+    block = _block(node._data)
+    if id(block) not in _exposed:
+        key = id(block)
+        reference = weakref.ref(block, lambda _gone: _exposed.pop(key, None))
+        _exposed[key] = _Exposure(reference, node._backend.fingerprint(block))
+    return node._data
+
+
+def _remember(entry: Entry) -> None:
+    for array in (*entry.xs, *entry.outputs()):
+        exposure = _exposed.get(id(_block(array)))
+        if exposure is not None:
+            fingerprint = entry.backend.fingerprint(_block(array))
+            if fingerprint != exposure.history[-1][1]:
+                exposure.history.append((entry.index, fingerprint))
+
+
+def _check_unchanged(entries: Iterable[Entry]) -> None:
+    now: dict[int, int] = {}
+    for entry in entries:
+        for array in (*entry.xs, *entry.outputs()):
+            key = id(_block(array))
+            if key not in _exposed:
+                continue
+            if key not in now:
+                now[key] = entry.backend.fingerprint(_block(array))
+            recorded = next(f for index, f in reversed(_exposed[key].history) if index <= entry.index)
+            if recorded != now[key]:
+                raise TapeError(
+                    f"an array of shape {tuple(array.shape)} was changed in place after {entry.row.name!r} (entry {entry.index}) recorded it: "
+                    "its gradient would be wrong; write to a copy, or assign tensor.data = new_array"
+                )
+
+
+# -- walking --------------------------------------------------------------------------------------------------------------------------
+
+
+class Tape(Sequence[Entry]):
+    """The recorded entries that lead to a result, in order. Prints itself as a table."""
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self._entries = entries
+
+    @classmethod
+    def of(cls, *outputs: Node, since: int = -1) -> Tape:
+        """The tape of one or several results; with ``since``, back to that index only.
+
+        Raises:
+            TapeError: an entry on the way was released.
+        """
+        found: dict[int, Entry] = {}
+        todo = [node.entry for node in outputs if node.entry is not None and node.entry.index > since]
+        while todo:
+            entry = todo.pop()
+            if entry.index in found:
+                continue
+            if entry.inputs is None:
+                raise TapeError(f"the tape was released (at entry {entry.index}, {entry.row.name!r}): run the forward pass again")
+            found[entry.index] = entry
+            for x, needed in zip(entry.inputs, entry.needs, strict=True):
+                if needed and x.entry is not None and x.entry.index > since:
+                    todo.append(x.entry)
+        return cls([found[index] for index in sorted(found)])
+
+    def release(self) -> None:
+        """Give the arrays back now. A later backward pass through these entries is a TapeError."""
+        for entry in self._entries:
+            entry.inputs = entry.xs = entry.y = None  # type: ignore[assignment]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._entries[index]
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries)
+
+    def __repr__(self) -> str:
+        place = {entry.index: i for i, entry in enumerate(self)}
+        lines = [f"{'#':>5}  {'operation':<18} {'case':<12} {'shape':<18} inputs"]
+        for i, entry in enumerate(self):
+            shapes = [str(tuple(y.shape)) for y in entry.outputs()]
+            shape = shapes[0] if len(set(shapes)) == 1 else ", ".join(shapes)
+            shape += f" × {len(shapes)}" if len(shapes) > 1 and len(set(shapes)) == 1 else ""
+            names = [_input_name(x, place) for x in entry.inputs]
+            lines.append(f"{i:>5}  {entry.row.name:<18} {entry.row.case:<12} {shape:<18} {', '.join(names)}")
+        return "\n".join(lines)
+
+
+def _input_name(x: Any, place: dict[int, int]) -> str:
+    if not isinstance(x, Node):
+        return repr(x)
+    if x.entry is not None and x.entry.index in place:
+        part = f".{x.position}" if type(x.entry.y) is tuple else ""
+        return f"#{place[x.entry.index]}{part}"
+    return x.name or f"{'leaf' if x.requires_grad else 'constant'} {tuple(x._data.shape)}"
+
+
+class Residuals:
+    """The residuals that have arrived so far, by entry (and output) or leaf; adds up the ones that meet.
+
+    The first to arrive is kept uncopied; the second makes a new array, which is ours, so later ones are added into it in place.
+    """
+
+    def __init__(self, recorded: bool) -> None:
+        self.recorded = recorded
+        self.held: dict[Any, Any] = {}
+        self.owned: set[Any] = set()
+
+    def add(self, key: Any, residual: Any) -> None:
+        held = self.held.get(key)
+        if held is None:
+            self.held[key] = residual
+        elif key in self.owned:
+            held += residual
+            self.held[key] = held  # 0-d sums are new objects
+        else:
+            self.held[key] = held + residual
+            if not self.recorded:
+                self.owned.add(key)
+
+    def buffer(self, key: Any, backend: Backend, like: Array) -> Array:
+        """An array of our own to add parts into."""
+        held = self.held.get(key)
+        if held is None:
+            held = backend.zeros(like.shape, like.dtype)
+        elif key not in self.owned:
+            held = backend.asarray(held).copy()
+        self.held[key] = held
+        self.owned.add(key)
+        return held
+
+    def pop(self, entry: Entry) -> Any:
+        """What arrived at an entry: a residual, or for several outputs a list with None where nothing did; None if nothing did at all."""
+        if type(entry.y) is not tuple:
+            self.owned.discard(entry.index)
+            return self.held.pop(entry.index, None)
+        parts = [self.held.pop((entry.index, i), None) for i in range(len(entry.y))]
+        return None if all(part is None for part in parts) else parts
+
+
+def key_of(node: Node) -> Any:
+    """What residuals are kept under: leaves by themselves, results by entry and output."""
+    entry = node.entry
+    if entry is None:
+        return node
+    return entry.index if type(entry.y) is not tuple else (entry.index, node.position)
+
+
+def pull_back(
+    seeds: Sequence[tuple[Node, Any]], np: Any = None, wanted: Sequence[Node] | None = None, since: int = -1
+) -> tuple[Residuals, dict[Any, Any]]:
+    """Reverse mode: carry residuals from results back to what they came from.
+
+    Args:
+        seeds: results and their residuals.
+        np: the recorded operations, to get residuals that can be differentiated again; None computes on arrays.
+        wanted: the tensors whose residual is asked for; None means every leaf that requires one.
+        since: go back to entries after this index only; what was made before counts as a leaf.
+
+    Returns:
+        The residuals at the leaves, and those caught at wanted results on the way.
+    """
+    tape = Tape.of(*(node for node, _ in seeds), since=since)
+    if _exposed:
+        _check_unchanged(tape)
+    residuals, caught = Residuals(np is not None), {}
+    for node, residual in seeds:
+        residuals.add(key_of(node), residual)
+    wanted_keys = None if wanted is None else {key_of(node) for node in wanted}
+    needs_of = None if wanted_keys is None else _towards(tape, wanted_keys)
+    guarded = any(entry.row.masks for entry in tape)
+    backend = seeds[0][0]._backend
+    with backend.quiet():
+        for entry in reversed(tape):
+            if wanted_keys is not None:
+                _catch(entry, wanted_keys, residuals, caught)
+            g = residuals.pop(entry)
+            if g is None:
+                continue
+            needs = entry.needs if needs_of is None else needs_of[entry.index]
+            if needs is not None:
+                _pull_entry(entry, g, needs, np, residuals, guarded)
+    return residuals, caught
+
+
+def _pull_entry(entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals: Residuals, guarded: bool) -> None:
+    row = entry.row
+    inputs = entry.inputs
+    if np is None:
+        space, xs, y = entry.backend, entry.xs, entry.y
+        if row.into is not None:
+            buffer = residuals.buffer(key_of(inputs[0]), space, xs[0])
+            row.into(space, buffer, g, y, *xs, *entry.params)
+            return
+    else:
+        space, xs, y = np, inputs, entry.result()
+    parts = row.pull(space, g, y, xs, entry.params, needs)
+    guard = guarded and row.elementwise and row.case != "addition"
+    for x, needed, part in zip(inputs, needs, parts, strict=True):
+        if not needed or part is None:
+            continue
+        if guard:
+            part = space.where(g == 0, 0, part)  # a branch not taken: 0 · ∞ is 0 here
+        data = x._data
+        if part.shape != data.shape:
+            part = space.sum_to(part, data.shape)
+        if part.dtype is not data.dtype and part.dtype != data.dtype:
+            part = space.astype(part, data.dtype)
+        producer = x.entry
+        if producer is None:
+            residuals.add(x, part)
+        elif type(producer.y) is tuple:
+            residuals.add((producer.index, x.position), part)
+        else:
+            residuals.add(producer.index, part)
+
+
+def _catch(entry: Entry, wanted: set[Any], residuals: Residuals, caught: dict[Any, Any]) -> None:
+    keys = [entry.index] if type(entry.y) is not tuple else [(entry.index, i) for i in range(len(entry.y))]
+    for key in keys:
+        if key in wanted and key in residuals.held:
+            caught[key] = residuals.held[key]
+
+
+def _towards(tape: Tape, wanted: set[Any]) -> dict[int, list[bool] | None]:
+    """For each entry which operands lead on to a wanted tensor; None where none does."""
+    needs_of: dict[int, list[bool] | None] = {}
+    for entry in tape:
+        needs = [
+            needed and (key_of(x) in wanted or (x.entry is not None and needs_of.get(x.entry.index) is not None))
+            for x, needed in zip(entry.inputs, entry.needs, strict=True)
+        ]
+        needs_of[entry.index] = needs if any(needs) else None
+    return needs_of
+
+
+def push_forward(outputs: Sequence[Node], tangents: Sequence[tuple[Node, Any]], np: Any = None, since: int = -1) -> list[Any]:
+    """Forward mode: carry tangents from tensors along the tape to results (None where no tangent arrives)."""
+    arrived: dict[Any, Any] = {key_of(node): tangent for node, tangent in tangents}
+    tape = Tape.of(*outputs, since=since)
+    if _exposed:
+        _check_unchanged(tape)
+    with outputs[0]._backend.quiet():
+        for entry in tape:
+            incoming = [arrived.get(key_of(x)) if isinstance(x, Node) else None for x in entry.inputs]
+            if all(tangent is None for tangent in incoming):
+                continue
+            space, xs, y = (entry.backend, entry.xs, entry.y) if np is None else (np, entry.inputs, entry.result())
+            pushed = entry.row.push(space, incoming, y, xs, entry.params)
+            for i, (part, array) in enumerate(zip(pushed if type(entry.y) is tuple else (pushed,), entry.outputs(), strict=True)):
+                if part is None:
+                    continue
+                if part.shape != array.shape:
+                    part = space.broadcast_to(part, array.shape)
+                if part.dtype != array.dtype:
+                    part = space.astype(part, array.dtype)
+                key = (entry.index, i) if type(entry.y) is tuple else entry.index
+                arrived.setdefault(key, part)
+    return [arrived.get(key_of(node)) for node in outputs]
+
+
+# -- a piece of program as one entry --------------------------------------------------------------------------------------------------
+
+
+def outside(results: Sequence[Node], since: int, ours: Sequence[Node]) -> list[Node]:
+    """The tensors made before ``since`` that results made after it depend on, other than ours, in the order of use."""
+    known = {id(x) for x in ours}
+    found: dict[int, Node] = {}
+    for entry in Tape.of(*results, since=since):
+        for x, needed in zip(entry.inputs, entry.needs, strict=True):
+            if needed and id(x) not in known and (x.entry is None or x.entry.index < since):
+                found[id(x)] = x
+    return list(found.values())
+
+
+def now() -> int:
+    """An index after everything recorded so far."""
+    return next(_indices)
+
+
+def apply_replay(name: str, program: Callable[..., Any], again: Callable[..., Any], args: Sequence[Any]) -> Any:
+    """Run a piece of program, recorded as one entry that keeps only what goes in; its residuals come from running ``again`` recorded.
+
+    What the program uses beside its arguments is found from the tape of its first run, which is then dropped.
+    """
+    asked = [x for x in tree.leaves(args) if isinstance(x, Node) and x.requires_grad]
+    if not thread.recording:
+        return program(*args)
+    fresh = [Node.result_type(x._data, x._backend, True) for x in asked]
+    since = now()
+    results = program(*_replaced(args, fresh))
+    flat = list(tree.leaves(results))
+    for y in flat:
+        if not isinstance(y, Node):
+            raise DtypeError(f"{name}: the function must return tensors, it returned {type(y).__name__}")
+    live = [y for y in flat if y.requires_grad]
+    inputs = [*asked, *outside(live, since, fresh)]
+    if not live or not inputs:
+        return tree.unflatten(results, [Node.result_type(y._data, y._backend) for y in flat])
+    ys = tuple(y._data for y in flat)
+    backend = flat[0]._backend
+    row = _replay_row(name, again, args, len(asked), inputs[len(asked) :])
+    entry = Entry(row, backend, inputs, [x._data for x in inputs], (), [True] * len(inputs), ys, thread.scope)
+    if _exposed:
+        _remember(entry)
+    return tree.unflatten(results, [Node.result_type(y._data, backend, y.requires_grad, entry, i) for i, y in enumerate(flat)])
+
+
+def _replaced(args: Sequence[Any], fresh: Sequence[Node]) -> Any:
+    rest = iter(fresh)
+    return tree.map_leaves(lambda x: next(rest) if isinstance(x, Node) and x.requires_grad else x, tuple(args))
+
+
+def _replay_row(name: str, again: Callable[..., Any], args: Sequence[Any], asked: int, found: Sequence[Node]) -> Row:
+    def rerun(np: Any, xs: Sequence[Any]) -> tuple[list[Any], list[Node], int, Any]:
+        """The results of a recorded run, the tensors that went in, and the index that parts both."""
+        recorded = not isinstance(np, Backend)
+        heads = [np.reshape(x, x.shape) if recorded else Node.result_type(x, np, True) for x in xs[:asked]]
+        since = now()
+        with recording():
+            results = list(tree.leaves(again(*_replaced(args, heads))))
+        return results, [*heads, *found], since, np if recorded else None
+
+    def pull(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
+        results, inputs, since, recorded = rerun(np, xs)
+        seeds = [(y, residual) for y, residual in zip(results, g, strict=True) if residual is not None and y.requires_grad]
+        if not seeds:
+            return [None] * len(inputs)
+        residuals, _ = pull_back(seeds, recorded, inputs, since)
+        return [residuals.held.get(key_of(x)) for x in inputs]
+
+    def push(np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
+        results, inputs, since, recorded = rerun(np, xs)
+        starts = [(x, t) for x, t in zip(inputs, tangents, strict=True) if t is not None]
+        return tuple(push_forward(results, starts, recorded, since))
+
+    return Row(name, "replay", name, pull, pull, push)

@@ -1,0 +1,385 @@
+"""The tensor: an array and its place on the tape. Its operators only delegate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy
+
+from . import backends, ops, tape
+from .chain_rule.addition import ADD, NEGATIVE, SUBTRACT
+from .chain_rule.weighting import MULTIPLY
+from .errors import DtypeError, ShapeError, TapeError, TraceError
+from .tape import Node, apply, expose, host_array, pull_back, thread
+
+
+class Tensor(Node):
+    """An array that remembers how it was made. Make one with :func:`tensor`.
+
+    Attributes:
+        requires_grad: whether ``backward`` brings residuals here.
+        name: what pictures and tables call it.
+    """
+
+    __slots__ = ()
+    __array_ufunc__ = None  # NumPy arrays leave mixed operators to the tensor
+    __hash__ = Node.__hash__
+
+    # -- looking ----------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def data(self) -> Any:
+        """The array itself, to read or to write; assign to replace it. Writing into an array that a later backward pass needs makes that
+        pass a TapeError."""
+        self._refuse_in_trace("its data")
+        return expose(self)
+
+    @data.setter
+    def data(self, array: Any) -> None:
+        new = array._data if isinstance(array, Node) else array
+        if not isinstance(new, self._backend.array_type):
+            new = self._backend.from_host(host_array(new, self._data.dtype))
+        if new.shape != self._data.shape:
+            raise ShapeError(f"data of shape {tuple(self._data.shape)} cannot be replaced by shape {tuple(new.shape)}")
+        if new.dtype != self._data.dtype:
+            raise DtypeError(f"data of dtype {self._data.dtype} cannot be replaced by {new.dtype}; convert it first")
+        self._data = new
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        return len(self._data.shape)
+
+    @property
+    def size(self) -> int:
+        return int(self._data.size)
+
+    @property
+    def dtype(self) -> numpy.dtype[Any]:
+        return self._data.dtype  # type: ignore[no-any-return]
+
+    @property
+    def backend(self) -> str:
+        return self._backend.name
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.entry is None
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The residual that backward passes have added up here."""
+        return self._grad  # type: ignore[no-any-return]
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None and (not isinstance(value, Tensor) or value.shape != self.shape):
+            raise ShapeError(f"grad must be None or a tensor of shape {self.shape}")
+        self._grad = value
+
+    def numpy(self) -> numpy.ndarray:
+        """The values as a NumPy array: a read-only view on the processor, a copy from a device."""
+        self._refuse_in_trace("its values")
+        return self._backend.to_host(self._data)
+
+    def item(self) -> float | int | bool:
+        """The one value as a Python number.
+
+        Raises:
+            ShapeError: there are several.
+        """
+        if self.size != 1:
+            raise ShapeError(f"item: a tensor of shape {self.shape} has {self.size} values, not one")
+        return self.numpy().reshape(()).item()  # type: ignore[no-any-return]
+
+    def tolist(self) -> Any:
+        return self.numpy().tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> numpy.ndarray:
+        return numpy.array(self.numpy(), dtype=dtype) if copy or dtype is not None else self.numpy()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise DtypeError(f"a tensor of dtype {self.dtype} is not an index")
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise ShapeError("a number has no length")
+        return int(self.shape[0])
+
+    def __repr__(self) -> str:
+        if thread.tracing:
+            return f"tensor(shape={self.shape}, dtype={self.dtype})"
+        values = numpy.array2string(self.numpy(), separator=", ", prefix="tensor(")
+        made = f", from={self.entry.row.name}" if self.entry is not None and self.requires_grad else ""
+        leaf = ", requires_grad=True" if self.requires_grad and self.entry is None else ""
+        return f"tensor({values}, dtype={self.dtype}{leaf}{made})"
+
+    def _refuse_in_trace(self, what: str) -> None:
+        if thread.tracing and self.entry is not None:
+            raise TraceError(f"a cell that is being compiled cannot look at {what}: they differ from step to step")
+
+    # -- backward ---------------------------------------------------------------------------------------------------------------------
+
+    def backward(self, grad: Any = None, create_graph: bool = False) -> None:
+        """Bring residuals to every leaf that requires one, adding to its ``grad``.
+
+        Args:
+            grad: the residual to start from, of this tensor's shape; 1 for a single number.
+            create_graph: record the pass itself, so that the residuals can be differentiated again.
+
+        Raises:
+            TapeError: nothing was recorded, it was released, or an array on it was changed in place.
+            ShapeError: several values and no ``grad``, or one of another shape.
+        """
+        residuals, _ = pull_back([(self, seed(self, grad, create_graph))], ops if create_graph else None)
+        for leaf, residual in residuals.held.items():
+            if create_graph:
+                leaf._grad = residual if leaf._grad is None else leaf._grad + residual
+                continue
+            if leaf not in residuals.owned:
+                residual = residual.copy()
+            if leaf._grad is None or leaf._grad._data is None:
+                leaf._grad = Tensor(leaf._backend.asarray(residual), leaf._backend)
+            else:
+                leaf._grad = Tensor(leaf._backend.asarray(leaf._grad._data + residual), leaf._backend)
+
+    def detach(self) -> Tensor:
+        """The same array off the tape."""
+        return Tensor(self._data, self._backend)
+
+    def requires_grad_(self, wanted: bool = True) -> Tensor:
+        """Ask for residuals here; only for leaves of a float dtype."""
+        require_float(self._data.dtype, wanted)
+        if self.entry is not None and not wanted:
+            raise TapeError("a result on the tape requires grad because its operands do; use .detach()")
+        self.requires_grad = wanted
+        return self
+
+    def to(self, backend: str) -> Tensor:
+        """The tensor on another backend, off the tape; itself if it is there."""
+        target = backends.get(backend)
+        if target is self._backend:
+            return self
+        moved = Tensor(target.from_host(self._backend.to_host(self._data)), target, self.requires_grad)
+        moved.name = self.name
+        return moved
+
+    # -- operators --------------------------------------------------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Tensor:
+        return apply(ADD, (self, other))  # type: ignore[no-any-return]
+
+    def __radd__(self, other: Any) -> Tensor:
+        return apply(ADD, (other, self))  # type: ignore[no-any-return]
+
+    def __sub__(self, other: Any) -> Tensor:
+        return apply(SUBTRACT, (self, other))  # type: ignore[no-any-return]
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return apply(SUBTRACT, (other, self))  # type: ignore[no-any-return]
+
+    def __mul__(self, other: Any) -> Tensor:
+        return apply(MULTIPLY, (self, other))  # type: ignore[no-any-return]
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return apply(MULTIPLY, (other, self))  # type: ignore[no-any-return]
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return apply(MULTIPLY, (self, ops.reciprocal(other)))  # type: ignore[no-any-return]
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return apply(MULTIPLY, (other, ops.reciprocal(self)))  # type: ignore[no-any-return]
+
+    def __neg__(self) -> Tensor:
+        return apply(NEGATIVE, (self,))  # type: ignore[no-any-return]
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __abs__(self) -> Tensor:
+        return ops.abs(self)  # type: ignore[no-any-return]
+
+    def __pow__(self, exponent: Any) -> Tensor:
+        return ops.power(self, exponent)  # type: ignore[no-any-return]
+
+    def __rpow__(self, base: Any) -> Tensor:
+        return ops.power(base, self)  # type: ignore[no-any-return]
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return ops.floor(self / other)  # type: ignore[no-any-return]
+
+    def __mod__(self, other: Any) -> Tensor:
+        return self - ops.floor(self / other) * other  # type: ignore[no-any-return]
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return ops.matmul(self, other)  # type: ignore[no-any-return]
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return ops.matmul(other, self)  # type: ignore[no-any-return]
+
+    def __lt__(self, other: Any) -> Tensor:
+        return ops.less(self, other)  # type: ignore[no-any-return]
+
+    def __le__(self, other: Any) -> Tensor:
+        return ops.less_equal(self, other)  # type: ignore[no-any-return]
+
+    def __gt__(self, other: Any) -> Tensor:
+        return ops.greater(self, other)  # type: ignore[no-any-return]
+
+    def __ge__(self, other: Any) -> Tensor:
+        return ops.greater_equal(self, other)  # type: ignore[no-any-return]
+
+    def __eq__(self, other: Any) -> Any:
+        return False if other is None else ops.equal(self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return True if other is None else ops.not_equal(self, other)
+
+    def __and__(self, other: Any) -> Tensor:
+        return ops.logical_and(self, other)  # type: ignore[no-any-return]
+
+    def __or__(self, other: Any) -> Tensor:
+        return ops.logical_or(self, other)  # type: ignore[no-any-return]
+
+    def __invert__(self) -> Tensor:
+        return ops.logical_not(self)  # type: ignore[no-any-return]
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return ops.getitem(self, index)  # type: ignore[no-any-return]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TapeError("a tensor on the tape is not written to: use where(mask, new, old), or write to .data outside of training")
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(ops.unstack(self))
+
+    # -- methods with NumPy's names ---------------------------------------------------------------------------------------------------
+
+    @property
+    def T(self) -> Tensor:
+        return ops.transpose(self)  # type: ignore[no-any-return]
+
+    def astype(self, dtype: Any) -> Tensor:
+        return ops.astype(self, dtype)  # type: ignore[no-any-return]
+
+    def reshape(self, *shape: Any) -> Tensor:
+        return ops.reshape(self, shape[0] if len(shape) == 1 else shape)  # type: ignore[no-any-return]
+
+    def ravel(self) -> Tensor:
+        return ops.reshape(self, (-1,))  # type: ignore[no-any-return]
+
+    flatten = ravel
+
+    def transpose(self, *axes: Any) -> Tensor:
+        order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
+        return ops.transpose(self, order)  # type: ignore[no-any-return]
+
+    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
+        return ops.swapaxes(self, axis1, axis2)  # type: ignore[no-any-return]
+
+    def squeeze(self, axis: ops.Axis = None) -> Tensor:
+        return ops.squeeze(self, axis)  # type: ignore[no-any-return]
+
+    def sum(self, axis: ops.Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
+        return ops.sum(self, axis, dtype, keepdims)  # type: ignore[no-any-return]
+
+    def mean(self, axis: ops.Axis = None, keepdims: bool = False) -> Tensor:
+        total = ops.sum(self, axis, keepdims=keepdims)
+        return total * (total.size / self.size) if self.size else total / 0.0  # type: ignore[no-any-return]
+
+    def max(self, axis: ops.Axis = None, keepdims: bool = False) -> Tensor:
+        return ops.max(self, axis, keepdims)  # type: ignore[no-any-return]
+
+    def min(self, axis: ops.Axis = None, keepdims: bool = False) -> Tensor:
+        return ops.min(self, axis, keepdims)  # type: ignore[no-any-return]
+
+    def cumsum(self, axis: int | None = None) -> Tensor:
+        return ops.cumsum(self, axis)  # type: ignore[no-any-return]
+
+    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+        return ops.clip(self, min, max)  # type: ignore[no-any-return]
+
+    def argmax(self, axis: int | None = None) -> Tensor:
+        return ops.argmax(self, axis)  # type: ignore[no-any-return]
+
+    def argmin(self, axis: int | None = None) -> Tensor:
+        return ops.argmin(self, axis)  # type: ignore[no-any-return]
+
+    def all(self, axis: ops.Axis = None) -> Tensor:
+        return ops.all(self, axis)  # type: ignore[no-any-return]
+
+    def any(self, axis: ops.Axis = None) -> Tensor:
+        return ops.any(self, axis)  # type: ignore[no-any-return]
+
+
+Node.result_type = Tensor
+
+
+def require_float(dtype: Any, wanted: bool) -> None:
+    if wanted and dtype.kind != "f":
+        raise DtypeError(f"only float tensors have gradients, not {dtype}: convert with .astype('float32')")
+
+
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, backend: str | None = None, name: str | None = None) -> Tensor:
+    """A new tensor with a copy of the data.
+
+    Args:
+        data: numbers, nested lists, a NumPy or device array, or a tensor. Arrays keep their dtype; Python floats get ``default_dtype``.
+        dtype: another dtype: bool, int or float.
+        requires_grad: bring residuals here.
+        backend: where to put it; the current backend by default.
+        name: what pictures and tables call it.
+
+    Raises:
+        DtypeError: not numbers, complex numbers, or residuals asked for whole numbers.
+        BackendError: there is no such backend.
+    """
+    target = backends.current() if backend is None else backends.get(backend)
+    owner = backends.owner(data._data if isinstance(data, Node) else data)
+    if isinstance(data, Node):
+        data = data._data
+    if owner is not None and owner.name != "numpy":
+        array = target.from_host(host_array(owner.to_host(data), dtype)) if owner is not target else data.copy()
+        array = array if dtype is None else array.astype(dtype)
+    else:
+        array = target.from_host(host_array(data, dtype))
+    require_float(array.dtype, requires_grad)
+    made = Tensor(array, target, requires_grad)
+    made.name = name
+    return made
+
+
+def seed(result: Any, grad: Any, recorded: bool) -> Any:
+    """The residual that a backward pass starts from.
+
+    Raises:
+        TapeError: the result was not recorded.
+        ShapeError: several values and no ``grad``, or one of another shape.
+    """
+    if not result.requires_grad:
+        raise TapeError(
+            "backward: nothing was recorded that leads here: make a tensor with requires_grad=True, and do not compute under no_grad"
+        )
+    if grad is None:
+        if result.size != 1:
+            raise ShapeError(f"backward: a tensor of shape {result.shape} has {result.size} values: sum it, or give grad= of that shape")
+        grad = ops.ones_like(result)
+    grad = ops.astype(tape.lift(grad, result._backend), result._data.dtype)
+    if grad.shape != result.shape:
+        raise ShapeError(f"backward: grad has shape {grad.shape}, the result has {result.shape}")
+    return grad if recorded else grad._data

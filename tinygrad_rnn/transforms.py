@@ -1,0 +1,229 @@
+"""Derivatives of functions: reverse mode, forward mode, and both on top of each other.
+
+All of them run the function once with fresh tensors in place of its arguments and walk the tape that this leaves. Whether that walk is
+recorded itself follows from what the result depends on: only if something outside also asks for residuals. Arguments may be nested tuples,
+lists and dicts; results are then nested the same way.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import ops, random, tree
+from .errors import ShapeError, TapeError
+from .ops import as_tensor
+from .tape import Node, Tape, apply_replay, key_of, lift, pull_back, push_forward, recording
+from .tensor import Tensor, require_float, seed
+
+
+def _variable(x: Any) -> Tensor:
+    """A fresh tensor in place of an argument: a leaf, or tied to the tape that x is on."""
+    x = as_tensor(x)
+    require_float(x._data.dtype, True)
+    return ops.reshape(x, x.shape) if x.requires_grad else Tensor(x._data, x._backend, True)
+
+
+def _variables(args: Sequence[Any], argnums: Sequence[int]) -> list[Any]:
+    return [tree.map_leaves(_variable, arg) if i in argnums else arg for i, arg in enumerate(args)]
+
+
+def _positions(argnums: int | Sequence[int]) -> tuple[int, ...]:
+    return (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+
+def _seen_outside(outputs: Sequence[Any], inputs: Sequence[Any]) -> bool:
+    """Whether anything but these fresh leaves asks for residuals of the outputs."""
+    ours = {id(x) for x in inputs if x.entry is None}
+    for entry in Tape.of(*outputs):
+        for x, needed in zip(entry.inputs, entry.needs, strict=True):
+            if needed and x.entry is None and id(x) not in ours:
+                return True
+    return False
+
+
+def gradients(outputs: Any, inputs: Any, grad_outputs: Any = None, create_graph: bool = False) -> Any:
+    """The residuals of outputs at inputs; no ``.grad`` is touched.
+
+    Args:
+        outputs: a tensor or a list of them.
+        inputs: a tensor or nested tensors, leaves or results on the way.
+        grad_outputs: the residuals to start from; 1 for single numbers.
+        create_graph: record the pass, so that the result can be differentiated again.
+
+    Returns:
+        Residuals nested as the inputs; zeros where an input is not used.
+
+    Raises:
+        TapeError, ShapeError: as :meth:`Tensor.backward`.
+    """
+    results = list(tree.leaves(outputs))
+    starts = [None] * len(results) if grad_outputs is None else list(tree.leaves(grad_outputs))
+    if len(starts) != len(results):
+        raise ShapeError(f"gradients: {len(starts)} residuals for {len(results)} outputs")
+    wanted = list(tree.leaves(inputs))
+    for x in wanted:
+        if not isinstance(x, Node) or not x.requires_grad:
+            raise TapeError("gradients: every input must be a tensor with requires_grad=True")
+    seeds = [(y, seed(y, g, create_graph)) for y, g in zip(results, starts, strict=True)]
+    return tree.unflatten(inputs, _pulled(seeds, wanted, create_graph))
+
+
+def _pulled(seeds: Sequence[tuple[Any, Any]], wanted: Sequence[Any], create_graph: bool) -> list[Tensor]:
+    with recording():
+        residuals, caught = pull_back(seeds, ops if create_graph else None, wanted)
+    found = []
+    for x in wanted:
+        residual = caught.get(key_of(x))
+        if residual is None:
+            residual = residuals.held.get(key_of(x))
+        if residual is None:
+            residual = ops.zeros_like(x)
+        if not isinstance(residual, Node):
+            residual = Tensor(x._backend.asarray(residual).copy(), x._backend)
+        found.append(residual)
+    return found
+
+
+def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., tuple[Any, Any]]:
+    """A function that returns f's value, a single number, and its gradient with respect to the arguments at ``argnums``."""
+    positions = _positions(argnums)
+
+    @functools.wraps(f)
+    def valued(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        with recording():
+            variables = _variables(args, positions)
+            y = as_tensor(f(*variables, **kwargs))
+        chosen = [variables[i] for i in positions]
+        flat = list(tree.leaves(chosen))
+        if y.size != 1:
+            raise ShapeError(f"grad: the function must return one number, it returned shape {y.shape}; use jacobian")
+        if not y.requires_grad:
+            zeros = tree.map_leaves(ops.zeros_like, chosen)
+            return y, zeros[0] if isinstance(argnums, int) else tuple(zeros)
+        outside = _seen_outside([y], flat)
+        found = tree.unflatten(chosen, _pulled([(y, seed(y, None, outside))], flat, outside))
+        return y if outside else y.detach(), found[0] if isinstance(argnums, int) else tuple(found)
+
+    return valued
+
+
+def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """A function that returns the gradient of f, which returns a single number."""
+    valued = value_and_grad(f, argnums)
+
+    @functools.wraps(f)
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        return valued(*args, **kwargs)[1]
+
+    return gradient
+
+
+def vjp(f: Callable[..., Any], *xs: Any) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
+    """f(*xs) and a function that takes a residual of it to the residuals of the xs, ``Jᵀ g``, a tuple of one for each."""
+    with recording():
+        variables = _variables(xs, range(len(xs)))
+        y = f(*variables)
+    results = list(tree.leaves(y))
+    flat = list(tree.leaves(variables))
+
+    def pull(g: Any) -> tuple[Any, ...]:
+        starts = list(tree.leaves(g))
+        live = [(r, start) for r, start in zip(results, starts, strict=True) if r.requires_grad]
+        if not live:
+            return tuple(tree.map_leaves(ops.zeros_like, variables))
+        outside = _seen_outside([r for r, _ in live], flat) or any(isinstance(s, Node) and s.requires_grad for s in starts)
+        seeds = [(r, seed(r, start, outside)) for r, start in live]
+        return tuple(tree.unflatten(variables, _pulled(seeds, flat, outside)))
+
+    return tree.map_leaves(lambda r: r.detach() if not _seen_outside([r], flat) else r, y), pull
+
+
+def jvp(f: Callable[..., Any], x: Any, v: Any) -> tuple[Any, Any]:
+    """f(x) and its derivative along v, ``J v``, by forward mode from the same rows.
+
+    Args:
+        x: the argument, or a tuple of the arguments.
+        v: a tangent nested as x.
+    """
+    xs, vs = (x, v) if isinstance(x, tuple) else ((x,), (v,))
+    with recording():
+        variables = _variables(xs, range(len(xs)))
+        y = f(*variables)
+        flat = list(tree.leaves(variables))
+        tangents = [ops.astype(lift(t, p._backend), p.dtype) for t, p in zip(tree.leaves(vs), flat, strict=True)]
+        for tangent, p in zip(tangents, flat, strict=True):
+            if tangent.shape != p.shape:
+                raise ShapeError(f"jvp: a tangent has shape {tangent.shape}, its argument {p.shape}")
+        results = [as_tensor(r) for r in tree.leaves(y)]
+        outside = _seen_outside(results, flat) or any(t.requires_grad for t in tangents)
+        starts = [(p, t if outside else t._data) for p, t in zip(flat, tangents, strict=True)]
+        pushed = push_forward(results, starts, ops if outside else None)
+    done = []
+    for r, t in zip(results, pushed, strict=True):
+        t = ops.zeros_like(r) if t is None else t
+        done.append(t if isinstance(t, Node) else Tensor(r._backend.asarray(t), r._backend))
+    values = results if outside else [r.detach() for r in results]
+    return tree.unflatten(y, values), tree.unflatten(y, done)
+
+
+def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
+    """The Hessian of f at x times v: the gradient's derivative along v, forward over reverse."""
+    if isinstance(x, tuple):
+        return jvp(grad(f, range(len(x))), x, v)[1]
+    return jvp(grad(f), x, v)[1]
+
+
+def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
+    """A function that returns ∂f/∂x with the shape of f's result followed by the shape of x: one backward pass for each element of f."""
+
+    @functools.wraps(f)
+    def matrix(*args: Any) -> Tensor:
+        with recording():
+            variables = _variables(args, (argnums,))
+            y = as_tensor(f(*variables))
+            x = variables[argnums]
+            if not y.requires_grad or y.size == 0:
+                zeros = y._backend.zeros((*y.shape, *x.shape), y.dtype)
+                return Tensor(zeros, y._backend)
+            outside = _seen_outside([y], [x])
+            rows = []
+            for i in range(y.size):
+                unit = ops.zeros_like(y)
+                unit._data.reshape(-1)[i] = 1
+                rows.append(_pulled([(y, unit if outside else unit._data)], [x], outside)[0])
+            return ops.reshape(ops.stack(rows), (*y.shape, *x.shape))  # type: ignore[no-any-return]
+
+    return matrix
+
+
+def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
+    """A function that returns the second derivatives of f, which returns a single number."""
+    return jacobian(grad(f, argnums), argnums)
+
+
+def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
+    """f, keeping only its arguments for the backward pass and running it again there: memory for time.
+
+    Everything f uses is found by itself, also parameters it closes over; dropout draws the same numbers again.
+    """
+
+    @functools.wraps(f)
+    def checkpointed(*args: Any) -> Any:
+        state = random.get_state()
+
+        def again(*again_args: Any) -> Any:
+            now = random.get_state()
+            random.set_state(state)
+            try:
+                return f(*again_args)
+            finally:
+                random.set_state(now)
+
+        return apply_replay("checkpoint", f, again, args)
+
+    return checkpointed
+
+
+__all__ = ["checkpoint", "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
