@@ -482,7 +482,11 @@ def key_of(node: Node) -> Any:
 
 
 def pull_back(
-    seeds: Sequence[tuple[Node, Any]], np: Any = None, wanted: Sequence[Node] | None = None, since: int = -1
+    seeds: Sequence[tuple[Node, Any]],
+    np: Any = None,
+    wanted: Sequence[Node] | None = None,
+    since: int = -1,
+    watch: Callable[[Entry, Any, int, Any], None] | None = None,
 ) -> tuple[Residuals, dict[Any, Any]]:
     """Reverse mode: carry residuals from results back to what they came from.
 
@@ -491,6 +495,7 @@ def pull_back(
         np: the recorded operations, to get residuals that can be differentiated again; None computes on arrays.
         wanted: the tensors whose residual is asked for; None means every leaf that requires one.
         since: go back to entries after this index only; what was made before counts as a leaf.
+        watch: called with (entry, residual that arrived, operand, residual that goes on to it) for every operand, to look only.
 
     Returns:
         The residuals at the leaves, and those caught at wanted results on the way.
@@ -505,6 +510,7 @@ def pull_back(
     needs_of = None if wanted_keys is None else _towards(tape, wanted_keys)
     guarded = any(entry.row.masks for entry in tape)
     backend = seeds[0][0]._backend
+    pull = _pull_entry if watch is None else functools.partial(_pull_watched, watch)
     with backend.quiet():
         for entry in reversed(tape):
             if wanted_keys is not None:
@@ -514,7 +520,7 @@ def pull_back(
                 continue
             needs = entry.needs if needs_of is None else needs_of[entry.index]
             if needs is not None:
-                _pull_entry(entry, g, needs, np, residuals, guarded)
+                pull(entry, g, needs, np, residuals, guarded)
     return residuals, caught
 
 
@@ -548,6 +554,19 @@ def _pull_entry(entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals:
             residuals.add((producer.index, x.position), part)
         else:
             residuals.add(producer.index, part)
+
+
+def _pull_watched(
+    watch: Callable[..., None], entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals: Residuals, guarded: bool
+) -> None:
+    """As ``_pull_entry``, one operand after the other, so that each part can be looked at before it meets others."""
+    for i in range(len(needs)):
+        if needs[i]:
+            alone = Residuals(residuals.recorded)
+            _pull_entry(entry, g, [j == i for j in range(len(needs))], np, alone, guarded)
+            for key, part in alone.held.items():
+                watch(entry, g, i, part)
+                residuals.add(key, part)
 
 
 def _catch(entry: Entry, wanted: set[Any], residuals: Residuals, caught: dict[Any, Any]) -> None:
