@@ -16,14 +16,101 @@ import numpy
 Array = Any
 """A NumPy or CuPy array."""
 
-ARRAY_FUNCTIONS = (
-    "abs add all any arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin argsort asarray broadcast_to cbrt ceil "
-    "clip concatenate cos cosh cumsum einsum empty empty_like equal exp exp2 expm1 eye flip floor full full_like greater greater_equal "
-    "hypot isfinite isinf isnan less less_equal linspace log log10 log1p log2 logaddexp logical_and logical_not logical_or logical_xor "
-    "matmul max maximum mean min minimum multiply negative nonzero not_equal ones ones_like pad power reciprocal reshape rint roll "
-    "searchsorted sign sin sinh sort sqrt stack subtract sum swapaxes take take_along_axis tan tanh transpose tril triu trunc where "
-    "zeros zeros_like"
-).split()
+ARRAY_FUNCTIONS = [
+    "abs",
+    "add",
+    "all",
+    "any",
+    "arange",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctan2",
+    "arctanh",
+    "argmax",
+    "argmin",
+    "argsort",
+    "asarray",
+    "broadcast_to",
+    "cbrt",
+    "ceil",
+    "clip",
+    "concatenate",
+    "cos",
+    "cosh",
+    "cumsum",
+    "einsum",
+    "empty",
+    "empty_like",
+    "equal",
+    "exp",
+    "exp2",
+    "expm1",
+    "eye",
+    "flip",
+    "floor",
+    "full",
+    "full_like",
+    "greater",
+    "greater_equal",
+    "hypot",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "less",
+    "less_equal",
+    "linspace",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "logaddexp",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "min",
+    "minimum",
+    "multiply",
+    "negative",
+    "nonzero",
+    "not_equal",
+    "ones",
+    "ones_like",
+    "pad",
+    "power",
+    "reciprocal",
+    "reshape",
+    "rint",
+    "roll",
+    "searchsorted",
+    "sign",
+    "sin",
+    "sinh",
+    "sort",
+    "sqrt",
+    "stack",
+    "subtract",
+    "sum",
+    "swapaxes",
+    "take",
+    "take_along_axis",
+    "tan",
+    "tanh",
+    "transpose",
+    "tril",
+    "triu",
+    "trunc",
+    "where",
+    "zeros",
+    "zeros_like",
+]
 """Every function that the library takes from an array module, by NumPy's name."""
 
 LINALG_FUNCTIONS = ("det", "solve")
@@ -131,7 +218,7 @@ class Backend:
 
     def unstack(self, x: Array, axis: int) -> tuple[Array, ...]:
         lead = (slice(None),) * axis
-        return tuple([x[lead + (i,)] for i in range(x.shape[axis])])
+        return tuple([x[(*lead, i, ...)] for i in range(x.shape[axis])])  # ... keeps numbers arrays
 
     def identity_like(self, x: Array) -> Array:
         """The identity matrix for each matrix of a stack."""
