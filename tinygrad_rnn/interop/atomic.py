@@ -1,0 +1,60 @@
+"""Files that are whole or not there: written beside their place, brought to the disk, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import CheckpointError
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A block that writes a temporary file, which takes the place of ``path`` when the block ends well.
+
+    The temporary file lies in the same folder, so that the rename is one step, and keeps the ending, which tells programs the format.
+
+    Raises:
+        CheckpointError: the file cannot be written (disk full, no permission, no such folder); what was at ``path`` is as before.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f"cannot write {path}: it is there already and is no file; choose another name")
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        yield temporary
+        _to_disk(temporary)
+        os.replace(temporary, path)
+        _to_disk(path.parent)
+    except OSError as error:
+        raise CheckpointError(f"cannot write {path}: {error.strerror or error}; {_advice(path)}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write(path: str | Path, content: bytes | str) -> None:
+    """Write a whole file at once; text is UTF-8. Raises as :func:`replacing`."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file or, where the system can, the names in a folder are on the disk."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _advice(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"make the folder {path.parent} first"
+    kept = "the file that was there is unchanged" if path.is_file() else "nothing was left behind"
+    return f"{kept}; make room or get permission, or choose another folder"
