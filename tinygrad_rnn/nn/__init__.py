@@ -1,0 +1,20 @@
+"""Modules: parameters and the functions that use them."""
+
+from . import init as init
+from .cells import GRUCell as GRUCell
+from .cells import LSTMCell as LSTMCell
+from .cells import PeepholeLSTMCell as PeepholeLSTMCell
+from .cells import RNNCell as RNNCell
+from .layers import Dropout as Dropout
+from .layers import Embedding as Embedding
+from .layers import LayerNorm as LayerNorm
+from .layers import Linear as Linear
+from .layers import Sequential as Sequential
+from .module import Module as Module
+from .module import Parameter as Parameter
+from .recurrent import GRU as GRU
+from .recurrent import LSTM as LSTM
+from .recurrent import RNN as RNN
+from .recurrent import PeepholeLSTM as PeepholeLSTM
+from .recurrent import Recurrent as Recurrent
+from .recurrent import detach as detach

@@ -1,0 +1,211 @@
+"""Recurrent cells: ``y, state = cell(x, state)``, pure functions of tensors and parameters.
+
+They are written alike, so that each reads as a change to the one before:
+
+    RNN                   the new h is tanh of one sum
+    LSTM                  + a second state c that is added to, and gates i, f, o that decide how much
+    LSTM with peepholes   + the gates also see c
+    GRU                   no c: one gate z mixes h itself, and r decides how much of it the candidate sees
+
+Parameters have PyTorch's names, shapes and order: weight_ih (gates · hidden, input), weight_hh (gates · hidden, output), bias_ih, bias_hh
+(gates · hidden,), all evenly from ∓1/√hidden at first. ``*`` is elementwise; B is the batch, which may be any leading axes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import ops
+from ..errors import ShapeError
+from ..tensor import Tensor
+from . import init
+from .layers import require
+from .module import Module, Parameter
+
+
+class Cell(Module):
+    """What the cells share: the two projections, and the checks of what comes in.
+
+    Attributes:
+        state_size: the last axis of each tensor of the state, nested as the state.
+    """
+
+    gates = 1
+    state_size: Any
+
+    def __init__(self, input_size: int, hidden_size: int, output_size: int, bias: bool, dtype: Any) -> None:
+        self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, output_size
+        rows = self.gates * hidden_size
+        self.weight_ih = self._parameter((rows, input_size), dtype)
+        self.weight_hh = self._parameter((rows, output_size), dtype)
+        self.bias_ih = self._parameter((rows,), dtype) if bias else None
+        self.bias_hh = self._parameter((rows,), dtype) if bias else None
+
+    def _parameter(self, shape: tuple[int, ...], dtype: Any) -> Parameter:
+        return Parameter(init.uniform(shape, 1 / math.sqrt(self.hidden_size) if self.hidden_size else 0.0, dtype))
+
+    def _check(self, x: Any, h: Any, c: Any = None) -> None:
+        name, dtype = type(self).__name__, self.weight_ih.dtype
+        require(f"{name}: the input x", x, self.input_size, dtype)
+        require(f"{name}: the state h", h, self.output_size, dtype)
+        if c is not None:
+            require(f"{name}: the state c", c, self.hidden_size, dtype)
+
+    def _sum(self, x: Any, h: Any) -> Tensor:
+        """x Wᵀ + h Uᵀ + b, for all gates at once."""
+        a = x @ self.weight_ih.T + h @ self.weight_hh.T
+        return a if self.bias_ih is None else a + (self.bias_ih + self.bias_hh)
+
+
+class RNNCell(Cell):
+    """h′ = tanh(W x + U h + b) (Elman 1990), or relu (Le, Jaitly & Hinton 2015).
+
+    x (B, input), h (B, hidden) → y = h′ (B, hidden).
+
+    Raises:
+        ShapeError, DtypeError: x or h does not fit.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh", dtype: Any = None) -> None:
+        if nonlinearity not in ("tanh", "relu"):
+            raise ShapeError(f"RNNCell: nonlinearity is 'tanh' or 'relu', not {nonlinearity!r}")
+        super().__init__(input_size, hidden_size, hidden_size, bias, dtype)
+        self.nonlinearity, self.state_size = nonlinearity, hidden_size
+
+    def __call__(self, x: Any, state: Any) -> tuple[Tensor, Any]:
+        h = state
+        self._check(x, h)
+        a = self._sum(x, h)
+        h = ops.tanh(a) if self.nonlinearity == "tanh" else ops.relu(a)
+        return h, h
+
+
+class LSTMCell(Cell):
+    """i, f, o = σ(W x + U h + b), g = tanh(W x + U h + b), each with rows of its own; c′ = f * c + i * g; h′ = o * tanh(c′).
+
+    Hochreiter & Schmidhuber 1997 with the forget gate of Gers, Schmidhuber & Cummins 2000; gate order i, f, g, o.
+    With a projection h′ = R (o * tanh(c′)) (Sak, Senior & Beaufays 2014, equation 7), weight_hr (proj, hidden).
+
+    x (B, input), h (B, output), c (B, hidden) → y = h′ (B, output), where output is proj_size or else hidden_size.
+
+    Args:
+        proj_size: 0 for no projection.
+        cell_clip, proj_clip: hold c′, and a projected h′, between ∓ this value, as TensorFlow's LSTMCell.
+
+    Raises:
+        ShapeError, DtypeError: x, h or c does not fit.
+    """
+
+    gates = 4
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        proj_size: int = 0,
+        cell_clip: float | None = None,
+        proj_clip: float | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, proj_size or hidden_size, bias, dtype)
+        self.weight_hr = self._parameter((proj_size, hidden_size), dtype) if proj_size else None
+        self.cell_clip, self.proj_clip = cell_clip, proj_clip
+        self.state_size = (self.output_size, hidden_size)
+
+    def __call__(self, x: Any, state: Any) -> tuple[Tensor, Any]:
+        h, c = state
+        self._check(x, h, c)
+        i, f, g, o = ops.split(self._sum(x, h), 4, axis=-1)
+        i, f = ops.sigmoid(i), ops.sigmoid(f)
+        c = self._clipped(f * c + i * ops.tanh(g), self.cell_clip)
+        h = self._projected(ops.sigmoid(o) * ops.tanh(c))
+        return h, (h, c)
+
+    def _projected(self, h: Tensor) -> Tensor:
+        return h if self.weight_hr is None else self._clipped(h @ self.weight_hr.T, self.proj_clip)
+
+    def _clipped(self, x: Tensor, bound: float | None) -> Tensor:
+        return x if bound is None else ops.clip(x, -bound, bound)
+
+
+class PeepholeLSTMCell(LSTMCell):
+    """An LSTM whose gates see c: i and f the old one, + p_i * c and + p_f * c, o the new one, + p_o * c′ (Gers & Schmidhuber 2000,
+    "Recurrent nets that time and count"). The peepholes p_i, p_f, p_o are vectors (hidden,): each cell is seen by its own gates only.
+
+    Everything else as in :class:`LSTMCell`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        proj_size: int = 0,
+        cell_clip: float | None = None,
+        proj_clip: float | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, proj_size, cell_clip, proj_clip, dtype)
+        self.p_i, self.p_f, self.p_o = (self._parameter((hidden_size,), dtype) for _ in range(3))
+
+    def __call__(self, x: Any, state: Any) -> tuple[Tensor, Any]:
+        h, c = state
+        self._check(x, h, c)
+        i, f, g, o = ops.split(self._sum(x, h), 4, axis=-1)
+        i, f = ops.sigmoid(i + self.p_i * c), ops.sigmoid(f + self.p_f * c)
+        c = self._clipped(f * c + i * ops.tanh(g), self.cell_clip)
+        h = self._projected(ops.sigmoid(o + self.p_o * c) * ops.tanh(c))
+        return h, (h, c)
+
+
+class GRUCell(Cell):
+    """r, z = σ(W x + U h + b), with rows of their own; h′ = (1 − z) * n + z * h; and the candidate n, by where the reset gate acts:
+
+    reset="after":   n = tanh(W x + b_ih + r * (U h + b_hh)), as cuDNN, PyTorch and Keras have it (Cho et al. 2014, first version on arXiv)
+    reset="before":  n = tanh(W x + b_ih + U (r * h) + b_hh)  (Cho et al. 2014, equation 8)
+
+    Cho's own z is 1 − z here, as in PyTorch; gate order r, z, n. x (B, input), h (B, hidden) → y = h′ (B, hidden).
+
+    Raises:
+        ShapeError, DtypeError: x or h does not fit.
+    """
+
+    gates = 3
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, reset: str = "after", dtype: Any = None) -> None:
+        if reset not in ("after", "before"):
+            raise ShapeError(f"GRUCell: reset is 'after' or 'before', not {reset!r}")
+        super().__init__(input_size, hidden_size, hidden_size, bias, dtype)
+        self.reset, self.state_size = reset, hidden_size
+
+    def __call__(self, x: Any, state: Any) -> tuple[Tensor, Any]:
+        h = state
+        self._check(x, h)
+        n, z = (self._reset_after if self.reset == "after" else self._reset_before)(x, h)
+        h = n + z * (h - n)  # (1 − z) * n + z * h in one weighting
+        return h, h
+
+    def _reset_after(self, x: Any, h: Any) -> tuple[Tensor, Tensor]:
+        """The candidate n and the gate z."""
+        xr, xz, xn = ops.split(_affine(x, self.weight_ih, self.bias_ih), 3, axis=-1)
+        hr, hz, hn = ops.split(_affine(h, self.weight_hh, self.bias_hh), 3, axis=-1)
+        r, z = ops.sigmoid(xr + hr), ops.sigmoid(xz + hz)
+        return ops.tanh(xn + r * hn), z
+
+    def _reset_before(self, x: Any, h: Any) -> tuple[Tensor, Tensor]:
+        """The candidate n and the gate z."""
+        size = self.hidden_size
+        xr, xz, xn = ops.split(_affine(x, self.weight_ih, self.bias_ih), 3, axis=-1)
+        to_gates, to_candidate = ops.split(self.weight_hh, [2 * size])
+        bias_gates, bias_candidate = (None, None) if self.bias_hh is None else ops.split(self.bias_hh, [2 * size])
+        hr, hz = ops.split(_affine(h, to_gates, bias_gates), 2, axis=-1)
+        r, z = ops.sigmoid(xr + hr), ops.sigmoid(xz + hz)
+        return ops.tanh(xn + _affine(r * h, to_candidate, bias_candidate)), z
+
+
+def _affine(x: Any, weight: Any, bias: Any) -> Tensor:
+    """x Wᵀ + b."""
+    y = x @ weight.T
+    return y if bias is None else y + bias

@@ -1,0 +1,169 @@
+"""Modules are plain objects; one walker finds what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from .. import backends
+from ..errors import CheckpointError, DtypeError
+from ..tape import float_dtype, host_array
+from ..tensor import Tensor, tensor
+
+
+class Parameter(Tensor):
+    """A leaf that training changes.
+
+    Args:
+        data: numbers, an array or a tensor; copied.
+        dtype: of a float; that of the data by default.
+        backend: where to put it; the current backend by default.
+
+    Raises:
+        DtypeError: whole numbers: they have no gradient.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, dtype: Any = None, backend: str | None = None) -> None:
+        made = tensor(data, dtype, requires_grad=True, backend=backend)
+        super().__init__(made._data, made._backend, True)
+
+
+class Module:
+    """Base of everything that holds parameters.
+
+    A subclass assigns parameters, other modules, and lists, tuples and dicts of them, to attributes; there is nothing to register and no
+    ``__init__`` to call. A parameter is a :class:`Parameter`, or any other leaf that requires grad.
+    """
+
+    training: bool = True
+
+    def children(self) -> Iterable[tuple[str, Any]]:
+        """What the walker goes on to, by name: the attributes, in the order in which they were assigned."""
+        return vars(self).items()
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Dotted names and parameters, in a fixed order; one that is shared comes once, under its first name."""
+        found = set()
+        for name, parameter in _held(self, Tensor):
+            if id(parameter) not in found:
+                found.add(id(parameter))
+                yield name, parameter
+
+    def parameters(self) -> list[Tensor]:
+        """The parameters, each once."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Every name, also the further ones of shared parameters, and its values off the tape.
+
+        Training replaces arrays instead of writing into them, so what this returns stays as it is.
+        """
+        return {name: parameter.detach() for name, parameter in _held(self, Tensor)}
+
+    def load_state_dict(self, values: Mapping[str, Any], strict: bool = True) -> None:
+        """Replace the parameters' values, all of them or, if anything does not fit, none.
+
+        Args:
+            values: tensors, NumPy arrays, or what NumPy can convert, such as PyTorch's tensors. They take the parameters' dtypes.
+            strict: whether the names must be exactly the module's.
+
+        Raises:
+            CheckpointError: names are missing or unexpected, shapes differ, or a value does not hold numbers.
+        """
+        ours = dict(_held(self, Tensor))
+        problems = []
+        if strict:
+            problems += [f"missing: {name}" for name in ours if name not in values]
+            problems += [f"unexpected: {name}" for name in values if name not in ours]
+        arrays = {}
+        for name in (name for name in ours if name in values):
+            try:
+                arrays[name] = host_array(values[name])
+            except (DtypeError, RuntimeError) as error:
+                problems.append(f"{name}: {error}")
+                continue
+            if arrays[name].shape != ours[name].shape:
+                problems.append(f"{name}: shape {arrays[name].shape} does not fit the parameter's {ours[name].shape}")
+        if problems:
+            raise CheckpointError(f"the values do not fit {type(self).__name__}, nothing was loaded: " + "; ".join(problems))
+        for name, array in arrays.items():
+            parameter = ours[name]
+            parameter._data = parameter._backend.from_host(array.astype(parameter.dtype, copy=False))
+
+    def zero_grad(self) -> None:
+        """Forget the residuals."""
+        for parameter in self.parameters():
+            parameter._grad = None
+
+    def modules(self) -> Iterator[Module]:
+        """This module and those inside it, each once."""
+        found = set()
+        for _, module in _held(self, Module):
+            if id(module) not in found:
+                found.add(id(module))
+                yield module
+
+    def train(self: M, mode: bool = True) -> M:
+        """Switch dropout on (or off), here and inside."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self: M) -> M:
+        """Switch dropout off."""
+        return self.train(False)
+
+    def astype(self: M, dtype: Any) -> M:
+        """Change the parameters to another float dtype, in place; residuals are forgotten. Make the optimiser afterwards.
+
+        Raises:
+            DtypeError: it is no float.
+        """
+        dtype = float_dtype(dtype)
+        for parameter in self.parameters():
+            parameter._data, parameter._grad = parameter._data.astype(dtype), None
+        return self
+
+    def to(self: M, backend: str) -> M:
+        """Move the parameters to another backend, in place; residuals are forgotten. Make the optimiser afterwards.
+
+        Raises:
+            BackendError: there is no such backend.
+        """
+        target = backends.get(backend)
+        for parameter in self.parameters():
+            parameter._data = target.from_host(parameter._backend.to_host(parameter._data))
+            parameter._backend, parameter._grad = target, None
+        return self
+
+    def __repr__(self) -> str:
+        lines = [f"  {name}: {parameter.dtype}{list(parameter.shape)}" for name, parameter in self.named_parameters()]
+        return "\n".join([f"{type(self).__name__}(", *lines, ")"]) if lines else f"{type(self).__name__}()"
+
+
+M = TypeVar("M", bound=Module)
+
+
+def _held(value: Any, kind: type, name: str = "", inside: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """The walker: modules or parameters inside a value, with their dotted names. What holds itself is not walked twice."""
+    if any(value is outer for outer in inside):
+        return
+    if isinstance(value, kind) and _counts(value):
+        yield name, value
+    for key, child in _children(value):
+        yield from _held(child, kind, f"{name}.{key}" if name else str(key), (*inside, value))
+
+
+def _counts(value: Any) -> bool:
+    """Whether a tensor that a module holds is a parameter, frozen ones included, and not some result that it keeps."""
+    return not isinstance(value, Tensor) or isinstance(value, Parameter) or (value.requires_grad and value.entry is None)
+
+
+def _children(value: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(value, Module):
+        return value.children()
+    if isinstance(value, dict):
+        return value.items()
+    return enumerate(value) if isinstance(value, (list, tuple)) else ()

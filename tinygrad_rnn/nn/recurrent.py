@@ -1,0 +1,278 @@
+"""Recurrent layers: cells run through ``scan``. There is no other way into them, for built-in cells no more than for a user's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from .. import ops, tree
+from ..errors import DtypeError, ShapeError
+from ..sequence import scan
+from ..tape import Node, lift
+from ..tensor import Tensor
+from .cells import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell
+from .layers import Dropout
+from .module import Module
+
+
+def detach(state: Any) -> Any:
+    """A nested state off the tape: carried on like this, back-propagation through time is cut here (truncated BPTT)."""
+    return tree.map_leaves(lambda leaf: leaf.detach(), state)
+
+
+class Recurrent(Module):
+    """Any cell as a layer.
+
+    Args:
+        cell: a function or module, ``y, state = cell(x, state)``. If it has a ``state_size``, the last axis of each tensor of its state,
+            nested as the state (``(4, 4)`` for two), the state before the first step is zeros by default.
+        reverse: from the last step to the first.
+        batch_first: sequences are (B, T, …) instead of (T, B, …).
+        masked_output, compiled, checkpoint: as in :func:`tinygrad_rnn.scan`.
+    """
+
+    def __init__(
+        self,
+        cell: Any,
+        reverse: bool = False,
+        batch_first: bool = False,
+        masked_output: str = "zero",
+        compiled: bool | str = "auto",
+        checkpoint: int | None = None,
+    ) -> None:
+        self.cell = cell
+        self.batch_first = batch_first
+        self.options = {"reverse": reverse, "masked_output": masked_output, "compiled": compiled, "checkpoint": checkpoint}
+
+    def __call__(self, x: Any, state: Any = None, lengths: Any = None, mask: Any = None) -> tuple[Any, Any]:
+        """Run over a sequence.
+
+        Args:
+            x: (T, B, …), or nested tensors of that kind.
+            state: the state before the first step, as the cell takes it.
+            lengths: (B,) whole numbers of steps.
+            mask: (T, B) booleans, laid out as x: where False, a sample keeps its state.
+
+        Returns:
+            The outputs, laid out as x, and the state after the last step.
+
+        Raises:
+            ShapeError: there is no state, and the cell has no ``state_size``; and what scan raises.
+        """
+        x = tree.map_leaves(ops.as_tensor, x)
+        if self.batch_first:
+            x, mask = tree.map_leaves(_swapped, x), None if mask is None else _swapped(mask)
+        y, state = scan(self.cell, x, self._zeros(x) if state is None else state, lengths, mask=mask, **self.options)
+        return tree.map_leaves(_swapped, y) if self.batch_first else y, state
+
+    def _zeros(self, x: Any) -> Any:
+        size = getattr(self.cell, "state_size", None)
+        if size is None:
+            raise ShapeError(f"the cell {type(self.cell).__name__} has no state_size: give the layer a state, or the cell that attribute")
+        first = next(tree.leaves(x))
+        return tree.map_leaves(lambda n: _zeros(first, (*first.shape[1:-1], n)), size)
+
+
+def _swapped(x: Any) -> Tensor:
+    return ops.swapaxes(x, 0, 1)
+
+
+def _zeros(like: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return Node.result_type(like._backend.zeros(shape, like.dtype), like._backend)
+
+
+class Stack(Module):
+    """Layers of recurrent cells, each with one direction or two; base of RNN, LSTM, PeepholeLSTM and GRU.
+
+    Args:
+        make_cell: a cell for an input size.
+        num_layers: each one after the first reads the outputs of the one before.
+        batch_first: sequences are (B, T, size) instead of (T, B, size); states are as ever.
+        dropout: the probability between layers, in training.
+        bidirectional: each layer has a second cell that runs from the end; the outputs stand side by side.
+        masked_output, compiled, checkpoint: as in :func:`tinygrad_rnn.scan`.
+    """
+
+    def __init__(
+        self,
+        make_cell: Any,
+        input_size: int,
+        num_layers: int,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        **options: Any,
+    ) -> None:
+        if num_layers < 1:
+            raise ShapeError(f"{type(self).__name__}: num_layers is 1 or more, not {num_layers}")
+        self.input_size, self.num_layers = input_size, num_layers
+        self.batch_first, self.bidirectional = batch_first, bidirectional
+        self.dropout = Dropout(dropout)
+        self.layers: list[list[Recurrent]] = []
+        directions = (False, True) if bidirectional else (False,)
+        for _ in range(num_layers):
+            layer = [Recurrent(make_cell(input_size), reverse, **options) for reverse in directions]
+            self.layers.append(layer)
+            input_size = sum(run.cell.output_size for run in layer)
+
+    def children(self) -> Iterator[tuple[str, Any]]:
+        """The cells' parameters under PyTorch's names: weight_ih_l0, …, weight_ih_l0_reverse, …"""
+        yield "dropout", self.dropout
+        for k, layer in enumerate(self.layers):
+            for run in layer:
+                for name, value in run.cell.children():
+                    yield f"{name}_l{k}{'_reverse' if run.options['reverse'] else ''}", value
+
+    def __getattr__(self, name: str) -> Any:
+        """``layer.weight_ih_l0`` and its like."""
+        if "_l" in name and "layers" in vars(self):
+            for known, value in self.children():
+                if known == name:
+                    return value
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+
+    def __call__(self, x: Any, state: Any = None, lengths: Any = None, mask: Any = None) -> tuple[Tensor, Any]:
+        """Run over a sequence.
+
+        Args:
+            x: (T, B, input_size); (B, T, input_size) if batch_first; (T, input_size) for a single sequence.
+            state: before the first step, each tensor (layers · directions, B, size); without B for a single sequence. Zeros by default.
+            lengths: (B,) whole numbers of steps; the outputs beyond are as ``masked_output`` says.
+            mask: (T, B) booleans, laid out as x: where False, a sample keeps its state.
+
+        Returns:
+            The outputs of the last layer, (T, B, directions · size) laid out as x, and the state after the last step, shaped as before it.
+
+        Raises:
+            ShapeError, DtypeError: x, the state, lengths or mask does not fit.
+        """
+        x = lift(x, self.layers[0][0].cell.weight_ih._backend)
+        if x.ndim not in (2, 3):
+            raise ShapeError(
+                f"{type(self).__name__}: the input has shape {x.shape}: expected (T, B, {self.input_size}) or (T, {self.input_size})"
+            )
+        single = x.ndim == 2
+        if single and not (lengths is None and mask is None):
+            raise ShapeError(f"{type(self).__name__}: a single sequence takes neither lengths nor a mask: cut it")
+        swap = self.batch_first and not single
+        x = ops.expand_dims(x, 1) if single else _swapped(x) if swap else x
+        mask = _swapped(mask) if swap and mask is not None else mask
+        y, state = self._run(x, self._states(x, state, single), lengths, mask)
+        if single:
+            return ops.squeeze(y, 1), tree.map_leaves(lambda leaf: ops.squeeze(leaf, 1), state)
+        return _swapped(y) if swap else y, state
+
+    def _run(self, x: Tensor, states: list[Any], lengths: Any, mask: Any) -> tuple[Tensor, Any]:
+        """Layer by layer, with one state for each cell."""
+        waiting, after = iter(states), []
+        for k, layer in enumerate(self.layers):
+            x = self.dropout(x) if k else x
+            ys = []
+            for run in layer:
+                y, state = run(x, next(waiting), lengths, mask)
+                ys.append(y)
+                after.append(state)
+            x = ops.concatenate(ys, -1) if self.bidirectional else ys[0]
+        stacked = [ops.stack(leaves) for leaves in zip(*map(tree.leaves, after), strict=True)]
+        return x, tree.unflatten(after[0], stacked)
+
+    def _states(self, x: Tensor, state: Any, single: bool) -> list[Any]:
+        """The state of each cell."""
+        size = self.layers[0][0].cell.state_size
+        count = sum(map(len, self.layers))
+        if state is None:
+            return [None] * count
+        given = list(tree.leaves(state))
+        shapes = [(count, n) if single else (count, x.shape[1], n) for n in tree.leaves(size)]
+        if len(given) != len(shapes):
+            raise ShapeError(f"{type(self).__name__}: the state is {len(shapes)} tensors of shapes {shapes}, got {len(given)}")
+        parts = []
+        for leaf, shape in zip(given, shapes, strict=True):
+            leaf = lift(leaf, x._backend)
+            if leaf.shape != shape:
+                raise ShapeError(
+                    f"{type(self).__name__}: a tensor of the state has shape {leaf.shape}: expected {shape}, (layers · directions, …)"
+                )
+            if leaf.dtype != x.dtype:
+                raise DtypeError(f"{type(self).__name__}: a tensor of the state has dtype {leaf.dtype}, the input has {x.dtype}")
+            parts.append(ops.unstack(ops.expand_dims(leaf, 1) if single else leaf))
+        return [tree.unflatten(size, one) for one in zip(*parts, strict=True)]
+
+
+class RNN(Stack):
+    """:class:`RNNCell` in layers: PyTorch's ``nn.RNN``, its parameters and its calls. See :class:`Stack`."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        nonlinearity: str = "tanh",
+        dtype: Any = None,
+        **options: Any,
+    ) -> None:
+        make = partial(RNNCell, hidden_size=hidden_size, bias=bias, nonlinearity=nonlinearity, dtype=dtype)
+        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional, **options)
+
+
+class LSTM(Stack):
+    """:class:`LSTMCell` in layers: PyTorch's ``nn.LSTM``, its parameters and its calls; the state is (h, c). See :class:`Stack`."""
+
+    cell_type = LSTMCell
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        cell_clip: float | None = None,
+        proj_clip: float | None = None,
+        dtype: Any = None,
+        **options: Any,
+    ) -> None:
+        make = partial(
+            self.cell_type,
+            hidden_size=hidden_size,
+            bias=bias,
+            proj_size=proj_size,
+            cell_clip=cell_clip,
+            proj_clip=proj_clip,
+            dtype=dtype,
+        )
+        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional, **options)
+
+
+class PeepholeLSTM(LSTM):
+    """:class:`PeepholeLSTMCell` in layers; everything else as :class:`LSTM`."""
+
+    cell_type = PeepholeLSTMCell
+
+
+class GRU(Stack):
+    """:class:`GRUCell` in layers: PyTorch's ``nn.GRU``, its parameters and its calls. See :class:`Stack`."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        reset: str = "after",
+        dtype: Any = None,
+        **options: Any,
+    ) -> None:
+        make = partial(GRUCell, hidden_size=hidden_size, bias=bias, reset=reset, dtype=dtype)
+        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional, **options)

@@ -1,0 +1,88 @@
+"""A cell over time. ``scan`` is the public name; the loop in ``eager`` is its meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+
+from .. import tree
+from ..errors import DtypeError, ShapeError
+from ..ops import as_tensor
+from ..tape import lift
+from .eager import eager_scan
+
+__all__ = ["scan"]
+
+
+def scan(
+    cell: Callable[[Any, Any], tuple[Any, Any]],
+    xs: Any,
+    state: Any,
+    lengths: Any = None,
+    reverse: bool = False,
+    compiled: bool | str = "auto",
+    checkpoint: int | None = None,
+    mask: Any = None,
+    masked_output: str = "zero",
+) -> tuple[Any, Any]:
+    """Run a cell over time: ``y, state = cell(x, state)`` at each step.
+
+    Args:
+        cell: a function or module of tensors.
+        xs: (T, B, …), time first, or nested tensors of that kind: then each step sees the same nesting.
+        state: the state before the first step, nested in any way; each leaf (B, …) if there are lengths or a mask.
+        lengths: (B,) whole numbers. Beyond its length a sample keeps its state.
+        reverse: from the last step to the first; each sample from the end of its own length. Outputs stay at their steps.
+        compiled: False for the eager loop in any case.
+        checkpoint: keep the tape of that many steps at a time only, and run them again in the backward pass.
+        mask: (T, B) booleans: where False, a sample keeps its state, as beyond its length.
+        masked_output: what comes out at such a step: "zero", or "previous" for the output of the step before.
+
+    Returns:
+        The outputs, each leaf (T, B, …), and the state after the last step.
+
+    Raises:
+        ShapeError, DtypeError: what goes in does not fit, or the cell changed the nesting, a shape or a dtype of its state.
+    """
+    xs = tree.map_leaves(as_tensor, xs)
+    inputs = list(tree.leaves(xs))
+    if not inputs or any(x.ndim == 0 for x in inputs):
+        raise ShapeError("scan: xs needs at least one tensor, each with the time as its first axis")
+    if len({x.shape[0] for x in inputs}) > 1:
+        raise ShapeError(f"scan: the tensors of xs differ in their number of steps: {[x.shape for x in inputs]}")
+    if masked_output not in ("zero", "previous"):
+        raise ShapeError(f"scan: masked_output is 'zero' or 'previous', not {masked_output!r}")
+    if compiled not in ("auto", True, False):
+        raise ShapeError(f"scan: compiled is 'auto', True or False, not {compiled!r}")
+    if checkpoint is not None and checkpoint < 1:
+        raise ShapeError(f"scan: checkpoint is a number of steps, 1 or more, not {checkpoint}")
+    state = tree.map_leaves(lambda leaf: lift(leaf, inputs[0]._backend), state)
+    live = _live(lengths, mask, inputs[0].shape)
+    return eager_scan(cell, xs, state, live, reverse, masked_output, checkpoint)
+
+
+def _live(lengths: Any, mask: Any, shape: tuple[int, ...]) -> numpy.ndarray | None:
+    """(T, B): the steps that count, on the host, since they decide what is run; None if all do."""
+    if lengths is None and mask is None:
+        return None
+    if len(shape) < 2:
+        raise ShapeError(f"scan: lengths and mask need xs of shape (T, B, …), not {shape}")
+    steps, batch = shape[:2]
+    live = numpy.ones((steps, batch), bool)
+    if lengths is not None:
+        lengths = numpy.asarray(lengths)
+        if lengths.dtype.kind not in "iu":
+            raise DtypeError(f"scan: lengths are whole numbers, not {lengths.dtype}")
+        if lengths.shape != (batch,) or ((lengths < 0) | (lengths > steps)).any():
+            raise ShapeError(f"scan: lengths must be {batch} numbers from 0 to {steps}, got {lengths.tolist()}")
+        live &= numpy.arange(steps)[:, None] < lengths
+    if mask is not None:
+        mask = numpy.asarray(mask)
+        if mask.dtype != numpy.bool_:
+            raise DtypeError(f"scan: a mask holds booleans, not {mask.dtype}")
+        if mask.shape != live.shape:
+            raise ShapeError(f"scan: the mask must have shape {live.shape}, got {mask.shape}")
+        live &= mask
+    return None if live.all() else live

@@ -1,0 +1,99 @@
+"""The meaning of ``scan``: a loop that calls the cell once a step, every operation recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy
+
+from .. import ops, transforms, tree
+from ..errors import DtypeError, ShapeError
+from ..tape import Node, lift, no_grad, scope
+
+Cell = Callable[[Any, Any], tuple[Any, Any]]
+
+
+def eager_scan(
+    cell: Cell, xs: Any, state: Any, live: numpy.ndarray | None, reverse: bool, masked_output: str, checkpoint: int | None
+) -> tuple[Any, Any]:
+    """Run the loop.
+
+    Args:
+        cell, xs, state, reverse, masked_output, checkpoint: as in :func:`tinygrad_rnn.scan`, all leaves tensors.
+        live: (T, B) booleans on the host: the steps that count for each sample; None if all do.
+    """
+    slices = [ops.unstack(leaf) for leaf in tree.leaves(xs)]
+    steps = [tree.unflatten(xs, parts) for parts in zip(*slices, strict=True)]
+    if not steps:
+        return _no_outputs(cell, xs, state), state
+    order = range(len(steps))[::-1] if reverse else range(len(steps))
+    length = checkpoint or len(steps)
+    y, ys = None, []
+    for start in range(0, len(steps), length):
+        segment = _segment(cell, order[start : start + length], live, masked_output)
+        segment = segment if checkpoint is None else transforms.checkpoint(segment)
+        outputs, state = segment([steps[t] for t in order[start : start + length]], state, y)
+        y = outputs[-1]
+        ys += outputs
+    return _stacked(ys[::-1] if reverse else ys), state
+
+
+def _segment(cell: Cell, times: Sequence[int], live: numpy.ndarray | None, masked_output: str) -> Callable[[Any, Any, Any], Any]:
+    """The loop over some of the steps: their inputs, the state and the output before them → their outputs, the state after them."""
+
+    def run(xs: Any, state: Any, y: Any) -> tuple[list[Any], Any]:
+        kind, ys = _kind(state), []
+        for t, x in zip(times, xs, strict=True):
+            with scope("step", t):
+                output, new = cell(x, state)
+                if live is not None and not live[t].all():
+                    other = y if masked_output == "previous" and y is not None else tree.map_leaves(lambda _leaf: 0, output)
+                    output, new = _chosen(live[t], output, other), _chosen(live[t], new, state)
+            if _kind(new) != kind:
+                raise _changed(cell, t, kind, _kind(new))
+            y, state = output, new
+            ys.append(y)
+        return ys, state
+
+    return run
+
+
+def _chosen(live: numpy.ndarray, new: Any, old: Any) -> Any:
+    """The new leaves for the samples that are live, the old ones for the others."""
+
+    def choice(leaf: Any, before: Any) -> Any:
+        reach = live.reshape(-1, *(1,) * (leaf.ndim - 1))
+        return ops.where(lift(reach, leaf._backend), leaf, before)
+
+    if tree.structure(new) != tree.structure(old):
+        return new  # a state of another nesting, which the loop reports
+    return tree.unflatten(new, [choice(*pair) for pair in zip(tree.leaves(new), tree.leaves(old), strict=True)])
+
+
+def _stacked(ys: Sequence[Any]) -> Any:
+    leaves = zip(*(tree.leaves(y) for y in ys), strict=True)
+    return tree.unflatten(ys[0], [ops.stack(leaf) for leaf in leaves])
+
+
+def _no_outputs(cell: Cell, xs: Any, state: Any) -> Any:
+    """Outputs of no steps: their shapes are learnt from a step on zeros."""
+    with no_grad():
+        zeros = tree.map_leaves(lambda x: Node.result_type(x._backend.zeros(x.shape[1:], x.dtype), x._backend), xs)
+        y, _ = cell(zeros, state)
+    return tree.map_leaves(lambda leaf: Node.result_type(leaf._backend.zeros((0, *leaf.shape), leaf.dtype), leaf._backend), y)
+
+
+def _kind(state: Any) -> Any:
+    """What must stay the same from step to step."""
+    return tree.structure(state), [(tuple(s.shape), s.dtype) if isinstance(s, Node) else type(s).__name__ for s in tree.leaves(state)]
+
+
+def _changed(cell: Cell, t: int, before: Any, after: Any) -> Exception:
+    name = getattr(cell, "__name__", type(cell).__name__)
+    said = f"scan: the cell {name} changed its state at step {t}: "
+    if before[0] != after[0]:
+        return ShapeError(f"{said}it was nested {before[0]}, it is {after[0]}")
+    kinds = "it was " + ", ".join(map(str, before[1])) + "; it is " + ", ".join(map(str, after[1]))
+    same_shapes = [kind[0] for kind in before[1]] == [kind[0] for kind in after[1]]
+    return (DtypeError if same_shapes else ShapeError)(said + kinds)
