@@ -1,0 +1,84 @@
+"""What every test runs under: both backends, strict floating point, a seed, and a check that it leaves no switch flipped.
+
+A test that has nothing to do with arrays, or chooses its backends itself, is marked ``one_backend`` and runs once, on NumPy.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy
+import pytest
+import strict_cupy
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import backends, tape
+
+BACKENDS = ("numpy", "cupy")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker("one_backend") is None:
+        metafunc.parametrize("backend", BACKENDS, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of the backend that the test runs on; new tensors are made there."""
+    name = getattr(request, "param", "numpy")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("TINYGRAD_RNN_BACKEND", raising=False)
+        patch.setattr(backends, "_loaded", {"numpy": backends.get("numpy")})
+        patch.setattr(backends, "_process_backend", None)
+        if name == "cupy":
+            strict_cupy.install(patch)
+            tg.set_backend("cupy")
+        yield name
+
+
+def _switches() -> dict[str, Any]:
+    return {
+        "tape.thread.recording": tape.thread.recording,
+        "tape.thread.scope": tape.thread.scope,
+        "tape.thread.tracing": tape.thread.tracing,
+        "the process's backend": backends._process_backend,
+        "the block's backend": backends._block_backend.get(),
+        "the default dtype": tape.default_dtype,
+    }
+
+
+@pytest.fixture(autouse=True)
+def no_switch_stays_flipped(backend: str) -> Iterator[None]:
+    before = _switches()
+    yield
+    after = _switches()
+    tape.thread.recording, tape.thread.scope, tape.thread.tracing, tape.default_dtype = True, None, False, numpy.dtype("float32")
+    backends._block_backend.set(None)
+    flipped = [f"{name}: {before[name]} became {after[name]}" for name in before if after[name] is not before[name]]
+    assert not flipped, f"the test left switches flipped: {'; '.join(flipped)}"
+
+
+@pytest.fixture(autouse=True)
+def strict_numbers() -> Iterator[None]:
+    with numpy.errstate(over="raise", divide="raise", invalid="raise", under="ignore"):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    tg.random.seed(0)
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> numpy.random.Generator:
+    """A generator of its own for each test, the same on both backends."""
+    return numpy.random.default_rng(zlib.crc32(request.function.__qualname__.encode()))
+
+
+@pytest.fixture
+def device() -> strict_cupy.Counts:
+    """What the stand-in device has done since the test began."""
+    strict_cupy.counts.reset()
+    return strict_cupy.counts

@@ -1,0 +1,635 @@
+"""A stand-in for CuPy that is as strict as CuPy is, computing with NumPy: so that the device code runs where there is no device.
+
+It has only names that CuPy has, with CuPy's parameters (``test_strict_cupy.py`` compares with the real package where that is installed). An
+array of it is no NumPy array, does not mix with one, does not turn into one unasked, and stays on the device down to single numbers. Every
+operation that would start a kernel is counted, and so is every look at a value, which makes the host wait for the device.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import math
+import sys
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy
+import pytest
+
+
+class Counts:
+    """What the device had to do: kernels started, and times that the host waited."""
+
+    def __init__(self) -> None:
+        self.launches = 0
+        self.synchronisations = 0
+
+    def reset(self) -> None:
+        self.launches = self.synchronisations = 0
+
+
+counts = Counts()
+
+UFUNCS = [
+    "abs",
+    "add",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctan2",
+    "arctanh",
+    "cbrt",
+    "ceil",
+    "cos",
+    "cosh",
+    "equal",
+    "exp",
+    "exp2",
+    "expm1",
+    "floor",
+    "greater",
+    "greater_equal",
+    "hypot",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "less",
+    "less_equal",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "logaddexp",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "maximum",
+    "minimum",
+    "multiply",
+    "negative",
+    "not_equal",
+    "power",
+    "reciprocal",
+    "rint",
+    "sign",
+    "sin",
+    "sinh",
+    "sqrt",
+    "subtract",
+    "tan",
+    "tanh",
+    "trunc",
+]
+"""CuPy's elementwise functions that the library uses."""
+
+SIGNATURES = {
+    "all": "a, axis=None, out=None, keepdims=False",
+    "any": "a, axis=None, out=None, keepdims=False",
+    "arange": "start, stop=None, step=1, dtype=None",
+    "argmax": "a, axis=None, dtype=None, out=None, keepdims=False",
+    "argmin": "a, axis=None, dtype=None, out=None, keepdims=False",
+    "argsort": "a, axis=-1, kind=None",
+    "array": "obj, dtype=None, copy=True, order='K', subok=False, ndmin=0, *, blocking=False",
+    "asarray": "a, dtype=None, order=None, *, copy=None, blocking=False",
+    "asnumpy": "a, stream=None, order='C', out=None, *, blocking=True",
+    "broadcast_to": "array, shape",
+    "clip": "a, a_min, a_max, out=None",
+    "concatenate": "tup, axis=0, out=None, *, dtype=None, casting='same_kind'",
+    "cumsum": "a, axis=None, dtype=None, out=None",
+    "einsum": "*operands, **kwargs",
+    "empty": "shape, dtype=float, order='C'",
+    "empty_like": "prototype, dtype=None, order='K', subok=None, shape=None",
+    "eye": "N, M=None, k=0, dtype=float, order='C'",
+    "flip": "a, axis=None",
+    "full": "shape, fill_value, dtype=None, order='C'",
+    "full_like": "a, fill_value, dtype=None, order='K', subok=None, shape=None",
+    "linspace": "start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0",
+    "matmul": "*args, axes=None, axis=None, keepdims=False, casting='same_kind', dtype=None, signature=None, order='K', out=None",
+    "max": "a, axis=None, out=None, keepdims=False",
+    "mean": "a, axis=None, dtype=None, out=None, keepdims=False",
+    "min": "a, axis=None, out=None, keepdims=False",
+    "nonzero": "a",
+    "ones": "shape, dtype=float, order='C'",
+    "ones_like": "a, dtype=None, order='K', subok=None, shape=None",
+    "pad": "array, pad_width, mode='constant', **kwargs",
+    "reshape": "a, newshape, order='C', *, copy=None",
+    "roll": "a, shift, axis=None",
+    "searchsorted": "a, v, side='left', sorter=None",
+    "sort": "a, axis=-1, kind=None",
+    "stack": "tup, axis=0, out=None, *, dtype=None, casting='same_kind'",
+    "sum": "a, axis=None, dtype=None, out=None, keepdims=False",
+    "swapaxes": "a, axis1, axis2",
+    "take": "a, indices, axis=None, out=None",
+    "take_along_axis": "a, indices, axis",
+    "transpose": "a, axes=None",
+    "tril": "m, k=0",
+    "triu": "m, k=0",
+    "where": "condition, x=None, y=None",
+    "zeros": "shape, dtype=float, order='C'",
+    "zeros_like": "a, dtype=None, order='K', subok=None, shape=None",
+    "linalg.det": "a",
+    "linalg.solve": "a, b",
+}
+"""CuPy's other functions that the library uses, and their parameters in CuPy 14."""
+
+
+def signature(text: str) -> inspect.Signature:
+    return inspect.signature(eval(f"lambda {text}: None"))
+
+
+# -- crossing between host and device --------------------------------------------------------------------------------------------------
+
+
+def _unwrap(x: Any, seen: list[ndarray]) -> Any:
+    if isinstance(x, ndarray):
+        seen.append(x)
+        return x._host
+    if isinstance(x, numpy.ndarray):
+        raise TypeError(f"Unsupported type {type(x)}")
+    if isinstance(x, (list, tuple)):
+        return type(x)(_unwrap(part, seen) for part in x)
+    return x
+
+
+def _wrap(result: Any, seen: list[ndarray]) -> Any:
+    if result is NotImplemented:
+        return result
+    if isinstance(result, tuple):
+        return tuple(_wrap(part, seen) for part in result)
+    for x in seen:
+        if result is x._host:
+            return x
+    host = numpy.asarray(result)
+    for x in seen:
+        if host.size and numpy.may_share_memory(host, x._host):
+            return ndarray._made(host, x if x.base is None else x.base)
+    counts.launches += 1
+    return ndarray._made(host, None)
+
+
+def _run(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    seen: list[ndarray] = []
+    args = _unwrap(args, seen)
+    kwargs = {name: _unwrap(value, seen) for name, value in kwargs.items()}
+    with numpy.errstate(all="ignore"):  # a device says nothing about overflow
+        return _wrap(function(*args, **kwargs), seen)
+
+
+def _fetch(x: ndarray) -> numpy.ndarray:
+    counts.synchronisations += 1
+    return x._host.copy()
+
+
+def _settled(shape: tuple[int, ...], index: Any) -> Any:
+    """An index with host arrays in it; whole numbers out of range wrap around, as on the device."""
+    parts = index if isinstance(index, tuple) else (index,)
+    named = sum(_reach(part) for part in parts)
+    axis, settled = 0, []
+    for part in parts:
+        if part is Ellipsis:
+            axis += len(shape) - named
+        if isinstance(part, (numpy.ndarray, list)):
+            raise TypeError(f"Unsupported type {type(part)}")
+        if isinstance(part, ndarray):
+            if part.dtype.kind not in "biu":
+                raise IndexError(f"arrays used as indices must be of integer or boolean type. (actual: {part.dtype.type})")
+            host = part._host
+            if part.dtype.kind == "b":
+                counts.synchronisations += 1  # the shape of the result is on the device
+            else:
+                host = host % max(shape[axis], 1)
+            settled.append(host)
+        else:
+            settled.append(part)
+        axis += _reach(part)
+    if any(isinstance(part, ndarray) for part in parts):
+        return tuple(settled) if isinstance(index, tuple) else settled[0]
+    return tuple(settled) if Ellipsis in settled else (*settled, ...)  # a single number too stays a view
+
+
+def _reach(part: Any) -> int:
+    """How many axes a part of an index stands for."""
+    if part is None or part is Ellipsis or isinstance(part, bool):
+        return 0
+    return part.ndim if isinstance(part, ndarray) and part.dtype.kind == "b" else 1
+
+
+# -- the array -------------------------------------------------------------------------------------------------------------------------
+
+
+def _operator(name: str) -> Callable[..., Any]:
+    function = getattr(numpy.ndarray, name)
+
+    def operate(self: ndarray, other: Any) -> Any:
+        return _run(function, self, other)
+
+    return operate
+
+
+def _reflected(name: str) -> Callable[..., Any]:
+    function = getattr(numpy.ndarray, name)
+
+    def operate(self: ndarray, other: Any) -> Any:
+        if isinstance(other, numpy.ndarray):
+            raise TypeError(f"Unsupported type {type(other)}")
+        return _run(function, self, other)
+
+    return operate
+
+
+def _in_place(name: str) -> Callable[..., Any]:
+    function = getattr(numpy.ndarray, name)
+
+    def operate(self: ndarray, other: Any) -> ndarray:
+        counts.launches += 1
+        _run(function, self, other)
+        return self
+
+    return operate
+
+
+def _method(name: str) -> Callable[..., Any]:
+    function = getattr(numpy.ndarray, name)
+
+    def call(self: ndarray, *args: Any, **kwargs: Any) -> Any:
+        return _run(function, self, *args, **kwargs)
+
+    return call
+
+
+class ndarray:
+    """A device array. ``base`` is the array that owns the memory of a view, as in CuPy."""
+
+    __slots__ = ("__weakref__", "_host", "base")
+    __hash__ = None  # type: ignore[assignment]
+    __array_priority__ = 100
+    _host: numpy.ndarray
+    base: ndarray | None
+
+    def __init__(self, shape: Any, dtype: Any = float) -> None:
+        self._host = numpy.empty(shape, dtype)
+        self.base = None
+
+    @classmethod
+    def _made(cls, host: numpy.ndarray, base: ndarray | None) -> ndarray:
+        x = cls.__new__(cls)
+        x._host, x.base = host, base
+        return x
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> numpy.ndarray:
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy array explicitly.")
+
+    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method != "__call__" or function.__name__ not in UFUNCS:
+            return NotImplemented
+        return _run(function, *inputs, **kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        raise TypeError(f"numpy.{function.__name__} was called with a device array: use the backend's function")
+
+    # what can be known without asking the device
+    dtype = property(lambda self: self._host.dtype)
+    itemsize = property(lambda self: self._host.itemsize)
+    nbytes = property(lambda self: self._host.nbytes)
+    ndim = property(lambda self: self._host.ndim)
+    shape = property(lambda self: self._host.shape)
+    size = property(lambda self: self._host.size)
+    strides = property(lambda self: self._host.strides)
+    T = property(lambda self: _run(numpy.transpose, self))
+
+    def __len__(self) -> int:
+        return len(self._host)
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.ndim == 0:
+            raise TypeError("iteration over a 0-d array")
+        return (self[i] for i in range(len(self)))
+
+    # what has to wait for the device
+    def get(self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True) -> numpy.ndarray:
+        return _fetch(self)
+
+    def item(self) -> Any:
+        return _fetch(self).item()
+
+    def tolist(self) -> Any:
+        return _fetch(self).tolist()
+
+    def __float__(self) -> float:
+        return float(_fetch(self))
+
+    def __int__(self) -> int:
+        return int(_fetch(self))
+
+    def __bool__(self) -> bool:
+        return bool(_fetch(self))
+
+    def __repr__(self) -> str:
+        return repr(_fetch(self))
+
+    # indexing
+    def __getitem__(self, index: Any) -> Any:
+        return _run(lambda host: host[_settled(self.shape, index)], self)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if isinstance(value, (numpy.ndarray, list)):
+            raise TypeError(f"Unsupported type {type(value)}")
+        counts.launches += 1
+        self._host[_settled(self.shape, index)] = _unwrap(value, [])
+
+    def fill(self, value: Any) -> None:
+        counts.launches += 1
+        self._host.fill(_unwrap(value, []))
+
+    def __copy__(self) -> Any:
+        return self.copy()
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.copy()
+
+    def astype(self, dtype: Any, order: str = "K", casting: Any = None, subok: Any = None, copy: bool = True) -> Any:
+        return _run(numpy.ndarray.astype, self, dtype, copy=copy)
+
+    for _name in [
+        "__add__",
+        "__sub__",
+        "__mul__",
+        "__truediv__",
+        "__floordiv__",
+        "__mod__",
+        "__pow__",
+        "__matmul__",
+        "__and__",
+        "__or__",
+        "__xor__",
+    ]:
+        locals()[_name] = _operator(_name)
+    for _name in ["__lt__", "__le__", "__gt__", "__ge__", "__eq__", "__ne__"]:
+        locals()[_name] = _operator(_name)
+    for _name in [
+        "__radd__",
+        "__rsub__",
+        "__rmul__",
+        "__rtruediv__",
+        "__rfloordiv__",
+        "__rmod__",
+        "__rpow__",
+        "__rmatmul__",
+        "__rand__",
+        "__ror__",
+        "__rxor__",
+    ]:
+        locals()[_name] = _reflected(_name)
+    for _name in [
+        "__iadd__",
+        "__isub__",
+        "__imul__",
+        "__itruediv__",
+        "__ifloordiv__",
+        "__imod__",
+        "__ipow__",
+        "__iand__",
+        "__ior__",
+        "__ixor__",
+    ]:
+        locals()[_name] = _in_place(_name)
+    for _name in ["__neg__", "__pos__", "__abs__", "__invert__"]:
+        locals()[_name] = _method(_name)
+    for _name in [
+        "all",
+        "any",
+        "argmax",
+        "argmin",
+        "argsort",
+        "clip",
+        "copy",
+        "cumsum",
+        "flatten",
+        "max",
+        "mean",
+        "min",
+        "ravel",
+        "reshape",
+        "squeeze",
+        "sum",
+        "swapaxes",
+        "take",
+        "transpose",
+    ]:
+        locals()[_name] = _method(_name)
+    del _name
+
+
+# -- the functions ---------------------------------------------------------------------------------------------------------------------
+
+
+class ufunc:
+    """An elementwise function."""
+
+    def __init__(self, name: str, function: Any) -> None:
+        self.name = name
+        self._function = function
+        self.nin = function.nin if isinstance(function, numpy.ufunc) else 1
+
+    def __call__(self, *args: Any, out: Any = None, casting: str = "same_kind", dtype: Any = None) -> Any:
+        if len(args) != self.nin:
+            raise TypeError(f"{self.name}: wrong number of arguments: {len(args)}")
+        chosen = {} if dtype is None else {"dtype": dtype}
+        if out is not None:
+            counts.launches += 1
+            chosen["out"] = out
+        return _run(self._function, *args, **chosen)
+
+    def at(self, a: ndarray, indices: Any, b: Any = None) -> None:
+        if self.name != "add":
+            raise NotImplementedError(f"{self.name}.at is not supported yet")
+        advanced = any(isinstance(part, ndarray) for part in (indices if isinstance(indices, tuple) else (indices,)))
+        if advanced and a.dtype not in ("int32", "uint32", "uint64", "float16", "float32", "float64"):
+            raise TypeError(
+                "cupy.add.at only supports int32, float16, float32, float64, complex64, complex128, uint32, uint64 as data type"
+            )
+        counts.launches += 1
+        numpy.add.at(a._host, _settled(a.shape, indices), _unwrap(b, []))
+
+
+def _erf(x: numpy.ndarray) -> numpy.ndarray:
+    values = numpy.array([math.erf(v) for v in x.ravel()]).reshape(x.shape)
+    return values.astype(x.dtype if x.dtype.kind == "f" else numpy.float64)
+
+
+def _checked(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    parameters = signature(SIGNATURES[name])
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            parameters.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"cupy.{name}({parameters}): {error}") from None
+        return function(*args, **kwargs)
+
+    call.__name__ = name
+    return call
+
+
+def _of_arrays(name: str) -> Callable[..., Any]:
+    function = getattr(numpy, name)
+
+    def call(x: Any, *args: Any, **kwargs: Any) -> Any:
+        for part in x if isinstance(x, (list, tuple)) else (x,):
+            if not isinstance(part, ndarray):
+                raise TypeError(f"Unsupported type {type(part)}")
+        return _run(function, x, *args, **kwargs)
+
+    return call
+
+
+def _array(obj: Any, dtype: Any = None, copy: bool = True, **options: Any) -> ndarray:
+    if isinstance(obj, ndarray):
+        return obj.astype(dtype or obj.dtype, copy=copy)  # type: ignore[no-any-return]
+    return ndarray._made(numpy.array(obj, dtype=dtype), None)
+
+
+def _asarray(a: Any, dtype: Any = None, **options: Any) -> ndarray:
+    return _array(a, dtype, copy=False)
+
+
+def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
+    if x is None or y is None:
+        raise ValueError("Must provide both 'x' and 'y' or neither.")
+    return _run(numpy.where, condition.astype("?", copy=False), x, y)
+
+
+def _take(a: ndarray, indices: Any, axis: Any = None, out: Any = None) -> Any:
+    return _run(numpy.take, a, indices, axis, mode="wrap")
+
+
+def _take_along_axis(a: ndarray, indices: ndarray, axis: Any) -> Any:
+    if a.ndim != indices.ndim:
+        raise ValueError("`indices` and `a` must have the same number of dimensions")
+    return _run(lambda x, i: numpy.take_along_axis(x, i % max(x.shape[axis], 1), axis), a, indices)
+
+
+def _nonzero(a: ndarray) -> Any:
+    counts.synchronisations += 1
+    return _run(numpy.nonzero, a)
+
+
+def _einsum(*operands: Any, **kwargs: Any) -> Any:
+    if kwargs.keys() - {"optimize", "dtype", "casting"}:
+        raise TypeError(f"einsum does not know {sorted(kwargs)}")
+    return _run(numpy.einsum, *operands, **kwargs)
+
+
+def _sort_along(name: str) -> Callable[..., Any]:
+    def call(a: ndarray, axis: Any = -1, kind: Any = None) -> Any:
+        if a.ndim == 0:
+            raise numpy.exceptions.AxisError("Sorting arrays with the rank of zero is not supported")
+        return _run(getattr(numpy, name), a, axis=axis, kind="stable")
+
+    return call
+
+
+def _asnumpy(a: Any, *args: Any, **options: Any) -> numpy.ndarray:
+    return _fetch(a) if isinstance(a, ndarray) else numpy.asarray(a)
+
+
+_linalg_errors = ["ignore"]
+
+
+@contextlib.contextmanager
+def _errstate(*, linalg: str | None = None) -> Iterator[None]:
+    _linalg_errors.append(linalg or _linalg_errors[-1])
+    try:
+        yield
+    finally:
+        _linalg_errors.pop()
+
+
+def _matrices(*arrays: Any) -> Any:
+    for x in arrays:
+        if not isinstance(x, ndarray):
+            raise numpy.linalg.LinAlgError("cupy.linalg only supports cupy.ndarray")
+        if x.dtype == numpy.float16:
+            raise TypeError("float16 is unsupported in linalg")
+    if arrays[0].ndim < 2:
+        raise numpy.linalg.LinAlgError(f"{arrays[0].ndim}-dimensional array given. Array must be at least two-dimensional")
+    if arrays[0].shape[-1] != arrays[0].shape[-2]:
+        raise numpy.linalg.LinAlgError("Last 2 dimensions of the array must be square")
+    return arrays
+
+
+def _solve(a: Any, b: Any) -> Any:
+    _matrices(a, b)
+    if b.ndim == 1:
+        if a.ndim != 2 or a.shape[-1] != b.size:
+            raise ValueError("a must have (..., M, M) shape and b must have (M,) for one-dimensional b")
+    elif a.shape[:-1] != b.shape[:-1]:
+        raise ValueError("a must have (..., M, M) shape and b must have (..., M, K) for multidimensional b")
+    if _linalg_errors[-1] == "raise":
+        counts.synchronisations += 1
+        return _run(numpy.linalg.solve, a, b)
+    try:
+        return _run(numpy.linalg.solve, a, b)
+    except numpy.linalg.LinAlgError:  # what a device leaves behind a singular matrix, unless it is asked
+        return _run(numpy.full, b.shape, numpy.nan, b.dtype)
+
+
+def _det(a: Any) -> Any:
+    return _run(numpy.linalg.det, *_matrices(a))
+
+
+_SPECIAL = {
+    "array": _array,
+    "asarray": _asarray,
+    "asnumpy": _asnumpy,
+    "argsort": _sort_along("argsort"),
+    "einsum": _einsum,
+    "nonzero": _nonzero,
+    "sort": _sort_along("sort"),
+    "take": _take,
+    "take_along_axis": _take_along_axis,
+    "where": _where,
+    "linalg.det": _det,
+    "linalg.solve": _solve,
+}
+_FROM_NOTHING = ("arange", "empty", "eye", "full", "linspace", "ones", "zeros")
+
+
+def _function(name: str) -> Callable[..., Any]:
+    if name in _SPECIAL:
+        return _SPECIAL[name]
+    if name in _FROM_NOTHING:
+        return lambda *args, **kwargs: _run(getattr(numpy, name), *args, **kwargs)
+    return _of_arrays(name)
+
+
+def modules() -> dict[str, types.ModuleType]:
+    """The stand-in's modules by name, new ones."""
+    made = {name: types.ModuleType(name) for name in ("cupy", "cupy.linalg", "cupy.cuda", "cupy.cuda.runtime")}
+    made |= {name: types.ModuleType(name) for name in ("cupyx", "cupyx.scipy", "cupyx.scipy.special")}
+    for name, module in made.items():
+        parent, _, last = name.rpartition(".")
+        if parent:
+            setattr(made[parent], last, module)
+    for name in UFUNCS:
+        setattr(made["cupy"], name, ufunc(name, getattr(numpy, name)))
+    for name in SIGNATURES:
+        room, _, last = f"cupy.{name}".rpartition(".")
+        setattr(made[room], last, _checked(name, _function(name)))
+    made["cupy"].ndarray = ndarray  # type: ignore[attr-defined]
+    made["cupy"].ufunc = ufunc  # type: ignore[attr-defined]
+    made["cupy.cuda.runtime"].getDeviceCount = lambda: 1  # type: ignore[attr-defined]
+    made["cupyx"].errstate = _errstate  # type: ignore[attr-defined]
+    made["cupyx.scipy.special"].erf = ufunc("erf", _erf)  # type: ignore[attr-defined]
+    return made
+
+
+def install(patch: pytest.MonkeyPatch) -> None:
+    """Let ``import cupy`` find the stand-in."""
+    for name, module in modules().items():
+        patch.setitem(sys.modules, name, module)
