@@ -1,0 +1,101 @@
+"""Pictures of what was recorded: ``tg.draw(out)``.
+
+``network`` reads the tape, ``gains`` measures residuals, a view writes the DOT text, ``picture`` turns it into an image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from .. import tree
+from ..errors import DrawError
+from ..tape import Node
+from .gains import Gains, gain_label
+from .network import Network
+from .ops_view import OpsView, symbol_of
+from .picture import Picture
+
+_VIEWS = {"ops": OpsView}
+
+
+def draw(
+    out: Any,
+    view: str = "ops",
+    gains: bool = False,
+    order: bool = False,
+    max_nodes: int = 150,
+    of: Any = None,
+    title: str | None = None,
+) -> Picture:
+    """Draw how results were made and how residuals go back: every operation by its chain-rule case.
+
+    Tensors are called by their ``.name``. A state whose name begins alike before and after a step (``c[t−1]`` and ``c[t]``) is drawn as a
+    straight path; operations recorded in time steps stand in a box for each step.
+
+    Args:
+        out: a tensor, or several of them nested as a cell returns them.
+        view: "ops", single operations.
+        gains: run a backward pass of its own and write on each edge how much larger or smaller the residual becomes.
+        order: number the operations in the order of the backward pass.
+        max_nodes: refuse to draw more than a reader can take in.
+        of: with ``gains``, the results whose residual is followed, from 1 for every element; by default the last loss (a single number)
+            in ``out``, or everything in ``out`` if there is none.
+        title: the first line of the picture.
+
+    Raises:
+        DrawError: no tensors, an unknown view, too many nodes, or ``of`` is not part of the picture.
+        TapeError: nothing was recorded, or it was released.
+    """
+    outputs = list(tree.leaves(out))
+    if not outputs or not all(isinstance(y, Node) for y in outputs):
+        raise DrawError(f"draw: out must be a tensor or several tensors, got {type(out).__name__}")
+    if view not in _VIEWS:
+        raise DrawError(f"draw: there is no view {view!r}; the views are {', '.join(map(repr, _VIEWS))}")
+    network = Network(outputs)
+    if len(network.vertices) > max_nodes:
+        raise DrawError(
+            f"draw: {len(network.vertices)} nodes are more than max_nodes={max_nodes}: draw a single step or fewer steps, "
+            f"or pass max_nodes={len(network.vertices)}"
+        )
+    measured = Gains(_followed(network, outputs, of)) if gains else None
+    dot = _VIEWS[view](network, _title(measured.of if measured else outputs) if title is None else title, measured, order).dot()
+    return Picture(dot, _summary(network, measured))
+
+
+def _followed(network: Network, outputs: list[Any], of: Any) -> list[Any]:
+    if of is None:
+        losses = [y for y in outputs if y._data.size == 1]
+        return losses[-1:] or outputs
+    chosen = list(tree.leaves(of))
+    for y in chosen:
+        if not isinstance(y, Node) or not network.has(y):
+            raise DrawError("draw: of= must name tensors that were made on the way to out")
+    return chosen
+
+
+def _counts(network: Network) -> str:
+    cases = Counter(entry.row.case for entry in network.tape)
+    named = ", ".join(f"{cases[case]} {case}" for case in ("composition", "addition", "weighting", "replay") if cases[case])
+    return f"{len(network.tape)} operations ({named})"
+
+
+def _title(outputs: Sequence[Any]) -> str:
+    names = ", ".join(dict.fromkeys(y.name for y in outputs if y.name))
+    return f"How residuals go back from {names or 'the result'}"
+
+
+def _summary(network: Network, measured: Gains | None) -> str:
+    steps = len(network.steps)
+    text = f"graph of {_counts(network)}" + (f", {steps} step{'s' if steps > 1 else ''}" if steps else "")
+    if measured is None or not measured.parts:
+        return text
+    (index, _), least = min(measured.parts.items(), key=lambda item: item[1].gain if math.isfinite(item[1].gain) else math.inf)
+    entry = next(entry for entry in network.tape if entry.index == index)
+    name = next(iter(network.names_of(entry)), "")
+    return f"{text}; smallest gain {gain_label(least.gain)} at {f'{name} = ' if name else ''}{symbol_of(entry)}"
+
+
+__all__ = ["Picture", "draw"]

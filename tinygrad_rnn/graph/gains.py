@@ -1,0 +1,121 @@
+"""How large residuals are on their way back, and how a picture says so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from ..backends import Array, Backend
+from ..tape import Entry, Node, pull_back
+
+
+@dataclass(frozen=True)
+class Part:
+    """The residual that one operation sends to one operand: its size, its gain, and what the picture writes on the edge."""
+
+    size: float
+    gain: float
+    label: str
+
+
+class Gains:
+    """The sizes of all residuals in one backward pass of its own; no ``.grad`` is touched.
+
+    Attributes:
+        of: the results that the pass starts from.
+        seed: the size of the residual that the pass starts from.
+        arrived: by index of the entry, the size of the residual that reached it.
+        parts: by index of the entry and operand.
+    """
+
+    def __init__(self, of: Sequence[Node]) -> None:
+        self.of = of
+        self.arrived: dict[int, float] = {}
+        self.parts: dict[tuple[int, int], Part] = {}
+        seeds = [(y, y._backend.ones_like(y._data)) for y in of]
+        self.seed = _joint([size(y._backend, g) for y, g in seeds])
+        pull_back(seeds, watch=self._watch)
+
+    def _watch(self, entry: Entry, g: Any, operand: int, part: Array) -> None:
+        if entry.index not in self.arrived:
+            parts = g if type(entry.y) is tuple else [g]
+            self.arrived[entry.index] = _joint([size(entry.backend, one) for one in parts if one is not None])
+        before, after = self.arrived[entry.index], size(entry.backend, part)
+        gain = after / before if before else 0.0
+        self.parts[entry.index, operand] = Part(after, gain, _edge_label(entry, gain, entry.outputs()[0], part))
+
+
+def size(backend: Backend, residual: Array) -> float:
+    """The Euclidean norm, computed so that neither 1e300 nor 1e-300 is lost."""
+    values = numpy.abs(backend.to_host(residual).astype(numpy.float64))
+    largest = float(values.max(initial=0.0))
+    if largest == 0.0 or not math.isfinite(largest):
+        return largest
+    return largest * float(numpy.linalg.norm((values / largest).ravel()))
+
+
+def _joint(sizes: Sequence[float]) -> float:
+    return math.nan if any(math.isnan(s) for s in sizes) else math.hypot(*sizes)
+
+
+# -- in words -------------------------------------------------------------------------------------------------------------------------
+
+
+def gain_label(gain: float, same_shape: bool = True) -> str:
+    """A gain as an edge shows it; only what is 1 in truth is written ``×1``."""
+    if not math.isfinite(gain):
+        return "NaN" if math.isnan(gain) else "inf"
+    if same_shape and abs(gain - 1) < 5e-7:
+        return "×1"
+    text = number(gain, 3)
+    return "≈×1" if text == "1" else f"×{text}"
+
+
+def number(value: float, digits: int) -> str:
+    """A size with so many significant digits, or as a power of ten where it would be long."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "inf"
+    if value == 0 or 0.01 <= value < 1000:
+        return f"{float(f'{value:.{digits}g}'):g}"
+    mantissa, exponent = f"{value:.0e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def _edge_label(entry: Entry, gain: float, y: Array, part: Array) -> str:
+    """Additions pass a residual unchanged, so where they copy, gather or choose, a verb says what a ratio of sizes would contradict."""
+    if entry.row.case != "addition" or not math.isfinite(gain):
+        return gain_label(gain, part.shape == y.shape)
+    if part.size < y.size:
+        return "added up" if entry.row.elementwise or entry.row.name == "broadcast_to" else "part"
+    if entry.row.name in ("sum", "sum_to") and part.size > y.size:
+        return "copied"
+    if gain == 0 or abs(gain - 1) < 5e-7:
+        return gain_label(gain)
+    return "part" if gain < 1 else "added up"
+
+
+# -- in strokes -----------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """How an edge is drawn: its width in points, how much of its colour is left, and its style."""
+
+    width: float
+    strength: float
+    style: str
+
+
+def stroke(relative: float) -> Stroke:
+    """Thinner and paler with every half decade that a residual has lost against the seed; steps, so that a last bit changes nothing."""
+    if not math.isfinite(relative):
+        return Stroke(5, 1, "solid")
+    if relative == 0:
+        return Stroke(0.6, 0.3, "dotted")
+    decades = min(max(round(2 * math.log10(relative)) / 2, -5.0), 2.0)
+    width = max(0.6, 5 + (1.6 if decades <= 0 else 1.5) * decades)
+    return Stroke(width, min(1.0, max(0.3, 1 + 0.22 * decades)), "dashed" if decades <= -3 else "solid")

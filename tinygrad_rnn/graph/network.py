@@ -1,0 +1,288 @@
+"""What a picture shows of a tape: operations, leaves and results as vertices, operands as links, time steps, and the path of the state."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..errors import TapeError
+from ..tape import Entry, Node, Tape
+
+Kind = Literal["operation", "state", "parameter", "input", "constant", "output", "loss"]
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """A node of the picture.
+
+    Attributes:
+        id: its name in the DOT text: the kind's letter and a place on the tape, never the user's name.
+        value: its entry, its tensor, or its Python number.
+        name: the user's name for it, or "".
+        step: the number of the time step that it stands in, from 1, or None.
+        copied: whether it is one of several copies of a leaf, one for each step.
+    """
+
+    id: str
+    kind: Kind
+    value: Any
+    name: str
+    step: int | None
+    copied: bool = False
+
+
+@dataclass(frozen=True)
+class Link:
+    """An edge of the picture, from an operand to the operation or from an operation to its result.
+
+    Attributes:
+        operand: which operand, or None towards a result.
+        needed: whether a residual goes back along it.
+        on_path: it belongs to the state path.
+        reversed: it belongs to the readout of a step, which stands beside the step's own columns.
+        gathers: it leads from the readout of a step to what several steps share, such as the sum of losses.
+    """
+
+    source: Vertex
+    target: Vertex
+    operand: int | None
+    needed: bool
+    on_path: bool
+    reversed: bool
+    gathers: bool
+
+    @property
+    def id(self) -> str:
+        return f"e{self.source.id}-{self.target.id}-{self.operand or 0}"
+
+
+@dataclass
+class Step:
+    """A time step: its number from 1, what the program calls it, and the places of its entries."""
+
+    number: int
+    label: str
+    places: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    """A leaf by the order of its first use."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class _Number:
+    value: float
+
+
+_Source = int | _Leaf | _Number
+"""Where an operand comes from: the place of an entry, a leaf, or a Python number."""
+
+
+class Network:
+    """The picture's content, read from the tape of one or several results.
+
+    Attributes:
+        tape: the entries; an entry's place is its number in here.
+        steps: the time steps in the order of their first entry.
+        path: the places of the entries on the state path, from the first state to the last; empty if there is none.
+        vertices, links: in the order of the tape.
+    """
+
+    def __init__(self, outputs: Sequence[Node]) -> None:
+        self.tape = Tape.of(*outputs)
+        if not self.tape:
+            raise TapeError("draw: nothing was recorded that leads here: use a tensor with requires_grad=True, and no no_grad around it")
+        self._place = {entry.index: i for i, entry in enumerate(self.tape)}
+        self._outputs = {(self._place[y.entry.index], y.position): y for y in outputs if y.entry is not None}
+        self._leaves: list[Node] = []
+        self._sources = self._find_sources()
+        self._names = self._find_names()
+        self.steps, self._step_of = self._find_steps()
+        ends = self._ends_by_steps() if len(self.steps) > 1 else self._ends_by_name()
+        self._states = {start for start, _ in ends}
+        self.path, self._path_operands = self._cheapest_path(ends)
+        self._readout = self._after([end for _, end in ends]) if len(self.steps) > 1 and ends else set()
+        self.vertices, self.links = self._build()
+
+    # -- reading the tape -------------------------------------------------------------------------------------------------------------
+
+    def _find_sources(self) -> list[list[_Source]]:
+        numbers: dict[int, _Leaf] = {}
+
+        def source(x: Any) -> _Source:
+            if not isinstance(x, Node):
+                return _Number(x)
+            if x.entry is not None and x.entry.index in self._place:
+                return self._place[x.entry.index]
+            if id(x) not in numbers:
+                numbers[id(x)] = _Leaf(len(self._leaves))
+                self._leaves.append(x)
+            return numbers[id(x)]
+
+        return [[source(x) for x in entry.inputs] for entry in self.tape]
+
+    def _find_names(self) -> dict[tuple[int, int], str]:
+        """What the results of entries are called: the user's tensors are met where they are used."""
+        used = [x for entry in self.tape for x in entry.inputs if isinstance(x, Node)]
+        results = [(x, x.entry) for x in (*used, *self._outputs.values()) if x.entry is not None and x.entry.index in self._place]
+        return {(self._place[entry.index], x.position): x.name for x, entry in results if x.name}
+
+    def _find_steps(self) -> tuple[list[Step], list[int | None]]:
+        steps: dict[tuple[tuple[str, str], ...], Step] = {}
+        step_of: list[int | None] = []
+        for place, entry in enumerate(self.tape):
+            scope = None if entry.scope is None else entry.scope.within("step")
+            if scope is None:
+                step_of.append(None)
+                continue
+            label, around = str(scope.label), []
+            while scope is not None:
+                around.append((scope.kind, str(scope.label)))
+                scope = scope.outer
+            step = steps.setdefault(tuple(around), Step(len(steps) + 1, label))
+            step.places.append(place)
+            step_of.append(step.number)
+        return list(steps.values()), step_of
+
+    def has(self, node: Node) -> bool:
+        """Whether a tensor was made by an entry of this tape."""
+        return node.entry is not None and node.entry.index in self._place
+
+    def place_of(self, entry: Entry) -> int:
+        return self._place[entry.index]
+
+    def names_of(self, entry: Entry) -> list[str]:
+        """What the user calls the results of an entry."""
+        place = self._place[entry.index]
+        return [self._names[place, i] for i in range(len(entry.outputs())) if (place, i) in self._names]
+
+    # -- the state path ---------------------------------------------------------------------------------------------------------------
+
+    def _ends_by_steps(self) -> list[tuple[_Leaf, int]]:
+        """State tensors cross from step to step. Steps are alike, so the leaf that the first step has in the place where the last step
+        has such a crossing is the state's start; and what the last step makes in the place of the crossing's maker is its end."""
+        first, before, last = self.steps[0].places, self.steps[-2].places, self.steps[-1].places
+        ends: dict[tuple[_Leaf, int], None] = {}
+        for here, there in zip(last, first, strict=False):
+            for crossing, start in zip(self._sources[here], self._sources[there], strict=False):
+                if isinstance(crossing, int) and self._step_of[crossing] == self.steps[-2].number and isinstance(start, _Leaf):
+                    made = before.index(crossing)
+                    alike = made < len(last) and self.tape[last[made]].row is self.tape[crossing].row
+                    ends[start, last[made] if alike else crossing] = None
+        return list(ends)
+
+    def _ends_by_name(self) -> list[tuple[_Leaf, int]]:
+        """In a single step a state is a leaf and a result of the same shape and stem: ``c[t−1]`` and ``c[t]``, ``h0`` and ``h1``."""
+        return [
+            (_Leaf(number), place)
+            for (place, _), y in self._outputs.items()
+            for number, leaf in enumerate(self._leaves)
+            if _stem(y.name) and _stem(y.name) == _stem(leaf.name) and y._data.shape == leaf._data.shape
+        ]
+
+    def _cheapest_path(self, ends: Sequence[tuple[_Leaf, int]]) -> tuple[list[int], dict[int, int]]:
+        """The entries of the cheapest way from a state's start to its end, and by which operand it enters each of them."""
+        found: tuple[float, list[int], dict[int, int]] = (float("inf"), [], {})
+        for start, end in ends:
+            cost, entered = self._costs(start, end)
+            if cost < found[0]:
+                path, operands = [], {}
+                at: _Source = end
+                while isinstance(at, int):
+                    path.append(at)
+                    operands[at] = entered[at]
+                    at = self._sources[at][entered[at]]
+                found = (cost, path[::-1], operands)
+        return found[1], found[2]
+
+    def _costs(self, start: _Leaf, end: int) -> tuple[float, dict[int, int]]:
+        """Dijkstra's search; since the tape is in order of dependence, one pass along it settles every entry."""
+        best: dict[_Source, float] = {start: 0.0}
+        entered: dict[int, int] = {}
+        for place in range(end + 1):
+            ways = [(best[source], i) for i, source in enumerate(self._sources[place]) if source in best]
+            if ways:
+                cost, entered[place] = min(ways)
+                best[place] = cost + _cost(self.tape[place])
+        return best.get(end, float("inf")), entered
+
+    def _after(self, ends: Sequence[int]) -> set[int]:
+        """The places of entries that no state depends on."""
+        before: set[int] = set()
+        todo = list(ends)
+        while todo:
+            place = todo.pop()
+            if place not in before:
+                before.add(place)
+                todo.extend(source for source in self._sources[place] if isinstance(source, int))
+        return set(range(len(self.tape))) - before
+
+    # -- vertices and links -----------------------------------------------------------------------------------------------------------
+
+    def _build(self) -> tuple[list[Vertex], list[Link]]:
+        vertices: dict[str, Vertex] = {}
+        links = []
+
+        def add(vertex: Vertex) -> Vertex:
+            return vertices.setdefault(vertex.id, vertex)
+
+        for place, entry in enumerate(self.tape):
+            operands = [add(self._operand(source, place, i)) for i, source in enumerate(self._sources[place])]
+            operation = add(Vertex(f"n{place}", "operation", entry, self._names.get((place, 0), ""), self._step_of[place]))
+            backwards = self._reads_out(place)
+            for i, operand in enumerate(operands):
+                on_path = self._path_operands.get(place) == i
+                source = self._sources[place][i]
+                gathers = self._step_of[place] is None and isinstance(source, int) and self._reads_out(source)
+                links.append(Link(operand, operation, i, bool(entry.needs[i]), on_path, backwards, gathers))
+        links.extend(self._results(add, vertices))
+        return list(vertices.values()), links
+
+    def _reads_out(self, place: int) -> bool:
+        return place in self._readout and self._step_of[place] is not None
+
+    def _operand(self, source: _Source, place: int, i: int) -> Vertex:
+        step = self._step_of[place]
+        if isinstance(source, int):
+            return Vertex(f"n{source}", "operation", self.tape[source], "", None)
+        if isinstance(source, _Number):
+            return Vertex(f"k{place}_{i}", "constant", source.value, "", step)
+        leaf = self._leaves[source.number]
+        kind: Kind = "state" if source in self._states else _leaf_kind(leaf)
+        if kind == "state" or step is None:
+            return Vertex(f"p{source.number}", kind, leaf, leaf.name or "", None)
+        return Vertex(f"p{source.number}_{step}", kind, leaf, leaf.name or "", step, len(self.steps) > 1 and kind == "parameter")
+
+    def _results(self, add: Any, vertices: dict[str, Vertex]) -> Iterator[Link]:
+        for (place, position), y in self._outputs.items():
+            suffix = f"_{position}" if len(self.tape[place].outputs()) > 1 else ""
+            loss = y._data.size == 1
+            backwards = self._reads_out(place)
+            step = self._step_of[place] if backwards else None
+            box = add(Vertex(f"o{place}{suffix}", "loss" if loss else "output", y, y.name or ("loss" if loss else "result"), step))
+            on_path = bool(self.path) and self.path[-1] == place
+            yield Link(vertices[f"n{place}"], box, None, True, on_path, backwards, False)
+
+
+def _leaf_kind(leaf: Node) -> Kind:
+    if leaf.requires_grad:
+        return "parameter"
+    return "constant" if leaf._data.size == 1 and not leaf.name else "input"
+
+
+def _stem(name: str | None) -> str:
+    """The letters that a name begins with."""
+    found = re.match(r"[^\W\d_]+", name or "")
+    return found.group() if found else ""
+
+
+def _cost(entry: Entry) -> float:
+    """How much an operation bends what passes through it: the channel of a cell is where least happens."""
+    if entry.row.case in ("composition", "replay"):
+        return 1e6
+    return 1e3 if entry.row.name in ("matmul", "einsum") else 1.0

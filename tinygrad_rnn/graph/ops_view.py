@@ -1,0 +1,304 @@
+"""The view of single operations: what each of the three cases does to the residual, in shape, colour and number.
+
+Edges are written in forward direction, so that ranks are those of the forward pass, and drawn backwards with ``dir=back``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..chain_rule.formula import formulas
+from ..tape import Entry
+from .gains import Gains, Stroke, number, stroke
+from .network import Link, Network, Step, Vertex
+from .text import Html, attributes, shown, shown_html, tooltip, width_of
+
+Attributes = dict[str, str | None]
+
+
+@dataclass(frozen=True)
+class Paint:
+    """The colours of a case (Okabe and Ito's): of lines, of areas, and of text, which is darker for its contrast on white."""
+
+    line: str
+    fill: str
+    text: str
+    css: str
+
+
+PAINTS = {
+    "composition": Paint("#D55E00", "#FBE3D2", "#B04E00", "case1"),
+    "addition": Paint("#009E73", "#D5F0E6", "#00785A", "case2"),
+    "weighting": Paint("#0072B2", "#D6E8F5", "#005F96", "case3"),
+    "replay": Paint("#555555", "#EDEDED", "#444444", "replay"),
+}
+UNREACHED = Paint("#BDBDBD", "white", "#9A9A9A", "")
+NOT_FINITE = Paint("#882255", "#F9D7E6", "#882255", "")
+BLACK = "#1A1A1A"
+
+_LEAVES: dict[str, Attributes] = {
+    "state": {"shape": "box", "style": "rounded,filled"},
+    "output": {"shape": "box", "style": "rounded,filled"},
+    "loss": {"shape": "doubleoctagon"},
+    "parameter": {"shape": "box", "fillcolor": "#EDEDED", "peripheries": "2"},
+    "input": {"shape": "cds", "margin": "0.12,0.06"},
+    "constant": {"shape": "plain", "fillcolor": "transparent", "fontcolor": "#555555"},
+}
+
+_PLAIN_STROKE = Stroke(1.8, 1, "solid")
+_NODE = 'fontname="Arial", fontsize="12", fontcolor="#1A1A1A", style="filled", fillcolor="white", color="#1A1A1A", penwidth="1.2"'
+_SUPERSCRIPTS = str.maketrans("0123456789−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+class OpsView:
+    """Writes the DOT text of a network.
+
+    Args:
+        gains: what a backward pass measured, or None to show only where residuals go.
+        order: number the operations in the order in which the backward pass visits them.
+    """
+
+    def __init__(self, network: Network, title: str, gains: Gains | None, order: bool) -> None:
+        self.network, self.title, self.gains, self.order = network, title, gains, order
+        self._unrolled = len(network.steps) > 1
+        self._path = {f"n{place}" for place in network.path}
+        if network.path:
+            start = next(link.source for link in network.links if link.on_path)
+            self._path.add(start.id)
+
+    def dot(self) -> str:
+        network = self.network
+        spacing = 'nodesep="0.14", ranksep="0.3"' if self._unrolled else 'nodesep="0.2", ranksep="0.45"'
+        lines = [
+            "digraph tinygrad_rnn {",
+            f'  graph [rankdir="LR", fontname="Arial", fontsize="14", label=<{self._head()}>, labelloc="t", labeljust="l", {spacing}, '
+            'pad="0.15", bgcolor="white", splines="true", newrank="true"];',
+            f'  node [{_NODE}, margin="0.05,0.03", height="0.34", width="0.34"];',
+            '  edge [fontname="Arial", fontsize="10", color="#8A8A8A", arrowsize="0.6"];',
+        ]
+        banded = set() if self._unrolled or not network.path else {link.target.id for link in network.links if link.on_path} | self._path
+        if banded:
+            lines += self._band([vertex for vertex in network.vertices if vertex.id in banded])
+        for step in network.steps:
+            inside = [vertex for vertex in network.vertices if vertex.step == step.number and vertex.id not in banded]
+            lines += self._cluster(step, inside)
+        lines += [self._node(vertex) for vertex in network.vertices if vertex.step is None and vertex.id not in banded]
+        lines += self._ends()
+        lines += [self._edge(link) for link in network.links]
+        return "\n".join([*lines, "}", ""])
+
+    # -- around the operations --------------------------------------------------------------------------------------------------------
+
+    def _head(self) -> str:
+        """Title and legend: a table, since a legend of nodes would disturb the layout."""
+        rules = [
+            ("composition", "hexagon", "residual × slope"),
+            ("addition", "circle", "passes unchanged"),
+            ("weighting", "diamond", "residual × other side"),
+        ]
+        cells = "".join(
+            f'<TD BGCOLOR="{PAINTS[case].fill}" COLOR="{PAINTS[case].line}" BORDER="2"><FONT POINT-SIZE="10">'
+            f"{shape} = <B>{case}</B>: {rule}</FONT></TD>"
+            for case, shape, rule in rules
+        )
+        notes = ["arrows run backwards, as residuals do"]
+        if self.gains is not None:
+            notes += ["number = gain (size after ÷ size before)", "thinner and paler = smaller residual"]
+        notes.append("grey, dotted = no residual")
+        rows = [f"<B>{shown_html(self.title, 80)}</B>", None, _small(" · ".join(notes))]
+        if self._unrolled and self.network.path:
+            rows.append(_small(f"straight line = {self._path_text()}"))
+        spanning = [f'<TR><TD COLSPAN="3" ALIGN="LEFT">{row}</TD></TR>' if row else f"<TR>{cells}</TR>" for row in rows]
+        return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="3">{"".join(spanning)}</TABLE>'
+
+    def _path_text(self) -> str:
+        """What the state meets on its way: the argument for gated cells in one line."""
+        entries = [self.network.tape[place] for place in self.network.path]
+        symbols = " ".join(dict.fromkeys(symbol_of(entry) for entry in entries))
+        slope = any(entry.row.case == "composition" for entry in entries)
+        matrix = any(entry.row.name in ("matmul", "einsum") for entry in entries)
+        if not slope and not matrix:
+            return f"cell-state channel: only {symbols} on it"
+        factors = " and ".join(word for word, there in (("a matrix", matrix), ("a slope", slope)) if there)
+        return f"state path: {symbols} — every step multiplies by {factors}"
+
+    def _band(self, vertices: Sequence[Vertex]) -> list[str]:
+        given: Attributes = {
+            "label": shown(self._path_text(), 80), "style": "filled,rounded", "color": "#E6D95A", "fillcolor": "#FFFBD6",
+            "fontsize": "10", "labeljust": "l", "margin": "8",
+        }  # fmt: skip
+        return self._group("cluster_path", given, vertices)
+
+    def _cluster(self, step: Step, vertices: Sequence[Vertex]) -> list[str]:
+        given: Attributes = {
+            "id": f"t{step.number}", "label": shown(f"t = {step.label}") + self._left(step), "style": "rounded,filled", "color": "#C9C9C9",
+            "fillcolor": "#FAFAFA", "fontsize": "11", "margin": "6", "labeljust": "l",
+        }  # fmt: skip
+        return self._group(f"cluster_t{step.number}", given, vertices)
+
+    def _group(self, name: str, given: Attributes, vertices: Sequence[Vertex]) -> list[str]:
+        lines = [f"  subgraph {name} {{", f"    graph {attributes(given)};"]
+        return [*lines, *(f"  {self._node(vertex)}" for vertex in vertices), "  }"]
+
+    def _left(self, step: Step) -> str:
+        """How much of the last state's residual is left at the state that this step hands on."""
+        on_path = [self.network.tape[place].index for place in self.network.path if place in step.places]
+        if self.gains is None or not on_path:
+            return ""
+        last = self.gains.arrived.get(self.network.tape[self.network.path[-1]].index, 0.0)
+        here = self.gains.arrived.get(on_path[-1], 0.0)
+        return f"   residual left: {number(here / last, 2)}" if last else ""
+
+    def _ends(self) -> list[str]:
+        """What comes into a step stands left, what leaves it right; of several steps only the states that come into the first."""
+        if not self.network.path:
+            return []
+        kinds = {"source": ("state",)} if self._unrolled else {"source": ("state", "input"), "sink": ("output", "loss")}
+        ranks = {rank: [vertex.id for vertex in self.network.vertices if vertex.kind in kind] for rank, kind in kinds.items()}
+        return [f'  {{ graph [rank="{rank}"]; {" ".join(f"{name};" for name in names)} }}' for rank, names in ranks.items()]
+
+    # -- nodes ------------------------------------------------------------------------------------------------------------------------
+
+    def _node(self, vertex: Vertex) -> str:
+        given = self._operation(vertex) if vertex.kind == "operation" else self._leaf(vertex)
+        if self._unrolled and vertex.id in self._path:
+            given["group"] = "state"
+        return f"  {vertex.id} {attributes({'id': vertex.id, **given})};"
+
+    def _leaf(self, vertex: Vertex) -> Attributes:
+        value = vertex.value
+        text = vertex.name or _unnamed(value)
+        given: Attributes = {**_LEAVES[vertex.kind], "label": shown(text), "class": vertex.kind}
+        if vertex.copied:
+            given.update(fontsize="10", height="0.25", width="0.25")
+        if width_of(text) > width_of("x" * len(text)):
+            given["width"] = str(width_of(text))
+        facts = [text, f"{vertex.kind} {_kind_of_array(value)}" if hasattr(value, "_data") else vertex.kind]
+        if vertex.copied:
+            facts.append("one parameter, drawn once for each step: the residuals of all copies are added up")
+        given["tooltip"] = tooltip(" · ".join(facts))
+        return given
+
+    def _operation(self, vertex: Vertex) -> Attributes:
+        entry: Entry = vertex.value
+        case, symbol = entry.row.case, symbol_of(entry)
+        text = f"{_cut(vertex.name, 20)} = {symbol}" if case == "composition" and vertex.name else symbol
+        paint = self._paint(entry)
+        given: Attributes = dict(_shape(case, symbol))
+        given.update(
+            fillcolor=paint.fill, color=paint.line, penwidth="5" if paint is NOT_FINITE else "1.8", label=self._numbered(entry, text)
+        )
+        if paint is UNREACHED:
+            given["fontcolor"] = paint.text
+        if width_of(text) > width_of("x" * len(text)):
+            given["width"] = str(width_of(text))
+        names = ", ".join(self.network.names_of(entry))
+        made = f"{entry.row.name} {_kind_of_array(*entry.outputs())}"
+        rules = formulas(entry.row) if case != "replay" else ["a piece of program, run again for its residuals"]
+        facts = [f"{names} = {made}" if names else made, *rules]
+        if self.gains is not None:
+            facts.append(f"size of its residual: {number(self.gains.arrived.get(entry.index, 0.0), 3)}")
+        given.update({"class": PAINTS[case].css, "tooltip": tooltip(" · ".join(facts))})
+        return given
+
+    def _numbered(self, entry: Entry, text: str) -> str:
+        if not self.order:
+            return shown(text)
+        visit = len(self.network.tape) - self.network.place_of(entry)
+        return Html(f'{shown_html(text)}<BR/><FONT POINT-SIZE="8" COLOR="#555555">#{visit}</FONT>')
+
+    def _paint(self, entry: Entry) -> Paint:
+        arrived = 1.0 if self.gains is None else self.gains.arrived.get(entry.index, 0.0)
+        if not math.isfinite(arrived):
+            return NOT_FINITE
+        return PAINTS[entry.row.case] if arrived else UNREACHED
+
+    # -- edges ------------------------------------------------------------------------------------------------------------------------
+
+    def _edge(self, link: Link) -> str:
+        given = self._result_edge(link) if link.operand is None else self._operand_edge(link)
+        if link.on_path:
+            given["weight"] = "1000" if self._unrolled else "50"
+        if self._unrolled and link.source.step != link.target.step and link.target.step is not None:
+            given["minlen"] = "3"  # parts the columns of both steps
+        if link.gathers:
+            given["constraint"] = "false"
+        tail, head = (link.target, link.source) if link.reversed else (link.source, link.target)
+        return f"  {tail.id} -> {head.id} {attributes({'id': link.id, **given})};"
+
+    def _operand_edge(self, link: Link) -> Attributes:
+        entry: Entry = link.target.value
+        paint, drawn, label, told = PAINTS[entry.row.case], _PLAIN_STROKE, None, None
+        if self.gains is not None:
+            part = self.gains.parts.get((entry.index, link.operand or 0))
+            if part is None:
+                return _silent()
+            drawn, label = stroke(part.size / self.gains.seed if self.gains.seed else 0.0), part.label
+            told = f"gain ×{part.gain:.6g}, size {part.size:.6g}"
+            paint = paint if math.isfinite(part.size) else NOT_FINITE
+        elif not link.needed:
+            return _silent()
+        return {
+            "dir": None if link.reversed else "back", "color": _mixed(paint.line, drawn.strength), "penwidth": f"{drawn.width:.1f}",
+            "style": drawn.style, "class": PAINTS[entry.row.case].css + (" rev" if link.reversed else ""), "label": label,
+            "fontcolor": paint.text if label else None, "tooltip": told and tooltip(told),
+        }  # fmt: skip
+
+    def _result_edge(self, link: Link) -> Attributes:
+        if self.gains is not None and not any(link.target.value is y for y in self.gains.of):
+            return _silent()
+        return {
+            "dir": None if link.reversed else "back", "color": BLACK, "penwidth": "1.8" if self.gains is None else "3.2",
+            "label": None if self.gains is None else "δ in", "weight": "5",
+        }  # fmt: skip
+
+
+def _silent() -> Attributes:
+    """An edge that no residual takes."""
+    return {"style": "dotted", "arrowhead": "none"}
+
+
+def _small(text: str) -> str:
+    return f'<FONT POINT-SIZE="9" COLOR="#555555">{text}</FONT>'
+
+
+def _shape(case: str, symbol: str) -> Attributes:
+    if case == "composition":
+        return {"shape": "hexagon", "margin": "0.02,0.03", "height": "0.38"}
+    if case == "weighting":
+        return {"shape": "diamond", "margin": "0", "height": "0.42", "width": "0.42"}
+    return {"shape": "circle", "margin": "0"} if len(symbol) == 1 else {"shape": "box", "style": "rounded,filled"}
+
+
+def symbol_of(entry: Entry) -> str:
+    """The row's symbol; a fixed exponent is written out."""
+    if entry.row.name == "raise_to" and isinstance(entry.params[0], int):
+        return "x" + str(entry.params[0]).replace("-", "−").translate(_SUPERSCRIPTS)
+    return entry.row.symbol
+
+
+def _unnamed(value: Any) -> str:
+    """A leaf without a name by its value, if that is one number, or by its shape."""
+    if not hasattr(value, "_data"):
+        return repr(value)
+    return f"{value.item():.4g}" if value._data.size == 1 else str(tuple(value._data.shape))
+
+
+def _kind_of_array(*values: Any) -> str:
+    arrays = [getattr(value, "_data", value) for value in values]
+    shapes = Counter(f"{tuple(array.shape)} {array.dtype}" for array in arrays)
+    return ", ".join(f"{kind} × {times}" if times > 1 else kind for kind, times in shapes.items())
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _mixed(colour: str, strength: float) -> str:
+    """The colour mixed with white; plain text, since transparency does not print."""
+    parts = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return "#" + "".join(f"{round(255 + (part - 255) * strength):02X}" for part in parts)

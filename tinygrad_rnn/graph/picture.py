@@ -1,0 +1,108 @@
+"""A picture: DOT text, and the engine that turns it into an image."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..errors import DrawError
+
+_TIMEOUT = 20
+"""Seconds that an engine may take."""
+
+_NO_ENGINE = "no graphviz engine found: pip install graphviz-pure, or apt install graphviz; the DOT text is in .dot"
+
+
+class Picture:
+    """A drawing of a tape. A notebook shows it; ``save`` writes it.
+
+    Attributes:
+        dot: its text in Graphviz's language; it needs no engine.
+    """
+
+    def __init__(self, dot: str, summary: str) -> None:
+        self.dot = dot
+        self._summary = summary
+
+    def __str__(self) -> str:
+        return self._summary
+
+    def __repr__(self) -> str:
+        return f"<{self._summary}>"
+
+    def svg(self) -> str:
+        """The picture as SVG text.
+
+        Raises:
+            DrawError: there is no engine, or it failed.
+        """
+        return _render(self.dot, "svg").decode("utf-8")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the picture to a file, in the format that its ending names: svg, png, pdf or dot.
+
+        Raises:
+            DrawError: another ending, no engine, or no permission to write there. What stood at ``path`` is then as before.
+        """
+        target = Path(path)
+        writers: dict[str, Callable[[], bytes]] = {
+            ".dot": lambda: self.dot.encode("utf-8"),
+            **{f".{kind}": lambda kind=kind: _render(self.dot, kind) for kind in ("svg", "png", "pdf")},  # type: ignore[misc]
+        }
+        writer = writers.get(target.suffix.lower())
+        if writer is None:
+            raise DrawError(f"save: {target.name!r} has none of the endings {', '.join(sorted(writers))}")
+        _write(target, writer())
+
+    def source(self) -> Any:
+        """The picture as a ``graphviz.Source``, for the tools around that package."""
+        import graphviz
+
+        return graphviz.Source(self.dot)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        try:
+            svg = self.svg()
+        except DrawError as error:
+            return {"text/plain": f"{self}\n{error}"}
+        return {"image/svg+xml": svg[svg.index("<svg") :], "text/plain": str(self)}
+
+
+def _engine() -> str | None:
+    """The program that lays out: Graphviz itself, else its port to Python, which stands beside the interpreter."""
+    beside = os.path.dirname(sys.executable)
+    return shutil.which("dot") or shutil.which("graphviz-pure") or shutil.which("graphviz-pure", path=beside)
+
+
+def _render(dot: str, kind: str) -> bytes:
+    engine = _engine()
+    if engine is None:
+        raise DrawError(_NO_ENGINE)
+    try:
+        done = subprocess.run([engine, f"-T{kind}"], input=dot.encode("utf-8"), capture_output=True, timeout=_TIMEOUT, check=False)
+    except subprocess.TimeoutExpired as error:
+        lines = dot.count("\n")
+        raise DrawError(f"the layout of {lines} lines of DOT text took more than {_TIMEOUT} s: draw fewer steps, or save .dot") from error
+    except OSError as error:
+        raise DrawError(f"the engine {engine} cannot be run: {error}") from error
+    if done.returncode or not done.stdout:
+        said = done.stderr.decode("utf-8", "replace").strip() or f"exit status {done.returncode}"
+        raise DrawError(f"{os.path.basename(engine)} cannot write {kind}: {said}")
+    return done.stdout
+
+
+def _write(target: Path, content: bytes) -> None:
+    """All or nothing: beside the target first, then in its place."""
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(content)
+        os.replace(beside, target)
+    except OSError as error:
+        raise DrawError(f"save: cannot write {target}: {error}") from error
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,56 @@
+"""Users' text inside DOT text: whatever a tensor is called, the picture shows it and nothing else happens.
+
+Graphviz reads a label twice: as DOT (quotes, backslashes) and then for escapes such as ``\\N`` and entities such as ``&lt;``; a tooltip's
+backslashes even once more. So text becomes, in this order: printable, short, free of markup, free of escapes.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+class Html(str):
+    """A label written in Graphviz's HTML-like language; every other attribute is plain, quoted text."""
+
+    __slots__ = ()
+
+
+def shown(text: str, limit: int = 28) -> str:
+    """The text as any label shows it."""
+    return _escaped(_short(_printable(text), limit), backslash="\\\\")
+
+
+def shown_html(text: str, limit: int = 28) -> str:
+    """The text inside an HTML-like label, where it may not be empty."""
+    return shown(text, limit) or "&#160;"
+
+
+def tooltip(text: str) -> str:
+    """The text as a tooltip shows it, at full length."""
+    return _escaped(_printable(text), backslash="\\\\\\\\")
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _short(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _escaped(text: str, backslash: str) -> str:
+    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
+        text = text.replace(character, entity)
+    return text.replace("\\", backslash)
+
+
+def width_of(text: str, points: float = 12) -> float:
+    """Roughly how wide a text is, in inches: engines without the font's metrics take East Asian characters for narrow ones."""
+    ems = sum(1.0 if unicodedata.east_asian_width(c) in "WF" else 0.55 for c in text)
+    return round(ems * points / 72 + 0.15, 2)
+
+
+def attributes(given: dict[str, str | None]) -> str:
+    """``[name="value", …]`` in the order given, without those that are None."""
+    parts = [f"{name}=<{value}>" if isinstance(value, Html) else f'{name}="{value}"' for name, value in given.items() if value is not None]
+    return f"[{', '.join(parts)}]"
