@@ -365,6 +365,16 @@ def _check_unchanged(entries: Iterable[Entry]) -> None:
                 )
 
 
+def _check_current(entry: Entry) -> None:
+    """A pass that reads the operands as tensors needs the arrays that they had: an optimiser may have given them others since."""
+    for x, array in zip(entry.inputs, entry.xs, strict=True):
+        if isinstance(x, Node) and x._data is not array:
+            raise TapeError(
+                f"a tensor of shape {tuple(array.shape)} got another array after {entry.row.name!r} (entry {entry.index}) recorded it: "
+                "differentiate before the optimiser's step or the assignment to .data"
+            )
+
+
 # -- walking --------------------------------------------------------------------------------------------------------------------------
 
 
@@ -527,6 +537,8 @@ def pull_back(
 def _pull_entry(entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals: Residuals, guarded: bool) -> None:
     row = entry.row
     inputs = entry.inputs
+    if np is not None or row.case == "replay":
+        _check_current(entry)
     if np is None:
         space, xs, y = entry.backend, entry.xs, entry.y
         if row.into is not None:

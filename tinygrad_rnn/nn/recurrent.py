@@ -43,7 +43,7 @@ class Recurrent(Module):
     ) -> None:
         self.cell = cell
         self.batch_first = batch_first
-        self.options = {"reverse": reverse, "masked_output": masked_output, "compiled": compiled, "checkpoint": checkpoint}
+        self.options: dict[str, Any] = {"reverse": reverse, "masked_output": masked_output, "compiled": compiled, "checkpoint": checkpoint}
 
     def __call__(self, x: Any, state: Any = None, lengths: Any = None, mask: Any = None) -> tuple[Any, Any]:
         """Run over a sequence.

@@ -10,6 +10,7 @@ import numpy
 from .. import ops, transforms, tree
 from ..errors import DtypeError, ShapeError
 from ..tape import Node, lift, no_grad, scope
+from ..tensor import Tensor
 
 Cell = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -86,7 +87,7 @@ def _no_outputs(cell: Cell, xs: Any, state: Any) -> Any:
 
 def _kind(state: Any) -> Any:
     """What must stay the same from step to step."""
-    return tree.structure(state), [(tuple(s.shape), s.dtype) if isinstance(s, Node) else type(s).__name__ for s in tree.leaves(state)]
+    return tree.structure(state), [(tuple(s.shape), s.dtype) if isinstance(s, Tensor) else type(s).__name__ for s in tree.leaves(state)]
 
 
 def _changed(cell: Cell, t: int, before: Any, after: Any) -> Exception:
