@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy
 
-from . import tape, tree
+from . import tree
 from .chain_rule.row import Row
 from .errors import DtypeError, GradientCheckError, ShapeError
 from .ops import as_tensor
@@ -242,8 +242,7 @@ def _replaced(xs: Sequence[Any], places: Sequence[int], values: Sequence[Any]) -
 
 
 def _like(x: Any, random: numpy.random.Generator) -> Tensor:
-    direction: Tensor = tape.lift(random.standard_normal(x.shape).astype(x.dtype), x._backend)
-    return direction
+    return Tensor(x._backend.from_host(numpy.asarray(random.standard_normal(x.shape), x.dtype)), x._backend)
 
 
 def _inner(a: Any, b: Any, magnitude: bool = False) -> float:

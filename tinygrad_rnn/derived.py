@@ -518,7 +518,7 @@ def nll_loss(log_probabilities: Any, target: Any, axis: int = -1, reduction: str
 def one_hot(indices: Any, classes: int, dtype: Any = None) -> Tensor:
     """1 at the index, 0 elsewhere, along a new last axis."""
     indices = as_tensor(indices)
-    positions = tape.lift(numpy.arange(classes), indices._backend)
+    positions = Tensor(indices._backend.arange(classes), indices._backend)
     return ops.astype(ops.expand_dims(indices, -1) == positions, dtype or tape.default_dtype)
 
 

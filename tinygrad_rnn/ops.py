@@ -91,6 +91,8 @@ def power(x1: Any, x2: Any) -> Tensor:
     """x1 to the power x2, elementwise. A Python number as exponent has a row of its own, without the logarithm."""
     if type(x2) in (int, float):
         return apply(c.RAISE_TO, (x1,), (x2,))
+    if type(x1) in (int, float) and isinstance(x2, Node):  # the rule looks at the base: it must be an array
+        x1 = Node.result_type(x2._backend.full((), x1, numpy.result_type(x2._data.dtype, x1)), x2._backend)
     return apply(c.POWER, (x1, x2))
 
 
@@ -109,9 +111,19 @@ def solve(a: Any, b: Any) -> Tensor:
         LinearAlgebraError: a matrix of ``a`` is singular.
     """
     a, b = as_float(a), as_float(b)
-    if b.ndim == 1:
-        return squeeze(apply(c.SOLVE, (a, reshape(b, (*b.shape, 1)))), -1)
-    return apply(c.SOLVE, (a, b))
+    if a.ndim < 2 or b.ndim == 0 or a.shape[-1] != a.shape[-2]:
+        raise ShapeError(f"solve: needs square matrices and vectors or matrices, got shapes {a.shape} and {b.shape}")
+    columns = reshape(b, (*b.shape, 1)) if b.ndim == 1 else b
+    stack = _joint_shape("solve", a.shape[:-2], columns.shape[:-2])  # devices do not broadcast here
+    y = apply(c.SOLVE, [x if x.shape[:-2] == stack else broadcast_to(x, (*stack, *x.shape[-2:])) for x in (a, columns)])
+    return squeeze(y, -1) if b.ndim == 1 else y
+
+
+def _joint_shape(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+    try:
+        return numpy.broadcast_shapes(*shapes)
+    except ValueError as error:
+        raise ShapeError(f"{name}: {error}") from error
 
 
 def det(a: Any) -> Tensor:
@@ -343,7 +355,7 @@ def roll(x: Any, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
     return apply(a.ROLL, (x,), (tuple(int(s) for s in shifts), axes))
 
 
-def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float = 0) -> Tensor:
+def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Tensor:
     """Longer axes: with a constant around, or with NumPy's index modes ("edge", "reflect", "symmetric", "wrap")."""
     x = as_tensor(x)
     try:
@@ -354,10 +366,10 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float =
         raise ShapeError(f"pad: widths must not be negative, got {pad_width}")
     if mode == "constant":
         padded = apply(a.PAD, (x,), (widths,))
-        if constant_values == 0:
+        if not numpy.any(constant_values):
             return padded
-        inside = numpy.pad(numpy.ones(x.shape, bool), widths)
-        return where(lift(inside, x._backend), padded, constant_values)
+        frame = numpy.pad(numpy.zeros(x.shape, x.dtype), widths, constant_values=constant_values)
+        return padded + Node.result_type(x._backend.from_host(frame), x._backend)
     if mode not in ("edge", "reflect", "symmetric", "wrap"):
         raise ShapeError(f"pad: mode {mode!r} is not one of 'constant', 'edge', 'reflect', 'symmetric', 'wrap'")
     for axis, pair in enumerate(widths):
@@ -478,7 +490,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Tensor:
     if indices.ndim != x.ndim:
         raise ShapeError(f"take_along_axis: indices have {indices.ndim} axes, the tensor has {x.ndim}")
     _check_range("take_along_axis", indices, x.shape[axis])
-    outside = tuple(n if i == axis else numpy.broadcast_shapes((n,), (x.shape[i],))[0] for i, n in enumerate(indices.shape))
+    outside = tuple(n if i == axis else _joint_shape("take_along_axis", (n,), (x.shape[i],))[0] for i, n in enumerate(indices.shape))
     whole = tuple(x.shape[axis] if i == axis else n for i, n in enumerate(outside))
     x = x if x.shape == whole else broadcast_to(x, whole)
     indices = indices if indices.shape == outside else broadcast_to(indices, outside)
@@ -491,7 +503,7 @@ def scatter_along_axis(x: Any, indices: Any, axis: int, shape: Sequence[int]) ->
 
 
 def _indices(x: Tensor, indices: Any) -> Tensor:
-    indices = lift(indices, x._backend)
+    indices = indices if isinstance(indices, Node) else Node.result_type(x._backend.from_host(host_array(indices)), x._backend)
     if indices._data.dtype.kind not in "iu":
         if indices._data.size:
             raise DtypeError(f"indices are whole numbers, got dtype {indices.dtype}")
@@ -514,7 +526,7 @@ minimum = _binary(a.MINIMUM)
 
 def where(condition: Any, x: Any, y: Any) -> Tensor:
     """x where the condition holds, else y. The branch not taken gets the residual 0, whatever its slope."""
-    return apply(a.WHERE, (condition, x, y))
+    return apply(a.WHERE, (as_tensor(condition) if isinstance(condition, bool) else condition, x, y))
 
 
 def clip(x: Any, a_min: Any = None, a_max: Any = None) -> Tensor:
@@ -780,9 +792,9 @@ __all__ = [
     "less_equal",
     "linspace",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "logaddexp",
     "logical_and",
     "logical_not",

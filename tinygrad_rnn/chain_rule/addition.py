@@ -46,7 +46,8 @@ def addition(
         return adjoint(np, g, y, xs, *params)
 
     def push(np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
-        tangents = [np.zeros_like(x) if t is None else t for t, x in zip(tangents, xs, strict=True)]
+        # elementwise the number 0 broadcasts, and takes any dtype
+        tangents = [(0 if elementwise else np.zeros_like(x)) if t is None else t for t, x in zip(tangents, xs, strict=True)]
         if linear is not None:
             return linear(np, tangents, y, xs, *params)
         return call_variadic(np, tangents, params) if variadic else call(np, *tangents, *params)
