@@ -10,7 +10,6 @@ from typing import Any
 import numpy
 
 from ..errors import CheckpointError
-from ..tape import Node
 from ..tensor import Tensor, tensor
 from . import atomic
 
@@ -65,8 +64,8 @@ def load(path: str | Path) -> Checkpoint:
         raise CheckpointError(f"cannot read {path}: {reason}") from error
     except package.SafetensorError as error:
         raise CheckpointError(
-            f"{path} is not a whole safetensors file ({error}): it was cut short, or another program made it; take another copy, or save it "
-            "again as safetensors where it came from"
+            f"{path} is not a whole safetensors file ({error}): it was cut short, or another program made it; take another copy, or save "
+            "it again as safetensors where it came from"
         ) from error
     except TypeError as error:
         raise CheckpointError(f"{path} holds a dtype that NumPy lacks ({error}): save it again as float32 where it came from") from error
@@ -74,7 +73,7 @@ def load(path: str | Path) -> Checkpoint:
 
 def _storable(name: str, value: Any) -> numpy.ndarray:
     """As safetensors takes it: on the host and in row order; it would store other orders wrongly."""
-    array = value.numpy() if isinstance(value, Node) else numpy.asarray(value)
+    array = value.numpy() if isinstance(value, Tensor) else numpy.asarray(value)
     if array.dtype.kind not in "biuf":
         raise CheckpointError(f"save: {name!r} has dtype {array.dtype}; a checkpoint holds bool, int and float arrays")
     return numpy.asarray(array, order="C")

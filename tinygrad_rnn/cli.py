@@ -1,0 +1,137 @@
+"""The command line: ``tinygrad-rnn train | sample | graph``. It says what happens; the work is done elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from . import __version__, backends, ops
+from .errors import TinygradRNNError, TrainingError
+from .graph import draw
+from .tensor import tensor
+from .train import snapshot
+from .train.config import Config, real, whole
+from .train.model import LAYERS
+from .train.progress import progress
+from .train.run import Run
+from .train.sampling import sample
+from .train.stop import Stop
+
+RESUMABLE = ("steps", "every", "backend")
+"""What may change when a run is resumed."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        The exit status: 0 done, 2 an error that was told on stderr, 128 + N stopped by signal N.
+    """
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help()
+        return 0
+    try:
+        status: int = arguments.command(arguments)
+        sys.stdout.flush()
+    except TinygradRNNError as error:
+        return _refuse(str(error))
+    except MemoryError as error:
+        return _refuse(f"not enough memory ({error}): choose smaller sizes")
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever read the output has had enough; the interpreter must not try to write the rest
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
+
+
+def _refuse(message: str) -> int:
+    print(f"tinygrad-rnn: {message}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tinygrad-rnn", description="Recurrent networks with every gradient in sight.")
+    parser.add_argument("--version", action="version", version=f"tinygrad-rnn {__version__}")
+    parser.set_defaults(command=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    train = commands.add_parser("train", help="learn to write text, character by character", description="Learn to write text.")
+    train.set_defaults(command=_train)
+    for setting in dataclasses.fields(Config):
+        default = "" if setting.default is None else f" (default: {setting.default})"
+        train.add_argument(f"--{setting.name}", help=setting.metadata["meaning"] + default, **setting.metadata["argument"])
+    train.add_argument("--run", metavar="DIR", help="the run's folder (default: the next free runs/CELL-NUMBER)")
+    train.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
+
+    write = commands.add_parser("sample", help="write text with a trained model", description="Write text with a trained model.")
+    write.set_defaults(command=_sample)
+    write.add_argument("run", metavar="RUN", help="the folder of a run, or a checkpoint of one")
+    write.add_argument("--length", type=whole(1), default=600, help="how many characters (default: 600)")
+    write.add_argument("--temperature", type=real(0), default=0.7, help="0: always the likeliest character; 1: as learned (default: 0.7)")
+    write.add_argument("--prompt", default="", help="how the text begins")
+    write.add_argument("--seed", type=whole(0), default=0, help="another seed, another text (default: 0)")
+
+    graph = commands.add_parser("graph", help="draw the backprop graph of a cell", description="Draw the backprop graph of a cell.")
+    graph.set_defaults(command=_graph)
+    graph.add_argument("--cell", choices=tuple(LAYERS), default="lstm", help="the recurrent cell (default: lstm)")
+    graph.add_argument("--steps", type=whole(1), default=2, help="over how many time steps (default: 2)")
+    graph.add_argument("--out", metavar="FILE", help="where to; its ending is the format: svg, png, pdf or dot (default: CELL.svg)")
+    return parser
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    run = _run(arguments)
+    model, config, characters = run.trainer.model, run.trainer.config, len(run.trainer.corpus.vocabulary)
+    print(
+        f"{config.cell} with {sum(p.size for p in model.parameters()):,} parameters on {characters} characters, in {run.path}", flush=True
+    )
+    with Stop() as stop, progress(config, run.trainer.done, sys.stdout) as shown:
+        done = run.train(shown.show, stop)
+    if stop.signal is not None and not done:
+        print(f"stopped by {stop.signal.name} and saved after step {run.saved} of {config.steps}; go on with")
+        print(f"  tinygrad-rnn train --resume {shlex.quote(str(run.path))}")
+        return 128 + stop.signal
+    text, notes = run.finish()
+    print(f"held-out text: {run.steps[-1].held_out:.3f} bits per character; a blind guess takes {math.log2(characters):.3f}")
+    for note in notes:
+        print(f"not drawn: {note}")
+    print(f"sample:\n{text}\nmore: tinygrad-rnn sample {shlex.quote(str(run.path))}")
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> Run:
+    """A new run, or the one to go on with."""
+    given: dict[str, Any] = {setting.name: getattr(arguments, setting.name) for setting in dataclasses.fields(Config)}
+    given = {name: value for name, value in given.items() if value is not None}
+    if arguments.resume is None:
+        return Run.new(Config(**{"backend": backends.current().name, **given}), arguments.run)
+    fixed = [f"--{name}" for name in ([*given, "run"] if arguments.run else given) if name not in RESUMABLE]
+    if fixed:
+        raise TrainingError(f"{', '.join(fixed)} cannot change when a run is resumed: leave it out, or start a new run")
+    return Run.resume(arguments.resume, given)
+
+
+def _sample(arguments: argparse.Namespace) -> int:
+    model, vocabulary = snapshot.load_model(arguments.run)
+    print(sample(model, vocabulary, arguments.length, arguments.temperature, arguments.prompt, arguments.seed))
+    return 0
+
+
+def _graph(arguments: argparse.Namespace) -> int:
+    path = arguments.out or f"{arguments.cell}.svg"
+    x = tensor([[[0.5, -0.5]]] * arguments.steps, name="x")
+    y, _ = LAYERS[arguments.cell](2, 3)(x)
+    loss = ops.sum(y * y)
+    loss.name = "loss"
+    draw(loss, max_nodes=100 * arguments.steps).save(path)
+    print(path)
+    return 0

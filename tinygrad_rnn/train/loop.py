@@ -1,0 +1,116 @@
+"""Truncated back-propagation through time: windows of a stream, the state carried from one to the next and cut off the tape between them.
+
+Everything that a step depends on is in a :class:`Trainer` and comes back from its checkpoint: parameters, optimiser, carried state, chance,
+and the number of steps done, which the place in the text and the learning rate follow from. So a resumed run goes on bit for bit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy
+
+from .. import backends, nn, optim, random
+from ..derived import cross_entropy
+from ..errors import TrainingError
+from ..ops import Tensor
+from ..tape import no_grad
+from ..tensor import tensor
+from .config import Config
+from .data import Corpus, Streams
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What one update tells.
+
+    Attributes:
+        number: how many updates were made, with this one.
+        bits: the loss in bits per character, before the update.
+        norm: the norm of the gradient, before clipping.
+        rate: the learning rate.
+        held_out: the loss on the held-out text after the update, where it was measured.
+    """
+
+    number: int
+    bits: float
+    norm: float
+    rate: float
+    held_out: float | None = None
+
+
+class Trainer:
+    """A model and all that its training needs to go on.
+
+    Attributes:
+        done: how many updates were made.
+        state: what the recurrent layers carry to the next window; None before the first.
+    """
+
+    def __init__(self, config: Config, corpus: Corpus) -> None:
+        random.seed(config.seed)
+        self.config = config
+        self.corpus = corpus
+        self.backend = backends.get(config.backend)
+        with backends.use_backend(config.backend):
+            self.model = config.model(len(corpus.vocabulary))
+        self.optimizer = optim.Adam(self.model.parameters(), lr=config.lr)
+        self.schedule = optim.CosineLR(self.optimizer, config.steps)
+        self.state: Any = None
+        self.done = 0
+
+    def step(self) -> Step:
+        """One update.
+
+        Raises:
+            TrainingError: the loss or the gradient is not finite; nothing was updated.
+        """
+        config, rate = self.config, self.optimizer.lr
+        self.model.train()
+        self.optimizer.zero_grad()
+        with self.backend.quiet():  # a run that diverges says so itself
+            loss, state = self.loss(self.corpus.training, self.done * config.length, config.length, self.state)
+            bits = self._bits(loss.item(), config.length, "loss")
+            (loss / (config.length * config.batch)).backward()
+            norm = self._finite(optim.clip_grad_norm(self.model.parameters(), config.clip), "gradient's norm")
+            self.optimizer.step()
+        self.schedule.step()
+        self.state = nn.detach(state)
+        self.done += 1
+        return Step(self.done, bits, norm, rate)
+
+    @no_grad()
+    def evaluate(self) -> float:
+        """The loss on the held-out text in bits per character.
+
+        Raises:
+            TrainingError: it is not finite.
+        """
+        self.model.eval()
+        streams, length = self.corpus.held_out, self.config.length
+        total, state = 0.0, None
+        with self.backend.quiet():
+            for position in range(0, streams.length, length):
+                loss, state = self.loss(streams, position, min(length, streams.length - position), state)
+                total += loss.item()
+        return self._bits(total, streams.length, "held-out loss")
+
+    def loss(self, streams: Streams, position: int, length: int, state: Any = None) -> tuple[Tensor, Any]:
+        """The loss summed over all streams and time steps of a window, and the state at its end."""
+        numbers, following = streams.window(position, length)
+        logits, state = self.model(self._tensor(numbers), state)
+        return cross_entropy(logits, self._tensor(following), reduction="sum"), state
+
+    def _tensor(self, numbers: numpy.ndarray) -> Tensor:
+        return tensor(numbers, backend=self.config.backend)
+
+    def _bits(self, loss: float, length: int, what: str) -> float:
+        """Bits per character, from a loss summed over every reader and that many time steps."""
+        return self._finite(loss / (length * self.config.batch) / math.log(2), what)
+
+    def _finite(self, value: float, what: str) -> float:
+        if not math.isfinite(value):
+            raise TrainingError(f"the {what} became {value} at step {self.done + 1}: try a smaller --lr or --clip")
+        return value

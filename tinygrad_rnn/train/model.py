@@ -1,0 +1,25 @@
+"""A model of text: what character comes next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import nn
+from ..ops import Tensor
+
+LAYERS = {"rnn": nn.RNN, "lstm": nn.LSTM, "peephole": nn.PeepholeLSTM, "gru": nn.GRU}
+
+
+class CharacterModel(nn.Module):
+    """Characters become vectors, a recurrent layer reads them in order, and a weighting of its state scores each character as the next."""
+
+    def __init__(self, characters: int, cell: str, embed: int, hidden: int, layers: int = 1, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(characters, embed)
+        self.recurrent = LAYERS[cell](embed, hidden, num_layers=layers, dropout=dropout)
+        self.readout = nn.Linear(hidden, characters)
+
+    def __call__(self, numbers: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Scores (time, batch, characters) and the state after the last step, from character numbers (time, batch)."""
+        output, state = self.recurrent(self.embedding(numbers), state)
+        return self.readout(output), state

@@ -1,0 +1,187 @@
+"""A run and its folder: settings, log and checkpoint, and when it is done two pictures and a sample. Every file is whole or not there.
+
+The log is written before the checkpoint, and rows beyond the checkpoint are dropped when a run is resumed: so the two always agree.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError, DrawError, TrainingError
+from ..graph import draw
+from ..interop import atomic
+from . import snapshot
+from .config import Config
+from .loop import Step, Trainer
+from .sampling import sample
+
+HEADER = "step,bits_per_character,gradient_norm,learning_rate,held_out_bits_per_character"
+
+
+class Run:
+    """A training run in its folder.
+
+    Attributes:
+        path: the folder.
+        trainer: what is trained.
+        steps: what every update told.
+        saved: how many updates the checkpoint has behind it.
+    """
+
+    def __init__(self, path: Path, trainer: Trainer, steps: list[Step]) -> None:
+        self.path, self.trainer, self.steps, self.saved = path, trainer, steps, trainer.done
+
+    @classmethod
+    def new(cls, config: Config, path: str | None = None) -> Run:
+        """Make ready, and save before the first step: so a place that cannot be written to is known at once.
+
+        Args:
+            config: the settings.
+            path: a folder that is empty or not there; by default the next free ``runs/CELL-NUMBER``.
+
+        Raises:
+            DataError: the text cannot be used; there is no folder then.
+            CheckpointError: the folder is used already, or cannot be written to.
+        """
+        trainer = Trainer(config, config.corpus())
+        try:
+            folder = _empty(Path(path)) if path is not None else _numbered(config.cell)
+        except OSError as error:
+            raise CheckpointError(
+                f"cannot make the run folder {path or 'runs'}: {error.strerror}; choose another one with --run"
+            ) from error
+        run = cls(folder, trainer, [])
+        atomic.write(folder / "config.json", config.to_json() + "\n")
+        run.save()
+        return run
+
+    @classmethod
+    def resume(cls, path: str, changes: dict[str, Any]) -> Run:
+        """A run as it was when it was saved last.
+
+        Args:
+            path: its folder.
+            changes: settings to change.
+
+        Raises:
+            CheckpointError: its checkpoint or its log cannot be read.
+            DataError: its text is gone or has changed.
+        """
+        trainer = snapshot.resume(path, changes)
+        try:
+            steps = [_step_of(row) for row in (Path(path) / "log.csv").read_text().splitlines()[1:]]
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"cannot read the log of the run {path}: {error}") from error
+        return cls(Path(path), trainer, [step for step in steps if step.number <= trainer.done])
+
+    def train(self, show: Callable[[Step], None], stopped: Callable[[], bool]) -> bool:
+        """Make the updates that are left.
+
+        Args:
+            show: told about each update.
+            stopped: whether to save and stop after the update that was under way.
+
+        Returns:
+            Whether the run came to its end.
+
+        Raises:
+            TrainingError: there is nothing left to do; or a loss or a gradient is not finite, the last good checkpoint stays then.
+            CheckpointError: the run cannot be saved; the checkpoint before stays.
+        """
+        config, trainer = self.trainer.config, self.trainer
+        if trainer.done >= config.steps:
+            raise TrainingError(f"the run {self.path} has made all its {config.steps} steps: go on with a larger --steps")
+        stopping = False
+        while trainer.done < config.steps and not stopping:
+            step = self._step()
+            self.steps.append(step)
+            show(step)
+            stopping = stopped()
+            if stopping or step.held_out is not None:
+                self.save()
+        return trainer.done == config.steps
+
+    def _step(self) -> Step:
+        """One update, and an evaluation where one is due."""
+        config = self.trainer.config
+        try:
+            step = self.trainer.step()
+            if step.number % config.every == 0 or step.number == config.steps:
+                step = dataclasses.replace(step, held_out=self.trainer.evaluate())
+        except TrainingError as error:
+            raise TrainingError(f"{error}. The run as it was after step {self.saved} is in {self.path}") from error
+        return step
+
+    def save(self) -> None:
+        """Write the log and the checkpoint."""
+        atomic.write(self.path / "log.csv", "\n".join([HEADER, *map(_row_of, self.steps)]) + "\n")
+        snapshot.save(self.path / snapshot.FILE, self.trainer)
+        self.saved = self.trainer.done
+
+    def finish(self) -> tuple[str, list[str]]:
+        """Draw the losses and the backprop graph, and write a sample.
+
+        Returns:
+            The sample, and what could not be drawn and why.
+        """
+        notes = [note for draw in (self._draw_losses, self._draw_graph) if (note := _tried(draw))]
+        text = sample(self.trainer.model, self.trainer.corpus.vocabulary, seed=self.trainer.config.seed)
+        atomic.write(self.path / "sample.txt", text + "\n")
+        return text, notes
+
+    def _draw_losses(self) -> None:
+        try:
+            figure = importlib.import_module("matplotlib.figure").Figure(figsize=(7, 4), layout="constrained")
+        except ImportError as missing:
+            raise DrawError("loss.png needs the package matplotlib: pip install 'tinygrad_rnn[plot]'") from missing
+        axes = figure.subplots()
+        measured = [step for step in self.steps if step.held_out is not None]
+        axes.plot([step.number for step in self.steps], [step.bits for step in self.steps], linewidth=0.8, label="training")
+        axes.plot([step.number for step in measured], [step.held_out for step in measured], "o-", markersize=4, label="held out")
+        axes.set(xlabel="step", ylabel="bits per character", ylim=(0, None))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+        with atomic.replacing(self.path / "loss.png") as temporary:
+            figure.savefig(temporary, dpi=150)
+
+    def _draw_graph(self) -> None:
+        """One character's way to its loss: the tape of a single time step."""
+        loss, _ = self.trainer.loss(self.trainer.corpus.training, 0, 1)
+        draw(loss).save(self.path / "graph.svg")
+
+
+def _tried(draw: Callable[[], None]) -> str | None:
+    """Why a picture was not drawn; a run does not fail for want of one."""
+    try:
+        draw()
+    except DrawError as error:
+        return str(error)
+    return None
+
+
+def _numbered(cell: str) -> Path:
+    free = (path for number in itertools.count(1) if not (path := Path("runs") / f"{cell}-{number}").exists())
+    return _empty(next(free))
+
+
+def _empty(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    if any(path.iterdir()):
+        raise CheckpointError(f"the folder {path} is not empty: go on with its run by --resume {path}, or choose another one with --run")
+    return path
+
+
+def _row_of(step: Step) -> str:
+    held_out = "" if step.held_out is None else f"{step.held_out:.6g}"
+    return f"{step.number},{step.bits:.6g},{step.norm:.6g},{step.rate:.6g},{held_out}"
+
+
+def _step_of(row: str) -> Step:
+    number, bits, norm, rate, held_out = row.split(",")
+    return Step(int(number), float(bits), float(norm), float(rate), float(held_out) if held_out else None)

@@ -1,0 +1,47 @@
+"""Text from a trained character model, one character after the other."""
+
+from __future__ import annotations
+
+import numpy
+
+from ..tape import no_grad
+from ..tensor import tensor
+from .data import Vocabulary
+from .model import CharacterModel
+
+
+@no_grad()
+def sample(
+    model: CharacterModel, vocabulary: Vocabulary, length: int = 600, temperature: float = 0.7, prompt: str = "", seed: int = 0
+) -> str:
+    """The prompt and ``length`` characters that the model thinks could follow.
+
+    Args:
+        temperature: below 1 the likely characters become likelier, above 1 rare ones come oftener; at 0 always the likeliest.
+        seed: the same seed, the same text. The run's own chance is not touched.
+
+    Raises:
+        DataError: the prompt has a character that the model has never seen.
+    """
+    given = vocabulary.encode(prompt or _first(vocabulary))
+    chance = numpy.random.default_rng(seed)
+    backend = model.embedding.weight.backend
+    model.eval()
+    numbers: list[int] = []
+    logits, state = model(tensor(given[:, None], backend=backend))
+    for _ in range(length):
+        numbers.append(_draw(logits.numpy()[-1, 0], temperature, chance))
+        logits, state = model(tensor([[numbers[-1]]], backend=backend), state)
+    return prompt + vocabulary.decode(numpy.array(numbers, dtype=int))
+
+
+def _first(vocabulary: Vocabulary) -> str:
+    """What stands before a text without a prompt: a new line, if there is one."""
+    return "\n" if "\n" in vocabulary.characters else vocabulary.characters[0]
+
+
+def _draw(logits: numpy.ndarray, temperature: float, chance: numpy.random.Generator) -> int:
+    if temperature == 0:
+        return int(logits.argmax())
+    weights = numpy.exp((logits - logits.max()) / numpy.float64(temperature))
+    return int(chance.choice(len(weights), p=weights / weights.sum()))
