@@ -8,7 +8,7 @@ from typing import Any
 from .. import derived, ops, random
 from ..errors import DtypeError, ShapeError, TraceError
 from ..tape import lift, thread
-from ..tensor import Tensor
+from ..tensor import Tensor, tensor
 from . import init
 from .module import Module, Parameter
 
@@ -100,7 +100,7 @@ class Dropout(Module):
             raise TraceError("dropout draws new numbers at every step")
         kept = random.generator().random(x.shape) >= self.p
         scale = 1 / (1 - self.p) if self.p < 1 else 0.0
-        return x * lift((kept * scale).astype(x.dtype), x._backend)
+        return x * tensor(kept * scale, x.dtype, backend=x.backend)
 
 
 class Sequential(Module):

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import numpy
+
 from .. import ops, tree
 from ..errors import DtypeError, ShapeError
 from ..sequence import scan
@@ -62,7 +64,7 @@ class Recurrent(Module):
         """
         x = tree.map_leaves(ops.as_tensor, x)
         if self.batch_first:
-            x, mask = tree.map_leaves(_swapped, x), None if mask is None else _swapped(mask)
+            x, mask = tree.map_leaves(_swapped, x), _time_first(mask)
         y, state = scan(self.cell, x, self._zeros(x) if state is None else state, lengths, mask=mask, **self.options)
         return tree.map_leaves(_swapped, y) if self.batch_first else y, state
 
@@ -76,6 +78,11 @@ class Recurrent(Module):
 
 def _swapped(x: Any) -> Tensor:
     return ops.swapaxes(x, 0, 1)
+
+
+def _time_first(mask: Any) -> Any:
+    """A mask (B, T), which is used on the host."""
+    return None if mask is None else numpy.asarray(mask).swapaxes(0, 1)
 
 
 def _zeros(like: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -157,7 +164,7 @@ class Stack(Module):
             raise ShapeError(f"{type(self).__name__}: a single sequence takes neither lengths nor a mask: cut it")
         swap = self.batch_first and not single
         x = ops.expand_dims(x, 1) if single else _swapped(x) if swap else x
-        mask = _swapped(mask) if swap and mask is not None else mask
+        mask = _time_first(mask) if swap else mask
         y, state = self._run(x, self._states(x, state, single), lengths, mask)
         if single:
             return ops.squeeze(y, 1), tree.map_leaves(lambda leaf: ops.squeeze(leaf, 1), state)

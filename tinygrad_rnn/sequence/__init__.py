@@ -60,6 +60,8 @@ def scan(
         raise ShapeError(f"scan: checkpoint is a number of steps, 1 or more, not {checkpoint}")
     state = tree.map_leaves(lambda leaf: lift(leaf, inputs[0]._backend), state)
     live = _live(lengths, mask, inputs[0].shape)
+    if live is not None and any(leaf.shape[:1] != live.shape[1:] for leaf in tree.leaves(state)):
+        raise ShapeError(f"scan: with lengths or a mask each tensor of the state has the batch of {live.shape[1]} as its first axis")
     return eager_scan(cell, xs, state, live, reverse, masked_output, checkpoint)
 
 
@@ -73,7 +75,7 @@ def _live(lengths: Any, mask: Any, shape: tuple[int, ...]) -> numpy.ndarray | No
     live = numpy.ones((steps, batch), bool)
     if lengths is not None:
         lengths = numpy.asarray(lengths)
-        if lengths.dtype.kind not in "iu":
+        if lengths.size and lengths.dtype.kind not in "iu":
             raise DtypeError(f"scan: lengths are whole numbers, not {lengths.dtype}")
         if lengths.shape != (batch,) or ((lengths < 0) | (lengths > steps)).any():
             raise ShapeError(f"scan: lengths must be {batch} numbers from 0 to {steps}, got {lengths.tolist()}")

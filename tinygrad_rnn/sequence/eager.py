@@ -9,8 +9,8 @@ import numpy
 
 from .. import ops, transforms, tree
 from ..errors import DtypeError, ShapeError
-from ..tape import Node, lift, no_grad, scope
-from ..tensor import Tensor
+from ..tape import Node, no_grad, scope
+from ..tensor import Tensor, tensor
 
 Cell = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -48,11 +48,11 @@ def _segment(cell: Cell, times: Sequence[int], live: numpy.ndarray | None, maske
         for t, x in zip(times, xs, strict=True):
             with scope("step", t):
                 output, new = cell(x, state)
+                if _kind(new) != kind:
+                    raise _changed(cell, t, kind, _kind(new))
                 if live is not None and not live[t].all():
                     other = y if masked_output == "previous" and y is not None else tree.map_leaves(lambda _leaf: 0, output)
                     output, new = _chosen(live[t], output, other), _chosen(live[t], new, state)
-            if _kind(new) != kind:
-                raise _changed(cell, t, kind, _kind(new))
             y, state = output, new
             ys.append(y)
         return ys, state
@@ -64,11 +64,9 @@ def _chosen(live: numpy.ndarray, new: Any, old: Any) -> Any:
     """The new leaves for the samples that are live, the old ones for the others."""
 
     def choice(leaf: Any, before: Any) -> Any:
-        reach = live.reshape(-1, *(1,) * (leaf.ndim - 1))
-        return ops.where(lift(reach, leaf._backend), leaf, before)
+        reach = tensor(live.reshape(-1, *(1,) * (leaf.ndim - 1)), backend=leaf.backend)
+        return ops.where(reach, leaf, before)
 
-    if tree.structure(new) != tree.structure(old):
-        return new  # a state of another nesting, which the loop reports
     return tree.unflatten(new, [choice(*pair) for pair in zip(tree.leaves(new), tree.leaves(old), strict=True)])
 
 

@@ -1,0 +1,237 @@
+"""Cells and layers against straight NumPy, sample by sample, in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import oracle
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import nn, tree
+
+T, B, D, H, P = 5, 3, 4, 6, 2  # steps, batch, input, hidden, projection
+
+CELLS = {
+    "rnn": (nn.RNN, nn.RNNCell, {}, oracle.rnn),
+    "rnn relu": (nn.RNN, nn.RNNCell, {"nonlinearity": "relu"}, oracle.rnn_relu),
+    "lstm": (nn.LSTM, nn.LSTMCell, {}, oracle.lstm),
+    "lstm proj": (nn.LSTM, nn.LSTMCell, {"proj_size": P}, oracle.lstm),
+    "peephole": (nn.PeepholeLSTM, nn.PeepholeLSTMCell, {}, oracle.lstm),
+    "peephole proj": (nn.PeepholeLSTM, nn.PeepholeLSTMCell, {"proj_size": P}, oracle.lstm),
+    "gru": (nn.GRU, nn.GRUCell, {}, oracle.gru),
+    "gru before": (nn.GRU, nn.GRUCell, {"reset": "before"}, oracle.gru_before),
+}
+kinds = pytest.mark.parametrize("kind", CELLS)
+
+
+def on_device(values):
+    return tree.map_leaves(tg.tensor, values)
+
+
+def of_cell(layer, suffix):
+    return {name.removesuffix(suffix): p.numpy() for name, p in layer.named_parameters() if name.endswith(suffix)}
+
+
+def random_state(rng, size, lead):
+    return tree.map_leaves(lambda n: rng.normal(size=(*lead, n)), size)
+
+
+def at(state, *index):
+    return tree.map_leaves(lambda leaf: leaf[index], state)
+
+
+def same(found, expected):
+    for a, b in zip(tree.leaves(found), tree.leaves(expected), strict=True):
+        assert np.allclose(a.numpy() if isinstance(a, tg.Tensor) else a, b, rtol=0, atol=1e-12)
+
+
+def expected_run(layer, oracle_cell, x, state, lengths):
+    """The layer on x (T, B, D), sample by sample: outputs (T, B, …), 0 beyond the lengths, and states nested as the state."""
+    outputs, finals = [], []
+    for b in range(x.shape[1]):
+        seq, final = x[: lengths[b], b], []
+        for k in range(layer.num_layers):
+            sides = []
+            for suffix in (f"_l{k}", f"_l{k}_reverse")[: 2 if layer.bidirectional else 1]:
+                ys, s = oracle.run(oracle_cell, of_cell(layer, suffix), seq, at(state, len(final), b), suffix.endswith("reverse"))
+                sides.append(np.stack(ys))
+                final.append(s)
+            seq = np.concatenate(sides, -1)
+        outputs.append(np.pad(seq, ((0, len(x) - len(seq)), (0, 0))))
+        finals.append(final)
+    leaves = [[list(tree.leaves(s)) for s in final] for final in finals]  # [sample][cell][leaf]
+    count = len(leaves[0][0])
+    stacked = [np.stack([np.stack([sample[c][i] for sample in leaves]) for c in range(len(leaves[0]))]) for i in range(count)]
+    return np.stack(outputs, 1), stacked
+
+
+@kinds
+@pytest.mark.parametrize("num_layers", [1, 2])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("lengths", [None, [5, 1, 3]])
+def test_layers_equal_the_oracle(rng, kind, num_layers, bidirectional, lengths):
+    make, _, options, oracle_cell = CELLS[kind]
+    layer = make(D, H, num_layers, bidirectional=bidirectional, dtype="float64", **options)
+    x = rng.normal(size=(T, B, D))
+    size = layer.layers[0][0].cell.state_size
+    state = random_state(rng, size, (num_layers * (1 + bidirectional), B))
+    y, after = layer(tg.tensor(x), on_device(state), lengths)
+    expected_y, expected_after = expected_run(layer, oracle_cell, x, state, lengths or [T] * B)
+    same(y, expected_y)
+    same(after, expected_after)
+
+
+@kinds
+def test_cells_equal_the_oracle_and_their_gradients_are_right(rng, kind):
+    _, make, options, oracle_cell = CELLS[kind]
+    cell = make(D, H, dtype="float64", **options)
+    x, state = rng.normal(size=(B, D)), random_state(rng, cell.state_size, (B,))
+    y, after = cell(tg.tensor(x), on_device(state))
+    parameters = {name: p.numpy() for name, p in cell.named_parameters()}
+    for b in range(B):
+        same((at(y, b), at(after, b)), oracle_cell(parameters, x[b], at(state, b)))
+    tg.check_gradients(lambda x, *s: tg.sum(cell(x, tree.unflatten(state, s))[0] ** 2), tg.tensor(x), *map(tg.tensor, tree.leaves(state)))
+
+
+@kinds
+def test_no_bias_is_a_bias_of_zero(rng, kind):
+    make, _, options, _ = CELLS[kind]
+    bare, full = make(D, H, bias=False, dtype="float64", **options), make(D, H, dtype="float64", **options)
+    zeros = {name: np.zeros(p.shape) for name, p in full.named_parameters() if "bias" in name}
+    assert not any("bias" in name for name, _ in bare.named_parameters())
+    full.load_state_dict({**bare.state_dict(), **zeros})
+    x = tg.tensor(rng.normal(size=(T, B, D)))
+    same(full(x)[0], bare(x)[0].numpy())
+
+
+@kinds
+def test_batch_first_single_sequences_and_zero_states(rng, kind):
+    make, _, options, _ = CELLS[kind]
+    layer = make(D, H, 2, bidirectional=True, dtype="float64", **options)
+    x = tg.tensor(rng.normal(size=(T, B, D)))
+    y, after = layer(x, lengths=[5, 2, 4])
+    layer.batch_first = True
+    swapped, _ = layer(x.swapaxes(0, 1), lengths=[5, 2, 4])
+    same(swapped, y.numpy().swapaxes(0, 1))
+    masked, _ = layer(x.swapaxes(0, 1), mask=np.arange(T) < np.array([[5], [2], [4]]))
+    same(masked, swapped.numpy())
+    one, one_after = layer(x[:, 0])
+    same((one, one_after), (at(y, slice(None), 0).numpy(), tree.map_leaves(lambda s: s.numpy()[:, 0], after)))
+    again, _ = layer(x[:, 0], tree.map_leaves(lambda s: s * 0, one_after))
+    same(again, one.numpy())
+
+
+def test_clipping_holds_c_and_the_projected_h(rng):
+    layer = nn.LSTM(D, H, proj_size=P, cell_clip=0.1, proj_clip=0.02, dtype="float64")
+    y, (_, c) = layer(tg.tensor(5 * rng.normal(size=(T, B, D))))
+    assert abs(c.numpy()).max() == pytest.approx(0.1)
+    assert abs(y.numpy()).max() == pytest.approx(0.02)
+
+
+def test_dropout_stands_between_layers_and_only_in_training(rng):
+    layer = nn.LSTM(D, H, 2, dropout=1.0, dtype="float64")
+    x, zeros = tg.tensor(rng.normal(size=(T, B, D))), tg.zeros((T, B, H), "float64")
+    silent = nn.LSTM(H, H, dtype="float64")
+    silent.load_state_dict({name.replace("_l1", "_l0"): p for name, p in layer.state_dict().items() if name.endswith("_l1")})
+    same(layer(x)[0], silent(zeros)[0].numpy())
+    layer.eval()
+    assert not np.allclose(layer(x)[0].numpy(), silent(zeros)[0].numpy())
+
+
+@kinds
+@pytest.mark.parametrize(("steps", "batch"), [(0, 3), (5, 0), (1, 1), (0, 0)])
+def test_empty_and_tiny(kind, steps, batch):
+    make, _, options, _ = CELLS[kind]
+    layer = make(D, H, 2, bidirectional=True, **options)
+    y, after = layer(tg.zeros((steps, batch, D)))
+    size = layer.layers[0][0].cell
+    assert y.shape == (steps, batch, 2 * size.output_size)
+    assert y.dtype == np.float32
+    assert [s.shape for s in tree.leaves(after)] == [(4, batch, n) for n in tree.leaves(size.state_size)]
+
+
+def test_wrong_inputs_are_named():
+    layer = nn.LSTM(D, H)
+    x, h = tg.zeros((T, B, D)), tg.zeros((1, B, H))
+    for call, error, said in [
+        (lambda: layer(x[..., 1:]), tg.ShapeError, r"LSTMCell: the input x has shape \(3, 3\): expected \(…, 4\)"),
+        (lambda: layer(x.astype(float)), tg.DtypeError, "float64.*float32.*astype"),
+        (lambda: layer(x.astype(int)), tg.DtypeError, "Embedding or one_hot"),
+        (lambda: layer(x[None]), tg.ShapeError, r"expected \(T, B, 4\) or \(T, 4\)"),
+        (lambda: layer(x, h), tg.ShapeError, "2 tensors"),
+        (lambda: layer(x, (h, h[0])), tg.ShapeError, r"\(3, 6\): expected \(1, 3, 6\)"),
+        (lambda: layer(x, (h, h.astype(float))), tg.DtypeError, "float64"),
+        (lambda: layer(x, lengths=[1, 2]), tg.ShapeError, "3 numbers from 0 to 5"),
+        (lambda: layer(x, lengths=[1, 2, 6]), tg.ShapeError, "from 0 to 5"),
+        (lambda: layer(x, lengths=[1.0, 2, 3]), tg.DtypeError, "whole numbers"),
+        (lambda: layer(x, mask=np.ones((T, B))), tg.DtypeError, "booleans"),
+        (lambda: layer(x, mask=np.ones((B, T), bool)), tg.ShapeError, r"\(5, 3\)"),
+        (lambda: layer(x[:, 0], lengths=[2]), tg.ShapeError, "single sequence"),
+        (lambda: nn.LSTM(D, H, 0), tg.ShapeError, "num_layers"),
+        (lambda: nn.GRU(D, H, reset="never"), tg.ShapeError, "'after' or 'before'"),
+        (lambda: nn.RNN(D, H, nonlinearity="sin"), tg.ShapeError, "'tanh' or 'relu'"),
+    ]:
+        with pytest.raises(error, match=said):
+            call()
+    with pytest.raises(AttributeError, match="weight_ih_l1"):
+        layer.weight_ih_l1
+    assert layer.weight_ih_l0.shape == (4 * H, D)
+
+
+def test_truncated_back_propagation_carries_values_and_no_gradient(rng):
+    layer = nn.LSTM(D, H, dtype="float64")
+    x = tg.tensor(rng.normal(size=(4, B, D)), requires_grad=True)
+    _, state = layer(x[:2])
+    z, _ = layer(x[2:], nn.detach(state))
+    whole, _ = layer(x)
+    same(z, whole.numpy()[2:])
+    tg.sum(z).backward()
+    assert not x.grad.numpy()[:2].any()
+    assert x.grad.numpy()[2:].all()
+
+
+# -- a user's cell --------------------------------------------------------------------------------------------------------------------
+
+
+class UserCell(nn.Module):
+    """The design's example: a peephole LSTM in ten lines."""
+
+    def __init__(self, state_size=None):
+        like = nn.PeepholeLSTMCell(D, H, dtype="float64")
+        self.W, self.U, self.b = nn.Parameter(like.weight_ih.numpy().T), nn.Parameter(like.weight_hh.numpy().T), nn.Parameter(like.bias_ih)
+        self.p_i, self.p_f, self.p_o = like.p_i, like.p_f, like.p_o
+        if state_size:
+            self.state_size = state_size
+
+    def __call__(self, x, state):
+        h, c = state
+        i, f, g, o = tg.split(x @ self.W + h @ self.U + self.b, 4, axis=-1)
+        i, f = tg.sigmoid(i + self.p_i * c), tg.sigmoid(f + self.p_f * c)
+        c = f * c + i * tg.tanh(g)
+        h = tg.sigmoid(o + self.p_o * c) * tg.tanh(c)
+        return h, (h, c)
+
+
+def test_a_users_cell_as_a_layer_equals_the_built_in_one(rng):
+    x, lengths = tg.tensor(rng.normal(size=(T, B, D))), [5, 1, 3]
+    user = nn.Recurrent(UserCell((H, H)))
+    assert [name for name, _ in user.named_parameters()][:2] == ["cell.W", "cell.U"]
+    built_in = nn.PeepholeLSTM(D, H, dtype="float64")
+    values = {name.removeprefix("cell."): p.numpy() for name, p in user.named_parameters()}
+    named = {"weight_ih": values["W"].T, "weight_hh": values["U"].T, "bias_ih": values["b"], "bias_hh": 0 * values["b"]}
+    built_in.load_state_dict({f"{name}_l0": v for name, v in (named | {n: values[n] for n in ("p_i", "p_f", "p_o")}).items()})
+    y, state = user(x, lengths=lengths)
+    z, after = built_in(x, lengths=lengths)
+    same(y, z.numpy())
+    same(state, [s.numpy()[0] for s in after])
+    first = nn.Recurrent(user.cell, batch_first=True)(x.swapaxes(0, 1), lengths=lengths)[0]
+    same(first, y.numpy().swapaxes(0, 1))
+
+
+def test_a_cell_without_a_state_size_needs_a_state(rng):
+    x = tg.tensor(rng.normal(size=(T, B, D)))
+    layer = nn.Recurrent(UserCell())
+    with pytest.raises(tg.ShapeError, match=r"UserCell has no state_size"):
+        layer(x)
+    y, _ = layer(x, (tg.zeros((B, H), "float64"), tg.zeros((B, H), "float64")))
+    assert y.shape == (T, B, H)

@@ -1,0 +1,168 @@
+"""What ``scan`` means, by the eager loop: nesting, lengths, masks, direction, checkpoints, and cells that do not keep to the rules."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import tree
+
+scan = tg.scan
+T, B, H = 6, 3, 2
+
+
+def running_sum(x, state):
+    state = state + x
+    return state, state
+
+
+def steps(rng):
+    return rng.normal(size=(T, B, H))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_order_and_outputs_at_their_steps(rng, reverse):
+    x, h = steps(rng), rng.normal(size=(B, H))
+    ys, last = scan(running_sum, tg.tensor(x), tg.tensor(h), reverse=reverse, compiled=False)
+    expected = h + (x[::-1].cumsum(0)[::-1] if reverse else x.cumsum(0))
+    assert np.allclose(ys.numpy(), expected)
+    assert np.allclose(last.numpy(), expected[0 if reverse else -1])
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("masked_output", ["zero", "previous"])
+def test_beyond_its_length_a_sample_keeps_its_state(rng, reverse, masked_output):
+    x, lengths = steps(rng), [6, 0, 4]
+    ys, last = scan(running_sum, tg.tensor(x), tg.zeros((B, H), "float64"), lengths, reverse, masked_output=masked_output)
+    for b, n in enumerate(lengths):
+        inside = x[:n, b][::-1].cumsum(0)[::-1] if reverse else x[:n, b].cumsum(0)
+        assert np.allclose(ys.numpy()[:n, b], inside)
+        assert np.allclose(last.numpy()[b], x[:n, b].sum(0))
+        beyond = inside[-1] if masked_output == "previous" and n and not reverse else 0
+        assert np.allclose(ys.numpy()[n:, b], beyond)
+
+
+def test_a_mask_with_gaps(rng):
+    x = steps(rng)
+    mask = rng.random((T, B)) < 0.5
+    ys, last = scan(running_sum, tg.tensor(x), tg.zeros((B, H), "float64"), mask=mask, masked_output="previous")
+    sums = np.where(mask[..., None], x, 0).cumsum(0)
+    assert np.allclose(ys.numpy(), sums)
+    assert np.allclose(last.numpy(), sums[-1])
+    both, _ = scan(running_sum, tg.tensor(x), tg.zeros((B, H), "float64"), lengths=[6, 2, 3], mask=tg.tensor(mask))
+    whole = mask & (np.arange(T)[:, None] < [6, 2, 3])
+    assert np.allclose(both.numpy(), np.where(whole[..., None], np.where(whole[..., None], x, 0).cumsum(0), 0))
+
+
+def test_padding_does_not_reach_the_gradient(rng):
+    x = tg.tensor(steps(rng), requires_grad=True)
+    ys, last = scan(running_sum, x, tg.zeros((B, H), "float64"), [6, 0, 4])
+    (tg.sum(ys) + tg.sum(last)).backward()
+    expected = np.zeros((T, B, H))
+    for b, n in enumerate([6, 0, 4]):
+        expected[:n, b] = np.arange(n, 0, -1)[:, None] + 1
+    assert np.allclose(x.grad.numpy(), expected)
+
+
+def test_any_nesting(rng):
+    def cell(x, state):
+        total, (count, extra) = state["total"], state["rest"]
+        total = total + x["a"] * x["b"][0]
+        return [total, {"twice": 2 * total}], {"total": total, "rest": (count + 1, extra)}
+
+    a, b = steps(rng), steps(rng)
+    xs = {"a": tg.tensor(a), "b": (tg.tensor(b),)}
+    state = {"total": tg.zeros((B, H), "float64"), "rest": (tg.zeros((B, 1), "int64"), tg.zeros((B, 0)))}
+    ys, last = scan(cell, xs, state, [6, 1, 0])
+    assert ys[1]["twice"].shape == (T, B, H)
+    assert np.allclose(ys[0].numpy()[:, 0], (a * b).cumsum(0)[:, 0])
+    assert last["rest"][0].numpy().ravel().tolist() == [6, 1, 0]
+    assert last["rest"][0].dtype == np.int64
+
+
+@pytest.mark.parametrize("every", [1, 2, 4, 6, 10])
+@pytest.mark.parametrize("masked_output", ["zero", "previous"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_checkpoints_change_memory_only(rng, every, masked_output, reverse):
+    x, w, h = steps(rng), rng.normal(size=(H, H)), rng.normal(size=(B, H))
+    results = []
+    for checkpoint in (None, every):
+        tensors = [tg.tensor(v, requires_grad=True) for v in (x, w, h)]
+
+        def cell(x, state, w=tensors[1]):
+            state = tg.tanh(x + state @ w)
+            return state, state
+
+        options = {"masked_output": masked_output, "checkpoint": checkpoint, "reverse": reverse}
+        ys, last = scan(cell, tensors[0], tensors[2], [6, 3, 1], **options)
+        loss = tg.sum(ys**2) + tg.sum(last)
+        loss.backward()
+        results.append([ys.numpy(), last.numpy(), *(t.grad.numpy() for t in tensors)])
+        if checkpoint:
+            assert sum(e.row.case == "replay" for e in tg.Tape.of(loss)) == -(-T // checkpoint)
+    for plain, kept in zip(*results, strict=True):
+        assert np.allclose(plain, kept, rtol=0, atol=1e-12)
+
+
+def test_every_operation_stands_in_its_step(rng):
+    x = tg.tensor(steps(rng), requires_grad=True)
+    ys, _ = scan(running_sum, x, tg.zeros((B, H), "float64"), compiled=False)
+    scopes = [e.scope and e.scope.label for e in tg.Tape.of(ys)]
+    assert scopes == [None, *range(T), None]
+
+
+def test_no_steps_and_no_samples():
+    ys, last = scan(running_sum, tg.zeros((0, B, H)), tg.ones((B, H)))
+    assert ys.shape == (0, B, H)
+    assert ys.dtype == np.float32
+    assert last.numpy().all()
+    ys, last = scan(running_sum, tg.zeros((T, 0, H)), tg.ones((0, H)), lengths=[])
+    assert (ys.shape, last.shape) == ((T, 0, H), (0, H))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "said"),
+    [
+        (lambda s: (s, s), tg.ShapeError, "nested"),
+        (lambda s: tg.concatenate([s, s], -1), tg.ShapeError, r"\(3, 2\).*\(3, 4\)"),
+        (lambda s: s.astype("float64"), tg.DtypeError, "float32.*float64"),
+        (lambda s: None, tg.ShapeError, "NoneType"),
+    ],
+)
+@pytest.mark.parametrize("lengths", [None, [6, 1, 2]])
+def test_a_cell_that_changes_its_state_is_named_with_the_step(wrong, error, said, lengths):
+    seen = []
+
+    def wobbly(x, state):
+        seen.append(x)
+        return x, wrong(state) if len(seen) == 3 else state
+
+    with pytest.raises(error, match=f"wobbly.*step 2.*{said}"):
+        scan(wobbly, tg.zeros((T, B, H)), tg.zeros((B, H)), lengths, compiled=False)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: scan(running_sum, (), tg.zeros((B, H))), "at least one tensor"),
+        (lambda: scan(running_sum, tg.tensor(1.0), tg.zeros((B, H))), "time as its first axis"),
+        (lambda: scan(running_sum, (tg.zeros((2, B)), tg.zeros((3, B))), tg.zeros(B)), "number of steps"),
+        (lambda: scan(running_sum, tg.zeros((T, B)), tg.zeros(B), masked_output="last"), "'zero' or 'previous'"),
+        (lambda: scan(running_sum, tg.zeros((T, B)), tg.zeros(B), compiled="yes"), "'auto', True or False"),
+        (lambda: scan(running_sum, tg.zeros((T, B)), tg.zeros(B), checkpoint=0), "1 or more"),
+        (lambda: scan(running_sum, tg.zeros(T), tg.zeros(()), lengths=[1]), r"\(T, B, …\)"),
+        (lambda: scan(running_sum, tg.zeros((T, B)), tg.zeros(()), lengths=[1, 2, 3]), "batch of 3 as its first axis"),
+    ],
+)
+def test_wrong_arguments(call, said):
+    with pytest.raises(tg.ShapeError, match=said):
+        call()
+
+
+def test_a_long_sequence_needs_no_stack():
+    x = tg.tensor(np.full((3000, 1, 1), 1e-3), requires_grad=True)
+    ys, last = scan(running_sum, x, tg.zeros((1, 1), "float64"), compiled=False)
+    last.backward()
+    assert np.allclose(x.grad.numpy(), 1)
+    assert tree.structure(ys) == "*"
