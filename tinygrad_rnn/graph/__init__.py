@@ -90,12 +90,15 @@ def _title(outputs: Sequence[Any]) -> str:
 def _summary(network: Network, measured: Gains | None) -> str:
     steps = len(network.steps)
     text = f"graph of {_counts(network)}" + (f", {steps} step{'s' if steps > 1 else ''}" if steps else "")
-    if measured is None or not measured.parts:
+    bending = [entry for entry in network.tape if entry.row.case != "addition"]
+    parts = {} if measured is None else measured.parts
+    gains = [(parts[entry.index, i].gain, entry) for entry in bending for i in range(len(entry.inputs)) if (entry.index, i) in parts]
+    finite = [found for found in gains if math.isfinite(found[0])]
+    if not finite:
         return text
-    (index, _), least = min(measured.parts.items(), key=lambda item: item[1].gain if math.isfinite(item[1].gain) else math.inf)
-    entry = next(entry for entry in network.tape if entry.index == index)
+    least, entry = min(finite, key=lambda found: found[0])
     name = next(iter(network.names_of(entry)), "")
-    return f"{text}; smallest gain {gain_label(least.gain)} at {f'{name} = ' if name else ''}{symbol_of(entry)}"
+    return f"{text}; smallest gain {gain_label(least)} at {f'{name} = ' if name else ''}{symbol_of(entry)}"
 
 
 __all__ = ["Picture", "draw"]

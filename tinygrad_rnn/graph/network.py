@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -103,6 +104,8 @@ class Network:
         self._sources = self._find_sources()
         self._names = self._find_names()
         self.steps, self._step_of = self._find_steps()
+        uses = {(source, step) for sources, step in zip(self._sources, self._step_of, strict=True) for source in sources}
+        self._steps_of_leaf = Counter(source for source, _ in uses if isinstance(source, _Leaf))
         ends = self._ends_by_steps() if len(self.steps) > 1 else self._ends_by_name()
         self._states = {start for start, _ in ends}
         self.path, self._path_operands = self._cheapest_path(ends)
@@ -256,7 +259,8 @@ class Network:
         kind: Kind = "state" if source in self._states else _leaf_kind(leaf)
         if kind == "state" or step is None:
             return Vertex(f"p{source.number}", kind, leaf, leaf.name or "", None)
-        return Vertex(f"p{source.number}_{step}", kind, leaf, leaf.name or "", step, len(self.steps) > 1 and kind == "parameter")
+        copied = kind == "parameter" and self._steps_of_leaf[source] > 1
+        return Vertex(f"p{source.number}_{step}", kind, leaf, leaf.name or "", step, copied)
 
     def _results(self, add: Any, vertices: dict[str, Vertex]) -> Iterator[Link]:
         for (place, position), y in self._outputs.items():

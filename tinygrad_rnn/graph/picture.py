@@ -6,11 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..errors import DrawError
+
+_KINDS = ("svg", "png", "pdf", "dot")
 
 _TIMEOUT = 20
 """Seconds that an engine may take."""
@@ -50,14 +51,10 @@ class Picture:
             DrawError: another ending, no engine, or no permission to write there. What stood at ``path`` is then as before.
         """
         target = Path(path)
-        writers: dict[str, Callable[[], bytes]] = {
-            ".dot": lambda: self.dot.encode("utf-8"),
-            **{f".{kind}": lambda kind=kind: _render(self.dot, kind) for kind in ("svg", "png", "pdf")},  # type: ignore[misc]
-        }
-        writer = writers.get(target.suffix.lower())
-        if writer is None:
-            raise DrawError(f"save: {target.name!r} has none of the endings {', '.join(sorted(writers))}")
-        _write(target, writer())
+        kind = target.suffix.lower()[1:]
+        if kind not in _KINDS:
+            raise DrawError(f"save: {target.name!r} has none of the endings {', '.join(f'.{known}' for known in _KINDS)}")
+        _write(target, self.dot.encode("utf-8") if kind == "dot" else _render(self.dot, kind))
 
     def source(self) -> Any:
         """The picture as a ``graphviz.Source``, for the tools around that package."""
