@@ -121,6 +121,10 @@ def test_text_is_the_same_in_processes_with_other_hashes():
 # -- the state path -------------------------------------------------------------------------------------------------------------------
 
 
+def network(outputs):
+    return Network(tg.Tape.of(*outputs), outputs)
+
+
 @pytest.mark.parametrize(
     ("build", "symbols"),
     [
@@ -134,28 +138,34 @@ def test_text_is_the_same_in_processes_with_other_hashes():
 )
 def test_state_path_is_found(build, symbols):
     out = build()
-    network = Network(out if isinstance(out, tuple) else [out])
-    assert [network.tape[place].row.symbol for place in network.path] == symbols
+    found = network(out if isinstance(out, tuple) else [out])
+    assert [found.tape[place].row.symbol for place in found.path] == symbols
 
 
 def test_feed_forward_net_has_no_state_path():
     x = leaf("x", BATCH, HIDDEN)
     out = named(tg.tanh(x @ leaf("W", HIDDEN, HIDDEN) + leaf("b", HIDDEN)), "y")
-    assert Network([out]).path == []
+    assert network([out]).path == []
     assert "cluster_path" not in tg.draw(out).dot
 
 
 def test_layers_draw_their_steps():
     layer = tg.nn.RNN(INPUT, HIDDEN)
     y, _ = layer(leaf("x", 3, BATCH, INPUT, grad=False).astype("float32"))
-    network = Network([tg.sum(y)])
-    assert [step.label for step in network.steps] == ["0", "1", "2"]
-    assert len(network.path) >= 3
+    found = network([tg.sum(y)])
+    assert [step.label for step in found.steps] == ["0", "1", "2"]
+    assert len(found.path) >= 3
+
+
+def test_a_single_step_is_drawn_as_a_cell():
+    with scope("step", 0):
+        out = rnn_step()
+    assert tg.draw(out).dot == tg.draw(rnn_step()).dot
 
 
 def test_parameter_is_copied_into_each_step_but_an_operation_with_several_results_is_one_node():
-    network = Network(unrolled(3))
-    copies = [vertex.id for vertex in network.vertices if vertex.name == "U"]
+    found = network(unrolled(3))
+    copies = [vertex.id for vertex in found.vertices if vertex.name == "U"]
     assert len(copies) == 3
     assert len({copy.split("_")[0] for copy in copies}) == 1
     assert tg.draw(lstm_step()).dot.count('label="split"') == 1
@@ -244,8 +254,8 @@ def test_gains_multiply_to_the_residual_that_backward_brings():
 
 def test_a_parameter_of_one_step_only_is_no_copy():
     losses = unrolled()
-    assert not [vertex for vertex in Network(losses[:1]).vertices if vertex.copied]
-    assert {vertex.name for vertex in Network(losses).vertices if vertex.copied} == {"W", "U", "b", "V"}
+    assert not [vertex for vertex in network(losses[:1]).vertices if vertex.copied]
+    assert {vertex.name for vertex in network(losses).vertices if vertex.copied} == {"W", "U", "b", "V"}
 
 
 def test_grad_is_untouched():
@@ -419,10 +429,11 @@ def test_too_many_nodes_are_refused_until_asked_for():
     y = x = leaf("x", 2)
     for _ in range(60):
         y = y + x
-    with pytest.raises(DrawError, match="62 nodes are more than max_nodes=50"):
-        tg.draw(y, max_nodes=50)
-    assert len(Network([y]).vertices) == 62
+    with pytest.raises(DrawError, match="62 nodes are more than max_nodes=61"):
+        tg.draw(y, max_nodes=61)
     tg.draw(y, max_nodes=62)
+    with pytest.raises(DrawError, match="60 operations are more"):
+        tg.draw(y, max_nodes=10)
 
 
 @pytest.mark.one_backend

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import tree
-from ..errors import DrawError
-from ..tape import Node
+from ..errors import DrawError, TapeError
+from ..tape import Node, Tape
 from .gains import Gains, gain_label
 from .network import Network
 from .ops_view import OpsView, symbol_of
@@ -54,15 +54,20 @@ def draw(
         raise DrawError(f"draw: out must be a tensor or several tensors, got {type(out).__name__}")
     if view not in _VIEWS:
         raise DrawError(f"draw: there is no view {view!r}; the views are {', '.join(map(repr, _VIEWS))}")
-    network = Network(outputs)
-    if len(network.vertices) > max_nodes:
-        raise DrawError(
-            f"draw: {len(network.vertices)} nodes are more than max_nodes={max_nodes}: draw a single step or fewer steps, "
-            f"or pass max_nodes={len(network.vertices)}"
-        )
+    tape = Tape.of(*outputs)
+    if not tape:
+        raise TapeError("draw: nothing was recorded that leads here: use a tensor with requires_grad=True, and no no_grad around it")
+    _limit(len(tape), "operations", max_nodes)
+    network = Network(tape, outputs)
+    _limit(len(network.vertices), "nodes", max_nodes)
     measured = Gains(_followed(network, outputs, of)) if gains else None
     dot = _VIEWS[view](network, _title(measured.of if measured else outputs) if title is None else title, measured, order).dot()
     return Picture(dot, _summary(network, measured))
+
+
+def _limit(count: int, what: str, max_nodes: int) -> None:
+    if count > max_nodes:
+        raise DrawError(f"draw: {count} {what} are more than max_nodes={max_nodes}: draw a single step or fewer steps, or raise max_nodes")
 
 
 def _followed(network: Network, outputs: list[Any], of: Any) -> list[Any]:
@@ -89,7 +94,7 @@ def _title(outputs: Sequence[Any]) -> str:
 
 def _summary(network: Network, measured: Gains | None) -> str:
     steps = len(network.steps)
-    text = f"graph of {_counts(network)}" + (f", {steps} step{'s' if steps > 1 else ''}" if steps else "")
+    text = f"graph of {_counts(network)}" + (f", {steps} steps" if steps else "")
     bending = [entry for entry in network.tape if entry.row.case != "addition"]
     parts = {} if measured is None else measured.parts
     gains = [(parts[entry.index, i].gain, entry) for entry in bending for i in range(len(entry.inputs)) if (entry.index, i) in parts]

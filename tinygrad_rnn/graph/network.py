@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..errors import TapeError
 from ..tape import Entry, Node, Tape
 
 Kind = Literal["operation", "state", "parameter", "input", "constant", "output", "loss"]
@@ -89,15 +88,13 @@ class Network:
 
     Attributes:
         tape: the entries; an entry's place is its number in here.
-        steps: the time steps in the order of their first entry.
+        steps: the time steps in the order of their first entry; none where there is only one, which needs no box.
         path: the places of the entries on the state path, from the first state to the last; empty if there is none.
         vertices, links: in the order of the tape.
     """
 
-    def __init__(self, outputs: Sequence[Node]) -> None:
-        self.tape = Tape.of(*outputs)
-        if not self.tape:
-            raise TapeError("draw: nothing was recorded that leads here: use a tensor with requires_grad=True, and no no_grad around it")
+    def __init__(self, tape: Tape, outputs: Sequence[Node]) -> None:
+        self.tape = tape
         self._place = {entry.index: i for i, entry in enumerate(self.tape)}
         self._outputs = {(self._place[y.entry.index], y.position): y for y in outputs if y.entry is not None}
         self._leaves: list[Node] = []
@@ -106,10 +103,10 @@ class Network:
         self.steps, self._step_of = self._find_steps()
         uses = {(source, step) for sources, step in zip(self._sources, self._step_of, strict=True) for source in sources}
         self._steps_of_leaf = Counter(source for source, _ in uses if isinstance(source, _Leaf))
-        ends = self._ends_by_steps() if len(self.steps) > 1 else self._ends_by_name()
+        ends = self._ends_by_steps() if self.steps else self._ends_by_name()
         self._states = {start for start, _ in ends}
         self.path, self._path_operands = self._cheapest_path(ends)
-        self._readout = self._after([end for _, end in ends]) if len(self.steps) > 1 and ends else set()
+        self._readout = self._after([end for _, end in ends]) if self.steps and ends else set()
         self.vertices, self.links = self._build()
 
     # -- reading the tape -------------------------------------------------------------------------------------------------------------
@@ -150,6 +147,8 @@ class Network:
             step = steps.setdefault(tuple(around), Step(len(steps) + 1, label))
             step.places.append(place)
             step_of.append(step.number)
+        if len(steps) < 2:
+            return [], [None] * len(self.tape)
         return list(steps.values()), step_of
 
     def has(self, node: Node) -> bool:

@@ -64,11 +64,8 @@ class OpsView:
 
     def __init__(self, network: Network, title: str, gains: Gains | None, order: bool) -> None:
         self.network, self.title, self.gains, self.order = network, title, gains, order
-        self._unrolled = len(network.steps) > 1
-        self._path = {f"n{place}" for place in network.path}
-        if network.path:
-            start = next(link.source for link in network.links if link.on_path)
-            self._path.add(start.id)
+        self._unrolled = bool(network.steps)
+        self._path = {vertex.id for link in network.links if link.on_path for vertex in (link.source, link.target)}
 
     def dot(self) -> str:
         network = self.network
@@ -80,7 +77,7 @@ class OpsView:
             f'  node [{_NODE}, margin="0.05,0.03", height="0.34", width="0.34"];',
             '  edge [fontname="Arial", fontsize="10", color="#8A8A8A", arrowsize="0.6"];',
         ]
-        banded = set() if self._unrolled or not network.path else {link.target.id for link in network.links if link.on_path} | self._path
+        banded = set() if self._unrolled else self._path
         if banded:
             lines += self._band([vertex for vertex in network.vertices if vertex.id in banded])
         for step in network.steps:
