@@ -187,7 +187,8 @@ class Adam(Optimizer):
         _average(mean, g, self.betas[0])
         _average(square, g * g, self.betas[1])
         if self.amsgrad:
-            square = buffers["largest"] = np.maximum(_buffer(np, buffers, "largest", p), square)
+            largest = _buffer(np, buffers, "largest", p)
+            square = np.maximum(largest, square, out=largest)
         root = np.sqrt(square)
         root *= 1 / math.sqrt(1 - self.betas[1] ** n)
         root += self.eps

@@ -1,0 +1,239 @@
+"""Optimisers, clipping and schedules."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import optim
+
+OPTIONS = [
+    ("SGD", {"lr": 0.1}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.05}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.05}),
+    ("Adam", {}),
+    ("Adam", {"lr": 0.05, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.1}),
+    ("Adam", {"lr": 0.05, "amsgrad": True}),
+    ("AdamW", {}),
+    ("AdamW", {"lr": 0.05, "weight_decay": 0.2, "amsgrad": True}),
+    ("RMSProp", {}),
+    ("RMSProp", {"lr": 0.02, "alpha": 0.9, "eps": 1e-4, "weight_decay": 0.1}),
+    ("RMSProp", {"momentum": 0.9, "centered": True}),
+]
+all_options = pytest.mark.parametrize(("name", "options"), OPTIONS)
+SHAPES = [(3, 2), (4,), ()]
+
+
+def parameters(rng, dtype="float64"):
+    return [tg.nn.Parameter(rng.normal(size=shape), dtype) for shape in SHAPES]
+
+
+def set_grads(ps, grads):
+    for p, g in zip(ps, grads, strict=True):
+        p.grad = None if g is None else tg.tensor(g, p.dtype)
+
+
+def random_grads(rng, step):
+    """One residual is missing now and then."""
+    return [None if i == step % 5 else rng.normal(size=shape) for i, shape in enumerate(SHAPES)]
+
+
+@pytest.mark.peer
+@all_options
+def test_twenty_steps_equal_torch(rng, name, options):
+    torch = pytest.importorskip("torch")
+    ours = parameters(rng)
+    theirs = [torch.tensor(p.numpy().copy(), requires_grad=True) for p in ours]
+    optimizer = getattr(optim, name)(ours, **options)
+    their_optimizer = getattr(torch.optim, {"RMSProp": "RMSprop"}.get(name, name))(theirs, **options)
+    for step in range(20):
+        grads = random_grads(rng, step)
+        set_grads(ours, grads)
+        for p, g in zip(theirs, grads, strict=True):
+            p.grad = None if g is None else torch.tensor(g)
+        optimizer.step()
+        their_optimizer.step()
+        for p, q in zip(ours, theirs, strict=True):
+            assert abs(p.numpy() - q.detach().numpy()).max() < 1e-12
+
+
+@all_options
+def test_state_dict_goes_on_where_it_stood(rng, name, options):
+    make = getattr(optim, name)
+    ours = parameters(rng)
+    optimizer = make(ours, **options)
+    grads = [random_grads(rng, step) for step in range(6)]
+    for g in grads[:3]:
+        set_grads(ours, g)
+        optimizer.step()
+    twins = [tg.nn.Parameter(p) for p in ours]
+    other = make(twins, lr=1.0)
+    state = optimizer.state_dict()
+    numbers = json.loads(json.dumps({"options": state["options"], "steps": state["steps"]}))  # what a file would keep
+    for g in grads[3:]:
+        set_grads(ours, g)
+        optimizer.step()
+    other.load_state_dict({**numbers, "buffers": {name: b.numpy() for name, b in state["buffers"].items()}})
+    for g in grads[3:]:
+        set_grads(twins, g)
+        other.step()
+    assert other.state_dict()["options"] == optimizer.state_dict()["options"]
+    for p, q in zip(ours, twins, strict=True):
+        assert np.array_equal(p.numpy(), q.numpy())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": [1]},
+        {"options": {"lr": 1.0}},
+        {"buffers": {"9.mean": np.zeros(1)}},
+        {"buffers": {"mean": np.zeros(1)}},
+        {"buffers": {"0.mean": np.zeros(5)}},
+        {"more": 1},
+    ],
+)
+def test_a_foreign_state_changes_nothing(rng, change):
+    optimizer = optim.Adam(parameters(rng), lr=0.5)
+    before = optimizer.state_dict()
+    with pytest.raises(tg.CheckpointError, match="Adam"):
+        optimizer.load_state_dict(before | change)
+    assert optimizer.state_dict()["options"] == before["options"]
+    assert optimizer.state_dict()["steps"] == before["steps"]
+
+
+@all_options
+def test_dtype_stays_and_parameters_without_residuals_too(rng, name, options):
+    ps = parameters(rng, "float32")
+    optimizer = getattr(optim, name)(ps, **options)
+    optimizer.lr = np.float64(0.1)
+    before = [p.numpy().copy() for p in ps]
+    set_grads(ps, [np.ones((3, 2)), None, 1.0])
+    optimizer.step()
+    assert [(p.dtype, p.shape) for p in ps] == [(np.float32, shape) for shape in SHAPES]
+    assert [np.array_equal(p.numpy(), b) for p, b in zip(ps, before, strict=True)] == [False, True, False]
+    optimizer.zero_grad()
+    assert all(p.grad is None for p in ps)
+
+
+def test_a_step_leaves_a_live_tape_right():
+    """The first-order pass reads what was recorded; passes that would read the parameter itself are refused."""
+    w = tg.nn.Parameter([2.0, 3.0])
+    optimizer = optim.SGD([w], lr=0.1)
+    loss, kept = tg.sum(w**3), tg.sum(tg.checkpoint(lambda x: tg.tanh(x * w))(tg.tensor([1.0, 2.0])))
+    loss.backward()
+    first = w.grad.numpy().copy()
+    optimizer.step()
+    optimizer.zero_grad()
+    loss.backward()
+    assert np.array_equal(w.grad.numpy(), first)
+    with pytest.raises(tg.TapeError, match="optimiser's step"):
+        loss.backward(create_graph=True)
+    with pytest.raises(tg.TapeError, match="optimiser's step"):
+        kept.backward()
+
+
+def test_wrong_arguments(rng):
+    for call, error, said in [
+        (lambda: optim.SGD([]), tg.ShapeError, "no parameters"),
+        (lambda: optim.SGD([np.ones(2)]), tg.DtypeError, "leaf tensors"),
+        (lambda: optim.SGD([tg.nn.Parameter(1.0) * 2]), tg.DtypeError, "leaf tensors"),
+        (lambda: optim.Adam(parameters(rng), lr=-1.0), tg.ShapeError, "lr must not be negative"),
+        (lambda: optim.Adam(parameters(rng), betas=(0.9, 1.0)), tg.ShapeError, "below 1"),
+        (lambda: optim.SGD(parameters(rng), nesterov=True), tg.ShapeError, "Nesterov"),
+    ]:
+        with pytest.raises(error, match=said):
+            call()
+
+
+# -- clipping -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_clip_grad_norm_returns_the_norm_and_scales_all(rng):
+    ps, grads = parameters(rng), [rng.normal(size=shape) for shape in SHAPES]
+    set_grads(ps, grads)
+    norm = math.sqrt(sum((g**2).sum() for g in map(np.asarray, grads)))
+    assert optim.clip_grad_norm(ps, 100.0) == pytest.approx(norm)
+    assert all(np.array_equal(p.grad.numpy(), g) for p, g in zip(ps, grads, strict=True))
+    assert optim.clip_grad_norm(ps, 0.5) == pytest.approx(norm)
+    for p, g in zip(ps, grads, strict=True):
+        assert np.allclose(p.grad.numpy(), 0.5 / (norm + 1e-6) * g, rtol=1e-12)
+    assert optim.clip_grad_norm([tg.nn.Parameter(1.0)], 1.0) == 0
+
+
+@pytest.mark.parametrize("bad", [math.inf, math.nan, 1e200])
+def test_a_norm_that_is_not_finite_is_returned_and_changes_nothing(bad):
+    p = tg.nn.Parameter([1.0, 2.0], "float64")
+    set_grads([p], [np.array([bad, 1.0])])
+    assert not math.isfinite(optim.clip_grad_norm([p], 1.0))
+    assert p.grad.numpy()[1] == 1
+
+
+def test_clipping_does_not_scale_a_shared_residual_twice():
+    a, b = tg.nn.Parameter([3.0]), tg.nn.Parameter([4.0])
+    tg.sum(a + b).backward()
+    optim.clip_grad_norm([a, b], 1.0)
+    assert a.grad.item() == b.grad.item() == pytest.approx(1 / math.sqrt(2))
+
+
+def test_clip_grad_value():
+    p = tg.nn.Parameter([1.0, 2.0, 3.0])
+    set_grads([p], [np.array([-5.0, 0.5, 5.0])])
+    optim.clip_grad_value([p, tg.nn.Parameter(1.0)], 1.0)
+    assert p.grad.numpy().tolist() == [-1, 0.5, 1]
+
+
+# -- schedules ------------------------------------------------------------------------------------------------------------------------
+
+
+def rates(schedule, n):
+    seen = []
+    for _ in range(n):
+        seen.append(schedule.optimizer.lr)
+        schedule.step()
+    return seen
+
+
+def test_schedules():
+    def optimizer():
+        return optim.SGD([tg.nn.Parameter(1.0)], lr=2.0)
+
+    assert rates(optim.StepLR(optimizer(), 2, 0.5), 5) == [2, 2, 1, 1, 0.5]
+    assert rates(optim.CosineLR(optimizer(), 2, least=0.5), 4) == pytest.approx([2, 1.5, 1, 1])
+    assert rates(optim.WarmupLR(optimizer(), 4), 6) == [0.5, 1, 1.5, 2, 2, 2]
+    sgd = optimizer()
+    assert rates(optim.WarmupLR(sgd, 2, then=optim.StepLR(sgd, 1, 0.5)), 5) == [1, 2, 2, 1, 0.5]
+
+
+def test_schedule_state():
+    sgd, other = (optim.SGD([tg.nn.Parameter(1.0)], lr=2.0) for _ in range(2))
+    schedule, twin = optim.CosineLR(sgd, 10), optim.CosineLR(other, 10)
+    rates(schedule, 4)
+    twin.load_state_dict(json.loads(json.dumps(schedule.state_dict())))
+    assert other.lr == sgd.lr
+    assert rates(twin, 3) == rates(schedule, 3)
+    with pytest.raises(tg.CheckpointError):
+        twin.load_state_dict({"lr": 1})
+
+
+@pytest.mark.peer
+def test_schedules_equal_torch():
+    torch = pytest.importorskip("torch")
+    for ours, theirs in [
+        (lambda o: optim.StepLR(o, 3, 0.3), lambda o: torch.optim.lr_scheduler.StepLR(o, 3, 0.3)),
+        (lambda o: optim.CosineLR(o, 12), lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 12)),
+        (lambda o: optim.WarmupLR(o, 4), lambda o: torch.optim.lr_scheduler.LinearLR(o, 0.25, 1.0, 3)),
+    ]:
+        schedule = ours(optim.SGD([tg.nn.Parameter(1.0)], lr=0.7))
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.7)
+        their_schedule, expected = theirs(optimizer), []
+        for _ in range(12):
+            expected.append(their_schedule.get_last_lr()[0])
+            optimizer.step()
+            their_schedule.step()
+        assert rates(schedule, 12) == pytest.approx(expected)
