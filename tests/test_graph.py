@@ -157,6 +157,13 @@ def test_layers_draw_their_steps():
     assert len(found.path) >= 3
 
 
+def test_each_layer_has_steps_of_its_own():
+    y, _ = tg.nn.RNN(INPUT, HIDDEN, num_layers=2)(leaf("x", 2, BATCH, INPUT, grad=False).astype("float32"))
+    found = network([tg.sum(y)])
+    assert [step.label for step in found.steps] == ["0", "1", "0", "1"]
+    assert {found.vertices[0].step, *(step.number for step in found.steps if set(step.places) & set(found.path))} == {1, 3, 4}
+
+
 def test_a_single_step_is_drawn_as_a_cell():
     with scope("step", 0):
         out = rnn_step()
@@ -219,6 +226,11 @@ def test_gains_are_what_one_can_do_in_the_head():
     assert measured(exact_cases()) == [
         ("multiply", "×2"), ("multiply", "×0.5"), ("add", "×1"), ("add", "×1"), ("relu", "×1"),
     ]  # fmt: skip
+
+
+def test_residuals_that_are_single_numbers_are_measured():
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    assert measured(tg.sum(tg.exp(tg.sum(x) - 3.0)))[-1] == ("sum", "×1")
 
 
 def test_both_sides_of_a_square_are_told_apart():

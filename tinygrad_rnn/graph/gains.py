@@ -51,7 +51,7 @@ class Gains:
 
 def size(backend: Backend, residual: Array) -> float:
     """The Euclidean norm, computed so that neither 1e300 nor 1e-300 is lost."""
-    values = numpy.abs(backend.to_host(residual).astype(numpy.float64))
+    values = numpy.abs(backend.to_host(backend.asarray(residual)).astype(numpy.float64))
     largest = float(values.max(initial=0.0))
     if largest == 0.0 or not math.isfinite(largest):
         return largest

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..tape import Entry, Node, Tape
+from ..tape import Entry, Node, Scope, Tape
 
 Kind = Literal["operation", "state", "parameter", "input", "constant", "output", "loss"]
 
@@ -42,7 +42,8 @@ class Link:
         needed: whether a residual goes back along it.
         on_path: it belongs to the state path.
         reversed: it belongs to the readout of a step, which stands beside the step's own columns.
-        gathers: it leads from the readout of a step to what several steps share, such as the sum of losses.
+        loose: it leaves the columns where they are, since it joins what several steps share (an unstacked input, a sum of losses) to one
+            of them.
     """
 
     source: Vertex
@@ -51,7 +52,7 @@ class Link:
     needed: bool
     on_path: bool
     reversed: bool
-    gathers: bool
+    loose: bool
 
     @property
     def id(self) -> str:
@@ -107,6 +108,7 @@ class Network:
         self._states = {start for start, _ in ends}
         self.path, self._path_operands = self._cheapest_path(ends)
         self._readout = self._after([end for _, end in ends]) if self.steps and ends else set()
+        self._first_use: dict[int, int] = {}
         self.vertices, self.links = self._build()
 
     # -- reading the tape -------------------------------------------------------------------------------------------------------------
@@ -133,23 +135,14 @@ class Network:
         return {(self._place[entry.index], x.position): x.name for x, entry in results if x.name}
 
     def _find_steps(self) -> tuple[list[Step], list[int | None]]:
-        steps: dict[tuple[tuple[str, str], ...], Step] = {}
-        step_of: list[int | None] = []
-        for place, entry in enumerate(self.tape):
-            scope = None if entry.scope is None else entry.scope.within("step")
-            if scope is None:
-                step_of.append(None)
-                continue
-            label, around = str(scope.label), []
-            while scope is not None:
-                around.append((scope.kind, str(scope.label)))
-                scope = scope.outer
-            step = steps.setdefault(tuple(around), Step(len(steps) + 1, label))
-            step.places.append(place)
-            step_of.append(step.number)
+        scopes = [None if entry.scope is None else entry.scope.within("step") for entry in self.tape]
+        steps: dict[Scope, Step] = {}
+        for place, scope in enumerate(scopes):
+            if scope is not None:
+                steps.setdefault(scope, Step(len(steps) + 1, str(scope.label))).places.append(place)
         if len(steps) < 2:
             return [], [None] * len(self.tape)
-        return list(steps.values()), step_of
+        return list(steps.values()), [None if scope is None else steps[scope].number for scope in scopes]
 
     def has(self, node: Node) -> bool:
         """Whether a tensor was made by an entry of this tape."""
@@ -166,17 +159,30 @@ class Network:
     # -- the state path ---------------------------------------------------------------------------------------------------------------
 
     def _ends_by_steps(self) -> list[tuple[_Leaf, int]]:
-        """State tensors cross from step to step. Steps are alike, so the leaf that the first step has in the place where the last step
-        has such a crossing is the state's start; and what the last step makes in the place of the crossing's maker is its end."""
-        first, before, last = self.steps[0].places, self.steps[-2].places, self.steps[-1].places
+        """State tensors cross from step to step, always in the same place, since steps are alike. So the state's start is the leaf that
+        stands in that place in the first step, and its end is what the last step makes where the one before made what crosses."""
+        before, last = self.steps[-2], self.steps[-1]
         ends: dict[tuple[_Leaf, int], None] = {}
-        for here, there in zip(last, first, strict=False):
-            for crossing, start in zip(self._sources[here], self._sources[there], strict=False):
-                if isinstance(crossing, int) and self._step_of[crossing] == self.steps[-2].number and isinstance(start, _Leaf):
-                    made = before.index(crossing)
-                    alike = made < len(last) and self.tape[last[made]].row is self.tape[crossing].row
-                    ends[start, last[made] if alike else crossing] = None
+        for offset, place in enumerate(last.places):
+            for operand, crossing in enumerate(self._sources[place]):
+                if isinstance(crossing, int) and self._step_of[crossing] == before.number:
+                    start = self._start(offset, operand)
+                    made = before.places.index(crossing)
+                    alike = made < len(last.places) and self.tape[last.places[made]].row is self.tape[crossing].row
+                    if start is not None:
+                        ends[start, last.places[made] if alike else crossing] = None
         return list(ends)
+
+    def _start(self, offset: int, operand: int) -> _Leaf | None:
+        """The leaf at the beginning of a chain of crossings, from the last step back; layers before it have steps of their own."""
+        for step in reversed(self.steps):
+            sources = self._sources[step.places[offset]] if offset < len(step.places) else []
+            source = sources[operand] if operand < len(sources) else None
+            if isinstance(source, _Leaf):
+                return source
+            if not isinstance(source, int) or self._step_of[source] != step.number - 1:
+                return None
+        return None
 
     def _ends_by_name(self) -> list[tuple[_Leaf, int]]:
         """In a single step a state is a leaf and a result of the same shape and stem: ``c[t−1]`` and ``c[t]``, ``h0`` and ``h1``."""
@@ -239,11 +245,18 @@ class Network:
             backwards = self._reads_out(place)
             for i, operand in enumerate(operands):
                 on_path = self._path_operands.get(place) == i
-                source = self._sources[place][i]
-                gathers = self._step_of[place] is None and isinstance(source, int) and self._reads_out(source)
-                links.append(Link(operand, operation, i, bool(entry.needs[i]), on_path, backwards, gathers))
+                loose = not on_path and self._is_loose(self._sources[place][i], place)
+                links.append(Link(operand, operation, i, bool(entry.needs[i]), on_path, backwards, loose))
         links.extend(self._results(add, vertices))
         return list(vertices.values()), links
+
+    def _is_loose(self, source: _Source, place: int) -> bool:
+        step = self._step_of[place]
+        if not isinstance(source, int):
+            return False
+        if step is None:
+            return self._reads_out(source)
+        return self._step_of[source] is None and self._first_use.setdefault(source, step) != step
 
     def _reads_out(self, place: int) -> bool:
         return place in self._readout and self._step_of[place] is not None

@@ -222,7 +222,7 @@ class OpsView:
             given["weight"] = "1000" if self._unrolled else "50"
         if self._unrolled and link.source.step != link.target.step and link.target.step is not None:
             given["minlen"] = "3"  # parts the columns of both steps
-        if link.gathers:
+        if link.loose:
             given["constraint"] = "false"
         tail, head = (link.target, link.source) if link.reversed else (link.source, link.target)
         return f"  {tail.id} -> {head.id} {attributes({'id': link.id, **given})};"
