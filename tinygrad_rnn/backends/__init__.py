@@ -34,6 +34,7 @@ def _load_cupy() -> Backend:
 
     try:
         cupy = importlib.import_module("cupy")
+        cupyx = importlib.import_module("cupyx")
         special = importlib.import_module("cupyx.scipy.special")
     except ImportError as missing:
         raise BackendError(f"the 'cupy' backend needs the package CuPy, which cannot be imported ({missing}): {_GPU_ADVICE}") from missing
@@ -43,13 +44,13 @@ def _load_cupy() -> Backend:
         raise BackendError(f"the 'cupy' backend needs a CUDA driver and a device: {broken}; {_GPU_ADVICE}") from broken
     if devices == 0:
         raise BackendError(f"the 'cupy' backend found no CUDA device: {_GPU_ADVICE}")
-    return CupyBackend(cupy, special)
+    return CupyBackend(cupy, cupyx, special)
 
 
 _LOADERS: dict[str, Callable[[], Backend]] = {"numpy": _load_numpy, "cupy": _load_cupy}
 
 
-_loaded: dict[str, Backend] = {}
+_loaded: dict[str, Backend] = {"numpy": _load_numpy()}  # always, so that an array of the host is known as one
 
 
 def get(name: str) -> Backend:

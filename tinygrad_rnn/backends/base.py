@@ -7,6 +7,7 @@ array module's own functions, bound once, plus the few that array modules lack o
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import zlib
 from typing import Any
@@ -127,10 +128,10 @@ class Backend:
     def __init__(self, name: str, module: Any) -> None:
         self.name = name
         self.array_type: type = module.ndarray
-        for function in ARRAY_FUNCTIONS:
-            setattr(self, function, getattr(module, function))
-        for function in LINALG_FUNCTIONS:
-            setattr(self, function, getattr(module.linalg, function))
+        for room, functions in ((module, ARRAY_FUNCTIONS), (module.linalg, LINALG_FUNCTIONS)):
+            for function in functions:
+                if not hasattr(type(self), function):  # what a device does in its own way is a method
+                    setattr(self, function, getattr(room, function))
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"backend {self.name!r} has no function {name!r}: add it to ARRAY_FUNCTIONS or to the Backend class")
@@ -220,7 +221,7 @@ class Backend:
         """Views of ``x`` cut before each of ``points``."""
         lead = (slice(None),) * axis
         bounds = (0, *points, x.shape[axis])
-        return tuple([x[lead + (slice(a, b),)] for a, b in zip(bounds, bounds[1:], strict=False)])
+        return tuple([x[(*lead, slice(a, b))] for a, b in itertools.pairwise(bounds)])
 
     def unstack(self, x: Array, axis: int) -> tuple[Array, ...]:
         lead = (slice(None),) * axis
@@ -236,7 +237,7 @@ class Backend:
 
     def fingerprint(self, array: Array) -> int:
         """A checksum of the content, to notice a change in place."""
-        return zlib.crc32(numpy.ascontiguousarray(self.to_host(array)).reshape(-1).view(numpy.uint8))
+        return zlib.crc32(numpy.ascontiguousarray(self.to_host(array)).reshape(-1).view(numpy.uint8).data)
 
 
 def erf_series(x: numpy.ndarray) -> numpy.ndarray:

@@ -10,12 +10,14 @@ from .base import Array, Backend
 
 
 class CupyBackend(Backend):
-    def __init__(self, cupy: Any, special: Any) -> None:
+    def __init__(self, cupy: Any, cupyx: Any, special: Any) -> None:
         super().__init__("cupy", cupy)
         self._from_host = cupy.array
         self._to_host = cupy.asnumpy
         self._add_at = cupy.add.at
         self._erf = special.erf
+        self._solve = cupy.linalg.solve
+        self._errstate = cupyx.errstate
 
     def from_host(self, array: numpy.ndarray) -> Array:
         return self._from_host(array)
@@ -28,3 +30,8 @@ class CupyBackend(Backend):
 
     def erf(self, x: Array) -> Array:
         return self._erf(x)
+
+    def solve(self, a: Array, b: Array) -> Array:
+        """As ``numpy.linalg.solve``; here alone the host waits, since a singular matrix would pass unnoticed."""
+        with self._errstate(linalg="raise"):
+            return self._solve(a, b)
