@@ -11,6 +11,7 @@ from tinygrad_rnn import nn, tree
 
 pytestmark = pytest.mark.peer
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)
 
 T, B, D, H = 7, 3, 4, 5
 KINDS = {

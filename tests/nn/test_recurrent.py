@@ -235,3 +235,21 @@ def test_a_cell_without_a_state_size_needs_a_state(rng):
         layer(x)
     y, _ = layer(x, (tg.zeros((B, H), "float64"), tg.zeros((B, H), "float64")))
     assert y.shape == (T, B, H)
+
+
+def test_a_users_cell_may_read_class_numbers():
+    class Reader(nn.Module):
+        state_size = H
+
+        def __init__(self):
+            self.embedding, self.cell = nn.Embedding(7, D, "float64"), nn.GRUCell(D, H, dtype="float64")
+
+        def __call__(self, token, state):
+            return self.cell(self.embedding(token), state)
+
+    layer = nn.Recurrent(Reader(), batch_first=True)
+    tokens = tg.tensor([[1, 2, 3, 4], [6, 5, 0, 0]])
+    y, state = layer(tokens, mask=tokens > 0)
+    assert (y.shape, y.dtype, state.shape) == ((2, 4, H), np.float64, (2, H))
+    same(state, np.stack([y.numpy()[0, 3], y.numpy()[1, 1]]))
+    assert next(iter(layer.state_dict())) == "cell.embedding.weight"

@@ -109,7 +109,7 @@ class Sequential(Module):
     def __init__(self, *layers: Any) -> None:
         self.layers = layers
 
-    def children(self) -> Any:
+    def _members(self) -> Any:
         """Named by number alone, as in PyTorch."""
         return [(str(i), layer) for i, layer in enumerate(self.layers)]
 

@@ -39,7 +39,7 @@ class Module:
 
     training: bool = True
 
-    def children(self) -> Iterable[tuple[str, Any]]:
+    def _members(self) -> Iterable[tuple[str, Any]]:
         """What the walker goes on to, by name: the attributes, in the order in which they were assigned."""
         return vars(self).items()
 
@@ -163,7 +163,7 @@ def _counts(value: Any) -> bool:
 
 def _children(value: Any) -> Iterable[tuple[Any, Any]]:
     if isinstance(value, Module):
-        return value.children()
+        return value._members()
     if isinstance(value, dict):
         return value.items()
     return enumerate(value) if isinstance(value, (list, tuple)) else ()

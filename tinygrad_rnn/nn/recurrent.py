@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy
 
-from .. import ops, tree
+from .. import ops, tape, tree
 from ..errors import DtypeError, ShapeError
 from ..sequence import scan
-from ..tape import Node, lift
 from ..tensor import Tensor
 from .cells import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell
 from .layers import Dropout
@@ -73,7 +72,10 @@ class Recurrent(Module):
         if size is None:
             raise ShapeError(f"the cell {type(self.cell).__name__} has no state_size: give the layer a state, or the cell that attribute")
         first = next(tree.leaves(x))
-        return tree.map_leaves(lambda n: _zeros(first, (*first.shape[1:-1], n)), size)
+        dtype = first.dtype
+        if dtype.kind != "f":  # class numbers: the floats begin inside the cell
+            dtype = next((parameter.dtype for _, parameter in self.named_parameters()), tape.default_dtype)
+        return tree.map_leaves(lambda n: Tensor(first._backend.zeros((*first.shape[1:2], n), dtype), first._backend), size)
 
 
 def _swapped(x: Any) -> Tensor:
@@ -83,10 +85,6 @@ def _swapped(x: Any) -> Tensor:
 def _time_first(mask: Any) -> Any:
     """A mask (B, T), which is used on the host."""
     return None if mask is None else numpy.asarray(mask).swapaxes(0, 1)
-
-
-def _zeros(like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return Node.result_type(like._backend.zeros(shape, like.dtype), like._backend)
 
 
 class Stack(Module):
@@ -123,18 +121,18 @@ class Stack(Module):
             self.layers.append(layer)
             input_size = sum(run.cell.output_size for run in layer)
 
-    def children(self) -> Iterator[tuple[str, Any]]:
+    def _members(self) -> Iterator[tuple[str, Any]]:
         """The cells' parameters under PyTorch's names: weight_ih_l0, …, weight_ih_l0_reverse, …"""
         yield "dropout", self.dropout
         for k, layer in enumerate(self.layers):
             for run in layer:
-                for name, value in run.cell.children():
+                for name, value in run.cell._members():
                     yield f"{name}_l{k}{'_reverse' if run.options['reverse'] else ''}", value
 
     def __getattr__(self, name: str) -> Any:
         """``layer.weight_ih_l0`` and its like."""
         if "_l" in name and "layers" in vars(self):
-            for known, value in self.children():
+            for known, value in self._members():
                 if known == name:
                     return value
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
@@ -154,7 +152,7 @@ class Stack(Module):
         Raises:
             ShapeError, DtypeError: x, the state, lengths or mask does not fit.
         """
-        x = lift(x, self.layers[0][0].cell.weight_ih._backend)
+        x = tape.lift(x, self.layers[0][0].cell.weight_ih._backend)
         if x.ndim not in (2, 3):
             raise ShapeError(
                 f"{type(self).__name__}: the input has shape {x.shape}: expected (T, B, {self.input_size}) or (T, {self.input_size})"
@@ -196,7 +194,7 @@ class Stack(Module):
             raise ShapeError(f"{type(self).__name__}: the state is {len(shapes)} tensors of shapes {shapes}, got {len(given)}")
         parts = []
         for leaf, shape in zip(given, shapes, strict=True):
-            leaf = lift(leaf, x._backend)
+            leaf = tape.lift(leaf, x._backend)
             if leaf.shape != shape:
                 raise ShapeError(
                     f"{type(self).__name__}: a tensor of the state has shape {leaf.shape}: expected {shape}, (layers · directions, …)"
