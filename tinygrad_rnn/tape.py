@@ -33,6 +33,10 @@ class _Thread(threading.local):
     scope: Scope | None = None
     tracing: bool = False
 
+    def __init__(self) -> None:
+        self.recorded_before: list[bool] = []
+        """What the blocks around say, outermost first: a block object may be entered again inside itself, or by several threads."""
+
 
 thread = _Thread()
 _indices = itertools.count()
@@ -76,12 +80,12 @@ class no_grad:
     """Record nothing: as a block, ``with no_grad():``, or as a decorator. Blocks nest."""
 
     def __enter__(self) -> no_grad:
-        self._before = thread.recording
+        thread.recorded_before.append(thread.recording)
         thread.recording = False
         return self
 
     def __exit__(self, *exception: object) -> None:
-        thread.recording = self._before
+        thread.recording = thread.recorded_before.pop()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
@@ -360,8 +364,8 @@ def _check_unchanged(entries: Iterable[Entry]) -> None:
             recorded = next(f for index, f in reversed(_exposed[key].history) if index <= entry.index)
             if recorded != now[key]:
                 raise TapeError(
-                    f"an array of shape {tuple(array.shape)} was changed in place after {entry.row.name!r} (entry {entry.index}) recorded it: "
-                    "its gradient would be wrong; write to a copy, or assign tensor.data = new_array"
+                    f"an array of shape {tuple(array.shape)} was changed in place after {entry.row.name!r} (entry {entry.index}) "
+                    "recorded it: its gradient would be wrong; write to a copy, or assign tensor.data = new_array"
                 )
 
 
@@ -513,7 +517,8 @@ def pull_back(
     tape = Tape.of(*(node for node, _ in seeds), since=since)
     if _exposed:
         _check_unchanged(tape)
-    residuals, caught = Residuals(np is not None), {}
+    residuals = Residuals(np is not None)
+    caught: dict[Any, Any] = {}
     for node, residual in seeds:
         residuals.add(key_of(node), residual)
     wanted_keys = None if wanted is None else {key_of(node) for node in wanted}

@@ -127,7 +127,7 @@ class Backend:
 
     def __init__(self, name: str, module: Any) -> None:
         self.name = name
-        self.array_type: type = module.ndarray
+        self.array_type: type[Any] = module.ndarray
         for room, functions in ((module, ARRAY_FUNCTIONS), (module.linalg, LINALG_FUNCTIONS)):
             for function in functions:
                 if not hasattr(type(self), function):  # what a device does in its own way is a method
