@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import sys
 import time
-from typing import Any, TextIO
+from typing import TextIO
 
 from .config import Config
 from .loop import Step
@@ -30,37 +29,31 @@ class Progress:
     def __enter__(self) -> Progress:
         return self
 
-    def __exit__(self, *exception: object) -> None: ...
+    def __exit__(self, *exception: object) -> None:
+        pass
 
     def show(self, step: Step) -> None:
         """Tell about a step."""
         if step.held_out is not None or step.number % max(1, self.config.steps // LINES) == 0:
-            print(f"step {step.number}/{self.config.steps}  {self.numbers(step, step.held_out)}", file=self.stream, flush=True)
+            print(f"step {step.number}/{self.config.steps}  {_losses(step)}  {self.pace(step)}", file=self.stream, flush=True)
 
-    def numbers(self, step: Step, held_out: float | None) -> str:
-        measured = "" if held_out is None else f"held out {held_out:.3f}  "
-        return f"{step.bits:.3f} bits/char  {measured}gradient {step.norm:.2f}  {self.speed(step):,.0f} tokens/s  {self.time_left(step)}"
-
-    def speed(self, step: Step) -> float:
-        """Characters read per second since the start of this process."""
-        return (step.number - self.first) * self.config.batch * self.config.length / (time.monotonic() - self.begin)
-
-    def time_left(self, step: Step) -> str:
-        seconds = (self.config.steps - step.number) * (time.monotonic() - self.begin) / (step.number - self.first)
-        minutes, seconds = divmod(round(seconds), 60)
-        return f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left"
+    def pace(self, step: Step) -> str:
+        """How it goes: the gradient, the speed since the start of this process, and the time that the rest will take."""
+        steps, seconds = step.number - self.first, time.monotonic() - self.begin
+        speed = steps * self.config.batch * self.config.length / seconds
+        left = _clock((self.config.steps - step.number) * seconds / steps)
+        return f"gradient {step.norm:.2f}  {speed:,.0f} tokens/s  {left} left"
 
 
 class Bar(Progress):
-    """One line that is drawn again and again."""
+    """One line that is drawn again and again, and a lasting one above it for each evaluation."""
 
     def __init__(self, config: Config, done: int, stream: TextIO) -> None:
         super().__init__(config, done, stream)
-        self.held_out: float | None = None
-        progress = importlib.import_module("rich.progress")
-        console = importlib.import_module("rich.console").Console(file=stream)
-        columns = (progress.BarColumn(None), progress.TextColumn("{task.completed}/{task.total}  {task.description}", markup=False))
-        self.bar = progress.Progress(*columns, console=console, expand=True, refresh_per_second=4)
+        rich = importlib.import_module("rich.progress")
+        console = importlib.import_module("rich.console").Console(file=stream, highlight=False, markup=False)
+        columns = (rich.BarColumn(None), rich.TextColumn("{task.completed}/{task.total}  {task.description}", markup=False))
+        self.bar = rich.Progress(*columns, console=console, expand=True, refresh_per_second=4)
         self.task = self.bar.add_task("", total=config.steps, completed=done)
 
     def __enter__(self) -> Bar:
@@ -71,13 +64,23 @@ class Bar(Progress):
         self.bar.stop()
 
     def show(self, step: Step) -> None:
-        self.held_out = self.held_out if step.held_out is None else step.held_out
-        self.bar.update(self.task, completed=step.number, description=self.numbers(step, self.held_out))
+        self.bar.update(self.task, completed=step.number, description=f"{step.bits:.3f} bits/char  {self.pace(step)}")
+        if step.held_out is not None:
+            self.bar.console.print(f"step {step.number}/{self.config.steps}  {_losses(step)}")
 
 
-def progress(config: Config, done: int, stream: Any = None) -> Progress:
+def _losses(step: Step) -> str:
+    return f"{step.bits:.3f} bits/char" + ("" if step.held_out is None else f"  held out {step.held_out:.3f}")
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def progress(config: Config, done: int, stream: TextIO) -> Progress:
     """A bar if the stream is a terminal and the package rich is there, else lines."""
-    stream = stream or sys.stdout
     if stream.isatty():
         try:
             return Bar(config, done, stream)

@@ -71,8 +71,11 @@ class Run:
         Raises:
             CheckpointError: its checkpoint or its log cannot be read.
             DataError: its text is gone or has changed.
+            TrainingError: it is done.
         """
         trainer = snapshot.resume(path, changes)
+        if trainer.done >= trainer.config.steps:
+            raise TrainingError(f"the run {path} has made {trainer.done} steps already: go on with a larger --steps")
         try:
             steps = [_step_of(row) for row in (Path(path) / "log.csv").read_text().splitlines()[1:]]
         except (OSError, ValueError) as error:
@@ -90,21 +93,19 @@ class Run:
             Whether the run came to its end.
 
         Raises:
-            TrainingError: there is nothing left to do; or a loss or a gradient is not finite, the last good checkpoint stays then.
+            TrainingError: a loss or a gradient is not finite; the last good checkpoint stays.
             CheckpointError: the run cannot be saved; the checkpoint before stays.
         """
-        config, trainer = self.trainer.config, self.trainer
-        if trainer.done >= config.steps:
-            raise TrainingError(f"the run {self.path} has made all its {config.steps} steps: go on with a larger --steps")
+        trainer, steps = self.trainer, self.trainer.config.steps
         stopping = False
-        while trainer.done < config.steps and not stopping:
+        while trainer.done < steps and not stopping:
             step = self._step()
             self.steps.append(step)
             show(step)
             stopping = stopped()
             if stopping or step.held_out is not None:
                 self.save()
-        return trainer.done == config.steps
+        return trainer.done == steps
 
     def _step(self) -> Step:
         """One update, and an evaluation where one is due."""

@@ -1,0 +1,181 @@
+"""The command line as a user meets it: what it says, and how it ends."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import cli
+from tinygrad_rnn.train.run import Run
+
+pytestmark = pytest.mark.one_backend
+
+SMALL = ["--hidden", "6", "--embed", "4", "--batch", "3", "--length", "5", "--every", "5"]
+
+
+@pytest.fixture(autouse=True)
+def text(tmp_path, monkeypatch):
+    """A folder of its own with a small text in it."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "text.txt"
+    path.write_text("the cell remembers, the gate forgets; " * 40)
+    return path
+
+
+@pytest.fixture
+def run():
+    """A trained run."""
+    assert cli.main(["train", "--text", "text.txt", *SMALL, "--steps", "12", "--run", "run"]) == 0
+
+
+def refused(capsys, *arguments):
+    """What an error says: on stderr, with exit status 2 and no traceback."""
+    capsys.readouterr()
+    try:
+        status = cli.main(list(arguments))
+    except SystemExit as ended:  # argparse's way
+        status = ended.code
+    out, err = capsys.readouterr()
+    assert status == 2
+    assert out == ""
+    assert err.count("\n") == 1 or "usage:" in err
+    assert "Traceback" not in err
+    return err
+
+
+def test_alone_it_helps(capsys):
+    assert cli.main([]) == 0
+    out = capsys.readouterr().out
+    assert all(command in out for command in ("train", "sample", "graph"))
+
+
+def test_a_run_from_start_to_end(capsys, tmp_path):
+    assert cli.main(["train", "--text", "text.txt", *SMALL, "--steps", "12", "--cell", "gru"]) == 0
+    out = capsys.readouterr().out
+    folder = tmp_path / "runs" / "gru-1"
+    assert re.match(r"gru with \d+ parameters on 16 characters, in runs", out)
+    assert re.search(r"step 5/12  [\d.]+ bits/char  held out [\d.]+  gradient [\d.]+  [\d,]+ tokens/s  \d:\d\d left", out)
+    assert re.search(r"held-out text: [\d.]+ bits per character", out)
+    assert (folder / "sample.txt").read_text() in out + "\n"
+    assert {path.name for path in folder.iterdir()} >= {"config.json", "log.csv", "checkpoint.safetensors", "sample.txt"}
+
+
+def test_a_long_run_prints_few_lines(capsys):
+    assert cli.main(["train", "--text", "text.txt", *SMALL, "--every", "100", "--steps", "100"]) == 0
+    assert capsys.readouterr().out.count("\nstep ") == 20
+
+
+def test_sampling(run, capsys):
+    capsys.readouterr()
+    texts = []
+    for seed in "112":
+        assert cli.main(["sample", "run", "--length", "30", "--prompt", "the ", "--seed", seed]) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1] != texts[2]
+    assert texts[0].startswith("the ")
+    assert len(texts[0]) == 4 + 30 + 1
+    assert cli.main(["sample", os.path.join("run", "checkpoint.safetensors"), "--length", "30", "--prompt", "the ", "--seed", "2"]) == 0
+    assert capsys.readouterr().out == texts[2]
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "peephole", "gru"])
+def test_graphs_need_no_engine_as_dot(cell, capsys, tmp_path):
+    assert cli.main(["graph", "--cell", cell, "--out", "cell.dot"]) == 0
+    assert capsys.readouterr().out == "cell.dot\n"
+    assert "digraph" in (tmp_path / "cell.dot").read_text()
+
+
+def test_resuming(run, capsys):
+    assert "12 steps already" in refused(capsys, "train", "--resume", "run")
+    assert "--hidden, --run cannot change" in refused(capsys, "train", "--resume", "run", "--hidden", "9", "--run", "x")
+    assert cli.main(["train", "--resume", "run", "--steps", "15"]) == 0
+    assert "step 15/15" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ("train --text none.txt", "cannot read the text .*none.txt: No such file"),
+        ("train --text empty.txt", "is empty"),
+        ("train --text latin.txt", "is not UTF-8"),
+        ("train --text text.txt --batch 4000", "needs about"),
+        ("train --text text.txt --run text.txt", "cannot make the run folder"),
+        ("train --text text.txt --run .", "not empty"),
+        ("train --resume none", "no such file"),
+        ("train --resume text.txt", "not a whole safetensors file"),
+        ("train --resume foreign.safetensors", "no checkpoint of a training run"),
+        ("train --hidden 0", "--hidden: must be at least 1, not 0"),
+        ("train --hidden few", "--hidden: 'few' is not a whole number"),
+        ("train --lr 0", "--lr: must be above 0"),
+        ("train --lr nan", "--lr: must be above 0, not nan"),
+        ("train --dropout 1", "--dropout: must be at least 0 and below 1"),
+        ("train --cell transformer", "invalid choice"),
+        ("train --text text.txt --backend cupy", "the 'cupy' backend needs"),
+        ("train --steps", "expected one argument"),
+        ("sample none", "no such file"),
+        ("sample .", "no such file"),
+        ("sample foreign.safetensors", "no checkpoint of a training run"),
+        ("sample x --temperature -1", "--temperature: must be at least 0"),
+        ("graph --out cell.xyz", "none of the endings"),
+        ("graph --out none/cell.dot", "cannot write"),
+        ("fly", "invalid choice"),
+    ],
+)
+def test_errors(arguments, complaint, capsys, tmp_path):
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "latin.txt").write_bytes("é".encode("latin-1") * 1000)
+    tg.save("foreign.safetensors", {"weight": np.ones(3)})
+    before = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
+    assert re.search(complaint, refused(capsys, *arguments.split()))
+    assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == before
+
+
+def test_a_prompt_with_unknown_characters(run, capsys):
+    assert "never seen '~'" in refused(capsys, "sample", "run", "--prompt", "~")
+
+
+def test_too_little_memory(capsys, monkeypatch):
+    def greedy(*_):
+        raise MemoryError("Unable to allocate 9 PiB")
+
+    monkeypatch.setattr(Run, "new", greedy)
+    assert "choose smaller sizes" in refused(capsys, "train")
+
+
+def start(*arguments):
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", "import sys; from tinygrad_rnn.cli import main; sys.exit(main())", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM between processes")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_says_how_to_go_on(number, tmp_path):
+    process = start("train", "--text", "text.txt", *SMALL, "--steps", "100000", "--run", "my run")
+    log = tmp_path / "my run" / "log.csv"
+    patience = time.monotonic() + 60
+    while not (log.exists() and log.read_text().count("\n") > 5) and time.monotonic() < patience and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (128 + number, "")
+    saved = int(re.search(rf"stopped by {number.name} and saved after step (\d+) of 100000", out)[1])
+    assert "tinygrad-rnn train --resume 'my run'" in out
+    assert len(log.read_text().splitlines()) == 1 + saved
+    assert cli.main(["train", "--resume", "my run", "--steps", str(saved + 1)]) == 0
+    assert not [path for path in log.parent.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes break in another way there")
+def test_a_reader_that_has_enough(run):
+    process = start("sample", "run", "--length", "2000")
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=60) == 0
+    process.stderr.close()

@@ -1,0 +1,76 @@
+"""Text as numbers, and the streams that windows are cut from."""
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.train.data import Corpus, Streams, Vocabulary, read_text
+
+pytestmark = pytest.mark.one_backend
+
+
+def test_the_default_text_comes_with_python():
+    text = read_text(None)
+    assert len(text) > 300_000
+    assert "statement" in text
+
+
+def test_a_file_of_ones_own(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("één\r\ntwee".encode())
+    assert read_text(str(path)) == "één\ntwee"
+
+
+@pytest.mark.parametrize(("content", "complaint"), [(b"", "is empty"), (b"abc\xff\xfe", r"not UTF-8 \(byte 3\)"), (None, "No such file")])
+def test_texts_that_cannot_be_used(content, complaint, tmp_path):
+    path = tmp_path / "a.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(tg.DataError, match=complaint):
+        read_text(str(path))
+
+
+def test_a_folder_is_no_text(tmp_path):
+    with pytest.raises(tg.DataError, match="cannot read"):
+        read_text(str(tmp_path))
+
+
+def test_characters_and_numbers():
+    vocabulary = Vocabulary.of("banana\n")
+    assert vocabulary.characters == "\nabn"
+    assert vocabulary.encode("nab").tolist() == [3, 1, 2]
+    assert vocabulary.decode(np.array([3, 1, 2])) == "nab"
+    with pytest.raises(tg.DataError, match="never seen 'x', 'y'"):
+        vocabulary.encode("nyx")
+
+
+def test_windows_follow_each_other_and_targets_are_one_ahead():
+    streams = Streams(np.arange(21), 2)
+    assert streams.length == 10
+    numbers, following = streams.window(0, 3)
+    assert numbers.T.tolist() == [[0, 1, 2], [10, 11, 12]]
+    assert following.T.tolist() == [[1, 2, 3], [11, 12, 13]]
+    assert streams.window(3, 3)[0].T.tolist() == [[3, 4, 5], [13, 14, 15]]
+
+
+def test_one_pass_sees_everything_once_and_readers_go_on_from_the_start():
+    streams = Streams(np.arange(21), 2)
+    assert sorted(streams.window(0, streams.length)[1].ravel().tolist()) == list(range(1, 21))
+    assert streams.window(9, 3)[0].T.tolist() == [[9, 10, 11], [19, 20, 0]]
+
+
+def test_the_last_tenth_is_held_out():
+    corpus = Corpus.of("a" * 900 + "b" * 100, readers=4, length=10)
+    assert set(corpus.training.window(0, corpus.training.length)[1].ravel().tolist()) == {0}
+    assert set(corpus.held_out.window(0, corpus.held_out.length)[1].ravel().tolist()) == {1}
+
+
+def test_a_text_that_is_too_short_says_what_would_do():
+    with pytest.raises(tg.DataError, match=r"has 100 characters; a batch of 8 with windows of 20 needs about (\d+)") as caught:
+        Corpus.of("ab" * 50, readers=8, length=20)
+    needed = int(str(caught.value).split("about ")[1].split(":")[0])
+    Corpus.of("a" * needed, readers=8, length=20)
+
+
+def test_another_text_has_another_fingerprint():
+    assert Corpus.of("ab" * 50, 2, 2).fingerprint != Corpus.of("ba" * 50, 2, 2).fingerprint

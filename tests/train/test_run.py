@@ -1,0 +1,242 @@
+"""A run: it learns, stops, goes on bit for bit, and never leaves a file half written."""
+
+import errno
+import json
+import os
+import signal
+import sys
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.interop import atomic
+from tinygrad_rnn.train import snapshot
+from tinygrad_rnn.train.config import Config
+from tinygrad_rnn.train.loop import Trainer
+from tinygrad_rnn.train.model import LAYERS
+from tinygrad_rnn.train.run import Run
+from tinygrad_rnn.train.stop import Stop
+
+
+def stop_after(number):
+    """Hears a stop after that many steps."""
+    heard = []
+    return heard.append, lambda: len(heard) == number
+
+
+def trained(config, folder):
+    run = Run.new(config, str(folder))
+    assert run.train(lambda step: None, lambda: False)
+    return run
+
+
+def contents(folder):
+    """Everything that a run comes to: its log as it is, its checkpoint without the settings."""
+    saved = tg.load(folder / snapshot.FILE)
+    return (folder / "log.csv").read_text(), saved.metadata, {name: value.numpy() for name, value in saved.items()}
+
+
+def assert_equal(ours, theirs):
+    assert ours[0] == theirs[0]
+    assert ours[1] == theirs[1]
+    assert ours[2].keys() == theirs[2].keys()
+    for name, array in ours[2].items():
+        np.testing.assert_array_equal(array, theirs[2][name], err_msg=name)
+
+
+@pytest.mark.parametrize("stops", [[5], [7, 4]])
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(stops, config, tmp_path):
+    trained(config, tmp_path / "whole")
+    run = Run.new(config, str(tmp_path / "parts"))
+    for number in stops:
+        assert not run.train(*stop_after(number))
+        tg.random.seed(99)
+        run = Run.resume(str(tmp_path / "parts"), {})
+    assert run.trainer.done == sum(stops)
+    assert run.train(lambda step: None, lambda: False)
+    assert_equal(contents(tmp_path / "parts"), contents(tmp_path / "whole"))
+
+
+def test_a_run_that_was_killed_goes_on_from_its_last_checkpoint(config, tmp_path):
+    """The log may then be ahead of the checkpoint."""
+    trained(config, tmp_path / "whole")
+    run = Run.new(config, str(tmp_path / "killed"))
+    run.train(*stop_after(7))
+    checkpoint = (run.path / snapshot.FILE).read_bytes()
+    Run.resume(str(run.path), {}).train(*stop_after(2))
+    (run.path / snapshot.FILE).write_bytes(checkpoint)
+    run = Run.resume(str(run.path), {})
+    assert [step.number for step in run.steps] == [1, 2, 3, 4, 5, 6, 7]
+    run.train(lambda step: None, lambda: False)
+    assert_equal(contents(tmp_path / "killed"), contents(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("cell", LAYERS)
+def test_every_cell_learns(cell, text, backend):
+    config = Config(cell=cell, hidden=12, embed=6, batch=3, length=6, steps=30, lr=0.05, text=str(text), backend=backend)
+    trainer = Trainer(config, config.corpus())
+    before = trainer.evaluate()
+    steps = [trainer.step() for _ in range(config.steps)]
+    assert before > 3
+    assert steps[-1].bits < 0.8 * steps[0].bits
+    assert trainer.evaluate() < 0.8 * before
+    assert steps[0].rate == config.lr
+    assert steps[-1].rate < 0.01 * config.lr
+
+
+def test_evaluating_changes_nothing(config):
+    expected = Trainer(config, config.corpus()).step()
+    trainer = Trainer(config, config.corpus())
+    trainer.evaluate()
+    assert trainer.step() == expected
+
+
+def test_the_state_is_carried_and_cut_off_the_tape(config):
+    trainer = Trainer(config, config.corpus())
+    trainer.step()
+    assert [leaf.shape for leaf in trainer.state] == [(2, 3, 6)] * 2
+    assert not any(leaf.requires_grad for leaf in trainer.state)
+
+
+def test_what_a_finished_run_leaves(config, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    run = trained(config, tmp_path / "run")
+    text, _ = run.finish()
+    assert (run.path / "sample.txt").read_text() == text + "\n"
+    assert json.loads((run.path / "config.json").read_text())["hidden"] == config.hidden
+    rows = (run.path / "log.csv").read_text().splitlines()
+    assert len(rows) == 1 + config.steps
+    assert [row.split(",")[0] for row in rows[1:] if row.split(",")[-1]] == ["5", "10", "12"]
+    assert not [path for path in run.path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.one_backend
+def test_the_losses_are_drawn(config, tmp_path):
+    pytest.importorskip("matplotlib")
+    run = trained(config, tmp_path / "run")
+    run._draw_losses()
+    assert (run.path / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.one_backend
+def test_without_matplotlib_and_without_an_engine_the_run_says_so(config, tmp_path, monkeypatch):
+    run = trained(config, tmp_path / "run")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setattr("tinygrad_rnn.graph.picture._engine", lambda: None)
+    _, notes = run.finish()
+    assert len(notes) == 2
+    assert "pip install 'tinygrad_rnn[plot]'" in notes[0]
+    assert "graphviz" in notes[1]
+
+
+@pytest.mark.parametrize("where", ["loss", "held-out loss", "gradient's norm"])
+def test_numbers_that_are_not_finite_stop_the_run_and_keep_the_last_good_checkpoint(where, config, tmp_path, monkeypatch):
+    run = Run.new(config, str(tmp_path / "run"))
+    run.train(*stop_after(5))
+    before = {path.name: path.read_bytes() for path in run.path.iterdir()}
+    finite = Trainer._finite
+    spoiled = lambda self, value, what: finite(self, float("nan") if what == where and self.done >= 7 else value, what)  # noqa: E731
+    monkeypatch.setattr(Trainer, "_finite", spoiled)
+    number = 11 if where == "held-out loss" else 8
+    with pytest.raises(tg.TrainingError, match=rf"the {where} became nan at step {number}.*after step 5"):
+        run.train(lambda step: None, lambda: False)
+    assert {path.name: path.read_bytes() for path in run.path.iterdir()} == before
+
+
+def test_a_rate_that_is_far_too_large_ends_in_a_training_error(config, tmp_path):
+    run = Run.new(Config(**{**vars(config), "lr": 1e37, "steps": 300}), str(tmp_path / "run"))
+    with pytest.raises(tg.TrainingError, match=r"at step \d+: try a smaller --lr"):
+        run.train(lambda step: None, lambda: False)
+
+
+def test_parameters_that_are_not_finite_are_not_saved(config, tmp_path):
+    run = trained(config, tmp_path / "run")
+    before = (run.path / snapshot.FILE).read_bytes()
+    bias = run.trainer.model.readout.bias
+    bias.data = np.full(bias.shape, np.inf, np.float32)
+    with pytest.raises(tg.TrainingError, match=r"readout\.bias is not finite"):
+        run.save()
+    assert (run.path / snapshot.FILE).read_bytes() == before
+
+
+def test_a_disk_that_fills_up_costs_no_checkpoint(config, tmp_path, monkeypatch):
+    run = Run.new(config, str(tmp_path / "run"))
+    run.train(*stop_after(5))
+    before = {path.name: path.read_bytes() for path in run.path.iterdir()}
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(atomic.os, "fsync", full)
+    with pytest.raises(tg.CheckpointError, match="No space left on device"):
+        run.train(lambda step: None, lambda: False)
+    assert {path.name: path.read_bytes() for path in run.path.iterdir()} == before
+
+
+def test_a_used_folder_is_left_alone(config, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(tg.CheckpointError, match="not empty"):
+        Run.new(config, str(tmp_path / "mine"))
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
+
+
+def test_a_folder_that_cannot_be_made(config, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(tg.CheckpointError, match="cannot make the run folder"):
+        Run.new(config, str(tmp_path / "file" / "run"))
+
+
+def test_folders_are_numbered(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert [str(Run.new(config).path) for _ in range(2)] == [os.path.join("runs", "lstm-1"), os.path.join("runs", "lstm-2")]
+
+
+def test_a_run_that_is_done_can_be_made_longer(config, tmp_path):
+    trained(config, tmp_path / "run")
+    with pytest.raises(tg.TrainingError, match="12 steps already"):
+        Run.resume(str(tmp_path / "run"), {})
+    run = Run.resume(str(tmp_path / "run"), {"steps": 15})
+    assert run.train(lambda step: None, lambda: False)
+    assert run.steps[-1].number == 15
+
+
+def test_a_text_that_changed_is_noticed(config, text, tmp_path):
+    trained(config, tmp_path / "run")
+    text.write_text("another text, " * 100)
+    with pytest.raises(tg.DataError, match="has changed"):
+        Run.resume(str(tmp_path / "run"), {})
+
+
+@pytest.mark.parametrize("spoil", ["cut", "foreign", "missing", "settings", "shapes", "log"])
+def test_checkpoints_that_cannot_be_resumed(spoil, config, tmp_path):
+    path = trained(config, tmp_path / "run").path / snapshot.FILE
+    saved = tg.load(path)
+    if spoil == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif spoil == "missing":
+        path.unlink()
+    elif spoil == "foreign":
+        tg.save(path, {"weight": np.ones(3)})
+    elif spoil == "settings":
+        tg.save(path, saved, {**saved.metadata, "config": '{"colour": "red"}'})
+    elif spoil == "shapes":
+        tg.save(path, {**saved, "model.readout.bias": np.ones(3)}, saved.metadata)
+    else:
+        path.with_name("log.csv").write_text("step\nnonsense\n")
+    with pytest.raises(tg.CheckpointError):
+        Run.resume(str(tmp_path / "run"), {"steps": 20})
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_heard_once_and_the_handlers_come_back(number):
+    before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    with Stop() as stop:
+        assert not stop()
+        os.kill(os.getpid(), number)
+        assert stop()
+        assert stop.signal == number
+        assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
