@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy
 
-_generator = numpy.random.default_rng()
+_generator: numpy.random.Generator | None = None
 
 
 def seed(value: int) -> None:
@@ -17,14 +17,17 @@ def seed(value: int) -> None:
 
 def generator() -> numpy.random.Generator:
     """The generator in use."""
+    global _generator
+    if _generator is None:  # not before it is asked for: numpy.random takes as long to import as a fifth of this library
+        _generator = numpy.random.default_rng()
     return _generator
 
 
 def get_state() -> dict[str, Any]:
     """Where the generator stands, as plain numbers and strings (JSON can hold them)."""
-    return dict(_generator.bit_generator.state)
+    return dict(generator().bit_generator.state)
 
 
 def set_state(state: dict[str, Any]) -> None:
     """Go back to where the generator stood."""
-    _generator.bit_generator.state = state
+    generator().bit_generator.state = state

@@ -1,0 +1,212 @@
+"""The building: imports go one way, importing is light, and the contract's names are there."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tinygrad_rnn as tg
+
+pytestmark = pytest.mark.one_backend
+
+PACKAGE = Path(tg.__file__).parent
+FLOORS: list[set[str]] = [
+    {"errors", "tree", "random"},
+    {"backends"},
+    {"chain_rule"},
+    {"tape"},
+    {"ops"},
+    {"tensor"},
+    {"derived"},
+    {"linalg"},
+    {"transforms"},
+    {"sequence"},
+    {"nn"},
+    {"optim"},
+    {"check", "graph", "flow"},
+    {"interop"},
+    {"train"},
+    {"cli"},
+]
+"""From the ground up: a room may import from the floors below its own."""
+
+LOOKERS = {"check", "graph", "flow"}
+"""They look at the tape and what made it, and know nothing of layers and training; so they may also look at each other."""
+
+
+def _modules() -> dict[str, Path]:
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = _modules()
+
+
+def _room(module: str) -> str:
+    return module.split(".")[0]
+
+
+def _floor(room: str) -> int:
+    return next(i for i, rooms in enumerate(FLOORS) if room in rooms)
+
+
+def _imported(name: str, nodes: list[ast.AST]) -> set[str]:
+    """The package's modules that import statements name; "" is the package itself."""
+    inside = MODULES[name].name == "__init__.py"
+    here = name.split(".") if name else []
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            named = [alias.name for alias in node.names]
+            found.update(part.removeprefix("tinygrad_rnn").lstrip(".") for part in named if part.split(".")[0] == "tinygrad_rnn")
+        if isinstance(node, ast.ImportFrom):
+            if node.level:
+                up = node.level - (1 if inside else 0)
+                base = here[: len(here) - up] + (node.module.split(".") if node.module else [])
+            elif node.module and node.module.split(".")[0] == "tinygrad_rnn":
+                base = node.module.split(".")[1:]
+            else:
+                continue
+            for alias in node.names:
+                deeper = ".".join([*base, alias.name])
+                found.add(deeper if deeper in MODULES else ".".join(base))
+    return found
+
+
+def _tree(name: str) -> ast.Module:
+    return ast.parse(MODULES[name].read_text(encoding="utf-8"))
+
+
+def test_every_room_has_a_floor() -> None:
+    assert {_room(name) for name in MODULES if name} <= set().union(*FLOORS)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name])
+def test_imports_go_one_way(name: str) -> None:
+    ours = _room(name)
+    for other in _imported(name, list(ast.walk(_tree(name)))):
+        if other == "":
+            assert ours == "cli", f"{name} imports the whole package: name the module that it needs"
+            continue
+        theirs = _room(other)
+        allowed = theirs == ours or _floor(theirs) < _floor(ours) or {ours, theirs} <= LOOKERS
+        assert allowed, f"{name} imports {other}: {theirs!r} is not below {ours!r}"
+        if ours in LOOKERS:
+            assert _floor(theirs) <= _floor("sequence") or theirs in LOOKERS, f"{name} only looks at the tape, it cannot need {other}"
+
+
+def test_modules_do_not_import_each_other_in_circles() -> None:
+    below = {name: _imported(name, list(_tree(name).body)) - {name, ""} for name in MODULES if name}
+    while below:
+        free = {name for name, needs in below.items() if not needs & below.keys()}
+        assert free, f"imports go in a circle: { {name: sorted(needs & below.keys()) for name, needs in below.items()} }"
+        below = {name: needs for name, needs in below.items() if name not in free}
+
+
+def test_no_room_for_odds_and_ends() -> None:
+    assert not [name for name in MODULES if re.search(r"(^|\.)(utils?|helpers?|misc|common)$", name)]
+
+
+def test_every_module_says_what_it_is() -> None:
+    assert not [name for name in MODULES if MODULES[name].stat().st_size and ast.get_docstring(_tree(name)) is None]
+
+
+# -- importing -------------------------------------------------------------------------------------------------------------------------
+
+
+def _run(program: str, bytecode: Path | None = None) -> str:
+    environment = dict(os.environ)
+    if bytecode is not None:  # as installed: the environment that the tests run in may forbid to keep bytecode
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        environment["PYTHONPYCACHEPREFIX"] = str(bytecode)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    return done.stdout
+
+
+def test_import_pulls_in_numpy_and_nothing_else() -> None:
+    before, after = (
+        set(_run(f"import sys, {name}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))").split())
+        for name in ("numpy", "tinygrad_rnn")
+    )
+    new = {name for name in after - before if name not in sys.stdlib_module_names}
+    assert new == {"tinygrad_rnn"}
+
+
+@pytest.mark.slow
+def test_import_adds_at_most_a_twentieth_of_a_second_to_numpy(tmp_path: Path) -> None:
+    program = "import time, numpy; start = time.perf_counter(); import tinygrad_rnn; print(time.perf_counter() - start)"
+    _run(program, tmp_path)  # writes the bytecode
+    # the best of several: a busy machine only makes it slower
+    assert min(float(_run(program, tmp_path)) for _ in range(7)) <= 0.05
+
+
+# -- names -----------------------------------------------------------------------------------------------------------------------------
+
+
+CONTRACT = re.findall(
+    r"\w+",
+    """
+    tensor Tensor Tape rows no_grad set_backend use_backend available_backends default_dtype set_default_dtype random linalg
+    exp log tanh sigmoid relu softplus erf where maximum minimum clip sum mean var std prod max min cumsum cumprod diff sort argsort take
+    take_along_axis tensordot outer inner trace einsum concatenate stack split pad tile repeat flip roll tril triu diag squeeze
+    expand_dims moveaxis swapaxes broadcast_to logaddexp hypot expm1 log1p arcsin arccos arctan arcsinh arccosh arctanh arctan2
+    softmax log_softmax logsumexp cross_entropy mse_loss bce_with_logits huber_loss
+    grad value_and_grad vjp jvp hvp jacobian hessian gradients checkpoint check_gradients
+    nn optim scan draw save load
+    BackendError CheckpointError DataError DrawError DtypeError GradientCheckError IndexRangeError LinearAlgebraError ShapeError TapeError
+    TinygradRNNError TraceError TrainingError
+    """,
+)
+"""Names that programs may count on."""
+
+
+def test_public_names() -> None:
+    assert [name for name in CONTRACT if not hasattr(tg, name)] == []
+    assert set(CONTRACT) <= set(dir(tg))
+    assert [name for name in ("norm", "inv", "det", "solve") if not hasattr(tg.linalg, name)] == []
+    with pytest.raises(AttributeError, match="no attribute 'fft'"):
+        tg.fft
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name])
+def test_export_lists_are_true(name: str) -> None:
+    for node in _tree(name).body:
+        if isinstance(node, ast.Assign) and [getattr(target, "id", None) for target in node.targets] == ["__all__"]:
+            listed = ast.literal_eval(node.value)
+            assert len(set(listed)) == len(listed)
+            module = importlib.import_module(f"tinygrad_rnn.{name}")
+            assert [part for part in listed if not hasattr(module, part)] == []
+
+
+def test_every_error_is_the_librarys_and_a_built_in() -> None:
+    for name in tg.errors.__all__:
+        error = getattr(tg, name)
+        assert issubclass(error, tg.TinygradRNNError)
+        assert name == "TinygradRNNError" or any(base.__module__ == "builtins" and base is not Exception for base in error.__bases__)
+
+
+def test_version_is_the_changelogs_newest() -> None:
+    changelog = (PACKAGE.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## \[?(\d+\.\d+\.\d+)", changelog, re.MULTILINE)
+    assert newest is not None
+    project = re.search(r'^version = "(.+)"', (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert project is not None
+    assert newest[1] == tg.__version__ == project[1]
+
+
+def test_top_level_is_as_it_was_laid_out() -> None:
+    root = PACKAGE.parent
+    for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "tests", "examples"):
+        assert (root / name).exists()
+    assert (PACKAGE / "py.typed").exists()
+    assert (PACKAGE / "backends").is_dir()
