@@ -51,6 +51,7 @@ UFUNCS = [
     "exp2",
     "expm1",
     "floor",
+    "floor_divide",
     "greater",
     "greater_equal",
     "hypot",

@@ -29,16 +29,95 @@ def divide(x1: Any, x2: Any) -> Tensor:
 true_divide = divide
 
 
-def floor_divide(x1: Any, x2: Any) -> Tensor:
-    return as_tensor(x1) // x2
-
-
 def mod(x1: Any, x2: Any) -> Tensor:
     """The remainder with the sign of x2."""
     return as_tensor(x1) % x2
 
 
 remainder = mod
+
+
+def fmod(x1: Any, x2: Any) -> Tensor:
+    """The remainder with the sign of x1."""
+    x1 = as_tensor(x1)
+    return x1 - ops.trunc(x1 / x2) * x2
+
+
+def fmax(x1: Any, x2: Any) -> Tensor:
+    """The larger one; the other where one is NaN."""
+    x1, x2 = ops._with_partner(x1, x2)
+    return ops.maximum(ops.where(ops.isnan(x1), x2, x1), ops.where(ops.isnan(x2), x1, x2))
+
+
+def fmin(x1: Any, x2: Any) -> Tensor:
+    """The smaller one; the other where one is NaN."""
+    x1, x2 = ops._with_partner(x1, x2)
+    return ops.minimum(ops.where(ops.isnan(x1), x2, x1), ops.where(ops.isnan(x2), x1, x2))
+
+
+def fabs(x: Any) -> Tensor:
+    return ops.abs(as_float(x))
+
+
+def degrees(x: Any) -> Tensor:
+    return as_float(x) * (180 / math.pi)
+
+
+def radians(x: Any) -> Tensor:
+    return as_float(x) * (math.pi / 180)
+
+
+rad2deg, deg2rad = degrees, radians
+
+
+def sinc(x: Any) -> Tensor:
+    """sin(πx) / πx, by its series where that is 0 / 0."""
+    x = as_float(x) * math.pi
+    near = ops.abs(x) < 1e-3
+    far = ops.where(near, 1, x)
+    return ops.where(near, 1 - x * x / 6 * (1 - x * x / 20), ops.sin(far) / far)
+
+
+def logaddexp2(x1: Any, x2: Any) -> Tensor:
+    """log₂(2^x1 + 2^x2)."""
+    return ops.logaddexp(as_float(x1) * math.log(2), as_float(x2) * math.log(2)) * (1 / math.log(2))
+
+
+def round(x: Any, decimals: int = 0) -> Tensor:
+    """To even at halves. It moves in jumps: no residual passes."""
+    x = as_tensor(x)
+    if decimals == 0 or x.dtype.kind != "f":
+        return ops.rint(x) if x.dtype.kind == "f" else x
+    return ops.rint(x * 10.0**decimals) / 10.0**decimals
+
+
+around = round
+
+
+def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Tensor:
+    a, b = ops._with_partner(a, b)
+    return (a == b) | (ops.isfinite(b) & (ops.abs(a - b) <= atol + rtol * ops.abs(b)))
+
+
+def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
+    return bool(ops.all(isclose(a, b, rtol, atol)))
+
+
+def select(conditions: Sequence[Any], choices: Sequence[Any], default: Any = 0) -> Tensor:
+    """The choice of the first condition that holds."""
+    y = default
+    for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
+        y = ops.where(condition, choice, y)
+    return as_tensor(y)
+
+
+def interp(x: Any, xp: Any, fp: Any) -> Tensor:
+    """The line through the points (xp, fp), level outside; xp must rise."""
+    x, xp, fp = ops._with_partner(x, xp, fp)
+    after = ops.clip(ops.searchsorted(xp, x, "right"), 1, xp.shape[0] - 1)
+    x0, x1, y0, y1 = (ops.take(line, i, 0) for line in (xp, fp) for i in (after - 1, after))
+    y = y0 + (x - x0) * ((y1 - y0) / (x1 - x0))
+    return ops.where(x < xp[0], fp[0], ops.where(x > xp[-1], fp[-1], y))
 
 
 def square(x: Any) -> Tensor:
@@ -138,27 +217,90 @@ def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return ops.max(x, axis, keepdims) - ops.min(x, axis, keepdims)
 
 
+def nansum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The sum of what is not NaN."""
+    x = as_tensor(x)
+    return ops.sum(ops.where(ops.isnan(x), 0, x), axis, keepdims=keepdims)
+
+
+def nanmean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The mean of what is not NaN."""
+    x = as_float(x)
+    return nansum(x, axis, keepdims) / ops.sum(ops.logical_not(ops.isnan(x)), axis, x.dtype, keepdims)
+
+
+def nanmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The largest that is not NaN; NaN if there is none."""
+    x = as_float(x)
+    missing = ops.isnan(x)
+    y = ops.max(ops.where(missing, -math.inf, x), axis, keepdims)
+    return ops.where(ops.all(missing, axis, keepdims), math.nan, y)
+
+
+def nanmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The smallest that is not NaN; NaN if there is none."""
+    return -nanmax(-as_float(x), axis, keepdims)
+
+
+def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    return ops.sum(as_tensor(x) != 0, axis, keepdims=keepdims)
+
+
 def _last(x: Tensor, index: Any) -> Tensor:
     return ops.getitem(x, (..., index))
 
 
+def _in_line(x: Tensor, axis: Axis) -> tuple[Tensor, tuple[int, ...]]:
+    """The axes as a single last one; and the shape of a reduction that keeps them."""
+    axes = axes_of(x, axis)
+    rest = [i for i in range(x.ndim) if i not in axes]
+    lined = ops.reshape(ops.transpose(x, (*rest, *axes)), (*(x.shape[i] for i in rest), math.prod(x.shape[i] for i in axes)))
+    return lined, tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+
+
+def quantile(x: Any, q: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The value below which the share q of the elements lies, on the line between two neighbours; several q on a new first axis."""
+    if isinstance(q, (Sequence, numpy.ndarray)):
+        return ops.stack([quantile(x, float(each), axis, keepdims) for each in q])
+    if not 0 <= q <= 1:
+        raise ShapeError(f"quantile: a share lies between 0 and 1, not at {q}")
+    lined, kept = _in_line(as_float(x), axis)
+    if lined.shape[-1] == 0:
+        raise ShapeError(f"quantile: no elements in shape {lined.shape}")
+    rising = ops.sort(lined)
+    place = q * (lined.shape[-1] - 1)
+    low, high = _last(rising, math.floor(place)), _last(rising, math.ceil(place))
+    y = ops.where(ops.isnan(_last(rising, -1)), math.nan, low + (high - low) * (place - math.floor(place)))
+    return ops.reshape(y, kept) if keepdims else y
+
+
+def percentile(x: Any, q: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    return quantile(x, numpy.asarray(q) / 100 if isinstance(q, (Sequence, numpy.ndarray)) else q / 100, axis, keepdims)
+
+
+def median(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    return quantile(x, 0.5, axis, keepdims)
+
+
+def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Tensor:
+    """The integral along an axis by trapezoids."""
+    y = ops.moveaxis(y, axis, -1)
+    widths = dx if x is None else diff(x)
+    return ops.sum(widths * (_last(y, slice(1, None)) + _last(y, slice(None, -1))) * 0.5, -1)
+
+
 def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Product over axes as a tree of weightings, so zeros need no care."""
-    x = as_tensor(x)
-    axes = axes_of(x, axis)
-    kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape)) if keepdims else None
-    rest = [i for i in range(x.ndim) if i not in axes]
-    lined = ops.transpose(x, (*rest, *axes))
-    y = ops.reshape(lined, (*(x.shape[i] for i in rest), math.prod(x.shape[i] for i in axes)))
-    if y.dtype == numpy.bool_:
-        y = ops.astype(y, numpy.int64)
+    y, kept = _in_line(as_tensor(x), axis)
+    if y.dtype.kind in "biu":  # small whole numbers are multiplied in NumPy's wide ones
+        y = ops.astype(y, numpy.prod(numpy.ones(1, y.dtype)).dtype)
     if y.shape[-1] == 0:
-        return ops.sum(y, -1) + 1 if kept is None else ops.reshape(ops.sum(y, -1) + 1, kept)
+        y = ops.ones_like(ops.sum(y, -1, keepdims=True))
     while y.shape[-1] > 1:
         half = y.shape[-1] // 2
         pairs = _last(y, slice(0, half)) * _last(y, slice(half, 2 * half))
         y = pairs if 2 * half == y.shape[-1] else ops.concatenate([pairs, _last(y, slice(2 * half, None))], -1)
-    return _last(y, 0) if kept is None else ops.reshape(y, kept)
+    return ops.reshape(y, kept) if keepdims else _last(y, 0)
 
 
 def cumprod(x: Any, axis: int | None = None) -> Tensor:
@@ -245,6 +387,35 @@ def inner(a: Any, b: Any) -> Tensor:
     return a * b if a.ndim == 0 or b.ndim == 0 else tensordot(a, b, ([-1], [-1]))
 
 
+def vecdot(a: Any, b: Any) -> Tensor:
+    """Sum of products over the last axis, the others broadcast."""
+    return ops.sum(ops.multiply(a, b), -1)
+
+
+def cross(a: Any, b: Any, axis: int = -1) -> Tensor:
+    """The product of vectors of three that is orthogonal to both."""
+    a, b = ops._with_partner(a, b)
+    if a.shape[axis_of(a, axis)] != 3 or b.shape[axis_of(b, axis)] != 3:
+        raise ShapeError(f"cross: needs vectors of three along axis {axis}, got shapes {a.shape} and {b.shape}")
+    return ops.roll(a, -1, axis) * ops.roll(b, -2, axis) - ops.roll(a, -2, axis) * ops.roll(b, -1, axis)
+
+
+def convolve(a: Any, v: Any, mode: str = "full") -> Tensor:
+    """Sums of products of two vectors, one of them backwards and shifted; mode "full", "same" or "valid"."""
+    a, v = ops._with_partner(a, v)
+    if a.ndim != 1 or v.ndim != 1 or not a.size or not v.size:
+        raise ShapeError(f"convolve: needs two vectors, got shapes {a.shape} and {v.shape}")
+    if a.size < v.size:
+        a, v = v, a
+    n, m = a.size, v.size
+    parts = {"full": (0, n + m - 1), "same": ((m - 1) // 2, n), "valid": (m - 1, n - m + 1)}
+    if mode not in parts:
+        raise ShapeError(f"convolve: mode {mode!r} is not one of 'full', 'same', 'valid'")
+    start, length = parts[mode]
+    windows = start + numpy.arange(length)[:, None] + numpy.arange(m)
+    return ops.matmul(ops.take(ops.pad(a, m - 1), windows, 0), ops.flip(v))
+
+
 def vdot(a: Any, b: Any) -> Tensor:
     return ops.sum(ops.reshape(a, (-1,)) * ops.reshape(b, (-1,)))
 
@@ -269,6 +440,52 @@ def kron(a: Any, b: Any) -> Tensor:
 
 def ravel(x: Any) -> Tensor:
     return ops.reshape(x, (-1,))
+
+
+def matrix_transpose(x: Any) -> Tensor:
+    return ops.swapaxes(x, -1, -2)
+
+
+permute_dims = ops.transpose
+
+
+def rot90(x: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
+    """Turned by k quarters from the first axis towards the second."""
+    first, second = axes
+    if k % 2 == 0:
+        return ops.flip(x, axes) if k % 4 else as_tensor(x)
+    x = ops.swapaxes(x, first, second)
+    return ops.flip(x, first if k % 4 == 1 else second)
+
+
+def broadcast_arrays(*arrays: Any) -> tuple[Tensor, ...]:
+    """All of them in their joint shape."""
+    parts = ops._with_partner(*arrays)
+    shape = ops._joint_shape("broadcast_arrays", *(x.shape for x in parts))
+    return tuple(ops.broadcast_to(x, shape) for x in parts)
+
+
+def meshgrid(*vectors: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
+    """The coordinates of a grid, an array for each vector; "xy" puts the first along the columns, "ij" along the rows."""
+    if indexing not in ("xy", "ij"):
+        raise ShapeError(f"meshgrid: indexing is 'xy' or 'ij', not {indexing!r}")
+    count = len(vectors)
+    order = [1, 0, *range(2, count)] if indexing == "xy" and count > 1 else list(range(count))
+    lined = [ops.reshape(x, [-1 if i == place else 1 for i in range(count)]) for x, place in zip(vectors, order, strict=True)]
+    return broadcast_arrays(*lined)
+
+
+def append(x: Any, values: Any, axis: int | None = None) -> Tensor:
+    return ops.concatenate([x, values], axis)
+
+
+def delete(x: Any, indices: Any, axis: int | None = None) -> Tensor:
+    """Without the slices at the given places."""
+    x = as_tensor(x)
+    if axis is None:
+        x, axis = ravel(x), 0
+    left = numpy.delete(numpy.arange(x.shape[axis_of(x, axis)]), indices)
+    return ops.take(x, left, axis)
 
 
 def tile(x: Any, reps: int | Sequence[int]) -> Tensor:
@@ -346,6 +563,26 @@ def hstack(arrays: Sequence[Any]) -> Tensor:
     return ops.concatenate(parts, 0 if parts and parts[0].ndim == 1 else 1)
 
 
+def dstack(arrays: Sequence[Any]) -> Tensor:
+    parts = [atleast_2d(x) for x in arrays]
+    return ops.concatenate([ops.expand_dims(x, 2) if x.ndim == 2 else x for x in parts], 2)
+
+
+def column_stack(arrays: Sequence[Any]) -> Tensor:
+    """Vectors as the columns of a matrix."""
+    parts = [atleast_1d(x) for x in arrays]
+    return ops.concatenate([ops.expand_dims(x, 1) if x.ndim == 1 else x for x in parts], 1)
+
+
+def hsplit(x: Any, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    x = as_tensor(x)
+    return ops.split(x, indices_or_sections, 1 if x.ndim > 1 else 0)
+
+
+def vsplit(x: Any, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    return ops.split(x, indices_or_sections, 0)
+
+
 def fliplr(x: Any) -> Tensor:
     return ops.flip(x, 1)
 
@@ -418,6 +655,19 @@ def inv(a: Any) -> Tensor:
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise ShapeError(f"inv: needs square matrices, got shape {a.shape}")
     return ops.solve(a, ops.identity_like(a))
+
+
+def matrix_power(a: Any, n: int) -> Tensor:
+    """n copies of each matrix multiplied, by squaring; the inverse for a negative n."""
+    a = inv(a) if n < 0 else as_tensor(a)
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        raise ShapeError(f"matrix_power: needs square matrices, got shape {a.shape}")
+    y = None
+    for bit in reversed(f"{builtins.abs(n):b}"):
+        if bit == "1":
+            y = a if y is None else ops.matmul(y, a)
+        a = ops.matmul(a, a)
+    return ops.identity_like(a) if y is None else y
 
 
 # -- losses ---------------------------------------------------------------------------------------------------------------------------
@@ -522,50 +772,88 @@ def one_hot(indices: Any, classes: int, dtype: Any = None) -> Tensor:
     return ops.astype(ops.expand_dims(indices, -1) == positions, dtype or tape.default_dtype)
 
 
+for _method in (cumprod, diagonal, dot, prod, repeat, round, std, trace, var):
+    setattr(Tensor, _method.__name__, _method)
+
 __all__ = [
+    "allclose",
+    "append",
+    "around",
     "array_split",
     "atleast_1d",
     "atleast_2d",
     "average",
     "bce_with_logits",
+    "broadcast_arrays",
+    "column_stack",
+    "convolve",
+    "count_nonzero",
+    "cross",
     "cross_entropy",
     "cumprod",
+    "deg2rad",
+    "degrees",
+    "delete",
     "diag",
     "diagonal",
     "diff",
     "divide",
     "dot",
+    "dstack",
     "elu",
+    "fabs",
     "fliplr",
     "flipud",
-    "floor_divide",
+    "fmax",
+    "fmin",
+    "fmod",
     "gelu",
     "hard_sigmoid",
     "hardtanh",
+    "hsplit",
     "hstack",
     "huber_loss",
     "inner",
+    "interp",
+    "isclose",
     "kron",
     "l1_loss",
     "leaky_relu",
     "log_sigmoid",
     "log_softmax",
+    "logaddexp2",
     "logsumexp",
+    "matrix_transpose",
     "mean",
+    "median",
+    "meshgrid",
     "mod",
     "mse_loss",
     "nan_to_num",
+    "nanmax",
+    "nanmean",
+    "nanmin",
+    "nansum",
     "nll_loss",
     "norm",
     "one_hot",
     "outer",
+    "percentile",
+    "permute_dims",
     "positive",
     "prod",
     "ptp",
+    "quantile",
+    "rad2deg",
+    "radians",
     "ravel",
     "remainder",
     "repeat",
+    "rot90",
+    "round",
+    "select",
     "silu",
+    "sinc",
     "softmax",
     "softsign",
     "square",
@@ -574,8 +862,11 @@ __all__ = [
     "tensordot",
     "tile",
     "trace",
+    "trapezoid",
     "true_divide",
     "var",
     "vdot",
+    "vecdot",
+    "vsplit",
     "vstack",
 ]

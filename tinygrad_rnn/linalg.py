@@ -1,6 +1,6 @@
 """Linear algebra under NumPy's names."""
 
-from .derived import inv, norm
+from .derived import inv, matrix_power, norm
 from .ops import det, solve
 
-__all__ = ["det", "inv", "norm", "solve"]
+__all__ = ["det", "inv", "matrix_power", "norm", "solve"]

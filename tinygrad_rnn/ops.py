@@ -151,24 +151,27 @@ def matmul(x1: Any, x2: Any) -> Tensor:
 
 
 def einsum(subscripts: str, *operands: Any, optimize: Any = True) -> Tensor:
-    """Einstein summation over any number of operands, explicit (``"ij,jk->ik"``) or implicit, with repeated and summed-out indices and ``...``.
+    """Einstein summation over any number of operands, explicit (``"ij,jk->ik"``) or implicit, with repeated and summed-out indices and
+    ``...``; axes of length 1 are stretched.
 
     Raises:
         ShapeError: the subscripts do not fit the operands.
     """
-    operands = _with_partner(*operands)
-    inputs, output = _einsum_letters(subscripts, [x.ndim for x in operands])
-    simple = []
-    for i, (letters, x) in enumerate(zip(inputs, operands, strict=True)):
-        elsewhere = set(output).union(*inputs[:i], *inputs[i + 1 :])
-        simple.append(_einsum_operand(letters, x, elsewhere))
-    letters = tuple(part for part, _ in simple)
-    fresh = [letter for letter in output if not builtins.any(letter in part for part in letters)]
-    if fresh or len(set(output)) != len(output):
+    xs = _with_partner(*operands)
+    inputs, output = _einsum_letters(subscripts, [x.ndim for x in xs])
+    if not set(output) <= set("".join(inputs)) or len(set(output)) != len(output):
         raise ShapeError(f"einsum {subscripts!r}: each output index must stand once, and in an operand")
-    if len(operands) == 1:
-        return transpose(simple[0][1], tuple(letters[0].index(letter) for letter in output))
-    return apply(w.EINSUM, [x for _, x in simple], (letters, output))
+    # diagonals, stretched axes and indices that stand nowhere else are additions: taken out first, they leave the weighting clean
+    long = {letter for part, x in zip(inputs, xs, strict=True) for letter, n in zip(part, x.shape, strict=True) if n != 1}
+    for i, part in enumerate(inputs):
+        stretched = {letter for letter, n in zip(part, xs[i].shape, strict=True) if n == 1 and letter in long}
+        inputs[i], xs[i] = _einsum_diagonal(*_einsum_without(stretched, part, xs[i]))
+    for i, part in enumerate(inputs):
+        lonely = set(part).difference(output, *inputs[:i], *inputs[i + 1 :])
+        inputs[i], xs[i] = _einsum_without(lonely, part, xs[i])
+    if len(xs) == 1:
+        return transpose(xs[0], tuple(inputs[0].index(letter) for letter in output))
+    return apply(w.EINSUM, xs, (tuple(inputs), output))
 
 
 def _einsum_letters(subscripts: str, ranks: list[int]) -> tuple[list[str], str]:
@@ -194,8 +197,14 @@ def _einsum_letters(subscripts: str, ranks: list[int]) -> tuple[list[str], str]:
     return inputs, "".join(wide) + "".join(once)
 
 
-def _einsum_operand(letters: str, x: Tensor, elsewhere: set[str]) -> tuple[str, Tensor]:
-    """Take the diagonal of repeated indices and sum out those that stand nowhere else: both are additions, so the weighting is left clean."""
+def _einsum_without(gone: set[str], letters: str, x: Tensor) -> tuple[str, Tensor]:
+    """An operand with the axes of some indices summed out."""
+    axes = tuple(i for i, letter in enumerate(letters) if letter in gone)
+    return ("".join(letter for letter in letters if letter not in gone), sum(x, axis=axes)) if axes else (letters, x)
+
+
+def _einsum_diagonal(letters: str, x: Tensor) -> tuple[str, Tensor]:
+    """An operand with each index once: the diagonal of those that are repeated."""
     for letter in dict.fromkeys(letters):
         while letters.count(letter) > 1:
             first = letters.index(letter)
@@ -204,10 +213,6 @@ def _einsum_operand(letters: str, x: Tensor, elsewhere: set[str]) -> tuple[str, 
                 raise ShapeError(f"einsum: index {letter!r} stands for axes of {x.shape[first]} and {x.shape[second]} of one operand")
             x = _diagonal(x, first, second)
             letters = letters[:second] + letters[second + 1 :]
-    lonely = tuple(i for i, letter in enumerate(letters) if letter not in elsewhere)
-    if lonely:
-        x = sum(x, axis=lonely)
-        letters = "".join(letter for letter in letters if letter in elsewhere)
     return letters, x
 
 
@@ -420,11 +425,10 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> tu
         if parts < 1 or n % parts:
             raise ShapeError(f"split: an axis of {n} cannot be cut into {parts} equal parts; use array_split or give the places")
         return apply(a.SPLIT, (x,), (tuple(range(n // parts, n, n // parts)) if n else (0,) * (parts - 1), axis))
-    bounds = [numpy.clip(p + n if p < 0 else p, 0, n) for p in indices_or_sections]
-    rising = numpy.maximum.accumulate([0, *bounds])[1:] if bounds else []
-    if list(rising) != bounds:
+    bounds = [int(numpy.clip(p + n if p < 0 else p, 0, n)) for p in indices_or_sections]
+    if bounds != sorted(bounds):
         raise ShapeError(f"split: the places {list(indices_or_sections)} must not fall")
-    return apply(a.SPLIT, (x,), (tuple(int(p) for p in bounds), axis))
+    return apply(a.SPLIT, (x,), (tuple(bounds), axis))
 
 
 def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
@@ -526,11 +530,12 @@ minimum = _binary(a.MINIMUM)
 
 def where(condition: Any, x: Any, y: Any) -> Tensor:
     """x where the condition holds, else y. The branch not taken gets the residual 0, whatever its slope."""
-    return apply(a.WHERE, (as_tensor(condition) if isinstance(condition, bool) else condition, x, y))
+    return apply(a.WHERE, (_with_partner(condition, x, y)[0] if isinstance(condition, bool) else condition, x, y))
 
 
-def clip(x: Any, a_min: Any = None, a_max: Any = None) -> Tensor:
+def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Tensor:
     """x held between two bounds; at a bound the residual passes. Bounds that are tensors get residuals as in maximum and minimum."""
+    a_min, a_max = min if a_min is None else a_min, max if a_max is None else a_max
     if isinstance(a_min, (Node, list, numpy.ndarray)) or isinstance(a_max, (Node, list, numpy.ndarray)):
         x = x if a_min is None else maximum(x, a_min)
         return x if a_max is None else minimum(x, a_max)
@@ -584,18 +589,16 @@ logical_and, logical_or = _choice("logical_and"), _choice("logical_or")
 logical_xor, logical_not = _choice("logical_xor"), _choice("logical_not")
 isnan, isinf, isfinite = _choice("isnan"), _choice("isinf"), _choice("isfinite")
 sign, floor, ceil, rint, trunc = _choice("sign"), _choice("floor"), _choice("ceil"), _choice("rint"), _choice("trunc")
+floor_divide = _choice("floor_divide")
 
 
 def _position(name: str, x: Any, axis: int | None, keepdims: bool) -> Tensor:
     x = as_tensor(x)
-    flat = axis is None
-    rank = x.ndim
-    if flat:
-        x, axis = reshape(x, (-1,)), 0
+    if axis is None:
+        y = choose(choices[name], (reshape(x, (-1,)),), (0,))
+        return reshape(y, (1,) * x.ndim) if keepdims else y
     y = choose(choices[name], (x,), (axis_of(x, axis),))
-    if not keepdims:
-        return y
-    return reshape(y, (1,) * rank) if flat else expand_dims(y, axis)  # type: ignore[arg-type]
+    return expand_dims(y, axis) if keepdims else y
 
 
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
@@ -615,14 +618,19 @@ def argsort(x: Any, axis: int | None = -1) -> Tensor:
     return choose(choices["argsort"], (x,), (axis_of(x, axis),))
 
 
-def all(x: Any, axis: Axis = None) -> Tensor:
+def _quantifier(name: str, x: Any, axis: Axis, keepdims: bool) -> Tensor:
     x = as_tensor(x)
-    return choose(choices["all"], (x,), (axes_of(x, axis),))
+    axes = axes_of(x, axis)
+    y = choose(choices[name], (x,), (axes,))
+    return expand_dims(y, axes) if keepdims else y
 
 
-def any(x: Any, axis: Axis = None) -> Tensor:
-    x = as_tensor(x)
-    return choose(choices["any"], (x,), (axes_of(x, axis),))
+def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    return _quantifier("all", x, axis, keepdims)
+
+
+def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    return _quantifier("any", x, axis, keepdims)
 
 
 def searchsorted(a: Any, v: Any, side: str = "left") -> Tensor:
@@ -676,6 +684,12 @@ def _made(function: str, *args: Any, dtype: Any) -> Tensor:
         raise ShapeError(f"{function}: {error}") from error
 
 
+def copy(x: Any) -> Tensor:
+    """The same values in memory of their own; residuals pass."""
+    x = as_tensor(x)
+    return (apply if x._data.dtype.kind == "f" else choose)(a.ASTYPE, (x,), (x._data.dtype,))
+
+
 def zeros(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
     return full(shape, 0.0, dtype)
 
@@ -687,6 +701,10 @@ def ones(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
 def full(shape: int | Sequence[int], fill_value: float, dtype: Any = None) -> Tensor:
     filled = host_array(fill_value, dtype)
     return _made("full", shape, filled, dtype=filled.dtype)
+
+
+def identity(n: int, dtype: Any = None) -> Tensor:
+    return eye(n, dtype=dtype)
 
 
 def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
@@ -767,6 +785,7 @@ __all__ = [
     "clip",
     "concat",
     "concatenate",
+    "copy",
     "cos",
     "cosh",
     "cumsum",
@@ -780,11 +799,13 @@ __all__ = [
     "eye",
     "flip",
     "floor",
+    "floor_divide",
     "full",
     "full_like",
     "greater",
     "greater_equal",
     "hypot",
+    "identity",
     "isfinite",
     "isinf",
     "isnan",

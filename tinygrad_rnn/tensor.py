@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy
@@ -10,8 +10,8 @@ import numpy
 from . import backends, ops, tape
 from .chain_rule.addition import ADD, NEGATIVE, SUBTRACT
 from .chain_rule.weighting import MULTIPLY
-from .errors import DtypeError, ShapeError, TapeError, TraceError
-from .tape import Node, apply, expose, host_array, pull_back, thread
+from .errors import BackendError, DtypeError, ShapeError, TapeError, TraceError
+from .tape import Node, apply, expose, host_array, pull_back, recording, thread
 
 
 class Tensor(Node):
@@ -45,10 +45,12 @@ class Tensor(Node):
         if new.dtype != self._data.dtype:
             raise DtypeError(f"data of dtype {self._data.dtype} cannot be replaced by {new.dtype}; convert it first")
         self._data = new
+        if new is array:  # whoever assigned it can still write into it
+            expose(self)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self._data.shape  # type: ignore[no-any-return]
+        return self._data.shape
 
     @property
     def ndim(self) -> int:
@@ -60,7 +62,7 @@ class Tensor(Node):
 
     @property
     def dtype(self) -> numpy.dtype[Any]:
-        return self._data.dtype  # type: ignore[no-any-return]
+        return self._data.dtype
 
     @property
     def backend(self) -> str:
@@ -73,12 +75,14 @@ class Tensor(Node):
     @property
     def grad(self) -> Tensor | None:
         """The residual that backward passes have added up here."""
-        return self._grad  # type: ignore[no-any-return]
+        return self._grad
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
         if value is not None and (not isinstance(value, Tensor) or value.shape != self.shape):
             raise ShapeError(f"grad must be None or a tensor of shape {self.shape}")
+        if value is not None and value._backend is not self._backend:
+            raise BackendError(f"grad is on the {value.backend!r} backend, its tensor on {self.backend!r}: move it with .to(name)")
         self._grad = value
 
     def numpy(self) -> numpy.ndarray:
@@ -94,7 +98,7 @@ class Tensor(Node):
         """
         if self.size != 1:
             raise ShapeError(f"item: a tensor of shape {self.shape} has {self.size} values, not one")
-        return self.numpy().reshape(()).item()  # type: ignore[no-any-return]
+        return self.numpy().reshape(()).item()
 
     def tolist(self) -> Any:
         return self.numpy().tolist()
@@ -130,6 +134,7 @@ class Tensor(Node):
         return f"tensor({values}, dtype={self.dtype}{leaf}{made})"
 
     def _refuse_in_trace(self, what: str) -> None:
+        thread.looked = thread.tracing
         if thread.tracing and self.entry is not None:
             raise TraceError(f"a cell that is being compiled cannot look at {what}: they differ from step to step")
 
@@ -144,19 +149,22 @@ class Tensor(Node):
 
         Raises:
             TapeError: nothing was recorded, it was released, or an array on it was changed in place.
+            DtypeError: a leaf that asks for a residual is no float.
             ShapeError: several values and no ``grad``, or one of another shape.
         """
-        residuals, _ = pull_back([(self, seed(self, grad, create_graph))], ops if create_graph else None)
-        for leaf, residual in residuals.held.items():
-            if create_graph:
-                leaf._grad = residual if leaf._grad is None else leaf._grad + residual
-                continue
-            if leaf not in residuals.owned:
-                residual = residual.copy()
-            if leaf._grad is None or leaf._grad._data is None:
+        with recording():  # what create_graph asks for, whatever the blocks around say
+            residuals, _ = pull_back([(self, seed(self, grad, create_graph))], ops if create_graph else None)
+            for leaf in residuals.held:
+                require_float(leaf._data.dtype, True)
+            for leaf, residual in residuals.held.items():
+                if create_graph:
+                    leaf._grad = residual if leaf._grad is None else leaf._grad + residual
+                    continue
+                if leaf._grad is not None:
+                    residual = leaf._grad._data + residual
+                elif leaf not in residuals.owned:
+                    residual = residual.copy()
                 leaf._grad = Tensor(leaf._backend.asarray(residual), leaf._backend)
-            else:
-                leaf._grad = Tensor(leaf._backend.asarray(leaf._grad._data + residual), leaf._backend)
 
     def detach(self) -> Tensor:
         """The same array off the tape."""
@@ -182,67 +190,73 @@ class Tensor(Node):
     # -- operators --------------------------------------------------------------------------------------------------------------------
 
     def __add__(self, other: Any) -> Tensor:
-        return apply(ADD, (self, other))  # type: ignore[no-any-return]
+        return apply(ADD, (self, other))
 
     def __radd__(self, other: Any) -> Tensor:
-        return apply(ADD, (other, self))  # type: ignore[no-any-return]
+        return apply(ADD, (other, self))
 
     def __sub__(self, other: Any) -> Tensor:
-        return apply(SUBTRACT, (self, other))  # type: ignore[no-any-return]
+        return apply(SUBTRACT, (self, other))
 
     def __rsub__(self, other: Any) -> Tensor:
-        return apply(SUBTRACT, (other, self))  # type: ignore[no-any-return]
+        return apply(SUBTRACT, (other, self))
 
     def __mul__(self, other: Any) -> Tensor:
-        return apply(MULTIPLY, (self, other))  # type: ignore[no-any-return]
+        return apply(MULTIPLY, (self, other))
 
     def __rmul__(self, other: Any) -> Tensor:
-        return apply(MULTIPLY, (other, self))  # type: ignore[no-any-return]
+        return apply(MULTIPLY, (other, self))
 
     def __truediv__(self, other: Any) -> Tensor:
-        return apply(MULTIPLY, (self, ops.reciprocal(other)))  # type: ignore[no-any-return]
+        return apply(MULTIPLY, (self, ops.reciprocal(other)))
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return apply(MULTIPLY, (other, ops.reciprocal(self)))  # type: ignore[no-any-return]
+        return apply(MULTIPLY, (other, ops.reciprocal(self)))
 
     def __neg__(self) -> Tensor:
-        return apply(NEGATIVE, (self,))  # type: ignore[no-any-return]
+        return apply(NEGATIVE, (self,))
 
     def __pos__(self) -> Tensor:
         return self
 
     def __abs__(self) -> Tensor:
-        return ops.abs(self)  # type: ignore[no-any-return]
+        return ops.abs(self)
 
     def __pow__(self, exponent: Any) -> Tensor:
-        return ops.power(self, exponent)  # type: ignore[no-any-return]
+        return ops.power(self, exponent)
 
     def __rpow__(self, base: Any) -> Tensor:
-        return ops.power(base, self)  # type: ignore[no-any-return]
+        return ops.power(base, self)
 
     def __floordiv__(self, other: Any) -> Tensor:
-        return ops.floor(self / other)  # type: ignore[no-any-return]
+        return ops.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return ops.floor_divide(other, self)
 
     def __mod__(self, other: Any) -> Tensor:
-        return self - ops.floor(self / other) * other  # type: ignore[no-any-return]
+        return self - ops.floor_divide(self, other) * other
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return other - ops.floor_divide(other, self) * self
 
     def __matmul__(self, other: Any) -> Tensor:
-        return ops.matmul(self, other)  # type: ignore[no-any-return]
+        return ops.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return ops.matmul(other, self)  # type: ignore[no-any-return]
+        return ops.matmul(other, self)
 
     def __lt__(self, other: Any) -> Tensor:
-        return ops.less(self, other)  # type: ignore[no-any-return]
+        return ops.less(self, other)
 
     def __le__(self, other: Any) -> Tensor:
-        return ops.less_equal(self, other)  # type: ignore[no-any-return]
+        return ops.less_equal(self, other)
 
     def __gt__(self, other: Any) -> Tensor:
-        return ops.greater(self, other)  # type: ignore[no-any-return]
+        return ops.greater(self, other)
 
     def __ge__(self, other: Any) -> Tensor:
-        return ops.greater_equal(self, other)  # type: ignore[no-any-return]
+        return ops.greater_equal(self, other)
 
     def __eq__(self, other: Any) -> Any:
         return False if other is None else ops.equal(self, other)
@@ -251,16 +265,23 @@ class Tensor(Node):
         return True if other is None else ops.not_equal(self, other)
 
     def __and__(self, other: Any) -> Tensor:
-        return ops.logical_and(self, other)  # type: ignore[no-any-return]
+        return ops.logical_and(self, other)
 
     def __or__(self, other: Any) -> Tensor:
-        return ops.logical_or(self, other)  # type: ignore[no-any-return]
+        return ops.logical_or(self, other)
+
+    __rand__, __ror__ = __and__, __or__
+
+    def __xor__(self, other: Any) -> Tensor:
+        return ops.logical_xor(self, other)
+
+    __rxor__ = __xor__
 
     def __invert__(self) -> Tensor:
-        return ops.logical_not(self)  # type: ignore[no-any-return]
+        return ops.logical_not(self)
 
     def __getitem__(self, index: Any) -> Tensor:
-        return ops.getitem(self, index)  # type: ignore[no-any-return]
+        return ops.getitem(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TapeError("a tensor on the tape is not written to: use where(mask, new, old), or write to .data outside of training")
@@ -272,59 +293,83 @@ class Tensor(Node):
 
     @property
     def T(self) -> Tensor:
-        return ops.transpose(self)  # type: ignore[no-any-return]
+        return ops.transpose(self)
+
+    @property
+    def mT(self) -> Tensor:
+        return ops.swapaxes(self, -1, -2)
 
     def astype(self, dtype: Any) -> Tensor:
-        return ops.astype(self, dtype)  # type: ignore[no-any-return]
+        return ops.astype(self, dtype)
+
+    def copy(self) -> Tensor:
+        return ops.copy(self)
 
     def reshape(self, *shape: Any) -> Tensor:
-        return ops.reshape(self, shape[0] if len(shape) == 1 else shape)  # type: ignore[no-any-return]
+        return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
 
     def ravel(self) -> Tensor:
-        return ops.reshape(self, (-1,))  # type: ignore[no-any-return]
+        return ops.reshape(self, (-1,))
 
     flatten = ravel
 
     def transpose(self, *axes: Any) -> Tensor:
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
-        return ops.transpose(self, order)  # type: ignore[no-any-return]
+        return ops.transpose(self, order)
 
     def swapaxes(self, axis1: int, axis2: int) -> Tensor:
-        return ops.swapaxes(self, axis1, axis2)  # type: ignore[no-any-return]
+        return ops.swapaxes(self, axis1, axis2)
 
     def squeeze(self, axis: ops.Axis = None) -> Tensor:
-        return ops.squeeze(self, axis)  # type: ignore[no-any-return]
+        return ops.squeeze(self, axis)
 
     def sum(self, axis: ops.Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
-        return ops.sum(self, axis, dtype, keepdims)  # type: ignore[no-any-return]
+        return ops.sum(self, axis, dtype, keepdims)
 
     def mean(self, axis: ops.Axis = None, keepdims: bool = False) -> Tensor:
         total = ops.sum(self, axis, keepdims=keepdims)
-        return total * (total.size / self.size) if self.size else total / 0.0  # type: ignore[no-any-return]
+        return total * (total.size / self.size) if self.size else total / 0.0
 
     def max(self, axis: ops.Axis = None, keepdims: bool = False) -> Tensor:
-        return ops.max(self, axis, keepdims)  # type: ignore[no-any-return]
+        return ops.max(self, axis, keepdims)
 
     def min(self, axis: ops.Axis = None, keepdims: bool = False) -> Tensor:
-        return ops.min(self, axis, keepdims)  # type: ignore[no-any-return]
+        return ops.min(self, axis, keepdims)
 
     def cumsum(self, axis: int | None = None) -> Tensor:
-        return ops.cumsum(self, axis)  # type: ignore[no-any-return]
+        return ops.cumsum(self, axis)
 
     def clip(self, min: Any = None, max: Any = None) -> Tensor:
-        return ops.clip(self, min, max)  # type: ignore[no-any-return]
+        return ops.clip(self, min, max)
 
-    def argmax(self, axis: int | None = None) -> Tensor:
-        return ops.argmax(self, axis)  # type: ignore[no-any-return]
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
+        return ops.argmax(self, axis, keepdims)
 
-    def argmin(self, axis: int | None = None) -> Tensor:
-        return ops.argmin(self, axis)  # type: ignore[no-any-return]
+    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
+        return ops.argmin(self, axis, keepdims)
 
-    def all(self, axis: ops.Axis = None) -> Tensor:
-        return ops.all(self, axis)  # type: ignore[no-any-return]
+    def argsort(self, axis: int | None = -1) -> Tensor:
+        return ops.argsort(self, axis)
 
-    def any(self, axis: ops.Axis = None) -> Tensor:
-        return ops.any(self, axis)  # type: ignore[no-any-return]
+    def all(self, axis: ops.Axis = None, keepdims: bool = False) -> Tensor:
+        return ops.all(self, axis, keepdims)
+
+    def any(self, axis: ops.Axis = None, keepdims: bool = False) -> Tensor:
+        return ops.any(self, axis, keepdims)
+
+    def take(self, indices: Any, axis: int | None = None) -> Tensor:
+        return ops.take(self, indices, axis)
+
+    # derived functions: ``derived`` binds them
+    cumprod: Callable[..., Tensor]
+    diagonal: Callable[..., Tensor]
+    dot: Callable[..., Tensor]
+    prod: Callable[..., Tensor]
+    repeat: Callable[..., Tensor]
+    round: Callable[..., Tensor]
+    std: Callable[..., Tensor]
+    trace: Callable[..., Tensor]
+    var: Callable[..., Tensor]
 
 
 Node.result_type = Tensor

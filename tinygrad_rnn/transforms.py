@@ -73,7 +73,7 @@ def gradients(outputs: Any, inputs: Any, grad_outputs: Any = None, create_graph:
 def _pulled(seeds: Sequence[tuple[Any, Any]], wanted: Sequence[Any], create_graph: bool) -> list[Tensor]:
     with recording():
         residuals, caught = pull_back(seeds, ops if create_graph else None, wanted)
-    found = []
+    found: list[Any] = []
     for x in wanted:
         residual = caught.get(key_of(x))
         if residual is None:
@@ -193,7 +193,7 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
                 unit = ops.zeros_like(y)
                 unit._data.reshape(-1)[i] = 1
                 rows.append(_pulled([(y, unit if outside else unit._data)], [x], outside)[0])
-            return ops.reshape(ops.stack(rows), (*y.shape, *x.shape))  # type: ignore[no-any-return]
+            return ops.reshape(ops.stack(rows), (*y.shape, *x.shape))
 
     return matrix
 

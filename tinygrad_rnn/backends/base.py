@@ -52,6 +52,7 @@ ARRAY_FUNCTIONS = [
     "eye",
     "flip",
     "floor",
+    "floor_divide",
     "full",
     "full_like",
     "greater",

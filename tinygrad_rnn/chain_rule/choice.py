@@ -22,9 +22,26 @@ def _choice(name: str) -> Row:
 
 
 _BY_AXIS = ("argmax", "argmin", "argsort", "all", "any", "searchsorted")
-_ELEMENTWISE = (
-    "equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor logical_not isnan isinf isfinite "
-    "sign floor ceil rint trunc"
-).split()
+_ELEMENTWISE = [
+    "equal",
+    "not_equal",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+    "logical_and",
+    "logical_or",
+    "logical_xor",
+    "logical_not",
+    "isnan",
+    "isinf",
+    "isfinite",
+    "sign",
+    "floor",
+    "ceil",
+    "floor_divide",
+    "rint",
+    "trunc",
+]
 
 choices = {name: _choice(name) for name in (*_ELEMENTWISE, *_BY_AXIS)}
