@@ -258,6 +258,23 @@ def test_where_takes_a_plain_condition() -> None:
     assert tg.where([True, False], tg.tensor([1.0, 1.0]), 2.0).tolist() == [1.0, 2.0]
 
 
+@both
+@pytest.mark.usefixtures("two_devices")
+def test_plain_condition_goes_where_the_tensors_are() -> None:
+    x = tg.tensor([1.0, 2.0], backend="cupy")
+    assert tg.where(True, x, 0.0).backend == "cupy"
+    assert tg.where([True, False], x, 0.0).tolist() == [1.0, 0.0]
+
+
+@both
+@pytest.mark.usefixtures("two_devices")
+def test_grad_lives_where_its_tensor_does() -> None:
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(tg.BackendError, match=r"'cupy'.*'numpy'"):
+        x.grad = tg.tensor([1.0, 2.0], backend="cupy")
+    assert x.grad is None
+
+
 def test_unknown_function_is_named() -> None:
     with pytest.raises(AttributeError, match=r"backend '\w+' has no function 'fft'"):
         backends.current().fft

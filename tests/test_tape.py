@@ -425,7 +425,6 @@ def test_tensor_is_not_written_by_index() -> None:
 @pytest.fixture
 def no_collector() -> Iterator[None]:
     """Memory must come back by itself, without the search for cycles."""
-    gc.collect()
     gc.disable()
     yield
     gc.enable()
@@ -603,3 +602,42 @@ def test_checkpoint_of_several_results_and_of_none_that_need() -> None:
     x.data[0] = 6.0
     with pytest.raises(tg.TapeError, match="'checkpoint'"):
         tg.sum(again).backward()
+
+
+# -- switches that users reach past the front door --------------------------------------------------------------------------------------
+
+
+def test_assigned_array_is_watched() -> None:
+    x, mine = leaf([1.0, 2.0]), tg.tensor(numpy.array([3.0, 4.0])).data
+    x.data = mine
+    loss = tg.sum(x * x)
+    mine[0] = 50.0
+    with pytest.raises(tg.TapeError, match="changed in place"):
+        loss.backward()
+
+
+def test_create_graph_records_also_under_no_grad() -> None:
+    x = leaf([2.0, 3.0])
+    loss = tg.sum(x**3)
+    with tg.no_grad():
+        loss.backward(create_graph=True)
+        loss.backward(create_graph=True)
+    assert x.grad is not None
+    assert_allclose(tg.gradients(tg.sum(x.grad), x).numpy(), [24.0, 36.0], rtol=1e-13)
+    x.grad = None
+
+
+def test_whole_numbers_that_ask_for_a_residual_by_force() -> None:
+    x, y = tg.tensor([1, 2]), leaf([1.0, 2.0])
+    x.requires_grad = True
+    with pytest.raises(tg.DtypeError, match="float"):
+        tg.sum(x * y).backward()
+    assert x.grad is None
+    assert y.grad is None
+
+
+def test_released_tape_still_prints() -> None:
+    x = leaf([1.0, 2.0])
+    recorded = tg.Tape.of(tg.sum(tg.exp(x)))
+    recorded.release()
+    assert [line.split()[-1] for line in repr(recorded).splitlines()] == ["inputs", "released", "released"]

@@ -427,6 +427,9 @@ class Tape(Sequence[Entry]):
         place = {entry.index: i for i, entry in enumerate(self)}
         lines = [f"{'#':>5}  {'operation':<18} {'case':<12} {'shape':<18} inputs"]
         for i, entry in enumerate(self):
+            if entry.inputs is None:
+                lines.append(f"{i:>5}  {entry.row.name:<18} {entry.row.case:<12} released")
+                continue
             shapes = [str(tuple(y.shape)) for y in entry.outputs()]
             shape = shapes[0] if len(set(shapes)) == 1 else ", ".join(shapes)
             shape += f" × {len(shapes)}" if len(shapes) > 1 and len(set(shapes)) == 1 else ""
