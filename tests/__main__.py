@@ -1,0 +1,40 @@
+"""The one gate: ``python -m tests`` checks format, lint and types, then runs the tests with coverage, and stops at the first that fails.
+
+``python -m tests --peer`` instead runs the tests that compare with PyTorch and JAX (``pip install -e '.[test,peer]'``); those whose
+framework is not installed are skipped, and listed as skipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+CHECKS = {
+    "format": "ruff format --check .",
+    "lint": "ruff check .",
+    "types": "mypy",
+    "tests": "pytest -n 2 -m 'not peer' --cov --cov-report term:skip-covered --cov-fail-under 95",
+}
+PEER = {"peer tests": "pytest -n 2 -m peer"}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests", description=__doc__.partition("\n")[0])
+    parser.add_argument("--peer", action="store_true", help="compare with PyTorch and JAX instead")
+    for name, command in (PEER if parser.parse_args().peer else CHECKS).items():
+        print(f"== {name}: {command}", flush=True)
+        began = time.monotonic()
+        status = subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=Path(__file__).parent.parent).returncode
+        outcome = f"failed with exit status {status}" if status else "passed"
+        print(f"== {name}: {outcome} after {time.monotonic() - began:.0f} s", flush=True)
+        if status:
+            return status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
