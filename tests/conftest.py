@@ -43,6 +43,7 @@ def _switches() -> dict[str, Any]:
         "tape.thread.recording": tape.thread.recording,
         "tape.thread.scope": tape.thread.scope,
         "tape.thread.tracing": tape.thread.tracing,
+        "the blocks of tape.thread.recording": len(tape.thread.recorded_before),
         "the process's backend": backends._process_backend,
         "the block's backend": backends._block_backend.get(),
         "the default dtype": tape.default_dtype,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 import threading
 import time
 import weakref
@@ -634,6 +636,21 @@ def test_whole_numbers_that_ask_for_a_residual_by_force() -> None:
         tg.sum(x * y).backward()
     assert x.grad is None
     assert y.grad is None
+
+
+def test_leaves_are_copied_and_pickled_but_results_are_not() -> None:
+    x = leaf([1.0, 2.0], name="w")
+    tg.sum(x * x).backward()
+    twins = [copy.deepcopy(x), copy.copy(x)] + ([pickle.loads(pickle.dumps(x))] if x.backend == "numpy" else [])
+    for twin in twins:
+        assert (twin.name, twin.requires_grad, twin.tolist(), grad_of(twin).tolist()) == ("w", True, [1.0, 2.0], [2.0, 4.0])
+    twins[0].data[0] = 7.0
+    assert x.tolist() == [1.0, 2.0]
+    y = tg.exp(x)
+    for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(tg.TapeError, match="detach"):
+            duplicate(y)
+    assert copy.deepcopy(y.detach()).tolist() == y.tolist()
 
 
 def test_released_tape_still_prints() -> None:

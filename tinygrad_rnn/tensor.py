@@ -138,6 +138,11 @@ class Tensor(Node):
         if thread.tracing and self.entry is not None:
             raise TraceError(f"a cell that is being compiled cannot look at {what}: they differ from step to step")
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self.entry is not None:
+            raise TapeError("a result on the tape is not copied or pickled, since all that led to it would go along: use .detach()")
+        return super().__reduce_ex__(protocol)
+
     # -- backward ---------------------------------------------------------------------------------------------------------------------
 
     def backward(self, grad: Any = None, create_graph: bool = False) -> None:
