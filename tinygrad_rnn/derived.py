@@ -21,12 +21,7 @@ from .tensor import Tensor
 # -- arithmetic -----------------------------------------------------------------------------------------------------------------------
 
 
-def divide(x1: Any, x2: Any) -> Tensor:
-    """x1 / x2: weighting by a reciprocal."""
-    return as_tensor(x1) / x2
-
-
-true_divide = divide
+true_divide = ops.divide
 
 
 def mod(x1: Any, x2: Any) -> Tensor:
@@ -149,7 +144,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Tensor:
 
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
     x = as_tensor(x)
-    return ops.where(x > 0, x, alpha * ops.expm1(x))
+    return ops.where(x > 0, x, alpha * ops.expm1(ops.minimum(x, 0)))
 
 
 def hardtanh(x: Any, low: float = -1.0, high: float = 1.0) -> Tensor:
@@ -289,13 +284,17 @@ def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Tensor:
     return ops.sum(widths * (_last(y, slice(1, None)) + _last(y, slice(None, -1))) * 0.5, -1)
 
 
+def _wide(x: Any) -> Tensor:
+    """Small whole numbers as the wide ones that NumPy multiplies them in."""
+    x = as_tensor(x)
+    return x if x.dtype.kind == "f" else ops.astype(x, numpy.prod(numpy.ones(1, x.dtype)).dtype)
+
+
 def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Product over axes as a tree of weightings, so zeros need no care."""
-    y, kept = _in_line(as_tensor(x), axis)
-    if y.dtype.kind in "biu":  # small whole numbers are multiplied in NumPy's wide ones
-        y = ops.astype(y, numpy.prod(numpy.ones(1, y.dtype)).dtype)
+    y, kept = _in_line(_wide(x), axis)
     if y.shape[-1] == 0:
-        y = ops.ones_like(ops.sum(y, -1, keepdims=True))
+        y = ops.sum(y, -1, keepdims=True) + 1
     while y.shape[-1] > 1:
         half = y.shape[-1] // 2
         pairs = _last(y, slice(0, half)) * _last(y, slice(half, 2 * half))
@@ -305,7 +304,7 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 def cumprod(x: Any, axis: int | None = None) -> Tensor:
     """Running product by doubling strides: log₂ n weightings."""
-    x = as_tensor(x)
+    x = _wide(x)
     if axis is None:
         x, axis = ops.reshape(x, (-1,)), 0
     y = ops.moveaxis(x, axis_of(x, axis), -1)
@@ -331,8 +330,9 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """log Σ exp(x), shifted by the maximum."""
     x = as_float(x)
     top = ops.max(x, axis, keepdims=True).detach()
-    top = ops.where(ops.isfinite(top), top, 0)
-    y = ops.log(ops.sum(ops.exp(x - top), axis, keepdims=True)) + top
+    finite = ops.isfinite(top)
+    total = ops.sum(ops.exp(x - ops.where(finite, top, 0)), axis, keepdims=True)
+    y = ops.log(ops.where(finite, total, 1)) + top
     return y if keepdims else ops.squeeze(y, axes_of(x, axis))
 
 
@@ -797,7 +797,6 @@ __all__ = [
     "diag",
     "diagonal",
     "diff",
-    "divide",
     "dot",
     "dstack",
     "elu",

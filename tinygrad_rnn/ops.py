@@ -7,6 +7,7 @@ applies its row. Functions with no rule of their own are in ``derived``.
 from __future__ import annotations
 
 import builtins
+import math
 import string
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -82,16 +83,25 @@ def reciprocal(x: Any) -> Tensor:
     """1 / x. Whole numbers become floats first: a reciprocal of ints would be cut to 0."""
     if isinstance(x, Node):
         return apply(c.RECIPROCAL, (x if x._data.dtype.kind == "f" else astype(x, numpy.float64),))
-    if isinstance(x, (float, int)):
-        return numpy.float64(1) / x if isinstance(x, numpy.generic) else 1 / x
+    if type(x) in (float, int, bool):
+        return 1 / x if x else math.copysign(math.inf, x)
     return reciprocal(as_tensor(x))
+
+
+def divide(x1: Any, x2: Any) -> Tensor:
+    """x1 / x2: weighting by a reciprocal."""
+    if isinstance(x2, Node) and x2._data.dtype.kind != "f":  # whole numbers take the dtype that NumPy's quotient has
+        x1 = x1 if type(x1) in (float, int, bool) else lift(x1, x2._backend)
+        joint = numpy.result_type(x1._data.dtype if isinstance(x1, Node) else x1, x2._data.dtype)
+        x2 = astype(x2, joint if joint.kind == "f" else numpy.float64)
+    return apply(w.MULTIPLY, (x1, reciprocal(x2)))
 
 
 def power(x1: Any, x2: Any) -> Tensor:
     """x1 to the power x2, elementwise. A Python number as exponent has a row of its own, without the logarithm."""
-    if type(x2) in (int, float):
+    if type(x2) in (int, float, bool):
         return apply(c.RAISE_TO, (x1,), (x2,))
-    if type(x1) in (int, float) and isinstance(x2, Node):  # the rule looks at the base: it must be an array
+    if type(x1) in (int, float, bool) and isinstance(x2, Node):  # the rule looks at the base: it must be an array
         x1 = Node.result_type(x2._backend.full((), x1, numpy.result_type(x2._data.dtype, x1)), x2._backend)
     return apply(c.POWER, (x1, x2))
 
@@ -746,7 +756,7 @@ def axes_of(x: Tensor, axis: Axis, ordered: bool = False, repeated: bool = False
     rank = len(x._data.shape)
     if axis is None:
         return tuple(range(rank))
-    axes = (_axis(axis, rank),) if isinstance(axis, (int, numpy.integer)) else tuple(_axis(part, rank) for part in axis)
+    axes = tuple(_axis(part, rank) for part in axis) if isinstance(axis, (tuple, list)) else (_axis(axis, rank),)  # type: ignore[arg-type]
     if len(set(axes)) != len(axes) and not repeated:
         raise ShapeError(f"an axis stands twice in {axis}")
     return axes if ordered else tuple(sorted(axes))
@@ -789,6 +799,7 @@ __all__ = [
     "cos",
     "cosh",
     "cumsum",
+    "divide",
     "einsum",
     "equal",
     "erf",

@@ -32,6 +32,8 @@ class _Thread(threading.local):
     recording: bool = True
     scope: Scope | None = None
     tracing: bool = False
+    looked: bool = False
+    """Whether the program that is being traced looked at the values of a tensor from outside."""
 
     def __init__(self) -> None:
         self.recorded_before: list[bool] = []
@@ -561,7 +563,8 @@ def _pull_entry(entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals:
         if not needed or part is None:
             continue
         if guard:
-            part = space.where(g == 0, 0, part)  # a branch not taken: 0 · ∞ is 0 here
+            # a branch not taken: 0 · ∞ is 0 here; recorded, a finite part stays as it is: it changes with g also where g is 0
+            part = space.where(g == 0 if np is None else (g == 0) & space.isnan(part), 0, part)
         data = x._data
         if part.shape != data.shape:
             part = space.sum_to(part, data.shape)

@@ -213,10 +213,10 @@ class Tensor(Node):
         return apply(MULTIPLY, (other, self))
 
     def __truediv__(self, other: Any) -> Tensor:
-        return apply(MULTIPLY, (self, ops.reciprocal(other)))
+        return ops.divide(self, other)
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return apply(MULTIPLY, (other, ops.reciprocal(self)))
+        return ops.divide(other, self)
 
     def __neg__(self) -> Tensor:
         return apply(NEGATIVE, (self,))

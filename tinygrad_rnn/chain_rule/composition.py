@@ -109,9 +109,9 @@ ARCTAN2 = composition(
     lambda np, y, a, b: -a * np.reciprocal(a * a + b * b),
 )
 HYPOT = composition(
-    "hypot",
-    lambda np, y, a, b: a * np.reciprocal(np.where(y == 0, 1, y)),
-    lambda np, y, a, b: b * np.reciprocal(np.where(y == 0, 1, y)),
+    "hypot",  # at 0 all its derivatives are 0, as those of norms
+    lambda np, y, a, b: np.where(y == 0, 0, a) * np.reciprocal(np.where(y == 0, 1, y)),
+    lambda np, y, a, b: np.where(y == 0, 0, b) * np.reciprocal(np.where(y == 0, 1, y)),
 )
 LOGADDEXP = composition(
     "logaddexp",  # where y equals an operand the slope is 1, also at −inf

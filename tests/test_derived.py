@@ -1,0 +1,414 @@
+"""Hard places: infinities, zeros, ties, kinks, nothing at all; dtypes of mixed operands; and what is refused."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import linalg
+
+INF, NAN = math.inf, math.nan
+
+
+def value_slope_curvature(f, x):
+    """f, f′ and f″ of each element of a float64 array."""
+    x = tg.tensor(np.asarray(x, np.float64), requires_grad=True)
+    y = f(x)
+    slope = tg.gradients(y.sum(), x, create_graph=True)
+    curvature = tg.gradients(slope.sum(), x) if slope.requires_grad else tg.zeros_like(x)
+    return y.numpy(), slope.numpy(), curvature.numpy()
+
+
+def is_exactly(f, x, value, slope, curvature, rtol=1e-14):
+    for found, expected in zip(value_slope_curvature(f, x), (value, slope, curvature), strict=True):
+        np.testing.assert_allclose(found, np.broadcast_to(np.asarray(expected, float), found.shape), rtol=rtol, atol=1e-300)
+
+
+# -- far out --------------------------------------------------------------------------------------------------------------------------
+
+
+def test_functions_that_saturate():
+    far = [-1000.0, 1000.0]
+    is_exactly(tg.sigmoid, far, [0, 1], 0, 0)
+    is_exactly(tg.tanh, far, [-1, 1], 0, 0)
+    is_exactly(tg.softplus, far, [0, 1000], [0, 1], 0)
+    is_exactly(tg.log_sigmoid, far, [-1000, 0], [1, 0], 0)
+    is_exactly(tg.silu, far, [0, 1000], [0, 1], 0)
+    is_exactly(tg.gelu, far, [0, 1000], [0, 1], 0)
+    is_exactly(tg.elu, far, [-1, 1000], [0, 1], 0)
+    is_exactly(tg.erf, far, [-1, 1], 0, 0)
+    is_exactly(lambda x: tg.logaddexp(x, 0.0), far, [0, 1000], [0, 1], 0)
+
+
+def test_sums_of_exponentials_of_huge_numbers():
+    is_exactly(tg.logsumexp, [1000.0, 0.0], 1000, [1, 0], [0, 0])
+    is_exactly(tg.logsumexp, [-1000.0, -1000.0], -1000 + math.log(2), 0.5, 0)
+    is_exactly(lambda x: tg.log_softmax(x)[0], [1000.0, 0.0], 0, 0, 0)
+    is_exactly(lambda x: tg.softmax(x)[0], [1000.0, -1000.0], 1, 0, 0)
+    is_exactly(lambda x: tg.cross_entropy(x, tg.tensor(1)), [1000.0, 0.0], 1000, [1, -1], 0)
+    is_exactly(lambda x: tg.bce_with_logits(x, tg.tensor(np.ones(2)), "none"), [-1000.0, 1000.0], [1000, 0], [-1, 0], 0)
+
+
+def test_masked_scores_of_minus_infinity():
+    x = np.array([[1.0, -INF, 2.0], [0.0, -INF, -INF]])
+    e = np.exp(x)
+    p = e / e.sum(1, keepdims=True)
+    value, slope, curvature = value_slope_curvature(lambda x: tg.logsumexp(x, 1), x)
+    np.testing.assert_allclose(value, np.log(e.sum(1)), rtol=1e-14)
+    np.testing.assert_allclose(slope, p, rtol=1e-14)
+    np.testing.assert_allclose(curvature, 0, atol=1e-16)
+    np.testing.assert_allclose(value_slope_curvature(lambda x: tg.softmax(x)[:, 0], x)[1], p[:, :1] * (np.eye(3)[0] - p), rtol=1e-14)
+    assert tg.logsumexp(tg.tensor([-INF, -INF])).item() == -INF
+    is_exactly(lambda x: tg.logaddexp(x, tg.tensor(-INF, dtype="float64")), [1.0], 1, 1, 0)
+    is_exactly(lambda x: tg.logaddexp(tg.tensor(-INF, dtype="float64"), x), [-INF], -INF, 1, 0)
+
+
+def test_small_arguments_keep_their_digits():
+    tiny = [1e-18, -1e-18]
+    is_exactly(tg.log1p, tiny, tiny, 1, -1)
+    is_exactly(tg.expm1, tiny, tiny, 1, 1)
+    is_exactly(tg.sinc, [0.0, 1e-9], 1, [0, -(math.pi**2) / 3 * 1e-9], -(math.pi**2) / 3, rtol=1e-12)
+
+
+# -- zeros ----------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [None, 1, 2, 3, 1.5, INF, -INF])
+def test_norms_of_zero_have_no_slope(order):
+    is_exactly(lambda x: linalg.norm(x, order), np.zeros(3), 0, 0, 0)
+
+
+def test_frobenius_std_and_hypot_of_zero():
+    is_exactly(lambda x: linalg.norm(x, "fro"), np.zeros((2, 2)), 0, 0, 0)
+    is_exactly(
+        lambda x: tg.norm(x, axis=1), np.array([[0.0, 0.0], [3.0, 4.0]]), [0, 5], [[0, 0], [0.6, 0.8]], [[0, 0], [0.032, -0.024]], 1e-12
+    )
+    is_exactly(tg.std, np.full(4, 2.0), 0, 0, 0)
+    is_exactly(lambda x: tg.hypot(x, x * 0), np.zeros(2), 0, 0, 0)
+
+
+def test_powers_of_zero():
+    zero = np.zeros(2)
+    is_exactly(lambda x: x**2, zero, 0, 0, 2)
+    is_exactly(lambda x: x**1, zero, 0, 1, 0)
+    is_exactly(lambda x: x**0, zero, 1, 0, 0)
+    is_exactly(lambda x: x**3.0, zero, 0, 0, 0)
+    is_exactly(lambda x: tg.power(x, tg.tensor(np.array([0.0, 3.0]))), zero, [1, 0], 0, 0)
+    is_exactly(lambda x: tg.power(0.0, x), [1.0, 2.0], 0, 0, 0)
+
+
+def test_products_with_zeros():
+    is_exactly(tg.prod, [2.0, 0.0, 3.0], 0, [0, 6, 0], [3, 5, 2])
+    is_exactly(tg.prod, [0.0, 0.0, 3.0], 0, 0, [3, 3, 0])
+    is_exactly(lambda x: tg.cumprod(x)[-1], [2.0, 0.0, 3.0], 0, [0, 6, 0], [3, 5, 2])
+
+
+# -- branches not taken ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("branch", "bad"),
+    [(tg.sqrt, [0.0, -1.0]), (tg.log, [0.0, -1.0]), (tg.reciprocal, [0.0, 0.0]), (lambda x: x / tg.abs(x), [0.0, 0.0]),
+     (lambda x: x**0.5, [0.0, -1.0]),
+     (tg.arcsin, [1.0, 2.0]), (lambda x: tg.exp(1e3 + x), [1.0, 2.0]), (lambda x: tg.power(x, x), [0.0, -1.5]), (tg.arctanh, [1.0, 2.0])],
+)  # fmt: skip
+def test_a_branch_not_taken_leaves_no_nan(branch, bad):
+    x = np.array([*bad, 0.5])
+    taken = tg.tensor(np.array([False, False, True]))
+
+    def f(x):
+        return tg.where(taken, branch(x), 2 * x)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the forward pass does compute the branch
+        with np.errstate(all="ignore"):
+            value, slope, curvature = value_slope_curvature(f, x)
+            alone = value_slope_curvature(branch, x[2:])
+    np.testing.assert_array_equal(value[:2], 2 * x[:2])
+    np.testing.assert_array_equal(slope[:2], 2)
+    np.testing.assert_array_equal(curvature[:2], 0)
+    for ours, expected in zip((value, slope, curvature), alone, strict=True):
+        np.testing.assert_allclose(ours[2:], expected, rtol=1e-14)
+
+
+def test_a_residual_that_happens_to_be_zero_still_has_a_derivative():
+    # behind a row that masks: 0 · ∞ is 0 there, but 0 · finite must change with the residual
+    is_exactly(lambda x: tg.relu(x - 5) + (2 * x) * (2 * x), [0.0, 1.0], [0, 4], [0, 8], 8)
+    is_exactly(lambda x: tg.where(x > 5, tg.log(tg.abs(x) + 1), tg.sin(x) * tg.sin(x)), [0.0], 0, 0, 2)
+
+
+# -- kinks and ties -------------------------------------------------------------------------------------------------------------------
+
+
+def test_kinks():
+    is_exactly(tg.relu, [0.0, -0.0], 0, 0, 0)
+    is_exactly(tg.abs, [0.0], 0, 0, 0)
+    is_exactly(lambda x: tg.clip(x, -1, 1), [-1.0, 1.0, 2.0], [-1, 1, 1], [1, 1, 0], 0)
+    is_exactly(tg.hardtanh, [-1.0, 1.0, 2.0], [-1, 1, 1], [1, 1, 0], 0)
+    is_exactly(lambda x: tg.maximum(x, 0.0), [0.0, 1.0], [0, 1], [0.5, 1], 0)
+    is_exactly(lambda x: tg.minimum(x, x), [3.0], 3, 1, 0)
+    is_exactly(lambda x: tg.huber_loss(x, x * 0, reduction="none"), [1.0, 2.0, 0.0], [0.5, 1.5, 0], [1, 1, 0], [1, 0, 0])
+
+
+def test_ties_share_equally():
+    x = np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]])
+    is_exactly(lambda x: tg.max(x, 1), x, [3, 2], [[0, 0.5, 0.5], [1 / 3] * 3], 0)
+    is_exactly(lambda x: tg.min(x, 1), x, [1, 2], [[1, 0, 0], [1 / 3] * 3], 0)
+    is_exactly(tg.max, np.array([5.0, 5.0]), 5, 0.5, 0)
+    is_exactly(lambda x: linalg.norm(x, INF), np.array([-3.0, 3.0]), 3, [-0.5, 0.5], 0)
+
+
+def test_nan_is_passed_on():
+    x = tg.tensor(np.array([1.0, NAN]))
+    for f in (tg.max, tg.min, tg.sum, tg.median, tg.relu, lambda x: tg.maximum(x, 0.0), tg.logsumexp):
+        assert np.isnan(f(x).numpy()).any()
+    assert not np.isnan(tg.nan_to_num(x).numpy()).any()
+
+
+# -- nothing at all, and single numbers -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["sum", "prod", "mean", "var", "cumsum", "sort", "exp", "softmax", "flip", "ravel", "square", "abs", "cumprod", "nansum"]
+)
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0), ()])
+def test_empty_and_0d_arrays(name, shape):
+    if shape == () and name in ("softmax", "sort"):
+        return
+    x = np.ones(shape)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing is 0 / 0
+        expected = getattr(np, name)(x) if name != "softmax" else x
+        t = tg.tensor(x, requires_grad=True)
+        y = getattr(tg, name)(t) if name != "softmax" or shape[-1] else t
+        assert y.shape == expected.shape
+        np.testing.assert_allclose(y.numpy(), expected, equal_nan=True)
+        found = tg.gradients(y.sum(), t)
+    assert found.shape == shape
+
+
+def test_an_extremum_of_nothing_is_refused():
+    with pytest.raises(tg.ShapeError, match="max"):
+        tg.max(tg.tensor(np.ones((0, 3))), 0)
+    assert tg.max(tg.tensor(np.ones((0, 3))), 1).shape == (0,)
+
+
+def test_axes_of_length_one_and_broadcast_operands():
+    row, column = np.array([[1.0, 2.0, 3.0]]), np.array([[4.0], [5.0]])
+    a, b = tg.tensor(row, requires_grad=True), tg.tensor(column, requires_grad=True)
+    (a * b + tg.maximum(a, b) / b).sum().backward()
+    np.testing.assert_allclose(a.grad.numpy(), np.full((1, 3), 9.0))
+    np.testing.assert_allclose(b.grad.numpy(), np.full((2, 1), 6.0), atol=1e-12)
+    stretched = tg.broadcast_to(a, (4, 3))
+    np.testing.assert_allclose(tg.gradients((stretched * stretched).sum(), a).numpy(), 8 * row)
+
+
+# -- dtypes ---------------------------------------------------------------------------------------------------------------------------
+
+DTYPES = ["bool", "int8", "int32", "int64", "uint8", "float16", "float32", "float64"]
+
+
+@pytest.mark.parametrize("name", ["add", "multiply", "maximum", "divide", "power", "hypot", "floor_divide", "mod"])
+def test_mixed_dtypes_promote_as_in_numpy(name):
+    for first, second in itertools.product(DTYPES, DTYPES):
+        if name in ("power", "floor_divide", "mod") and "bool" in (first, second):
+            continue
+        a, b = np.array([1, 1], first), np.array([1, 1], second)
+        assert getattr(tg, name)(tg.tensor(a), tg.tensor(b)).dtype == getattr(np, name)(a, b).dtype, (first, second)
+
+
+@pytest.mark.parametrize(
+    "name", ["exp", "sqrt", "sin", "tanh", "abs", "negative", "sum", "prod", "mean", "var", "cumsum", "max", "cumprod"]
+)
+def test_one_dtype_gives_numpys(name):
+    for dtype in DTYPES:
+        x = np.array([1, 1], dtype)
+        if dtype == "bool" and name == "negative":
+            continue
+        expected = getattr(np, name)(x)
+        found = getattr(tg, name)(tg.tensor(x))
+        assert found.dtype == expected.dtype, dtype
+        np.testing.assert_allclose(found.numpy(), expected, rtol=2e-3 if dtype in ("float16", "int8", "uint8", "bool") else 1e-6)
+
+
+@pytest.mark.parametrize("number", [2, 2.5, True, -1])
+def test_python_numbers_never_widen(number):
+    x = np.array([1.5, 2.5], np.float32)
+    t = tg.tensor(x, requires_grad=True)
+    for f in (
+        lambda x: x + number, lambda x: number - x, lambda x: x * number, lambda x: number / x, lambda x: x / number, lambda x: x**number,
+        lambda x: abs(number) ** x, lambda x: x // number, lambda x: x % number,
+    ):  # fmt: skip
+        expected = f(x)
+        assert expected.dtype == np.float32
+        assert f(t).dtype == np.float32
+        np.testing.assert_allclose(f(t).numpy(), expected, rtol=1e-6)
+        if f(t).requires_grad:
+            assert tg.gradients(f(t).sum(), t).dtype == np.float32
+    for f in (tg.maximum, tg.minimum, tg.arctan2, tg.hypot, tg.logaddexp):
+        y = f(t, number)
+        assert y.dtype == np.float32
+        assert tg.gradients(y.sum(), t).dtype == np.float32
+        assert tg.jvp(lambda x, f=f: f(x, number), t.detach(), t.detach())[1].dtype == np.float32
+
+
+def test_residuals_take_the_dtype_of_their_tensor():
+    a = tg.tensor(np.ones(2, np.float32), requires_grad=True)
+    b = tg.tensor(np.ones(2, np.float64), requires_grad=True)
+    assert (a * b).dtype == np.float64
+    (a * b).sum().backward()
+    assert (a.grad.dtype, b.grad.dtype) == (np.float32, np.float64)
+    n = tg.tensor(np.arange(2))
+    assert (a * n).dtype == np.float64
+    assert tg.gradients((a * n).sum(), a).dtype == np.float32
+
+
+def test_whole_numbers():
+    x = tg.tensor(np.array([7, -7, 5]))
+    for f in (
+        lambda x: x // 2,
+        lambda x: x % 3,
+        lambda x: x + 1,
+        lambda x: -x,
+        lambda x: x / 2,
+        lambda x: x**2,
+        lambda x: 20 // x,
+        lambda x: 20 % x,
+    ):
+        expected = f(x.numpy())
+        assert f(x).dtype == expected.dtype
+        np.testing.assert_array_equal(f(x).numpy(), expected)
+    assert tg.sum(tg.tensor(np.ones(3, bool))).dtype == np.int64
+    assert tg.sum(tg.tensor(np.ones(3, np.float32)), dtype=np.float64).dtype == np.float64
+
+
+def test_python_lists_have_the_default_dtype():
+    assert tg.exp([1.0, 2.0]).dtype == np.float32
+    assert tg.sum([1, 2]).dtype == np.int64
+
+
+# -- choices --------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["sign", "floor", "ceil", "rint", "trunc", "isnan", "isinf", "isfinite", "logical_not", "round"])
+def test_jumps_have_numpys_values_and_no_residual(name):
+    x = np.array([-1.5, 0.0, 0.5, 2.5])
+    y = getattr(tg, name)(tg.tensor(x, requires_grad=True))
+    np.testing.assert_array_equal(y.numpy(), getattr(np, name)(x))
+    assert not y.requires_grad
+
+
+def test_comparisons_and_positions():
+    x = np.array([[3.0, 1.0, 2.0], [0.0, 5.0, 5.0]])
+    t = tg.tensor(x)
+    for name in ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_xor"]:
+        np.testing.assert_array_equal(getattr(tg, name)(t, t.T.reshape(2, 3)).numpy(), getattr(np, name)(x, x.T.reshape(2, 3)))
+    for name, axis, keepdims in itertools.product(["argmax", "argmin", "all", "any", "count_nonzero"], [None, 0, -1], [False, True]):
+        expected = getattr(np, name)(x, axis=axis, keepdims=keepdims)
+        found = getattr(tg, name)(t, axis=axis, keepdims=keepdims)
+        assert found.shape == np.shape(expected)
+        np.testing.assert_array_equal(found.numpy(), expected)
+    np.testing.assert_array_equal(tg.argsort(t, 1).numpy()[0], np.argsort(x, 1)[0])
+    np.testing.assert_array_equal(tg.searchsorted(tg.tensor(np.array([1.0, 2.0, 3.0])), t).numpy(), np.searchsorted([1.0, 2.0, 3.0], x))
+    np.testing.assert_array_equal(tg.round(t / 3, 2).numpy(), np.round(x / 3, 2))
+    assert tg.allclose(t, t + 1e-12)
+    assert not tg.allclose(t, t + 1e-3)
+
+
+# -- making tensors, methods ----------------------------------------------------------------------------------------------------------
+
+
+def test_makers():
+    for ours, theirs in [
+        (tg.zeros((2, 3)), np.zeros((2, 3), np.float32)),
+        (tg.ones(3, dtype="float64"), np.ones(3)),
+        (tg.full((2,), 7), np.full((2,), 7)),
+        (tg.eye(2, 3, 1), np.eye(2, 3, 1, dtype=np.float32)),
+        (tg.identity(2), np.eye(2, dtype=np.float32)),
+        (tg.arange(2, 9, 3), np.arange(2, 9, 3)),
+        (tg.arange(0.0, 1.0, 0.25), np.arange(0.0, 1.0, 0.25, dtype=np.float32)),
+        (tg.linspace(0, 1, 5), np.linspace(0, 1, 5, dtype=np.float32)),
+        (tg.one_hot([0, 2], 3), np.eye(3, dtype=np.float32)[[0, 2]]),
+    ]:
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours.numpy(), theirs)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "kwargs"),
+    [("sum", (1,), {}), ("mean", (0,), {}),
+     ("max", (), {"axis": 1, "keepdims": True}), ("min", (), {}), ("prod", (1,), {}), ("var", (), {"ddof": 1}),
+     ("std", (0,), {}), ("cumsum", (1,), {}), ("cumprod", (1,), {}), ("reshape", (4, 3), {}), ("transpose", (1, 0), {}), ("ravel", (), {}),
+     ("flatten", (), {}), ("squeeze", (), {}), ("swapaxes", (0, 1), {}), ("clip", (-1, 1), {}), ("diagonal", (1,), {}), ("trace", (), {}),
+     ("repeat", (2, 1), {}),
+     ("take", ([0, 2], 1), {}), ("dot", (np.ones(4),), {}), ("round", (1,), {}), ("argmax", (1,), {}), ("argmin", (), {}),
+     ("argsort", (1,), {}), ("all", (), {}), ("any", (1,), {"keepdims": True}), ("copy", (), {}), ("tolist", (), {})],
+)  # fmt: skip
+def test_methods_are_numpys(name, args, kwargs):
+    x = np.linspace(-2, 3, 12).reshape(3, 4) ** 3 / 7
+    ours = [tg.tensor(arg) if isinstance(arg, np.ndarray) else arg for arg in args]
+    found, expected = getattr(tg.tensor(x), name)(*ours, **kwargs), getattr(x, name)(*args, **kwargs)
+    np.testing.assert_allclose(np.asarray(found.numpy() if isinstance(found, tg.Tensor) else found), expected, rtol=1e-13)
+    assert np.shape(found) == np.shape(expected)
+
+
+def test_copy_is_memory_of_its_own_and_passes_residuals():
+    x = tg.tensor(np.ones(2), requires_grad=True)
+    y = tg.copy(x)
+    np.testing.assert_array_equal(tg.gradients((y * 3).sum(), x).numpy(), 3)
+    plain = tg.tensor(np.arange(2))
+    twin = plain.copy()
+    twin.data[0] = 9
+    assert plain.tolist() == [0, 1]
+
+
+# -- what is refused ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda x: x + tg.tensor([1.0, 2.0]), tg.ShapeError, r"add\(float32\[2, 3\], float32\[2\]\)"),
+        (lambda x: x @ x, tg.ShapeError, "matmul"),
+        (lambda x: x @ tg.tensor(1.0), tg.ShapeError, "matmul.*use \\*"),
+        (lambda x: tg.sum(x, 2), tg.IndexRangeError, "axis"),
+        (lambda x: tg.sum(x, (0, 0)), tg.ShapeError, "axis|axes"),
+        (lambda x: tg.sum(x, 0.5), tg.DtypeError, "axis"),
+        (lambda x: x[5], tg.IndexRangeError, "getitem"),
+        (lambda x: tg.take(x, [3], 1), tg.IndexRangeError, "take"),
+        (lambda x: tg.take(x, [0.5]), tg.DtypeError, "whole"),
+        (lambda x: tg.reshape(x, (4, -1)), tg.ShapeError, "reshape"),
+        (lambda x: tg.reshape(x, (4, 2)), tg.ShapeError, "reshape"),
+        (lambda x: tg.split(x, 2, 1), tg.ShapeError, "split"),
+        (lambda x: tg.squeeze(x, 0), tg.ShapeError, "squeeze"),
+        (lambda x: tg.concatenate([x, x[0]]), tg.ShapeError, "concatenate"),
+        (lambda x: tg.stack([]), tg.ShapeError, "nothing"),
+        (lambda x: tg.einsum("ij,jk", x, x), tg.ShapeError, "einsum"),
+        (lambda x: tg.einsum("ijk", x), tg.ShapeError, "einsum"),
+        (lambda x: tg.einsum("ij->k", x), tg.ShapeError, "einsum"),
+        (lambda x: tg.pad(x, -1), tg.ShapeError, "negative"),
+        (lambda x: tg.pad(x, 1, mode="linear"), tg.ShapeError, "mode"),
+        (lambda x: linalg.norm(x, "nuc"), tg.ShapeError, "singular"),
+        (lambda x: linalg.inv(x), tg.ShapeError, "square"),
+        (lambda x: linalg.solve(x, x), tg.ShapeError, "square"),
+        (lambda x: linalg.inv(tg.zeros((2, 2), dtype="float64")), tg.LinearAlgebraError, "invertible"),
+        (lambda x: tg.mse_loss(x, x[0]), tg.ShapeError, "mse_loss"),
+        (lambda x: tg.mse_loss(x, x, "max"), tg.ShapeError, "reduction"),
+        (lambda x: tg.cross_entropy(x, tg.tensor([0, 1, 2])), tg.ShapeError, "cross_entropy"),
+        (lambda x: tg.cross_entropy(x, tg.tensor([0, 3])), tg.IndexRangeError, "3"),
+        (lambda x: x.astype("complex64"), tg.DtypeError, "complex"),
+        (lambda x: tg.exp("a"), tg.DtypeError, "dtype|str"),
+        (lambda x: tg.quantile(x, 2.0), tg.ShapeError, "between"),
+        (lambda x: tg.cross(x.T, x.T), tg.ShapeError, "three"),
+    ],
+)
+def test_misuse_is_named(call, error, text, backend):
+    if backend == "cupy" and error is tg.IndexRangeError and "axis" not in text and "getitem" not in text:
+        return  # a device would have to be waited for
+    with pytest.raises(error, match=text):
+        call(tg.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]))
