@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import math
 import os
 import shlex
@@ -17,7 +18,7 @@ from .graph import draw
 from .tensor import tensor
 from .train import snapshot
 from .train.config import Config, real, whole
-from .train.model import LAYERS
+from .train.model import LAYERS, name_parameters
 from .train.progress import progress
 from .train.run import Run
 from .train.sampling import sample
@@ -33,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 done, 2 an error that was told on stderr, 128 + N stopped by signal N.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that lacks a character of the text shows ? for it
+        sys.stdout.reconfigure(errors="replace")
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.command is None:
@@ -75,15 +78,17 @@ def _parser() -> argparse.ArgumentParser:
     write = commands.add_parser("sample", help="write text with a trained model", description="Write text with a trained model.")
     write.set_defaults(command=_sample)
     write.add_argument("run", metavar="RUN", help="the folder of a run, or a checkpoint of one")
-    write.add_argument("--length", type=whole(1), default=600, help="how many characters (default: 600)")
-    write.add_argument("--temperature", type=real(0), default=0.7, help="0: always the likeliest character; 1: as learned (default: 0.7)")
+    write.add_argument("--length", type=whole(1), default=600, metavar="N", help="how many characters (default: 600)")
+    write.add_argument(
+        "--temperature", type=real(0), default=0.7, metavar="N", help="0: always the likeliest character; 1: as learned (default: 0.7)"
+    )
     write.add_argument("--prompt", default="", help="how the text begins")
-    write.add_argument("--seed", type=whole(0), default=0, help="another seed, another text (default: 0)")
+    write.add_argument("--seed", type=whole(0), default=0, metavar="N", help="another seed, another text (default: 0)")
 
     graph = commands.add_parser("graph", help="draw the backprop graph of a cell", description="Draw the backprop graph of a cell.")
     graph.set_defaults(command=_graph)
     graph.add_argument("--cell", choices=tuple(LAYERS), default="lstm", help="the recurrent cell (default: lstm)")
-    graph.add_argument("--steps", type=whole(1), default=2, help="over how many time steps (default: 2)")
+    graph.add_argument("--steps", type=whole(1), default=2, metavar="N", help="over how many time steps (default: 2)")
     graph.add_argument("--out", metavar="FILE", help="where to; its ending is the format: svg, png, pdf or dot (default: CELL.svg)")
     return parser
 
@@ -129,7 +134,9 @@ def _sample(arguments: argparse.Namespace) -> int:
 def _graph(arguments: argparse.Namespace) -> int:
     path = arguments.out or f"{arguments.cell}.svg"
     x = tensor([[[0.5, -0.5]]] * arguments.steps, name="x")
-    y, _ = LAYERS[arguments.cell](2, 3)(x)
+    layer = LAYERS[arguments.cell](2, 3)
+    name_parameters(layer)
+    y, _ = layer(x)
     loss = ops.sum(y * y)
     loss.name = "loss"
     draw(loss, max_nodes=100 * arguments.steps).save(path)

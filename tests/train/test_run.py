@@ -31,6 +31,10 @@ def trained(config, folder):
     return run
 
 
+def full(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def contents(folder):
     """Everything that a run comes to: its log as it is, its checkpoint without the settings."""
     saved = tg.load(folder / snapshot.FILE)
@@ -164,14 +168,20 @@ def test_a_disk_that_fills_up_costs_no_checkpoint(config, tmp_path, monkeypatch)
     run = Run.new(config, str(tmp_path / "run"))
     run.train(*stop_after(5))
     before = {path.name: path.read_bytes() for path in run.path.iterdir()}
-
-    def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     monkeypatch.setattr(atomic.os, "fsync", full)
     with pytest.raises(tg.CheckpointError, match="No space left on device"):
         run.train(lambda step: None, lambda: False)
     assert {path.name: path.read_bytes() for path in run.path.iterdir()} == before
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("written", range(5))
+def test_a_run_that_cannot_be_begun_leaves_no_folder(written, config, tmp_path, monkeypatch):
+    fsync, calls = os.fsync, []
+    monkeypatch.setattr(atomic.os, "fsync", lambda file: fsync(file) if len(calls) < written and not calls.append(file) else full())
+    with pytest.raises(tg.CheckpointError, match="No space left on device"):
+        Run.new(config, str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_used_folder_is_left_alone(config, tmp_path):

@@ -47,6 +47,9 @@ def real(least: float, below: float = math.inf, above: bool = False) -> Callable
 
 
 def _setting(default: Any, meaning: str, **argument: Any) -> Any:
+    """A field that argparse can read: the keywords are those of ``add_argument``."""
+    if "choices" not in argument:
+        argument.setdefault("metavar", "N")
     return dataclasses.field(default=default, metadata={"meaning": meaning, "argument": argument})
 
 

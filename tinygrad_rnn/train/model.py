@@ -18,8 +18,15 @@ class CharacterModel(nn.Module):
         self.embedding = nn.Embedding(characters, embed)
         self.recurrent = LAYERS[cell](embed, hidden, num_layers=layers, dropout=dropout)
         self.readout = nn.Linear(hidden, characters)
+        name_parameters(self)
 
     def __call__(self, numbers: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Scores (time, batch, characters) and the state after the last step, from character numbers (time, batch)."""
         output, state = self.recurrent(self.embedding(numbers), state)
         return self.readout(output), state
+
+
+def name_parameters(module: nn.Module) -> None:
+    """Have pictures call each parameter by its name."""
+    for name, parameter in module.named_parameters():
+        parameter.name = name

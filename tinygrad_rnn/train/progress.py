@@ -9,7 +9,7 @@ from typing import TextIO
 from .config import Config
 from .loop import Step
 
-LINES = 20
+LINES = 15
 """About how many lines a whole run prints where there is no terminal."""
 
 

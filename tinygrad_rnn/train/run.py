@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import itertools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,12 @@ class Run:
                 f"cannot make the run folder {path or 'runs'}: {error.strerror}; choose another one with --run"
             ) from error
         run = cls(folder, trainer, [])
-        atomic.write(folder / "config.json", config.to_json() + "\n")
-        run.save()
+        try:
+            atomic.write(folder / "config.json", config.to_json() + "\n")
+            run.save()
+        except CheckpointError:
+            shutil.rmtree(folder, ignore_errors=True)  # all that is in it was made just now
+            raise
         return run
 
     @classmethod
