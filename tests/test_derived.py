@@ -142,6 +142,15 @@ def test_a_residual_that_happens_to_be_zero_still_has_a_derivative():
     is_exactly(lambda x: tg.where(x > 5, tg.log(tg.abs(x) + 1), tg.sin(x) * tg.sin(x)), [0.0], 0, 0, 2)
 
 
+def test_an_infinite_slope_does_not_come_through_a_closed_gate():
+    is_exactly(lambda x: tg.sqrt(tg.relu(x)), [-1.0, 4.0], [0, 2], [0, 0.25], [0, -1 / 32])
+    is_exactly(lambda x: tg.sqrt(tg.maximum(x, 0.0)), [-1.0, 4.0], [0, 2], [0, 0.25], [0, -1 / 32])
+    is_exactly(lambda x: tg.sqrt(tg.max(x)), [-1.0, 0.0], 0, [0, INF], [0, -INF])
+    zero = tg.tensor(np.array([0.0]))
+    for f in (lambda x: tg.relu(-tg.sqrt(x)), lambda x: tg.maximum(tg.sqrt(x), 1.0), lambda x: tg.max(tg.stack([tg.sqrt(x), x + 1]), 0)):
+        assert np.isfinite(tg.jvp(f, zero, zero + 1)[1].numpy()).all()
+
+
 # -- kinks and ties -------------------------------------------------------------------------------------------------------------------
 
 

@@ -203,14 +203,19 @@ def _share(np: Any, y: Any, a: Any, b: Any) -> Any:
     return wins - 0.5 * np.astype(a == b, y.dtype)
 
 
+def _shared(np: Any, share: Any, residual: Any) -> Any:
+    """The part of a residual or tangent that passes; none at share 0, be it infinite."""
+    return np.where(share == 0, 0, share * residual)
+
+
 def _pair_adjoint(np: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
     share = _share(np, y, a, b)
-    return g * share, g * (1 - share)
+    return _shared(np, share, g), _shared(np, 1 - share, g)
 
 
 def _pair_linear(np: Any, t: Any, y: Any, xs: Any) -> Any:
     share = _share(np, y, *xs)
-    return t[0] * share + t[1] * (1 - share)
+    return _shared(np, share, t[0]) + _shared(np, 1 - share, t[1])
 
 
 def _shares(np: Any, y: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
@@ -220,11 +225,11 @@ def _shares(np: Any, y: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> A
 
 
 def _extremum_adjoint(np: Any, g: Any, y: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    return _shares(np, y, x, axes, keepdims) * _spread(np, g, x, axes, keepdims)
+    return _shared(np, _shares(np, y, x, axes, keepdims), _spread(np, g, x, axes, keepdims))
 
 
 def _extremum_linear(np: Any, t: Any, y: Any, xs: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    return np.sum(_shares(np, y, xs[0], axes, keepdims) * t[0], axis=axes, keepdims=keepdims)
+    return np.sum(_shared(np, _shares(np, y, xs[0], axes, keepdims), t[0]), axis=axes, keepdims=keepdims)
 
 
 MAXIMUM = addition("maximum", _pair_adjoint, linear=_pair_linear, operands=2, elementwise=True, masks=True)

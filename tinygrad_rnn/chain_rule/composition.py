@@ -30,14 +30,20 @@ def composition(name: str, *slopes: Slope, symbol: str = "", forward: Slope | No
     def pull_one(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
         return (g * slopes[0](np, y, *xs, *params),)
 
+    def pull_masked(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
+        slope = slopes[0](np, y, *xs, *params)
+        return (np.where(slope == 0, 0, g * slope),)  # also where g is infinite
+
     def push(np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
+        if masks:
+            return pull_masked(np, tangents[0], y, xs, params, ())[0]
         terms = [t * slope(np, y, *xs, *params) for t, slope in zip(tangents, slopes, strict=True) if t is not None]
         return terms[0] if len(terms) == 1 else terms[0] + terms[1]
 
     return rows.add(
         Row(
-            name, "composition", symbol or name, forward or call, pull_one if len(slopes) == 1 else pull, push, slopes,
-            elementwise=True, masks=masks,
+            name, "composition", symbol or name, forward or call,
+            pull_masked if masks else pull_one if len(slopes) == 1 else pull, push, slopes, elementwise=True, masks=masks,
         )
     )  # fmt: skip
 
