@@ -2,17 +2,24 @@
 
 It has only names that CuPy has, with CuPy's parameters (``test_strict_cupy.py`` compares with the real package where that is installed). An
 array of it is no NumPy array, does not mix with one, does not turn into one unasked, and stays on the device down to single numbers. Every
-operation that would start a kernel is counted, and so is every look at a value, which makes the host wait for the device.
+operation that would start a kernel is counted, and so is every look at a value, which makes the host wait for the device. Kernels in CUDA C
+are compiled as C and really run.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import inspect
 import math
+import shutil
+import subprocess
 import sys
+import tempfile
 import types
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -97,6 +104,7 @@ SIGNATURES = {
     "argsort": "a, axis=-1, kind=None",
     "array": "obj, dtype=None, copy=True, order='K', subok=False, ndmin=0, *, blocking=False",
     "asarray": "a, dtype=None, order=None, *, copy=None, blocking=False",
+    "ascontiguousarray": "a, dtype=None",
     "asnumpy": "a, stream=None, order='C', out=None, *, blocking=True",
     "broadcast_to": "array, shape",
     "clip": "a, a_min, a_max, out=None",
@@ -584,12 +592,27 @@ def _det(a: Any) -> Any:
     return _run(numpy.linalg.det, *_matrices(a))
 
 
+def _matmul(a: Any, b: Any, *, out: Any = None, **options: Any) -> Any:
+    """With ``out``, as the device's BLAS has it: it writes rows without gaps, and reads and writes nothing twice."""
+    if out is None:
+        return _run(numpy.matmul, a, b, **options)
+    if not out._host.flags.c_contiguous:
+        raise ValueError("Output array must be C-contiguous")
+    if out.dtype != numpy.result_type(a.dtype, b.dtype):
+        raise ValueError("Not supported dtype combination.")
+    gaps = [x for x in (a, b) if not (x._host.flags.c_contiguous or x._host.flags.f_contiguous)]
+    shared = [x for x in (a, b) if numpy.may_share_memory(x._host, out._host)]
+    counts.launches += 1 + len(gaps) + bool(shared)  # copies of operands with gaps, and of a result that lies over one
+    return _run(numpy.matmul, a, b, out=out, **options)
+
+
 _SPECIAL = {
     "array": _array,
     "asarray": _asarray,
     "asnumpy": _asnumpy,
     "argsort": _sort_along("argsort"),
     "einsum": _einsum,
+    "matmul": _matmul,
     "nonzero": _nonzero,
     "sort": _sort_along("sort"),
     "take": _take,
@@ -609,6 +632,107 @@ def _function(name: str) -> Callable[..., Any]:
     return _of_arrays(name)
 
 
+# -- kernels ---------------------------------------------------------------------------------------------------------------------------
+
+_DEVICE = r"""
+#include <math.h>
+#include <stdbool.h>
+#include <ucontext.h>
+
+typedef struct { unsigned x, y, z; } dim3;
+static dim3 threadIdx, blockIdx, blockDim, gridDim;
+#define __global__
+#define __device__ static
+#define __shared__ static
+
+/* The threads of a block take turns on one processor: each runs until a barrier. */
+static ucontext_t scheduler, threads[1024];
+static char stacks[1024][32768], finished[1024];
+static unsigned turn;
+static inline void __syncthreads(void) { swapcontext(&threads[turn], &scheduler); }
+"""
+_LAUNCH = r"""
+static void **values;
+static void thread(void) { KERNEL(ARGUMENTS); finished[turn] = 1; }
+
+/* 1 if some threads of a block wait at a barrier and others have ended. */
+int launch(unsigned *grid, unsigned *block, void **arguments) {
+  values = arguments;
+  gridDim = (dim3){grid[0], grid[1], grid[2]};
+  blockDim = (dim3){block[0], block[1], block[2]};
+  unsigned blocks = grid[0] * grid[1] * grid[2], size = block[0] * block[1] * block[2];
+  for (unsigned b = 0; b < blocks; b++) {
+    blockIdx = (dim3){b % grid[0], b / grid[0] % grid[1], b / grid[0] / grid[1]};
+    for (unsigned i = 0; i < size; i++) {
+      finished[i] = 0;
+      getcontext(&threads[i]);
+      threads[i].uc_stack.ss_sp = stacks[i];
+      threads[i].uc_stack.ss_size = sizeof stacks[i];
+      threads[i].uc_link = &scheduler;
+      makecontext(&threads[i], thread, 0);
+    }
+    for (unsigned round = 0, ended = 0; ended < size; round++) {
+      if (ended) return 1;
+      for (unsigned i = 0; i < size; i++) {
+        turn = round % 2 ? i : size - 1 - i;  /* no order may be counted on */
+        threadIdx = (dim3){turn % block[0], turn / block[0] % block[1], turn / block[0] / block[1]};
+        swapcontext(&scheduler, &threads[turn]);
+        ended += finished[turn];
+      }
+    }
+  }
+  return 0;
+}
+"""
+
+
+@functools.cache
+def _compiled(code: str, name: str, kinds: tuple[str, ...]) -> Any:
+    """The kernel as a function of the host, for arguments of these kinds."""
+    if shutil.which("cc") is None:
+        pytest.skip("kernels are run by compiling them as C, and there is no C compiler 'cc' here")
+    arguments = ", ".join(f"*({kind} *)values[{i}]" for i, kind in enumerate(kinds))
+    launch = _LAUNCH.replace("KERNEL", name).replace("ARGUMENTS", arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        source, library = Path(folder, "kernel.c"), Path(folder, "kernel.so")
+        source.write_text(_DEVICE + code.replace('extern "C" ', "") + launch)
+        options = ["-O1", "-Wall", "-Werror", "-shared", "-fPIC"]
+        done = subprocess.run(["cc", *options, str(source), "-o", str(library), "-lm"], capture_output=True, text=True)
+        assert done.returncode == 0, f"{done.stderr}\n{code}"
+        return ctypes.PyDLL(str(library)).launch  # one thread of Python at a time
+
+
+class RawKernel:
+    """A kernel in CUDA C, compiled as C at its first launch. Arguments are laid down as CuPy does: Python's whole numbers have 64 bits."""
+
+    def __init__(
+        self, code: str, name: str, options: tuple[str, ...] = (), backend: str = "nvrtc", *, translate_cucomplex: bool = False,
+        enable_cooperative_groups: bool = False,
+    ) -> None:  # fmt: skip
+        self.code, self.name = code, name
+
+    def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: Any, *, shared_mem: int = 0) -> None:
+        grid, block = ((*size, 1, 1)[:3] for size in (grid, block))
+        if min(*grid, *block) < 1 or max(grid[1:]) > 65535 or math.prod(block) > 1024:
+            raise ValueError(f"CUDA_ERROR_INVALID_VALUE: invalid argument: {grid} blocks of {block} threads")
+        kinds, values = zip(*map(_argument, args), strict=True)
+        launch = _compiled(self.code, self.name, kinds)
+        sizes = [(ctypes.c_uint * 3)(*size) for size in (grid, block)]
+        counts.launches += 1
+        addresses = (ctypes.c_void_p * len(values))(*[ctypes.addressof(value) for value in values])
+        assert launch(*sizes, addresses) == 0, f"{self.name}: a barrier that not all threads of a block reach"
+
+
+def _argument(x: Any) -> tuple[str, Any]:
+    if isinstance(x, ndarray):
+        return "void *", ctypes.c_void_p(x._host.ctypes.data)
+    if type(x) is int:
+        return "long long", ctypes.c_longlong(x)
+    if type(x) is float:
+        return "double", ctypes.c_double(x)
+    raise TypeError(f"Unsupported type {type(x)}")
+
+
 def modules() -> dict[str, types.ModuleType]:
     """The stand-in's modules by name, new ones."""
     made = {name: types.ModuleType(name) for name in ("cupy", "cupy.linalg", "cupy.cuda", "cupy.cuda.runtime")}
@@ -624,6 +748,7 @@ def modules() -> dict[str, types.ModuleType]:
         setattr(made[room], last, _checked(name, _function(name)))
     made["cupy"].ndarray = ndarray  # type: ignore[attr-defined]
     made["cupy"].ufunc = ufunc  # type: ignore[attr-defined]
+    made["cupy"].RawKernel = RawKernel  # type: ignore[attr-defined]
     made["cupy.cuda.runtime"].getDeviceCount = lambda: 1  # type: ignore[attr-defined]
     made["cupyx"].errstate = _errstate  # type: ignore[attr-defined]
     made["cupyx.scipy.special"].erf = ufunc("erf", _erf)  # type: ignore[attr-defined]

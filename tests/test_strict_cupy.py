@@ -118,6 +118,59 @@ def test_parameters_are_checked(cp: Any) -> None:
         cp.where(True, 1, 2)  # the condition has to be an array
 
 
+# -- kernels ---------------------------------------------------------------------------------------------------------------------------
+
+_ROW_SUMS = """
+extern "C" __global__ void row_sums(const float* x, float* y, long long n, double factor) {
+  __shared__ float part[64];
+  part[threadIdx.x] = 0;
+  for (int j = threadIdx.x; j < n; j += blockDim.x) part[threadIdx.x] += x[blockIdx.x * n + j];
+  __syncthreads();
+  float total = 0;
+  for (int i = 0; i < blockDim.x; i++) total += part[blockDim.x - 1 - i];
+  if (threadIdx.x == 0) y[blockIdx.x] = factor * total;
+}
+"""
+
+
+def test_kernels_really_run(cp: Any, device: strict_cupy.Counts) -> None:
+    x, y = cp.array(numpy.arange(300, dtype="float32").reshape(3, 100)), cp.zeros((3,), "float32")
+    kernel = cp.RawKernel(_ROW_SUMS, "row_sums")
+    device.reset()
+    kernel((3,), (64,), (x, y, 100, 0.5))
+    assert (device.launches, device.synchronisations) == (1, 0)
+    assert cp.asnumpy(y).tolist() == [2475.0, 7475.0, 12475.0]
+
+
+def test_kernels_are_held_to_what_a_device_takes(cp: Any) -> None:
+    x = cp.zeros((4,), "float32")
+    kernel = cp.RawKernel(_ROW_SUMS, "row_sums")
+    for grid, block in (((1, 65536), (32,)), ((1,), (1025,)), ((0,), (32,))):
+        with pytest.raises(ValueError, match="CUDA_ERROR_INVALID_VALUE"):
+            kernel(grid, block, (x, x, 4, 1.0))
+    with pytest.raises(TypeError, match="Unsupported type"):
+        kernel((1,), (64,), (numpy.zeros(4, "float32"), x, 4, 1.0))
+    with pytest.raises(AssertionError, match="too few arguments"):
+        kernel((1,), (64,), (x, x, 4))
+    text = 'extern "C" __global__ void half(float* x) { if (threadIdx.x < 16) __syncthreads(); x[0] = 1; }'
+    with pytest.raises(AssertionError, match="a barrier that not all threads of a block reach"):
+        cp.RawKernel(text, "half")((1,), (32,), (x,))
+
+
+def test_products_into_an_array_are_held_to_what_blas_takes(cp: Any, device: strict_cupy.Counts) -> None:
+    a, b, wide = cp.ones((2, 3)), cp.ones((4, 3)), cp.zeros((2, 8))
+    device.reset()
+    y = cp.matmul(a, b.T, out=cp.zeros((2, 4)))
+    assert device.launches == 2  # the zeros, and the product
+    device.reset()
+    cp.matmul(wide[:, :4], b, out=a)
+    assert device.launches == 2  # an operand with gaps is copied
+    with pytest.raises(ValueError, match="C-contiguous"):
+        cp.matmul(a, b.T, out=wide[:, :4])
+    with pytest.raises(ValueError, match="dtype"):
+        cp.matmul(a, b.T, out=y.astype("float32"))
+
+
 @pytest.mark.cupy
 def test_against_the_real_cupy() -> None:
     """The package can be imported without a driver, so this needs no device."""
@@ -137,6 +190,8 @@ def test_against_the_real_cupy() -> None:
     assert not hasattr(cupy, "unstack")
     assert not hasattr(cupy.ndarray, "__index__")
     assert callable(cupy.add.at)
+    switches = dict.fromkeys(["translate_cucomplex", "enable_cooperative_groups"], False)
+    assert callable(cupy.RawKernel("text", "name", (), "nvrtc", **switches))
     assert callable(cupy.cuda.runtime.getDeviceCount)
     assert isinstance(importlib.import_module("cupyx.scipy.special").erf, cupy.ufunc)
     assert callable(importlib.import_module("cupyx").errstate)

@@ -13,6 +13,17 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from numpy import bool_ as bool_
+from numpy import e as e
+from numpy import float32 as float32
+from numpy import float64 as float64
+from numpy import inf as inf
+from numpy import int32 as int32
+from numpy import int64 as int64
+from numpy import nan as nan
+from numpy import newaxis as newaxis
+from numpy import pi as pi
+
 from . import linalg as linalg
 from . import random as random
 from . import tape as _tape
@@ -24,9 +35,11 @@ from .check import check_gradients as check_gradients
 from .derived import *  # noqa: F403
 from .errors import *  # noqa: F403
 from .ops import *  # noqa: F403
+from .ops import as_tensor as asarray  # noqa: F401
 from .tape import Tape as Tape
 from .tape import no_grad as no_grad
 from .tensor import Tensor as Tensor
+from .tensor import tensor as array  # noqa: F401
 from .tensor import tensor as tensor
 from .transforms import *  # noqa: F403
 
@@ -37,8 +50,8 @@ _ON_DEMAND = {
     "optim": "optim",
     "interop": "interop",
     "scan": "sequence:scan",
+    "explain": "sequence:explain",
     "draw": "graph:draw",
-    "flow": "flow:flow",
     "save": "interop.checkpoint:save",
     "load": "interop.checkpoint:load",
 }

@@ -217,7 +217,7 @@ def apply(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
         if many:
             return tuple([Node.result_type(part, backend) for part in y])
         return Node.result_type(y, backend)
-    entry = Entry(row, backend, inputs, xs, params, needs, y, thread.scope)
+    entry = Entry(row, backend, inputs, xs, params, needs if wanted else [False] * len(needs), y, thread.scope)
     if _exposed:
         _remember(entry)
     if many:
@@ -371,12 +371,16 @@ def _check_unchanged(entries: Iterable[Entry]) -> None:
                 )
 
 
-def _check_current(entry: Entry) -> None:
-    """A pass that reads the operands as tensors needs the arrays that they had: an optimiser may have given them others since."""
-    for x, array in zip(entry.inputs, entry.xs, strict=True):
+def check_current(name: str, operands: Sequence[Any], xs: Sequence[Any]) -> None:
+    """A pass that reads the operands as tensors needs the arrays that they had: an optimiser may have given them others since.
+
+    Raises:
+        TapeError: a tensor has another array now.
+    """
+    for x, array in zip(operands, xs, strict=True):
         if isinstance(x, Node) and x._data is not array:
             raise TapeError(
-                f"a tensor of shape {tuple(array.shape)} got another array after {entry.row.name!r} (entry {entry.index}) recorded it: "
+                f"a tensor of shape {tuple(array.shape)} got another array after {name!r} recorded it: "
                 "differentiate before the optimiser's step or the assignment to .data"
             )
 
@@ -547,8 +551,8 @@ def pull_back(
 def _pull_entry(entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals: Residuals, guarded: bool) -> None:
     row = entry.row
     inputs = entry.inputs
-    if np is not None or row.case == "replay":
-        _check_current(entry)
+    if np is not None:
+        check_current(row.name, inputs, entry.xs)
     if np is None:
         space, xs, y = entry.backend, entry.xs, entry.y
         if row.into is not None:
@@ -655,6 +659,34 @@ def now() -> int:
     return next(_indices)
 
 
+def unfolded(results: Sequence[Node]) -> list[Node]:
+    """The same results on a tape that shows the operations inside of replays: everything is run once more, recorded."""
+    tape = Tape.of(*results)
+    if not any(entry.row.unfold for entry in tape):
+        return list(results)
+    new: dict[Any, Any] = {}
+
+    def moved(x: Any) -> Any:
+        if not isinstance(x, Node):
+            return x
+        copy = new.get(key_of(x), x)
+        copy.name = copy.name or x.name
+        return copy
+
+    before = thread.scope
+    try:
+        with recording():
+            for entry in tape:
+                thread.scope = entry.scope
+                inputs = [moved(x) for x in entry.inputs]
+                y = apply(entry.row, inputs, entry.params) if entry.row.unfold is None else tuple(entry.row.unfold(inputs))
+                for i, part in enumerate(y if type(entry.y) is tuple else (y,)):
+                    new[(entry.index, i) if type(entry.y) is tuple else entry.index] = part
+    finally:
+        thread.scope = before
+    return unfolded([moved(y) for y in results])
+
+
 def apply_replay(name: str, program: Callable[..., Any], again: Callable[..., Any], args: Sequence[Any]) -> Any:
     """Run a piece of program, recorded as one entry that keeps only what goes in; its residuals come from running ``again`` recorded.
 
@@ -692,6 +724,8 @@ def _replay_row(name: str, again: Callable[..., Any], args: Sequence[Any], asked
     def rerun(np: Any, xs: Sequence[Any]) -> tuple[list[Any], list[Node], int, Any]:
         """The results of a recorded run, the tensors that went in, and the index that parts both."""
         recorded = not isinstance(np, Backend)
+        if not recorded:
+            check_current(name, found, xs[asked:])
         heads = [np.reshape(x, x.shape) if recorded else Node.result_type(x, np, True) for x in xs[:asked]]
         since = now()
         with recording():
@@ -711,4 +745,7 @@ def _replay_row(name: str, again: Callable[..., Any], args: Sequence[Any], asked
         starts = [(x, t) for x, t in zip(inputs, tangents, strict=True) if t is not None]
         return tuple(push_forward(results, starts, recorded, since))
 
-    return Row(name, "replay", name, pull, pull, push)
+    def unfold(inputs: Sequence[Node]) -> list[Any]:
+        return list(tree.leaves(again(*_replaced(args, inputs[:asked]))))
+
+    return Row(name, "replay", name, pull, pull, push, unfold=unfold)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy
 
 from . import backends, ops, tape
-from .chain_rule.addition import ADD, NEGATIVE, SUBTRACT
+from .chain_rule.addition import ADD, ASTYPE, NEGATIVE, SUBTRACT
 from .chain_rule.weighting import MULTIPLY
 from .errors import BackendError, DtypeError, ShapeError, TapeError, TraceError
-from .tape import Node, apply, expose, host_array, pull_back, recording, thread
+from .tape import Node, apply, choose, expose, host_array, pull_back, recording, thread
 
 
 class Tensor(Node):
@@ -103,7 +103,7 @@ class Tensor(Node):
     def tolist(self) -> Any:
         return self.numpy().tolist()
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> numpy.ndarray:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return numpy.array(self.numpy(), dtype=dtype) if copy or dtype is not None else self.numpy()
 
     def __float__(self) -> float:
@@ -173,6 +173,8 @@ class Tensor(Node):
 
     def detach(self) -> Tensor:
         """The same array off the tape."""
+        if thread.tracing and self.entry is not None:  # it differs from step to step
+            return choose(ASTYPE, (self,), (self._data.dtype,))
         return Tensor(self._data, self._backend)
 
     def requires_grad_(self, wanted: bool = True) -> Tensor:

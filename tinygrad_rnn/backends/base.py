@@ -34,6 +34,7 @@ ARRAY_FUNCTIONS = [
     "argmin",
     "argsort",
     "asarray",
+    "ascontiguousarray",
     "broadcast_to",
     "cbrt",
     "ceil",

@@ -18,6 +18,8 @@ class CupyBackend(Backend):
         self._erf = special.erf
         self._solve = cupy.linalg.solve
         self._errstate = cupyx.errstate
+        self._raw_kernel = cupy.RawKernel
+        self._kernels: dict[str, Any] = {}
 
     def from_host(self, array: numpy.ndarray) -> Array:
         return self._from_host(array)
@@ -35,3 +37,9 @@ class CupyBackend(Backend):
         """As ``numpy.linalg.solve``; here alone the host waits, since a singular matrix would pass unnoticed."""
         with self._errstate(linalg="raise"):
             return self._solve(a, b)
+
+    def kernel(self, text: str, name: str) -> Any:
+        """A kernel from its CUDA C text, to be called with (blocks, threads, arguments): compiled once, by the first call."""
+        if text not in self._kernels:
+            self._kernels[text] = self._raw_kernel(text, name)
+        return self._kernels[text]

@@ -1,6 +1,6 @@
 """No case at all: functions that move only in jumps, so no residual passes. Comparisons, signs, roundings, positions.
 
-They are not in the registry of rules. They have rows so that a traced cell can hold them, and so that ``where`` and masks can choose by them.
+They are not in the registry of rules. They have rows so that a traced cell can hold them, and ``where`` and masks can choose by them.
 """
 
 from __future__ import annotations

@@ -27,11 +27,12 @@ class Row:
             "replay" for a piece of program kept as one entry, whose own rows are run again when residuals come.
         symbol: what pictures show.
         forward, pull, push: see the module.
-        parts: what its case's proof examines: the slopes of a composition, the adjoint and linear map of an addition, the sides of a weighting.
+        parts: what its case's proof examines: slopes of a composition, adjoint and linear map of an addition, sides of a weighting.
         elementwise: each element of y depends on one element of every (broadcast) x.
-        masks: some elements of x may not reach y by choice; behind such a row a zero residual must stay zero even where a slope is infinite.
+        masks: some elements of x may not reach y by choice; behind such a row a zero residual stays zero even at an infinite slope.
         into: an adjoint that touches only part of x, adding itself to a buffer in place: into(np, buffer, g, y, *xs, *params).
         variadic: it takes any number of operands.
+        unfold: of a replay: from its operands to its results, recorded operation by operation.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Row:
     masks: bool = False
     into: Callable[..., None] | None = field(default=None, repr=False)
     variadic: bool = False
+    unfold: Callable[..., Sequence[Any]] | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         return f"<{self.case} {self.name}>"

@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import tree
 from ..errors import DrawError, TapeError
-from ..tape import Node, Tape
+from ..tape import Node, Tape, unfolded
 from .gains import Gains, gain_label
 from .network import Network
 from .ops_view import OpsView, symbol_of
@@ -54,13 +54,18 @@ def draw(
         raise DrawError(f"draw: out must be a tensor or several tensors, got {type(out).__name__}")
     if view not in _VIEWS:
         raise DrawError(f"draw: there is no view {view!r}; the views are {', '.join(map(repr, _VIEWS))}")
+    followed = [] if of is None else list(tree.leaves(of))
+    if not all(isinstance(y, Node) for y in followed):
+        raise DrawError("draw: of= must name tensors that were made on the way to out")
+    opened = unfolded([*outputs, *followed])
+    outputs, followed = opened[: len(outputs)], opened[len(outputs) :]
     tape = Tape.of(*outputs)
     if not tape:
         raise TapeError("draw: nothing was recorded that leads here: use a tensor with requires_grad=True, and no no_grad around it")
     _limit(len(tape), "operations", max_nodes)
     network = Network(tape, outputs)
     _limit(len(network.vertices), "nodes", max_nodes)
-    measured = Gains(_followed(network, outputs, of)) if gains else None
+    measured = Gains(_followed(network, outputs, followed)) if gains else None
     dot = _VIEWS[view](network, _title(measured.of if measured else outputs) if title is None else title, measured, order).dot()
     return Picture(dot, _summary(network, measured))
 
@@ -70,20 +75,18 @@ def _limit(count: int, what: str, max_nodes: int) -> None:
         raise DrawError(f"draw: {count} {what} are more than max_nodes={max_nodes}: draw a single step or fewer steps, or raise max_nodes")
 
 
-def _followed(network: Network, outputs: list[Any], of: Any) -> list[Any]:
-    if of is None:
+def _followed(network: Network, outputs: list[Any], chosen: list[Any]) -> list[Any]:
+    if not chosen:
         losses = [y for y in outputs if y._data.size == 1]
         return losses[-1:] or outputs
-    chosen = list(tree.leaves(of))
-    for y in chosen:
-        if not isinstance(y, Node) or not network.has(y):
-            raise DrawError("draw: of= must name tensors that were made on the way to out")
+    if not all(network.has(y) for y in chosen):
+        raise DrawError("draw: of= must name tensors that were made on the way to out")
     return chosen
 
 
 def _counts(network: Network) -> str:
     cases = Counter(entry.row.case for entry in network.tape)
-    named = ", ".join(f"{cases[case]} {case}" for case in ("composition", "addition", "weighting", "replay") if cases[case])
+    named = ", ".join(f"{cases[case]} {case}" for case in ("composition", "addition", "weighting") if cases[case])
     return f"{len(network.tape)} operations ({named})"
 
 

@@ -299,6 +299,6 @@ def _stem(name: str | None) -> str:
 
 def _cost(entry: Entry) -> float:
     """How much an operation bends what passes through it: the channel of a cell is where least happens."""
-    if entry.row.case in ("composition", "replay"):
+    if entry.row.case == "composition":
         return 1e6
     return 1e3 if entry.row.name in ("matmul", "einsum") else 1.0

@@ -34,7 +34,6 @@ PAINTS = {
     "composition": Paint("#D55E00", "#FBE3D2", "#B04E00", "case1"),
     "addition": Paint("#009E73", "#D5F0E6", "#00785A", "case2"),
     "weighting": Paint("#0072B2", "#D6E8F5", "#005F96", "case3"),
-    "replay": Paint("#555555", "#EDEDED", "#444444", "replay"),
 }
 UNREACHED = Paint("#BDBDBD", "white", "#9A9A9A", "")
 NOT_FINITE = Paint("#882255", "#F9D7E6", "#882255", "")
@@ -195,8 +194,7 @@ class OpsView:
             given["width"] = str(width_of(text))
         names = ", ".join(self.network.names_of(entry))
         made = f"{entry.row.name} {_kind_of_array(*entry.outputs())}"
-        rules = formulas(entry.row) if case != "replay" else ["a piece of program, run again for its residuals"]
-        facts = [f"{names} = {made}" if names else made, *rules]
+        facts = [f"{names} = {made}" if names else made, *formulas(entry.row)]
         if self.gains is not None:
             facts.append(f"size of its residual: {number(self.gains.arrived.get(entry.index, 0.0), 3)}")
         given.update({"class": PAINTS[case].css, "tooltip": tooltip(" · ".join(facts))})

@@ -10,7 +10,7 @@ import numpy
 
 from .. import ops, tape, tree
 from ..errors import DtypeError, ShapeError
-from ..sequence import scan
+from ..sequence import explain, scan
 from ..tensor import Tensor
 from .cells import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell
 from .layers import Dropout
@@ -66,6 +66,10 @@ class Recurrent(Module):
             x, mask = tree.map_leaves(_swapped, x), _time_first(mask)
         y, state = scan(self.cell, x, self._zeros(x) if state is None else state, lengths, mask=mask, **self.options)
         return tree.map_leaves(_swapped, y) if self.batch_first else y, state
+
+    def explain(self) -> str:
+        """How the cell was last run; see :func:`tinygrad_rnn.explain`."""
+        return explain(self.cell)
 
     def _zeros(self, x: Any) -> Any:
         size = getattr(self.cell, "state_size", None)
@@ -167,6 +171,10 @@ class Stack(Module):
         if single:
             return ops.squeeze(y, 1), tree.map_leaves(lambda leaf: ops.squeeze(leaf, 1), state)
         return _swapped(y) if swap else y, state
+
+    def explain(self) -> str:
+        """How each layer's cell was last run; see :func:`tinygrad_rnn.explain`."""
+        return "\n".join(run.explain() for layer in self.layers for run in layer)
 
     def _run(self, x: Tensor, states: list[Any], lengths: Any, mask: Any) -> tuple[Tensor, Any]:
         """Layer by layer, with one state for each cell."""

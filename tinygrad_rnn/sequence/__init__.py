@@ -1,4 +1,4 @@
-"""A cell over time. ``scan`` is the public name; the loop in ``eager`` is its meaning."""
+"""A cell over time. ``scan`` is the public name; the loop in ``eager`` is its meaning; ``compiled`` runs it at the speed of one kernel."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy
 
-from .. import tree
-from ..errors import DtypeError, ShapeError
+from .. import ops, transforms, tree
+from ..errors import DtypeError, ShapeError, TraceError
 from ..ops import as_tensor
 from ..tape import lift
+from .compiled import compiled_scan, explain, note_refusal
 from .eager import eager_scan
 
-__all__ = ["scan"]
+__all__ = ["explain", "scan"]
 
 
 def scan(
@@ -35,7 +36,8 @@ def scan(
         state: the state before the first step, nested in any way; each leaf (B, …) if there are lengths or a mask.
         lengths: (B,) whole numbers. Beyond its length a sample keeps its state.
         reverse: from the last step to the first; each sample from the end of its own length. Outputs stay at their steps.
-        compiled: False for the eager loop in any case.
+        compiled: "auto" compiles the cell where it can be traced and runs the eager loop otherwise (:func:`explain` says why); True raises
+            instead; False is the eager loop in any case.
         checkpoint: keep the tape of that many steps at a time only, and run them again in the backward pass.
         mask: (T, B) booleans: where False, a sample keeps its state, as beyond its length.
         masked_output: what comes out at such a step: "zero", or "previous" for the output of the step before.
@@ -45,6 +47,7 @@ def scan(
 
     Raises:
         ShapeError, DtypeError: what goes in does not fit, or the cell changed the nesting, a shape or a dtype of its state.
+        TraceError: compiled=True, and the cell cannot be compiled.
     """
     xs = tree.map_leaves(as_tensor, xs)
     inputs = list(tree.leaves(xs))
@@ -62,7 +65,40 @@ def scan(
     live = _live(lengths, mask, inputs[0].shape)
     if live is not None and any(leaf.shape[:1] != live.shape[1:] for leaf in tree.leaves(state)):
         raise ShapeError(f"scan: with lengths or a mask each tensor of the state has the batch of {live.shape[1]} as its first axis")
-    return eager_scan(cell, xs, state, live, reverse, masked_output, checkpoint)
+    nothing = 0 in inputs[0].shape[:2] or not list(tree.leaves(state))
+    across = checkpoint is not None and live is not None and masked_output == "previous"  # an output goes from segment to segment
+    if compiled is False or nothing or across:
+        return eager_scan(cell, xs, state, live, reverse, masked_output, checkpoint)
+    try:
+        if checkpoint is None:
+            return compiled_scan(cell, xs, state, live, reverse, masked_output)
+        return _in_segments(cell, xs, state, live, reverse, masked_output, checkpoint)
+    except TraceError as reason:
+        if compiled is True:
+            raise
+        note_refusal(cell, str(reason))
+        return eager_scan(cell, xs, state, live, reverse, masked_output, checkpoint)
+
+
+def _in_segments(
+    cell: Any, xs: Any, state: Any, live: numpy.ndarray | None, reverse: bool, masked_output: str, length: int
+) -> tuple[Any, Any]:
+    """Compiled, some steps at a time: a segment keeps what goes in, and is run again for the backward pass."""
+    steps = next(tree.leaves(xs)).shape[0]
+    starts = range(0, steps, length)
+    ys: list[Any] = []
+    for start in reversed(starts) if reverse else starts:
+        part = slice(start, start + length)
+        held = None if live is None else live[part]
+
+        def segment(xs: Any, state: Any, held: Any = held) -> tuple[Any, Any]:
+            return compiled_scan(cell, xs, state, held, reverse, masked_output)
+
+        y, state = transforms.checkpoint(segment)(tree.unflatten(xs, [x[part] for x in tree.leaves(xs)]), state)
+        ys.append(y)
+    ys = ys[::-1] if reverse else ys
+    joined = [ops.concatenate(leaves) for leaves in zip(*map(tree.leaves, ys), strict=True)]
+    return tree.unflatten(ys[0], joined), state
 
 
 def _live(lengths: Any, mask: Any, shape: tuple[int, ...]) -> numpy.ndarray | None:

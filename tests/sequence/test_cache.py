@@ -1,0 +1,291 @@
+"""Compiled code on disk: shared by sizes and processes, and no harm whatever happens to the folder. And the code itself is vector code."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from compare import NATIVE, compiled_scan, eager
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import nn
+from tinygrad_rnn.backends import llvm
+from tinygrad_rnn.sequence import compiled
+
+pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not NATIVE, reason="there is no code generator here")]
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache folder, and a memory that has forgotten all code; how often something was compiled is in ``cache.compiled``."""
+    monkeypatch.setenv("TINYGRAD_RNN_CACHE", str(tmp_path / "cache"))
+    optimised, count = llvm._optimised, []
+    monkeypatch.setattr(llvm, "_optimised", lambda text: count.append(text) or optimised(text))
+    forget(monkeypatch)
+    return tmp_path / "cache", count
+
+
+def forget(monkeypatch):
+    monkeypatch.setattr(compiled, "_natives", {})
+    llvm.compiled.cache_clear()
+
+
+def run(width=6, build=nn.GRUCell):
+    """One scan and its gradients, compared with the eager loop."""
+    cell = build(4, width, dtype="float64")
+    random = np.random.default_rng(width)
+    x, h = (tg.tensor(random.normal(size=s), requires_grad=True) for s in ((3, 2, 4), (2, width)))
+    found, expected = (tg.gradients(tg.sum(scan(cell, x, h)[0] ** 2), [x, h, *cell.parameters()]) for scan in (compiled_scan, eager))
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-11, atol=1e-12)
+
+
+def entries(folder):
+    return sorted(path for path in folder.iterdir() if path.suffix == ".o")
+
+
+def test_a_layer_of_another_size_compiles_nothing_new(cache):
+    folder, count = cache
+    run(6)
+    assert len(count) == len(entries(folder)) == 1
+    for width in (7, 16, 33):
+        run(width)
+    assert len(count) == 1
+
+
+def test_what_is_kept_is_used(cache, monkeypatch):
+    _, count = cache
+    run()
+    forget(monkeypatch)
+    run()
+    assert len(count) == 1
+
+
+def _flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGE = {
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    "a flipped bit": _flip,
+    "empty": lambda path: path.write_bytes(b""),
+    "a few bytes": lambda path: path.write_bytes(b"tgr1"),
+    "foreign": lambda path: path.write_bytes(b"something else" * 1000),
+    "its seal only": lambda path: path.write_bytes(path.read_bytes()[:8]),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+    "gone": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=[name.replace(" ", "-") for name in DAMAGE])
+def test_damaged_entries_are_made_again(cache, monkeypatch, damage):
+    folder, count = cache
+    run()
+    damage(entries(folder)[0])
+    forget(monkeypatch)
+    run()
+    assert len(count) == 2
+    if not entries(folder)[0].is_dir():
+        forget(monkeypatch)
+        run()
+        assert len(count) == 2
+
+
+def test_the_folder_moves(cache, monkeypatch, tmp_path):
+    folder, count = cache
+    run()
+    folder.rename(tmp_path / "moved")
+    monkeypatch.setenv("TINYGRAD_RNN_CACHE", str(tmp_path / "moved"))
+    forget(monkeypatch)
+    run()
+    assert len(count) == 1
+
+
+def test_a_folder_that_cannot_be_made(cache, monkeypatch, tmp_path):
+    """Part of its path is a file."""
+    _, count = cache
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TINYGRAD_RNN_CACHE", str(tmp_path / "file" / "cache"))
+    run()
+    assert len(count) == 1
+
+
+def test_a_folder_that_cannot_be_written(cache):
+    folder, count = cache
+    folder.mkdir()
+    folder.chmod(0o500)
+    try:
+        if os.access(folder, os.W_OK):
+            pytest.skip("this user may write anywhere")
+        run()
+    finally:
+        folder.chmod(0o700)
+    assert len(count) == 1
+    assert not list(folder.iterdir())
+
+
+def test_nothing_but_entries_is_left(cache):
+    folder, _ = cache
+    run()
+    assert list(folder.iterdir()) == entries(folder)
+
+
+SCRIPT = """
+import time, numpy as np
+import tinygrad_rnn as tg
+from tinygrad_rnn import nn
+cell = nn.GRUCell(4, 6, dtype="float64")
+x = tg.tensor(np.linspace(-1, 1, 24).reshape(3, 2, 4))
+for p in cell.parameters():
+    p.data = np.linspace(-0.5, 0.5, p.size).reshape(p.shape)
+start = time.perf_counter()
+y, _ = tg.scan(cell, x, tg.zeros((2, 6), "float64"), compiled=True)
+first = time.perf_counter() - start
+start = time.perf_counter()
+y, _ = tg.scan(cell, x, tg.zeros((2, 6), "float64"), compiled=True)
+print(first, time.perf_counter() - start, repr(float(tg.sum(y).item())))
+"""
+
+
+def _processes(count, folder):
+    environment = os.environ | {"TINYGRAD_RNN_CACHE": str(folder), "OPENBLAS_NUM_THREADS": "1"}
+    started = [
+        subprocess.Popen([sys.executable, "-c", SCRIPT], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(count)
+    ]
+    found = []
+    for process in started:
+        output, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+        found.append([float(part) for part in output.split()])
+    return found
+
+
+def test_processes_at_once_and_one_after(tmp_path):
+    """Both may compile; what they leave is whole, and the next process takes it, soon enough not to be noticed."""
+    folder = tmp_path / "cache"
+    both = _processes(2, folder)
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert files
+    assert all(name.endswith(".o") and content[:8] == llvm._seal(content[8:]) for name, content in files.items())
+    (after,) = _processes(1, folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
+    assert len({result[2] for result in (*both, after)}) == 1
+    assert max(first for first, _, _ in both) < 6  # two at once on a machine that may be busy; one alone takes less than 3 s
+    assert after[0] < 1.5  # 0.1 to 0.3 s
+    assert after[1] < 0.1
+
+
+def test_compiling_is_quick(cache):
+    start = time.perf_counter()
+    run(build=nn.GRUCell)
+    assert time.perf_counter() - start < 6
+
+
+# -- the code ---------------------------------------------------------------------------------------------------------------------------
+
+
+def _texts(dtype):
+    compiled._natives.clear()
+    cells = [build(4, 6, dtype=dtype) for build in (nn.LSTMCell, nn.GRUCell, nn.PeepholeLSTMCell, nn.RNNCell)]
+    for cell in cells:
+        state = tuple(tg.zeros((2, 6), dtype) for _ in range(2)) if isinstance(cell.state_size, tuple) else tg.zeros((2, 6), dtype)
+        compiled_scan(cell, tg.tensor(np.ones((3, 2, 4)), dtype, requires_grad=True), state)
+    return [plan.text for plan in compiled._natives.values()]
+
+
+def _innermost_loops(assembly):
+    """For each function, the instructions between a label and a jump back to it with no other label between."""
+    functions, label, lines = {}, "", []
+    for line in (line.split("#")[0].strip() for line in assembly.splitlines()):
+        found = re.match(r"([.\w$]+):", line)
+        if found:
+            label, lines = found[1], []
+            if not label.startswith("."):
+                loops = functions.setdefault(label, [])
+        elif line and not line.startswith("."):
+            lines.append(line)
+            if re.match(rf"j\w+\s+{re.escape(label)}$", line):
+                loops.append(lines[:])
+    return {name: loops for name, loops in functions.items() if name in ("forward", "backward")}
+
+
+def _with(lines, pattern):
+    return [line for line in lines if re.search(pattern, line)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_hot_loops_are_vector_code(dtype, monkeypatch):
+    """In each half the loop that comes first does all its arithmetic on whole vector registers; what is left over is done one by one."""
+    import llvmlite.binding as binding
+
+    llvm._target()
+    if not binding.get_host_cpu_features().get("avx2"):
+        pytest.skip("this processor has no AVX2")
+    monkeypatch.setattr(compiled, "_natives", {})
+    letter = "s" if dtype == "float32" else "d"
+    arithmetic = rf"\bv(?:div|mul|add|sub|fn?m(?:add|sub)\d+)[ps]{letter}\b"
+    for text in _texts(dtype):
+        halves = _innermost_loops(llvm.assembly(text))
+        assert set(halves) == {"forward", "backward"}
+        for name, loops in halves.items():
+            packed = [lines for lines in loops if _with(lines, rf"\bv(?:div|mul)p{letter}\b.*%[yz]mm")]
+            assert packed, name
+            for lines in packed:
+                assert not _with(lines, rf"\bv?(?:div|sqrt|mul)s{letter}\b|\bcall")
+                assert all(re.search(rf"p{letter}\b.*%[yz]mm", line) for line in _with(lines, arithmetic))
+            divisions = [lines for lines in loops if _with(lines, rf"\bvdivs{letter}\b")]
+            assert len(divisions) <= len([lines for lines in packed if _with(lines, rf"\bvdivp{letter}\b")])
+        assert any(_with(lines, rf"\bvdivp{letter}\b") for lines in halves["forward"])
+
+
+def test_the_check_of_vector_code_finds_scalar_code(monkeypatch):
+    """The same text without optimisation has no packed loop."""
+    monkeypatch.setattr(compiled, "_natives", {})
+    text = re.sub(r"(define void @\w+\(.*) \"prefer-vector-width\"=\"512\" {", r"\1 noinline optnone {", _texts("float32")[0])
+    assert "optnone" in text
+    loops = [lines for loops in _innermost_loops(llvm.assembly(text)).values() for lines in loops]
+    assert not any(_with(lines, r"\bvdivps\b") for lines in loops)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("name", "bound"), [("tanh", 12.0), ("sigmoid", 30.0), ("exp", 80.0)])
+def test_functions_are_as_exact_as_they_say(name, bound, dtype):
+    """Against NumPy in extended precision, over the range and at its ends: exp relatively, the others absolutely."""
+
+    def cell(x, h):
+        y = getattr(tg, name)(x)
+        return y, h + y
+
+    edges = [0.0, -0.0, 1e-30, -1e-30, 1e-8, 0.624, 0.626, -0.625, bound, -bound]
+    x = np.concatenate([np.linspace(-bound, bound, 20001), np.geomspace(1e-12, 1, 2000), edges]).astype(dtype)
+    with tg.no_grad():
+        found = compiled_scan(cell, tg.tensor(x.reshape(1, 1, -1)), tg.zeros((1, x.size), dtype))[0].numpy().ravel()
+    wide = x.astype(np.longdouble)
+    expected = {"tanh": np.tanh, "exp": np.exp, "sigmoid": lambda v: 1 / (1 + np.exp(-v))}[name](wide)
+    error = np.abs(found - expected) / (np.abs(expected) if name == "exp" else 1)
+    assert error.max() <= (3e-7 if dtype == "float32" else 5e-16)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_at_the_end_of_the_range(dtype):
+    """Infinities and not-a-numbers come out of machine code as they come out of NumPy."""
+    x = np.array([np.inf, -np.inf, np.nan, 1e30, -1e30, 700.0, -700.0, 90.0, -90.0, 0.0], dtype)
+
+    def cell(x, h):
+        alone = [f(x) for f in (tg.tanh, tg.sigmoid, tg.exp, tg.relu, tg.abs, tg.sign)]
+        return [*alone, tg.maximum(x, h), tg.minimum(x, h), tg.clip(x, -1, 1)], h + tg.tanh(x)
+
+    with np.errstate(all="ignore"), tg.no_grad():
+        found, expected = (scan(cell, tg.tensor(x.reshape(1, 1, -1)), tg.zeros((1, x.size), dtype))[0] for scan in (compiled_scan, eager))
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(
+            a.numpy(), b.numpy(), rtol=1e-5 if dtype == "float32" else 1e-12, atol=3e-7 if dtype == "float32" else 1e-300
+        )

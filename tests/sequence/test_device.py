@@ -1,0 +1,194 @@
+"""Kernels of the CuPy backend: the generated CUDA C is compiled as C and run by the stand-in, and must equal the eager loop."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+import cells
+import numpy as np
+import pytest
+from cells import BUILT_IN, WRITTEN, Maker, T
+from compare import compiled_scan, eager, results, running, same
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import backends, tree
+from tinygrad_rnn.sequence.device import DeviceRun
+
+pytestmark = [pytest.mark.one_backend, pytest.mark.parametrize("backend", ["cupy"], indirect=True)]
+
+NAMED = {make.__name__: make for make in (*BUILT_IN, *WRITTEN)}
+
+
+def named(*names):
+    return pytest.mark.parametrize("make", [NAMED[name] for name in names or NAMED], ids=lambda make: make.__name__)
+
+
+def compare(make, dtype="float64", batch=3, width=5, **options):
+    """Assert that a cell runs in kernels, and equals the eager loop."""
+    cell, parameters, xs, state = make(Maker(dtype, batch, width))
+    wanted = [*parameters, *(x for x in [*tree.leaves(xs), *tree.leaves(state)] if x.requires_grad and x.is_leaf)]
+    expected = results(lambda: eager(cell, xs, state, **options), wanted)
+    reasons = []
+    with running("native", reasons):
+        found = results(lambda: compiled_scan(cell, xs, state, **options), wanted)
+        with tg.no_grad():
+            ys, last = compiled_scan(cell, xs, state, **options)
+    assert not reasons
+    tolerance = 1e-11 if dtype == "float64" else 2e-5
+    same(found, expected, tolerance)
+    for leaf, (value, *_) in zip((*tree.leaves(ys), *tree.leaves(last)), expected[0], strict=True):
+        np.testing.assert_allclose(leaf.numpy(), value, rtol=tolerance, atol=tolerance)
+
+
+@named()
+def test_values_and_gradients(make):
+    compare(make)
+
+
+@named("rnn_relu_without_bias", "lstm", "peephole", "gru_after", "layer_norm", "clockwork")
+@pytest.mark.parametrize("masked_output", ["zero", "previous"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_lengths_masks_and_direction(make, masked_output, reverse):
+    live = np.arange(T)[:, None] < [4, 1, 3]
+    live[1, 2] = False
+    compare(make, live=live, masked_output=masked_output, reverse=reverse)
+    compare(make, reverse=reverse)
+
+
+@named("rnn_tanh", "lstm_clipped", "gru_before", "peephole", "layer_norm", "choices")
+@pytest.mark.parametrize(("dtype", "batch", "width"), [("float32", 3, 5), ("float64", 1, 5), ("float64", 4, 2), ("float64", 2, 300)])
+def test_sizes_and_precision(make, dtype, batch, width):
+    compare(make, dtype, batch, width)
+
+
+def test_more_rows_than_a_grid_has_blocks(monkeypatch):
+    monkeypatch.setattr("tinygrad_rnn.backends.cuda.LARGEST_GRID", 2)
+    for make in (NAMED["lstm"], NAMED["layer_norm"], NAMED["gru_after"]):
+        compare(make, batch=5)
+
+
+@named("lstm", "gru_after", "clockwork", "no_products")
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_few_steps(make, steps, monkeypatch):
+    monkeypatch.setattr(cells, "T", steps)
+    compare(make)
+    compare(make, reverse=True, live=np.arange(steps)[:, None] < [steps, 1, 0])
+
+
+def part_of_a_row(m):
+    """One column of the state, anywhere in its row, is a number for the whole row."""
+    u = m.p(m.width, m.width)
+
+    def cell(x, h):
+        h = tg.tanh(x + h @ u * h[:, 1:2] + tg.sum(h[:, 2:4], axis=1, keepdims=True))
+        return h, h
+
+    return cell, m.parameters, m.x(m.width), m.h()
+
+
+def elementwise(m):
+    """Every formula that kernels have."""
+    n = m.width
+    a, b = m.p(n), m.p(n)
+
+    def cell(x, h):
+        p, q = tg.exp(tg.tanh(h * a)), tg.tanh(x * b) * 0.9
+        y = tg.log(p) + tg.log2(p) - tg.log10(p) + tg.log1p(p) + tg.exp2(q) + tg.expm1(q) + tg.sqrt(p) + tg.cbrt(p)
+        y = y + tg.sin(q) * tg.cos(q) - tg.tan(q) + tg.arcsin(q) - tg.arccos(q) + tg.arctan(q) + tg.sinh(q) - tg.cosh(q)
+        y = y + tg.arcsinh(q) + tg.arccosh(p + 1) - tg.arctanh(q) + tg.erf(q) + tg.softplus(q) + tg.abs(q) + 1 / p
+        y = y + p**0.5 + q**2 - q**3 + p**-1 + p**1.7 + tg.power(p, q) + tg.hypot(p, q) - tg.arctan2(q, p) + tg.relu(q)
+        y = y + tg.maximum(p, q) + tg.minimum(q, h) + tg.clip(q, -0.5, 0.5) + tg.sign(q) * q
+        y = y + tg.floor(p) + tg.ceil(q) + tg.rint(p) + tg.trunc(p)
+        y = y + tg.where(((q > 0) & (p <= 2)) | ~(h < x) ^ (q == h) | (q >= x) & (h != x) | tg.isnan(q) | tg.isinf(q), p, q)
+        y = y + tg.where(tg.isfinite(q), q, np.inf) + tg.where(q > 2, -np.inf, tg.where(q > 3, np.nan, x))
+        h = tg.tanh(y * 0.02)
+        return h, h
+
+    return cell, m.parameters, m.x(n), m.h()
+
+
+@pytest.mark.parametrize("make", [part_of_a_row, elementwise], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_formulas(make, dtype):
+    compare(make, dtype)
+
+
+@pytest.fixture
+def calls(device, monkeypatch):
+    """What the device did in the loops over time of one training step: (launches forward, backward, times that the host waited).
+
+    Memory that is taken counts as a launch on the stand-in: so no loop takes any."""
+    walk, counted = DeviceRun._walk, []
+
+    def counting(*arguments):
+        before = device.launches, device.synchronisations
+        walk(*arguments)
+        counted.append((device.launches - before[0], device.synchronisations - before[1]))
+
+    def measure(make, steps, **options):
+        counted.clear()
+        monkeypatch.setattr(cells, "T", steps)
+        cell, _, xs, state = make(Maker("float32", 3, 6))
+        ys, _ = compiled_scan(cell, xs, state, **options)
+        sum(tg.sum(y * y) for y in tree.leaves(ys)).backward()
+        (forward, waited), (backward, waited_too) = counted
+        return forward, backward, waited + waited_too
+
+    monkeypatch.setattr(DeviceRun, "_walk", counting)
+    return measure
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(
+    ("name", "forward", "backward"),
+    [
+        ("rnn_tanh", 2, 2),  # a product and a kernel
+        ("lstm", 2, 2),
+        ("peephole", 2, 2),
+        ("peephole_by_hand", 2, 2),
+        ("separate_matrices", 2, 2),
+        ("layer_norm", 2, 2),
+        ("gru_after", 2, 2),
+        ("gru_before", 4, 4),  # two products, one after the other
+        ("no_products", 1, 1),
+    ],
+)
+def test_launches_in_a_step(calls, name, forward, backward, masked):
+    short, long = (calls(NAMED[name], steps, live=np.arange(steps)[:, None] < [steps, 1, 2] if masked else None) for steps in (3, 7))
+    assert [b - a for a, b in zip(short, long, strict=True)] == [4 * forward, 4 * backward, 0]
+    assert short[2] == 0
+    extra = masked or name.startswith("gru")  # where two steps share a kernel, the first and the last step have one for themselves
+    assert long[:2] == (7 * forward, 7 * backward + (extra and name != "no_products"))
+
+
+def test_what_has_no_kernel_is_interpreted():
+    cell, _, xs, state = cells.attention_per_sample(Maker("float64", 3, 5))
+    reasons = []
+    with running("native", reasons):
+        ys, _ = compiled_scan(cell, xs, state)
+    assert len(reasons) == 1
+    np.testing.assert_allclose(ys.numpy(), eager(cell, xs, state)[0].numpy(), rtol=1e-11)
+
+
+@pytest.mark.cupy
+def test_kernels_are_cuda():
+    """The device's own compiler takes them too; it needs no device."""
+    found = pytest.importorskip("nvidia.cuda_nvrtc", reason="NVIDIA's compiler is not installed (pip install nvidia-cuda-nvrtc-cu12)")
+    nvrtc = ctypes.CDLL(str(next(Path(found.__path__[0], "lib").glob("libnvrtc.so*"))))
+    for dtype in ("float32", "float64"):
+        for make in (NAMED["peephole"], NAMED["gru_before"], NAMED["layer_norm"], elementwise):
+            cell, _, xs, state = make(Maker(dtype, 3, 5))
+            ys, _ = compiled_scan(cell, xs, state, live=np.ones((T, 3), bool))
+            sum(tg.sum(y) for y in tree.leaves(ys)).backward()
+    texts = list(backends.current()._kernels)
+    assert any("row_sum" in text for text in texts)
+    for text in texts:
+        program, size, log = ctypes.c_void_p(), ctypes.c_size_t(), ctypes.create_string_buffer(10_000)
+        assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernel.cu", 0, None, None) == 0
+        failed = nvrtc.nvrtcCompileProgram(program, 1, (ctypes.c_char_p * 1)(b"--gpu-architecture=sm_80"))
+        nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
+        assert size.value <= len(log)
+        nvrtc.nvrtcGetProgramLog(program, log)
+        assert (failed, log.value.decode()) == (0, ""), text
+        nvrtc.nvrtcDestroyProgram(ctypes.byref(program))

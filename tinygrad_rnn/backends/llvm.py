@@ -1,0 +1,479 @@
+"""Machine code for the NumPy backend: LLVM text, compiled in memory by llvmlite (the compiler inside Numba), kept on disk.
+
+The text holds no sizes, so layers of one structure share one piece of code, whatever their sizes. Inner loops carry the promise that their
+accesses do not depend on each other; so the vectoriser needs no checks for overlapping arrays, which it gives up on when there are many.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import glob
+import hashlib
+import os
+import tempfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+_KIND = {"f4": "float", "f8": "double"}
+
+
+def type_name(dtype: Any) -> str:
+    """LLVM's name for a dtype."""
+    return "i8" if dtype.kind == "b" else _KIND[f"{dtype.kind}{dtype.itemsize}"]
+
+
+# -- compiling and keeping ------------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _target() -> tuple[Any, Any]:
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
+    )
+    return llvm, machine
+
+
+def available() -> bool:
+    """Whether llvmlite can be imported."""
+    try:
+        import llvmlite  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _optimised(text: str) -> Any:
+    llvm, machine = _target()
+    module = llvm.parse_assembly(text)
+    module.verify()
+    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    options.loop_vectorization = True
+    options.loop_unrolling = False
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+    return module
+
+
+def assembly(text: str) -> str:
+    """What the processor will run, to be read."""
+    return str(_target()[1].emit_assembly(_optimised(text)))
+
+
+def cache_folder() -> Path:
+    """Where compiled code is kept: ``TINYGRAD_RNN_CACHE``, or a folder of the user's cache. It can be moved and deleted at any time."""
+    chosen = os.environ.get("TINYGRAD_RNN_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinygrad_rnn"
+
+
+def _kept_code(path: Path) -> bytes | None:
+    """The code in a cache entry; None where there is none, or it is damaged or of another kind."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    code = content[8:]
+    return code if content[:8] == _seal(code) else None
+
+
+def _seal(code: bytes) -> bytes:
+    return b"tgr1" + zlib.crc32(code).to_bytes(4, "little")
+
+
+def _keep(path: Path, code: bytes) -> None:
+    """Write a cache entry in one piece, so that two processes may do so at once; a cache that cannot be written is no error."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(_seal(code) + code)
+            os.replace(temporary, path)
+        except OSError:
+            os.unlink(temporary)
+            raise
+
+
+_engines: list[Any] = []
+
+
+@functools.cache
+def compiled(text: str, names: tuple[str, ...]) -> dict[str, int]:
+    """The addresses of functions of a text: compiled, or taken from the cache."""
+    llvm, machine = _target()
+    salt = f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()} {llvm.llvm_version_info}"
+    name = hashlib.sha256(f"{salt}\n{text}".encode()).hexdigest()
+    path = cache_folder() / f"{name}.o"
+    code = _kept_code(path)
+    if code is None:
+        code = bytes(machine.emit_object(_optimised(text)))
+        _keep(path, code)
+    empty = llvm.parse_assembly("")
+    engine = llvm.create_mcjit_compiler(empty, llvm.Target.from_default_triple().create_target_machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    _engines.append(engine)  # the code lives as long as its engine; two threads may have made one each
+    return {function: engine.get_function_address(function) for function in names}
+
+
+# -- matrix products ------------------------------------------------------------------------------------------------------------------
+
+
+class Blas:
+    """NumPy's own OpenBLAS, called by pointer: the library that lies beside NumPy, so there is no second thread pool to fight with."""
+
+    def __init__(self, library: Any, prefix: str, suffix: str) -> None:
+        self.gemm = {
+            kind: ctypes.cast(getattr(library, f"{prefix}cblas_{letter}gemm{suffix}"), ctypes.c_void_p).value
+            for kind, letter in (("f4", "s"), ("f8", "d"))
+        }
+        self._get = getattr(library, f"{prefix}openblas_get_num_threads{suffix}")
+        self._set = getattr(library, f"{prefix}openblas_set_num_threads{suffix}")
+
+    @contextlib.contextmanager
+    def one_thread(self) -> Any:
+        """A block in which each product runs on the thread that calls it."""
+        before = self._get()
+        if before == 1:
+            yield
+            return
+        self._set(1)
+        try:
+            yield
+        finally:
+            self._set(before)
+
+    def threads(self) -> int:
+        """How many threads it may use: OMP_NUM_THREADS and the like, and threadpoolctl, set this."""
+        return int(self._get())
+
+
+@functools.cache
+def blas() -> Blas | None:
+    """The BLAS that NumPy brought with it; None where it brought none that is known here."""
+    folder = Path(numpy.__file__).parent
+    for pattern in (folder.parent / "numpy.libs" / "*openblas*", folder / ".dylibs" / "*openblas*"):
+        for path in glob.glob(str(pattern)):
+            for prefix, suffix in (("scipy_", "64_"), ("", "64_")):
+                with contextlib.suppress(OSError, AttributeError):
+                    return Blas(ctypes.CDLL(path), prefix, suffix)
+    return None
+
+
+# -- elementwise functions ------------------------------------------------------------------------------------------------------------
+
+_F32 = """
+declare float @llvm.sqrt.f32(float)
+declare float @llvm.fabs.f32(float)
+declare float @llvm.rint.f32(float)
+declare float @llvm.copysign.f32(float, float)
+declare float @llvm.fma.f32(float, float, float)
+
+define internal float @tanh_f32(float %x0) alwaysinline {
+  ; the 13/6 rational approximation, as in Eigen; beyond the bound tanh is 1 in float32
+  %lo = fcmp olt float %x0, -7.905311107635498
+  %x1 = select i1 %lo, float -7.905311107635498, float %x0
+  %hi = fcmp ogt float %x1, 7.905311107635498
+  %x = select i1 %hi, float 7.905311107635498, float %x1
+  %z = fmul contract float %x, %x
+  {P}
+  %num = fmul contract float %x, %p
+  {Q}
+  %y = fdiv float %num, %q
+  ret float %y
+}
+
+define internal float @sigmoid_f32(float %x) alwaysinline {
+  %half = fmul float %x, 0.5
+  %t = call float @tanh_f32(float %half)
+  %y = call float @llvm.fma.f32(float %t, float 0.5, float 0.5)
+  ret float %y
+}
+
+define internal float @exp_f32(float %x0) alwaysinline {
+  ; 2^k exp(r), |r| <= log(2)/2
+  %lo = fcmp olt float %x0, -103.0
+  %x1 = select i1 %lo, float -103.0, float %x0
+  %hi = fcmp ogt float %x1, 88.75
+  %x2 = select i1 %hi, float 88.75, float %x1
+  %nan = fcmp uno float %x0, %x0
+  %x = select i1 %nan, float 0.0, float %x2
+  %kx = fmul float %x, {LOG2E}
+  %kf = call float @llvm.rint.f32(float %kx)
+  %r1 = call float @llvm.fma.f32(float %kf, float -0.693359375, float %x)
+  %r = call float @llvm.fma.f32(float %kf, float {LN2LO}, float %r1)
+  {E}
+  %k = fptosi float %kf to i32
+  %ka = ashr i32 %k, 1
+  %kb = sub i32 %k, %ka
+  %ea = add i32 %ka, 127
+  %eb = add i32 %kb, 127
+  %ba = shl i32 %ea, 23
+  %bb = shl i32 %eb, 23
+  %fa = bitcast i32 %ba to float
+  %fb = bitcast i32 %bb to float
+  %y1 = fmul float %e, %fa
+  %y2 = fmul float %y1, %fb
+  %y = select i1 %nan, float %x0, float %y2
+  ret float %y
+}
+"""
+
+
+def _hex(value: float, kind: str) -> str:
+    """A float literal as LLVM wants it: exactly, by its bits as a double."""
+    if kind == "float":
+        value = float(numpy.float32(value))
+    return f"0x{numpy.float64(value).view(numpy.uint64):016X}"
+
+
+def _horner(name: str, argument: str, coefficients: list[float], kind: str) -> str:
+    """A polynomial by Horner's rule with fused multiply-adds; coefficients from the highest power."""
+    suffix = {"float": "f32", "double": "f64"}[kind]
+    lines, last = [], _hex(coefficients[0], kind)
+    for i, coefficient in enumerate(coefficients[1:]):
+        register = f"%{name}" if i == len(coefficients) - 2 else f"%{name}.{i}"
+        lines.append(f"{register} = call {kind} @llvm.fma.{suffix}({kind} {last}, {kind} {argument}, {kind} {_hex(coefficient, kind)})")
+        last = register
+    return "\n  ".join(lines)
+
+
+_TANH_P = [
+    -2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08, 1.48572235717979e-05,
+    6.37261928875436e-04, 4.89352455891786e-03,
+]  # fmt: skip
+_TANH_Q = [1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03]
+_CEPHES_TANH_P = [-9.64399179425052238628e-1, -9.92877231001918586564e1, -1.61468768441708447952e3]
+_CEPHES_TANH_Q = [1.0, 1.12811678491632931402e2, 2.23548839060100448583e3, 4.84406305325125486048e3]
+
+_F64 = """
+declare double @llvm.sqrt.f64(double)
+declare double @llvm.fabs.f64(double)
+declare double @llvm.rint.f64(double)
+declare double @llvm.copysign.f64(double, double)
+declare double @llvm.fma.f64(double, double, double)
+
+define internal double @exp_f64(double %x0) alwaysinline {
+  %lo = fcmp olt double %x0, -745.0
+  %x1 = select i1 %lo, double -745.0, double %x0
+  %hi = fcmp ogt double %x1, 709.8
+  %x2 = select i1 %hi, double 709.8, double %x1
+  %nan = fcmp uno double %x0, %x0
+  %x = select i1 %nan, double 0.0, double %x2
+  %kx = fmul double %x, {LOG2E}
+  %kf = call double @llvm.rint.f64(double %kx)
+  %r1 = call double @llvm.fma.f64(double %kf, double {LN2HI}, double %x)
+  %r = call double @llvm.fma.f64(double %kf, double {LN2LO}, double %r1)
+  {E}
+  %k = fptosi double %kf to i64
+  %ka = ashr i64 %k, 1
+  %kb = sub i64 %k, %ka
+  %ea = add i64 %ka, 1023
+  %eb = add i64 %kb, 1023
+  %ba = shl i64 %ea, 52
+  %bb = shl i64 %eb, 52
+  %fa = bitcast i64 %ba to double
+  %fb = bitcast i64 %bb to double
+  %y1 = fmul double %e, %fa
+  %y2 = fmul double %y1, %fb
+  %y = select i1 %nan, double %x0, double %y2
+  ret double %y
+}
+
+define internal double @sigmoid_f64(double %x) alwaysinline {
+  %m = fneg double %x
+  %e = call double @exp_f64(double %m)
+  %d = fadd double %e, 1.0
+  %y = fdiv double 1.0, %d
+  ret double %y
+}
+
+define internal double @tanh_f64(double %x) alwaysinline {
+  ; Cephes: a rational function near 0, 1 - 2 / (exp(2|x|) + 1) beyond
+  %z = fmul double %x, %x
+  {P}
+  {Q}
+  %pz = fmul double %p, %z
+  %pq = fdiv double %pz, %q
+  %near = call double @llvm.fma.f64(double %x, double %pq, double %x)
+  %a = call double @llvm.fabs.f64(double %x)
+  %a2 = fadd double %a, %a
+  %e2 = call double @exp_f64(double %a2)
+  %d = fadd double %e2, 1.0
+  %two = fdiv double 2.0, %d
+  %pos = fsub double 1.0, %two
+  %far = call double @llvm.copysign.f64(double %pos, double %x)
+  %small = fcmp olt double %a, 0.625
+  %y = select i1 %small, double %near, double %far
+  ret double %y
+}
+"""
+
+
+def _factorials(n: int) -> list[float]:
+    values = [1.0]
+    for i in range(1, n + 1):
+        values.append(values[-1] / i)
+    return values[::-1]
+
+
+@functools.cache
+def library(kind: str) -> str:
+    """The elementwise functions in one precision: they are inlined into the loops that call them."""
+    if kind == "float":
+        text, p, q, terms = _F32, _TANH_P, _TANH_Q, 7
+        constants = {"LOG2E": 1.4426950408889634, "LN2LO": 2.12194440e-4}
+    else:
+        text, p, q, terms = _F64, _CEPHES_TANH_P, _CEPHES_TANH_Q, 13
+        constants = {"LOG2E": 1.4426950408889634, "LN2HI": -6.93145751953125e-1, "LN2LO": -1.42860682030941723212e-6}
+    for name, value in constants.items():
+        text = text.replace(f"{{{name}}}", _hex(value, kind))
+    text = text.replace("{P}", _horner("p", "%z", p, kind)).replace("{Q}", _horner("q", "%z", q, kind))
+    for bare in ("-7.905311107635498", "7.905311107635498", "-0.693359375", "88.75", "-103.0", "-745.0", "709.8"):
+        text = text.replace(f" {bare}", f" {_hex(float(bare), kind)}")
+    return text.replace("{E}", _horner("e", "%r", _factorials(terms), kind))
+
+
+# -- one row on one element -----------------------------------------------------------------------------------------------------------
+
+
+class Unsupported(Exception):
+    """What cannot be written as a loop over elements."""
+
+
+class Emitter:
+    """Writes lines of one function; every row of the elementwise kind has its few instructions here.
+
+    Values are (register, kind), where kind is "float", "double" or "i1".
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.suffix = "f32" if kind == "float" else "f64"
+        self.lines: list[str] = []
+        self._count = 0
+
+    def fresh(self, hint: str = "v") -> str:
+        self._count += 1
+        return f"%{hint}{self._count}"
+
+    def label(self, hint: str) -> str:
+        self._count += 1
+        return f"{hint}{self._count}"
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def let(self, text: str, hint: str = "v") -> str:
+        register = self.fresh(hint)
+        self.lines.append(f"{register} = {text}")
+        return register
+
+    def number(self, value: float) -> tuple[str, str]:
+        return _hex(float(value), self.kind), self.kind
+
+    def _float(self, value: tuple[str, str]) -> str:
+        register, kind = value
+        return self.let(f"uitofp i1 {register} to {self.kind}") if kind == "i1" else register
+
+    def _bool(self, value: tuple[str, str]) -> str:
+        register, kind = value
+        return register if kind == "i1" else self.let(f"fcmp une {kind} {register}, {_hex(0.0, kind)}")
+
+    def apply(self, name: str, operands: list[tuple[str, str]], params: tuple[Any, ...]) -> tuple[str, str]:
+        """One row.
+
+        Raises:
+            Unsupported: it has no instructions here.
+        """
+        kind = self.kind
+        if name == "where":
+            condition = self._bool(operands[0])
+            a, b = self._float(operands[1]), self._float(operands[2])
+            return self.let(f"select i1 {condition}, {kind} {a}, {kind} {b}"), kind
+        if name in _COMPARISONS:
+            a, b = (self._float(x) for x in operands)
+            return self.let(f"fcmp {_COMPARISONS[name]} {kind} {a}, {b}"), "i1"
+        if name in _LOGIC:
+            bits = [self._bool(x) for x in operands]
+            return self.let(f"{_LOGIC[name]} i1 {bits[0]}, {bits[1] if len(bits) > 1 else 'true'}"), "i1"
+        if name == "astype":
+            if params[0].kind != "f":
+                raise Unsupported("a cast to whole numbers")
+            return self._float(operands[0]), kind
+        xs = [self._float(x) for x in operands]
+        if name in _TESTS:
+            size = self.let(f"call {kind} @llvm.fabs.{self.suffix}({kind} {xs[0]})")
+            return self.let(f"fcmp {_TESTS[name]} {kind} {size}, {_hex(float('inf'), kind)}"), "i1"
+        if name in _ARITHMETIC:
+            return self.let(f"{_ARITHMETIC[name]} contract {kind} {xs[0]}, {xs[1]}"), kind
+        if name in _FUNCTIONS:
+            return self.let(f"call {kind} @{_FUNCTIONS[name]}_{self.suffix}({kind} {xs[0]})"), kind
+        if name in ("sqrt", "abs"):
+            return self.let(f"call {kind} @llvm.{'sqrt' if name == 'sqrt' else 'fabs'}.{self.suffix}({kind} {xs[0]})"), kind
+        special = getattr(self, f"_{name}", None)
+        if special is None:
+            raise Unsupported(f"the operation {name!r}")
+        return special(*xs, *params), kind
+
+    def _negative(self, x: str) -> str:
+        return self.let(f"fneg {self.kind} {x}")
+
+    def _reciprocal(self, x: str) -> str:
+        return self.let(f"fdiv {self.kind} {_hex(1.0, self.kind)}, {x}")
+
+    def _relu(self, x: str) -> str:
+        below = self.let(f"fcmp olt {self.kind} {x}, {_hex(0.0, self.kind)}")
+        return self.let(f"select i1 {below}, {self.kind} {_hex(0.0, self.kind)}, {self.kind} {x}")
+
+    def _sign(self, x: str) -> str:
+        one, zero = _hex(1.0, self.kind), _hex(0.0, self.kind)
+        side = self.let(f"call {self.kind} @llvm.copysign.{self.suffix}({self.kind} {one}, {self.kind} {x})")
+        moving = self.let(f"fcmp one {self.kind} {x}, {zero}")
+        return self.let(f"select i1 {moving}, {self.kind} {side}, {self.kind} {x}")
+
+    def _extremum(self, test: str, a: str, b: str) -> str:
+        wins = self.let(f"fcmp {test} {self.kind} {a}, {b}")
+        nan = self.let(f"fcmp uno {self.kind} {a}, {a}")
+        first = self.let(f"or i1 {wins}, {nan}")
+        return self.let(f"select i1 {first}, {self.kind} {a}, {self.kind} {b}")
+
+    def _maximum(self, a: str, b: str) -> str:
+        return self._extremum("ogt", a, b)
+
+    def _minimum(self, a: str, b: str) -> str:
+        return self._extremum("olt", a, b)
+
+    def _clip(self, x: str, low: Any, high: Any) -> str:
+        if low is not None:
+            x = self._extremum("ogt", x, _hex(float(low), self.kind))
+        return x if high is None else self._extremum("olt", x, _hex(float(high), self.kind))
+
+    def _raise_to(self, x: str, exponent: float) -> str:
+        whole, rest = divmod(abs(exponent), 1)
+        if exponent == 0 or whole > 4 or rest not in (0, 0.5):
+            raise Unsupported(f"a power of {exponent}")
+        factors = [x] * int(whole)
+        if rest:
+            factors.append(self.let(f"call {self.kind} @llvm.sqrt.{self.suffix}({self.kind} {x})"))
+        y = factors[0]
+        for factor in factors[1:]:
+            y = self.let(f"fmul contract {self.kind} {y}, {factor}")
+        return y if exponent > 0 else self._reciprocal(y)
+
+
+_ARITHMETIC = {"add": "fadd", "subtract": "fsub", "multiply": "fmul"}
+_FUNCTIONS = {"tanh": "tanh", "sigmoid": "sigmoid", "exp": "exp"}
+_COMPARISONS = {"equal": "oeq", "not_equal": "une", "less": "olt", "less_equal": "ole", "greater": "ogt", "greater_equal": "oge"}
+_TESTS = {"isnan": "uno", "isinf": "oeq", "isfinite": "olt"}
+_LOGIC = {"logical_and": "and", "logical_or": "or", "logical_xor": "xor", "logical_not": "xor"}

@@ -1,0 +1,411 @@
+"""``scan`` as one entry of the tape: trace the cell, find or make its plan, run it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import traceback
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from .. import ops, tree
+from ..backends import Backend, llvm
+from ..chain_rule import Row
+from ..errors import TraceError
+from ..tape import Entry, Node, _exposed, _remember, apply, choose, key_of, no_grad, now, pull_back, push_forward, recording, thread
+from .device import DevicePlan, DeviceRun
+from .eager import eager_scan
+from .interpreter import InterpretedRun
+from .native import NativePlan, NativeRun
+from .plan import Core, Plan, extract_core, make_plan
+from .program import Number, Program, Trace, capture, placeholder, tracing
+from .witness import Reader, witness
+
+Cell = Callable[[Any, Any], tuple[Any, Any]]
+
+_plans: dict[Any, Plan | str] = {}
+
+
+@dataclass
+class Traced:
+    """A traced cell: its trace, and the nesting of what it returns."""
+
+    trace: Trace
+    y: Any
+    witness: Any
+    read: Any
+    """What the cell could read when it was traced; the witness, unless the trace depends on more than that."""
+
+    @functools.cached_property
+    def key(self) -> Any:
+        """Equal for cells that do the same on the same kinds of tensors."""
+        return self.trace.program.key()
+
+
+def trace_cell(cell: Cell, xs: Any, state: Any, wanted: bool) -> Traced:
+    """Run one step of the cell on placeholders.
+
+    Raises:
+        TraceError: the cell looks at a value, keeps one, or does not return what a cell returns; says where.
+    """
+    inputs, states = list(tree.leaves(xs)), list(tree.leaves(state))
+    backend = inputs[0]._backend
+    reader = Reader(cell)
+    before = reader.parts if reader.known else None
+    with tracing(), recording() if wanted else no_grad(), backend.quiet():
+        steps = [placeholder(backend.full(x.shape[1:], _poison(x), x.dtype), backend, x.requires_grad) for x in inputs]
+        olds = [placeholder(backend.full(s.shape, _poison(s), s.dtype), backend, wanted and s.dtype.kind == "f") for s in states]
+        since = now()
+        try:
+            returned = cell(tree.unflatten(xs, steps), tree.unflatten(state, olds))
+        except Exception as error:
+            reader.restore()
+            raise TraceError(f"{error}{_line_of(error)}") from error
+        changed = witness(cell) != before
+        reader.restore()
+        if changed:
+            raise TraceError("the cell changes what it reads: its own attributes, or variables around it")
+        y, results = _checked(returned, state, states)
+        trace = capture(results, steps, olds, (), since)
+    count = len(results) - len(states)
+    trace.program.outputs, trace.program.carried = trace.results[:count], trace.results[count:]
+    made = _made_inside(trace, before)
+    if any(x.entry is None and x.dtype.kind == "f" and numpy.isnan(x._backend.to_host(x._data)).any() for x in made):
+        raise TraceError("the cell makes a constant of what differs from step to step")
+    ours = thread.looked or bool(made) or any(x.entry is not None and x.entry.index > since for x in trace.outside)
+    return Traced(trace, tree.map_leaves(lambda _leaf: None, y), None if ours else before, before)
+
+
+def _checked(returned: Any, state: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        raise TraceError("the cell does not return a pair: its output and its new state")
+    y, new = returned
+    results = [*tree.leaves(y), *tree.leaves(new)]
+    if not all(isinstance(r, Node) for r in results):
+        raise TraceError("the cell returns something that is not a tensor")
+    kinds = [[(tuple(s.shape), s.dtype) for s in leaves] for leaves in (results[len(results) - len(states) :], states)]
+    if tree.structure(new) != tree.structure(state) or kinds[0] != kinds[1]:
+        raise TraceError("the cell changes the nesting, a shape or a dtype of its state")
+    return y, results
+
+
+def _made_inside(trace: Trace, before: Any) -> list[Any]:
+    """The constants that the cell may have made while it was traced: they are not the same tensors next time."""
+    known = {part for part in before if type(part) is int} if before is not None else set()
+    return [x for x in trace.outside if id(x) not in known]
+
+
+def _line_of(error: BaseException) -> str:
+    """Where in the user's code an error came from."""
+    ours = str(Path(__file__).parent.parent)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)]
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
+
+
+def _poison(x: Any) -> Any:
+    """A value that shows if it gets out of the trace."""
+    return numpy.nan if x.dtype.kind == "f" else 0
+
+
+def compiled_scan(cell: Cell, xs: Any, state: Any, live: numpy.ndarray | None, reverse: bool, masked_output: str) -> tuple[Any, Any]:
+    """As :func:`eager_scan`, compiled.
+
+    Raises:
+        TraceError: the cell cannot be compiled; says why.
+    """
+    inputs, states = list(tree.leaves(xs)), list(tree.leaves(state))
+    known = _known(cell, xs, state)
+    trace, y = known.trace, known.y
+    if live is not None and any(trace.program.shapes[v][:1] != live.shape[1:] for v in trace.program.outputs):
+        raise TraceError("with lengths or a mask each output needs the batch as its first axis")
+    asked = [x for x in (*inputs, *states, *trace.outside) if x.requires_grad] if thread.recording else []
+    needs = {id(x) for x in asked}
+    key = (
+        known.key,
+        inputs[0]._backend.name,
+        tuple(id(x) in needs for x in (*inputs, *states, *trace.outside)),
+        live is not None,
+        masked_output,
+    )
+    plan = _plans.get(key)
+    if plan is None:
+        plan = _plans[key] = _planned(cell, xs, state, trace, needs, live is not None, masked_output)
+    if isinstance(plan, str):
+        raise TraceError(plan)
+    with contextlib.suppress(TypeError):
+        _last_plans[cell] = plan
+    run = _Run(plan, trace, cell, xs, state, live, reverse, masked_output, needs)
+    operands = [*inputs, *states, *trace.outside]
+    arrays = [x._data for x in operands]
+    results = run.forward(arrays)
+    backend = inputs[0]._backend
+    if not asked:
+        made = [Node.result_type(array, backend) for array in results]
+    else:
+        row = Row("scan", "replay", "scan", run.pull, run.pull, run.push, unfold=run.unfold)
+        wanted = [id(x) in needs for x in operands]
+        entry = Entry(row, backend, operands, arrays, (), wanted, tuple(results), thread.scope)
+        if _exposed:
+            _remember(entry)
+        made = [Node.result_type(array, backend, array.dtype.kind == "f", entry, i) for i, array in enumerate(entry.y)]
+    count = len(made) - len(states)
+    return tree.unflatten(y, made[:count]), tree.unflatten(state, made[count:])
+
+
+_traced: weakref.WeakKeyDictionary[Any, dict[Any, Traced]] = weakref.WeakKeyDictionary()
+
+
+def _known(cell: Cell, xs: Any, state: Any) -> Traced:
+    """The trace of a cell: the one made before, if nothing that the cell reads has changed since."""
+    signature = (
+        thread.recording,
+        tree.structure(xs),
+        tree.structure(state),
+        tuple([(x._data.shape[1:], x._data.dtype, x.requires_grad, x._backend) for x in tree.leaves(xs)]),
+        tuple([(x._data.shape, x._data.dtype) for x in tree.leaves(state)]),
+    )
+    try:
+        before = _traced.setdefault(cell, {}).get(signature)
+    except TypeError:  # a callable that cannot be referred to weakly, or has no hash
+        traced = trace_cell(cell, xs, state, thread.recording)
+        _check_steady(cell, xs, state, traced.trace)
+        return traced
+    if before is not None and before.witness is not None and before.witness == witness(cell):
+        return before
+    traced = trace_cell(cell, xs, state, thread.recording)
+    if traced.witness is None and (before is None or traced.read is None or before.read != traced.read):
+        _check_steady(cell, xs, state, traced.trace)
+    _traced[cell][signature] = traced
+    return traced
+
+
+def _check_steady(cell: Cell, xs: Any, state: Any, trace: Trace) -> None:
+    """Trace the cell once more: what differs then would differ from step to step.
+
+    Raises:
+        TraceError: something does.
+    """
+    again = trace_cell(cell, xs, state, thread.recording).trace
+    if again.program.key() != trace.program.key():
+        raise TraceError("the cell does something else each time it is called")
+    for one, other in zip(trace.outside, again.outside, strict=True):
+        if one is not other and not numpy.array_equal(one._backend.to_host(one._data), other._backend.to_host(other._data), equal_nan=True):
+            raise TraceError("the cell uses other numbers each time it is called")
+
+
+def _planned(cell: Cell, xs: Any, state: Any, trace: Trace, needs: set[int], live: bool, masked_output: str) -> Plan | str:
+    """A plan, or the reason why there is none."""
+    try:
+        _check_steady(cell, xs, state, trace)
+    except TraceError as error:
+        return str(error)
+    core = extract_core(trace.program, live, masked_output == "previous")
+    backend = next(tree.leaves(xs))._backend
+    if not needs:
+        return make_plan(core, backend, None)
+    return make_plan(core, backend, _core_needs(core, trace, xs, state, needs))
+
+
+def _core_needs(core: Core, trace: Trace, xs: Any, state: Any, needs: set[int]) -> dict[str, list[bool]]:
+    """Which of the core's inputs need a residual: those that depend on something asked for. Every state does: it carries residuals."""
+    program = core.whole
+    asked = {v for v, x in zip(program.steps, tree.leaves(xs), strict=True) if id(x) in needs}
+    asked |= {v for v, x in zip(program.fixed, trace.outside, strict=True) if id(x) in needs}
+    for instruction in (*core.once, *core.hoisted):
+        if not instruction.stopped and any(not isinstance(ref, Number) and ref in asked for ref in instruction.operands):
+            asked.update(instruction.results)
+    floats = [core.program.dtypes[v].kind == "f" for v in core.program.states]
+    masks = [False] * (len(core.program.steps) - len(core.streams))
+    return {
+        "steps": [v in asked for v in core.streams] + masks,
+        "states": floats,
+        "fixed": [any(v in asked for v in group) for group in core.constants],
+    }
+
+
+_last_plans: weakref.WeakKeyDictionary[Any, Plan | str] = weakref.WeakKeyDictionary()
+"""For each cell how it ran last: its plan, or the reason why it was not compiled."""
+
+
+def note_refusal(cell: Cell, reason: str) -> None:
+    """Remember why a cell runs eagerly."""
+    with contextlib.suppress(TypeError):
+        _last_plans[cell] = reason
+
+
+def explain(cell: Cell) -> str:
+    """How ``scan`` last ran a cell: what was hoisted, products, kernels, what is kept in how many bytes; or why it was not compiled."""
+    name = getattr(cell, "__name__", type(cell).__name__)
+    try:
+        plan = _last_plans.get(cell)
+    except TypeError:
+        return f"{name}: cannot be remembered: it has no hash or cannot be referred to weakly"
+    if plan is None:
+        return f"{name}: not run yet"
+    if isinstance(plan, str):
+        return f"{name}: runs step by step, not compiled: {plan}"
+    native = _natives.get(id(plan), "the backend has no machine code of ours")
+    lines = [f"{name}: compiled" + (f", interpreted: {native}" if isinstance(native, str) else "")]
+    whole = plan.core.whole
+    lines += [f"  once       {_described(whole, i)}" for i in plan.core.once]
+    lines += [f"  all steps  {_described(whole, i)}" for i in plan.core.hoisted]
+    for group in plan.core.constants:
+        if len(group) > 1:
+            lines.append(f"  merged     {len(group)} matrices side by side into one product")
+    if isinstance(native, str):
+        lines.append(f"  each step  {len(plan.forward)} calls forward, {len(plan.backward)} backward")
+    else:
+        lines += native.described()
+    sunk = sum(sink.kind == "product" for sinks in plan.sinks.values() for sink in sinks)
+    if plan.sinks:
+        lines.append(f"  after      {sunk} weight gradient{'s' * (sunk != 1)} as one product over all steps")
+    return "\n".join(lines)
+
+
+def _described(program: Program, instruction: Any) -> str:
+    shapes = [program.shapes[r] for r in instruction.operands if not isinstance(r, Number)]
+    return f"{instruction.row.name} {' '.join(map(str, shapes))} -> {program.shapes[instruction.results[0]]}"
+
+
+class _Run:
+    """One run of a compiled scan and what its backward pass needs."""
+
+    def __init__(
+        self, plan: Plan, trace: Trace, cell: Cell, xs: Any, state: Any, live: numpy.ndarray | None, reverse: bool, masked_output: str,
+        needs: set[int],
+    ) -> None:  # fmt: skip
+        self.plan, self.trace, self.live, self.masked_output = plan, trace, live, masked_output
+        self.cell, self.xs, self.state, self.reverse = cell, xs, state, reverse
+        inputs, states = list(tree.leaves(xs)), list(tree.leaves(state))
+        self.backend = inputs[0]._backend
+        self.counts = len(inputs), len(states)
+        self.wanted = [id(x) in needs for x in (*inputs, *trace.outside)]
+        self.heads: list[Any] = []
+        self.fed: list[Any] = []
+        self.since = 0
+        self.core: Any = None
+        self.spent = False
+
+    def forward(self, operands: Sequence[Any]) -> list[Any]:
+        """Run from the arrays of inputs, states and tensors from outside: the arrays of outputs and last states."""
+        plan, program, backend = self.plan, self.plan.core.whole, self.backend
+        inputs, states, found = operands[: self.counts[0]], operands[self.counts[0] : sum(self.counts)], operands[sum(self.counts) :]
+        self.heads = [Node.result_type(x, backend, want) for x, want in zip((*inputs, *found), self.wanted, strict=True)]
+        self.since = now()
+        steps = inputs[0].shape[0]
+        values = dict(zip((*program.steps, *program.fixed), self.heads, strict=True))
+        program.run(values, apply, plan.core.once, choose)
+        _run_hoisted(plan.core, values, steps)
+        streams = [values[v] for v in plan.core.streams]
+        fixed = [values[g[0]] if len(g) == 1 else ops.concatenate([values[v] for v in g], 1) for g in plan.core.constants]
+        self.fed = [*streams, *fixed]
+        arrays = [x._data for x in streams] + _masks(plan.core.program, self.live, len(streams), backend)
+        order = range(steps)[::-1] if self.reverse else range(steps)
+        firsts = list(states)
+        for v in plan.core.program.states[len(firsts) :]:  # outputs before the first step
+            firsts.append(backend.zeros(plan.core.program.shapes[v], plan.core.program.dtypes[v]))
+        native = _native(plan, backend, arrays)
+        kind = _RUNS[type(native)]
+        self.core = kind(plan if isinstance(native, str) else native, backend, arrays, [x._data for x in fixed], order)
+        ys, last = self.core.forward(firsts)
+        return [*ys, *last[: len(states)]]
+
+    def pull(self, np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
+        if not isinstance(np, Backend):
+            return self._replay_pull(np, g, y, xs)
+        if self.spent:  # a backward pass may overwrite what the forward pass kept: run that again
+            with recording():
+                self.forward(xs)
+        self.spent = True
+        count = len(self.plan.core.program.outputs)
+        carried = [*g[count:], *[None] * (len(self.plan.carried_residuals) - len(g) + count)]
+        streams, firsts, fixed = self.core.backward(list(g[:count]), carried)
+        steps, states = self.counts
+        arrived = [*streams[: len(self.plan.core.streams)], *fixed]
+        found: list[Any] = [None] * len(self.heads)
+        seeds = [(node, r) for node, r in zip(self.fed, arrived, strict=True) if r is not None and node.requires_grad]
+        if seeds:
+            wanted = [x for x in self.heads if x.requires_grad]
+            residuals, _ = pull_back(seeds, None, wanted, self.since)
+            found = [residuals.held.get(key_of(x)) if x.requires_grad else None for x in self.heads]
+        return [*found[:steps], *firsts[:states], *found[steps:]]
+
+    def unfold(self, inputs: Sequence[Any]) -> list[Any]:
+        """The operations of every step, for those who want to look inside."""
+        return self._eager(inputs[: sum(self.counts)])
+
+    def _eager(self, xs: Sequence[Any]) -> list[Any]:
+        """The same scan, recorded step by step, on these inputs and states."""
+        inputs = tree.unflatten(self.xs, xs[: self.counts[0]])
+        states = tree.unflatten(self.state, xs[self.counts[0] :])
+        with recording():
+            ys, last = eager_scan(self.cell, inputs, states, self.live, self.reverse, self.masked_output, None)
+        return [*tree.leaves(ys), *tree.leaves(last)]
+
+    def _replay(self, np: Any, xs: Sequence[Any]) -> tuple[list[Any], list[Any], int]:
+        head = sum(self.counts)
+        if isinstance(np, Backend):
+            heads = [Node.result_type(x, np, x.dtype.kind == "f") for x in xs[:head]]
+        else:
+            heads = [np.reshape(x, x.shape) for x in xs[:head]]
+        since = now()
+        return self._eager(heads), [*heads, *self.trace.outside], since
+
+    def _replay_pull(self, np: Any, g: Any, y: Any, xs: Any) -> Any:
+        results, inputs, since = self._replay(np, xs)
+        seeds = [(r, part) for r, part in zip(results, g, strict=True) if part is not None and r.requires_grad]
+        residuals, _ = pull_back(seeds, np, [x for x in inputs if x.requires_grad], since)
+        return [residuals.held.get(key_of(x)) if x.requires_grad else None for x in inputs]
+
+    def push(self, np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
+        results, inputs, since = self._replay(np, xs)
+        starts = [(x, t) for x, t in zip(inputs, tangents, strict=True) if t is not None]
+        return tuple(push_forward(results, starts, None if isinstance(np, Backend) else np, since))
+
+
+_natives: dict[int, NativePlan | str] = {}
+_RUNS: dict[type, Any] = {str: InterpretedRun, NativePlan: NativeRun, DevicePlan: DeviceRun}
+
+
+def _native(plan: Plan, backend: Backend, arrays: Sequence[Any]) -> NativePlan | str:
+    """The plan in machine code or in kernels, or the reason why it is interpreted."""
+    if id(plan) not in _natives:
+        kind = NativePlan if backend.name == "numpy" else DevicePlan
+        if kind is NativePlan and (not llvm.available() or llvm.blas() is None):
+            _natives[id(plan)] = "llvmlite (pip install 'tinygrad_rnn[fast]') or NumPy's OpenBLAS is missing"
+        else:
+            shape = plan.joint.shapes[(*plan.joint.states, *plan.joint.steps)[0]]
+            try:
+                if not shape:
+                    raise llvm.Unsupported("a state that is a single number")
+                _natives[id(plan)] = kind(plan, shape[0])
+            except llvm.Unsupported as reason:
+                _natives[id(plan)] = str(reason)
+    return _natives[id(plan)]
+
+
+def _run_hoisted(core: Core, values: dict[int, Any], steps: int) -> None:
+    """Run what was hoisted on all steps laid under each other, and give the streams their time axis back."""
+    program = core.whole
+    if not core.hoisted:
+        return
+    flat = dict(values)
+    for v in program.steps:
+        if len(program.shapes[v]) == 2:
+            flat[v] = ops.reshape(values[v], (steps * program.shapes[v][0], program.shapes[v][1]))
+    program.run(flat, apply, core.hoisted, choose)
+    for v in core.streams:
+        if v not in values:
+            values[v] = ops.reshape(flat[v], (steps, *program.shapes[v]))
+
+
+def _masks(program: Program, live: numpy.ndarray | None, streams: int, backend: Backend) -> list[Any]:
+    """The mask with as many axes as each place needs."""
+    if live is None:
+        return []
+    return [backend.from_host(live.reshape(live.shape[0], *program.shapes[v])) for v in program.steps[streams:]]

@@ -1,0 +1,101 @@
+"""Run a plan with an array module: the loop calls rows on arrays, with nothing recorded.
+
+This is the plan's run where there is no code generator, and for cells that one cannot express.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backends import Array, Backend
+from .plan import Plan, Sink
+from .program import Program
+
+
+def _apply(backend: Backend) -> Any:
+    def apply(row: Any, xs: Any, params: Any) -> Any:
+        return row.forward(backend, xs, params) if row.variadic else row.forward(backend, *xs, *params)
+
+    return apply
+
+
+class InterpretedRun:
+    """One scan by interpretation.
+
+    Args:
+        streams: (T, …) for each of the core's steps.
+        fixed: for each of the core's fixed inputs.
+        order: the steps in the order of running.
+    """
+
+    def __init__(self, plan: Plan, backend: Backend, streams: list[Array], fixed: list[Array], order: range) -> None:
+        self.plan, self.backend, self.streams, self.order = plan, backend, streams, order
+        joint: Program = plan.joint
+        self.base = dict(zip(joint.fixed, [*fixed, *plan.constants], strict=True))
+        self.kept: list[dict[int, Array]] = []
+        self.keeping = bool(plan.backward or plan.sinks)
+
+    def forward(self, states: list[Array]) -> tuple[list[Array], list[Array]]:
+        """The outputs, (T, …) each, and the last states."""
+        joint, apply = self.plan.joint, _apply(self.backend)
+        outputs: list[list[Array]] = [[] for _ in joint.outputs]
+        self.kept = [{}] * len(self.order)
+        with self.backend.quiet():
+            for t in self.order:
+                values = dict(self.base)
+                values.update(zip(joint.steps, [stream[t] for stream in self.streams], strict=True))
+                values.update(zip(joint.states, states, strict=True))
+                joint.run(values, apply, self.plan.forward)
+                states = [values[v] for v in joint.carried]
+                for ys, v in zip(outputs, joint.outputs, strict=True):
+                    ys.append(values[v])
+                if self.keeping:
+                    self.kept[t] = {v: values[v] for v in self.plan.kept}
+        backwards = self.order.step < 0
+        return [self.backend.stack(ys[::-1] if backwards else ys, 0) for ys in outputs], [self.backend.asarray(s) for s in states]
+
+    def backward(self, outputs: list[Any], states: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+        """From the residuals of outputs and last states (None where nothing arrived) to those of streams, first states and fixed values."""
+        plan, joint, apply = self.plan, self.plan.joint, _apply(self.backend)
+        shapes = dict(enumerate(joint.shapes))
+        carried = list(states)
+        steps: list[list[Any]] = [[None] * len(self.order) for _ in joint.steps]
+        gathered: dict[Sink, list[Any]] = {sink: [] for sinks in plan.sinks.values() for sink in sinks}
+        with self.backend.quiet():
+            for t in reversed(self.order):
+                values = self.base | self.kept[t]
+                for v, stream in zip(plan.output_residuals, outputs, strict=True):
+                    if v is not None:
+                        values[v] = self._zeros(v) if stream is None else stream[t]
+                for v, residual in zip(plan.carried_residuals, carried, strict=True):
+                    if v is not None:
+                        values[v] = self._zeros(v) if residual is None else residual
+                joint.run(values, apply, plan.backward)
+                carried = [None if r is None else values[r] for r in plan.state_residuals]
+                for residuals, r in zip(steps, plan.step_residuals, strict=True):
+                    residuals[t] = None if r is None else values[r]
+                for sink, parts in gathered.items():
+                    parts.append(tuple(values[v] for v in sink.values))
+            streams = [None if r is None else self.backend.stack(parts, 0) for r, parts in zip(plan.step_residuals, steps, strict=True)]
+            fixed = [
+                sum(
+                    (self._sunk(sink, gathered[sink], shapes[v]) for sink in plan.sinks[v][1:]),
+                    self._sunk(plan.sinks[v][0], gathered[plan.sinks[v][0]], shapes[v]),
+                )
+                if v in plan.sinks
+                else None
+                for v in joint.fixed[: len(plan.core.program.fixed)]
+            ]
+        return streams, carried, fixed
+
+    def _zeros(self, value: int) -> Array:
+        return self.backend.zeros(self.plan.joint.shapes[value], self.plan.joint.dtypes[value])
+
+    def _sunk(self, sink: Sink, parts: list[tuple[Array, ...]], shape: tuple[int, ...]) -> Array:
+        """Σₜ over the gathered parts: one GEMM over all steps for a product."""
+        backend = self.backend
+        if sink.kind == "product":
+            left, right = (backend.concatenate([part[i] for part in parts], 0) for i in (0, 1))
+            return backend.matmul(left.T, right)
+        total = backend.stack([part[0] for part in parts], 0).sum(0)
+        return total if sink.kind == "plain" else backend.sum_to(total, shape)

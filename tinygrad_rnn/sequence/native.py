@@ -1,0 +1,453 @@
+"""Run a plan as machine code: the loop over time is one function, matrix products are called by pointer, threads share the batch."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import itertools
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from ..backends import Array, Backend
+from ..backends.llvm import Unsupported, blas, compiled, library, type_name
+from ..chain_rule.addition import SUM, SUM_TO, TRANSPOSE
+from ..chain_rule.weighting import MATMUL
+from .plan import Plan, Sink
+from .program import Instruction, Number
+from .schedule import EXPENSIVE, Buffer, Half, Layout, Place, Product, Scheduler, Shapes, Target, check_instruction
+from .writer import Access, Writer, touching
+
+# -- the plan in machine code -----------------------------------------------------------------------------------------------------------
+
+_CALL = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, *[ctypes.c_int64] * 6)
+
+
+@dataclass
+class Code:
+    """One compiled half.
+
+    Attributes:
+        call: (table of pointers, sizes, gemm, T, B, first row, last row, t of the first step, ±1).
+        sizes: the sizes that the text left open.
+    """
+
+    call: Any
+    sizes: numpy.ndarray
+
+
+class NativePlan:
+    """The layout and the code of a plan for one batch size.
+
+    Raises:
+        Unsupported: the plan cannot be written as loops over rows.
+    """
+
+    def __init__(self, plan: Plan, batch: int) -> None:
+        self.plan, self.batch = plan, batch
+        program = plan.joint
+        if any(program.dtypes[v].kind == "b" for v in (*program.states, *program.outputs)):
+            raise Unsupported("booleans that leave the step")
+        floats = {d for d in program.dtypes if d.kind != "b"}
+        if len(floats) != 1 or batch == 0:
+            raise Unsupported("values of several dtypes")
+        self.dtype = floats.pop()
+        if self.dtype.str[1:] not in ("f4", "f8"):
+            raise Unsupported(f"the dtype {self.dtype}")
+        self.kind = type_name(self.dtype)
+        self.shapes = Shapes(program, batch)
+        self.arriving = [g for g in (*plan.output_residuals, *plan.carried_residuals) if g is not None]
+        self.shapes.note_rest(self.arriving, (*plan.forward, *plan.backward))
+        for instruction in (*plan.forward, *plan.backward):
+            check_instruction(self.shapes, instruction)
+        self.training = bool(plan.backward or plan.sinks)
+        self._lay_out_forward()
+        if self.training:
+            self._lay_out_backward()
+        self._compile()
+
+    # -- forward --------------------------------------------------------------------------------------------------------------------
+
+    def _place(self, layout: Layout, value: int, slot: str) -> Place:
+        program = self.shapes.program
+        buffer = layout.new(self.shapes.widths[value], slot, type_name(program.dtypes[value]))
+        return Place(buffer, 0, slot)
+
+    def _inputs(self, layout: Layout) -> dict[int, Place]:
+        """Places for what both halves read."""
+        program = self.plan.joint
+        places = {v: self._place(layout, v, "time") for v in program.steps}
+        for v in program.fixed:
+            places[v] = self._place(layout, v, "row" if self.shapes.kinds[v] == "matrix" else "fixed")
+        return places
+
+    def _lay_out_forward(self) -> None:
+        plan, program = self.plan, self.plan.joint
+        layout = self.forward_layout = Layout()
+        before, after = ("before", "after") if self.training else ("parity", "other")
+        places = self._inputs(layout)
+        wanted: dict[int, list[Place]] = {}
+        self.state_places = []
+        for v, new in zip(program.states, program.carried, strict=True):
+            places[v] = self._place(layout, v, before)
+            self.state_places.append(places[v])
+            wanted.setdefault(new, []).append(Place(places[v].buffer, 0, after))
+        self.output_places: list[Place | None] = []
+        for v in program.outputs:
+            if self.training and v in program.carried:  # the states are kept anyway
+                self.output_places.append(None)
+                continue
+            place = self._place(layout, v, "time")
+            wanted.setdefault(v, []).append(place)
+            self.output_places.append(place)
+        self.stashed = {v: self._place(layout, v, "time") for v in self._stash()}
+        for v, place in self.stashed.items():
+            wanted.setdefault(v, []).append(place)
+        scheduler = Scheduler(self.shapes, layout, plan.forward, places, self.kind)
+        self.forward_half = scheduler.schedule(wanted, {})
+
+    def _stash(self) -> list[int]:
+        """Which forward values to keep for the backward part: what costs much to make again. The rest is made again from them."""
+        plan, program = self.plan, self.plan.joint
+        if not self.training:
+            return []
+        known = {*program.steps, *program.states, *program.fixed, *program.carried}
+        made = {v: i for i in plan.forward for v in i.results}
+        operands = {s.values[0] for sinks in plan.sinks.values() for s in sinks if s.kind == "product"} & set(made)
+        chosen = {v for v in operands if v not in known}
+        costly = [v for v in plan.kept if v in made and v not in known and self._costly(made[v])]
+        chosen.update(v for v in costly if self.shapes.kinds[v] != "matrix")
+        for v in plan.kept:
+            if v in made and v not in known | chosen and made[v].row is not TRANSPOSE and not self._remade(v, made, known | chosen):
+                chosen.add(v)
+        booleans = [v for v in chosen if program.dtypes[v].kind == "b"]
+        if booleans:
+            raise Unsupported("a comparison that must be kept")
+        return sorted(chosen)
+
+    def _costly(self, made: Instruction) -> bool:
+        return made.row.name in EXPENSIVE or made.row in (MATMUL, SUM, SUM_TO)
+
+    def _remade(self, value: int, made: dict[int, Instruction], known: set[int]) -> bool:
+        """Whether a value can be made again cheaply from what is known."""
+        if value in known:
+            return True
+        instruction = made.get(value)
+        if instruction is None or self._costly(instruction):
+            return False
+        return all(isinstance(r, Number) or self._remade(r, made, known) for r in instruction.operands)
+
+    # -- backward -------------------------------------------------------------------------------------------------------------------
+
+    def _lay_out_backward(self) -> None:
+        plan, program = self.plan, self.plan.joint
+        layout = self.backward_layout = Layout()
+        places = self._inputs(layout)
+        self.back_states = [self._place(layout, v, "before") for v in program.states]
+        for v, new, place in zip(program.states, program.carried, self.back_states, strict=True):
+            places[v] = place
+            places.setdefault(new, Place(place.buffer, 0, "after"))
+        self.back_stash = {v: self._place(layout, v, "time") for v in self.stashed}
+        places.update(self.back_stash)
+        self.back_outputs = [None if v is None else self._place(layout, v, "time") for v in plan.output_residuals]
+        places.update({v: p for v, p in zip(plan.output_residuals, self.back_outputs, strict=True) if v is not None and p is not None})
+        self.carries = []
+        wanted: dict[int, list[Place]] = {}
+        for state, arriving, leaving in zip(program.states, plan.carried_residuals, plan.state_residuals, strict=True):
+            slot = "time" if leaving is None else "carry"  # a state that the step does not use has a residual at the last step only
+            buffer = layout.new(self.shapes.widths[state], slot, self.kind)
+            self.carries.append(buffer)
+            if arriving is not None:
+                places[arriving] = Place(buffer, 0, slot)
+            if leaving is not None:
+                wanted.setdefault(leaving, []).append(Place(buffer, 0, "next"))
+        self.back_steps: list[Place | None] = []
+        for residual in plan.step_residuals:
+            self.back_steps.append(None if residual is None else self._place(layout, residual, "time"))
+            if residual is not None:
+                wanted.setdefault(residual, []).append(self.back_steps[-1])  # type: ignore[arg-type]
+        added = self._sink_places(layout, places, wanted)
+        remade = [i for i in plan.forward if i.row is not MATMUL]
+        scheduler = Scheduler(self.shapes, layout, [*remade, *plan.backward], places, self.kind)
+        self.backward_half = scheduler.schedule(wanted, added)
+
+    def _sink_places(self, layout: Layout, places: dict[int, Place], wanted: dict[int, list[Place]]) -> dict[int, list[Place]]:
+        """Where the operands of weight residuals are gathered, and the vectors that sums go to."""
+        self.operand_places: dict[int, Place] = {}
+        self.sum_places: dict[Sink, Place] = {}
+        added: dict[int, list[Place]] = {}
+        for value, sinks in self.plan.sinks.items():
+            shape = self.shapes.program.shapes[value]
+            for sink in sinks:
+                if sink.kind == "product":
+                    for v in sink.values:
+                        self.operand_places[v] = self._gathered(layout, v, places, wanted)
+                elif sink.kind == "sum" and (len(shape) < 2 or shape[0] == 1):
+                    place = Place(layout.new(self.shapes.widths[sink.values[0]], "fixed", self.kind), 0, "fixed")
+                    self.sum_places[sink] = place
+                    added.setdefault(sink.values[0], []).append(place)
+                else:
+                    raise Unsupported("a residual that is neither a product nor a sum over the batch")
+        return added
+
+    def _gathered(self, layout: Layout, v: int, places: dict[int, Place], wanted: dict[int, list[Place]]) -> Place:
+        """The place of all steps of a value: where it is kept anyway, or a new one."""
+        candidates = [places[v]] if v in places else []
+        for place in (*candidates, *wanted.get(v, [])):
+            if place.slot in ("time", "before", "after") and place.offset == 0 and place.buffer.width == self.shapes.widths[v]:
+                return place
+        place = self._place(layout, v, "time")
+        wanted.setdefault(v, []).append(place)
+        return place
+
+    # -- sharing memory -------------------------------------------------------------------------------------------------------------
+
+    def _share(self, step: int, forward: Writer, backward: Writer) -> None:
+        """Let what is kept of a step lie where a hoisted product lay that only the forward part reads, element over element in the loop
+        that reads it; and its residual over that."""
+        core, position = self.plan.core, self.plan.core.program.steps.index(step)
+        if position >= len(core.streams) or core.streams[position] not in {i.results[0] for i in core.hoisted if i.row is MATMUL}:
+            return
+        if any(core.streams[position] in i.operands for i in core.hoisted):  # the residual of that one reads it again
+            return
+        number = self.plan.joint.steps[position]
+        ours, back = forward.half.places[number].buffer, backward.half.places[number].buffer
+        reads = forward.reads.get(ours, set())
+        if back in backward.reads or len({a.loop for a in reads}) != 1 or touching(reads):
+            return
+        free = sorted(reads, key=lambda a: a.column)
+        moved = set()
+        for v, place in self.stashed.items():
+            writes = forward.writes.get(place.buffer, set())
+            fitting = [a for a in free if {(w.loop, w.length) for w in writes} == {(a.loop, a.length)} and a.length == place.buffer.width]
+            if fitting:
+                free.remove(fitting[0])
+                place.buffer.inside = (ours, fitting[0].column)
+                self.back_stash[v].buffer.inside = (back, fitting[0].column)
+                moved.add(self.back_stash[v].buffer)
+        residual = self.back_steps[position]
+        if residual is None:
+            return
+        kept = [Access(a.loop, a.column + b.inside[1], a.length) for b in moved if b.inside for a in backward.reads.get(b, set())]
+        gathered = {place.buffer for place in self.operand_places.values()}  # read once more after the last step
+        kept += [Access(backward.loops + 1, b.inside[1], b.width) for b in moved & gathered if b.inside]
+        writes = backward.writes.get(residual.buffer, set())
+        if all(not w.overlaps(a) or a.loop < w.loop or (a.loop == w.loop and a.column == w.column) for w in writes for a in kept):
+            residual.buffer.inside = (back, 0)
+
+    # -- what it does, in words -----------------------------------------------------------------------------------------------------
+
+    def described(self) -> list[str]:
+        """A line for each product and kernel of a step, and for what is kept."""
+        lines = []
+        for name, half in [("forward", self.forward_half)] + ([("backward", self.backward_half)] if self.training else []):
+            for stage in half.stages:
+                for product in stage:
+                    if isinstance(product, Product):
+                        turned = " transposed" if product.transposed else ""
+                        lines.append(
+                            f"  {name:<10} product ({self.batch}, {product.inner}) @ matrix{turned} -> ({self.batch}, {product.columns})"
+                        )
+                if isinstance(stage[0], Target):
+                    lines.append(f"  {name:<10} kernel that writes {len(stage)} values")
+        kept = [
+            (self.plan.joint.shapes[v], place.buffer.inside is not None) for v, place in (self.stashed.items() if self.training else ())
+        ]
+        for shape, inside in kept:
+            size = int(numpy.prod(shape)) * self.dtype.itemsize
+            lines.append(f"  kept       {shape}, {size:,} bytes a step" + (", in the memory of a hoisted product" if inside else ""))
+        return lines
+
+    # -- code -----------------------------------------------------------------------------------------------------------------------
+
+    def _compile(self) -> None:
+        halves = [("forward", self.forward_half, self.plan.forward, False)]
+        if self.training:
+            halves.append(("backward", self.backward_half, [*self.plan.forward, *self.plan.backward], True))
+
+        def write() -> tuple[list[Writer], str]:
+            writers = [Writer(name, self.shapes, half, code, self.kind, back) for name, half, code, back in halves]
+            return writers, "\n\n".join(writer.text() for writer in writers)
+
+        writers, text = write()
+        if self.training:
+            for v in self.plan.core.program.steps:
+                self._share(v, *writers)
+            writers, text = write()
+        text = library(self.kind) + text
+        self.text = text
+        addresses = compiled(text, tuple(writer.name for writer in writers))
+        codes = [Code(_CALL(addresses[w.name]), numpy.array(w.numbers or [0], numpy.int64)) for w in writers]
+        self.forward = codes[0]
+        self.backward = codes[1] if self.training else None
+
+
+def _address(array: Array) -> int:
+    """Where an array begins; ``array.ctypes.data`` says the same, six times slower."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except (TypeError, ValueError):  # read-only, empty, or a part with gaps
+        return int(array.ctypes.data)
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="tinygrad_rnn")
+
+
+class NativeRun:
+    """One scan in machine code; the same interface as :class:`InterpretedRun`."""
+
+    def __init__(self, native: NativePlan, backend: Backend, streams: list[Array], fixed: list[Array], order: range) -> None:
+        self.native, self.backend = native, backend
+        self.steps, self.step = len(order), order.step
+        self.streams = [numpy.ascontiguousarray(x) for x in streams]
+        self.fixed = [numpy.ascontiguousarray(x) for x in (*fixed, *native.plan.constants)]
+        self.shards = _shards(native, self.steps)
+
+    def _array(self, place: Place, slots: int | None) -> Array:
+        rows = (self.native.batch, place.buffer.width)
+        return numpy.empty(rows if slots is None else (slots, *rows), self.native.dtype)
+
+    def _tables(self, layout: Layout, arrays: dict[Buffer, Array], apart: Sequence[Buffer] = ()) -> list[numpy.ndarray]:
+        """A table of pointers for each shard; scratch is made here, and what shards add up has a part for each."""
+        for buffer in layout.buffers:
+            if buffer.inside is not None:
+                outer, column = buffer.inside
+                arrays[buffer] = arrays[outer][..., column : column + buffer.width]
+            elif buffer not in arrays:
+                arrays[buffer] = numpy.empty((self.native.batch, buffer.width), self.native.dtype)
+        table = numpy.array([_address(arrays[buffer]) for buffer in layout.buffers], numpy.uint64)
+        tables = []
+        for shard in range(len(self.shards)):
+            own = table.copy()
+            for buffer in apart:
+                own[buffer.number] = _address(arrays[buffer][shard])
+            tables.append(own)
+        self.alive = arrays
+        return tables
+
+    def _run(self, code: Code, tables: list[numpy.ndarray]) -> None:
+        library = blas()
+        assert library is not None
+        gemm = library.gemm[self.native.dtype.str[1:]]
+        start = 0 if self.step > 0 else self.steps - 1
+
+        def shard(i: int) -> None:
+            first, last = self.shards[i]
+            code.call(_address(tables[i]), _address(code.sizes), gemm, self.steps, self.native.batch, first, last, start, self.step)
+
+        with library.one_thread():
+            waiting = [_pool().submit(shard, i) for i in range(1, len(self.shards))]
+            shard(0)
+            for future in waiting:
+                future.result()
+
+    def forward(self, states: list[Array]) -> tuple[list[Array], list[Array]]:
+        native, plan = self.native, self.native.plan
+        arrays: dict[Buffer, Array] = {}
+        self._fill_inputs(native.forward_half, arrays)
+        slots = self.steps + 1 if native.training else 2
+        self.states = [self._array(place, slots) for place in native.state_places]
+        for array, place, first in zip(self.states, native.state_places, states, strict=True):
+            array[0] = first.reshape(array.shape[1:])
+            arrays[place.buffer] = array
+        program = plan.joint
+        outputs = []
+        for v, home in zip(program.outputs, native.output_places, strict=True):
+            if home is None:
+                outputs.append(self.states[program.carried.index(v)][1:])
+            else:
+                outputs.append(self._array(home, self.steps))
+                arrays[home.buffer] = outputs[-1]
+        own = {v: place for v, place in native.stashed.items() if place.buffer.inside is None}
+        self.stash = {v: self._array(place, self.steps) for v, place in own.items()}
+        arrays.update({place.buffer: self.stash[v] for v, place in own.items()})
+        self._run(native.forward, self._tables(native.forward_layout, arrays))
+        end = self.steps if native.training else self.steps % 2
+        if self.step < 0:  # states lie in the order of running
+            outputs = [y[::-1].copy() if place is None else y for y, place in zip(outputs, native.output_places, strict=True)]
+        last = [array[end].copy().reshape(program.shapes[v]) for array, v in zip(self.states, program.states, strict=True)]
+        ys = [array.reshape(self.steps, *program.shapes[v]) for array, v in zip(outputs, program.outputs, strict=True)]
+        return ys, last
+
+    def _fill_inputs(self, half: Half, arrays: dict[Buffer, Array]) -> None:
+        program = self.native.plan.joint
+        for v, array in zip((*program.steps, *program.fixed), (*self.streams, *self.fixed), strict=True):
+            arrays[half.places[v].buffer] = array
+
+    def backward(self, outputs: list[Any], states: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+        native, plan = self.native, self.native.plan
+        program, dtype = plan.joint, native.dtype
+        arrays: dict[Buffer, Array] = {}
+        self._fill_inputs(native.backward_half, arrays)
+        for place, array in zip(native.back_states, self.states, strict=True):
+            arrays[place.buffer] = array
+        arrays.update({native.back_stash[v].buffer: array for v, array in self.stash.items()})
+        for home, residual in zip(native.back_outputs, outputs, strict=True):
+            if home is not None:
+                whole = (self.steps, native.batch, home.buffer.width)
+                arrays[home.buffer] = numpy.zeros(whole, dtype) if residual is None else numpy.ascontiguousarray(residual, dtype)
+        for buffer, residual in zip(native.carries, states, strict=True):
+            lone = buffer.slot == "time"
+            arrays[buffer] = numpy.zeros((self.steps if lone else 2, native.batch, buffer.width), dtype)
+            if residual is not None:
+                at = self.steps % 2 if not lone else self.steps - 1 if self.step > 0 else 0
+                arrays[buffer][at] = residual.reshape(native.batch, buffer.width)
+        for home in (*native.back_steps, *native.operand_places.values()):
+            if home is not None and home.buffer not in arrays and home.buffer.inside is None:
+                arrays[home.buffer] = self._array(home, self.steps)
+        sums = [place.buffer for place in native.sum_places.values()]
+        for buffer in sums:
+            arrays[buffer] = numpy.zeros((len(self.shards), buffer.width), dtype)
+        assert native.backward is not None
+        self._run(native.backward, self._tables(native.backward_layout, arrays, sums))
+        streams = [
+            None if place is None else arrays[place.buffer].reshape(self.steps, *program.shapes[v])
+            for place, v in zip(native.back_steps, program.steps, strict=True)
+        ]
+        firsts = [
+            None if r is None else arrays[buffer][0].reshape(program.shapes[v])
+            for buffer, r, v in zip(native.carries, plan.state_residuals, program.states, strict=True)
+        ]
+        fixed = [self._sunk(v, arrays) for v in program.fixed[: len(plan.core.program.fixed)]]
+        return streams, firsts, fixed
+
+    def _sunk(self, value: int, arrays: dict[Buffer, Array]) -> Any:
+        """The residual of a fixed value: one GEMM over all steps for each product."""
+        plan = self.native.plan
+        if value not in plan.sinks:
+            return None
+        shape = plan.joint.shapes[value]
+        total: Any = None
+        for sink in plan.sinks[value]:
+            if sink.kind == "sum":
+                part = self.backend.sum_to(arrays[self.native.sum_places[sink].buffer].sum(0, keepdims=True), shape)
+            else:
+                left, right = (self._all_steps(v, arrays) for v in sink.values)
+                part = numpy.matmul(left.T, right)
+            total = part if total is None else total + part
+        return total
+
+    def _all_steps(self, value: int, arrays: dict[Buffer, Array]) -> Array:
+        """(T·B, n): a value at all steps, in the order of time."""
+        place = self.native.operand_places[value]
+        array = arrays[place.buffer]
+        if place.slot != "time":  # states lie in the order of running
+            array = array[1:] if place.slot == "after" else array[:-1]
+            array = array if self.step > 0 else array[::-1]
+        return array.reshape(self.steps * self.native.batch, -1)
+
+
+def _shards(native: NativePlan, steps: int) -> list[tuple[int, int]]:
+    """How the rows of the batch are split over threads; handing over to a thread must pay."""
+    work = sum(p.inner * p.columns for stage in native.forward_half.stages for p in stage if isinstance(p, Product))
+    library = blas()
+    threads = library.threads() if library is not None else 1
+    count = max(1, min(threads, native.batch // 2)) if work * native.batch * steps > 20_000_000 else 1
+    bounds = [native.batch * i // count for i in range(count + 1)]
+    return list(itertools.pairwise(bounds))

@@ -1,0 +1,200 @@
+"""One step of a cell as a straight-line program of rows, got by running the cell's own code on placeholders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy
+
+from ..chain_rule import Row
+from ..errors import TraceError
+from ..tape import Entry, Node, Scope, thread
+
+Apply = Callable[[Row, Sequence[Any], tuple[Any, ...]], Any]
+
+
+@dataclass(frozen=True)
+class Number:
+    """A Python number as an operand."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One row applied: which values go in and come out; ``stopped`` where no residual passes: a choice, or what the cell detached."""
+
+    row: Row
+    operands: tuple[Any, ...]
+    params: tuple[Any, ...]
+    results: tuple[int, ...]
+    stopped: bool = False
+
+
+@dataclass
+class Program:
+    """Values are numbered: first the inputs, then what the instructions make, in order.
+
+    Attributes:
+        shapes, dtypes: of every value.
+        steps: the inputs that differ from step to step.
+        states: the inputs that the step before made.
+        fixed: the inputs that are the same at every step.
+        instructions: in order.
+        outputs: the values that leave the step.
+        carried: the values that become the next step's states.
+    """
+
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
+    dtypes: list[Any] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    states: list[int] = field(default_factory=list)
+    fixed: list[int] = field(default_factory=list)
+    instructions: list[Instruction] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+    carried: list[int] = field(default_factory=list)
+
+    def value(self, shape: tuple[int, ...], dtype: Any) -> int:
+        self.shapes.append(tuple(shape))
+        self.dtypes.append(dtype)
+        return len(self.shapes) - 1
+
+    def producers(self) -> dict[int, Instruction]:
+        return {result: instruction for instruction in self.instructions for result in instruction.results}
+
+    def key(self) -> Any:
+        """Equal for programs that do the same."""
+        return (
+            tuple(self.shapes),
+            tuple(dtype.str for dtype in self.dtypes),
+            tuple(self.steps),
+            tuple(self.states),
+            tuple(self.fixed),
+            tuple((i.row.name, i.operands, _hashable(i.params), i.results, i.stopped) for i in self.instructions),
+            tuple(self.outputs),
+            tuple(self.carried),
+        )
+
+    def run(self, values: dict[int, Any], apply: Apply, instructions: Any = None, stopped: Apply | None = None) -> None:
+        """Interpret instructions on whatever ``apply`` works on; stopped ones by a function of their own where there is one."""
+        for instruction in self.instructions if instructions is None else instructions:
+            call = stopped if stopped is not None and instruction.stopped else apply
+            y = call(instruction.row, [operand(values, ref) for ref in instruction.operands], instruction.params)
+            parts = y if type(y) is tuple else (y,)
+            for number, part in zip(instruction.results, parts, strict=True):
+                values[number] = part
+
+
+def operand(values: dict[int, Any], ref: Any) -> Any:
+    return ref.value if isinstance(ref, Number) else values[ref]
+
+
+def _hashable(params: Any) -> Any:
+    if isinstance(params, (tuple, list)):
+        return tuple(_hashable(part) for part in params)
+    if isinstance(params, slice):
+        return ("slice", params.start, params.stop, params.step)
+    if isinstance(params, numpy.ndarray):
+        return (params.shape, params.dtype.str, params.tobytes())
+    return params
+
+
+class tracing:
+    """A block in which every operation is recorded and no value may be looked at."""
+
+    def __enter__(self) -> tracing:
+        self._before = thread.tracing
+        thread.tracing, thread.looked = True, False
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        thread.tracing = self._before
+
+
+def _never(*_: Any) -> Any:
+    raise AssertionError("a placeholder has nothing behind it")
+
+
+_PLACE = Row("placeholder", "replay", "placeholder", _never, _never, _never)
+
+
+def placeholder(array: Any, backend: Any, requires_grad: bool) -> Any:
+    """A tensor that stands for what a step will hold."""
+    entry = Entry(_PLACE, backend, (), (), (), (), array, Scope("trace", None, None))
+    return Node.result_type(array, backend, requires_grad, entry, 0)
+
+
+@dataclass
+class Trace:
+    """A traced function: its program, and the tensors that took part.
+
+    Attributes:
+        program: what it does.
+        outside: the tensors that it used beside its arguments, the last ones of ``program.fixed``.
+        results: the numbers of what it returned.
+        indices: the place on the tape of each instruction.
+    """
+
+    program: Program
+    outside: list[Any]
+    results: list[Any]
+    indices: list[int]
+
+
+def capture(results: Sequence[Any], steps: Sequence[Any], states: Sequence[Any], fixed: Sequence[Any], since: int) -> Trace:
+    """Read the program off the tape that leads to results."""
+    program = Program()
+    number: dict[Any, int] = {}
+    outside: list[Any] = []
+    for group, nodes in ((program.steps, steps), (program.states, states), (program.fixed, fixed)):
+        for node in nodes:
+            number[_key(node)] = program.value(node._data.shape, node._data.dtype)
+            group.append(number[_key(node)])
+
+    def ref(x: Any) -> Any:
+        if not isinstance(x, Node):
+            return Number(x)
+        key = _key(x)
+        if key not in number:
+            if x.entry is not None and (x.entry.index > since or (x.entry.scope is not None and x.entry.scope.kind == "trace")):
+                raise TraceError("the cell kept a tensor from another step")
+            number[key] = program.value(x._data.shape, x._data.dtype)
+            program.fixed.append(number[key])
+            outside.append(x)
+        return number[key]
+
+    entries = _entries(results, since)
+    for entry in entries:
+        if entry.row.case == "replay":
+            raise TraceError(f"the cell holds a program that is run again in the backward pass: {entry.row.name}")
+        operands = tuple(ref(x) for x in entry.inputs)
+        made_here = tuple(program.value(y.shape, y.dtype) for y in entry.outputs())
+        if type(entry.y) is tuple:
+            for position, result in enumerate(made_here):
+                number[(entry.index, position)] = result
+        else:
+            number[entry.index] = made_here[0]
+        program.instructions.append(Instruction(entry.row, operands, entry.params, made_here, not any(entry.needs)))
+    numbers = [ref(node) for node in results]
+    return Trace(program, outside, numbers, [entry.index for entry in entries])
+
+
+def _key(node: Any) -> Any:
+    entry = node.entry
+    if entry is None:
+        return ("leaf", id(node))
+    return entry.index if type(entry.y) is not tuple else (entry.index, node.position)
+
+
+def _entries(results: Sequence[Any], since: int) -> list[Entry]:
+    """All entries after ``since`` that lead to results, in order, also those without a residual."""
+    found: dict[int, Entry] = {}
+    todo = [node.entry for node in results if node.entry is not None]
+    while todo:
+        entry = todo.pop()
+        if entry.index > since and entry.index not in found:
+            found[entry.index] = entry
+            todo.extend(x.entry for x in entry.inputs if isinstance(x, Node) and x.entry is not None)
+    return [found[index] for index in sorted(found)]
