@@ -13,7 +13,7 @@ from tinygrad_rnn.backends import llvm
 from tinygrad_rnn.sequence import compiled
 from tinygrad_rnn.sequence.eager import eager_scan
 
-NATIVE = llvm.available() and llvm.blas() is not None
+NATIVE = llvm.available()
 _chosen = compiled._native
 
 

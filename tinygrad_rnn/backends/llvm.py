@@ -126,48 +126,35 @@ def compiled(text: str, names: tuple[str, ...]) -> dict[str, int]:
     return {function: engine.get_function_address(function) for function in names}
 
 
-# -- matrix products ------------------------------------------------------------------------------------------------------------------
-
-
-class Blas:
-    """NumPy's own OpenBLAS, called by pointer: the library that lies beside NumPy, so there is no second thread pool to fight with."""
-
-    def __init__(self, library: Any, prefix: str, suffix: str) -> None:
-        self.gemm = {
-            kind: ctypes.cast(getattr(library, f"{prefix}cblas_{letter}gemm{suffix}"), ctypes.c_void_p).value
-            for kind, letter in (("f4", "s"), ("f8", "d"))
-        }
-        self._get = getattr(library, f"{prefix}openblas_get_num_threads{suffix}")
-        self._set = getattr(library, f"{prefix}openblas_set_num_threads{suffix}")
-
-    @contextlib.contextmanager
-    def one_thread(self) -> Any:
-        """A block in which each product runs on the thread that calls it."""
-        before = self._get()
-        if before == 1:
-            yield
-            return
-        self._set(1)
-        try:
-            yield
-        finally:
-            self._set(before)
-
-    def threads(self) -> int:
-        """How many threads it may use: OMP_NUM_THREADS and the like, and threadpoolctl, set this."""
-        return int(self._get())
+# -- the processor --------------------------------------------------------------------------------------------------------------------
 
 
 @functools.cache
-def blas() -> Blas | None:
-    """The BLAS that NumPy brought with it; None where it brought none that is known here."""
+def vector_bytes() -> int:
+    """The width of the processor's vectors."""
+    features = _target()[0].get_host_cpu_features()
+    return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+
+
+@functools.cache
+def _openblas_threads() -> Any:
+    """The function of the OpenBLAS beside NumPy that tells its number of threads; None where there is none that is known here."""
     folder = Path(numpy.__file__).parent
     for pattern in (folder.parent / "numpy.libs" / "*openblas*", folder / ".dylibs" / "*openblas*"):
         for path in glob.glob(str(pattern)):
             for prefix, suffix in (("scipy_", "64_"), ("", "64_")):
                 with contextlib.suppress(OSError, AttributeError):
-                    return Blas(ctypes.CDLL(path), prefix, suffix)
+                    return getattr(ctypes.CDLL(path), f"{prefix}openblas_get_num_threads{suffix}")
     return None
+
+
+def threads() -> int:
+    """How many threads may be used: as many as NumPy's own products, so OMP_NUM_THREADS and the like and threadpoolctl set this too."""
+    ask = _openblas_threads()
+    if ask is not None:
+        return int(ask())
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdigit() else os.cpu_count() or 1
 
 
 # -- elementwise functions ------------------------------------------------------------------------------------------------------------

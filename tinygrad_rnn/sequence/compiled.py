@@ -376,8 +376,8 @@ def _native(plan: Plan, backend: Backend, arrays: Sequence[Any]) -> NativePlan |
     """The plan in machine code or in kernels, or the reason why it is interpreted."""
     if id(plan) not in _natives:
         kind = NativePlan if backend.name == "numpy" else DevicePlan
-        if kind is NativePlan and (not llvm.available() or llvm.blas() is None):
-            _natives[id(plan)] = "llvmlite (pip install 'tinygrad_rnn[fast]') or NumPy's OpenBLAS is missing"
+        if kind is NativePlan and not llvm.available():
+            _natives[id(plan)] = "llvmlite (pip install 'tinygrad_rnn[fast]') is missing"
         else:
             shape = plan.joint.shapes[(*plan.joint.states, *plan.joint.steps)[0]]
             try:

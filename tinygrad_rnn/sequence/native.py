@@ -1,4 +1,4 @@
-"""Run a plan as machine code: the loop over time is one function, matrix products are called by pointer, threads share the batch."""
+"""Run a plan as machine code: the loop over time is one function, and threads share the batch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy
 
-from ..backends import Array, Backend
-from ..backends.llvm import Unsupported, blas, compiled, library, type_name
+from ..backends import Array, Backend, gemm
+from ..backends.llvm import Unsupported, compiled, library, threads, type_name
 from ..chain_rule.addition import SUM, SUM_TO, TRANSPOSE
 from ..chain_rule.weighting import MATMUL
 from .plan import Plan, Sink
@@ -24,7 +24,7 @@ from .writer import Access, Writer, touching
 
 # -- the plan in machine code -----------------------------------------------------------------------------------------------------------
 
-_CALL = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, *[ctypes.c_int64] * 6)
+_CALL = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 6)
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Code:
     """One compiled half.
 
     Attributes:
-        call: (table of pointers, sizes, gemm, T, B, first row, last row, t of the first step, ±1).
+        call: (table of pointers, sizes, T, B, first row, last row, t of the first step, ±1).
         sizes: the sizes that the text left open.
     """
 
@@ -269,6 +269,11 @@ class NativePlan:
         if self.training:
             halves.append(("backward", self.backward_half, [*self.plan.forward, *self.plan.backward], True))
 
+        layouts = [self.forward_layout, self.backward_layout] if self.training else [self.forward_layout]
+        for (_, half, *_rest), layout in zip(halves, layouts, strict=True):
+            for product in half.products():
+                half.packed.setdefault((product.right, product.transposed), layout.new(gemm.panel(self.kind), "fixed", self.kind))
+
         def write() -> tuple[list[Writer], str]:
             writers = [Writer(name, self.shapes, half, code, self.kind, back) for name, half, code, back in halves]
             return writers, "\n\n".join(writer.text() for writer in writers)
@@ -278,7 +283,7 @@ class NativePlan:
             for v in self.plan.core.program.steps:
                 self._share(v, *writers)
             writers, text = write()
-        text = library(self.kind) + text
+        text = library(self.kind) + gemm.text(self.kind) + text
         self.text = text
         addresses = compiled(text, tuple(writer.name for writer in writers))
         codes = [Code(_CALL(addresses[w.name]), numpy.array(w.numbers or [0], numpy.int64)) for w in writers]
@@ -332,20 +337,16 @@ class NativeRun:
         return tables
 
     def _run(self, code: Code, tables: list[numpy.ndarray]) -> None:
-        library = blas()
-        assert library is not None
-        gemm = library.gemm[self.native.dtype.str[1:]]
         start = 0 if self.step > 0 else self.steps - 1
 
         def shard(i: int) -> None:
             first, last = self.shards[i]
-            code.call(_address(tables[i]), _address(code.sizes), gemm, self.steps, self.native.batch, first, last, start, self.step)
+            code.call(_address(tables[i]), _address(code.sizes), self.steps, self.native.batch, first, last, start, self.step)
 
-        with library.one_thread():
-            waiting = [_pool().submit(shard, i) for i in range(1, len(self.shards))]
-            shard(0)
-            for future in waiting:
-                future.result()
+        waiting = [_pool().submit(shard, i) for i in range(1, len(self.shards))]
+        shard(0)
+        for future in waiting:
+            future.result()
 
     def forward(self, states: list[Array]) -> tuple[list[Array], list[Array]]:
         native, plan = self.native, self.native.plan
@@ -379,6 +380,8 @@ class NativeRun:
         program = self.native.plan.joint
         for v, array in zip((*program.steps, *program.fixed), (*self.streams, *self.fixed), strict=True):
             arrays[half.places[v].buffer] = array
+        for (v, transposed), buffer in half.packed.items():
+            arrays[buffer] = gemm.packed(arrays[half.places[v].buffer], buffer.width, transposed)
 
     def backward(self, outputs: list[Any], states: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:
         native, plan = self.native, self.native.plan
@@ -445,9 +448,7 @@ class NativeRun:
 
 def _shards(native: NativePlan, steps: int) -> list[tuple[int, int]]:
     """How the rows of the batch are split over threads; handing over to a thread must pay."""
-    work = sum(p.inner * p.columns for stage in native.forward_half.stages for p in stage if isinstance(p, Product))
-    library = blas()
-    threads = library.threads() if library is not None else 1
-    count = max(1, min(threads, native.batch // 2)) if work * native.batch * steps > 20_000_000 else 1
+    work = sum(product.inner * product.columns for product in native.forward_half.products())
+    count = max(1, min(threads(), native.batch // 2)) if work * native.batch * steps > 20_000_000 else 1
     bounds = [native.batch * i // count for i in range(count + 1)]
     return list(itertools.pairwise(bounds))

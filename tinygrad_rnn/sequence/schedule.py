@@ -76,10 +76,20 @@ class Product:
 
 @dataclass
 class Half:
-    """The forward or the backward part of a step."""
+    """The forward or the backward part of a step.
+
+    Attributes:
+        stages: regions and products in the order of running.
+        places: where each value lies.
+        packed: matrices laid out for products, as they are (False) or transposed.
+    """
 
     stages: list[list[Target] | list[Product]] = field(default_factory=list)
     places: dict[int, Place] = field(default_factory=dict)
+    packed: dict[tuple[int, bool], Buffer] = field(default_factory=dict)
+
+    def products(self) -> list[Product]:
+        return [product for stage in self.stages for product in stage if isinstance(product, Product)]
 
 
 class Layout:

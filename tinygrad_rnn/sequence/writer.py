@@ -1,4 +1,4 @@
-"""Half a step as LLVM text: one function with the loop over time, regions as loops over rows and columns, products called by pointer."""
+"""Half a step as LLVM text: one function with the loop over time, its regions as loops over rows and columns."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Writer:
 
     def _head(self) -> list[str]:
         head = [
-            f"define void @{self.name}(ptr %table, ptr %sizes, ptr %gemm, i64 %T, i64 %B, i64 %b0, i64 %b1, i64 %t0, i64 %dt) "
+            f"define void @{self.name}(ptr %table, ptr %sizes, i64 %T, i64 %B, i64 %b0, i64 %b1, i64 %t0, i64 %dt) "
             '"prefer-vector-width"="512" {',
             "entry:",
             "  %rows = sub i64 %b1, %b0",
@@ -127,16 +127,10 @@ class Writer:
         self.touch(self.reads, product.left, 0, product.inner)
         self.touch(self.writes, product.place, 0, product.columns)
         left, out = self._row_pointer(product.left, "%b0"), self._row_pointer(product.place, "%b0")
-        right = self._base(self.half.places[product.right].buffer)
-        one, zero = e.number(1.0)[0], e.number(0.0)[0]
-        kind, turned = self.kind, 112 if product.transposed else 111  # row-major 101; as it is 111, transposed 112
+        right = self._base(self.half.packed[(product.right, product.transposed)])
         inner, columns = self.size(product.inner), self.size(product.columns)
-        rows = (product.left.settled().buffer.width, self.shapes.program.shapes[product.right][1], product.place.settled().buffer.width)
-        lda, ldb, ldc = (self.size(width) for width in rows)
-        e.line(
-            f"call void %gemm(i32 101, i32 111, i32 {turned}, i64 %rows, i64 {columns}, i64 {inner}, "
-            f"{kind} {one}, ptr {left}, i64 {lda}, ptr {right}, i64 {ldb}, {kind} {zero}, ptr {out}, i64 {ldc})"
-        )
+        lda, ldc = (self.size(place.settled().buffer.width) for place in (product.left, product.place))
+        e.line(f"call void @gemm(ptr {left}, i64 {lda}, ptr {right}, ptr {out}, i64 {ldc}, i64 %rows, i64 {columns}, i64 {inner})")
 
     def touch(self, table: dict[Buffer, set[Access]], place: Place, start: int, length: int) -> None:
         table.setdefault(place.buffer, set()).add(Access(self.loops, place.offset + start, length))
