@@ -1,4 +1,4 @@
-"""Matrix products in the loop over time, as LLVM text.
+"""Matrix products as LLVM text: in the loop over time, and over all steps at once.
 
 A weight is multiplied at every step, so its layout is settled once, before the loop: panels of two vectors' width, each contiguous over the
 rows. A tile of the product then stays in registers while its panel streams by; nothing is copied at a step, as a BLAS does at each call.
@@ -7,7 +7,9 @@ On two cores of a Zen 4 this reaches 110 GFLOP/s a core at 16 × 512 × 128 floa
 
 from __future__ import annotations
 
+import ctypes
 import functools
+from typing import Any
 
 import numpy
 
@@ -40,37 +42,64 @@ def _splat(name: str, scalar: str, kind: str, lanes: int) -> list[str]:
 
 
 def _tile(rows: int, kind: str, lanes: int) -> list[str]:
-    """C[:rows, :2 lanes] = A[:rows] @ panel, with the sums in registers; fewer columns where ``left`` is less."""
+    """C[:rows, :2 lanes] = A[:rows] @ panel, or added to C, with the sums in registers; only the first ``left`` columns."""
     vector, suffix = f"<{lanes} x {kind}>", f"v{lanes}{'f32' if kind == 'float' else 'f64'}"
     size = 4 if kind == "float" else 8
     each = [(r, h) for r in range(rows) for h in (0, 1)]
     text = [
-        f"define internal void @tile{rows}(ptr %a, i64 %lda, ptr %p, ptr %c, i64 %ldc, i64 %K, i64 %left) alwaysinline {{",
+        f"define internal void @tile{rows}(ptr %a, i64 %row, i64 %step, ptr %p, ptr %c, i64 %ldc, i64 %K, i64 %left, i1 %add)",
+        "  alwaysinline {",
         "entry:",
+        *_splat("lefts", "%left", "i64", lanes),
+        *_splat("adds", "%add", "i1", lanes),
     ]
+    for h in (0, 1):
+        columns = ", ".join(f"i64 {i + h * lanes}" for i in range(lanes))
+        text += [f"  %m{h} = icmp slt <{lanes} x i64> <{columns}>, %lefts", f"  %o{h} = and <{lanes} x i1> %m{h}, %adds"]
     for r in range(rows):
-        text += [f"  %ao{r} = mul i64 %lda, {r}", f"  %a{r} = getelementptr {kind}, ptr %a, i64 %ao{r}"]
+        text += [f"  %ao{r} = mul i64 %row, {r}", f"  %a{r} = getelementptr {kind}, ptr %a, i64 %ao{r}"]
         text += [f"  %co{r} = mul i64 %ldc, {r}", f"  %c{r}.0 = getelementptr {kind}, ptr %c, i64 %co{r}"]
         text += [f"  %c{r}.1 = getelementptr {kind}, ptr %c{r}.0, i64 {lanes}"]
+    for r, h in each:
+        mask = f"<{lanes} x i1> %o{h}, {vector} zeroinitializer"
+        text.append(f"  %i{r}.{h} = call {vector} @llvm.masked.load.{suffix}.p0(ptr %c{r}.{h}, i32 {size}, {mask})")
     text += ["  br label %loop", "loop:", "  %k = phi i64 [ 0, %entry ], [ %k1, %loop ]"]
-    text += [f"  %s{r}.{h} = phi {vector} [ zeroinitializer, %entry ], [ %n{r}.{h}, %loop ]" for r, h in each]
+    text += [f"  %s{r}.{h} = phi {vector} [ %i{r}.{h}, %entry ], [ %n{r}.{h}, %loop ]" for r, h in each]
     text += [f"  %po = mul i64 %k, {2 * lanes}", f"  %p0 = getelementptr {kind}, ptr %p, i64 %po"]
-    text += [f"  %p1 = getelementptr {kind}, ptr %p0, i64 {lanes}"]
+    text += [f"  %p1 = getelementptr {kind}, ptr %p0, i64 {lanes}", "  %ko = mul i64 %k, %step"]
     text += [f"  %b{h} = load {vector}, ptr %p{h}, align {size}" for h in (0, 1)]
     for r in range(rows):
-        text += [f"  %ak{r} = getelementptr {kind}, ptr %a{r}, i64 %k", f"  %x{r} = load {kind}, ptr %ak{r}"]
+        text += [f"  %ak{r} = getelementptr {kind}, ptr %a{r}, i64 %ko", f"  %x{r} = load {kind}, ptr %ak{r}"]
         text += _splat(f"v{r}", f"%x{r}", kind, lanes)
     text += [f"  %n{r}.{h} = call {vector} @llvm.fma.{suffix}({vector} %v{r}, {vector} %b{h}, {vector} %s{r}.{h})" for r, h in each]
     text += ["  %k1 = add nuw nsw i64 %k, 1", "  %more = icmp slt i64 %k1, %K", "  br i1 %more, label %loop, label %done", "done:"]
-    text += [f"  %whole = icmp sge i64 %left, {2 * lanes}", "  br i1 %whole, label %full, label %part", "full:"]
-    text += [f"  store {vector} %n{r}.{h}, ptr %c{r}.{h}, align {size}" for r, h in each]
-    text += ["  ret void", "part:", *_splat("lefts", "%left", "i64", lanes)]
-    for h in (0, 1):
-        columns = ", ".join(f"i64 {i + h * lanes}" for i in range(lanes))
-        text.append(f"  %m{h} = icmp slt <{lanes} x i64> <{columns}>, %lefts")
     for r, h in each:
         text.append(f"  call void @llvm.masked.store.{suffix}.p0({vector} %n{r}.{h}, ptr %c{r}.{h}, i32 {size}, <{lanes} x i1> %m{h})")
     return [*text, "  ret void", "}"]
+
+
+def _row_tiles(kind: str, row: str, step: str, panel: str, inner: str, add: str, before: str) -> list[str]:
+    """All rows of C for one panel, in tiles as high as there are registers for; goes on at ``after``."""
+    heights = (8, 4, 2, 1) if llvm.vector_bytes() == 64 else (4, 2, 1)
+    lines, start = [f"  br label %try{heights[0]}"], "0"
+    for rows, after in zip(heights, [*(f"try{h}" for h in heights[1:]), "after"], strict=True):
+        lines += [
+            f"try{rows}:",
+            f"  %m{rows} = phi i64 [ {start}, %{before} ], [ %e{rows}, %do{rows} ]",
+            f"  %e{rows} = add i64 %m{rows}, {rows}",
+            f"  %ok{rows} = icmp sle i64 %e{rows}, %M",
+            f"  br i1 %ok{rows}, label %do{rows}, label %{after}",
+            f"do{rows}:",
+            f"  %ao{rows} = mul i64 %m{rows}, {row}",
+            f"  %ap{rows} = getelementptr {kind}, ptr %as, i64 %ao{rows}",
+            f"  %co{rows} = mul i64 %m{rows}, %ldc",
+            f"  %cp{rows} = getelementptr {kind}, ptr %cn, i64 %co{rows}",
+            f"  call void @tile{rows}(ptr %ap{rows}, i64 {row}, i64 {step}, ptr {panel}, ptr %cp{rows}, i64 %ldc, i64 {inner}, i64 %left,"
+            f" i1 {add})",
+            f"  br label %try{rows}",
+        ]
+        before, start = f"try{rows}", f"%m{rows}"
+    return lines
 
 
 @functools.cache
@@ -78,15 +107,15 @@ def text(kind: str) -> str:
     """``@gemm(a, lda, panels, c, ldc, rows, columns, inner)``: C = A @ B, row-major, B in panels; inner is 1 or more."""
     lanes = panel(kind) // 2
     vector, suffix = f"<{lanes} x {kind}>", f"v{lanes}{'f32' if kind == 'float' else 'f64'}"
-    heights = (8, 4, 2, 1) if llvm.vector_bytes() == 64 else (4, 2, 1)  # as many sums as there are registers
     lines = [
         f"declare {vector} @llvm.fma.{suffix}({vector}, {vector}, {vector})",
+        f"declare {vector} @llvm.masked.load.{suffix}.p0(ptr, i32, <{lanes} x i1>, {vector})",
         f"declare void @llvm.masked.store.{suffix}.p0({vector}, ptr, i32, <{lanes} x i1>)",
     ]
-    for rows in heights:
+    for rows in (8, 4, 2, 1):
         lines += _tile(rows, kind, lanes)
     lines += [
-        "define internal void @gemm(ptr %a, i64 %lda, ptr %b, ptr %c, i64 %ldc, i64 %M, i64 %N, i64 %K) {",
+        "define internal void @gemm(ptr %as, i64 %lda, ptr %b, ptr %c, i64 %ldc, i64 %M, i64 %N, i64 %K) {",
         "entry:",
         "  br label %panel",
         "panel:",
@@ -98,24 +127,114 @@ def text(kind: str) -> str:
         "  %po = mul i64 %n, %K",
         f"  %p = getelementptr {kind}, ptr %b, i64 %po",
         f"  %cn = getelementptr {kind}, ptr %c, i64 %n",
-        f"  br label %try{heights[0]}",
+        *_row_tiles(kind, "%lda", "1", "%p", "%K", "false", "rows"),
+        *["after:", f"  %n1 = add i64 %n, {2 * lanes}", "  br label %panel", "exit:", "  ret void", "}"],
     ]
-    before, start = "rows", "0"
-    for rows, after in zip(heights, [*(f"try{h}" for h in heights[1:]), "after"], strict=True):
-        lines += [
-            f"try{rows}:",
-            f"  %m{rows} = phi i64 [ {start}, %{before} ], [ %e{rows}, %do{rows} ]",
-            f"  %e{rows} = add i64 %m{rows}, {rows}",
-            f"  %ok{rows} = icmp sle i64 %e{rows}, %M",
-            f"  br i1 %ok{rows}, label %do{rows}, label %{after}",
-            f"do{rows}:",
-            f"  %ao{rows} = mul i64 %m{rows}, %lda",
-            f"  %ap{rows} = getelementptr {kind}, ptr %a, i64 %ao{rows}",
-            f"  %co{rows} = mul i64 %m{rows}, %ldc",
-            f"  %cp{rows} = getelementptr {kind}, ptr %cn, i64 %co{rows}",
-            f"  call void @tile{rows}(ptr %ap{rows}, i64 %lda, ptr %p, ptr %cp{rows}, i64 %ldc, i64 %K, i64 %left)",
-            f"  br label %try{rows}",
-        ]
-        before, start = f"try{rows}", f"%m{rows}"
-    lines += ["after:", f"  %n1 = add i64 %n, {2 * lanes}", "  br label %panel", "exit:", "  ret void", "}"]
     return "\n".join(lines) + "\n"
+
+
+# -- products over all steps ----------------------------------------------------------------------------------------------------------
+
+_PAYS = 4_000_000
+"""Multiplications from which a second thread pays for being woken."""
+
+_DEPTH = 256
+"""Rows of B that are laid out in a panel at a time: the panel stays in the nearest cache while all rows of C use it."""
+
+
+@functools.cache
+def _large_text(kind: str) -> str:
+    """The two products that are called from Python.
+
+    ``@rows(a, b, c, M, N, K)``: C = A @ B with B in panels.
+    ``@columns(a, lda, b, N, c, M, K, first, last, scratch)``: columns first to last of C = Aᵀ @ B, (M, N), both row-major with K rows.
+    """
+    lanes = panel(kind) // 2
+    vector, suffix = f"<{lanes} x {kind}>", f"v{lanes}{'f32' if kind == 'float' else 'f64'}"
+    size = 4 if kind == "float" else 8
+    masks = []
+    for h in (0, 1):
+        columns = ", ".join(f"i64 {i + h * lanes}" for i in range(lanes))
+        masks.append(f"  %m.{h} = icmp slt <{lanes} x i64> <{columns}>, %lefts")
+    copies = []
+    for h in (0, 1):
+        copies += [
+            f"  %bs.{h} = getelementptr {kind}, ptr %br, i64 {h * lanes}",
+            f"  %to.{h} = getelementptr {kind}, ptr %sr, i64 {h * lanes}",
+        ]
+        mask = f"<{lanes} x i1> %m.{h}, {vector} zeroinitializer"
+        copies.append(f"  %x.{h} = call {vector} @llvm.masked.load.{suffix}.p0(ptr %bs.{h}, i32 {size}, {mask})")
+        copies.append(f"  store {vector} %x.{h}, ptr %to.{h}, align {size}")
+    lines = [
+        'define void @rows(ptr %a, ptr %b, ptr %c, i64 %M, i64 %N, i64 %K) "prefer-vector-width"="512" {',
+        "  call void @gemm(ptr %a, i64 %K, ptr %b, ptr %c, i64 %N, i64 %M, i64 %N, i64 %K)",
+        "  ret void",
+        "}",
+        "define void @columns(ptr %a, i64 %lda, ptr %b, i64 %ldc, ptr %c, i64 %M, i64 %K, i64 %first, i64 %last, ptr %scratch) "
+        '"prefer-vector-width"="512" {',
+        *["entry:", "  br label %deep", "deep:", "  %d = phi i64 [ 0, %entry ], [ %d1, %next ]", "  %add = icmp sgt i64 %d, 0"],
+        *["  %rest = sub i64 %K, %d", "  %some = icmp sgt i64 %rest, 0", "  br i1 %some, label %block, label %exit", "block:"],
+        *[f"  %short = icmp slt i64 %rest, {_DEPTH}", f"  %depth = select i1 %short, i64 %rest, i64 {_DEPTH}"],
+        *["  %ad = mul i64 %d, %lda", f"  %as = getelementptr {kind}, ptr %a, i64 %ad", "  %bd = mul i64 %d, %ldc", "  br label %panel"],
+        *["panel:", "  %n = phi i64 [ %first, %block ], [ %n1, %after ]", "  %left = sub i64 %last, %n", "  %go = icmp sgt i64 %left, 0"],
+        *["  br i1 %go, label %start, label %next", "start:", *_splat("lefts", "%left", "i64", lanes), *masks],
+        *["  %bo = add i64 %bd, %n", f"  %bn = getelementptr {kind}, ptr %b, i64 %bo", f"  %cn = getelementptr {kind}, ptr %c, i64 %n"],
+        *["  br label %copy", "copy:", "  %k = phi i64 [ 0, %start ], [ %k1, %copy ]", "  %bk = mul i64 %k, %ldc"],
+        *[f"  %br = getelementptr {kind}, ptr %bn, i64 %bk", f"  %sk = mul i64 %k, {2 * lanes}"],
+        *[f"  %sr = getelementptr {kind}, ptr %scratch, i64 %sk", *copies, "  %k1 = add nuw nsw i64 %k, 1"],
+        *["  %more = icmp slt i64 %k1, %depth", "  br i1 %more, label %copy, label %rows", "rows:"],
+        *_row_tiles(kind, "1", "%lda", "%scratch", "%depth", "%add", "rows"),
+        *["after:", f"  %n1 = add i64 %n, {2 * lanes}", "  br label %panel"],
+        *["next:", "  %d1 = add i64 %d, %depth", "  br label %deep", "exit:", "  ret void", "}"],
+    ]
+    return text(kind) + "\n".join(lines) + "\n"
+
+
+@functools.cache
+def _large(kind: str) -> tuple[Any, Any]:
+    """``@rows`` and ``@columns``, to be called."""
+    addresses = llvm.compiled(_large_text(kind), ("rows", "columns"))
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    rows = ctypes.CFUNCTYPE(None, pointer, pointer, pointer, number, number, number)(addresses["rows"])
+    columns = ctypes.CFUNCTYPE(None, pointer, number, pointer, number, pointer, *[number] * 4, pointer)(addresses["columns"])
+    return rows, columns
+
+
+def matmul(a: Any, b: Any) -> Any:
+    """As ``numpy.matmul``; matrices worth it are multiplied here, on as many threads as NumPy would use."""
+    if a.ndim != 2 or b.ndim != 2 or a.dtype != b.dtype or a.dtype.str[1:] not in ("f4", "f8") or a.shape[1] != b.shape[0]:
+        return numpy.matmul(a, b)
+    (m, k), n = a.shape, b.shape[1]
+    if m * n * k < 200_000 or 0 in (m, n, k):
+        return numpy.matmul(a, b)
+    kind = llvm.type_name(a.dtype)
+    c = numpy.empty((m, n), a.dtype)
+    if a.flags.c_contiguous and (b.flags.c_contiguous or b.T.flags.c_contiguous):
+        panels = packed(b, panel(kind), False)
+        parts = _parts(m, 8, m * n * k)
+        size = a.dtype.itemsize
+        begin, end = llvm.address(a), llvm.address(c)
+
+        def some_rows(i: int) -> None:
+            first, last = parts[i], parts[i + 1]
+            _large(kind)[0](begin + first * k * size, llvm.address(panels), end + first * n * size, last - first, n, k)
+
+        llvm.together(some_rows, len(parts) - 1)
+        return c
+    if a.T.flags.c_contiguous and b.flags.c_contiguous:
+        parts = _parts(n, panel(kind), m * n * k)
+
+        def some_columns(i: int) -> None:
+            scratch = numpy.empty((_DEPTH, panel(kind)), a.dtype)
+            left, right, out, held = (llvm.address(array) for array in (a.T, b, c, scratch))
+            _large(kind)[1](left, m, right, n, out, m, k, parts[i], parts[i + 1], held)
+
+        llvm.together(some_columns, len(parts) - 1)
+        return c
+    return numpy.matmul(a, b)
+
+
+def _parts(length: int, multiple: int, work: int) -> list[int]:
+    """Bounds of a part for each thread; handing over to a thread must pay."""
+    count = max(1, min(llvm.threads(), length // multiple)) if work > _PAYS else 1
+    return [*(length * i // count // multiple * multiple for i in range(count)), length]

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 import itertools
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy
 
 from ..backends import Array, Backend, gemm
-from ..backends.llvm import Unsupported, compiled, library, threads, type_name
+from ..backends.llvm import Unsupported, address, compiled, library, threads, together, type_name
 from ..chain_rule.addition import SUM, SUM_TO, TRANSPOSE
 from ..chain_rule.weighting import MATMUL
 from .plan import Plan, Sink
@@ -291,19 +288,6 @@ class NativePlan:
         self.backward = codes[1] if self.training else None
 
 
-def _address(array: Array) -> int:
-    """Where an array begins; ``array.ctypes.data`` says the same, six times slower."""
-    try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
-    except (TypeError, ValueError):  # read-only, empty, or a part with gaps
-        return int(array.ctypes.data)
-
-
-@functools.cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="tinygrad_rnn")
-
-
 class NativeRun:
     """One scan in machine code; the same interface as :class:`InterpretedRun`."""
 
@@ -326,12 +310,12 @@ class NativeRun:
                 arrays[buffer] = arrays[outer][..., column : column + buffer.width]
             elif buffer not in arrays:
                 arrays[buffer] = numpy.empty((self.native.batch, buffer.width), self.native.dtype)
-        table = numpy.array([_address(arrays[buffer]) for buffer in layout.buffers], numpy.uint64)
+        table = numpy.array([address(arrays[buffer]) for buffer in layout.buffers], numpy.uint64)
         tables = []
         for shard in range(len(self.shards)):
             own = table.copy()
             for buffer in apart:
-                own[buffer.number] = _address(arrays[buffer][shard])
+                own[buffer.number] = address(arrays[buffer][shard])
             tables.append(own)
         self.alive = arrays
         return tables
@@ -341,12 +325,9 @@ class NativeRun:
 
         def shard(i: int) -> None:
             first, last = self.shards[i]
-            code.call(_address(tables[i]), _address(code.sizes), self.steps, self.native.batch, first, last, start, self.step)
+            code.call(address(tables[i]), address(code.sizes), self.steps, self.native.batch, first, last, start, self.step)
 
-        waiting = [_pool().submit(shard, i) for i in range(1, len(self.shards))]
-        shard(0)
-        for future in waiting:
-            future.result()
+        together(shard, len(self.shards))
 
     def forward(self, states: list[Array]) -> tuple[list[Array], list[Array]]:
         native, plan = self.native, self.native.plan
@@ -432,7 +413,7 @@ class NativeRun:
                 part = self.backend.sum_to(arrays[self.native.sum_places[sink].buffer].sum(0, keepdims=True), shape)
             else:
                 left, right = (self._all_steps(v, arrays) for v in sink.values)
-                part = numpy.matmul(left.T, right)
+                part = gemm.matmul(left.T, right)
             total = part if total is None else total + part
         return total
 
