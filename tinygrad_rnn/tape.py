@@ -29,13 +29,12 @@ from .errors import BackendError, DtypeError, IndexRangeError, LinearAlgebraErro
 class _Thread(threading.local):
     """What each thread has for itself: whether it records, and where in the user's program it is."""
 
-    recording: bool = True
-    scope: Scope | None = None
-    tracing: bool = False
-    looked: bool = False
-    """Whether the program that is being traced looked at the values of a tensor from outside."""
-
     def __init__(self) -> None:
+        self.recording = True
+        self.scope: Scope | None = None
+        self.tracing = False
+        self.looked = False
+        """Whether the program that is being traced looked at the values of a tensor from outside."""
         self.recorded_before: list[bool] = []
         """What the blocks around say, outermost first: a block object may be entered again inside itself, or by several threads."""
 
@@ -175,6 +174,23 @@ class Node:
 # -- recording ------------------------------------------------------------------------------------------------------------------------
 
 
+def _settled(row: Row, inputs: Sequence[Any]) -> tuple[Backend, Sequence[Any], tuple[Any, ...], tuple[bool, ...]]:
+    """The backend of operands of any kind, the operands as tensors and Python numbers, their arrays, and whether each needs a residual."""
+    if not all(isinstance(x, Node) or type(x) in _NUMBERS for x in inputs):
+        inputs = _lifted(row, inputs)
+    tensors = [x for x in inputs if isinstance(x, Node)]
+    if not tensors:  # Python numbers only
+        inputs = tensors = [lift(x, backends.current()) for x in inputs]
+    backend = tensors[0]._backend
+    if any(x._backend is not backend for x in tensors):
+        raise _mixed(row, inputs)
+    xs = tuple([x._data if isinstance(x, Node) else x for x in inputs])
+    return backend, inputs, xs, tuple([isinstance(x, Node) and x.requires_grad for x in inputs])
+
+
+_NUMBERS = frozenset((float, int, bool))
+
+
 def apply(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
     """Run a row forward and record it if an operand requires it.
 
@@ -184,40 +200,37 @@ def apply(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
         ShapeError, DtypeError, IndexRangeError, LinearAlgebraError: the operands do not fit the operation.
         BackendError: operands of two backends.
     """
-    wanted = False
-    backend = None
-    xs = []
-    needs = []
-    for x in inputs:
-        if isinstance(x, Node):
-            if backend is None:
-                backend = x._backend
-            elif x._backend is not backend:
-                raise _mixed(row, inputs)
-            xs.append(x._data)
-            need = x.requires_grad
-            needs.append(need)
-            wanted = wanted or need
-        elif type(x) is float or type(x) is int or type(x) is bool:
-            xs.append(x)
-            needs.append(False)
-        else:
-            return apply(row, _lifted(row, inputs), params)
-    if backend is None:  # Python numbers only
-        return apply(row, [lift(x, backends.current()) for x in inputs], params)
+    xs: tuple[Any, ...]
+    needs: tuple[bool, ...]
+    if len(inputs) == 2 and isinstance(inputs[0], Node) and isinstance(inputs[1], Node):  # most of all operations: no loop
+        a, b = inputs
+        backend = a._backend
+        if b._backend is not backend:
+            raise _mixed(row, inputs)
+        xs, needs = (a._data, b._data), (a.requires_grad, b.requires_grad)
+    elif len(inputs) == 1 and isinstance(inputs[0], Node):
+        (a,) = inputs
+        backend, xs, needs = a._backend, (a._data,), (a.requires_grad,)
+    else:
+        backend, inputs, xs, needs = _settled(row, inputs)
+    wanted = True in needs
     try:
-        y = row.forward(backend, xs, params) if row.variadic else row.forward(backend, *xs, *params)
+        if row.named:
+            y = getattr(backend, row.name)(*xs, *params) if params else getattr(backend, row.name)(*xs)
+        else:
+            y = row.forward(backend, xs, params) if row.variadic else row.forward(backend, *xs, *params)
     except Exception as error:
         raise _explained(error, row, xs, params) from error
-    many = type(y) is tuple
-    if not many and type(y) is not backend.array_type:
-        y = backend.asarray(y)
+    many = False
+    if type(y) is not backend.array_type:
+        many = type(y) is tuple
+        y = y if many else backend.asarray(y)
     wanted = wanted and thread.recording
-    if not (wanted or thread.tracing):
+    if not wanted and not thread.tracing:
         if many:
             return tuple([Node.result_type(part, backend) for part in y])
         return Node.result_type(y, backend)
-    entry = Entry(row, backend, inputs, xs, params, needs if wanted else [False] * len(needs), y, thread.scope)
+    entry = Entry(row, backend, inputs, xs, params, needs if wanted else (False,) * len(needs), y, thread.scope)
     if _exposed:
         _remember(entry)
     if many:
@@ -411,8 +424,10 @@ class Tape(Sequence[Entry]):
                 raise TapeError(f"the tape was released (at entry {entry.index}, {entry.row.name!r}): run the forward pass again")
             found[entry.index] = entry
             for x, needed in zip(entry.inputs, entry.needs, strict=True):
-                if needed and x.entry is not None and x.entry.index > since:
-                    todo.append(x.entry)
+                if needed:
+                    maker = x.entry
+                    if maker is not None and maker.index > since and maker.index not in found:
+                        todo.append(maker)
         return cls([found[index] for index in sorted(found)])
 
     def release(self) -> None:
@@ -428,6 +443,9 @@ class Tape(Sequence[Entry]):
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries)
+
+    def backwards(self) -> Iterator[Entry]:
+        return reversed(self._entries)
 
     def __repr__(self) -> str:
         place = {entry.index: i for i, entry in enumerate(self)}
@@ -488,10 +506,7 @@ class Residuals:
         return held
 
     def pop(self, entry: Entry) -> Any:
-        """What arrived at an entry: a residual, or for several outputs a list with None where nothing did; None if nothing did at all."""
-        if type(entry.y) is not tuple:
-            self.owned.discard(entry.index)
-            return self.held.pop(entry.index, None)
+        """What arrived at the outputs of an entry: a list with None where nothing did; None if nothing did at all."""
         parts = [self.held.pop((entry.index, i), None) for i in range(len(entry.y))]
         return None if all(part is None for part in parts) else parts
 
@@ -532,14 +547,14 @@ def pull_back(
         residuals.add(key_of(node), residual)
     wanted_keys = None if wanted is None else {key_of(node) for node in wanted}
     needs_of = None if wanted_keys is None else _towards(tape, wanted_keys)
-    guarded = any(entry.row.masks for entry in tape)
+    guarded = any(row.masks for row in {entry.row for entry in tape})
     backend = seeds[0][0]._backend
     pull = _pull_entry if watch is None else functools.partial(_pull_watched, watch)
     with backend.quiet():
-        for entry in reversed(tape):
+        for entry in tape.backwards():
             if wanted_keys is not None:
                 _catch(entry, wanted_keys, residuals, caught)
-            g = residuals.pop(entry)
+            g = residuals.held.pop(entry.index, None) if type(entry.y) is not tuple else residuals.pop(entry)
             if g is None:
                 continue
             needs = entry.needs if needs_of is None else needs_of[entry.index]
@@ -561,9 +576,9 @@ def _pull_entry(entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals:
             return
     else:
         space, xs, y = np, inputs, entry.result()
-    parts = row.pull(space, g, y, xs, entry.params, needs)
     guard = guarded and row.elementwise and row.case != "addition"
-    for x, needed, part in zip(inputs, needs, parts, strict=True):
+    held, owned = residuals.held, residuals.owned
+    for x, needed, part in zip(inputs, needs, row.pull(space, g, y, xs, entry.params, needs), strict=True):
         if not needed or part is None:
             continue
         if guard:
@@ -575,12 +590,15 @@ def _pull_entry(entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals:
         if part.dtype is not data.dtype and part.dtype != data.dtype:
             part = space.astype(part, data.dtype)
         producer = x.entry
-        if producer is None:
-            residuals.add(x, part)
-        elif type(producer.y) is tuple:
-            residuals.add((producer.index, x.position), part)
+        key = x if producer is None else producer.index if type(producer.y) is not tuple else (producer.index, x.position)
+        before = held.get(key)  # what follows is residuals.add, without the call
+        if before is None:
+            held[key] = part
+        elif key in owned:
+            before += part
+            held[key] = before
         else:
-            residuals.add(producer.index, part)
+            residuals.add(key, part)
 
 
 def _pull_watched(

@@ -115,7 +115,9 @@ def test_check_gradients_names_the_rule_at_fault(name, plant):
 
 
 def test_an_addition_that_is_not_linear_is_caught():
-    squared = dataclasses.replace(rows["negative"], forward=lambda np, x: x * x, pull=lambda np, g, y, xs, p, n: (2 * xs[0] * g,))
+    squared = dataclasses.replace(
+        rows["negative"], named=False, forward=lambda np, x: x * x, pull=lambda np, g, y, xs, p, n: (2 * xs[0] * g,)
+    )
     with pytest.raises(tg.GradientCheckError, match=r"negative: the first derivative .* the operation itself gives"):
         check.prove(squared, np.array([1.0, 2.0]))
 

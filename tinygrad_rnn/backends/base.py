@@ -101,7 +101,6 @@ ARRAY_FUNCTIONS = [
     "stack",
     "subtract",
     "sum",
-    "swapaxes",
     "take",
     "take_along_axis",
     "tan",
@@ -216,8 +215,11 @@ class Backend:
         """Sum over the axes that broadcasting from ``shape`` added or stretched: the adjoint of ``broadcast_to``."""
         added = x.ndim - len(shape)
         axes = tuple(range(added)) + tuple(added + i for i, n in enumerate(shape) if n == 1 and x.shape[added + i] != 1)
-        y = x.sum(axis=axes, keepdims=True) if axes else x
+        y = self.sum(x, axis=axes, keepdims=True) if axes else x
         return y.reshape(shape)
+
+    def swapaxes(self, x: Array, axis1: int, axis2: int) -> Array:
+        return x.swapaxes(axis1, axis2)
 
     def split(self, x: Array, points: tuple[int, ...], axis: int) -> tuple[Array, ...]:
         """Views of ``x`` cut before each of ``points``."""

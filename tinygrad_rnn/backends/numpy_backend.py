@@ -12,6 +12,7 @@ from .base import Array, Backend, erf_series
 class NumpyBackend(Backend):
     def __init__(self) -> None:
         super().__init__("numpy", numpy)
+        self.sum = _sum
 
     def from_host(self, array: numpy.ndarray) -> Array:
         return numpy.array(array)
@@ -33,6 +34,10 @@ class NumpyBackend(Backend):
 
     def quiet(self) -> Any:
         return numpy.errstate(all="ignore")
+
+
+def _sum(x: Array, axis: Any = None, keepdims: Any = False) -> Array:
+    return numpy.add.reduce(x, axis=axis, keepdims=keepdims)  # what numpy.sum ends in, a microsecond sooner
 
 
 def repeats(index: Any) -> bool:

@@ -58,7 +58,7 @@ def addition(
     return rows.add(
         Row(
             name, "addition", symbol or name, call_variadic if variadic else call, pull, push, parts,
-            elementwise=elementwise, masks=masks, into=into, variadic=variadic,
+            elementwise=elementwise, masks=masks, into=into, variadic=variadic, named=forward is None and not variadic,
         )
     )  # fmt: skip
 

@@ -43,7 +43,8 @@ def composition(name: str, *slopes: Slope, symbol: str = "", forward: Slope | No
     return rows.add(
         Row(
             name, "composition", symbol or name, forward or call,
-            pull_masked if masks else pull_one if len(slopes) == 1 else pull, push, slopes, elementwise=True, masks=masks,
+            pull_masked if masks else pull_one if len(slopes) == 1 else pull, push, slopes,
+            elementwise=True, masks=masks, named=forward is None,
         )
     )  # fmt: skip
 

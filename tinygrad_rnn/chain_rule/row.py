@@ -31,6 +31,7 @@ class Row:
         elementwise: each element of y depends on one element of every (broadcast) x.
         masks: some elements of x may not reach y by choice; behind such a row a zero residual stays zero even at an infinite slope.
         into: an adjoint that touches only part of x, adding itself to a buffer in place: into(np, buffer, g, y, *xs, *params).
+        named: ``forward`` is nothing but the namespace's function of that name.
         variadic: it takes any number of operands.
         unfold: of a replay: from its operands to its results, recorded operation by operation.
     """
@@ -45,6 +46,7 @@ class Row:
     elementwise: bool = False
     masks: bool = False
     into: Callable[..., None] | None = field(default=None, repr=False)
+    named: bool = False
     variadic: bool = False
     unfold: Callable[..., Sequence[Any]] | None = field(default=None, repr=False)
 

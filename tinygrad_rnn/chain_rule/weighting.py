@@ -28,7 +28,7 @@ def weighting(name: str, *sides: Callable[..., Any], symbol: str = "", elementwi
             return call(np, ta, b)
         return call(np, a, tb) if ta is None else call(np, ta, b) + call(np, a, tb)
 
-    return rows.add(Row(name, "weighting", symbol or name, call, pull, push, sides, elementwise=elementwise))
+    return rows.add(Row(name, "weighting", symbol or name, call, pull, push, sides, elementwise=elementwise, named=True))
 
 
 MULTIPLY = weighting("multiply", lambda np, g, y, a, b: g * b, lambda np, g, y, a, b: g * a, symbol="×", elementwise=True)
