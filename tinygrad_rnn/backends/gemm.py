@@ -42,9 +42,12 @@ def _splat(name: str, scalar: str, kind: str, lanes: int) -> list[str]:
 
 
 def _tile(rows: int, kind: str, lanes: int) -> list[str]:
-    """C[:rows, :2 lanes] = A[:rows] @ panel, or added to C, with the sums in registers; only the first ``left`` columns."""
+    """C[:rows, :2 lanes] = A[:rows] @ panel, or added to C, with the sums in registers; only the first ``left`` columns.
+
+    Few rows have several sums for each element, over every second or fourth step: one alone would wait for itself.
+    """
     vector, suffix = f"<{lanes} x {kind}>", f"v{lanes}{'f32' if kind == 'float' else 'f64'}"
-    size = 4 if kind == "float" else 8
+    size, sums = 4 if kind == "float" else 8, max(1, 4 // rows)
     each = [(r, h) for r in range(rows) for h in (0, 1)]
     text = [
         f"define internal void @tile{rows}(ptr %a, i64 %row, i64 %step, ptr %p, ptr %c, i64 %ldc, i64 %K, i64 %left, i1 %add)",
@@ -52,6 +55,8 @@ def _tile(rows: int, kind: str, lanes: int) -> list[str]:
         "entry:",
         *_splat("lefts", "%left", "i64", lanes),
         *_splat("adds", "%add", "i1", lanes),
+        f"  %odd = urem i64 %K, {sums}",
+        "  %even = sub i64 %K, %odd",
     ]
     for h in (0, 1):
         columns = ", ".join(f"i64 {i + h * lanes}" for i in range(lanes))
@@ -63,18 +68,40 @@ def _tile(rows: int, kind: str, lanes: int) -> list[str]:
     for r, h in each:
         mask = f"<{lanes} x i1> %o{h}, {vector} zeroinitializer"
         text.append(f"  %i{r}.{h} = call {vector} @llvm.masked.load.{suffix}.p0(ptr %c{r}.{h}, i32 {size}, {mask})")
-    text += ["  br label %loop", "loop:", "  %k = phi i64 [ 0, %entry ], [ %k1, %loop ]"]
-    text += [f"  %s{r}.{h} = phi {vector} [ %i{r}.{h}, %entry ], [ %n{r}.{h}, %loop ]" for r, h in each]
-    text += [f"  %po = mul i64 %k, {2 * lanes}", f"  %p0 = getelementptr {kind}, ptr %p, i64 %po"]
-    text += [f"  %p1 = getelementptr {kind}, ptr %p0, i64 {lanes}", "  %ko = mul i64 %k, %step"]
-    text += [f"  %b{h} = load {vector}, ptr %p{h}, align {size}" for h in (0, 1)]
-    for r in range(rows):
-        text += [f"  %ak{r} = getelementptr {kind}, ptr %a{r}, i64 %ko", f"  %x{r} = load {kind}, ptr %ak{r}"]
-        text += _splat(f"v{r}", f"%x{r}", kind, lanes)
-    text += [f"  %n{r}.{h} = call {vector} @llvm.fma.{suffix}({vector} %v{r}, {vector} %b{h}, {vector} %s{r}.{h})" for r, h in each]
-    text += ["  %k1 = add nuw nsw i64 %k, 1", "  %more = icmp slt i64 %k1, %K", "  br i1 %more, label %loop, label %done", "done:"]
+
+    def terms(name: str, k: str, held: str, made: str) -> list[str]:
+        """One step of the sums: loads of the panel and of A at k, and a multiply-add for each sum."""
+        lines = [f"  %{name}po = mul i64 {k}, {2 * lanes}", f"  %{name}p0 = getelementptr {kind}, ptr %p, i64 %{name}po"]
+        lines += [f"  %{name}p1 = getelementptr {kind}, ptr %{name}p0, i64 {lanes}", f"  %{name}ko = mul i64 {k}, %step"]
+        lines += [f"  %{name}b{h} = load {vector}, ptr %{name}p{h}, align {size}" for h in (0, 1)]
+        for r in range(rows):
+            lines += [f"  %{name}ak{r} = getelementptr {kind}, ptr %a{r}, i64 %{name}ko", f"  %{name}x{r} = load {kind}, ptr %{name}ak{r}"]
+            lines += _splat(f"{name}v{r}", f"%{name}x{r}", kind, lanes)
+        for r, h in each:
+            operands = f"{vector} %{name}v{r}, {vector} %{name}b{h}, {vector} %{held}{r}.{h}"
+            lines.append(f"  %{made}{r}.{h} = call {vector} @llvm.fma.{suffix}({operands})")
+        return lines
+
+    text += ["  br label %head", "head:", "  %k = phi i64 [ 0, %entry ], [ %k.next, %body ]"]
+    for u in range(sums):
+        text += [
+            f"  %s{u}.{r}.{h} = phi {vector} [ {f'%i{r}.{h}' if u == 0 else 'zeroinitializer'}, %entry ], [ %n{u}.{r}.{h}, %body ]"
+            for r, h in each
+        ]
+    text += ["  %more = icmp slt i64 %k, %even", "  br i1 %more, label %body, label %rest", "body:"]
+    for u in range(sums):
+        text += [f"  %k.{u} = add i64 %k, {u}", *terms(f"u{u}.", f"%k.{u}", f"s{u}.", f"n{u}.")]
+    text += [f"  %k.next = add nuw nsw i64 %k, {sums}", "  br label %head"]
+    text += ["rest:", "  %kr = phi i64 [ %even, %head ], [ %kr.next, %single ]"]
+    text += [f"  %t{r}.{h} = phi {vector} [ %s0.{r}.{h}, %head ], [ %l{r}.{h}, %single ]" for r, h in each]
+    text += ["  %some = icmp slt i64 %kr, %K", "  br i1 %some, label %single, label %done", "single:"]
+    text += [*terms("r.", "%kr", "t", "l"), "  %kr.next = add nuw nsw i64 %kr, 1", "  br label %rest", "done:"]
     for r, h in each:
-        text.append(f"  call void @llvm.masked.store.{suffix}.p0({vector} %n{r}.{h}, ptr %c{r}.{h}, i32 {size}, <{lanes} x i1> %m{h})")
+        total = f"%t{r}.{h}"
+        for u in range(1, sums):
+            text.append(f"  %f{u}.{r}.{h} = fadd {vector} {total}, %s{u}.{r}.{h}")
+            total = f"%f{u}.{r}.{h}"
+        text.append(f"  call void @llvm.masked.store.{suffix}.p0({vector} {total}, ptr %c{r}.{h}, i32 {size}, <{lanes} x i1> %m{h})")
     return [*text, "  ret void", "}"]
 
 
@@ -137,6 +164,9 @@ def text(kind: str) -> str:
 
 _PAYS = 4_000_000
 """Multiplications from which a second thread pays for being woken."""
+
+_NEAR = 1 << 18
+"""Bytes of A that are multiplied by all panels before the next ones: they stay in the second cache."""
 
 _DEPTH = 256
 """Rows of B that are laid out in a panel at a time: the panel stays in the nearest cache while all rows of C use it."""
@@ -213,11 +243,13 @@ def matmul(a: Any, b: Any) -> Any:
         panels = packed(b, panel(kind), False)
         parts = _parts(m, 8, m * n * k)
         size = a.dtype.itemsize
+        block = max(8, _NEAR // (k * size) // 8 * 8)
         begin, end = llvm.address(a), llvm.address(c)
 
         def some_rows(i: int) -> None:
-            first, last = parts[i], parts[i + 1]
-            _large(kind)[0](begin + first * k * size, llvm.address(panels), end + first * n * size, last - first, n, k)
+            for first in range(parts[i], parts[i + 1], block):
+                count = min(block, parts[i + 1] - first)
+                _large(kind)[0](begin + first * k * size, llvm.address(panels), end + first * n * size, count, n, k)
 
         llvm.together(some_rows, len(parts) - 1)
         return c
