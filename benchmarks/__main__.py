@@ -1,12 +1,19 @@
-"""``python -m benchmarks``: every table; ``python -m benchmarks eager`` or ``sequence``: one of them."""
+"""``python -m benchmarks``: every table; ``python -m benchmarks eager sequence``: some of them."""
 
 from __future__ import annotations
 
 import sys
 
-from . import eager, sequence
+from . import eager, latency, memory, scaling, sequence, training
 
-TABLES = {"eager": eager.main, "sequence": sequence.main}
+TABLES = {
+    "eager": eager.main,
+    "sequence": sequence.main,
+    "training": training.main,
+    "memory": memory.main,
+    "latency": latency.main,
+    "scaling": scaling.main,
+}
 
 for name in sys.argv[1:] or TABLES:
     if name not in TABLES:

@@ -1,0 +1,67 @@
+"""What the first call costs: compiled for the first time, from the cache in a new process, and a second layer of another size."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tinygrad_rnn as tg
+
+from . import timing
+
+KINDS = ("LSTM", "PeepholeLSTM", "GRU")
+SIZES = {"first": (32, 16, 32, 32), "resized": (40, 8, 24, 48)}
+LIMITS = {"compiled": 3.0, "from the cache": 0.3}
+
+
+def first_call(kind: str, size: tuple[int, ...]) -> float:
+    """Seconds of the first forward and backward pass of a new layer."""
+    steps, batch, inputs, hidden = size
+    layer = getattr(tg.nn, kind)(inputs, hidden)
+    x = tg.tensor(np.random.default_rng(0).standard_normal((steps, batch, inputs)).astype(np.float32))
+    start = time.perf_counter()
+    y, _ = layer(x)
+    tg.sum(y * y).backward()
+    return time.perf_counter() - start
+
+
+def measure_here(kind: str) -> dict[str, Any]:
+    folder = Path(os.environ["TINYGRAD_RNN_CACHE"])
+    first = first_call(kind, SIZES["first"])
+    compiled = set(folder.iterdir())
+    resized = first_call(kind, SIZES["resized"])
+    return {"first": first, "resized": resized, "compiled again": len(set(folder.iterdir()) - compiled)}
+
+
+def measure(kind: str, folder: str) -> dict[str, Any]:
+    """The same in a fresh process with this cache folder."""
+    command = [sys.executable, "-m", "benchmarks.latency", kind]
+    environment = os.environ | {"TINYGRAD_RNN_CACHE": folder}
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
+
+
+def main() -> None:
+    print(f"the first forward + backward of a layer in a new process, seconds (limit)\n{timing.machine()}")
+    for kind in KINDS:
+        with tempfile.TemporaryDirectory() as folder:
+            found = {"compiled": measure(kind, folder), "from the cache": measure(kind, folder)}
+        for name, times in found.items():
+            taken, limit = times["first"], LIMITS[name]
+            print(f"  {kind:<14}{name:<20}{taken:7.3f}  ({limit}{'' if taken <= limit else ', missed'})")
+        resized, again = found["compiled"]["resized"], found["compiled"]["compiled again"]
+        print(f"  {kind:<14}{'then another size':<20}{resized:7.3f}  ({again} functions compiled, limit 0{', missed' if again else ''})")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        print(json.dumps(measure_here(sys.argv[1])))
+    else:
+        main()
