@@ -55,7 +55,7 @@ def _setting(default: Any, meaning: str, **argument: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """The settings of a run; the defaults learn English-looking words in about a minute on two cores."""
+    """The settings of a run; the defaults learn English-looking words in about 20 seconds on two cores of a Zen 4 (extra ``fast``)."""
 
     cell: str = _setting("lstm", "the recurrent cell", choices=tuple(LAYERS))
     hidden: int = _setting(128, "units of each layer", type=whole(1))
