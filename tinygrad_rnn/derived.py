@@ -732,13 +732,12 @@ def cross_entropy(
     if logits.ndim == 0:
         raise ShapeError("cross_entropy: logits need an axis of classes")
     axis = axis_of(logits, axis)
-    logs = log_softmax(logits, axis)
     if target.dtype.kind == "f":
         if target.shape != logits.shape:
             raise ShapeError(f"cross_entropy: probabilities have shape {target.shape}, logits {logits.shape}; class numbers must be ints")
         classes = logits.shape[axis]
         target = target * (1 - label_smoothing) + label_smoothing / classes if label_smoothing else target
-        return _reduced_over(-ops.sum(target * logs, axis), None, reduction)
+        return _reduced_over(-ops.sum(target * log_softmax(logits, axis), axis), None, reduction)
     expected = tuple(n for i, n in enumerate(logits.shape) if i != axis)
     if target.dtype.kind not in "iu":
         raise DtypeError(f"cross_entropy: class numbers are whole, got dtype {target.dtype}")
@@ -746,9 +745,13 @@ def cross_entropy(
         raise ShapeError(f"cross_entropy: class numbers have shape {target.shape}, logits {logits.shape} need {expected}")
     counted = None if ignore_index is None else target != ignore_index
     chosen = target if counted is None else ops.where(counted, target, 0)
-    losses = -ops.squeeze(ops.take_along_axis(logs, ops.expand_dims(chosen, axis), axis), axis)
+    # log Σ exp(z) − z at the target: the other log-probabilities are never made
+    logits = as_float(logits)
+    shifted = logits - ops.max(logits, axis, keepdims=True).detach()
+    picked = ops.take_along_axis(shifted, ops.expand_dims(chosen, axis), axis)
     if label_smoothing:
-        losses = (1 - label_smoothing) * losses - label_smoothing * logs.mean(axis)
+        picked = (1 - label_smoothing) * picked + label_smoothing * shifted.mean(axis, keepdims=True)
+    losses = ops.squeeze(ops.log(ops.sum(ops.exp(shifted), axis, keepdims=True)) - picked, axis)
     return _reduced_over(losses if counted is None else ops.where(counted, losses, 0), counted, reduction)
 
 

@@ -149,6 +149,9 @@ multiply = _binary(w.MULTIPLY)
 def matmul(x1: Any, x2: Any) -> Tensor:
     """Matrix product with NumPy's rules: vectors on either side, stacks of matrices broadcast."""
     if isinstance(x1, Node) and isinstance(x2, Node) and len(x1._data.shape) > 1 and len(x2._data.shape) > 1:
+        if len(x1._data.shape) > 2 and len(x2._data.shape) == 2:  # one product, not one for each matrix of the stack
+            rows = reshape(x1, (math.prod(x1._data.shape[:-1]), x1._data.shape[-1]))
+            return reshape(apply(w.MATMUL, (rows, x2)), (*x1._data.shape[:-1], x2._data.shape[-1]))
         return apply(w.MATMUL, (x1, x2))
     x1, x2 = _with_partner(x1, x2)
     if x1.ndim == 0 or x2.ndim == 0:

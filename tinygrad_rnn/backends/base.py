@@ -209,7 +209,11 @@ class Backend:
         for position in range(x.ndim):
             reach = (1,) * position + (-1,) + (1,) * (x.ndim - position - 1)
             grid.append(indices if position == axis else self.arange(indices.shape[position]).reshape(reach))
-        return self.scatter(x, tuple(grid), shape)
+        if indices.shape[axis] != 1:
+            return self.scatter(x, tuple(grid), shape)
+        y = self.zeros(shape, x.dtype)
+        y[tuple(grid)] = x  # one index along the axis cannot name a place twice
+        return y
 
     def sum_to(self, x: Array, shape: tuple[int, ...]) -> Array:
         """Sum over the axes that broadcasting from ``shape`` added or stretched: the adjoint of ``broadcast_to``."""

@@ -15,7 +15,6 @@ import numpy
 
 from .. import ops, tree
 from ..backends import Backend, gemm, llvm
-from ..backends.numpy_backend import NumpyBackend
 from ..chain_rule import Row
 from ..errors import TraceError
 from ..tape import Entry, Node, _exposed, _remember, apply, choose, key_of, no_grad, now, pull_back, push_forward, recording, thread
@@ -296,8 +295,9 @@ class _Run:
         """Run from the arrays of inputs, states and tensors from outside: the arrays of outputs and last states."""
         plan, program, backend = self.plan, self.plan.core.whole, self.backend
         inputs, states, found = operands[: self.counts[0]], operands[self.counts[0] : sum(self.counts)], operands[sum(self.counts) :]
-        inner = _with_own_products() if backend.name == "numpy" and llvm.available() else backend
-        self.heads = [Node.result_type(x, inner, want) for x, want in zip((*inputs, *found), self.wanted, strict=True)]
+        if backend.name == "numpy" and llvm.available():
+            _use_own_products(backend)
+        self.heads = [Node.result_type(x, backend, want) for x, want in zip((*inputs, *found), self.wanted, strict=True)]
         self.since = now()
         steps = inputs[0].shape[0]
         values = dict(zip((*program.steps, *program.fixed), self.heads, strict=True))
@@ -371,11 +371,10 @@ class _Run:
 
 
 @functools.cache
-def _with_own_products() -> Backend:
-    """The NumPy backend for what was hoisted: its large products are ours, which do not spin while another program wants the processor."""
-    backend = NumpyBackend()
+def _use_own_products(backend: Backend) -> None:
+    """From the first compiled scan on, large products of the backend are ours, also outside of scans: threads of NumPy's library would go
+    on spinning for a while after each of its products, and take the processor from ours."""
     vars(backend)["matmul"] = gemm.matmul
-    return backend
 
 
 _natives: dict[int, NativePlan | str] = {}

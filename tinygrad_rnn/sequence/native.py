@@ -11,7 +11,7 @@ from typing import Any
 import numpy
 
 from ..backends import Array, Backend, gemm
-from ..backends.llvm import Unsupported, address, compiled, library, threads, together, type_name
+from ..backends.llvm import Unsupported, address, compiled, keep_memory, library, threads, together, type_name
 from ..chain_rule.addition import SUM, SUM_TO, TRANSPOSE
 from ..chain_rule.weighting import MATMUL
 from .plan import Plan, Sink
@@ -45,6 +45,7 @@ class NativePlan:
     """
 
     def __init__(self, plan: Plan, batch: int) -> None:
+        keep_memory()
         self.plan, self.batch = plan, batch
         program = plan.joint
         if any(program.dtypes[v].kind == "b" for v in (*program.states, *program.outputs)):
@@ -310,7 +311,7 @@ class NativeRun:
                 arrays[buffer] = arrays[outer][..., column : column + buffer.width]
             elif buffer not in arrays:
                 arrays[buffer] = numpy.empty((self.native.batch, buffer.width), self.native.dtype)
-        table = numpy.array([address(arrays[buffer]) for buffer in layout.buffers], numpy.uint64)
+        table = numpy.array([0 if buffer.inside else address(arrays[buffer]) for buffer in layout.buffers], numpy.uint64)
         tables = []
         for shard in range(len(self.shards)):
             own = table.copy()
