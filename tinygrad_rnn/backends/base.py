@@ -7,7 +7,6 @@ array module's own functions, bound once, plus the few that array modules lack o
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import zlib
 from typing import Any
@@ -218,6 +217,8 @@ class Backend:
     def sum_to(self, x: Array, shape: tuple[int, ...]) -> Array:
         """Sum over the axes that broadcasting from ``shape`` added or stretched: the adjoint of ``broadcast_to``."""
         added = x.ndim - len(shape)
+        if added == 1 and x.shape[1:] == shape:  # a bias under a batch: nearly always
+            return self.sum(x, axis=0)
         axes = tuple(range(added)) + tuple(added + i for i, n in enumerate(shape) if n == 1 and x.shape[added + i] != 1)
         y = self.sum(x, axis=axes, keepdims=True) if axes else x
         return y.reshape(shape)
@@ -228,8 +229,11 @@ class Backend:
     def split(self, x: Array, points: tuple[int, ...], axis: int) -> tuple[Array, ...]:
         """Views of ``x`` cut before each of ``points``."""
         lead = (slice(None),) * axis
-        bounds = (0, *points, x.shape[axis])
-        return tuple([x[(*lead, slice(a, b))] for a, b in itertools.pairwise(bounds)])
+        parts, start = [], 0
+        for end in (*points, x.shape[axis]):
+            parts.append(x[(*lead, slice(start, end))])
+            start = end
+        return tuple(parts)
 
     def unstack(self, x: Array, axis: int) -> tuple[Array, ...]:
         lead = (slice(None),) * axis
