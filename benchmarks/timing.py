@@ -35,7 +35,7 @@ def medians(contestants: dict[str, Callable[[], object]], seconds: float = 3.0, 
 def machine() -> str:
     """What the numbers were measured on."""
     versions = []
-    for package in ("numpy", "numba", "torch", "jax", "autograd"):
+    for package in ("numpy", "llvmlite", "torch", "jax", "autograd"):
         try:
             versions.append(f"{package} {version(package)}")
         except PackageNotFoundError:

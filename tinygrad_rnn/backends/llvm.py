@@ -44,13 +44,14 @@ def _target() -> tuple[Any, Any]:
     return llvm, machine
 
 
+@functools.cache
 def available() -> bool:
-    """Whether llvmlite can be imported."""
+    """Whether there is an llvmlite with LLVM's present pass manager, 0.45 or newer."""
     try:
-        import llvmlite  # noqa: F401
+        import llvmlite.binding as llvm
     except ImportError:
         return False
-    return True
+    return hasattr(llvm, "create_pass_builder")
 
 
 def _optimised(text: str) -> Any:

@@ -386,7 +386,7 @@ def _native(plan: Plan, backend: Backend, arrays: Sequence[Any]) -> NativePlan |
     if id(plan) not in _natives:
         kind = NativePlan if backend.name == "numpy" else DevicePlan
         if kind is NativePlan and not llvm.available():
-            _natives[id(plan)] = "llvmlite (pip install 'tinygrad_rnn[fast]') is missing"
+            _natives[id(plan)] = "llvmlite 0.45 or newer is missing (pip install 'tinygrad_rnn[fast]')"
         else:
             shape = plan.joint.shapes[(*plan.joint.states, *plan.joint.steps)[0]]
             try:
