@@ -170,7 +170,7 @@ def keep_memory() -> None:
     A training step makes and drops the same arrays again and again; taking every page of them anew is half the time of a small one.
     Where there is no ``mallopt`` nothing happens.
     """
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(OSError, AttributeError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_MMAP_THRESHOLD, 32 << 20)  # the most that it takes
         mallopt(_TRIM_THRESHOLD, 256 << 20)
@@ -207,7 +207,7 @@ declare float @llvm.copysign.f32(float, float)
 declare float @llvm.fma.f32(float, float, float)
 
 define internal float @tanh_f32(float %x0) alwaysinline {
-  ; the 13/6 rational approximation, as in Eigen; beyond the bound tanh is 1 in float32
+  ; the 13/6 rational approximation, as in Eigen; beyond the bound it stays at 0.9999998
   %lo = fcmp olt float %x0, -7.905311107635498
   %x1 = select i1 %lo, float -7.905311107635498, float %x0
   %hi = fcmp ogt float %x1, 7.905311107635498
@@ -221,9 +221,11 @@ define internal float @tanh_f32(float %x0) alwaysinline {
 }
 
 define internal float @sigmoid_f32(float %x) alwaysinline {
-  %half = fmul float %x, 0.5
-  %t = call float @tanh_f32(float %half)
-  %y = call float @llvm.fma.f32(float %t, float 0.5, float 0.5)
+  ; not by tanh, which would lose all digits far below 0
+  %m = fneg float %x
+  %e = call float @exp_f32(float %m)
+  %d = fadd float %e, 1.0
+  %y = fdiv float 1.0, %d
   ret float %y
 }
 
