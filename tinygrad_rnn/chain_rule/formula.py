@@ -110,7 +110,7 @@ _IN_WORDS = {
 
 def table(rows: Iterable[Row]) -> str:
     """The rows as a text table, by case."""
-    lines = [f"{'case':<12} {'operation':<18} {'in pictures':<12} residual"]
-    for row in rows:
-        lines.append(f"{row.case:<12} {row.name:<18} {row.symbol:<12} {'; '.join(formulas(row))}")
-    return "\n".join(lines)
+    lines = [("case", "operation", "in pictures", "residual")]
+    lines += [(row.case, row.name, row.symbol, "; ".join(formulas(row))) for row in rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(3)]
+    return "\n".join("  ".join([*(part.ljust(width) for part, width in zip(line, widths, strict=False)), line[3]]) for line in lines)
