@@ -22,6 +22,20 @@ LIMITS = {
 Run = Callable[[], float]
 
 
+def layer_pass(layer: Any, x: Any) -> Run:
+    """One forward and backward pass of Σ y² through a layer of ours."""
+
+    def run() -> Any:
+        layer.zero_grad()
+        x.grad = None
+        y, _ = layer(x)
+        loss = tg.sum(y * y)
+        loss.backward()
+        return loss
+
+    return run
+
+
 def layer_pair(kind: str, size: tuple[int, ...]) -> tuple[Run, Run]:
     """Ours and PyTorch's layer of the same weights: one forward and backward pass of Σ y², to x, weights and biases."""
     import torch
@@ -34,14 +48,6 @@ def layer_pair(kind: str, size: tuple[int, ...]) -> tuple[Run, Run]:
     data = np.random.default_rng(0).standard_normal((steps, batch, inputs)).astype(np.float32)
     x, x_theirs = tg.tensor(data, requires_grad=True), torch.tensor(data, requires_grad=True)
 
-    def run_ours() -> Any:
-        ours.zero_grad()
-        x.grad = None
-        y, _ = ours(x)
-        loss = tg.sum(y * y)
-        loss.backward()
-        return loss
-
     def run_theirs() -> Any:
         theirs.zero_grad()
         x_theirs.grad = None
@@ -50,7 +56,7 @@ def layer_pair(kind: str, size: tuple[int, ...]) -> tuple[Run, Run]:
         loss.backward()
         return loss
 
-    return run_ours, run_theirs
+    return layer_pass(ours, x), run_theirs
 
 
 def user_cells(size: tuple[int, ...]) -> tuple[Run, Run, Run]:
@@ -66,7 +72,6 @@ def user_cells(size: tuple[int, ...]) -> tuple[Run, Run, Run]:
     q = {k: torch.tensor(w, requires_grad=True) for k, w in start.items()}
     x, x_theirs = tg.tensor(data, requires_grad=True), torch.tensor(data, requires_grad=True)
     zero, zero_theirs = tg.zeros((batch, hidden)), torch.zeros(batch, hidden)
-    built_in = tg.nn.PeepholeLSTM(inputs, hidden)
 
     def cell(x: Any, state: Any) -> Any:
         h, c = eager.peephole(tg, lambda z: tg.split(z, 4, axis=-1), p, x, *state)
@@ -76,14 +81,6 @@ def user_cells(size: tuple[int, ...]) -> tuple[Run, Run, Run]:
         for w in (*p.values(), x):
             w.grad = None
         y, _ = tg.scan(cell, x, (zero, zero))
-        loss = tg.sum(y * y)
-        loss.backward()
-        return loss
-
-    def run_built_in() -> Any:
-        built_in.zero_grad()
-        x.grad = None
-        y, _ = built_in(x)
         loss = tg.sum(y * y)
         loss.backward()
         return loss
@@ -101,7 +98,7 @@ def user_cells(size: tuple[int, ...]) -> tuple[Run, Run, Run]:
         loss.backward()
         return loss
 
-    return run_ours, run_theirs, run_built_in
+    return run_ours, run_theirs, layer_pass(tg.nn.PeepholeLSTM(inputs, hidden), x)
 
 
 def jax_lstm(size: tuple[int, ...]) -> Run:

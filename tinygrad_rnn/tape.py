@@ -738,6 +738,21 @@ def _replaced(args: Sequence[Any], fresh: Sequence[Node]) -> Any:
     return tree.map_leaves(lambda x: next(rest) if isinstance(x, Node) and x.requires_grad else x, tuple(args))
 
 
+def pull_replayed(results: Sequence[Any], inputs: Sequence[Node], since: int, g: Sequence[Any], np: Any) -> list[Any]:
+    """The residuals of what went into a piece of program that was run again, recorded after ``since``; None where none arrives."""
+    seeds = [(y, residual) for y, residual in zip(results, g, strict=True) if residual is not None and y.requires_grad]
+    if not seeds:
+        return [None] * len(inputs)
+    residuals, _ = pull_back(seeds, np, [x for x in inputs if x.requires_grad], since)
+    return [residuals.held.get(key_of(x)) if x.requires_grad else None for x in inputs]
+
+
+def push_replayed(results: Sequence[Any], inputs: Sequence[Node], since: int, tangents: Sequence[Any], np: Any) -> tuple[Any, ...]:
+    """The tangents of what came out of it, from those of what went in."""
+    starts = [(x, t) for x, t in zip(inputs, tangents, strict=True) if t is not None]
+    return tuple(push_forward(results, starts, np, since))
+
+
 def _replay_row(name: str, again: Callable[..., Any], args: Sequence[Any], asked: int, found: Sequence[Node]) -> Row:
     def rerun(np: Any, xs: Sequence[Any]) -> tuple[list[Any], list[Node], int, Any]:
         """The results of a recorded run, the tensors that went in, and the index that parts both."""
@@ -752,16 +767,11 @@ def _replay_row(name: str, again: Callable[..., Any], args: Sequence[Any], asked
 
     def pull(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
         results, inputs, since, recorded = rerun(np, xs)
-        seeds = [(y, residual) for y, residual in zip(results, g, strict=True) if residual is not None and y.requires_grad]
-        if not seeds:
-            return [None] * len(inputs)
-        residuals, _ = pull_back(seeds, recorded, inputs, since)
-        return [residuals.held.get(key_of(x)) for x in inputs]
+        return pull_replayed(results, inputs, since, g, recorded)
 
     def push(np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
         results, inputs, since, recorded = rerun(np, xs)
-        starts = [(x, t) for x, t in zip(inputs, tangents, strict=True) if t is not None]
-        return tuple(push_forward(results, starts, recorded, since))
+        return push_replayed(results, inputs, since, tangents, recorded)
 
     def unfold(inputs: Sequence[Node]) -> list[Any]:
         return list(tree.leaves(again(*_replaced(args, inputs[:asked]))))

@@ -26,10 +26,10 @@ def kinds(backend):
 def running(kind, reasons=None):
     """A block in which plans run in this way; why a plan is not native is added to ``reasons``."""
 
-    def choose(plan, backend, arrays):
+    def choose(plan, backend):
         if kind == "interpreted":
             return "the test asks for it"
-        found = _chosen(plan, backend, arrays)
+        found = _chosen(plan, backend)
         if isinstance(found, str) and reasons is not None:
             reasons.append(found)
         return found

@@ -17,7 +17,23 @@ from .. import ops, tree
 from ..backends import Backend, gemm, llvm
 from ..chain_rule import Row
 from ..errors import TraceError
-from ..tape import Entry, Node, _exposed, _remember, apply, choose, key_of, no_grad, now, pull_back, push_forward, recording, thread
+from ..tape import (
+    Entry,
+    Node,
+    _exposed,
+    _remember,
+    apply,
+    check_current,
+    choose,
+    key_of,
+    no_grad,
+    now,
+    pull_back,
+    pull_replayed,
+    push_replayed,
+    recording,
+    thread,
+)
 from .device import DevicePlan, DeviceRun
 from .eager import eager_scan
 from .interpreter import InterpretedRun
@@ -311,7 +327,7 @@ class _Run:
         firsts = list(states)
         for v in plan.core.program.states[len(firsts) :]:  # outputs before the first step
             firsts.append(backend.zeros(plan.core.program.shapes[v], plan.core.program.dtypes[v]))
-        native = _native(plan, backend, arrays)
+        native = _native(plan, backend)
         kind = _RUNS[type(native)]
         self.core = kind(plan if isinstance(native, str) else native, backend, arrays, [x._data for x in fixed], order)
         ys, last = self.core.forward(firsts)
@@ -352,6 +368,7 @@ class _Run:
     def _replay(self, np: Any, xs: Sequence[Any]) -> tuple[list[Any], list[Any], int]:
         head = sum(self.counts)
         if isinstance(np, Backend):
+            check_current("scan", self.trace.outside, xs[head:])
             heads = [Node.result_type(x, np, x.dtype.kind == "f") for x in xs[:head]]
         else:
             heads = [np.reshape(x, x.shape) for x in xs[:head]]
@@ -360,14 +377,11 @@ class _Run:
 
     def _replay_pull(self, np: Any, g: Any, y: Any, xs: Any) -> Any:
         results, inputs, since = self._replay(np, xs)
-        seeds = [(r, part) for r, part in zip(results, g, strict=True) if part is not None and r.requires_grad]
-        residuals, _ = pull_back(seeds, np, [x for x in inputs if x.requires_grad], since)
-        return [residuals.held.get(key_of(x)) if x.requires_grad else None for x in inputs]
+        return pull_replayed(results, inputs, since, g, np)
 
     def push(self, np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
         results, inputs, since = self._replay(np, xs)
-        starts = [(x, t) for x, t in zip(inputs, tangents, strict=True) if t is not None]
-        return tuple(push_forward(results, starts, None if isinstance(np, Backend) else np, since))
+        return push_replayed(results, inputs, since, tangents, None if isinstance(np, Backend) else np)
 
 
 @functools.cache
@@ -381,7 +395,7 @@ _natives: dict[int, NativePlan | str] = {}
 _RUNS: dict[type, Any] = {str: InterpretedRun, NativePlan: NativeRun, DevicePlan: DeviceRun}
 
 
-def _native(plan: Plan, backend: Backend, arrays: Sequence[Any]) -> NativePlan | str:
+def _native(plan: Plan, backend: Backend) -> NativePlan | str:
     """The plan in machine code or in kernels, or the reason why it is interpreted."""
     if id(plan) not in _natives:
         kind = NativePlan if backend.name == "numpy" else DevicePlan

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..backends import Array, Backend, cuda
-from .native import NativePlan
+from .native import LaidOutRun, NativePlan
 from .program import Instruction, Number
 from .schedule import VIEWS, Buffer, Half, Layout, Place, Product, Target
 from .writer import RowWriter, Writer
@@ -223,19 +223,21 @@ class DevicePlan(NativePlan):
         return Loop([], calls, calls)
 
 
-class DeviceRun:
+class DeviceRun(LaidOutRun):
     """One scan in kernels; the same interface as :class:`InterpretedRun`."""
 
+    laid: DevicePlan
+
     def __init__(self, device: DevicePlan, backend: Backend, streams: list[Array], fixed: list[Array], order: range) -> None:
-        self.device, self.backend = device, backend
+        self.laid, self.backend = device, backend
         self.steps, self.step = len(order), order.step
         self.inputs = [backend.ascontiguousarray(x) for x in (*streams, *fixed, *device.plan.constants)]
 
     def _empty(self, buffer: Buffer, slots: int) -> Array:
-        return self.backend.empty((slots, self.device.batch, buffer.width), self.device.dtype)
+        return self.backend.empty((slots, self.laid.batch, buffer.width), self.laid.dtype)
 
     def _arrays(self, half: Half) -> dict[Buffer, Array]:
-        program = self.device.plan.joint
+        program = self.laid.plan.joint
         return {half.places[v].buffer: array for v, array in zip((*program.steps, *program.fixed), self.inputs, strict=True)}
 
     # -- the loop over time -------------------------------------------------------------------------------------------------------
@@ -265,8 +267,8 @@ class DeviceRun:
     def _launch(self, launch: Launch, arrays: dict[Buffer, Array], direction: int) -> Call:
         kernel = self.backend.kernel(launch.text, launch.name)
         threads = cuda.block_of(launch.width)
-        grid = (1 if launch.alone else -(-launch.width // threads), min(self.device.batch, cuda.LARGEST_GRID))
-        arguments = (*[arrays[buffer] for buffer in launch.buffers], *launch.sizes, self.device.batch)
+        grid = (1 if launch.alone else -(-launch.width // threads), min(self.laid.batch, cuda.LARGEST_GRID))
+        arguments = (*[arrays[buffer] for buffer in launch.buffers], *launch.sizes, self.laid.batch)
         if launch.steps == 1:
             return lambda t, at: kernel(grid, (threads,), (*arguments, t, at))
         return lambda t, at: kernel(grid, (threads,), (*arguments, t, at, t + direction * self.step, at + direction))
@@ -286,7 +288,7 @@ class DeviceRun:
 
     def forward(self, states: list[Array]) -> tuple[list[Array], list[Array]]:
         """The outputs, (T, …) each, and the last states."""
-        device, program = self.device, self.device.plan.joint
+        device, program = self.laid, self.laid.plan.joint
         arrays = self._arrays(device.forward_half)
         self.states = [self._empty(place.buffer, self.steps + 1 if device.training else 2) for place in device.state_places]
         for array, place, first in zip(self.states, device.state_places, states, strict=True):
@@ -310,8 +312,8 @@ class DeviceRun:
 
     def backward(self, outputs: list[Any], states: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:
         """From the residuals of outputs and last states (None where nothing arrived) to those of streams, first states and fixed values."""
-        device, plan, backend = self.device, self.device.plan, self.backend
-        program, dtype = plan.joint, device.dtype
+        device, backend = self.laid, self.backend
+        dtype = device.dtype
         arrays = self._arrays(device.backward_half)
         arrays.update({place.buffer: array for place, array in zip(device.back_states, self.states, strict=True)})
         arrays.update({device.back_stash[v].buffer: array for v, array in self.stash.items()})
@@ -331,36 +333,7 @@ class DeviceRun:
         for place in device.sum_places.values():  # every row adds up for itself, so that no two threads meet
             arrays[place.buffer] = backend.zeros((device.batch, place.buffer.width), dtype)
         self._run(device.backward_half, device.backward_loop, device.backward_layout, arrays, range(self.steps)[::-1])
-        streams = [
-            None if place is None else arrays[place.buffer].reshape(self.steps, *program.shapes[v])
-            for place, v in zip(device.back_steps, program.steps, strict=True)
-        ]
-        firsts = [
-            None if r is None else arrays[buffer][0].reshape(program.shapes[v])
-            for buffer, r, v in zip(device.carries, plan.state_residuals, program.states, strict=True)
-        ]
-        return streams, firsts, [self._sunk(v, arrays) for v in program.fixed[: len(plan.core.program.fixed)]]
-
-    def _sunk(self, value: int, arrays: dict[Buffer, Array]) -> Any:
-        """The residual of a fixed value: one product over all steps for each weighting, one sum for what the rows added up."""
-        plan, total = self.device.plan, None
-        for sink in plan.sinks.get(value, []):
-            if sink.kind == "sum":
-                part = self.backend.sum_to(arrays[self.device.sum_places[sink].buffer], plan.joint.shapes[value])
-            else:
-                left, right = (self._all_steps(v, arrays) for v in sink.values)
-                part = self.backend.matmul(left.T, right)
-            total = part if total is None else total + part
-        return total
-
-    def _all_steps(self, value: int, arrays: dict[Buffer, Array]) -> Array:
-        """(T·B, n): a value at all steps, in the order of time."""
-        place = self.device.operand_places[value]
-        array = arrays[place.buffer]
-        if place.slot != "time":  # states lie in the order of running
-            array = array[1:] if place.slot == "after" else array[:-1]
-            array = array if self.step > 0 else array[::-1]
-        return array.reshape(self.steps * self.device.batch, place.buffer.width)
+        return self._residuals(arrays)
 
 
 def _columns(arrays: dict[Buffer, Array], place: Place, width: int, t: int, at: int) -> Array:

@@ -289,19 +289,68 @@ class NativePlan:
         self.backward = codes[1] if self.training else None
 
 
-class NativeRun:
+class LaidOutRun:
+    """What runs of a laid-out plan share: reading the residuals off its memory when the backward loop is done.
+
+    Attributes:
+        laid: the layout.
+        steps, step: how many, and 1 or −1 for the order of running.
+    """
+
+    laid: NativePlan
+    backend: Backend
+    steps: int
+    step: int
+
+    def _residuals(self, arrays: dict[Buffer, Array]) -> tuple[list[Any], list[Any], list[Any]]:
+        """Those of streams, first states and fixed values; None where there is none."""
+        laid, plan = self.laid, self.laid.plan
+        program = plan.joint
+        streams = [
+            None if place is None else arrays[place.buffer].reshape(self.steps, *program.shapes[v])
+            for place, v in zip(laid.back_steps, program.steps, strict=True)
+        ]
+        firsts = [
+            None if r is None else arrays[buffer][0].reshape(program.shapes[v])
+            for buffer, r, v in zip(laid.carries, plan.state_residuals, program.states, strict=True)
+        ]
+        return streams, firsts, [self._sunk(v, arrays) for v in program.fixed[: len(plan.core.program.fixed)]]
+
+    def _sunk(self, value: int, arrays: dict[Buffer, Array]) -> Any:
+        """The residual of a fixed value: one product over all steps for each weighting, one sum for what was added up in parts."""
+        plan, total = self.laid.plan, None
+        for sink in plan.sinks.get(value, []):
+            if sink.kind == "sum":
+                part = self.backend.sum_to(arrays[self.laid.sum_places[sink].buffer], plan.joint.shapes[value])
+            else:
+                left, right = (self._all_steps(v, arrays) for v in sink.values)
+                part = self.backend.matmul(left.T, right)
+            total = part if total is None else total + part
+        return total
+
+    def _all_steps(self, value: int, arrays: dict[Buffer, Array]) -> Array:
+        """(T·B, n): a value at all steps, in the order of time."""
+        place = self.laid.operand_places[value]
+        array = arrays[place.buffer]
+        if place.slot != "time":  # states lie in the order of running
+            array = array[1:] if place.slot == "after" else array[:-1]
+            array = array if self.step > 0 else array[::-1]
+        return array.reshape(self.steps * self.laid.batch, place.buffer.width)
+
+
+class NativeRun(LaidOutRun):
     """One scan in machine code; the same interface as :class:`InterpretedRun`."""
 
     def __init__(self, native: NativePlan, backend: Backend, streams: list[Array], fixed: list[Array], order: range) -> None:
-        self.native, self.backend = native, backend
+        self.laid, self.backend = native, backend
         self.steps, self.step = len(order), order.step
         self.streams = [numpy.ascontiguousarray(x) for x in streams]
         self.fixed = [numpy.ascontiguousarray(x) for x in (*fixed, *native.plan.constants)]
         self.shards = _shards(native, self.steps)
 
     def _array(self, place: Place, slots: int | None) -> Array:
-        rows = (self.native.batch, place.buffer.width)
-        return numpy.empty(rows if slots is None else (slots, *rows), self.native.dtype)
+        rows = (self.laid.batch, place.buffer.width)
+        return numpy.empty(rows if slots is None else (slots, *rows), self.laid.dtype)
 
     def _tables(self, layout: Layout, arrays: dict[Buffer, Array], apart: Sequence[Buffer] = ()) -> list[numpy.ndarray]:
         """A table of pointers for each shard; scratch is made here, and what shards add up has a part for each."""
@@ -310,7 +359,7 @@ class NativeRun:
                 outer, column = buffer.inside
                 arrays[buffer] = arrays[outer][..., column : column + buffer.width]
             elif buffer not in arrays:
-                arrays[buffer] = numpy.empty((self.native.batch, buffer.width), self.native.dtype)
+                arrays[buffer] = numpy.empty((self.laid.batch, buffer.width), self.laid.dtype)
         table = numpy.array([0 if buffer.inside else address(arrays[buffer]) for buffer in layout.buffers], numpy.uint64)
         tables = []
         for shard in range(len(self.shards)):
@@ -318,7 +367,6 @@ class NativeRun:
             for buffer in apart:
                 own[buffer.number] = address(arrays[buffer][shard])
             tables.append(own)
-        self.alive = arrays
         return tables
 
     def _run(self, code: Code, tables: list[numpy.ndarray]) -> None:
@@ -326,12 +374,12 @@ class NativeRun:
 
         def shard(i: int) -> None:
             first, last = self.shards[i]
-            code.call(address(tables[i]), address(code.sizes), self.steps, self.native.batch, first, last, start, self.step)
+            code.call(address(tables[i]), address(code.sizes), self.steps, self.laid.batch, first, last, start, self.step)
 
         together(shard, len(self.shards))
 
     def forward(self, states: list[Array]) -> tuple[list[Array], list[Array]]:
-        native, plan = self.native, self.native.plan
+        native, plan = self.laid, self.laid.plan
         arrays: dict[Buffer, Array] = {}
         self._fill_inputs(native.forward_half, arrays)
         slots = self.steps + 1 if native.training else 2
@@ -359,15 +407,14 @@ class NativeRun:
         return ys, last
 
     def _fill_inputs(self, half: Half, arrays: dict[Buffer, Array]) -> None:
-        program = self.native.plan.joint
+        program = self.laid.plan.joint
         for v, array in zip((*program.steps, *program.fixed), (*self.streams, *self.fixed), strict=True):
             arrays[half.places[v].buffer] = array
         for (v, transposed), buffer in half.packed.items():
             arrays[buffer] = gemm.packed(arrays[half.places[v].buffer], buffer.width, transposed)
 
     def backward(self, outputs: list[Any], states: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:
-        native, plan = self.native, self.native.plan
-        program, dtype = plan.joint, native.dtype
+        native, dtype = self.laid, self.laid.dtype
         arrays: dict[Buffer, Array] = {}
         self._fill_inputs(native.backward_half, arrays)
         for place, array in zip(native.back_states, self.states, strict=True):
@@ -391,41 +438,7 @@ class NativeRun:
             arrays[buffer] = numpy.zeros((len(self.shards), buffer.width), dtype)
         assert native.backward is not None
         self._run(native.backward, self._tables(native.backward_layout, arrays, sums))
-        streams = [
-            None if place is None else arrays[place.buffer].reshape(self.steps, *program.shapes[v])
-            for place, v in zip(native.back_steps, program.steps, strict=True)
-        ]
-        firsts = [
-            None if r is None else arrays[buffer][0].reshape(program.shapes[v])
-            for buffer, r, v in zip(native.carries, plan.state_residuals, program.states, strict=True)
-        ]
-        fixed = [self._sunk(v, arrays) for v in program.fixed[: len(plan.core.program.fixed)]]
-        return streams, firsts, fixed
-
-    def _sunk(self, value: int, arrays: dict[Buffer, Array]) -> Any:
-        """The residual of a fixed value: one GEMM over all steps for each product."""
-        plan = self.native.plan
-        if value not in plan.sinks:
-            return None
-        shape = plan.joint.shapes[value]
-        total: Any = None
-        for sink in plan.sinks[value]:
-            if sink.kind == "sum":
-                part = self.backend.sum_to(arrays[self.native.sum_places[sink].buffer].sum(0, keepdims=True), shape)
-            else:
-                left, right = (self._all_steps(v, arrays) for v in sink.values)
-                part = gemm.matmul(left.T, right)
-            total = part if total is None else total + part
-        return total
-
-    def _all_steps(self, value: int, arrays: dict[Buffer, Array]) -> Array:
-        """(T·B, n): a value at all steps, in the order of time."""
-        place = self.native.operand_places[value]
-        array = arrays[place.buffer]
-        if place.slot != "time":  # states lie in the order of running
-            array = array[1:] if place.slot == "after" else array[:-1]
-            array = array if self.step > 0 else array[::-1]
-        return array.reshape(self.steps * self.native.batch, -1)
+        return self._residuals(arrays)
 
 
 def _shards(native: NativePlan, steps: int) -> list[tuple[int, int]]:

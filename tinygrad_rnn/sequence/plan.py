@@ -79,7 +79,6 @@ def _rowwise(program: Program, classes: dict[int, str], instruction: Instruction
 def extract_core(program: Program, live: bool, previous: bool) -> Core:
     """Hoist and merge."""
     classes = _classes(program)
-    producers = program.producers()
     hoistable: set[int] = set(program.steps)
     for instruction in program.instructions:
         ready = all(isinstance(r, Number) or classes[r] == "fixed" or r in hoistable for r in instruction.operands)
@@ -91,7 +90,7 @@ def extract_core(program: Program, live: bool, previous: bool) -> Core:
     out = {v for i in (*hoisted, *once) for v in i.results}
     inside = [i for i in program.instructions if not out.issuperset(i.results)]
     core = Core(Program(), program, [], [], once, hoisted)
-    _fill_core(core, inside, classes, producers, live, previous)
+    _fill_core(core, inside, classes, live, previous)
     return core
 
 
@@ -112,7 +111,7 @@ def _ancestors(program: Program, wanted: Sequence[int], follow: Any = lambda _v:
     return [i for i in program.instructions if i.results[0] in chosen]
 
 
-def _fill_core(core: Core, inside: list[Instruction], classes: Any, producers: Any, live: bool, previous: bool) -> None:
+def _fill_core(core: Core, inside: list[Instruction], classes: dict[int, str], live: bool, previous: bool) -> None:
     whole, new = core.whole, core.program
     number: dict[int, int] = {}
     for value in whole.states:
