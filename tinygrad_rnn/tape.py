@@ -525,6 +525,7 @@ def pull_back(
     wanted: Sequence[Node] | None = None,
     since: int = -1,
     watch: Callable[[Entry, Any, int, Any], None] | None = None,
+    through: Tape | None = None,
 ) -> tuple[Residuals, dict[Any, Any]]:
     """Reverse mode: carry residuals from results back to what they came from.
 
@@ -534,11 +535,12 @@ def pull_back(
         wanted: the tensors whose residual is asked for; None means every leaf that requires one.
         since: go back to entries after this index only; what was made before counts as a leaf.
         watch: called with (entry, residual that arrived, operand, residual that goes on to it) for every operand, to look only.
+        through: these entries only, in order; what other entries made counts as a leaf. None means all that lead to the results.
 
     Returns:
         The residuals at the leaves, and those caught at wanted results on the way.
     """
-    tape = Tape.of(*(node for node, _ in seeds), since=since)
+    tape = Tape.of(*(node for node, _ in seeds), since=since) if through is None else through
     if _exposed:
         _check_unchanged(tape)
     residuals = Residuals(np is not None)
@@ -604,14 +606,15 @@ def _pull_entry(entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals:
 def _pull_watched(
     watch: Callable[..., None], entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals: Residuals, guarded: bool
 ) -> None:
-    """As ``_pull_entry``, one operand after the other, so that each part can be looked at before it meets others."""
-    for i in range(len(needs)):
-        if needs[i]:
-            alone = Residuals(residuals.recorded)
-            _pull_entry(entry, g, [j == i for j in range(len(needs))], np, alone, guarded)
-            for key, part in alone.held.items():
-                watch(entry, g, i, part)
-                residuals.add(key, part)
+    """As ``_pull_entry``, but each part can be looked at before it meets others: all operands at once where no two are the same tensor."""
+    place = {key_of(x): i for i, x in enumerate(entry.inputs) if needs[i]}
+    alike = len(place) < sum(needs)
+    for chosen in [[j == i for j in range(len(needs))] for i in range(len(needs)) if needs[i]] if alike else [needs]:
+        alone = Residuals(residuals.recorded)
+        _pull_entry(entry, g, chosen, np, alone, guarded)
+        for key, part in alone.held.items():
+            watch(entry, g, chosen.index(True) if alike else place[key], part)
+            residuals.add(key, part)
 
 
 def _catch(entry: Entry, wanted: set[Any], residuals: Residuals, caught: dict[Any, Any]) -> None:
