@@ -540,6 +540,18 @@ def state_of_two_axes(m):
     return cell, m.parameters, m.x(n), (m.h(), m.data(b, n, n))
 
 
+def stacked_weights(m):
+    """Several networks side by side, each sample read by a matrix of its own."""
+    n, b = m.width, m.batch
+    w, u = m.p(b, 1, n), m.p(b, n, n)
+
+    def cell(x, h):
+        h = tg.tanh(x @ w + h @ u)
+        return h, h
+
+    return cell, m.parameters, m.data(T, b, 2, 1), m.data(b, 2, n)
+
+
 WRITTEN = [
     peephole_by_hand, coupled_gates, layer_norm, layer_norm_by_root, projected, multiplicative_lstm, minimal_gated, clockwork, residual,
     two_matmul_gru, attention_without_maximum, deep_transition, separate_matrices, unchanged_state, one_tensor_in_many_places,
@@ -550,7 +562,7 @@ WRITTEN = [
 
 CALLED = [
     attention_over_memory, attention_per_sample, nested_states, embedding, nested_outputs, functions, parameter_as_output,
-    state_of_two_axes,
+    state_of_two_axes, stacked_weights,
 ]  # fmt: skip
 """Cells that are interpreted, at least for some widths."""
 

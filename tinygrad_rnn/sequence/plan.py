@@ -322,13 +322,18 @@ def _sinks(program: Program, residual: int) -> list[Sink]:
         made = producers.get(value)
         if made is not None and made.row is ADD and program.shapes[value] == program.shapes[residual] and _same_shapes(program, made):
             todo.extend(made.operands)
-        elif made is not None and made.row is MATMUL and (transposed := producers.get(made.operands[0])) and transposed.row is TRANSPOSE:
-            sinks.append(Sink("product", (transposed.operands[0], made.operands[1])))
+        elif made is not None and _is_of_matrices(program, made) and (left := producers.get(made.operands[0])) and left.row is TRANSPOSE:
+            sinks.append(Sink("product", (left.operands[0], made.operands[1])))
         elif made is not None and made.row is SUM_TO and len(program.shapes[made.operands[0]]) == 2:
             sinks.append(Sink("sum", (made.operands[0],)))
         else:
             sinks.append(Sink("plain", (value,)))
     return sinks
+
+
+def _is_of_matrices(program: Program, instruction: Instruction) -> bool:
+    """A single product, not a stack of them: only those of all steps are one product."""
+    return instruction.row is MATMUL and len(program.shapes[instruction.results[0]]) == 2
 
 
 def _same_shapes(program: Program, instruction: Instruction) -> bool:
