@@ -66,8 +66,8 @@ def draw(
     network = Network(tape, outputs)
     _limit(len(network.vertices), "nodes", max_nodes)
     measured = Gains(_followed(network, outputs, followed)) if gains else None
-    dot = _VIEWS[view](network, _title(measured.of if measured else outputs) if title is None else title, measured, order).dot()
-    return Picture(dot, _summary(network, measured))
+    drawn = _VIEWS[view](network, _title(measured.of if measured else outputs) if title is None else title, measured, order)
+    return Picture(drawn.dot(), _summary(network, measured), drawn.scene())
 
 
 def _limit(count: int, what: str, max_nodes: int) -> None:

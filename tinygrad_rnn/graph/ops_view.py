@@ -6,7 +6,7 @@ Edges are written in forward direction, so that ranks are those of the forward p
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +15,8 @@ from ..chain_rule.formula import formulas
 from ..tape import Entry
 from .gains import Gains, Stroke, number, stroke
 from .network import Link, Network, Step, Vertex
+from .scene import Arrow, Box, Fact, Group, Look, Moment, Scene, facts_of_array, facts_of_entry, rule_of
 from .text import Html, attributes, shown, shown_html, tooltip, width_of
-
-Attributes = dict[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ UNREACHED = Paint("#BDBDBD", "white", "#9A9A9A", "")
 NOT_FINITE = Paint("#882255", "#F9D7E6", "#882255", "")
 BLACK = "#1A1A1A"
 
-_LEAVES: dict[str, Attributes] = {
+_LEAVES: dict[str, Look] = {
     "state": {"shape": "box", "style": "rounded,filled"},
     "output": {"shape": "box", "style": "rounded,filled"},
     "loss": {"shape": "doubleoctagon"},
@@ -47,6 +46,13 @@ _LEAVES: dict[str, Attributes] = {
     "input": {"shape": "cds", "margin": "0.12,0.06"},
     "constant": {"shape": "plain", "fillcolor": "transparent", "fontcolor": "#555555"},
 }
+
+_RULES = [
+    ("composition", "hexagon", "residual × slope"),
+    ("addition", "circle", "passes unchanged"),
+    ("weighting", "diamond", "residual × other side"),
+]
+"""How each case looks and what it does to a residual."""
 
 _PLAIN_STROKE = Stroke(1.8, 1, "solid")
 _NODE = 'fontname="Arial", fontsize="12", fontcolor="#1A1A1A", style="filled", fillcolor="white", color="#1A1A1A", penwidth="1.2"'
@@ -64,14 +70,18 @@ class OpsView:
     def __init__(self, network: Network, title: str, gains: Gains | None, order: bool) -> None:
         self.network, self.title, self.gains, self.order = network, title, gains, order
         self._unrolled = bool(network.steps)
+        self._into: dict[str, list[Link]] = defaultdict(list)
+        for link in network.links:
+            self._into[link.target.id].append(link)
         self._path = {vertex.id for link in network.links if link.on_path for vertex in (link.source, link.target)}
 
-    def dot(self) -> str:
+    def dot(self, titled: bool = True) -> str:
         network = self.network
+        head = f'label=<{self._head()}>, labelloc="t", labeljust="l", ' if titled else ""
         spacing = 'nodesep="0.14", ranksep="0.3"' if self._unrolled else 'nodesep="0.2", ranksep="0.45"'
         lines = [
             "digraph tinygrad_rnn {",
-            f'  graph [rankdir="LR", fontname="Arial", fontsize="14", label=<{self._head()}>, labelloc="t", labeljust="l", {spacing}, '
+            f'  graph [rankdir="LR", fontname="Arial", fontsize="14", {head}{spacing}, '
             'pad="0.15", bgcolor="white", splines="true", newrank="true"];',
             f'  node [{_NODE}, margin="0.05,0.03", height="0.34", width="0.34"];',
             '  edge [fontname="Arial", fontsize="10", color="#8A8A8A", arrowsize="0.6"];',
@@ -91,25 +101,24 @@ class OpsView:
 
     def _head(self) -> str:
         """Title and legend: a table, since a legend of nodes would disturb the layout."""
-        rules = [
-            ("composition", "hexagon", "residual × slope"),
-            ("addition", "circle", "passes unchanged"),
-            ("weighting", "diamond", "residual × other side"),
-        ]
         cells = "".join(
             f'<TD BGCOLOR="{PAINTS[case].fill}" COLOR="{PAINTS[case].line}" BORDER="2"><FONT POINT-SIZE="10">'
             f"{shape} = <B>{case}</B>: {rule}</FONT></TD>"
-            for case, shape, rule in rules
+            for case, shape, rule in _RULES
         )
-        notes = ["arrows run backwards, as residuals do"]
-        if self.gains is not None:
-            notes += ["number = gain (size after ÷ size before)", "thinner and paler = smaller residual"]
-        notes.append("grey, dotted = no residual")
+        notes = ["arrows run backwards, as residuals do", *self._notes()]
         rows = [f"<B>{shown_html(self.title, 80)}</B>", None, _small(" · ".join(notes))]
         if self._unrolled and self.network.path:
-            rows.append(_small(f"straight line = {self._path_text()}"))
+            rows.append(_small(self._straight()))
         spanning = [f'<TR><TD COLSPAN="3" ALIGN="LEFT">{row}</TD></TR>' if row else f"<TR>{cells}</TR>" for row in rows]
         return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="3">{"".join(spanning)}</TABLE>'
+
+    def _notes(self) -> list[str]:
+        measured = [] if self.gains is None else ["number = gain (size after ÷ size before)", "thinner and paler = smaller residual"]
+        return [*measured, "grey, dotted = no residual"]
+
+    def _straight(self) -> str:
+        return f"straight line = {self._path_text()}"
 
     def _path_text(self) -> str:
         """What the state meets on its way: the argument for gated cells in one line."""
@@ -123,20 +132,22 @@ class OpsView:
         return f"state path: {symbols} — every step multiplies by {factors}"
 
     def _band(self, vertices: Sequence[Vertex]) -> list[str]:
-        given: Attributes = {
+        given: Look = {
             "label": shown(self._path_text(), 80), "style": "filled,rounded", "color": "#E6D95A", "fillcolor": "#FFFBD6",
             "fontsize": "10", "labeljust": "l", "margin": "8",
         }  # fmt: skip
         return self._group("cluster_path", given, vertices)
 
     def _cluster(self, step: Step, vertices: Sequence[Vertex]) -> list[str]:
-        given: Attributes = {
-            "id": f"t{step.number}", "label": shown(f"t = {step.label}") + self._left(step), "style": "rounded,filled", "color": "#C9C9C9",
-            "fillcolor": "#FAFAFA", "fontsize": "11", "margin": "6", "labeljust": "l",
+        left = self._left(step)
+        label = shown(f"t = {step.label}") + (f"   {left}" if left else "")
+        given: Look = {
+            "id": f"t{step.number}", "label": label, "style": "rounded,filled", "color": "#C9C9C9", "fillcolor": "#FAFAFA",
+            "fontsize": "11", "margin": "6", "labeljust": "l",
         }  # fmt: skip
         return self._group(f"cluster_t{step.number}", given, vertices)
 
-    def _group(self, name: str, given: Attributes, vertices: Sequence[Vertex]) -> list[str]:
+    def _group(self, name: str, given: Look, vertices: Sequence[Vertex]) -> list[str]:
         lines = [f"  subgraph {name} {{", f"    graph {attributes(given)};"]
         return [*lines, *(f"  {self._node(vertex)}" for vertex in vertices), "  }"]
 
@@ -147,7 +158,7 @@ class OpsView:
             return ""
         last = self.gains.arrived.get(self.network.tape[self.network.path[-1]].index, 0.0)
         here = self.gains.arrived.get(on_path[-1], 0.0)
-        return f"   residual left: {number(here / last, 2)}" if last else ""
+        return f"residual left: {number(here / last, 2)}" if last else ""
 
     def _ends(self) -> list[str]:
         """What comes into a step stands left, what leaves it right; of several steps only the states that come into the first."""
@@ -165,10 +176,15 @@ class OpsView:
             given["group"] = "state"
         return f"  {vertex.id} {attributes({'id': vertex.id, **given})};"
 
-    def _leaf(self, vertex: Vertex) -> Attributes:
-        value = vertex.value
-        text = vertex.name or _unnamed(value)
-        given: Attributes = {**_LEAVES[vertex.kind], "label": shown(text), "class": vertex.kind}
+    def _text(self, vertex: Vertex) -> str:
+        if vertex.kind != "operation":
+            return vertex.name or _unnamed(vertex.value)
+        symbol = symbol_of(vertex.value)
+        return f"{_cut(vertex.name, 20)} = {symbol}" if vertex.value.row.case == "composition" and vertex.name else symbol
+
+    def _leaf(self, vertex: Vertex) -> Look:
+        value, text = vertex.value, self._text(vertex)
+        given: Look = {**_LEAVES[vertex.kind], "label": shown(text), "class": vertex.kind}
         if vertex.copied:
             given.update(fontsize="10", height="0.25", width="0.25")
         if width_of(text) > width_of("x" * len(text)):
@@ -179,12 +195,11 @@ class OpsView:
         given["tooltip"] = tooltip(" · ".join(facts))
         return given
 
-    def _operation(self, vertex: Vertex) -> Attributes:
+    def _operation(self, vertex: Vertex) -> Look:
         entry: Entry = vertex.value
-        case, symbol = entry.row.case, symbol_of(entry)
-        text = f"{_cut(vertex.name, 20)} = {symbol}" if case == "composition" and vertex.name else symbol
+        case, symbol, text = entry.row.case, symbol_of(entry), self._text(vertex)
         paint = self._paint(entry)
-        given: Attributes = dict(_shape(case, symbol))
+        given: Look = dict(_shape(case, symbol))
         given.update(
             fillcolor=paint.fill, color=paint.line, penwidth="5" if paint is NOT_FINITE else "1.8", label=self._numbered(entry, text)
         )
@@ -203,14 +218,68 @@ class OpsView:
     def _numbered(self, entry: Entry, text: str) -> str:
         if not self.order:
             return shown(text)
-        visit = len(self.network.tape) - self.network.place_of(entry)
-        return Html(f'{shown_html(text)}<BR/><FONT POINT-SIZE="8" COLOR="#555555">#{visit}</FONT>')
+        return Html(f'{shown_html(text)}<BR/><FONT POINT-SIZE="8" COLOR="#555555">#{self._visit(entry)}</FONT>')
+
+    def _visit(self, entry: Entry) -> int:
+        """When the backward pass comes to it, from 1."""
+        return len(self.network.tape) - self.network.place_of(entry)
 
     def _paint(self, entry: Entry) -> Paint:
         arrived = 1.0 if self.gains is None else self.gains.arrived.get(entry.index, 0.0)
         if not math.isfinite(arrived):
             return NOT_FINITE
         return PAINTS[entry.row.case] if arrived else UNREACHED
+
+    # -- for a page -------------------------------------------------------------------------------------------------------------------
+
+    def scene(self) -> Scene:
+        """The same picture as boxes and arrows with all that is known of them."""
+        network = self.network
+        groups = [Group(f"t{step.number}", f"t = {step.label}", self._left(step)) for step in network.steps]
+        return Scene(
+            title=self.title,
+            dot=self.dot(titled=False),
+            boxes=[self._box(vertex) for vertex in network.vertices],
+            arrows=[self._arrow(link) for link in network.links],
+            groups=groups,
+            moments=[Moment(group.label, group.told, [group.id]) for group in groups],
+            legend=[(PAINTS[case].css, f"{shape} = {case}: {rule}") for case, shape, rule in _RULES],
+            notes=[*self._notes(), *([self._straight()] if network.path else [])],
+            measured=self.gains is not None,
+        )
+
+    def _box(self, vertex: Vertex) -> Box:
+        operation = vertex.kind == "operation"
+        return Box(
+            id=vertex.id,
+            label=self._text(vertex),
+            look=self._operation(vertex) if operation else self._leaf(vertex),
+            facts=self._operation_facts(vertex) if operation else self._leaf_facts(vertex),
+            rule=rule_of(vertex.value) if operation else (),
+            group=None if vertex.step is None else f"t{vertex.step}",
+            straight=vertex.id in self._path,
+        )
+
+    def _operation_facts(self, vertex: Vertex) -> list[Fact]:
+        entry: Entry = vertex.value
+        operands = [self._text(link.source) for link in self._into[vertex.id]]
+        facts = facts_of_entry(entry, self.network.names_of(entry), symbol_of(entry), self.gains, operands)
+        return [*facts, ("visited backwards", f"#{self._visit(entry)} of {len(self.network.tape)}")]
+
+    def _leaf_facts(self, vertex: Vertex) -> list[Fact]:
+        facts: list[Fact] = [("name", vertex.name)] if vertex.name else []
+        facts += [("kind", vertex.kind), *facts_of_array(vertex.value)]
+        return [*facts, ("drawn", "once for each step; the residuals of all copies are added up")] if vertex.copied else facts
+
+    def _arrow(self, link: Link) -> Arrow:
+        entry: Entry = link.target.value
+        if link.operand is None:
+            back, size = self.gains is None or self._is_followed(link), None if self.gains is None else self.gains.seed
+        else:
+            part = None if self.gains is None else self.gains.parts.get((entry.index, link.operand))
+            back, size = link.needed if self.gains is None else part is not None, None if part is None else part.size
+        look = self._result_edge(link) if link.operand is None else self._operand_edge(link)
+        return Arrow(link.id, link.source.id, link.target.id, look, back, size, link.reversed)
 
     # -- edges ------------------------------------------------------------------------------------------------------------------------
 
@@ -225,7 +294,7 @@ class OpsView:
         tail, head = (link.target, link.source) if link.reversed else (link.source, link.target)
         return f"  {tail.id} -> {head.id} {attributes({'id': link.id, **given})};"
 
-    def _operand_edge(self, link: Link) -> Attributes:
+    def _operand_edge(self, link: Link) -> Look:
         entry: Entry = link.target.value
         paint, drawn, label, told = PAINTS[entry.row.case], _PLAIN_STROKE, None, None
         if self.gains is not None:
@@ -243,16 +312,20 @@ class OpsView:
             "fontcolor": paint.text if label else None, "tooltip": told and tooltip(told),
         }  # fmt: skip
 
-    def _result_edge(self, link: Link) -> Attributes:
-        if self.gains is not None and not any(link.target.value is y for y in self.gains.of):
+    def _result_edge(self, link: Link) -> Look:
+        if not self._is_followed(link):
             return _silent()
         return {
             "dir": None if link.reversed else "back", "color": BLACK, "penwidth": "1.8" if self.gains is None else "3.2",
             "label": None if self.gains is None else "δ in", "weight": "5",
         }  # fmt: skip
 
+    def _is_followed(self, link: Link) -> bool:
+        """Whether the backward pass starts from this result."""
+        return self.gains is None or any(link.target.value is y for y in self.gains.of)
 
-def _silent() -> Attributes:
+
+def _silent() -> Look:
     """An edge that no residual takes."""
     return {"style": "dotted", "arrowhead": "none"}
 
@@ -261,7 +334,7 @@ def _small(text: str) -> str:
     return f'<FONT POINT-SIZE="9" COLOR="#555555">{text}</FONT>'
 
 
-def _shape(case: str, symbol: str) -> Attributes:
+def _shape(case: str, symbol: str) -> Look:
     if case == "composition":
         return {"shape": "hexagon", "margin": "0.02,0.03", "height": "0.38"}
     if case == "weighting":

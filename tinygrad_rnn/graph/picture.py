@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DrawError
+from .scene import Scene
 
 _KINDS = ("svg", "png", "pdf", "dot")
 
@@ -26,9 +27,10 @@ class Picture:
         dot: its text in Graphviz's language; it needs no engine.
     """
 
-    def __init__(self, dot: str, summary: str) -> None:
+    def __init__(self, dot: str, summary: str, scene: Scene) -> None:
         self.dot = dot
         self._summary = summary
+        self._scene = scene
 
     def __str__(self) -> str:
         return self._summary

@@ -1,0 +1,158 @@
+"""What a page shows of a picture, whatever the view: boxes with facts, arrows, groups that close, and moments of time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from ..chain_rule.formula import formulas
+from ..tape import Entry
+from .gains import Gains, number
+
+Fact = tuple[str, str]
+"""What is known, by what it is called: ("shape", "(2, 4)"). Users' text stands in it as it is."""
+
+Look = dict[str, str | None]
+"""Shape, lines and colours, by the names that DOT's attributes have."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A node of the picture.
+
+    Attributes:
+        id: what the picture calls it, in DOT and in SVG.
+        label: its text; several lines where the picture shows a table.
+        look: its attributes in DOT.
+        facts: what is known of it.
+        rule: how a residual goes through it.
+        group: the id of the group that it stands in.
+        straight: whether it stands on the line of the state.
+    """
+
+    id: str
+    label: str
+    look: Look
+    facts: Sequence[Fact]
+    rule: Sequence[str] = ()
+    group: str | None = None
+    straight: bool = False
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """An edge of the picture, from what is computed first to what needs it.
+
+    Attributes:
+        look: its attributes in DOT.
+        back: whether a residual takes it.
+        size: the size of that residual, if it was measured.
+        reversed: whether DOT has its ends the other way round.
+    """
+
+    id: str
+    source: str
+    target: str
+    look: Look
+    back: bool
+    size: float | None = None
+    reversed: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """A frame around boxes, which can be closed: a time step, a module. ``told`` is what stands on it when it is closed."""
+
+    id: str
+    label: str
+    told: str
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A place of the time slider: what it says, and the ids of the boxes or groups that it points at."""
+
+    label: str
+    told: str
+    at: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All of it.
+
+    Attributes:
+        dot: the picture's DOT text without title and legend, which the page has itself.
+        legend: pairs of a class, "case1" to "case3" or "", and what it means.
+        measured: whether gains were.
+    """
+
+    title: str
+    dot: str
+    boxes: Sequence[Box]
+    arrows: Sequence[Arrow]
+    groups: Sequence[Group]
+    moments: Sequence[Moment]
+    legend: Sequence[tuple[str, str]]
+    notes: Sequence[str]
+    measured: bool
+
+
+# -- facts ----------------------------------------------------------------------------------------------------------------------------
+
+
+def facts_of_array(value: Any) -> list[Fact]:
+    """Shape, dtype and range of a tensor or an array of any device; a Python number is its own fact."""
+    array = getattr(value, "_data", value)
+    if not hasattr(array, "shape"):
+        return [("value", repr(value))]
+    facts = [("shape", f"{tuple(array.shape)} {array.dtype}")]
+    if array.size:
+        with numpy.errstate(all="ignore"):
+            facts.append(("range", f"{number(float(array.min()), 6)} … {number(float(array.max()), 6)}"))
+    return facts
+
+
+def facts_of_entry(entry: Entry, names: Sequence[str], symbol: str, gains: Gains | None, operands: Sequence[str]) -> list[Fact]:
+    """An operation: what it computes, the range of its results, what residual reached it and which part of it each operand gets."""
+    facts = [("result", ", ".join(names))] if names else []
+    facts += [("operation", entry.row.name), ("case", entry.row.case), ("formula", _forward(entry, symbol))]
+    outputs = entry.outputs()
+    for i, array in enumerate(outputs):
+        numbered = f" {i + 1}" if len(outputs) > 1 else ""
+        facts += [(f"{what}{numbered}", text) for what, text in facts_of_array(array)]
+    if gains is None:
+        return facts
+    facts.append(("residual", number(gains.arrived.get(entry.index, 0.0), 6)))
+    for i, operand in enumerate(operands):
+        part = gains.parts.get((entry.index, i))
+        if part is not None:
+            facts.append((f"gain to {operand}", f"{_times(part.gain)} (residual {number(part.size, 6)})"))
+    return facts
+
+
+def rule_of(entry: Entry) -> list[str]:
+    """How the residual dy of the result becomes those of the operands."""
+    return formulas(entry.row)
+
+
+def _times(gain: float) -> str:
+    return f"×{number(gain, 6)}" if math.isfinite(gain) else number(gain, 6)
+
+
+def _forward(entry: Entry, symbol: str) -> str:
+    """The result y by its operands, in the letters that the rule uses."""
+    count = len(entry.inputs)
+    if count == 1 and symbol[0] in "x1|":
+        return f"y = {symbol}"
+    if count == 2 and symbol in _INFIX:
+        return f"y = a {symbol} b"
+    letters = ["x"] if count == 1 else ["a", "b"] if count == 2 else [f"x{i + 1}" for i in range(count)]
+    return f"y = {entry.row.name}({', '.join(letters)})"
+
+
+_INFIX = ("+", "−", "×", "@")
