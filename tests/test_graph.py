@@ -419,7 +419,7 @@ def test_save_refuses_and_leaves_what_was_there(tmp_path):
 @pytest.mark.one_backend
 def test_broken_text_is_the_engines_error(engine):
     with pytest.raises(DrawError, match="cannot write svg"):
-        picture.Picture("digraph {", "").svg()
+        picture.Picture("digraph {", "", scene=None).svg()
 
 
 def test_what_cannot_be_drawn_is_refused_by_name():
