@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.backends import gemm, llvm
+from tinygrad_rnn.backends.team import together
 
 from . import timing
 
@@ -91,16 +93,14 @@ def each_step(a: np.ndarray, b: np.ndarray, steps: int) -> None:
     batch, (inner, columns) = len(a) // steps, b.shape
     panels = gemm.packed(b, gemm.panel("float"), False)
     out = np.empty((batch, columns), np.float32)
-    product = gemm._large("float")[0]
     bounds = gemm._parts(batch, 8, steps * batch * inner * columns)
     left, right, result = llvm.address(a), llvm.address(panels), llvm.address(out)
-
-    def some_rows(i: int) -> None:
-        first, count = bounds[i], bounds[i + 1] - bounds[i]
-        for row in range(first, len(a), batch):
-            product(left + 4 * row * inner, right, result + 4 * first * columns, count, columns, inner)
-
-    llvm.together(some_rows, len(bounds) - 1)
+    size, block = 4 * batch * inner, 1 << 20
+    for t in range(steps):
+        parts = [
+            (left + t * size + 4 * i * inner, right, result + 4 * i * columns, j - i, columns, inner, block) for i, j in pairwise(bounds)
+        ]
+        together(gemm._large("float")["rows"], parts)
 
 
 def _data(size: tuple[int, ...]) -> np.ndarray:

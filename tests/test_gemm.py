@@ -23,7 +23,7 @@ def layouts(array):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_products(size, dtype, threads, rng, monkeypatch):
-    monkeypatch.setattr(llvm, "threads", lambda: threads)
+    monkeypatch.setattr(gemm, "threads", lambda: threads)
     monkeypatch.setattr(gemm, "_PAYS", 0)
     rows, columns, inner = size
     a, b = rng.standard_normal((rows, inner)).astype(dtype), rng.standard_normal((inner, columns)).astype(dtype)

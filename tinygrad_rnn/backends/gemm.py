@@ -7,13 +7,14 @@ On two cores of a Zen 4 this reaches 110 GFLOP/s a core at 16 × 512 × 128 floa
 
 from __future__ import annotations
 
-import ctypes
 import functools
+import itertools
 from typing import Any
 
 import numpy
 
 from . import llvm
+from .team import threads, together
 
 
 def panel(kind: str) -> int:
@@ -176,8 +177,8 @@ _DEPTH = 256
 def _large_text(kind: str) -> str:
     """The two products that are called from Python.
 
-    ``@rows(a, b, c, M, N, K)``: C = A @ B with B in panels.
-    ``@columns(a, lda, b, N, c, M, K, first, last, scratch)``: columns first to last of C = Aᵀ @ B, (M, N), both row-major with K rows.
+    ``@rows(a, b, c, M, N, K, block)``: C = A @ B with B in panels, so many rows of A with all panels before the next ones.
+    ``@columns(a, M, b, N, c, K, first, last)``: columns first to last of C = Aᵀ @ B, (M, N), both row-major with K rows.
     """
     lanes = panel(kind) // 2
     vector, suffix = f"<{lanes} x {kind}>", f"v{lanes}{'f32' if kind == 'float' else 'f64'}"
@@ -196,16 +197,26 @@ def _large_text(kind: str) -> str:
         copies.append(f"  %x.{h} = call {vector} @llvm.masked.load.{suffix}.p0(ptr %bs.{h}, i32 {size}, {mask})")
         copies.append(f"  store {vector} %x.{h}, ptr %to.{h}, align {size}")
     lines = [
-        'define void @rows(ptr %a, ptr %b, ptr %c, i64 %M, i64 %N, i64 %K) "prefer-vector-width"="512" {',
-        "  call void @gemm(ptr %a, i64 %K, ptr %b, ptr %c, i64 %N, i64 %M, i64 %N, i64 %K)",
-        "  ret void",
-        "}",
-        "define void @columns(ptr %a, i64 %lda, ptr %b, i64 %ldc, ptr %c, i64 %M, i64 %K, i64 %first, i64 %last, ptr %scratch) "
-        '"prefer-vector-width"="512" {',
-        *["entry:", "  br label %deep", "deep:", "  %d = phi i64 [ 0, %entry ], [ %d1, %next ]", "  %add = icmp sgt i64 %d, 0"],
+        'define void @rows(ptr %a, ptr %b, ptr %c, i64 %M, i64 %N, i64 %K, i64 %block) "prefer-vector-width"="512" {',
+        *["entry:", "  br label %some", "some:", "  %m = phi i64 [ 0, %entry ], [ %m1, %do ]", "  %rest = sub i64 %M, %m"],
+        *["  %go = icmp sgt i64 %rest, 0", "  br i1 %go, label %do, label %exit", "do:", "  %m1 = add i64 %m, %block"],
+        *["  %short = icmp slt i64 %rest, %block", "  %count = select i1 %short, i64 %rest, i64 %block"],
+        *["  %ao = mul i64 %m, %K", f"  %ap = getelementptr {kind}, ptr %a, i64 %ao"],
+        *["  %co = mul i64 %m, %N", f"  %cp = getelementptr {kind}, ptr %c, i64 %co"],
+        "  call void @gemm(ptr %ap, i64 %K, ptr %b, ptr %cp, i64 %N, i64 %count, i64 %N, i64 %K)",
+        *["  br label %some", "exit:", "  ret void", "}"],
+        'define void @columns(ptr %a, i64 %M, ptr %b, i64 %ldc, ptr %c, i64 %K, i64 %first, i64 %last) "prefer-vector-width"="512" {',
+        *[
+            "entry:",
+            f"  %scratch = alloca {kind}, i64 {_DEPTH * 2 * lanes}, align 64",
+            "  br label %deep",
+            "deep:",
+            "  %d = phi i64 [ 0, %entry ], [ %d1, %next ]",
+            "  %add = icmp sgt i64 %d, 0",
+        ],
         *["  %rest = sub i64 %K, %d", "  %some = icmp sgt i64 %rest, 0", "  br i1 %some, label %block, label %exit", "block:"],
         *[f"  %short = icmp slt i64 %rest, {_DEPTH}", f"  %depth = select i1 %short, i64 %rest, i64 {_DEPTH}"],
-        *["  %ad = mul i64 %d, %lda", f"  %as = getelementptr {kind}, ptr %a, i64 %ad", "  %bd = mul i64 %d, %ldc", "  br label %panel"],
+        *["  %ad = mul i64 %d, %M", f"  %as = getelementptr {kind}, ptr %a, i64 %ad", "  %bd = mul i64 %d, %ldc", "  br label %panel"],
         *["panel:", "  %n = phi i64 [ %first, %block ], [ %n1, %after ]", "  %left = sub i64 %last, %n", "  %go = icmp sgt i64 %left, 0"],
         *["  br i1 %go, label %start, label %next", "start:", *_splat("lefts", "%left", "i64", lanes), *masks],
         *["  %bo = add i64 %bd, %n", f"  %bn = getelementptr {kind}, ptr %b, i64 %bo", f"  %cn = getelementptr {kind}, ptr %c, i64 %n"],
@@ -213,7 +224,7 @@ def _large_text(kind: str) -> str:
         *[f"  %br = getelementptr {kind}, ptr %bn, i64 %bk", f"  %sk = mul i64 %k, {2 * lanes}"],
         *[f"  %sr = getelementptr {kind}, ptr %scratch, i64 %sk", *copies, "  %k1 = add nuw nsw i64 %k, 1"],
         *["  %more = icmp slt i64 %k1, %depth", "  br i1 %more, label %copy, label %rows", "rows:"],
-        *_row_tiles(kind, "1", "%lda", "%scratch", "%depth", "%add", "rows"),
+        *_row_tiles(kind, "1", "%M", "%scratch", "%depth", "%add", "rows"),
         *["after:", f"  %n1 = add i64 %n, {2 * lanes}", "  br label %panel"],
         *["next:", "  %d1 = add i64 %d, %depth", "  br label %deep", "exit:", "  ret void", "}"],
     ]
@@ -221,13 +232,9 @@ def _large_text(kind: str) -> str:
 
 
 @functools.cache
-def _large(kind: str) -> tuple[Any, Any]:
-    """``@rows`` and ``@columns``, to be called."""
-    addresses = llvm.compiled(_large_text(kind), ("rows", "columns"))
-    pointer, number = ctypes.c_void_p, ctypes.c_int64
-    rows = ctypes.CFUNCTYPE(None, pointer, pointer, pointer, number, number, number)(addresses["rows"])
-    columns = ctypes.CFUNCTYPE(None, pointer, number, pointer, number, pointer, *[number] * 4, pointer)(addresses["columns"])
-    return rows, columns
+def _large(kind: str) -> dict[str, int]:
+    """The addresses of ``@rows`` and ``@columns``."""
+    return llvm.compiled(_large_text(kind), ("rows", "columns"))
 
 
 def matmul(a: Any, b: Any) -> Any:
@@ -237,36 +244,25 @@ def matmul(a: Any, b: Any) -> Any:
     (m, k), n = a.shape, b.shape[1]
     if m * n * k < 200_000 or 0 in (m, n, k):
         return numpy.matmul(a, b)
-    kind = llvm.type_name(a.dtype)
-    c = numpy.empty((m, n), a.dtype)
+    kind, size = llvm.type_name(a.dtype), a.dtype.itemsize
     if a.flags.c_contiguous and (b.flags.c_contiguous or b.T.flags.c_contiguous):
         panels = packed(b, panel(kind), False)
-        parts = _parts(m, 8, m * n * k)
-        size = a.dtype.itemsize
+        c = numpy.empty((m, n), a.dtype)
+        begin, right, end = llvm.address(a), llvm.address(panels), llvm.address(c)
         block = max(8, _NEAR // (k * size) // 8 * 8)
-        begin, end = llvm.address(a), llvm.address(c)
-
-        def some_rows(i: int) -> None:
-            for first in range(parts[i], parts[i + 1], block):
-                count = min(block, parts[i + 1] - first)
-                _large(kind)[0](begin + first * k * size, llvm.address(panels), end + first * n * size, count, n, k)
-
-        llvm.together(some_rows, len(parts) - 1)
+        parts = itertools.pairwise(_parts(m, 8, m * n * k))
+        together(_large(kind)["rows"], [(begin + i * k * size, right, end + i * n * size, j - i, n, k, block) for i, j in parts])
         return c
     if a.T.flags.c_contiguous and b.flags.c_contiguous:
-        parts = _parts(n, panel(kind), m * n * k)
-
-        def some_columns(i: int) -> None:
-            scratch = numpy.empty((_DEPTH, panel(kind)), a.dtype)
-            left, right, out, held = (llvm.address(array) for array in (a.T, b, c, scratch))
-            _large(kind)[1](left, m, right, n, out, m, k, parts[i], parts[i + 1], held)
-
-        llvm.together(some_columns, len(parts) - 1)
+        c = numpy.empty((m, n), a.dtype)
+        begin, right, end = llvm.address(a.T), llvm.address(b), llvm.address(c)
+        parts = itertools.pairwise(_parts(n, panel(kind), m * n * k))
+        together(_large(kind)["columns"], [(begin, m, right, n, end, k, i, j) for i, j in parts])
         return c
     return numpy.matmul(a, b)
 
 
 def _parts(length: int, multiple: int, work: int) -> list[int]:
     """Bounds of a part for each thread; handing over to a thread must pay."""
-    count = max(1, min(llvm.threads(), length // multiple)) if work > _PAYS else 1
+    count = max(1, min(threads(), length // multiple)) if work > _PAYS else 1
     return [*(length * i // count // multiple * multiple for i in range(count)), length]

@@ -9,13 +9,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import glob
 import hashlib
 import os
 import tempfile
 import zlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -139,27 +136,6 @@ def vector_bytes() -> int:
     return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
 
 
-@functools.cache
-def _openblas_threads() -> Any:
-    """The function of the OpenBLAS beside NumPy that tells its number of threads; None where there is none that is known here."""
-    folder = Path(numpy.__file__).parent
-    for pattern in (folder.parent / "numpy.libs" / "*openblas*", folder / ".dylibs" / "*openblas*"):
-        for path in glob.glob(str(pattern)):
-            for prefix, suffix in (("scipy_", "64_"), ("", "64_")):
-                with contextlib.suppress(OSError, AttributeError):
-                    return getattr(ctypes.CDLL(path), f"{prefix}openblas_get_num_threads{suffix}")
-    return None
-
-
-def threads() -> int:
-    """How many threads may be used: as many as NumPy's own products, so OMP_NUM_THREADS and the like and threadpoolctl set this too."""
-    ask = _openblas_threads()
-    if ask is not None:
-        return int(ask())
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdigit() else os.cpu_count() or 1
-
-
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's names for them, in <malloc.h>
 
 
@@ -182,19 +158,6 @@ def address(array: Any) -> int:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))
     except (TypeError, ValueError):  # read-only, empty, or a part with gaps
         return int(array.ctypes.data)
-
-
-@functools.cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="tinygrad_rnn")
-
-
-def together(part: Callable[[int], None], count: int) -> None:
-    """Run part(0) … part(count − 1) at the same time: machine code holds no lock."""
-    waiting = [_pool().submit(part, i) for i in range(1, count)]
-    part(0)
-    for future in waiting:
-        future.result()
 
 
 # -- elementwise functions ------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from typing import Any
 import numpy
 
 from ..backends import Array, Backend, gemm
-from ..backends.llvm import Unsupported, address, compiled, keep_memory, library, threads, together, type_name
+from ..backends.llvm import Unsupported, address, compiled, keep_memory, library, type_name
+from ..backends.team import threads, together
 from ..chain_rule.addition import SUM, SUM_TO, TRANSPOSE
 from ..chain_rule.weighting import MATMUL
 from .plan import Plan, Sink
@@ -21,19 +21,17 @@ from .writer import Access, Writer, touching
 
 # -- the plan in machine code -----------------------------------------------------------------------------------------------------------
 
-_CALL = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 6)
-
 
 @dataclass
 class Code:
     """One compiled half.
 
     Attributes:
-        call: (table of pointers, sizes, T, B, first row, last row, t of the first step, ±1).
+        address: of a function of (table of pointers, sizes, T, B, first row, last row, t of the first step, ±1).
         sizes: the sizes that the text left open.
     """
 
-    call: Any
+    address: int
     sizes: numpy.ndarray
 
 
@@ -284,7 +282,7 @@ class NativePlan:
         text = library(self.kind) + gemm.text(self.kind) + text
         self.text = text
         addresses = compiled(text, tuple(writer.name for writer in writers))
-        codes = [Code(_CALL(addresses[w.name]), numpy.array(w.numbers or [0], numpy.int64)) for w in writers]
+        codes = [Code(addresses[w.name], numpy.array(w.numbers or [0], numpy.int64)) for w in writers]
         self.forward = codes[0]
         self.backward = codes[1] if self.training else None
 
@@ -370,13 +368,14 @@ class NativeRun(LaidOutRun):
         return tables
 
     def _run(self, code: Code, tables: list[numpy.ndarray]) -> None:
-        start = 0 if self.step > 0 else self.steps - 1
-
-        def shard(i: int) -> None:
-            first, last = self.shards[i]
-            code.call(address(tables[i]), address(code.sizes), self.steps, self.laid.batch, first, last, start, self.step)
-
-        together(shard, len(self.shards))
+        sizes, start = address(code.sizes), 0 if self.step > 0 else self.steps - 1
+        together(
+            code.address,
+            [
+                (address(table), sizes, self.steps, self.laid.batch, first, last, start, self.step)
+                for table, (first, last) in zip(tables, self.shards, strict=True)
+            ],
+        )
 
     def forward(self, states: list[Array]) -> tuple[list[Array], list[Array]]:
         native, plan = self.laid, self.laid.plan

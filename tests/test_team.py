@@ -1,0 +1,65 @@
+"""The threads that run machine code: every part is run, once, whatever the threads were doing before."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from tinygrad_rnn.backends import llvm, team
+
+pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not llvm.available(), reason="llvmlite is not installed")]
+
+COUNT = """
+define void @count(ptr %place, i64 %amount) {
+  %before = atomicrmw add ptr %place, i64 %amount monotonic
+  ret void
+}
+"""
+
+
+def count(parts):
+    """What the parts have added up to, each to a number of its own."""
+    sums = np.zeros(parts, np.int64)
+    function = llvm.compiled(COUNT, ("count",))["count"]
+    team.together(function, [(llvm.address(sums[i:]), 10 + i) for i in range(parts)])
+    return sums.tolist()
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 9])
+def test_every_part_is_run_once(parts):
+    for _ in range(300):
+        assert count(parts) == [10 + i for i in range(parts)]
+
+
+def test_threads_that_fell_asleep_are_woken():
+    for pause in (0, 0.001, 0.05, 0.001, 0):
+        time.sleep(pause)
+        assert count(2) == [10, 11]
+
+
+def test_several_users_at_once():
+    wrong = []
+
+    def work():
+        wrong.extend(found for _ in range(300) if (found := count(3)) != [10, 11, 12])
+
+    users = [threading.Thread(target=work) for _ in range(4)]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join()
+    assert wrong == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own():
+    assert count(2) == [10, 11]
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if count(2) == [10, 11] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -1,0 +1,170 @@
+"""Threads that run machine code together, and are handed over to within a microsecond.
+
+Waking a sleeping thread takes 30 to 70 µs, and then it has to wait for the interpreter's lock; a training step hands over about ten times.
+So a worker that is done looks for its next piece of work for another moment, in machine code and without that lock, before it sleeps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import glob
+import os
+import platform
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from . import llvm
+
+_MOST = 10
+"""Arguments of a function, all of them integers or addresses; one that takes fewer ignores the rest, as calling conventions allow."""
+
+_SPINS = 8_000
+"""How often a worker looks before it sleeps: a few hundred microseconds."""
+
+_POSTED, _ASLEEP = 1, 2
+"""What a worker's box says besides 0, that it is done."""
+
+_BOX = 16
+"""Numbers in a box, two cache lines: the state, the function, its arguments."""
+
+
+@functools.cache
+def _text() -> str:
+    """``@post(box)``: there is work; what the box said before. ``@serve(box, spins)``: do what comes until nothing came for a while.
+    ``@done(box, spins)``: whether the work is done, after waiting so long at most."""
+    arm = platform.machine().lower() in ("arm64", "aarch64")
+    pause, given = ("@llvm.aarch64.hint", "i32 1") if arm else ("@llvm.x86.sse2.pause", "")
+    numbers = range(1, _MOST + 2)
+    return "\n".join(
+        [
+            f"declare void {pause}({given.split(' ')[0]})",
+            "define i64 @post(ptr %box) {",
+            f"  %before = atomicrmw xchg ptr %box, i64 {_POSTED} acq_rel",
+            "  ret i64 %before",
+            "}",
+            "define void @serve(ptr %box, i64 %spins) {",
+            *["start:", "  br label %look", "look:", "  %n = phi i64 [ 0, %start ], [ 0, %work ], [ %n1, %idle ], [ 0, %posted ]"],
+            "  %state = load atomic i64, ptr %box acquire, align 8",
+            f"  %is = icmp eq i64 %state, {_POSTED}",
+            *["  br i1 %is, label %work, label %idle.try", "idle.try:", "  %n1 = add i64 %n, 1", "  %on = icmp slt i64 %n1, %spins"],
+            *["  br i1 %on, label %idle, label %sleep", "idle:", f"  call void {pause}({given})", "  br label %look"],
+            *[
+                "sleep:",
+                f"  %pair = cmpxchg ptr %box, i64 0, i64 {_ASLEEP} acq_rel acquire",
+                "  %slept = extractvalue { i64, i1 } %pair, 1",
+            ],
+            *["  br i1 %slept, label %exit, label %posted", "posted:", "  br label %look", "exit:", "  ret void", "work:"],
+            *[f"  %p{i} = getelementptr i64, ptr %box, i64 {i}" for i in numbers],
+            *[f"  %x{i} = load i64, ptr %p{i}" for i in numbers],
+            "  %f = inttoptr i64 %x1 to ptr",
+            f"  call void %f({', '.join(f'i64 %x{i}' for i in numbers[1:])})",
+            *["  store atomic i64 0, ptr %box release, align 8", "  br label %look", "}"],
+            *["define i1 @done(ptr %box, i64 %spins) {", "start:", "  br label %look", "look:"],
+            "  %n = phi i64 [ 0, %start ], [ %n1, %idle ]",
+            *["  %state = load atomic i64, ptr %box acquire, align 8", f"  %is = icmp eq i64 %state, {_POSTED}", "  %n1 = add i64 %n, 1"],
+            *["  %on = icmp slt i64 %n1, %spins", "  %wait = and i1 %is, %on", "  br i1 %wait, label %idle, label %exit"],
+            *[
+                "idle:",
+                f"  call void {pause}({given})",
+                "  br label %look",
+                "exit:",
+                "  %ok = xor i1 %is, true",
+                "  ret i1 %ok",
+            ],
+            "}",
+        ]
+    )
+
+
+class _Team:
+    """As many workers as there are processors besides the one that asks."""
+
+    def __init__(self) -> None:
+        addresses = llvm.compiled(_text(), ("post", "serve", "done"))
+        self._post = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(addresses["post"])
+        self._serve = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(addresses["serve"])
+        self._done = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p, ctypes.c_int64)(addresses["done"])
+        self._held = threading.Lock()
+        count = (os.cpu_count() or 1) - 1
+        self._boxes = numpy.zeros((count, _BOX), numpy.int64)
+        self._places = [llvm.address(box) for box in self._boxes]
+        self._alarms = [threading.Lock() for _ in range(count)]
+        for i in range(count):
+            self._alarms[i].acquire()
+            self._boxes[i, 0] = _ASLEEP
+            threading.Thread(target=self._work, args=(i,), name=f"tinygrad_rnn-{i}", daemon=True).start()
+
+    def _work(self, i: int) -> None:
+        while True:
+            self._alarms[i].acquire()
+            self._serve(self._places[i], _SPINS)
+
+    def run(self, function: int, parts: Sequence[Sequence[int]]) -> None:
+        if not self._held.acquire(blocking=False):  # another thread of the user's has them
+            return _alone(function, parts)
+        try:
+            given = parts[1 : 1 + len(self._places)]
+            for i, part in enumerate(given):
+                self._boxes[i, 1 : 2 + len(part)] = (function, *part)
+                if self._post(self._places[i]) == _ASLEEP:
+                    self._alarms[i].release()
+            _alone(function, [parts[0], *parts[1 + len(given) :]])
+        finally:  # also when interrupted: the memory is in use
+            for place in self._places:
+                while not self._done(place, _SPINS):
+                    time.sleep(0)  # let others have the processor: the worker may wait for it
+            self._held.release()
+
+
+_team = functools.cache(_Team)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_team.cache_clear)  # threads stay behind in the parent
+
+
+@functools.lru_cache(maxsize=1024)
+def _callable(function: int, count: int) -> Any:
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * count)(function)
+
+
+def _alone(function: int, parts: Sequence[Sequence[int]]) -> None:
+    for part in parts:
+        _callable(function, len(part))(*part)
+
+
+def together(function: int, parts: Sequence[Sequence[int]]) -> None:
+    """Call the machine code at an address with each of the lists of arguments, at the same time."""
+    if len(parts) == 1:
+        _alone(function, parts)
+    else:
+        _team().run(function, parts)
+
+
+# -- how many -------------------------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _openblas_threads() -> Any:
+    """The function of the OpenBLAS beside NumPy that tells its number of threads; None where there is none that is known here."""
+    folder = Path(numpy.__file__).parent
+    for pattern in (folder.parent / "numpy.libs" / "*openblas*", folder / ".dylibs" / "*openblas*"):
+        for path in glob.glob(str(pattern)):
+            for prefix, suffix in (("scipy_", "64_"), ("", "64_")):
+                with contextlib.suppress(OSError, AttributeError):
+                    return getattr(ctypes.CDLL(path), f"{prefix}openblas_get_num_threads{suffix}")
+    return None
+
+
+def threads() -> int:
+    """How many threads may be used: as many as NumPy's own products, so OMP_NUM_THREADS and the like and threadpoolctl set this too."""
+    ask = _openblas_threads()
+    if ask is not None:
+        return int(ask())
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdigit() else os.cpu_count() or 1
