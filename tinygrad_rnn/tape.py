@@ -41,21 +41,25 @@ class _Thread(threading.local):
 
 thread = _Thread()
 _indices = itertools.count()
+Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 
 class Scope:
-    """A named part of a program that entries are recorded in: a time step of a scan, or a module.
+    """A part of a program that entries are recorded in: a time step of a scan, or a call of a module.
 
     Attributes:
         kind: "step" or "module".
-        label: the number of the step or the name of the module.
+        label: the number of the step, or the module.
         outer: the scope around it.
+        call: the function that runs inside, and its arguments: who looks at the tape may call it again.
+        start: an index before everything recorded inside.
     """
 
-    __slots__ = ("kind", "label", "outer")
+    __slots__ = ("call", "kind", "label", "outer", "start")
 
-    def __init__(self, kind: str, label: Any, outer: Scope | None) -> None:
-        self.kind, self.label, self.outer = kind, label, outer
+    def __init__(self, kind: str, label: Any, outer: Scope | None, call: Call | None = None) -> None:
+        self.kind, self.label, self.outer, self.call = kind, label, outer, call
+        self.start = next(_indices)
 
     def __enter__(self) -> Scope:
         thread.scope = self
@@ -72,9 +76,9 @@ class Scope:
         return scope
 
 
-def scope(kind: str, label: Any) -> Scope:
+def scope(kind: str, label: Any, call: Call | None = None) -> Scope:
     """A block whose operations are recorded under that name."""
-    return Scope(kind, label, thread.scope)
+    return Scope(kind, label, thread.scope, call)
 
 
 class no_grad:
@@ -433,7 +437,7 @@ class Tape(Sequence[Entry]):
     def release(self) -> None:
         """Give the arrays back now. A later backward pass through these entries is a TapeError."""
         for entry in self._entries:
-            entry.inputs = entry.xs = entry.y = None  # type: ignore[assignment]
+            entry.inputs = entry.xs = entry.y = entry.scope = None  # type: ignore[assignment]
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from .. import backends
 from ..errors import CheckpointError, DtypeError
-from ..tape import float_dtype, host_array
+from ..tape import Scope, float_dtype, host_array, thread
 from ..tensor import Tensor, tensor
 
 
@@ -38,6 +39,11 @@ class Module:
     """
 
     training: bool = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__call__" in vars(cls):
+            cls.__call__ = _recorded(vars(cls)["__call__"])  # type: ignore[attr-defined, method-assign]
 
     def _members(self) -> Iterable[tuple[str, Any]]:
         """What the walker goes on to, by name: the attributes, in the order in which they were assigned."""
@@ -141,6 +147,21 @@ class Module:
     def __repr__(self) -> str:
         lines = [f"  {name}: {parameter.dtype}{list(parameter.shape)}" for name, parameter in self.named_parameters()]
         return "\n".join([f"{type(self).__name__}(", *lines, ")"]) if lines else f"{type(self).__name__}()"
+
+
+def _recorded(call: Callable[..., Any]) -> Callable[..., Any]:
+    """The call of a module, with a mark on what it records that says which module it was."""
+
+    @functools.wraps(call)
+    def recorded(self: Module, *args: Any, **kwargs: Any) -> Any:
+        outer = thread.scope
+        thread.scope = Scope("module", self, outer, (call, (self, *args), kwargs))
+        try:
+            return call(self, *args, **kwargs)
+        finally:
+            thread.scope = outer
+
+    return recorded
 
 
 M = TypeVar("M", bound=Module)

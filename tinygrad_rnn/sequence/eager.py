@@ -46,7 +46,7 @@ def _segment(cell: Cell, times: Sequence[int], live: numpy.ndarray | None, maske
     def run(xs: Any, state: Any, y: Any) -> tuple[list[Any], Any]:
         kind, ys = _kind(state), []
         for t, x in zip(times, xs, strict=True):
-            with scope("step", t):
+            with scope("step", t, (cell, (x, state), {})):
                 output, new = cell(x, state)
                 if _kind(new) != kind:
                     raise _changed(cell, t, kind, _kind(new))

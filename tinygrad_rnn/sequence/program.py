@@ -158,7 +158,7 @@ def capture(results: Sequence[Any], steps: Sequence[Any], states: Sequence[Any],
             return Number(x)
         key = _key(x)
         if key not in number:
-            if x.entry is not None and (x.entry.index > since or (x.entry.scope is not None and x.entry.scope.kind == "trace")):
+            if x.entry is not None and (x.entry.index > since or (x.entry.scope is not None and x.entry.scope.within("trace") is not None)):
                 raise TraceError("the cell kept a tensor from another step")
             number[key] = program.value(x._data.shape, x._data.dtype)
             program.fixed.append(number[key])

@@ -131,6 +131,9 @@ class Reader:
                     self._read(value)
 
     def _read_function(self, function: types.FunctionType) -> None:
+        if _top(function.__globals__.get("__name__")) == _LIBRARY and hasattr(function, "__wrapped__"):
+            self._read(function.__wrapped__)  # a decorator of ours
+            return
         if _top(function.__module__) in _STEADY and not function.__closure__:
             return
         self.parts.append(function.__code__)
