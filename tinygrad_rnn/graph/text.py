@@ -15,9 +15,14 @@ class Html(str):
     __slots__ = ()
 
 
+def plain(text: str, limit: int = 28) -> str:
+    """The text as any label shows it, before it is written down in some language."""
+    return _short(_printable(text), limit)
+
+
 def shown(text: str, limit: int = 28) -> str:
-    """The text as any label shows it."""
-    return _escaped(_short(_printable(text), limit), backslash="\\\\")
+    """The text as a label in DOT."""
+    return _escaped(plain(text, limit), backslash="\\\\")
 
 
 def shown_html(text: str, limit: int = 28) -> str:
