@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy
 
-from .. import ops, tree
+from .. import tree
 from ..backends import Backend, gemm, llvm
 from ..chain_rule import Row
 from ..errors import TraceError
@@ -22,18 +22,15 @@ from ..tape import (
     Node,
     _exposed,
     _remember,
-    apply,
     check_current,
-    choose,
-    key_of,
     no_grad,
     now,
-    pull_back,
     pull_replayed,
     push_replayed,
     recording,
     thread,
 )
+from .around import around
 from .device import DevicePlan, DeviceRun
 from .eager import eager_scan
 from .interpreter import InterpretedRun
@@ -301,35 +298,29 @@ class _Run:
         self.backend = inputs[0]._backend
         self.counts = len(inputs), len(states)
         self.wanted = [id(x) in needs for x in (*inputs, *trace.outside)]
-        self.heads: list[Any] = []
-        self.fed: list[Any] = []
-        self.since = 0
+        self.around: Any = None
+        self.kept: dict[int, Any] = {}
         self.core: Any = None
         self.spent = False
 
     def forward(self, operands: Sequence[Any]) -> list[Any]:
         """Run from the arrays of inputs, states and tensors from outside: the arrays of outputs and last states."""
-        plan, program, backend = self.plan, self.plan.core.whole, self.backend
+        plan, backend = self.plan, self.backend
         inputs, states, found = operands[: self.counts[0]], operands[self.counts[0] : sum(self.counts)], operands[sum(self.counts) :]
         if backend.name == "numpy" and llvm.available():
             _use_own_products(backend)
-        self.heads = [Node.result_type(x, backend, want) for x, want in zip((*inputs, *found), self.wanted, strict=True)]
-        self.since = now()
         steps = inputs[0].shape[0]
-        values = dict(zip((*program.steps, *program.fixed), self.heads, strict=True))
-        program.run(values, apply, plan.core.once, choose)
-        _run_hoisted(plan.core, values, steps)
-        streams = [values[v] for v in plan.core.streams]
-        fixed = [values[g[0]] if len(g) == 1 else ops.concatenate([values[v] for v in g], 1) for g in plan.core.constants]
-        self.fed = [*streams, *fixed]
-        arrays = [x._data for x in streams] + _masks(plan.core.program, self.live, len(streams), backend)
+        self.around = around(plan, backend, steps, self.wanted)
+        fed, self.kept = self.around.before([*inputs, *found])
+        streams, fixed = fed[: len(plan.core.streams)], fed[len(plan.core.streams) :]
+        arrays = streams + _masks(plan.core.program, self.live, len(streams), backend)
         order = range(steps)[::-1] if self.reverse else range(steps)
         firsts = list(states)
         for v in plan.core.program.states[len(firsts) :]:  # outputs before the first step
             firsts.append(backend.zeros(plan.core.program.shapes[v], plan.core.program.dtypes[v]))
         native = _native(plan, backend)
         kind = _RUNS[type(native)]
-        self.core = kind(plan if isinstance(native, str) else native, backend, arrays, [x._data for x in fixed], order)
+        self.core = kind(plan if isinstance(native, str) else native, backend, arrays, fixed, order)
         ys, last = self.core.forward(firsts)
         return [*ys, *last[: len(states)]]
 
@@ -337,20 +328,13 @@ class _Run:
         if not isinstance(np, Backend):
             return self._replay_pull(np, g, y, xs)
         if self.spent:  # a backward pass may overwrite what the forward pass kept: run that again
-            with recording():
-                self.forward(xs)
+            self.forward(xs)
         self.spent = True
         count = len(self.plan.core.program.outputs)
         carried = [*g[count:], *[None] * (len(self.plan.carried_residuals) - len(g) + count)]
         streams, firsts, fixed = self.core.backward(list(g[:count]), carried)
         steps, states = self.counts
-        arrived = [*streams[: len(self.plan.core.streams)], *fixed]
-        found: list[Any] = [None] * len(self.heads)
-        seeds = [(node, r) for node, r in zip(self.fed, arrived, strict=True) if r is not None and node.requires_grad]
-        if seeds:
-            wanted = [x for x in self.heads if x.requires_grad]
-            residuals, _ = pull_back(seeds, None, wanted, self.since)
-            found = [residuals.held.get(key_of(x)) if x.requires_grad else None for x in self.heads]
+        found = self.around.after(self.kept, [*streams[: len(self.plan.core.streams)], *fixed])
         return [*found[:steps], *firsts[:states], *found[steps:]]
 
     def unfold(self, inputs: Sequence[Any]) -> list[Any]:
@@ -410,21 +394,6 @@ def _native(plan: Plan, backend: Backend) -> NativePlan | str:
             except llvm.Unsupported as reason:
                 _natives[id(plan)] = str(reason)
     return _natives[id(plan)]
-
-
-def _run_hoisted(core: Core, values: dict[int, Any], steps: int) -> None:
-    """Run what was hoisted on all steps laid under each other, and give the streams their time axis back."""
-    program = core.whole
-    if not core.hoisted:
-        return
-    flat = dict(values)
-    for v in program.steps:
-        if len(program.shapes[v]) == 2:
-            flat[v] = ops.reshape(values[v], (steps * program.shapes[v][0], program.shapes[v][1]))
-    program.run(flat, apply, core.hoisted, choose)
-    for v in core.streams:
-        if v not in values:
-            values[v] = ops.reshape(flat[v], (steps, *program.shapes[v]))
 
 
 def _masks(program: Program, live: numpy.ndarray | None, streams: int, backend: Backend) -> list[Any]:

@@ -9,14 +9,7 @@ from typing import Any
 
 from ..backends import Array, Backend
 from .plan import Plan, Sink
-from .program import Program
-
-
-def _apply(backend: Backend) -> Any:
-    def apply(row: Any, xs: Any, params: Any) -> Any:
-        return row.forward(backend, xs, params) if row.variadic else row.forward(backend, *xs, *params)
-
-    return apply
+from .program import Program, on_arrays
 
 
 class InterpretedRun:
@@ -37,7 +30,7 @@ class InterpretedRun:
 
     def forward(self, states: list[Array]) -> tuple[list[Array], list[Array]]:
         """The outputs, (T, …) each, and the last states."""
-        joint, apply = self.plan.joint, _apply(self.backend)
+        joint, apply = self.plan.joint, on_arrays(self.backend)
         outputs: list[list[Array]] = [[] for _ in joint.outputs]
         self.kept = [{}] * len(self.order)
         with self.backend.quiet():
@@ -56,7 +49,7 @@ class InterpretedRun:
 
     def backward(self, outputs: list[Any], states: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:
         """From the residuals of outputs and last states (None where nothing arrived) to those of streams, first states and fixed values."""
-        plan, joint, apply = self.plan, self.plan.joint, _apply(self.backend)
+        plan, joint, apply = self.plan, self.plan.joint, on_arrays(self.backend)
         shapes = dict(enumerate(joint.shapes))
         carried = list(states)
         steps: list[list[Any]] = [[None] * len(self.order) for _ in joint.steps]

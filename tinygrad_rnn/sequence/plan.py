@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -233,6 +233,7 @@ class Plan:
         sinks: for each fixed value that needs a residual, its terms.
         constants: arrays that the rules made while the step was differentiated.
         kept: values of the forward part that the backward part uses.
+        around: what is before and after the loop, by the number of steps; 0 for any.
     """
 
     core: Core
@@ -246,6 +247,7 @@ class Plan:
     sinks: dict[int, list[Sink]] = field(default_factory=dict)
     constants: list[Any] = field(default_factory=list)
     kept: list[int] = field(default_factory=list)
+    around: dict[int, Any] = field(default_factory=dict)
 
 
 def make_plan(core: Core, backend: Backend, needs: dict[str, list[bool]] | None) -> Plan:
@@ -260,43 +262,82 @@ def make_plan(core: Core, backend: Backend, needs: dict[str, list[bool]] | None)
     with tracing(), recording():
 
         def places(values: Sequence[int], wanted: Sequence[bool]) -> list[Any]:
-            return [placeholder(_dummy(program, v, backend), backend, want) for v, want in zip(values, wanted, strict=True)]
+            kinds = [(program.shapes[v], program.dtypes[v]) for v in values]
+            return [placeholder(dummy(*kind, backend), backend, want) for kind, want in zip(kinds, wanted, strict=True)]
 
         steps, states, fixed = (places(getattr(program, name), needs[name]) for name in ("steps", "states", "fixed"))
         left = [*program.outputs, *program.carried]
         arriving = places(left, [False] * len(left))
-        since = now()
-        values = dict(zip((*program.steps, *program.states, *program.fixed), (*steps, *states, *fixed), strict=True))
-        program.run(values, apply, None, choose)
-        end_of_forward = now()
-        results = [values[v] for v in left]
-        inputs = [*steps, *states, *fixed]
-        wanted = [x for x in inputs if x.requires_grad]
-        seeds = [(y, g) for y, g in zip(results, arriving, strict=True) if y.requires_grad]
-        residuals, _ = pull_back(seeds, ops, wanted, since)
-        found = [residuals.held.get(key_of(x)) if x.requires_grad else None for x in inputs]
-        trace = capture([*results, *(r for r in found if r is not None)], steps, [*states, *arriving], fixed, since)
+
+        def run() -> list[Any]:
+            values = dict(zip((*program.steps, *program.states, *program.fixed), (*steps, *states, *fixed), strict=True))
+            program.run(values, apply, None, choose)
+            return [values[v] for v in left]
+
+        return _assembled(core, derive(run, steps, states, fixed, arriving))
+
+
+def dummy(shape: tuple[int, ...], dtype: Any, backend: Backend) -> Any:
+    """An array of a kind; ones, so that no rule meets a singular point."""
+    return backend.ones(shape, dtype)
+
+
+@dataclass
+class Derived:
+    """A piece of program and, after it, its derivative.
+
+    Attributes:
+        program: its ``states`` end with the residuals that arrive.
+        forward, backward: the instructions of each.
+        results: the values that come out.
+        reached: for each of them whether residuals pass through it.
+        residuals: for each of the steps, states and fixed inputs the value of its residual; None where none is asked for or none arrives.
+        constants: arrays that the rules made while it was differentiated.
+    """
+
+    program: Program
+    forward: list[Instruction]
+    backward: list[Instruction]
+    results: list[Any]
+    reached: list[bool]
+    residuals: list[int | None]
+    constants: list[Any]
+
+
+def derive(run: Callable[[], list[Any]], steps: list[Any], states: list[Any], fixed: list[Any], arriving: list[Any]) -> Derived:
+    """Run a piece of program on placeholders, and carry placeholders of residuals back; None where no residual comes."""
+    since = now()
+    results = run()
+    end_of_forward = now()
+    inputs = [*steps, *states, *fixed]
+    wanted = [x for x in inputs if x.requires_grad]
+    seeds = [(y, g) for y, g in zip(results, arriving, strict=True) if y.requires_grad and g is not None]
+    residuals = pull_back(seeds, ops, wanted, since)[0].held if seeds else {}
+    found = [residuals.get(key_of(x)) if x.requires_grad else None for x in inputs]
+    come = [g for g in arriving if g is not None]
+    trace = capture([*results, *(r for r in found if r is not None)], steps, [*states, *come], fixed, since)
     forward = [i for i, index in zip(trace.program.instructions, trace.indices, strict=True) if index < end_of_forward]
     numbers = iter(trace.results[len(results) :])
-    residual_numbers = [None if r is None else next(numbers) for r in found]
-    return _assembled(core, trace, forward, [y.requires_grad for y in results], residual_numbers)
+    return Derived(
+        trace.program,
+        forward,
+        trace.program.instructions[len(forward) :],
+        trace.results[: len(results)],
+        [y.requires_grad for y in results],
+        [None if r is None else next(numbers) for r in found],
+        [x._data for x in trace.outside],
+    )
 
 
-def _dummy(program: Program, value: int, backend: Backend) -> Any:
-    """An array of the right kind; ones, so that no rule meets a singular point."""
-    return backend.ones(program.shapes[value], program.dtypes[value])
-
-
-def _assembled(core: Core, trace: Any, forward: list[Instruction], reached: list[bool], residuals: list[int | None]) -> Plan:
-    joint = trace.program
+def _assembled(core: Core, derived: Derived) -> Plan:
+    joint, residuals = derived.program, derived.residuals
     counts = len(core.program.steps), len(core.program.states), len(core.program.fixed)
     arriving = joint.states[counts[1] :]
     joint.states = joint.states[: counts[1]]
     ends = len(core.program.outputs)
-    joint.outputs = trace.results[:ends]
-    joint.carried = trace.results[ends : len(reached)]
-    arriving_or_none = [g if ok else None for g, ok in zip(arriving, reached, strict=True)]
-    plan = Plan(core, joint, forward, constants=[x._data for x in trace.outside])
+    joint.outputs, joint.carried = derived.results[:ends], derived.results[ends:]
+    arriving_or_none = [g if ok else None for g, ok in zip(arriving, derived.reached, strict=True)]
+    plan = Plan(core, joint, derived.forward, constants=derived.constants)
     plan.output_residuals, plan.carried_residuals = arriving_or_none[:ends], arriving_or_none[ends:]
     plan.step_residuals = residuals[: counts[0]]
     plan.state_residuals = residuals[counts[0] : counts[0] + counts[1]]
