@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy
 
+from ..backends import Backend
 from ..chain_rule import Row
 from ..errors import TraceError
 from ..tape import Entry, Node, Scope, thread
@@ -85,6 +86,15 @@ class Program:
             parts = y if type(y) is tuple else (y,)
             for number, part in zip(instruction.results, parts, strict=True):
                 values[number] = part
+
+
+def on_arrays(backend: Backend) -> Apply:
+    """What applies rows to arrays, with nothing recorded."""
+
+    def apply(row: Row, xs: Sequence[Any], params: tuple[Any, ...]) -> Any:
+        return row.forward(backend, xs, params) if row.variadic else row.forward(backend, *xs, *params)
+
+    return apply
 
 
 def operand(values: dict[int, Any], ref: Any) -> Any:
