@@ -243,8 +243,9 @@ class OpsView:
             arrows=[self._arrow(link) for link in network.links],
             groups=groups,
             moments=[Moment(group.label, group.told, [group.id]) for group in groups],
+            band=self._path_text() if network.path and not self._unrolled else "",
             legend=[(PAINTS[case].css, f"{shape} = {case}: {rule}") for case, shape, rule in _RULES],
-            notes=[*self._notes(), *([self._straight()] if network.path else [])],
+            notes=[*self._notes(), *([self._straight()] if network.path and self._unrolled else [])],
             measured=self.gains is not None,
         )
 

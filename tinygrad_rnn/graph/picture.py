@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DrawError
+from . import html, layout
 from .scene import Scene
 
-_KINDS = ("svg", "png", "pdf", "dot")
+_KINDS = ("svg", "png", "pdf", "dot", "html")
 
 _TIMEOUT = 20
 """Seconds that an engine may take."""
@@ -46,8 +47,19 @@ class Picture:
         """
         return _render(self.dot, "svg").decode("utf-8")
 
+    def html(self) -> str:
+        """The picture as one page that loads nothing, for a browser: facts of every operation, its way to the loss, steps that close.
+
+        Without an engine the layout is our own, a plainer one.
+
+        Raises:
+            DrawError: the engine failed.
+        """
+        scene = self._scene
+        return html.page(scene, html.cleaned(_render(scene.dot, "svg"), scene) if _engine() else layout.svg_of(scene))
+
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the picture to a file, in the format that its ending names: svg, png, pdf or dot.
+        """Write the picture to a file, in the format that its ending names: svg, png, pdf, dot or html.
 
         Raises:
             DrawError: another ending, no engine, or no permission to write there. What stood at ``path`` is then as before.
@@ -56,7 +68,8 @@ class Picture:
         kind = target.suffix.lower()[1:]
         if kind not in _KINDS:
             raise DrawError(f"save: {target.name!r} has none of the endings {', '.join(f'.{known}' for known in _KINDS)}")
-        _write(target, self.dot.encode("utf-8") if kind == "dot" else _render(self.dot, kind))
+        texts = {"dot": lambda: self.dot, "html": self.html}
+        _write(target, texts[kind]().encode("utf-8") if kind in texts else _render(self.dot, kind))
 
     def source(self) -> Any:
         """The picture as a ``graphviz.Source``, for the tools around that package."""

@@ -87,6 +87,7 @@ class Scene:
 
     Attributes:
         dot: the picture's DOT text without title and legend, which the page has itself.
+        band: what the line of the state is called, where boxes stand on it and no groups; "" where there is none.
         legend: pairs of a class, "case1" to "case3" or "", and what it means.
         measured: whether gains were.
     """
@@ -97,6 +98,7 @@ class Scene:
     arrows: Sequence[Arrow]
     groups: Sequence[Group]
     moments: Sequence[Moment]
+    band: str
     legend: Sequence[tuple[str, str]]
     notes: Sequence[str]
     measured: bool

@@ -1,0 +1,133 @@
+"""A picture as one page: the SVG, what is known of every box, and a small program that shows it. Nothing is loaded from anywhere.
+
+Users' text gets into the page as text in the SVG or inside JSON, and from there by ``textContent``, so it cannot become markup.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+from .scene import Scene
+from .text import plain
+
+_ELEMENTS = {"svg", "g", "path", "polygon", "polyline", "ellipse", "text"}
+_ATTRIBUTES = {
+    "class", "cx", "cy", "d", "fill", "font-family", "font-size", "font-style", "font-weight", "height", "id", "points", "rx", "ry",
+    "stroke", "stroke-dasharray", "stroke-width", "text-anchor", "transform", "viewBox", "width", "x", "y",
+}  # fmt: skip
+"""What is taken over from an engine's SVG: shapes and text, without links, titles and styles."""
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{css}</style>
+</head>
+<body>
+<header>
+<h1></h1>
+<ul id="legend"></ul>
+<div id="controls" role="toolbar" aria-label="What the picture shows">
+<label><input type="radio" name="direction" value="backward" checked>backward</label>
+<label><input type="radio" name="direction" value="forward">forward</label>
+<label><input type="checkbox" id="gains" checked>gains</label>
+<button type="button" id="fit" aria-pressed="false">fit to width</button>
+<button type="button" id="fold" aria-pressed="false">close all steps</button>
+<label id="clock">time <input type="range" id="time" min="0" value="0"><output for="time"></output></label>
+</div>
+</header>
+<main>
+<div id="picture">{svg}</div>
+<aside id="panel" aria-live="polite" aria-label="Facts"></aside>
+</main>
+<svg id="markers" width="0" height="0" aria-hidden="true">
+<marker id="tip" viewBox="0 0 6 5" refX="6" refY="2.5" markerWidth="6" markerHeight="5" markerUnits="userSpaceOnUse"
+orient="auto-start-reverse"><path d="M0,0 6,2.5 0,5z"/></marker>
+<marker id="stub" viewBox="0 0 6 2" refX="0" refY="1" markerWidth="6" markerHeight="2" markerUnits="userSpaceOnUse"
+orient="auto-start-reverse"><path d="M0,.4h6v1.2h-6z"/></marker>
+</svg>
+<script type="application/json" id="data">{data}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def page(scene: Scene, drawing: ElementTree.Element) -> str:
+    """The whole file.
+
+    Args:
+        drawing: the scene's SVG, by an engine (see ``cleaned``) or by our own layout.
+    """
+    drawing.set("role", "group")
+    here = Path(__file__).parent
+    return _PAGE.format(
+        title=html.escape(plain(scene.title, 80)),
+        css=(here / "viewer.css").read_text(encoding="utf-8"),
+        svg=ElementTree.tostring(drawing, encoding="unicode"),
+        data=_json(_content(scene)),
+        script=(here / "viewer.js").read_text(encoding="utf-8"),
+    )
+
+
+def cleaned(svg: bytes, scene: Scene) -> ElementTree.Element:
+    """An engine's SVG without prolog, comments, links, titles and background; arrows written in reverse get the class ``rev``."""
+    root = ElementTree.fromstring(svg)
+    reverse = {arrow.id for arrow in scene.arrows if arrow.reversed}
+    _clean(root)
+    for g in root.iter("g"):
+        if g.get("class") == "graph":
+            for background in g.findall("polygon"):
+                g.remove(background)
+        if g.get("id") in reverse:
+            classes = g.get("class", "").split()
+            g.set("class", " ".join(dict.fromkeys([*classes, "rev"])))
+    return root
+
+
+def _clean(element: ElementTree.Element) -> None:
+    element.tag = _name(element.tag)
+    element.attrib = {name: value for name, value in element.attrib.items() if name in _ATTRIBUTES}
+    kept: list[ElementTree.Element] = []
+    for child in element:
+        kept += list(child) if _name(child.tag) == "a" else [child]
+    element[:] = [child for child in kept if _name(child.tag) in _ELEMENTS]
+    for child in element:
+        _clean(child)
+
+
+def _name(tag: str) -> str:
+    return tag.rpartition("}")[2]
+
+
+# -- data -----------------------------------------------------------------------------------------------------------------------------
+
+
+def _content(scene: Scene) -> dict[str, Any]:
+    return {
+        "title": scene.title,
+        "measured": scene.measured,
+        "boxes": [{"id": b.id, "label": b.label, "facts": b.facts, "rule": b.rule, "group": b.group} for b in scene.boxes],
+        "arrows": [[arrow.id, arrow.source, arrow.target, arrow.back, _finite(arrow.size)] for arrow in scene.arrows],
+        "groups": [{"id": group.id, "label": group.label, "told": group.told} for group in scene.groups],
+        "moments": [{"label": moment.label, "told": moment.told, "at": moment.at} for moment in scene.moments],
+        "legend": scene.legend,
+        "notes": scene.notes,
+    }
+
+
+def _finite(size: float | None) -> float | None:
+    return float(f"{size:.6g}") if size is not None and math.isfinite(size) else None
+
+
+def _json(content: Any) -> str:
+    """JSON that may stand inside of a script element: no ``<``, and nothing but ASCII."""
+    return json.dumps(content, sort_keys=True, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
