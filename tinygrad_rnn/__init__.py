@@ -52,6 +52,7 @@ _ON_DEMAND = {
     "scan": "sequence:scan",
     "explain": "sequence:explain",
     "draw": "graph:draw",
+    "flow": "flow:flow",
     "save": "interop.checkpoint:save",
     "load": "interop.checkpoint:load",
 }

@@ -56,15 +56,25 @@ class DrawError(TinygradRNNError, RuntimeError):
     """A picture that cannot be drawn."""
 
 
+class FlowError(TinygradRNNError, RuntimeError):
+    """A diagnosis that cannot be made, shown or saved."""
+
+
+class NonFiniteError(TinygradRNNError, ArithmeticError):
+    """An operation that made NaN or an infinity, told by anomaly mode."""
+
+
 __all__ = [
     "BackendError",
     "CheckpointError",
     "DataError",
     "DrawError",
     "DtypeError",
+    "FlowError",
     "GradientCheckError",
     "IndexRangeError",
     "LinearAlgebraError",
+    "NonFiniteError",
     "ShapeError",
     "TapeError",
     "TinygradRNNError",

@@ -1,0 +1,158 @@
+"""The residuals of one backward pass: how large each is, and those that go from step to step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from ..backends import Array, Backend
+from ..tape import Entry, Node, Tape, key_of, pull_back
+from .chains import Chain, Key
+
+_TOGETHER = 1 << 12
+_BYTES = 1 << 25
+
+
+class Sizes:
+    """Euclidean norms, many at once: so each costs well below a microsecond, and on a device they come over in one piece.
+
+    Arrays are scaled by their largest element first, so neither 1e300 nor 1e-300 is lost. They must not change until they are measured.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[Any, tuple[list[int], list[Array]]] = {}
+        self._found: list[tuple[list[int], numpy.ndarray]] = []
+        self._count = 0
+
+    def add(self, array: Array, backend: Backend) -> int:
+        """The number under which its norm will be found."""
+        key = array.shape, array.dtype, backend
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            waiting = self._waiting[key] = ([], [])
+        number = self._count
+        self._count = number + 1
+        waiting[0].append(number)
+        waiting[1].append(array)
+        if len(waiting[1]) >= max(1, min(_TOGETHER, _BYTES // (array.nbytes or 1))):
+            self._measure(key)
+        return number
+
+    def read(self) -> numpy.ndarray:
+        """All norms by number."""
+        for key in list(self._waiting):
+            self._measure(key)
+        norms = numpy.zeros(self._count)
+        for numbers, values in self._found:
+            norms[numbers] = values
+        return norms
+
+    def _measure(self, key: Any) -> None:
+        numbers, arrays = self._waiting.pop(key)
+        backend: Backend = key[2]
+        self._found.append((numbers, norms_of(backend.to_host(backend.stack(arrays)))))
+
+
+def norms_of(values: numpy.ndarray) -> numpy.ndarray:
+    """The norm of each array of a stack."""
+    flat = numpy.abs(values.reshape(len(values), -1).astype(numpy.float64))
+    largest = flat.max(axis=1, initial=0.0)
+    scale = numpy.where((largest > 0) & numpy.isfinite(largest), largest, 1.0)
+    with numpy.errstate(invalid="ignore", over="ignore"):
+        flat /= scale[:, None]
+        return scale * numpy.sqrt(numpy.einsum("ij,ij->i", flat, flat))
+
+
+def joint(norms: numpy.ndarray, lengths: Sequence[int]) -> numpy.ndarray:
+    """The norms of groups that follow each other, of so many norms each."""
+    counts = numpy.asarray(lengths, dtype=int)
+    groups = numpy.zeros(len(counts))
+    starts = numpy.cumsum(counts) - counts
+    if norms.size:
+        groups[counts > 0] = numpy.hypot.reduceat(norms, starts[counts > 0])
+    return groups
+
+
+class Crossed:
+    """The residuals that go from step to step of a chain in one backward pass.
+
+    Attributes:
+        sent: for each step what it sends on to tensors of the steps before.
+        readout: what comes to the chain's tensors from outside: from losses, and from layers above.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self.sent: list[dict[Key, Array]] = [{} for _ in range(steps)]
+        self.readout: dict[Key, Array] = {}
+        self.arrived: dict[Key, Array] = {}
+        """All that comes to a tensor from outside of the step that made it."""
+
+    def add(self, key: Key, step: int | None, residual: Array) -> None:
+        room = self.readout if step is None else self.sent[step]
+        room[key] = room[key] + residual if key in room else residual
+        self.arrived[key] = self.arrived[key] + residual if key in self.arrived else residual
+
+
+class Pass:
+    """A backward pass that looks at everything. Nothing is written to any ``.grad``.
+
+    Args:
+        tape: the entries to go through.
+        chains: where to catch the residuals that go from step to step.
+        seeds: results and the residuals to begin with.
+
+    Attributes:
+        entries: those that a residual reached, last first.
+        received: the norm of the residual that reached each.
+        operands: rows (number of the entry in ``entries``, operand).
+        sent: the norm of what went on to that operand.
+        crossed: for each chain.
+    """
+
+    def __init__(self, tape: Tape, chains: Sequence[Chain], seeds: Sequence[tuple[Node, Array]]) -> None:
+        self.entries: list[Entry] = []
+        self.crossed = [Crossed(len(chain)) for chain in chains]
+        self._chains = list(zip(chains, self.crossed, strict=True))
+        self._borders = {place for chain in chains for place in chain.crossings}
+        self._sizes = Sizes()
+        self._received: list[int] = []
+        self._parts_received: list[int] = []
+        self._rows: list[tuple[int, int]] = []
+        self._sent: list[int] = []
+        self._last: Entry | None = None
+        self._arrived: Any = None
+        self._arrived_size = 0
+        for node, residual in seeds:
+            self._catch_seed(node, residual)
+        pull_back(seeds, watch=self._watch, through=tape)
+        norms = self._sizes.read()
+        self.received = joint(norms[self._received], self._parts_received)
+        self.operands = numpy.array(self._rows, dtype=int).reshape(-1, 2)
+        self.sent = norms[self._sent]
+        del self._sizes, self._received, self._sent, self._rows, self._arrived, self._borders, self._last
+
+    def _catch_seed(self, node: Node, residual: Array) -> None:
+        for chain, crossed in self._chains:
+            if chain.step_of(key_of(node)) is not None:
+                crossed.add(key_of(node), None, residual)
+
+    def _watch(self, entry: Entry, g: Any, operand: int, part: Array) -> None:
+        sizes = self._sizes
+        if entry is not self._last:
+            self._last = entry
+            self.entries.append(entry)
+            many = [one for one in g if one is not None] if type(entry.y) is tuple else [g]
+            self._arrived = many[0] if len(many) == 1 else None
+            numbers = [sizes.add(one, entry.backend) for one in many]
+            self._arrived_size = numbers[0]
+            self._received += numbers
+            self._parts_received.append(len(numbers))
+        self._rows.append((len(self.entries) - 1, operand))
+        self._sent.append(self._arrived_size if part is self._arrived else sizes.add(part, entry.backend))
+        if (entry.index, operand) in self._borders:
+            for chain, crossed in self._chains:
+                crossing = chain.crossings.get((entry.index, operand))
+                if crossing is not None:
+                    crossed.add(*crossing, part)

@@ -1,0 +1,238 @@
+"""What a diagnosis says: tables, statements, a verdict, figures and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from ..chain_rule.row import Case
+from ..errors import FlowError
+from ..graph.gains import gain_label, number
+from ..graph.ops_view import symbol_of
+from ..tape import Entry, Node, Tape, key_of
+from .measure import Pass
+from .paths import Path, StepPaths, percent
+from .track import Track, Verdict
+
+_ROWS = 10
+"""How many steps a table shows from each end."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation that a residual reached.
+
+    Attributes:
+        entry: its place on the tape.
+        chain, step: where in time it is: the name of its chain and the step's label; None outside of time steps.
+        name: the user's name for its result, or "".
+        received: the norm of the residual that arrived.
+        sent: for each operand that a residual goes on to, the norm of that.
+    """
+
+    entry: Entry
+    chain: str | None
+    step: Any
+    name: str
+    received: float
+    sent: dict[int, float]
+
+    @property
+    def case(self) -> Case:
+        return self.entry.row.case
+
+    @property
+    def symbol(self) -> str:
+        return symbol_of(self.entry)
+
+    @property
+    def gains(self) -> dict[int, float]:
+        """For each operand what goes on to it over what arrived."""
+        return {i: norm / self.received if self.received else 0.0 for i, norm in self.sent.items()}
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What becomes of the residual from one step to the one before; ``str`` says it.
+
+    Attributes:
+        track: the chain.
+        step: the step, in recorded order.
+        path: the way on which it loses most (or grows most, where it grows).
+        paths: all ways.
+    """
+
+    track: Track
+    step: int
+    path: Path
+    paths: StepPaths
+
+    @property
+    def gain(self) -> float:
+        """What the whole step passes back over what it received."""
+        return float(self.track.gains[self.step])
+
+    def __str__(self) -> str:
+        labels = self.track.chain.labels
+        before = labels[self.step - 1] if self.step else "start"
+        where = f"{self.track.name}, " if self.track.name else ""
+        text = f"{where}step {labels[self.step]} → {before}, {self.path.name}: {self.path.product}; "
+        text += f"carries {percent(self.path.share)} of the residual"
+        strongest = self.paths.paths[0]
+        return text if strongest is self.path else f"{text}; {strongest.name} carries {percent(strongest.share)}"
+
+
+class Report:
+    """The residuals of a backward pass. ``print(report)`` tells the most important; a notebook shows the heat map.
+
+    Attributes:
+        tape: the operations, with scans and checkpoints opened.
+        tracks: one for each chain of time steps: a layer in one direction.
+    """
+
+    def __init__(self, tape: Tape, losses: Sequence[Node], whole: Pass, tracks: list[Track]) -> None:
+        self.tape, self.tracks = tape, tracks
+        self._losses, self._whole = losses, whole
+
+    # -- numbers ----------------------------------------------------------------------------------------------------------------------
+
+    def operations(self) -> Iterator[Operation]:
+        """Every operation that a residual reached, in the order of the backward pass."""
+        where = {
+            entry.index: (track, label)
+            for track in self.tracks
+            for label, inside in zip(track.chain.labels, track.chain.entries, strict=True)
+            for entry in inside
+        }
+        names = {key_of(x): x.name for entry in self.tape for x in entry.inputs if isinstance(x, Node) and x.name}
+        own = [track.own for track in self.tracks if track.own is not None]
+        measured_alone = {e.index for track in self.tracks if track.own is not None for inside in track.chain.entries for e in inside}
+        for run in (self._whole, *own):
+            firsts = numpy.searchsorted(run.operands[:, 0], numpy.arange(len(run.entries) + 1)).tolist()
+            operands, sent, received = run.operands[:, 1].tolist(), run.sent.tolist(), run.received.tolist()
+            for i, entry in enumerate(run.entries):
+                if run is self._whole and entry.index in measured_alone:
+                    continue
+                track, label = where.get(entry.index, (None, None))
+                rows = range(firsts[i], firsts[i + 1])
+                yield Operation(
+                    entry,
+                    None if track is None else track.name,
+                    label,
+                    names.get(entry.index, ""),
+                    received[i],
+                    {operands[row]: sent[row] for row in rows},
+                )
+
+    def track(self, name: str | None = None) -> Track:
+        """A chain by its name; without one, the only or the last one.
+
+        Raises:
+            FlowError: there is none of that name, or nothing was recorded in time steps.
+        """
+        if not self.tracks:
+            raise FlowError("flow: nothing here was recorded in time steps: run the cell by tg.scan or as a layer over at least two steps")
+        if name is None:
+            return self.tracks[-1]
+        found = [track for track in self.tracks if track.name == name]
+        if not found:
+            raise FlowError(f"flow: there is no chain {name!r}: there are {', '.join(repr(track.name) for track in self.tracks)}")
+        return found[0]
+
+    @property
+    def horizon(self) -> int:
+        """How many steps back at least 1 % of the residual still reaches, in the chain where that is least."""
+        self.track()
+        return min(track.verdict().horizon for track in self.tracks)
+
+    # -- words ------------------------------------------------------------------------------------------------------------------------
+
+    def verdict(self) -> Verdict:
+        """The verdict of the chain that is worst off; each ``track`` has its own.
+
+        Raises:
+            FlowError: nothing was recorded in time steps.
+        """
+        self.track()
+        rank = ("exploding", "vanishing", "unreached", "healthy")
+        return min((track.verdict() for track in self.tracks), key=lambda v: (rank.index(v.kind), v.horizon))
+
+    def worst(self, count: int = 5) -> list[Statement]:
+        """The steps that weaken the residual most, or strengthen it most where it explodes, and by which way.
+
+        Args:
+            count: of how many steps to tell.
+        """
+        growing = bool(self.tracks) and self.verdict().kind == "exploding"
+        found = [
+            (track.gains[step] * (-1 if growing else 1), i, step)
+            for i, track in enumerate(self.tracks)
+            for step in range(1, (track.last or 0) + 1)
+            if track.received[step] > 0
+        ]
+        statements = []
+        for _, i, step in sorted(found)[:count]:
+            paths = self.tracks[i].paths(step)
+            telling = [path for path in paths if path.share >= 0.01] or paths.paths
+            if telling:
+                choice = max if growing else min
+                statements.append(Statement(self.tracks[i], step, choice(telling, key=lambda path: path.gain), paths))
+        return statements
+
+    def table(self) -> str:
+        """For each time step the residual at each state, the step's gain, and the path that carries most."""
+        return "\n\n".join(_table_of(track) for track in self.tracks) or self._by_operation()
+
+    def __str__(self) -> str:
+        if not self.tracks:
+            return self._by_operation()
+        lines = [str(track.verdict()) for track in self.tracks]
+        lines += [str(statement) for statement in self.worst(3)]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        verdict = self.verdict() if self.tracks else "no time steps"
+        return f"<flow through {len(self.tape):,} operations: {verdict}>"
+
+    def _by_operation(self) -> str:
+        lines = [("operation", "case", "received", "gain to each operand")]
+        for op in self.operations():
+            gains = " ".join(gain_label(gain) for gain in op.gains.values())
+            lines.append((f"{op.name} = {op.symbol}" if op.name else op.symbol, op.case, number(op.received, 3), gains))
+        shown, note = _ends(lines[1:])
+        return "\n".join(
+            ["no time steps: every operation, in the order of the backward pass", *_aligned([lines[0], *shown], "<<>>"), *note]
+        )
+
+
+def _table_of(track: Track) -> str:
+    chain, states, gains = track.chain, track.states, track.gains
+    head = ("step", *(f"at {name}" for name in states), "left", "gain", "mostly by way of")
+    shown, note = _ends(list(range(track.last if track.last is not None else -1, -1, -1)))
+    rows = [head]
+    for step in shown:
+        assert track.last is not None
+        paths = track.paths(step)
+        way = f"{paths.paths[0].name} ({percent(paths.paths[0].share)})" if paths.paths else ""
+        sizes = [number(values[step], 3) for values in states.values()]
+        gain = gain_label(gains[step]) if paths.paths else ""
+        rows.append((str(chain.labels[step]), *sizes, number(float(track.remaining[track.last - step]), 3), gain, way))
+    lines = _aligned(rows, ">" * (len(head) - 1) + "<")
+    if note:
+        lines.insert(1 + _ROWS, *note)
+    return "\n".join([str(track.verdict()), *lines])
+
+
+def _ends(rows: list[Any]) -> tuple[list[Any], list[str]]:
+    """The first and the last rows, and a note on what lies between."""
+    if len(rows) <= 2 * _ROWS + 1:
+        return rows, []
+    return rows[:_ROWS] + rows[-_ROWS:], [f"  … {len(rows) - 2 * _ROWS:,} more …"]
+
+
+def _aligned(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip() for row in rows]
