@@ -118,9 +118,9 @@ class LSTMCell(Cell):
         h, c = state
         self._check(x, h, c)
         i, f, g, o = ops.split(self._sum(x, h), 4, axis=-1)
-        i, f = ops.sigmoid(i), ops.sigmoid(f)
-        c = self._clipped(f * c + i * ops.tanh(g), self.cell_clip)
-        h = self._projected(ops.sigmoid(o) * ops.tanh(c))
+        i, f, g, o = ops.sigmoid(i), ops.sigmoid(f), ops.tanh(g), ops.sigmoid(o)
+        c = self._clipped(f * c + i * g, self.cell_clip)
+        h = self._projected(o * ops.tanh(c))
         return h, (h, c)
 
     def _projected(self, h: Tensor) -> Tensor:
@@ -154,9 +154,10 @@ class PeepholeLSTMCell(LSTMCell):
         h, c = state
         self._check(x, h, c)
         i, f, g, o = ops.split(self._sum(x, h), 4, axis=-1)
-        i, f = ops.sigmoid(i + self.p_i * c), ops.sigmoid(f + self.p_f * c)
-        c = self._clipped(f * c + i * ops.tanh(g), self.cell_clip)
-        h = self._projected(ops.sigmoid(o + self.p_o * c) * ops.tanh(c))
+        i, f, g = ops.sigmoid(i + self.p_i * c), ops.sigmoid(f + self.p_f * c), ops.tanh(g)
+        c = self._clipped(f * c + i * g, self.cell_clip)
+        o = ops.sigmoid(o + self.p_o * c)
+        h = self._projected(o * ops.tanh(c))
         return h, (h, c)
 
 

@@ -43,7 +43,7 @@ class Module:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__call__" in vars(cls):
-            cls.__call__ = _recorded(vars(cls)["__call__"])  # type: ignore[attr-defined, method-assign]
+            cls.__call__ = _recorded(vars(cls)["__call__"])  # type: ignore[method-assign]
 
     def _members(self) -> Iterable[tuple[str, Any]]:
         """What the walker goes on to, by name: the attributes, in the order in which they were assigned."""
