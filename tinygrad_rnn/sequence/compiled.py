@@ -7,7 +7,7 @@ import functools
 import traceback
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,10 @@ class Traced:
     witness: Any
     read: Any
     """What the cell could read when it was traced; the witness, unless the trace depends on more than that."""
+    steady: bool = False
+    """Whether the cell was seen to do the same when traced again."""
+    plans: dict[Any, Plan | str] = field(default_factory=dict)
+    """By what is asked for: the plans of all cells that do the same, at hand."""
 
     @functools.cached_property
     def key(self) -> Any:
@@ -136,32 +140,27 @@ def compiled_scan(cell: Cell, xs: Any, state: Any, live: numpy.ndarray | None, r
     trace, y = known.trace, known.y
     if live is not None and any(trace.program.shapes[v][:1] != live.shape[1:] for v in trace.program.outputs):
         raise TraceError("with lengths or a mask each output needs the batch as its first axis")
-    asked = [x for x in (*inputs, *states, *trace.outside) if x.requires_grad] if thread.recording else []
-    needs = {id(x) for x in asked}
-    key = (
-        known.key,
-        inputs[0]._backend.name,
-        tuple(id(x) in needs for x in (*inputs, *states, *trace.outside)),
-        live is not None,
-        masked_output,
-    )
-    plan = _plans.get(key)
+    operands = [*inputs, *states, *trace.outside]
+    wanted = tuple([x.requires_grad for x in operands]) if thread.recording else (False,) * len(operands)
+    asked = (inputs[0]._backend.name, wanted, live is not None, masked_output)
+    plan = known.plans.get(asked)
     if plan is None:
-        plan = _plans[key] = _planned(cell, xs, state, trace, needs, live is not None, masked_output)
+        key = (known.key, *asked)
+        if key not in _plans:
+            _plans[key] = _planned(cell, xs, state, known, wanted, live is not None, masked_output)
+        plan = known.plans[asked] = _plans[key]
     if isinstance(plan, str):
         raise TraceError(plan)
     with contextlib.suppress(TypeError):
         _last_plans[cell] = plan
-    run = _Run(plan, trace, cell, xs, state, live, reverse, masked_output, needs)
-    operands = [*inputs, *states, *trace.outside]
+    run = _Run(plan, trace, cell, xs, state, live, reverse, masked_output, wanted, (len(inputs), len(states)))
     arrays = [x._data for x in operands]
     results = run.forward(arrays)
     backend = inputs[0]._backend
-    if not asked:
+    if True not in wanted:
         made = [Node.result_type(array, backend) for array in results]
     else:
         row = Row("scan", "replay", "scan", run.pull, run.pull, run.push, unfold=run.unfold)
-        wanted = [id(x) in needs for x in operands]
         entry = Entry(row, backend, operands, arrays, (), wanted, tuple(results), thread.scope)
         if _exposed:
             _remember(entry)
@@ -186,49 +185,51 @@ def _known(cell: Cell, xs: Any, state: Any) -> Traced:
         before = _traced.setdefault(cell, {}).get(signature)
     except TypeError:  # a callable that cannot be referred to weakly, or has no hash
         traced = trace_cell(cell, xs, state, thread.recording)
-        _check_steady(cell, xs, state, traced.trace)
+        _check_steady(cell, xs, state, traced)
         return traced
     if before is not None and before.witness is not None and before.witness == witness(cell):
         return before
     traced = trace_cell(cell, xs, state, thread.recording)
     if traced.witness is None and (before is None or traced.read is None or before.read != traced.read):
-        _check_steady(cell, xs, state, traced.trace)
+        _check_steady(cell, xs, state, traced)
     _traced[cell][signature] = traced
     return traced
 
 
-def _check_steady(cell: Cell, xs: Any, state: Any, trace: Trace) -> None:
+def _check_steady(cell: Cell, xs: Any, state: Any, traced: Traced) -> None:
     """Trace the cell once more: what differs then would differ from step to step.
 
     Raises:
         TraceError: something does.
     """
-    again = trace_cell(cell, xs, state, thread.recording).trace
+    trace, again = traced.trace, trace_cell(cell, xs, state, thread.recording).trace
     if again.program.key() != trace.program.key():
         raise TraceError("the cell does something else each time it is called")
     for one, other in zip(trace.outside, again.outside, strict=True):
         if one is not other and not numpy.array_equal(one._backend.to_host(one._data), other._backend.to_host(other._data), equal_nan=True):
             raise TraceError("the cell uses other numbers each time it is called")
+    traced.steady = True
 
 
-def _planned(cell: Cell, xs: Any, state: Any, trace: Trace, needs: set[int], live: bool, masked_output: str) -> Plan | str:
+def _planned(cell: Cell, xs: Any, state: Any, traced: Traced, wanted: Sequence[bool], live: bool, masked_output: str) -> Plan | str:
     """A plan, or the reason why there is none."""
     try:
-        _check_steady(cell, xs, state, trace)
+        if not traced.steady:
+            _check_steady(cell, xs, state, traced)
     except TraceError as error:
         return str(error)
+    trace = traced.trace
     core = extract_core(trace.program, live, masked_output == "previous")
     backend = next(tree.leaves(xs))._backend
-    if not needs:
+    if True not in wanted:
         return make_plan(core, backend, None)
-    return make_plan(core, backend, _core_needs(core, trace, xs, state, needs))
+    return make_plan(core, backend, _core_needs(core, wanted))
 
 
-def _core_needs(core: Core, trace: Trace, xs: Any, state: Any, needs: set[int]) -> dict[str, list[bool]]:
+def _core_needs(core: Core, wanted: Sequence[bool]) -> dict[str, list[bool]]:
     """Which of the core's inputs need a residual: those that depend on something asked for. Every state does: it carries residuals."""
     program = core.whole
-    asked = {v for v, x in zip(program.steps, tree.leaves(xs), strict=True) if id(x) in needs}
-    asked |= {v for v, x in zip(program.fixed, trace.outside, strict=True) if id(x) in needs}
+    asked = {v for v, want in zip((*program.steps, *program.states, *program.fixed), wanted, strict=True) if want}
     for instruction in (*core.once, *core.hoisted):
         if not instruction.stopped and any(not isinstance(ref, Number) and ref in asked for ref in instruction.operands):
             asked.update(instruction.results)
@@ -290,14 +291,13 @@ class _Run:
 
     def __init__(
         self, plan: Plan, trace: Trace, cell: Cell, xs: Any, state: Any, live: numpy.ndarray | None, reverse: bool, masked_output: str,
-        needs: set[int],
+        wanted: Sequence[bool], counts: tuple[int, int],
     ) -> None:  # fmt: skip
         self.plan, self.trace, self.live, self.masked_output = plan, trace, live, masked_output
         self.cell, self.xs, self.state, self.reverse = cell, xs, state, reverse
-        inputs, states = list(tree.leaves(xs)), list(tree.leaves(state))
-        self.backend = inputs[0]._backend
-        self.counts = len(inputs), len(states)
-        self.wanted = [id(x) in needs for x in (*inputs, *trace.outside)]
+        self.backend = next(tree.leaves(xs))._backend
+        self.counts = counts
+        self.wanted = [*wanted[: counts[0]], *wanted[sum(counts) :]]
         self.around: Any = None
         self.kept: dict[int, Any] = {}
         self.core: Any = None
