@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from .. import tree
 from ..errors import DrawError, TapeError
 from ..tape import Node, Tape, unfolded
 from .gains import Gains, gain_label
+from .names import Names
 from .network import Network
 from .ops_view import OpsView, symbol_of
 from .picture import Picture
@@ -63,7 +65,7 @@ def draw(
     if not tape:
         raise TapeError("draw: nothing was recorded that leads here: use a tensor with requires_grad=True, and no no_grad around it")
     _limit(len(tape), "operations", max_nodes)
-    network = Network(tape, outputs)
+    network = Network(tape, outputs, Names(tape, sys._getframe(1).f_locals))
     _limit(len(network.vertices), "nodes", max_nodes)
     measured = Gains(_followed(network, outputs, followed)) if gains else None
     drawn = _VIEWS[view](network, _title(measured.of if measured else outputs) if title is None else title, measured, order)

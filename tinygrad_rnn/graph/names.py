@@ -58,7 +58,7 @@ class Names:
                 self._leaves = self._readings[_key(scope)].leaves(scope) | self._leaves
 
     def own(self, x: Any) -> str:
-        """What a tensor is called itself, or by the program that asks."""
+        """What the user calls a tensor, or the program that asks."""
         return x.name or self._given.get(id(x), "")
 
     def leaf(self, x: Any) -> str:
@@ -69,6 +69,10 @@ class Names:
         """What the code that recorded an entry calls a result of it, or ""."""
         scope = self.call_of(entry)
         return "" if scope is None else self._readings[_key(scope)].result(entry, scope, position)
+
+    def of(self, x: Any) -> str:
+        """The name of any tensor, or ""."""
+        return self.leaf(x) if x.entry is None else self.own(x) or self.result(x.entry, x.position)
 
     def states(self, scope: Scope) -> list[State]:
         """The state that went into a call of a cell and came out of it; empty for what is no cell."""
@@ -126,7 +130,7 @@ class _Reading:
     def leaves(self, scope: Scope) -> dict[int, str]:
         """The names, by id, of what was not made in a call."""
         arguments = scope.call[1] if scope.call else ()
-        named = zip(tree.leaves(arguments), self._arguments)
+        named = zip(tree.leaves(arguments), self._arguments, strict=False)
         return self._outside | {id(x): name for x, name in named if name and isinstance(x, Node)}
 
     def states(self, scope: Scope) -> list[State]:
@@ -134,7 +138,7 @@ class _Reading:
         befores = arguments[len(arguments) - len(self._states) :]
         return [
             State(name, before, None if after is None else (after[0] + scope.start, after[1]))
-            for (name, after), before in zip(self._states, befores)
+            for (name, after), before in zip(self._states, befores, strict=True)
         ]
 
     @staticmethod

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..tape import Entry, Node, Scope, Tape
+from .names import Names, State
 
 Kind = Literal["operation", "state", "parameter", "input", "constant", "output", "loss"]
 
@@ -87,6 +88,10 @@ _Source = int | _Leaf | _Number
 class Network:
     """The picture's content, read from the tape of one or several results.
 
+    Args:
+        tape, outputs: what to read.
+        names: what its tensors are called.
+
     Attributes:
         tape: the entries; an entry's place is its number in here.
         steps: the time steps in the order of their first entry; none where there is only one, which needs no box.
@@ -94,17 +99,20 @@ class Network:
         vertices, links: in the order of the tape.
     """
 
-    def __init__(self, tape: Tape, outputs: Sequence[Node]) -> None:
+    def __init__(self, tape: Tape, outputs: Sequence[Node], names: Names | None = None) -> None:
         self.tape = tape
+        self.names = names or Names(tape)
         self._place = {entry.index: i for i, entry in enumerate(self.tape)}
         self._outputs = {(self._place[y.entry.index], y.position): y for y in outputs if y.entry is not None}
         self._leaves: list[Node] = []
+        self._number_of_leaf: dict[int, _Leaf] = {}
         self._sources = self._find_sources()
-        self._names = self._find_names()
         self.steps, self._step_of = self._find_steps()
+        self._calls = self._find_calls()
+        self._names = self._find_names()
         uses = {(source, step) for sources, step in zip(self._sources, self._step_of, strict=True) for source in sources}
         self._steps_of_leaf = Counter(source for source, _ in uses if isinstance(source, _Leaf))
-        ends = self._ends_by_steps() if self.steps else self._ends_by_name()
+        ends = self._ends_by_steps() if self.steps else self._ends_by_name() or self._ends_by_call()
         self._states = {start for start, _ in ends}
         self.path, self._path_operands = self._cheapest_path(ends)
         self._readout = self._after([end for _, end in ends]) if self.steps and ends else set()
@@ -114,7 +122,7 @@ class Network:
     # -- reading the tape -------------------------------------------------------------------------------------------------------------
 
     def _find_sources(self) -> list[list[_Source]]:
-        numbers: dict[int, _Leaf] = {}
+        numbers = self._number_of_leaf
 
         def source(x: Any) -> _Source:
             if not isinstance(x, Node):
@@ -129,10 +137,40 @@ class Network:
         return [[source(x) for x in entry.inputs] for entry in self.tape]
 
     def _find_names(self) -> dict[tuple[int, int], str]:
-        """What the results of entries are called: the user's tensors are met where they are used."""
+        """What the results of entries are called. The user's tensors are met where they are used; a state carries the label of its step."""
         used = [x for entry in self.tape for x in entry.inputs if isinstance(x, Node)]
         results = [(x, x.entry) for x in (*used, *self._outputs.values()) if x.entry is not None and x.entry.index in self._place]
-        return {(self._place[entry.index], x.position): x.name for x, entry in results if x.name}
+        found = {(self._place[entry.index], x.position): name for x, entry in results if (name := self.names.own(x))}
+        for scope, states in self._calls.items():
+            for state in states:
+                self._name_state(found, scope, state)
+        for place, entry in enumerate(self.tape):
+            for position in range(len(entry.outputs())):
+                name = self.names.result(entry, position)
+                if name:
+                    found.setdefault((place, position), name)
+        return found
+
+    def _name_state(self, found: dict[tuple[int, int], str], scope: Scope, state: State) -> None:
+        """``c[3]``, or ``c[t]`` where there is one step only; what a mask chose has the name of what goes on to the next step."""
+        before, after = self._place_of(state.before), state.after
+        if state.name and before is not None:
+            found.setdefault(before, f"{state.name}[{self._label_of(before[0])}]")
+        if state.name and after is not None and after[0] in self._place:
+            place = self._place[after[0]]
+            found.setdefault((place, after[1]), f"{state.name}[{self._label_of(place)}]")
+
+    def _place_of(self, x: Node) -> tuple[int, int] | None:
+        return (self._place[x.entry.index], x.position) if x.entry is not None and x.entry.index in self._place else None
+
+    def _label_of(self, place: int) -> str:
+        step = self._step_of[place]
+        return "t" if step is None else self.steps[step - 1].label
+
+    def _find_calls(self) -> dict[Scope, list[State]]:
+        """The calls of cells and their states, in order."""
+        scopes = dict.fromkeys(scope for entry in self.tape if (scope := self.names.call_of(entry)) is not None)
+        return {scope: states for scope in scopes if (states := self.names.states(scope))}
 
     def _find_steps(self) -> tuple[list[Step], list[int | None]]:
         scopes = [None if entry.scope is None else entry.scope.within("step") for entry in self.tape]
@@ -191,6 +229,15 @@ class Network:
             for (place, _), y in self._outputs.items()
             for number, leaf in enumerate(self._leaves)
             if _stem(y.name) and _stem(y.name) == _stem(leaf.name) and y._data.shape == leaf._data.shape
+        ]
+
+    def _ends_by_call(self) -> list[tuple[_Leaf, int]]:
+        """The state of a cell that was called once."""
+        return [
+            (self._number_of_leaf[id(state.before)], self._place[state.after[0]])
+            for states in self._calls.values()
+            for state in states
+            if id(state.before) in self._number_of_leaf and state.after is not None and state.after[0] in self._place
         ]
 
     def _cheapest_path(self, ends: Sequence[tuple[_Leaf, int]]) -> tuple[list[int], dict[int, int]]:
@@ -269,10 +316,15 @@ class Network:
             return Vertex(f"k{place}_{i}", "constant", source.value, "", step)
         leaf = self._leaves[source.number]
         kind: Kind = "state" if source in self._states else _leaf_kind(leaf)
+        name = self._name_of_leaf(leaf, kind)
         if kind == "state" or step is None:
-            return Vertex(f"p{source.number}", kind, leaf, leaf.name or "", None)
+            return Vertex(f"p{source.number}", kind, leaf, name, None)
         copied = kind == "parameter" and self._steps_of_leaf[source] > 1
-        return Vertex(f"p{source.number}_{step}", kind, leaf, leaf.name or "", step, copied)
+        return Vertex(f"p{source.number}_{step}", kind, leaf, name, step, copied)
+
+    def _name_of_leaf(self, leaf: Node, kind: Kind) -> str:
+        name, own = self.names.leaf(leaf), self.names.own(leaf)
+        return f"{name}[{'start' if self.steps else 't−1'}]" if kind == "state" and name and not own else name
 
     def _results(self, add: Any, vertices: dict[str, Vertex]) -> Iterator[Link]:
         for (place, position), y in self._outputs.items():
@@ -280,7 +332,15 @@ class Network:
             loss = y._data.size == 1
             backwards = self._reads_out(place)
             step = self._step_of[place] if backwards else None
-            box = add(Vertex(f"o{place}{suffix}", "loss" if loss else "output", y, y.name or ("loss" if loss else "result"), step))
+            box = add(
+                Vertex(
+                    f"o{place}{suffix}",
+                    "loss" if loss else "output",
+                    y,
+                    self._names.get((place, position)) or ("loss" if loss else "result"),
+                    step,
+                )
+            )
             on_path = bool(self.path) and self.path[-1] == place
             yield Link(vertices[f"n{place}"], box, None, True, on_path, backwards, False)
 
