@@ -163,7 +163,7 @@ def text(kind: str) -> str:
 
 # -- products over all steps ----------------------------------------------------------------------------------------------------------
 
-_PAYS = 4_000_000
+_PAYS = 500_000
 """Multiplications from which a second thread pays for being woken."""
 
 _NEAR = 1 << 18

@@ -174,7 +174,11 @@ def _held(value: Any, kind: type, name: str = "", inside: tuple[Any, ...] = ()) 
     if isinstance(value, kind) and _counts(value):
         yield name, value
     for key, child in _children(value):
-        yield from _held(child, kind, f"{name}.{key}" if name else str(key), (*inside, value))
+        if isinstance(child, _WALKED):
+            yield from _held(child, kind, f"{name}.{key}" if name else str(key), (*inside, value))
+
+
+_WALKED: tuple[type, ...] = (Tensor, Module, dict, list, tuple)
 
 
 def _counts(value: Any) -> bool:

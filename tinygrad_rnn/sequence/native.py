@@ -443,6 +443,6 @@ class NativeRun(LaidOutRun):
 def _shards(native: NativePlan, steps: int) -> list[tuple[int, int]]:
     """How the rows of the batch are split over threads; handing over to a thread must pay."""
     work = sum(product.inner * product.columns for product in native.forward_half.products())
-    count = max(1, min(threads(), native.batch // 2)) if work * native.batch * steps > 20_000_000 else 1
+    count = max(1, min(threads(), native.batch // 2)) if work * native.batch * steps > 1_000_000 else 1
     bounds = [native.batch * i // count for i in range(count + 1)]
     return list(itertools.pairwise(bounds))

@@ -82,10 +82,12 @@ class Program:
         """Interpret instructions on whatever ``apply`` works on; stopped ones by a function of their own where there is one."""
         for instruction in self.instructions if instructions is None else instructions:
             call = stopped if stopped is not None and instruction.stopped else apply
-            y = call(instruction.row, [operand(values, ref) for ref in instruction.operands], instruction.params)
-            parts = y if type(y) is tuple else (y,)
-            for number, part in zip(instruction.results, parts, strict=True):
-                values[number] = part
+            xs = [ref.value if type(ref) is Number else values[ref] for ref in instruction.operands]
+            y = call(instruction.row, xs, instruction.params)
+            if type(y) is tuple:
+                values.update(zip(instruction.results, y, strict=True))
+            else:
+                values[instruction.results[0]] = y
 
 
 def on_arrays(backend: Backend) -> Apply:
@@ -95,10 +97,6 @@ def on_arrays(backend: Backend) -> Apply:
         return row.forward(backend, xs, params) if row.variadic else row.forward(backend, *xs, *params)
 
     return apply
-
-
-def operand(values: dict[int, Any], ref: Any) -> Any:
-    return ref.value if isinstance(ref, Number) else values[ref]
 
 
 def _hashable(params: Any) -> Any:
