@@ -331,3 +331,12 @@ def test_number_of_launches_is_linear_in_time(rng: numpy.random.Generator, devic
             tg.sum(h * h).backward()
             counted.append(device.launches)
     assert counted[2] - counted[1] == counted[1] - counted[0] == 4 * (22 + 30)
+
+
+@pytest.mark.parametrize("shape", [(3000,), (60, 50)])
+def test_residuals_of_rows_that_are_taken_many_times_add_up(shape: tuple[int, ...], rng: numpy.random.Generator) -> None:
+    numbers, g = rng.integers(-7, 7, shape), rng.normal(size=(*shape, 4))
+    table = tg.tensor(rng.normal(size=(7, 4)), requires_grad=True)
+    tg.take(table, numbers, axis=0).backward(g)
+    expected = [g[numbers % 7 == row].sum(0) for row in range(7)]
+    numpy.testing.assert_allclose(table.grad.numpy(), expected, rtol=1e-12, atol=1e-12)

@@ -23,7 +23,9 @@ class NumpyBackend(Backend):
         return view
 
     def add_at(self, array: Array, index: Any, values: Array) -> None:
-        if repeats(index):
+        if values.size > 4096 and array.ndim > 1 and _names_rows(index):
+            _add_rows(array, index[0] if isinstance(index, tuple) else index, values)
+        elif repeats(index):
             numpy.add.at(array, index, values)
         else:
             array[index] += values
@@ -38,6 +40,22 @@ class NumpyBackend(Backend):
 
 def _sum(x: Array, axis: Any = None, keepdims: Any = False) -> Array:
     return numpy.add.reduce(x, axis=axis, keepdims=keepdims)  # what numpy.sum ends in, a microsecond sooner
+
+
+def _names_rows(index: Any) -> bool:
+    """Whether an index is whole numbers for the first axis and nothing else, as an embedding's is."""
+    (first, *rest) = index if isinstance(index, tuple) and index else (index,)
+    return not rest and isinstance(first, numpy.ndarray) and first.dtype.kind in "iu" and first.ndim > 0
+
+
+def _add_rows(array: Array, numbers: numpy.ndarray, values: Array) -> None:
+    """As ``numpy.add.at`` for many values, several times faster: rows of one number are brought together and added up first."""
+    numbers = numbers.ravel() % len(array)
+    order = numbers.argsort(kind="stable")
+    sorted_numbers = numbers[order]
+    starts = numpy.flatnonzero(numpy.concatenate([[True], sorted_numbers[1:] != sorted_numbers[:-1]]))
+    rows = values.reshape(len(numbers), *array.shape[1:])[order]
+    array[sorted_numbers[starts]] += numpy.add.reduceat(rows, starts, axis=0)
 
 
 def repeats(index: Any) -> bool:

@@ -25,11 +25,11 @@ from . import llvm
 _MOST = 10
 """Arguments of a function, all of them integers or addresses; one that takes fewer ignores the rest, as calling conventions allow."""
 
-_SPINS = 8_000
-"""How often a worker looks before it sleeps: a few hundred microseconds."""
+_SPINS = 30_000
+"""How often a worker looks before it sleeps: most of a millisecond."""
 
-_POSTED, _ASLEEP = 1, 2
-"""What a worker's box says besides 0, that it is done."""
+_POSTED, _ASLEEP, _TAKEN = 1, 2, 3
+"""What a worker's box says besides 0, that there is nothing to do."""
 
 _BOX = 16
 """Numbers in a box, two cache lines: the state, the function, its arguments."""
@@ -38,7 +38,7 @@ _BOX = 16
 @functools.cache
 def _text() -> str:
     """``@post(box)``: there is work; what the box said before. ``@serve(box, spins)``: do what comes until nothing came for a while.
-    ``@done(box, spins)``: whether the work is done, after waiting so long at most."""
+    ``@take(box)``: take the work back, if nobody has begun. ``@done(box, spins)``: whether it is done, after waiting so long at most."""
     arm = platform.machine().lower() in ("arm64", "aarch64")
     pause, given = ("@llvm.aarch64.hint", "i32 1") if arm else ("@llvm.x86.sse2.pause", "")
     numbers = range(1, _MOST + 2)
@@ -49,18 +49,28 @@ def _text() -> str:
             f"  %before = atomicrmw xchg ptr %box, i64 {_POSTED} acq_rel",
             "  ret i64 %before",
             "}",
+            "define i1 @take(ptr %box) {",
+            f"  %pair = cmpxchg ptr %box, i64 {_POSTED}, i64 0 acq_rel acquire",
+            *["  %taken = extractvalue { i64, i1 } %pair, 1", "  ret i1 %taken", "}"],
             "define void @serve(ptr %box, i64 %spins) {",
-            *["start:", "  br label %look", "look:", "  %n = phi i64 [ 0, %start ], [ 0, %work ], [ %n1, %idle ], [ 0, %posted ]"],
+            *[
+                "start:",
+                "  br label %look",
+                "look:",
+                "  %n = phi i64 [ 0, %start ], [ 0, %work ], [ %n1, %idle ], [ 0, %posted ], [ %n, %try ]",
+            ],
             "  %state = load atomic i64, ptr %box acquire, align 8",
             f"  %is = icmp eq i64 %state, {_POSTED}",
-            *["  br i1 %is, label %work, label %idle.try", "idle.try:", "  %n1 = add i64 %n, 1", "  %on = icmp slt i64 %n1, %spins"],
+            *["  br i1 %is, label %try, label %idle.try", "idle.try:", "  %n1 = add i64 %n, 1", "  %on = icmp slt i64 %n1, %spins"],
             *["  br i1 %on, label %idle, label %sleep", "idle:", f"  call void {pause}({given})", "  br label %look"],
             *[
                 "sleep:",
                 f"  %pair = cmpxchg ptr %box, i64 0, i64 {_ASLEEP} acq_rel acquire",
                 "  %slept = extractvalue { i64, i1 } %pair, 1",
             ],
-            *["  br i1 %slept, label %exit, label %posted", "posted:", "  br label %look", "exit:", "  ret void", "work:"],
+            *["  br i1 %slept, label %exit, label %posted", "posted:", "  br label %look", "exit:", "  ret void", "try:"],
+            f"  %claim = cmpxchg ptr %box, i64 {_POSTED}, i64 {_TAKEN} acq_rel acquire",
+            *["  %ours = extractvalue { i64, i1 } %claim, 1", "  br i1 %ours, label %work, label %look", "work:"],
             *[f"  %p{i} = getelementptr i64, ptr %box, i64 {i}" for i in numbers],
             *[f"  %x{i} = load i64, ptr %p{i}" for i in numbers],
             "  %f = inttoptr i64 %x1 to ptr",
@@ -68,7 +78,7 @@ def _text() -> str:
             *["  store atomic i64 0, ptr %box release, align 8", "  br label %look", "}"],
             *["define i1 @done(ptr %box, i64 %spins) {", "start:", "  br label %look", "look:"],
             "  %n = phi i64 [ 0, %start ], [ %n1, %idle ]",
-            *["  %state = load atomic i64, ptr %box acquire, align 8", f"  %is = icmp eq i64 %state, {_POSTED}", "  %n1 = add i64 %n, 1"],
+            *["  %state = load atomic i64, ptr %box acquire, align 8", f"  %is = icmp eq i64 %state, {_TAKEN}", "  %n1 = add i64 %n, 1"],
             *["  %on = icmp slt i64 %n1, %spins", "  %wait = and i1 %is, %on", "  br i1 %wait, label %idle, label %exit"],
             *[
                 "idle:",
@@ -87,8 +97,9 @@ class _Team:
     """As many workers as there are processors besides the one that asks."""
 
     def __init__(self) -> None:
-        addresses = llvm.compiled(_text(), ("post", "serve", "done"))
+        addresses = llvm.compiled(_text(), ("post", "take", "serve", "done"))
         self._post = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(addresses["post"])
+        self._take = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p)(addresses["take"])
         self._serve = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(addresses["serve"])
         self._done = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p, ctypes.c_int64)(addresses["done"])
         self._held = threading.Lock()
@@ -116,6 +127,9 @@ class _Team:
                 if self._post(self._places[i]) == _ASLEEP:
                     self._alarms[i].release()
             _alone(function, [parts[0], *parts[1 + len(given) :]])
+            for place, part in zip(self._places, given, strict=False):
+                if self._take(place):  # the processor has been busy with something else: no need to wait for it
+                    _alone(function, [part])
         finally:  # also when interrupted: the memory is in use
             for place in self._places:
                 while not self._done(place, _SPINS):
