@@ -430,7 +430,7 @@ def test_what_cannot_be_drawn_is_refused_by_name():
     for out in (3, [], None):
         with pytest.raises(DrawError, match="must be a tensor"):
             tg.draw(out)
-    with pytest.raises(DrawError, match="no view 'cell'; the views are 'ops'"):
+    with pytest.raises(DrawError, match="no view 'cell'; the views are 'auto', 'ops', 'steps', 'cells'"):
         tg.draw(x * 2.0, view="cell")
     y = x * 2.0
     tg.Tape.of(y).release()

@@ -56,6 +56,10 @@ class DrawError(TinygradRNNError, RuntimeError):
     """A picture that cannot be drawn."""
 
 
+class DrawWarning(TinygradRNNError, UserWarning):
+    """A picture that shows less than all operations, because they would be too many for a reader."""
+
+
 class FlowError(TinygradRNNError, RuntimeError):
     """A diagnosis that cannot be made, shown or saved."""
 
@@ -69,6 +73,7 @@ __all__ = [
     "CheckpointError",
     "DataError",
     "DrawError",
+    "DrawWarning",
     "DtypeError",
     "FlowError",
     "GradientCheckError",

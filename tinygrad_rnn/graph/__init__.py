@@ -7,56 +7,67 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import tree
-from ..errors import DrawError, TapeError
+from ..errors import DrawError, DrawWarning, TapeError
+from ..flow.chains import find_chains
 from ..tape import Node, Tape, unfolded
 from .gains import Gains, gain_label
 from .names import Names
 from .network import Network
 from .ops_view import OpsView, symbol_of
 from .picture import Picture
+from .steps_view import Residuals, StepRow, StepsView
 
-_VIEWS = {"ops": OpsView}
+_VIEWS = ("auto", "ops", "steps", "cells")
 
 
 def draw(
     out: Any,
-    view: str = "ops",
-    gains: bool = False,
+    view: str = "auto",
+    gains: bool | None = None,
     order: bool = False,
+    values: bool = False,
     max_nodes: int = 150,
     of: Any = None,
     title: str | None = None,
 ) -> Picture:
-    """Draw how results were made and how residuals go back: every operation by its chain-rule case.
+    """Draw how results were made and how residuals go back.
 
-    Tensors are called by their ``.name``. A state whose name begins alike before and after a step (``c[t−1]`` and ``c[t]``) is drawn as a
-    straight path; operations recorded in time steps stand in a box for each step.
+    Tensors are called by their ``.name``, or else by the variables of the program that calls, of a cell and of a module: those are called
+    once more for it. A scan that ran compiled is run again, operation by operation.
 
     Args:
         out: a tensor, or several of them nested as a cell returns them.
-        view: "ops", single operations.
-        gains: run a backward pass of its own and write on each edge how much larger or smaller the residual becomes.
-        order: number the operations in the order of the backward pass.
-        max_nodes: refuse to draw more than a reader can take in.
-        of: with ``gains``, the results whose residual is followed, from 1 for every element; by default the last loss (a single number)
-            in ``out``, or everything in ``out`` if there is none.
+        view: "ops", every operation by its chain-rule case, in a box for each time step; "steps", a box for each time step and what it
+            leaves of the residual of each state; "cells", a box for each module; "auto", the first of them that a reader can take in.
+        gains: run a backward pass of its own and write on each edge how much larger or smaller the residual becomes; by default only where
+            operations are not shown one by one.
+        order: number the operations in the order of the backward pass ("ops" only).
+        values: write the least and the largest value of its result on each operation ("ops" only).
+        max_nodes: how many nodes, and half as many edges again as that, a picture may have. There is no other limit but the time that an
+            engine takes for the layout.
+        of: with gains, the results whose residual is followed, from 1 for every element; by default the last loss (a single number)
+            in ``out``, or everything in ``out`` if there is none. In "steps" a loss that sends something into every step is by default
+            followed from the last of them only.
         title: the first line of the picture.
 
     Raises:
-        DrawError: no tensors, an unknown view, too many nodes, or ``of`` is not part of the picture.
+        DrawError: no tensors, an unknown view, too many nodes, no steps or modules to draw, or ``of`` is not part of the picture.
         TapeError: nothing was recorded, or it was released.
+
+    Warns:
+        DrawWarning: view is "auto", and not every operation is drawn.
     """
-    outputs = list(tree.leaves(out))
+    outputs, followed = list(tree.leaves(out)), [] if of is None else list(tree.leaves(of))
     if not outputs or not all(isinstance(y, Node) for y in outputs):
         raise DrawError(f"draw: out must be a tensor or several tensors, got {type(out).__name__}")
     if view not in _VIEWS:
         raise DrawError(f"draw: there is no view {view!r}; the views are {', '.join(map(repr, _VIEWS))}")
-    followed = [] if of is None else list(tree.leaves(of))
     if not all(isinstance(y, Node) for y in followed):
         raise DrawError("draw: of= must name tensors that were made on the way to out")
     opened = unfolded([*outputs, *followed])
@@ -64,42 +75,93 @@ def draw(
     tape = Tape.of(*outputs)
     if not tape:
         raise TapeError("draw: nothing was recorded that leads here: use a tensor with requires_grad=True, and no no_grad around it")
-    _limit(len(tape), "operations", max_nodes)
-    network = Network(tape, outputs, Names(tape, sys._getframe(1).f_locals))
-    _limit(len(network.vertices), "nodes", max_nodes)
-    measured = Gains(_followed(network, outputs, followed)) if gains else None
-    drawn = _VIEWS[view](network, _title(measured.of if measured else outputs) if title is None else title, measured, order)
+    asked = _Asked(tape, outputs, followed, Names(tape, sys._getframe(1).f_locals), title, gains, max_nodes)
+    note = ""
+    if view in ("auto", "ops"):
+        network = asked.network()
+        if isinstance(network, Network):
+            return _draw_ops(asked, network, order, values)
+        if view == "ops":
+            raise DrawError(f'draw: {network}: draw fewer steps, raise max_nodes, or choose view="steps"')
+        note = f'{network}; view="ops" with a larger max_nodes shows all of them'
+    return _draw_larger(asked, view, note)
+
+
+class _Asked:
+    """What a call of ``draw`` asks for."""
+
+    def __init__(
+        self, tape: Tape, outputs: list[Any], chosen: list[Any], names: Names, title: str | None, gains: bool | None, max_nodes: int
+    ) -> None:
+        self.tape, self.outputs, self.chosen, self.names, self.max_nodes = tape, outputs, chosen, names, max_nodes
+        self.gains = gains
+        self._title = title
+        places = {entry.index for entry in tape}
+        if not all(y.entry is not None and y.entry.index in places for y in chosen):
+            raise DrawError("draw: of= must name tensors that were made on the way to out")
+        losses = [y for y in outputs if y._data.size == 1]
+        self.followed = chosen or losses[-1:] or outputs
+
+    def network(self) -> Network | str:
+        """The single operations, or why they are too many."""
+        if len(self.tape) > self.max_nodes:
+            return f"{len(self.tape):,} operations are more than max_nodes={self.max_nodes}"
+        network = Network(self.tape, self.outputs, self.names)
+        for count, what, limit in ((len(network.vertices), "nodes", self.max_nodes), (len(network.links), "edges", 2 * self.max_nodes)):
+            if count > limit:
+                return f"{count} {what} are more than {'twice ' * (limit != self.max_nodes)}max_nodes={self.max_nodes}"
+        return network
+
+    def title(self, measured: bool, name_of: Callable[[Any], str]) -> str:
+        if self._title is not None:
+            return self._title
+        names = ", ".join(dict.fromkeys(name for y in (self.followed if measured else self.outputs) if (name := name_of(y))))
+        return f"How residuals go back from {names or ('the loss' if self.followed[-1]._data.size == 1 else 'the result')}"
+
+
+def _draw_ops(asked: _Asked, network: Network, order: bool, values: bool) -> Picture:
+    measured = Gains(asked.followed) if asked.gains else None
+    drawn = OpsView(network, asked.title(measured is not None, network.name_of), measured, order, values)
     return Picture(drawn.dot(), _summary(network, measured), drawn.scene())
 
 
-def _limit(count: int, what: str, max_nodes: int) -> None:
-    if count > max_nodes:
-        raise DrawError(f"draw: {count} {what} are more than max_nodes={max_nodes}: draw a single step or fewer steps, or raise max_nodes")
+def _draw_larger(asked: _Asked, view: str, note: str) -> Picture:
+    """By steps, or else by modules; with a note of what was chosen and why."""
+    measured = asked.gains is not False
+    chains = [] if view == "cells" else find_chains(asked.tape)
+    if view == "auto" and not chains:
+        raise DrawError(f"draw: {note.partition(';')[0]}, and there are no time steps: raise max_nodes")
+    if not chains:
+        raise DrawError('draw: nothing here was recorded in time steps: use scan or a recurrent layer, or view="ops"')
+    rows = [
+        StepRow(chain, k if len(chains) > 1 else 0, asked.names, _residuals(asked, chain) if measured else None)
+        for k, chain in enumerate(chains, start=1)
+    ]
+    said = f"drew {_steps(chains)} as boxes: {note}" if note else ""
+    drawn = StepsView(rows, asked.title(measured, asked.names.of), said)
+    if said:
+        warnings.warn(f"draw: {said}", DrawWarning, stacklevel=3)
+    return Picture(drawn.dot(), f"graph of {_counts(asked.tape)}, {_steps(chains)}{drawn.told()}", drawn.scene())
 
 
-def _followed(network: Network, outputs: list[Any], chosen: list[Any]) -> list[Any]:
-    if not chosen:
-        losses = [y for y in outputs if y._data.size == 1]
-        return losses[-1:] or outputs
-    if not all(network.has(y) for y in chosen):
-        raise DrawError("draw: of= must name tensors that were made on the way to out")
-    return chosen
+def _residuals(asked: _Asked, chain: Any) -> Residuals:
+    return Residuals(asked.tape, chain, asked.followed, alone=not asked.chosen)
 
 
-def _counts(network: Network) -> str:
-    cases = Counter(entry.row.case for entry in network.tape)
-    named = ", ".join(f"{cases[case]} {case}" for case in ("composition", "addition", "weighting") if cases[case])
-    return f"{len(network.tape)} operations ({named})"
+def _steps(chains: Sequence[Any]) -> str:
+    lengths = [len(chain) for chain in chains]
+    return f"{lengths[0]} steps" if len(lengths) == 1 else f"{sum(lengths)} steps in {len(lengths)} chains"
 
 
-def _title(outputs: Sequence[Any]) -> str:
-    names = ", ".join(dict.fromkeys(y.name for y in outputs if y.name))
-    return f"How residuals go back from {names or 'the result'}"
+def _counts(tape: Tape) -> str:
+    cases = Counter(entry.row.case for entry in tape)
+    named = ", ".join(f"{cases[case]:,} {case}" for case in ("composition", "addition", "weighting") if cases[case])
+    return f"{len(tape):,} operations ({named})"
 
 
 def _summary(network: Network, measured: Gains | None) -> str:
     steps = len(network.steps)
-    text = f"graph of {_counts(network)}" + (f", {steps} steps" if steps else "")
+    text = f"graph of {_counts(network.tape)}" + (f", {steps} steps" if steps else "")
     bending = [entry for entry in network.tape if entry.row.case != "addition"]
     parts = {} if measured is None else measured.parts
     gains = [(parts[entry.index, i].gain, entry) for entry in bending for i in range(len(entry.inputs)) if (entry.index, i) in parts]

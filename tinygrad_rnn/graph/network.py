@@ -182,9 +182,10 @@ class Network:
             return [], [None] * len(self.tape)
         return list(steps.values()), [None if scope is None else steps[scope].number for scope in scopes]
 
-    def has(self, node: Node) -> bool:
-        """Whether a tensor was made by an entry of this tape."""
-        return node.entry is not None and node.entry.index in self._place
+    def name_of(self, y: Node) -> str:
+        """What a result is called in the picture, or ""."""
+        place = self._place_of(y)
+        return "" if place is None else self._names.get(place, "")
 
     def place_of(self, entry: Entry) -> int:
         return self._place[entry.index]
@@ -244,15 +245,15 @@ class Network:
         """The entries of the cheapest way from a state's start to its end, and by which operand it enters each of them."""
         found: tuple[float, list[int], dict[int, int]] = (float("inf"), [], {})
         for start, end in ends:
-            cost, entered = self._costs(start, end)
-            if cost < found[0]:
+            total, entered = self._costs(start, end)
+            if total < found[0]:
                 path, operands = [], {}
                 at: _Source = end
                 while isinstance(at, int):
                     path.append(at)
                     operands[at] = entered[at]
                     at = self._sources[at][entered[at]]
-                found = (cost, path[::-1], operands)
+                found = (total, path[::-1], operands)
         return found[1], found[2]
 
     def _costs(self, start: _Leaf, end: int) -> tuple[float, dict[int, int]]:
@@ -262,8 +263,8 @@ class Network:
         for place in range(end + 1):
             ways = [(best[source], i) for i, source in enumerate(self._sources[place]) if source in best]
             if ways:
-                cost, entered[place] = min(ways)
-                best[place] = cost + _cost(self.tape[place])
+                least, entered[place] = min(ways)
+                best[place] = least + cost(self.tape[place])
         return best.get(end, float("inf")), entered
 
     def _after(self, ends: Sequence[int]) -> set[int]:
@@ -328,6 +329,7 @@ class Network:
 
     def _results(self, add: Any, vertices: dict[str, Vertex]) -> Iterator[Link]:
         for (place, position), y in self._outputs.items():
+            name = self._names.get((place, position))
             suffix = f"_{position}" if len(self.tape[place].outputs()) > 1 else ""
             loss = y._data.size == 1
             backwards = self._reads_out(place)
@@ -337,7 +339,7 @@ class Network:
                     f"o{place}{suffix}",
                     "loss" if loss else "output",
                     y,
-                    self._names.get((place, position)) or ("loss" if loss else "result"),
+                    name or ("loss" if loss else "result"),
                     step,
                 )
             )
@@ -357,8 +359,12 @@ def _stem(name: str | None) -> str:
     return found.group() if found else ""
 
 
-def _cost(entry: Entry) -> float:
+BENDING = 1e3
+"""From here on an operation bends a residual: by a matrix, or more still by a slope."""
+
+
+def cost(entry: Entry) -> float:
     """How much an operation bends what passes through it: the channel of a cell is where least happens."""
     if entry.row.case == "composition":
-        return 1e6
-    return 1e3 if entry.row.name in ("matmul", "einsum") else 1.0
+        return 1e3 * BENDING
+    return BENDING if entry.row.name in ("matmul", "einsum") else 1.0

@@ -55,7 +55,7 @@ _RULES = [
 """How each case looks and what it does to a residual."""
 
 _PLAIN_STROKE = Stroke(1.8, 1, "solid")
-_NODE = 'fontname="Arial", fontsize="12", fontcolor="#1A1A1A", style="filled", fillcolor="white", color="#1A1A1A", penwidth="1.2"'
+NODE = 'fontname="Arial", fontsize="12", fontcolor="#1A1A1A", style="filled", fillcolor="white", color="#1A1A1A", penwidth="1.2"'
 _SUPERSCRIPTS = str.maketrans("0123456789−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
@@ -65,10 +65,11 @@ class OpsView:
     Args:
         gains: what a backward pass measured, or None to show only where residuals go.
         order: number the operations in the order in which the backward pass visits them.
+        values: write the range of its result on each operation.
     """
 
-    def __init__(self, network: Network, title: str, gains: Gains | None, order: bool) -> None:
-        self.network, self.title, self.gains, self.order = network, title, gains, order
+    def __init__(self, network: Network, title: str, gains: Gains | None, order: bool, values: bool = False) -> None:
+        self.network, self.title, self.gains, self.order, self.values = network, title, gains, order, values
         self._unrolled = bool(network.steps)
         self._into: dict[str, list[Link]] = defaultdict(list)
         for link in network.links:
@@ -83,7 +84,7 @@ class OpsView:
             "digraph tinygrad_rnn {",
             f'  graph [rankdir="LR", fontname="Arial", fontsize="14", {head}{spacing}, '
             'pad="0.15", bgcolor="white", splines="true", newrank="true"];',
-            f'  node [{_NODE}, margin="0.05,0.03", height="0.34", width="0.34"];',
+            f'  node [{NODE}, margin="0.05,0.03", height="0.34", width="0.34"];',
             '  edge [fontname="Arial", fontsize="10", color="#8A8A8A", arrowsize="0.6"];',
         ]
         banded = set() if self._unrolled else self._path
@@ -107,9 +108,9 @@ class OpsView:
             for case, shape, rule in _RULES
         )
         notes = ["arrows run backwards, as residuals do", *self._notes()]
-        rows = [f"<B>{shown_html(self.title, 80)}</B>", None, _small(" · ".join(notes))]
+        rows = [f"<B>{shown_html(self.title, 80)}</B>", None, small(" · ".join(notes))]
         if self._unrolled and self.network.path:
-            rows.append(_small(self._straight()))
+            rows.append(small(self._straight()))
         spanning = [f'<TR><TD COLSPAN="3" ALIGN="LEFT">{row}</TD></TR>' if row else f"<TR>{cells}</TR>" for row in rows]
         return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="3">{"".join(spanning)}</TABLE>'
 
@@ -201,7 +202,7 @@ class OpsView:
         paint = self._paint(entry)
         given: Look = dict(_shape(case, symbol))
         given.update(
-            fillcolor=paint.fill, color=paint.line, penwidth="5" if paint is NOT_FINITE else "1.8", label=self._numbered(entry, text)
+            fillcolor=paint.fill, color=paint.line, penwidth="5" if paint is NOT_FINITE else "1.8", label=self._labelled(entry, text)
         )
         if paint is UNREACHED:
             given["fontcolor"] = paint.text
@@ -215,10 +216,12 @@ class OpsView:
         given.update({"class": PAINTS[case].css, "tooltip": tooltip(" · ".join(facts))})
         return given
 
-    def _numbered(self, entry: Entry, text: str) -> str:
-        if not self.order:
+    def _labelled(self, entry: Entry, text: str) -> str:
+        lines = [f"#{self._visit(entry)}"] if self.order else []
+        lines += [_range_of(entry)] if self.values else []
+        if not lines:
             return shown(text)
-        return Html(f'{shown_html(text)}<BR/><FONT POINT-SIZE="8" COLOR="#555555">#{self._visit(entry)}</FONT>')
+        return Html("<BR/>".join([shown_html(text), *(f'<FONT POINT-SIZE="8" COLOR="#555555">{line}</FONT>' for line in lines)]))
 
     def _visit(self, entry: Entry) -> int:
         """When the backward pass comes to it, from 1."""
@@ -308,7 +311,7 @@ class OpsView:
         elif not link.needed:
             return _silent()
         return {
-            "dir": None if link.reversed else "back", "color": _mixed(paint.line, drawn.strength), "penwidth": f"{drawn.width:.1f}",
+            "dir": None if link.reversed else "back", "color": mixed(paint.line, drawn.strength), "penwidth": f"{drawn.width:.1f}",
             "style": drawn.style, "class": PAINTS[entry.row.case].css + (" rev" if link.reversed else ""), "label": label,
             "fontcolor": paint.text if label else None, "tooltip": told and tooltip(told),
         }  # fmt: skip
@@ -331,7 +334,7 @@ def _silent() -> Look:
     return {"style": "dotted", "arrowhead": "none"}
 
 
-def _small(text: str) -> str:
+def small(text: str) -> str:
     return f'<FONT POINT-SIZE="9" COLOR="#555555">{text}</FONT>'
 
 
@@ -348,6 +351,15 @@ def symbol_of(entry: Entry) -> str:
     if entry.row.name == "raise_to" and isinstance(entry.params[0], int):
         return "x" + str(entry.params[0]).replace("-", "−").translate(_SUPERSCRIPTS)
     return entry.row.symbol
+
+
+def _range_of(entry: Entry) -> str:
+    """The least and the largest value of what came out."""
+    arrays = [y for y in entry.outputs() if y.size]
+    if not arrays:
+        return "no values"
+    least, most = min(float(y.min()) for y in arrays), max(float(y.max()) for y in arrays)
+    return f"{least:.3g}" if least == most else f"{least:.3g} … {most:.3g}"
 
 
 def _unnamed(value: Any) -> str:
@@ -367,7 +379,7 @@ def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _mixed(colour: str, strength: float) -> str:
+def mixed(colour: str, strength: float) -> str:
     """The colour mixed with white; plain text, since transparency does not print."""
     parts = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
     return "#" + "".join(f"{round(255 + (part - 255) * strength):02X}" for part in parts)

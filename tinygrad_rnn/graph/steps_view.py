@@ -1,0 +1,309 @@
+"""The view of time steps: one box for each, a row in it for each tensor of the state, and what a step leaves of its residual.
+
+A long chain shows its first and its last steps and, between them, what all the others do together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..flow.chains import Chain, Key, stem
+from ..tape import Node, Tape, key_of, pull_back
+from .gains import gain_label, number, size, stroke
+from .names import Names
+from .network import BENDING, cost
+from .ops_view import NODE, NOT_FINITE, mixed, small
+from .scene import Arrow, Box, Fact, Look, Moment, Scene
+from .text import Html, attributes, shown, shown_html, tooltip
+
+_FIRST, _LAST = 3, 4
+"""How many steps at either end of a long chain are shown."""
+
+
+@dataclass(frozen=True)
+class _Paint:
+    """The colours of a state: of areas, of lines and of text."""
+
+    fill: str
+    line: str
+    text: str
+
+
+_CHANNEL = _Paint("#E6D000", "#9C8A00", "#7A6B00")
+_BENT = _Paint("#555555", "#555555", "#444444")
+
+
+class Residuals:
+    """What is left of the residual at each state of a chain after each step; no ``.grad`` is touched.
+
+    A loss that is a sum over steps sends a fresh residual into each of them, which would hide that an old one has died. So only that one is
+    followed which comes into the last step that the loss reaches, unless the caller says what to follow.
+
+    Args:
+        tape: where the chain stands.
+        seeds: the results that the pass starts from.
+        alone: whether to follow only what comes into the last step.
+
+    Attributes:
+        sizes: for each state by step; the state before the first step is step −1.
+        largest: the size of the largest of them in the step where the residual comes in.
+    """
+
+    def __init__(self, tape: Tape, chain: Chain, seeds: Sequence[Node], alone: bool) -> None:
+        entering = self._entering(tape, chain, seeds)
+        reached = [step for step, parts in entering.items() if any(bool((part != 0).any()) for _, part in parts)]
+        last = max(reached, default=-1)
+        followed = [pair for step, parts in entering.items() for pair in parts if step == last or (step < last and not alone)]
+        states = [
+            {step: key for step in range(-1, last + 1) if (key := chain.state_at(i, step)) is not None} for i in range(len(chain.states))
+        ]
+        nodes = chain.nodes | {key_of(x): x for entry in chain.entries[last] for x in entry.inputs if isinstance(x, Node) and x.entry}
+        wanted = [nodes[key] for slot in states for key in slot.values() if key in nodes]
+        held: dict[Any, Any] = {}
+        if followed and wanted:
+            inside = {entry.index: entry for entries in chain.entries[: last + 1] for entry in entries}
+            residuals, caught = pull_back(followed, wanted=wanted, through=Tape([inside[index] for index in sorted(inside)]))
+            held = residuals.held | caught
+        backend = chain.entries[0][0].backend
+        self.sizes = [{step: size(backend, held[key]) for step, key in slot.items() if key in held} for slot in states]
+        self.largest = max((slot[last] for slot in self.sizes if last in slot), default=0.0)
+
+    @staticmethod
+    def _entering(tape: Tape, chain: Chain, seeds: Sequence[Node]) -> dict[int, list[tuple[Node, Any]]]:
+        """By step the tensors that a residual comes into from outside, and that residual."""
+        outside = Tape([entry for entry in tape if chain.step_of(entry.index) is None])
+        residuals, _ = pull_back([(y, y._backend.ones_like(y._data)) for y in seeds], wanted=None, through=outside)
+        nodes = chain.nodes | {key_of(y): y for y in seeds}
+        found: dict[int, list[tuple[Node, Any]]] = {}
+        for key, residual in residuals.held.items():
+            step = chain.step_of(key)
+            if step is not None and key in nodes:
+                found.setdefault(step, []).append((nodes[key], residual))
+        return found
+
+
+class StepRow:
+    """A chain as the picture shows it.
+
+    Attributes:
+        states: the names of its states.
+        residuals: what was measured, or None.
+        shown: runs of steps that are shown; between two runs is a gap.
+    """
+
+    def __init__(self, chain: Chain, number: int, names: Names, residuals: Residuals | None) -> None:
+        self.chain, self.residuals = chain, residuals
+        self._prefix = f"t{number}_" if number else "t"
+        self.states = [self._name(i, names) for i in range(len(chain.states))]
+        self.paints = [_CHANNEL if self._is_channel(i) else _BENT for i in range(len(chain.states))]
+        count = len(chain)
+        first = -1 if residuals and any(-1 in sizes for sizes in residuals.sizes) else 0
+        long = count > _FIRST + _LAST + 1
+        self.shown = [list(range(first, _FIRST)), list(range(count - _LAST, count))] if long else [list(range(first, count))]
+
+    def id(self, step: int) -> str:
+        return f"{self._prefix}{step + 1}"
+
+    def gap_id(self, step: int) -> str:
+        """Of the gap after a step."""
+        return f"gap{self.id(step)[1:]}"
+
+    def label(self, step: int) -> str:
+        return "before" if step < 0 else f"t = {self.chain.labels[step]}"
+
+    def left(self, state: int, step: int) -> float | None:
+        """The size at a state as a part of the largest one where the residual comes in; None if none was measured."""
+        if self.residuals is None:
+            return None
+        here = self.residuals.sizes[state].get(step, 0.0)
+        return here / self.residuals.largest if self.residuals.largest else 0.0
+
+    def gain(self, state: int, step: int, to: int) -> float | None:
+        """The size at a state after ``to`` over that after the later ``step``; None where there is nothing to compare."""
+        sizes = {} if self.residuals is None else self.residuals.sizes[state]
+        return sizes[to] / sizes[step] if to in sizes and sizes.get(step) else None
+
+    def totals(self) -> list[str]:
+        """``c ×2e-13``: what all shown steps together leave of each state's residual."""
+        first, last = self.shown[0][0], self.shown[-1][-1]
+        gains = [(name, self.gain(state, last, first)) for state, name in enumerate(self.states)]
+        return [f"{name} {gain_label(gain)}" for name, gain in gains if gain is not None]
+
+    def _name(self, state: int, names: Names) -> str:
+        keys = (self.chain.state_at(state, step) for step in range(len(self.chain)))
+        nodes = (self.chain.nodes[key] for key in keys if key in self.chain.nodes)
+        return next((name for node in nodes if (name := stem(names.of(node)))), self.chain.states[state])
+
+    def _is_channel(self, state: int) -> bool:
+        """Whether it comes from step to step by weighting and adding alone, without a slope or a matrix on the way."""
+        step = len(self.chain) - 1
+        start, end = self.chain.state_at(state, step - 1), self.chain.state_at(state, step)
+        best: dict[Key, float] = {start: 0.0}
+        for entry in self.chain.entries[step]:
+            ways = [best.get(key_of(x), math.inf) for x in entry.inputs if isinstance(x, Node) and x.entry is not None]
+            many = type(entry.y) is tuple
+            for position in range(len(entry.outputs())):
+                best[(entry.index, position) if many else entry.index] = min(ways, default=math.inf) + cost(entry)
+        return best.get(end, math.inf) < BENDING
+
+
+class StepsView:
+    """Writes the DOT text of chains, one row of boxes for each."""
+
+    def __init__(self, rows: Sequence[StepRow], title: str, note: str) -> None:
+        self.rows, self.title, self.note = rows, title, note
+        self.measured = any(row.residuals is not None for row in rows)
+
+    def dot(self, titled: bool = True) -> str:
+        head = f'label=<{self._head()}>, labelloc="t", labeljust="l", ' if titled else ""
+        lines = [
+            "digraph tinygrad_rnn {",
+            f'  graph [rankdir="LR", fontname="Arial", fontsize="14", {head}nodesep="0.1", ranksep="0.5", '
+            'pad="0.15", bgcolor="white", splines="true", newrank="true"];',
+            f'  node [{NODE}, margin="0.05,0.03", height="0.34", width="0.34"];',
+            '  edge [fontname="Arial", fontsize="10", color="#8A8A8A", arrowsize="0.6"];',
+        ]
+        for place in reversed(range(len(self.rows))):  # engines lay out from the bottom
+            lines += self._row(self.rows[place], place)
+        return "\n".join([*lines, "}", ""])
+
+    def _head(self) -> str:
+        lines = [f"<B>{shown_html(self.title, 80)}</B>", *([shown_html(self.note, 200)] if self.note else []), " · ".join(self._notes())]
+        rows = [lines[0], *map(small, lines[1:])]
+        cells = "".join(f'<TR><TD ALIGN="LEFT">{row}</TD></TR>' for row in rows)
+        return f'<TABLE BORDER="0" CELLSPACING="2">{cells}</TABLE>'
+
+    def _notes(self) -> list[str]:
+        paints = {paint for row in self.rows for paint in row.paints}
+        meaning = {
+            _CHANNEL: "yellow = state that only × and + lie between",
+            _BENT: "grey = state that a slope or a matrix bends at each step",
+        }
+        notes = ["arrows run backwards, as residuals do", *(text for paint, text in meaning.items() if paint in paints)]
+        if self.measured:
+            notes += ["number in a box = residual left (1 where it comes in)", "number on an arrow = gain of one step"]
+        return notes
+
+    def _row(self, row: StepRow, place: int) -> list[str]:
+        boxes = [f"  {box.id} {attributes({'id': box.id, **box.look})};" for box in self._boxes(row)]
+        if len(self.rows) > 1:
+            frame = attributes({
+                "label": shown(row.chain.name), "style": "rounded,filled", "color": "#C9C9C9", "fillcolor": "#FAFAFA", "fontsize": "11",
+                "margin": "6", "labeljust": "l",
+            })  # fmt: skip
+            boxes = [f"  subgraph cluster_k{place + 1} {{", f"    graph {frame};", *(f"  {line}" for line in boxes), "  }"]
+        edges = [
+            f"  {arrow.source}:s{state}:e -> {arrow.target}:s{state}:w {attributes({'id': arrow.id, **arrow.look})};"
+            for state, arrow in self._arrows(row)
+        ]
+        return boxes + edges
+
+    # -- boxes ------------------------------------------------------------------------------------------------------------------------
+
+    def _boxes(self, row: StepRow) -> list[Box]:
+        boxes = [self._step(row, step) for step in row.shown[0]]
+        for before, after in zip(row.shown, row.shown[1:], strict=False):
+            boxes += [self._gap(row, before[-1], after[0]), *(self._step(row, step) for step in after)]
+        return boxes
+
+    def _step(self, row: StepRow, step: int) -> Box:
+        lefts = [row.left(state, step) for state in range(len(row.states))]
+        lines = [f"{name}  {number(left, 2)}" if left is not None else name for name, left in zip(row.states, lefts, strict=True)]
+        fills = [_tint(paint, left) for paint, left in zip(row.paints, lefts, strict=True)]
+        facts: list[Fact] = [
+            (f"residual left at {name}", number(left, 6)) for name, left in zip(row.states, lefts, strict=True) if left is not None
+        ]
+        return Box(
+            row.id(step), "\n".join([row.label(step), *lines]), _table(row.label(step), lines, fills),
+            [("step", row.label(step)), *facts], straight=len(self.rows) == 1,
+        )  # fmt: skip
+
+    def _gap(self, row: StepRow, before: int, after: int) -> Box:
+        title = f"… {after - before - 1} steps …"
+        gains = [row.gain(state, after, before) for state in range(len(row.states))]
+        lines = [f"{name}  {gain_label(gain)} in all" if gain is not None else name for name, gain in zip(row.states, gains, strict=True)]
+        return Box(
+            row.gap_id(before), "\n".join([title, *lines]), _table(title, lines, [None] * len(lines)),
+            [(f"{name} in all", gain_label(gain)) for name, gain in zip(row.states, gains, strict=True) if gain is not None],
+            straight=len(self.rows) == 1,
+        )  # fmt: skip
+
+    # -- arrows -----------------------------------------------------------------------------------------------------------------------
+
+    def _arrows(self, row: StepRow) -> list[tuple[int, Arrow]]:
+        """The number of the state and the arrow, from left to right."""
+        arrows = []
+        for run, following in zip(row.shown, [*row.shown[1:], None], strict=True):
+            ends = [(row.id(step), row.id(step + 1), step, step + 1, False) for step in run[:-1]]
+            if following:
+                gap, before, after = row.gap_id(run[-1]), run[-1], following[0]
+                ends += [(row.id(before), gap, before, before, True), (gap, row.id(after), after, after, True)]
+            arrows += [(state, self._arrow(row, state, *end)) for end in ends for state in range(len(row.states))]
+        return arrows
+
+    def _arrow(self, row: StepRow, state: int, source: str, target: str, to: int, step: int, gap: bool) -> Arrow:
+        """From the state after ``to`` to that after ``step``; beside a gap both are the one that is shown."""
+        paint, left, gain = row.paints[state], row.left(state, to), row.gain(state, step, to)
+        drawn = stroke(1.0 if left is None else left)
+        style = "dotted" if gap else drawn.style if self.measured else "solid"
+        finite = left is None or math.isfinite(left)
+        look: Look = {
+            "dir": "back", "color": mixed(paint.line if finite else NOT_FINITE.line, drawn.strength),
+            "penwidth": f"{drawn.width if self.measured else 1.8:.1f}", "style": style,
+        }  # fmt: skip
+        if gain is not None and not gap:
+            told = f"{row.states[state]}: gain ×{gain:.6g}, residual left {left:.6g}"
+            look |= {"label": gain_label(gain), "fontcolor": paint.text, "tooltip": tooltip(told)}
+        if self.measured and not left:
+            look |= {"color": "#BDBDBD", "style": "dotted", "dir": "none"}
+        return Arrow(f"e{source}-{target}-{state}", source, target, look, left is None or bool(left), left)
+
+    def told(self) -> str:
+        """For the summary: what all steps together leave of each state's residual."""
+        return "".join(f"; {f'{row.chain.name}: ' if row.chain.name else ''}{', '.join(row.totals())}" for row in self.rows if row.totals())
+
+    # -- for a page -------------------------------------------------------------------------------------------------------------------
+
+    def scene(self) -> Scene:
+        """The same picture as boxes and arrows with all that is known of them."""
+        boxes = [box for row in self.rows for box in self._boxes(row)]
+        return Scene(
+            title=self.title,
+            dot=self.dot(titled=False),
+            boxes=boxes,
+            arrows=[arrow for row in self.rows for _, arrow in self._arrows(row)],
+            groups=[],
+            moments=[Moment(row.label(step), "", [row.id(step)]) for row in self.rows for run in row.shown for step in run],
+            band="",
+            legend=[],
+            notes=[*([self.note] if self.note else []), *self._notes()],
+            measured=self.measured,
+        )
+
+
+def _table(title: str, lines: Sequence[str], fills: Sequence[str | None]) -> Look:
+    """A box with a row and a port for each state; a gap has no frame."""
+    backgrounds = [f' BGCOLOR="{fill}"' if fill else "" for fill in fills]
+    rows = "".join(
+        f'<TR><TD PORT="s{i}" ALIGN="LEFT"{background}> {shown_html(line, 40)} </TD></TR>'
+        for i, (line, background) in enumerate(zip(lines, backgrounds, strict=True))
+    )
+    border = 'BORDER="1" COLOR="#8A8A8A"' if any(fills) else 'BORDER="0"'
+    head = f"<TR><TD><B>{shown_html(title)}</B></TD></TR>"
+    return {
+        "shape": "plain",
+        "style": "",
+        "label": Html(f'<TABLE {border} CELLBORDER="0" CELLSPACING="0" CELLPADDING="4">{head}{rows}</TABLE>'),
+    }
+
+
+def _tint(paint: _Paint, left: float | None) -> str:
+    """Paler with every decade that the residual has lost."""
+    if left is None:
+        return mixed(paint.fill, 0.15)
+    if not math.isfinite(left):
+        return NOT_FINITE.fill
+    return mixed(paint.fill, 0.1 + 0.45 * max(0.0, 1 + (0.0 if left >= 1 else math.floor(math.log10(left)) / 5))) if left else "#FFFFFF"
