@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy
 
-from .. import ops, transforms, tree
+from .. import tree
 from ..errors import DtypeError, ShapeError, TraceError
 from ..ops import as_tensor
 from ..tape import lift
@@ -70,35 +70,12 @@ def scan(
     if compiled is False or nothing or across:
         return eager_scan(cell, xs, state, live, reverse, masked_output, checkpoint)
     try:
-        if checkpoint is None:
-            return compiled_scan(cell, xs, state, live, reverse, masked_output)
-        return _in_segments(cell, xs, state, live, reverse, masked_output, checkpoint)
+        return compiled_scan(cell, xs, state, live, reverse, masked_output, checkpoint)
     except TraceError as reason:
         if compiled is True:
             raise
         note_refusal(cell, str(reason))
         return eager_scan(cell, xs, state, live, reverse, masked_output, checkpoint)
-
-
-def _in_segments(
-    cell: Any, xs: Any, state: Any, live: numpy.ndarray | None, reverse: bool, masked_output: str, length: int
-) -> tuple[Any, Any]:
-    """Compiled, some steps at a time: a segment keeps what goes in, and is run again for the backward pass."""
-    steps = next(tree.leaves(xs)).shape[0]
-    starts = range(0, steps, length)
-    ys: list[Any] = []
-    for start in reversed(starts) if reverse else starts:
-        part = slice(start, start + length)
-        held = None if live is None else live[part]
-
-        def segment(xs: Any, state: Any, held: Any = held) -> tuple[Any, Any]:
-            return compiled_scan(cell, xs, state, held, reverse, masked_output)
-
-        y, state = transforms.checkpoint(segment)(tree.unflatten(xs, [x[part] for x in tree.leaves(xs)]), state)
-        ys.append(y)
-    ys = ys[::-1] if reverse else ys
-    joined = [ops.concatenate(leaves) for leaves in zip(*map(tree.leaves, ys), strict=True)]
-    return tree.unflatten(ys[0], joined), state
 
 
 def _live(lengths: Any, mask: Any, shape: tuple[int, ...]) -> numpy.ndarray | None:

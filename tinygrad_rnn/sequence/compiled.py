@@ -129,7 +129,9 @@ def _poison(x: Any) -> Any:
     return numpy.nan if x.dtype.kind == "f" else 0
 
 
-def compiled_scan(cell: Cell, xs: Any, state: Any, live: numpy.ndarray | None, reverse: bool, masked_output: str) -> tuple[Any, Any]:
+def compiled_scan(
+    cell: Cell, xs: Any, state: Any, live: numpy.ndarray | None, reverse: bool, masked_output: str, checkpoint: int | None = None
+) -> tuple[Any, Any]:
     """As :func:`eager_scan`, compiled.
 
     Raises:
@@ -153,7 +155,8 @@ def compiled_scan(cell: Cell, xs: Any, state: Any, live: numpy.ndarray | None, r
         raise TraceError(plan)
     with contextlib.suppress(TypeError):
         _last_plans[cell] = plan
-    run = _Run(plan, trace, cell, xs, state, live, reverse, masked_output, wanted, (len(inputs), len(states)))
+    whole = (plan, trace, cell, xs, state, live, reverse, masked_output, wanted, (len(inputs), len(states)))
+    run = _Run(*whole) if checkpoint is None or True not in wanted else _SegmentedRun(whole, checkpoint)
     arrays = [x._data for x in operands]
     results = run.forward(arrays)
     backend = inputs[0]._backend
@@ -366,6 +369,55 @@ class _Run:
     def push(self, np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
         results, inputs, since = self._replay(np, xs)
         return push_replayed(results, inputs, since, tangents, None if isinstance(np, Backend) else np)
+
+
+class _SegmentedRun(_Run):
+    """Keeps the states before every so many steps only, and runs these steps again for the backward pass."""
+
+    def __init__(self, whole: tuple[Any, ...], length: int) -> None:
+        super().__init__(*whole)
+        self.whole, self.length = whole, length
+        self.before: list[Any] = []
+
+    def forward(self, operands: Sequence[Any]) -> list[Any]:
+        steps, states = len(operands[0]), list(operands[self.counts[0] : sum(self.counts)])
+        outputs: list[Any] = []
+        self.before = []
+        starts = range(0, steps, self.length)
+        for start in reversed(starts) if self.reverse else starts:
+            part = slice(start, start + self.length)
+            self.before.append((part, states))
+            *ys, states = self._again(part, states, operands)[1]
+            outputs = outputs or [self.backend.empty((steps, *y.shape[1:]), y.dtype) for y in ys]
+            for whole, y in zip(outputs, ys, strict=True):
+                whole[part] = y
+        return [*outputs, *states]
+
+    def _again(self, part: slice, states: list[Any], operands: Sequence[Any]) -> tuple[_Run, list[Any]]:
+        """The run of some of the steps, its operands, and what came out: the outputs, and a list of the last states."""
+        plan, trace, cell, xs, state, live, *rest = self.whole
+        run = _Run(plan, trace, cell, xs, state, None if live is None else live[part], *rest)
+        results = run.forward([*(x[part] for x in operands[: self.counts[0]]), *states, *operands[sum(self.counts) :]])
+        count = len(results) - self.counts[1]
+        return run, [*results[:count], results[count:]]
+
+    def pull(self, np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
+        if not isinstance(np, Backend):
+            return self._replay_pull(np, g, y, xs)
+        count, (steps, states) = len(g) - self.counts[1], self.counts
+        carried, totals = list(g[count:]), list[Any]([None] * len(xs))
+        for part, before in reversed(self.before):
+            run, _ = self._again(part, before, xs)
+            arrived = [*(None if r is None else r[part] for r in g[:count]), *carried]
+            pulled = run.pull(np, arrived, None, None, params, needs)
+            carried = pulled[steps : steps + states]
+            for i, residual in enumerate(pulled):
+                if residual is not None and i < steps:
+                    totals[i] = np.empty(xs[i].shape, xs[i].dtype) if totals[i] is None else totals[i]
+                    totals[i][part] = residual
+                elif residual is not None and i >= steps + states:
+                    totals[i] = residual if totals[i] is None else totals[i] + residual
+        return [*totals[:steps], *carried, *totals[steps + states :]]
 
 
 @functools.cache
