@@ -82,7 +82,7 @@ def same(found, expected, tolerance):
 
 def compare(backend, cell, wanted, xs, state, must_be_native=True, which="both", **options):
     """Assert that every run of the compiled scan equals the eager loop."""
-    tolerance = 1e-5 if any(leaf.dtype == np.float32 for leaf in (*tree.leaves(xs), *tree.leaves(state))) else 1e-11
+    tolerance = 1e-5 if any(leaf.dtype == np.float32 for leaf in (*tree.leaves(xs), *tree.leaves(state))) else 1e-12
     expected = results(lambda: eager(cell, xs, state, **options), wanted, which)
     for kind in kinds(backend):
         reasons = []

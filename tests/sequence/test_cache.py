@@ -42,7 +42,7 @@ def run(width=6, build=nn.GRUCell):
     x, h = (tg.tensor(random.normal(size=s), requires_grad=True) for s in ((3, 2, 4), (2, width)))
     found, expected = (tg.gradients(tg.sum(scan(cell, x, h)[0] ** 2), [x, h, *cell.parameters()]) for scan in (compiled_scan, eager))
     for a, b in zip(found, expected, strict=True):
-        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-11, atol=1e-12)
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12, atol=1e-12)
 
 
 def entries(folder):

@@ -99,7 +99,7 @@ def test_forward_mode_and_products_with_the_hessian(backend):
             for transform in (tg.jvp, tg.hvp):
                 found, expected = (list(tree.leaves(transform(loss(scan), xs, v))) for scan in (compiled_scan, eager))
                 for a, b in zip(found, expected, strict=True):
-                    np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-11, atol=1e-11)
+                    np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12, atol=1e-11)
 
 
 def test_against_central_differences(backend):
@@ -160,7 +160,7 @@ def test_gradient_of_a_view_of_the_outputs(backend):
                 leaf.grad = None
             tg.sum(compiled_scan(cell, xs, state)[0][1:3, :, ::2] ** 2).backward()
             for leaf, gradient in zip(wanted, expected, strict=True):
-                np.testing.assert_allclose(leaf.grad.numpy(), gradient, rtol=1e-11, atol=1e-11)
+                np.testing.assert_allclose(leaf.grad.numpy(), gradient, rtol=1e-12, atol=1e-11)
 
 
 def test_several_backward_passes(backend):
@@ -177,7 +177,7 @@ def test_several_backward_passes(backend):
             for _ in range(2):
                 for loss, gradients in zip(losses, expected, strict=True):
                     for found, gradient in zip(tg.gradients(loss, wanted), gradients, strict=True):
-                        np.testing.assert_allclose(found.numpy(), gradient.numpy(), rtol=1e-11, atol=1e-11)
+                        np.testing.assert_allclose(found.numpy(), gradient.numpy(), rtol=1e-12, atol=1e-11)
             assert np.array_equal(ys.numpy(), kept)
 
 
@@ -190,7 +190,7 @@ def test_without_recording(backend, make):
             with running(kind):
                 found = results(lambda: compiled_scan(cell, xs, state, live=ragged(3)), [])
                 assert not any(leaf.requires_grad for leaf in tree.leaves(compiled_scan(cell, xs, state)))
-            same(found, expected, 1e-11)
+            same(found, expected, 1e-12)
 
 
 def test_parameters_that_an_optimiser_moves(backend):
@@ -212,7 +212,7 @@ def test_parameters_that_an_optimiser_moves(backend):
         histories.append(losses)
     assert len(set(histories[0])) == 4
     for losses in histories[1:]:
-        np.testing.assert_allclose(losses, histories[0], rtol=1e-11)
+        np.testing.assert_allclose(losses, histories[0], rtol=1e-12)
 
 
 def test_parameters_moved_between_forward_and_backward_are_never_mixed(backend):
@@ -228,7 +228,7 @@ def test_parameters_moved_between_forward_and_backward_are_never_mixed(backend):
             with contextlib.suppress(tg.TapeError):  # "got another array": no gradient rather than a mixed one
                 found = tg.gradients(loss, wanted)
             for a, b in zip(found or expected, expected, strict=True):
-                np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-11, atol=1e-11)
+                np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12, atol=1e-11)
             for leaf, array in zip(wanted, before, strict=True):
                 leaf._data = array
 
@@ -240,7 +240,7 @@ def test_writing_into_an_array_on_the_tape_is_seen():
     loss = tg.sum(compiled_scan(cell, xs, state)[0])
     expected = tg.gradients(tg.sum(eager(cell, xs, state)[0]), wanted)
     for a, b in zip(tg.gradients(loss, wanted), expected, strict=True):
-        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-11, atol=1e-11)
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12, atol=1e-11)
     array *= 2
     with pytest.raises(tg.TapeError, match="in place"):
         loss.backward()
@@ -277,7 +277,7 @@ def test_two_scans_on_one_tape(backend):
 
         expected = results(lambda layers=layers: layers(eager), wanted)
         with running(kind):
-            same(results(lambda layers=layers: layers(compiled_scan), wanted), expected, 1e-11)
+            same(results(lambda layers=layers: layers(compiled_scan), wanted), expected, 1e-12)
 
 
 def test_threads_at_once(backend):
@@ -290,7 +290,7 @@ def test_threads_at_once(backend):
             for _ in range(5):
                 with tg.use_backend(backend), np.errstate(under="ignore"):
                     ys, _ = compiled_scan(cell, xs, state)
-                    np.testing.assert_allclose(next(tree.leaves(ys)).numpy(), gradients[0][0][0], rtol=1e-11, atol=1e-11)
+                    np.testing.assert_allclose(next(tree.leaves(ys)).numpy(), gradients[0][0][0], rtol=1e-12, atol=1e-11)
                     tg.gradients(tg.sum(next(tree.leaves(ys))), wanted)
         except BaseException as error:
             wrong.append(error)
@@ -313,7 +313,7 @@ def test_shards_change_nothing(make, monkeypatch):
         monkeypatch.setattr(native, "_shards", lambda *_, b=bounds: list(itertools.pairwise(b)))
         for options in ({"live": ragged(7)}, {"live": ragged(7), "masked_output": "previous", "reverse": True}):
             found = results(lambda o=options: compiled_scan(cell, xs, state, **o), wanted)
-            same(found, expected if len(options) == 1 else results(lambda o=options: eager(cell, xs, state, **o), wanted), 1e-11)
+            same(found, expected if len(options) == 1 else results(lambda o=options: eager(cell, xs, state, **o), wanted), 1e-12)
 
 
 @pytest.mark.parametrize("masked_output", ["zero", "previous"])
@@ -325,4 +325,4 @@ def test_checkpoints(backend, every, reverse, masked_output):
     expected = results(lambda: tg.scan(cell, xs, state, compiled=False, **options), wanted)
     for kind in kinds(backend):
         with running(kind):
-            same(results(lambda: tg.scan(cell, xs, state, **options), wanted), expected, 1e-11)
+            same(results(lambda: tg.scan(cell, xs, state, **options), wanted), expected, 1e-12)

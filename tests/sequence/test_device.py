@@ -35,7 +35,7 @@ def compare(make, dtype="float64", batch=3, width=5, **options):
         with tg.no_grad():
             ys, last = compiled_scan(cell, xs, state, **options)
     assert not reasons
-    tolerance = 1e-11 if dtype == "float64" else 2e-5
+    tolerance = 1e-12 if dtype == "float64" else 2e-5
     same(found, expected, tolerance)
     for leaf, (value, *_) in zip((*tree.leaves(ys), *tree.leaves(last)), expected[0], strict=True):
         np.testing.assert_allclose(leaf.numpy(), value, rtol=tolerance, atol=tolerance)
@@ -168,7 +168,7 @@ def test_what_has_no_kernel_is_interpreted():
     with running("native", reasons):
         ys, _ = compiled_scan(cell, xs, state)
     assert len(reasons) == 1
-    np.testing.assert_allclose(ys.numpy(), eager(cell, xs, state)[0].numpy(), rtol=1e-11)
+    np.testing.assert_allclose(ys.numpy(), eager(cell, xs, state)[0].numpy(), rtol=1e-12)
 
 
 @pytest.mark.cupy

@@ -312,7 +312,7 @@ def test_a_scan_inside_the_cell(backend):
         tg.sum(ys * ys).backward()
         results.append((ys.numpy(), weight.grad.numpy()))
     for a, b in zip(*results, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-11)
+        np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
 def test_an_output_without_a_batch(backend):
@@ -324,7 +324,7 @@ def test_an_output_without_a_batch(backend):
     for kind in kinds(backend):
         with running(kind):
             found, expected = (scan(cell, x, h)[0]["size"].numpy() for scan in (compiled_scan, eager))
-            np.testing.assert_allclose(found, expected, rtol=1e-11)
+            np.testing.assert_allclose(found, expected, rtol=1e-12)
             with pytest.raises(tg.TraceError, match="batch"):
                 compiled_scan(cell, x, h, live=np.array([[True, False]] * 3))
 
@@ -345,7 +345,7 @@ def test_states_and_inputs_of_other_shapes(backend, kind):
             found, expected = (list(tree.leaves(scan(cell, xs, state))) for scan in (compiled_scan, eager))
         for a, b in zip(found, expected, strict=True):
             assert (a.shape, a.dtype) == (b.shape, b.dtype)
-            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-11, atol=1e-11)
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12, atol=1e-11)
 
 
 def test_an_input_of_one_sample_beside_a_batch(backend):
@@ -364,7 +364,7 @@ def test_an_input_of_one_sample_beside_a_batch(backend):
         tg.sum(ys * ys).backward()
         results.append([ys.numpy(), *(leaf.grad.numpy() for leaf in (weight, *xs))])
     for a, b in zip(*results, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
 def test_no_steps_and_no_samples(backend):

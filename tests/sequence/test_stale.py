@@ -28,7 +28,7 @@ def check(backend, cell):
     for kind in kinds(backend):
         with running(kind):
             found = compiled_scan(cell, x, h)[0].numpy()
-        np.testing.assert_allclose(found, eager(cell, x, h)[0].numpy(), rtol=1e-11, atol=1e-11)
+        np.testing.assert_allclose(found, eager(cell, x, h)[0].numpy(), rtol=1e-12, atol=1e-11)
     return found
 
 
@@ -208,7 +208,7 @@ def test_asking_for_gradients_later(backend):
     assert not compiled_scan(cell, x, h)[0].requires_grad
     weight.requires_grad_()
     found, expected = (tg.gradients(tg.sum(scan(cell, x, h)[0]), weight).numpy() for scan in (compiled_scan, eager))
-    np.testing.assert_allclose(found, expected, rtol=1e-11)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
     weight.requires_grad_(False)
     assert not compiled_scan(cell, x, h)[0].requires_grad
 
@@ -264,4 +264,4 @@ def test_any_callable(backend, kind):
     cell = {"unhashable": Unhashable(), "slots": Slots(), "bound method": Plain().step, "built in": Slots.__call__.__get__(Slots())}[kind]
     check(backend, cell)
     found, expected = (tg.scan(cell, data(3, 2, 4), data(2, 4), compiled=how)[0].numpy() for how in (True, False))
-    np.testing.assert_allclose(found, expected, rtol=1e-11)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
