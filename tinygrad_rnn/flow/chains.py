@@ -127,7 +127,7 @@ class Chain:
                 slot[-1] = key
                 for entry in first:
                     for i, other in enumerate(entry.inputs):
-                        if entry.needs[i] and key_of(other) == key:
+                        if entry.needs[i] and other is x:
                             self._cross(entry, i, other, distance - 1)
 
     def _name_of(self, slot: dict[int, Key]) -> str:
