@@ -14,14 +14,19 @@ from typing import Any
 
 from .. import tree
 from ..errors import DrawError, DrawWarning, TapeError
-from ..flow.chains import find_chains
+from ..flow.chains import Chain, find_chains
 from ..tape import Node, Tape, unfolded
+from .cells_view import CellsView
 from .gains import Gains, gain_label
+from .modules import Modules
 from .names import Names
 from .network import Network
 from .ops_view import OpsView, symbol_of
 from .picture import Picture
 from .steps_view import Residuals, StepRow, StepsView
+
+_SHOWN = 8
+"""How many boxes a chain of steps takes at most."""
 
 _VIEWS = ("auto", "ops", "steps", "cells")
 
@@ -75,7 +80,7 @@ def draw(
     tape = Tape.of(*outputs)
     if not tape:
         raise TapeError("draw: nothing was recorded that leads here: use a tensor with requires_grad=True, and no no_grad around it")
-    asked = _Asked(tape, outputs, followed, Names(tape, sys._getframe(1).f_locals), title, gains, max_nodes)
+    asked = _Asked(tape, outputs, followed, sys._getframe(1).f_locals, title, gains, max_nodes)
     note = ""
     if view in ("auto", "ops"):
         network = asked.network()
@@ -83,7 +88,7 @@ def draw(
             return _draw_ops(asked, network, order, values)
         if view == "ops":
             raise DrawError(f'draw: {network}: draw fewer steps, raise max_nodes, or choose view="steps"')
-        note = f'{network}; view="ops" with a larger max_nodes shows all of them'
+        note = network
     return _draw_larger(asked, view, note)
 
 
@@ -91,10 +96,17 @@ class _Asked:
     """What a call of ``draw`` asks for."""
 
     def __init__(
-        self, tape: Tape, outputs: list[Any], chosen: list[Any], names: Names, title: str | None, gains: bool | None, max_nodes: int
+        self,
+        tape: Tape,
+        outputs: list[Any],
+        chosen: list[Any],
+        variables: dict[str, Any],
+        title: str | None,
+        gains: bool | None,
+        max_nodes: int,
     ) -> None:
-        self.tape, self.outputs, self.chosen, self.names, self.max_nodes = tape, outputs, chosen, names, max_nodes
-        self.gains = gains
+        self.tape, self.outputs, self.chosen, self.variables = tape, outputs, chosen, variables
+        self.names, self.gains, self.max_nodes = Names(tape, variables), gains, max_nodes
         self._title = title
         places = {entry.index for entry in tape}
         if not all(y.entry is not None and y.entry.index in places for y in chosen):
@@ -125,30 +137,46 @@ def _draw_ops(asked: _Asked, network: Network, order: bool, values: bool) -> Pic
     return Picture(drawn.dot(), _summary(network, measured), drawn.scene())
 
 
-def _draw_larger(asked: _Asked, view: str, note: str) -> Picture:
-    """By steps, or else by modules; with a note of what was chosen and why."""
+def _draw_larger(asked: _Asked, view: str, why: str) -> Picture:
+    """By steps or by modules; if neither was asked for, by what there is, with a note of it."""
+    chains = find_chains(asked.tape)
+    if view == "steps" or (view == "auto" and chains and _SHOWN * len(chains) <= asked.max_nodes):
+        if not chains:
+            raise DrawError('draw: nothing here was recorded in time steps: use scan or a recurrent layer, or view="ops"')
+        note = _said(f"{_steps(chains)} as boxes", why)
+        drawn: StepsView | CellsView = _steps_view(asked, chains, note)
+    else:
+        modules = Modules(asked.tape, chains, asked.names, asked.variables)
+        if not modules.count or len(modules.parts) > asked.max_nodes:
+            few = f"{len(modules.parts)} modules are more" if modules.count else "there are neither modules nor time steps"
+            raise DrawError(f"draw: {f'{why}, and ' if why else ''}{few}: draw less, or raise max_nodes")
+        note = _said(f"{modules.count} modules as boxes", why)
+        measured = asked.gains is not False
+        sizes = modules.measure(asked.followed) if measured else None
+        drawn = CellsView(modules, sizes, asked.outputs, asked.title(measured, asked.names.of), note)
+    if note:
+        warnings.warn(f"draw: {note}", DrawWarning, stacklevel=3)
+    return Picture(drawn.dot(), f"graph of {_counts(asked.tape)}{drawn.told()}", drawn.scene())
+
+
+def _said(drew: str, why: str) -> str:
+    return f'drew {drew}: {why}; view="ops" with a larger max_nodes shows all of them' if why else ""
+
+
+def _steps_view(asked: _Asked, chains: Sequence[Chain], note: str) -> StepsView:
     measured = asked.gains is not False
-    chains = [] if view == "cells" else find_chains(asked.tape)
-    if view == "auto" and not chains:
-        raise DrawError(f"draw: {note.partition(';')[0]}, and there are no time steps: raise max_nodes")
-    if not chains:
-        raise DrawError('draw: nothing here was recorded in time steps: use scan or a recurrent layer, or view="ops"')
     rows = [
         StepRow(chain, k if len(chains) > 1 else 0, asked.names, _residuals(asked, chain) if measured else None)
         for k, chain in enumerate(chains, start=1)
     ]
-    said = f"drew {_steps(chains)} as boxes: {note}" if note else ""
-    drawn = StepsView(rows, asked.title(measured, asked.names.of), said)
-    if said:
-        warnings.warn(f"draw: {said}", DrawWarning, stacklevel=3)
-    return Picture(drawn.dot(), f"graph of {_counts(asked.tape)}, {_steps(chains)}{drawn.told()}", drawn.scene())
+    return StepsView(rows, asked.title(measured, asked.names.of), note)
 
 
-def _residuals(asked: _Asked, chain: Any) -> Residuals:
+def _residuals(asked: _Asked, chain: Chain) -> Residuals:
     return Residuals(asked.tape, chain, asked.followed, alone=not asked.chosen)
 
 
-def _steps(chains: Sequence[Any]) -> str:
+def _steps(chains: Sequence[Chain]) -> str:
     lengths = [len(chain) for chain in chains]
     return f"{lengths[0]} steps" if len(lengths) == 1 else f"{sum(lengths)} steps in {len(lengths)} chains"
 

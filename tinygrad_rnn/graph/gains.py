@@ -37,13 +37,13 @@ class Gains:
         self.arrived: dict[int, float] = {}
         self.parts: dict[tuple[int, int], Part] = {}
         seeds = [(y, y._backend.ones_like(y._data)) for y in of]
-        self.seed = _joint([size(y._backend, g) for y, g in seeds])
+        self.seed = joint([size(y._backend, g) for y, g in seeds])
         pull_back(seeds, watch=self._watch)
 
     def _watch(self, entry: Entry, g: Any, operand: int, part: Array) -> None:
         if entry.index not in self.arrived:
             parts = g if type(entry.y) is tuple else [g]
-            self.arrived[entry.index] = _joint([size(entry.backend, one) for one in parts if one is not None])
+            self.arrived[entry.index] = joint([size(entry.backend, one) for one in parts if one is not None])
         before, after = self.arrived[entry.index], size(entry.backend, part)
         gain = after / before if before else 0.0
         self.parts[entry.index, operand] = Part(after, gain, _edge_label(entry, gain, entry.outputs()[0], part))
@@ -58,7 +58,7 @@ def size(backend: Backend, residual: Array) -> float:
     return largest * float(numpy.linalg.norm((values / largest).ravel()))
 
 
-def _joint(sizes: Sequence[float]) -> float:
+def joint(sizes: Sequence[float]) -> float:
     return math.nan if any(math.isnan(s) for s in sizes) else math.hypot(*sizes)
 
 

@@ -187,6 +187,11 @@ class Network:
         place = self._place_of(y)
         return "" if place is None else self._names.get(place, "")
 
+    @property
+    def state(self) -> str:
+        """What the state on the path is called, or ""."""
+        return self._names.get((self.path[-1], 0), "") if self.path else ""
+
     def place_of(self, entry: Entry) -> int:
         return self._place[entry.index]
 

@@ -38,7 +38,7 @@ UNREACHED = Paint("#BDBDBD", "white", "#9A9A9A", "")
 NOT_FINITE = Paint("#882255", "#F9D7E6", "#882255", "")
 BLACK = "#1A1A1A"
 
-_LEAVES: dict[str, Look] = {
+LEAVES: dict[str, Look] = {
     "state": {"shape": "box", "style": "rounded,filled"},
     "output": {"shape": "box", "style": "rounded,filled"},
     "loss": {"shape": "doubleoctagon"},
@@ -128,7 +128,8 @@ class OpsView:
         slope = any(entry.row.case == "composition" for entry in entries)
         matrix = any(entry.row.name in ("matmul", "einsum") for entry in entries)
         if not slope and not matrix:
-            return f"cell-state channel: only {symbols} on it"
+            channel = "cell-state channel" if self.network.state.startswith("c") else "state channel"
+            return f"{channel}: only {symbols} on it"
         factors = " and ".join(word for word, there in (("a matrix", matrix), ("a slope", slope)) if there)
         return f"state path: {symbols} — every step multiplies by {factors}"
 
@@ -185,7 +186,7 @@ class OpsView:
 
     def _leaf(self, vertex: Vertex) -> Look:
         value, text = vertex.value, self._text(vertex)
-        given: Look = {**_LEAVES[vertex.kind], "label": shown(text), "class": vertex.kind}
+        given: Look = {**LEAVES[vertex.kind], "label": shown(text), "class": vertex.kind}
         if vertex.copied:
             given.update(fontsize="10", height="0.25", width="0.25")
         if width_of(text) > width_of("x" * len(text)):
@@ -304,12 +305,12 @@ class OpsView:
         if self.gains is not None:
             part = self.gains.parts.get((entry.index, link.operand or 0))
             if part is None:
-                return _silent()
+                return silent()
             drawn, label = stroke(part.size / self.gains.seed if self.gains.seed else 0.0), part.label
             told = f"gain ×{part.gain:.6g}, size {part.size:.6g}"
             paint = paint if math.isfinite(part.size) else NOT_FINITE
         elif not link.needed:
-            return _silent()
+            return silent()
         return {
             "dir": None if link.reversed else "back", "color": mixed(paint.line, drawn.strength), "penwidth": f"{drawn.width:.1f}",
             "style": drawn.style, "class": PAINTS[entry.row.case].css + (" rev" if link.reversed else ""), "label": label,
@@ -318,7 +319,7 @@ class OpsView:
 
     def _result_edge(self, link: Link) -> Look:
         if not self._is_followed(link):
-            return _silent()
+            return silent()
         return {
             "dir": None if link.reversed else "back", "color": BLACK, "penwidth": "1.8" if self.gains is None else "3.2",
             "label": None if self.gains is None else "δ in", "weight": "5",
@@ -329,7 +330,7 @@ class OpsView:
         return self.gains is None or any(link.target.value is y for y in self.gains.of)
 
 
-def _silent() -> Look:
+def silent() -> Look:
     """An edge that no residual takes."""
     return {"style": "dotted", "arrowhead": "none"}
 

@@ -112,7 +112,7 @@ class StepRow:
         return f"gap{self.id(step)[1:]}"
 
     def label(self, step: int) -> str:
-        return "before" if step < 0 else f"t = {self.chain.labels[step]}"
+        return "start" if step < 0 else f"t = {self.chain.labels[step]}"
 
     def left(self, state: int, step: int) -> float | None:
         """The size at a state as a part of the largest one where the residual comes in; None if none was measured."""
@@ -262,8 +262,11 @@ class StepsView:
         return Arrow(f"e{source}-{target}-{state}", source, target, look, left is None or bool(left), left)
 
     def told(self) -> str:
-        """For the summary: what all steps together leave of each state's residual."""
-        return "".join(f"; {f'{row.chain.name}: ' if row.chain.name else ''}{', '.join(row.totals())}" for row in self.rows if row.totals())
+        """For the summary: how many steps, and what all of them together leave of each state's residual."""
+        counts = [len(row.chain) for row in self.rows]
+        chains = f" in {len(counts)} chains" if len(counts) > 1 else ""
+        left = [": ".join(filter(None, [row.chain.name, ", ".join(row.totals())])) for row in self.rows if row.totals()]
+        return "; ".join([f", {sum(counts)} steps{chains}", *left])
 
     # -- for a page -------------------------------------------------------------------------------------------------------------------
 

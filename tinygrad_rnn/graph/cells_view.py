@@ -1,0 +1,148 @@
+"""The view of modules: one box for each layer of cells, readout or embedding, and what of the residual goes from one to the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ..tape import Node
+from .gains import gain_label, number, stroke
+from .modules import Modules, Part, Sizes
+from .ops_view import BLACK, LEAVES, NODE, NOT_FINITE, mixed, silent, small
+from .scene import Arrow, Box, Fact, Look, Scene, facts_of_array
+from .text import Html, attributes, shown, shown_html, tooltip
+
+_ARROW = "#555555"
+
+
+class CellsView:
+    """Writes the DOT text of modules.
+
+    Args:
+        sizes: what a backward pass measured between them, or None.
+        outputs: the results, which the pass starts from.
+    """
+
+    def __init__(self, modules: Modules, sizes: Sizes | None, outputs: Sequence[Node], title: str, note: str) -> None:
+        self.modules, self.sizes, self.outputs, self.title, self.note = modules, sizes, outputs, title, note
+
+    def dot(self, titled: bool = True) -> str:
+        head = f'label=<{self._head()}>, labelloc="t", labeljust="l", ' if titled else ""
+        lines = [
+            "digraph tinygrad_rnn {",
+            f'  graph [rankdir="LR", fontname="Arial", fontsize="14", {head}nodesep="0.25", ranksep="0.6", '
+            'pad="0.15", bgcolor="white", splines="true", newrank="true"];',
+            f'  node [{NODE}, margin="0.05,0.03", height="0.34", width="0.34"];',
+            '  edge [fontname="Arial", fontsize="10", color="#8A8A8A", arrowsize="0.6"];',
+        ]
+        boxes = self._boxes()
+        for place, (frame, label) in enumerate(self.modules.frames.items(), start=1):
+            given: Look = {
+                "id": f"k{place}", "label": shown(label, 60), "style": "rounded,filled", "color": "#C9C9C9", "fillcolor": "#FAFAFA",
+                "fontsize": "11", "margin": "8", "labeljust": "l",
+            }  # fmt: skip
+            inside = {part.id for part in self.modules.parts if part.frame is not None and id(part.frame) == frame}
+            lines += [f"  subgraph cluster_k{place} {{", f"    graph {attributes(given)};"]
+            lines += [*(f"  {_node(box)}" for box in boxes if box.id in inside), "  }"]
+            boxes = [box for box in boxes if box.id not in inside]
+        lines += [_node(box) for box in boxes]
+        lines += [f"  {a.source} -> {a.target} {attributes({'id': a.id, **a.look})};" for a in self._arrows()]
+        return "\n".join([*lines, "}", ""])
+
+    def _head(self) -> str:
+        notes = [*([shown_html(self.note, 200)] if self.note else []), " · ".join(self._notes())]
+        lines = [f"<B>{shown_html(self.title, 80)}</B>", *map(small, notes)]
+        cells = "".join(f'<TR><TD ALIGN="LEFT">{line}</TD></TR>' for line in lines)
+        return f'<TABLE BORDER="0" CELLSPACING="2">{cells}</TABLE>'
+
+    def _notes(self) -> list[str]:
+        notes = ["arrows run backwards, as residuals do"]
+        if self.sizes is not None:
+            notes += ["residual in a box = size of what comes into it", "number on an arrow = gain (size that goes on ÷ size that came in)"]
+        return [*notes, "grey, dotted = no residual"]
+
+    # -- boxes ------------------------------------------------------------------------------------------------------------------------
+
+    def _boxes(self) -> list[Box]:
+        return [*map(self._leaf, self.modules.leaves), *map(self._part, self.modules.parts), *map(self._output, range(len(self.outputs)))]
+
+    def _leaf(self, name: str) -> Box:
+        x = self.modules.leaves[name]
+        kind = "state" if id(x) in self.modules.states else "parameter" if x.requires_grad else "input"
+        text = self.modules.names.of(x) or str(tuple(x._data.shape))
+        return Box(name, text, {**LEAVES[kind], "label": shown(text)}, [("kind", kind), *facts_of_array(x)])
+
+    def _output(self, place: int) -> Box:
+        y = self.outputs[place]
+        kind = "loss" if y._data.size == 1 else "output"
+        text = self.modules.names.of(y) or ("loss" if kind == "loss" else "result")
+        return Box(f"o{place}", text, {**LEAVES[kind], "label": shown(text)}, [("kind", kind), *facts_of_array(y)])
+
+    def _part(self, part: Part) -> Box:
+        arrived = None if self.sizes is None else self.sizes.arrived.get(part.id, 0.0)
+        parameters = f"{part.parameters:,} parameter{'s' * (part.parameters != 1)}" if part.parameters else ""
+        residual = f"residual {number(arrived, 3)}" if arrived is not None else ""
+        head = f"{part.title}: {part.kind}" if part.title else part.kind
+        lines = [line for line in (parameters, residual) if line]
+        text = "<BR/>".join([shown_html(head, 60), *map(small, lines)])
+        finite = arrived is None or math.isfinite(arrived)
+        look: Look = {"shape": "box", "label": Html(text), "margin": "0.12,0.08", "color": BLACK if finite else NOT_FINITE.line}
+        look |= {"style": "rounded,filled"} if part.loose else {"fillcolor": "#FFFBD6" if part.chain else "#EDEDED"}
+        facts: list[Fact] = [("operations" if part.loose else "module", head), ("count of operations", f"{len(part.entries):,}")]
+        facts += [("learns", parameters)] if parameters else []
+        facts += [("residual", number(arrived, 6))] if arrived is not None else []
+        look["tooltip"] = tooltip(f"{head} · {len(part.entries):,} operations")
+        return Box(part.id, "\\n".join([head, *lines]), look, facts)
+
+    # -- arrows -----------------------------------------------------------------------------------------------------------------------
+
+    def _arrows(self) -> list[Arrow]:
+        arrows = [self._arrow(source, target, needed) for (source, target), needed in self.modules.links.items()]
+        for place, y in enumerate(self.outputs):
+            source = self.modules.part_of[y.entry.index].id if y.entry is not None else ""
+            look: Look = {"dir": "back", "color": BLACK, "penwidth": "1.8", "label": None if self.sizes is None else "δ in"}
+            arrows.append(Arrow(f"e{source}-o{place}", source, f"o{place}", look, True))
+        return arrows
+
+    def _arrow(self, source: str, target: str, needed: bool) -> Arrow:
+        name = f"e{source}-{target}"
+        if self.sizes is None:
+            plain: Look = {"dir": "back", "color": _ARROW, "penwidth": "1.8"}
+            return Arrow(name, source, target, plain if needed else silent(), needed)
+        size = self.sizes.sent.get((target, source), 0.0)
+        came = self.sizes.arrived.get(target, 0.0)
+        if not size:
+            return Arrow(name, source, target, silent(), False, 0.0)
+        drawn = stroke(size / self.sizes.seed if self.sizes.seed else 0.0)
+        finite = math.isfinite(size)
+        look: Look = {
+            "dir": "back", "color": mixed(_ARROW if finite else NOT_FINITE.line, drawn.strength), "penwidth": f"{drawn.width:.1f}",
+            "style": drawn.style, "label": gain_label(size / came, same_shape=False) if came else None, "fontcolor": "#444444",
+            "tooltip": tooltip(f"size {size:.6g}"),
+        }  # fmt: skip
+        return Arrow(name, source, target, look, True, size)
+
+    def told(self) -> str:
+        """For the summary: how many modules."""
+        return f", {self.modules.count} module{'s' * (self.modules.count != 1)}"
+
+    # -- for a page -------------------------------------------------------------------------------------------------------------------
+
+    def scene(self) -> Scene:
+        """The same picture as boxes and arrows with all that is known of them."""
+        return Scene(
+            title=self.title,
+            dot=self.dot(titled=False),
+            boxes=self._boxes(),
+            arrows=self._arrows(),
+            groups=[],
+            moments=[],
+            band="",
+            legend=[],
+            notes=[*([self.note] if self.note else []), *self._notes()],
+            measured=self.sizes is not None,
+        )
+
+
+def _node(box: Box) -> str:
+    return f"  {box.id} {attributes({'id': box.id, **box.look})};"
