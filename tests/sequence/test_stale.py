@@ -265,3 +265,18 @@ def test_any_callable(backend, kind):
     check(backend, cell)
     found, expected = (tg.scan(cell, data(3, 2, 4), data(2, 4), compiled=how)[0].numpy() for how in (True, False))
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_a_tensor_that_is_read_for_its_shape_only(backend):
+    class ByShape:
+        def __init__(self):
+            self.like = data(2)
+
+        def __call__(self, x, h):
+            h = tg.tanh(x + h) / self.like.shape[0]
+            return h, h
+
+    cell = ByShape()
+    before = check(backend, cell)
+    cell.like.data = np.zeros(5)
+    assert not np.allclose(check(backend, cell), before)

@@ -72,8 +72,8 @@ class Reader:
             parts.append(thing.hex())
             return
         parts.append(id(thing))
-        if isinstance(thing, Node):
-            parts.append(thing.requires_grad)
+        if isinstance(thing, Node):  # all that a trace depends on: a new tensor may lie where an old one was
+            parts += (thing.requires_grad, thing._data.shape, thing._data.dtype, thing._backend)
             return
         if id(thing) in self._seen:
             return
