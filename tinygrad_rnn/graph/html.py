@@ -46,7 +46,11 @@ _PAGE = """<!doctype html>
 </header>
 <main>
 <div id="picture">{svg}</div>
-<aside id="panel" aria-live="polite" aria-label="Facts"></aside>
+<aside aria-live="polite" aria-label="Facts"><div id="facts"></div><div id="hint">
+<p>Point at an operation for its facts; click it for its rule and its way to the loss. Click a step to close and open it.</p>
+<p>Keys: Tab comes to the steps and to the operations. From there ← → go through the operations, ↑ towards the loss, ↓ back to the operands.
+Enter pins an operation, and closes and opens a step. Esc clears.</p>
+</div></aside>
 </main>
 <svg id="markers" width="0" height="0" aria-hidden="true">
 <marker id="tip" viewBox="0 0 6 5" refX="6" refY="2.5" markerWidth="6" markerHeight="5" markerUnits="userSpaceOnUse"
@@ -68,14 +72,18 @@ def page(scene: Scene, drawing: ElementTree.Element) -> str:
         drawing: the scene's SVG, by an engine (see ``cleaned``) or by our own layout.
     """
     drawing.set("role", "group")
-    here = Path(__file__).parent
     return _PAGE.format(
         title=html.escape(plain(scene.title, 80)),
-        css=(here / "viewer.css").read_text(encoding="utf-8"),
+        css=_static("viewer.css"),
         svg=ElementTree.tostring(drawing, encoding="unicode"),
         data=_json(_content(scene)),
-        script=(here / "viewer.js").read_text(encoding="utf-8"),
+        script=_static("viewer.js"),
     )
+
+
+def _static(name: str) -> str:
+    """One of the files beside this one, without indentation."""
+    return "\n".join(line.strip() for line in (Path(__file__).parent / name).read_text(encoding="utf-8").splitlines())
 
 
 def cleaned(svg: bytes, scene: Scene) -> ElementTree.Element:
@@ -96,12 +104,19 @@ def cleaned(svg: bytes, scene: Scene) -> ElementTree.Element:
 def _clean(element: ElementTree.Element) -> None:
     element.tag = _name(element.tag)
     element.attrib = {name: value for name, value in element.attrib.items() if name in _ATTRIBUTES}
-    kept: list[ElementTree.Element] = []
-    for child in element:
-        kept += list(child) if _name(child.tag) == "a" else [child]
-    element[:] = [child for child in kept if _name(child.tag) in _ELEMENTS]
+    element[:] = _shapes(element)
     for child in element:
         _clean(child)
+
+
+def _shapes(element: ElementTree.Element) -> list[ElementTree.Element]:
+    """What is kept of an element's children; links, and the groups without a class that engines put around them, give way to their own."""
+    kept: list[ElementTree.Element] = []
+    for child in element:
+        name = _name(child.tag)
+        wrapper = name == "a" or (name == "g" and not child.get("class"))
+        kept += _shapes(child) if wrapper else [child] if name in _ELEMENTS else []
+    return kept
 
 
 def _name(tag: str) -> str:

@@ -25,7 +25,7 @@ _DASHES = {"dotted": "1,5", "dashed": "5,2"}
 
 @dataclass
 class _Spot:
-    """Where an item stands: its column, its size, its lane (0 the state's line, 1 inside a group, 2 below), and its centre."""
+    """Where an item stands: its column, size and centre, and its lane: 0 the state's line, 2 below a group that it is not in, else 1."""
 
     column: int
     width: float
@@ -38,7 +38,11 @@ class _Spot:
 def svg_of(scene: Scene) -> ElementTree.Element:
     """The scene as an SVG element."""
     columns = _columns(scene)
-    spots = {(box.id, columns[box.id]): _Spot(columns[box.id], *_size(box), _lane(box)) for box in scene.boxes}
+    framed = {columns[box.id] for box in scene.boxes if box.group}
+    spots = {
+        (box.id, column): _Spot(column, *_size(box), 0 if box.straight else 2 if column in framed and not box.group else 1)
+        for box, column in ((box, columns[box.id]) for box in scene.boxes)
+    }
     ways = [_way(scene, arrow, columns, spots) for arrow in scene.arrows]
     rows = _rows(spots, ways)
     grouped = {box.id: box.group for box in scene.boxes}
@@ -68,7 +72,7 @@ def svg_of(scene: Scene) -> ElementTree.Element:
 
 
 def _columns(scene: Scene) -> dict[str, int]:
-    """Each box to the right of all that it needs; groups one after the other; leaves just before their first use."""
+    """Each box to the right of all that it needs; groups one after the other; leaves just before their first use, or before its group."""
     sources, targets = defaultdict(list), defaultdict(list)
     for arrow in scene.arrows:
         sources[arrow.target].append(arrow.source)
@@ -81,11 +85,13 @@ def _columns(scene: Scene) -> dict[str, int]:
     begins: dict[str, int] = {}
     for box in sorted(scene.boxes, key=lambda box: turns[box.id]):
         if sources[box.id]:
-            first = begins.setdefault(box.group, 1 + max(columns.values(), default=-1)) if box.group else 0
+            first = begins.setdefault(box.group, 1 + max(columns.values(), default=0)) if box.group else 0
             columns[box.id] = max(first, *(columns.get(s, 0) for s in sources[box.id])) + 1
+    groups = {box.id: box.group for box in scene.boxes}
     for box in scene.boxes:
         if not sources[box.id]:
-            columns[box.id] = min((columns[t] for t in targets[box.id]), default=1) - 1
+            uses = (columns[t] if groups[t] == box.group else begins.get(groups[t] or "", columns[t]) for t in targets[box.id])
+            columns[box.id] = min(uses, default=1) - 1
     return columns
 
 
@@ -153,10 +159,6 @@ def _place_across(rows: list[list[_Item]], spots: dict[_Item, _Spot], labelled: 
 
 
 # -- drawing --------------------------------------------------------------------------------------------------------------------------
-
-
-def _lane(box: Box) -> int:
-    return 0 if box.straight else 1 if box.group else 2
 
 
 def _lines(box: Box) -> list[str]:

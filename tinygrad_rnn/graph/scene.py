@@ -115,7 +115,7 @@ def facts_of_array(value: Any) -> list[Fact]:
     facts = [("shape", f"{tuple(array.shape)} {array.dtype}")]
     if array.size:
         with numpy.errstate(all="ignore"):
-            facts.append(("range", f"{number(float(array.min()), 6)} … {number(float(array.max()), 6)}"))
+            facts.append(("range", f"{float(array.min()):.6g} … {float(array.max()):.6g}"))
     return facts
 
 

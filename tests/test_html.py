@@ -1,0 +1,512 @@
+"""The page of a picture: its file, our own layout, and what a reader can do with it in a real browser, by pointer or by keyboard alone.
+
+The browser is Chromium, driven by Selenium: ``apt install chromium chromium-driver``. Without it those tests are skipped, visibly.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_graph import BATCH, HIDDEN, HOSTILE, INPUT, exact_cases, gru_step, leaf, lstm_step, named, unrolled
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.graph import html, layout, picture
+from tinygrad_rnn.tape import scope
+
+pytestmark = pytest.mark.one_backend
+
+BREAKING_OUT = [
+    "</script><script>window.hacked=1</script>", "<img src=x onerror='window.hacked=1'>", "<svg onload=window.hacked=1>", "a\nb", "]]>",
+    "<!--", "\u2028", "javascript:window.hacked=1", "\"onmouseover='window.hacked=1'", "{css}", "权重 🚀", "&lt;b&gt;",
+]  # fmt: skip
+ENGINE = picture._engine()
+
+
+@pytest.fixture(params=["engine", "own layout"])
+def layouts(request, monkeypatch):
+    """Both ways to a drawing."""
+    if request.param == "engine" and ENGINE is None:
+        pytest.skip("no graphviz engine: pip install graphviz-pure")
+    monkeypatch.setattr(picture, "_engine", lambda: ENGINE if request.param == "engine" else None)
+    return request.param
+
+
+def lstm_layer(steps=3):
+    layer = tg.nn.LSTM(INPUT, HIDDEN)
+    for name, parameter in layer.named_parameters():
+        parameter.name = name
+    y, _ = layer(leaf("x", steps, BATCH, INPUT, grad=False).astype("float32"))
+    return named(tg.sum(y[-1]), "loss")
+
+
+def data_of(page):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+
+
+# -- the file -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_file_is_small_and_loads_nothing(layouts, tmp_path):
+    drawn = tg.draw(lstm_layer(), gains=True)
+    drawn.save(tmp_path / "lstm.html")
+    page = (tmp_path / "lstm.html").read_text(encoding="utf-8")
+    assert page == drawn.html()
+    assert len(page.encode()) < 150_000
+    assert "default-src 'none'" in page
+    assert not re.search(r"(?:src|href)=|@import|https?:(?!//www\.w3\.org)", page)
+
+
+def test_program_and_style_are_small():
+    assert len(html._static("viewer.js").encode()) + len(html._static("viewer.css").encode()) < 12_000
+
+
+@pytest.mark.parametrize("build", [exact_cases, lstm_step, gru_step, unrolled, lstm_layer])
+def test_everything_that_the_page_speaks_of_is_drawn(layouts, build):
+    page = tg.draw(build(), gains=True).html()
+    ids = set(re.findall(r'<g [^>]*?id="([^"]+)"', page))
+    data = data_of(page)
+    assert {box["id"] for box in data["boxes"]} | {arrow[0] for arrow in data["arrows"]} | {group["id"] for group in data["groups"]} <= ids
+    assert {box["group"] for box in data["boxes"]} - {None} == {group["id"] for group in data["groups"]}
+
+
+def test_data_is_plain_json_also_where_residuals_are_not_finite(layouts):
+    with np.errstate(all="ignore"):
+        page = tg.draw(tg.sum(tg.log(leaf("x", 2) * 0.0)), gains=True).html()
+    text = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1]
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert ["residual", "inf"] in next(box["facts"] for box in data_of(page)["boxes"] if box["label"] == "×")
+    assert "<" not in text
+    assert text.isascii()
+
+
+def test_what_an_engine_adds_beside_shapes_and_text_is_left_out():
+    scene = tg.draw(exact_cases())._scene
+    svg = (
+        b'<?xml version="1.0"?><!DOCTYPE svg><!-- c --><svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        b'onload="x()"><g class="graph"><title>t</title><polygon/><g id="n0" class="node" style="x"><g id="a_n0"><a xlink:href="http://x">'
+        b'<ellipse onclick="x()"/><image href="http://x"/><text>&lt;b&gt;</text></a></g></g><script>x()</script></g></svg>'
+    )
+    clean = ElementTree.tostring(html.cleaned(svg, scene), encoding="unicode")
+    assert clean == '<svg><g class="graph"><g id="n0" class="node"><ellipse /><text>&lt;b&gt;</text></g></g></svg>'
+
+
+def test_facts_are_those_of_straight_computation():
+    h, c, x = (np.asarray(leaf(name, *shape).numpy()) for name, shape in (("h", (2, 4)), ("c", (2, 4)), ("x", (2, 3))))
+    W, U, b = (np.asarray(leaf(name, *shape).numpy()) for name, shape in (("W", (3, 16)), ("U", (4, 16)), ("b", (16,))))
+    f = 1 / (1 + np.exp(-(x @ W + h @ U + b)[:, 4:8]))
+    o, cell = 1 / (1 + np.exp(-(x @ W + h @ U + b)[:, 12:])), None
+    i, g = 1 / (1 + np.exp(-(x @ W + h @ U + b)[:, :4])), np.tanh((x @ W + h @ U + b)[:, 8:12])
+    cell = f * c + i * g
+    dc = o * (1 - np.tanh(cell) ** 2)  # the residual of c[t] from h[t], whose own is 1
+    df = dc * c
+    boxes = data_of(tg.draw(lstm_step(), gains=True, of=None, title="t").html())["boxes"]
+    both = dict(next(box["facts"] for box in boxes if box["label"] == "f = σ"))
+    assert both["range"] == f"{f.min():.6g} … {f.max():.6g}"
+    assert both["shape"] == "(2, 4) float64"
+    hidden, state = lstm_step()
+    boxes = data_of(tg.draw([hidden, state], gains=True, of=hidden).html())["boxes"]
+    facts = dict(next(box["facts"] for box in boxes if box["label"] == "f = σ"))
+    assert float(facts["residual"]) == pytest.approx(np.linalg.norm(df), rel=1e-5)
+    gain = np.linalg.norm(df * f * (1 - f)) / np.linalg.norm(df)
+    assert facts["gain to split"].startswith(f"×{gain:.6g} ")
+
+
+@pytest.mark.parametrize(
+    ("make", "formula"),
+    [
+        (lambda x: x * x, "y = a × b"), (lambda x: x - 1.0, "y = a − b"), (tg.tanh, "y = tanh(x)"), (lambda x: x**2, "y = x²"),
+        (lambda x: x @ x, "y = a @ b"), (lambda x: tg.stack([x, x, x]), "y = stack(x1, x2, x3)"), (abs, "y = |x|"),
+        (lambda x: -x, "y = negative(x)"),
+    ],
+)  # fmt: skip
+def test_formula_uses_the_letters_of_the_rule(make, formula):
+    boxes = data_of(tg.draw(make(leaf("x", 2, 2))).html())["boxes"]
+    assert ["formula", formula] in next(box["facts"] for box in boxes if box["rule"])
+
+
+# -- our own layout -------------------------------------------------------------------------------------------------------------------
+
+
+def rectangles(root, css):
+    found = {}
+    for g in root.iter("g"):
+        shape = g.find("polygon") if g.find("polygon") is not None else g.find("ellipse")
+        if (g.get("class") or "").split()[0] != css or shape is None:
+            continue
+        if shape.tag == "ellipse":
+            cx, cy, rx, ry = (float(shape.get(name)) for name in ("cx", "cy", "rx", "ry"))
+            found[g.get("id")] = (cx - rx, cy - ry, cx + rx, cy + ry)
+        else:
+            xs, ys = zip(*(map(float, point.split(",")) for point in shape.get("points").split()), strict=True)
+            found[g.get("id")] = (min(xs), min(ys), max(xs), max(ys))
+    return found
+
+
+def overlap(a, b):
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+@pytest.mark.parametrize("build", [exact_cases, lstm_step, gru_step, unrolled, lstm_layer, lambda: lstm_layer(12)])
+def test_boxes_do_not_overlap_and_stand_right_of_what_they_need(build):
+    scene = tg.draw(build(), gains=True, max_nodes=1000)._scene
+    root = layout.svg_of(scene)
+    nodes, frames = rectangles(root, "node"), {id: frame for id, frame in rectangles(root, "cluster").items() if id}
+    assert not [pair for pair in itertools.combinations(nodes, 2) if overlap(nodes[pair[0]], nodes[pair[1]])]
+    assert not [pair for pair in itertools.combinations(frames, 2) if overlap(frames[pair[0]], frames[pair[1]])]
+    for arrow in scene.arrows:
+        if arrow.source in nodes and arrow.target in nodes:
+            assert nodes[arrow.source][2] < nodes[arrow.target][0]
+    for box in scene.boxes:
+        if box.id in nodes:
+            inside = {id for id, frame in frames.items() if overlap(nodes[box.id], frame)}
+            assert inside == ({box.group} if box.group else set())
+
+
+def test_state_is_a_straight_line():
+    scene = tg.draw(unrolled())._scene
+    nodes = rectangles(layout.svg_of(scene), "node")
+    heights = {round(nodes[box.id][1] + nodes[box.id][3]) for box in scene.boxes if box.straight}
+    assert heights == {0}
+
+
+def test_layout_is_the_same_in_processes_with_other_hashes():
+    program = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_html as t; t.picture._engine = lambda: None; "
+        "t.tg.random.seed(0); print(t.tg.draw(t.lstm_layer(), gains=True).html())"
+    )
+    told = set()
+    for seed in "01":
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8"}
+        told.add(subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True).stdout)
+    assert len(told) == 1
+
+
+# -- in a browser ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    programs = [shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")]
+    if None in programs:
+        pytest.skip("no browser: apt install chromium chromium-driver")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium: pip install selenium")
+    options = webdriver.ChromeOptions()
+    options.binary_location = programs[0]
+    quiet = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage")
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1400,900", *quiet):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(programs[1]))
+    yield driver
+    driver.quit()
+
+
+class Reader:
+    """Someone in front of a page, who sees its text and its styles."""
+
+    def __init__(self, driver, file):
+        from selenium.webdriver import ActionChains, Keys
+
+        self.driver, self.file, self._actions, self._keys = driver, file, ActionChains, Keys
+
+    def open(self, drawn, dark=False, width=1400, height=900):
+        """A page, as someone with that screen and those settings gets it."""
+        drawn.save(self.file)
+        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        self.driver.get(self.file.as_uri())
+
+    def js(self, program, *args):
+        return self.driver.execute_script(f"return {program}", *args)
+
+    def find(self, selector):
+        return self.driver.find_element("css selector", selector)
+
+    def box(self, label):
+        """The first box with that text."""
+        return next(
+            g for g in self.driver.find_elements("css selector", "g.node") if self.js("arguments[0].textContent.trim()", g) == label
+        )
+
+    def point(self, element):
+        self._actions(self.driver, duration=0).move_to_element(element).perform()
+
+    def click(self, element):
+        self._actions(self.driver, duration=0).move_to_element(element).click().perform()
+
+    def press(self, *keys):
+        for key in keys:
+            self._actions(self.driver, duration=0).send_keys(getattr(self._keys, key, key)).perform()
+
+    def facts(self):
+        pairs = self.js("[...document.querySelectorAll('dt')].map(dt => [dt.textContent, dt.nextSibling.textContent])")
+        return dict(pairs)
+
+    def told(self):
+        return self.js("document.querySelector('#facts').innerText")
+
+    def labels(self, selector):
+        return sorted(self.js("[...document.querySelectorAll(arguments[0])].map(g => g.textContent.trim())", selector))
+
+    def style(self, selector, name):
+        return self.js("getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]", selector, name)
+
+    def focused(self):
+        return self.js("document.activeElement.id")
+
+    def contrast(self, element):
+        """The ratio of the lightest to the darkest pixel there: for text on its ground, the text's contrast."""
+        image = pytest.importorskip("matplotlib.image").imread(io.BytesIO(element.screenshot_as_png))[..., :3]
+        linear = np.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4)
+        light = linear @ np.array([0.2126, 0.7152, 0.0722])
+        return (light.max() + 0.05) / (light.min() + 0.05)
+
+
+@pytest.fixture
+def reader(chromium, tmp_path):
+    reader = Reader(chromium, tmp_path / "page.html")
+    chromium.get_log("performance")
+    chromium.get_log("browser")
+    yield reader
+    assert chromium.get_log("browser") == []
+    events = [json.loads(entry["message"])["message"] for entry in chromium.get_log("performance")]
+    asked = {event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"}
+    assert asked == {reader.file.as_uri()}
+
+
+def test_pointing_tells_the_facts(reader, layouts):
+    reader.open(tg.draw(exact_cases(), gains=True))
+    assert reader.facts() == {}
+    reader.point(reader.box("×"))
+    assert reader.facts() == {
+        "operation": "multiply", "case": "weighting", "formula": "y = a × b", "shape": "() float64", "range": "1 … 1", "residual": "1",
+        "gain to w": "×2 (residual 2)", "gain to x": "×0.5 (residual 0.5)", "visited backwards": "#3 of 3",
+    }  # fmt: skip
+    assert "Rule" not in reader.told()
+    reader.point(reader.box("b"))
+    assert reader.facts() == {"name": "b", "kind": "parameter", "shape": "() float64", "range": "1 … 1"}
+    reader.point(reader.find("h1"))
+    assert reader.facts() == {}
+    assert reader.find("#hint").is_displayed()
+
+
+def test_click_pins_and_shows_the_way_to_the_loss_and_escape_clears(reader, layouts):
+    reader.open(tg.draw(lstm_step(), gains=True))
+    reader.click(reader.box("f = σ"))
+    assert reader.labels("g.node:not(.dim)") == sorted(["f = σ", "×", "+", "tanh", "×", "c[t]", "h[t]"])
+    assert reader.labels("g.edge.dim")[-1] != ""
+    assert float(reader.style("g.node.dim", "opacity")) < 0.3
+    assert reader.style("g.node.pinned > :first-child", "strokeWidth") == "5px"
+    assert "dx = dy · y · (1 − y)" in reader.told()
+    assert "All ways to c[t], h[t]: 6 boxes." in reader.told() or "All ways to h[t], c[t]: 6 boxes." in reader.told()
+    reader.point(reader.box("W"))
+    assert reader.facts()["name"] == "W"
+    reader.point(reader.find("h1"))
+    assert reader.facts()["operation"] == "sigmoid"  # what is pinned comes back
+    reader.press("ESCAPE")
+    assert reader.facts() == {}
+    assert reader.labels("g.dim, g.pinned, g.strong") == []
+
+
+def test_at_a_fork_the_larger_residual_is_bold(reader, layouts):
+    x = leaf("x", 2)
+    reader.open(tg.draw(named(tg.sum(tg.tanh(x) * 0.5 + tg.tanh(x * 3.0)), "y"), gains=True))
+    reader.click(reader.box("x"))
+    # at 0.5 and 0.25 the slopes of both are of one size, so the factor 3 decides
+    slopes = [0.5 * (1 - np.tanh(x.numpy()) ** 2), 3 * (1 - np.tanh(3 * x.numpy()) ** 2)]
+    assert np.linalg.norm(slopes[1]) > np.linalg.norm(slopes[0])
+    assert reader.labels("g.node.strong") == sorted(["x", "×", "tanh", "+", "Σ", "y"])
+    assert "x → × → tanh → + → Σ → y" in reader.told()
+    assert len(reader.labels("g.node.dim")) == 2  # both numbers
+
+
+def test_switches_hide_and_turn(reader, layouts):
+    reader.open(tg.draw(unrolled(), gains=True))
+    gain = reader.find("g.edge text")
+    assert gain.is_displayed()
+    reader.click(reader.find("#gains"))
+    assert reader.style("g.edge text", "display") == "none"
+    reader.click(reader.find("#gains"))
+    assert gain.is_displayed()
+    reader.click(reader.find("[value=forward]"))
+    assert reader.style("g.edge polygon", "display") == "none"
+    assert reader.style("g.edge text", "display") == "none"
+    assert reader.style("g.edge.case1 path", "stroke") == "rgb(138, 138, 138)"
+    ends = ["markerEnd", "markerStart"] if layouts == "own layout" else ["markerStart", "markerEnd"]
+    reversed_edge = "#en5-n6-0 path"  # the readout, which engines get the other way round
+    assert [reader.style(reversed_edge, end) for end in ends] == ['url("#tip")', "none"]
+    assert reader.style("g.edge.case1 path", "markerEnd") == 'url("#tip")'
+    reader.click(reader.find("[value=backward]"))
+    assert reader.style("g.edge polygon", "display") != "none"
+    assert reader.style("g.edge.case1 path", "markerEnd") == "none"
+
+
+def test_without_gains_their_switch_is_off(reader):
+    reader.open(tg.draw(unrolled()))
+    assert not reader.find("#gains").is_enabled()
+    reader.click(reader.box("h[2] = relu"))
+    assert "In bold" not in reader.told()
+    assert reader.labels("g.node.strong") == []
+
+
+def test_slider_goes_through_time_and_says_what_is_left(reader, layouts):
+    # the straight computation of ‖δh_t‖ / ‖δh_3‖ for loss[3]
+    x, W, U, b, V = (np.asarray(leaf(n, *s).numpy()) for n, s in zip("xWUbV", ((2, 3), (3, 4), (4, 4), (4,), (4, 1)), strict=True))
+    hs = [np.asarray(leaf("h", 2, 4).numpy())]
+    for _ in range(3):
+        hs.append(np.maximum(x @ W + hs[-1] @ U + b, 0))
+    residuals = [np.ones((2, 1)) @ V.T]
+    for h in (hs[3], hs[2]):
+        residuals.append((residuals[-1] * (h > 0)) @ U.T)
+    left = [f"{np.linalg.norm(r) / np.linalg.norm(residuals[0]):.2g}" for r in residuals[::-1]]
+
+    reader.open(tg.draw(unrolled(), gains=True))
+    reader.driver.execute_script("document.querySelector('#time').focus()")
+    output = reader.find("output")
+    assert output.text == "all steps"
+    for t in (1, 2, 3):
+        reader.press("ARROW_RIGHT")
+        assert output.text == f"t = {t}: residual left: {left[t - 1]}"
+        assert reader.js("[...document.querySelectorAll('g.cluster.now')].map(g => g.id)") == [f"t{t}"]
+        assert {f"h[{t}] = relu", f"x[{t}]"} <= set(reader.labels("g.node:not(.dim)"))
+        assert not [label for label in reader.labels("g.node:not(.dim)") if re.search(rf"\[[^{t}]\]", label)]
+    reader.press("HOME")
+    assert reader.labels("g.node.dim") == []
+
+
+def test_a_step_closes_and_opens_by_click(reader, layouts):
+    reader.open(tg.draw(unrolled(), gains=True))
+    inside = reader.box("h[1] = relu")
+    reader.click(reader.find("#t1 text"))
+    assert not inside.is_displayed()
+    assert reader.find("#t1").get_attribute("aria-expanded") == "false"
+    assert "t = 1" in reader.find("g.cover").text
+    assert "residual left" in reader.find("g.cover").text
+    assert reader.box("h[2] = relu").is_displayed()
+    reader.click(reader.find("g.cover"))
+    assert inside.is_displayed()
+    assert reader.labels("g.cover") == []
+    reader.click(reader.find("#fold"))
+    assert len(reader.labels("g.cover")) == 3
+    assert not [g for g in reader.driver.find_elements("css selector", "g.node") if g.is_displayed() and g.get_attribute("id")[0] != "p"]
+    reader.click(reader.find("#fold"))
+    assert reader.labels("g.cover, g.hidden") == []
+
+
+def test_keyboard_alone_does_all_of_it(reader, layouts):
+    reader.open(tg.draw(unrolled(), gains=True))
+    met = []
+    while not reader.js("document.activeElement.matches('g.node')"):
+        reader.press("TAB")
+        met.append(reader.js("document.activeElement.id || document.activeElement.value"))
+        assert reader.js("getComputedStyle(document.activeElement).outlineStyle") != "none"
+        assert len(met) < 20
+    assert met == ["backward", "gains", "fit", "fold", "time", "t1", "t2", "t3", reader.focused()]
+    order = [box["id"] for box in data_of(reader.file.read_text(encoding="utf-8"))["boxes"]]
+    assert reader.focused() == order[0]
+    reader.press("ARROW_RIGHT", "ARROW_RIGHT")
+    assert reader.focused() == order[2] == "n0"
+    assert reader.facts()["operation"] == "matmul"
+    reader.press("ARROW_LEFT")
+    assert reader.focused() == order[1]
+    reader.press("ARROW_UP")  # towards the loss
+    assert reader.focused() == "n0"
+    reader.press("ARROW_DOWN")
+    assert reader.focused() == order[0]
+    reader.press("END")
+    assert reader.focused() == order[-1]
+    reader.press("HOME", "ENTER")
+    assert reader.js("document.activeElement.getAttribute('aria-pressed')") == "true"
+    assert "Way to the loss" in reader.told()
+    reader.press("ESCAPE")
+    assert reader.labels("g.pinned") == []
+    reader.driver.execute_script("document.querySelector('#t2').focus()")
+    reader.press("ENTER")
+    assert not reader.box("h[2] = relu").is_displayed()
+    reader.press("TAB", "TAB", "END", "ARROW_LEFT")
+    assert reader.js("document.activeElement.checkVisibility()")  # what is closed is passed over
+    reader.driver.execute_script("document.querySelector('#t2').focus()")
+    reader.press(" ")
+    assert reader.box("h[2] = relu").is_displayed()
+
+
+def test_screen_readers_are_told(reader, layouts):
+    reader.open(tg.draw(unrolled(), gains=True))
+    assert reader.js("document.querySelectorAll('g.node:not([role=button]), g.node:not([aria-label])').length") == 0
+    assert reader.find("#n0").get_attribute("aria-label").startswith("@, operation matmul, case weighting, formula y = a @ b")
+    assert reader.find("#t1").get_attribute("aria-label").startswith("t = 1 residual left")
+    assert reader.find("#picture > svg").get_attribute("aria-label") == "How residuals go back from loss[3]"
+    assert reader.find("aside").get_attribute("aria-live") == "polite"
+    unnamed = "[...document.querySelectorAll('input, button')].filter(e => !(e.labels?.length || e.textContent.trim())).length"
+    assert reader.js(unnamed) == 0
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_is_readable_in_the_light_and_in_the_dark(reader, layouts, dark):
+    reader.open(tg.draw(lstm_step(), gains=True), dark=dark)
+    ground = [int(part) for part in re.findall(r"\d+", reader.style("body", "backgroundColor"))]
+    assert max(ground) < 40 if dark else min(ground) > 240
+    reader.click(reader.box("split"))
+    texts = ["h1", "#legend li", "label", "#fit", "aside h2", "dt", "dd", ".rule"]
+    shown = [reader.find(selector) for selector in texts]
+    drawn = [reader.box(label).find_element("css selector", "text") for label in ("split", "f = σ", "×", "h[t]")]
+    assert {element.tag_name: reader.contrast(element) for element in [*shown, *drawn] if reader.contrast(element) < 4.5} == {}
+
+
+def test_names_that_try_to_break_out_are_shown_as_they_are(reader, layouts):
+    names, outs, title = [*BREAKING_OUT, *HOSTILE], [], "".join(BREAKING_OUT)
+    for name in names:
+        with scope("step", name):
+            outs.append(named(tg.tanh(leaf(name, 2)), name))
+    reader.open(tg.draw(outs, gains=True, title=title, max_nodes=1000))
+    for button in ("#fold", "#fold"):  # all steps closed, and opened again
+        reader.driver.execute_script("document.querySelector(arguments[0]).click()", button)
+        covers = reader.js("[...document.querySelectorAll('g.cover')].map(g => g.firstChild.nextSibling.textContent)")
+        assert covers in ([f"t = {name}" for name in names], [])
+    assert reader.js("document.querySelector('h1').textContent") == title
+    assert reader.driver.title.startswith(BREAKING_OUT[0])
+    for i, name in enumerate(names):
+        shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
+        cut = shown if len(shown) <= 28 else shown[:27] + "…"
+        leaf_id = f"p{i}_{i + 1}"
+        assert reader.js("document.getElementById(arguments[0]).textContent.trim()", leaf_id).replace("\xa0", " ") == cut
+        for event in ("pointerover", "click"):
+            reader.driver.execute_script(
+                "document.getElementById(arguments[0]).dispatchEvent(new PointerEvent(arguments[1], {bubbles: true}))", leaf_id, event
+            )
+            assert reader.facts()["name"] == name
+        assert reader.js("document.querySelector('#facts').textContent").count(name) >= 4  # box, name, the way and its end
+        assert reader.js("document.getElementById(arguments[0]).getAttribute('aria-label')", leaf_id).startswith(f"{name}, name {name}, ")
+    assert reader.js("window.hacked === undefined")
+    assert reader.js("document.querySelectorAll('script').length") == 2
+    assert reader.js("document.querySelectorAll('img, #picture > svg script, #picture > svg svg').length") == 0
+
+
+def test_a_phone_shows_the_facts_below(reader, layouts):
+    reader.open(tg.draw(lstm_step(), gains=True), width=390, height=800)
+    assert reader.js("document.documentElement.scrollWidth <= innerWidth && document.documentElement.scrollHeight <= innerHeight")
+    above, below = (reader.find(selector).rect for selector in ("#picture", "aside"))
+    assert above["y"] + above["height"] <= below["y"]
+    assert above["height"] > 200
+    assert below["height"] > 150
+
+
+def test_fit_to_width(reader, layouts):
+    reader.open(tg.draw(unrolled(), gains=True))
+    wider = "document.querySelector('#picture').scrollWidth > document.querySelector('#picture').clientWidth"
+    assert reader.js(wider)
+    reader.click(reader.find("#fit"))
+    assert not reader.js(wider)
