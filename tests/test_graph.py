@@ -17,10 +17,15 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.errors import DrawError, TapeError
+from tinygrad_rnn import tree
+from tinygrad_rnn.errors import DrawError, DrawWarning, TapeError
+from tinygrad_rnn.flow.chains import find_chains
 from tinygrad_rnn.graph import gains, picture, text
+from tinygrad_rnn.graph.modules import Modules
+from tinygrad_rnn.graph.names import Names
 from tinygrad_rnn.graph.network import Network
 from tinygrad_rnn.graph.ops_view import PAINTS
+from tinygrad_rnn.graph.steps_view import Residuals
 from tinygrad_rnn.tape import scope, unfolded
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -83,11 +88,49 @@ def unrolled(steps=3, f=tg.relu):
     return losses
 
 
+def called(make):
+    """One call of a cell of the library; nobody names anything."""
+    cell = make(INPUT, HIDDEN)
+    state = tree.map_leaves(lambda size: tg.tensor(np.ones((BATCH, size), "float32"), requires_grad=True), cell.state_size)
+    return cell(tg.tensor(np.ones((BATCH, INPUT), "float32")), state)[1]
+
+
 def exact_cases():
     """All three cases with gains that can be done in the head: 0.5, 1, 2."""
     w, x, b = leaf("w"), leaf("x"), leaf("b")
     w.data, x.data, b.data = np.array(0.5), np.array(2.0), np.array(1.0)
     return named(tg.relu(w * x + b), "y")
+
+
+def leaky(x, state):
+    """A cell without slopes; with powers of two for its weights every residual is exact: ∂c[T]/∂c[t] = (f + p o)^(T−t) = ½^(T−t)."""
+    h, c = state
+    f, p, o = leaky.weights
+    c = f * c + p * h + x
+    h = o * c
+    return h, (h, c)
+
+
+def leaky_run(steps=100, loss=lambda y: tg.sum(y[-1])):
+    leaky.weights = [tg.tensor(np.full(HIDDEN, value), requires_grad=True) for value in (0.25, 0.125, 2.0)]
+    zeros = tg.tensor(np.zeros((BATCH, HIDDEN)))
+    y, _ = tg.scan(leaky, tg.tensor(np.ones((steps, BATCH, HIDDEN))), (zeros, zeros))
+    return named(loss(y), "loss")
+
+
+class Tagger(tg.nn.Module):
+    def __init__(self, steps_of=tg.nn.LSTM, **options):
+        self.embed = tg.nn.Embedding(5, INPUT)
+        self.rnn = steps_of(INPUT, HIDDEN, **options)
+        self.readout = tg.nn.Linear(HIDDEN * (2 if options.get("bidirectional") else 1), 2)
+
+    def __call__(self, x):
+        y, _ = self.rnn(self.embed(x))
+        return self.readout(y)
+
+
+def tagged(steps=3, **options):
+    return named(tg.sum(Tagger(**options)(tg.tensor(np.arange(2 * steps).reshape(steps, 2) % 5))), "loss")
 
 
 GOLDENS = {
@@ -99,6 +142,10 @@ GOLDENS = {
     "gru": lambda: tg.draw(gru_step()),
     "unrolled_3": lambda: tg.draw(unrolled(f=tg.tanh)),
     "unrolled_3_gains": lambda: tg.draw(unrolled(), gains=True),
+    "lstm_cell": lambda: tg.draw(called(tg.nn.LSTMCell)),
+    "steps_100": lambda: tg.draw(leaky_run(), view="steps"),
+    "steps_bidirectional": lambda: tg.draw(tagged(20, num_layers=2, bidirectional=True), view="steps", gains=False),
+    "cells_bidirectional": lambda: tg.draw(tagged(20, num_layers=2, bidirectional=True), view="cells", gains=False),
 }
 
 
@@ -177,6 +224,118 @@ def test_parameter_is_copied_into_each_step_but_an_operation_with_several_result
     assert len(copies) == 3
     assert len({copy.split("_")[0] for copy in copies}) == 1
     assert tg.draw(lstm_step()).dot.count('label="split"') == 1
+
+
+# -- names from the code --------------------------------------------------------------------------------------------------------------
+
+
+def labels(drawn):
+    return re.findall(r'label="([^"]*)"', drawn.dot)
+
+
+@pytest.mark.parametrize(
+    ("make", "wanted"),
+    [
+        (tg.nn.RNNCell, {"h[t−1]", "h[t]", "h[t] = tanh", "x"}),
+        (tg.nn.LSTMCell, {"c[t−1]", "c[t]", "h[t−1]", "h[t]", "i = σ", "f = σ", "g = tanh", "o = σ", "weight_ih", "weight_hh", "bias_ih"}),
+        (tg.nn.PeepholeLSTMCell, {"c[t−1]", "c[t]", "i = σ", "f = σ", "g = tanh", "o = σ", "p_i", "p_f", "p_o"}),
+        (tg.nn.GRUCell, {"h[t−1]", "h[t]", "r = σ", "z = σ", "n = tanh"}),
+    ],
+)
+def test_cells_of_the_library_are_drawn_by_their_own_variables(make, wanted):
+    drawn = tg.draw(called(make))
+    assert wanted <= set(labels(drawn))
+    assert ("channel: only" in drawn.dot) == (make is not tg.nn.RNNCell)
+
+
+class Mixer(tg.nn.Module):
+    """A user's cell: its parameters hang on attributes, and a variable is bound twice."""
+
+    def __init__(self):
+        self.gain = tg.tensor(np.full(HIDDEN, 0.5), requires_grad=True)
+        self.calls = 0
+
+    def __call__(self, x, state):
+        self.calls += 1
+        gate = x * self.gain
+        gate = tg.sigmoid(gate)
+        new = self.mixed(gate, state)
+        return new, new
+
+    def mixed(self, one, other):
+        inner = one * other
+        return tg.tanh(inner)
+
+
+@pytest.mark.parametrize("compiled", ["auto", False])
+def test_a_users_cell_is_drawn_by_its_variables_in_every_step(compiled):
+    offset = tg.tensor(np.ones(HIDDEN), requires_grad=True)
+
+    def cell(x, h):
+        a = x + h * offset
+        h = tg.tanh(a)
+        return h, h
+
+    y, _ = tg.scan(cell, tg.tensor(np.ones((3, BATCH, HIDDEN))), tg.tensor(np.ones((BATCH, HIDDEN))), compiled=compiled)
+    found = labels(tg.draw(y))
+    assert [name for name in found if "tanh" in name] == ["h[0] = tanh", "h[1] = tanh", "h[2] = tanh"]
+    assert found.count("offset") == found.count("x") == 3
+    assert "h[start]" in found
+
+
+def test_names_follow_the_last_binding_and_the_outer_function_and_leave_no_trace():
+    cell = Mixer()
+    x, h = tg.tensor(np.ones((BATCH, HIDDEN))), tg.tensor(np.ones((BATCH, HIDDEN)))
+    y, _ = cell(x, h)
+    tg.random.seed(3)
+    state = tg.random.get_state()
+    found = labels(tg.draw(y))
+    assert {"gate = σ", "state[t−1]", "state[t] = tanh", "gain"} <= set(found)
+    assert cell.calls == 1  # what the second call changed is put back
+    assert all(np.array_equal(a, b) for a, b in zip(tree.leaves(state), tree.leaves(tg.random.get_state()), strict=True))
+    assert [tensor.name for tensor in (x, h, y, cell.gain)] == [None] * 4
+
+
+def test_variables_of_the_program_that_draws_name_what_it_made():
+    weight, start = tg.tensor(np.ones(2), requires_grad=True), tg.tensor(np.ones(2))
+    squashed = tg.tanh(weight * start)
+    assert {"weight", "start", "squashed", "squashed = tanh"} <= set(labels(tg.draw(squashed)))
+    weight.name = "its own"
+    assert "its own" in labels(tg.draw(squashed))
+
+
+def test_names_are_read_while_another_trace_function_is_set():
+    lines = []
+
+    def tracer(frame, event, argument):
+        lines.append(frame.f_code.co_name)
+        return tracer
+
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        found = labels(tg.draw(called(tg.nn.LSTMCell)))
+        assert sys.gettrace() is tracer
+    finally:
+        sys.settrace(before)
+    assert "f = σ" in found
+    assert "draw" in lines
+
+
+def test_a_cell_that_fails_the_second_time_is_drawn_without_names():
+    class Once(tg.nn.Module):
+        def __call__(self, x):
+            kept = tg.exp(x)
+            if used:
+                raise ZeroDivisionError
+            used.append(True)
+            return kept * 2.0
+
+    used = []
+    out = Once()(leaf("x", 2))
+    used_before = list(used)
+    assert "exp" in " ".join(labels(tg.draw(out)))
+    assert used == used_before
 
 
 # -- gains ----------------------------------------------------------------------------------------------------------------------------
@@ -442,11 +601,147 @@ def test_too_many_nodes_are_refused_until_asked_for():
     y = x = leaf("x", 2)
     for _ in range(60):
         y = y + x
-    with pytest.raises(DrawError, match="62 nodes are more than max_nodes=61"):
-        tg.draw(y, max_nodes=61)
-    tg.draw(y, max_nodes=62)
-    with pytest.raises(DrawError, match="60 operations are more"):
+    with pytest.raises(DrawError, match="62 nodes are more than max_nodes=61: draw fewer steps, raise max_nodes"):
+        tg.draw(y, view="ops", max_nodes=61)
+    assert tg.draw(y, max_nodes=62).dot == tg.draw(y, view="ops", max_nodes=62).dot
+    with pytest.raises(DrawError, match="60 operations are more than max_nodes=10, and there are neither modules nor time steps"):
         tg.draw(y, max_nodes=10)
+    with pytest.raises(DrawError, match="neither modules nor time steps"):
+        tg.draw(y, view="cells")
+    with pytest.raises(DrawError, match="nothing here was recorded in time steps"):
+        tg.draw(y, view="steps")
+
+
+def test_a_view_that_can_be_taken_in_is_chosen_and_said():
+    with pytest.warns(DrawWarning, match="drew 100 steps as boxes: 503 operations are more than max_nodes=150") as told:
+        drawn = tg.draw(leaky_run())
+    assert len(told) == 1
+    assert told[0].filename == __file__
+    assert str(told[0].message).removeprefix("draw: ").replace('"', "&quot;") in drawn.dot
+    with pytest.warns(DrawWarning, match="drew 6 modules as boxes: "):
+        drawn = tg.draw(tagged(20, num_layers=2, bidirectional=True), max_nodes=31)
+    assert "layer 2 reversed: LSTMCell, 20 steps" in drawn.dot
+    with pytest.raises(DrawError, match="9 boxes of modules are more, too: draw less"):
+        tg.draw(tagged(20, num_layers=2, bidirectional=True), max_nodes=5)
+    assert tg.draw(unrolled()).dot == tg.draw(unrolled(), view="ops").dot
+
+
+def test_values_are_the_range_of_each_result():
+    a, b = tg.tensor(np.array([-0.5, 2.0]), requires_grad=True), tg.tensor(np.array([4.0, 4.0]))
+    dot = tg.draw(tg.sum(a * b), values=True).dot
+    assert ">-2 … 8<" in dot
+    assert ">6<" in dot
+    assert "…" not in tg.draw(tg.sum(a * b)).dot
+
+
+# -- views of steps and modules -------------------------------------------------------------------------------------------------------
+
+
+def residuals(loss, of=None):
+    (loss,) = unfolded([loss])
+    tape = tg.Tape.of(loss)
+    (chain,) = find_chains(tape)
+    return Residuals(tape, chain, [loss], alone=of is None)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_residual_left_at_states_is_the_product_of_jacobians(rng, masked):
+    """h[t] = tanh(x[t] + h[t−1] U) by hand: δ[t−1] = (δ[t] · (1 − h[t]²)) Uᵀ, and the residual itself where a sample is masked."""
+    steps = 12
+    U, x, h = rng.standard_normal((HIDDEN, HIDDEN)), rng.standard_normal((steps, BATCH, HIDDEN)), np.zeros((BATCH, HIDDEN))
+    live = np.ones((steps, BATCH), bool)
+    live[[3, 4, 11], 0] = not masked
+    weight, start, states = tg.tensor(U, requires_grad=True), tg.tensor(h, requires_grad=True), []
+
+    def cell(x, h):
+        h = tg.tanh(x + h @ weight)
+        return h, h
+
+    _, last = tg.scan(cell, tg.tensor(x), start, mask=live)
+    for t in range(steps):
+        h = np.where(live[t][:, None], np.tanh(x[t] + h @ U), h)
+        states.append(h)
+    delta, wanted = np.ones_like(h), {}
+    for t in reversed(range(steps)):
+        wanted[t] = np.linalg.norm(delta)
+        delta = np.where(live[t][:, None], (delta * (1 - states[t] ** 2)) @ U.T, delta)
+    wanted[-1] = np.linalg.norm(delta)
+    (found,) = residuals(tg.sum(last)).sizes
+    assert found == pytest.approx(wanted, rel=1e-9)
+
+
+def test_of_several_losses_the_last_is_followed_through_steps():
+    """Every step has a loss: what the last one sends into c[t] is o ½^(T−t), and p of that into h[t−1], whatever the others send."""
+    one = np.sqrt(BATCH * HIDDEN)
+    c, h = residuals(leaky_run(6, tg.sum)).sizes
+    assert c == pytest.approx({t: one * 2 * 0.5 ** (5 - t) for t in range(6)}, rel=1e-12)
+    assert h == pytest.approx({t: one * (1 if t == 5 else 0.25 * 0.5 ** (4 - t)) for t in range(6)}, rel=1e-12)
+    whole, _ = residuals(leaky_run(6, tg.sum), of="all").sizes
+    assert whole[0] == pytest.approx(one * 2 * sum(0.5**k for k in range(6)), rel=1e-12)
+
+
+def test_steps_say_what_is_left_and_what_the_hidden_ones_do():
+    drawn = tg.draw(leaky_run(), view="steps")
+    assert "… 93 steps …" in drawn.dot
+    assert f" c  ×{0.5**94:.0e} in all " in drawn.dot
+    assert drawn.dot.count('label="×0.5"') == 9  # five of c, four of h, which the loss comes into
+    assert str(drawn).endswith(f"100 steps; c ×{0.5**99:.0e}, h ×{0.125 * 2 * 0.5**98:.0e}")
+    assert tg.draw(leaky_run(8), view="steps").dot.count("<B>t = ") == 8
+    assert "×0.5" not in tg.draw(leaky_run(), view="steps", gains=False).dot
+
+
+def test_a_state_without_slope_and_matrix_is_told_from_others():
+    layers = [kind(INPUT, HIDDEN) for kind in (tg.nn.RNN, tg.nn.LSTM, tg.nn.PeepholeLSTM, tg.nn.GRU)]
+    dots = [tg.draw(tg.sum(layer(tg.tensor(np.ones((9, BATCH, INPUT), "float32")))[0][-1]), view="steps").dot for layer in layers]
+    assert ["grey = state" in dot for dot in dots] == [True, True, True, False]
+    assert ["yellow = state" in dot for dot in dots] == [False, True, True, True]
+
+
+def test_residuals_between_modules_are_those_of_the_chain_rule(rng):
+    first, second = tg.nn.Linear(INPUT, HIDDEN, dtype="float64"), tg.nn.Linear(HIDDEN, 2, dtype="float64")
+    x = tg.tensor(rng.standard_normal((BATCH, INPUT)), requires_grad=True)
+    out = tg.sum(second(tg.tanh(first(x))))
+    modules = Modules(tg.Tape.of(out), [], Names(tg.Tape.of(out)), {"first": first, "x": x})
+    sizes = modules.measure([out])
+    between = np.ones((BATCH, 2)) @ second.weight.numpy()
+    into_first = between * (1 - np.tanh(x.numpy() @ first.weight.numpy().T + first.bias.numpy()) ** 2)
+    assert [(part.title, part.kind, part.parameters) for part in modules.parts] == [
+        ("first", "Linear", INPUT * HIDDEN + HIDDEN), ("", "tanh", 0), ("", "Linear", HIDDEN * 2 + 2), ("", "Σ", 0),
+    ]  # fmt: skip
+    wanted = {"m3": 1.0, "m2": np.sqrt(2 * BATCH), "m1": np.linalg.norm(between), "m0": np.linalg.norm(into_first)}
+    assert sizes.arrived == pytest.approx(wanted, rel=1e-12)
+    assert sizes.sent["m0", "p0"] == pytest.approx(np.linalg.norm(into_first @ first.weight.numpy()), rel=1e-12)
+
+
+def test_grad_is_untouched_by_the_views_of_steps_and_modules():
+    layer = tg.nn.LSTM(INPUT, HIDDEN)
+    loss = tg.sum(layer(tg.tensor(np.ones((9, BATCH, INPUT), "float32")))[0])
+    for view in ("steps", "cells"):
+        tg.draw(loss, view=view)
+    assert all(parameter.grad is None for parameter in layer.parameters())
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("view", ["steps", "cells"])
+def test_hostile_names_come_back_from_steps_and_modules(engine, view):
+    model = tg.nn.Sequential()
+    h = leaf(HOSTILE[6], 2)
+    for name in HOSTILE:
+        with scope("step", name):
+            h = named(h * 0.5, HOSTILE[2])
+        vars(model)[name] = tg.nn.Linear(2, 2, dtype="float64")
+        h = h if view == "steps" else vars(model)[name](h)
+    with scope("module", model):
+        loss = named(tg.sum(model(h)), HOSTILE[0])
+    drawn = tg.draw(loss, view=view)
+    found = [label.strip() for label in texts(drawn.svg())[0]]
+    if view == "steps":
+        shown = [*HOSTILE[:3], *HOSTILE[-4:]]
+        assert {f"t = {name}" for name in shown} <= set(found)
+        assert any(label.startswith(HOSTILE[2] + "  ") for label in found)
+    else:
+        assert {HOSTILE[0], HOSTILE[6], "Linear"} <= set(found)
+    assert f"How residuals go back from {HOSTILE[0]}" in found
 
 
 @pytest.mark.one_backend

@@ -148,7 +148,7 @@ def _draw_larger(asked: _Asked, view: str, why: str) -> Picture:
     else:
         modules = Modules(asked.tape, chains, asked.names, asked.variables)
         if not modules.count or len(modules.parts) > asked.max_nodes:
-            few = f"{len(modules.parts)} modules are more" if modules.count else "there are neither modules nor time steps"
+            few = f"{len(modules.parts)} boxes of modules are more, too" if modules.count else "there are neither modules nor time steps"
             raise DrawError(f"draw: {f'{why}, and ' if why else ''}{few}: draw less, or raise max_nodes")
         note = _said(f"{modules.count} modules as boxes", why)
         measured = asked.gains is not False

@@ -63,7 +63,11 @@ class Names:
 
     def leaf(self, x: Any) -> str:
         """A leaf's name, or ""."""
-        return self.own(x) or self._leaves.get(id(x), "")
+        return self.own(x) or self.inside(x)
+
+    def inside(self, leaf: Any) -> str:
+        """What the code that uses a leaf calls it, or ""."""
+        return self._leaves.get(id(leaf), "")
 
     def result(self, entry: Entry, position: int = 0) -> str:
         """What the code that recorded an entry calls a result of it, or ""."""

@@ -140,10 +140,12 @@ class Network:
         """What the results of entries are called. The user's tensors are met where they are used; a state carries the label of its step."""
         used = [x for entry in self.tape for x in entry.inputs if isinstance(x, Node)]
         results = [(x, x.entry) for x in (*used, *self._outputs.values()) if x.entry is not None and x.entry.index in self._place]
-        found = {(self._place[entry.index], x.position): name for x, entry in results if (name := self.names.own(x))}
-        for scope, states in self._calls.items():
-            for state in states:
-                self._name_state(found, scope, state)
+        found = {(self._place[entry.index], x.position): x.name for x, entry in results if x.name}
+        for state in (state for states in self._calls.values() for state in states):
+            self._name_state(found, state)
+        for x, entry in results:
+            if name := self.names.own(x):
+                found.setdefault((self._place[entry.index], x.position), name)
         for place, entry in enumerate(self.tape):
             for position in range(len(entry.outputs())):
                 name = self.names.result(entry, position)
@@ -151,7 +153,7 @@ class Network:
                     found.setdefault((place, position), name)
         return found
 
-    def _name_state(self, found: dict[tuple[int, int], str], scope: Scope, state: State) -> None:
+    def _name_state(self, found: dict[tuple[int, int], str], state: State) -> None:
         """``c[3]``, or ``c[t]`` where there is one step only; what a mask chose has the name of what goes on to the next step."""
         before, after = self._place_of(state.before), state.after
         if state.name and before is not None:
@@ -329,8 +331,9 @@ class Network:
         return Vertex(f"p{source.number}_{step}", kind, leaf, name, step, copied)
 
     def _name_of_leaf(self, leaf: Node, kind: Kind) -> str:
-        name, own = self.names.leaf(leaf), self.names.own(leaf)
-        return f"{name}[{'start' if self.steps else 't−1'}]" if kind == "state" and name and not own else name
+        if kind != "state" or leaf.name or not self.names.inside(leaf):
+            return self.names.leaf(leaf)
+        return f"{self.names.inside(leaf)}[{'start' if self.steps else 't−1'}]"
 
     def _results(self, add: Any, vertices: dict[str, Vertex]) -> Iterator[Link]:
         for (place, position), y in self._outputs.items():

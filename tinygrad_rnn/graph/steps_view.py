@@ -12,7 +12,7 @@ from typing import Any
 
 from ..flow.chains import Chain, Key, stem
 from ..tape import Node, Tape, key_of, pull_back
-from .gains import gain_label, number, size, stroke
+from .gains import gain_label, joint, number, size, stroke
 from .names import Names
 from .network import BENDING, cost
 from .ops_view import NODE, NOT_FINITE, mixed, small
@@ -49,7 +49,7 @@ class Residuals:
 
     Attributes:
         sizes: for each state by step; the state before the first step is step −1.
-        largest: the size of the largest of them in the step where the residual comes in.
+        entered: the size of what comes in, which they are compared to.
     """
 
     def __init__(self, tape: Tape, chain: Chain, seeds: Sequence[Node], alone: bool) -> None:
@@ -69,7 +69,7 @@ class Residuals:
             held = residuals.held | caught
         backend = chain.entries[0][0].backend
         self.sizes = [{step: size(backend, held[key]) for step, key in slot.items() if key in held} for slot in states]
-        self.largest = max((slot[last] for slot in self.sizes if last in slot), default=0.0)
+        self.entered = joint([size(backend, part) for _, part in entering.get(last, [])])
 
     @staticmethod
     def _entering(tape: Tape, chain: Chain, seeds: Sequence[Node]) -> dict[int, list[tuple[Node, Any]]]:
@@ -115,11 +115,11 @@ class StepRow:
         return "start" if step < 0 else f"t = {self.chain.labels[step]}"
 
     def left(self, state: int, step: int) -> float | None:
-        """The size at a state as a part of the largest one where the residual comes in; None if none was measured."""
+        """The size at a state as a part of what comes in from the loss; None if none was measured."""
         if self.residuals is None:
             return None
         here = self.residuals.sizes[state].get(step, 0.0)
-        return here / self.residuals.largest if self.residuals.largest else 0.0
+        return here / self.residuals.entered if self.residuals.entered else 0.0
 
     def gain(self, state: int, step: int, to: int) -> float | None:
         """The size at a state after ``to`` over that after the later ``step``; None where there is nothing to compare."""
@@ -184,7 +184,7 @@ class StepsView:
         }
         notes = ["arrows run backwards, as residuals do", *(text for paint, text in meaning.items() if paint in paints)]
         if self.measured:
-            notes += ["number in a box = residual left (1 where it comes in)", "number on an arrow = gain of one step"]
+            notes += ["number in a box = residual left (size ÷ size of what comes in)", "number on an arrow = gain of one step"]
         return notes
 
     def _row(self, row: StepRow, place: int) -> list[str]:
@@ -273,13 +273,17 @@ class StepsView:
     def scene(self) -> Scene:
         """The same picture as boxes and arrows with all that is known of them."""
         boxes = [box for row in self.rows for box in self._boxes(row)]
+        moments: dict[str, list[str]] = {}
+        for row in self.rows:
+            for step in (step for run in row.shown for step in run):
+                moments.setdefault(row.label(step), []).append(row.id(step))
         return Scene(
             title=self.title,
             dot=self.dot(titled=False),
             boxes=boxes,
             arrows=[arrow for row in self.rows for _, arrow in self._arrows(row)],
             groups=[],
-            moments=[Moment(row.label(step), "", [row.id(step)]) for row in self.rows for run in row.shown for step in run],
+            moments=[Moment(label, "", at) for label, at in moments.items()],
             band="",
             legend=[],
             notes=[*([self.note] if self.note else []), *self._notes()],
