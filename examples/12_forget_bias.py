@@ -32,8 +32,9 @@ reports = {bias: measured(f"LSTM, bias {bias}", with_forget_bias(bias)) for bias
 horizons = [report.horizon for report in reports.values()]
 rates = np.array([report.verdict().rate for report in reports.values()])
 f = 1 / (1 + np.exp(-np.array([*reports])))
-assert horizons == sorted(horizons) and reports[4].track().remaining.min() > 0.1
-assert all(f < rates) and all(rates < f + 0.15)  # the cell state alone is multiplied by about σ(bias); what goes through h adds a little
+assert horizons == sorted(horizons)
+assert reports[4].track().remaining.min() > 0.1
+assert all((f < rates) & (rates < f + 0.15))  # the cell state alone is multiplied by about σ(bias); what goes through h adds a little
 assert default.horizon < 2 * plain.horizon  # being an LSTM is not enough
 assert reports[-2].horizon < plain.horizon
 
@@ -43,9 +44,9 @@ if sys.argv[1:]:
     plt.style.use(Path(__file__).with_name("figures.mplstyle"))
     _, (left, right) = plt.subplots(1, 2, width_ratios=(3, 2))
     for name, report in {"RNN": plain, "LSTM as drawn": default, **{f"LSTM, bias {bias}": r for bias, r in reports.items()}}.items():
-        (line,) = left.semilogy(report.track().remaining, label=name)
+        left.semilogy(report.track().remaining, label=name)
     left.set(title="a residual on its way back", xlabel="steps back", ylabel="size ÷ size at first", ylim=(1e-12, 1e2))
-    left.legend(ncols=2, loc="lower left", fontsize="small")
+    left.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     right.plot([*reports], rates, marker="o", linestyle="", label="LSTM, measured")
     bias = np.linspace(-2, 4)
     right.plot(bias, 1 / (1 + np.exp(-bias)), label="σ(bias)")
