@@ -55,7 +55,8 @@ class Names:
             if scope is not None:
                 if _key(scope) not in self._readings:
                     self._readings[_key(scope)] = _Reading(scope)
-                self._leaves = self._readings[_key(scope)].leaves(scope) | self._leaves
+                for leaf, name in self._readings[_key(scope)].leaves(scope).items():
+                    self._leaves.setdefault(leaf, name)
 
     def own(self, x: Any) -> str:
         """What the user calls a tensor, or the program that asks."""
