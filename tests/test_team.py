@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,5 +64,14 @@ def test_a_forked_process_has_threads_of_its_own():
     assert count(2) == [10, 11]
     child = os.fork()
     if child == 0:
-        os._exit(0 if count(2) == [10, 11] else 1)
+        team._rest()  # none of its own yet
+        found = count(2)
+        team._rest()
+        os._exit(0 if found == [10, 11] else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_process_ends_while_its_threads_look_for_work():
+    program = "import test_team; test_team.count(2)"
+    done = [subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parent, check=False).returncode for _ in range(5)]
+    assert done == [0] * 5

@@ -6,6 +6,7 @@ So a worker that is done looks for its next piece of work for another moment, in
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import functools
@@ -117,6 +118,9 @@ class _Team:
             self._alarms[i].acquire()
             self._serve(self._places[i], _SPINS)
 
+    def asleep(self) -> bool:
+        return bool((self._boxes[:, 0] == _ASLEEP).all())
+
     def run(self, function: int, parts: Sequence[Sequence[int]]) -> None:
         if not self._held.acquire(blocking=False):  # another thread of the user's has them
             return _alone(function, parts)
@@ -132,6 +136,7 @@ class _Team:
                     _alone(function, [part])
         finally:  # also when interrupted: the memory is in use
             for place in self._places:
+                self._take(place)
                 while not self._done(place, _SPINS):
                     time.sleep(0)  # let others have the processor: the worker may wait for it
             self._held.release()
@@ -140,6 +145,14 @@ class _Team:
 _team = functools.cache(_Team)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_team.cache_clear)  # threads stay behind in the parent
+
+
+@atexit.register
+def _rest() -> None:
+    """Wait until all workers sleep: the process is about to drop the code that they look for work in."""
+    while _team.cache_info().currsize and not _team().asleep():
+        time.sleep(0.001)
+    time.sleep(0.001 * _team.cache_info().currsize)
 
 
 @functools.lru_cache(maxsize=1024)
