@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from . import eager, latency, memory, scaling, sequence, training
+from . import eager, latency, memory, pictures, scaling, sequence, training
 
 TABLES = {
     "eager": eager.main,
@@ -13,6 +13,7 @@ TABLES = {
     "memory": memory.main,
     "latency": latency.main,
     "scaling": scaling.main,
+    "pictures": pictures.main,
 }
 
 for name in sys.argv[1:] or TABLES:
