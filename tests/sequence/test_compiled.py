@@ -326,3 +326,18 @@ def test_checkpoints(backend, every, reverse, masked_output):
     for kind in kinds(backend):
         with running(kind):
             same(results(lambda: tg.scan(cell, xs, state, **options), wanted), expected, 1e-12)
+
+
+def test_what_is_hoisted_may_name_the_number_of_rows(backend):
+    """The residual of a column that is broadcast is summed to (T · B, 1): other steps, another derivative."""
+    random = np.random.default_rng(0)
+    weight, recurrent = (tg.tensor(random.normal(size=shape), requires_grad=True) for shape in ((4, 5), (5, 5)))
+
+    def cell(x, h):
+        a, column = x
+        h = tg.tanh((a * column) @ weight + h @ recurrent)
+        return h, h
+
+    for steps in (1, 3, 2, 3):
+        xs = [tg.tensor(random.normal(size=(steps, 3, n)), requires_grad=True) for n in (4, 1)]
+        compare(backend, cell, [*xs, weight, recurrent], tuple(xs), tg.zeros((3, 5), "float64"))
