@@ -309,7 +309,7 @@ def test_click_pins_and_shows_the_way_to_the_loss_and_escape_clears(reader, layo
     assert reader.labels("g.node:not(.dim)") == sorted(["f = σ", "×", "+", "tanh", "×", "c[t]", "h[t]"])
     assert reader.labels("g.edge.dim")[-1] != ""
     assert float(reader.style("g.node.dim", "opacity")) < 0.3
-    assert reader.style("g.node.pinned > :first-child", "strokeWidth") == "5px"
+    assert reader.style("g.node.pinned > :first-child", "strokeWidth") == "4px"
     assert "dx = dy · y · (1 − y)" in reader.told()
     assert "All ways to c[t], h[t]: 6 boxes." in reader.told() or "All ways to h[t], c[t]: 6 boxes." in reader.told()
     reader.point(reader.box("W"))

@@ -92,7 +92,7 @@ class CellsView:
         facts += [("learns", parameters)] if parameters else []
         facts += [("residual", number(arrived, 6))] if arrived is not None else []
         look["tooltip"] = tooltip(f"{head} · {len(part.entries):,} operations")
-        return Box(part.id, head, look, facts)
+        return Box(part.id, head, look, facts, lines=lines)
 
     # -- arrows -----------------------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import xml.etree.ElementTree as ElementTree
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -56,8 +56,8 @@ def svg_of(scene: Scene) -> ElementTree.Element:
     for group in scene.groups:
         told = f"{plain(group.label)} \xa0 {group.told}".rstrip()
         _draw_frame(graph, {"id": group.id}, [at[box.id] for box in scene.boxes if box.group == group.id], ("#fafafa", "#c9c9c9"), told)
-    for arrow, way in zip(scene.arrows, ways, strict=True):
-        _draw_arrow(graph, arrow, [spots[item] for item in way])
+    for arrow, way, lower in zip(scene.arrows, ways, _side_by_side(scene), strict=True):
+        _draw_arrow(graph, arrow, [spots[item] for item in way], lower)
     for box in scene.boxes:
         _draw_box(graph, box, at[box.id])
     left, right, top, bottom = _bounds(list(spots.values()))
@@ -162,14 +162,14 @@ def _place_across(rows: list[list[_Item]], spots: dict[_Item, _Spot], labelled: 
 
 
 def _lines(box: Box) -> list[str]:
-    return [plain(line) for line in box.label.split("\n")] if box.look.get("shape") == "plain" else [plain(box.label)]
+    return [plain(line, 60) for line in (box.label, *box.lines)] if box.lines else [plain(box.label)]
 
 
 def _size(box: Box) -> tuple[float, float]:
     lines = _lines(box)
     text, height = 72 * max(width_of(line, _FONT) for line in lines), _LINE * len(lines) + 10
     if box.look.get("shape") in ("circle", "diamond"):
-        side = max(26.0, text) * (1.25 if box.look["shape"] == "diamond" else 1)
+        side = max(26.0, text, height) * (1.25 if box.look["shape"] == "diamond" else 1)
         return side, side
     return text + 12, height
 
@@ -190,13 +190,27 @@ def _draw_frame(graph: ElementTree.Element, given: dict[str, str], inside: Seque
     _write(g, label, left + 6, top + 13, {"font-size": "11", "text-anchor": "start"})
 
 
-def _draw_arrow(graph: ElementTree.Element, arrow: Arrow, spots: Sequence[_Spot]) -> None:
-    """From box to box by way of its spots; the head, where a residual leaves, stands at the source."""
+def _side_by_side(scene: Scene) -> list[float]:
+    """How far each arrow stands below the middle, since others have the same ends; at a table it stands at its row."""
+    tables = {box.id for box in scene.boxes if box.look.get("shape") == "plain" and box.lines}
+    ends = [(arrow.source, arrow.target) for arrow in scene.arrows]
+    counts, before = Counter(ends), Counter[tuple[str, str]]()
+    lower = []
+    for pair in ends:
+        table = pair[1] in tables
+        lower.append((before[pair] - (counts[pair] - 1) / 2) * (_LINE if table else 6) + (_LINE / 2 if table else 0))
+        before[pair] += 1
+    return lower
+
+
+def _draw_arrow(graph: ElementTree.Element, arrow: Arrow, spots: Sequence[_Spot], lower: float) -> None:
+    """From box to box by way of its spots, so much lower than their middle; the head, where a residual leaves, stands at the source."""
     look = arrow.look
     colour, width = look.get("color") or "#8a8a8a", look.get("penwidth") or "1"
     g = ElementTree.SubElement(graph, "g", {"id": arrow.id, "class": f"edge {look.get('class') or ''}".replace(" rev", "").strip()})
-    x, y = spots[0].x + spots[0].width / 2, spots[0].y
-    points = [(x + (_HEAD if arrow.back else 0), y), *((s.x, s.y) for s in spots[1:-1]), (spots[-1].x - spots[-1].width / 2, spots[-1].y)]
+    x, y = spots[0].x + spots[0].width / 2, spots[0].y + lower
+    end = spots[-1].x - spots[-1].width / 2, spots[-1].y + lower
+    points = [(x + (_HEAD if arrow.back else 0), y), *((s.x, s.y + lower) for s in spots[1:-1]), end]
     path = f"M{points[0][0]:.1f},{points[0][1]:.1f}"
     for (x0, y0), (x1, y1) in itertools.pairwise(points):
         middle = (x0 + x1) / 2
@@ -229,7 +243,8 @@ def _draw_box(graph: ElementTree.Element, box: Box, spot: _Spot) -> None:
     lines = _lines(box)
     for i, line in enumerate(lines):
         y = spot.y + 4 + _LINE * (i - (len(lines) - 1) / 2)
-        _write(g, line, spot.x, y, {"font-size": f"{_FONT:g}", "fill": look.get("fontcolor") or "#1a1a1a"})
+        heading = {"font-weight": "bold"} if i == 0 and len(lines) > 1 else {}
+        _write(g, line, spot.x, y, {"font-size": f"{_FONT:g}", "fill": look.get("fontcolor") or "#1a1a1a", **heading})
 
 
 def _outline(shape: str | None, spot: _Spot, out: float) -> str:

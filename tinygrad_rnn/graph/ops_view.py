@@ -218,11 +218,13 @@ class OpsView:
         return given
 
     def _labelled(self, entry: Entry, text: str) -> str:
-        lines = [f"#{self._visit(entry)}"] if self.order else []
-        lines += [_range_of(entry)] if self.values else []
+        lines = self._below(entry)
         if not lines:
             return shown(text)
         return Html("<BR/>".join([shown_html(text), *(f'<FONT POINT-SIZE="8" COLOR="#555555">{line}</FONT>' for line in lines)]))
+
+    def _below(self, entry: Entry) -> list[str]:
+        return [f"#{self._visit(entry)}"] * self.order + [_range_of(entry)] * self.values
 
     def _visit(self, entry: Entry) -> int:
         """When the backward pass comes to it, from 1."""
@@ -263,6 +265,7 @@ class OpsView:
             rule=rule_of(vertex.value) if operation else (),
             group=None if vertex.step is None else f"t{vertex.step}",
             straight=vertex.id in self._path,
+            lines=self._below(vertex.value) if operation else (),
         )
 
     def _operation_facts(self, vertex: Vertex) -> list[Fact]:

@@ -26,12 +26,13 @@ class Box:
 
     Attributes:
         id: what the picture calls it, in DOT and in SVG.
-        label: its text; several lines where the picture shows a table.
+        label: its text, or its title where there are more lines.
         look: its attributes in DOT.
         facts: what is known of it.
         rule: how a residual goes through it.
         group: the id of the group that it stands in.
         straight: whether it stands on the line of the state.
+        lines: what stands below its label.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Box:
     rule: Sequence[str] = ()
     group: str | None = None
     straight: bool = False
+    lines: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ from .text import Html, attributes, shown, shown_html, tooltip
 _FIRST, _LAST = 3, 4
 """How many steps at either end of a long chain are shown."""
 
+_MOMENTS = 1000
+"""How many steps the time slider of a page has at most, beside those that are shown."""
+
 
 @dataclass(frozen=True)
 class _Paint:
@@ -217,19 +220,22 @@ class StepsView:
             (f"residual left at {name}", number(left, 6)) for name, left in zip(row.states, lefts, strict=True) if left is not None
         ]
         return Box(
-            row.id(step), "\n".join([row.label(step), *lines]), _table(row.label(step), lines, fills),
-            [("step", row.label(step)), *facts], straight=len(self.rows) == 1,
+            row.id(step), row.label(step), _table(row.label(step), lines, fills), [*self._chain(row), ("step", row.label(step)), *facts],
+            straight=len(self.rows) == 1, lines=lines,
         )  # fmt: skip
 
     def _gap(self, row: StepRow, before: int, after: int) -> Box:
         title = f"… {after - before - 1} steps …"
         gains = [row.gain(state, after, before) for state in range(len(row.states))]
         lines = [f"{name}  {gain_label(gain)} in all" if gain is not None else name for name, gain in zip(row.states, gains, strict=True)]
+        facts: list[Fact] = [(f"{name} in all", gain_label(gain)) for name, gain in zip(row.states, gains, strict=True) if gain is not None]
         return Box(
-            row.gap_id(before), "\n".join([title, *lines]), _table(title, lines, [None] * len(lines)),
-            [(f"{name} in all", gain_label(gain)) for name, gain in zip(row.states, gains, strict=True) if gain is not None],
-            straight=len(self.rows) == 1,
+            row.gap_id(before), title, _table(title, lines, [None] * len(lines)), [*self._chain(row), *facts],
+            straight=len(self.rows) == 1, lines=lines,
         )  # fmt: skip
+
+    def _chain(self, row: StepRow) -> list[Fact]:
+        return [("chain", row.chain.name)] if len(self.rows) > 1 else []
 
     # -- arrows -----------------------------------------------------------------------------------------------------------------------
 
@@ -273,22 +279,34 @@ class StepsView:
     def scene(self) -> Scene:
         """The same picture as boxes and arrows with all that is known of them."""
         boxes = [box for row in self.rows for box in self._boxes(row)]
-        moments: dict[str, list[str]] = {}
-        for row in self.rows:
-            for step in (step for run in row.shown for step in run):
-                moments.setdefault(row.label(step), []).append(row.id(step))
         return Scene(
             title=self.title,
             dot=self.dot(titled=False),
             boxes=boxes,
             arrows=[arrow for row in self.rows for _, arrow in self._arrows(row)],
             groups=[],
-            moments=[Moment(label, "", at) for label, at in moments.items()],
+            moments=self._moments(),
             band="",
             legend=[],
             notes=[*([self.note] if self.note else []), *self._notes()],
             measured=self.measured,
         )
+
+    def _moments(self) -> list[Moment]:
+        """Every step, or so many of them that the file stays small; one that is not shown is in the gap."""
+        at: dict[str, list[str]] = {}
+        told: dict[str, list[str]] = {}
+        for row in self.rows:
+            shown = {step for run in row.shown for step in run}
+            for step in sorted(shown | set(range(0, len(row.chain), 1 + len(row.chain) // _MOMENTS))):
+                at.setdefault(row.label(step), []).append(row.id(step) if step in shown else row.gap_id(row.shown[0][-1]))
+                told.setdefault(row.label(step), []).append(self._told(row, step))
+        return [Moment(label, "; ".join(filter(None, told[label])), at[label]) for label in at]
+
+    def _told(self, row: StepRow, step: int) -> str:
+        lefts = [(name, row.left(state, step)) for state, name in enumerate(row.states)]
+        left = ", ".join(f"{name} {number(left, 2)}" for name, left in lefts if left is not None)
+        return f"{row.chain.name + ': ' if len(self.rows) > 1 else ''}residual left {left}" if left else ""
 
 
 def _table(title: str, lines: Sequence[str], fills: Sequence[str | None]) -> Look:
