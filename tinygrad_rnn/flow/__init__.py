@@ -10,14 +10,15 @@ import contextlib
 import gc
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .. import tree
 from ..errors import FlowError, TapeError
-from ..tape import Node, Tape, unfolded
-from .chains import Chain, find_chains
-from .measure import Pass
+from ..graph.names import Names
+from ..tape import Node, Tape, key_of, unfolded
+from .chains import Chain, find_chains, stem
+from .measure import Crossed, Pass, Sizes
 from .report import Report
 from .track import Track
 
@@ -44,43 +45,54 @@ def flow(loss: Any, of: Any = None) -> Report:
         raise FlowError(f"flow: loss must be a tensor or several tensors, got {type(loss).__name__}")
     if (isinstance(of, str) and of != "all") or not all(isinstance(y, Node) for y in chosen):
         raise FlowError(f"flow: of is 'all' or tensors that were made on the way to the loss, not {of!r}")
-    if not Tape.of(*losses):
+    if all(y.entry is None for y in losses):
         raise TapeError("flow: nothing was recorded that leads here: use a tensor with requires_grad=True, and no no_grad around it")
     with _no_collection(), losses[0]._backend.quiet():
         opened = unfolded([*losses, *chosen])
-        tape = Tape.of(*opened[: len(losses)])
-        return _measured(tape, opened[: len(losses)], opened[len(losses) :], of is None)
+        return _measured(opened[: len(losses)], opened[len(losses) :], of is None)
 
 
-def _measured(tape: Tape, losses: list[Node], chosen: list[Node], alone: bool) -> Report:
-    chains = find_chains(tape)
-    known = {entry.index for entry in tape}
+def _measured(losses: list[Node], chosen: list[Node], alone: bool) -> Report:
+    tape = Tape.of(*losses)
+    name_of = _names(tape)
+    chains = find_chains(tape, name_of)
+    known = {entry.index for entry in tape} if chosen else set()
     if not all(y.entry is not None and y.entry.index in known for y in chosen):
         raise FlowError("flow: of= must name tensors that were made on the way to the loss")
-    whole = Pass(tape, chains, [(y, y._backend.ones_like(y._data)) for y in chosen or losses if y.entry is not None])
+    later = {e.index for chain in chains if alone and chain.alone for inside in chain.entries for e in inside}
+    seeds = [(y, y._backend.ones_like(y._data)) for y in chosen or losses if y.entry is not None]
+    whole = Pass(Tape([entry for entry in tape if entry.index not in later]), chains, seeds)
     tracks = []
     for chain, crossed in zip(chains, whole.crossed, strict=True):
-        last = _last_reached(chain, crossed.readout)
-        entering = {key: r for key, r in crossed.readout.items() if last is not None and (not alone or chain.step_of(key) == last)}
-        own = None
-        if len(entering) < sum(_is_reached(chain, key, r) for key, r in crossed.readout.items()):
-            own = Pass(Tape(_up_to(chain, last)), [chain], [(chain.nodes[key], r) for key, r in entering.items()])
-        tracks.append(Track(chain, crossed if own is None else own.crossed[0], last, own))
-    return Report(tape, losses, whole, tracks)
+        reached = _reached(chain, crossed)
+        last = max(reached, default=None)
+        run = whole
+        if alone and last is not None and (len(reached) > 1 or chain.entries[0][0].index in later):
+            entering = [(chain.nodes[key], r) for key, r in crossed.readout.items() if chain.step_of(key) == last]
+            run = Pass(Tape(_up_to(chain, last)), [chain], entering)
+        tracks.append(Track(chain, crossed if run is whole else run.crossed[0], last, run))
+    return Report(tape, whole, tracks, name_of)
 
 
-def _last_reached(chain: Chain, readout: dict[Any, Any]) -> int | None:
-    """The last step that something other than 0 comes into from outside."""
-    steps = sorted({step for key in readout if (step := chain.step_of(key)) is not None}, reverse=True)
-    return next((step for step in steps if any(_is_reached(chain, k, r) for k, r in readout.items() if chain.step_of(k) == step)), None)
+def _names(tape: Tape) -> Callable[[Node], str]:
+    """What the user's code calls a tensor; a state by what the step calls it that takes it, if the one that made it does not say."""
+    names = Names(tape)
+    calls = dict.fromkeys(names.call_of(entry) for entry in tape)
+    taken = {key_of(state.before): state.name for call in calls if call is not None for state in names.states(call)}
+    return lambda x: stem(names.of(x) or taken.get(key_of(x), ""))
 
 
-def _is_reached(chain: Chain, key: Any, residual: Any) -> bool:
-    return bool(chain.nodes[key]._backend.any(residual != 0))
+def _reached(chain: Chain, crossed: Crossed) -> set[int]:
+    """The steps that something other than 0 comes into from outside."""
+    sizes = Sizes()
+    for key, residual in crossed.readout.items():
+        sizes.add(residual, chain.nodes[key]._backend)
+    steps = (chain.step_of(key) for key, norm in zip(crossed.readout, sizes.read(), strict=True) if norm != 0)
+    return {step for step in steps if step is not None}
 
 
-def _up_to(chain: Chain, step: int | None) -> list[Any]:
-    entries = {e.index: e for inside in chain.entries[: (-1 if step is None else step) + 1] for e in inside}
+def _up_to(chain: Chain, step: int) -> list[Any]:
+    entries = {e.index: e for inside in chain.entries[: step + 1] for e in inside}
     return [entries[index] for index in sorted(entries)]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..tape import Entry, Node, Scope, Tape, key_of
@@ -28,17 +28,21 @@ class Chain:
         labels: what the program calls each step.
         entries: the operations of each step.
         states: the names of the states.
+        name_of: what the user calls a tensor, or "".
+        alone: whether all that goes into the steps and requires a residual is leaves: none goes on to operations before them.
         crossings: for each (entry, operand) where a residual leaves a step, the tensor that it goes to, and the step that it leaves:
             a number, or None for what reads the chain's results from outside.
     """
 
-    def __init__(self, tape: Tape, labels: list[Any], entries: list[list[Entry]]) -> None:
+    def __init__(self, tape: Tape, labels: list[Any], entries: list[list[Entry]], name_of: Callable[[Node], str]) -> None:
         self.name = ""
+        self.name_of = name_of
         self.labels, self.entries = labels, entries
         self._step_of = {entry.index: step for step, inside in enumerate(entries) for entry in inside}
         self._offsets = {entry.index: offset for inside in entries for offset, entry in enumerate(inside)}
         self.crossings: dict[tuple[int, int], tuple[Key, int | None]] = {}
         self.nodes: dict[Key, Node] = {}
+        self.alone = True
         self._uses: dict[Key, list[_Place]] = {}
         self._find_crossings(tape)
         self._slots = self._find_slots()
@@ -69,7 +73,9 @@ class Chain:
             for operand, x in enumerate(entry.inputs):
                 if entry.needs[operand] and x.entry is not None:
                     made = step_of.get(x.entry.index)
-                    if made is not None and made != step:
+                    if made is None:
+                        self.alone = self.alone and step is None
+                    elif made != step:
                         self._cross(entry, operand, x, step)
                         if step is not None:
                             self._uses.setdefault(key_of(x), []).append((step, offsets[entry.index], operand))
@@ -77,9 +83,7 @@ class Chain:
     def _cross(self, entry: Entry, operand: int, x: Node, step: int | None) -> None:
         key = key_of(x)
         self.crossings[entry.index, operand] = (key, step)
-        known = self.nodes.get(key)
-        if known is None or known.name is None:
-            self.nodes[key] = x
+        self.nodes[key] = x
 
     def _find_slots(self) -> list[dict[int, Key]]:
         """For each state the tensor that it is after each step."""
@@ -131,11 +135,16 @@ class Chain:
                             self._cross(entry, i, other, distance - 1)
 
     def _name_of(self, slot: dict[int, Key]) -> str:
-        names = (_stem(self.nodes[key].name) for key in slot.values() if key in self.nodes)
+        names = (self.name_of(self.nodes[key]) for key in slot.values() if key in self.nodes)
         return next((name for name in names if name), "state")
 
 
-def find_chains(tape: Tape) -> list[Chain]:
+def given_name(x: Node) -> str:
+    """A tensor's own name without its time: ``c`` of ``c[t−1]``."""
+    return stem(x.name or "")
+
+
+def find_chains(tape: Tape, name_of: Callable[[Node], str] = given_name) -> list[Chain]:
     """The chains of at least two steps, those that others depend on first."""
     stacks: dict[Scope | None, tuple[Scope, ...]] = {None: ()}
 
@@ -166,7 +175,7 @@ def find_chains(tape: Tape) -> list[Chain]:
     members: dict[Scope, list[Scope]] = {}
     for step in inside:
         members.setdefault(root(step), []).append(step)
-    chains = [Chain(tape, [s.label for s in steps], [inside[s] for s in steps]) for steps in members.values() if len(steps) > 1]
+    chains = [Chain(tape, [s.label for s in steps], [inside[s] for s in steps], name_of) for steps in members.values() if len(steps) > 1]
     _name_chains(tape, chains)
     return chains
 
@@ -216,6 +225,6 @@ def _distinct(names: list[str]) -> list[str]:
     return made
 
 
-def _stem(name: str | None) -> str:
-    """A name without its time: ``c`` of ``c[t−1]``."""
-    return re.sub(r"[\[(].*$|[′']+$", "", name or "").strip()
+def stem(name: str) -> str:
+    """A name without its time."""
+    return re.sub(r"[\[(].*$|[′']+$", "", name).strip()

@@ -15,6 +15,17 @@ _TOGETHER = 1 << 12
 _BYTES = 1 << 25
 
 
+class _Waiting:
+    """Arrays of one shape that are measured together."""
+
+    __slots__ = ("arrays", "backend", "limit", "numbers")
+
+    def __init__(self, backend: Backend, limit: int) -> None:
+        self.backend, self.limit = backend, limit
+        self.numbers: list[int] = []
+        self.arrays: list[Array] = []
+
+
 class Sizes:
     """Euclidean norms, many at once: so each costs well below a microsecond, and on a device they come over in one piece.
 
@@ -22,21 +33,21 @@ class Sizes:
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[Any, tuple[list[int], list[Array]]] = {}
+        self._waiting: dict[Any, _Waiting] = {}
         self._found: list[tuple[list[int], numpy.ndarray]] = []
         self._count = 0
 
     def add(self, array: Array, backend: Backend) -> int:
         """The number under which its norm will be found."""
-        key = array.shape, array.dtype, backend
+        key = array.shape, array.dtype.char, backend.name
         waiting = self._waiting.get(key)
         if waiting is None:
-            waiting = self._waiting[key] = ([], [])
+            waiting = self._waiting[key] = _Waiting(backend, max(1, min(_TOGETHER, _BYTES // (array.nbytes or 1))))
         number = self._count
         self._count = number + 1
-        waiting[0].append(number)
-        waiting[1].append(array)
-        if len(waiting[1]) >= max(1, min(_TOGETHER, _BYTES // (array.nbytes or 1))):
+        waiting.numbers.append(number)
+        waiting.arrays.append(array)
+        if len(waiting.arrays) >= waiting.limit:
             self._measure(key)
         return number
 
@@ -50,9 +61,8 @@ class Sizes:
         return norms
 
     def _measure(self, key: Any) -> None:
-        numbers, arrays = self._waiting.pop(key)
-        backend: Backend = key[2]
-        self._found.append((numbers, norms_of(backend.to_host(backend.stack(arrays)))))
+        waiting = self._waiting.pop(key)
+        self._found.append((waiting.numbers, norms_of(waiting.backend.to_host(waiting.backend.stack(waiting.arrays)))))
 
 
 def norms_of(values: numpy.ndarray) -> numpy.ndarray:
@@ -143,12 +153,15 @@ class Pass:
         if entry is not self._last:
             self._last = entry
             self.entries.append(entry)
-            many = [one for one in g if one is not None] if type(entry.y) is tuple else [g]
-            self._arrived = many[0] if len(many) == 1 else None
-            numbers = [sizes.add(one, entry.backend) for one in many]
-            self._arrived_size = numbers[0]
-            self._received += numbers
-            self._parts_received.append(len(numbers))
+            if type(entry.y) is tuple:
+                numbers = [sizes.add(one, entry.backend) for one in g if one is not None]
+                self._arrived = None
+                self._received += numbers
+                self._parts_received.append(len(numbers))
+            else:
+                self._arrived, self._arrived_size = g, sizes.add(g, entry.backend)
+                self._received.append(self._arrived_size)
+                self._parts_received.append(1)
         self._rows.append((len(self.entries) - 1, operand))
         self._sent.append(self._arrived_size if part is self._arrived else sizes.add(part, entry.backend))
         if (entry.index, operand) in self._borders:

@@ -16,8 +16,8 @@ from typing import Any
 from ..backends import Array
 from ..graph.gains import gain_label, size
 from ..graph.ops_view import symbol_of
-from ..tape import Entry, Node, Residuals, _pull_watched
-from .chains import Chain, Key, _stem
+from ..tape import Entry, Node, Residuals, _pull_watched, key_of
+from .chains import Chain, Key
 from .measure import Crossed
 
 CASES = ("composition", "weighting", "addition")
@@ -31,23 +31,17 @@ class Hop:
         entry: the operation.
         operand: which of its operands the path goes on to.
         gain: the norm of what goes on over the norm of what came.
+        name: the symbol of the operation; of a weighting, what it weights with, if that has a name.
     """
 
     entry: Entry
     operand: int
     gain: float
+    name: str
 
     @property
     def case(self) -> str:
         return self.entry.row.case
-
-    @property
-    def name(self) -> str:
-        """What a composition is called, or what a weighting weights with: the user's name, else the symbol."""
-        if self.case == "weighting":
-            others = [_leaf_name(x) for i, x in enumerate(self.entry.inputs) if i != self.operand]
-            return next((name for name in others if name), symbol_of(self.entry))
-        return symbol_of(self.entry)
 
 
 @dataclass(frozen=True)
@@ -62,7 +56,7 @@ class Path:
         share: ``carried`` as a part of what all paths of the step carry.
         contribution: what arrives at the end.
         target: the key of the tensor at the end.
-        names: the named tensors on the way, without the ends.
+        names: what it passes: its compositions by the names of their results, or else the named tensors on the way.
     """
 
     start: str
@@ -97,8 +91,8 @@ class Path:
 
     @property
     def way(self) -> str:
-        """What it passes: the named tensors, else the symbols of what bends it."""
-        return ", ".join(self.names or [symbol_of(hop.entry) for hop in self.hops if hop.case != "addition"] or ["additions"])
+        """What it passes, in the order in which the residual meets it."""
+        return ", ".join(self.names or [hop.name for hop in self.hops if hop.case == "weighting"] or ["additions"])
 
     @property
     def product(self) -> str:
@@ -147,74 +141,104 @@ class StepPaths:
 
 @dataclass(frozen=True)
 class _Prefix:
-    """The beginning of a path, as far as it was followed: the next operation, and what arrives there."""
+    """The beginning of a path, as far as it was followed: where it stands, and what arrives there.
 
-    entry: Entry
-    residual: Any
+    Attributes:
+        key: the tensor where it stands.
+        entry: the operation that made it; None at the end, outside of the step.
+        name: what the tensor is called.
+        begin: where it began, and with what norm.
+        way: the names of the compositions that it went through.
+        passed: the names of all tensors on the way.
+    """
+
+    key: Key
+    entry: Entry | None
+    residual: Array
     size: float
-    start: Key
-    received: float
-    hops: tuple[Hop, ...]
-    names: tuple[str, ...]
+    name: str
+    begin: tuple[Key, float]
+    hops: tuple[Hop, ...] = ()
+    way: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
 
 
 def step_paths(chain: Chain, crossed: Crossed, step: int, limit: int) -> StepPaths:
-    """Follow the paths through a step, those that carry most first, at most ``limit`` of them."""
-    inside = chain.entries[step]
+    """Follow the paths through a step, at most ``limit`` of them: from the beginning that carries most, always on to the largest part."""
+    inside = {entry.index: entry for entry in chain.entries[step]}
     counts = _counts(chain, step)
-    guarded = any(entry.row.masks for entry in inside)
+    guarded = any(entry.row.masks for entry in inside.values())
+    backend = chain.entries[step][0].backend
     entering = {key: residual for key, residual in crossed.arrived.items() if chain.step_of(key) == step}
-    makers = {entry.index: entry for entry in inside}
+    sent = crossed.sent[step]
     order = itertools.count()
     waiting: list[tuple[float, int, _Prefix]] = []
-
-    def wait(entry: Entry, position: int, part: Array, norm: float, start: Key, received: float, hops: Any, names: Any) -> None:
-        residual = [part if i == position else None for i in range(len(entry.y))] if type(entry.y) is tuple else part
-        heapq.heappush(waiting, (-norm, next(order), _Prefix(entry, residual, norm, start, received, hops, names)))
-
+    found: list[_Prefix] = []
+    total = 0
     for key, residual in entering.items():
-        index, position = key if type(key) is tuple else (key, 0)
-        if counts.get(index):
-            norm = size(makers[index].backend, residual)
-            wait(makers[index], position, residual, norm, key, norm, (), ())
-    total = sum(counts.get(key[0] if type(key) is tuple else key, 0) for key in entering)
-    found: list[tuple[_Prefix, Key, Array, float, tuple[Hop, ...]]] = []
+        index = key[0] if type(key) is tuple else key
+        if counts[index]:
+            total += counts[index]
+            norm = size(backend, residual)
+            heapq.heappush(waiting, (-norm, next(order), _Prefix(key, inside[index], residual, norm, "", (key, norm))))
     while waiting and len(found) < limit:
-        _, _, prefix = heapq.heappop(waiting)
-        entry = prefix.entry
-        needs = [_leads_on(chain, counts, entry, i, step) for i in range(len(entry.inputs))]
-        for operand, part in _parts(entry, prefix.residual, needs, guarded):
-            norm = size(entry.backend, part)
-            hops = (*prefix.hops, Hop(entry, operand, norm / prefix.size if prefix.size else 0.0))
-            x = entry.inputs[operand]
-            crossing = chain.crossings.get((entry.index, operand))
-            if crossing is not None:
-                found.append((prefix, crossing[0], part, norm, hops))
-            else:
-                names = (*prefix.names, x.name) if x.name and x.name not in prefix.names else prefix.names
-                wait(x.entry, x.position, part, norm, prefix.start, prefix.received, hops, names)
-    carried = sum(norm for *_, norm, _ in found)
+        prefix = heapq.heappop(waiting)[2]
+        while prefix.entry is not None:
+            prefix, *others = sorted(_further(chain, counts, prefix, guarded), key=lambda one: -one.size)
+            for other in others:
+                heapq.heappush(waiting, (-other.size, next(order), other))
+        found.append(prefix)
+    paths = _finished(chain, step, found)
+    rest = _rest(sent, paths) if len(found) < total else {}
+    received, passed = (math.hypot(*(size(backend, r) for r in room.values())) for room in (entering, sent))
+    return StepPaths(chain.labels[step], paths, received, passed, total, rest)
+
+
+def _further(chain: Chain, counts: dict[int, int], prefix: _Prefix, guarded: bool) -> Iterator[_Prefix]:
+    """A path one operation further on, through each operand that leads to a step before."""
+    entry = prefix.entry
+    assert entry is not None
+    position = prefix.key[1] if type(prefix.key) is tuple else 0
+    many = type(entry.y) is tuple
+    residual = [prefix.residual if i == position else None for i in range(len(entry.y))] if many else prefix.residual
+    needs = [_leads_on(chain, counts, entry, i) for i in range(len(entry.inputs))]
+    for operand, part in _parts(entry, residual, needs, guarded):
+        x, norm = entry.inputs[operand], size(entry.backend, part)
+        name = chain.name_of(x)
+        hop = Hop(entry, operand, norm / prefix.size if prefix.size else 0.0, _hop_name(chain, entry, operand))
+        called = prefix.name or (f"{symbol_of(entry)}({name})" if name else symbol_of(entry))
+        leaves = (entry.index, operand) in chain.crossings
+        yield _Prefix(
+            key_of(x),
+            None if leaves else x.entry,
+            part,
+            norm,
+            name,
+            prefix.begin,
+            (*prefix.hops, hop),
+            (*prefix.way, called) if entry.row.case == "composition" else prefix.way,
+            prefix.passed if leaves or not name or name in prefix.passed else (*prefix.passed, name),
+        )
+
+
+def _finished(chain: Chain, step: int, found: Sequence[_Prefix]) -> list[Path]:
+    carried = sum(prefix.size for prefix in found)
     states = _state_names(chain, step)
     paths = [
         Path(
-            states.get(prefix.start) or _output_name(chain, prefix.start),
-            states.get(target) or _output_name(chain, target),
-            hops,
-            prefix.received,
-            norm,
-            norm / carried if carried else 0.0,
-            part,
-            target,
-            tuple(name for name in map(_stem, prefix.names) if name),
+            start=states.get(prefix.begin[0]) or _output_name(chain, prefix.begin[0]),
+            end=states.get(prefix.key) or _output_name(chain, prefix.key),
+            hops=prefix.hops,
+            received=prefix.begin[1],
+            carried=prefix.size,
+            share=prefix.size / carried if carried else 0.0,
+            contribution=prefix.residual,
+            target=prefix.key,
+            names=prefix.way or prefix.passed,
         )
-        for prefix, target, part, norm, hops in found
+        for prefix in found
     ]
-    paths.sort(key=lambda path: -path.carried)
-    sent = crossed.sent[step]
-    backend = inside[0].backend
-    rest = _rest(sent, paths) if len(found) < total else {}
-    received = math.hypot(*(size(backend, r) for r in entering.values()))
-    return StepPaths(chain.labels[step], paths, received, math.hypot(*(size(backend, r) for r in sent.values())), total, rest)
+    return sorted(paths, key=lambda path: -path.carried)
 
 
 def _counts(chain: Chain, step: int) -> dict[int, int]:
@@ -229,7 +253,7 @@ def _counts(chain: Chain, step: int) -> dict[int, int]:
     return counts
 
 
-def _leads_on(chain: Chain, counts: dict[int, int], entry: Entry, operand: int, step: int) -> bool:
+def _leads_on(chain: Chain, counts: dict[int, int], entry: Entry, operand: int) -> bool:
     if not entry.needs[operand]:
         return False
     if (entry.index, operand) in chain.crossings:
@@ -266,16 +290,22 @@ def _state_names(chain: Chain, step: int) -> dict[Key, str]:
 
 def _output_name(chain: Chain, key: Key) -> str:
     node = chain.nodes.get(key)
-    return _stem(node.name if node is not None else None) or "output"
+    return (chain.name_of(node) if node is not None else "") or "output"
 
 
-def _leaf_name(x: Any) -> str:
+def _hop_name(chain: Chain, entry: Entry, operand: int) -> str:
+    if entry.row.case != "weighting":
+        return symbol_of(entry)
+    names = (_source_name(chain, x) for i, x in enumerate(entry.inputs) if i != operand)
+    return next((name for name in names if name), symbol_of(entry))
+
+
+def _source_name(chain: Chain, x: Any) -> str:
     """The name of a tensor, or of what it is a mere rearrangement of."""
     while isinstance(x, Node):
-        if x.name:
-            return _stem(x.name)
-        if x.entry is None or x.entry.row.case != "addition" or len(x.entry.inputs) != 1:
-            return ""
+        name = chain.name_of(x)
+        if name or x.entry is None or x.entry.row.case != "addition" or len(x.entry.inputs) != 1:
+            return name
         (x,) = x.entry.inputs
     return ""
 

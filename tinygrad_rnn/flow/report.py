@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import base64
+import csv
+import io
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy
 
 from ..chain_rule.row import Case
-from ..errors import FlowError
+from ..errors import DrawError, FlowError
 from ..graph.gains import gain_label, number
 from ..graph.ops_view import symbol_of
+from ..graph.picture import _write as write
 from ..tape import Entry, Node, Tape, key_of
+from . import charts
 from .measure import Pass
 from .paths import Path, StepPaths, percent
 from .track import Track, Verdict
@@ -93,9 +100,9 @@ class Report:
         tracks: one for each chain of time steps: a layer in one direction.
     """
 
-    def __init__(self, tape: Tape, losses: Sequence[Node], whole: Pass, tracks: list[Track]) -> None:
+    def __init__(self, tape: Tape, whole: Pass, tracks: list[Track], name_of: Callable[[Node], str]) -> None:
         self.tape, self.tracks = tape, tracks
-        self._losses, self._whole = losses, whole
+        self._whole, self._name_of = whole, name_of
 
     # -- numbers ----------------------------------------------------------------------------------------------------------------------
 
@@ -107,10 +114,10 @@ class Report:
             for label, inside in zip(track.chain.labels, track.chain.entries, strict=True)
             for entry in inside
         }
-        names = {key_of(x): x.name for entry in self.tape for x in entry.inputs if isinstance(x, Node) and x.name}
-        own = [track.own for track in self.tracks if track.own is not None]
-        measured_alone = {e.index for track in self.tracks if track.own is not None for inside in track.chain.entries for e in inside}
-        for run in (self._whole, *own):
+        used = {key_of(x): x for entry in self.tape for x in entry.inputs if isinstance(x, Node)}
+        alone = [track for track in self.tracks if track.run is not self._whole]
+        measured_alone = {entry.index for track in alone for inside in track.chain.entries for entry in inside}
+        for run in (self._whole, *(track.run for track in alone)):
             firsts = numpy.searchsorted(run.operands[:, 0], numpy.arange(len(run.entries) + 1)).tolist()
             operands, sent, received = run.operands[:, 1].tolist(), run.sent.tolist(), run.received.tolist()
             for i, entry in enumerate(run.entries):
@@ -122,7 +129,7 @@ class Report:
                     entry,
                     None if track is None else track.name,
                     label,
-                    names.get(entry.index, ""),
+                    self._name_of(used[entry.index]) if entry.index in used else "",
                     received[i],
                     {operands[row]: sent[row] for row in rows},
                 )
@@ -186,6 +193,83 @@ class Report:
         """For each time step the residual at each state, the step's gain, and the path that carries most."""
         return "\n\n".join(_table_of(track) for track in self.tracks) or self._by_operation()
 
+    # -- figures and files ------------------------------------------------------------------------------------------------------------
+
+    def heatmap(self) -> Any:
+        """A matplotlib figure: time × state and named gate, dark where the residual is strong.
+
+        Raises:
+            DrawError: matplotlib is not installed.
+            FlowError: nothing was recorded in time steps.
+        """
+        return charts.heatmap(self.tracks)
+
+    def curve(self) -> Any:
+        """A matplotlib figure: how much of the residual is left after so many steps back.
+
+        Raises:
+            DrawError, FlowError: as :meth:`heatmap`.
+        """
+        return charts.curve(self.tracks)
+
+    def to_csv(self, path: str | os.PathLike[str], rows: str = "steps") -> None:
+        """Write the numbers as a table.
+
+        Args:
+            path: where to.
+            rows: "steps", one for each time step; or "operations", one for each operand of each operation.
+
+        Raises:
+            FlowError: other rows.
+            DrawError: no permission to write there. What stood at ``path`` is then as before.
+        """
+        if rows not in ("steps", "operations"):
+            raise FlowError(f"to_csv: rows are 'steps' or 'operations', not {rows!r}")
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(self._step_rows() if rows == "steps" else self._operation_rows())
+        write(pathlib.Path(path), text.getvalue().encode("utf-8"))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write to a file by its ending: the heat map as png, svg or pdf, the table as txt, the numbers of each step as csv.
+
+        Raises:
+            DrawError: another ending, no permission to write there, or matplotlib is missing. What stood at ``path`` is then as before.
+            FlowError: nothing was recorded in time steps.
+        """
+        target = pathlib.Path(path)
+        kind = target.suffix.lower()[1:]
+        if kind == "csv":
+            self.to_csv(target)
+        elif kind == "txt":
+            write(target, f"{self.table()}\n".encode())
+        elif kind in ("png", "svg", "pdf"):
+            write(target, _rendered(self.heatmap(), kind))
+        else:
+            raise DrawError(f"save: {target.name!r} has none of the endings .png, .svg, .pdf, .txt, .csv")
+
+    def _step_rows(self) -> Iterator[Sequence[Any]]:
+        states = list(dict.fromkeys(name for track in self.tracks for name in track.states))
+        yield ["chain", "step", "received", "passed", "gain", *states]
+        for track in self.tracks:
+            columns = [track.states.get(name) for name in states]
+            for i, label in enumerate(track.chain.labels):
+                sizes = ["" if column is None else column[i] for column in columns]
+                yield [track.name, label, track.received[i], track.passed[i], track.gains[i], *sizes]
+
+    def _operation_rows(self) -> Iterator[Sequence[Any]]:
+        yield ["chain", "step", "operation", "case", "name", "received", "operand", "passed", "gain"]
+        for op in self.operations():
+            gains = op.gains
+            for i, norm in op.sent.items():
+                yield [op.chain, op.step, op.entry.row.name, op.case, op.name, op.received, i, norm, gains[i]]
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        try:
+            png = _rendered(self.heatmap(), "png")
+        except (DrawError, FlowError):
+            return {"text/plain": str(self)}
+        return {"image/png": base64.b64encode(png).decode("ascii"), "text/plain": str(self)}
+
     def __str__(self) -> str:
         if not self.tracks:
             return self._by_operation()
@@ -206,6 +290,12 @@ class Report:
         return "\n".join(
             ["no time steps: every operation, in the order of the backward pass", *_aligned([lines[0], *shown], "<<>>"), *note]
         )
+
+
+def _rendered(figure: Any, kind: str) -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, format=kind, dpi=150)
+    return content.getvalue()
 
 
 def _table_of(track: Track) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy
 
 from ..graph.gains import gain_label
+from ..tape import Entry, Node, key_of
 from .chains import Chain, Key
 from .measure import Crossed, Pass, Sizes, joint
 from .paths import StepPaths, step_paths
@@ -60,15 +61,16 @@ class Track:
 
     Attributes:
         chain: its steps and states.
+        run: the backward pass that measured it.
         last: the step that the residual comes into which is followed; None if none comes.
         received: for each step the norm of the residual that comes into it from outside: from the step after, and from losses.
         passed: for each step the norm of what it sends to the steps before.
         remaining: the norm of the residual after so many steps back, as a part of what came into step ``last``: 1 first.
     """
 
-    def __init__(self, chain: Chain, crossed: Crossed, last: int | None, own: Pass | None) -> None:
-        self.chain, self.last, self.own = chain, last, own
-        self._crossed = crossed
+    def __init__(self, chain: Chain, crossed: Crossed, last: int | None, run: Pass) -> None:
+        self.chain, self.last = chain, last
+        self._crossed, self.run = crossed, run
         self._paths: dict[int, StepPaths] = {}
         backend = chain.entries[0][0].backend
         sizes = Sizes()
@@ -117,6 +119,25 @@ class Track:
                 numbers.append(-1 if residual is None else sizes.add(residual, backend))
         norms = numpy.append(sizes.read(), 0.0)[numbers].reshape(len(self.chain.states), -1)
         return dict(zip(self.chain.states, norms, strict=True))
+
+    @cached_property
+    def gates(self) -> dict[str, numpy.ndarray]:
+        """For each other tensor that has a name inside of the steps, the norm of the residual that arrives at it in each step."""
+        norms = {entry.index: norm for entry, norm in zip(self.run.entries, self.run.received.tolist(), strict=True)}
+        named: dict[int, list[tuple[int, str]]] = {}
+        found: dict[str, numpy.ndarray] = {}
+        for step, inside in enumerate(self.chain.entries):
+            if len(inside) not in named:  # steps of as many operations are alike
+                named[len(inside)] = self._named(inside)
+            for offset, name in named[len(inside)]:
+                found.setdefault(name, numpy.full(len(self.chain), numpy.nan))[step] = norms.get(inside[offset].index, 0.0)
+        return dict(sorted(found.items()))
+
+    def _named(self, inside: Sequence[Entry]) -> list[tuple[int, str]]:
+        """The operations whose one result has a name and is no state."""
+        used = {key_of(x): x for entry in inside for x in entry.inputs if isinstance(x, Node)}
+        names = [(i, self.chain.name_of(used[entry.index])) for i, entry in enumerate(inside) if entry.index in used]
+        return [(i, name) for i, name in names if name and name not in self.chain.states]
 
     def paths(self, step: int, limit: int = 256) -> StepPaths:
         """The paths from a step, counted in recorded order from 0, to the ones before.
