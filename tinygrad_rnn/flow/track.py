@@ -139,6 +139,10 @@ class Track:
         names = [(i, self.chain.name_of(used[entry.index])) for i, entry in enumerate(inside) if entry.index in used]
         return [(i, name) for i, name in names if name and name not in self.chain.states]
 
+    def sent(self, step: int) -> dict[Key, Any]:
+        """What a step, counted in recorded order from 0, sends to the ones before: arrays by the key of the tensor they go to."""
+        return dict(self._crossed.sent[step])
+
     def paths(self, step: int, limit: int = 256) -> StepPaths:
         """The paths from a step, counted in recorded order from 0, to the ones before.
 

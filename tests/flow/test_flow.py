@@ -1,0 +1,259 @@
+"""Residuals by step and by path, against straight NumPy and closed forms."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import by_hand
+import numpy
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.flow.paths import CASES
+
+LAYERS = ("LSTM", "PeepholeLSTM", "GRU", "RNN")
+T, B, I, H = 9, 2, 3, 4
+
+
+def _layer(name: str, **options: Any) -> Any:
+    return getattr(tg.nn, name)(I, H, dtype=tg.float64, **options)
+
+
+def _input(rng: numpy.random.Generator, batch: int = B) -> numpy.ndarray:
+    return rng.standard_normal((T, batch, I))
+
+
+def _close(actual: Any, expected: Any) -> None:
+    numpy.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-300)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("compiled", [False, "auto"])
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_the_residual_of_every_step_is_a_product_of_jacobians(
+    name: str, compiled: bool | str, everywhere: bool, rng: numpy.random.Generator
+) -> None:
+    layer, xs = _layer(name, compiled=compiled), _input(rng)
+    weights = rng.standard_normal((B, H))
+    y, _ = layer(tg.tensor(xs))
+    losses = y * tg.tensor(weights)
+    track = tg.flow(tg.sum(losses if everywhere else losses[-1])).track()
+    # the followed residual is that of the last step, whatever earlier steps add to the loss
+    at = {state: [] for state in track.states}
+    parts = []
+    for sample in range(B):
+        jacobians = by_hand.jacobians(layer, xs[:, sample])
+        g = numpy.zeros(len(jacobians[0]))
+        g[:H] = weights[sample]
+        rows = [g]
+        for jacobian in jacobians[:0:-1]:
+            rows.append(rows[-1] @ jacobian)
+        parts.append(rows)
+    residuals = numpy.array(parts)  # sample, steps back, state
+    norms = numpy.linalg.norm(residuals, axis=(0, 2))
+    _close(track.remaining, norms / norms[0])
+    _close(track.received[::-1], norms)
+    _close(track.gains[:0:-1], norms[1:] / norms[:-1])
+    for number, state in enumerate(at):
+        _close(track.states[state][::-1], numpy.linalg.norm(residuals[:, :, number * H : (number + 1) * H], axis=(0, 2)))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("of", [None, "all"])
+def test_paths_telescope_and_add_up_to_the_whole(name: str, of: Any, rng: numpy.random.Generator) -> None:
+    y, _ = _layer(name)(tg.tensor(_input(rng)))
+    track = tg.flow(tg.sum(y * y), of=of).track()
+    for step in range(1, T):
+        paths = track.paths(step)
+        assert len(paths) == paths.count
+        assert not paths.rest
+        totals: dict[Any, Any] = {}
+        for path in paths:
+            _close(numpy.prod([hop.gain for hop in path.hops]), path.gain)
+            _close(numpy.prod([path.by_case[case] for case in CASES]), path.gain)
+            _close(path.gain * path.received, path.carried)
+            totals[path.target] = totals.get(path.target, 0) + path.contribution
+        assert [p.carried for p in paths] == sorted((p.carried for p in paths), reverse=True)
+        backend = track.chain.entries[0][0].backend
+        whole = {key: backend.to_host(r) for key, r in track.sent(step).items()}
+        assert totals.keys() == whole.keys()
+        for key, total in totals.items():
+            numpy.testing.assert_allclose(backend.to_host(total), whole[key], rtol=1e-9, atol=1e-15)
+
+
+def test_the_paths_of_an_lstm_are_named_by_its_gates(rng: numpy.random.Generator) -> None:
+    y, _ = _layer("LSTM")(tg.tensor(_input(rng)))
+    track = tg.flow(tg.sum(y)).track()
+    assert track.chain.states == ["h", "c"]
+    assert {path.name for path in track.paths(3)} == {
+        "c directly", "c → h by way of f", "c → h by way of i", "c → h by way of g", "h by way of o", "h → c by way of tanh(c)",
+        "h by way of tanh(c), f", "h by way of tanh(c), i", "h by way of tanh(c), g",
+    }  # fmt: skip
+
+
+def test_a_path_carries_what_numpy_says(rng: numpy.random.Generator) -> None:
+    layer, xs = _layer("LSTM"), _input(rng, batch=1)
+    y, _ = layer(tg.tensor(xs))
+    report = tg.flow(tg.sum(y[-1]))
+    cell = layer.layers[0][0].cell
+    steps = by_hand.lstm_states(cell, xs[:, 0], numpy.zeros(H), numpy.zeros(H))
+    last = steps[-1]
+    through_c = last["o"] * (1 - numpy.tanh(last["c"]) ** 2)
+    paths = {path.name: path for path in report.track().paths(-1)}
+    _close(paths["h → c by way of tanh(c)"].carried, numpy.linalg.norm(through_c * last["f"]))
+    by_f = (through_c * last["c_before"] * last["f"] * (1 - last["f"])) @ numpy.split(cell.weight_hh.numpy(), 4)[1]
+    _close(paths["h by way of tanh(c), f"].carried, numpy.linalg.norm(by_f))
+    assert paths["h by way of tanh(c), f"].received == pytest.approx(numpy.sqrt(H), rel=1e-12)
+
+
+# -- closed forms ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_scalar_linear_network_decays_as_powers_of_its_weight() -> None:
+    w = tg.tensor(0.9, dtype=tg.float64, requires_grad=True)
+
+    def cell(x: Any, h: Any) -> Any:
+        h = w * h + x
+        return h, h
+
+    y, _ = tg.scan(cell, tg.tensor(numpy.ones((101, 1))), tg.tensor(numpy.zeros(1)))
+    report = tg.flow(tg.sum(y))
+    _close(report.track().remaining, 0.9 ** numpy.arange(101))
+    verdict = report.verdict()
+    assert (verdict.kind, verdict.horizon, verdict.steps) == ("vanishing", 43, 100)  # 0.9⁴³ = 0.0108, 0.9⁴⁴ = 0.0097
+    assert verdict.rate == pytest.approx(0.9, rel=1e-12)
+    assert str(verdict) == "vanishing: 1 % of the residual reaches 43 of 100 steps back (×0.9 a step)"
+
+
+@pytest.mark.parametrize(("factor", "kind"), [(1.1, "exploding"), (1.0, "healthy"), (0.95, "vanishing")])
+def test_an_orthogonal_matrix_decays_as_powers_of_its_factor(factor: float, kind: str, rng: numpy.random.Generator) -> None:
+    q = tg.tensor(factor * numpy.linalg.qr(rng.standard_normal((5, 5)))[0], requires_grad=True)
+
+    def cell(x: Any, h: Any) -> Any:
+        h = h @ q + x
+        return h, h
+
+    y, _ = tg.scan(cell, tg.tensor(rng.standard_normal((101, 2, 5))), tg.tensor(numpy.zeros((2, 5))))
+    report = tg.flow(tg.sum(y[-1] * tg.tensor(rng.standard_normal((2, 5)))))
+    _close(report.track().remaining, factor ** numpy.arange(101))
+    assert report.verdict().kind == kind
+
+
+# -- whatever leads to the loss --------------------------------------------------------------------------------------------------------
+
+
+def test_each_layer_and_direction_is_a_chain(rng: numpy.random.Generator) -> None:
+    y, _ = _layer("GRU", num_layers=2, bidirectional=True)(tg.tensor(_input(rng)))
+    report = tg.flow(tg.sum(y))
+    assert [track.name for track in report.tracks] == ["layer 1", "layer 1 reversed", "layer 2", "layer 2 reversed"]
+    assert [track.chain.labels[track.last or 0] for track in report.tracks] == [T - 1, 0, T - 1, 0]
+    assert all(len(track.remaining) == T for track in report.tracks)
+    with pytest.raises(tg.FlowError, match="no chain 'layer 3'"):
+        report.track("layer 3")
+
+
+def test_a_sample_keeps_its_residual_beyond_its_length(rng: numpy.random.Generator) -> None:
+    xs = _input(rng)
+    layer = _layer("LSTM")
+    _, (h, _) = layer(tg.tensor(xs), lengths=[T, 4])
+    _, (short, _) = layer(tg.tensor(xs[:4, 1:]))
+    track = tg.flow(tg.sum(h[:, 1])).track()
+    alone = tg.flow(tg.sum(short)).track()
+    assert track.chain.states == ["h", "c"]
+    _close(track.remaining[: T - 4], 1)
+    _close(track.remaining[T - 4 :], alone.remaining)
+
+
+def test_a_state_that_waits_crosses_several_steps(rng: numpy.random.Generator) -> None:
+    v, w = (tg.tensor(value, dtype=tg.float64, requires_grad=True) for value in (0.6, 0.5))
+
+    def cell(x: Any, state: Any) -> Any:
+        h, before = state
+        new = v * h + w * before + x  # h[t] = v h[t−1] + w h[t−2] + x
+        return new, (new, h)
+
+    zeros = tg.tensor(numpy.zeros(2))
+    y, _ = tg.scan(cell, tg.tensor(rng.standard_normal((9, 2))), (zeros, zeros), compiled=False)
+    track = tg.flow(tg.sum(y[-1])).track()
+    companion = numpy.array([[0.6, 0.5], [1.0, 0.0]])
+    _close(track.remaining, [numpy.linalg.norm(numpy.linalg.matrix_power(companion, k)[0]) for k in range(9)])
+
+
+def test_following_a_tensor(rng: numpy.random.Generator) -> None:
+    w = tg.tensor(0.5, dtype=tg.float64, requires_grad=True)
+    h, middle = tg.tensor(numpy.ones(1)), None
+    from tinygrad_rnn.tape import scope
+
+    for t in range(6):
+        with scope("step", t):
+            h = w * h
+        middle = h if t == 3 else middle
+    report = tg.flow(tg.sum(h), of=middle)
+    assert report.track().last == 3
+    _close(report.track().remaining, 0.5 ** numpy.arange(4))
+    with pytest.raises(tg.FlowError, match="on the way to the loss"):
+        tg.flow(middle, of=h)
+
+
+def test_no_grad_is_touched_and_the_collector_is_as_before(rng: numpy.random.Generator) -> None:
+    layer = _layer("RNN")
+    y, _ = layer(tg.tensor(_input(rng)))
+    loss = tg.sum(y)
+    report = tg.flow(loss)
+    report.table()
+    assert all(p.grad is None for p in layer.parameters())
+    assert gc.isenabled()
+    loss.backward()  # the tape is still there
+    assert all(p.grad is not None for p in layer.parameters())
+
+
+def test_every_operation_is_measured_once(rng: numpy.random.Generator) -> None:
+    embedding = tg.nn.Embedding(7, I, dtype=tg.float64)
+    y, _ = _layer("LSTM")(embedding(tg.tensor(rng.integers(0, 7, (T, B)))))
+    for of in (None, "all"):
+        report = tg.flow(tg.sum(y * y), of=of)
+        operations = list(report.operations())
+        assert len({op.entry.index for op in operations}) == len(operations) == len(report.tape)
+        assert all(op.gains[i] == pytest.approx(norm / op.received) for op in operations for i, norm in op.sent.items() if op.received)
+
+
+def test_without_time_steps_operations_are_told(rng: numpy.random.Generator) -> None:
+    x = tg.tensor([3.0, 4.0], dtype=tg.float64, requires_grad=True)
+    report = tg.flow(tg.sum(x * x))
+    (first, second) = report.operations()
+    assert (first.symbol, first.received) == ("Σ", 1.0)
+    _close(first.sent[0], numpy.sqrt(2))
+    _close(second.sent[0], 5.0)
+    assert "no time steps" in report.table()
+    for call in (report.verdict, report.heatmap, report.curve, report.track):
+        with pytest.raises(tg.FlowError, match="time steps"):
+            call()
+
+
+def test_numbers_beyond_the_squares_of_floats(rng: numpy.random.Generator) -> None:
+    w = tg.tensor(1e-30, dtype=tg.float64, requires_grad=True)
+
+    def cell(x: Any, h: Any) -> Any:
+        h = w * h + x
+        return h, h
+
+    y, _ = tg.scan(cell, tg.tensor(numpy.ones((10, 3))), tg.tensor(numpy.zeros(3)))
+    _close(tg.flow(tg.sum(y[-1])).track().remaining, 1e-30 ** numpy.arange(10))
+
+
+# -- refusals --------------------------------------------------------------------------------------------------------------------------
+
+
+def test_refusals() -> None:
+    x = tg.tensor([1.0], requires_grad=True)
+    loss = tg.sum(x * x)
+    with pytest.raises(tg.FlowError, match="must be a tensor"):
+        tg.flow(3)
+    with pytest.raises(tg.FlowError, match="'all' or tensors"):
+        tg.flow(loss, of="last")
+    with pytest.raises(tg.TapeError, match="nothing was recorded"):
+        tg.flow(tg.tensor([1.0]))
+    tg.Tape.of(loss).release()
+    with pytest.raises(tg.TapeError, match="released"):
+        tg.flow(loss)
