@@ -71,12 +71,21 @@ def test_program_and_style_are_small():
     assert len(html._static("viewer.js").encode()) + len(html._static("viewer.css").encode()) < 12_000
 
 
-@pytest.mark.parametrize("build", [exact_cases, lstm_step, gru_step, unrolled, lstm_layer])
-def test_everything_that_the_page_speaks_of_is_drawn(layouts, build):
-    page = tg.draw(build(), gains=True).html()
+@pytest.mark.parametrize(
+    "draw",
+    [
+        *(lambda build=build: tg.draw(build(), gains=True) for build in (exact_cases, lstm_step, gru_step, unrolled, lstm_layer)),
+        *(lambda view=view: tg.draw(lstm_layer(20), view=view) for view in ("steps", "cells")),
+        lambda: tg.draw(lstm_step(), order=True, values=True),
+        lambda: tg.draw(tg.sum(tg.nn.LSTM(INPUT, HIDDEN, bidirectional=True)(leaf("x", 20, 2, INPUT).astype("float32"))[0]), view="steps"),
+    ],
+)
+def test_everything_that_the_page_speaks_of_is_drawn(layouts, draw):
+    page = draw().html()
     ids = set(re.findall(r'<g [^>]*?id="([^"]+)"', page))
     data = data_of(page)
     assert {box["id"] for box in data["boxes"]} | {arrow[0] for arrow in data["arrows"]} | {group["id"] for group in data["groups"]} <= ids
+    assert {id for moment in data["moments"] for id in moment["at"]} <= ids
     assert {box["group"] for box in data["boxes"]} - {None} == {group["id"] for group in data["groups"]}
 
 
@@ -267,12 +276,15 @@ class Reader:
     def focused(self):
         return self.js("document.activeElement.id")
 
-    def contrast(self, element):
-        """The ratio of the lightest to the darkest pixel there: for text on its ground, the text's contrast."""
-        image = pytest.importorskip("matplotlib.image").imread(io.BytesIO(element.screenshot_as_png))[..., :3]
+    def contrast(self, *elements):
+        """For each the ratio of its lightest to its darkest pixel: for text on its ground, the text's contrast."""
+        image = pytest.importorskip("matplotlib.image").imread(io.BytesIO(self.driver.get_screenshot_as_png()))[..., :3]
         linear = np.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4)
         light = linear @ np.array([0.2126, 0.7152, 0.0722])
-        return (light.max() + 0.05) / (light.min() + 0.05)
+        corners = "(r => [r.top, r.bottom, r.left, r.right].map(Math.round))(arguments[0].getBoundingClientRect())"
+        boxes = [self.js(corners, element) for element in elements]
+        parts = [light[top:bottom, left:right] for top, bottom, left, right in boxes]
+        return [(part.max() + 0.05) / (part.min() + 0.05) for part in parts]
 
 
 @pytest.fixture
@@ -463,7 +475,15 @@ def test_text_is_readable_in_the_light_and_in_the_dark(reader, layouts, dark):
     texts = ["h1", "#legend li", "label", "#fit", "aside h2", "dt", "dd", ".rule"]
     shown = [reader.find(selector) for selector in texts]
     drawn = [reader.box(label).find_element("css selector", "text") for label in ("split", "f = σ", "×", "h[t]")]
-    assert {element.tag_name: reader.contrast(element) for element in [*shown, *drawn] if reader.contrast(element) < 4.5} == {}
+    assert min(reader.contrast(*shown, *drawn)) >= 4.5
+
+
+TOUCH = """
+const box = document.getElementById(arguments[0]), facts = document.querySelector("#facts");
+const after = type => { box.dispatchEvent(new PointerEvent(type, {bubbles: true})); return facts.querySelector("dd").textContent; };
+return [box.textContent.trim(), box.getAttribute("aria-label"), after("pointerover"), after("click"), facts.textContent];
+"""
+"""What is to be read at a box: drawn, by a screen reader, pointed at, pinned, and all facts."""
 
 
 def test_names_that_try_to_break_out_are_shown_as_they_are(reader, layouts):
@@ -481,18 +501,49 @@ def test_names_that_try_to_break_out_are_shown_as_they_are(reader, layouts):
     for i, name in enumerate(names):
         shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
         cut = shown if len(shown) <= 28 else shown[:27] + "…"
-        leaf_id = f"p{i}_{i + 1}"
-        assert reader.js("document.getElementById(arguments[0]).textContent.trim()", leaf_id).replace("\xa0", " ") == cut
-        for event in ("pointerover", "click"):
-            reader.driver.execute_script(
-                "document.getElementById(arguments[0]).dispatchEvent(new PointerEvent(arguments[1], {bubbles: true}))", leaf_id, event
-            )
-            assert reader.facts()["name"] == name
-        assert reader.js("document.querySelector('#facts').textContent").count(name) >= 4  # box, name, the way and its end
-        assert reader.js("document.getElementById(arguments[0]).getAttribute('aria-label')", leaf_id).startswith(f"{name}, name {name}, ")
+        label, aria, pointed, clicked, told = reader.driver.execute_script(TOUCH, f"p{i}_{i + 1}")
+        assert label.replace("\xa0", " ") == cut
+        assert aria.startswith(f"{name}, name {name}, ")
+        assert pointed == clicked == name
+        assert told.count(name) >= 4  # box, name, the way and its end
     assert reader.js("window.hacked === undefined")
     assert reader.js("document.querySelectorAll('script').length") == 2
     assert reader.js("document.querySelectorAll('img, #picture > svg script, #picture > svg svg').length") == 0
+
+
+def halving(steps=40):
+    h = leaf("h", 2)
+    for t in range(steps):
+        with scope("step", t):
+            h = named(h * 0.5 + leaf(f"x{t}", 2), "h")
+    return named(tg.sum(h), "loss")
+
+
+def test_steps_that_are_not_shown_are_on_the_slider_too(reader, layouts):
+    reader.open(tg.draw(halving(), view="steps"))
+    output, time = reader.find("output"), reader.find("#time")
+    assert time.get_attribute("max") == "41"  # and the state before the first
+    reader.driver.execute_script("arguments[0].focus()", time)
+    reader.press("END")
+    assert output.text == "t = 39: residual left h 1"
+    for _ in range(20):
+        reader.press("ARROW_LEFT")
+    left = re.fullmatch(r"t = 19: residual left h (\S+)", output.text)
+    assert float(left[1]) == float(f"{0.5**20:.0e}")
+    (lit,) = reader.labels("g.node:not(.dim)")
+    assert "steps …" in lit
+    reader.point(reader.driver.find_elements("css selector", "g.node")[0])
+    assert reader.facts() == {"step": "start", "residual left at h": f"{0.5**40:.6g}"}
+
+
+def test_modules_tell_what_they_are(reader, layouts):
+    reader.open(tg.draw(lstm_layer(), view="cells"))
+    module = next(g for g in reader.driver.find_elements("css selector", "g.node") if "LSTM" in g.text)
+    reader.click(module)
+    assert {"module", "count of operations", "learns", "residual"} <= reader.facts().keys()
+    assert "Way to the loss" in reader.told()
+    assert "All ways to loss" in reader.told()
+    assert not reader.find("#clock").is_displayed()
 
 
 def test_a_phone_shows_the_facts_below(reader, layouts):

@@ -9,7 +9,7 @@ from ..tape import Node
 from .gains import gain_label, number, stroke
 from .modules import Modules, Part, Sizes
 from .ops_view import BLACK, LEAVES, NODE, NOT_FINITE, mixed, silent, small
-from .scene import Arrow, Box, Fact, Look, Scene, facts_of_array
+from .scene import Arrow, Box, Fact, Look, Scene, exactly, facts_of_array
 from .text import Html, attributes, shown, shown_html, tooltip
 
 _ARROW = "#555555"
@@ -90,7 +90,7 @@ class CellsView:
         look |= {"style": "rounded,filled"} if part.loose else {"fillcolor": "#FFFBD6" if part.chain else "#EDEDED"}
         facts: list[Fact] = [("operations" if part.loose else "module", head), ("count of operations", f"{len(part.entries):,}")]
         facts += [("learns", parameters)] if parameters else []
-        facts += [("residual", number(arrived, 6))] if arrived is not None else []
+        facts += [("residual", exactly(arrived))] if arrived is not None else []
         look["tooltip"] = tooltip(f"{head} · {len(part.entries):,} operations")
         return Box(part.id, head, look, facts, lines=lines)
 

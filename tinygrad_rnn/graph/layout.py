@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from .scene import Arrow, Box, Scene
 from .text import plain, width_of
 
-_LINE, _FONT, _MARGIN, _LANE, _HEAD = 15.0, 12.0, 14.0, 12.0, 6.0
-"""In points: a line of text, its letters, space around everything, between rows, and an arrow's head."""
+_LINE, _FONT, _SMALL, _MARGIN, _LANE, _HEAD = 15.0, 12.0, 10.0, 14.0, 12.0, 6.0
+"""In points: a line of text, letters of first and of further lines, space around everything, between rows, and an arrow's head."""
 
 _Item = tuple[str, int]
 """What stands in a column: a box, or an arrow on its way through; with the number of the column."""
@@ -167,7 +167,8 @@ def _lines(box: Box) -> list[str]:
 
 def _size(box: Box) -> tuple[float, float]:
     lines = _lines(box)
-    text, height = 72 * max(width_of(line, _FONT) for line in lines), _LINE * len(lines) + 10
+    widths = [width_of(lines[0], _FONT), *(width_of(line, _SMALL) for line in lines[1:])]
+    text, height = 72 * max(widths), _LINE * len(lines) + 10
     if box.look.get("shape") in ("circle", "diamond"):
         side = max(26.0, text, height) * (1.25 if box.look["shape"] == "diamond" else 1)
         return side, side
@@ -243,8 +244,8 @@ def _draw_box(graph: ElementTree.Element, box: Box, spot: _Spot) -> None:
     lines = _lines(box)
     for i, line in enumerate(lines):
         y = spot.y + 4 + _LINE * (i - (len(lines) - 1) / 2)
-        heading = {"font-weight": "bold"} if i == 0 and len(lines) > 1 else {}
-        _write(g, line, spot.x, y, {"font-size": f"{_FONT:g}", "fill": look.get("fontcolor") or "#1a1a1a", **heading})
+        points = _SMALL if i else _FONT
+        _write(g, line, spot.x, y, {"font-size": f"{points:g}", "fill": look.get("fontcolor") or "#1a1a1a"})
 
 
 def _outline(shape: str | None, spot: _Spot, out: float) -> str:

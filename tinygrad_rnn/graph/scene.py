@@ -11,7 +11,7 @@ import numpy
 
 from ..chain_rule.formula import formulas
 from ..tape import Entry
-from .gains import Gains, number
+from .gains import Gains
 
 Fact = tuple[str, str]
 """What is known, by what it is called: ("shape", "(2, 4)"). Users' text stands in it as it is."""
@@ -117,7 +117,7 @@ def facts_of_array(value: Any) -> list[Fact]:
     facts = [("shape", f"{tuple(array.shape)} {array.dtype}")]
     if array.size:
         with numpy.errstate(all="ignore"):
-            facts.append(("range", f"{float(array.min()):.6g} … {float(array.max()):.6g}"))
+            facts.append(("range", f"{exactly(float(array.min()))} … {exactly(float(array.max()))}"))
     return facts
 
 
@@ -131,11 +131,11 @@ def facts_of_entry(entry: Entry, names: Sequence[str], symbol: str, gains: Gains
         facts += [(f"{what}{numbered}", text) for what, text in facts_of_array(array)]
     if gains is None:
         return facts
-    facts.append(("residual", number(gains.arrived.get(entry.index, 0.0), 6)))
+    facts.append(("residual", exactly(gains.arrived.get(entry.index, 0.0))))
     for i, operand in enumerate(operands):
         part = gains.parts.get((entry.index, i))
         if part is not None:
-            facts.append((f"gain to {operand}", f"{_times(part.gain)} (residual {number(part.size, 6)})"))
+            facts.append((f"gain to {operand}", f"{_times(part.gain)} (residual {exactly(part.size)})"))
     return facts
 
 
@@ -144,8 +144,13 @@ def rule_of(entry: Entry) -> list[str]:
     return formulas(entry.row)
 
 
+def exactly(value: float) -> str:
+    """A number to six digits, where a picture would round it."""
+    return "NaN" if math.isnan(value) else f"{value:.6g}"
+
+
 def _times(gain: float) -> str:
-    return f"×{number(gain, 6)}" if math.isfinite(gain) else number(gain, 6)
+    return f"×{exactly(gain)}" if math.isfinite(gain) else exactly(gain)
 
 
 def _forward(entry: Entry, symbol: str) -> str:

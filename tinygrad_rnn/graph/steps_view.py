@@ -16,7 +16,7 @@ from .gains import gain_label, joint, number, size, stroke
 from .names import Names
 from .network import BENDING, cost
 from .ops_view import NODE, NOT_FINITE, mixed, small
-from .scene import Arrow, Box, Fact, Look, Moment, Scene
+from .scene import Arrow, Box, Fact, Look, Moment, Scene, exactly
 from .text import Html, attributes, shown, shown_html, tooltip
 
 _FIRST, _LAST = 3, 4
@@ -217,7 +217,7 @@ class StepsView:
         lines = [f"{name}  {number(left, 2)}" if left is not None else name for name, left in zip(row.states, lefts, strict=True)]
         fills = [_tint(paint, left) for paint, left in zip(row.paints, lefts, strict=True)]
         facts: list[Fact] = [
-            (f"residual left at {name}", number(left, 6)) for name, left in zip(row.states, lefts, strict=True) if left is not None
+            (f"residual left at {name}", exactly(left)) for name, left in zip(row.states, lefts, strict=True) if left is not None
         ]
         return Box(
             row.id(step), row.label(step), _table(row.label(step), lines, fills), [*self._chain(row), ("step", row.label(step)), *facts],
