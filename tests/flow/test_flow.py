@@ -13,15 +13,15 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.flow.paths import CASES
 
 LAYERS = ("LSTM", "PeepholeLSTM", "GRU", "RNN")
-T, B, I, H = 9, 2, 3, 4
+T, B, IN, H = 9, 2, 3, 4
 
 
 def _layer(name: str, **options: Any) -> Any:
-    return getattr(tg.nn, name)(I, H, dtype=tg.float64, **options)
+    return getattr(tg.nn, name)(IN, H, dtype=tg.float64, **options)
 
 
 def _input(rng: numpy.random.Generator, batch: int = B) -> numpy.ndarray:
-    return rng.standard_normal((T, batch, I))
+    return rng.standard_normal((T, batch, IN))
 
 
 def _close(actual: Any, expected: Any) -> None:
@@ -173,8 +173,8 @@ def test_a_state_that_waits_crosses_several_steps(rng: numpy.random.Generator) -
         new = v * h + w * before + x  # h[t] = v h[t−1] + w h[t−2] + x
         return new, (new, h)
 
-    zeros = tg.tensor(numpy.zeros(2))
-    y, _ = tg.scan(cell, tg.tensor(rng.standard_normal((9, 2))), (zeros, zeros), compiled=False)
+    first = [tg.tensor(numpy.zeros(2), requires_grad=True) for _ in range(2)]
+    y, _ = tg.scan(cell, tg.tensor(rng.standard_normal((9, 2))), tuple(first), compiled=False)
     track = tg.flow(tg.sum(y[-1])).track()
     companion = numpy.array([[0.6, 0.5], [1.0, 0.0]])
     _close(track.remaining, [numpy.linalg.norm(numpy.linalg.matrix_power(companion, k)[0]) for k in range(9)])
@@ -209,7 +209,7 @@ def test_no_grad_is_touched_and_the_collector_is_as_before(rng: numpy.random.Gen
 
 
 def test_every_operation_is_measured_once(rng: numpy.random.Generator) -> None:
-    embedding = tg.nn.Embedding(7, I, dtype=tg.float64)
+    embedding = tg.nn.Embedding(7, IN, dtype=tg.float64)
     y, _ = _layer("LSTM")(embedding(tg.tensor(rng.integers(0, 7, (T, B)))))
     for of in (None, "all"):
         report = tg.flow(tg.sum(y * y), of=of)

@@ -98,7 +98,7 @@ class Chain:
         regular = {place: slot for place, slot in sorted(found.items()) if 2 * len(slot) > most}
         self._fill_by_makers(list(regular.values()))
         for place, slot in regular.items():
-            self._find_start(place, slot)
+            self._find_start(place, slot, len(regular))
         return list(regular.values())
 
     def _fill_by_makers(self, slots: list[dict[int, Key]]) -> None:
@@ -120,19 +120,24 @@ class Chain:
         inside, offset = self.entries[step], self._offsets[index]
         return len(inside), offset, inside[offset].row, position
 
-    def _find_start(self, place: _Place, slot: dict[int, Key]) -> None:
+    def _find_start(self, place: _Place, slot: dict[int, Key], count: int) -> None:
         """The state before the first step is what stands there where states stand in the second."""
         distance, offset, operand = place
         first, second = self.entries[distance - 1 : distance + 1] if distance < len(self) else ([], [])
         if offset < min(len(first), len(second)) and first[offset].row is second[offset].row and first[offset].needs[operand]:
             x = first[offset].inputs[operand]
-            key = key_of(x)
-            if self.step_of(key) is None:
-                slot[-1] = key
-                for entry in first:
-                    for i, other in enumerate(entry.inputs):
-                        if entry.needs[i] and other is x:
-                            self._cross(entry, i, other, distance - 1)
+            if self.step_of(key_of(x)) is None:
+                slot[-1] = key_of(x)
+                self._cross_from_start(x, distance + count)
+
+    def _cross_from_start(self, x: Node, steps: int) -> None:
+        """A state from before the first step may wait for some steps until it is used, or used again."""
+        for step, inside in enumerate(self.entries[:steps]):
+            for entry in inside:
+                for operand, other in enumerate(entry.inputs):
+                    same = other is x or (x.entry is not None and key_of(other) == key_of(x))  # leaves would compare their values
+                    if entry.needs[operand] and same:
+                        self._cross(entry, operand, other, step)
 
     def _name_of(self, slot: dict[int, Key]) -> str:
         names = (self.name_of(self.nodes[key]) for key in slot.values() if key in self.nodes)
