@@ -13,6 +13,7 @@ import numpy
 from ..graph.gains import gain_label
 from ..tape import Entry, Node, key_of
 from .chains import Chain, Key
+from .jacobian import StateJacobian
 from .measure import Crossed, Pass, Sizes, joint
 from .paths import StepPaths, step_paths
 
@@ -154,6 +155,36 @@ class Track:
         if step not in self._paths or (self._paths[step].rest and limit > len(self._paths[step])):
             self._paths[step] = step_paths(self.chain, self._crossed, step, limit)
         return self._paths[step]
+
+    def jacobians(self, of: str | None = None, direct: bool = False) -> numpy.ndarray:
+        """∂s_T/∂s_t, where T is the step ``last`` and s all states of all samples as one vector, or one state.
+
+        Args:
+            of: the name of one state. Its derivative by itself then goes by way of the other states too, unless they are cut.
+            direct: cut all paths but those of sums and elementwise products from a state to itself: of an LSTM's c, ∏ f is what is left.
+
+        Returns:
+            (steps back, N, N), the identity first.
+
+        Raises:
+            FlowError: there is no such state on the tape.
+        """
+        return self._jacobian(of, direct).matrices()
+
+    def jacobian_norms(self, of: str | None = None, direct: bool = False, exact: bool | None = None) -> numpy.ndarray:
+        """‖∂s_T/∂s_t‖₂, the most that any residual can grow on the way back.
+
+        Args:
+            of, direct: as in :meth:`jacobians`.
+            exact: from the matrices; False by power iteration. By default matrices are made of up to 128 numbers in the state.
+
+        Returns:
+            (steps back,), 1 first.
+        """
+        return self._jacobian(of, direct).norms(exact)
+
+    def _jacobian(self, of: str | None, direct: bool) -> StateJacobian:
+        return StateJacobian(self.chain, len(self.chain) - 1 if self.last is None else self.last, of, direct)
 
     def verdict(self) -> Verdict:
         """Vanishing, exploding or healthy, and the horizon."""

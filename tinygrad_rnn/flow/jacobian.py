@@ -1,0 +1,181 @@
+"""How strongly a state depends on itself some steps before: ∂s_T / ∂s_t as a matrix, and its largest singular value.
+
+One step back at a time: ∂s_T/∂s_{t−1} = ∂s_T/∂s_t · ∂s_t/∂s_{t−1}, row by row, for states of up to some hundred numbers. For larger ones
+power iteration finds the norm alone: v ← Jᵀ (J v), which pushes a tangent from s_t to s_T and pulls a residual back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from ..backends import Array
+from ..errors import FlowError
+from ..tape import Node, Residuals, _pull_entry, push_forward
+from .chains import Chain, Key
+
+EXACT = 128
+"""States of at most so many numbers are done row by row."""
+
+_AGREED = 1e-11
+_ROUNDS = 300
+
+
+class StateJacobian:
+    """∂s_T/∂s_t of a chain, where T is a given step and s all of its states or one of them.
+
+    Args:
+        chain: the steps.
+        last: the step T, in recorded order.
+        of: the name of one state; None for all of them together.
+        direct: cut every path but those of sums and elementwise products from a state to itself.
+
+    Raises:
+        FlowError: there is no such state, or it is not on the tape after step T.
+    """
+
+    def __init__(self, chain: Chain, last: int, of: str | None, direct: bool) -> None:
+        if of is not None and of not in chain.states:
+            raise FlowError(f"flow: there is no state {of!r}: there are {', '.join(map(repr, chain.states)) or 'none'}")
+        self.chain, self.last, self.direct = chain, last, direct
+        states = [i for i, name in enumerate(chain.states) if of in (None, name)]
+        self._states = [i for i in states if chain.state_at(i, last) is not None]
+        if not self._states:
+            raise FlowError("flow: no state after the last step is on the tape: let the loss depend on it")
+        nodes = chain.nodes | {key: node for inside in (chain.entries[last],) for key, node in _results(inside)}
+        self._ends = [nodes[self._key(i, last)] for i in self._states]
+        self._backend = self._ends[0]._backend
+        self.size = sum(x._data.size for x in self._ends)
+
+    def matrices(self) -> numpy.ndarray:
+        """(steps back, N, N), the identity first."""
+        found = numpy.zeros((self.last + 1, self.size, self.size))
+        for row, unit in enumerate(numpy.eye(self.size)):
+            held = self._split(unit)
+            found[0, row] = unit
+            for back in range(1, self.last + 1):
+                held = self._back(held, self.last - back + 1)
+                found[back, row] = self._joined(held, self.last - back)
+        return found
+
+    def norms(self, exact: bool | None = None) -> numpy.ndarray:
+        """(steps back,): the largest singular values, 1 first."""
+        if exact is None:
+            exact = self.direct or self.size <= EXACT
+        if exact:
+            return numpy.linalg.norm(self.matrices(), 2, axis=(1, 2))
+        if self.direct:
+            raise FlowError("flow: with the other paths cut the norm is found row by row only: leave exact out")
+        norms = numpy.ones(self.last + 1)
+        start = numpy.random.default_rng(0).standard_normal(self.size)
+        for back in range(1, self.last + 1):
+            norms[back], start = self._power(back, start)
+        return norms
+
+    def _power(self, back: int, u: numpy.ndarray) -> tuple[float, numpy.ndarray]:
+        """The largest singular value and its left vector, from the one of a step later, which is nearly the same."""
+        norm = 0.0
+        for _ in range(_ROUNDS):
+            before, held = norm, self._split(u / (numpy.linalg.norm(u) or 1.0))
+            for step in range(self.last, self.last - back, -1):
+                held = self._back(held, step)
+            v = self._joined(held, self.last - back)
+            norm = float(numpy.linalg.norm(v))
+            if not norm or not numpy.isfinite(norm):
+                break
+            u = self._forward(v / norm, self.last - back)
+            if abs(norm - before) <= _AGREED * norm:
+                break
+        return norm, u if numpy.isfinite(u).all() and u.any() else numpy.ones(self.size)
+
+    # -- one step back, and all steps forward -------------------------------------------------------------------------------------------
+
+    def _back(self, held: dict[Key, Array], step: int) -> dict[Key, Array]:
+        """Residuals of the tensors after a step → of those before it."""
+        chain = self.chain
+        masks = self._masks(step) if self.direct else {}
+        residuals = Residuals(False)
+        left = {}
+        for key, residual in held.items():
+            if chain.step_of(key) == step:
+                residuals.add(key, residual)
+            else:
+                left[key] = residual
+        inside = chain.entries[step]
+        guarded = any(entry.row.masks for entry in inside)
+        with self._backend.quiet():
+            for entry in reversed(inside):
+                g = residuals.pop(entry) if type(entry.y) is tuple else residuals.held.pop(entry.index, None)
+                needs = masks.get(entry.index, entry.needs)
+                if g is not None and any(needs):
+                    _pull_entry(entry, g, needs, None, residuals, guarded)
+        for key, residual in residuals.held.items():
+            if key in chain.nodes:
+                left[key] = left[key] + residual if key in left else residual
+        return left
+
+    def _masks(self, step: int) -> dict[int, list[bool]]:
+        """For each operation of a step the operands on the way of sums and products from a state to itself."""
+        chain = self.chain
+        targets = [chain.state_at(i, step - 1) for i in self._states]
+        masks: dict[int, list[bool]] = {}
+        for entry in chain.entries[step]:
+            straight = entry.row.case == "addition" or entry.row.name == "multiply"
+            masks[entry.index] = [
+                straight and entry.needs[i] and self._leads(entry.index, i, x, masks, targets) for i, x in enumerate(entry.inputs)
+            ]
+        return masks
+
+    def _leads(self, index: int, operand: int, x: Any, masks: dict[int, list[bool]], targets: Sequence[Key]) -> bool:
+        crossing = self.chain.crossings.get((index, operand))
+        if crossing is not None:
+            return any(crossing[0] is target or crossing[0] == target for target in targets if type(target) is type(crossing[0]))
+        return x.entry is not None and any(masks.get(x.entry.index, ()))
+
+    def _forward(self, v: numpy.ndarray, step: int) -> numpy.ndarray:
+        """J v, where v stands at the states after a step."""
+        keys = [self._key(i, step) for i in self._states]
+        tangents = [(self.chain.nodes[key], part) for key, part in zip(keys, self._arrays(v), strict=True)]
+        since = max(entry.index for entry in self.chain.entries[step])
+        pushed = push_forward(self._ends, tangents, since=since)
+        parts = [numpy.zeros(x._data.size) if t is None else self._host(t) for x, t in zip(self._ends, pushed, strict=True)]
+        return numpy.concatenate(parts)
+
+    # -- states as one vector -------------------------------------------------------------------------------------------------------------
+
+    def _key(self, state: int, step: int) -> Key:
+        key = self.chain.state_at(state, step)
+        if key is None:
+            raise FlowError(f"flow: the state {self.chain.states[state]!r} is not on the tape after step {self.chain.labels[step]}")
+        return key
+
+    def _arrays(self, vector: numpy.ndarray) -> list[Array]:
+        ends = numpy.cumsum([x._data.size for x in self._ends])
+        parts = numpy.split(vector, ends[:-1])
+        return [
+            self._backend.from_host(part.reshape(x._data.shape).astype(x._data.dtype)) for part, x in zip(parts, self._ends, strict=True)
+        ]
+
+    def _split(self, vector: numpy.ndarray) -> dict[Key, Array]:
+        return dict(zip((self._key(i, self.last) for i in self._states), self._arrays(vector), strict=True))
+
+    def _joined(self, held: dict[Key, Array], step: int) -> numpy.ndarray:
+        parts = [held.get(self._key(i, step)) for i in self._states]
+        return numpy.concatenate(
+            [numpy.zeros(x._data.size) if part is None else self._host(part) for x, part in zip(self._ends, parts, strict=True)]
+        )
+
+    def _host(self, array: Array) -> numpy.ndarray:
+        return self._backend.to_host(array).astype(numpy.float64).ravel()
+
+
+def _results(inside: Sequence[Any]) -> list[tuple[Key, Node]]:
+    """The results of operations as tensors."""
+    found = []
+    for entry in inside:
+        made = entry.result()
+        for i, node in enumerate(made if type(entry.y) is tuple else (made,)):
+            found.append(((entry.index, i) if type(entry.y) is tuple else entry.index, node))
+    return found
