@@ -11,7 +11,9 @@ up the residuals that meet happen here, once, for every row.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
 import itertools
 import threading
 import weakref
@@ -682,6 +684,18 @@ def outside(results: Sequence[Node], since: int, ours: Sequence[Node]) -> list[N
 def now() -> int:
     """An index after everything recorded so far."""
     return next(_indices)
+
+
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """Hundreds of thousands of objects are made and none of them is garbage: looking for some would take longer than all else."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def unfolded(results: Sequence[Node]) -> list[Node]:

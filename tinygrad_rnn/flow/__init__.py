@@ -6,17 +6,15 @@ closer, ``health`` finds dead and saturated units and the origin of NaN, ``repor
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from .. import tree
 from ..errors import FlowError, TapeError
 from ..graph.names import Names
-from ..tape import Node, Tape, key_of, unfolded
+from ..tape import Node, Tape, key_of, no_collection, unfolded
 from .chains import Chain, find_chains, stem
 from .measure import Crossed, Pass, Sizes
 from .report import Report
@@ -47,7 +45,7 @@ def flow(loss: Any, of: Any = None) -> Report:
         raise FlowError(f"flow: of is 'all' or tensors that were made on the way to the loss, not {of!r}")
     if all(y.entry is None for y in losses):
         raise TapeError("flow: nothing was recorded that leads here: use a tensor with requires_grad=True, and no no_grad around it")
-    with _no_collection(), losses[0]._backend.quiet():
+    with no_collection(), losses[0]._backend.quiet():
         opened = unfolded([*losses, *chosen])
         return _measured(opened[: len(losses)], opened[len(losses) :], of is None)
 
@@ -94,18 +92,6 @@ def _reached(chain: Chain, crossed: Crossed) -> set[int]:
 def _up_to(chain: Chain, step: int) -> list[Any]:
     entries = {e.index: e for inside in chain.entries[: step + 1] for e in inside}
     return [entries[index] for index in sorted(entries)]
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Hundreds of thousands of objects are made and none of them is garbage: looking for some would take longer than all else."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 class _Callable(types.ModuleType):

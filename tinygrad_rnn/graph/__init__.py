@@ -15,7 +15,7 @@ from typing import Any
 from .. import tree
 from ..errors import DrawError, DrawWarning, TapeError
 from ..flow.chains import Chain, find_chains
-from ..tape import Node, Tape, unfolded
+from ..tape import Node, Tape, no_collection, unfolded
 from .cells_view import CellsView
 from .gains import Gains, gain_label
 from .modules import Modules
@@ -75,37 +75,28 @@ def draw(
         raise DrawError(f"draw: there is no view {view!r}; the views are {', '.join(map(repr, _VIEWS))}")
     if not all(isinstance(y, Node) for y in followed):
         raise DrawError("draw: of= must name tensors that were made on the way to out")
-    opened = unfolded([*outputs, *followed])
-    outputs, followed = opened[: len(outputs)], opened[len(outputs) :]
-    tape = Tape.of(*outputs)
-    if not tape:
+    if not Tape.of(*outputs):
         raise TapeError("draw: nothing was recorded that leads here: use a tensor with requires_grad=True, and no no_grad around it")
-    asked = _Asked(tape, outputs, followed, sys._getframe(1).f_locals, title, gains, max_nodes)
-    note = ""
-    if view in ("auto", "ops"):
-        network = asked.network()
+    variables = sys._getframe(1).f_locals
+    with no_collection():
+        opened = unfolded([*outputs, *followed])
+        asked = _Asked(opened[: len(outputs)], opened[len(outputs) :], variables, title, gains, max_nodes)
+        network = asked.network() if view in ("auto", "ops") else ""
         if isinstance(network, Network):
             return _draw_ops(asked, network, order, values)
         if view == "ops":
             raise DrawError(f'draw: {network}: draw fewer steps, raise max_nodes, or choose view="steps"')
-        note = network
-    return _draw_larger(asked, view, note)
+        return _draw_larger(asked, view, network)
 
 
 class _Asked:
     """What a call of ``draw`` asks for."""
 
     def __init__(
-        self,
-        tape: Tape,
-        outputs: list[Any],
-        chosen: list[Any],
-        variables: dict[str, Any],
-        title: str | None,
-        gains: bool | None,
-        max_nodes: int,
+        self, outputs: list[Any], chosen: list[Any], variables: dict[str, Any], title: str | None, gains: bool | None, max_nodes: int
     ) -> None:
-        self.tape, self.outputs, self.chosen, self.variables = tape, outputs, chosen, variables
+        self.tape = tape = Tape.of(*outputs)
+        self.outputs, self.chosen, self.variables = outputs, chosen, variables
         self.names, self.gains, self.max_nodes = Names(tape, variables), gains, max_nodes
         self._title = title
         places = {entry.index for entry in tape}

@@ -84,6 +84,7 @@ class Modules:
         self.frames: dict[int, str] = {}
         self._name(variables, len(chains) > 1)
         self.leaves: dict[str, Node] = {}
+        self._borders: dict[tuple[int, int], tuple[Node, tuple[str, str]]] = {}
         self.links = self._find_links()
 
     # -- parts ------------------------------------------------------------------------------------------------------------------------
@@ -177,20 +178,21 @@ class Modules:
         links: dict[tuple[str, str], bool] = {}
         for entry in self.tape:
             target = self.part_of[entry.index].id
-            for x, needed in zip(entry.inputs, entry.needs, strict=True):
-                source = self.source(x, entry)
-                if source not in (None, target):
+            for operand, (x, needed) in enumerate(zip(entry.inputs, entry.needs, strict=True)):
+                source = self._source(x, entry)
+                if source is not None and source != target:
                     links[source, target] = links.get((source, target), False) or needed
+                    if needed:
+                        self._borders[entry.index, operand] = x, (target, source)
         return links
 
-    def source(self, x: Any, entry: Entry) -> str | None:
+    def _source(self, x: Any, entry: Entry) -> str | None:
         """The id of the part or the leaf where an operand comes from; None for what the picture leaves out."""
         if not isinstance(x, Node):
             return None
         if x.entry is not None and x.entry.index in self.part_of:
             return self.part_of[x.entry.index].id
-        said = x.requires_grad or (self.names.leaf(x) != "" and self._chain_of.get(entry.index) is None)
-        if id(x) in self._owned or not said:
+        if id(x) in self._owned or not (x.requires_grad or (entry.index not in self._chain_of and self.names.leaf(x))):
             return None
         return next((known for known, leaf in self.leaves.items() if leaf is x), None) or self._add_leaf(x)
 
@@ -209,15 +211,14 @@ class Modules:
             table[key] = table[key] + residual if key in table else residual
 
         def watch(entry: Entry, g: Any, operand: int, part: Any) -> None:
-            x = entry.inputs[operand]
-            source, target = self.source(x, entry), self.part_of[entry.index].id
-            if source not in (None, target):
-                add(sent.setdefault((target, str(source)), {}), key_of(x), part)
+            if (entry.index, operand) in self._borders:
+                x, pair = self._borders[entry.index, operand]
+                add(sent.setdefault(pair, {}), key_of(x), part)
                 add(arrived, key_of(x), part)
 
         for y, start in starts:
             add(arrived, key_of(y), start)
-        pull_back(starts, watch=watch)
+        pull_back(starts, wanted=[x for x, _ in self._borders.values()], watch=watch)
         backend = seeds[0]._backend
         found = Sizes(seed=joint([size(backend, start) for _, start in starts]))
         found.sent = {pair: joint([size(backend, r) for r in parts.values()]) for pair, parts in sent.items()}
