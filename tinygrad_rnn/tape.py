@@ -39,6 +39,7 @@ class _Thread(threading.local):
         """Whether the program that is being traced looked at the values of a tensor from outside."""
         self.recorded_before: list[bool] = []
         """What the blocks around say, outermost first: a block object may be entered again inside itself, or by several threads."""
+        self.observer: Observer | None = None
 
 
 thread = _Thread()
@@ -364,7 +365,42 @@ def expose(node: Node) -> Array:
     return node._data
 
 
+class Observer:
+    """Looks at everything that is recorded and pulled in a block, ``with observer:``; several such blocks nest, the inner one looks.
+
+    Recording asks one question for both, whether anything is in the table of exposed arrays: so a block keeps a sign of its own in there.
+    """
+
+    def __init__(self) -> None:
+        self._before: list[Observer | None] = []
+
+    def __enter__(self) -> Observer:
+        self._before.append(thread.observer)
+        thread.observer = self
+        _exposed.setdefault(0, _Exposure(_observing, 0))
+        _observing.append(self)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        thread.observer = self._before.pop()
+        _observing.remove(self)
+        if not _observing:
+            _exposed.pop(0, None)
+
+    def recorded(self, entry: Entry) -> None:
+        """Told of each new entry."""
+
+    def pulled(self, entry: Entry, g: Any, operand: int, part: Any) -> None:
+        """Told of each part of a residual, as ``watch`` in :func:`pull_back`."""
+
+
+_observing: list[Observer] = []
+"""The blocks of all threads."""
+
+
 def _remember(entry: Entry) -> None:
+    if thread.observer is not None:
+        thread.observer.recorded(entry)
     for array in (*entry.xs, *entry.outputs()):
         exposure = _exposed.get(id(_block(array)))
         if exposure is not None:
@@ -549,6 +585,7 @@ def pull_back(
     tape = Tape.of(*(node for node, _ in seeds), since=since) if through is None else through
     if _exposed:
         _check_unchanged(tape)
+        watch = watch or (thread.observer.pulled if thread.observer is not None else None)
     residuals = Residuals(np is not None)
     caught: dict[Any, Any] = {}
     for node, residual in seeds:
