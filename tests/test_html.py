@@ -166,7 +166,18 @@ def overlap(a, b):
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-@pytest.mark.parametrize("build", [exact_cases, lstm_step, gru_step, unrolled, lstm_layer, lambda: lstm_layer(12)])
+def beside_steps():
+    """What stands in no step has to stand beside the readout of one."""
+    h, losses = leaf("h", 2, 2), []
+    for t in (1, 2):
+        with scope("step", t):
+            h = tg.tanh(h * leaf("w", 2))
+            losses.append(tg.sum(tg.exp(h)))
+        h = tg.sin(h)
+    return losses
+
+
+@pytest.mark.parametrize("build", [exact_cases, lstm_step, gru_step, unrolled, lstm_layer, lambda: lstm_layer(12), beside_steps])
 def test_boxes_do_not_overlap_and_stand_right_of_what_they_need(build):
     scene = tg.draw(build(), gains=True, max_nodes=1000)._scene
     root = layout.svg_of(scene)
@@ -276,15 +287,18 @@ class Reader:
     def focused(self):
         return self.js("document.activeElement.id")
 
-    def contrast(self, *elements):
-        """For each the ratio of its lightest to its darkest pixel: for text on its ground, the text's contrast."""
+    def light(self, *elements):
+        """For each the relative luminance of its pixels."""
         image = pytest.importorskip("matplotlib.image").imread(io.BytesIO(self.driver.get_screenshot_as_png()))[..., :3]
         linear = np.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4)
         light = linear @ np.array([0.2126, 0.7152, 0.0722])
         corners = "(r => [r.top, r.bottom, r.left, r.right].map(Math.round))(arguments[0].getBoundingClientRect())"
         boxes = [self.js(corners, element) for element in elements]
-        parts = [light[top:bottom, left:right] for top, bottom, left, right in boxes]
-        return [(part.max() + 0.05) / (part.min() + 0.05) for part in parts]
+        return [light[top:bottom, left:right] for top, bottom, left, right in boxes]
+
+    def contrast(self, *elements):
+        """For each the ratio of its lightest to its darkest pixel: for text on its ground, the text's contrast."""
+        return [(part.max() + 0.05) / (part.min() + 0.05) for part in self.light(*elements)]
 
 
 @pytest.fixture
@@ -397,6 +411,9 @@ def test_slider_goes_through_time_and_says_what_is_left(reader, layouts):
         assert not [label for label in reader.labels("g.node:not(.dim)") if re.search(rf"\[[^{t}]\]", label)]
     reader.press("HOME")
     assert reader.labels("g.node.dim") == []
+    reader.press("ARROW_RIGHT", "ESCAPE")
+    assert output.text == "all steps"
+    assert reader.labels("g.now, g.dim") == []
 
 
 def test_a_step_closes_and_opens_by_click(reader, layouts):
@@ -468,7 +485,7 @@ def test_screen_readers_are_told(reader, layouts):
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_text_is_readable_in_the_light_and_in_the_dark(reader, layouts, dark):
-    reader.open(tg.draw(lstm_step(), gains=True), dark=dark)
+    reader.open(tg.draw(lstm_step(), gains=True), dark=dark, width=2200)  # full size: of smaller letters all pixels mix ink and ground
     ground = [int(part) for part in re.findall(r"\d+", reader.style("body", "backgroundColor"))]
     assert max(ground) < 40 if dark else min(ground) > 240
     reader.click(reader.box("split"))
@@ -476,6 +493,10 @@ def test_text_is_readable_in_the_light_and_in_the_dark(reader, layouts, dark):
     shown = [reader.find(selector) for selector in texts]
     drawn = [reader.box(label).find_element("css selector", "text") for label in ("split", "f = σ", "×", "h[t]")]
     assert min(reader.contrast(*shown, *drawn)) >= 4.5
+    reader.press("ESCAPE")
+    assert min(reader.contrast(*reader.driver.find_elements("css selector", "g.edge text"))) >= 4.5
+    middle = np.median(reader.light(reader.find("#picture > svg")))
+    assert middle < 0.02 if dark else middle > 0.9
 
 
 TOUCH = """
