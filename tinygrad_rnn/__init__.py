@@ -53,6 +53,7 @@ _ON_DEMAND = {
     "explain": "sequence:explain",
     "draw": "graph:draw",
     "flow": "flow:flow",
+    "detect_anomaly": "flow.anomaly:detect_anomaly",
     "save": "interop.checkpoint:save",
     "load": "interop.checkpoint:load",
 }

@@ -6,6 +6,7 @@ closer, ``health`` finds dead and saturated units and the origin of NaN, ``repor
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import types
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from .. import tree
 from ..errors import FlowError, TapeError
 from ..graph.names import Names
 from ..tape import Node, Tape, key_of, no_collection, unfolded
+from .anomaly import Places, detect_anomaly
 from .chains import Chain, find_chains, stem
 from .measure import Crossed, Pass, Sizes
 from .report import Report
@@ -46,7 +48,9 @@ def flow(loss: Any, of: Any = None) -> Report:
     if all(y.entry is None for y in losses):
         raise TapeError("flow: nothing was recorded that leads here: use a tensor with requires_grad=True, and no no_grad around it")
     with no_collection(), losses[0]._backend.quiet():
-        opened = unfolded([*losses, *chosen])
+        finite = all(bool(y._backend.all(y._backend.isfinite(y._data))) for y in losses)
+        with contextlib.nullcontext() if finite else Places():
+            opened = unfolded([*losses, *chosen])
         return _measured(opened[: len(losses)], opened[len(losses) :], of is None)
 
 
@@ -102,4 +106,4 @@ class _Callable(types.ModuleType):
 
 sys.modules[__name__].__class__ = _Callable
 
-__all__ = ["Report", "Track", "flow"]
+__all__ = ["Report", "Track", "detect_anomaly", "flow"]

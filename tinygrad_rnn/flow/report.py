@@ -20,6 +20,7 @@ from ..graph.ops_view import symbol_of
 from ..graph.picture import _write as write
 from ..tape import Entry, Node, Tape, key_of
 from . import charts
+from .health import Activation, activations, first_not_finite
 from .measure import Pass
 from .paths import Path, StepPaths, percent
 from .track import Track, Verdict
@@ -104,6 +105,11 @@ class Report:
         self.tape, self.tracks = tape, tracks
         self._whole, self._name_of = whole, name_of
 
+    @property
+    def _runs(self) -> list[Pass]:
+        """The backward passes: the loss's own, and one for each chain that was followed alone."""
+        return list(dict.fromkeys([self._whole, *(track.run for track in self.tracks)]))
+
     # -- numbers ----------------------------------------------------------------------------------------------------------------------
 
     def operations(self) -> Iterator[Operation]:
@@ -117,7 +123,7 @@ class Report:
         used = {key_of(x): x for entry in self.tape for x in entry.inputs if isinstance(x, Node)}
         alone = [track for track in self.tracks if track.run is not self._whole]
         measured_alone = {entry.index for track in alone for inside in track.chain.entries for entry in inside}
-        for run in (self._whole, *(track.run for track in alone)):
+        for run in self._runs:
             firsts = numpy.searchsorted(run.operands[:, 0], numpy.arange(len(run.entries) + 1)).tolist()
             operands, sent, received = run.operands[:, 1].tolist(), run.sent.tolist(), run.received.tolist()
             for i, entry in enumerate(run.entries):
@@ -188,6 +194,15 @@ class Report:
                 choice = max if growing else min
                 statements.append(Statement(self.tracks[i], step, choice(telling, key=lambda path: path.gain), paths))
         return statements
+
+    def activations(self) -> list[Activation]:
+        """How much of each gate is saturated, by step and in all, and which units are dead: σ, tanh, relu and their like."""
+        return list(activations(self.tape, [track.chain for track in self.tracks], self._name_of))
+
+    def not_finite(self) -> str | None:
+        """Where the first NaN or infinity was made: the direction, the step, the operation, and its line if the forward pass ran in
+        anomaly mode; None if all is finite."""
+        return first_not_finite(self.tape, self._runs)
 
     def table(self) -> str:
         """For each time step the residual at each state, the step's gain, and the path that carries most."""
@@ -274,6 +289,8 @@ class Report:
         if not self.tracks:
             return self._by_operation()
         lines = [str(track.verdict()) for track in self.tracks]
+        if not all(numpy.isfinite(run.sent).all() for run in self._runs):
+            lines.append(str(self.not_finite()))
         lines += [str(statement) for statement in self.worst(3)]
         return "\n".join(lines)
 

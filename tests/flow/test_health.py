@@ -1,0 +1,171 @@
+"""Saturated and dead units, the origin of NaN, anomaly mode, tables and files."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import tape
+
+T, B, IN, H = 30, 2, 3, 4
+
+
+def _report(name: str = "LSTM", of: Any = None, **options: Any) -> Any:
+    xs = numpy.random.default_rng(0).standard_normal((T, B, IN))
+    y, _ = getattr(tg.nn, name)(IN, H, dtype=tg.float64, **options)(tg.tensor(xs))
+    return tg.flow(tg.sum(y * y), of=of)
+
+
+def test_saturated_gates(rng: numpy.random.Generator) -> None:
+    a = tg.tensor(numpy.array([0.0, 20.0, -20.0, 1.0]), requires_grad=True)
+    (found,) = tg.flow(tg.sum(tg.sigmoid(a))).activations()
+    assert (found.operation, found.saturated, found.dead) == ("sigmoid", 0.5, [])
+    report = _report()
+    assert [found.name for found in report.activations()] == ["i", "f", "g", "o", "tanh(c)"]
+    assert all(len(found.flat) == T for found in report.activations())
+
+
+@pytest.mark.parametrize("relu", [tg.relu, lambda a: tg.maximum(a, 0.0)])
+def test_dead_units_are_dead_in_every_step_and_sample(relu: Any, rng: numpy.random.Generator) -> None:
+    shift = tg.tensor(numpy.array([-100.0, 0.0, 100.0]), requires_grad=True)
+
+    def cell(x: Any, h: Any) -> Any:
+        h = relu(0.5 * h + x + shift)
+        return h, h
+
+    xs = rng.standard_normal((8, B, 3))
+    xs[0, 0, 1] = 5.0  # once, in one sample, the second unit is alive
+    y, _ = tg.scan(cell, tg.tensor(xs), tg.tensor(numpy.zeros((B, 3))))
+    (found,) = tg.flow(tg.sum(y)).activations()
+    assert (found.dead, found.units) == ([0], 3)
+    assert "1 of 3 units dead" in str(found)
+
+
+# -- not finite ------------------------------------------------------------------------------------------------------------------------
+
+
+def _exploding(x: Any, h: Any) -> Any:
+    h = tg.exp(3 * h + x)
+    return h, h
+
+
+def _sinking(x: Any, h: Any) -> Any:
+    h = tg.sqrt(h * x)
+    return h, h
+
+
+def _line_of(function: Any) -> str:
+    return f"in line {function.__code__.co_firstlineno + 1} of test_health.py"
+
+
+@pytest.mark.parametrize("compiled", [False, "auto"])
+def test_anomaly_mode_names_step_operation_and_line(compiled: bool | str) -> None:
+    h = tg.tensor(numpy.ones((B, IN)), requires_grad=True)
+    with numpy.errstate(all="ignore"):
+        with pytest.raises(tg.NonFiniteError, match=f"forward, step 2, exp {_line_of(_exploding)}: h = tg.exp"), tg.detect_anomaly():
+            tg.scan(_exploding, tg.tensor(numpy.ones((5, B, IN))), h, compiled=compiled)
+        y, _ = tg.scan(_sinking, tg.tensor(numpy.zeros((5, B, IN))), h, compiled=compiled)
+        with pytest.raises(tg.NonFiniteError, match="backward, step 4, √"), tg.detect_anomaly():
+            tg.sum(y).backward()
+    assert tape.thread.observer is None
+    assert 0 not in tape._exposed
+
+
+def test_anomaly_mode_lets_pass_what_was_infinite_before() -> None:
+    mask = tg.tensor(numpy.array([0.0, -numpy.inf]))
+    x = tg.tensor(numpy.zeros(2), requires_grad=True)
+    with tg.detect_anomaly():
+        tg.sum(tg.softmax(x + mask) ** 2).backward()
+    with pytest.raises(tg.NonFiniteError, match="add"), tg.detect_anomaly():
+        x + tg.tensor(numpy.array([0.0, numpy.nan]))
+
+
+def test_the_origin_of_what_is_not_finite() -> None:
+    h = tg.tensor(numpy.ones((B, IN)), requires_grad=True)
+    with numpy.errstate(all="ignore"):
+        y, _ = tg.scan(_exploding, tg.tensor(numpy.ones((5, B, IN))), h)
+        found = tg.flow(tg.sum(y)).not_finite()
+        assert found == f"first non-finite value: forward, step 2, exp {_line_of(_exploding)}: h = tg.exp(3 * h + x)"
+        y, _ = tg.scan(_sinking, tg.tensor(numpy.zeros((5, B, IN))), h)
+        report = tg.flow(tg.sum(y))
+    assert str(report.not_finite()).startswith("first non-finite value: backward, step 4, √ (sqrt)")
+    assert report.verdict().kind == "exploding"
+    assert "first non-finite value: backward, step 4" in str(report)
+    assert _report().not_finite() is None
+
+
+# -- words and files -------------------------------------------------------------------------------------------------------------------
+
+
+def test_worst_statements() -> None:
+    report = _report()
+    statements = report.worst(3)
+    gains = report.track().gains[1:]
+    assert [statement.gain for statement in statements] == sorted(gains)[:3]
+    text = str(statements[0])
+    assert text.startswith(f"step {statements[0].step} → {statements[0].step - 1}, ")
+    assert "(composition) ×" in text
+    assert "weight_hh (weighting) ×" in text
+    assert "of the residual; " in text
+
+
+def test_the_table_is_abridged_and_aligned() -> None:
+    lines = _report().table().split("\n")
+    assert lines[1].split()[:7] == ["step", "at", "h", "at", "c", "left", "gain"]
+    assert lines[2].split()[0] == "29"
+    assert lines[-1].split()[0] == "0"
+    assert lines[12] == "  … 10 more …"
+    assert len({line.index("×") for line in lines[2:12]}) <= 6
+
+
+def test_files(tmp_path: Path) -> None:
+    report = _report()
+    report.save(tmp_path / "flow.csv")
+    rows = list(csv.DictReader((tmp_path / "flow.csv").read_text(encoding="utf-8").splitlines()))
+    assert list(rows[0]) == ["chain", "step", "received", "passed", "gain", "h", "c"]
+    numpy.testing.assert_array_equal([float(row["gain"]) for row in rows], report.track().gains)
+    report.to_csv(tmp_path / "operations.csv", rows="operations")
+    operations = list(csv.DictReader((tmp_path / "operations.csv").read_text(encoding="utf-8").splitlines()))
+    assert len(operations) == sum(len(op.sent) for op in report.operations())
+    report.save(tmp_path / "flow.txt")
+    assert (tmp_path / "flow.txt").read_text(encoding="utf-8") == report.table() + "\n"
+    with pytest.raises(tg.DrawError, match=r"none of the endings"):
+        report.save(tmp_path / "flow.gif")
+    with pytest.raises(tg.FlowError, match="'steps' or 'operations'"):
+        report.to_csv(tmp_path / "no.csv", rows="cells")
+    with pytest.raises(tg.DrawError, match="cannot write"):
+        report.save(tmp_path / "missing" / "flow.csv")
+
+
+def test_figures(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    report = _report(num_layers=2)
+    (axes, _bar) = report.heatmap().axes
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert {"layer 1 h", "layer 1 c", "layer 2 f"} <= set(labels)
+    image = axes.images[0].get_array()
+    c = labels.index("layer 2 c")
+    track = report.track("layer 2")
+    with numpy.errstate(divide="ignore"):
+        numpy.testing.assert_allclose(image[c], -numpy.log10(track.states["c"] / track.received[-1]))
+    (line, *_) = report.curve().axes[0].lines
+    numpy.testing.assert_array_equal(line.get_ydata(), report.track("layer 1").remaining)
+    for kind, start in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
+        report.save(tmp_path / f"flow.{kind}")
+        assert (tmp_path / f"flow.{kind}").read_bytes().startswith(start)
+    assert set(report._repr_mimebundle_()) == {"image/png", "text/plain"}
+
+
+def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    report = _report()
+    with pytest.raises(tg.DrawError, match=r"pip install 'tinygrad_rnn\[plot\]'"):
+        report.heatmap()
+    assert set(report._repr_mimebundle_()) == {"text/plain"}

@@ -1,0 +1,111 @@
+"""Anomaly mode: which operation made the first NaN or infinity, and in which line of the user's code.
+
+    with tg.detect_anomaly():
+        loss = model(x)
+        loss.backward()
+
+Inside of the block each operation remembers the user's line, and its results and residuals are looked at; outside nothing costs anything.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..backends import Backend
+from ..errors import NonFiniteError
+from ..graph.ops_view import symbol_of
+from ..tape import Entry, Node, Observer, pull_back, recording, thread
+
+_PACKAGE = str(Path(__file__).parent.parent)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of the user's code."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        code = linecache.getline(self.file, self.line).strip()
+        return f"in line {self.line} of {Path(self.file).name}" + (f": {code}" if code else "")
+
+
+_places: weakref.WeakKeyDictionary[Entry, Place] = weakref.WeakKeyDictionary()
+
+
+def place_of(entry: Entry) -> Place | None:
+    """The line that recorded an operation, if that was in anomaly mode."""
+    return _places.get(entry)
+
+
+class Places(Observer):
+    """A block in which operations remember their lines."""
+
+    def recorded(self, entry: Entry) -> None:
+        frame: Any = sys._getframe(2)
+        while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+            frame = frame.f_back
+        if frame is not None:
+            _places[entry] = Place(frame.f_code.co_filename, frame.f_lineno)
+
+
+class detect_anomaly(Places):
+    """A block in which the operation that first makes a NaN or an infinity, forward or backward, raises an error that names its line.
+
+    An infinity that was there before, as the −inf of a mask, is no anomaly; a NaN always is. A compiled scan is run again step by step when
+    something comes out of it that is not finite.
+
+    Raises:
+        NonFiniteError: says the direction, the time step, the operation and the line.
+    """
+
+    def recorded(self, entry: Entry) -> None:
+        if thread.tracing:  # placeholders hold NaN on purpose
+            return
+        super().recorded(entry)
+        arrays = [x for x in entry.xs if hasattr(x, "dtype")]
+        if made_here(entry.backend, arrays, entry.outputs()):
+            if entry.row.unfold is not None:
+                with recording():
+                    entry.row.unfold(entry.inputs)
+            raise NonFiniteError(told("forward", entry))
+
+    def pulled(self, entry: Entry, g: Any, operand: int, part: Any) -> None:
+        arrived = [_array(one) for one in (g if type(entry.y) is tuple else [g]) if one is not None]
+        if made_here(entry.backend, arrived, [_array(part)]):
+            if entry.row.unfold is not None:
+                with recording():
+                    results = entry.row.unfold(entry.inputs)
+                parts = g if type(entry.y) is tuple else [g]
+                pull_back([(y, _array(one)) for y, one in zip(results, parts, strict=True) if one is not None])
+            raise NonFiniteError(told("backward", entry))
+
+
+def made_here(backend: Backend, before: Sequence[Any], after: Sequence[Any]) -> bool:
+    """Whether something is not finite that was finite before, or is NaN."""
+    broken = [array for array in after if array.dtype.kind == "f" and not backend.all(backend.isfinite(array))]
+    if not broken:
+        return False
+    finite = all(array.dtype.kind != "f" or backend.all(backend.isfinite(array)) for array in before)
+    return finite or any(backend.any(backend.isnan(array)) for array in broken)
+
+
+def told(direction: str, entry: Entry) -> str:
+    """``first non-finite value: forward, step 12, exp in line 31 of user.py: y = tg.exp(x)``"""
+    step = None if entry.scope is None else entry.scope.within("step")
+    where = [direction, *([] if step is None else [f"step {step.label}"])]
+    name = entry.row.name if symbol_of(entry) == entry.row.name else f"{symbol_of(entry)} ({entry.row.name})"
+    place = place_of(entry)
+    line = f" {place}" if place is not None else " (its line is known in anomaly mode: with tg.detect_anomaly())"
+    return f"first non-finite value: {', '.join(where)}, {name}{line}"
+
+
+def _array(x: Any) -> Any:
+    return x._data if isinstance(x, Node) else x

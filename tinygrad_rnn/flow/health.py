@@ -1,0 +1,116 @@
+"""Units that no residual gets through: saturated gates, dead units, and where the first value that is not finite was made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from ..graph.ops_view import symbol_of
+from ..tape import Entry, Node, Tape, key_of
+from .anomaly import made_here, told
+from .chains import Chain
+from .measure import Pass
+from .paths import percent
+
+FLAT = 0.01
+"""A slope below this counts as saturated."""
+
+_GATES = ("sigmoid", "tanh", "erf")
+_ROUTES = ("maximum", "minimum", "clip")
+
+
+@dataclass(frozen=True)
+class Activation:
+    """The slopes of one activation over all steps and samples.
+
+    Attributes:
+        chain: the name of its chain; None outside of time steps.
+        name: the user's name for its result, or its symbol.
+        operation: the row's name.
+        labels: the steps.
+        flat: for each step the share of slopes below 0.01.
+        dead: the units, along the last axis, whose slope is 0 at every step in every sample.
+        units: how many there are.
+    """
+
+    chain: str | None
+    name: str
+    operation: str
+    labels: list[Any]
+    flat: numpy.ndarray
+    dead: list[int]
+    units: int
+
+    @property
+    def saturated(self) -> float:
+        """The share of slopes below 0.01 over all steps."""
+        return float(self.flat.mean()) if self.flat.size else 0.0
+
+    def __str__(self) -> str:
+        where = f"{self.chain} " if self.chain else ""
+        text = f"{where}{self.name}: {percent(self.saturated)} saturated"
+        if self.flat.size > 1 and self.saturated:
+            worst = int(self.flat.argmax())
+            text += f", most at step {self.labels[worst]} ({percent(float(self.flat[worst]))})"
+        return text + (f"; {len(self.dead)} of {self.units} units dead" if self.dead else "")
+
+
+def activations(tape: Tape, chains: Sequence[Chain], name_of: Callable[[Node], str]) -> Iterator[Activation]:
+    """Every bounded or kinked elementwise function, one for all steps of a chain."""
+    used = {key_of(x): x for entry in tape for x in entry.inputs if isinstance(x, Node)}
+    inside: set[int] = set()
+    for chain in chains:
+        groups: dict[tuple[int, str], list[tuple[Any, Entry]]] = {}
+        for label, entries in zip(chain.labels, chain.entries, strict=True):
+            inside.update(entry.index for entry in entries)
+            for number, entry in enumerate(filter(_is_activation, entries)):
+                groups.setdefault((number, entry.row.name), []).append((label, entry))
+        for members in groups.values():
+            yield _activation(chain.name, [label for label, _ in members], [entry for _, entry in members], used, name_of)
+    for entry in tape:
+        if entry.index not in inside and _is_activation(entry):
+            yield _activation(None, [None], [entry], used, name_of)
+
+
+def _is_activation(entry: Entry) -> bool:
+    row = entry.row
+    return row.name in _GATES or row.name in _ROUTES or (row.case == "composition" and row.masks)
+
+
+def _activation(
+    chain: str | None, labels: list[Any], entries: list[Entry], used: dict[Any, Node], name_of: Callable[[Node], str]
+) -> Activation:
+    flat = numpy.zeros(len(entries))
+    alive: Any = None
+    for i, entry in enumerate(entries):
+        slopes = entry.backend.to_host(_slopes(entry))
+        flat[i] = numpy.mean(numpy.abs(slopes) < FLAT) if slopes.size else 0.0
+        units = numpy.any(slopes.reshape(-1, slopes.shape[-1] if slopes.ndim else 1) != 0, axis=0)
+        alive = units if alive is None or alive.shape != units.shape else alive | units
+    result = used.get(entries[0].index)
+    operand = next(name_of(x) for x in entries[0].inputs if isinstance(x, Node))
+    name = (name_of(result) if result is not None else "") or symbol_of(entries[0]) + (f"({operand})" if operand else "")
+    return Activation(chain, name, entries[0].row.name, labels, flat, numpy.flatnonzero(~alive).tolist(), len(alive))
+
+
+def _slopes(entry: Entry) -> Any:
+    """What becomes of a residual of ones on the way to the first operand that needs it."""
+    first = list(entry.needs).index(True)
+    needs = [i == first for i in range(len(entry.needs))]
+    with entry.backend.quiet():
+        return entry.row.pull(entry.backend, entry.backend.ones_like(entry.y), entry.y, entry.xs, entry.params, needs)[first]
+
+
+def first_not_finite(tape: Tape, runs: Sequence[Pass]) -> str | None:
+    """Which operation made the first value that is not finite, forward or else in one of the backward passes; None if all are finite."""
+    for entry in tape:
+        if made_here(entry.backend, [x for x in entry.xs if hasattr(x, "dtype")], entry.outputs()):
+            return told("forward", entry)
+    for run in runs:
+        broken = ~numpy.isfinite(run.sent)
+        if broken.any():
+            return told("backward", run.entries[run.operands[int(broken.argmax()), 0]])
+    return None
