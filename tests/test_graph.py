@@ -283,6 +283,17 @@ def test_a_users_cell_is_drawn_by_its_variables_in_every_step(compiled):
     assert "h[start]" in found
 
 
+def test_a_loop_of_the_users_own_over_a_cell_has_steps_too():
+    cell = tg.nn.LSTMCell(INPUT, HIDDEN)
+    state = tuple(tg.tensor(np.ones((BATCH, HIDDEN), "float32"), requires_grad=True, name=name) for name in ("h0", "c0"))
+    for _ in range(3):
+        y, state = cell(tg.tensor(np.ones((BATCH, INPUT), "float32")), state)
+    found = network([tg.sum(y)])
+    assert [step.label for step in found.steps] == ["0", "1", "2"]
+    assert [found.tape[place].row.symbol for place in found.path] == ["×", "+"] * 3
+    assert {"h0", "c0"} <= set(labels(tg.draw(y, max_nodes=200)))
+
+
 def test_names_follow_the_last_binding_and_the_outer_function_and_leave_no_trace():
     cell = Mixer()
     x, h = tg.tensor(np.ones((BATCH, HIDDEN))), tg.tensor(np.ones((BATCH, HIDDEN)))

@@ -54,8 +54,8 @@ def draw(
             operations are not shown one by one.
         order: number the operations in the order of the backward pass ("ops" only).
         values: write the least and the largest value of its result on each operation ("ops" only).
-        max_nodes: how many nodes, and half as many edges again as that, a picture may have. There is no other limit but the time that an
-            engine takes for the layout.
+        max_nodes: how many nodes, and twice as many edges, a picture may have. There is no other limit but the time that an engine takes
+            for the layout.
         of: with gains, the results whose residual is followed, from 1 for every element; by default the last loss (a single number)
             in ``out``, or everything in ``out`` if there is none. In "steps" a loss that sends something into every step is by default
             followed from the last of them only.

@@ -203,6 +203,13 @@ class Network:
         """What the state on the path is called, or ""."""
         return self._names.get((self.path[-1], 0), "") if self.path else ""
 
+    @property
+    def gates(self) -> list[str]:
+        """What the state on the path is weighted by, where that has a name."""
+        entries = [(self.tape[place], self._path_operands[place]) for place in self.path]
+        others = [entry.inputs[1 - operand] for entry, operand in entries if entry.row.name == "multiply"]
+        return list(dict.fromkeys(name for x in others if isinstance(x, Node) and (name := self.name_of(x) or self.names.leaf(x))))
+
     def place_of(self, entry: Entry) -> int:
         return self._place[entry.index]
 

@@ -129,7 +129,8 @@ class OpsView:
         matrix = any(entry.row.name in ("matmul", "einsum") for entry in entries)
         if not slope and not matrix:
             channel = "cell-state channel" if self.network.state.startswith("c") else "state channel"
-            return f"{channel}: only {symbols} on it"
+            gates = ", ".join(self.network.gates)
+            return f"{channel}: only {symbols} on it" + (f", × by {gates}" if gates else "")
         factors = " and ".join(word for word, there in (("a matrix", matrix), ("a slope", slope)) if there)
         return f"state path: {symbols} — every step multiplies by {factors}"
 
