@@ -333,6 +333,26 @@ def test_names_are_read_while_another_trace_function_is_set():
     assert "draw" in lines
 
 
+def test_a_module_that_draws_itself_is_called_once():
+    drawn = []
+
+    class Curious(tg.nn.Module):
+        def __call__(self, x):
+            y = tg.exp(x)
+            drawn.append(tg.draw(y))
+            return y
+
+    Curious()(leaf("x", 2))
+    assert len(drawn) == 1
+    assert "y = exp" in labels(drawn[0])
+
+
+def test_results_that_nothing_leads_to_are_left_out():
+    loss = tagged()
+    for view in ("steps", "cells"):
+        assert tg.draw([loss, tg.tensor(1.0), leaf("w", 2)], view=view).dot == tg.draw(loss, view=view).dot
+
+
 def test_a_cell_that_fails_the_second_time_is_drawn_without_names():
     class Once(tg.nn.Module):
         def __call__(self, x):

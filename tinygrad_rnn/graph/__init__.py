@@ -96,14 +96,13 @@ class _Asked:
         self, outputs: list[Any], chosen: list[Any], variables: dict[str, Any], title: str | None, gains: bool | None, max_nodes: int
     ) -> None:
         self.tape = tape = Tape.of(*outputs)
-        self.outputs, self.chosen, self.variables = outputs, chosen, variables
+        self.outputs, self.chosen, self.variables = [y for y in outputs if y.entry is not None], chosen, variables
         self.names, self.gains, self.max_nodes = Names(tape, variables), gains, max_nodes
         self._title = title
         places = {entry.index for entry in tape}
         if not all(y.entry is not None and y.entry.index in places for y in chosen):
             raise DrawError("draw: of= must name tensors that were made on the way to out")
-        losses = [y for y in outputs if y._data.size == 1]
-        self.followed = chosen or losses[-1:] or outputs
+        self.followed = chosen or [y for y in self.outputs if y._data.size == 1][-1:] or self.outputs
 
     def network(self) -> Network | str:
         """The single operations, or why they are too many."""

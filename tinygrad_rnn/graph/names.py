@@ -90,10 +90,12 @@ class Names:
 
 
 def _chosen_scopes(tape: Tape) -> dict[Scope, Scope | None]:
-    """For each scope the one around it that is called again: the outermost that holds no time steps, since those are alike."""
+    """For each scope the one around it that is called again: the outermost that holds no time steps, since those are alike, and is not
+    under way itself."""
     scopes = dict.fromkeys(entry.scope for entry in tape if entry.scope is not None)
     chains = {scope: list(_outwards(scope)) for scope in scopes}
     holding = {outer for chain in chains.values() for i, inner in enumerate(chain) if inner.kind == "step" for outer in chain[i + 1 :]}
+    holding.update(_outwards(thread.scope))
     return {scope: next((s for s in chain[::-1] if s.call and s not in holding), None) for scope, chain in chains.items()}
 
 
