@@ -7,7 +7,7 @@ import numpy as np
 
 import tinygrad_rnn as tg
 
-SYMBOLS, DELAY, BATCH, HIDDEN, STEPS, SEEDS = 4, 20, 32, 32, 800, 2
+SYMBOLS, DELAY, BATCH, HIDDEN, STEPS, SEEDS = 4, 20, 32, 32, 600, 2
 
 
 def samples(rng):
@@ -44,7 +44,7 @@ curves = {name + f", bias {bias}" * bool(bias): [bits(name, bias, seed) for seed
 last = {name: [one[-1] for one in found] for name, found in curves.items()}
 print(f"bits a symbol at the end, {SEEDS} seeds, blind guess 2:", *(f"{name:20} {np.round(b, 3)}" for name, b in last.items()), sep="\n")
 assert min(last["LSTM"]) > 1.95  # with its forget gate half open, an LSTM learns nothing here; a plain RNN does, a little
-assert max(last["RNN"]) < 1.7
+assert max(last["RNN"]) < 1.85
 assert max(last["LSTM, bias 5"] + last["PeepholeLSTM, bias 5"] + last["GRU"]) < 0.6
 
 if sys.argv[1:]:
