@@ -744,6 +744,28 @@ def test_residuals_between_modules_are_those_of_the_chain_rule(rng):
     assert sizes.sent["m0", "p0"] == pytest.approx(np.linalg.norm(into_first @ first.weight.numpy()), rel=1e-12)
 
 
+class Scanner(tg.nn.Linear):
+    """A module that scans a function itself, reads out by the module that it is, and holds another."""
+
+    def __init__(self):
+        super().__init__(HIDDEN, HIDDEN, dtype="float64")
+        self.last = tg.nn.Linear(HIDDEN, 2, dtype="float64")
+
+    def __call__(self, x):
+        y, _ = tg.scan(leaky, x, (x[0], x[0]))
+        return self.last(tg.nn.Linear.__call__(self, y[-1]))
+
+
+def test_steps_inside_of_a_module_that_holds_others_are_a_box_of_their_own():
+    leaky_run(1)  # sets the weights
+    model = Scanner()
+    out = tg.sum(model(tg.tensor(np.ones((4, BATCH, HIDDEN)))))
+    drawn = tg.draw(out, view="cells").dot
+    assert "leaky, 4 steps" in drawn
+    assert "last: Linear" in drawn
+    assert f"{3 * HIDDEN} parameters" in drawn
+
+
 def test_grad_is_untouched_by_the_views_of_steps_and_modules():
     layer = tg.nn.LSTM(INPUT, HIDDEN)
     loss = tg.sum(layer(tg.tensor(np.ones((9, BATCH, INPUT), "float32")))[0])

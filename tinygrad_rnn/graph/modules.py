@@ -91,9 +91,15 @@ class Modules:
 
     def _modules_and_rest(self) -> list[Part]:
         """The innermost modules around time steps or without any; what was recorded around them stands together by what it lies between."""
-        homes = {entry.index: _home(entry, self._chain_of.get(entry.index)) for entry in self.tape}
-        around = {id(outer.label) for _, scope in homes.values() if scope is not None for outer in _modules(scope.outer)}
-        homes = {index: (None, None) if key in around else (key, scope) for index, (key, scope) in homes.items()}
+        modules = {entry.index: _around_steps(entry) for entry in self.tape}
+        holders = {id(outer.label) for m in modules.values() if m for outer in _modules(m.outer) if outer.label is not m.label}
+        homes: dict[int, tuple[Any, Scope | None]] = {}
+        for index, module in modules.items():
+            chain = self._chain_of.get(index)
+            if module is not None and id(module.label) not in holders:
+                homes[index] = id(module.label), module
+            else:
+                homes[index] = None if chain is None else id(chain), None
         before, after = self._neighbours({index: key for index, (key, _) in homes.items()})
         parts: dict[Any, Part] = {}
         for entry in self.tape:
@@ -239,16 +245,13 @@ def _modules(scope: Scope | None) -> Iterator[Scope]:
         scope = scope.outer
 
 
-def _home(entry: Entry, chain: Chain | None) -> tuple[Any, Scope | None]:
-    """What part an entry belongs to, as a key, and the scope of that: the innermost module outside of time steps, else the chain."""
-    scope, step = entry.scope, None
+def _around_steps(entry: Entry) -> Scope | None:
+    """The innermost module outside of all time steps."""
+    scope, found = entry.scope, entry.scope
     while scope is not None:
-        step = scope if scope.kind == "step" else step
+        found = scope.outer if scope.kind == "step" else found
         scope = scope.outer
-    module = next(_modules(entry.scope if step is None else step.outer), None)
-    if module is not None:
-        return id(module.label), module
-    return (None, None) if chain is None else (id(chain), None)
+    return next(_modules(found), None)
 
 
 def _is_module(x: Any) -> bool:
