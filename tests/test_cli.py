@@ -52,7 +52,7 @@ def refused(capsys, *arguments):
 def test_alone_it_helps(capsys):
     assert cli.main([]) == 0
     out = capsys.readouterr().out
-    assert all(command in out for command in ("train", "sample", "graph"))
+    assert all(command in out for command in ("train", "sample", "graph", "flow"))
 
 
 def test_a_run_from_start_to_end(capsys, tmp_path):
@@ -60,7 +60,7 @@ def test_a_run_from_start_to_end(capsys, tmp_path):
     out = capsys.readouterr().out
     folder = tmp_path / "runs" / "gru-1"
     assert re.match(r"gru with \d+ parameters on 16 characters, in runs", out)
-    assert re.search(r"step 5/12  [\d.]+ bits/char  held out [\d.]+  gradient [\d.]+  [\d,]+ tokens/s  \d:\d\d left", out)
+    assert re.search(r"step 5/12  [\d.]+ bits/char  held out [\d.]+  gradient [\d.]+  horizon (≥ )?\d+ steps?  [\d,]+ tokens/s  \d:\d\d left", out)
     assert re.search(r"held-out text: [\d.]+ bits per character", out)
     assert (folder / "sample.txt").read_text() in out + "\n"
     assert {path.name for path in folder.iterdir()} >= {"config.json", "log.csv", "checkpoint.safetensors", "sample.txt"}
@@ -89,6 +89,30 @@ def test_graphs_need_no_engine_as_dot(cell, capsys, tmp_path):
     assert cli.main(["graph", "--cell", cell, "--out", "cell.dot"]) == 0
     assert capsys.readouterr().out == "cell.dot\n"
     assert "digraph" in (tmp_path / "cell.dot").read_text()
+
+
+def test_a_graph_of_a_run(run, capsys, tmp_path):
+    assert cli.main(["graph", "run", "--steps", "1", "--out", "run.dot"]) == 0
+    assert "recurrent.weight_hh_l0" in (tmp_path / "run.dot").read_text(encoding="utf-8")
+    assert cli.main(["graph", "gru", "--out", "gru.dot"]) == 0
+    assert capsys.readouterr().out.split()[-1] == "gru.dot"
+
+
+def test_the_flow_of_a_cell(capsys, tmp_path):
+    assert cli.main(["flow", "gru", "--steps", "30", "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert re.match(r"vanishing: 1 % of the residual reaches \d+ of 29 steps back", out)
+    assert "where it loses most:\n  step" in out
+    assert "gates:\n  r: 0 % saturated" in out
+    assert len((tmp_path / "flow.csv").read_text().splitlines()) == 31
+
+
+def test_the_flow_of_a_run(run, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert cli.main(["flow", "run", "--steps", "12"]) == 0
+    out = capsys.readouterr().out
+    assert "of 11 steps" in out
+    assert f"\n{os.path.join('run', 'flow.csv')}\nnot drawn: a heat map or curve needs the package matplotlib" in out
 
 
 def test_resuming(run, capsys):
@@ -123,6 +147,9 @@ def test_resuming(run, capsys):
         ("sample foreign.safetensors", "no checkpoint of a training run"),
         ("sample x --temperature -1", "--temperature: must be at least 0"),
         ("graph --out cell.xyz", "none of the endings"),
+        ("graph nothing", "neither the folder of a run nor a cell"),
+        ("flow nothing", "neither the folder of a run nor a cell"),
+        ("flow --out none", "cannot write"),
         ("graph --out none/cell.dot", "cannot write"),
         ("fly", "invalid choice"),
     ],

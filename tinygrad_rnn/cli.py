@@ -1,4 +1,4 @@
-"""The command line: ``tinygrad-rnn train | sample | graph``. It says what happens; the work is done elsewhere."""
+"""The command line: ``tinygrad-rnn train | sample | graph | flow``. It says what happens; the work is done elsewhere."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from . import __version__, backends, ops
-from .errors import TinygradRNNError, TrainingError
+import numpy
+
+from . import __version__, backends, ops, random
+from .errors import CheckpointError, DrawError, TinygradRNNError, TrainingError
+from .flow import flow
 from .graph import draw
+from .ops import Tensor
 from .tensor import tensor
 from .train import snapshot
 from .train.config import Config, real, whole
+from .train.loop import Trainer
 from .train.model import LAYERS, name_parameters
 from .train.progress import progress
 from .train.run import Run
@@ -85,11 +90,18 @@ def _parser() -> argparse.ArgumentParser:
     write.add_argument("--prompt", default="", help="how the text begins")
     write.add_argument("--seed", type=whole(0), default=0, metavar="N", help="another seed, another text (default: 0)")
 
-    graph = commands.add_parser("graph", help="draw the backprop graph of a cell", description="Draw the backprop graph of a cell.")
+    graph = commands.add_parser("graph", help="draw the backprop graph of a cell or a run", description="Draw a backprop graph.")
     graph.set_defaults(command=_graph)
+    graph.add_argument("what", nargs="?", metavar="RUN|CELL", help=f"the folder of a run, or a cell: {', '.join(LAYERS)}")
     graph.add_argument("--cell", choices=tuple(LAYERS), default="lstm", help="the recurrent cell (default: lstm)")
     graph.add_argument("--steps", type=whole(1), default=2, metavar="N", help="over how many time steps (default: 2)")
     graph.add_argument("--out", metavar="FILE", help="where to; its ending is the format: svg, png, pdf or dot (default: CELL.svg)")
+
+    look = commands.add_parser("flow", help="how far back residuals reach, and where they die", description="Follow the residuals back.")
+    look.set_defaults(command=_flow)
+    look.add_argument("what", nargs="?", default="lstm", metavar="RUN|CELL", help="the folder of a run, or a fresh cell (default: lstm)")
+    look.add_argument("--steps", type=whole(2), default=50, metavar="N", help="over how many time steps (default: 50)")
+    look.add_argument("--out", metavar="DIR", help="where to write flow.csv and flow.png (default: the run's folder, else here)")
     return parser
 
 
@@ -132,13 +144,51 @@ def _sample(arguments: argparse.Namespace) -> int:
 
 
 def _graph(arguments: argparse.Namespace) -> int:
-    path = arguments.out or f"{arguments.cell}.svg"
-    x = tensor([[[0.5, -0.5]]] * arguments.steps, name="x")
-    layer = LAYERS[arguments.cell](2, 3)
-    name_parameters(layer)
-    y, _ = layer(x)
-    loss = ops.sum(y * y)
+    cell = arguments.what or arguments.cell
+    if cell in LAYERS:
+        path = arguments.out or f"{cell}.svg"
+        loss = _loss_of_cell(cell, 2, 3, arguments.steps)
+    else:
+        path = arguments.out or os.path.join(cell, "graph.svg")
+        trainer = _trainer(cell)
+        loss, _ = trainer.loss(trainer.corpus.training, 0, arguments.steps)
     loss.name = "loss"
     draw(loss, max_nodes=100 * arguments.steps).save(path)
     print(path)
     return 0
+
+
+def _flow(arguments: argparse.Namespace) -> int:
+    if arguments.what in LAYERS:
+        folder, report = "", flow(_loss_of_cell(arguments.what, 8, 16, arguments.steps))
+    else:
+        folder, report = arguments.what, _trainer(arguments.what, length=arguments.steps).flow()
+    table, image = (os.path.join(arguments.out or folder, f"flow.{kind}") for kind in ("csv", "png"))
+    report.save(table)
+    print(report.table())
+    for title, lines in (("where it loses most", report.worst()), ("gates", report.activations())):
+        print(f"\n{title}:", *lines, sep="\n  ")
+    print(f"\n{table}")
+    try:
+        report.save(image)
+        print(image)
+    except DrawError as error:
+        print(f"not drawn: {error}")
+    return 0
+
+
+def _loss_of_cell(cell: str, inputs: int, hidden: int, steps: int) -> Tensor:
+    """A fresh layer's outputs over some steps, squared and summed."""
+    random.seed(0)
+    layer = LAYERS[cell](inputs, hidden)
+    name_parameters(layer)
+    x = tensor(random.generator().standard_normal((steps, 1, inputs), numpy.float32), name="x")
+    y, _ = layer(x)
+    return ops.sum(y * y)
+
+
+def _trainer(run: str, **changes: Any) -> Trainer:
+    """The trainer of a run, to look at."""
+    if not os.path.exists(run):
+        raise CheckpointError(f"{run!r} is neither the folder of a run nor a cell ({', '.join(LAYERS)})")
+    return snapshot.resume(run, changes)

@@ -129,9 +129,31 @@ def test_without_matplotlib_and_without_an_engine_the_run_says_so(config, tmp_pa
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     monkeypatch.setattr("tinygrad_rnn.graph.picture._engine", lambda: None)
     _, notes = run.finish()
-    assert len(notes) == 2
+    assert len(notes) == 3
     assert "pip install 'tinygrad_rnn[plot]'" in notes[0]
     assert "graphviz" in notes[1]
+    assert "heat map" in notes[2]
+
+
+@pytest.mark.one_backend
+def test_the_flow_of_residuals_is_drawn(config, tmp_path):
+    pytest.importorskip("matplotlib")
+    run = trained(config, tmp_path / "run")
+    run._draw_flow()
+    assert (run.path / "flow.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_looking_at_residuals_changes_nothing(config):
+    looked_at = Trainer(config, config.corpus())
+    for _ in range(3):
+        looked_at.step()
+        report = looked_at.flow(readers=1, aside=False)
+        assert [track.name for track in report.tracks] == ["layer 1", "layer 2"]
+    other = Trainer(config, config.corpus())
+    for _ in range(3):
+        other.step()
+    for one, same in zip(looked_at.model.parameters(), other.model.parameters(), strict=True):
+        np.testing.assert_array_equal(one.numpy(), same.numpy())
 
 
 @pytest.mark.parametrize("where", ["loss", "held-out loss", "gradient's norm"])

@@ -7,6 +7,7 @@ closer, ``health`` finds dead and saturated units and the origin of NaN, ``repor
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 import types
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from .report import Report
 from .track import Track
 
 
-def flow(loss: Any, of: Any = None) -> Report:
+def flow(loss: Any, of: Any = None, aside: bool = True) -> Report:
     """Diagnose the residuals of a backward pass: how large, how much each operation changes them, how many steps back they reach.
 
     A loss that is a sum over time steps sends a fresh residual into every step, which would hide that an old one has died. So by default
@@ -34,6 +35,7 @@ def flow(loss: Any, of: Any = None) -> Report:
         loss: a tensor, or several nested in any way; each element begins with a residual of 1. Scans that ran compiled and checkpoints
             are run again, recorded.
         of: what to follow instead: "all", the residuals exactly as the loss has them; or tensors that were made on the way to the loss.
+        aside: look also at what goes aside, to parameters and inputs; without it a look at the states takes about half the time.
 
     Raises:
         FlowError: loss or of is not a tensor, or of was not made on the way to loss.
@@ -51,10 +53,10 @@ def flow(loss: Any, of: Any = None) -> Report:
         finite = all(bool(y._backend.all(y._backend.isfinite(y._data))) for y in losses)
         with contextlib.nullcontext() if finite else Places():
             opened = unfolded([*losses, *chosen])
-        return _measured(opened[: len(losses)], opened[len(losses) :], of is None)
+        return _measured(opened[: len(losses)], opened[len(losses) :], of is None, aside)
 
 
-def _measured(losses: list[Node], chosen: list[Node], alone: bool) -> Report:
+def _measured(losses: list[Node], chosen: list[Node], alone: bool, aside: bool) -> Report:
     tape = Tape.of(*losses)
     name_of = _names(tape)
     chains = find_chains(tape, name_of)
@@ -63,7 +65,7 @@ def _measured(losses: list[Node], chosen: list[Node], alone: bool) -> Report:
         raise FlowError("flow: of= must name tensors that were made on the way to the loss")
     later = {e.index for chain in chains if alone and chain.alone for inside in chain.entries for e in inside}
     seeds = [(y, y._backend.ones_like(y._data)) for y in chosen or losses if y.entry is not None]
-    whole = Pass(Tape([entry for entry in tape if entry.index not in later]), chains, seeds)
+    whole = Pass(Tape([entry for entry in tape if entry.index not in later]), chains, seeds, aside)
     tracks = []
     for chain, crossed in zip(chains, whole.crossed, strict=True):
         reached = _reached(chain, crossed)
@@ -71,17 +73,25 @@ def _measured(losses: list[Node], chosen: list[Node], alone: bool) -> Report:
         run = whole
         if alone and last is not None and (len(reached) > 1 or chain.entries[0][0].index in later):
             entering = [(chain.nodes[key], r) for key, r in crossed.readout.items() if chain.step_of(key) == last]
-            run = Pass(Tape(_up_to(chain, last)), [chain], entering)
+            run = Pass(Tape(_up_to(chain, last)), [chain], entering, aside)
         tracks.append(Track(chain, crossed if run is whole else run.crossed[0], last, run))
     return Report(tape, whole, tracks, name_of)
 
 
 def _names(tape: Tape) -> Callable[[Node], str]:
     """What the user's code calls a tensor; a state by what the step calls it that takes it, if the one that made it does not say."""
-    names = Names(tape)
-    calls = dict.fromkeys(names.call_of(entry) for entry in tape)
-    taken = {key_of(state.before): state.name for call in calls if call is not None for state in names.states(call)}
-    return lambda x: stem(names.of(x) or taken.get(key_of(x), ""))
+
+    @functools.cache
+    def read() -> tuple[Names, dict[Any, str]]:
+        names = Names(tape)
+        calls = dict.fromkeys(names.call_of(entry) for entry in tape)
+        return names, {key_of(state.before): state.name for call in calls if call is not None for state in names.states(call)}
+
+    def name_of(x: Node) -> str:
+        names, taken = read()
+        return stem(names.of(x) or taken.get(key_of(x), ""))
+
+    return name_of
 
 
 def _reached(chain: Chain, crossed: Crossed) -> set[int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 from ..tape import Entry, Node, Scope, Tape, key_of
@@ -27,7 +28,6 @@ class Chain:
         name: "layer 1" or "layer 1 reversed"; empty if it is the only one.
         labels: what the program calls each step.
         entries: the operations of each step.
-        states: the names of the states.
         name_of: what the user calls a tensor, or "".
         alone: whether all that goes into the steps and requires a residual is leaves: none goes on to operations before them.
         crossings: for each (entry, operand) where a residual leaves a step, the tensor that it goes to, and the step that it leaves:
@@ -46,10 +46,14 @@ class Chain:
         self._uses: dict[Key, list[_Place]] = {}
         self._find_crossings(tape)
         self._slots = self._find_slots()
-        self.states = _distinct([self._name_of(slot) for slot in self._slots])
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    @cached_property
+    def states(self) -> list[str]:
+        """The names of the states: asked for late, since to name tensors the cell is called again."""
+        return _distinct([self._name_of(slot) for slot in self._slots])
 
     def step_of(self, key: Key) -> int | None:
         """The step that made a tensor; None if it was made outside."""

@@ -102,4 +102,4 @@ def _figure(size: tuple[float, float]) -> Any:
     try:
         return importlib.import_module("matplotlib.figure").Figure(figsize=size, layout="constrained")
     except ImportError as error:
-        raise DrawError("a figure needs matplotlib: pip install 'tinygrad_rnn[plot]'") from error
+        raise DrawError("a heat map or curve needs the package matplotlib: pip install 'tinygrad_rnn[plot]'") from error

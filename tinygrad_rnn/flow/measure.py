@@ -13,6 +13,11 @@ from .chains import Chain, Key
 
 _TOGETHER = 1 << 12
 _BYTES = 1 << 25
+_LARGE = 1 << 12
+"""Arrays of so many elements cost more to lay side by side than to measure one by one."""
+
+_SAFE = (1e-30, 1e30)
+"""Squares within these bounds have lost nothing, in single precision either."""
 
 
 class _Waiting:
@@ -29,7 +34,7 @@ class _Waiting:
 class Sizes:
     """Euclidean norms, many at once: so each costs well below a microsecond, and on a device they come over in one piece.
 
-    Arrays are scaled by their largest element first, so neither 1e300 nor 1e-300 is lost. They must not change until they are measured.
+    Neither 1e300 nor 1e-300 is lost. Arrays must not change until they are measured.
     """
 
     def __init__(self) -> None:
@@ -62,17 +67,31 @@ class Sizes:
 
     def _measure(self, key: Any) -> None:
         waiting = self._waiting.pop(key)
-        self._found.append((waiting.numbers, norms_of(waiting.backend.to_host(waiting.backend.stack(waiting.arrays)))))
+        backend, arrays = waiting.backend, waiting.arrays
+        if arrays[0].size >= _LARGE:
+            norms = numpy.concatenate([norms_of(backend.to_host(array).ravel("K")[None]) for array in arrays])
+        else:
+            norms = norms_of(backend.to_host(backend.stack(arrays)))
+        self._found.append((waiting.numbers, norms))
 
 
 def norms_of(values: numpy.ndarray) -> numpy.ndarray:
     """The norm of each array of a stack."""
-    flat = numpy.abs(values.reshape(len(values), -1).astype(numpy.float64))
-    largest = flat.max(axis=1, initial=0.0)
+    flat = values.reshape(len(values), -1)
+    with numpy.errstate(over="ignore", under="ignore", invalid="ignore"):
+        squares = numpy.matmul(flat[:, None], flat[:, :, None]).ravel().astype(numpy.float64)
+        unsafe = ~((squares > _SAFE[0]) & (squares < _SAFE[1]))
+        norms = numpy.sqrt(squares)
+        if unsafe.any():
+            norms[unsafe] = _scaled_norms(flat[unsafe].astype(numpy.float64))
+    return norms
+
+
+def _scaled_norms(flat: numpy.ndarray) -> numpy.ndarray:
+    """Where squares would overflow or vanish: by the largest element, which may be 0 or not finite itself."""
+    largest = numpy.abs(flat).max(axis=1, initial=0.0)
     scale = numpy.where((largest > 0) & numpy.isfinite(largest), largest, 1.0)
-    with numpy.errstate(invalid="ignore", over="ignore"):
-        flat /= scale[:, None]
-        return scale * numpy.sqrt(numpy.einsum("ij,ij->i", flat, flat))
+    return scale * numpy.sqrt(numpy.sum((flat / scale[:, None]) ** 2, axis=1))
 
 
 def joint(norms: numpy.ndarray, lengths: Sequence[int]) -> numpy.ndarray:
@@ -112,6 +131,7 @@ class Pass:
         tape: the entries to go through.
         chains: where to catch the residuals that go from step to step.
         seeds: results and the residuals to begin with.
+        aside: look also at what goes aside, to parameters and inputs, and not only at the way to states.
 
     Attributes:
         entries: those that a residual reached, last first.
@@ -121,7 +141,7 @@ class Pass:
         crossed: for each chain.
     """
 
-    def __init__(self, tape: Tape, chains: Sequence[Chain], seeds: Sequence[tuple[Node, Array]]) -> None:
+    def __init__(self, tape: Tape, chains: Sequence[Chain], seeds: Sequence[tuple[Node, Array]], aside: bool = True) -> None:
         self.entries: list[Entry] = []
         self.crossed = [Crossed(len(chain)) for chain in chains]
         self._chains = list(zip(chains, self.crossed, strict=True))
@@ -136,7 +156,8 @@ class Pass:
         self._arrived_size = 0
         for node, residual in seeds:
             self._catch_seed(node, residual)
-        pull_back(seeds, watch=self._watch, through=tape)
+        wanted = None if aside else [node for chain in chains for node in chain.nodes.values()]
+        pull_back(seeds, wanted=wanted, watch=self._watch, through=tape)
         norms = self._sizes.read()
         self.received = joint(norms[self._received], self._parts_received)
         self.operands = numpy.array(self._rows, dtype=int).reshape(-1, 2)

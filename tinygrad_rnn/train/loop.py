@@ -15,6 +15,7 @@ import numpy
 from .. import backends, nn, optim, random
 from ..derived import cross_entropy
 from ..errors import TrainingError
+from ..flow import Report, flow
 from ..ops import Tensor
 from ..tape import no_grad
 from ..tensor import tensor
@@ -32,6 +33,7 @@ class Step:
         norm: the norm of the gradient, before clipping.
         rate: the learning rate.
         held_out: the loss on the held-out text after the update, where it was measured.
+        horizon: how many steps back 1 % of the residual reaches, where that was looked at.
     """
 
     number: int
@@ -39,6 +41,7 @@ class Step:
     norm: float
     rate: float
     held_out: float | None = None
+    horizon: int | None = None
 
 
 class Trainer:
@@ -102,6 +105,21 @@ class Trainer:
         numbers, following = streams.window(position, length)
         logits, state = self.model(self._tensor(numbers), state)
         return cross_entropy(logits, self._tensor(following), reduction="sum"), state
+
+    def flow(self, readers: int | None = None, aside: bool = True) -> Report:
+        """Follow the residuals back to the first character of the window that was learned from last. Training goes on as if nothing had
+        been looked at.
+
+        Args:
+            readers: look at so many of the streams only.
+            aside: as in :func:`tinygrad_rnn.flow`.
+        """
+        self.model.eval()
+        numbers, following = self.corpus.training.window(max(0, self.done - 1) * self.config.length, self.config.length)
+        with self.backend.quiet():
+            vectors = self.model.embedding(self._tensor(numbers[:, :readers])).detach()
+            logits, _ = self.model.read(vectors)
+            return flow(cross_entropy(logits, self._tensor(following[:, :readers]), reduction="sum"), aside=aside)
 
     def _tensor(self, numbers: numpy.ndarray) -> Tensor:
         return tensor(numbers, backend=self.config.backend)

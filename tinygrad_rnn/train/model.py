@@ -22,7 +22,11 @@ class CharacterModel(nn.Module):
 
     def __call__(self, numbers: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Scores (time, batch, characters) and the state after the last step, from character numbers (time, batch)."""
-        output, state = self.recurrent(self.embedding(numbers), state)
+        return self.read(self.embedding(numbers), state)
+
+    def read(self, vectors: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """The same from the characters' vectors (time, batch, embed)."""
+        output, state = self.recurrent(vectors, state)
         return self.readout(output), state
 
 

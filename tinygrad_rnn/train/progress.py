@@ -25,6 +25,7 @@ class Progress:
     def __init__(self, config: Config, done: int, stream: TextIO) -> None:
         self.config, self.first, self.stream = config, done, stream
         self.begin = time.monotonic()
+        self.horizon = ""
 
     def __enter__(self) -> Progress:
         return self
@@ -38,11 +39,14 @@ class Progress:
             print(f"step {step.number}/{self.config.steps}  {_losses(step)}  {self.pace(step)}", file=self.stream, flush=True)
 
     def pace(self, step: Step) -> str:
-        """How it goes: the gradient, the speed since the start of this process, and the time that the rest will take."""
+        """How it goes: the gradient, how far back residuals reach, the speed since this process began, and the time that the rest takes."""
         steps, seconds = step.number - self.first, time.monotonic() - self.begin
         speed = steps * self.config.batch * self.config.length / seconds
         left = _clock((self.config.steps - step.number) * seconds / steps)
-        return f"gradient {step.norm:.2f}  {speed:,.0f} tokens/s  {left} left"
+        if step.horizon is not None:
+            further = "≥ " if step.horizon == self.config.length - 1 else ""
+            self.horizon = f"horizon {further}{step.horizon} step{'s' * (step.horizon != 1)}  "
+        return f"gradient {step.norm:.2f}  {self.horizon}{speed:,.0f} tokens/s  {left} left"
 
 
 class Bar(Progress):

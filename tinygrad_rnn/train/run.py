@@ -1,4 +1,4 @@
-"""A run and its folder: settings, log and checkpoint, and when it is done two pictures and a sample. Every file is whole or not there.
+"""A run and its folder: settings, log and checkpoint, and when it is done three pictures and a sample. Every file is whole or not there.
 
 The log is written before the checkpoint, and rows beyond the checkpoint are dropped when a run is resumed: so the two always agree.
 """
@@ -22,6 +22,9 @@ from .loop import Step, Trainer
 from .sampling import sample
 
 HEADER = "step,bits_per_character,gradient_norm,learning_rate,held_out_bits_per_character"
+
+LOOKS = 50
+"""How many steps there are from one look at the residuals to the next; a look at one stream costs about as much as a step or two."""
 
 
 class Run:
@@ -119,6 +122,8 @@ class Run:
             step = self.trainer.step()
             if step.number % config.every == 0 or step.number == config.steps:
                 step = dataclasses.replace(step, held_out=self.trainer.evaluate())
+            if (step.number - 1) % LOOKS == 0 and config.length > 1:
+                step = dataclasses.replace(step, horizon=self.trainer.flow(readers=1, aside=False).horizon)
         except TrainingError as error:
             raise TrainingError(f"{error}. The run as it was after step {self.saved} is in {self.path}") from error
         return step
@@ -130,12 +135,12 @@ class Run:
         self.saved = self.trainer.done
 
     def finish(self) -> tuple[str, list[str]]:
-        """Draw the losses and the backprop graph, and write a sample.
+        """Draw the losses, the backprop graph and the flow of residuals, and write a sample.
 
         Returns:
             The sample, and what could not be drawn and why.
         """
-        notes = [note for draw in (self._draw_losses, self._draw_graph) if (note := _tried(draw))]
+        notes = [note for draw in (self._draw_losses, self._draw_graph, self._draw_flow) if (note := _tried(draw))]
         text = sample(self.trainer.model, self.trainer.corpus.vocabulary, seed=self.trainer.config.seed)
         atomic.write(self.path / "sample.txt", text + "\n")
         return text, notes
@@ -160,6 +165,11 @@ class Run:
         """One character's way to its loss: the tape of a single time step."""
         loss, _ = self.trainer.loss(self.trainer.corpus.training, 0, 1)
         draw(loss).save(self.path / "graph.svg")
+
+    def _draw_flow(self) -> None:
+        """Where in a window the residual of its last character is still felt."""
+        if self.trainer.config.length > 1:
+            self.trainer.flow().save(self.path / "flow.png")
 
 
 def _tried(draw: Callable[[], None]) -> str | None:
