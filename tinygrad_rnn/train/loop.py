@@ -33,7 +33,7 @@ class Step:
         norm: the norm of the gradient, before clipping.
         rate: the learning rate.
         held_out: the loss on the held-out text after the update, where it was measured.
-        horizon: how many steps back 1 % of the residual reaches, where that was looked at.
+        horizon: how many steps back 1 % of the residual reaches, as it was looked at last.
     """
 
     number: int

@@ -25,7 +25,6 @@ class Progress:
     def __init__(self, config: Config, done: int, stream: TextIO) -> None:
         self.config, self.first, self.stream = config, done, stream
         self.begin = time.monotonic()
-        self.horizon = ""
 
     def __enter__(self) -> Progress:
         return self
@@ -43,10 +42,13 @@ class Progress:
         steps, seconds = step.number - self.first, time.monotonic() - self.begin
         speed = steps * self.config.batch * self.config.length / seconds
         left = _clock((self.config.steps - step.number) * seconds / steps)
-        if step.horizon is not None:
-            further = "≥ " if step.horizon == self.config.length - 1 else ""
-            self.horizon = f"horizon {further}{step.horizon} step{'s' * (step.horizon != 1)}  "
-        return f"gradient {step.norm:.2f}  {self.horizon}{speed:,.0f} tokens/s  {left} left"
+        return f"gradient {step.norm:.2f}  {self._horizon(step)}{speed:,.0f} tokens/s  {left} left"
+
+    def _horizon(self, step: Step) -> str:
+        if step.horizon is None:
+            return ""
+        further = "≥ " if step.horizon == self.config.length - 1 else ""
+        return f"horizon {further}{step.horizon} step{'s' * (step.horizon != 1)}  "
 
 
 class Bar(Progress):

@@ -35,10 +35,12 @@ class Run:
         trainer: what is trained.
         steps: what every update told.
         saved: how many updates the checkpoint has behind it.
+        horizon: how many steps back residuals reached when that was looked at last.
     """
 
     def __init__(self, path: Path, trainer: Trainer, steps: list[Step]) -> None:
         self.path, self.trainer, self.steps, self.saved = path, trainer, steps, trainer.done
+        self.horizon: int | None = None
 
     @classmethod
     def new(cls, config: Config, path: str | None = None) -> Run:
@@ -123,7 +125,8 @@ class Run:
             if step.number % config.every == 0 or step.number == config.steps:
                 step = dataclasses.replace(step, held_out=self.trainer.evaluate())
             if (step.number - 1) % LOOKS == 0 and config.length > 1:
-                step = dataclasses.replace(step, horizon=self.trainer.flow(readers=1, aside=False).horizon)
+                self.horizon = self.trainer.flow(readers=1, aside=False).horizon
+            step = dataclasses.replace(step, horizon=self.horizon)
         except TrainingError as error:
             raise TrainingError(f"{error}. The run as it was after step {self.saved} is in {self.path}") from error
         return step
