@@ -53,7 +53,7 @@ class Path:
         hops: its operations, in the order in which the residual meets them.
         received: the norm of the residual that begins here.
         carried: the norm of what arrives at the end.
-        share: ``carried`` as a part of what all paths of the step carry.
+        share: ``carried`` as a part of what all paths that were followed carry, each for itself.
         contribution: what arrives at the end.
         target: the key of the tensor at the end.
         names: what it passes: its compositions by the names of their results, or else the named tensors on the way.

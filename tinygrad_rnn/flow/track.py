@@ -142,7 +142,7 @@ class Track:
 
     def sent(self, step: int) -> dict[Key, Any]:
         """What a step, counted in recorded order from 0, sends to the ones before: arrays by the key of the tensor they go to."""
-        return dict(self._crossed.sent[step])
+        return dict(self._crossed.sent[range(len(self.chain))[step]])
 
     def paths(self, step: int, limit: int = 256) -> StepPaths:
         """The paths from a step, counted in recorded order from 0, to the ones before.

@@ -1,0 +1,93 @@
+"""Random cells: whatever a step does, its paths telescope and add up to what it passes back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.flow.paths import CASES
+
+T, B, N = 5, 2, 3
+
+UNARY = [
+    tg.tanh,
+    tg.sigmoid,
+    tg.relu,
+    tg.sin,
+    lambda a: 0.5 * a,
+    lambda a: 1 - a,
+    lambda a: tg.concatenate(tg.split(a, [1], axis=-1)[::-1], axis=-1),
+    lambda a: a - tg.mean(a, axis=-1, keepdims=True),
+    lambda a: a * a,
+]
+BINARY = [tg.add, tg.subtract, tg.multiply, tg.maximum, lambda a, b: tg.sigmoid(a) * b, lambda a, b: tg.where(a > b, a, 0.5 * b)]
+
+
+def _cell(rng: numpy.random.Generator, states: int) -> Any:
+    """A cell of some six random operations, each on values that are there already, and the products of one weight."""
+    w = tg.tensor(rng.standard_normal((N, N)) / N, requires_grad=True)
+    program = []
+    for made in range(1 + states, 7 + states):
+        kind = rng.integers(3)
+        function = UNARY[rng.integers(len(UNARY))] if kind == 0 else BINARY[rng.integers(len(BINARY))] if kind == 1 else lambda a: a @ w
+        program.append((function, rng.integers(made, size=2 if kind == 1 else 1)))
+    ends = rng.integers(1 + states, 7 + states, size=states)
+
+    def cell(x: Any, state: Any) -> Any:
+        values = [x, *state]
+        for function, operands in program:
+            values.append(function(*(values[i] for i in operands)))
+        new = tuple(tg.tanh(values[end]) + 0.5 * old for end, old in zip(ends, state, strict=True))
+        return values[-1], new
+
+    return cell
+
+
+def _sums(paths: Any) -> dict[Any, Any]:
+    totals: dict[Any, Any] = dict(paths.rest)
+    for path in paths:
+        numpy.testing.assert_allclose(numpy.prod([hop.gain for hop in path.hops]), path.gain, rtol=1e-9)
+        numpy.testing.assert_allclose(numpy.prod([path.by_case[case] for case in CASES]), path.gain, rtol=1e-9)
+        totals[path.target] = totals[path.target] + path.contribution if path.target in totals else path.contribution
+    return totals
+
+
+@pytest.mark.parametrize("number", range(25))
+def test_paths_add_up(number: int) -> None:
+    rng = numpy.random.default_rng(number)
+    states = 1 + number % 2
+    first = tuple(tg.tensor(rng.standard_normal((B, N)), requires_grad=True) for _ in range(states))
+    y, last = tg.scan(_cell(rng, states), tg.tensor(rng.standard_normal((T, B, N))), first, compiled=False)
+    report = tg.flow([tg.sum(y), *(tg.sum(s * s) for s in last)], of="all")
+    assert report.tracks
+    for track in report.tracks:
+        for step in range(len(track.chain)):
+            for limit in (2, 256):
+                totals = _sums(track.paths(step, limit=limit))
+                backend = track.chain.entries[0][0].backend
+                whole = track.sent(step)
+                assert totals.keys() == whole.keys()
+                for key, total in totals.items():
+                    numpy.testing.assert_allclose(backend.to_host(total), backend.to_host(whole[key]), rtol=1e-9, atol=1e-12)
+
+
+def test_more_paths_than_the_limit_leave_an_honest_rest(rng: numpy.random.Generator) -> None:
+    def cell(x: Any, h: Any) -> Any:
+        for _ in range(12):  # 2¹² paths
+            h = tg.tanh(h) + 0.1 * h
+        return h + x, h + x
+
+    y, _ = tg.scan(cell, tg.tensor(rng.standard_normal((3, B, N))), tg.tensor(rng.standard_normal((B, N)), requires_grad=True))
+    track = tg.flow(tg.sum(y[-1])).track()
+    paths = track.paths(-1)
+    assert (len(paths), paths.count) == (256, 4096)
+    assert "3840 other paths were not followed" in str(paths)
+    (total,), (whole,) = _sums(paths).values(), track.sent(-1).values()
+    backend = track.chain.entries[0][0].backend
+    numpy.testing.assert_allclose(backend.to_host(total), backend.to_host(whole), rtol=1e-9)
+    whole_norm = float(numpy.linalg.norm(backend.to_host(whole)))
+    assert paths.passed == pytest.approx(whole_norm, rel=1e-12)
+    assert sum(path.share for path in paths) == pytest.approx(1)
