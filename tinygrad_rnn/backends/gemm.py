@@ -265,4 +265,4 @@ def matmul(a: Any, b: Any) -> Any:
 def _parts(length: int, multiple: int, work: int) -> list[int]:
     """Bounds of a part for each thread; handing over to a thread must pay."""
     count = max(1, min(threads(), length // multiple)) if work > _PAYS else 1
-    return [*(length * i // count // multiple * multiple for i in range(count)), length]
+    return [*(round(length * i / count / multiple) * multiple for i in range(count)), length]

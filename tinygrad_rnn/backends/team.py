@@ -29,6 +29,11 @@ _MOST = 10
 _SPINS = 30_000
 """How often a worker looks before it sleeps: most of a millisecond."""
 
+_LATE, _LEAST, _MOST_APART = 100e-6, 4, 256
+"""Where other programs want the processors a worker may stand still in the middle of its work, and the one that asks waits longer, by these
+seconds at least, than it would have taken to do all alone. Then it does the next few alone: twice as many each time, one fewer for each
+time that went well."""
+
 _POSTED, _ASLEEP, _TAKEN = 1, 2, 3
 """What a worker's box says besides 0, that there is nothing to do."""
 
@@ -104,6 +109,7 @@ class _Team:
         self._serve = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(addresses["serve"])
         self._done = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p, ctypes.c_int64)(addresses["done"])
         self._held = threading.Lock()
+        self._apart, self._penalty = 0, _LEAST
         count = (os.cpu_count() or 1) - 1
         self._boxes = numpy.zeros((count, _BOX), numpy.int64)
         self._places = [llvm.address(box) for box in self._boxes]
@@ -122,15 +128,19 @@ class _Team:
         return bool((self._boxes[:, 0] == _ASLEEP).all())
 
     def run(self, function: int, parts: Sequence[Sequence[int]]) -> None:
-        if not self._held.acquire(blocking=False):  # another thread of the user's has them
-            return _alone(function, parts)
+        if self._apart or not self._held.acquire(blocking=False):  # another thread of the user's has them
+            self._apart = max(0, self._apart - 1)
+            _alone(function, parts)
+            return
         try:
             given = parts[1 : 1 + len(self._places)]
             for i, part in enumerate(given):
                 self._boxes[i, 1 : 2 + len(part)] = (function, *part)
                 if self._post(self._places[i]) == _ASLEEP:
                     self._alarms[i].release()
+            begin = time.perf_counter()
             _alone(function, [parts[0], *parts[1 + len(given) :]])
+            ours = time.perf_counter()
             for place, part in zip(self._places, given, strict=False):
                 if self._take(place):  # the processor has been busy with something else: no need to wait for it
                     _alone(function, [part])
@@ -140,6 +150,11 @@ class _Team:
                 while not self._done(place, _SPINS):
                     time.sleep(0)  # let others have the processor: the worker may wait for it
             self._held.release()
+        if time.perf_counter() - ours > ours - begin + _LATE:
+            self._apart = self._penalty
+            self._penalty = min(2 * self._penalty, _MOST_APART)
+        else:
+            self._penalty = max(self._penalty - 1, _LEAST)
 
 
 _team = functools.cache(_Team)
