@@ -212,6 +212,15 @@ def test_each_layer_has_steps_of_its_own():
     assert {found.vertices[0].step, *(step.number for step in found.steps if set(step.places) & set(found.path))} == {1, 3, 4}
 
 
+def test_of_many_steps_only_the_nearest_is_linked_to_what_joins_them():
+    few, many = (tg.draw(leaky_run(steps, tg.sum), view="ops", max_nodes=300).dot for steps in (6, 7))
+    assert 'label="stack"' in few
+    assert "j" not in re.findall(r"^ +(\w)\d+\w* \[", few, re.MULTILINE)
+    stubs = re.findall(r"^ +(j\d+_\d) \[", many, re.MULTILINE)
+    assert [stub[-1] for stub in stubs] == list("123456")
+    assert all(len(re.findall(rf"^  {stub} -> n\d+ ", many, re.MULTILINE)) == 1 for stub in stubs)
+
+
 def test_a_single_step_is_drawn_as_a_cell():
     with scope("step", 0):
         out = rnn_step()

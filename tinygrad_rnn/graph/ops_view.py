@@ -54,6 +54,9 @@ _RULES = [
 ]
 """How each case looks and what it does to a residual."""
 
+_FAR = 6
+"""From more steps than this no lines go across all of them."""
+
 _PLAIN_STROKE = Stroke(1.8, 1, "solid")
 NODE = 'fontname="Arial", fontsize="12", fontcolor="#1A1A1A", style="filled", fillcolor="white", color="#1A1A1A", penwidth="1.2"'
 _SUPERSCRIPTS = str.maketrans("0123456789−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
@@ -75,6 +78,26 @@ class OpsView:
         for link in network.links:
             self._into[link.target.id].append(link)
         self._path = {vertex.id for link in network.links if link.on_path for vertex in (link.source, link.target)}
+        self._stubs = self._far_ends()
+
+    def _far_ends(self) -> dict[str, tuple[Vertex, int]]:
+        """By id of a link from one of many steps to an operation outside of them, that operation and the step, where a sign of it is drawn
+        instead: lines across all steps take engines minutes. Only the nearest step is linked to the operation itself."""
+        if len(self.network.steps) <= _FAR:
+            return {}
+        far = []
+        for link in self.network.links:
+            outer, inner = (link.target, link.source) if link.target.step is None else (link.source, link.target)
+            if outer.kind == "operation" and outer.step is None and inner.step is not None:
+                far.append((link.id, outer, inner.step, inner.step if outer is link.target else -inner.step))
+        nearest: dict[tuple[str, bool], int] = {}
+        for _, outer, _, place in far:
+            nearest[outer.id, place > 0] = max(nearest.get((outer.id, place > 0), place), place)
+        return {name: (outer, step) for name, outer, step, place in far if nearest[outer.id, place > 0] != place}
+
+    def _is_reversed(self, link: Link) -> bool:
+        """Whether DOT has it the other way round, so that what reads a step out stands among the step's own columns."""
+        return link.reversed or (link.id in self._stubs and self._stubs[link.id][0] is link.target)
 
     def dot(self, titled: bool = True) -> str:
         network = self.network
@@ -148,7 +171,14 @@ class OpsView:
             "id": f"t{step.number}", "label": label, "style": "rounded,filled", "color": "#C9C9C9", "fillcolor": "#FAFAFA",
             "fontsize": "11", "margin": "6", "labeljust": "l",
         }  # fmt: skip
-        return self._group(f"cluster_t{step.number}", given, vertices)
+        outside = {outer.id: outer for outer, number in self._stubs.values() if number == step.number}
+        lines = self._group(f"cluster_t{step.number}", given, vertices)
+        return [*lines[:-1], *(f"  {self._stub(outer, step.number)}" for outer in outside.values()), lines[-1]]
+
+    def _stub(self, outer: Vertex, step: int) -> str:
+        told = tooltip("drawn in each step; it is one operation")
+        given: Look = {"shape": "plain", "fontsize": "9", "fontcolor": "#555555", "label": shown(self._text(outer)), "tooltip": told}
+        return f"  {_stub_id(outer, step)} {attributes({'id': _stub_id(outer, step), **given})};"
 
     def _group(self, name: str, given: Look, vertices: Sequence[Vertex]) -> list[str]:
         lines = [f"  subgraph {name} {{", f"    graph {attributes(given)};"]
@@ -288,7 +318,7 @@ class OpsView:
             part = None if self.gains is None else self.gains.parts.get((entry.index, link.operand))
             back, size = link.needed if self.gains is None else part is not None, None if part is None else part.size
         look = self._result_edge(link) if link.operand is None else self._operand_edge(link)
-        return Arrow(link.id, link.source.id, link.target.id, look, back, size, link.reversed)
+        return Arrow(link.id, link.source.id, link.target.id, look, back, size, self._is_reversed(link))
 
     # -- edges ------------------------------------------------------------------------------------------------------------------------
 
@@ -298,10 +328,12 @@ class OpsView:
             given["weight"] = "1000" if self._unrolled else "50"
         if self._unrolled and link.source.step != link.target.step and link.target.step is not None:
             given["minlen"] = "3"  # parts the columns of both steps
-        if link.loose:
+        if link.loose and link.id not in self._stubs:
             given["constraint"] = "false"
-        tail, head = (link.target, link.source) if link.reversed else (link.source, link.target)
-        return f"  {tail.id} -> {head.id} {attributes({'id': link.id, **given})};"
+        ends = [link.target, link.source] if self._is_reversed(link) else [link.source, link.target]
+        outer, step = self._stubs.get(link.id, (None, 0))
+        tail, head = (_stub_id(end, step) if end is outer else end.id for end in ends)
+        return f"  {tail} -> {head} {attributes({'id': link.id, **given})};"
 
     def _operand_edge(self, link: Link) -> Look:
         entry: Entry = link.target.value
@@ -316,8 +348,9 @@ class OpsView:
         elif not link.needed:
             return silent()
         return {
-            "dir": None if link.reversed else "back", "color": mixed(paint.line, drawn.strength), "penwidth": f"{drawn.width:.1f}",
-            "style": drawn.style, "class": PAINTS[entry.row.case].css + (" rev" if link.reversed else ""), "label": label,
+            "dir": None if self._is_reversed(link) else "back", "color": mixed(paint.line, drawn.strength),
+            "penwidth": f"{drawn.width:.1f}",
+            "style": drawn.style, "class": PAINTS[entry.row.case].css + (" rev" if self._is_reversed(link) else ""), "label": label,
             "fontcolor": paint.text if label else None, "tooltip": told and tooltip(told),
         }  # fmt: skip
 
@@ -325,13 +358,17 @@ class OpsView:
         if not self._is_followed(link):
             return silent()
         return {
-            "dir": None if link.reversed else "back", "color": BLACK, "penwidth": "1.8" if self.gains is None else "3.2",
+            "dir": None if self._is_reversed(link) else "back", "color": BLACK, "penwidth": "1.8" if self.gains is None else "3.2",
             "label": None if self.gains is None else "δ in", "weight": "5",
         }  # fmt: skip
 
     def _is_followed(self, link: Link) -> bool:
         """Whether the backward pass starts from this result."""
         return self.gains is None or any(link.target.value is y for y in self.gains.of)
+
+
+def _stub_id(outer: Vertex, step: int) -> str:
+    return f"j{outer.id[1:]}_{step}"
 
 
 def silent() -> Look:
