@@ -71,7 +71,8 @@ class Sizes:
         if arrays[0].size >= _LARGE:
             norms = numpy.concatenate([norms_of(backend.to_host(array).ravel("K")[None]) for array in arrays])
         else:
-            norms = norms_of(backend.to_host(backend.stack(arrays)))
+            joined = (backend.concatenate if arrays[0].ndim else backend.stack)(arrays)  # the same elements in the same order
+            norms = norms_of(backend.to_host(joined).reshape(len(arrays), -1))
         self._found.append((waiting.numbers, norms))
 
 
@@ -145,11 +146,11 @@ class Pass:
         self.entries: list[Entry] = []
         self.crossed = [Crossed(len(chain)) for chain in chains]
         self._chains = list(zip(chains, self.crossed, strict=True))
-        self._borders = {place for chain in chains for place in chain.crossings}
+        self._borders = {index for chain in chains for index, _ in chain.crossings}
         self._sizes = Sizes()
         self._received: list[int] = []
         self._parts_received: list[int] = []
-        self._rows: list[tuple[int, int]] = []
+        self._rows: tuple[list[int], list[int]] = ([], [])
         self._sent: list[int] = []
         self._last: Entry | None = None
         self._arrived: Any = None
@@ -160,7 +161,7 @@ class Pass:
         pull_back(seeds, wanted=wanted, watch=self._watch, through=tape)
         norms = self._sizes.read()
         self.received = joint(norms[self._received], self._parts_received)
-        self.operands = numpy.array(self._rows, dtype=int).reshape(-1, 2)
+        self.operands = numpy.array(self._rows, dtype=int).T
         self.sent = norms[self._sent]
         del self._sizes, self._received, self._sent, self._rows, self._arrived, self._borders, self._last
 
@@ -183,9 +184,10 @@ class Pass:
                 self._arrived, self._arrived_size = g, sizes.add(g, entry.backend)
                 self._received.append(self._arrived_size)
                 self._parts_received.append(1)
-        self._rows.append((len(self.entries) - 1, operand))
+        self._rows[0].append(len(self.entries) - 1)
+        self._rows[1].append(operand)
         self._sent.append(self._arrived_size if part is self._arrived else sizes.add(part, entry.backend))
-        if (entry.index, operand) in self._borders:
+        if entry.index in self._borders:
             for chain, crossed in self._chains:
                 crossing = chain.crossings.get((entry.index, operand))
                 if crossing is not None:
