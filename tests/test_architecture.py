@@ -162,8 +162,9 @@ CONTRACT = re.findall(
     expand_dims moveaxis swapaxes broadcast_to logaddexp hypot expm1 log1p arcsin arccos arctan arcsinh arccosh arctanh arctan2
     softmax log_softmax logsumexp cross_entropy mse_loss bce_with_logits huber_loss
     grad value_and_grad vjp jvp hvp jacobian hessian gradients checkpoint check_gradients
-    nn optim scan draw save load
-    BackendError CheckpointError DataError DrawError DtypeError GradientCheckError IndexRangeError LinearAlgebraError ShapeError TapeError
+    nn optim scan draw flow detect_anomaly save load
+    BackendError CheckpointError DataError DrawError DtypeError FlowError GradientCheckError IndexRangeError LinearAlgebraError NonFiniteError
+    ShapeError TapeError
     TinygradRNNError TraceError TrainingError
     """,
 )
