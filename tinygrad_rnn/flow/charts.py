@@ -90,7 +90,7 @@ def _heading(tracks: Sequence[Track]) -> str:
     ends = dict.fromkeys(track.chain.labels[track.last] for track in tracks if track.last is not None)
     if not ends:
         return "No residual comes into the time steps"
-    return f"Where the residual that comes in at step {' and '.join(map(str, ends))} is still felt"
+    return f"Where the residual that comes in at step{'s' * (len(ends) > 1)} {' and '.join(map(str, ends))} is still felt"
 
 
 def _refuse_nothing(tracks: Sequence[Track]) -> None:

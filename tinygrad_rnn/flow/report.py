@@ -305,7 +305,11 @@ class Report:
             lines.append((f"{op.name} = {op.symbol}" if op.name else op.symbol, op.case, number(op.received, 3), gains))
         shown, note = _ends(lines[1:])
         return "\n".join(
-            ["no time steps: every operation, in the order of the backward pass", *_aligned([lines[0], *shown], "<<>>"), *note]
+            [
+                "no time steps (those of tg.scan, of at least two): every operation, in the order of the backward pass",
+                *_aligned([lines[0], *shown], "<<>>"),
+                *note,
+            ]
         )
 
 
