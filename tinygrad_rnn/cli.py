@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     graph.add_argument("what", nargs="?", metavar="RUN|CELL", help=f"the folder of a run, or a cell: {', '.join(LAYERS)}")
     graph.add_argument("--cell", choices=tuple(LAYERS), default="lstm", help="the recurrent cell (default: lstm)")
     graph.add_argument("--steps", type=whole(1), default=2, metavar="N", help="over how many time steps (default: 2)")
-    graph.add_argument("--out", metavar="FILE", help="where to; its ending is the format: svg, png, pdf or dot (default: CELL.svg)")
+    graph.add_argument("--out", metavar="FILE", help="where to; its ending is the format: svg, png, pdf, dot or html (default: CELL.svg)")
 
     look = commands.add_parser("flow", help="how far back residuals reach, and where they die", description="Follow the residuals back.")
     look.set_defaults(command=_flow)
