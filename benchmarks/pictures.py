@@ -1,13 +1,17 @@
-"""How long pictures take: their text, and with it the layout of whatever engine is installed."""
+"""How long pictures take: their text, and with it the layout of whatever engine is installed; and how long the flow of residuals takes."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import tinygrad_rnn as tg
+from tinygrad_rnn.train.config import Config
+from tinygrad_rnn.train.loop import Trainer
+from tinygrad_rnn.train.run import LOOKS
 
 from . import timing
 
@@ -40,12 +44,34 @@ def pictures() -> dict[str, tuple[Callable[[], Any], float]]:
     }
 
 
+def heat_map() -> float:
+    """The flow of 10,000 steps of one sequence and its heat map, in seconds, once."""
+    layer = tg.nn.LSTM(8, 16)
+    y, _ = layer(tg.tensor(np.random.default_rng(0).standard_normal((10_000, 1, 8)).astype(np.float32)))
+    loss = tg.sum(y * y)
+    tg.flow(loss_of(2)).heatmap()  # imports matplotlib
+    begin = time.perf_counter()
+    tg.flow(loss).heatmap()
+    return time.perf_counter() - begin
+
+
+def look() -> float:
+    """What a look at the residuals every so many updates adds to training, as a share."""
+    config = Config(steps=1_000_000)
+    trainer = Trainer(config, config.corpus())
+    found = timing.medians({"update": trainer.step, "look": lambda: trainer.flow(readers=1, aside=False)})
+    return found["look"] / (LOOKS * found["update"])
+
+
 def main() -> None:
     print(f"pictures, seconds: text (limit), text and SVG\n{timing.machine()}")
     for name, (draw, limit) in pictures().items():
         found = timing.medians({"text": draw, "svg": lambda draw=draw: draw().svg()}, seconds=1.0)
         text, svg = found["text"] / 1e3, found["svg"] / 1e3
         print(f"  {name:<36}{text:8.3f}  ({limit}{'' if text <= limit else ', missed'}){svg:10.3f}")
+    seconds, share = heat_map(), look()
+    print(f"  flow and heat map of 10,000 steps   {seconds:8.3f}  (5.0{'' if seconds <= 5 else ', missed'})")
+    print(f"  a look every {LOOKS} updates of training {share:9.1%}  (5 %{'' if share <= 0.05 else ', missed'})")
 
 
 if __name__ == "__main__":
