@@ -21,6 +21,7 @@ from .gains import Gains, gain_label
 from .modules import Modules
 from .names import Names
 from .network import Network
+from .opened import opened
 from .ops_view import OpsView, symbol_of
 from .picture import Picture
 from .steps_view import Residuals, StepRow, StepsView
@@ -109,10 +110,7 @@ class _Asked:
         if len(self.tape) > self.max_nodes:
             return f"{len(self.tape):,} operations are more than max_nodes={self.max_nodes}"
         network = Network(self.tape, self.outputs, self.names)
-        for count, what, limit in ((len(network.vertices), "nodes", self.max_nodes), (len(network.links), "edges", 2 * self.max_nodes)):
-            if count > limit:
-                return f"{count} {what} are more than {'twice ' * (limit != self.max_nodes)}max_nodes={self.max_nodes}"
-        return network
+        return network.excess(self.max_nodes) or network
 
     def title(self, measured: bool, name_of: Callable[[Any], str]) -> str:
         if self._title is not None:
@@ -143,7 +141,8 @@ def _draw_larger(asked: _Asked, view: str, why: str) -> Picture:
         note = _said(f"{modules.count} modules as boxes", why)
         measured = asked.gains is not False
         sizes = modules.measure(asked.followed) if measured else None
-        drawn = CellsView(modules, sizes, asked.outputs, asked.title(measured, asked.names.of), note)
+        inside = opened(modules, sizes, asked.outputs, asked.followed, asked.max_nodes)
+        drawn = CellsView(modules, sizes, asked.outputs, asked.title(measured, asked.names.of), note, inside)
     if note:
         warnings.warn(f"draw: {note}", DrawWarning, stacklevel=3)
     return Picture(drawn.dot(), f"graph of {_counts(asked.tape)}{drawn.told()}", drawn.scene())

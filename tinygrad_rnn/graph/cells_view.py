@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..tape import Node
 from .gains import gain_label, number, stroke
@@ -21,10 +21,13 @@ class CellsView:
     Args:
         sizes: what a backward pass measured between them, or None.
         outputs: the results, which the pass starts from.
+        inside: by id of a part, the picture of its operations.
     """
 
-    def __init__(self, modules: Modules, sizes: Sizes | None, outputs: Sequence[Node], title: str, note: str) -> None:
-        self.modules, self.sizes, self.outputs, self.title, self.note = modules, sizes, outputs, title, note
+    def __init__(
+        self, modules: Modules, sizes: Sizes | None, outputs: Sequence[Node], title: str, note: str, inside: Mapping[str, Scene]
+    ) -> None:
+        self.modules, self.sizes, self.outputs, self.title, self.note, self.inside = modules, sizes, outputs, title, note, inside
 
     def dot(self, titled: bool = True) -> str:
         head = f'label=<{self._head()}>, labelloc="t", labeljust="l", ' if titled else ""
@@ -82,17 +85,16 @@ class CellsView:
         arrived = None if self.sizes is None else self.sizes.arrived.get(part.id, 0.0)
         parameters = f"{part.parameters:,} parameter{'s' * (part.parameters != 1)}" if part.parameters else ""
         residual = f"residual {number(arrived, 3)}" if arrived is not None else ""
-        head = f"{part.title}: {part.kind}" if part.title else part.kind
         lines = [line for line in (parameters, residual) if line]
-        text = "<BR/>".join([shown_html(head, 60), *map(small, lines)])
+        text = "<BR/>".join([shown_html(part.head, 60), *map(small, lines)])
         finite = arrived is None or math.isfinite(arrived)
         look: Look = {"shape": "box", "label": Html(text), "margin": "0.12,0.08", "color": BLACK if finite else NOT_FINITE.line}
         look |= {"style": "rounded,filled"} if part.loose else {"fillcolor": "#FFFBD6" if part.chain else "#EDEDED"}
-        facts: list[Fact] = [("operations" if part.loose else "module", head), ("count of operations", f"{len(part.entries):,}")]
+        facts: list[Fact] = [("operations" if part.loose else "module", part.head), ("count of operations", f"{len(part.entries):,}")]
         facts += [("learns", parameters)] if parameters else []
         facts += [("residual", exactly(arrived))] if arrived is not None else []
-        look["tooltip"] = tooltip(f"{head} · {len(part.entries):,} operations")
-        return Box(part.id, head, look, facts, lines=lines)
+        look["tooltip"] = tooltip(f"{part.head} · {len(part.entries):,} operations")
+        return Box(part.id, part.head, look, facts, lines=lines)
 
     # -- arrows -----------------------------------------------------------------------------------------------------------------------
 
@@ -141,6 +143,7 @@ class CellsView:
             legend=[],
             notes=[*([self.note] if self.note else []), *self._notes()],
             measured=self.sizes is not None,
+            inside=self.inside,
         )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,10 @@ class Part:
 class Gains:
     """The sizes of all residuals in one backward pass of its own; no ``.grad`` is touched.
 
+    Args:
+        of: the results that the pass starts from.
+        inside: the indices of the entries to look at, or None for all.
+
     Attributes:
         of: the results that the pass starts from.
         seed: the size of the residual that the pass starts from.
@@ -32,15 +37,24 @@ class Gains:
         parts: by index of the entry and operand.
     """
 
-    def __init__(self, of: Sequence[Node]) -> None:
-        self.of = of
+    def __init__(self, of: Sequence[Node], inside: Container[int] | None = None) -> None:
+        self.of, self._inside = of, inside
         self.arrived: dict[int, float] = {}
         self.parts: dict[tuple[int, int], Part] = {}
         seeds = [(y, y._backend.ones_like(y._data)) for y in of]
         self.seed = joint([size(y._backend, g) for y, g in seeds])
         pull_back(seeds, watch=self._watch)
 
+    def entering(self, results: Sequence[Node]) -> Gains:
+        """The same sizes for a picture that ends with these results: those that a residual reaches are what it starts from."""
+        reached = [(y, y.entry.index) for y in results if y.entry is not None and self.arrived.get(y.entry.index)]
+        seen = copy.copy(self)
+        seen.of, seen.seed = [y for y, _ in reached], joint([self.arrived[index] for index in {index for _, index in reached}])
+        return seen
+
     def _watch(self, entry: Entry, g: Any, operand: int, part: Array) -> None:
+        if self._inside is not None and entry.index not in self._inside:
+            return
         if entry.index not in self.arrived:
             parts = g if type(entry.y) is tuple else [g]
             self.arrived[entry.index] = joint([size(entry.backend, one) for one in parts if one is not None])

@@ -9,6 +9,7 @@ import html
 import json
 import math
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ _PAGE = """<!doctype html>
 <label><input type="radio" name="direction" value="backward" checked>backward</label>
 <label><input type="radio" name="direction" value="forward">forward</label>
 <label><input type="checkbox" id="gains" checked>gains</label>
+<button type="button" id="back">back to the modules</button>
 <button type="button" id="fit" aria-pressed="false">fit to width</button>
 <button type="button" id="fold" aria-pressed="false">close all steps</button>
 <label id="clock">time <input type="range" id="time" min="0" value="0"><output for="time"></output></label>
@@ -47,9 +49,11 @@ _PAGE = """<!doctype html>
 <main>
 <div id="picture">{svg}</div>
 <aside aria-live="polite" aria-label="Facts"><div id="facts"></div><div id="hint">
+<p id="opening">A box with a plus sign shows its operations: click the sign, or click the box and then once more. By keyboard, press Enter
+twice. Esc goes back to the modules.</p>
 <p>Point at an operation for its facts; click it for its rule and its way to the loss. Click a step to close and open it.</p>
 <p>Keys: Tab comes to the steps and to the operations. From there ← → go through the operations, ↑ towards the loss, ↓ back to the operands.
-Enter pins an operation, and closes and opens a step. Esc clears.</p>
+Enter pins an operation, and closes and opens a step. Esc clears.</p><div id="notes"></div>
 </div></aside>
 </main>
 <svg id="markers" width="0" height="0" aria-hidden="true">
@@ -65,20 +69,33 @@ orient="auto-start-reverse"><path d="M0,.4h6v1.2h-6z"/></marker>
 """
 
 
-def page(scene: Scene, drawing: ElementTree.Element) -> str:
-    """The whole file.
+def page(scene: Scene, draw: Callable[[Scene], ElementTree.Element]) -> str:
+    """The whole file: the picture, and those inside of its boxes, hidden until they are opened.
 
     Args:
-        drawing: the scene's SVG, by an engine (see ``cleaned``) or by our own layout.
+        draw: a scene's SVG, by an engine (see ``cleaned``) or by our own layout.
     """
-    drawing.set("role", "group")
+    scenes = {"": scene, **scene.inside}
     return _PAGE.format(
         title=html.escape(plain(scene.title, 80)),
         css=_static("viewer.css"),
-        svg=ElementTree.tostring(drawing, encoding="unicode"),
-        data=_json(_content(scene)),
+        svg="".join(ElementTree.tostring(_within(of, draw(one)), encoding="unicode") for of, one in scenes.items()),
+        data=_json([_content(of, one) for of, one in scenes.items()]),
         script=_static("viewer.js"),
     )
+
+
+def _within(of: str, drawing: ElementTree.Element) -> ElementTree.Element:
+    """The drawing inside of a box, with ids that occur only once in a page."""
+    drawing.set("role", "group")
+    for g in drawing.iter("g"):
+        if "id" in g.attrib:
+            g.set("id", _id(of, g.attrib["id"]))
+    return drawing
+
+
+def _id(of: str, id: str) -> str:
+    return f"{of}-{id}" if of else id
 
 
 def _static(name: str) -> str:
@@ -126,14 +143,23 @@ def _name(tag: str) -> str:
 # -- data -----------------------------------------------------------------------------------------------------------------------------
 
 
-def _content(scene: Scene) -> dict[str, Any]:
+def _content(of: str, scene: Scene) -> dict[str, Any]:
+    """What the program knows of a picture; ``of`` is the box that it is inside of, or ""."""
+
+    def named(id: str) -> str:
+        return _id(of, id)
+
     return {
+        "of": of,
         "title": scene.title,
         "measured": scene.measured,
-        "boxes": [{"id": b.id, "label": b.label, "facts": b.facts, "rule": b.rule, "group": b.group} for b in scene.boxes],
-        "arrows": [[arrow.id, arrow.source, arrow.target, arrow.back, _finite(arrow.size)] for arrow in scene.arrows],
-        "groups": [{"id": group.id, "label": group.label, "told": group.told} for group in scene.groups],
-        "moments": [{"label": moment.label, "told": moment.told, "at": moment.at} for moment in scene.moments],
+        "boxes": [
+            {"id": named(b.id), "label": b.label, "facts": b.facts, "rule": b.rule, "group": b.group and named(b.group)}
+            for b in scene.boxes
+        ],
+        "arrows": [[*map(named, (a.id, a.source, a.target)), a.back, _finite(a.size)] for a in scene.arrows],
+        "groups": [{"id": named(group.id), "label": group.label, "told": group.told} for group in scene.groups],
+        "moments": [{"label": moment.label, "told": moment.told, "at": [*map(named, moment.at)]} for moment in scene.moments],
         "legend": scene.legend,
         "notes": scene.notes,
     }

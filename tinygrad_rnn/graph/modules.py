@@ -41,6 +41,10 @@ class Part:
         """Whether it is operations between modules."""
         return self.scope is None and self.chain is None
 
+    @property
+    def head(self) -> str:
+        return f"{self.title}: {self.kind}" if self.title else self.kind
+
 
 @dataclass
 class Sizes:
@@ -49,11 +53,13 @@ class Sizes:
     Attributes:
         arrived: by id of a part, the size of all that comes into it.
         sent: by (id of the part that sends, id of the part or leaf that receives).
+        steps: by id of a part with time steps, the last of them that a residual reaches.
         seed: the size of what the pass starts from.
     """
 
     arrived: dict[str, float] = field(default_factory=dict)
     sent: dict[tuple[str, str], float] = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
     seed: float = 0.0
 
 
@@ -212,11 +218,18 @@ class Modules:
         arrived: dict[Any, Any] = {}
         sent: dict[tuple[str, str], dict[Any, Any]] = {}
         starts = [(y, y._backend.ones_like(y._data)) for y in seeds]
+        backend = seeds[0]._backend
+        found = Sizes(seed=joint([size(backend, start) for _, start in starts]))
 
         def add(table: dict[Any, Any], key: Any, residual: Any) -> None:
             table[key] = table[key] + residual if key in table else residual
 
         def watch(entry: Entry, g: Any, operand: int, part: Any) -> None:
+            ours = self.part_of[entry.index]
+            if ours.chain is not None and ours.id not in found.steps:
+                step = ours.chain.step_of(entry.index)
+                if step is not None and size(backend, part) != 0:
+                    found.steps[ours.id] = step
             if (entry.index, operand) in self._borders:
                 x, pair = self._borders[entry.index, operand]
                 add(sent.setdefault(pair, {}), key_of(x), part)
@@ -225,8 +238,6 @@ class Modules:
         for y, start in starts:
             add(arrived, key_of(y), start)
         pull_back(starts, wanted=[x for x, _ in self._borders.values()], watch=watch)
-        backend = seeds[0]._backend
-        found = Sizes(seed=joint([size(backend, start) for _, start in starts]))
         found.sent = {pair: joint([size(backend, r) for r in parts.values()]) for pair, parts in sent.items()}
         into: dict[str, list[float]] = {}
         for key, residual in arrived.items():

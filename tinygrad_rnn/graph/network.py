@@ -105,7 +105,7 @@ class Network:
         self._place = {entry.index: i for i, entry in enumerate(self.tape)}
         self._outputs = {(self._place[y.entry.index], y.position): y for y in outputs if y.entry is not None}
         self._leaves: list[Node] = []
-        self._number_of_leaf: dict[int, _Leaf] = {}
+        self._number_of_leaf: dict[Any, _Leaf] = {}
         self._sources = self._find_sources()
         self.steps, self._step_of = self._find_steps()
         self._calls = self._find_calls()
@@ -119,6 +119,12 @@ class Network:
         self._first_use: dict[int, int] = {}
         self.vertices, self.links = self._build()
 
+    def excess(self, most: int) -> str:
+        """Why it is too large for so many nodes, and twice as many edges; "" if it is not."""
+        if len(self.vertices) > most:
+            return f"{len(self.vertices)} nodes are more than max_nodes={most}"
+        return f"{len(self.links)} edges are more than twice max_nodes={most}" if len(self.links) > 2 * most else ""
+
     # -- reading the tape -------------------------------------------------------------------------------------------------------------
 
     def _find_sources(self) -> list[list[_Source]]:
@@ -129,10 +135,10 @@ class Network:
                 return _Number(x)
             if x.entry is not None and x.entry.index in self._place:
                 return self._place[x.entry.index]
-            if id(x) not in numbers:
-                numbers[id(x)] = _Leaf(len(self._leaves))
+            if _key(x) not in numbers:
+                numbers[_key(x)] = _Leaf(len(self._leaves))
                 self._leaves.append(x)
-            return numbers[id(x)]
+            return numbers[_key(x)]
 
         return [[source(x) for x in entry.inputs] for entry in self.tape]
 
@@ -247,21 +253,21 @@ class Network:
         return None
 
     def _ends_by_name(self) -> list[tuple[_Leaf, int]]:
-        """In a single step a state is a leaf and a result of the same shape and stem: ``c[t−1]`` and ``c[t]``, ``h0`` and ``h1``."""
+        """In a single step a state is a leaf and a result of the same shape that have one name at two times."""
         return [
             (_Leaf(number), place)
             for (place, _), y in self._outputs.items()
             for number, leaf in enumerate(self._leaves)
-            if _stem(y.name) and _stem(y.name) == _stem(leaf.name) and y._data.shape == leaf._data.shape
+            if _is_later(leaf.name, y.name) and y._data.shape == leaf._data.shape
         ]
 
     def _ends_by_call(self) -> list[tuple[_Leaf, int]]:
         """The state of a cell that was called once."""
         return [
-            (self._number_of_leaf[id(state.before)], self._place[state.after[0]])
+            (self._number_of_leaf[_key(state.before)], self._place[state.after[0]])
             for states in self._calls.values()
             for state in states
-            if id(state.before) in self._number_of_leaf and state.after is not None and state.after[0] in self._place
+            if _key(state.before) in self._number_of_leaf and state.after is not None and state.after[0] in self._place
         ]
 
     def _cheapest_path(self, ends: Sequence[tuple[_Leaf, int]]) -> tuple[list[int], dict[int, int]]:
@@ -348,7 +354,7 @@ class Network:
 
     def _name_of_leaf(self, leaf: Node, kind: Kind) -> str:
         if kind != "state" or leaf.name or not self.names.inside(leaf):
-            return self.names.leaf(leaf)
+            return self.names.leaf(leaf) or self.names.of(leaf)
         return f"{self.names.inside(leaf)}[{'start' if self.steps else 't−1'}]"
 
     def _results(self, add: Any, vertices: dict[str, Vertex]) -> Iterator[Link]:
@@ -371,16 +377,30 @@ class Network:
             yield Link(vertices[f"n{place}"], box, None, True, on_path, backwards, False)
 
 
+def _key(x: Node) -> Any:
+    """What a leaf of the picture is known by; a part of a tape begins with results of what comes before it."""
+    return id(x) if x.entry is None else (x.entry.index, x.position)
+
+
 def _leaf_kind(leaf: Node) -> Kind:
+    if leaf.entry is not None:
+        return "input"
     if leaf.requires_grad:
         return "parameter"
     return "constant" if leaf._data.size == 1 and not leaf.name else "input"
 
 
-def _stem(name: str | None) -> str:
-    """The letters that a name begins with."""
-    found = re.match(r"[^\W\d_]+", name or "")
-    return found.group() if found else ""
+_TIMED = re.compile(r"(.+?)(?:(?P<number>\[.+\]|\(.+\)|_?\d+)|(?P<word>_(?:prev|previous|old|last|next|new)|['′]+))?")
+"""A name and its time."""
+
+
+def _is_later(before: str | None, after: str | None) -> bool:
+    """Whether two names are one at two times: ``c[t−1]`` and ``c[t]``, ``h0`` and ``h1``, or, with a word at one of them, ``h`` and
+    ``h_next``. A number beside none is no time: ``a`` and ``a2`` are two things."""
+    one, other = _TIMED.fullmatch(before or ""), _TIMED.fullmatch(after or "")
+    if one is None or other is None or one[1] != other[1] or before == after:
+        return False
+    return (one["number"] is None) == (other["number"] is None)
 
 
 BENDING = 1e3

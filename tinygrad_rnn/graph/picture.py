@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +49,15 @@ class Picture:
         return _render(self.dot, "svg").decode("utf-8")
 
     def html(self) -> str:
-        """The picture as one page that loads nothing, for a browser: facts of every operation, its way to the loss, steps that close.
+        """The picture as one page that loads nothing, for a browser: facts of every operation, its way to the loss, steps that close,
+        modules that open.
 
         Without an engine the layout is our own, a plainer one.
 
         Raises:
             DrawError: the engine failed.
         """
-        scene = self._scene
-        return html.page(scene, html.cleaned(_render(scene.dot, "svg"), scene) if _engine() else layout.svg_of(scene))
+        return html.page(self._scene, _drawn)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the picture to a file, in the format that its ending names: svg, png, pdf, dot or html.
@@ -83,6 +84,11 @@ class Picture:
         except DrawError as error:
             return {"text/plain": f"{self}\n{error}"}
         return {"image/svg+xml": svg[svg.index("<svg") :], "text/plain": str(self)}
+
+
+def _drawn(scene: Scene) -> ElementTree.Element:
+    """A scene's SVG, by an engine or by our own layout."""
+    return html.cleaned(_render(scene.dot, "svg"), scene) if _engine() else layout.svg_of(scene)
 
 
 def _engine() -> str | None:

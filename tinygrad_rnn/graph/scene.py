@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy
@@ -92,6 +92,7 @@ class Scene:
         band: what the line of the state is called, where boxes stand on it and no groups; "" where there is none.
         legend: pairs of a class, "case1" to "case3" or "", and what it means.
         measured: whether gains were.
+        inside: by id of a box that can be opened, what is inside.
     """
 
     title: str
@@ -104,6 +105,7 @@ class Scene:
     legend: Sequence[tuple[str, str]]
     notes: Sequence[str]
     measured: bool
+    inside: Mapping[str, Scene] = field(default_factory=dict)
 
 
 # -- facts ----------------------------------------------------------------------------------------------------------------------------

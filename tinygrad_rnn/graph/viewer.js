@@ -2,15 +2,11 @@
 (() => {
   const one = selector => document.querySelector(selector);
   const on = (target, type, act) => target.addEventListener(type, act);
-  const data = JSON.parse(one("#data").textContent);
-  const svg = one("#picture svg"), facts = one("#facts"), time = one("#time");
-  const boxes = new Map(data.boxes.map(box => [box.id, box]));
-  const groups = new Map(data.groups.map(group => [group.id, group]));
-  const arrows = data.arrows.map(([id, source, target, back, size]) => ({ id, source, target, back, size: size ?? Infinity }));
-  const onward = new Map(data.boxes.map(box => [box.id, arrows.filter(arrow => arrow.back && arrow.source === box.id)]));
-  const drawn = new Map([...svg.querySelectorAll("g[id]")].map(g => [g.id, g]));
+  const byId = all => new Map(all.map(one => [one.id, one]));
+  const pictures = JSON.parse(one("#data").textContent), place = new Map(pictures.map(({ of }, i) => [of, i]));
+  const picture = one("#picture"), svgs = [...picture.children], facts = one("#facts"), time = one("#time");
   const covers = new Map();
-  let pinned = null;
+  let data, svg, boxes, groups, arrows, onward, drawn, pinned = null;
 
   const make = (parent, tag, text, css = "") => {
     const made = parent.appendChild(document.createElement(tag));
@@ -27,6 +23,7 @@
 
   // -- the way to the loss: all boxes that a residual passes before it comes here, and at each fork the larger residual
 
+  const opens = box => box && place.get(box.id);
   const wayOf = start => {
     const met = new Set([start]), strongest = [];
     for (const id of met) for (const arrow of onward.get(id)) met.add(arrow.target);
@@ -66,12 +63,13 @@
       make(list, "dt", name);
       make(list, "dd", text);
     }
+    if (opens(box)) make(facts, "p", box === pinned ? "Click it once more, or press Enter, to see its operations." : "It can be opened.", "note");
     if (box !== pinned) return;
     if (box.rule.length) make(facts, "h3", "Rule");
     for (const line of box.rule) make(facts, "p", line, "rule");
     const { met, strongest, ends } = wayOf(box.id);
     const labels = ids => ids.map(id => boxes.get(id).label);
-    make(facts, "h3", "Way to the loss");
+    make(facts, "h3", data.of ? "Way to the loss, inside of the module" : "Way to the loss");
     make(facts, "p", met.size > 1 ? `All ways to ${labels(ends).join(", ")}: ${met.size - 1} boxes.` : "It begins here, or nothing comes here.");
     if (strongest.length) {
       make(facts, "p", "In bold, at each fork the larger residual: " + labels([box.id, ...strongest.map(arrow => arrow.target)]).join(" → "));
@@ -125,10 +123,11 @@
   const boxOf = event => boxes.get(event.target.closest("g.node")?.id);
   const act = event => {
     const box = boxOf(event), group = groups.get(event.target.closest("g.cluster")?.id);
-    if (box) pin(box);
+    if (opens(box) && (box === pinned || event.target.matches(".handle"))) go(box.id);
+    else if (box) pin(box);
     else if (group) close(group);
   };
-  on(svg, "keydown", event => {
+  on(picture, "keydown", event => {
     const box = boxOf(event);
     if (box && moves[event.key]) drawn.get(moves[event.key]([...boxes.keys()].filter(visible), box.id))?.focus();
     else if (event.key === "Enter" || event.key === " ") act(event);
@@ -137,17 +136,16 @@
   });
   on(document, "keydown", event => {
     if (event.key !== "Escape") return;
-    time.value = 0;
-    tick();
-    pin(null);
+    if (pinned || time.value > 0) clear();
+    else back();
   });
 
   // -- pointer, focus, controls
 
-  on(svg, "click", act);
-  on(svg, "pointerover", event => tell(boxOf(event) ?? pinned));
-  on(svg, "pointerleave", () => tell(pinned));
-  on(svg.parentNode, "focusin", event => {
+  on(picture, "click", act);
+  on(picture, "pointerover", event => tell(boxOf(event) ?? pinned));
+  on(picture, "pointerleave", () => tell(pinned));
+  on(picture, "focusin", event => {
     const box = boxOf(event);
     if (!box) return;
     rove(box.id);
@@ -166,37 +164,77 @@
     on(radio, "change", () => document.body.classList.toggle("forward", radio.value === "forward"));
   }
   on(one("#gains"), "change", event => document.body.classList.toggle("numberless", !event.target.checked));
-  const pressing = (button, act) => on(button, "click", () => {
-    const pressed = button.getAttribute("aria-pressed") !== "true";
-    button.setAttribute("aria-pressed", pressed);
-    act(pressed);
+  const press = (button, pressed) => button.setAttribute("aria-pressed", pressed);
+  const pressing = (button, act) => on(button, "click", () => act(button.getAttribute("aria-pressed") !== "true"));
+  const fit = pressed => {
+    press(one("#fit"), pressed);
+    picture.classList.toggle("fit", pressed);
+  };
+  pressing(one("#fit"), fit);
+  pressing(one("#fold"), pressed => {
+    press(one("#fold"), pressed);
+    data.groups.forEach(group => close(group, pressed));
   });
-  pressing(one("#fit"), pressed => svg.classList.toggle("fit", pressed));
-  pressing(one("#fold"), pressed => data.groups.forEach(group => close(group, pressed)));
 
-  // -- at the beginning
+  // -- from picture to picture: that of the modules, and those inside of its boxes
 
   const asButton = (id, label, given) => {
     for (const name in given) drawn.get(id).setAttribute(name, given[name]);
     drawn.get(id).setAttribute("role", "button");
     drawn.get(id).setAttribute("aria-label", label);
   };
-  one("h1").textContent = data.title;
-  svg.setAttribute("aria-label", data.title);
-  for (const [css, text] of data.legend) make(one("#legend"), "li", text, css);
-  for (const note of data.notes) make(one("#hint"), "p", note, "note");
-  for (const box of data.boxes) asButton(box.id, [box.label, ...box.facts.map(fact => fact.join(" "))].join(", "));
-  for (const group of data.groups) asButton(group.id, `${group.label} ${group.told}`, { tabindex: 0, "aria-expanded": true });
-  for (const { id, back } of arrows) {
-    drawn.get(id).setAttribute("aria-hidden", true);
-    drawn.get(id).classList.toggle("quiet", !back);
+  const show = of => {
+    data = pictures[place.get(of)];
+    svg = svgs[place.get(of)];
+    for (const other of svgs) other.toggleAttribute("hidden", other !== svg);
+    boxes = byId(data.boxes);
+    groups = byId(data.groups);
+    arrows = data.arrows.map(([id, source, target, back, size]) => ({ id, source, target, back, size: size ?? Infinity }));
+    onward = new Map(data.boxes.map(box => [box.id, arrows.filter(arrow => arrow.back && arrow.source === box.id)]));
+    drawn = byId([...svg.querySelectorAll("g[id]")]);
+    one("h1").textContent = data.title;
+    svg.setAttribute("aria-label", data.title);
+    one("#legend").replaceChildren();
+    for (const [css, text] of data.legend) make(one("#legend"), "li", text, css);
+    one("#notes").replaceChildren();
+    for (const note of data.notes) make(one("#notes"), "p", note, "note");
+    for (const box of data.boxes) {
+      asButton(box.id, [box.label, ...box.facts.map(fact => fact.join(" ")), opens(box) ? "can be opened" : []].flat().join(", "));
+    }
+    for (const group of data.groups) asButton(group.id, `${group.label} ${group.told}`, { tabindex: 0, "aria-expanded": !covers.has(group.id) });
+    for (const { id, back } of arrows) {
+      drawn.get(id).setAttribute("aria-hidden", true);
+      drawn.get(id).classList.toggle("quiet", !back);
+    }
+    time.max = data.moments.length;
+    one("#clock").hidden = !data.moments.length;
+    one("#fold").hidden = !data.groups.length;
+    press(one("#fold"), data.groups.every(group => covers.has(group.id)));
+    one("#gains").disabled = !data.measured;
+    one("#back").hidden = !of;
+    fit(false);
+    const scale = picture.clientWidth / svg.clientWidth;
+    fit(scale < 1 && scale > 0.6);
+    rove([...boxes.keys()].find(visible));
+    tick();
+  };
+  const clear = () => {
+    time.value = 0;
+    tick();
+    pin(null);
+  };
+  const go = (of, focused = pictures[place.get(of)].boxes[0].id) => {
+    clear();
+    show(of);
+    drawn.get(focused).focus();
+  };
+  const back = () => data.of && go("", data.of);
+  on(one("#back"), "click", back);
+  one("#opening").hidden = pictures.length < 2;
+  show("");
+  for (const box of data.boxes.filter(opens)) {
+    const { x, y, width } = drawn.get(box.id).getBBox();
+    const d = `M${x + width - 16},${y - 17}h16v16h-16zm7,3h2v4h4v2h-4v4h-2v-4h-4v-2h4z`;
+    makeSvg(drawn.get(box.id), "path", { class: "handle", d, stroke: "none", "fill-rule": "evenodd" });
   }
-  time.max = data.moments.length;
-  one("#clock").hidden = !data.moments.length;
-  one("#fold").hidden = !data.groups.length;
-  one("#gains").disabled = !data.measured;
-  const scale = svg.parentNode.clientWidth / svg.clientWidth;
-  if (scale < 1 && scale > 0.6) one("#fit").click();
-  rove(data.boxes[0].id);
-  tick();
 })();
