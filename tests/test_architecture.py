@@ -19,7 +19,7 @@ pytestmark = pytest.mark.one_backend
 PACKAGE = Path(tg.__file__).parent
 FLOORS: list[set[str]] = [
     {"errors", "tree", "random"},
-    {"backends"},
+    {"atomic", "backends"},
     {"chain_rule"},
     {"tape"},
     {"ops"},

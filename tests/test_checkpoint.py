@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.interop import atomic
+from tinygrad_rnn import atomic
 
 ARRAYS = {
     "single": np.arange(6, dtype=np.float32).reshape(2, 3),

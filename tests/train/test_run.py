@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.interop import atomic
+from tinygrad_rnn import atomic
 from tinygrad_rnn.train import snapshot
 from tinygrad_rnn.train.config import Config
 from tinygrad_rnn.train.loop import Trainer

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy
 
+from .. import atomic
 from ..chain_rule.row import Case
 from ..errors import DrawError, FlowError
 from ..graph.gains import gain_label, number
 from ..graph.ops_view import symbol_of
-from ..graph.picture import _write as write
 from ..tape import Entry, Node, Tape, key_of
 from . import charts
 from .health import Activation, activations, first_not_finite
@@ -242,7 +242,7 @@ class Report:
             raise FlowError(f"to_csv: rows are 'steps' or 'operations', not {rows!r}")
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(self._step_rows() if rows == "steps" else self._operation_rows())
-        write(pathlib.Path(path), text.getvalue().encode("utf-8"))
+        atomic.write(path, text.getvalue(), DrawError)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to a file by its ending: the heat map as png, svg or pdf, the table as txt, the numbers of each step as csv.
@@ -256,9 +256,9 @@ class Report:
         if kind == "csv":
             self.to_csv(target)
         elif kind == "txt":
-            write(target, f"{self.table()}\n".encode())
+            atomic.write(target, f"{self.table()}\n", DrawError)
         elif kind in ("png", "svg", "pdf"):
-            write(target, _rendered(self.heatmap(), kind))
+            atomic.write(target, _rendered(self.heatmap(), kind), DrawError)
         else:
             raise DrawError(f"save: {target.name!r} has none of the endings .png, .svg, .pdf, .txt, .csv")
 

@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
+from .. import atomic
 from ..errors import DrawError
 from . import html, layout
 from .scene import Scene
@@ -70,7 +71,7 @@ class Picture:
         if kind not in _KINDS:
             raise DrawError(f"save: {target.name!r} has none of the endings {', '.join(f'.{known}' for known in _KINDS)}")
         texts = {"dot": lambda: self.dot, "html": self.html}
-        _write(target, texts[kind]().encode("utf-8") if kind in texts else _render(self.dot, kind))
+        atomic.write(target, texts[kind]() if kind in texts else _render(self.dot, kind), DrawError)
 
     def source(self) -> Any:
         """The picture as a ``graphviz.Source``, for the tools around that package."""
@@ -112,15 +113,3 @@ def _render(dot: str, kind: str) -> bytes:
         said = done.stderr.decode("utf-8", "replace").strip() or f"exit status {done.returncode}"
         raise DrawError(f"{os.path.basename(engine)} cannot write {kind}: {said}")
     return done.stdout
-
-
-def _write(target: Path, content: bytes) -> None:
-    """All or nothing: beside the target first, then in its place."""
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, target)
-    except OSError as error:
-        raise DrawError(f"save: cannot write {target}: {error}") from error
-    finally:
-        beside.unlink(missing_ok=True)

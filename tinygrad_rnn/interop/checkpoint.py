@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy
 
+from .. import atomic
 from ..errors import CheckpointError
 from ..tensor import Tensor, tensor
-from . import atomic
 
 
 class Checkpoint(dict[str, Tensor]):

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .. import atomic
 from ..errors import CheckpointError, DrawError, TrainingError
 from ..graph import draw
-from ..interop import atomic
 from . import snapshot
 from .config import Config
 from .loop import Step, Trainer

@@ -8,37 +8,38 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import CheckpointError
+from .errors import CheckpointError
 
 
 @contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str], error: type[Exception] = CheckpointError) -> Iterator[Path]:
     """A block that writes a temporary file, which takes the place of ``path`` when the block ends well.
 
-    The temporary file lies in the same folder, so that the rename is one step, and keeps the ending, which tells programs the format.
+    Args:
+        path: the file.
+        error: what is raised if it cannot be written (disk full, no permission, no such folder); what was at ``path`` is as before.
 
-    Raises:
-        CheckpointError: the file cannot be written (disk full, no permission, no such folder); what was at ``path`` is as before.
+    The temporary file lies in the same folder, so that the rename is one step, and keeps the ending, which tells programs the format.
     """
     path = Path(path)
     if path.exists() and not path.is_file():
-        raise CheckpointError(f"cannot write {path}: it is there already and is no file; choose another name")
+        raise error(f"cannot write {path}: it is there already and is no file; choose another name")
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
         yield temporary
         _to_disk(temporary)
         os.replace(temporary, path)
         _to_disk(path.parent)
-    except OSError as error:
-        raise CheckpointError(f"cannot write {path}: {error.strerror or error}; {_advice(path)}") from error
+    except OSError as reason:
+        raise error(f"cannot write {path}: {reason.strerror or reason}; {_advice(path)}") from reason
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def write(path: str | Path, content: bytes | str) -> None:
+def write(path: str | os.PathLike[str], content: bytes | str, error: type[Exception] = CheckpointError) -> None:
     """Write a whole file at once; text is UTF-8. Raises as :func:`replacing`."""
-    with replacing(path) as temporary:
+    with replacing(path, error) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
