@@ -197,6 +197,19 @@ def test_feed_forward_net_has_no_state_path():
     assert "cluster_path" not in tg.draw(out).dot
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "one"),
+    [
+        ("c[t−1]", "c[t]", True), ("h(0)", "h(1)", True), ("h0", "h1", True), ("h_0", "h_1", True), ("h", "h_next", True),
+        ("h_prev", "h", True), ("状态0", "状态1", True), ("h", "h′", True), ("a", "a2", False), ("a", "ab", False), ("a", "a", False),
+        ("x0", "y1", False), ("", "", False),
+    ],
+)  # fmt: skip
+def test_a_state_has_one_name_at_two_times(before, after, one):
+    out = named(leaf(before, 2) * 0.5 + leaf("b", 2), after)
+    assert bool(network([out]).path) == one
+
+
 def test_layers_draw_their_steps():
     layer = tg.nn.RNN(INPUT, HIDDEN)
     y, _ = layer(leaf("x", 3, BATCH, INPUT, grad=False).astype("float32"))
@@ -301,6 +314,64 @@ def test_a_loop_of_the_users_own_over_a_cell_has_steps_too():
     assert [step.label for step in found.steps] == ["0", "1", "2"]
     assert [found.tape[place].row.symbol for place in found.path] == ["×", "+"] * 3
     assert {"h0", "c0"} <= set(labels(tg.draw(y, max_nodes=200)))
+
+
+def looped(cell, x, state):
+    for x_t in x:
+        y, state = cell(x_t, state)
+    return y
+
+
+class Looper(tg.nn.Module):
+    """A loop inside of a module, over a user's cell that holds a module."""
+
+    class Cell(tg.nn.Module):
+        def __init__(self):
+            self.into = tg.nn.Linear(INPUT, HIDDEN)
+
+        def __call__(self, x, h):
+            h = tg.tanh(self.into(x) + 0.5 * h)
+            return h, h
+
+    def __init__(self):
+        self.cell = self.Cell()
+
+    def __call__(self, x):
+        return looped(self.cell, x, tg.tensor(np.zeros((BATCH, HIDDEN), "float32")))
+
+
+def test_steps_of_a_loop_inside_of_a_module_over_a_cell_that_holds_others():
+    model = Looper()
+    loss = tg.sum(model(tg.tensor(np.ones((5, BATCH, INPUT), "float32"))))
+    assert [step.label for step in network([loss]).steps] == list("01234")
+    assert len(re.findall("<B>t = ", tg.draw(loss, view="steps").dot)) == 5
+    assert "model: Cell, 5 steps" in tg.draw(loss, view="cells").dot
+
+
+def test_residual_left_in_a_loop_of_the_users_own_is_the_product_of_jacobians(rng):
+    cell = tg.nn.RNNCell(INPUT, HIDDEN, dtype="float64")
+    x, h = rng.standard_normal((6, BATCH, INPUT)), np.zeros((BATCH, HIDDEN))
+    loss = tg.sum(looped(cell, map(tg.tensor, x), tg.tensor(h)))
+    (chain,) = find_chains(tg.Tape.of(loss))
+    W_ih, W_hh, b_ih, b_hh = (p.numpy() for p in (cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh))
+    hs = []
+    for x_t in x:
+        h = np.tanh(x_t @ W_ih.T + b_ih + h @ W_hh.T + b_hh)
+        hs.append(h)
+    residual, wanted = np.ones((BATCH, HIDDEN)), {}
+    for t in reversed(range(6)):
+        wanted[t] = np.linalg.norm(residual)
+        residual = (residual * (1 - hs[t] ** 2)) @ W_hh
+    (sizes,) = Residuals(tg.Tape.of(loss), chain, [loss], alone=True).sizes
+    assert sizes == pytest.approx(wanted, rel=1e-12)
+
+
+def test_calls_of_a_module_that_do_not_go_on_from_each_other_are_no_steps():
+    cell = tg.nn.GRUCell(INPUT, HIDDEN)
+    x, h = tg.tensor(np.ones((BATCH, INPUT), "float32")), tg.tensor(np.ones((BATCH, HIDDEN), "float32"))
+    out = cell(x, h)[0] + cell(x, 2.0 * h)[0]
+    assert network([out]).steps == []
+    assert find_chains(tg.Tape.of(out)) == []
 
 
 def test_names_follow_the_last_binding_and_the_outer_function_and_leave_no_trace():
@@ -751,6 +822,34 @@ def test_residuals_between_modules_are_those_of_the_chain_rule(rng):
     wanted = {"m3": 1.0, "m2": np.sqrt(2 * BATCH), "m1": np.linalg.norm(between), "m0": np.linalg.norm(into_first)}
     assert sizes.arrived == pytest.approx(wanted, rel=1e-12)
     assert sizes.sent["m0", "p0"] == pytest.approx(np.linalg.norm(into_first @ first.weight.numpy()), rel=1e-12)
+
+
+def test_inside_of_a_module_are_the_operations_of_the_last_step_that_a_residual_reaches(rng):
+    layer = tg.nn.RNN(INPUT, HIDDEN, dtype="float64")
+    y, _ = layer(tg.tensor(rng.standard_normal((4, BATCH, INPUT))))
+    loss = tg.sum(2.0 * y[1])
+    (name, scene), *_ = tg.draw(loss, view="cells")._scene.inside.items()
+    assert (name, scene.title) == ("m0", "layer: RNNCell, 4 steps: t = 1")
+    assert "one step of 4: the last that a residual reaches" in scene.notes
+    labels = sorted(box.label for box in scene.boxes)
+    assert labels == sorted(
+        ["@", "@", "ᵀ", "ᵀ", "+", "+", "+", "h[t] = tanh", "h[t]", "h[t−1]", "x", "weight_ih", "weight_hh", "bias_ih", "bias_hh"]
+    )
+    facts = {box.label: dict(box.facts) for box in scene.boxes}
+    bent = 2.0 * (1 - y.numpy()[1] ** 2)
+    assert float(facts["h[t] = tanh"]["residual"]) == pytest.approx(2.0 * np.sqrt(BATCH * HIDDEN), rel=1e-5)
+    back = next(arrow for arrow in scene.arrows if arrow.target == next(box.id for box in scene.boxes if box.label == "h[t] = tanh"))
+    assert back.size == pytest.approx(np.linalg.norm(bent), rel=1e-12)
+    result = next(arrow for arrow in scene.arrows if arrow.target[0] == "o")
+    assert (result.back, result.look["label"]) == (True, "δ in")
+
+
+def test_inside_of_other_modules_are_all_of_their_operations():
+    scenes = {scene.title: scene for scene in tg.draw(tagged(), view="cells")._scene.inside.values()}
+    assert list(scenes) == ["rnn: LSTMCell, 3 steps: t = 2", "readout: Linear"]  # of an embedding and of a sum there is one operation only
+    assert [box.label for box in scenes["readout: Linear"].boxes if box.rule] == ["ᵀ", "reshape", "@", "reshape", "+"]
+    assert tg.draw(tagged(), view="cells", gains=False)._scene.inside
+    assert [scene.title for scene in tg.draw(tagged(), view="cells", max_nodes=10)._scene.inside.values()] == ["readout: Linear"]
 
 
 class Scanner(tg.nn.Linear):

@@ -1,7 +1,8 @@
 """Time steps that are linked by a state: a *chain*, one for each layer and direction.
 
-Operations are recorded inside time steps (``tape.Scope`` of kind "step"). Where a step uses what another step made, a state crosses
-between them, and both belong to one chain. What crosses a boundary in the same place at every step is one state, such as h or c.
+Operations are recorded inside time steps: ``tape.Scope`` of kind "step", or the calls of a cell in a loop of the user's own. Where a step
+uses what another step made, a state crosses between them, and both belong to one chain. What crosses a boundary in the same place at every
+step is one state, such as h or c.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
-from ..tape import Entry, Node, Scope, Tape, key_of
+from .. import tree
+from ..tape import Call, Entry, Node, Scope, Tape, key_of
 
 Key = Any
 """What a tensor is known by: see :func:`tinygrad_rnn.tape.key_of`."""
@@ -27,6 +29,7 @@ class Chain:
     Attributes:
         name: "layer 1" or "layer 1 reversed"; empty if it is the only one.
         labels: what the program calls each step.
+        call: what runs in the first of them, and its arguments, or None.
         entries: the operations of each step.
         name_of: what the user calls a tensor, or "".
         alone: whether all that goes into the steps and requires a residual is leaves: none goes on to operations before them.
@@ -34,10 +37,10 @@ class Chain:
             a number, or None for what reads the chain's results from outside.
     """
 
-    def __init__(self, tape: Tape, labels: list[Any], entries: list[list[Entry]], name_of: Callable[[Node], str]) -> None:
+    def __init__(self, tape: Tape, steps: list[Scope], entries: list[list[Entry]], name_of: Callable[[Node], str]) -> None:
         self.name = ""
         self.name_of = name_of
-        self.labels, self.entries = labels, entries
+        self.labels, self.call, self.entries = [step.label for step in steps], steps[0].call, entries
         self._step_of = {entry.index: step for step, inside in enumerate(entries) for entry in inside}
         self._offsets = {entry.index: offset for inside in entries for offset, entry in enumerate(inside)}
         self.crossings: dict[tuple[int, int], tuple[Key, int | None]] = {}
@@ -155,6 +158,7 @@ def given_name(x: Node) -> str:
 
 def find_chains(tape: Tape, name_of: Callable[[Node], str] = given_name) -> list[Chain]:
     """The chains of at least two steps, those that others depend on first."""
+    steps_of = time_steps(tape)
     stacks: dict[Scope | None, tuple[Scope, ...]] = {None: ()}
 
     def stack(scope: Scope | None) -> tuple[Scope, ...]:
@@ -162,7 +166,7 @@ def find_chains(tape: Tape, name_of: Callable[[Node], str] = given_name) -> list
         found = stacks.get(scope)
         if found is None:
             assert scope is not None
-            found = stacks[scope] = stack(scope.outer) + ((scope,) if scope.kind == "step" else ())
+            found = stacks[scope] = stack(scope.outer) + ((steps_of[scope],) if scope in steps_of else ())
         return found
 
     inside: dict[Scope, list[Entry]] = {}
@@ -184,9 +188,40 @@ def find_chains(tape: Tape, name_of: Callable[[Node], str] = given_name) -> list
     members: dict[Scope, list[Scope]] = {}
     for step in inside:
         members.setdefault(root(step), []).append(step)
-    chains = [Chain(tape, [s.label for s in steps], [inside[s] for s in steps], name_of) for steps in members.values() if len(steps) > 1]
+    chains = [Chain(tape, steps, [inside[s] for s in steps], name_of) for steps in members.values() if len(steps) > 1]
     _name_chains(tape, chains)
     return chains
+
+
+def time_steps(tape: Tape) -> dict[Scope, Scope]:
+    """The time steps of scans, by themselves; without any, the calls of a module in a loop of the user's own, by the step of each."""
+    scopes = dict.fromkeys(outer for scope in dict.fromkeys(entry.scope for entry in tape) for outer in outwards(scope))
+    steps = {scope: scope for scope in scopes if scope.kind == "step"}
+    if steps:
+        return steps
+    calls: dict[tuple[Scope | None, int], list[tuple[Scope, Call]]] = {}
+    for scope in sorted(scopes, key=lambda scope: scope.start):
+        if scope.call is not None and len(scope.call[1]) == 3:  # the module itself, x and the state
+            calls.setdefault((scope.outer, id(scope.label)), []).append((scope, scope.call))
+    loops = (loop for loop in calls.values() if len(loop) > 1 and _goes_on(loop[0][0], loop[1][1]))
+    return {
+        scope: Scope("step", number, scope.outer, (scope.label, arguments[1:], keywords))
+        for loop in loops
+        for number, (scope, (_, arguments, keywords)) in enumerate(loop)
+    }
+
+
+def _goes_on(first: Scope, second: Call) -> bool:
+    """Whether the state that a call takes comes from an earlier one."""
+    states = [x for x in tree.leaves(second[1][2]) if isinstance(x, Node)]
+    return any(first in outwards(entry.scope) for entry in Tape.of(*states, since=first.start))
+
+
+def outwards(scope: Scope | None) -> Iterator[Scope]:
+    """A scope and those around it."""
+    while scope is not None:
+        yield scope
+        scope = scope.outer
 
 
 def _parting(ours: tuple[Scope, ...], theirs: tuple[Scope, ...]) -> Iterator[tuple[Scope, Scope]]:

@@ -18,10 +18,10 @@ from ..flow.chains import Chain, find_chains
 from ..tape import Node, Tape, no_collection, unfolded
 from .cells_view import CellsView
 from .gains import Gains, gain_label
+from .inside import scenes_inside
 from .modules import Modules
 from .names import Names
 from .network import Network
-from .opened import opened
 from .ops_view import OpsView, symbol_of
 from .picture import Picture
 from .steps_view import Residuals, StepRow, StepsView
@@ -141,7 +141,7 @@ def _draw_larger(asked: _Asked, view: str, why: str) -> Picture:
         note = _said(f"{modules.count} modules as boxes", why)
         measured = asked.gains is not False
         sizes = modules.measure(asked.followed) if measured else None
-        inside = opened(modules, sizes, asked.outputs, asked.followed, asked.max_nodes)
+        inside = scenes_inside(modules, sizes, asked.outputs, asked.followed, asked.max_nodes)
         drawn = CellsView(modules, sizes, asked.outputs, asked.title(measured, asked.names.of), note, inside)
     if note:
         warnings.warn(f"draw: {note}", DrawWarning, stacklevel=3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ class Gains:
 
     Args:
         of: the results that the pass starts from.
-        inside: the indices of the entries to look at, or None for all.
+        inside: the indices of the entries to look at, one at least, or None for all.
 
     Attributes:
         of: the results that the pass starts from.
@@ -37,13 +37,14 @@ class Gains:
         parts: by index of the entry and operand.
     """
 
-    def __init__(self, of: Sequence[Node], inside: Container[int] | None = None) -> None:
+    def __init__(self, of: Sequence[Node], inside: Collection[int] | None = None) -> None:
         self.of, self._inside = of, inside
         self.arrived: dict[int, float] = {}
         self.parts: dict[tuple[int, int], Part] = {}
         seeds = [(y, y._backend.ones_like(y._data)) for y in of]
         self.seed = joint([size(y._backend, g) for y, g in seeds])
-        pull_back(seeds, watch=self._watch)
+        since = -1 if inside is None else min(inside) - 1
+        pull_back(seeds, watch=self._watch, since=since)
 
     def entering(self, results: Sequence[Node]) -> Gains:
         """The same sizes for a picture that ends with these results: those that a residual reaches are what it starts from."""

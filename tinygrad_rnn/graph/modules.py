@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..flow.chains import Chain
+from ..flow.chains import Chain, outwards, time_steps
 from ..tape import Entry, Node, Scope, Tape, key_of, pull_back
 from .gains import joint, size
 from .names import Names
@@ -81,7 +81,7 @@ class Modules:
     """
 
     def __init__(self, tape: Tape, chains: Sequence[Chain], names: Names, variables: Mapping[str, Any]) -> None:
-        self.tape, self.names = tape, names
+        self.tape, self.names, self._chains = tape, names, chains
         self._chain_of = {entry.index: chain for chain in chains for inside in chain.entries for entry in inside}
         self.parts = self._modules_and_rest()
         self.part_of = {entry.index: part for part in self.parts for entry in part.entries}
@@ -97,7 +97,8 @@ class Modules:
 
     def _modules_and_rest(self) -> list[Part]:
         """The innermost modules around time steps or without any; what was recorded around them stands together by what it lies between."""
-        modules = {entry.index: _around_steps(entry) for entry in self.tape}
+        steps = time_steps(self.tape)
+        modules = {entry.index: _around_steps(entry, steps) for entry in self.tape}
         holders = {id(outer.label) for m in modules.values() if m for outer in _modules(m.outer) if outer.label is not m.label}
         homes: dict[int, tuple[Any, Scope | None]] = {}
         for index, module in modules.items():
@@ -151,15 +152,17 @@ class Modules:
         paths: dict[int, str] = {}
         for root in {id(root): root for part in self.parts if part.scope and (root := [*_modules(part.scope)][-1].label)}.values():
             _walk(root, "", paths)
-            paths[id(root)] = next((name for name, x in variables.items() if x is root and not name.startswith("_")), "")
+            paths[id(root)] = _variable(root, variables)
+        for cell in (part.chain.call[0] for part in self.parts if part.chain and part.chain.call):
+            if _is_module(cell):
+                paths.setdefault(id(cell), _variable(cell, variables))
         return paths
 
     def _describe(self, part: Part, paths: Mapping[int, str], many: bool) -> None:
         chain, module = part.chain, part.scope.label if part.scope is not None else None
         if chain is not None:
-            called = next(
-                (name for outer in _modules(part.scope) if (name := paths[id(outer.label)].partition("layers")[0].rstrip("."))), ""
-            )
+            around = [outer.label for outer in _modules(part.scope)] or (chain.call or ())[:1]
+            called = next((name for x in around if (name := paths.get(id(x), "").partition("layers")[0].rstrip("."))), "")
             part.title, part.kind = chain.name if many else called, f"{_cell_name(chain)}, {len(chain)} steps"
         elif module is not None:
             part.title, part.kind = paths[id(module)], type(module).__name__
@@ -214,7 +217,7 @@ class Modules:
         return name
 
     def measure(self, seeds: Sequence[Node]) -> Sizes:
-        """Run a backward pass and look only at what goes from part to part."""
+        """Run a backward pass and look only at what goes from part to part, and from step to step."""
         arrived: dict[Any, Any] = {}
         sent: dict[tuple[str, str], dict[Any, Any]] = {}
         starts = [(y, y._backend.ones_like(y._data)) for y in seeds]
@@ -225,19 +228,23 @@ class Modules:
             table[key] = table[key] + residual if key in table else residual
 
         def watch(entry: Entry, g: Any, operand: int, part: Any) -> None:
-            ours = self.part_of[entry.index]
-            if ours.chain is not None and ours.id not in found.steps:
-                step = ours.chain.step_of(entry.index)
-                if step is not None and size(backend, part) != 0:
-                    found.steps[ours.id] = step
+            reach(entry.inputs[operand], part)
             if (entry.index, operand) in self._borders:
                 x, pair = self._borders[entry.index, operand]
                 add(sent.setdefault(pair, {}), key_of(x), part)
                 add(arrived, key_of(x), part)
 
+        def reach(x: Node, residual: Any) -> None:
+            ours = None if x.entry is None else self.part_of.get(x.entry.index)
+            step = None if ours is None or ours.chain is None else ours.chain.step_of(key_of(x))
+            if ours is not None and step is not None and step > found.steps.get(ours.id, -1) and size(backend, residual) != 0:
+                found.steps[ours.id] = step
+
         for y, start in starts:
             add(arrived, key_of(y), start)
-        pull_back(starts, wanted=[x for x, _ in self._borders.values()], watch=watch)
+            reach(y, start)
+        crossing = [x for chain in self._chains for x in chain.nodes.values()]
+        pull_back(starts, wanted=[*(x for x, _ in self._borders.values()), *crossing], watch=watch)
         found.sent = {pair: joint([size(backend, r) for r in parts.values()]) for pair, parts in sent.items()}
         into: dict[str, list[float]] = {}
         for key, residual in arrived.items():
@@ -250,19 +257,20 @@ class Modules:
 
 def _modules(scope: Scope | None) -> Iterator[Scope]:
     """The scopes of modules from here outwards."""
-    while scope is not None:
-        if scope.kind == "module":
-            yield scope
-        scope = scope.outer
+    return (outer for outer in outwards(scope) if outer.kind == "module")
 
 
-def _around_steps(entry: Entry) -> Scope | None:
+def _around_steps(entry: Entry, steps: Collection[Scope]) -> Scope | None:
     """The innermost module outside of all time steps."""
-    scope, found = entry.scope, entry.scope
-    while scope is not None:
-        found = scope.outer if scope.kind == "step" else found
-        scope = scope.outer
+    found = entry.scope
+    for scope in outwards(entry.scope):
+        found = scope.outer if scope in steps else found
     return next(_modules(found), None)
+
+
+def _variable(module: Any, variables: Mapping[str, Any]) -> str:
+    """The name of the variable that holds a module, or ""."""
+    return next((name for name, x in variables.items() if x is module and not name.startswith("_")), "")
 
 
 def _is_module(x: Any) -> bool:
@@ -282,11 +290,9 @@ def _walk(x: Any, name: str, paths: dict[int, str]) -> None:
 
 def _cell_name(chain: Chain) -> str:
     """What the steps run: a cell's class or a function's name."""
-    scope = chain.entries[0][0].scope
-    step = scope.within("step") if scope is not None else None
-    if step is None or step.call is None:
+    if chain.call is None:
         return "steps"
-    cell = step.call[0]
+    cell = chain.call[0]
     return getattr(cell, "__name__", type(cell).__name__)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import random, tree
+from ..flow.chains import outwards
 from ..sequence.witness import Reader
 from ..tape import Call, Entry, Node, Scope, Tape, recording, thread
 
@@ -93,16 +94,10 @@ def _chosen_scopes(tape: Tape) -> dict[Scope, Scope | None]:
     """For each scope the one around it that is called again: the outermost that holds no time steps, since those are alike, and is not
     under way itself."""
     scopes = dict.fromkeys(entry.scope for entry in tape if entry.scope is not None)
-    chains = {scope: list(_outwards(scope)) for scope in scopes}
+    chains = {scope: list(outwards(scope)) for scope in scopes}
     holding = {outer for chain in chains.values() for i, inner in enumerate(chain) if inner.kind == "step" for outer in chain[i + 1 :]}
-    holding.update(_outwards(thread.scope))
+    holding.update(outwards(thread.scope))
     return {scope: next((s for s in chain[::-1] if s.call and s not in holding), None) for scope, chain in chains.items()}
-
-
-def _outwards(scope: Scope | None) -> Iterator[Scope]:
-    while scope is not None:
-        yield scope
-        scope = scope.outer
 
 
 def _key(scope: Scope) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ..flow.chains import outwards, time_steps
 from ..tape import Entry, Node, Scope, Tape
 from .names import Names, State
 
@@ -181,19 +182,14 @@ class Network:
         return {scope: states for scope in scopes if (states := self.names.states(scope))}
 
     def _find_steps(self) -> tuple[list[Step], list[int | None]]:
-        """The time steps of a scan; or else of a loop of the user's own, where each call of the cell is one."""
-        scopes = [None if entry.scope is None else entry.scope.within("step") for entry in self.tape]
-        if not any(scopes):
-            calls = [self.names.call_of(entry) for entry in self.tape]
-            scopes = [scope if scope is not None and self.names.states(scope) else None for scope in calls]
-        counts: Counter[int] = Counter()
+        """The innermost of scans, or of a loop of the user's own."""
+        steps_of = time_steps(self.tape)
+        scopes = [next((steps_of[scope] for scope in outwards(entry.scope) if scope in steps_of), None) for entry in self.tape]
         steps: dict[Scope, Step] = {}
         for place, scope in enumerate(scopes):
             if scope is not None:
                 if scope not in steps:
-                    label = scope.label if scope.kind == "step" else counts[id(scope.label)]
-                    steps[scope] = Step(len(steps) + 1, str(label))
-                    counts[id(scope.label)] += 1
+                    steps[scope] = Step(len(steps) + 1, str(scope.label))
                 steps[scope].places.append(place)
         if len(steps) < 2:
             return [], [None] * len(self.tape)

@@ -13,7 +13,7 @@ from .ops_view import OpsView
 from .scene import Scene
 
 
-def opened(modules: Modules, sizes: Sizes | None, outputs: Sequence[Node], followed: Sequence[Node], most: int) -> dict[str, Scene]:
+def scenes_inside(modules: Modules, sizes: Sizes | None, outputs: Sequence[Node], followed: Sequence[Node], most: int) -> dict[str, Scene]:
     """The pictures inside, by id of the part.
 
     Args:
@@ -26,7 +26,7 @@ def opened(modules: Modules, sizes: Sizes | None, outputs: Sequence[Node], follo
     inside = {part.id: _entries(part, steps[part.id]) for part in modules.parts}
     inside = {name: entries for name, entries in inside.items() if 1 < len(entries) <= most}
     home = {entry.index: name for name, entries in inside.items() for entry in entries}
-    gains = None if sizes is None else Gains(followed, home)
+    gains = Gains(followed, home) if sizes is not None and home else None
     results = _results(modules.tape, outputs, home)
     scenes = {}
     for part in modules.parts:
