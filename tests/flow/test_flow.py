@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 from typing import Any
 
 import by_hand
@@ -240,6 +241,31 @@ def test_numbers_beyond_the_squares_of_floats(rng: numpy.random.Generator) -> No
 
     y, _ = tg.scan(cell, tg.tensor(numpy.ones((10, 3))), tg.tensor(numpy.zeros(3)))
     _close(tg.flow(tg.sum(y[-1])).track().remaining, 1e-30 ** numpy.arange(10))
+
+
+@pytest.mark.parametrize(("factor", "seed", "told"), [
+    (0.0, 1.0, "vanishing: 1 % of the residual reaches 0 of 7 steps back (×0 a step)"),
+    (1e60, 1e-300, "exploding: the residual becomes inf in 6 steps (inf a step)"),
+    (0.5, 1.7e308, "exploding: the residual becomes NaN in 1 step (NaN a step)"),
+    (1.0, numpy.inf, "exploding: the residual becomes NaN in 1 step (NaN a step)"),
+])  # fmt: skip
+def test_at_the_ends_of_the_numbers_all_is_told_and_drawn(factor: float, seed: float, told: str) -> None:
+    w = tg.tensor(factor, dtype=tg.float64)
+    _, h = tg.scan(lambda x, h: (w * h, w * h), tg.zeros((8, 2, 3)), tg.tensor(numpy.ones((2, 3)), requires_grad=True))
+    report = tg.flow(tg.sum(h) * seed)
+    assert str(report.verdict()) == told
+    assert told in str(report)
+    assert told in report.table()
+    pytest.importorskip("matplotlib")
+    for figure in (report.heatmap(), report.curve()):
+        figure.savefig(io.BytesIO())
+
+
+def test_steps_that_hand_no_state_on_are_said_to() -> None:
+    w = tg.tensor(0.5, dtype=tg.float64, requires_grad=True)
+    y, _ = tg.scan(lambda x, h: (w * x, w * x), tg.ones((3, 2), dtype=tg.float64), tg.zeros(2, dtype=tg.float64))
+    with pytest.raises(tg.FlowError, match="no time steps here hand a state on"):
+        tg.flow(tg.sum(y)).verdict()
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------------------------

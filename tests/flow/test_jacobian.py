@@ -52,11 +52,26 @@ def test_the_cell_state_with_the_gates_paths_cut_is_the_product_of_forget_gates(
     assert (abs(opened[3:] - track.jacobians(of="c", direct=True)[3:]).max(axis=(1, 2)) > 1e-6).all()
 
 
-def test_a_large_state_by_power_iteration(rng: numpy.random.Generator) -> None:
+def test_a_large_state_by_products_with_vectors(rng: numpy.random.Generator) -> None:
     xs = rng.standard_normal((T, 1, IN))
     layer, track = _track("RNN", xs, hidden=150)
     expected = [numpy.linalg.norm(m, 2) for m in _products(by_hand.jacobians(layer, xs[:, 0]))]
-    numpy.testing.assert_allclose(track.jacobian_norms(), expected, rtol=1e-6)
+    numpy.testing.assert_allclose(track.jacobian_norms(), expected, rtol=1e-9)
+
+
+def test_the_largest_block_is_found_though_another_was_largest_until_then(rng: numpy.random.Generator) -> None:
+    factors = rng.uniform(0.5, 1.5, (20, 3, 4))
+    _, h = tg.scan(lambda x, h: (x * h, x * h), tg.tensor(factors), tg.tensor(numpy.ones((3, 4)), requires_grad=True))
+    products = numpy.cumprod(factors[:0:-1].reshape(19, -1), axis=0).max(axis=1)
+    numpy.testing.assert_allclose(tg.flow(tg.sum(h)).track().jacobian_norms(exact=False), [1.0, *products], rtol=1e-9)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize(("factor", "expected"), [(1e-60, [1.0, 1e-60, 1e-120, 1e-180]), (numpy.inf, [1.0, *3 * [numpy.inf]])])
+def test_norms_that_are_tiny_or_not_finite(exact: bool, factor: float, expected: list[float]) -> None:
+    w = tg.tensor(factor, dtype=tg.float64)
+    _, h = tg.scan(lambda x, h: (w * h, w * h), tg.zeros((4, 2, 3)), tg.tensor(numpy.ones((2, 3)), requires_grad=True))
+    numpy.testing.assert_allclose(tg.flow(tg.sum(h)).track().jacobian_norms(exact=exact), expected, rtol=1e-9)
 
 
 def test_no_such_state(rng: numpy.random.Generator) -> None:

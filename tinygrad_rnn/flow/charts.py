@@ -14,6 +14,9 @@ from .track import REACH, Track
 SHADES = ["#00224E", "#123570", "#3B496C", "#575D6D", "#707173", "#8A8678", "#A59C74", "#C3B369", "#E1CC55", "#FEE838"]
 """Cividis reversed, one shade a decade: dark is strong, and white paper stands for nothing, which reads right in print too."""
 
+_TOP = 1e200
+"""Logarithmic axes leave room above, and that must be a number too."""
+
 _NOT_FINITE = "#882255"
 _LINES = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]
 
@@ -33,10 +36,11 @@ def heatmap(tracks: Sequence[Track]) -> Any:
     for track in tracks:
         start = track.received[track.last] if track.last is not None else 0.0
         for name, values in (*track.states.items(), *track.gates.items()):
-            row = numpy.full(len(times), numpy.nan)
-            row[[column[label] for label in track.chain.labels]] = values / (start or 1.0) / strongest
+            row = numpy.zeros(len(times))
+            with numpy.errstate(invalid="ignore", over="ignore"):
+                row[[column[label] for label in track.chain.labels]] = values / (start or 1.0) / strongest
             names.append(f"{track.name} {name}".strip())
-            broken.append(~numpy.isfinite(row) & ~numpy.isnan(row))
+            broken.append(~numpy.isfinite(row))
             rows.append(row)
     with numpy.errstate(divide="ignore", invalid="ignore"):
         steps = numpy.clip(-numpy.log10(numpy.array(rows)), 0, None)
@@ -67,7 +71,7 @@ def curve(tracks: Sequence[Track]) -> Any:
     figure = _figure((7, 4))
     axes = figure.subplots()
     for track, color in zip(tracks, _LINES * len(tracks), strict=False):
-        left = numpy.where(track.remaining > 0, track.remaining, numpy.nan)
+        left = numpy.where((track.remaining > 0) & (track.remaining < _TOP), track.remaining, numpy.nan)
         axes.plot(left, color=color, label=str(track.verdict()))
     axes.axhline(REACH, color="#8A8A8A", linewidth=1, linestyle="--")
     axes.annotate("1 %", (1, REACH), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
@@ -95,7 +99,7 @@ def _heading(tracks: Sequence[Track]) -> str:
 
 def _refuse_nothing(tracks: Sequence[Track]) -> None:
     if not tracks:
-        raise FlowError("flow: there is nothing to plot: nothing was recorded in time steps (run the cell by tg.scan or as a layer)")
+        raise FlowError("flow: there is nothing to plot: no time steps here hand a state on (run the cell by tg.scan or as a layer)")
 
 
 def _figure(size: tuple[float, float]) -> Any:

@@ -1,11 +1,12 @@
 """How strongly a state depends on itself some steps before: ∂s_T / ∂s_t as a matrix, and its largest singular value.
 
 One step back at a time: ∂s_T/∂s_{t−1} = ∂s_T/∂s_t · ∂s_t/∂s_{t−1}, row by row, for states of up to some hundred numbers. For larger ones
-power iteration finds the norm alone: v ← Jᵀ (J v), which pushes a tangent from s_t to s_T and pulls a residual back.
+the norm alone is found by products J v and Jᵀ u, which push a tangent from s_t to s_T and pull a residual back.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ EXACT = 128
 
 _AGREED = 1e-11
 _ROUNDS = 300
+"""How many products at most, and when another one adds nothing, in double precision."""
 
 
 class StateJacobian:
@@ -61,34 +63,46 @@ class StateJacobian:
         return found
 
     def norms(self, exact: bool | None = None) -> numpy.ndarray:
-        """(steps back,): the largest singular values, 1 first."""
+        """(steps back,): the largest singular values, 1 first; infinity where something is not finite."""
         if exact is None:
             exact = self.direct or self.size <= EXACT
         if exact:
-            return numpy.linalg.norm(self.matrices(), 2, axis=(1, 2))
+            matrices = self.matrices()
+            norms, finite = numpy.full(len(matrices), math.inf), numpy.isfinite(matrices).all(axis=(1, 2))
+            norms[finite] = numpy.linalg.norm(matrices[finite], 2, axis=(1, 2))
+            return norms
         if self.direct:
             raise FlowError("flow: with the other paths cut the norm is found row by row only: leave exact out")
-        norms = numpy.ones(self.last + 1)
-        start = numpy.random.default_rng(0).standard_normal(self.size)
-        for back in range(1, self.last + 1):
-            norms[back], start = self._power(back, start)
-        return norms
+        return numpy.array([1.0, *(self._norm(back) for back in range(1, self.last + 1))])
 
-    def _power(self, back: int, u: numpy.ndarray) -> tuple[float, numpy.ndarray]:
-        """The largest singular value and its left vector, from the one of a step later, which is nearly the same."""
-        norm = 0.0
-        for _ in range(_ROUNDS):
-            before, held = norm, self._split(u / (numpy.linalg.norm(u) or 1.0))
-            for step in range(self.last, self.last - back, -1):
-                held = self._back(held, step)
-            v = self._joined(held, self.last - back)
-            norm = float(numpy.linalg.norm(v))
-            if not norm or not numpy.isfinite(norm):
+    def _norm(self, back: int) -> float:
+        """The largest singular value: that of Jᵀ on the space of u, J Jᵀ u, (J Jᵀ)² u, … (Lanczos).
+
+        Plain power iteration stops too early where J falls into blocks, as it does by samples: with the block that won until then.
+        """
+        agreed = max(_AGREED, 4 * float(numpy.finfo(self._ends[0]._data.dtype).eps))
+        u, norm = numpy.random.default_rng(0).standard_normal(self.size), 0.0
+        basis = images = numpy.zeros((0, self.size))
+        while len(basis) < min(_ROUNDS, self.size) and u.any():
+            u /= numpy.abs(u).max()  # squares of what is small would vanish
+            basis = numpy.vstack([basis, u / numpy.linalg.norm(u)])
+            images = numpy.vstack([images, self._pulled(basis[-1], back)])
+            if not numpy.isfinite(images[-1]).all():
+                return math.inf
+            before, norm = norm, float(numpy.linalg.norm(images, 2))
+            if norm - before <= agreed * norm:
                 break
-            u = self._forward(v / norm, self.last - back)
-            if abs(norm - before) <= _AGREED * norm:
-                break
-        return norm, u if numpy.isfinite(u).all() and u.any() else numpy.ones(self.size)
+            u = self._forward(images[-1] / numpy.abs(images[-1]).max(), self.last - back)
+            for _ in range(2):  # once leaves what rounding adds
+                u = u - (basis @ u) @ basis
+        return norm
+
+    def _pulled(self, u: numpy.ndarray, back: int) -> numpy.ndarray:
+        """Jᵀ u, so many steps back."""
+        held = self._split(u)
+        for step in range(self.last, self.last - back, -1):
+            held = self._back(held, step)
+        return self._joined(held, self.last - back)
 
     # -- one step back, and all steps forward -------------------------------------------------------------------------------------------
 

@@ -147,7 +147,9 @@ class Report:
             FlowError: there is none of that name, or nothing was recorded in time steps.
         """
         if not self.tracks:
-            raise FlowError("flow: nothing here was recorded in time steps: run the cell by tg.scan or as a layer over at least two steps")
+            raise FlowError(
+                "flow: no time steps here hand a state on: run a cell that does so by tg.scan or as a layer, over at least two steps"
+            )
         if name is None:
             return self.tracks[-1]
         found = [track for track in self.tracks if track.name == name]
@@ -306,7 +308,7 @@ class Report:
         shown, note = _ends(lines[1:])
         return "\n".join(
             [
-                "no time steps (those of tg.scan, of at least two): every operation, in the order of the backward pass",
+                "no time steps that hand a state on (tg.scan, at least two): every operation, in the order of the backward pass",
                 *_aligned([lines[0], *shown], "<<>>"),
                 *note,
             ]

@@ -94,8 +94,8 @@ class Track:
         self.received, self.passed, crossing = (_grouped(norms, groups) for groups in (received, passed, held))
         start = self.received[last] if last is not None else 0.0
         back = crossing[last:0:-1] if last is not None else crossing[:0]
-        with numpy.errstate(invalid="ignore"):
-            self.remaining = numpy.concatenate([[1.0], back / start]) if start else numpy.zeros(1)
+        with numpy.errstate(invalid="ignore", over="ignore"):  # of what is not finite no part is known
+            self.remaining = numpy.concatenate([[1.0], back / start * (start / start)]) if start else numpy.zeros(1)
 
     @property
     def name(self) -> str:
@@ -105,12 +105,12 @@ class Track:
     def gains(self) -> numpy.ndarray:
         """For each step what it passes back over what it received; 0 where it received nothing."""
         reached = self.received > 0
-        with numpy.errstate(invalid="ignore"):
+        with numpy.errstate(invalid="ignore", over="ignore"):
             return numpy.where(reached, self.passed / numpy.where(reached, self.received, 1.0), 0.0)
 
     @cached_property
     def states(self) -> dict[str, numpy.ndarray]:
-        """For each state the norm of the residual that arrives at it after each step; NaN where it is not on the tape."""
+        """For each state the norm of the residual that arrives at it after each step; 0 where it is not on the tape."""
         sizes, backend = Sizes(), self.chain.entries[0][0].backend
         numbers = []
         for i in range(len(self.chain.states)):
@@ -123,7 +123,7 @@ class Track:
 
     @cached_property
     def gates(self) -> dict[str, numpy.ndarray]:
-        """For each other tensor that has a name inside of the steps, the norm of the residual that arrives at it in each step."""
+        """For each other tensor that has a name inside of the steps, the norm of the residual that arrives at it in each step, if any."""
         norms = {entry.index: norm for entry, norm in zip(self.run.entries, self.run.received.tolist(), strict=True)}
         named: dict[int, list[tuple[int, str]]] = {}
         found: dict[str, numpy.ndarray] = {}
@@ -131,7 +131,7 @@ class Track:
             if len(inside) not in named:  # steps of as many operations are alike
                 named[len(inside)] = self._named(inside)
             for offset, name in named[len(inside)]:
-                found.setdefault(name, numpy.full(len(self.chain), numpy.nan))[step] = norms.get(inside[offset].index, 0.0)
+                found.setdefault(name, numpy.zeros(len(self.chain)))[step] = norms.get(inside[offset].index, 0.0)
         return dict(sorted(found.items()))
 
     def _named(self, inside: Sequence[Entry]) -> list[tuple[int, str]]:
@@ -176,10 +176,10 @@ class Track:
 
         Args:
             of, direct: as in :meth:`jacobians`.
-            exact: from the matrices; False by power iteration. By default matrices are made of up to 128 numbers in the state.
+            exact: from the matrices; False by products with vectors (Lanczos). By default states of up to 128 numbers are done exactly.
 
         Returns:
-            (steps back,), 1 first.
+            (steps back,), 1 first; infinity where something is not finite.
         """
         return self._jacobian(of, direct).norms(exact)
 
@@ -198,7 +198,7 @@ class Track:
         horizon = int(numpy.flatnonzero(left >= REACH)[-1])
         alive = int(numpy.flatnonzero(left > 0)[-1])
         kind = "healthy" if horizon == steps else "vanishing"
-        return Verdict(kind, horizon, steps, float(left[-1]), _rate(left, alive), self.name)
+        return Verdict(kind, horizon, steps, float(left[-1]), _rate(left, alive) if alive or not steps else 0.0, self.name)
 
 
 def _grouped(norms: numpy.ndarray, groups: Sequence[list[int]]) -> numpy.ndarray:
