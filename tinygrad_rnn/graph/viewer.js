@@ -227,6 +227,7 @@
     clear();
     show(of);
     drawn.get(focused).focus();
+    tell(null);
   };
   const back = () => data.of && go("", data.of);
   on(one("#back"), "click", back);
@@ -234,7 +235,7 @@
   show("");
   for (const box of data.boxes.filter(opens)) {
     const { x, y, width } = drawn.get(box.id).getBBox();
-    const d = `M${x + width - 16},${y - 17}h16v16h-16zm7,3h2v4h4v2h-4v4h-2v-4h-4v-2h4z`;
-    makeSvg(drawn.get(box.id), "path", { class: "handle", d, stroke: "none", "fill-rule": "evenodd" });
+    const d = `M${x + width - 16},${y - 17}h16v16h-16zm3,8h10m-5,-5v10`;
+    makeSvg(drawn.get(box.id), "path", { class: "handle", d, stroke: "none" });
   }
 })();
