@@ -222,6 +222,7 @@ def test_each_layer_has_steps_of_its_own():
     y, _ = tg.nn.RNN(INPUT, HIDDEN, num_layers=2)(leaf("x", 2, BATCH, INPUT, grad=False).astype("float32"))
     found = network([tg.sum(y)])
     assert [step.label for step in found.steps] == ["0", "1", "0", "1"]
+    assert [step.head for step in found.steps] == ["layer 1: t = 0", "layer 1: t = 1", "layer 2: t = 0", "layer 2: t = 1"]
     assert {found.vertices[0].step, *(step.number for step in found.steps if set(step.places) & set(found.path))} == {1, 3, 4}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..flow.chains import outwards, time_steps
+from ..flow.chains import find_chains, outwards, time_steps
 from ..tape import Entry, Node, Scope, Tape
 from .names import Names, State
 
@@ -63,11 +63,17 @@ class Link:
 
 @dataclass
 class Step:
-    """A time step: its number from 1, what the program calls it, and the places of its entries."""
+    """A time step: its number from 1, what the program calls it, the layer that it belongs to if there are several, and the places of
+    its entries."""
 
     number: int
     label: str
     places: list[int] = field(default_factory=list)
+    layer: str = ""
+
+    @property
+    def head(self) -> str:
+        return f"{self.layer}: t = {self.label}" if self.layer else f"t = {self.label}"
 
 
 @dataclass(frozen=True)
@@ -193,6 +199,9 @@ class Network:
                 steps[scope].places.append(place)
         if len(steps) < 2:
             return [], [None] * len(self.tape)
+        layer_of = {entry.index: chain.name for chain in find_chains(self.tape) for inside in chain.entries for entry in inside}
+        for step in steps.values():
+            step.layer = layer_of.get(self.tape[step.places[0]].index, "")
         return list(steps.values()), [None if scope is None else steps[scope].number for scope in scopes]
 
     def name_of(self, y: Node) -> str:

@@ -166,7 +166,7 @@ class OpsView:
 
     def _cluster(self, step: Step, vertices: Sequence[Vertex]) -> list[str]:
         left = self._left(step)
-        label = shown(f"t = {step.label}") + (f"   {left}" if left else "")
+        label = shown(step.head) + (f"   {left}" if left else "")
         given: Look = {
             "id": f"t{step.number}", "label": label, "style": "rounded,filled", "color": "#C9C9C9", "fillcolor": "#FAFAFA",
             "fontsize": "11", "margin": "6", "labeljust": "l",
@@ -272,7 +272,7 @@ class OpsView:
     def scene(self) -> Scene:
         """The same picture as boxes and arrows with all that is known of them."""
         network = self.network
-        groups = [Group(f"t{step.number}", f"t = {step.label}", self._left(step)) for step in network.steps]
+        groups = [Group(f"t{step.number}", step.head, self._left(step)) for step in network.steps]
         return Scene(
             title=self.title,
             dot=self.dot(titled=False),
