@@ -367,6 +367,21 @@ def test_residual_left_in_a_loop_of_the_users_own_is_the_product_of_jacobians(rn
     assert sizes == pytest.approx(wanted, rel=1e-12)
 
 
+def test_a_step_may_hold_a_whole_scan_with_numbers_in_it():
+    def inner(x, h):
+        h = tg.tanh(x + h * 0.5)
+        return h, h
+
+    def outer(x, h):
+        y, h = tg.scan(inner, x, h)
+        return y[-1], h
+
+    y, _ = tg.scan(outer, leaf("x", 3, BATCH, HIDDEN) * 1.0, tg.tensor(np.zeros(HIDDEN)))
+    titles = [scene.title for scene in tg.draw(tg.sum(y), view="cells")._scene.inside.values()]
+    assert sum(": inner, 2 steps: t = 1" in title for title in titles) == 3
+    assert sum(": outer, 3 steps: t = 2" in title for title in titles) == 1
+
+
 def test_calls_of_a_module_that_do_not_go_on_from_each_other_are_no_steps():
     cell = tg.nn.GRUCell(INPUT, HIDDEN)
     x, h = tg.tensor(np.ones((BATCH, INPUT), "float32")), tg.tensor(np.ones((BATCH, HIDDEN), "float32"))

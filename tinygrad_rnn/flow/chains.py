@@ -141,9 +141,9 @@ class Chain:
         """A state from before the first step may wait for some steps until it is used, or used again."""
         for step, inside in enumerate(self.entries[:steps]):
             for entry in inside:
-                for operand, other in enumerate(entry.inputs):
-                    same = other is x or (x.entry is not None and key_of(other) == key_of(x))  # leaves would compare their values
-                    if entry.needs[operand] and same:
+                for operand, (other, needed) in enumerate(zip(entry.inputs, entry.needs, strict=True)):
+                    # leaves would compare their values
+                    if needed and (other is x or (x.entry is not None and key_of(other) == key_of(x))):
                         self._cross(entry, operand, other, step)
 
     def _name_of(self, slot: dict[int, Key]) -> str:
