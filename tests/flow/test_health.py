@@ -85,6 +85,14 @@ def test_anomaly_mode_lets_pass_what_was_infinite_before() -> None:
         x + tg.tensor(numpy.array([0.0, numpy.nan]))
 
 
+def test_anomaly_mode_does_not_look_at_what_the_compiler_tries_out() -> None:
+    """The cell's derivative is fine where it runs, and NaN at the small numbers that it is compiled with."""
+    h = tg.tensor(numpy.full((B, IN), 10.0), requires_grad=True)
+    with tg.detect_anomaly():
+        y, _ = tg.scan(lambda x, h: (h, tg.sqrt(h - 5) + 8 + x), tg.tensor(numpy.ones((5, B, IN))), h, compiled=True)
+        tg.sum(y).backward()
+
+
 def test_the_origin_of_what_is_not_finite() -> None:
     h = tg.tensor(numpy.ones((B, IN)), requires_grad=True)
     with numpy.errstate(all="ignore"):

@@ -67,7 +67,7 @@ class detect_anomaly(Places):
     """
 
     def recorded(self, entry: Entry) -> None:
-        if thread.tracing:  # placeholders hold NaN on purpose
+        if thread.tracing:  # what placeholders hold means nothing
             return
         super().recorded(entry)
         arrays = [x for x in entry.xs if hasattr(x, "dtype")]
@@ -78,6 +78,8 @@ class detect_anomaly(Places):
             raise NonFiniteError(told("forward", entry))
 
     def pulled(self, entry: Entry, g: Any, operand: int, part: Any) -> None:
+        if thread.tracing:
+            return
         arrived = [_array(one) for one in (g if type(entry.y) is tuple else [g]) if one is not None]
         if made_here(entry.backend, arrived, [_array(part)]):
             if entry.row.unfold is not None:
