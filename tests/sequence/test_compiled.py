@@ -341,3 +341,16 @@ def test_what_is_hoisted_may_name_the_number_of_rows(backend):
     for steps in (1, 3, 2, 3):
         xs = [tg.tensor(random.normal(size=(steps, 3, n)), requires_grad=True) for n in (4, 1)]
         compare(backend, cell, [*xs, weight, recurrent], tuple(xs), tg.zeros((3, 5), "float64"))
+
+
+@pytest.mark.parametrize("where", ["in the loop", "before the loop"])
+def test_what_is_fine_where_it_runs_gives_no_warning_where_it_is_compiled(backend, where):
+    weight = tg.tensor(np.ones((3, 3)))
+
+    def cell(x, h):
+        h = tg.tanh(h + tg.sqrt(x - 5) @ weight) if where == "before the loop" else tg.sqrt(h - 5) + x
+        return h, h
+
+    x, h = (tg.tensor(np.full(shape, 10.0), requires_grad=True) for shape in ((4, 2, 3), (2, 3)))
+    y, _ = tg.scan(cell, x, h, compiled=True)
+    assert np.isfinite(tg.gradients(tg.sum(y), x).numpy()).all()

@@ -29,7 +29,7 @@ class Around:
         self.core, self.backend = core, backend
         whole, loop = core.whole, core.program
         inputs = [*whole.steps, *whole.fixed]
-        with tracing(), recording():
+        with tracing(), recording(), backend.quiet():
 
             def place(program: Any, value: int, stream: bool, want: bool) -> Any:
                 shape = _stacked(program.shapes[value], steps) if stream else program.shapes[value]

@@ -259,7 +259,7 @@ def make_plan(core: Core, backend: Backend, needs: dict[str, list[bool]] | None)
     program = core.program
     if needs is None:
         return Plan(core, program, program.instructions)
-    with tracing(), recording():
+    with tracing(), recording(), backend.quiet():
 
         def places(values: Sequence[int], wanted: Sequence[bool]) -> list[Any]:
             kinds = [(program.shapes[v], program.dtypes[v]) for v in values]
