@@ -67,6 +67,6 @@ def _scene(part: Part, step: int | None, network: Network, gains: Gains | None) 
     title, told = part.head, "all of its operations"
     if part.chain is not None and step is not None:
         title += f": t = {part.chain.labels[step]}"
-        told = f"one step of {len(part.chain)}: the last that a residual reaches"
+        told = f"one step of {len(part.chain)}: the last" + (" that a residual reaches" if gains else "")
     scene = OpsView(network, title, gains, order=False).scene()
     return replace(scene, notes=[told, *scene.notes])

@@ -223,10 +223,10 @@
     tick();
     pin(null);
   };
-  const go = (of, focused = pictures[place.get(of)].boxes[0].id) => {
+  const go = (of, focused) => {
     clear();
     show(of);
-    drawn.get(focused).focus();
+    drawn.get(focused ?? [...boxes.keys()].find(visible))?.focus();
     tell(null);
   };
   const back = () => data.of && go("", data.of);
@@ -235,7 +235,7 @@
   show("");
   for (const box of data.boxes.filter(opens)) {
     const { x, y, width } = drawn.get(box.id).getBBox();
-    const d = `M${x + width - 16},${y - 17}h16v16h-16zm3,8h10m-5,-5v10`;
+    const d = `M${x + width - 16},${y - 18}h16v16h-16zm3,8h10m-5,-5v10`;
     makeSvg(drawn.get(box.id), "path", { class: "handle", d, stroke: "none" });
   }
 })();
