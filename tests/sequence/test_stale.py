@@ -281,3 +281,12 @@ def test_a_tensor_that_is_read_for_its_shape_only(backend):
         cell.like = None
         cell.like = data(size)  # often where the one before was
         check(backend, cell)
+
+
+def test_zeros_of_two_signs_are_two_programs(backend):
+    def cell(x, h):
+        h = tg.tanh(tg.where(x > 9, h, zero))
+        return tg.arctan2(h, -1.0), h
+
+    for zero in (0.0, -0.0, 0.0):
+        check(backend, cell)

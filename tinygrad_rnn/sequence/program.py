@@ -73,7 +73,7 @@ class Program:
             tuple(self.steps),
             tuple(self.states),
             tuple(self.fixed),
-            tuple((i.row.name, i.operands, _hashable(i.params), i.results, i.stopped) for i in self.instructions),
+            tuple((i.row.name, _hashable(i.operands), _hashable(i.params), i.results, i.stopped) for i in self.instructions),
             tuple(self.outputs),
             tuple(self.carried),
         )
@@ -102,6 +102,8 @@ def on_arrays(backend: Backend) -> Apply:
 def _hashable(params: Any) -> Any:
     if isinstance(params, (tuple, list)):
         return tuple(_hashable(part) for part in params)
+    if isinstance(params, Number):
+        return ("number", repr(params.value))  # by sight: NaN is itself, and 0 neither −0 nor False
     if isinstance(params, slice):
         return ("slice", params.start, params.stop, params.step)
     if isinstance(params, numpy.ndarray):
