@@ -280,6 +280,10 @@ def test_refusals() -> None:
         tg.flow(loss, of="last")
     with pytest.raises(tg.TapeError, match="nothing was recorded"):
         tg.flow(tg.tensor([1.0]))
+    track = tg.flow(tg.sum(tg.scan(lambda x, h: (x * h, x * h), tg.tensor([[2.0]] * 3), x)[1])).track()
+    for call in (track.paths, track.sent):
+        with pytest.raises(tg.FlowError, match="no step 3: there are 0 to 2"):
+            call(3)
     tg.Tape.of(loss).release()
     with pytest.raises(tg.TapeError, match="released"):
         tg.flow(loss)

@@ -169,6 +169,21 @@ def test_figures(tmp_path: Path) -> None:
     assert set(report._repr_mimebundle_()) == {"image/png", "text/plain"}
 
 
+@pytest.mark.parametrize("name", ["a\nb", "\ud800", "$\\x$", "<b>&", "a" * 500])
+def test_whatever_tensors_are_called_a_row_is_a_row(name: str, tmp_path: Path) -> None:
+    def cell(x: Any, h: Any) -> Any:
+        h = tg.tanh(x + h)
+        h.name = name
+        return h, h
+
+    y, _ = tg.scan(cell, tg.tensor(numpy.ones((3, 2))), tg.tensor(numpy.ones(2), requires_grad=True))
+    report = tg.flow(tg.sum(y))
+    assert len(report.table().splitlines()) == 5  # the verdict, a head, and the three steps
+    assert len(report.worst(1)[0].path.start) <= 60
+    for kind in ("txt", "csv", "svg"):
+        report.save(tmp_path / f"flow.{kind}")
+
+
 def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 

@@ -16,6 +16,7 @@ from typing import Any
 from .. import tree
 from ..errors import FlowError, TapeError
 from ..graph.names import Names
+from ..graph.text import plain
 from ..tape import Node, Tape, key_of, no_collection, unfolded
 from .anomaly import Places, detect_anomaly
 from .chains import Chain, find_chains, stem
@@ -89,7 +90,7 @@ def _names(tape: Tape) -> Callable[[Node], str]:
 
     def name_of(x: Node) -> str:
         names, taken = read()
-        return stem(names.of(x) or taken.get(key_of(x), ""))
+        return plain(stem(names.of(x) or taken.get(key_of(x), "")), limit=60)
 
     return name_of
 

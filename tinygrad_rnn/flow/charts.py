@@ -51,7 +51,7 @@ def heatmap(tracks: Sequence[Track]) -> Any:
             numpy.where(broken, 1.0, numpy.nan), cmap=colors.ListedColormap([_NOT_FINITE]), aspect="auto", interpolation="nearest",
             extent=extent,
         )  # fmt: skip
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.xaxis.set_major_locator(importlib.import_module("matplotlib.ticker").MaxNLocator("auto", integer=True))
     axes.xaxis.set_major_formatter(lambda x, _place: str(times[round(x)]) if 0 <= round(x) < len(times) else "")
     axes.set_xlabel("time step")

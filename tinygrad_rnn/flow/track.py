@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy
 
+from ..errors import FlowError
 from ..graph.gains import gain_label
 from ..tape import Entry, Node, key_of
 from .chains import Chain, Key
@@ -142,7 +143,7 @@ class Track:
 
     def sent(self, step: int) -> dict[Key, Any]:
         """What a step, counted in recorded order from 0, sends to the ones before: arrays by the key of the tensor they go to."""
-        return dict(self._crossed.sent[range(len(self.chain))[step]])
+        return dict(self._crossed.sent[self._number(step)])
 
     def paths(self, step: int, limit: int = 256) -> StepPaths:
         """The paths from a step, counted in recorded order from 0, to the ones before.
@@ -150,11 +151,22 @@ class Track:
         Args:
             step: which; negative counts from the end.
             limit: follow at most so many, those first that carry most; the rest is told as one sum.
+
+        Raises:
+            FlowError: there is no such step.
         """
-        step = range(len(self.chain))[step]
+        step = self._number(step)
         if step not in self._paths or (self._paths[step].rest and limit > len(self._paths[step])):
             self._paths[step] = step_paths(self.chain, self._crossed, step, limit)
         return self._paths[step]
+
+    def _number(self, step: int) -> int:
+        try:
+            return range(len(self.chain))[step]
+        except (IndexError, TypeError):
+            raise FlowError(
+                f"flow: there is no step {step!r}: there are 0 to {len(self.chain) - 1}, or from the end -1 and so on"
+            ) from None
 
     def jacobians(self, of: str | None = None, direct: bool = False) -> numpy.ndarray:
         """∂s_T/∂s_t, where T is the step ``last`` and s all states of all samples as one vector, or one state.
