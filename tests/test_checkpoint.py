@@ -171,6 +171,8 @@ def test_places_that_are_no_files(tmp_path):
         tg.save(tmp_path / "none" / "a.safetensors", ARRAYS)
     with pytest.raises(tg.CheckpointError, match="is no file"):
         tg.save(tmp_path, ARRAYS)
+    with pytest.raises(tg.CheckpointError, match="cannot write"):
+        tg.save(tmp_path / f"{300 * 'a'}.safetensors", ARRAYS)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")

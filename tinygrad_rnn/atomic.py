@@ -22,7 +22,7 @@ def replacing(path: str | os.PathLike[str], error: type[Exception] = CheckpointE
     The temporary file lies in the same folder, so that the rename is one step, and keeps the ending, which tells programs the format.
     """
     path = Path(path)
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not os.path.isfile(path):  # of a name that is too long, Path's own would raise an error
         raise error(f"cannot write {path}: it is there already and is no file; choose another name")
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
@@ -55,7 +55,7 @@ def _to_disk(path: Path) -> None:
 
 
 def _advice(path: Path) -> str:
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         return f"make the folder {path.parent} first"
-    kept = "the file that was there is unchanged" if path.is_file() else "nothing was left behind"
+    kept = "the file that was there is unchanged" if os.path.isfile(path) else "nothing was left behind"
     return f"{kept}; make room or get permission, or choose another folder"

@@ -85,6 +85,12 @@ def test_anomaly_mode_lets_pass_what_was_infinite_before() -> None:
         x + tg.tensor(numpy.array([0.0, numpy.nan]))
 
 
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0), (0, 3)])
+def test_units_of_any_shape(shape: tuple[int, ...]) -> None:
+    (tanh,) = tg.flow(tg.sum(tg.tanh(tg.tensor(numpy.zeros(shape), requires_grad=True)))).activations()
+    assert (tanh.units, tanh.saturated) == (shape[-1] if shape else 1, 0.0)
+
+
 def test_anomaly_mode_does_not_look_at_what_the_compiler_tries_out() -> None:
     """The cell's derivative is fine where it runs, and NaN at the small numbers that it is compiled with."""
     h = tg.tensor(numpy.full((B, IN), 10.0), requires_grad=True)

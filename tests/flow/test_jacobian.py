@@ -67,6 +67,13 @@ def test_the_largest_block_is_found_though_another_was_largest_until_then(rng: n
 
 
 @pytest.mark.parametrize("exact", [True, False])
+def test_a_state_of_one_number(exact: bool) -> None:
+    w = tg.tensor(0.7, dtype=tg.float64)
+    _, h = tg.scan(lambda x, h: (w * h, w * h), tg.zeros((4,)), tg.tensor(1.0, dtype=tg.float64, requires_grad=True))
+    numpy.testing.assert_allclose(tg.flow(h).track().jacobian_norms(exact=exact), 0.7 ** numpy.arange(4), rtol=1e-12)
+
+
+@pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize(("factor", "expected"), [(1e-60, [1.0, 1e-60, 1e-120, 1e-180]), (numpy.inf, [1.0, *3 * [numpy.inf]])])
 def test_norms_that_are_tiny_or_not_finite(exact: bool, factor: float, expected: list[float]) -> None:
     w = tg.tensor(factor, dtype=tg.float64)

@@ -86,9 +86,9 @@ def _activation(
     flat = numpy.zeros(len(entries))
     alive: Any = None
     for i, entry in enumerate(entries):
-        slopes = entry.backend.to_host(_slopes(entry))
+        slopes = numpy.atleast_1d(entry.backend.to_host(entry.backend.asarray(_slopes(entry))))
         flat[i] = numpy.mean(numpy.abs(slopes) < FLAT) if slopes.size else 0.0
-        units = numpy.any(slopes.reshape(-1, slopes.shape[-1] if slopes.ndim else 1) != 0, axis=0)
+        units = numpy.any(slopes != 0, axis=tuple(range(slopes.ndim - 1)))
         alive = units if alive is None or alive.shape != units.shape else alive | units
     result = used.get(entries[0].index)
     operand = next(name_of(x) for x in entries[0].inputs if isinstance(x, Node))

@@ -182,7 +182,7 @@ class StateJacobian:
         )
 
     def _host(self, array: Array) -> numpy.ndarray:
-        return self._backend.to_host(array).astype(numpy.float64).ravel()
+        return self._backend.to_host(self._backend.asarray(array)).astype(numpy.float64).ravel()
 
 
 def _results(inside: Sequence[Any]) -> list[tuple[Key, Node]]:
