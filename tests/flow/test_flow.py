@@ -209,6 +209,13 @@ def test_no_grad_is_touched_and_the_collector_is_as_before(rng: numpy.random.Gen
     assert all(p.grad is not None for p in layer.parameters())
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_loss_that_is_the_last_state_itself(compiled: bool) -> None:
+    x, h = tg.tensor(numpy.full((3, 1), 0.5)), tg.tensor(numpy.ones(1), requires_grad=True)
+    _, state = tg.scan(lambda x, h: (x, x * h), x, h, compiled=compiled)
+    _close(tg.flow(state).track().remaining, 0.5 ** numpy.arange(3))
+
+
 def test_every_operation_is_measured_once(rng: numpy.random.Generator) -> None:
     embedding = tg.nn.Embedding(7, IN, dtype=tg.float64)
     y, _ = _layer("LSTM")(embedding(tg.tensor(rng.integers(0, 7, (T, B)))))

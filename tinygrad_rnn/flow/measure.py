@@ -168,6 +168,7 @@ class Pass:
     def _catch_seed(self, node: Node, residual: Array) -> None:
         for chain, crossed in self._chains:
             if chain.step_of(key_of(node)) is not None:
+                chain.nodes.setdefault(key_of(node), node)
                 crossed.add(key_of(node), None, residual)
 
     def _watch(self, entry: Entry, g: Any, operand: int, part: Array) -> None:
