@@ -79,6 +79,7 @@ class OpsView:
             self._into[link.target.id].append(link)
         self._path = {vertex.id for link in network.links if link.on_path for vertex in (link.source, link.target)}
         self._stubs = self._far_ends()
+        self._before, self._after = self._columns()
 
     def _far_ends(self) -> dict[str, tuple[Vertex, int]]:
         """By id of a link from one of many steps to an operation outside of them, that operation and the step, where a sign of it is drawn
@@ -115,7 +116,9 @@ class OpsView:
             lines += self._band([vertex for vertex in network.vertices if vertex.id in banded])
         for step in network.steps:
             inside = [vertex for vertex in network.vertices if vertex.step == step.number and vertex.id not in banded]
-            lines += self._cluster(step, inside)
+            lines += self._cluster(
+                step, sorted(inside, key=lambda vertex: vertex.id not in self._path)
+            )  # engines keep what is first straight
         lines += [self._node(vertex) for vertex in network.vertices if vertex.step is None and vertex.id not in banded]
         lines += self._ends()
         lines += [self._edge(link) for link in network.links]
@@ -327,13 +330,31 @@ class OpsView:
         if link.on_path:
             given["weight"] = "1000" if self._unrolled else "50"
         if self._unrolled and link.source.step != link.target.step and link.target.step is not None:
-            given["minlen"] = "3"  # parts the columns of both steps
+            given["minlen"] = str(self._apart(link))
         if link.loose and link.id not in self._stubs:
             given["constraint"] = "false"
         ends = [link.target, link.source] if self._is_reversed(link) else [link.source, link.target]
         outer, step = self._stubs.get(link.id, (None, 0))
         tail, head = (_stub_id(end, step) if end is outer else end.id for end in ends)
         return f"  {tail} -> {head} {attributes({'id': link.id, **given})};"
+
+    def _apart(self, link: Link) -> int:
+        """How many columns an arrow into a step spans: so many that the columns of the step before it end first. Steps that share columns
+        would stand above each other, and the line of the state would bend."""
+        one, other = link.source, link.target
+        near = one.step is not None and other.step == one.step + 1
+        columns = self._after[one.id] + 1 + self._before[other.id] if near else 0
+        return max(3, columns) + (not link.on_path)
+
+    def _columns(self) -> tuple[dict[str, int], dict[str, int]]:
+        """For each vertex how many columns of its step at least stand before it and after it."""
+        before, after = ({vertex.id: 0 for vertex in self.network.vertices} for _ in range(2))
+        inside = [link for link in self.network.links if link.source.step == link.target.step and not self._is_reversed(link)]
+        for link in inside:
+            before[link.target.id] = max(before[link.target.id], before[link.source.id] + 1)
+        for link in reversed(inside):
+            after[link.source.id] = max(after[link.source.id], after[link.target.id] + 1)
+        return before, after
 
     def _operand_edge(self, link: Link) -> Look:
         entry: Entry = link.target.value
