@@ -8,7 +8,9 @@ import io
 import math
 import os
 import shlex
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -153,8 +155,9 @@ def _graph(arguments: argparse.Namespace) -> int:
         trainer = _trainer(cell)
         loss, _ = trainer.loss(trainer.corpus.training, 0, arguments.steps)
     loss.name = "loss"
-    draw(loss, max_nodes=100 * arguments.steps).save(path)
-    print(path)
+    picture = draw(loss, max_nodes=100 * arguments.steps)
+    picture.save(path)
+    print(f"{picture}\n{path}")
     return 0
 
 
@@ -167,7 +170,7 @@ def _flow(arguments: argparse.Namespace) -> int:
     report.save(table)
     print(report.table())
     for title, lines in (("where it loses most", report.worst()), ("gates", report.activations())):
-        print(f"\n{title}:", *lines, sep="\n  ")
+        print(f"\n{title}:", *(_wrapped(str(line)) for line in lines), sep="\n")
     print(f"\n{table}")
     try:
         report.save(image)
@@ -175,6 +178,12 @@ def _flow(arguments: argparse.Namespace) -> int:
     except DrawError as error:
         print(f"not drawn: {error}")
     return 0
+
+
+def _wrapped(line: str) -> str:
+    """A line as wide as the terminal, and what does not fit under it."""
+    width = max(40, shutil.get_terminal_size().columns)
+    return textwrap.fill(line, width, initial_indent="  ", subsequent_indent="      ", break_long_words=False)
 
 
 def _loss_of_cell(cell: str, inputs: int, hidden: int, steps: int) -> Tensor:

@@ -35,14 +35,18 @@ class Progress:
     def show(self, step: Step) -> None:
         """Tell about a step."""
         if step.held_out is not None or step.number % max(1, self.config.steps // LINES) == 0:
-            print(f"step {step.number}/{self.config.steps}  {_losses(step)}  {self.pace(step)}", file=self.stream, flush=True)
+            print(
+                f"step {step.number}/{self.config.steps}  {_losses(step)}  gradient {step.norm:.2f}  {self.pace(step)}",
+                file=self.stream,
+                flush=True,
+            )
 
     def pace(self, step: Step) -> str:
-        """How it goes: the gradient, how far back residuals reach, the speed since this process began, and the time that the rest takes."""
+        """How it goes: how far back residuals reach, the speed since this process began, and the time that the rest takes."""
         steps, seconds = step.number - self.first, time.monotonic() - self.begin
         speed = steps * self.config.batch * self.config.length / seconds
         left = _clock((self.config.steps - step.number) * seconds / steps)
-        return f"gradient {step.norm:.2f}  {self._horizon(step)}{speed:,.0f} tokens/s  {left} left"
+        return f"{self._horizon(step)}{speed:,.0f} tokens/s  {left} left"
 
     def _horizon(self, step: Step) -> str:
         if step.horizon is None:
