@@ -142,7 +142,7 @@ class OpsView:
 
     def _notes(self) -> list[str]:
         measured = [] if self.gains is None else ["number = gain (size after ÷ size before)", "thinner and paler = smaller residual"]
-        return [*measured, "grey, dotted = no residual"]
+        return [*measured, "grey, dotted = no residual", "double frame = parameter"]
 
     def _straight(self) -> str:
         return f"straight line = {self._path_text()}"
