@@ -20,7 +20,7 @@ SCRIPTS = sorted(EXAMPLES.glob("[0-9]*.py"))
 FIGURES = {"05_lstm": "lstm.svg"} | {path.stem: path.name for path in PICTURES.glob("[0-9]*")}
 """By the name of the example that writes it."""
 
-CLAIMS = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
+CLAIMS = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
 
 pytestmark = pytest.mark.one_backend
 each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
@@ -93,4 +93,4 @@ def test_the_page_shows_every_claim_with_its_figure_and_command():
 def test_the_links_of_the_page_lead_somewhere():
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", CLAIMS) if "://" not in link]
     assert links
-    assert not [link for link in links if not (ROOT / "docs" / link).exists()]
+    assert not [link for link in links if not (ROOT / "examples" / link).exists()]
