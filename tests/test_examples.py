@@ -81,7 +81,7 @@ def test_figures_are_small():
 
 
 def test_the_page_shows_every_claim_with_its_figure_and_command():
-    shown = re.findall(r"!\[[^\]]+\]\(\.\./examples/pictures/([^)]+)\)", CLAIMS)
+    shown = re.findall(r"!\[[^\]]+\]\(pictures/([^)]+)\)", CLAIMS)
     commands = re.findall(r"^python examples/(\w+)\.py (\S+)$", CLAIMS, re.MULTILINE)
     claimed = {script.stem for script in SCRIPTS if script.stem >= "08"}
     assert shown == [FIGURES[stem] for stem, _ in commands]
