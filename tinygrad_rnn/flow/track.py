@@ -171,6 +171,9 @@ class Track:
     def jacobians(self, of: str | None = None, direct: bool = False) -> numpy.ndarray:
         """∂s_T/∂s_t, where T is the step ``last`` and s all states of all samples as one vector, or one state.
 
+        A state is left out that the step T did not make or that the loss does not depend on: a tensor of an earlier step that is handed
+        on, for example. N tells.
+
         Args:
             of: the name of one state. Its derivative by itself then goes by way of the other states too, unless they are cut.
             direct: cut all paths but those of sums and elementwise products from a state to itself: of an LSTM's c, ∏ f is what is left.
