@@ -174,8 +174,9 @@ class StepsView:
         return "\n".join([*lines, "}", ""])
 
     def _head(self) -> str:
-        lines = [f"<B>{shown_html(self.title, 80)}</B>", *([shown_html(self.note, 200)] if self.note else []), " · ".join(self._notes())]
-        rows = [lines[0], *map(small, lines[1:])]
+        notes = self._notes()
+        told = [" · ".join(part) for part in (notes[:3], notes[3:]) if part]
+        rows = [f"<B>{shown_html(self.title, 80)}</B>", *map(small, [*([shown_html(self.note, 200)] if self.note else []), *told])]
         cells = "".join(f'<TR><TD ALIGN="LEFT">{row}</TD></TR>' for row in rows)
         return f'<TABLE BORDER="0" CELLSPACING="2">{cells}</TABLE>'
 
@@ -187,7 +188,9 @@ class StepsView:
         }
         notes = ["arrows run backwards, as residuals do", *(text for paint, text in meaning.items() if paint in paints)]
         if self.measured:
-            notes += ["number in a box = residual left (size ÷ size of what comes in)", "number on an arrow = gain of one step"]
+            notes += ["number in a box = residual left (size ÷ size of what comes in)", "number on an arrow = its gain in one step"]
+            if any(len(row.paints) > 1 for row in self.rows):
+                notes.append("states of a step feed each other, so a gain is not a state's own factor")
         return notes
 
     def _row(self, row: StepRow, place: int) -> list[str]:
