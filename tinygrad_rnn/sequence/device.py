@@ -233,9 +233,6 @@ class DeviceRun(LaidOutRun):
         self.steps, self.step = len(order), order.step
         self.inputs = [backend.ascontiguousarray(x) for x in (*streams, *fixed, *device.plan.constants)]
 
-    def _empty(self, buffer: Buffer, slots: int) -> Array:
-        return self.backend.empty((slots, self.laid.batch, buffer.width), self.laid.dtype)
-
     def _arrays(self, half: Half) -> dict[Buffer, Array]:
         program = self.laid.plan.joint
         return {half.places[v].buffer: array for v, array in zip((*program.steps, *program.fixed), self.inputs, strict=True)}
@@ -288,50 +285,19 @@ class DeviceRun(LaidOutRun):
 
     def forward(self, states: list[Array]) -> tuple[list[Array], list[Array]]:
         """The outputs, (T, …) each, and the last states."""
-        device, program = self.laid, self.laid.plan.joint
+        device = self.laid
         arrays = self._arrays(device.forward_half)
-        self.states = [self._empty(place.buffer, self.steps + 1 if device.training else 2) for place in device.state_places]
-        for array, place, first in zip(self.states, device.state_places, states, strict=True):
-            array[0] = first.reshape(array.shape[1:])
-            arrays[place.buffer] = array
-        self.stash = {v: self._empty(place.buffer, self.steps) for v, place in device.stashed.items()}
-        arrays.update({place.buffer: self.stash[v] for v, place in device.stashed.items()})
-        outputs = []
-        for v, own in zip(program.outputs, device.output_places, strict=True):
-            if own is None:  # a state, in the order of running
-                outputs.append(self.states[program.carried.index(v)][1:])
-            else:
-                outputs.append(self._empty(own.buffer, self.steps))
-                arrays[own.buffer] = outputs[-1]
+        outputs = self._make_room(arrays, states)
         self._run(device.forward_half, device.forward_loop, device.forward_layout, arrays, range(self.steps))
-        end = self.steps if device.training else self.steps % 2
-        last = [array[end].copy().reshape(program.shapes[v]) for array, v in zip(self.states, program.states, strict=True)]
-        if self.step < 0:
-            outputs = [y[::-1].copy() if own is None else y for y, own in zip(outputs, device.output_places, strict=True)]
-        return [y.reshape(self.steps, *program.shapes[v]) for y, v in zip(outputs, program.outputs, strict=True)], last
+        return self._results(outputs)
 
     def backward(self, outputs: list[Any], states: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:
         """From the residuals of outputs and last states (None where nothing arrived) to those of streams, first states and fixed values."""
-        device, backend = self.laid, self.backend
-        dtype = device.dtype
+        device = self.laid
         arrays = self._arrays(device.backward_half)
-        arrays.update({place.buffer: array for place, array in zip(device.back_states, self.states, strict=True)})
-        arrays.update({device.back_stash[v].buffer: array for v, array in self.stash.items()})
-        for place, residual in zip(device.back_outputs, outputs, strict=True):
-            if place is not None:
-                whole = (self.steps, device.batch, place.buffer.width)
-                arrays[place.buffer] = backend.zeros(whole, dtype) if residual is None else backend.ascontiguousarray(residual)
-        for buffer, residual in zip(device.carries, states, strict=True):
-            lone = buffer.slot == "time"
-            arrays[buffer] = backend.zeros((self.steps if lone else 2, device.batch, buffer.width), dtype)
-            if residual is not None:
-                at = self.steps % 2 if not lone else self.steps - 1 if self.step > 0 else 0
-                arrays[buffer][at] = residual.reshape(device.batch, buffer.width)
-        for place in (*device.back_steps, *device.operand_places.values()):
-            if place is not None and place.buffer not in arrays:
-                arrays[place.buffer] = self._empty(place.buffer, self.steps)
+        self._give_back(arrays, outputs, states)
         for place in device.sum_places.values():  # every row adds up for itself, so that no two threads meet
-            arrays[place.buffer] = backend.zeros((device.batch, place.buffer.width), dtype)
+            arrays[place.buffer] = self.backend.zeros((device.batch, place.buffer.width), device.dtype)
         self._run(device.backward_half, device.backward_loop, device.backward_layout, arrays, range(self.steps)[::-1])
         return self._residuals(arrays)
 

@@ -288,17 +288,71 @@ class NativePlan:
 
 
 class LaidOutRun:
-    """What runs of a laid-out plan share: reading the residuals off its memory when the backward loop is done.
+    """What runs of a laid-out plan share: the memory of states, of outputs and of what is kept, and reading the results off it.
 
     Attributes:
         laid: the layout.
         steps, step: how many, and 1 or −1 for the order of running.
+        states: by place, all steps in the order of running.
+        stash: the arrays of what is kept, by value.
     """
 
     laid: NativePlan
     backend: Backend
     steps: int
     step: int
+    states: list[Array]
+    stash: dict[int, Array]
+
+    def _empty(self, buffer: Buffer, slots: int) -> Array:
+        return self.backend.empty((slots, self.laid.batch, buffer.width), self.laid.dtype)
+
+    def _make_room(self, arrays: dict[Buffer, Array], firsts: list[Array]) -> list[Array]:
+        """Memory for the forward loop, with the first states in it; returns that of the outputs."""
+        laid, program = self.laid, self.laid.plan.joint
+        self.states = [self._empty(place.buffer, self.steps + 1 if laid.training else 2) for place in laid.state_places]
+        for array, place, first in zip(self.states, laid.state_places, firsts, strict=True):
+            array[0] = first.reshape(array.shape[1:])
+            arrays[place.buffer] = array
+        own = {v: place.buffer for v, place in laid.stashed.items() if place.buffer.inside is None}
+        self.stash = {v: self._empty(buffer, self.steps) for v, buffer in own.items()}
+        arrays.update({buffer: self.stash[v] for v, buffer in own.items()})
+        outputs = []
+        for v, home in zip(program.outputs, laid.output_places, strict=True):
+            if home is None:  # a state, in the order of running
+                outputs.append(self.states[program.carried.index(v)][1:])
+            else:
+                outputs.append(self._empty(home.buffer, self.steps))
+                arrays[home.buffer] = outputs[-1]
+        return outputs
+
+    def _results(self, outputs: list[Array]) -> tuple[list[Array], list[Array]]:
+        """The outputs in the order of time, (T, …) each, and the last states."""
+        laid, program = self.laid, self.laid.plan.joint
+        if self.step < 0:
+            outputs = [y[::-1].copy() if home is None else y for y, home in zip(outputs, laid.output_places, strict=True)]
+        end = self.steps if laid.training else self.steps % 2
+        last = [array[end].copy().reshape(program.shapes[v]) for array, v in zip(self.states, program.states, strict=True)]
+        return [y.reshape(self.steps, *program.shapes[v]) for y, v in zip(outputs, program.outputs, strict=True)], last
+
+    def _give_back(self, arrays: dict[Buffer, Array], outputs: list[Any], lasts: list[Any]) -> None:
+        """Memory for the backward loop: what was kept, the residuals that arrived (zeros where none did), and those that are made."""
+        laid, backend, dtype = self.laid, self.backend, self.laid.dtype
+        arrays.update({place.buffer: array for place, array in zip(laid.back_states, self.states, strict=True)})
+        arrays.update({laid.back_stash[v].buffer: array for v, array in self.stash.items()})
+        for home, residual in zip(laid.back_outputs, outputs, strict=True):
+            if home is not None:
+                whole = (self.steps, laid.batch, home.buffer.width)
+                arrays[home.buffer] = backend.zeros(whole, dtype) if residual is None else backend.ascontiguousarray(residual, dtype)
+        for buffer, residual in zip(laid.carries, lasts, strict=True):
+            lone = buffer.slot == "time"
+            arrays[buffer] = backend.zeros((self.steps if lone else 2, laid.batch, buffer.width), dtype)
+            if residual is not None:
+                at = self.steps % 2 if not lone else self.steps - 1 if self.step > 0 else 0
+                arrays[buffer][at] = residual.reshape(laid.batch, buffer.width)
+        for home in (*laid.back_steps, *laid.operand_places.values()):
+            if home is not None and home.buffer not in arrays and home.buffer.inside is None:
+                arrays[home.buffer] = self._empty(home.buffer, self.steps)
 
     def _residuals(self, arrays: dict[Buffer, Array]) -> tuple[list[Any], list[Any], list[Any]]:
         """Those of streams, first states and fixed values; None where there is none."""
@@ -346,10 +400,6 @@ class NativeRun(LaidOutRun):
         self.fixed = [numpy.ascontiguousarray(x) for x in (*fixed, *native.plan.constants)]
         self.shards = _shards(native, self.steps)
 
-    def _array(self, place: Place, slots: int | None) -> Array:
-        rows = (self.laid.batch, place.buffer.width)
-        return numpy.empty(rows if slots is None else (slots, *rows), self.laid.dtype)
-
     def _tables(self, layout: Layout, arrays: dict[Buffer, Array], apart: Sequence[Buffer] = ()) -> list[numpy.ndarray]:
         """A table of pointers for each shard; scratch is made here, and what shards add up has a part for each."""
         for buffer in layout.buffers:
@@ -378,32 +428,12 @@ class NativeRun(LaidOutRun):
         )
 
     def forward(self, states: list[Array]) -> tuple[list[Array], list[Array]]:
-        native, plan = self.laid, self.laid.plan
+        native = self.laid
         arrays: dict[Buffer, Array] = {}
         self._fill_inputs(native.forward_half, arrays)
-        slots = self.steps + 1 if native.training else 2
-        self.states = [self._array(place, slots) for place in native.state_places]
-        for array, place, first in zip(self.states, native.state_places, states, strict=True):
-            array[0] = first.reshape(array.shape[1:])
-            arrays[place.buffer] = array
-        program = plan.joint
-        outputs = []
-        for v, home in zip(program.outputs, native.output_places, strict=True):
-            if home is None:
-                outputs.append(self.states[program.carried.index(v)][1:])
-            else:
-                outputs.append(self._array(home, self.steps))
-                arrays[home.buffer] = outputs[-1]
-        own = {v: place for v, place in native.stashed.items() if place.buffer.inside is None}
-        self.stash = {v: self._array(place, self.steps) for v, place in own.items()}
-        arrays.update({place.buffer: self.stash[v] for v, place in own.items()})
+        outputs = self._make_room(arrays, states)
         self._run(native.forward, self._tables(native.forward_layout, arrays))
-        end = self.steps if native.training else self.steps % 2
-        if self.step < 0:  # states lie in the order of running
-            outputs = [y[::-1].copy() if place is None else y for y, place in zip(outputs, native.output_places, strict=True)]
-        last = [array[end].copy().reshape(program.shapes[v]) for array, v in zip(self.states, program.states, strict=True)]
-        ys = [array.reshape(self.steps, *program.shapes[v]) for array, v in zip(outputs, program.outputs, strict=True)]
-        return ys, last
+        return self._results(outputs)
 
     def _fill_inputs(self, half: Half, arrays: dict[Buffer, Array]) -> None:
         program = self.laid.plan.joint
@@ -413,28 +443,13 @@ class NativeRun(LaidOutRun):
             arrays[buffer] = gemm.packed(arrays[half.places[v].buffer], buffer.width, transposed)
 
     def backward(self, outputs: list[Any], states: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:
-        native, dtype = self.laid, self.laid.dtype
+        native = self.laid
         arrays: dict[Buffer, Array] = {}
         self._fill_inputs(native.backward_half, arrays)
-        for place, array in zip(native.back_states, self.states, strict=True):
-            arrays[place.buffer] = array
-        arrays.update({native.back_stash[v].buffer: array for v, array in self.stash.items()})
-        for home, residual in zip(native.back_outputs, outputs, strict=True):
-            if home is not None:
-                whole = (self.steps, native.batch, home.buffer.width)
-                arrays[home.buffer] = numpy.zeros(whole, dtype) if residual is None else numpy.ascontiguousarray(residual, dtype)
-        for buffer, residual in zip(native.carries, states, strict=True):
-            lone = buffer.slot == "time"
-            arrays[buffer] = numpy.zeros((self.steps if lone else 2, native.batch, buffer.width), dtype)
-            if residual is not None:
-                at = self.steps % 2 if not lone else self.steps - 1 if self.step > 0 else 0
-                arrays[buffer][at] = residual.reshape(native.batch, buffer.width)
-        for home in (*native.back_steps, *native.operand_places.values()):
-            if home is not None and home.buffer not in arrays and home.buffer.inside is None:
-                arrays[home.buffer] = self._array(home, self.steps)
+        self._give_back(arrays, outputs, states)
         sums = [place.buffer for place in native.sum_places.values()]
         for buffer in sums:
-            arrays[buffer] = numpy.zeros((len(self.shards), buffer.width), dtype)
+            arrays[buffer] = numpy.zeros((len(self.shards), buffer.width), native.dtype)
         assert native.backward is not None
         self._run(native.backward, self._tables(native.backward_layout, arrays, sums))
         return self._residuals(arrays)
