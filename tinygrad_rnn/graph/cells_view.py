@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from ..tape import Node
 from .gains import gain_label, number, stroke
 from .modules import Modules, Part, Sizes
-from .ops_view import BLACK, LEAVES, NODE, NOT_FINITE, mixed, silent, small
+from .ops_view import BLACK, LEAVES, NOT_FINITE, captions, frame, mixed, opening, silent, small, written
 from .scene import Arrow, Box, Fact, Look, Scene, exactly, facts_of_array
 from .text import Html, attributes, shown, shown_html, tooltip
 
@@ -30,33 +30,17 @@ class CellsView:
         self.modules, self.sizes, self.outputs, self.title, self.note, self.inside = modules, sizes, outputs, title, note, inside
 
     def dot(self, titled: bool = True) -> str:
-        head = f'label=<{self._head()}>, labelloc="t", labeljust="l", ' if titled else ""
-        lines = [
-            "digraph tinygrad_rnn {",
-            f'  graph [rankdir="LR", fontname="Arial", fontsize="14", {head}nodesep="0.25", ranksep="0.6", '
-            'pad="0.15", bgcolor="white", splines="true", newrank="true"];',
-            f'  node [{NODE}, margin="0.05,0.03", height="0.34", width="0.34"];',
-            '  edge [fontname="Arial", fontsize="10", color="#8A8A8A", arrowsize="0.6"];',
-        ]
+        lines = opening(captions(self.title, self.note, [" · ".join(self._notes())]) if titled else None, "0.25", "0.6")
         boxes = self._boxes()
-        for place, (frame, label) in enumerate(self.modules.frames.items(), start=1):
-            given: Look = {
-                "id": f"k{place}", "label": shown(label, 60), "style": "rounded,filled", "color": "#C9C9C9", "fillcolor": "#FAFAFA",
-                "fontsize": "11", "margin": "8", "labeljust": "l",
-            }  # fmt: skip
-            inside = {part.id for part in self.modules.parts if part.frame is not None and id(part.frame) == frame}
+        for place, (framed, label) in enumerate(self.modules.frames.items(), start=1):
+            given: Look = {"id": f"k{place}", **frame(shown(label, 60), margin="8")}
+            inside = {part.id for part in self.modules.parts if part.frame is not None and id(part.frame) == framed}
             lines += [f"  subgraph cluster_k{place} {{", f"    graph {attributes(given)};"]
-            lines += [*(f"  {_node(box)}" for box in boxes if box.id in inside), "  }"]
+            lines += [*(f"  {written(box)}" for box in boxes if box.id in inside), "  }"]
             boxes = [box for box in boxes if box.id not in inside]
-        lines += [_node(box) for box in boxes]
+        lines += [written(box) for box in boxes]
         lines += [f"  {a.source} -> {a.target} {attributes({'id': a.id, **a.look})};" for a in self._arrows()]
         return "\n".join([*lines, "}", ""])
-
-    def _head(self) -> str:
-        notes = [*([shown_html(self.note, 200)] if self.note else []), " · ".join(self._notes())]
-        lines = [f"<B>{shown_html(self.title, 80)}</B>", *map(small, notes)]
-        cells = "".join(f'<TR><TD ALIGN="LEFT">{line}</TD></TR>' for line in lines)
-        return f'<TABLE BORDER="0" CELLSPACING="2">{cells}</TABLE>'
 
     def _notes(self) -> list[str]:
         notes = ["arrows run backwards, as residuals do"]
@@ -145,7 +129,3 @@ class CellsView:
             measured=self.sizes is not None,
             inside=self.inside,
         )
-
-
-def _node(box: Box) -> str:
-    return f"  {box.id} {attributes({'id': box.id, **box.look})};"

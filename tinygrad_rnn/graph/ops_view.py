@@ -16,7 +16,7 @@ from ..tape import Entry
 from .gains import Gains, Stroke, number, stroke
 from .network import Link, Network, Step, Vertex
 from .scene import Arrow, Box, Fact, Group, Look, Moment, Scene, facts_of_array, facts_of_entry, rule_of
-from .text import Html, attributes, shown, shown_html, tooltip, width_of
+from .text import Html, attributes, short, shown, shown_html, tooltip, width_of
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ _FAR = 6
 """From more steps than this no lines go across all of them."""
 
 _PLAIN_STROKE = Stroke(1.8, 1, "solid")
-NODE = 'fontname="Arial", fontsize="12", fontcolor="#1A1A1A", style="filled", fillcolor="white", color="#1A1A1A", penwidth="1.2"'
+_NODE = 'fontname="Arial", fontsize="12", fontcolor="#1A1A1A", style="filled", fillcolor="white", color="#1A1A1A", penwidth="1.2"'
 _SUPERSCRIPTS = str.maketrans("0123456789−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
@@ -102,23 +102,14 @@ class OpsView:
 
     def dot(self, titled: bool = True) -> str:
         network = self.network
-        head = f'label=<{self._head()}>, labelloc="t", labeljust="l", ' if titled else ""
-        spacing = 'nodesep="0.14", ranksep="0.3"' if self._unrolled else 'nodesep="0.2", ranksep="0.45"'
-        lines = [
-            "digraph tinygrad_rnn {",
-            f'  graph [rankdir="LR", fontname="Arial", fontsize="14", {head}{spacing}, '
-            'pad="0.15", bgcolor="white", splines="true", newrank="true"];',
-            f'  node [{NODE}, margin="0.05,0.03", height="0.34", width="0.34"];',
-            '  edge [fontname="Arial", fontsize="10", color="#8A8A8A", arrowsize="0.6"];',
-        ]
+        lines = opening(self._head() if titled else None, *(("0.14", "0.3") if self._unrolled else ("0.2", "0.45")))
         banded = set() if self._unrolled else self._path
         if banded:
             lines += self._band([vertex for vertex in network.vertices if vertex.id in banded])
         for step in network.steps:
             inside = [vertex for vertex in network.vertices if vertex.step == step.number and vertex.id not in banded]
-            lines += self._cluster(
-                step, sorted(inside, key=lambda vertex: vertex.id not in self._path)
-            )  # engines keep what is first straight
+            inside.sort(key=lambda vertex: vertex.id not in self._path)  # engines keep what is first straight
+            lines += self._cluster(step, inside)
         lines += [self._node(vertex) for vertex in network.vertices if vertex.step is None and vertex.id not in banded]
         lines += self._ends()
         lines += [self._edge(link) for link in network.links]
@@ -170,10 +161,7 @@ class OpsView:
     def _cluster(self, step: Step, vertices: Sequence[Vertex]) -> list[str]:
         left = self._left(step)
         label = shown(step.head) + (f"   {left}" if left else "")
-        given: Look = {
-            "id": f"t{step.number}", "label": label, "style": "rounded,filled", "color": "#C9C9C9", "fillcolor": "#FAFAFA",
-            "fontsize": "11", "margin": "6", "labeljust": "l",
-        }  # fmt: skip
+        given: Look = {"id": f"t{step.number}", **frame(label)}
         outside = {outer.id: outer for outer, number in self._stubs.values() if number == step.number}
         lines = self._group(f"cluster_t{step.number}", given, vertices)
         return [*lines[:-1], *(f"  {self._stub(outer, step.number)}" for outer in outside.values()), lines[-1]]
@@ -216,7 +204,7 @@ class OpsView:
         if vertex.kind != "operation":
             return vertex.name or _unnamed(vertex.value)
         symbol = symbol_of(vertex.value)
-        return f"{_cut(vertex.name, 20)} = {symbol}" if vertex.value.row.case == "composition" and vertex.name else symbol
+        return f"{short(vertex.name, 20)} = {symbol}" if vertex.value.row.case == "composition" and vertex.name else symbol
 
     def _leaf(self, vertex: Vertex) -> Look:
         value, text = vertex.value, self._text(vertex)
@@ -392,6 +380,37 @@ def _stub_id(outer: Vertex, step: int) -> str:
     return f"j{outer.id[1:]}_{step}"
 
 
+def opening(head: str | None, nodesep: str, ranksep: str) -> list[str]:
+    """How the DOT text of every view begins; ``head`` is its title and legend as a table."""
+    label = f'label=<{head}>, labelloc="t", labeljust="l", ' if head is not None else ""
+    return [
+        "digraph tinygrad_rnn {",
+        f'  graph [rankdir="LR", fontname="Arial", fontsize="14", {label}nodesep="{nodesep}", ranksep="{ranksep}", '
+        'pad="0.15", bgcolor="white", splines="true", newrank="true"];',
+        f'  node [{_NODE}, margin="0.05,0.03", height="0.34", width="0.34"];',
+        '  edge [fontname="Arial", fontsize="10", color="#8A8A8A", arrowsize="0.6"];',
+    ]
+
+
+def captions(title: str, note: str, lines: Sequence[str]) -> str:
+    """A title and small lines below it, as a table."""
+    rows = [f"<B>{shown_html(title, 80)}</B>", *map(small, [*([shown_html(note, 200)] if note else []), *lines])]
+    return f'<TABLE BORDER="0" CELLSPACING="2">{"".join(f"""<TR><TD ALIGN="LEFT">{row}</TD></TR>""" for row in rows)}</TABLE>'
+
+
+def frame(label: str, margin: str = "6") -> Look:
+    """Around a time step, a chain or a module; the label is as DOT wants it."""
+    return {
+        "label": label, "style": "rounded,filled", "color": "#C9C9C9", "fillcolor": "#FAFAFA", "fontsize": "11", "margin": margin,
+        "labeljust": "l",
+    }  # fmt: skip
+
+
+def written(box: Box) -> str:
+    """A box as DOT text."""
+    return f"  {box.id} {attributes({'id': box.id, **box.look})};"
+
+
 def silent() -> Look:
     """An edge that no residual takes."""
     return {"style": "dotted", "arrowhead": "none"}
@@ -436,10 +455,6 @@ def _kind_of_array(*values: Any) -> str:
     arrays = [getattr(value, "_data", value) for value in values]
     shapes = Counter(f"{tuple(array.shape)} {array.dtype}" for array in arrays)
     return ", ".join(f"{kind} × {times}" if times > 1 else kind for kind, times in shapes.items())
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def mixed(colour: str, strength: float) -> str:

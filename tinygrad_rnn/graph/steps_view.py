@@ -15,7 +15,7 @@ from ..tape import Node, Tape, key_of, pull_back
 from .gains import gain_label, joint, number, size, stroke
 from .names import Names
 from .network import BENDING, cost
-from .ops_view import NODE, NOT_FINITE, mixed, small
+from .ops_view import NOT_FINITE, captions, frame, mixed, opening, written
 from .scene import Arrow, Box, Fact, Look, Moment, Scene, exactly
 from .text import Html, attributes, shown, shown_html, tooltip
 
@@ -161,24 +161,12 @@ class StepsView:
         self.measured = any(row.residuals is not None for row in rows)
 
     def dot(self, titled: bool = True) -> str:
-        head = f'label=<{self._head()}>, labelloc="t", labeljust="l", ' if titled else ""
-        lines = [
-            "digraph tinygrad_rnn {",
-            f'  graph [rankdir="LR", fontname="Arial", fontsize="14", {head}nodesep="0.1", ranksep="0.5", '
-            'pad="0.15", bgcolor="white", splines="true", newrank="true"];',
-            f'  node [{NODE}, margin="0.05,0.03", height="0.34", width="0.34"];',
-            '  edge [fontname="Arial", fontsize="10", color="#8A8A8A", arrowsize="0.6"];',
-        ]
+        notes = self._notes()
+        told = [" · ".join(part) for part in (notes[:3], notes[3:]) if part]
+        lines = opening(captions(self.title, self.note, told) if titled else None, "0.1", "0.5")
         for place in reversed(range(len(self.rows))):  # engines lay out from the bottom
             lines += self._row(self.rows[place], place)
         return "\n".join([*lines, "}", ""])
-
-    def _head(self) -> str:
-        notes = self._notes()
-        told = [" · ".join(part) for part in (notes[:3], notes[3:]) if part]
-        rows = [f"<B>{shown_html(self.title, 80)}</B>", *map(small, [*([shown_html(self.note, 200)] if self.note else []), *told])]
-        cells = "".join(f'<TR><TD ALIGN="LEFT">{row}</TD></TR>' for row in rows)
-        return f'<TABLE BORDER="0" CELLSPACING="2">{cells}</TABLE>'
 
     def _notes(self) -> list[str]:
         paints = {paint for row in self.rows for paint in row.paints}
@@ -194,13 +182,10 @@ class StepsView:
         return notes
 
     def _row(self, row: StepRow, place: int) -> list[str]:
-        boxes = [f"  {box.id} {attributes({'id': box.id, **box.look})};" for box in self._boxes(row)]
+        boxes = [written(box) for box in self._boxes(row)]
         if len(self.rows) > 1:
-            frame = attributes({
-                "label": shown(row.chain.name), "style": "rounded,filled", "color": "#C9C9C9", "fillcolor": "#FAFAFA", "fontsize": "11",
-                "margin": "6", "labeljust": "l",
-            })  # fmt: skip
-            boxes = [f"  subgraph cluster_k{place + 1} {{", f"    graph {frame};", *(f"  {line}" for line in boxes), "  }"]
+            around = attributes(frame(shown(row.chain.name)))
+            boxes = [f"  subgraph cluster_k{place + 1} {{", f"    graph {around};", *(f"  {line}" for line in boxes), "  }"]
         edges = [
             f"  {arrow.source}:s{state}:e -> {arrow.target}:s{state}:w {attributes({'id': arrow.id, **arrow.look})};"
             for state, arrow in self._arrows(row)

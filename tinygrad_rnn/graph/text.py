@@ -17,7 +17,7 @@ class Html(str):
 
 def plain(text: str, limit: int = 28) -> str:
     """The text as any label shows it, before it is written down in some language."""
-    return _short(_printable(text), limit)
+    return short(_printable(text), limit)
 
 
 def shown(text: str, limit: int = 28) -> str:
@@ -39,7 +39,8 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def _short(text: str, limit: int) -> str:
+def short(text: str, limit: int) -> str:
+    """At most so many characters."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
