@@ -48,55 +48,76 @@ def _text() -> str:
     arm = platform.machine().lower() in ("arm64", "aarch64")
     pause, given = ("@llvm.aarch64.hint", "i32 1") if arm else ("@llvm.x86.sse2.pause", "")
     numbers = range(1, _MOST + 2)
-    return "\n".join(
-        [
-            f"declare void {pause}({given.split(' ')[0]})",
-            "define i64 @post(ptr %box) {",
-            f"  %before = atomicrmw xchg ptr %box, i64 {_POSTED} acq_rel",
-            "  ret i64 %before",
-            "}",
-            "define i1 @take(ptr %box) {",
-            f"  %pair = cmpxchg ptr %box, i64 {_POSTED}, i64 0 acq_rel acquire",
-            *["  %taken = extractvalue { i64, i1 } %pair, 1", "  ret i1 %taken", "}"],
-            "define void @serve(ptr %box, i64 %spins) {",
-            *[
-                "start:",
-                "  br label %look",
-                "look:",
-                "  %n = phi i64 [ 0, %start ], [ 0, %work ], [ %n1, %idle ], [ 0, %posted ], [ %n, %try ]",
-            ],
-            "  %state = load atomic i64, ptr %box acquire, align 8",
-            f"  %is = icmp eq i64 %state, {_POSTED}",
-            *["  br i1 %is, label %try, label %idle.try", "idle.try:", "  %n1 = add i64 %n, 1", "  %on = icmp slt i64 %n1, %spins"],
-            *["  br i1 %on, label %idle, label %sleep", "idle:", f"  call void {pause}({given})", "  br label %look"],
-            *[
-                "sleep:",
-                f"  %pair = cmpxchg ptr %box, i64 0, i64 {_ASLEEP} acq_rel acquire",
-                "  %slept = extractvalue { i64, i1 } %pair, 1",
-            ],
-            *["  br i1 %slept, label %exit, label %posted", "posted:", "  br label %look", "exit:", "  ret void", "try:"],
-            f"  %claim = cmpxchg ptr %box, i64 {_POSTED}, i64 {_TAKEN} acq_rel acquire",
-            *["  %ours = extractvalue { i64, i1 } %claim, 1", "  br i1 %ours, label %work, label %look", "work:"],
-            *[f"  %p{i} = getelementptr i64, ptr %box, i64 {i}" for i in numbers],
-            *[f"  %x{i} = load i64, ptr %p{i}" for i in numbers],
-            "  %f = inttoptr i64 %x1 to ptr",
-            f"  call void %f({', '.join(f'i64 %x{i}' for i in numbers[1:])})",
-            *["  store atomic i64 0, ptr %box release, align 8", "  br label %look", "}"],
-            *["define i1 @done(ptr %box, i64 %spins) {", "start:", "  br label %look", "look:"],
-            "  %n = phi i64 [ 0, %start ], [ %n1, %idle ]",
-            *["  %state = load atomic i64, ptr %box acquire, align 8", f"  %is = icmp eq i64 %state, {_TAKEN}", "  %n1 = add i64 %n, 1"],
-            *["  %on = icmp slt i64 %n1, %spins", "  %wait = and i1 %is, %on", "  br i1 %wait, label %idle, label %exit"],
-            *[
-                "idle:",
-                f"  call void {pause}({given})",
-                "  br label %look",
-                "exit:",
-                "  %ok = xor i1 %is, true",
-                "  ret i1 %ok",
-            ],
-            "}",
-        ]
-    )
+    loads = "\n".join(f"  %p{i} = getelementptr i64, ptr %box, i64 {i}\n  %x{i} = load i64, ptr %p{i}" for i in numbers)
+    arguments = ", ".join(f"i64 %x{i}" for i in numbers[1:])
+    return f"""
+declare void {pause}({given.split(" ")[0]})
+
+define i64 @post(ptr %box) {{
+  %before = atomicrmw xchg ptr %box, i64 {_POSTED} acq_rel
+  ret i64 %before
+}}
+
+define i1 @take(ptr %box) {{
+  %pair = cmpxchg ptr %box, i64 {_POSTED}, i64 0 acq_rel acquire
+  %taken = extractvalue {{ i64, i1 }} %pair, 1
+  ret i1 %taken
+}}
+
+define void @serve(ptr %box, i64 %spins) {{
+start:
+  br label %look
+look:
+  %n = phi i64 [ 0, %start ], [ 0, %work ], [ %n1, %idle ], [ 0, %posted ], [ %n, %try ]
+  %state = load atomic i64, ptr %box acquire, align 8
+  %is = icmp eq i64 %state, {_POSTED}
+  br i1 %is, label %try, label %count
+count:
+  %n1 = add i64 %n, 1
+  %on = icmp slt i64 %n1, %spins
+  br i1 %on, label %idle, label %sleep
+idle:
+  call void {pause}({given})
+  br label %look
+sleep:
+  %pair = cmpxchg ptr %box, i64 0, i64 {_ASLEEP} acq_rel acquire
+  %slept = extractvalue {{ i64, i1 }} %pair, 1
+  br i1 %slept, label %exit, label %posted
+posted:
+  br label %look
+exit:
+  ret void
+try:
+  %claim = cmpxchg ptr %box, i64 {_POSTED}, i64 {_TAKEN} acq_rel acquire
+  %ours = extractvalue {{ i64, i1 }} %claim, 1
+  br i1 %ours, label %work, label %look
+work:
+{loads}
+  %f = inttoptr i64 %x1 to ptr
+  call void %f({arguments})
+  store atomic i64 0, ptr %box release, align 8
+  br label %look
+}}
+
+define i1 @done(ptr %box, i64 %spins) {{
+start:
+  br label %look
+look:
+  %n = phi i64 [ 0, %start ], [ %n1, %idle ]
+  %state = load atomic i64, ptr %box acquire, align 8
+  %is = icmp eq i64 %state, {_TAKEN}
+  %n1 = add i64 %n, 1
+  %on = icmp slt i64 %n1, %spins
+  %wait = and i1 %is, %on
+  br i1 %wait, label %idle, label %exit
+idle:
+  call void {pause}({given})
+  br label %look
+exit:
+  %ok = xor i1 %is, true
+  ret i1 %ok
+}}
+"""
 
 
 class _Team:
