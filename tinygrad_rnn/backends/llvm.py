@@ -162,19 +162,58 @@ def address(array: Any) -> int:
 
 # -- elementwise functions ------------------------------------------------------------------------------------------------------------
 
-_F32 = """
-declare float @llvm.sqrt.f32(float)
-declare float @llvm.fabs.f32(float)
-declare float @llvm.rint.f32(float)
-declare float @llvm.copysign.f32(float, float)
-declare float @llvm.fma.f32(float, float, float)
+_BOTH = """
+declare {T} @llvm.sqrt.{S}({T})
+declare {T} @llvm.fabs.{S}({T})
+declare {T} @llvm.rint.{S}({T})
+declare {T} @llvm.copysign.{S}({T}, {T})
+declare {T} @llvm.fma.{S}({T}, {T}, {T})
 
+define internal {T} @exp_{S}({T} %x0) alwaysinline {
+  ; 2^k exp(r), |r| <= log(2)/2
+  %lo = fcmp olt {T} %x0, {LEAST}
+  %x1 = select i1 %lo, {T} {LEAST}, {T} %x0
+  %hi = fcmp ogt {T} %x1, {MOST}
+  %x2 = select i1 %hi, {T} {MOST}, {T} %x1
+  %nan = fcmp uno {T} %x0, %x0
+  %x = select i1 %nan, {T} 0.0, {T} %x2
+  %kx = fmul {T} %x, {LOG2E}
+  %kf = call {T} @llvm.rint.{S}({T} %kx)
+  %r1 = call {T} @llvm.fma.{S}({T} %kf, {T} {LN2HI}, {T} %x)
+  %r = call {T} @llvm.fma.{S}({T} %kf, {T} {LN2LO}, {T} %r1)
+  {E}
+  %k = fptosi {T} %kf to {I}
+  %ka = ashr {I} %k, 1
+  %kb = sub {I} %k, %ka
+  %ea = add {I} %ka, {BIAS}
+  %eb = add {I} %kb, {BIAS}
+  %ba = shl {I} %ea, {SHIFT}
+  %bb = shl {I} %eb, {SHIFT}
+  %fa = bitcast {I} %ba to {T}
+  %fb = bitcast {I} %bb to {T}
+  %y1 = fmul {T} %e, %fa
+  %y2 = fmul {T} %y1, %fb
+  %y = select i1 %nan, {T} %x0, {T} %y2
+  ret {T} %y
+}
+
+define internal {T} @sigmoid_{S}({T} %x) alwaysinline {
+  ; not by tanh, which would lose all digits far below 0
+  %m = fneg {T} %x
+  %e = call {T} @exp_{S}({T} %m)
+  %d = fadd {T} %e, 1.0
+  %y = fdiv {T} 1.0, %d
+  ret {T} %y
+}
+"""
+
+_TANH_F32 = """
 define internal float @tanh_f32(float %x0) alwaysinline {
   ; the 13/6 rational approximation, as in Eigen; beyond the bound it stays at 0.9999998
-  %lo = fcmp olt float %x0, -7.905311107635498
-  %x1 = select i1 %lo, float -7.905311107635498, float %x0
-  %hi = fcmp ogt float %x1, 7.905311107635498
-  %x = select i1 %hi, float 7.905311107635498, float %x1
+  %lo = fcmp olt float %x0, {BELOW}
+  %x1 = select i1 %lo, float {BELOW}, float %x0
+  %hi = fcmp ogt float %x1, {ABOVE}
+  %x = select i1 %hi, float {ABOVE}, float %x1
   %z = fmul contract float %x, %x
   {P}
   %num = fmul contract float %x, %p
@@ -182,42 +221,27 @@ define internal float @tanh_f32(float %x0) alwaysinline {
   %y = fdiv float %num, %q
   ret float %y
 }
+"""
 
-define internal float @sigmoid_f32(float %x) alwaysinline {
-  ; not by tanh, which would lose all digits far below 0
-  %m = fneg float %x
-  %e = call float @exp_f32(float %m)
-  %d = fadd float %e, 1.0
-  %y = fdiv float 1.0, %d
-  ret float %y
-}
-
-define internal float @exp_f32(float %x0) alwaysinline {
-  ; 2^k exp(r), |r| <= log(2)/2
-  %lo = fcmp olt float %x0, -103.0
-  %x1 = select i1 %lo, float -103.0, float %x0
-  %hi = fcmp ogt float %x1, 88.75
-  %x2 = select i1 %hi, float 88.75, float %x1
-  %nan = fcmp uno float %x0, %x0
-  %x = select i1 %nan, float 0.0, float %x2
-  %kx = fmul float %x, {LOG2E}
-  %kf = call float @llvm.rint.f32(float %kx)
-  %r1 = call float @llvm.fma.f32(float %kf, float -0.693359375, float %x)
-  %r = call float @llvm.fma.f32(float %kf, float {LN2LO}, float %r1)
-  {E}
-  %k = fptosi float %kf to i32
-  %ka = ashr i32 %k, 1
-  %kb = sub i32 %k, %ka
-  %ea = add i32 %ka, 127
-  %eb = add i32 %kb, 127
-  %ba = shl i32 %ea, 23
-  %bb = shl i32 %eb, 23
-  %fa = bitcast i32 %ba to float
-  %fb = bitcast i32 %bb to float
-  %y1 = fmul float %e, %fa
-  %y2 = fmul float %y1, %fb
-  %y = select i1 %nan, float %x0, float %y2
-  ret float %y
+_TANH_F64 = """
+define internal double @tanh_f64(double %x) alwaysinline {
+  ; Cephes: a rational function near 0, 1 - 2 / (exp(2|x|) + 1) beyond
+  %z = fmul double %x, %x
+  {P}
+  {Q}
+  %pz = fmul double %p, %z
+  %pq = fdiv double %pz, %q
+  %near = call double @llvm.fma.f64(double %x, double %pq, double %x)
+  %a = call double @llvm.fabs.f64(double %x)
+  %a2 = fadd double %a, %a
+  %e2 = call double @exp_f64(double %a2)
+  %d = fadd double %e2, 1.0
+  %two = fdiv double 2.0, %d
+  %pos = fsub double 1.0, %two
+  %far = call double @llvm.copysign.f64(double %pos, double %x)
+  %small = fcmp olt double %a, 0.625
+  %y = select i1 %small, double %near, double %far
+  ret double %y
 }
 """
 
@@ -248,69 +272,6 @@ _TANH_Q = [1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.8
 _CEPHES_TANH_P = [-9.64399179425052238628e-1, -9.92877231001918586564e1, -1.61468768441708447952e3]
 _CEPHES_TANH_Q = [1.0, 1.12811678491632931402e2, 2.23548839060100448583e3, 4.84406305325125486048e3]
 
-_F64 = """
-declare double @llvm.sqrt.f64(double)
-declare double @llvm.fabs.f64(double)
-declare double @llvm.rint.f64(double)
-declare double @llvm.copysign.f64(double, double)
-declare double @llvm.fma.f64(double, double, double)
-
-define internal double @exp_f64(double %x0) alwaysinline {
-  %lo = fcmp olt double %x0, -745.0
-  %x1 = select i1 %lo, double -745.0, double %x0
-  %hi = fcmp ogt double %x1, 709.8
-  %x2 = select i1 %hi, double 709.8, double %x1
-  %nan = fcmp uno double %x0, %x0
-  %x = select i1 %nan, double 0.0, double %x2
-  %kx = fmul double %x, {LOG2E}
-  %kf = call double @llvm.rint.f64(double %kx)
-  %r1 = call double @llvm.fma.f64(double %kf, double {LN2HI}, double %x)
-  %r = call double @llvm.fma.f64(double %kf, double {LN2LO}, double %r1)
-  {E}
-  %k = fptosi double %kf to i64
-  %ka = ashr i64 %k, 1
-  %kb = sub i64 %k, %ka
-  %ea = add i64 %ka, 1023
-  %eb = add i64 %kb, 1023
-  %ba = shl i64 %ea, 52
-  %bb = shl i64 %eb, 52
-  %fa = bitcast i64 %ba to double
-  %fb = bitcast i64 %bb to double
-  %y1 = fmul double %e, %fa
-  %y2 = fmul double %y1, %fb
-  %y = select i1 %nan, double %x0, double %y2
-  ret double %y
-}
-
-define internal double @sigmoid_f64(double %x) alwaysinline {
-  %m = fneg double %x
-  %e = call double @exp_f64(double %m)
-  %d = fadd double %e, 1.0
-  %y = fdiv double 1.0, %d
-  ret double %y
-}
-
-define internal double @tanh_f64(double %x) alwaysinline {
-  ; Cephes: a rational function near 0, 1 - 2 / (exp(2|x|) + 1) beyond
-  %z = fmul double %x, %x
-  {P}
-  {Q}
-  %pz = fmul double %p, %z
-  %pq = fdiv double %pz, %q
-  %near = call double @llvm.fma.f64(double %x, double %pq, double %x)
-  %a = call double @llvm.fabs.f64(double %x)
-  %a2 = fadd double %a, %a
-  %e2 = call double @exp_f64(double %a2)
-  %d = fadd double %e2, 1.0
-  %two = fdiv double 2.0, %d
-  %pos = fsub double 1.0, %two
-  %far = call double @llvm.copysign.f64(double %pos, double %x)
-  %small = fcmp olt double %a, 0.625
-  %y = select i1 %small, double %near, double %far
-  ret double %y
-}
-"""
-
 
 def _factorials(n: int) -> list[float]:
     values = [1.0]
@@ -323,17 +284,21 @@ def _factorials(n: int) -> list[float]:
 def library(kind: str) -> str:
     """The elementwise functions in one precision: they are inlined into the loops that call them."""
     if kind == "float":
-        text, p, q, terms = _F32, _TANH_P, _TANH_Q, 7
-        constants = {"LOG2E": 1.4426950408889634, "LN2LO": 2.12194440e-4}
+        words = {"T": "float", "S": "f32", "I": "i32", "BIAS": "127", "SHIFT": "23"}
+        numbers = {"LEAST": -103.0, "MOST": 88.75, "LN2HI": -0.693359375, "LN2LO": 2.12194440e-4}
+        numbers |= {"BELOW": -7.905311107635498, "ABOVE": 7.905311107635498}
+        tanh, p, q, terms = _TANH_F32, _TANH_P, _TANH_Q, 7
     else:
-        text, p, q, terms = _F64, _CEPHES_TANH_P, _CEPHES_TANH_Q, 13
-        constants = {"LOG2E": 1.4426950408889634, "LN2HI": -6.93145751953125e-1, "LN2LO": -1.42860682030941723212e-6}
-    for name, value in constants.items():
-        text = text.replace(f"{{{name}}}", _hex(value, kind))
-    text = text.replace("{P}", _horner("p", "%z", p, kind)).replace("{Q}", _horner("q", "%z", q, kind))
-    for bare in ("-7.905311107635498", "7.905311107635498", "-0.693359375", "88.75", "-103.0", "-745.0", "709.8"):
-        text = text.replace(f" {bare}", f" {_hex(float(bare), kind)}")
-    return text.replace("{E}", _horner("e", "%r", _factorials(terms), kind))
+        words = {"T": "double", "S": "f64", "I": "i64", "BIAS": "1023", "SHIFT": "52"}
+        numbers = {"LEAST": -745.0, "MOST": 709.8, "LN2HI": -6.93145751953125e-1, "LN2LO": -1.42860682030941723212e-6}
+        tanh, p, q, terms = _TANH_F64, _CEPHES_TANH_P, _CEPHES_TANH_Q, 13
+    numbers["LOG2E"] = 1.4426950408889634
+    words |= {name: _hex(value, kind) for name, value in numbers.items()}
+    words |= {"P": _horner("p", "%z", p, kind), "Q": _horner("q", "%z", q, kind), "E": _horner("e", "%r", _factorials(terms), kind)}
+    text = _BOTH + tanh
+    for name, value in words.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
 
 
 # -- one row on one element -----------------------------------------------------------------------------------------------------------
