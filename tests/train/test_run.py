@@ -116,11 +116,12 @@ def test_what_a_finished_run_leaves(config, tmp_path, monkeypatch):
 
 
 @pytest.mark.one_backend
-def test_the_losses_are_drawn(config, tmp_path):
+@pytest.mark.parametrize(("draw", "file"), [(Run._draw_losses, "loss.png"), (Run._draw_flow, "flow.png")], ids=["losses", "flow"])
+def test_what_is_drawn(config, tmp_path, draw, file):
     pytest.importorskip("matplotlib")
     run = trained(config, tmp_path / "run")
-    run._draw_losses()
-    assert (run.path / "loss.png").read_bytes().startswith(b"\x89PNG")
+    draw(run)
+    assert (run.path / file).read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.one_backend
@@ -133,14 +134,6 @@ def test_without_matplotlib_and_without_an_engine_the_run_says_so(config, tmp_pa
     assert "pip install 'tinygrad_rnn[plot]'" in notes[0]
     assert "graphviz" in notes[1]
     assert "heat map" in notes[2]
-
-
-@pytest.mark.one_backend
-def test_the_flow_of_residuals_is_drawn(config, tmp_path):
-    pytest.importorskip("matplotlib")
-    run = trained(config, tmp_path / "run")
-    run._draw_flow()
-    assert (run.path / "flow.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_looking_at_residuals_changes_nothing(config):

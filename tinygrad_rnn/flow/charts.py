@@ -17,6 +17,7 @@ SHADES = ["#00224E", "#123570", "#3B496C", "#575D6D", "#707173", "#8A8678", "#A5
 _TOP = 1e200
 """Logarithmic axes leave room above, and that must be a number too."""
 
+_WHAT = "a heat map or curve"
 _NOT_FINITE = "#882255"
 _LINES = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]
 
@@ -24,7 +25,7 @@ _LINES = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]
 def heatmap(tracks: Sequence[Track]) -> Any:
     """Time × state and named gate, coloured by the size of the residual that arrives there."""
     _refuse_nothing(tracks)
-    figure = _figure((9, 1.3 + 0.28 * sum(len(track.states) + len(track.gates) for track in tracks)))
+    figure = figure_for(_WHAT, (9, 1.3 + 0.28 * sum(len(track.states) + len(track.gates) for track in tracks)))
     colors = importlib.import_module("matplotlib.colors")
     shades = colors.ListedColormap(SHADES).with_extremes(over="white", bad="white")
     decades = colors.BoundaryNorm(numpy.arange(len(SHADES) + 1) - 0.5, len(SHADES))
@@ -60,15 +61,14 @@ def heatmap(tracks: Sequence[Track]) -> Any:
     bar.ax.set_yticklabels(["1", "1e-3", "1e-6", "1e-9"])
     bar.ax.invert_yaxis()
     bar.set_label("of the strongest" if strongest > 1 else "of the start", fontsize=9)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
 def curve(tracks: Sequence[Track]) -> Any:
     """How much of the residual is left after so many steps back, and where 1 % is."""
     _refuse_nothing(tracks)
-    figure = _figure((7, 4))
+    figure = figure_for(_WHAT, (7, 4))
     axes = figure.subplots()
     for track, color in zip(tracks, _LINES * len(tracks), strict=False):
         left = numpy.where((track.remaining > 0) & (track.remaining < _TOP), track.remaining, numpy.nan)
@@ -79,8 +79,7 @@ def curve(tracks: Sequence[Track]) -> Any:
     axes.set_title(_heading(tracks), loc="left", fontsize=11)
     axes.legend(frameon=False, fontsize=9)
     axes.grid(alpha=0.3)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
@@ -102,8 +101,17 @@ def _refuse_nothing(tracks: Sequence[Track]) -> None:
         raise FlowError("flow: there is nothing to plot: no time steps here hand a state on (run the cell by tg.scan or as a layer)")
 
 
-def _figure(size: tuple[float, float]) -> Any:
+def figure_for(what: str, size: tuple[float, float]) -> Any:
+    """An empty figure.
+
+    Args:
+        what: what needs it, for the error.
+        size: in inches.
+
+    Raises:
+        DrawError: matplotlib is not installed.
+    """
     try:
         return importlib.import_module("matplotlib.figure").Figure(figsize=size, layout="constrained")
     except ImportError as error:
-        raise DrawError("a heat map or curve needs the package matplotlib: pip install 'tinygrad_rnn[plot]'") from error
+        raise DrawError(f"{what} needs the package matplotlib: pip install 'tinygrad_rnn[plot]'") from error

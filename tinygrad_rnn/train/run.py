@@ -6,7 +6,6 @@ The log is written before the checkpoint, and rows beyond the checkpoint are dro
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import itertools
 import shutil
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any
 
 from .. import atomic
 from ..errors import CheckpointError, DrawError, TrainingError
+from ..flow.charts import figure_for
 from ..graph import draw
 from . import snapshot
 from .config import Config
@@ -149,10 +149,7 @@ class Run:
         return text, notes
 
     def _draw_losses(self) -> None:
-        try:
-            figure = importlib.import_module("matplotlib.figure").Figure(figsize=(7, 4), layout="constrained")
-        except ImportError as missing:
-            raise DrawError("loss.png needs the package matplotlib: pip install 'tinygrad_rnn[plot]'") from missing
+        figure = figure_for("loss.png", (7, 4))
         axes = figure.subplots()
         measured = [step for step in self.steps if step.held_out is not None]
         axes.plot([step.number for step in self.steps], [step.bits for step in self.steps], linewidth=0.8, label="training")
