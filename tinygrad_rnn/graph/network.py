@@ -369,15 +369,8 @@ class Network:
             loss = y._data.size == 1
             backwards = self._reads_out(place)
             step = self._step_of[place] if backwards else None
-            box = add(
-                Vertex(
-                    f"o{place}{suffix}",
-                    "loss" if loss else "output",
-                    y,
-                    name or ("loss" if loss else "result"),
-                    step,
-                )
-            )
+            kind: Kind = "loss" if loss else "output"
+            box = add(Vertex(f"o{place}{suffix}", kind, y, name or ("loss" if loss else "result"), step))
             on_path = bool(self.path) and self.path[-1] == place
             yield Link(vertices[f"n{place}"], box, None, True, on_path, backwards, False)
 
