@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.backends import gemm, llvm
-from tinygrad_rnn.backends.team import together
+from tinygrad_rnn.backends.team import threads, together
 
 from . import timing
 
@@ -93,14 +92,14 @@ def each_step(a: np.ndarray, b: np.ndarray, steps: int) -> None:
     batch, (inner, columns) = len(a) // steps, b.shape
     panels = gemm.packed(b, gemm.panel("float"), False)
     out = np.empty((batch, columns), np.float32)
-    bounds = gemm._parts(batch, 8, steps * batch * inner * columns)
+    bounds = gemm.parts(batch, 8, True, threads())
     left, right, result = llvm.address(a), llvm.address(panels), llvm.address(out)
-    size, block = 4 * batch * inner, 1 << 20
-    for t in range(steps):
-        parts = [
-            (left + t * size + 4 * i * inner, right, result + 4 * i * columns, j - i, columns, inner, block) for i, j in pairwise(bounds)
-        ]
-        together(gemm._large("float")["rows"], parts)
+    block = 1 << 20
+    lines = np.array([(left + 4 * i * inner, right, result + 4 * i * columns, j - i, columns, inner, block) for i, j in bounds])
+    given = [(llvm.address(line),) for line in lines]
+    for _ in range(steps):
+        together(gemm._large("float")["rows"], given)
+        lines[:, 0] += 4 * batch * inner
 
 
 def _data(size: tuple[int, ...]) -> np.ndarray:

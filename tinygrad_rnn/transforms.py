@@ -58,11 +58,11 @@ def gradients(outputs: Any, inputs: Any, grad_outputs: Any = None, create_graph:
     Raises:
         TapeError, ShapeError: as :meth:`Tensor.backward`.
     """
-    results = list(tree.leaves(outputs))
-    starts = [None] * len(results) if grad_outputs is None else list(tree.leaves(grad_outputs))
+    results = tree.leaves(outputs)
+    starts = [None] * len(results) if grad_outputs is None else tree.leaves(grad_outputs)
     if len(starts) != len(results):
         raise ShapeError(f"gradients: {len(starts)} residuals for {len(results)} outputs")
-    wanted = list(tree.leaves(inputs))
+    wanted = tree.leaves(inputs)
     for x in wanted:
         if not isinstance(x, Node) or not x.requires_grad:
             raise TapeError("gradients: every input must be a tensor with requires_grad=True")
@@ -96,7 +96,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
             variables = _variables(args, positions)
             y = as_tensor(f(*variables, **kwargs))
         chosen = [variables[i] for i in positions]
-        flat = list(tree.leaves(chosen))
+        flat = tree.leaves(chosen)
         if y.size != 1:
             raise ShapeError(f"grad: the function must return one number, it returned shape {y.shape}; use jacobian")
         if not y.requires_grad:
@@ -125,11 +125,11 @@ def vjp(f: Callable[..., Any], *xs: Any) -> tuple[Any, Callable[..., tuple[Any, 
     with recording():
         variables = _variables(xs, range(len(xs)))
         y = f(*variables)
-    results = list(tree.leaves(y))
-    flat = list(tree.leaves(variables))
+    results = tree.leaves(y)
+    flat = tree.leaves(variables)
 
     def pull(g: Any) -> tuple[Any, ...]:
-        starts = list(tree.leaves(g))
+        starts = tree.leaves(g)
         live = [(r, start) for r, start in zip(results, starts, strict=True) if r.requires_grad]
         if not live:
             return tuple(tree.map_leaves(ops.zeros_like, variables))
@@ -151,7 +151,7 @@ def jvp(f: Callable[..., Any], x: Any, v: Any) -> tuple[Any, Any]:
     with recording():
         variables = _variables(xs, range(len(xs)))
         y = f(*variables)
-        flat = list(tree.leaves(variables))
+        flat = tree.leaves(variables)
         tangents = [ops.astype(lift(t, p._backend), p.dtype) for t, p in zip(tree.leaves(vs), flat, strict=True)]
         for tangent, p in zip(tangents, flat, strict=True):
             if tangent.shape != p.shape:

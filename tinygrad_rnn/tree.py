@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+_NESTS = (tuple, list, dict)
 
-def leaves(tree: Any) -> Iterator[Any]:
+
+def leaves(tree: Any) -> list[Any]:
     """What is not a tuple, a list or a dict, from left to right; dicts in their own order."""
-    if isinstance(tree, dict):
-        for part in tree.values():
-            yield from leaves(part)
-    elif isinstance(tree, (tuple, list)):
-        for part in tree:
-            yield from leaves(part)
-    else:
-        yield tree
+    if not isinstance(tree, _NESTS):
+        return [tree]
+    found: list[Any] = []
+    _gather(tree, found)
+    return found
+
+
+def _gather(tree: Any, found: list[Any]) -> None:
+    for part in tree.values() if isinstance(tree, dict) else tree:
+        if isinstance(part, _NESTS):
+            _gather(part, found)
+        else:
+            found.append(part)
 
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     """The same nesting with every leaf replaced."""
+    if not isinstance(tree, _NESTS):
+        return function(tree)
     if isinstance(tree, dict):
         return {key: map_leaves(function, part) for key, part in tree.items()}
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*(map_leaves(function, part) for part in tree))
-    if isinstance(tree, (tuple, list)):
-        return type(tree)(map_leaves(function, part) for part in tree)
-    return function(tree)
+    parts = [map_leaves(function, part) if isinstance(part, _NESTS) else function(part) for part in tree]
+    return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
 
 
-def unflatten(like: Any, flat: Any) -> Any:
+def unflatten(like: Any, flat: Sequence[Any]) -> Any:
     """Put a flat sequence into the nesting of another tree."""
-    rest = iter(flat)
-    return map_leaves(lambda _leaf: next(rest), like)
+    return _filled(like, iter(flat)) if isinstance(like, _NESTS) else flat[0]
+
+
+def _filled(like: Any, rest: Iterator[Any]) -> Any:
+    if isinstance(like, dict):
+        return {key: _filled(part, rest) if isinstance(part, _NESTS) else next(rest) for key, part in like.items()}
+    parts = [_filled(part, rest) if isinstance(part, _NESTS) else next(rest) for part in like]
+    return type(like)(*parts) if hasattr(like, "_fields") else type(like)(parts)
 
 
 def structure(tree: Any) -> Any:

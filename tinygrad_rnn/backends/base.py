@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
@@ -115,6 +116,28 @@ ARRAY_FUNCTIONS = [
 """Every function that the library takes from an array module, by NumPy's name."""
 
 LINALG_FUNCTIONS = ("det", "solve")
+
+
+class Products:
+    """Matrix products that may wait for each other; here none does.
+
+    What ``matmul`` returns is there after ``run``; until then nothing but a transpose may be made of it.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        return self._backend.matmul(a, b)
+
+    def run(self) -> None:
+        """Make what was promised."""
+
+    def total(self, parts: Sequence[Array]) -> Array:
+        """The sum of arrays that may be promised."""
+        if len(parts) > 1:
+            self.run()
+        return sum(parts[1:], parts[0])
 
 
 class Backend:
@@ -246,6 +269,10 @@ class Backend:
     def raise_to(self, x: Array, exponent: float) -> Array:
         """x to a fixed power; the operator has fast paths for small whole exponents."""
         return x**exponent
+
+    def products(self) -> Products:
+        """Matrix products that may wait for each other."""
+        return Products(self)
 
     def fingerprint(self, array: Array) -> int:
         """A checksum of the content, to notice a change in place."""

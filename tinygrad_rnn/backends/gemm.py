@@ -7,6 +7,7 @@ On two cores of a Zen 4 this reaches 110 GFLOP/s a core at 16 × 512 × 128 floa
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import itertools
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy
 
 from . import llvm
+from .base import Products
 from .team import threads, together
 
 
@@ -31,7 +33,9 @@ def packed(matrix: numpy.ndarray, width: int, transposed: bool) -> numpy.ndarray
         whole = numpy.zeros((rows, count * width), matrix.dtype)
         whole[:, :columns] = source
         source = whole
-    return numpy.ascontiguousarray(source.reshape(rows, count, width).transpose(1, 0, 2))
+    panels = llvm.aligned((count, rows, width), matrix.dtype)
+    panels[...] = source.reshape(rows, count, width).transpose(1, 0, 2)
+    return panels
 
 
 def _splat(name: str, scalar: str, kind: str, lanes: int) -> list[str]:
@@ -163,8 +167,11 @@ def text(kind: str) -> str:
 
 # -- products over all steps ----------------------------------------------------------------------------------------------------------
 
+_WORTH = 200_000
+"""Multiplications from which a product is made here."""
+
 _PAYS = 500_000
-"""Multiplications from which a second thread pays for being woken."""
+"""Multiplications from which handing a part over to a second thread pays."""
 
 _NEAR = 1 << 18
 """Bytes of A that are multiplied by all panels before the next ones: they stay in the second cache."""
@@ -172,13 +179,26 @@ _NEAR = 1 << 18
 _DEPTH = 256
 """Rows of B that are laid out in a panel at a time: the panel stays in the nearest cache while all rows of C use it."""
 
+_LINE = 9
+"""Numbers that say one product: its function, and what that is called with."""
+
+
+def _fields(names: str) -> list[str]:
+    """Load what a product is called with: its numbers lie one after another where %r points."""
+    lines = []
+    for i, name in enumerate(names.split()):
+        kind = "ptr" if name in "abc" else "i64"
+        lines += [f"  %{name}.at = getelementptr i64, ptr %r, i64 {i}", f"  %{name} = load {kind}, ptr %{name}.at"]
+    return lines
+
 
 @functools.cache
 def _large_text(kind: str) -> str:
-    """The two products that are called from Python.
+    """The products that are called from Python, each with a pointer to its numbers.
 
-    ``@rows(a, b, c, M, N, K, block)``: C = A @ B with B in panels, so many rows of A with all panels before the next ones.
-    ``@columns(a, M, b, N, c, K, first, last)``: columns first to last of C = Aᵀ @ B, (M, N), both row-major with K rows.
+    ``@rows`` of a, b, c, M, N, K, block: C = A @ B with B in panels, so many rows of A with all panels before the next ones.
+    ``@columns`` of a, M, b, ldc, c, K, first, last: columns first to last of C = Aᵀ @ B, (M, ldc), both row-major with K rows.
+    ``@several(table, count)``: one such product for each line of the table, its function first.
     """
     lanes = panel(kind) // 2
     vector, suffix = f"<{lanes} x {kind}>", f"v{lanes}{'f32' if kind == 'float' else 'f64'}"
@@ -197,18 +217,20 @@ def _large_text(kind: str) -> str:
         copies.append(f"  %x.{h} = call {vector} @llvm.masked.load.{suffix}.p0(ptr %bs.{h}, i32 {size}, {mask})")
         copies.append(f"  store {vector} %x.{h}, ptr %to.{h}, align {size}")
     lines = [
-        'define void @rows(ptr %a, ptr %b, ptr %c, i64 %M, i64 %N, i64 %K, i64 %block) "prefer-vector-width"="512" {',
-        *["entry:", "  br label %some", "some:", "  %m = phi i64 [ 0, %entry ], [ %m1, %do ]", "  %rest = sub i64 %M, %m"],
+        'define void @rows(ptr %r) "prefer-vector-width"="512" {',
+        *["entry:", *_fields("a b c M N K block")],
+        *["  br label %some", "some:", "  %m = phi i64 [ 0, %entry ], [ %m1, %do ]", "  %rest = sub i64 %M, %m"],
         *["  %go = icmp sgt i64 %rest, 0", "  br i1 %go, label %do, label %exit", "do:", "  %m1 = add i64 %m, %block"],
         *["  %short = icmp slt i64 %rest, %block", "  %count = select i1 %short, i64 %rest, i64 %block"],
         *["  %ao = mul i64 %m, %K", f"  %ap = getelementptr {kind}, ptr %a, i64 %ao"],
         *["  %co = mul i64 %m, %N", f"  %cp = getelementptr {kind}, ptr %c, i64 %co"],
         "  call void @gemm(ptr %ap, i64 %K, ptr %b, ptr %cp, i64 %N, i64 %count, i64 %N, i64 %K)",
         *["  br label %some", "exit:", "  ret void", "}"],
-        'define void @columns(ptr %a, i64 %M, ptr %b, i64 %ldc, ptr %c, i64 %K, i64 %first, i64 %last) "prefer-vector-width"="512" {',
+        'define void @columns(ptr %r) "prefer-vector-width"="512" {',
         *[
             "entry:",
             f"  %scratch = alloca {kind}, i64 {_DEPTH * 2 * lanes}, align 64",
+            *_fields("a M b ldc c K first last"),
             "  br label %deep",
             "deep:",
             "  %d = phi i64 [ 0, %entry ], [ %d1, %next ]",
@@ -227,42 +249,99 @@ def _large_text(kind: str) -> str:
         *_row_tiles(kind, "1", "%M", "%scratch", "%depth", "%add", "rows"),
         *["after:", f"  %n1 = add i64 %n, {2 * lanes}", "  br label %panel"],
         *["next:", "  %d1 = add i64 %d, %depth", "  br label %deep", "exit:", "  ret void", "}"],
+        *["define void @several(ptr %table, i64 %count) {", "entry:", "  br label %head"],
+        *["head:", "  %i = phi i64 [ 0, %entry ], [ %i1, %body ]", "  %more = icmp slt i64 %i, %count"],
+        *["  br i1 %more, label %body, label %exit", "body:", f"  %o = mul i64 %i, {_LINE}"],
+        *["  %line = getelementptr i64, ptr %table, i64 %o", "  %f = load ptr, ptr %line", "  %r = getelementptr i64, ptr %line, i64 1"],
+        *["  call void %f(ptr %r)", "  %i1 = add nuw nsw i64 %i, 1", "  br label %head", "exit:", "  ret void", "}"],
     ]
     return text(kind) + "\n".join(lines) + "\n"
 
 
 @functools.cache
 def _large(kind: str) -> dict[str, int]:
-    """The addresses of ``@rows`` and ``@columns``."""
-    return llvm.compiled(_large_text(kind), ("rows", "columns"))
+    """The addresses of these functions."""
+    return llvm.compiled(_large_text(kind), ("rows", "columns", "several"))
+
+
+_KINDS = {numpy.dtype("f4"): "float", numpy.dtype("f8"): "double"}
+
+
+class GatheredProducts(Products):
+    """All of them are handed to the threads at once."""
+
+    def __init__(self) -> None:
+        self._threads = threads()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lines: list[list[int]] = [[] for _ in range(self._threads)]
+        self._several = 0
+        self._made: list[numpy.ndarray] = []
+        self._read: list[numpy.ndarray] = []
+
+    def matmul(self, a: Any, b: Any) -> Any:
+        for c in self._made:
+            if a is c or b is c or a.base is c or b.base is c:
+                self.run()
+                break
+        kind = _KINDS.get(a.dtype)
+        if kind is None or a.dtype != b.dtype or a.ndim != 2 or b.ndim != 2 or a.shape[1] != len(b):
+            return numpy.matmul(a, b)
+        work = len(a) * b.size
+        left, right = a.flags, b.flags
+        if work >= _WORTH and left.c_contiguous and (right.c_contiguous or right.f_contiguous):
+            return self._rows(a, b, kind, work)
+        if work >= _WORTH and left.f_contiguous and right.c_contiguous:
+            return self._columns(a.T, b, kind, work)
+        return numpy.matmul(a, b)
+
+    def _rows(self, a: Any, b: Any, kind: str, work: int) -> numpy.ndarray:
+        (m, k), n, size = a.shape, b.shape[1], a.itemsize
+        panels, c = packed(b, panel(kind), False), numpy.empty((m, n), a.dtype)
+        begin, right, end = llvm.address(a), llvm.address(panels), llvm.address(c)
+        block = max(8, _NEAR // (k * size) // 8 * 8)
+        rows = _large(kind)["rows"]
+        for lines, (i, j) in zip(self._places(work), parts(m, 8, work > _PAYS, self._threads), strict=False):
+            lines += (rows, begin + i * k * size, right, end + i * n * size, j - i, n, k, block, 0)
+        return self._promised(kind, a, panels, c)
+
+    def _columns(self, a: Any, b: Any, kind: str, work: int) -> numpy.ndarray:
+        (k, m), n = a.shape, b.shape[1]
+        c = numpy.empty((m, n), a.dtype)
+        begin, right, end = llvm.address(a), llvm.address(b), llvm.address(c)
+        columns = _large(kind)["columns"]
+        for lines, (i, j) in zip(self._places(work), parts(n, panel(kind), work > _PAYS, self._threads), strict=False):
+            lines += (columns, begin, m, right, n, end, k, i, j)
+        return self._promised(kind, a, b, c)
+
+    def _places(self, work: int) -> list[list[int]]:
+        """The threads' lines, those of one that has fewest first: a product that is not shared goes there."""
+        return sorted(self._lines, key=len) if work <= _PAYS else self._lines
+
+    def _promised(self, kind: str, left: numpy.ndarray, right: numpy.ndarray, c: numpy.ndarray) -> numpy.ndarray:
+        self._several = _large(kind)["several"]
+        self._read += (left, right)
+        self._made.append(c)
+        return c
+
+    def run(self) -> None:
+        if self._made:
+            tables = [llvm.numbers(len(lines))(*lines) for lines in self._lines if lines]
+            together(self._several, [(ctypes.addressof(table), len(table) // _LINE) for table in tables])
+            self._begin()
+
+
+@functools.lru_cache(maxsize=1024)
+def parts(length: int, multiple: int, shared: bool, threads: int) -> list[tuple[int, int]]:
+    """Bounds of a part for each of so many threads, or of the whole."""
+    count = max(1, min(threads, length // multiple)) if shared else 1
+    return list(itertools.pairwise([*(round(length * i / count / multiple) * multiple for i in range(count)), length]))
 
 
 def matmul(a: Any, b: Any) -> Any:
     """As ``numpy.matmul``; matrices worth it are multiplied here, on as many threads as NumPy would use."""
-    if a.ndim != 2 or b.ndim != 2 or a.dtype != b.dtype or a.dtype.str[1:] not in ("f4", "f8") or a.shape[1] != b.shape[0]:
-        return numpy.matmul(a, b)
-    (m, k), n = a.shape, b.shape[1]
-    if m * n * k < 200_000 or 0 in (m, n, k):
-        return numpy.matmul(a, b)
-    kind, size = llvm.type_name(a.dtype), a.dtype.itemsize
-    if a.flags.c_contiguous and (b.flags.c_contiguous or b.T.flags.c_contiguous):
-        panels = packed(b, panel(kind), False)
-        c = numpy.empty((m, n), a.dtype)
-        begin, right, end = llvm.address(a), llvm.address(panels), llvm.address(c)
-        block = max(8, _NEAR // (k * size) // 8 * 8)
-        parts = itertools.pairwise(_parts(m, 8, m * n * k))
-        together(_large(kind)["rows"], [(begin + i * k * size, right, end + i * n * size, j - i, n, k, block) for i, j in parts])
-        return c
-    if a.T.flags.c_contiguous and b.flags.c_contiguous:
-        c = numpy.empty((m, n), a.dtype)
-        begin, right, end = llvm.address(a.T), llvm.address(b), llvm.address(c)
-        parts = itertools.pairwise(_parts(n, panel(kind), m * n * k))
-        together(_large(kind)["columns"], [(begin, m, right, n, end, k, i, j) for i, j in parts])
-        return c
-    return numpy.matmul(a, b)
-
-
-def _parts(length: int, multiple: int, work: int) -> list[int]:
-    """Bounds of a part for each thread; handing over to a thread must pay."""
-    count = max(1, min(threads(), length // multiple)) if work > _PAYS else 1
-    return [*(round(length * i / count / multiple) * multiple for i in range(count)), length]
+    products = GatheredProducts()
+    c = products.matmul(a, b)
+    products.run()
+    return c

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import functools
 import hashlib
+import math
 import os
 import tempfile
 import zlib
@@ -136,6 +137,7 @@ def vector_bytes() -> int:
     return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
 
 
+_CACHE_LINE = 64
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's names for them, in <malloc.h>
 
 
@@ -150,6 +152,20 @@ def keep_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_MMAP_THRESHOLD, 32 << 20)  # the most that it takes
         mallopt(_TRIM_THRESHOLD, 256 << 20)
+
+
+def aligned(shape: tuple[int, ...], dtype: Any) -> numpy.ndarray:
+    """An empty array that begins with a cache line: a vector that lies in two of them takes twice as long to load."""
+    size = math.prod(shape) * dtype.itemsize
+    room = numpy.empty(size + _CACHE_LINE, numpy.uint8)
+    begin = -address(room) % _CACHE_LINE
+    return room[begin : begin + size].view(dtype).reshape(shape)
+
+
+@functools.lru_cache(maxsize=1024)
+def numbers(count: int) -> Any:
+    """The type of that many whole numbers in a row, as functions here read them; ctypes would make it anew each time."""
+    return ctypes.c_int64 * count
 
 
 def address(array: Any) -> int:

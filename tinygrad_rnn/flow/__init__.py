@@ -42,8 +42,8 @@ def flow(loss: Any, of: Any = None, aside: bool = True) -> Report:
         FlowError: loss or of is not a tensor, or of was not made on the way to loss.
         TapeError: nothing was recorded, or it was released.
     """
-    losses = list(tree.leaves(loss))
-    chosen = [] if of is None or isinstance(of, str) else list(tree.leaves(of))
+    losses = tree.leaves(loss)
+    chosen = [] if of is None or isinstance(of, str) else tree.leaves(of)
     if not losses or not all(isinstance(y, Node) for y in losses):
         raise FlowError(f"flow: loss must be a tensor or several tensors, got {type(loss).__name__}")
     if (isinstance(of, str) and of != "all") or not all(isinstance(y, Node) for y in chosen):

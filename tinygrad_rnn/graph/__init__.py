@@ -69,7 +69,7 @@ def draw(
     Warns:
         DrawWarning: view is "auto", and not every operation is drawn.
     """
-    outputs, followed = list(tree.leaves(out)), [] if of is None else list(tree.leaves(of))
+    outputs, followed = tree.leaves(out), [] if of is None else tree.leaves(of)
     if not outputs or not all(isinstance(y, Node) for y in outputs):
         raise DrawError(f"draw: out must be a tensor or several tensors, got {type(out).__name__}")
     if view not in _VIEWS:

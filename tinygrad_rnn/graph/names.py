@@ -136,7 +136,7 @@ class _Reading:
         return self._outside | {id(x): name for x, name in named if name and isinstance(x, Node)}
 
     def states(self, scope: Scope) -> list[State]:
-        arguments = list(tree.leaves(scope.call[1] if scope.call else ()))
+        arguments = tree.leaves(scope.call[1] if scope.call else ())
         befores = arguments[len(arguments) - len(self._states) :]
         return [
             State(name, before, None if after is None else (after[0] + scope.start, after[1]))
@@ -148,7 +148,7 @@ class _Reading:
         """For each tensor of a cell's state, its last argument, the name and what came out."""
         if not (isinstance(returned, tuple) and len(returned) == 2 and arguments):
             return []
-        befores, afters = list(tree.leaves(arguments[-1])), list(tree.leaves(returned[1]))
+        befores, afters = tree.leaves(arguments[-1]), tree.leaves(returned[1])
         tensors = all(isinstance(x, Node) for x in (*befores, *afters))
         if not tensors or tree.structure(returned[1]) != tree.structure(arguments[-1]):
             return []

@@ -75,7 +75,7 @@ class Recurrent(Module):
         size = getattr(self.cell, "state_size", None)
         if size is None:
             raise ShapeError(f"the cell {type(self.cell).__name__} has no state_size: give the layer a state, or the cell that attribute")
-        first = next(tree.leaves(x))
+        first = tree.leaves(x)[0]
         dtype = first.dtype
         if dtype.kind != "f":  # class numbers: the floats begin inside the cell
             dtype = next((parameter.dtype for _, parameter in self.named_parameters()), tape.default_dtype)
@@ -187,7 +187,8 @@ class Stack(Module):
                 ys.append(y)
                 after.append(state)
             x = ops.concatenate(ys, -1) if self.bidirectional else ys[0]
-        stacked = [ops.stack(leaves) for leaves in zip(*map(tree.leaves, after), strict=True)]
+        together = zip(*map(tree.leaves, after), strict=True)
+        stacked = [ops.reshape(leaves[0], (1, *leaves[0].shape)) if len(leaves) == 1 else ops.stack(leaves) for leaves in together]
         return x, tree.unflatten(after[0], stacked)
 
     def _states(self, x: Tensor, state: Any, single: bool) -> list[Any]:
@@ -196,7 +197,7 @@ class Stack(Module):
         count = sum(map(len, self.layers))
         if state is None:
             return [None] * count
-        given = list(tree.leaves(state))
+        given = tree.leaves(state)
         shapes = [(count, n) if single else (count, x.shape[1], n) for n in tree.leaves(size)]
         if len(given) != len(shapes):
             raise ShapeError(f"{type(self).__name__}: the state is {len(shapes)} tensors of shapes {shapes}, got {len(given)}")

@@ -50,7 +50,7 @@ def scan(
         TraceError: compiled=True, and the cell cannot be compiled.
     """
     xs = tree.map_leaves(as_tensor, xs)
-    inputs = list(tree.leaves(xs))
+    inputs = tree.leaves(xs)
     if not inputs or any(x.ndim == 0 for x in inputs):
         raise ShapeError("scan: xs needs at least one tensor, each with the time as its first axis")
     if len({x.shape[0] for x in inputs}) > 1:
@@ -65,7 +65,7 @@ def scan(
     live = _live(lengths, mask, inputs[0].shape)
     if live is not None and any(leaf.shape[:1] != live.shape[1:] for leaf in tree.leaves(state)):
         raise ShapeError(f"scan: with lengths or a mask each tensor of the state has the batch of {live.shape[1]} as its first axis")
-    nothing = 0 in inputs[0].shape[:2] or not list(tree.leaves(state))
+    nothing = 0 in inputs[0].shape[:2] or not tree.leaves(state)
     across = checkpoint is not None and live is not None and masked_output == "previous"  # an output goes from segment to segment
     if compiled is False or nothing or across:
         return eager_scan(cell, xs, state, live, reverse, masked_output, checkpoint)

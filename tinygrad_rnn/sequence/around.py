@@ -12,7 +12,7 @@ from .. import ops
 from ..backends import Array, Backend
 from ..tape import apply, choose, recording
 from .plan import Core, Plan, derive, dummy
-from .program import on_arrays, placeholder, tracing
+from .program import gathering, placeholder, tracing
 
 
 class Around:
@@ -53,20 +53,24 @@ class Around:
         """Equal for numbers of steps that all is the same for."""
         return self.derived.program.key()[4:]  # without shapes and dtypes
 
-    def before(self, arrays: Sequence[Array]) -> tuple[list[Array], dict[int, Array]]:
+    def before(self, arrays: Sequence[Array], products: Any) -> tuple[list[Array], dict[int, Array]]:
         """The streams, (T, B, …), and constants that the loop reads; and what ``after`` needs of it."""
         derived, core = self.derived, self.core
         steps = len(core.whole.steps)
         rows = [_rows(x, core.whole.shapes[v]) for x, v in zip(arrays[:steps], core.whole.steps, strict=True)]
         values: dict[int, Any] = dict(zip(derived.program.steps, [*rows, *arrays[steps:]], strict=True))
-        derived.program.run(values, on_arrays(self.backend), derived.forward)
+        derived.program.run(values, gathering(products, self.backend), derived.forward)
+        products.run()
         made = [values[v] for v in derived.results]
         times = len(arrays[0])
         streams = [x.reshape(times, *core.whole.shapes[v]) for x, v in zip(made, core.streams, strict=False)]
         return [*streams, *made[len(streams) :]], {v: values[v] for v in self.kept if v in values}
 
-    def after(self, kept: dict[int, Array], arrived: Sequence[Any]) -> list[Any]:
-        """The residuals of the inputs from those that the loop leaves; None where none is asked for or none arrives."""
+    def after(self, kept: dict[int, Array], arrived: Sequence[Any], products: Any) -> list[Any]:
+        """The residuals of the inputs from those that the loop leaves; None where none is asked for or none arrives.
+
+        Some are promised by ``products`` until those are run.
+        """
         derived, core = self.derived, self.core
         given = iter(arrived)
         streams = [next(given) for _ in core.streams]
@@ -74,7 +78,7 @@ class Around:
         rows = [None if g is None else _rows(g, core.whole.shapes[v]) for g, v in zip(streams, core.streams, strict=True)]
         values = kept | dict(zip(derived.program.states, [g for g in (*rows, *given) if g is not None], strict=True))
         with self.backend.quiet():
-            derived.program.run(values, on_arrays(self.backend), derived.backward)
+            derived.program.run(values, gathering(products, self.backend), derived.backward)
         found = [None if r is None else values[r] for r in derived.residuals]
         steps = core.whole.steps
         parts = [None if g is None else g.reshape(times, *core.whole.shapes[v]) for g, v in zip(found, steps, strict=False)]

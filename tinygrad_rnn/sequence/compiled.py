@@ -70,7 +70,7 @@ def trace_cell(cell: Cell, xs: Any, state: Any, wanted: bool) -> Traced:
     Raises:
         TraceError: the cell looks at a value, keeps one, or does not return what a cell returns; says where.
     """
-    inputs, states = list(tree.leaves(xs)), list(tree.leaves(state))
+    inputs, states = tree.leaves(xs), tree.leaves(state)
     backend = inputs[0]._backend
     reader = Reader(cell)
     before = reader.parts if reader.known else None
@@ -137,8 +137,8 @@ def compiled_scan(
     Raises:
         TraceError: the cell cannot be compiled; says why.
     """
-    inputs, states = list(tree.leaves(xs)), list(tree.leaves(state))
-    known = _known(cell, xs, state)
+    inputs, states = tree.leaves(xs), tree.leaves(state)
+    known = _known(cell, xs, state, inputs, states)
     trace, y = known.trace, known.y
     if live is not None and any(trace.program.shapes[v][:1] != live.shape[1:] for v in trace.program.outputs):
         raise TraceError("with lengths or a mask each output needs the batch as its first axis")
@@ -175,14 +175,14 @@ def compiled_scan(
 _traced: weakref.WeakKeyDictionary[Any, dict[Any, Traced]] = weakref.WeakKeyDictionary()
 
 
-def _known(cell: Cell, xs: Any, state: Any) -> Traced:
+def _known(cell: Cell, xs: Any, state: Any, inputs: Sequence[Any], states: Sequence[Any]) -> Traced:
     """The trace of a cell: the one made before, if nothing that the cell reads has changed since."""
     signature = (
         thread.recording,
         tree.structure(xs),
         tree.structure(state),
-        tuple([(x._data.shape[1:], x._data.dtype, x.requires_grad, x._backend) for x in tree.leaves(xs)]),
-        tuple([(x._data.shape, x._data.dtype) for x in tree.leaves(state)]),
+        tuple([(x._data.shape[1:], x._data.dtype, x.requires_grad, x._backend) for x in inputs]),
+        tuple([(x._data.shape, x._data.dtype) for x in states]),
     )
     try:
         before = _traced.setdefault(cell, {}).get(signature)
@@ -223,7 +223,7 @@ def _planned(cell: Cell, xs: Any, state: Any, traced: Traced, wanted: Sequence[b
         return str(error)
     trace = traced.trace
     core = extract_core(trace.program, live, masked_output == "previous")
-    backend = next(tree.leaves(xs))._backend
+    backend = tree.leaves(xs)[0]._backend
     if True not in wanted:
         return make_plan(core, backend, None)
     return make_plan(core, backend, _core_needs(core, wanted))
@@ -298,7 +298,7 @@ class _Run:
     ) -> None:  # fmt: skip
         self.plan, self.trace, self.live, self.masked_output = plan, trace, live, masked_output
         self.cell, self.xs, self.state, self.reverse = cell, xs, state, reverse
-        self.backend = next(tree.leaves(xs))._backend
+        self.backend = tree.leaves(xs)[0]._backend
         self.counts = counts
         self.wanted = [*wanted[: counts[0]], *wanted[sum(counts) :]]
         self.around: Any = None
@@ -314,7 +314,7 @@ class _Run:
             _use_own_products(backend)
         steps = inputs[0].shape[0]
         self.around = around(plan, backend, steps, self.wanted)
-        fed, self.kept = self.around.before([*inputs, *found])
+        fed, self.kept = self.around.before([*inputs, *found], backend.products())
         streams, fixed = fed[: len(plan.core.streams)], fed[len(plan.core.streams) :]
         arrays = streams + _masks(plan.core.program, self.live, len(streams), backend)
         order = range(steps)[::-1] if self.reverse else range(steps)
@@ -335,9 +335,11 @@ class _Run:
         self.spent = True
         count = len(self.plan.core.program.outputs)
         carried = [*g[count:], *[None] * (len(self.plan.carried_residuals) - len(g) + count)]
-        streams, firsts, fixed = self.core.backward(list(g[:count]), carried)
+        products = self.backend.products()
+        streams, firsts, fixed = self.core.backward(list(g[:count]), carried, products)
         steps, states = self.counts
-        found = self.around.after(self.kept, [*streams[: len(self.plan.core.streams)], *fixed])
+        found = self.around.after(self.kept, [*streams[: len(self.plan.core.streams)], *fixed], products)
+        products.run()
         return [*found[:steps], *firsts[:states], *found[steps:]]
 
     def unfold(self, inputs: Sequence[Any]) -> list[Any]:
@@ -424,7 +426,7 @@ class _SegmentedRun(_Run):
 def _use_own_products(backend: Backend) -> None:
     """From the first compiled scan on, large products of the backend are ours, also outside of scans: threads of NumPy's library would go
     on spinning for a while after each of its products, and take the processor from ours."""
-    vars(backend)["matmul"] = gemm.matmul
+    vars(backend).update(matmul=gemm.matmul, products=gemm.GatheredProducts)
 
 
 _natives: dict[int, NativePlan | str] = {}

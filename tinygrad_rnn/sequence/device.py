@@ -291,15 +291,14 @@ class DeviceRun(LaidOutRun):
         self._run(device.forward_half, device.forward_loop, device.forward_layout, arrays, range(self.steps))
         return self._results(outputs)
 
-    def backward(self, outputs: list[Any], states: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:
-        """From the residuals of outputs and last states (None where nothing arrived) to those of streams, first states and fixed values."""
+    def backward(self, outputs: list[Any], states: list[Any], products: Any) -> tuple[list[Any], list[Any], list[Any]]:
         device = self.laid
         arrays = self._arrays(device.backward_half)
         self._give_back(arrays, outputs, states)
         for place in device.sum_places.values():  # every row adds up for itself, so that no two threads meet
             arrays[place.buffer] = self.backend.zeros((device.batch, place.buffer.width), device.dtype)
         self._run(device.backward_half, device.backward_loop, device.backward_layout, arrays, range(self.steps)[::-1])
-        return self._residuals(arrays)
+        return self._residuals(arrays, products)
 
 
 def _columns(arrays: dict[Buffer, Array], place: Place, width: int, t: int, at: int) -> Array:

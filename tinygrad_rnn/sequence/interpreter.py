@@ -47,8 +47,12 @@ class InterpretedRun:
         backwards = self.order.step < 0
         return [self.backend.stack(ys[::-1] if backwards else ys, 0) for ys in outputs], [self.backend.asarray(s) for s in states]
 
-    def backward(self, outputs: list[Any], states: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:
-        """From the residuals of outputs and last states (None where nothing arrived) to those of streams, first states and fixed values."""
+    def backward(self, outputs: list[Any], states: list[Any], products: Any) -> tuple[list[Any], list[Any], list[Any]]:
+        """From the residuals of outputs and last states (None where nothing arrived) to those of streams, first states and fixed values.
+
+        Args:
+            products: what may promise those of fixed values, to be made with other products.
+        """
         plan, joint, apply = self.plan, self.plan.joint, on_arrays(self.backend)
         shapes = dict(enumerate(joint.shapes))
         carried = list(states)
@@ -71,10 +75,7 @@ class InterpretedRun:
                     parts.append(tuple(values[v] for v in sink.values))
             streams = [None if r is None else self.backend.stack(parts, 0) for r, parts in zip(plan.step_residuals, steps, strict=True)]
             fixed = [
-                sum(
-                    (self._sunk(sink, gathered[sink], shapes[v]) for sink in plan.sinks[v][1:]),
-                    self._sunk(plan.sinks[v][0], gathered[plan.sinks[v][0]], shapes[v]),
-                )
+                products.total([self._sunk(sink, gathered[sink], shapes[v], products) for sink in plan.sinks[v]])
                 if v in plan.sinks
                 else None
                 for v in joint.fixed[: len(plan.core.program.fixed)]
@@ -84,11 +85,11 @@ class InterpretedRun:
     def _zeros(self, value: int) -> Array:
         return self.backend.zeros(self.plan.joint.shapes[value], self.plan.joint.dtypes[value])
 
-    def _sunk(self, sink: Sink, parts: list[tuple[Array, ...]], shape: tuple[int, ...]) -> Array:
+    def _sunk(self, sink: Sink, parts: list[tuple[Array, ...]], shape: tuple[int, ...], products: Any) -> Array:
         """Σₜ over the gathered parts: one GEMM over all steps for a product."""
         backend = self.backend
         if sink.kind == "product":
             left, right = (backend.concatenate([part[i] for part in parts], 0) for i in (0, 1))
-            return backend.matmul(left.T, right)
+            return products.matmul(left.T, right)
         total = backend.stack([part[0] for part in parts], 0).sum(0)
         return total if sink.kind == "plain" else backend.sum_to(total, shape)

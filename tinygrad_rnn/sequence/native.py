@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 import numpy
 
 from ..backends import Array, Backend, gemm
-from ..backends.llvm import Unsupported, address, compiled, keep_memory, library, type_name
+from ..backends.llvm import Unsupported, address, compiled, keep_memory, library, numbers, type_name
 from ..backends.team import threads, together
 from ..chain_rule.addition import SUM, SUM_TO, TRANSPOSE
 from ..chain_rule.weighting import MATMUL
@@ -29,14 +30,20 @@ class Code:
     Attributes:
         address: of a function of (table of pointers, sizes, T, B, first row, last row, t of the first step, ±1).
         sizes: the sizes that the text left open.
+        buffers: what it reads or writes. A matrix that only products read is not among them: its panels are.
     """
 
     address: int
     sizes: numpy.ndarray
+    buffers: set[Buffer]
+    scratch: list[tuple[int, int]] | None = None
 
 
 class NativePlan:
     """The layout and the code of a plan for one batch size.
+
+    Attributes:
+        read: the inputs that are read as they are, not only laid out for products.
 
     Raises:
         Unsupported: the plan cannot be written as loops over rows.
@@ -282,7 +289,17 @@ class NativePlan:
         text = library(self.kind) + gemm.text(self.kind) + text
         self.text = text
         addresses = compiled(text, tuple(writer.name for writer in writers))
-        codes = [Code(addresses[w.name], numpy.array(w.numbers or [0], numpy.int64)) for w in writers]
+        codes = [
+            Code(
+                addresses[w.name],
+                numpy.array(w.numbers or [0], numpy.int64),
+                {b.inside[0] if b.inside else b for b in (*w.reads, *w.writes, *w.half.packed.values())},
+            )
+            for w in writers
+        ]
+        read = [(half.places, code.buffers) for (_, half, *_rest), code in zip(halves, codes, strict=True)]
+        inputs = (*self.plan.joint.steps, *self.plan.joint.fixed)
+        self.read = {v for v in inputs if any(places[v].buffer in buffers for places, buffers in read)}
         self.forward = codes[0]
         self.backward = codes[1] if self.training else None
 
@@ -354,40 +371,47 @@ class LaidOutRun:
             if home is not None and home.buffer not in arrays and home.buffer.inside is None:
                 arrays[home.buffer] = self._empty(home.buffer, self.steps)
 
-    def _residuals(self, arrays: dict[Buffer, Array]) -> tuple[list[Any], list[Any], list[Any]]:
+    def _residuals(self, arrays: dict[Buffer, Array], products: Any) -> tuple[list[Any], list[Any], list[Any]]:
         """Those of streams, first states and fixed values; None where there is none."""
         laid, plan = self.laid, self.laid.plan
         program = plan.joint
         streams = [
-            None if place is None else arrays[place.buffer].reshape(self.steps, *program.shapes[v])
+            None if place is None else _array(place.buffer, arrays).reshape(self.steps, *program.shapes[v])
             for place, v in zip(laid.back_steps, program.steps, strict=True)
         ]
         firsts = [
             None if r is None else arrays[buffer][0].reshape(program.shapes[v])
             for buffer, r, v in zip(laid.carries, plan.state_residuals, program.states, strict=True)
         ]
-        return streams, firsts, [self._sunk(v, arrays) for v in program.fixed[: len(plan.core.program.fixed)]]
+        return streams, firsts, [self._sunk(v, arrays, products) for v in program.fixed[: len(plan.core.program.fixed)]]
 
-    def _sunk(self, value: int, arrays: dict[Buffer, Array]) -> Any:
+    def _sunk(self, value: int, arrays: dict[Buffer, Array], products: Any) -> Any:
         """The residual of a fixed value: one product over all steps for each weighting, one sum for what was added up in parts."""
-        plan, total = self.laid.plan, None
+        plan, parts = self.laid.plan, []
         for sink in plan.sinks.get(value, []):
             if sink.kind == "sum":
-                part = self.backend.sum_to(arrays[self.laid.sum_places[sink].buffer], plan.joint.shapes[value])
+                parts.append(self.backend.sum_to(arrays[self.laid.sum_places[sink].buffer], plan.joint.shapes[value]))
             else:
                 left, right = (self._all_steps(v, arrays) for v in sink.values)
-                part = self.backend.matmul(left.T, right)
-            total = part if total is None else total + part
-        return total
+                parts.append(products.matmul(left.T, right))
+        return products.total(parts) if parts else None
 
     def _all_steps(self, value: int, arrays: dict[Buffer, Array]) -> Array:
         """(T·B, n): a value at all steps, in the order of time."""
         place = self.laid.operand_places[value]
-        array = arrays[place.buffer]
+        array = _array(place.buffer, arrays)
         if place.slot != "time":  # states lie in the order of running
             array = array[1:] if place.slot == "after" else array[:-1]
             array = array if self.step > 0 else array[::-1]
         return array.reshape(self.steps * self.laid.batch, place.buffer.width)
+
+
+def _array(buffer: Buffer, arrays: dict[Buffer, Array]) -> Array:
+    """The array of a buffer, or the columns of the one that it lies in."""
+    if buffer.inside is None:
+        return arrays[buffer]
+    outer, column = buffer.inside
+    return arrays[outer][..., column : column + buffer.width]
 
 
 class NativeRun(LaidOutRun):
@@ -396,63 +420,66 @@ class NativeRun(LaidOutRun):
     def __init__(self, native: NativePlan, backend: Backend, streams: list[Array], fixed: list[Array], order: range) -> None:
         self.laid, self.backend = native, backend
         self.steps, self.step = len(order), order.step
-        self.streams = [numpy.ascontiguousarray(x) for x in streams]
-        self.fixed = [numpy.ascontiguousarray(x) for x in (*fixed, *native.plan.constants)]
+        program = native.plan.joint
+        given = zip((*program.steps, *program.fixed), (*streams, *fixed, *native.plan.constants), strict=True)
+        self.given = {v: numpy.ascontiguousarray(x) if v in native.read else x for v, x in given}
         self.shards = _shards(native, self.steps)
 
-    def _tables(self, layout: Layout, arrays: dict[Buffer, Array], apart: Sequence[Buffer] = ()) -> list[numpy.ndarray]:
-        """A table of pointers for each shard; scratch is made here, and what shards add up has a part for each."""
-        for buffer in layout.buffers:
-            if buffer.inside is not None:
-                outer, column = buffer.inside
-                arrays[buffer] = arrays[outer][..., column : column + buffer.width]
-            elif buffer not in arrays:
-                arrays[buffer] = numpy.empty((self.laid.batch, buffer.width), self.laid.dtype)
-        table = numpy.array([0 if buffer.inside else address(arrays[buffer]) for buffer in layout.buffers], numpy.uint64)
-        tables = []
-        for shard in range(len(self.shards)):
-            own = table.copy()
-            for buffer in apart:
-                own[buffer.number] = address(arrays[buffer][shard])
-            tables.append(own)
-        return tables
+    def _run(self, code: Code, layout: Layout, arrays: dict[Buffer, Array], apart: Sequence[Buffer] = ()) -> None:
+        """Run a half; scratch is made here.
 
-    def _run(self, code: Code, tables: list[numpy.ndarray]) -> None:
+        Args:
+            apart: what the shards add up, (shards, width) each.
+        """
+        if code.scratch is None:
+            code.scratch = self._scratch(code, layout, arrays)
+        block = numpy.empty(sum(size for _, size in code.scratch), numpy.uint8)
+        free, pointers = address(block), [0] * len(layout.buffers)
+        for number, size in code.scratch:
+            pointers[number] = free
+            free += size
+        for buffer in code.buffers:
+            if buffer in arrays:
+                pointers[buffer.number] = address(arrays[buffer])
+        tables = [numbers(len(pointers))(*pointers) for _ in self.shards]
+        for buffer in apart:
+            for shard, table in enumerate(tables):
+                table[buffer.number] += shard * buffer.width * self.laid.dtype.itemsize
         sizes, start = address(code.sizes), 0 if self.step > 0 else self.steps - 1
-        together(
-            code.address,
-            [
-                (address(table), sizes, self.steps, self.laid.batch, first, last, start, self.step)
-                for table, (first, last) in zip(tables, self.shards, strict=True)
-            ],
-        )
+        parts = [
+            (ctypes.addressof(table), sizes, self.steps, self.laid.batch, first, last, start, self.step)
+            for table, (first, last) in zip(tables, self.shards, strict=True)
+        ]
+        together(code.address, parts)
+
+    def _scratch(self, code: Code, layout: Layout, arrays: dict[Buffer, Array]) -> list[tuple[int, int]]:
+        """The numbers of the buffers that are nothing before and after the loop, and how many bytes each takes: whole cache lines."""
+        row = self.laid.batch * self.laid.dtype.itemsize
+        return [(b.number, -(-b.width * row // 64) * 64) for b in layout.buffers if b in code.buffers and b not in arrays]
 
     def forward(self, states: list[Array]) -> tuple[list[Array], list[Array]]:
         native = self.laid
-        arrays: dict[Buffer, Array] = {}
-        self._fill_inputs(native.forward_half, arrays)
+        arrays = self._inputs(native.forward_half)
         outputs = self._make_room(arrays, states)
-        self._run(native.forward, self._tables(native.forward_layout, arrays))
+        self._run(native.forward, native.forward_layout, arrays)
         return self._results(outputs)
 
-    def _fill_inputs(self, half: Half, arrays: dict[Buffer, Array]) -> None:
-        program = self.laid.plan.joint
-        for v, array in zip((*program.steps, *program.fixed), (*self.streams, *self.fixed), strict=True):
-            arrays[half.places[v].buffer] = array
+    def _inputs(self, half: Half) -> dict[Buffer, Array]:
+        arrays = {half.places[v].buffer: array for v, array in self.given.items()}
         for (v, transposed), buffer in half.packed.items():
-            arrays[buffer] = gemm.packed(arrays[half.places[v].buffer], buffer.width, transposed)
+            arrays[buffer] = gemm.packed(self.given[v], buffer.width, transposed)
+        return arrays
 
-    def backward(self, outputs: list[Any], states: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+    def backward(self, outputs: list[Any], states: list[Any], products: Any) -> tuple[list[Any], list[Any], list[Any]]:
         native = self.laid
-        arrays: dict[Buffer, Array] = {}
-        self._fill_inputs(native.backward_half, arrays)
+        assert native.backward is not None
+        arrays = self._inputs(native.backward_half)
         self._give_back(arrays, outputs, states)
         sums = [place.buffer for place in native.sum_places.values()]
         for buffer in sums:
             arrays[buffer] = numpy.zeros((len(self.shards), buffer.width), native.dtype)
-        assert native.backward is not None
-        self._run(native.backward, self._tables(native.backward_layout, arrays, sums))
-        return self._residuals(arrays)
+        self._run(native.backward, native.backward_layout, arrays, sums)
+        return self._residuals(arrays, products)
 
 
 def _shards(native: NativePlan, steps: int) -> list[tuple[int, int]]:

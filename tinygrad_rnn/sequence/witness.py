@@ -114,9 +114,14 @@ class Reader:
 
     def _read_dict(self, table: dict[Any, Any]) -> None:
         self.held.append((table, table.copy()))
+        parts = self.parts
         for key, value in table.items():
-            self._read(key)
-            self._read(value)
+            kind = type(value)
+            if type(key) is str and kind in _PLAIN:  # nearly always: no call
+                parts += (key, kind, value)
+            else:
+                self._read(key)
+                self._read(value)
 
     def _read_class(self, kind: type) -> None:
         for base in kind.__mro__:
