@@ -50,3 +50,30 @@ def test_panels_hold_the_matrix(transposed, rng):
     joined = panels.transpose(1, 0, 2).reshape(source.shape[0], -1)
     np.testing.assert_array_equal(joined[:, : source.shape[1]], source)
     assert not joined[:, source.shape[1] :].any()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (7, 3, 5), (530, 70, 100)])
+def test_rows_may_be_cut_anywhere(rng, shape, dtype):
+    """Products over all steps come out the same to the last bit for some steps at a time, from the first or from the last."""
+    (k, m, n), cut = shape, shape[0] // 3
+    a, b, w = (rng.standard_normal(s).astype(dtype) for s in ((k, m), (k, n), (m, n)))
+    products = gemm.GatheredProducts()
+    for order in (1, -1):
+        whole, total = products.over_rows(a, b, None, order), None
+        for part in (slice(0, cut), slice(cut, k))[::order]:
+            total = products.over_rows(a[part], b[part], total, order) if len(a[part]) else total
+            products.run()
+        np.testing.assert_array_equal(total, whole)
+        np.testing.assert_allclose(whole, a.T @ b, rtol=1e-4 if dtype is np.float32 else 1e-12, atol=1e-4 if dtype is np.float32 else 1e-12)
+    whole, parts = products.rows(a, w), [products.rows(a[:cut], w), products.rows(a[cut:], w)]
+    products.run()
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_a_promised_product_is_made_before_it_is_read(rng):
+    a, b, c = (rng.standard_normal((90, 90)) for _ in range(3))
+    products = gemm.GatheredProducts()
+    found = products.total([products.matmul(products.rows(a, b).T, c), products.over_rows(products.rows(b, c), a, None, 1)])
+    products.run()
+    np.testing.assert_allclose(found, (a @ b).T @ c + (b @ c).T @ a, rtol=1e-10, atol=1e-10)

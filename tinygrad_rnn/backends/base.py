@@ -130,6 +130,16 @@ class Products:
     def matmul(self, a: Array, b: Array) -> Array:
         return self._backend.matmul(a, b)
 
+    def rows(self, a: Array, b: Array) -> Array:
+        """A @ B, each row the same to the last bit whatever rows there are beside it, where ours is the product."""
+        return self.matmul(a, b)
+
+    def over_rows(self, a: Array, b: Array, total: Array | None, order: int) -> Array:
+        """Aᵀ @ B, added to a total; row by row, from the first (order 1) or the last (−1), so where ours is the product it comes out the
+        same to the last bit wherever the rows are cut."""
+        product = self.matmul(a.T, b)
+        return product if total is None else total + product
+
     def run(self) -> None:
         """Make what was promised."""
 

@@ -46,13 +46,14 @@ def _splat(name: str, scalar: str, kind: str, lanes: int) -> list[str]:
     ]
 
 
-def _tile(rows: int, kind: str, lanes: int) -> list[str]:
+def _tile(rows: int, kind: str, lanes: int, in_order: bool) -> list[str]:
     """C[:rows, :2 lanes] = A[:rows] @ panel, or added to C, with the sums in registers; only the first ``left`` columns.
 
-    Few rows have several sums for each element, over every second or fourth step: one alone would wait for itself.
+    Few rows have several sums for each element, over every second or fourth step: one alone would wait for itself. In order there is one
+    sum, which comes out the same to the last bit wherever rows and steps are cut.
     """
     vector, suffix = f"<{lanes} x {kind}>", f"v{lanes}{'f32' if kind == 'float' else 'f64'}"
-    size, sums = 4 if kind == "float" else 8, max(1, 4 // rows)
+    size, sums = 4 if kind == "float" else 8, 1 if in_order else max(1, 4 // rows)
     each = [(r, h) for r in range(rows) for h in (0, 1)]
     text = [
         f"define internal void @tile{rows}(ptr %a, i64 %row, i64 %step, ptr %p, ptr %c, i64 %ldc, i64 %K, i64 %left, i1 %add)",
@@ -135,7 +136,7 @@ def _row_tiles(kind: str, row: str, step: str, panel: str, inner: str, add: str,
 
 
 @functools.cache
-def text(kind: str) -> str:
+def text(kind: str, in_order: bool = False) -> str:
     """``@gemm(a, lda, panels, c, ldc, rows, columns, inner)``: C = A @ B, row-major, B in panels; inner is 1 or more."""
     lanes = panel(kind) // 2
     vector, suffix = f"<{lanes} x {kind}>", f"v{lanes}{'f32' if kind == 'float' else 'f64'}"
@@ -145,7 +146,7 @@ def text(kind: str) -> str:
         f"declare void @llvm.masked.store.{suffix}.p0({vector}, ptr, i32, <{lanes} x i1>)",
     ]
     for rows in (8, 4, 2, 1):
-        lines += _tile(rows, kind, lanes)
+        lines += _tile(rows, kind, lanes, in_order)
     lines += [
         "define internal void @gemm(ptr %as, i64 %lda, ptr %b, ptr %c, i64 %ldc, i64 %M, i64 %N, i64 %K) {",
         "entry:",
@@ -179,7 +180,7 @@ _NEAR = 1 << 18
 _DEPTH = 256
 """Rows of B that are laid out in a panel at a time: the panel stays in the nearest cache while all rows of C use it."""
 
-_LINE = 9
+_LINE = 12
 """Numbers that say one product: its function, and what that is called with."""
 
 
@@ -197,7 +198,8 @@ def _large_text(kind: str) -> str:
     """The products that are called from Python, each with a pointer to its numbers.
 
     ``@rows`` of a, b, c, M, N, K, block: C = A @ B with B in panels, so many rows of A with all panels before the next ones.
-    ``@columns`` of a, M, b, ldc, c, K, first, last: columns first to last of C = Aᵀ @ B, (M, ldc), both row-major with K rows.
+    ``@columns`` of a, along, M, b, across, ldc, c, K, first, last, more: columns first to last of C = Aᵀ @ B, (M, ldc), or what is added
+    to C, over K rows, which lie ``along`` and ``across`` elements after each other, or before.
     ``@several(table, count)``: one such product for each line of the table, its function first.
     """
     lanes = panel(kind) // 2
@@ -230,23 +232,25 @@ def _large_text(kind: str) -> str:
         *[
             "entry:",
             f"  %scratch = alloca {kind}, i64 {_DEPTH * 2 * lanes}, align 64",
-            *_fields("a M b ldc c K first last"),
+            *_fields("a along M b across ldc c K first last more"),
             "  br label %deep",
             "deep:",
             "  %d = phi i64 [ 0, %entry ], [ %d1, %next ]",
-            "  %add = icmp sgt i64 %d, 0",
+            "  %sum = or i64 %d, %more",
+            "  %add = icmp ne i64 %sum, 0",
         ],
         *["  %rest = sub i64 %K, %d", "  %some = icmp sgt i64 %rest, 0", "  br i1 %some, label %block, label %exit", "block:"],
         *[f"  %short = icmp slt i64 %rest, {_DEPTH}", f"  %depth = select i1 %short, i64 %rest, i64 {_DEPTH}"],
-        *["  %ad = mul i64 %d, %M", f"  %as = getelementptr {kind}, ptr %a, i64 %ad", "  %bd = mul i64 %d, %ldc", "  br label %panel"],
+        *["  %ad = mul i64 %d, %along", f"  %as = getelementptr {kind}, ptr %a, i64 %ad", "  %bd = mul i64 %d, %across"],
+        "  br label %panel",
         *["panel:", "  %n = phi i64 [ %first, %block ], [ %n1, %after ]", "  %left = sub i64 %last, %n", "  %go = icmp sgt i64 %left, 0"],
         *["  br i1 %go, label %start, label %next", "start:", *_splat("lefts", "%left", "i64", lanes), *masks],
         *["  %bo = add i64 %bd, %n", f"  %bn = getelementptr {kind}, ptr %b, i64 %bo", f"  %cn = getelementptr {kind}, ptr %c, i64 %n"],
-        *["  br label %copy", "copy:", "  %k = phi i64 [ 0, %start ], [ %k1, %copy ]", "  %bk = mul i64 %k, %ldc"],
+        *["  br label %copy", "copy:", "  %k = phi i64 [ 0, %start ], [ %k1, %copy ]", "  %bk = mul i64 %k, %across"],
         *[f"  %br = getelementptr {kind}, ptr %bn, i64 %bk", f"  %sk = mul i64 %k, {2 * lanes}"],
         *[f"  %sr = getelementptr {kind}, ptr %scratch, i64 %sk", *copies, "  %k1 = add nuw nsw i64 %k, 1"],
-        *["  %more = icmp slt i64 %k1, %depth", "  br i1 %more, label %copy, label %rows", "rows:"],
-        *_row_tiles(kind, "1", "%M", "%scratch", "%depth", "%add", "rows"),
+        *["  %copying = icmp slt i64 %k1, %depth", "  br i1 %copying, label %copy, label %rows", "rows:"],
+        *_row_tiles(kind, "1", "%along", "%scratch", "%depth", "%add", "rows"),
         *["after:", f"  %n1 = add i64 %n, {2 * lanes}", "  br label %panel"],
         *["next:", "  %d1 = add i64 %d, %depth", "  br label %deep", "exit:", "  ret void", "}"],
         *["define void @several(ptr %table, i64 %count) {", "entry:", "  br label %head"],
@@ -255,7 +259,7 @@ def _large_text(kind: str) -> str:
         *["  %line = getelementptr i64, ptr %table, i64 %o", "  %f = load ptr, ptr %line", "  %r = getelementptr i64, ptr %line, i64 1"],
         *["  call void %f(ptr %r)", "  %i1 = add nuw nsw i64 %i, 1", "  br label %head", "exit:", "  ret void", "}"],
     ]
-    return text(kind) + "\n".join(lines) + "\n"
+    return text(kind, in_order=True) + "\n".join(lines) + "\n"
 
 
 @functools.cache
@@ -281,10 +285,7 @@ class GatheredProducts(Products):
         self._read: list[numpy.ndarray] = []
 
     def matmul(self, a: Any, b: Any) -> Any:
-        for c in self._made:
-            if a is c or b is c or a.base is c or b.base is c:
-                self.run()
-                break
+        self._await(a, b)
         kind = _KINDS.get(a.dtype)
         if kind is None or a.dtype != b.dtype or a.ndim != 2 or b.ndim != 2 or a.shape[1] != len(b):
             return numpy.matmul(a, b)
@@ -293,8 +294,27 @@ class GatheredProducts(Products):
         if work >= _WORTH and left.c_contiguous and (right.c_contiguous or right.f_contiguous):
             return self._rows(a, b, kind, work)
         if work >= _WORTH and left.f_contiguous and right.c_contiguous:
-            return self._columns(a.T, b, kind, work)
+            return self._columns(a.T, b, None, 1, kind)
         return numpy.matmul(a, b)
+
+    def rows(self, a: Any, b: Any) -> Any:
+        kind = _KINDS.get(a.dtype)
+        if kind is None or a.dtype != b.dtype or 0 in (*a.shape, *b.shape):
+            return self.matmul(a, b)
+        self._await(a, b)
+        return self._rows(numpy.ascontiguousarray(a), b, kind, len(a) * b.size)
+
+    def over_rows(self, a: Any, b: Any, total: Any, order: int) -> Any:
+        kind = _KINDS.get(a.dtype)
+        if kind is None or a.dtype != b.dtype or 0 in (*a.shape, *b.shape):
+            return super().over_rows(a, b, total, order)
+        self._await(a, b)
+        return self._columns(numpy.ascontiguousarray(a), numpy.ascontiguousarray(b), total, order, kind)
+
+    def _await(self, *read: Any) -> None:
+        """Make what was promised, if it is about to be read."""
+        if any(x is c or x.base is c for c in self._made for x in read):
+            self.run()
 
     def _rows(self, a: Any, b: Any, kind: str, work: int) -> numpy.ndarray:
         (m, k), n, size = a.shape, b.shape[1], a.itemsize
@@ -302,22 +322,20 @@ class GatheredProducts(Products):
         begin, right, end = llvm.address(a), llvm.address(panels), llvm.address(c)
         block = max(8, _NEAR // (k * size) // 8 * 8)
         rows = _large(kind)["rows"]
-        for lines, (i, j) in zip(self._places(work), parts(m, 8, work > _PAYS, self._threads), strict=False):
-            lines += (rows, begin + i * k * size, right, end + i * n * size, j - i, n, k, block, 0)
+        for lines, (i, j) in zip(self._lines, parts(m, 8, work > _PAYS, self._threads), strict=False):
+            lines += (rows, begin + i * k * size, right, end + i * n * size, j - i, n, k, block, 0, 0, 0, 0)
         return self._promised(kind, a, panels, c)
 
-    def _columns(self, a: Any, b: Any, kind: str, work: int) -> numpy.ndarray:
-        (k, m), n = a.shape, b.shape[1]
-        c = numpy.empty((m, n), a.dtype)
+    def _columns(self, a: Any, b: Any, total: Any, order: int, kind: str) -> numpy.ndarray:
+        (k, m), n, size = a.shape, b.shape[1], a.itemsize
+        c = numpy.empty((m, n), a.dtype) if total is None else total
         begin, right, end = llvm.address(a), llvm.address(b), llvm.address(c)
-        columns = _large(kind)["columns"]
-        for lines, (i, j) in zip(self._places(work), parts(n, panel(kind), work > _PAYS, self._threads), strict=False):
-            lines += (columns, begin, m, right, n, end, k, i, j)
+        if order < 0:
+            begin, right = begin + (k - 1) * m * size, right + (k - 1) * n * size
+        columns, work = _large(kind)["columns"], m * n * k
+        for lines, (i, j) in zip(self._lines, parts(n, panel(kind), work > _PAYS, self._threads), strict=False):
+            lines += (columns, begin, order * m, m, right, order * n, n, end, k, i, j, total is not None)
         return self._promised(kind, a, b, c)
-
-    def _places(self, work: int) -> list[list[int]]:
-        """The threads' lines, those of one that has fewest first: a product that is not shared goes there."""
-        return sorted(self._lines, key=len) if work <= _PAYS else self._lines
 
     def _promised(self, kind: str, left: numpy.ndarray, right: numpy.ndarray, c: numpy.ndarray) -> numpy.ndarray:
         self._several = _large(kind)["several"]

@@ -10,9 +10,13 @@ from typing import Any
 
 from .. import ops
 from ..backends import Array, Backend
+from ..chain_rule import Row
+from ..chain_rule.addition import TRANSPOSE
+from ..chain_rule.weighting import MATMUL
+from ..errors import TraceError
 from ..tape import apply, choose, recording
 from .plan import Core, Plan, derive, dummy
-from .program import gathering, placeholder, tracing
+from .program import Instruction, Number, on_arrays, placeholder, tracing
 
 
 class Around:
@@ -46,43 +50,107 @@ class Around:
                 return [*(values[v] for v in core.streams), *constants]
 
             self.derived = derive(run, heads, [], [], residuals)
-        made = {v for i in self.derived.backward for v in i.results}
-        self.kept = {v for i in self.derived.backward for v in i.operands if type(v) is int} - made
+        self.stacked: set[int] = set()
+        self.contractions: set[int] = set()
+        self.each: list[Instruction] = []
+        self.last: list[Instruction] = []
+        self.kept: set[int] = set()
 
     def key(self) -> Any:
         """Equal for numbers of steps that all is the same for."""
         return self.derived.program.key()[4:]  # without shapes and dtypes
 
+    def part(self, stacked: set[int]) -> None:
+        """Part the backward instructions into those of the steps, which may be run for some steps at a time, and those after them.
+
+        Raises:
+            TraceError: what comes after goes back to the steps.
+        """
+        late = set(self.derived.program.states) - stacked
+        for instruction in self.derived.backward:
+            operands = {v for v in instruction.operands if not isinstance(v, Number)}
+            if operands & late:
+                self.last.append(instruction)
+                late.update(instruction.results)
+            else:
+                self.each.append(instruction)
+                if operands & stacked and not stacked.issuperset(instruction.results):
+                    self.contractions.update(instruction.results)
+                    late.update(instruction.results)
+        if late & stacked:
+            raise TraceError("what is computed for all steps at once depends on a sum over them")
+        made = {v for i in self.derived.backward for v in i.results}
+        self.stacked = stacked if self.derived.program.states else set()  # a forward pass alone is not compared to another one
+        self.kept = {v for i in self.derived.backward for v in i.operands if type(v) is int} - made
+
     def before(self, arrays: Sequence[Array], products: Any) -> tuple[list[Array], dict[int, Array]]:
-        """The streams, (T, B, …), and constants that the loop reads; and what ``after`` needs of it."""
+        """The streams, (T, B, …), and constants that the loop reads; and what goes back through this needs of it."""
         derived, core = self.derived, self.core
         steps = len(core.whole.steps)
         rows = [_rows(x, core.whole.shapes[v]) for x, v in zip(arrays[:steps], core.whole.steps, strict=True)]
         values: dict[int, Any] = dict(zip(derived.program.steps, [*rows, *arrays[steps:]], strict=True))
-        derived.program.run(values, gathering(products, self.backend), derived.forward)
+        self._run(derived.forward, values, products, {}, 1)
         products.run()
         made = [values[v] for v in derived.results]
         times = len(arrays[0])
         streams = [x.reshape(times, *core.whole.shapes[v]) for x, v in zip(made, core.streams, strict=False)]
         return [*streams, *made[len(streams) :]], {v: values[v] for v in self.kept if v in values}
 
-    def after(self, kept: dict[int, Array], arrived: Sequence[Any], products: Any) -> list[Any]:
-        """The residuals of the inputs from those that the loop leaves; None where none is asked for or none arrives.
+    def through(self, kept: dict[int, Any], streams: Sequence[Any], totals: dict[Any, Array], products: Any, order: int) -> list[Any]:
+        """The residuals of the steps' inputs from those of the streams; None where none is asked for or none arrives.
+
+        Some are promised by ``products`` until those are run.
+
+        Args:
+            kept: what ``before`` kept; grows.
+            totals: sums over the steps so far; grows.
+            order: 1 if the next steps come after these, −1 if they come before.
+        """
+        shapes, times = self.core.whole.shapes, next((len(g) for g in streams if g is not None), 0)
+        rows = [_rows(g, shapes[v]) for g, v in zip(streams, self.core.streams, strict=True) if g is not None]
+        kept.update(zip(self.derived.program.states, rows, strict=False))
+        with self.backend.quiet():
+            self._run(self.each, kept, products, totals, order)
+        found = zip(self.derived.residuals, self.core.whole.steps, strict=False)
+        return [None if r is None else kept[r].reshape(times, *shapes[v]) for r, v in found]
+
+    def after(self, kept: dict[int, Any], fixed: Sequence[Any], products: Any) -> list[Any]:
+        """The residuals of the tensors from outside, from those of the loop's constants and the totals, after all steps.
 
         Some are promised by ``products`` until those are run.
         """
-        derived, core = self.derived, self.core
-        given = iter(arrived)
-        streams = [next(given) for _ in core.streams]
-        times = next((len(g) for g in streams if g is not None), 0)
-        rows = [None if g is None else _rows(g, core.whole.shapes[v]) for g, v in zip(streams, core.streams, strict=True)]
-        values = kept | dict(zip(derived.program.states, [g for g in (*rows, *given) if g is not None], strict=True))
+        states = [v for v in self.derived.program.states if v not in self.stacked]
+        kept.update(zip(states, [g for g in fixed if g is not None], strict=True))
         with self.backend.quiet():
-            derived.program.run(values, gathering(products, self.backend), derived.backward)
-        found = [None if r is None else values[r] for r in derived.residuals]
-        steps = core.whole.steps
-        parts = [None if g is None else g.reshape(times, *core.whole.shapes[v]) for g, v in zip(found, steps, strict=False)]
-        return [*parts, *found[len(steps) :]]
+            self._run(self.last, kept, products, {}, 1)
+        return [None if r is None else kept[r] for r in self.derived.residuals[len(self.core.whole.steps) :]]
+
+    def _run(
+        self, instructions: Sequence[Instruction], values: dict[int, Any], products: Any, totals: dict[Any, Array], order: int
+    ) -> None:
+        """Interpret, with products that wait for each other; only transposes do not wait for them."""
+        at_once = on_arrays(self.backend)
+        for instruction in instructions:
+            row, (result, *_) = instruction.row, instruction.results
+            xs: list[Any] = [v.value if type(v) is Number else values[v] for v in instruction.operands]
+            if result in self.contractions:
+                values[result] = totals[result] = self._summed(row, xs, instruction.params, totals.get(result), products, order)
+            elif row is MATMUL:
+                values[result] = products.rows(*xs) if result in self.stacked else products.matmul(*xs)
+            elif row is TRANSPOSE:
+                values[result] = xs[0].transpose(*instruction.params)
+            else:
+                products.run()
+                y = at_once(row, xs, instruction.params)
+                values.update(zip(instruction.results, y if type(y) is tuple else (y,), strict=True))
+
+    def _summed(self, row: Row, xs: list[Any], params: tuple[Any, ...], total: Any, products: Any, order: int) -> Array:
+        """What adds up something of all steps, added to a total."""
+        if row is MATMUL:
+            return products.over_rows(xs[0].T, xs[1], total, order)
+        products.run()
+        part = on_arrays(self.backend)(row, xs, params)
+        return part if total is None else total + part
 
 
 def _stacked(shape: tuple[int, ...], steps: int) -> tuple[int, ...]:
@@ -104,8 +172,8 @@ def around(plan: Plan, backend: Backend, steps: int, wanted: Sequence[bool]) -> 
     arriving = [r is not None for r in plan.step_residuals[: len(core.streams)]] or [False] * len(core.streams)
     arriving += [v in plan.sinks for v in plan.joint.fixed[: len(core.program.fixed)]]
     one, two = (Around(core, backend, n, wanted, arriving) for n in (1, 2))
-    if one.key() == two.key():
-        known[0] = one
-        return one
-    known[steps] = Around(core, backend, steps, wanted, arriving)
-    return known[steps]
+    place, here = (0, one) if one.key() == two.key() else (steps, Around(core, backend, steps, wanted, arriving))
+    shapes = zip(one.derived.program.shapes, two.derived.program.shapes, strict=True)
+    here.part({v for v, (a, b) in enumerate(shapes) if a != b})
+    known[place] = here
+    return here

@@ -155,7 +155,7 @@ def compiled_scan(
         raise TraceError(plan)
     with contextlib.suppress(TypeError):
         _last_plans[cell] = plan
-    whole = (plan, trace, cell, xs, state, live, reverse, masked_output, wanted, (len(inputs), len(states)))
+    whole = (plan, trace, cell, xs, state, live, reverse, masked_output, wanted, (len(inputs), len(states)), inputs[0].shape[0])
     run = _Run(*whole) if checkpoint is None or True not in wanted else _SegmentedRun(whole, checkpoint)
     arrays = [x._data for x in operands]
     results = run.forward(arrays)
@@ -294,12 +294,12 @@ class _Run:
 
     def __init__(
         self, plan: Plan, trace: Trace, cell: Cell, xs: Any, state: Any, live: numpy.ndarray | None, reverse: bool, masked_output: str,
-        wanted: Sequence[bool], counts: tuple[int, int],
+        wanted: Sequence[bool], counts: tuple[int, int], length: int,
     ) -> None:  # fmt: skip
         self.plan, self.trace, self.live, self.masked_output = plan, trace, live, masked_output
         self.cell, self.xs, self.state, self.reverse = cell, xs, state, reverse
         self.backend = tree.leaves(xs)[0]._backend
-        self.counts = counts
+        self.counts, self.length = counts, length
         self.wanted = [*wanted[: counts[0]], *wanted[sum(counts) :]]
         self.around: Any = None
         self.kept: dict[int, Any] = {}
@@ -323,7 +323,7 @@ class _Run:
             firsts.append(backend.zeros(plan.core.program.shapes[v], plan.core.program.dtypes[v]))
         native = _native(plan, backend)
         kind = _RUNS[type(native)]
-        self.core = kind(plan if isinstance(native, str) else native, backend, arrays, fixed, order)
+        self.core = kind(plan if isinstance(native, str) else native, backend, arrays, fixed, order, self.length)
         ys, last = self.core.forward(firsts)
         return [*ys, *last[: len(states)]]
 
@@ -333,14 +333,28 @@ class _Run:
         if self.spent:  # a backward pass may overwrite what the forward pass kept: run that again
             self.forward(xs)
         self.spent = True
+        totals: dict[Any, Any] = {}
+        products = self.backend.products()
+        parts, firsts = self.back(g, totals, products)
+        fixed = self.fixed(totals, products)
+        products.run()
+        return [*parts, *firsts, *fixed]
+
+    def back(self, g: Sequence[Any], totals: dict[Any, Any], products: Any) -> tuple[list[Any], list[Any]]:
+        """The residuals of inputs and first states from those of outputs and last states; what tensors from outside get is added up.
+
+        Some are promised by ``products`` until those are run.
+        """
         count = len(self.plan.core.program.outputs)
         carried = [*g[count:], *[None] * (len(self.plan.carried_residuals) - len(g) + count)]
-        products = self.backend.products()
-        streams, firsts, fixed = self.core.backward(list(g[:count]), carried, products)
-        steps, states = self.counts
-        found = self.around.after(self.kept, [*streams[: len(self.plan.core.streams)], *fixed], products)
-        products.run()
-        return [*found[:steps], *firsts[:states], *found[steps:]]
+        streams, firsts = self.core.backward(list(g[:count]), carried, totals, products)
+        order = 1 if self.reverse else -1
+        parts = self.around.through(self.kept, streams[: len(self.plan.core.streams)], totals, products, order)
+        return parts, firsts[: self.counts[1]]
+
+    def fixed(self, totals: dict[Any, Any], products: Any) -> list[Any]:
+        """The residuals of tensors from outside, after all steps."""
+        return self.around.after(self.kept, self.core.fixed(totals, products), products)
 
     def unfold(self, inputs: Sequence[Any]) -> list[Any]:
         """The operations of every step, for those who want to look inside."""
@@ -376,18 +390,18 @@ class _Run:
 class _SegmentedRun(_Run):
     """Keeps the states before every so many steps only, and runs these steps again for the backward pass."""
 
-    def __init__(self, whole: tuple[Any, ...], length: int) -> None:
+    def __init__(self, whole: tuple[Any, ...], segment: int) -> None:
         super().__init__(*whole)
-        self.whole, self.length = whole, length
+        self.whole, self.segment = whole, segment
         self.before: list[Any] = []
 
     def forward(self, operands: Sequence[Any]) -> list[Any]:
         steps, states = len(operands[0]), list(operands[self.counts[0] : sum(self.counts)])
         outputs: list[Any] = []
         self.before = []
-        starts = range(0, steps, self.length)
+        starts = range(0, steps, self.segment)
         for start in reversed(starts) if self.reverse else starts:
-            part = slice(start, start + self.length)
+            part = slice(start, start + self.segment)
             self.before.append((part, states))
             *ys, states = self._again(part, states, operands)[1]
             outputs = outputs or [self.backend.empty((steps, *y.shape[1:]), y.dtype) for y in ys]
@@ -406,20 +420,20 @@ class _SegmentedRun(_Run):
     def pull(self, np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
         if not isinstance(np, Backend):
             return self._replay_pull(np, g, y, xs)
-        count, (steps, states) = len(g) - self.counts[1], self.counts
-        carried, totals = list(g[count:]), list[Any]([None] * len(xs))
+        count, steps = len(g) - self.counts[1], self.counts[0]
+        carried, found, totals = list(g[count:]), list[Any]([None] * steps), dict[Any, Any]()
         for part, before in reversed(self.before):
             run, _ = self._again(part, before, xs)
-            arrived = [*(None if r is None else r[part] for r in g[:count]), *carried]
-            pulled = run.pull(np, arrived, None, None, params, needs)
-            carried = pulled[steps : steps + states]
-            for i, residual in enumerate(pulled):
-                if residual is not None and i < steps:
-                    totals[i] = np.empty(xs[i].shape, xs[i].dtype) if totals[i] is None else totals[i]
-                    totals[i][part] = residual
-                elif residual is not None and i >= steps + states:
-                    totals[i] = residual if totals[i] is None else totals[i] + residual
-        return [*totals[:steps], *carried, *totals[steps + states :]]
+            products = np.products()
+            parts, carried = run.back([*(None if r is None else r[part] for r in g[:count]), *carried], totals, products)
+            products.run()
+            for i, residual in enumerate(parts):
+                if residual is not None:
+                    found[i] = np.empty(xs[i].shape, xs[i].dtype) if found[i] is None else found[i]
+                    found[i][part] = residual
+        fixed = run.fixed(totals, products)
+        products.run()
+        return [*found, *carried, *fixed]
 
 
 @functools.cache

@@ -228,7 +228,7 @@ class DeviceRun(LaidOutRun):
 
     laid: DevicePlan
 
-    def __init__(self, device: DevicePlan, backend: Backend, streams: list[Array], fixed: list[Array], order: range) -> None:
+    def __init__(self, device: DevicePlan, backend: Backend, streams: list[Array], fixed: list[Array], order: range, length: int) -> None:
         self.laid, self.backend = device, backend
         self.steps, self.step = len(order), order.step
         self.inputs = [backend.ascontiguousarray(x) for x in (*streams, *fixed, *device.plan.constants)]
@@ -291,14 +291,16 @@ class DeviceRun(LaidOutRun):
         self._run(device.forward_half, device.forward_loop, device.forward_layout, arrays, range(self.steps))
         return self._results(outputs)
 
-    def backward(self, outputs: list[Any], states: list[Any], products: Any) -> tuple[list[Any], list[Any], list[Any]]:
+    def backward(self, outputs: list[Any], states: list[Any], totals: dict[Any, Array], products: Any) -> tuple[list[Any], list[Any]]:
         device = self.laid
         arrays = self._arrays(device.backward_half)
         self._give_back(arrays, outputs, states)
-        for place in device.sum_places.values():  # every row adds up for itself, so that no two threads meet
-            arrays[place.buffer] = self.backend.zeros((device.batch, place.buffer.width), device.dtype)
+        for sink, place in device.sum_places.items():  # every row adds up for itself, so that no two threads meet
+            new = sink not in totals
+            arrays[place.buffer] = self.backend.zeros((device.batch, place.buffer.width), device.dtype) if new else totals[sink]
         self._run(device.backward_half, device.backward_loop, device.backward_layout, arrays, range(self.steps)[::-1])
-        return self._residuals(arrays, products)
+        self._sink(arrays, totals, products)
+        return self._residuals(arrays)
 
 
 def _columns(arrays: dict[Buffer, Array], place: Place, width: int, t: int, at: int) -> Array:

@@ -19,9 +19,10 @@ class InterpretedRun:
         streams: (T, …) for each of the core's steps.
         fixed: for each of the core's fixed inputs.
         order: the steps in the order of running.
+        length: how many steps the whole scan has that these are some of.
     """
 
-    def __init__(self, plan: Plan, backend: Backend, streams: list[Array], fixed: list[Array], order: range) -> None:
+    def __init__(self, plan: Plan, backend: Backend, streams: list[Array], fixed: list[Array], order: range, length: int) -> None:
         self.plan, self.backend, self.streams, self.order = plan, backend, streams, order
         joint: Program = plan.joint
         self.base = dict(zip(joint.fixed, [*fixed, *plan.constants], strict=True))
@@ -47,14 +48,14 @@ class InterpretedRun:
         backwards = self.order.step < 0
         return [self.backend.stack(ys[::-1] if backwards else ys, 0) for ys in outputs], [self.backend.asarray(s) for s in states]
 
-    def backward(self, outputs: list[Any], states: list[Any], products: Any) -> tuple[list[Any], list[Any], list[Any]]:
-        """From the residuals of outputs and last states (None where nothing arrived) to those of streams, first states and fixed values.
+    def backward(self, outputs: list[Any], states: list[Any], totals: dict[Any, Array], products: Any) -> tuple[list[Any], list[Any]]:
+        """From the residuals of outputs and last states (None where nothing arrived) to those of streams and first states.
 
         Args:
-            products: what may promise those of fixed values, to be made with other products.
+            totals: what fixed values get, added up over the steps so far; grows.
+            products: what may promise some of it, to be made with other products.
         """
         plan, joint, apply = self.plan, self.plan.joint, on_arrays(self.backend)
-        shapes = dict(enumerate(joint.shapes))
         carried = list(states)
         steps: list[list[Any]] = [[None] * len(self.order) for _ in joint.steps]
         gathered: dict[Sink, list[Any]] = {sink: [] for sinks in plan.sinks.values() for sink in sinks}
@@ -74,22 +75,28 @@ class InterpretedRun:
                 for sink, parts in gathered.items():
                     parts.append(tuple(values[v] for v in sink.values))
             streams = [None if r is None else self.backend.stack(parts, 0) for r, parts in zip(plan.step_residuals, steps, strict=True)]
-            fixed = [
-                products.total([self._sunk(sink, gathered[sink], shapes[v], products) for sink in plan.sinks[v]])
-                if v in plan.sinks
-                else None
-                for v in joint.fixed[: len(plan.core.program.fixed)]
-            ]
-        return streams, carried, fixed
+            for sink, parts in gathered.items():
+                totals[sink] = self._sunk(sink, parts, totals.get(sink), products)
+        return streams, carried
 
     def _zeros(self, value: int) -> Array:
         return self.backend.zeros(self.plan.joint.shapes[value], self.plan.joint.dtypes[value])
 
-    def _sunk(self, sink: Sink, parts: list[tuple[Array, ...]], shape: tuple[int, ...], products: Any) -> Array:
-        """Σₜ over the gathered parts: one GEMM over all steps for a product."""
+    def fixed(self, totals: dict[Any, Array], products: Any) -> list[Any]:
+        """The residuals of fixed values, after all steps; None where there is none."""
+        plan, joint = self.plan, self.plan.joint
+
+        def of(v: int, sink: Sink) -> Array:
+            return self.backend.sum_to(totals[sink], joint.shapes[v]) if sink.kind == "sum" else totals[sink]
+
+        fixed = joint.fixed[: len(plan.core.program.fixed)]
+        return [products.total([of(v, sink) for sink in plan.sinks[v]]) if v in plan.sinks else None for v in fixed]
+
+    def _sunk(self, sink: Sink, parts: list[tuple[Array, ...]], total: Any, products: Any) -> Array:
+        """Σₜ over the gathered parts, added to a total: one GEMM over all steps for a product."""
         backend = self.backend
         if sink.kind == "product":
             left, right = (backend.concatenate([part[i] for part in parts], 0) for i in (0, 1))
-            return products.matmul(left.T, right)
-        total = backend.stack([part[0] for part in parts], 0).sum(0)
-        return total if sink.kind == "plain" else backend.sum_to(total, shape)
+            return products.over_rows(left, right, total, 1)
+        part = backend.stack([part[0] for part in parts], 0).sum(0)
+        return part if total is None else total + part

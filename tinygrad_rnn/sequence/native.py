@@ -371,30 +371,37 @@ class LaidOutRun:
             if home is not None and home.buffer not in arrays and home.buffer.inside is None:
                 arrays[home.buffer] = self._empty(home.buffer, self.steps)
 
-    def _residuals(self, arrays: dict[Buffer, Array], products: Any) -> tuple[list[Any], list[Any], list[Any]]:
-        """Those of streams, first states and fixed values; None where there is none."""
-        laid, plan = self.laid, self.laid.plan
-        program = plan.joint
+    def _residuals(self, arrays: dict[Buffer, Array]) -> tuple[list[Any], list[Any]]:
+        """Those of streams and first states; None where there is none."""
+        laid, program = self.laid, self.laid.plan.joint
         streams = [
             None if place is None else _array(place.buffer, arrays).reshape(self.steps, *program.shapes[v])
             for place, v in zip(laid.back_steps, program.steps, strict=True)
         ]
         firsts = [
             None if r is None else arrays[buffer][0].reshape(program.shapes[v])
-            for buffer, r, v in zip(laid.carries, plan.state_residuals, program.states, strict=True)
+            for buffer, r, v in zip(laid.carries, laid.plan.state_residuals, program.states, strict=True)
         ]
-        return streams, firsts, [self._sunk(v, arrays, products) for v in program.fixed[: len(plan.core.program.fixed)]]
+        return streams, firsts
 
-    def _sunk(self, value: int, arrays: dict[Buffer, Array], products: Any) -> Any:
-        """The residual of a fixed value: one product over all steps for each weighting, one sum for what was added up in parts."""
-        plan, parts = self.laid.plan, []
-        for sink in plan.sinks.get(value, []):
+    def _sink(self, arrays: dict[Buffer, Array], totals: dict[Any, Array], products: Any) -> None:
+        """Add what fixed values get: one product over all steps for each weighting, what the loop added up for each sum."""
+        for sink in itertools.chain(*self.laid.plan.sinks.values()):
             if sink.kind == "sum":
-                parts.append(self.backend.sum_to(arrays[self.laid.sum_places[sink].buffer], plan.joint.shapes[value]))
+                totals[sink] = arrays[self.laid.sum_places[sink].buffer]
             else:
                 left, right = (self._all_steps(v, arrays) for v in sink.values)
-                parts.append(products.matmul(left.T, right))
-        return products.total(parts) if parts else None
+                totals[sink] = products.over_rows(left, right, totals.get(sink), -self.step)
+
+    def fixed(self, totals: dict[Any, Array], products: Any) -> list[Any]:
+        """The residuals of fixed values, after all steps; None where there is none."""
+        plan, backend = self.laid.plan, self.backend
+
+        def of(v: int, sink: Sink) -> Array:
+            return totals[sink] if sink.kind == "product" else backend.sum_to(totals[sink], plan.joint.shapes[v])
+
+        fixed = plan.joint.fixed[: len(plan.core.program.fixed)]
+        return [products.total([of(v, sink) for sink in plan.sinks[v]]) if v in plan.sinks else None for v in fixed]
 
     def _all_steps(self, value: int, arrays: dict[Buffer, Array]) -> Array:
         """(T·B, n): a value at all steps, in the order of time."""
@@ -417,13 +424,13 @@ def _array(buffer: Buffer, arrays: dict[Buffer, Array]) -> Array:
 class NativeRun(LaidOutRun):
     """One scan in machine code; the same interface as :class:`InterpretedRun`."""
 
-    def __init__(self, native: NativePlan, backend: Backend, streams: list[Array], fixed: list[Array], order: range) -> None:
+    def __init__(self, native: NativePlan, backend: Backend, streams: list[Array], fixed: list[Array], order: range, length: int) -> None:
         self.laid, self.backend = native, backend
         self.steps, self.step = len(order), order.step
         program = native.plan.joint
         given = zip((*program.steps, *program.fixed), (*streams, *fixed, *native.plan.constants), strict=True)
         self.given = {v: numpy.ascontiguousarray(x) if v in native.read else x for v, x in given}
-        self.shards = _shards(native, self.steps)
+        self.shards = _shards(native, length)
 
     def _run(self, code: Code, layout: Layout, arrays: dict[Buffer, Array], apart: Sequence[Buffer] = ()) -> None:
         """Run a half; scratch is made here.
@@ -470,16 +477,18 @@ class NativeRun(LaidOutRun):
             arrays[buffer] = gemm.packed(self.given[v], buffer.width, transposed)
         return arrays
 
-    def backward(self, outputs: list[Any], states: list[Any], products: Any) -> tuple[list[Any], list[Any], list[Any]]:
+    def backward(self, outputs: list[Any], states: list[Any], totals: dict[Any, Array], products: Any) -> tuple[list[Any], list[Any]]:
         native = self.laid
         assert native.backward is not None
         arrays = self._inputs(native.backward_half)
         self._give_back(arrays, outputs, states)
-        sums = [place.buffer for place in native.sum_places.values()]
-        for buffer in sums:
-            arrays[buffer] = numpy.zeros((len(self.shards), buffer.width), native.dtype)
+        sums = []
+        for sink, place in native.sum_places.items():
+            sums.append(place.buffer)
+            arrays[place.buffer] = totals[sink] if sink in totals else numpy.zeros((len(self.shards), place.buffer.width), native.dtype)
         self._run(native.backward, native.backward_layout, arrays, sums)
-        return self._residuals(arrays, products)
+        self._sink(arrays, totals, products)
+        return self._residuals(arrays)
 
 
 def _shards(native: NativePlan, steps: int) -> list[tuple[int, int]]:

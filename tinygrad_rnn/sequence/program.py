@@ -10,8 +10,6 @@ import numpy
 
 from ..backends import Backend
 from ..chain_rule import Row
-from ..chain_rule.addition import TRANSPOSE
-from ..chain_rule.weighting import MATMUL
 from ..errors import TraceError
 from ..tape import Entry, Node, Scope, thread
 
@@ -97,21 +95,6 @@ def on_arrays(backend: Backend) -> Apply:
 
     def apply(row: Row, xs: Sequence[Any], params: tuple[Any, ...]) -> Any:
         return row.forward(backend, xs, params) if row.variadic else row.forward(backend, *xs, *params)
-
-    return apply
-
-
-def gathering(products: Any, backend: Backend) -> Apply:
-    """The same with products that wait for each other; only transposes do not wait for them."""
-    at_once = on_arrays(backend)
-
-    def apply(row: Row, xs: Sequence[Any], params: tuple[Any, ...]) -> Any:
-        if row is MATMUL:
-            return products.matmul(*xs)
-        if row is TRANSPOSE:
-            return xs[0].transpose(*params)
-        products.run()
-        return at_once(row, xs, params)
 
     return apply
 
