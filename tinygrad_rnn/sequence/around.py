@@ -109,8 +109,7 @@ class Around:
         shapes, times = self.core.whole.shapes, next((len(g) for g in streams if g is not None), 0)
         rows = [_rows(g, shapes[v]) for g, v in zip(streams, self.core.streams, strict=True) if g is not None]
         kept.update(zip(self.derived.program.states, rows, strict=False))
-        with self.backend.quiet():
-            self._run(self.each, kept, products, totals, order)
+        self._run(self.each, kept, products, totals, order)
         found = zip(self.derived.residuals, self.core.whole.steps, strict=False)
         return [None if r is None else kept[r].reshape(times, *shapes[v]) for r, v in found]
 
@@ -121,8 +120,7 @@ class Around:
         """
         states = [v for v in self.derived.program.states if v not in self.stacked]
         kept.update(zip(states, [g for g in fixed if g is not None], strict=True))
-        with self.backend.quiet():
-            self._run(self.last, kept, products, {}, 1)
+        self._run(self.last, kept, products, {}, 1)
         return [None if r is None else kept[r] for r in self.derived.residuals[len(self.core.whole.steps) :]]
 
     def _run(

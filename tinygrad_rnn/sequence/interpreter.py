@@ -59,24 +59,23 @@ class InterpretedRun:
         carried = list(states)
         steps: list[list[Any]] = [[None] * len(self.order) for _ in joint.steps]
         gathered: dict[Sink, list[Any]] = {sink: [] for sinks in plan.sinks.values() for sink in sinks}
-        with self.backend.quiet():
-            for t in reversed(self.order):
-                values = self.base | self.kept[t]
-                for v, stream in zip(plan.output_residuals, outputs, strict=True):
-                    if v is not None:
-                        values[v] = self._zeros(v) if stream is None else stream[t]
-                for v, residual in zip(plan.carried_residuals, carried, strict=True):
-                    if v is not None:
-                        values[v] = self._zeros(v) if residual is None else residual
-                joint.run(values, apply, plan.backward)
-                carried = [None if r is None else values[r] for r in plan.state_residuals]
-                for residuals, r in zip(steps, plan.step_residuals, strict=True):
-                    residuals[t] = None if r is None else values[r]
-                for sink, parts in gathered.items():
-                    parts.append(tuple(values[v] for v in sink.values))
-            streams = [None if r is None else self.backend.stack(parts, 0) for r, parts in zip(plan.step_residuals, steps, strict=True)]
+        for t in reversed(self.order):
+            values = self.base | self.kept[t]
+            for v, stream in zip(plan.output_residuals, outputs, strict=True):
+                if v is not None:
+                    values[v] = self._zeros(v) if stream is None else stream[t]
+            for v, residual in zip(plan.carried_residuals, carried, strict=True):
+                if v is not None:
+                    values[v] = self._zeros(v) if residual is None else residual
+            joint.run(values, apply, plan.backward)
+            carried = [None if r is None else values[r] for r in plan.state_residuals]
+            for residuals, r in zip(steps, plan.step_residuals, strict=True):
+                residuals[t] = None if r is None else values[r]
             for sink, parts in gathered.items():
-                totals[sink] = self._sunk(sink, parts, totals.get(sink), products)
+                parts.append(tuple(values[v] for v in sink.values))
+        streams = [None if r is None else self.backend.stack(parts, 0) for r, parts in zip(plan.step_residuals, steps, strict=True)]
+        for sink, parts in gathered.items():
+            totals[sink] = self._sunk(sink, parts, totals.get(sink), products)
         return streams, carried
 
     def _zeros(self, value: int) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy
 
 from ..backends import Array, Backend, gemm
-from ..backends.llvm import Unsupported, address, compiled, keep_memory, library, numbers, type_name
+from ..backends.llvm import Unsupported, address, aligned, compiled, keep_memory, library, numbers, type_name
 from ..backends.team import threads, together
 from ..chain_rule.addition import SUM, SUM_TO, TRANSPOSE
 from ..chain_rule.weighting import MATMUL
@@ -440,7 +440,7 @@ class NativeRun(LaidOutRun):
         """
         if code.scratch is None:
             code.scratch = self._scratch(code, layout, arrays)
-        block = numpy.empty(sum(size for _, size in code.scratch), numpy.uint8)
+        block = aligned((sum(size for _, size in code.scratch) or 1,), numpy.dtype(numpy.uint8))
         free, pointers = address(block), [0] * len(layout.buffers)
         for number, size in code.scratch:
             pointers[number] = free
