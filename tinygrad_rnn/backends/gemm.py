@@ -7,7 +7,6 @@ On two cores of a Zen 4 this reaches 110 GFLOP/s a core at 16 × 512 × 128 floa
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import itertools
 from typing import Any
@@ -345,8 +344,8 @@ class GatheredProducts(Products):
 
     def run(self) -> None:
         if self._made:
-            tables = [llvm.numbers(len(lines))(*lines) for lines in self._lines if lines]
-            together(self._several, [(ctypes.addressof(table), len(table) // _LINE) for table in tables])
+            tables = [llvm.numbers(lines) for lines in self._lines if lines]
+            together(self._several, [(table.buffer_info()[0], len(table) // _LINE) for table in tables])
             self._begin()
 
 

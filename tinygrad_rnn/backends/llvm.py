@@ -14,6 +14,8 @@ import math
 import os
 import tempfile
 import zlib
+from array import array
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -162,18 +164,17 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> numpy.ndarray:
     return room[begin : begin + size].view(dtype).reshape(shape)
 
 
-@functools.lru_cache(maxsize=1024)
-def numbers(count: int) -> Any:
-    """The type of that many whole numbers in a row, as functions here read them; ctypes would make it anew each time."""
-    return ctypes.c_int64 * count
+def numbers(values: Sequence[int]) -> array[int]:
+    """Whole numbers and addresses in a row, as functions here read them; its ``buffer_info`` says where."""
+    return array("q", values)
 
 
-def address(array: Any) -> int:
-    """Where an array begins; ``array.ctypes.data`` says the same, six times slower."""
+def address(block: Any) -> int:
+    """Where an array begins; ``ctypes.data`` of NumPy's says the same, six times slower."""
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+        return ctypes.addressof(ctypes.c_char.from_buffer(block))
     except (TypeError, ValueError):  # read-only, empty, or a part with gaps
-        return int(array.ctypes.data)
+        return int(block.ctypes.data)
 
 
 # -- elementwise functions ------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -448,13 +447,13 @@ class NativeRun(LaidOutRun):
         for buffer in code.buffers:
             if buffer in arrays:
                 pointers[buffer.number] = address(arrays[buffer])
-        tables = [numbers(len(pointers))(*pointers) for _ in self.shards]
+        tables = [numbers(pointers) for _ in self.shards]
         for buffer in apart:
             for shard, table in enumerate(tables):
                 table[buffer.number] += shard * buffer.width * self.laid.dtype.itemsize
         sizes, start = address(code.sizes), 0 if self.step > 0 else self.steps - 1
         parts = [
-            (ctypes.addressof(table), sizes, self.steps, self.laid.batch, first, last, start, self.step)
+            (table.buffer_info()[0], sizes, self.steps, self.laid.batch, first, last, start, self.step)
             for table, (first, last) in zip(tables, self.shards, strict=True)
         ]
         together(code.address, parts)
