@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,33 @@ def test_products(size, dtype, threads, rng, monkeypatch):
             found = gemm.matmul(left, right)
             assert found.dtype == dtype
             np.testing.assert_allclose(found, expected, rtol=0, atol=(2e-5 if dtype == "float32" else 1e-13) * np.sqrt(inner) * 4)
+
+
+ONCE = """
+define void @once(ptr %a, ptr %b, ptr %c, i64 %rows, i64 %columns, i64 %inner, i64 %turn) "prefer-vector-width"="512" {
+  %back = trunc i64 %turn to i1
+  call void @gemm(ptr %a, i64 %inner, ptr %b, ptr %c, i64 %columns, i64 %rows, i64 %columns, i64 %inner, i1 %back)
+  ret void
+}
+"""
+
+
+@pytest.mark.parametrize("columns", [1, 31, 32, 33, 64, 70, 96, 130])
+@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_product_of_a_step_in_both_directions(rows, columns, dtype, rng):
+    kind = llvm.type_name(np.dtype(dtype))
+    function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)(llvm.compiled(gemm.text(kind) + ONCE, ("once",))["once"])
+    for inner in (1, 2, 3, 64, 65):
+        a, b = rng.standard_normal((rows, inner)).astype(dtype), rng.standard_normal((inner, columns)).astype(dtype)
+        panels = gemm.packed(b, gemm.panel(kind), False)
+        there, back = np.full((2, rows + 1, columns), 7.0, dtype)
+        for turn, c in enumerate((there, back)):
+            function(*map(llvm.address, (a, panels, c)), rows, columns, inner, turn)
+        expected = a.astype(np.float64) @ b.astype(np.float64)
+        np.testing.assert_allclose(there[:-1], expected, rtol=0, atol=(2e-5 if dtype == "float32" else 1e-13) * np.sqrt(inner) * 4)
+        np.testing.assert_array_equal(back, there)
+        assert (there[-1] == 7).all()
 
 
 def test_other_products_are_numpys(rng):

@@ -45,31 +45,34 @@ def _splat(name: str, scalar: str, kind: str, lanes: int) -> list[str]:
     ]
 
 
-def _tile(rows: int, kind: str, lanes: int, in_order: bool) -> list[str]:
-    """C[:rows, :2 lanes] = A[:rows] @ panel, or added to C, with the sums in registers; only the first ``left`` columns.
+def _tile(rows: int, panels: int, kind: str, lanes: int, in_order: bool) -> list[str]:
+    """C[:rows, :2 lanes] = A[:rows] @ panel, or added to C, with the sums in registers; only the first ``left`` columns. Or two panels at
+    once, which lie one after the other.
 
     Few rows have several sums for each element, over every second or fourth step: one alone would wait for itself. In order there is one
     sum, which comes out the same to the last bit wherever rows and steps are cut.
     """
     vector, suffix = f"<{lanes} x {kind}>", f"v{lanes}{'f32' if kind == 'float' else 'f64'}"
-    size, sums = 4 if kind == "float" else 8, 1 if in_order else max(1, 4 // rows)
-    each = [(r, h) for r in range(rows) for h in (0, 1)]
+    size, sums = 4 if kind == "float" else 8, 1 if in_order else max(1, 4 // rows // panels)
+    halves = range(2 * panels)
+    each = [(r, h) for r in range(rows) for h in halves]
     text = [
-        f"define internal void @tile{rows}(ptr %a, i64 %row, i64 %step, ptr %p, ptr %c, i64 %ldc, i64 %K, i64 %left, i1 %add)",
+        f"define internal void @tile{rows}x{panels}(ptr %a, i64 %row, i64 %step, ptr %p, ptr %c, i64 %ldc, i64 %K, i64 %left, i1 %add)",
         "  alwaysinline {",
         "entry:",
         *_splat("lefts", "%left", "i64", lanes),
         *_splat("adds", "%add", "i1", lanes),
         f"  %odd = urem i64 %K, {sums}",
         "  %even = sub i64 %K, %odd",
+        f"  %panel = mul i64 %K, {2 * lanes}",
     ]
-    for h in (0, 1):
+    for h in halves:
         columns = ", ".join(f"i64 {i + h * lanes}" for i in range(lanes))
         text += [f"  %m{h} = icmp slt <{lanes} x i64> <{columns}>, %lefts", f"  %o{h} = and <{lanes} x i1> %m{h}, %adds"]
     for r in range(rows):
         text += [f"  %ao{r} = mul i64 %row, {r}", f"  %a{r} = getelementptr {kind}, ptr %a, i64 %ao{r}"]
         text += [f"  %co{r} = mul i64 %ldc, {r}", f"  %c{r}.0 = getelementptr {kind}, ptr %c, i64 %co{r}"]
-        text += [f"  %c{r}.1 = getelementptr {kind}, ptr %c{r}.0, i64 {lanes}"]
+        text += [f"  %c{r}.{h} = getelementptr {kind}, ptr %c{r}.0, i64 {h * lanes}" for h in halves[1:]]
     for r, h in each:
         mask = f"<{lanes} x i1> %o{h}, {vector} zeroinitializer"
         text.append(f"  %i{r}.{h} = call {vector} @llvm.masked.load.{suffix}.p0(ptr %c{r}.{h}, i32 {size}, {mask})")
@@ -77,8 +80,11 @@ def _tile(rows: int, kind: str, lanes: int, in_order: bool) -> list[str]:
     def terms(name: str, k: str, held: str, made: str) -> list[str]:
         """One step of the sums: loads of the panel and of A at k, and a multiply-add for each sum."""
         lines = [f"  %{name}po = mul i64 {k}, {2 * lanes}", f"  %{name}p0 = getelementptr {kind}, ptr %p, i64 %{name}po"]
-        lines += [f"  %{name}p1 = getelementptr {kind}, ptr %{name}p0, i64 {lanes}", f"  %{name}ko = mul i64 {k}, %step"]
-        lines += [f"  %{name}b{h} = load {vector}, ptr %{name}p{h}, align {size}" for h in (0, 1)]
+        for h in halves[1:]:
+            before, far = (h - 1, lanes) if h % 2 else (h - 2, "%panel")
+            lines.append(f"  %{name}p{h} = getelementptr {kind}, ptr %{name}p{before}, i64 {far}")
+        lines.append(f"  %{name}ko = mul i64 {k}, %step")
+        lines += [f"  %{name}b{h} = load {vector}, ptr %{name}p{h}, align {size}" for h in halves]
         for r in range(rows):
             lines += [f"  %{name}ak{r} = getelementptr {kind}, ptr %a{r}, i64 %{name}ko", f"  %{name}x{r} = load {kind}, ptr %{name}ak{r}"]
             lines += _splat(f"{name}v{r}", f"%{name}x{r}", kind, lanes)
@@ -126,7 +132,7 @@ def _row_tiles(kind: str, row: str, step: str, panel: str, inner: str, add: str,
             f"  %ap{rows} = getelementptr {kind}, ptr %as, i64 %ao{rows}",
             f"  %co{rows} = mul i64 %m{rows}, %ldc",
             f"  %cp{rows} = getelementptr {kind}, ptr %cn, i64 %co{rows}",
-            f"  call void @tile{rows}(ptr %ap{rows}, i64 {row}, i64 {step}, ptr {panel}, ptr %cp{rows}, i64 %ldc, i64 {inner}, i64 %left,"
+            f"  call void @tile{rows}x1(ptr %ap{rows}, i64 {row}, i64 {step}, ptr {panel}, ptr %cp{rows}, i64 %ldc, i64 {inner}, i64 %left,"
             f" i1 {add})",
             f"  br label %try{rows}",
         ]
@@ -136,7 +142,11 @@ def _row_tiles(kind: str, row: str, step: str, panel: str, inner: str, add: str,
 
 @functools.cache
 def text(kind: str, in_order: bool = False) -> str:
-    """``@gemm(a, lda, panels, c, ldc, rows, columns, inner)``: C = A @ B, row-major, B in panels; inner is 1 or more."""
+    """``@gemm(a, lda, panels, c, ldc, rows, columns, inner, back)``: C = A @ B, row-major, B in panels; inner is 1 or more.
+
+    A single row waits for B to come from the second cache. So it takes two panels at a time, and where every second step goes ``back``
+    through them, it begins with those that are still in the nearest cache; each sum is the same. With more rows ``back`` changes nothing.
+    """
     lanes = panel(kind) // 2
     vector, suffix = f"<{lanes} x {kind}>", f"v{lanes}{'f32' if kind == 'float' else 'f64'}"
     lines = [
@@ -145,11 +155,23 @@ def text(kind: str, in_order: bool = False) -> str:
         f"declare void @llvm.masked.store.{suffix}.p0({vector}, ptr, i32, <{lanes} x i1>)",
     ]
     for rows in (8, 4, 2, 1):
-        lines += _tile(rows, kind, lanes, in_order)
+        lines += _tile(rows, 1, kind, lanes, in_order)
     lines += [
-        "define internal void @gemm(ptr %as, i64 %lda, ptr %b, ptr %c, i64 %ldc, i64 %M, i64 %N, i64 %K) {",
-        "entry:",
-        "  br label %panel",
+        *_tile(1, 2, kind, lanes, in_order),
+        "define internal void @row(ptr %a, ptr %b, ptr %c, i64 %N, i64 %K, i1 %back) {",
+        *["entry:", "  %most = sub i64 %N, 1", f"  %end = and i64 %most, {-4 * lanes}", "  %start = select i1 %back, i64 %end, i64 0"],
+        *[f"  %move = select i1 %back, i64 {-4 * lanes}, i64 {4 * lanes}", "  br label %pair"],
+        *["pair:", "  %n = phi i64 [ %start, %entry ], [ %n1, %after ]", "  %left = sub i64 %N, %n", "  %go = icmp ult i64 %n, %N"],
+        *["  br i1 %go, label %some, label %exit", "some:", "  %po = mul i64 %n, %K", f"  %p = getelementptr {kind}, ptr %b, i64 %po"],
+        *[f"  %cn = getelementptr {kind}, ptr %c, i64 %n", f"  %two = icmp sgt i64 %left, {2 * lanes}"],
+        *["  br i1 %two, label %both, label %single", "both:"],
+        "  call void @tile1x2(ptr %a, i64 0, i64 1, ptr %p, ptr %cn, i64 0, i64 %K, i64 %left, i1 false)",
+        *["  br label %after", "single:"],
+        "  call void @tile1x1(ptr %a, i64 0, i64 1, ptr %p, ptr %cn, i64 0, i64 %K, i64 %left, i1 false)",
+        *["  br label %after", "after:", "  %n1 = add i64 %n, %move", "  br label %pair", "exit:", "  ret void", "}"],
+        "define internal void @gemm(ptr %as, i64 %lda, ptr %b, ptr %c, i64 %ldc, i64 %M, i64 %N, i64 %K, i1 %back) {",
+        *["entry:", "  %lone = icmp eq i64 %M, 1", "  br i1 %lone, label %one, label %panel"],
+        *["one:", "  call void @row(ptr %as, ptr %b, ptr %c, i64 %N, i64 %K, i1 %back)", "  ret void"],
         "panel:",
         "  %n = phi i64 [ 0, %entry ], [ %n1, %after ]",
         "  %left = sub i64 %N, %n",
@@ -225,7 +247,7 @@ def _large_text(kind: str) -> str:
         *["  %short = icmp slt i64 %rest, %block", "  %count = select i1 %short, i64 %rest, i64 %block"],
         *["  %ao = mul i64 %m, %K", f"  %ap = getelementptr {kind}, ptr %a, i64 %ao"],
         *["  %co = mul i64 %m, %N", f"  %cp = getelementptr {kind}, ptr %c, i64 %co"],
-        "  call void @gemm(ptr %ap, i64 %K, ptr %b, ptr %cp, i64 %N, i64 %count, i64 %N, i64 %K)",
+        "  call void @gemm(ptr %ap, i64 %K, ptr %b, ptr %cp, i64 %N, i64 %count, i64 %N, i64 %K, i1 false)",
         *["  br label %some", "exit:", "  ret void", "}"],
         'define void @columns(ptr %r) "prefer-vector-width"="512" {',
         *[

@@ -65,6 +65,7 @@ class Writer:
         e.line("%after = add i64 %at, 1")
         e.line("%even = and i64 %at, 1")
         e.line("%odd = xor i64 %even, 1")
+        e.line("%back = trunc i64 %at to i1")
         for stage in self.half.stages:
             if isinstance(stage[0], Target):
                 self._region(stage)
@@ -130,7 +131,8 @@ class Writer:
         right = self._base(self.half.packed[(product.right, product.transposed)])
         inner, columns = self.size(product.inner), self.size(product.columns)
         lda, ldc = (self.size(place.settled().buffer.width) for place in (product.left, product.place))
-        e.line(f"call void @gemm(ptr {left}, i64 {lda}, ptr {right}, ptr {out}, i64 {ldc}, i64 %rows, i64 {columns}, i64 {inner})")
+        sizes = f"i64 {ldc}, i64 %rows, i64 {columns}, i64 {inner}"
+        e.line(f"call void @gemm(ptr {left}, i64 {lda}, ptr {right}, ptr {out}, {sizes}, i1 %back)")
 
     def touch(self, table: dict[Buffer, set[Access]], place: Place, start: int, length: int) -> None:
         table.setdefault(place.buffer, set()).add(Access(self.loops, place.offset + start, length))
