@@ -160,8 +160,7 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> numpy.ndarray:
     """An empty array that begins with a cache line: a vector that lies in two of them takes twice as long to load."""
     size = math.prod(shape) * dtype.itemsize
     room = numpy.empty(size + _CACHE_LINE, numpy.uint8)
-    begin = -address(room) % _CACHE_LINE
-    return room[begin : begin + size].view(dtype).reshape(shape)
+    return numpy.ndarray(shape, dtype, room, -address(room) % _CACHE_LINE)
 
 
 def numbers(values: Sequence[int]) -> array[int]:
