@@ -16,6 +16,7 @@ import numpy
 from . import ops, tape
 from .errors import DtypeError, ShapeError
 from .ops import Axis, as_float, as_tensor, axes_of, axis_of
+from .tape import thread
 from .tensor import Tensor
 
 # -- arithmetic -----------------------------------------------------------------------------------------------------------------------
@@ -745,14 +746,28 @@ def cross_entropy(
         raise ShapeError(f"cross_entropy: class numbers have shape {target.shape}, logits {logits.shape} need {expected}")
     counted = None if ignore_index is None else target != ignore_index
     chosen = target if counted is None else ops.where(counted, target, 0)
-    # log Σ exp(z) − z at the target: the other log-probabilities are never made
-    logits = as_float(logits)
+    logits, chosen = as_float(logits), ops.expand_dims(chosen, axis)
+    if axis == logits.ndim - 1 and logits.size >= _MANY and not thread.tracing:
+        from .sequence.rows import by_rows  # only those who have much to do need a compiler
+
+        losses = by_rows("cross_entropy", _class_losses, (logits, chosen), (-1, label_smoothing))
+    else:
+        losses = _class_losses(logits, chosen, axis, label_smoothing)
+    losses = ops.squeeze(losses, axis)
+    return _reduced_over(losses if counted is None else ops.where(counted, losses, 0), counted, reduction)
+
+
+_MANY = 1 << 13
+"""Elements from which a kernel for all operations of a row pays."""
+
+
+def _class_losses(logits: Tensor, chosen: Tensor, axis: int, label_smoothing: float) -> Tensor:
+    """log Σ exp(z) − z at the class: the other log-probabilities are never made."""
     shifted = logits - ops.max(logits, axis, keepdims=True).detach()
-    picked = ops.take_along_axis(shifted, ops.expand_dims(chosen, axis), axis)
+    picked = ops.take_along_axis(shifted, chosen, axis)
     if label_smoothing:
         picked = (1 - label_smoothing) * picked + label_smoothing * shifted.mean(axis, keepdims=True)
-    losses = ops.squeeze(ops.log(ops.sum(ops.exp(shifted), axis, keepdims=True)) - picked, axis)
-    return _reduced_over(losses if counted is None else ops.where(counted, losses, 0), counted, reduction)
+    return ops.log(ops.sum(ops.exp(shifted), axis, keepdims=True)) - picked
 
 
 def _reduced_over(losses: Tensor, counted: Tensor | None, reduction: str) -> Tensor:

@@ -488,7 +488,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
         x, axis = reshape(x, (-1,)), 0
     axis = axis_of(x, axis)
     indices = _indices(x, indices)
-    _check_range("take", indices, x.shape[axis])
+    check_range("take", indices, x.shape[axis])
     return apply(a.TAKE, (x, indices), (axis,))
 
 
@@ -506,7 +506,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Tensor:
     axis = axis_of(x, axis)
     if indices.ndim != x.ndim:
         raise ShapeError(f"take_along_axis: indices have {indices.ndim} axes, the tensor has {x.ndim}")
-    _check_range("take_along_axis", indices, x.shape[axis])
+    check_range("take_along_axis", indices, x.shape[axis])
     outside = tuple(n if i == axis else _joint_shape("take_along_axis", (n,), (x.shape[i],))[0] for i, n in enumerate(indices.shape))
     whole = tuple(x.shape[axis] if i == axis else n for i, n in enumerate(outside))
     x = x if x.shape == whole else broadcast_to(x, whole)
@@ -528,7 +528,7 @@ def _indices(x: Tensor, indices: Any) -> Tensor:
     return indices
 
 
-def _check_range(name: str, indices: Tensor, n: int) -> None:
+def check_range(name: str, indices: Tensor, n: int) -> None:
     """On the processor, where NumPy's own check would speak of another array; a device would have to be waited for."""
     data = indices._data
     if not thread.tracing and isinstance(data, numpy.ndarray) and data.size and (data.max() >= n or data.min() < -n):

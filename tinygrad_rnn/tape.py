@@ -12,6 +12,7 @@ up the residuals that meet happen here, once, for every row.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import gc
 import itertools
@@ -783,12 +784,28 @@ def apply_replay(name: str, program: Callable[..., Any], again: Callable[..., An
     if not live or not inputs:
         return tree.unflatten(results, [Node.result_type(y._data, y._backend) for y in flat])
     ys = tuple(y._data for y in flat)
-    backend = flat[0]._backend
     row = _replay_row(name, again, args, len(asked), inputs[len(asked) :])
+    entry = _replay_entry(row, flat[0]._backend, inputs, ys)
+    return tree.unflatten(results, [Node.result_type(y._data, y._backend, y.requires_grad, entry, i) for i, y in enumerate(flat)])
+
+
+def record_replay(name: str, program: Callable[..., Any], args: Sequence[Node], y: Array, pull: Callable[..., Any]) -> Any:
+    """Record that y is the program's result, got in a faster way; its residuals come from ``pull(g)`` as long as they are not recorded."""
+    asked = [x for x in args if x.requires_grad]
+    row = _replay_row(name, program, args, len(asked), ())
+
+    def pull_faster(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
+        return pull(g[0]) if isinstance(np, Backend) else row.pull(np, g, y, xs, params, needs)
+
+    entry = _replay_entry(dataclasses.replace(row, pull=pull_faster), args[0]._backend, asked, (y,))
+    return Node.result_type(y, entry.backend, True, entry, 0)
+
+
+def _replay_entry(row: Row, backend: Backend, inputs: Sequence[Node], ys: tuple[Array, ...]) -> Entry:
     entry = Entry(row, backend, inputs, [x._data for x in inputs], (), [True] * len(inputs), ys, thread.scope)
     if _exposed:
         _remember(entry)
-    return tree.unflatten(results, [Node.result_type(y._data, backend, y.requires_grad, entry, i) for i, y in enumerate(flat)])
+    return entry
 
 
 def _replaced(args: Sequence[Any], fresh: Sequence[Node]) -> Any:

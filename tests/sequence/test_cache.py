@@ -277,6 +277,28 @@ def test_functions_are_as_exact_as_they_say(name, bound, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_logarithm_is_as_exact_as_it_says(dtype):
+    """Relatively, from the smallest number to the largest and around 1, where it is small itself."""
+    limits = np.finfo(dtype)
+    near = 1 + np.geomspace(limits.eps, 0.5, 3000)
+    powers = np.linspace(limits.minexp - limits.nmant, limits.maxexp, 20001).astype(int)
+    x = np.concatenate([np.ldexp(np.linspace(0.5, 1, 20001, endpoint=False), powers), near, 1 / near])
+    x = np.concatenate([x.astype(dtype), np.array([0.0, -0.0, -1.0, np.inf, -np.inf, np.nan, 1.0, limits.smallest_normal], dtype)])
+
+    def cell(x, h):
+        return tg.log(x), h + x
+
+    with tg.no_grad(), np.errstate(all="ignore"):
+        found = compiled_scan(cell, tg.tensor(x.reshape(1, 1, -1)), tg.zeros((1, x.size), dtype))[0].numpy().ravel()
+        expected = np.log(x.astype(np.longdouble))
+    assert "interpreted" not in compiled.explain(cell)
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(found[~finite], expected[~finite].astype(dtype))
+    error = np.abs(found[finite] - expected[finite]) / np.maximum(np.abs(expected[finite]), limits.tiny)
+    assert error.max() <= (3e-7 if dtype == "float32" else 5e-16)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_numbers_at_the_end_of_the_range(dtype):
     """Infinities and not-a-numbers come out of machine code as they come out of NumPy."""
     x = np.array([np.inf, -np.inf, np.nan, 1e30, -1e30, 700.0, -700.0, 90.0, -90.0, 0.0], dtype)

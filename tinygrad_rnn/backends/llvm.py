@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy
 
-_KIND = {"f4": "float", "f8": "double"}
+_KIND = {"f4": "float", "f8": "double", "i8": "i64"}
 
 
 def type_name(dtype: Any) -> str:
@@ -184,6 +184,7 @@ declare {T} @llvm.fabs.{S}({T})
 declare {T} @llvm.rint.{S}({T})
 declare {T} @llvm.copysign.{S}({T}, {T})
 declare {T} @llvm.fma.{S}({T}, {T}, {T})
+declare {T} @llvm.maximum.{S}({T}, {T})
 
 define internal {T} @exp_{S}({T} %x0) alwaysinline {
   ; 2^k exp(r), |r| <= log(2)/2
@@ -219,6 +220,40 @@ define internal {T} @sigmoid_{S}({T} %x) alwaysinline {
   %e = call {T} @exp_{S}({T} %m)
   %d = fadd {T} %e, 1.0
   %y = fdiv {T} 1.0, %d
+  ret {T} %y
+}
+
+define internal {T} @log_{S}({T} %x) alwaysinline {
+  ; x = 2^k m, m between the root of a half and that of two; log(m) = 2 artanh(s), s = (m - 1) / (m + 1)
+  %tiny = fcmp olt {T} %x, {NORMAL}
+  %up = fmul {T} %x, {RAISE}
+  %n = select i1 %tiny, {T} %up, {T} %x
+  %less = select i1 %tiny, {T} {RAISED}, {T} 0.0
+  %bits = bitcast {T} %n to {I}
+  %off = sub {I} %bits, {ROOT}
+  %k = ashr {I} %off, {SHIFT}
+  %whole = shl {I} %k, {SHIFT}
+  %mb = sub {I} %bits, %whole
+  %m = bitcast {I} %mb to {T}
+  %ki = sitofp {I} %k to {T}
+  %kf = fsub {T} %ki, %less
+  %f = fsub {T} %m, 1.0
+  %d = fadd {T} %m, 1.0
+  %s = fdiv {T} %f, %d
+  %z = fmul {T} %s, %s
+  {L}
+  %zl = fmul {T} %z, %l
+  %s2 = fadd {T} %s, %s
+  %low = fmul {T} %kf, {LOG2LO}
+  %rest = call {T} @llvm.fma.{S}({T} %s2, {T} %zl, {T} %low)
+  %near = fadd {T} %s2, %rest
+  %far = call {T} @llvm.fma.{S}({T} %kf, {T} {LOG2HI}, {T} %near)
+  %pos = fcmp ogt {T} %x, 0.0
+  %zero = fcmp oeq {T} %x, 0.0
+  %bad = select i1 %zero, {T} {MINUS}, {T} {NAN}
+  %y1 = select i1 %pos, {T} %far, {T} %bad
+  %end = fcmp oeq {T} %x, {PLUS}
+  %y = select i1 %end, {T} %x, {T} %y1
   ret {T} %y
 }
 """
@@ -262,7 +297,7 @@ define internal double @tanh_f64(double %x) alwaysinline {
 """
 
 
-def _hex(value: float, kind: str) -> str:
+def literal(value: float, kind: str) -> str:
     """A float literal as LLVM wants it: exactly, by its bits as a double."""
     if kind == "float":
         value = float(numpy.float32(value))
@@ -272,10 +307,10 @@ def _hex(value: float, kind: str) -> str:
 def _horner(name: str, argument: str, coefficients: list[float], kind: str) -> str:
     """A polynomial by Horner's rule with fused multiply-adds; coefficients from the highest power."""
     suffix = {"float": "f32", "double": "f64"}[kind]
-    lines, last = [], _hex(coefficients[0], kind)
+    lines, last = [], literal(coefficients[0], kind)
     for i, coefficient in enumerate(coefficients[1:]):
         register = f"%{name}" if i == len(coefficients) - 2 else f"%{name}.{i}"
-        lines.append(f"{register} = call {kind} @llvm.fma.{suffix}({kind} {last}, {kind} {argument}, {kind} {_hex(coefficient, kind)})")
+        lines.append(f"{register} = call {kind} @llvm.fma.{suffix}({kind} {last}, {kind} {argument}, {kind} {literal(coefficient, kind)})")
         last = register
     return "\n  ".join(lines)
 
@@ -300,17 +335,21 @@ def _factorials(n: int) -> list[float]:
 def library(kind: str) -> str:
     """The elementwise functions in one precision: they are inlined into the loops that call them."""
     if kind == "float":
-        words = {"T": "float", "S": "f32", "I": "i32", "BIAS": "127", "SHIFT": "23"}
-        numbers = {"LEAST": -103.0, "MOST": 88.75, "LN2HI": -0.693359375, "LN2LO": 2.12194440e-4}
+        words = {"T": "float", "S": "f32", "I": "i32", "BIAS": "127", "SHIFT": "23", "ROOT": str(0x3F3504F3)}
+        numbers = {"LEAST": -104.0, "MOST": 88.75, "LN2HI": -0.693359375, "LN2LO": 2.12194440e-4}
         numbers |= {"BELOW": -7.905311107635498, "ABOVE": 7.905311107635498}
-        tanh, p, q, terms = _TANH_F32, _TANH_P, _TANH_Q, 7
+        numbers["NORMAL"] = 2.0**-126
+        tanh, p, q, terms, logs = _TANH_F32, _TANH_P, _TANH_Q, 7, 4
     else:
-        words = {"T": "double", "S": "f64", "I": "i64", "BIAS": "1023", "SHIFT": "52"}
-        numbers = {"LEAST": -745.0, "MOST": 709.8, "LN2HI": -6.93145751953125e-1, "LN2LO": -1.42860682030941723212e-6}
-        tanh, p, q, terms = _TANH_F64, _CEPHES_TANH_P, _CEPHES_TANH_Q, 13
-    numbers["LOG2E"] = 1.4426950408889634
-    words |= {name: _hex(value, kind) for name, value in numbers.items()}
+        words = {"T": "double", "S": "f64", "I": "i64", "BIAS": "1023", "SHIFT": "52", "ROOT": str(0x3FE6A09E667F3BCD)}
+        numbers = {"LEAST": -746.0, "MOST": 709.8, "LN2HI": -6.93145751953125e-1, "LN2LO": -1.42860682030941723212e-6}
+        numbers["NORMAL"] = 2.0**-1022
+        tanh, p, q, terms, logs = _TANH_F64, _CEPHES_TANH_P, _CEPHES_TANH_Q, 13, 11
+    numbers |= {"LOG2E": 1.4426950408889634, "LOG2HI": -numbers["LN2HI"], "LOG2LO": -numbers["LN2LO"]}
+    numbers |= {"RAISE": 2.0**64, "RAISED": 64.0, "PLUS": math.inf, "MINUS": -math.inf, "NAN": math.nan}
+    words |= {name: literal(value, kind) for name, value in numbers.items()}
     words |= {"P": _horner("p", "%z", p, kind), "Q": _horner("q", "%z", q, kind), "E": _horner("e", "%r", _factorials(terms), kind)}
+    words["L"] = _horner("l", "%z", [1 / n for n in range(2 * logs + 1, 1, -2)], kind)
     text = _BOTH + tanh
     for name, value in words.items():
         text = text.replace(f"{{{name}}}", value)
@@ -353,7 +392,7 @@ class Emitter:
         return register
 
     def number(self, value: float) -> tuple[str, str]:
-        return _hex(float(value), self.kind), self.kind
+        return literal(float(value), self.kind), self.kind
 
     def _float(self, value: tuple[str, str]) -> str:
         register, kind = value
@@ -361,7 +400,7 @@ class Emitter:
 
     def _bool(self, value: tuple[str, str]) -> str:
         register, kind = value
-        return register if kind == "i1" else self.let(f"fcmp une {kind} {register}, {_hex(0.0, kind)}")
+        return register if kind == "i1" else self.let(f"fcmp une {kind} {register}, {literal(0.0, kind)}")
 
     def apply(self, name: str, operands: list[tuple[str, str]], params: tuple[Any, ...]) -> tuple[str, str]:
         """One row.
@@ -387,7 +426,7 @@ class Emitter:
         xs = [self._float(x) for x in operands]
         if name in _TESTS:
             size = self.let(f"call {kind} @llvm.fabs.{self.suffix}({kind} {xs[0]})")
-            return self.let(f"fcmp {_TESTS[name]} {kind} {size}, {_hex(float('inf'), kind)}"), "i1"
+            return self.let(f"fcmp {_TESTS[name]} {kind} {size}, {literal(float('inf'), kind)}"), "i1"
         if name in _ARITHMETIC:
             return self.let(f"{_ARITHMETIC[name]} contract {kind} {xs[0]}, {xs[1]}"), kind
         if name in _FUNCTIONS:
@@ -403,14 +442,14 @@ class Emitter:
         return self.let(f"fneg {self.kind} {x}")
 
     def _reciprocal(self, x: str) -> str:
-        return self.let(f"fdiv {self.kind} {_hex(1.0, self.kind)}, {x}")
+        return self.let(f"fdiv {self.kind} {literal(1.0, self.kind)}, {x}")
 
     def _relu(self, x: str) -> str:
-        below = self.let(f"fcmp olt {self.kind} {x}, {_hex(0.0, self.kind)}")
-        return self.let(f"select i1 {below}, {self.kind} {_hex(0.0, self.kind)}, {self.kind} {x}")
+        below = self.let(f"fcmp olt {self.kind} {x}, {literal(0.0, self.kind)}")
+        return self.let(f"select i1 {below}, {self.kind} {literal(0.0, self.kind)}, {self.kind} {x}")
 
     def _sign(self, x: str) -> str:
-        one, zero = _hex(1.0, self.kind), _hex(0.0, self.kind)
+        one, zero = literal(1.0, self.kind), literal(0.0, self.kind)
         side = self.let(f"call {self.kind} @llvm.copysign.{self.suffix}({self.kind} {one}, {self.kind} {x})")
         moving = self.let(f"fcmp one {self.kind} {x}, {zero}")
         return self.let(f"select i1 {moving}, {self.kind} {side}, {self.kind} {x}")
@@ -429,8 +468,8 @@ class Emitter:
 
     def _clip(self, x: str, low: Any, high: Any) -> str:
         if low is not None:
-            x = self._extremum("ogt", x, _hex(float(low), self.kind))
-        return x if high is None else self._extremum("olt", x, _hex(float(high), self.kind))
+            x = self._extremum("ogt", x, literal(float(low), self.kind))
+        return x if high is None else self._extremum("olt", x, literal(float(high), self.kind))
 
     def _raise_to(self, x: str, exponent: float) -> str:
         whole, rest = divmod(abs(exponent), 1)
@@ -446,7 +485,7 @@ class Emitter:
 
 
 _ARITHMETIC = {"add": "fadd", "subtract": "fsub", "multiply": "fmul"}
-_FUNCTIONS = {"tanh": "tanh", "sigmoid": "sigmoid", "exp": "exp"}
+_FUNCTIONS = {"tanh": "tanh", "sigmoid": "sigmoid", "exp": "exp", "log": "log"}
 _COMPARISONS = {"equal": "oeq", "not_equal": "une", "less": "olt", "less_equal": "ole", "greater": "ogt", "greater_equal": "oge"}
 _TESTS = {"isnan": "uno", "isinf": "oeq", "isfinite": "olt"}
 _LOGIC = {"logical_and": "and", "logical_or": "or", "logical_xor": "xor", "logical_not": "xor"}

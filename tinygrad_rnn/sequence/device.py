@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..backends import Array, Backend, cuda
+from ..backends.llvm import Unsupported
+from ..chain_rule.addition import MAX
 from .native import LaidOutRun, NativePlan
 from .program import Instruction, Number
 from .schedule import VIEWS, Buffer, Half, Layout, Place, Product, Target
@@ -206,6 +208,8 @@ class DevicePlan(NativePlan):
     """
 
     def _compile(self) -> None:
+        if any(instruction.row is MAX for instruction in (*self.plan.forward, *self.plan.backward)):
+            raise Unsupported("the largest element of a row")
         self.forward_loop = self._loop("forward", self.forward_half, self.plan.forward)
         if self.training:
             self.backward_loop = self._loop("backward", self.backward_half, [*self.plan.forward, *self.plan.backward])

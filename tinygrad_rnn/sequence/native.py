@@ -12,11 +12,11 @@ import numpy
 from ..backends import Array, Backend, gemm
 from ..backends.llvm import Unsupported, address, aligned, compiled, keep_memory, library, numbers, type_name
 from ..backends.team import threads, together
-from ..chain_rule.addition import SUM, SUM_TO, TRANSPOSE
+from ..chain_rule.addition import TRANSPOSE
 from ..chain_rule.weighting import MATMUL
 from .plan import Plan, Sink
 from .program import Instruction, Number
-from .schedule import EXPENSIVE, Buffer, Half, Layout, Place, Product, Scheduler, Shapes, Target, check_instruction
+from .schedule import EXPENSIVE, REDUCTIONS, Buffer, Half, Layout, Place, Product, Scheduler, Shapes, Target, check_instruction
 from .writer import Access, Writer, touching
 
 # -- the plan in machine code -----------------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ class NativePlan:
         return sorted(chosen)
 
     def _costly(self, made: Instruction) -> bool:
-        return made.row.name in EXPENSIVE or made.row in (MATMUL, SUM, SUM_TO)
+        return made.row.name in EXPENSIVE or made.row in (MATMUL, *REDUCTIONS)
 
     def _remade(self, value: int, made: dict[int, Instruction], known: set[int]) -> bool:
         """Whether a value can be made again cheaply from what is known."""

@@ -85,7 +85,7 @@ def extract_core(program: Program, live: bool, previous: bool) -> Core:
         if ready and classes[instruction.results[0]] == "step" and _rowwise(program, classes, instruction):
             hoistable.update(instruction.results)
     products = [i for i in program.instructions if i.row is MATMUL and i.results[0] in hoistable]
-    hoisted = _ancestors(program, [i.results[0] for i in products], lambda v: classes[v] == "step")
+    hoisted = ancestors(program, [i.results[0] for i in products], lambda v: classes[v] == "step")
     once = [i for i in program.instructions if classes[i.results[0]] == "fixed"]
     out = {v for i in (*hoisted, *once) for v in i.results}
     inside = [i for i in program.instructions if not out.issuperset(i.results)]
@@ -94,7 +94,7 @@ def extract_core(program: Program, live: bool, previous: bool) -> Core:
     return core
 
 
-def _ancestors(program: Program, wanted: Sequence[int], follow: Any = lambda _v: True) -> list[Instruction]:
+def ancestors(program: Program, wanted: Sequence[int], follow: Any = lambda _v: True) -> list[Instruction]:
     """The instructions that lead to values, in order."""
     producers = program.producers()
     needed: set[int] = set()
@@ -278,8 +278,8 @@ def make_plan(core: Core, backend: Backend, needs: dict[str, list[bool]] | None)
 
 
 def dummy(shape: tuple[int, ...], dtype: Any, backend: Backend) -> Any:
-    """An array of a kind; ones, so that no rule meets a singular point."""
-    return backend.ones(shape, dtype)
+    """An array of a kind; ones, so that no rule meets a singular point, but whole numbers name the first element."""
+    return backend.zeros(shape, dtype) if dtype.kind in "iu" else backend.ones(shape, dtype)
 
 
 @dataclass
@@ -387,4 +387,4 @@ def _backward_instructions(plan: Plan) -> list[Instruction]:
     wanted = [r for r in (*plan.step_residuals, *plan.state_residuals) if r is not None]
     wanted += [v for sinks in plan.sinks.values() for sink in sinks for v in sink.values]
     before = {v for i in plan.forward for v in i.results}
-    return [i for i in _ancestors(plan.joint, wanted, lambda v: v not in before) if not before.issuperset(i.results)]
+    return [i for i in ancestors(plan.joint, wanted, lambda v: v not in before) if not before.issuperset(i.results)]

@@ -10,7 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..backends.llvm import Unsupported
-from ..chain_rule.addition import BROADCAST_TO, CONCATENATE, GETITEM, RESHAPE, SCATTER, SPLIT, SUM, SUM_TO, TRANSPOSE
+from ..chain_rule.addition import (
+    BROADCAST_TO,
+    CONCATENATE,
+    GETITEM,
+    MAX,
+    RESHAPE,
+    SCATTER,
+    SCATTER_ALONG_AXIS,
+    SPLIT,
+    SUM,
+    SUM_TO,
+    TAKE_ALONG_AXIS,
+    TRANSPOSE,
+)
 from ..chain_rule.weighting import MATMUL
 from .program import Instruction, Number, Program
 
@@ -108,6 +121,9 @@ class Layout:
 
 VIEWS = (SPLIT, GETITEM, CONCATENATE, SCATTER, BROADCAST_TO, RESHAPE)
 
+REDUCTIONS = (SUM, SUM_TO, MAX, TAKE_ALONG_AXIS)
+"""What makes one number of a row; an element at an index is the sum of a row in which all others are 0."""
+
 
 class Shapes:
     """How a program's values lie in rows: "row" (B, n), "scalar" one number a row, "vector" one row for all, "number", or "matrix"."""
@@ -149,7 +165,7 @@ class Shapes:
         shape = self.program.shapes[v]
         if len(shape) == 2 and shape[0] == self.batch:
             self.kinds[v], self.widths[v] = ("row" if shape[1] != 1 else "scalar"), shape[1]
-        elif shape == (self.batch,) and made is not None and made.row in (SUM, RESHAPE):
+        elif shape == (self.batch,) and made is not None and made.row in (SUM, MAX, RESHAPE):
             self.kinds[v], self.widths[v] = "scalar", 1
         else:
             raise Unsupported(f"a value of shape {shape}" + (f" from {made.row.name!r}" if made else ""))
@@ -173,13 +189,17 @@ def check_instruction(shapes: Shapes, instruction: Instruction) -> None:
     elif row is TRANSPOSE:
         if instruction.operands[0] not in program.fixed or instruction.params[0] != (1, 0):
             raise Unsupported("a transposed value of the step")
-    elif row is SUM:
+    elif row in (SUM, MAX):
         axes = instruction.params[0]
         if len(ranks) != 1 or ranks[0] != 2 or axes != (1,):
-            raise Unsupported(f"a sum over axes {axes}")
+            raise Unsupported(f"a {row.name} over axes {axes}")
     elif row is SUM_TO:
         if out != (shapes.batch, 1):
             raise Unsupported(f"a sum to shape {out}")
+    elif row in (TAKE_ALONG_AXIS, SCATTER_ALONG_AXIS):
+        index = instruction.operands[1]
+        if instruction.params[0] != 1 or shapes.kinds[index] != "scalar" or index not in (*program.steps, *program.fixed):
+            raise Unsupported(f"{row.name} of more than one element of each row")
     elif row is RESHAPE:
         if shapes.kinds[instruction.operands[0]] != "scalar":
             raise Unsupported("a reshape")

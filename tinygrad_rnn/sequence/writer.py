@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..backends.llvm import Emitter
-from ..chain_rule.addition import CONCATENATE, GETITEM, SCATTER, SPLIT, SUM, SUM_TO
+from ..chain_rule.addition import CONCATENATE, GETITEM, MAX, SCATTER, SCATTER_ALONG_AXIS, SPLIT, TAKE_ALONG_AXIS
 from .program import Instruction, Number
-from .schedule import VIEWS, Buffer, Half, Place, Product, Shapes, Target, slice_of
+from .schedule import REDUCTIONS, VIEWS, Buffer, Half, Place, Product, Shapes, Target, slice_of
 
 # -- writing a half as code -----------------------------------------------------------------------------------------------------------
 
@@ -28,15 +29,22 @@ class Access:
 
 
 class Writer:
-    """Writes the function that runs one half of a plan over all steps."""
+    """Writes the function that runs one half of a plan over all steps.
 
-    def __init__(self, name: str, shapes: Shapes, half: Half, instructions: Sequence[Instruction], kind: str, backwards: bool) -> None:
+    Args:
+        masked: have the rest of a row that fills no vector done in a masked one, not element by element: for widths that nobody chose.
+    """
+
+    def __init__(
+        self, name: str, shapes: Shapes, half: Half, instructions: Sequence[Instruction], kind: str, backwards: bool, masked: bool = False
+    ) -> None:  # fmt: skip
         self.name, self.shapes, self.half, self.kind, self.backwards = name, shapes, half, kind, backwards
         self.made = {v: i for i in instructions for v in i.results}
         self.emit = Emitter(kind)
         self.numbers: list[int] = []
         self.loads: dict[int, str] = {}
         self.metadata: list[str] = []
+        self.masked = masked
         self.loops = 0
         self.reads: dict[Buffer, set[Access]] = {}
         self.writes: dict[Buffer, set[Access]] = {}
@@ -196,7 +204,7 @@ class RowWriter:
             for v, parts in totals.items():
                 total = parts[0]
                 for part in parts[1:]:
-                    total = self.e.let(f"fadd {self.w.kind} {total}, {part}")
+                    total = self.e.let(self._joined(v, total, part, ""))
                 self.scalars[v] = (total, self.w.kind)
 
     def _available(self, value: int) -> bool:
@@ -212,7 +220,7 @@ class RowWriter:
                 continue
             seen.add(v)
             todo.extend(r for r in self.w.made[v].operands if not isinstance(r, Number))
-        return sorted(v for v in seen if self.w.made[v].row in (SUM, SUM_TO))
+        return sorted(v for v in seen if self.w.made[v].row in REDUCTIONS)
 
     def _level(self, value: int) -> int:
         if value not in self.levels:
@@ -221,7 +229,7 @@ class RowWriter:
                 self.levels[value] = 0
             else:
                 below = max([self._level(r) for r in made.operands if not isinstance(r, Number)], default=0)
-                self.levels[value] = below + (made.row in (SUM, SUM_TO))
+                self.levels[value] = below + (made.row in REDUCTIONS)
         return self.levels[value]
 
     def _segments(self, value: int) -> list[tuple[int, int]]:
@@ -255,14 +263,35 @@ class RowWriter:
                 cuts |= self._cuts(r)
         return cuts
 
+    def _joined(self, value: int, total: str, part: str, how: str) -> str:
+        """What adds one more part to a reduction."""
+        kind = self.w.kind
+        if self.w.made[value].row is MAX:
+            return f"call nsz {kind} @llvm.maximum.{self.e.suffix}({kind} {total}, {kind} {part})"
+        return f"fadd {how}{kind} {total}, {part}"
+
+    def _chosen(self, value: str, index: int, width: int, column: str, start: int) -> str:
+        """A value at the column that the row's index names, else 0; indices below 0 count from the end."""
+        e, kind = self.e, self.w.kind
+        column = e.let(f"add i64 {column}, {self.w.size(start)}") if start else column
+        register = self._scalar(index)[0]
+        below, wrapped = e.let(f"icmp slt i64 {register}, 0"), e.let(f"add i64 {register}, {self.w.size(width)}")
+        wanted = e.let(f"select i1 {below}, i64 {wrapped}, i64 {register}")
+        hit = e.let(f"icmp eq i32 {e.let(f'trunc i64 {column} to i32')}, {e.let(f'trunc i64 {wanted} to i32')}")
+        return e.let(f"select i1 {hit}, {kind} {value}, {kind} {e.number(0.0)[0]}")
+
     # -- one loop over columns ----------------------------------------------------------------------------------------------------
 
     def _loop(self, length: int, jobs: list[tuple[int, Target | int]], totals: dict[int, list[str]]) -> None:
         e, kind = self.e, self.w.kind
         for start, what in jobs:
-            self._prepare(what.value if isinstance(what, Target) else self.w.made[what].operands[0], start, length, set())
             if isinstance(what, Target):
+                self._prepare(what.value, start, length, set())
                 self._pointer(what.place, start)
+            else:
+                self._prepare(self.w.made[what].operands[0], start, length, set())
+                if self.w.made[what].row is TAKE_ALONG_AXIS:
+                    self._scalar(self.w.made[what].operands[1])
         size = self.w.size(length)
         top, body, end = e.label("pre"), e.label("col"), e.label("end")
         e.line(f"br label %{top}")
@@ -273,8 +302,9 @@ class RowWriter:
         e.line(f"{j} = phi i64 [ 0, %{top} ], [ {j1}, %{body} ]")
         sums = [(start, what) for start, what in jobs if not isinstance(what, Target)]
         phis = [(e.fresh("a"), e.fresh("a")) for _ in sums]
-        for old, new in phis:
-            e.line(f"{old} = phi {kind} [ {e.number(0.0)[0]}, %{top} ], [ {new}, %{body} ]")
+        for (_, what), (old, new) in zip(sums, phis, strict=True):
+            first = e.number(-math.inf if self.w.made[what].row is MAX else 0.0)[0]
+            e.line(f"{old} = phi {kind} [ {first}, %{top} ], [ {new}, %{body} ]")
         self.group = self.w.note("", distinct=True)
         self.j = j
         self.w.loops += 1
@@ -284,8 +314,11 @@ class RowWriter:
             if isinstance(what, Target):
                 stores.append((what, start, self._element(what.value, start, length)))
         for (start, what), (old, new) in zip(sums, phis, strict=True):
-            register = e._float(self._element(self.w.made[what].operands[0], start, length))
-            e.line(f"{new} = fadd reassoc contract {kind} {old}, {register}")
+            made = self.w.made[what]
+            register = e._float(self._element(made.operands[0], start, length))
+            if made.row is TAKE_ALONG_AXIS:
+                register = self._chosen(register, made.operands[1], self.shapes.widths[made.operands[0]], self.j, start)
+            e.line(f"{new} = {self._joined(what, old, register, 'reassoc contract ')}")
             totals.setdefault(what, []).append(new)
         for target, start, value in stores:
             self.w.touch(self.w.writes, target.place, start, length)
@@ -296,6 +329,7 @@ class RowWriter:
             self.w.note(f'!"llvm.loop.parallel_accesses", {self.group}'),
             self.w.note('!"llvm.loop.vectorize.enable", i1 true'),
             self.w.note('!"llvm.loop.interleave.count", i32 1'),
+            *([self.w.note('!"llvm.loop.vectorize.predicate.enable", i1 true')] if self.w.masked else []),
         ]
         mark = self.w.note("{}, " + ", ".join(hints), distinct=True)
         e.line(f"br i1 {more}, label %{body}, label %{end}, !llvm.loop {mark}")
@@ -364,9 +398,15 @@ class RowWriter:
             else:
                 rest = iter(sources)
                 operands = [self.e.number(r.value) if isinstance(r, Number) else self._element(*next(rest), length) for r in made.operands]
-                found = self.e.apply(made.row.name, operands, made.params)
+                found = self._applied(made, operands, self.j, start)
         self.cache[(value, start)] = found
         return found
+
+    def _applied(self, made: Instruction, operands: list[tuple[str, str]], column: str, start: int) -> tuple[str, str]:
+        """One row on one element, at a column counted from ``start``."""
+        if made.row is SCATTER_ALONG_AXIS:
+            return self._chosen(operands[0][0], made.operands[1], self.shapes.widths[made.results[0]], column, start), self.w.kind
+        return self.e.apply(made.row.name, operands, made.params)
 
     def _scalar(self, value: int) -> tuple[str, str]:
         """A number of this row, or of all rows; made before the loop."""
@@ -389,7 +429,7 @@ class RowWriter:
             return found[0] if found else self.e.number(0.0)
         rest = iter(found)
         operands = [self.e.number(r.value) if isinstance(r, Number) else next(rest) for r in made.operands]
-        return self.e.apply(made.row.name, operands, made.params)
+        return self._applied(made, operands, "0", column)
 
     def _outside(self, value: int, column: int) -> tuple[str, str]:
         if self.shapes.kinds[value] in ("scalar", "number"):
