@@ -10,6 +10,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import optim
+from tinygrad_rnn.backends import formula, llvm
 
 OPTIONS = [
     ("SGD", {"lr": 0.1}),
@@ -60,6 +61,52 @@ def test_twenty_steps_equal_torch(rng, name, options):
         their_optimizer.step()
         for p, q in zip(ours, theirs, strict=True):
             assert abs(p.numpy() - q.detach().numpy()).max() < 1e-12
+
+
+def stepped(name, options, dtype, seed):
+    """Parameters of several sizes and the optimiser's buffers after some steps, with a residual missing now and then."""
+    rng = np.random.default_rng(seed)
+    ps = [tg.nn.Parameter(rng.normal(size=shape), dtype) for shape in ((5, 7), (3,), (), (40, 30), (0, 2))]
+    optimizer = getattr(optim, name)(ps, **options)
+    for step in range(6):
+        set_grads(ps, [None if i == step % 7 else rng.normal(size=p.shape) for i, p in enumerate(ps)])
+        optimizer.lr *= 0.9
+        optimizer.step()
+    return [p.numpy() for p in ps], {key: buffer.numpy() for key, buffer in optimizer.state_dict()["buffers"].items()}
+
+
+@pytest.mark.one_backend
+@pytest.mark.skipif(not llvm.available(), reason="llvmlite is not installed")
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@all_options
+def test_machine_code_gives_the_same_bits_as_numpy(monkeypatch, name, options, dtype, threads):
+    monkeypatch.setattr(formula, "threads", lambda: threads)
+    monkeypatch.setattr(formula, "_PAYS", 0)
+    monkeypatch.setattr(optim, "_loops", {})
+    found = []
+    for many in (1 << 60, 1):
+        assert not optim._loops
+        monkeypatch.setattr(optim, "_MANY", many)
+        found.append(stepped(name, options, dtype, seed=4))
+    assert all(loop is not None for loop in optim._loops.values())
+    assert len(optim._loops) >= 1
+    (ours, buffers), (theirs, other_buffers) = found
+    assert buffers.keys() == other_buffers.keys()
+    for a, b in zip([*ours, *buffers.values()], [*theirs, *other_buffers.values()], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.one_backend
+def test_a_state_without_a_buffer_begins_it_anew(monkeypatch):
+    monkeypatch.setattr(optim, "_MANY", 1)
+    p = tg.nn.Parameter([1.0, 2.0])
+    optimizer = optim.Adam([p], lr=0.1)
+    optimizer.load_state_dict(optimizer.state_dict() | {"steps": [3]})
+    p.grad = tg.tensor([0.5, -2.0])
+    optimizer.step()
+    mean, root = 0.1 / (1 - 0.9**4), math.sqrt(0.001 / (1 - 0.999**4))
+    np.testing.assert_allclose(p.numpy(), np.array([1.0, 2.0]) - 0.1 * mean / root * np.array([1, -1]), rtol=1e-6)
 
 
 @all_options

@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .backends import llvm
+from .backends.formula import Loop
 from .errors import CheckpointError, DtypeError, ShapeError
 from .tape import host_array
 from .tensor import Tensor
@@ -47,17 +49,57 @@ class Optimizer:
 
     def step(self) -> None:
         """Change every parameter that has a residual."""
+        groups: dict[Any, list[int]] = {}
         for i, parameter in enumerate(self.parameters):
-            if parameter._grad is None:
-                continue
-            backend = parameter._backend
-            self._steps[i] += 1
-            new = self._updated(backend, parameter._data, parameter._grad._data, self._buffers[i], self._steps[i])
-            # a 0-d result is a number in NumPy, and a learning rate that is a NumPy number would widen float32
-            parameter._data = backend.asarray(new, dtype=parameter._data.dtype)
+            if parameter._grad is not None:
+                self._steps[i] += 1
+                key = (parameter._backend, self._steps[i], parameter._data.dtype, tuple(self._buffers[i]))
+                groups.setdefault(key, []).append(i)
+        for (backend, n, dtype, names), members in groups.items():
+            numbers, rows = self._numbers(n), [self._arrays(i) for i in members]
+            loop = self._loop(backend, n, dtype, names, len(numbers), rows)
+            if loop is None:
+                new = [self._updated(backend, p, g, self._buffers[i], numbers) for i, (p, g, *_) in zip(members, rows, strict=True)]
+            else:
+                new = loop.run(rows, numbers)
+            for i, array in zip(members, new, strict=True):
+                # a 0-d result is a number in NumPy, and a learning rate that is a NumPy number would widen float32
+                self.parameters[i]._data = backend.asarray(array, dtype=dtype)
 
-    def _updated(self, np: Any, p: Any, g: Any, buffers: dict[str, Any], n: int) -> Any:
-        """The new value, an array of its own, of a parameter p with the residual g at its n-th step; buffers are changed in place."""
+    def _arrays(self, i: int) -> list[Any]:
+        """A parameter, its residual and its buffers."""
+        parameter = self.parameters[i]
+        return [parameter._data, parameter._grad._data, *self._buffers[i].values()]
+
+    def _loop(self, backend: Any, n: int, dtype: Any, names: tuple[str, ...], numbers: int, rows: list[list[Any]]) -> Loop | None:
+        """The update in machine code; None where it is not worth it, or buffers are still to be made."""
+        if n == 1 or backend.name != "numpy" or sum(row[0].size for row in rows) < _MANY or not llvm.available():
+            return None
+        if dtype.str[1:] not in ("f4", "f8") or not all(x.flags.c_contiguous and x.dtype == dtype for row in rows for x in row):
+            return None
+        chosen = tuple([bool(getattr(self, name)) for name in self._options])
+        key = type(self), chosen, names, dtype
+        if key not in _loops:
+
+            def formula(np: Any, arrays: Any, given: Any) -> Any:
+                p, g, *buffers = arrays
+                return self._updated(np, p, g, dict(zip(names, buffers, strict=True)), given)
+
+            try:
+                _loops[key] = Loop(formula, len(rows[0]), numbers, dtype)
+            except llvm.Unsupported:  # a buffer is missing: the state dict had none
+                _loops[key] = None
+        return _loops[key]
+
+    def _numbers(self, n: int) -> tuple[float, ...]:
+        """What the update takes at the n-th step."""
+        raise NotImplementedError
+
+    def _updated(self, np: Any, p: Any, g: Any, buffers: dict[str, Any], numbers: Any) -> Any:
+        """The new value, an array of its own, of a parameter p with the residual g; buffers are changed in place.
+
+        Options only choose what is computed; what goes into it is among the numbers.
+        """
         raise NotImplementedError
 
     def zero_grad(self) -> None:
@@ -96,6 +138,13 @@ class Optimizer:
             buffers[int(number)][part] = parameter._backend.from_host(array.astype(parameter.dtype))
         self.__dict__.update({key: tuple(v) if isinstance(v, list) else v for key, v in state["options"].items()})
         self._steps, self._buffers = [int(n) for n in state["steps"]], buffers
+
+
+_MANY = 1 << 13
+"""Elements from which an update in machine code pays."""
+
+_loops: dict[Any, Loop | None] = {}
+"""Updates in machine code, by what decides over their form."""
 
 
 def _buffer(np: Any, buffers: dict[str, Any], name: str, like: Any) -> Any:
@@ -139,18 +188,22 @@ class SGD(Optimizer):
     weight_decay: float
     nesterov: bool
 
-    def _updated(self, np: Any, p: Any, g: Any, buffers: dict[str, Any], n: int) -> Any:
+    def _numbers(self, n: int) -> tuple[float, ...]:
+        return self.lr, self.momentum, self.dampening, self.weight_decay
+
+    def _updated(self, np: Any, p: Any, g: Any, buffers: dict[str, Any], numbers: Any) -> Any:
+        rate, momentum, dampening, decay = numbers
         if self.weight_decay:
-            g = g + self.weight_decay * p
+            g = g + p * decay
         if self.momentum:
             if "velocity" in buffers:
                 velocity = buffers["velocity"]
-                velocity *= self.momentum
-                velocity += g * (1 - self.dampening)
+                velocity *= momentum
+                velocity += g * (1 - dampening)
             else:
                 velocity = buffers["velocity"] = np.asarray(g).copy()  # not dampened, as in PyTorch
-            g = g + self.momentum * velocity if self.nesterov else velocity
-        return _moved(p, g, self.lr)
+            g = g + velocity * momentum if self.nesterov else velocity
+        return _moved(p, g, rate)
 
 
 class Adam(Optimizer):
@@ -179,20 +232,25 @@ class Adam(Optimizer):
     weight_decay: float
     amsgrad: bool
 
-    def _updated(self, np: Any, p: Any, g: Any, buffers: dict[str, Any], n: int) -> Any:
-        return self._adapted(np, p, g + self.weight_decay * p if self.weight_decay else g, buffers, n)
+    def _numbers(self, n: int) -> tuple[float, ...]:
+        first, second = self.betas
+        return self.lr, self.weight_decay, first, second, self.eps, 1 - first**n, 1 / math.sqrt(1 - second**n)
 
-    def _adapted(self, np: Any, p: Any, g: Any, buffers: dict[str, Any], n: int) -> Any:
+    def _updated(self, np: Any, p: Any, g: Any, buffers: dict[str, Any], numbers: Any) -> Any:
+        return self._adapted(np, p, g + p * numbers[1] if self.weight_decay else g, buffers, numbers)
+
+    def _adapted(self, np: Any, p: Any, g: Any, buffers: dict[str, Any], numbers: Any) -> Any:
+        rate, _, first, second, eps, mean_share, square_scale = numbers
         mean, square = _buffer(np, buffers, "mean", p), _buffer(np, buffers, "square", p)
-        _average(mean, g, self.betas[0])
-        _average(square, g * g, self.betas[1])
+        _average(mean, g, first)
+        _average(square, g * g, second)
         if self.amsgrad:
             largest = _buffer(np, buffers, "largest", p)
             square = np.maximum(largest, square, out=largest)
         root = np.sqrt(square)
-        root *= 1 / math.sqrt(1 - self.betas[1] ** n)
-        root += self.eps
-        return _moved(p, mean / root, self.lr / (1 - self.betas[0] ** n))
+        root *= square_scale
+        root += eps
+        return _moved(p, mean / root, rate / mean_share)
 
 
 class AdamW(Adam):
@@ -209,8 +267,9 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(parameters, lr, betas, eps, weight_decay, amsgrad)
 
-    def _updated(self, np: Any, p: Any, g: Any, buffers: dict[str, Any], n: int) -> Any:
-        return self._adapted(np, p * (1 - self.lr * self.weight_decay), g, buffers, n)
+    def _updated(self, np: Any, p: Any, g: Any, buffers: dict[str, Any], numbers: Any) -> Any:
+        rate, decay, *_ = numbers
+        return self._adapted(np, p * (1 - rate * decay), g, buffers, numbers)
 
 
 class RMSProp(Optimizer):
@@ -240,23 +299,27 @@ class RMSProp(Optimizer):
     momentum: float
     centered: bool
 
-    def _updated(self, np: Any, p: Any, g: Any, buffers: dict[str, Any], n: int) -> Any:
+    def _numbers(self, n: int) -> tuple[float, ...]:
+        return self.lr, self.alpha, self.eps, self.weight_decay, self.momentum
+
+    def _updated(self, np: Any, p: Any, g: Any, buffers: dict[str, Any], numbers: Any) -> Any:
+        rate, alpha, eps, decay, momentum = numbers
         if self.weight_decay:
-            g = g + self.weight_decay * p
+            g = g + p * decay
         square = _buffer(np, buffers, "square", p)
-        _average(square, g * g, self.alpha)
+        _average(square, g * g, alpha)
         if self.centered:
             mean = _buffer(np, buffers, "mean", p)
-            _average(mean, g, self.alpha)
+            _average(mean, g, alpha)
             square = square - mean * mean
         root = np.sqrt(square)
-        root += self.eps
+        root += eps
         if not self.momentum:
-            return _moved(p, g / root, self.lr)
+            return _moved(p, g / root, rate)
         velocity = _buffer(np, buffers, "velocity", p)
-        velocity *= self.momentum
+        velocity *= momentum
         velocity += g / root
-        return _moved(p, velocity, self.lr)
+        return _moved(p, velocity, rate)
 
 
 # -- clipping -------------------------------------------------------------------------------------------------------------------------
