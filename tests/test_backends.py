@@ -18,6 +18,7 @@ import strict_cupy
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import backends
+from tinygrad_rnn.backends import llvm
 
 both = pytest.mark.one_backend  # these choose their backends themselves
 
@@ -333,8 +334,24 @@ def test_number_of_launches_is_linear_in_time(rng: numpy.random.Generator, devic
     assert counted[2] - counted[1] == counted[1] - counted[0] == 4 * (22 + 30)
 
 
+@pytest.mark.one_backend
+@pytest.mark.parametrize("shape", [(130, 140), (140, 129), (20000, 1), (3, 4), (3, 4, 5), (), (0, 3)])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bool"])
+def test_copies_of_transposes(shape: tuple[int, ...], dtype: str, rng: numpy.random.Generator) -> None:
+    x = rng.normal(size=shape[::-1]).astype(dtype).T if shape else numpy.array(2.0, dtype)
+    y = backends.get("numpy").copy(x)
+    assert y.flags.c_contiguous
+    assert not numpy.shares_memory(x, y)
+    numpy.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("machine_code", [True, False])
 @pytest.mark.parametrize("shape", [(3000,), (60, 50)])
-def test_residuals_of_rows_that_are_taken_many_times_add_up(shape: tuple[int, ...], rng: numpy.random.Generator) -> None:
+def test_residuals_of_rows_that_are_taken_many_times_add_up(
+    shape: tuple[int, ...], machine_code: bool, rng: numpy.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not machine_code:
+        monkeypatch.setattr(llvm, "available", lambda: False)
     numbers, g = rng.integers(-7, 7, shape), rng.normal(size=(*shape, 4))
     table = tg.tensor(rng.normal(size=(7, 4)), requires_grad=True)
     tg.take(table, numbers, axis=0).backward(tg.tensor(g))

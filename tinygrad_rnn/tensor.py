@@ -168,7 +168,7 @@ class Tensor(Node):
                 if leaf._grad is not None:
                     residual = leaf._grad._data + residual
                 elif leaf not in residuals.owned:
-                    residual = residual.copy()
+                    residual = leaf._backend.copy(residual)
                 leaf._grad = Tensor(leaf._backend.asarray(residual), leaf._backend)
 
     def detach(self) -> Tensor:

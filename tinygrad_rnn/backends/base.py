@@ -256,6 +256,9 @@ class Backend:
         y = self.sum(x, axis=axes, keepdims=True) if axes else x
         return y.reshape(shape)
 
+    def copy(self, x: Array) -> Array:
+        return x.copy()
+
     def swapaxes(self, x: Array, axis1: int, axis2: int) -> Array:
         return x.swapaxes(axis1, axis2)
 

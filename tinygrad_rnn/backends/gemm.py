@@ -315,6 +315,8 @@ class GatheredProducts(Products):
         if work >= _WORTH and left.c_contiguous and (right.c_contiguous or right.f_contiguous):
             return self._rows(a, b, kind, work)
         if work >= _WORTH and left.f_contiguous and right.c_contiguous:
+            if -len(a) % panel(kind) < -b.shape[1] % panel(kind):  # turned, less of the last panel is empty
+                return self._columns(b, a.T, None, 1, kind).T
             return self._columns(a.T, b, None, 1, kind)
         return numpy.matmul(a, b)
 

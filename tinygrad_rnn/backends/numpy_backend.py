@@ -30,12 +30,28 @@ class NumpyBackend(Backend):
         else:
             array[index] += values
 
+    def copy(self, x: Array) -> Array:
+        """NumPy copies a transpose element by element along its rows, each from another line of the cache; here lines are used whole."""
+        if x.ndim != 2 or x.size < _LARGE or not x.flags.f_contiguous:
+            return x.copy()
+        y, step = numpy.empty(x.shape, x.dtype), max(1, _LINE // x.itemsize)
+        for i in range(0, x.shape[1], step):
+            y[:, i : i + step] = x[:, i : i + step]
+        return y
+
     def erf(self, x: Array) -> Array:
         x = numpy.asarray(x)
         return erf_series(numpy.atleast_1d(x).astype(numpy.float64)).reshape(x.shape).astype(x.dtype, copy=False)
 
     def quiet(self) -> Any:
         return numpy.errstate(all="ignore")
+
+
+_LINE = 64
+"""Bytes of a line of the cache."""
+
+_LARGE = 1 << 14
+"""Elements of a matrix that does not stay in the nearest cache while it is copied."""
 
 
 def _sum(x: Array, axis: Any = None, keepdims: Any = False) -> Array:
@@ -50,7 +66,12 @@ def _names_rows(index: Any) -> bool:
 
 def _add_rows(array: Array, numbers: numpy.ndarray, values: Array) -> None:
     """As ``numpy.add.at`` for many values, several times faster: rows of one number are brought together and added up first."""
-    numbers = numbers.ravel() % len(array)
+    from . import llvm, scatter  # only those who have much to do need a compiler
+
+    numbers = numbers.ravel().astype(numpy.int64, copy=False) % len(array)
+    if array.dtype.str[1:] in ("f4", "f8") and array.flags.c_contiguous and llvm.available():
+        scatter.add_rows(array, numbers, values)
+        return
     order = numbers.argsort(kind="stable")
     sorted_numbers = numbers[order]
     starts = numpy.flatnonzero(numpy.concatenate([[True], sorted_numbers[1:] != sorted_numbers[:-1]]))

@@ -71,13 +71,14 @@ class Trainer:
             TrainingError: the loss or the gradient is not finite; nothing was updated.
         """
         config, rate = self.config, self.optimizer.lr
-        self.model.train()
+        if not self.model.training:
+            self.model.train()
         self.optimizer.zero_grad()
         with self.backend.quiet():  # a run that diverges says so itself
             loss, state = self.loss(self.corpus.training, self.done * config.length, config.length, self.state)
             bits = self._bits(loss.item(), config.length, "loss")
             (loss / (config.length * config.batch)).backward()
-            norm = self._finite(optim.clip_grad_norm(self.model.parameters(), config.clip), "gradient's norm")
+            norm = self._finite(optim.clip_grad_norm(self.optimizer.parameters, config.clip), "gradient's norm")
             self.optimizer.step()
         self.schedule.step()
         self.state = nn.detach(state)
