@@ -20,6 +20,9 @@ def weighting(name: str, *sides: Callable[..., Any], symbol: str = "", elementwi
 
     def pull(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
         a, b = xs
+        if a is b and elementwise and needs[0]:  # x · x: both sides are weighted alike
+            part = sides[0](np, g, y, a, b)
+            return part, part
         return (sides[0](np, g, y, a, b) if needs[0] else None, sides[1](np, g, y, a, b) if needs[1] else None)
 
     def push(np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:

@@ -171,19 +171,23 @@ def _held(value: Any, kind: type, name: str = "", inside: tuple[Any, ...] = ()) 
     """The walker: modules or parameters inside a value, with their dotted names. What holds itself is not walked twice."""
     if any(value is outer for outer in inside):
         return
-    if isinstance(value, kind) and _counts(value):
+    if isinstance(value, kind):
         yield name, value
     for key, child in _children(value):
         if isinstance(child, _WALKED):
-            yield from _held(child, kind, f"{name}.{key}" if name else str(key), (*inside, value))
+            path = f"{name}.{key}" if name else str(key)
+            if not isinstance(child, Tensor):
+                yield from _held(child, kind, path, (*inside, value))
+            elif kind is Tensor and _counts(child):
+                yield path, child
 
 
 _WALKED: tuple[type, ...] = (Tensor, Module, dict, list, tuple)
 
 
-def _counts(value: Any) -> bool:
+def _counts(value: Tensor) -> bool:
     """Whether a tensor that a module holds is a parameter, frozen ones included, and not some result that it keeps."""
-    return not isinstance(value, Tensor) or isinstance(value, Parameter) or (value.requires_grad and value.entry is None)
+    return isinstance(value, Parameter) or (value.requires_grad and value.entry is None)
 
 
 def _children(value: Any) -> Iterable[tuple[Any, Any]]:
