@@ -23,11 +23,19 @@ def panel(kind: str) -> int:
     return 2 * llvm.vector_bytes() // (4 if kind == "float" else 8)
 
 
+_KINDS = {numpy.dtype("f4"): "float", numpy.dtype("f8"): "double"}
+
+
 def packed(matrix: numpy.ndarray, width: int, transposed: bool) -> numpy.ndarray:
     """(panels, rows, width): the matrix, or its transpose, in panels; the last one filled up with zeros."""
     source = matrix.T if transposed else matrix
     rows, columns = source.shape
     count = -(-columns // width)
+    kind = _KINDS.get(matrix.dtype)
+    if kind is not None and width == panel(kind) and source.flags.f_contiguous and 0 not in source.shape:
+        panels = llvm.aligned((count, rows, width), matrix.dtype)
+        together(_large(kind)["turn"], [(llvm.address(source.T), llvm.address(panels), rows, columns)])
+        return panels
     if count * width != columns:
         whole = numpy.zeros((rows, count * width), matrix.dtype)
         whole[:, :columns] = source
@@ -214,6 +222,59 @@ def _fields(names: str) -> list[str]:
     return lines
 
 
+def _turn(kind: str, lanes: int) -> list[str]:
+    """``@turn``: squares of as many rows as a vector has elements are turned in registers, in steps that each exchange halves of pairs."""
+    vector, suffix, size = f"<{lanes} x {kind}>", f"v{lanes}{'f32' if kind == 'float' else 'f64'}", 4 if kind == "float" else 8
+    columns = ", ".join(f"i64 {i}" for i in range(lanes))
+    lines = [
+        'define void @turn(ptr %from, ptr %to, i64 %K, i64 %N) "prefer-vector-width"="512" {',
+        *["entry:", f"  %whole = mul i64 %K, {2 * lanes}", "  br label %strip"],
+        *["strip:", "  %j = phi i64 [ 0, %entry ], [ %j1, %next ]", f"  %p = sdiv i64 %j, {2 * lanes}", "  %po = mul i64 %p, %whole"],
+        *[f"  %side = srem i64 %j, {2 * lanes}", "  %o = add i64 %po, %side", f"  %begin = getelementptr {kind}, ptr %to, i64 %o"],
+        *["  br label %square", "square:", "  %k = phi i64 [ 0, %strip ], [ %k1, %square ]", "  %left = sub i64 %K, %k"],
+        *[*_splat("lefts", "%left", "i64", lanes), f"  %few = icmp slt <{lanes} x i64> <{columns}>, %lefts"],
+    ]
+    for r in range(lanes):
+        lines += [f"  %j.{r} = add i64 %j, {r}", f"  %in.{r} = icmp slt i64 %j.{r}, %N", *_splat(f"ins.{r}", f"%in.{r}", "i1", lanes)]
+        lines += [
+            f"  %mask.{r} = and <{lanes} x i1> %few, %ins.{r}",
+            f"  %row.{r} = mul i64 %j.{r}, %K",
+            f"  %at.{r} = add i64 %row.{r}, %k",
+        ]
+        lines += [f"  %from.{r} = getelementptr {kind}, ptr %from, i64 %at.{r}"]
+        mask = f"<{lanes} x i1> %mask.{r}, {vector} zeroinitializer"
+        lines.append(f"  %v0.{r} = call {vector} @llvm.masked.load.{suffix}.p0(ptr %from.{r}, i32 {size}, {mask})")
+    step, stages = 1, 0
+    while step < lanes:
+        for r in (r for r in range(lanes) if not r & step):
+            a, b = (f"{vector} %v{stages}.{i}" for i in (r, r + step))
+            first = [lanes + i - step if i & step else i for i in range(lanes)]
+            second = [lanes + i if i & step else i + step for i in range(lanes)]
+            for to, chosen in ((r, first), (r + step, second)):
+                places = ", ".join(f"i32 {i}" for i in chosen)
+                lines.append(f"  %v{stages + 1}.{to} = shufflevector {a}, {b}, <{lanes} x i32> <{places}>")
+        step, stages = 2 * step, stages + 1
+    for r in range(lanes):
+        lines += [f"  %k.{r} = add i64 %k, {r}", f"  %is.{r} = icmp slt i64 %k.{r}, %K", *_splat(f"are.{r}", f"%is.{r}", "i1", lanes)]
+        lines += [f"  %off.{r} = mul i64 %k.{r}, {2 * lanes}", f"  %to.{r} = getelementptr {kind}, ptr %begin, i64 %off.{r}"]
+        lines.append(
+            f"  call void @llvm.masked.store.{suffix}.p0({vector} %v{stages}.{r}, ptr %to.{r}, i32 {size}, <{lanes} x i1> %are.{r})"
+        )
+    return [
+        *lines,
+        *[f"  %k1 = add i64 %k, {lanes}", "  %more = icmp slt i64 %k1, %K", "  br i1 %more, label %square, label %next"],
+        *["next:", f"  %j1 = add i64 %j, {lanes}", f"  %odd = srem i64 %j1, {2 * lanes}", "  %half = icmp ne i64 %odd, 0"],
+        *[
+            "  %some = icmp slt i64 %j1, %N",
+            "  %on = or i1 %some, %half",
+            "  br i1 %on, label %strip, label %exit",
+            "exit:",
+            "  ret void",
+            "}",
+        ],
+    ]
+
+
 @functools.cache
 def _large_text(kind: str) -> str:
     """The products that are called from Python, each with a pointer to its numbers.
@@ -222,6 +283,8 @@ def _large_text(kind: str) -> str:
     ``@columns`` of a, along, M, b, across, ldc, c, K, first, last, more: columns first to last of C = Aᵀ @ B, (M, ldc), or what is added
     to C, over K rows, which lie ``along`` and ``across`` elements after each other, or before.
     ``@several(table, count)``: one such product for each line of the table, its function first.
+
+    ``@turn(from, to, K, N)`` lays out the transpose of a matrix (N, K) in panels.
     """
     lanes = panel(kind) // 2
     vector, suffix = f"<{lanes} x {kind}>", f"v{lanes}{'f32' if kind == 'float' else 'f64'}"
@@ -280,16 +343,13 @@ def _large_text(kind: str) -> str:
         *["  %line = getelementptr i64, ptr %table, i64 %o", "  %f = load ptr, ptr %line", "  %r = getelementptr i64, ptr %line, i64 1"],
         *["  call void %f(ptr %r)", "  %i1 = add nuw nsw i64 %i, 1", "  br label %head", "exit:", "  ret void", "}"],
     ]
-    return text(kind, in_order=True) + "\n".join(lines) + "\n"
+    return text(kind, in_order=True) + "\n".join([*lines, *_turn(kind, lanes)]) + "\n"
 
 
 @functools.cache
 def _large(kind: str) -> dict[str, int]:
     """The addresses of these functions."""
-    return llvm.compiled(_large_text(kind), ("rows", "columns", "several"))
-
-
-_KINDS = {numpy.dtype("f4"): "float", numpy.dtype("f8"): "double"}
+    return llvm.compiled(_large_text(kind), ("rows", "columns", "several", "turn"))
 
 
 class GatheredProducts(Products):
