@@ -140,6 +140,9 @@ class Products:
         product = self.matmul(a.T, b)
         return product if total is None else total + product
 
+    def wait(self) -> None:
+        """Until all is there that products read."""
+
     def run(self) -> None:
         """Make what was promised."""
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy
 
 from . import llvm
 from .base import Products
-from .team import threads, together
+from .team import begun, threads, together
 
 
 def panel(kind: str) -> int:
@@ -357,19 +358,20 @@ class GatheredProducts(Products):
 
     def __init__(self) -> None:
         self._threads = threads()
+        self._wait: Callable[[], None] | None = None
         self._begin()
 
     def _begin(self) -> None:
         self._lines: list[list[int]] = [[] for _ in range(self._threads)]
         self._several = 0
         self._made: list[numpy.ndarray] = []
-        self._read: list[numpy.ndarray] = []
+        self._read: list[Any] = []
 
     def matmul(self, a: Any, b: Any) -> Any:
         self._await(a, b)
         kind = _KINDS.get(a.dtype)
         if kind is None or a.dtype != b.dtype or a.ndim != 2 or b.ndim != 2 or a.shape[1] != len(b):
-            return numpy.matmul(a, b)
+            return self._numpys(a, b)
         work = len(a) * b.size
         left, right = a.flags, b.flags
         if work >= _WORTH and left.c_contiguous and (right.c_contiguous or right.f_contiguous):
@@ -378,6 +380,10 @@ class GatheredProducts(Products):
             if -len(a) % panel(kind) < -b.shape[1] % panel(kind):  # turned, less of the last panel is empty
                 return self._columns(b, a.T, None, 1, kind).T
             return self._columns(a.T, b, None, 1, kind)
+        return self._numpys(a, b)
+
+    def _numpys(self, a: Any, b: Any) -> Any:
+        self.wait()
         return numpy.matmul(a, b)
 
     def rows(self, a: Any, b: Any) -> Any:
@@ -385,14 +391,14 @@ class GatheredProducts(Products):
         if kind is None or a.dtype != b.dtype or 0 in (*a.shape, *b.shape):
             return self.matmul(a, b)
         self._await(a, b)
-        return self._rows(numpy.ascontiguousarray(a), b, kind, len(a) * b.size)
+        return self._rows(self._whole(a), b, kind, len(a) * b.size)
 
     def over_rows(self, a: Any, b: Any, total: Any, order: int) -> Any:
         kind = _KINDS.get(a.dtype)
         if kind is None or a.dtype != b.dtype or 0 in (*a.shape, *b.shape):
             return super().over_rows(a, b, total, order)
         self._await(a, b)
-        return self._columns(numpy.ascontiguousarray(a), numpy.ascontiguousarray(b), total, order, kind)
+        return self._columns(self._whole(a), self._whole(b), total, order, kind)
 
     def _await(self, *read: Any) -> None:
         """Make what was promised, if it is about to be read."""
@@ -426,7 +432,30 @@ class GatheredProducts(Products):
         self._made.append(c)
         return c
 
+    def after(self, function: int, given: Sequence[Sequence[int]], held: Any) -> None:
+        """Begin what makes something that the products read: while a worker does it, they can be asked for.
+
+        Args:
+            function, given: as of :func:`~.team.together`.
+            held: what it reads and writes.
+        """
+        self._wait = begun(function, given)
+        self._read.append(held)
+
+    def wait(self) -> None:
+        """Until that is done."""
+        wait, self._wait = self._wait, None
+        if wait is not None:
+            wait()
+
+    def _whole(self, x: Any) -> Any:
+        """A contiguous array."""
+        if not x.flags.c_contiguous:
+            self.wait()
+        return numpy.ascontiguousarray(x)
+
     def run(self) -> None:
+        self.wait()
         if self._made:
             tables = [llvm.numbers(lines) for lines in self._lines if lines]
             together(self._several, [(table.buffer_info()[0], len(table) // _LINE) for table in tables])

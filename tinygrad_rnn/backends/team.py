@@ -15,7 +15,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -148,17 +148,49 @@ class _Team:
     def asleep(self) -> bool:
         return bool((self._boxes[:, 0] == _ASLEEP).all())
 
-    def run(self, function: int, parts: Sequence[Sequence[int]]) -> None:
+    def _ours(self) -> bool:
+        """Whether the workers are ours now."""
         if self._apart or not self._held.acquire(blocking=False):  # another thread of the user's has them
             self._apart = max(0, self._apart - 1)
+            return False
+        return True
+
+    def _give(self, i: int, function: int, part: Sequence[int]) -> None:
+        self._boxes[i, 1 : 2 + len(part)] = (function, *part)
+        if self._post(self._places[i]) == _ASLEEP:
+            self._alarms[i].release()
+
+    def _settle(self) -> None:
+        """Wait until no worker works; the workers are free then."""
+        for place in self._places:
+            self._take(place)
+            while not self._done(place, _SPINS):
+                time.sleep(0)  # let others have the processor: the worker may wait for it
+        self._held.release()
+
+    def begin(self, function: int, part: Sequence[int]) -> Callable[[], None]:
+        if not self._ours():
+            _alone(function, [part])
+            return _nothing
+        self._give(0, function, part)
+
+        def wait() -> None:
+            try:
+                if self._take(self._places[0]):
+                    _alone(function, [part])
+            finally:
+                self._settle()
+
+        return wait
+
+    def run(self, function: int, parts: Sequence[Sequence[int]]) -> None:
+        if not self._ours():
             _alone(function, parts)
             return
         try:
             given = parts[1 : 1 + len(self._places)]
             for i, part in enumerate(given):
-                self._boxes[i, 1 : 2 + len(part)] = (function, *part)
-                if self._post(self._places[i]) == _ASLEEP:
-                    self._alarms[i].release()
+                self._give(i, function, part)
             begin = time.perf_counter()
             _alone(function, [parts[0], *parts[1 + len(given) :]])
             ours = time.perf_counter()
@@ -166,11 +198,7 @@ class _Team:
                 if self._take(place):  # the processor has been busy with something else: no need to wait for it
                     _alone(function, [part])
         finally:  # also when interrupted: the memory is in use
-            for place in self._places:
-                self._take(place)
-                while not self._done(place, _SPINS):
-                    time.sleep(0)  # let others have the processor: the worker may wait for it
-            self._held.release()
+            self._settle()
         if time.perf_counter() - ours > ours - begin + _LATE:
             self._apart = self._penalty
             self._penalty = min(2 * self._penalty, _MOST_APART)
@@ -207,6 +235,18 @@ def together(function: int, parts: Sequence[Sequence[int]]) -> None:
         _alone(function, parts)
     else:
         _team().run(function, parts)
+
+
+def begun(function: int, parts: Sequence[Sequence[int]]) -> Callable[[], None]:
+    """As :func:`together`, but a single list may be left to a worker meanwhile; what this returns waits for it, and has to be called."""
+    if len(parts) == 1 and threads() > 1:
+        return _team().begin(function, parts[0])
+    together(function, parts)
+    return _nothing
+
+
+def _nothing() -> None:
+    """There is nothing to wait for."""
 
 
 # -- how many -------------------------------------------------------------------------------------------------------------------------

@@ -335,9 +335,11 @@ class _Run:
         self.spent = True
         totals: dict[Any, Any] = {}
         products = self.backend.products()
-        parts, firsts = self.back(g, totals, products)
-        fixed = self.fixed(totals, products)
-        products.run()
+        try:
+            parts, firsts = self.back(g, totals, products)
+            fixed = self.fixed(totals, products)
+        finally:  # also when interrupted: the memory is in use
+            products.run()
         return [*parts, *firsts, *fixed]
 
     def back(self, g: Sequence[Any], totals: dict[Any, Any], products: Any) -> tuple[list[Any], list[Any]]:
@@ -425,8 +427,10 @@ class _SegmentedRun(_Run):
         for part, before in reversed(self.before):
             run, _ = self._again(part, before, xs)
             products = np.products()
-            parts, carried = run.back([*(None if r is None else r[part] for r in g[:count]), *carried], totals, products)
-            products.run()
+            try:
+                parts, carried = run.back([*(None if r is None else r[part] for r in g[:count]), *carried], totals, products)
+            finally:
+                products.run()
             for i, residual in enumerate(parts):
                 if residual is not None:
                     found[i] = np.empty(xs[i].shape, xs[i].dtype) if found[i] is None else found[i]

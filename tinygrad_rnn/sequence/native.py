@@ -395,6 +395,7 @@ class LaidOutRun:
     def fixed(self, totals: dict[Any, Array], products: Any) -> list[Any]:
         """The residuals of fixed values, after all steps; None where there is none."""
         plan, backend = self.laid.plan, self.backend
+        products.wait()
 
         def of(v: int, sink: Sink) -> Array:
             return totals[sink] if sink.kind == "product" else backend.sum_to(totals[sink], plan.joint.shapes[v])
@@ -431,8 +432,8 @@ class NativeRun(LaidOutRun):
         self.given = {v: numpy.ascontiguousarray(x) if v in native.read else x for v, x in given}
         self.shards = _shards(native, length)
 
-    def _run(self, code: Code, layout: Layout, arrays: dict[Buffer, Array], apart: Sequence[Buffer] = ()) -> None:
-        """Run a half; scratch is made here.
+    def _prepared(self, code: Code, layout: Layout, arrays: dict[Buffer, Array], apart: Sequence[Buffer] = ()) -> tuple[Any, ...]:
+        """What a half is called with for each shard, and the memory that has to be there as long as it runs; scratch is made here.
 
         Args:
             apart: what the shards add up, (shards, width) each.
@@ -456,7 +457,7 @@ class NativeRun(LaidOutRun):
             (table.buffer_info()[0], sizes, self.steps, self.laid.batch, first, last, start, self.step)
             for table, (first, last) in zip(tables, self.shards, strict=True)
         ]
-        together(code.address, parts)
+        return parts, (block, tables, arrays)
 
     def _scratch(self, code: Code, layout: Layout, arrays: dict[Buffer, Array]) -> list[tuple[int, int]]:
         """The numbers of the buffers that are nothing before and after the loop, and how many bytes each takes: whole cache lines."""
@@ -467,7 +468,8 @@ class NativeRun(LaidOutRun):
         native = self.laid
         arrays = self._inputs(native.forward_half)
         outputs = self._make_room(arrays, states)
-        self._run(native.forward, native.forward_layout, arrays)
+        parts, _memory = self._prepared(native.forward, native.forward_layout, arrays)
+        together(native.forward.address, parts)
         return self._results(outputs)
 
     def _inputs(self, half: Half) -> dict[Buffer, Array]:
@@ -485,7 +487,7 @@ class NativeRun(LaidOutRun):
         for sink, place in native.sum_places.items():
             sums.append(place.buffer)
             arrays[place.buffer] = totals[sink] if sink in totals else numpy.zeros((len(self.shards), place.buffer.width), native.dtype)
-        self._run(native.backward, native.backward_layout, arrays, sums)
+        products.after(native.backward.address, *self._prepared(native.backward, native.backward_layout, arrays, sums))
         self._sink(arrays, totals, products)
         return self._residuals(arrays)
 
