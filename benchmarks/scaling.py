@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.backends import gemm, llvm
+from tinygrad_rnn.backends import llvm, panels, products
 from tinygrad_rnn.backends.team import threads, together
 
 from . import timing
@@ -61,7 +61,7 @@ def inference(layer: Any, size: tuple[int, ...]) -> Run:
     return run
 
 
-def products(size: tuple[int, ...]) -> Run:
+def only_products(size: tuple[int, ...]) -> Run:
     """Nothing but the products of an LSTM, forward and backward, in the package's own machine code."""
     steps, batch, inputs, hidden = size
     random = np.random.default_rng(0)
@@ -77,12 +77,12 @@ def products(size: tuple[int, ...]) -> Run:
     )
 
     def run() -> None:
-        gemm.matmul(x, w)
+        products.matmul(x, w)
         each_step(h, u, steps)
         each_step(z, np.ascontiguousarray(u.T), steps)
-        gemm.matmul(z, w.T)
-        gemm.matmul(x.T, z)
-        gemm.matmul(h.T, z)
+        products.matmul(z, w.T)
+        products.matmul(x.T, z)
+        products.matmul(h.T, z)
 
     return run
 
@@ -90,15 +90,15 @@ def products(size: tuple[int, ...]) -> Run:
 def each_step(a: np.ndarray, b: np.ndarray, steps: int) -> None:
     """The rows of every step times b, one step after the other: b laid out once, the batch shared among the threads."""
     batch, (inner, columns) = len(a) // steps, b.shape
-    panels = gemm.packed(b, gemm.panel("float"), False)
+    laid = panels.packed(b, panels.panel("float"), False)
     out = np.empty((batch, columns), np.float32)
-    bounds = gemm.parts(batch, 8, True, threads())
-    left, right, result = llvm.address(a), llvm.address(panels), llvm.address(out)
+    bounds = products.parts(batch, 8, True, threads())
+    left, right, result = llvm.address(a), llvm.address(laid), llvm.address(out)
     block = 1 << 20
     lines = np.array([(left + 4 * i * inner, right, result + 4 * i * columns, j - i, columns, inner, block) for i, j in bounds])
     given = [(llvm.address(line),) for line in lines]
     for _ in range(steps):
-        together(gemm._large("float")["rows"], given)
+        together(products._code("float")["rows"], given)
         lines[:, 0] += 4 * batch * inner
 
 
@@ -126,7 +126,7 @@ def size_table(size: tuple[int, ...], seconds: float) -> None:
         "training": training(lstm, size),
         "inference": inference(lstm, size),
         "layer norm": training(normalised, size),
-        "products": products(size),
+        "products": only_products(size),
     }
     found = timing.medians(runs, seconds)
     print(f"T, B, I, H = {size}: " + ", ".join(f"{name} {milliseconds:.2f} ms" for name, milliseconds in found.items()))

@@ -7,7 +7,7 @@ import ctypes
 import numpy as np
 import pytest
 
-from tinygrad_rnn.backends import gemm, llvm
+from tinygrad_rnn.backends import gemm, llvm, panels, products
 
 pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not llvm.available(), reason="llvmlite is not installed")]
 
@@ -25,14 +25,14 @@ def layouts(array):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_products(size, dtype, threads, rng, monkeypatch):
-    monkeypatch.setattr(gemm, "threads", lambda: threads)
-    monkeypatch.setattr(gemm, "_PAYS", 0)
+    monkeypatch.setattr(products, "threads", lambda: threads)
+    monkeypatch.setattr(products, "_PAYS", 0)
     rows, columns, inner = size
     a, b = rng.standard_normal((rows, inner)).astype(dtype), rng.standard_normal((inner, columns)).astype(dtype)
     expected = a.astype(np.float64) @ b.astype(np.float64)
     for left in layouts(a):
         for right in layouts(b):
-            found = gemm.matmul(left, right)
+            found = products.matmul(left, right)
             assert found.dtype == dtype
             np.testing.assert_allclose(found, expected, rtol=0, atol=(2e-5 if dtype == "float32" else 1e-13) * np.sqrt(inner) * 4)
 
@@ -54,10 +54,10 @@ def test_a_product_of_a_step_in_both_directions(rows, columns, dtype, rng):
     function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)(llvm.compiled(gemm.text(kind) + ONCE, ("once",))["once"])
     for inner in (1, 2, 3, 64, 65):
         a, b = rng.standard_normal((rows, inner)).astype(dtype), rng.standard_normal((inner, columns)).astype(dtype)
-        panels = gemm.packed(b, gemm.panel(kind), False)
+        laid = panels.packed(b, panels.panel(kind), False)
         there, back = np.full((2, rows + 1, columns), 7.0, dtype)
         for turn, c in enumerate((there, back)):
-            function(*map(llvm.address, (a, panels, c)), rows, columns, inner, turn)
+            function(*map(llvm.address, (a, laid, c)), rows, columns, inner, turn)
         expected = a.astype(np.float64) @ b.astype(np.float64)
         np.testing.assert_allclose(there[:-1], expected, rtol=0, atol=(2e-5 if dtype == "float32" else 1e-13) * np.sqrt(inner) * 4)
         np.testing.assert_array_equal(back, there)
@@ -66,19 +66,24 @@ def test_a_product_of_a_step_in_both_directions(rows, columns, dtype, rng):
 
 def test_other_products_are_numpys(rng):
     stack = rng.standard_normal((4, 80, 80))
-    np.testing.assert_array_equal(gemm.matmul(stack, stack), stack @ stack)
+    np.testing.assert_array_equal(products.matmul(stack, stack), stack @ stack)
     with pytest.raises(ValueError, match="mismatch"):
-        gemm.matmul(rng.standard_normal((100, 70)), rng.standard_normal((60, 100)))
+        products.matmul(rng.standard_normal((100, 70)), rng.standard_normal((60, 100)))
 
 
+@pytest.mark.parametrize("width", [16, None])
 @pytest.mark.parametrize("transposed", [False, True])
-def test_panels_hold_the_matrix(transposed, rng):
-    matrix = rng.standard_normal((5, 70))
-    source = matrix.T if transposed else matrix
-    panels = gemm.packed(matrix, 16, transposed)
-    joined = panels.transpose(1, 0, 2).reshape(source.shape[0], -1)
-    np.testing.assert_array_equal(joined[:, : source.shape[1]], source)
-    assert not joined[:, source.shape[1] :].any()
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1, 1), (5, 70), (70, 5), (33, 64), (64, 33)])
+def test_panels_hold_the_matrix(shape, dtype, transposed, width, rng):
+    width = width or panels.panel(llvm.type_name(np.dtype(dtype)))
+    for matrix in layouts(rng.standard_normal(shape).astype(dtype)):
+        source = matrix.T if transposed else matrix
+        laid = panels.packed(matrix, width, transposed)
+        assert laid.shape == (-(-source.shape[1] // width), len(source), width)
+        joined = laid.transpose(1, 0, 2).reshape(len(source), -1)
+        np.testing.assert_array_equal(joined[:, : source.shape[1]], source)
+        assert not joined[:, source.shape[1] :].any()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -87,22 +92,22 @@ def test_rows_may_be_cut_anywhere(rng, shape, dtype):
     """Products over all steps come out the same to the last bit for some steps at a time, from the first or from the last."""
     (k, m, n), cut = shape, shape[0] // 3
     a, b, w = (rng.standard_normal(s).astype(dtype) for s in ((k, m), (k, n), (m, n)))
-    products = gemm.GatheredProducts()
+    gathered = products.GatheredProducts()
     for order in (1, -1):
-        whole, total = products.over_rows(a, b, None, order), None
+        whole, total = gathered.over_rows(a, b, None, order), None
         for part in (slice(0, cut), slice(cut, k))[::order]:
-            total = products.over_rows(a[part], b[part], total, order) if len(a[part]) else total
-            products.run()
+            total = gathered.over_rows(a[part], b[part], total, order) if len(a[part]) else total
+            gathered.run()
         np.testing.assert_array_equal(total, whole)
         np.testing.assert_allclose(whole, a.T @ b, rtol=1e-4 if dtype is np.float32 else 1e-12, atol=1e-4 if dtype is np.float32 else 1e-12)
-    whole, parts = products.rows(a, w), [products.rows(a[:cut], w), products.rows(a[cut:], w)]
-    products.run()
+    whole, parts = gathered.rows(a, w), [gathered.rows(a[:cut], w), gathered.rows(a[cut:], w)]
+    gathered.run()
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
 def test_a_promised_product_is_made_before_it_is_read(rng):
     a, b, c = (rng.standard_normal((90, 90)) for _ in range(3))
-    products = gemm.GatheredProducts()
-    found = products.total([products.matmul(products.rows(a, b).T, c), products.over_rows(products.rows(b, c), a, None, 1)])
-    products.run()
+    gathered = products.GatheredProducts()
+    found = gathered.total([gathered.matmul(gathered.rows(a, b).T, c), gathered.over_rows(gathered.rows(b, c), a, None, 1)])
+    gathered.run()
     np.testing.assert_allclose(found, (a @ b).T @ c + (b @ c).T @ a, rtol=1e-10, atol=1e-10)

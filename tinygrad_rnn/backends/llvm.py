@@ -129,6 +129,18 @@ def compiled(text: str, names: tuple[str, ...]) -> dict[str, int]:
     return {function: engine.get_function_address(function) for function in names}
 
 
+# -- text ---------------------------------------------------------------------------------------------------------------------------
+
+
+def splat(name: str, scalar: str, kind: str, lanes: int) -> list[str]:
+    """A vector whose elements are all the same."""
+    vector = f"<{lanes} x {kind}>"
+    return [
+        f"  %{name}.one = insertelement {vector} poison, {kind} {scalar}, i32 0",
+        f"  %{name} = shufflevector {vector} %{name}.one, {vector} poison, <{lanes} x i32> zeroinitializer",
+    ]
+
+
 # -- the processor --------------------------------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy
 
 from .. import tree
-from ..backends import Backend, gemm, llvm
+from ..backends import Backend, llvm
+from ..backends.products import GatheredProducts, matmul
 from ..chain_rule import Row
 from ..errors import TraceError
 from ..tape import (
@@ -444,7 +445,7 @@ class _SegmentedRun(_Run):
 def _use_own_products(backend: Backend) -> None:
     """From the first compiled scan on, large products of the backend are ours, also outside of scans: threads of NumPy's library would go
     on spinning for a while after each of its products, and take the processor from ours."""
-    vars(backend).update(matmul=gemm.matmul, products=gemm.GatheredProducts)
+    vars(backend).update(matmul=matmul, products=GatheredProducts)
 
 
 _natives: dict[int, NativePlan | str] = {}

@@ -11,6 +11,7 @@ import numpy
 
 from ..backends import Array, Backend, gemm
 from ..backends.llvm import Unsupported, address, aligned, compiled, keep_memory, library, numbers, type_name
+from ..backends.panels import packed, panel
 from ..backends.team import threads, together
 from ..chain_rule.addition import TRANSPOSE
 from ..chain_rule.weighting import MATMUL
@@ -274,7 +275,7 @@ class NativePlan:
         layouts = [self.forward_layout, self.backward_layout] if self.training else [self.forward_layout]
         for (_, half, *_rest), layout in zip(halves, layouts, strict=True):
             for product in half.products():
-                half.packed.setdefault((product.right, product.transposed), layout.new(gemm.panel(self.kind), "fixed", self.kind))
+                half.packed.setdefault((product.right, product.transposed), layout.new(panel(self.kind), "fixed", self.kind))
 
         def write() -> tuple[list[Writer], str]:
             writers = [Writer(name, self.shapes, half, code, self.kind, back) for name, half, code, back in halves]
@@ -475,7 +476,7 @@ class NativeRun(LaidOutRun):
     def _inputs(self, half: Half) -> dict[Buffer, Array]:
         arrays = {half.places[v].buffer: array for v, array in self.given.items()}
         for (v, transposed), buffer in half.packed.items():
-            arrays[buffer] = gemm.packed(self.given[v], buffer.width, transposed)
+            arrays[buffer] = packed(self.given[v], buffer.width, transposed)
         return arrays
 
     def backward(self, outputs: list[Any], states: list[Any], totals: dict[Any, Array], products: Any) -> tuple[list[Any], list[Any]]:
