@@ -44,6 +44,21 @@ def test_threads_that_fell_asleep_are_woken():
         assert count(2) == [10, 11]
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_was_begun_is_done_when_it_was_waited_for(monkeypatch, threads):
+    monkeypatch.setattr(team, "threads", lambda: threads)
+    function = llvm.compiled(COUNT, ("count",))["count"]
+    for pause in (0, 0, 0.001, 0.05):
+        sums = np.zeros(2, np.int64)
+        wait = team.begun(function, [(llvm.address(sums), 5)])
+        assert count(3) == [10, 11, 12]  # nobody is waited for meanwhile
+        time.sleep(pause)
+        wait()
+        team.begun(function, [(llvm.address(sums[i:]), 7) for i in range(2)])()
+        assert sums.tolist() == [12, 7]
+        assert count(2) == [10, 11]
+
+
 def test_several_users_at_once():
     wrong = []
 

@@ -169,7 +169,7 @@ class _Team:
         self._held.release()
 
     def begin(self, function: int, part: Sequence[int]) -> Callable[[], None]:
-        if not self._ours():
+        if not self._places or not self._ours():
             _alone(function, [part])
             return _nothing
         self._give(0, function, part)
