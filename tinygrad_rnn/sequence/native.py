@@ -431,9 +431,11 @@ class NativeRun(LaidOutRun):
         program = native.plan.joint
         given = zip((*program.steps, *program.fixed), (*streams, *fixed, *native.plan.constants), strict=True)
         self.given = {v: numpy.ascontiguousarray(x) if v in native.read else x for v, x in given}
-        self.shards = _shards(native, length)
+        self.length = length
 
-    def _prepared(self, code: Code, layout: Layout, arrays: dict[Buffer, Array], apart: Sequence[Buffer] = ()) -> tuple[Any, ...]:
+    def _prepared(
+        self, code: Code, layout: Layout, arrays: dict[Buffer, Array], shards: list[tuple[int, int]], apart: Sequence[Buffer] = ()
+    ) -> tuple[Any, ...]:
         """What a half is called with for each shard, and the memory that has to be there as long as it runs; scratch is made here.
 
         Args:
@@ -449,14 +451,14 @@ class NativeRun(LaidOutRun):
         for buffer in code.buffers:
             if buffer in arrays:
                 pointers[buffer.number] = address(arrays[buffer])
-        tables = [numbers(pointers) for _ in self.shards]
+        tables = [numbers(pointers) for _ in shards]
         for buffer in apart:
             for shard, table in enumerate(tables):
                 table[buffer.number] += shard * buffer.width * self.laid.dtype.itemsize
         sizes, start = address(code.sizes), 0 if self.step > 0 else self.steps - 1
         parts = [
             (table.buffer_info()[0], sizes, self.steps, self.laid.batch, first, last, start, self.step)
-            for table, (first, last) in zip(tables, self.shards, strict=True)
+            for table, (first, last) in zip(tables, shards, strict=True)
         ]
         return parts, (block, tables, arrays)
 
@@ -469,7 +471,8 @@ class NativeRun(LaidOutRun):
         native = self.laid
         arrays = self._inputs(native.forward_half)
         outputs = self._make_room(arrays, states)
-        parts, _memory = self._prepared(native.forward, native.forward_layout, arrays)
+        shards = _shards(native, self.length, _PAYS)
+        parts, _memory = self._prepared(native.forward, native.forward_layout, arrays, shards)
         together(native.forward.address, parts)
         return self._results(outputs)
 
@@ -484,18 +487,24 @@ class NativeRun(LaidOutRun):
         assert native.backward is not None
         arrays = self._inputs(native.backward_half)
         self._give_back(arrays, outputs, states)
+        shards = _shards(native, self.length, _PAYS_BACK)
         sums = []
         for sink, place in native.sum_places.items():
             sums.append(place.buffer)
-            arrays[place.buffer] = totals[sink] if sink in totals else numpy.zeros((len(self.shards), place.buffer.width), native.dtype)
-        products.after(native.backward.address, *self._prepared(native.backward, native.backward_layout, arrays, sums))
+            arrays[place.buffer] = totals[sink] if sink in totals else numpy.zeros((len(shards), place.buffer.width), native.dtype)
+        products.after(native.backward.address, *self._prepared(native.backward, native.backward_layout, arrays, shards, sums))
         self._sink(arrays, totals, products)
         return self._residuals(arrays)
 
 
-def _shards(native: NativePlan, steps: int) -> list[tuple[int, int]]:
-    """How the rows of the batch are split over threads; handing over to a thread must pay."""
+_PAYS, _PAYS_BACK = 1_000_000, 3_000_000
+"""Multiplications from which the batch is shared among threads. Below, the backward loop is left to one of them, and Python prepares what
+comes after it meanwhile: that takes as long."""
+
+
+def _shards(native: NativePlan, steps: int, pays: int) -> list[tuple[int, int]]:
+    """How the rows of the batch are split over threads."""
     work = sum(product.inner * product.columns for product in native.forward_half.products())
-    count = max(1, min(threads(), native.batch // 2)) if work * native.batch * steps > 1_000_000 else 1
+    count = max(1, min(threads(), native.batch // 2)) if work * native.batch * steps > pays else 1
     bounds = [native.batch * i // count for i in range(count + 1)]
     return list(itertools.pairwise(bounds))
