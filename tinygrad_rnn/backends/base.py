@@ -143,6 +143,9 @@ class Products:
     def wait(self) -> None:
         """Until all is there that products read."""
 
+    def start(self) -> None:
+        """Have what was promised made meanwhile, if it is little."""
+
     def run(self) -> None:
         """Make what was promised."""
 

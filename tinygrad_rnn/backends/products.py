@@ -20,6 +20,9 @@ _WORTH = 200_000
 _PAYS = 500_000
 """Multiplications from which handing a part over to a second thread pays."""
 
+_LITTLE = 3_000_000
+"""Multiplications up to which products are left to a worker, where there is something else to do meanwhile: that takes as long."""
+
 _NEAR = 1 << 18
 """Bytes of A that are multiplied by all panels before the next ones: they stay in the second cache."""
 
@@ -120,13 +123,14 @@ class GatheredProducts(Products):
     def __init__(self) -> None:
         self._threads = threads()
         self._wait: Callable[[], None] | None = None
-        self._begin()
+        self._held: Any = None
+        self._forget()
 
-    def _begin(self) -> None:
+    def _forget(self) -> None:
         self._lines: list[list[int]] = [[] for _ in range(self._threads)]
-        self._several = 0
+        self._several = self._work = 0
         self._made: list[numpy.ndarray] = []
-        self._read: list[Any] = []
+        self._read: list[numpy.ndarray] = []
 
     def matmul(self, a: Any, b: Any) -> Any:
         self._await(a, b)
@@ -174,7 +178,7 @@ class GatheredProducts(Products):
         rows = _code(kind)["rows"]
         for lines, (i, j) in zip(self._lines, parts(m, 8, work > _PAYS, self._threads), strict=False):
             lines += (rows, begin + i * k * size, right, end + i * n * size, j - i, n, k, block, 0, 0, 0, 0)
-        return self._promised(kind, a, panels, c)
+        return self._promised(kind, work, a, panels, c)
 
     def _columns(self, a: Any, b: Any, total: Any, order: int, kind: str) -> numpy.ndarray:
         (k, m), n, size = a.shape, b.shape[1], a.itemsize
@@ -185,10 +189,11 @@ class GatheredProducts(Products):
         columns, work = _code(kind)["columns"], m * n * k
         for lines, (i, j) in zip(self._lines, parts(n, panel(kind), work > _PAYS, self._threads), strict=False):
             lines += (columns, begin, order * m, m, right, order * n, n, end, k, i, j, total is not None)
-        return self._promised(kind, a, b, c)
+        return self._promised(kind, work, a, b, c)
 
-    def _promised(self, kind: str, left: numpy.ndarray, right: numpy.ndarray, c: numpy.ndarray) -> numpy.ndarray:
+    def _promised(self, kind: str, work: int, left: numpy.ndarray, right: numpy.ndarray, c: numpy.ndarray) -> numpy.ndarray:
         self._several = _code(kind)["several"]
+        self._work += work
         self._read += (left, right)
         self._made.append(c)
         return c
@@ -200,8 +205,7 @@ class GatheredProducts(Products):
             function, given: as of :func:`~.team.together`.
             held: what it reads and writes.
         """
-        self._wait = begun(function, given)
-        self._read.append(held)
+        self._wait, self._held = begun(function, given), held
 
     def wait(self) -> None:
         """Until that is done."""
@@ -215,12 +219,20 @@ class GatheredProducts(Products):
             self.wait()
         return numpy.ascontiguousarray(x)
 
+    def start(self) -> None:
+        if self._work > _LITTLE:
+            self.run()
+        elif self._made:
+            table = llvm.numbers([number for lines in self._lines for number in lines])
+            self.after(self._several, [(table.buffer_info()[0], len(table) // _LINE)], (table, self._made, self._read))
+            self._forget()
+
     def run(self) -> None:
         self.wait()
         if self._made:
             tables = [llvm.numbers(lines) for lines in self._lines if lines]
             together(self._several, [(table.buffer_info()[0], len(table) // _LINE) for table in tables])
-            self._begin()
+            self._forget()
 
 
 @functools.lru_cache(maxsize=1024)

@@ -84,13 +84,16 @@ class Around:
         self.kept = {v for i in self.derived.backward for v in i.operands if type(v) is int} - made
 
     def before(self, arrays: Sequence[Array], products: Any) -> tuple[list[Array], dict[int, Array]]:
-        """The streams, (T, B, …), and constants that the loop reads; and what goes back through this needs of it."""
+        """The streams, (T, B, …), and constants that the loop reads; and what goes back through this needs of it.
+
+        Some are promised by ``products`` until those are run.
+        """
         derived, core = self.derived, self.core
         steps = len(core.whole.steps)
         rows = [_rows(x, core.whole.shapes[v]) for x, v in zip(arrays[:steps], core.whole.steps, strict=True)]
         values: dict[int, Any] = dict(zip(derived.program.steps, [*rows, *arrays[steps:]], strict=True))
         self._run(derived.forward, values, products, {}, 1)
-        products.run()
+        products.start()
         made = [values[v] for v in derived.results]
         times = len(arrays[0])
         streams = [x.reshape(times, *core.whole.shapes[v]) for x, v in zip(made, core.streams, strict=False)]

@@ -315,17 +315,21 @@ class _Run:
             _use_own_products(backend)
         steps = inputs[0].shape[0]
         self.around = around(plan, backend, steps, self.wanted)
-        fed, self.kept = self.around.before([*inputs, *found], backend.products())
-        streams, fixed = fed[: len(plan.core.streams)], fed[len(plan.core.streams) :]
-        arrays = streams + _masks(plan.core.program, self.live, len(streams), backend)
-        order = range(steps)[::-1] if self.reverse else range(steps)
-        firsts = list(states)
-        for v in plan.core.program.states[len(firsts) :]:  # outputs before the first step
-            firsts.append(backend.zeros(plan.core.program.shapes[v], plan.core.program.dtypes[v]))
-        native = _native(plan, backend)
-        kind = _RUNS[type(native)]
-        self.core = kind(plan if isinstance(native, str) else native, backend, arrays, fixed, order, self.length)
-        ys, last = self.core.forward(firsts)
+        products = backend.products()
+        try:
+            fed, self.kept = self.around.before([*inputs, *found], products)
+            streams, fixed = fed[: len(plan.core.streams)], fed[len(plan.core.streams) :]
+            arrays = streams + _masks(plan.core.program, self.live, len(streams), backend)
+            order = range(steps)[::-1] if self.reverse else range(steps)
+            firsts = list(states)
+            for v in plan.core.program.states[len(firsts) :]:  # outputs before the first step
+                firsts.append(backend.zeros(plan.core.program.shapes[v], plan.core.program.dtypes[v]))
+            native = _native(plan, backend)
+            kind = _RUNS[type(native)]
+            self.core = kind(plan if isinstance(native, str) else native, backend, arrays, fixed, order, self.length)
+            ys, last = self.core.forward(firsts, products)
+        finally:  # also when interrupted: the memory is in use
+            products.run()
         return [*ys, *last[: len(states)]]
 
     def pull(self, np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:

@@ -287,8 +287,9 @@ class DeviceRun(LaidOutRun):
 
     # -- forward and backward -----------------------------------------------------------------------------------------------------
 
-    def forward(self, states: list[Array]) -> tuple[list[Array], list[Array]]:
+    def forward(self, states: list[Array], products: Any) -> tuple[list[Array], list[Array]]:
         """The outputs, (T, …) each, and the last states."""
+        products.run()
         device = self.laid
         arrays = self._arrays(device.forward_half)
         outputs = self._make_room(arrays, states)

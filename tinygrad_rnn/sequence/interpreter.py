@@ -29,8 +29,13 @@ class InterpretedRun:
         self.kept: list[dict[int, Array]] = []
         self.keeping = bool(plan.backward or plan.sinks)
 
-    def forward(self, states: list[Array]) -> tuple[list[Array], list[Array]]:
-        """The outputs, (T, …) each, and the last states."""
+    def forward(self, states: list[Array], products: Any) -> tuple[list[Array], list[Array]]:
+        """The outputs, (T, …) each, and the last states.
+
+        Args:
+            products: what may have promised what is read.
+        """
+        products.run()
         joint, apply = self.plan.joint, on_arrays(self.backend)
         outputs: list[list[Array]] = [[] for _ in joint.outputs]
         self.kept = [{}] * len(self.order)

@@ -467,12 +467,13 @@ class NativeRun(LaidOutRun):
         row = self.laid.batch * self.laid.dtype.itemsize
         return [(b.number, -(-b.width * row // 64) * 64) for b in layout.buffers if b in code.buffers and b not in arrays]
 
-    def forward(self, states: list[Array]) -> tuple[list[Array], list[Array]]:
+    def forward(self, states: list[Array], products: Any) -> tuple[list[Array], list[Array]]:
         native = self.laid
         arrays = self._inputs(native.forward_half)
         outputs = self._make_room(arrays, states)
         shards = _shards(native, self.length, _PAYS)
         parts, _memory = self._prepared(native.forward, native.forward_layout, arrays, shards)
+        products.run()
         together(native.forward.address, parts)
         return self._results(outputs)
 
