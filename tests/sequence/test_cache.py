@@ -14,7 +14,7 @@ from compare import NATIVE, compiled_scan, eager
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
-from tinygrad_rnn.backends import llvm, products, team
+from tinygrad_rnn.backends import llvm, panels, products, team
 from tinygrad_rnn.sequence import compiled
 
 pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not NATIVE, reason="there is no code generator here")]
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not NATIVE, reason="th
 def cache(tmp_path, monkeypatch):
     """An empty cache folder, and a memory that has forgotten the code of all cells; with it, what was compiled since."""
     for kind in ("float", "double"):
-        products._code(kind)  # the products of all steps are no cell's, nor are the threads
+        products._code(kind), panels._turn(kind)  # these are no cell's, nor are the threads
     team._team()
     monkeypatch.setenv("TINYGRAD_RNN_CACHE", str(tmp_path / "cache"))
     optimised, count = llvm._optimised, []
