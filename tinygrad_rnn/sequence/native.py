@@ -44,6 +44,7 @@ class NativePlan:
 
     Attributes:
         read: the inputs that are read as they are, not only laid out for products.
+        work: multiplications of a step and row.
 
     Raises:
         Unsupported: the plan cannot be written as loops over rows.
@@ -69,6 +70,7 @@ class NativePlan:
             check_instruction(self.shapes, instruction)
         self.training = bool(plan.backward or plan.sinks)
         self._lay_out_forward()
+        self.work = sum(product.inner * product.columns for product in self.forward_half.products())
         if self.training:
             self._lay_out_backward()
         self._compile()
@@ -505,7 +507,7 @@ comes after it meanwhile: that takes as long."""
 
 def _shards(native: NativePlan, steps: int, pays: int) -> list[tuple[int, int]]:
     """How the rows of the batch are split over threads."""
-    work = sum(product.inner * product.columns for product in native.forward_half.products())
-    count = max(1, min(threads(), native.batch // 2)) if work * native.batch * steps > pays else 1
-    bounds = [native.batch * i // count for i in range(count + 1)]
-    return list(itertools.pairwise(bounds))
+    if native.work * native.batch * steps <= pays:
+        return [(0, native.batch)]
+    count = max(1, min(threads(), native.batch // 2))
+    return list(itertools.pairwise(native.batch * i // count for i in range(count + 1)))
