@@ -10,7 +10,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import optim
-from tinygrad_rnn.backends import formula, llvm
+from tinygrad_rnn.backends import llvm, team
 
 OPTIONS = [
     ("SGD", {"lr": 0.1}),
@@ -81,8 +81,8 @@ def stepped(name, options, dtype, seed):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @all_options
 def test_machine_code_gives_the_same_bits_as_numpy(monkeypatch, name, options, dtype, threads):
-    monkeypatch.setattr(formula, "threads", lambda: threads)
-    monkeypatch.setattr(formula, "_PAYS", 0)
+    monkeypatch.setattr(team, "threads", lambda: threads)
+    monkeypatch.setattr(team, "_PAYS", 0)
     monkeypatch.setattr(optim, "_loops", {})
     found = []
     for many in (1 << 60, 1):

@@ -212,7 +212,7 @@ def _check_order(
 
 def _culprit(f: Callable[..., Any], tensors: list[Any]) -> str:
     """Which rule of those that f used fails its own proof, in words."""
-    results = list(tree.leaves(f(*[x.detach().requires_grad_(x.dtype.kind == "f") for x in tensors])))
+    results = tree.leaves(f(*[x.detach().requires_grad_(x.dtype.kind == "f") for x in tensors]))
     for place, entry in enumerate(Tape.of(*results)):
         if entry.row.case in ("composition", "addition", "weighting") and any(
             x.dtype == numpy.float64 for x in map(as_tensor, entry.inputs)

@@ -75,7 +75,7 @@ class Optimizer:
         """The update in machine code; None where it is not worth it, or buffers are still to be made."""
         if n == 1 or backend.name != "numpy" or sum(row[0].size for row in rows) < _MANY or not llvm.available():
             return None
-        if dtype.str[1:] not in ("f4", "f8") or not all(x.flags.c_contiguous and x.dtype == dtype for row in rows for x in row):
+        if dtype not in llvm.FLOATS or not all(x.flags.c_contiguous and x.dtype == dtype for row in rows for x in row):
             return None
         chosen = tuple([bool(getattr(self, name)) for name in self._options])
         key = type(self), chosen, names, dtype

@@ -775,7 +775,7 @@ def apply_replay(name: str, program: Callable[..., Any], again: Callable[..., An
     fresh = [Node.result_type(x._data, x._backend, True) for x in asked]
     since = now()
     results = program(*_replaced(args, fresh))
-    flat = list(tree.leaves(results))
+    flat = tree.leaves(results)
     for y in flat:
         if not isinstance(y, Node):
             raise DtypeError(f"{name}: the function must return tensors, it returned {type(y).__name__}")
@@ -837,7 +837,7 @@ def _replay_row(name: str, again: Callable[..., Any], args: Sequence[Any], asked
         heads = [np.reshape(x, x.shape) if recorded else Node.result_type(x, np, True) for x in xs[:asked]]
         since = now()
         with recording():
-            results = list(tree.leaves(again(*_replaced(args, heads))))
+            results = tree.leaves(again(*_replaced(args, heads)))
         return results, [*heads, *found], since, np if recorded else None
 
     def pull(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
@@ -849,6 +849,6 @@ def _replay_row(name: str, again: Callable[..., Any], args: Sequence[Any], asked
         return push_replayed(results, inputs, since, tangents, recorded)
 
     def unfold(inputs: Sequence[Node]) -> list[Any]:
-        return list(tree.leaves(again(*_replaced(args, inputs[:asked]))))
+        return tree.leaves(again(*_replaced(args, inputs[:asked])))
 
     return Row(name, "replay", name, pull, pull, push, unfold=unfold)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 _NESTS = (tuple, list, dict)
@@ -31,20 +31,14 @@ def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
         return function(tree)
     if isinstance(tree, dict):
         return {key: map_leaves(function, part) for key, part in tree.items()}
-    parts = [map_leaves(function, part) if isinstance(part, _NESTS) else function(part) for part in tree]
+    parts = [map_leaves(function, part) for part in tree]
     return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
 
 
-def unflatten(like: Any, flat: Sequence[Any]) -> Any:
+def unflatten(like: Any, flat: Iterable[Any]) -> Any:
     """Put a flat sequence into the nesting of another tree."""
-    return _filled(like, iter(flat)) if isinstance(like, _NESTS) else flat[0]
-
-
-def _filled(like: Any, rest: Iterator[Any]) -> Any:
-    if isinstance(like, dict):
-        return {key: _filled(part, rest) if isinstance(part, _NESTS) else next(rest) for key, part in like.items()}
-    parts = [_filled(part, rest) if isinstance(part, _NESTS) else next(rest) for part in like]
-    return type(like)(*parts) if hasattr(like, "_fields") else type(like)(parts)
+    rest = iter(flat)
+    return map_leaves(lambda _leaf: next(rest), like)
 
 
 def structure(tree: Any) -> Any:

@@ -117,11 +117,15 @@ ARRAY_FUNCTIONS = [
 
 LINALG_FUNCTIONS = ("det", "solve")
 
+CACHE_LINE = 64
+"""Bytes of a line of the processor's caches."""
+
 
 class Products:
     """Matrix products that may wait for each other; here none does.
 
-    What ``matmul`` returns is there after ``run``; until then nothing but a transpose may be made of it.
+    What ``matmul`` returns is there after ``run``; until then nothing but a transpose may be made of it. A block, ``with products:``, runs
+    them at its end, also where it is interrupted: memory is in use until then.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -148,6 +152,12 @@ class Products:
 
     def run(self) -> None:
         """Make what was promised."""
+
+    def __enter__(self) -> Products:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.run()
 
     def total(self, parts: Sequence[Array]) -> Array:
         """The sum of arrays that may be promised."""

@@ -11,10 +11,7 @@ from typing import Any
 import numpy
 
 from . import llvm
-from .team import threads, together
-
-_PAYS = 1 << 15
-"""Elements from which a second thread pays for being woken."""
+from .team import together, workers
 
 
 class _Symbol:
@@ -141,7 +138,7 @@ class Loop:
         new = [numpy.empty_like(row[0]) for row in rows]
         lines = [(y.size, *map(llvm.address, row), llvm.address(y)) for row, y in zip(rows, new, strict=True)]
         table, given = llvm.numbers([number for line in lines for number in line]), numpy.array(numbers)
-        count = threads() if sum(y.size for y in new) >= _PAYS else 1
+        count = workers(sum(y.size for y in new))
         where = table.buffer_info()[0], llvm.address(given), len(rows)
         together(self.address, [(*where, part, count) for part in range(count)])
         return new

@@ -9,18 +9,17 @@ from __future__ import annotations
 import functools
 
 from . import llvm
-from .panels import panel
 
 
-def _tile(rows: int, panels: int, kind: str, lanes: int, in_order: bool) -> list[str]:
+def _tile(rows: int, panels: int, kind: str, in_order: bool) -> list[str]:
     """C[:rows, :2 lanes] = A[:rows] @ panel, or added to C, with the sums in registers; only the first ``left`` columns. Or two panels at
     once, which lie one after the other.
 
     Few rows have several sums for each element, over every second or fourth step: one alone would wait for itself. In order there is one
     sum, which comes out the same to the last bit wherever rows and steps are cut.
     """
-    vector, suffix = f"<{lanes} x {kind}>", f"v{lanes}{'f32' if kind == 'float' else 'f64'}"
-    size, sums = 4 if kind == "float" else 8, 1 if in_order else max(1, 4 // rows // panels)
+    lanes, vector, suffix, size = llvm.vectors(kind)
+    sums = 1 if in_order else max(1, 4 // rows // panels)
     halves = range(2 * panels)
     each = [(r, h) for r in range(rows) for h in halves]
     text = [
@@ -114,17 +113,15 @@ def text(kind: str, in_order: bool = False) -> str:
     A single row waits for B to come from the second cache. So it takes two panels at a time, and where every second step goes ``back``
     through them, it begins with those that are still in the nearest cache; each sum is the same. With more rows ``back`` changes nothing.
     """
-    lanes = panel(kind) // 2
-    vector, suffix = f"<{lanes} x {kind}>", f"v{lanes}{'f32' if kind == 'float' else 'f64'}"
+    lanes, vector, suffix, _ = llvm.vectors(kind)
     lines = [
         f"declare {vector} @llvm.fma.{suffix}({vector}, {vector}, {vector})",
-        f"declare {vector} @llvm.masked.load.{suffix}.p0(ptr, i32, <{lanes} x i1>, {vector})",
-        f"declare void @llvm.masked.store.{suffix}.p0({vector}, ptr, i32, <{lanes} x i1>)",
+        *llvm.masked(kind),
     ]
     for rows in (8, 4, 2, 1):
-        lines += _tile(rows, 1, kind, lanes, in_order)
+        lines += _tile(rows, 1, kind, in_order)
     lines += [
-        *_tile(1, 2, kind, lanes, in_order),
+        *_tile(1, 2, kind, in_order),
         "define internal void @row(ptr %a, ptr %b, ptr %c, i64 %N, i64 %K, i1 %back) {",
         *["entry:", "  %most = sub i64 %N, 1", f"  %end = and i64 %most, {-4 * lanes}", "  %start = select i1 %back, i64 %end, i64 0"],
         *[f"  %move = select i1 %back, i64 {-4 * lanes}, i64 {4 * lanes}", "  br label %pair"],

@@ -21,12 +21,17 @@ from typing import Any
 
 import numpy
 
-_KIND = {"f4": "float", "f8": "double", "i8": "i64"}
+from .base import CACHE_LINE
+
+FLOATS = {numpy.dtype(numpy.float32): "float", numpy.dtype(numpy.float64): "double"}
+"""LLVM's names of the floats that code is written for."""
+
+_NAMES = FLOATS | {numpy.dtype(numpy.int64): "i64", numpy.dtype(numpy.bool_): "i8"}
 
 
 def type_name(dtype: Any) -> str:
     """LLVM's name for a dtype."""
-    return "i8" if dtype.kind == "b" else _KIND[f"{dtype.kind}{dtype.itemsize}"]
+    return _NAMES[dtype]
 
 
 # -- compiling and keeping ------------------------------------------------------------------------------------------------------------
@@ -132,6 +137,22 @@ def compiled(text: str, names: tuple[str, ...]) -> dict[str, int]:
 # -- text ---------------------------------------------------------------------------------------------------------------------------
 
 
+def vectors(kind: str) -> tuple[int, str, str, int]:
+    """Of the processor's vectors: how many elements they have, LLVM's type, how its functions of them end, and bytes of an element."""
+    size = 4 if kind == "float" else 8
+    lanes = vector_bytes() // size
+    return lanes, f"<{lanes} x {kind}>", f"v{lanes}f{8 * size}", size
+
+
+def masked(kind: str) -> list[str]:
+    """What loads and stores the elements of a vector that a mask names."""
+    lanes, vector, suffix, _ = vectors(kind)
+    return [
+        f"declare {vector} @llvm.masked.load.{suffix}.p0(ptr, i32, <{lanes} x i1>, {vector})",
+        f"declare void @llvm.masked.store.{suffix}.p0({vector}, ptr, i32, <{lanes} x i1>)",
+    ]
+
+
 def splat(name: str, scalar: str, kind: str, lanes: int) -> list[str]:
     """A vector whose elements are all the same."""
     vector = f"<{lanes} x {kind}>"
@@ -151,7 +172,6 @@ def vector_bytes() -> int:
     return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
 
 
-_CACHE_LINE = 64
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's names for them, in <malloc.h>
 
 
@@ -171,8 +191,8 @@ def keep_memory() -> None:
 def aligned(shape: tuple[int, ...], dtype: Any) -> numpy.ndarray:
     """An empty array that begins with a cache line: a vector that lies in two of them takes twice as long to load."""
     size = math.prod(shape) * dtype.itemsize
-    room = numpy.empty(size + _CACHE_LINE, numpy.uint8)
-    return numpy.ndarray(shape, dtype, room, -address(room) % _CACHE_LINE)
+    room = numpy.empty(size + CACHE_LINE, numpy.uint8)
+    return numpy.ndarray(shape, dtype, room, -address(room) % CACHE_LINE)
 
 
 def numbers(values: Sequence[int]) -> array[int]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy
 
-from .base import Array, Backend, erf_series
+from .base import CACHE_LINE, Array, Backend, erf_series
 
 
 class NumpyBackend(Backend):
@@ -34,7 +34,7 @@ class NumpyBackend(Backend):
         """NumPy copies a transpose element by element along its rows, each from another line of the cache; here lines are used whole."""
         if x.ndim != 2 or x.size < _LARGE or not x.flags.f_contiguous:
             return x.copy()
-        y, step = numpy.empty(x.shape, x.dtype), max(1, _LINE // x.itemsize)
+        y, step = numpy.empty(x.shape, x.dtype), max(1, CACHE_LINE // x.itemsize)
         for i in range(0, x.shape[1], step):
             y[:, i : i + step] = x[:, i : i + step]
         return y
@@ -46,9 +46,6 @@ class NumpyBackend(Backend):
     def quiet(self) -> Any:
         return numpy.errstate(all="ignore")
 
-
-_LINE = 64
-"""Bytes of a line of the cache."""
 
 _LARGE = 1 << 14
 """Elements of a matrix that does not stay in the nearest cache while it is copied."""
@@ -69,7 +66,7 @@ def _add_rows(array: Array, numbers: numpy.ndarray, values: Array) -> None:
     from . import llvm, scatter  # only those who have much to do need a compiler
 
     numbers = numbers.ravel().astype(numpy.int64, copy=False) % len(array)
-    if array.dtype.str[1:] in ("f4", "f8") and array.flags.c_contiguous and llvm.available():
+    if array.dtype in llvm.FLOATS and array.flags.c_contiguous and llvm.available():
         scatter.add_rows(array, numbers, values)
         return
     order = numbers.argsort(kind="stable")

@@ -16,10 +16,7 @@ from .team import together
 
 def panel(kind: str) -> int:
     """Columns of a panel: two vectors of the processor."""
-    return 2 * llvm.vector_bytes() // (4 if kind == "float" else 8)
-
-
-KINDS = {numpy.dtype("f4"): "float", numpy.dtype("f8"): "double"}
+    return 2 * llvm.vectors(kind)[0]
 
 
 def packed(matrix: numpy.ndarray, width: int, transposed: bool) -> numpy.ndarray:
@@ -27,7 +24,7 @@ def packed(matrix: numpy.ndarray, width: int, transposed: bool) -> numpy.ndarray
     source = matrix.T if transposed else matrix
     rows, columns = source.shape
     count = -(-columns // width)
-    kind = KINDS.get(matrix.dtype)
+    kind = llvm.FLOATS.get(matrix.dtype)
     if kind is not None and width == panel(kind) and source.flags.f_contiguous and 0 not in source.shape:
         panels = llvm.aligned((count, rows, width), matrix.dtype)
         together(_turn(kind), [(llvm.address(source.T), llvm.address(panels), rows, columns)])
@@ -49,12 +46,10 @@ def _turn(kind: str) -> int:
 
 def _text(kind: str) -> str:
     """Squares of as many rows as a vector has elements are turned in registers, in stages that each exchange halves of pairs of rows."""
-    lanes, width = panel(kind) // 2, panel(kind)
-    vector, suffix, size = f"<{lanes} x {kind}>", f"v{lanes}{'f32' if kind == 'float' else 'f64'}", 4 if kind == "float" else 8
+    (lanes, vector, suffix, size), width = llvm.vectors(kind), panel(kind)
     columns = ", ".join(f"i64 {i}" for i in range(lanes))
     lines = [
-        f"declare {vector} @llvm.masked.load.{suffix}.p0(ptr, i32, <{lanes} x i1>, {vector})",
-        f"declare void @llvm.masked.store.{suffix}.p0({vector}, ptr, i32, <{lanes} x i1>)",
+        *llvm.masked(kind),
         'define void @turn(ptr %from, ptr %to, i64 %K, i64 %N) "prefer-vector-width"="512" {',
         *["entry:", f"  %whole = mul i64 %K, {width}", "  br label %strip"],
         *["strip:", "  %j = phi i64 [ 0, %entry ], [ %j1, %next ]", f"  %p = sdiv i64 %j, {width}", "  %po = mul i64 %p, %whole"],

@@ -11,7 +11,7 @@ import numpy
 
 from . import gemm, llvm
 from .base import Products
-from .panels import KINDS, packed, panel
+from .panels import packed, panel
 from .team import begun, threads, together
 
 _WORTH = 200_000
@@ -51,9 +51,7 @@ def _text(kind: str) -> str:
     to C, over K rows, which lie ``along`` and ``across`` elements after each other, or before.
     ``@several(table, count)``: one such product for each line of the table, its function first.
     """
-    lanes = panel(kind) // 2
-    vector, suffix = f"<{lanes} x {kind}>", f"v{lanes}{'f32' if kind == 'float' else 'f64'}"
-    size = 4 if kind == "float" else 8
+    lanes, vector, suffix, size = llvm.vectors(kind)
     masks = []
     for h in (0, 1):
         columns = ", ".join(f"i64 {i + h * lanes}" for i in range(lanes))
@@ -134,7 +132,7 @@ class GatheredProducts(Products):
 
     def matmul(self, a: Any, b: Any) -> Any:
         self._await(a, b)
-        kind = KINDS.get(a.dtype)
+        kind = llvm.FLOATS.get(a.dtype)
         if kind is None or a.dtype != b.dtype or a.ndim != 2 or b.ndim != 2 or a.shape[1] != len(b):
             return self._numpys(a, b)
         work = len(a) * b.size
@@ -152,14 +150,14 @@ class GatheredProducts(Products):
         return numpy.matmul(a, b)
 
     def rows(self, a: Any, b: Any) -> Any:
-        kind = KINDS.get(a.dtype)
+        kind = llvm.FLOATS.get(a.dtype)
         if kind is None or a.dtype != b.dtype or 0 in (*a.shape, *b.shape):
             return self.matmul(a, b)
         self._await(a, b)
         return self._rows(self._whole(a), b, kind, len(a) * b.size)
 
     def over_rows(self, a: Any, b: Any, total: Any, order: int) -> Any:
-        kind = KINDS.get(a.dtype)
+        kind = llvm.FLOATS.get(a.dtype)
         if kind is None or a.dtype != b.dtype or 0 in (*a.shape, *b.shape):
             return super().over_rows(a, b, total, order)
         self._await(a, b)
@@ -244,7 +242,5 @@ def parts(length: int, multiple: int, shared: bool, threads: int) -> list[tuple[
 
 def matmul(a: Any, b: Any) -> Any:
     """As ``numpy.matmul``; matrices worth it are multiplied here, on as many threads as NumPy would use."""
-    products = GatheredProducts()
-    c = products.matmul(a, b)
-    products.run()
-    return c
+    with GatheredProducts() as products:
+        return products.matmul(a, b)

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import functools
 import glob
+import itertools
 import os
 import platform
 import threading
@@ -33,6 +34,9 @@ _LATE, _LEAST, _MOST_APART = 100e-6, 4, 256
 """Where other programs want the processors a worker may stand still in the middle of its work, and the one that asks waits longer, by these
 seconds at least, than it would have taken to do all alone. Then it does the next few alone: twice as many each time, one fewer for each
 time that went well."""
+
+_PAYS = 1 << 15
+"""Elements from which handing a part of them over pays."""
 
 _POSTED, _ASLEEP, _TAKEN = 1, 2, 3
 """What a worker's box says besides 0, that there is nothing to do."""
@@ -262,6 +266,16 @@ def _openblas_threads() -> Any:
                 with contextlib.suppress(OSError, AttributeError):
                     return getattr(ctypes.CDLL(path), f"{prefix}openblas_get_num_threads{suffix}")
     return None
+
+
+def workers(elements: int) -> int:
+    """How many threads share elementwise work."""
+    return threads() if elements >= _PAYS else 1
+
+
+def shares(length: int, count: int) -> list[tuple[int, int]]:
+    """Bounds of so many parts of a length."""
+    return list(itertools.pairwise(length * i // count for i in range(count + 1)))
 
 
 def threads() -> int:

@@ -36,7 +36,7 @@ from .device import DevicePlan, DeviceRun
 from .eager import eager_scan
 from .interpreter import InterpretedRun
 from .native import NativePlan, NativeRun
-from .plan import Core, Plan, extract_core, make_plan
+from .plan import Core, Plan, extract_core, fixed_residuals, make_plan
 from .program import Number, Program, Trace, capture, placeholder, tracing
 from .witness import Reader, witness
 
@@ -315,8 +315,7 @@ class _Run:
             _use_own_products(backend)
         steps = inputs[0].shape[0]
         self.around = around(plan, backend, steps, self.wanted)
-        products = backend.products()
-        try:
+        with backend.products() as products:
             fed, self.kept = self.around.before([*inputs, *found], products)
             streams, fixed = fed[: len(plan.core.streams)], fed[len(plan.core.streams) :]
             arrays = streams + _masks(plan.core.program, self.live, len(streams), backend)
@@ -328,8 +327,6 @@ class _Run:
             kind = _RUNS[type(native)]
             self.core = kind(plan if isinstance(native, str) else native, backend, arrays, fixed, order, self.length)
             ys, last = self.core.forward(firsts, products)
-        finally:  # also when interrupted: the memory is in use
-            products.run()
         return [*ys, *last[: len(states)]]
 
     def pull(self, np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
@@ -339,12 +336,9 @@ class _Run:
             self.forward(xs)
         self.spent = True
         totals: dict[Any, Any] = {}
-        products = self.backend.products()
-        try:
+        with self.backend.products() as products:
             parts, firsts = self.back(g, totals, products)
             fixed = self.fixed(totals, products)
-        finally:  # also when interrupted: the memory is in use
-            products.run()
         return [*parts, *firsts, *fixed]
 
     def back(self, g: Sequence[Any], totals: dict[Any, Any], products: Any) -> tuple[list[Any], list[Any]]:
@@ -361,7 +355,7 @@ class _Run:
 
     def fixed(self, totals: dict[Any, Any], products: Any) -> list[Any]:
         """The residuals of tensors from outside, after all steps."""
-        return self.around.after(self.kept, self.core.fixed(totals, products), products)
+        return self.around.after(self.kept, fixed_residuals(self.plan, totals, self.backend, products), products)
 
     def unfold(self, inputs: Sequence[Any]) -> list[Any]:
         """The operations of every step, for those who want to look inside."""
@@ -431,17 +425,14 @@ class _SegmentedRun(_Run):
         carried, found, totals = list(g[count:]), list[Any]([None] * steps), dict[Any, Any]()
         for part, before in reversed(self.before):
             run, _ = self._again(part, before, xs)
-            products = np.products()
-            try:
+            with np.products() as products:
                 parts, carried = run.back([*(None if r is None else r[part] for r in g[:count]), *carried], totals, products)
-            finally:
-                products.run()
             for i, residual in enumerate(parts):
                 if residual is not None:
                     found[i] = np.empty(xs[i].shape, xs[i].dtype) if found[i] is None else found[i]
                     found[i][part] = residual
-        fixed = run.fixed(totals, products)
-        products.run()
+        with np.products() as products:
+            fixed = run.fixed(totals, products)
         return [*found, *carried, *fixed]
 
 

@@ -86,16 +86,6 @@ class InterpretedRun:
     def _zeros(self, value: int) -> Array:
         return self.backend.zeros(self.plan.joint.shapes[value], self.plan.joint.dtypes[value])
 
-    def fixed(self, totals: dict[Any, Array], products: Any) -> list[Any]:
-        """The residuals of fixed values, after all steps; None where there is none."""
-        plan, joint = self.plan, self.plan.joint
-
-        def of(v: int, sink: Sink) -> Array:
-            return self.backend.sum_to(totals[sink], joint.shapes[v]) if sink.kind == "sum" else totals[sink]
-
-        fixed = joint.fixed[: len(plan.core.program.fixed)]
-        return [products.total([of(v, sink) for sink in plan.sinks[v]]) if v in plan.sinks else None for v in fixed]
-
     def _sunk(self, sink: Sink, parts: list[tuple[Array, ...]], total: Any, products: Any) -> Array:
         """Σₜ over the gathered parts, added to a total: one GEMM over all steps for a product."""
         backend = self.backend

@@ -10,9 +10,10 @@ from typing import Any
 import numpy
 
 from ..backends import Array, Backend, gemm
-from ..backends.llvm import Unsupported, address, aligned, compiled, keep_memory, library, numbers, type_name
+from ..backends.base import CACHE_LINE
+from ..backends.llvm import FLOATS, Unsupported, address, aligned, compiled, keep_memory, library, numbers, type_name
 from ..backends.panels import packed, panel
-from ..backends.team import threads, together
+from ..backends.team import shares, threads, together
 from ..chain_rule.addition import TRANSPOSE
 from ..chain_rule.weighting import MATMUL
 from .plan import Plan, Sink
@@ -60,7 +61,7 @@ class NativePlan:
         if len(floats) != 1 or batch == 0:
             raise Unsupported("values of several dtypes")
         self.dtype = floats.pop()
-        if self.dtype.str[1:] not in ("f4", "f8"):
+        if self.dtype not in FLOATS:
             raise Unsupported(f"the dtype {self.dtype}")
         self.kind = type_name(self.dtype)
         self.shapes = Shapes(program, batch)
@@ -395,17 +396,6 @@ class LaidOutRun:
                 left, right = (self._all_steps(v, arrays) for v in sink.values)
                 totals[sink] = products.over_rows(left, right, totals.get(sink), -self.step)
 
-    def fixed(self, totals: dict[Any, Array], products: Any) -> list[Any]:
-        """The residuals of fixed values, after all steps; None where there is none."""
-        plan, backend = self.laid.plan, self.backend
-        products.wait()
-
-        def of(v: int, sink: Sink) -> Array:
-            return totals[sink] if sink.kind == "product" else backend.sum_to(totals[sink], plan.joint.shapes[v])
-
-        fixed = plan.joint.fixed[: len(plan.core.program.fixed)]
-        return [products.total([of(v, sink) for sink in plan.sinks[v]]) if v in plan.sinks else None for v in fixed]
-
     def _all_steps(self, value: int, arrays: dict[Buffer, Array]) -> Array:
         """(T·B, n): a value at all steps, in the order of time."""
         place = self.laid.operand_places[value]
@@ -467,7 +457,7 @@ class NativeRun(LaidOutRun):
     def _scratch(self, code: Code, layout: Layout, arrays: dict[Buffer, Array]) -> list[tuple[int, int]]:
         """The numbers of the buffers that are nothing before and after the loop, and how many bytes each takes: whole cache lines."""
         row = self.laid.batch * self.laid.dtype.itemsize
-        return [(b.number, -(-b.width * row // 64) * 64) for b in layout.buffers if b in code.buffers and b not in arrays]
+        return [(b.number, -(-b.width * row // CACHE_LINE) * CACHE_LINE) for b in layout.buffers if b in code.buffers and b not in arrays]
 
     def forward(self, states: list[Array], products: Any) -> tuple[list[Array], list[Array]]:
         native = self.laid
@@ -507,7 +497,5 @@ comes after it meanwhile: that takes as long."""
 
 def _shards(native: NativePlan, steps: int, pays: int) -> list[tuple[int, int]]:
     """How the rows of the batch are split over threads."""
-    if native.work * native.batch * steps <= pays:
-        return [(0, native.batch)]
-    count = max(1, min(threads(), native.batch // 2))
-    return list(itertools.pairwise(native.batch * i // count for i in range(count + 1)))
+    alone = native.work * native.batch * steps <= pays
+    return shares(native.batch, 1 if alone else max(1, min(threads(), native.batch // 2)))

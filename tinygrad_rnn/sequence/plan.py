@@ -354,6 +354,20 @@ def _assembled(core: Core, derived: Derived) -> Plan:
     return plan
 
 
+def fixed_residuals(plan: Plan, totals: dict[Any, Any], backend: Backend, products: Any) -> list[Any]:
+    """The residuals of the core's fixed values from what their sinks add up to over all steps; None where there is none.
+
+    Some are promised by ``products`` until those are run.
+    """
+    products.wait()
+
+    def of(v: int, sink: Sink) -> Any:
+        return backend.sum_to(totals[sink], plan.joint.shapes[v]) if sink.kind == "sum" else totals[sink]
+
+    fixed = plan.joint.fixed[: len(plan.core.program.fixed)]
+    return [products.total([of(v, sink) for sink in plan.sinks[v]]) if v in plan.sinks else None for v in fixed]
+
+
 def _sinks(program: Program, residual: int) -> list[Sink]:
     """The terms of a residual: Σ aᵀ g and sums over the batch are recognised by the rows that made them."""
     producers = program.producers()

@@ -7,7 +7,6 @@ number of rows. Going back, elements are made again from the operands; what was 
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,8 +14,8 @@ import numpy
 
 from .. import ops
 from ..backends import Array, Backend
-from ..backends.llvm import Unsupported, address, available, compiled, keep_memory, library, numbers, type_name
-from ..backends.team import threads, together
+from ..backends.llvm import FLOATS, Unsupported, address, available, compiled, keep_memory, library, numbers, type_name
+from ..backends.team import shares, together, workers
 from ..chain_rule.addition import TAKE_ALONG_AXIS
 from ..chain_rule.weighting import MATMUL
 from ..tape import Node, record_replay, recording, thread
@@ -24,9 +23,6 @@ from .plan import ancestors, derive, dummy
 from .program import Instruction, placeholder, tracing
 from .schedule import REDUCTIONS, Half, Layout, Place, Scheduler, Shapes, check_instruction
 from .writer import Writer
-
-_PAYS = 1 << 15
-"""Elements from which a second thread pays for being woken."""
 
 
 def by_rows(name: str, function: Callable[..., Any], operands: Sequence[Any], options: tuple[Any, ...]) -> Any:
@@ -90,7 +86,7 @@ class _Kernel:
             derived = derive(lambda: [function(*heads)], heads, [], [], [arriving])
         self.program = program = derived.program
         self.dtype = like.dtype
-        if {dtype for dtype in program.dtypes if dtype.kind == "f"} != {self.dtype} or self.dtype.str[1:] not in ("f4", "f8"):
+        if {dtype for dtype in program.dtypes if dtype.kind == "f"} != {self.dtype} or self.dtype not in FLOATS:
             raise Unsupported("values of several dtypes")
         self.kind = type_name(self.dtype)
         self.shapes = Shapes(program, 2)
@@ -135,8 +131,7 @@ class _Kernel:
         rows = len(given[0])
         made = [numpy.empty((rows, self.shapes.widths[v]), self.dtype) for v in wanted]
         table = numbers([address(array) for array in (*given, *made)])
-        count = threads() if given[0].size >= _PAYS else 1
-        bounds = itertools.pairwise([rows * i // count for i in range(count + 1)])
+        bounds = shares(rows, workers(given[0].size))
         together(code, [(table.buffer_info()[0], address(sizes), 1, rows, first, last, 0, 1) for first, last in bounds])
         return made
 
