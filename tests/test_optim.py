@@ -284,3 +284,15 @@ def test_schedules_equal_torch():
             optimizer.step()
             their_schedule.step()
         assert rates(schedule, 12) == pytest.approx(expected)
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("size", [3, 10_000])
+def test_a_parameter_that_is_given_twice_is_stepped_twice(size):
+    """Each time from where the time before left it: p ← (1 − lr · decay) p, as the residual is 0."""
+    p = tg.tensor(np.ones(size), requires_grad=True)
+    optimizer = optim.SGD([p, p], lr=0.1, weight_decay=1.0)
+    for n in (1, 2, 3):
+        p.grad = tg.tensor(np.zeros(size))
+        optimizer.step()
+        np.testing.assert_allclose(p.numpy(), 0.9 ** (2 * n), rtol=1e-14)

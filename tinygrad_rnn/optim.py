@@ -45,6 +45,9 @@ class Optimizer:
         self.__dict__.update(options)
         self._options = tuple(options)
         self._steps = [0] * len(self.parameters)
+        ids = [id(parameter) for parameter in self.parameters]
+        self._turns = [ids[:i].count(ids[i]) for i in range(len(ids))]
+        """For each parameter how often it stands before: its updates follow one another."""
         self._buffers: list[dict[str, Any]] = [{} for _ in self.parameters]
 
     def step(self) -> None:
@@ -53,9 +56,9 @@ class Optimizer:
         for i, parameter in enumerate(self.parameters):
             if parameter._grad is not None:
                 self._steps[i] += 1
-                key = (parameter._backend, self._steps[i], parameter._data.dtype, tuple(self._buffers[i]))
+                key = (self._turns[i], parameter._backend, self._steps[i], parameter._data.dtype, tuple(self._buffers[i]))
                 groups.setdefault(key, []).append(i)
-        for (backend, n, dtype, names), members in groups.items():
+        for (_turn, backend, n, dtype, names), members in groups.items():
             numbers, rows = self._numbers(n), [self._arrays(i) for i in members]
             loop = self._loop(backend, n, dtype, names, len(numbers), rows)
             if loop is None:
