@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.backends import llvm, panels, products
-from tinygrad_rnn.backends.team import threads, together
+from tinygrad_rnn.backends.native import memory, panels, products
+from tinygrad_rnn.backends.native.threads import threads, together
 
 from . import timing
 
@@ -93,10 +93,10 @@ def each_step(a: np.ndarray, b: np.ndarray, steps: int) -> None:
     laid = panels.packed(b, panels.panel("float"), False)
     out = np.empty((batch, columns), np.float32)
     bounds = products.parts(batch, 8, True, threads())
-    left, right, result = llvm.address(a), llvm.address(laid), llvm.address(out)
+    left, right, result = memory.address(a), memory.address(laid), memory.address(out)
     block = 1 << 20
     lines = np.array([(left + 4 * i * inner, right, result + 4 * i * columns, j - i, columns, inner, block) for i, j in bounds])
-    given = [(llvm.address(line),) for line in lines]
+    given = [(memory.address(line),) for line in lines]
     for _ in range(steps):
         together(products._code("float")["rows"], given)
         lines[:, 0] += 4 * batch * inner

@@ -10,7 +10,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import optim
-from tinygrad_rnn.backends import llvm, team
+from tinygrad_rnn.backends.native import compiler, threads
 
 OPTIONS = [
     ("SGD", {"lr": 0.1}),
@@ -76,13 +76,13 @@ def stepped(name, options, dtype, seed):
 
 
 @pytest.mark.one_backend
-@pytest.mark.skipif(not llvm.available(), reason="llvmlite is not installed")
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.skipif(not compiler.available(), reason="llvmlite is not installed")
+@pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @all_options
-def test_machine_code_gives_the_same_bits_as_numpy(monkeypatch, name, options, dtype, threads):
-    monkeypatch.setattr(team, "threads", lambda: threads)
-    monkeypatch.setattr(team, "_PAYS", 0)
+def test_machine_code_gives_the_same_bits_as_numpy(monkeypatch, name, options, dtype, count):
+    monkeypatch.setattr(threads, "threads", lambda: count)
+    monkeypatch.setattr(threads, "_PAYS", 0)
     monkeypatch.setattr(optim, "_loops", {})
     found = []
     for many in (1 << 60, 1):

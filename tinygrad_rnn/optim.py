@@ -11,8 +11,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .backends import llvm
+from .backends import base
 from .backends.formula import Loop
+from .backends.native import compiler, emit
 from .errors import CheckpointError, DtypeError, ShapeError
 from .tape import host_array
 from .tensor import Tensor
@@ -76,9 +77,9 @@ class Optimizer:
 
     def _loop(self, backend: Any, n: int, dtype: Any, names: tuple[str, ...], numbers: int, rows: list[list[Any]]) -> Loop | None:
         """The update in machine code; None where it is not worth it, or buffers are still to be made."""
-        if n == 1 or backend.name != "numpy" or sum(row[0].size for row in rows) < _MANY or not llvm.available():
+        if n == 1 or backend.name != "numpy" or sum(row[0].size for row in rows) < _MANY or not compiler.available():
             return None
-        if dtype not in llvm.FLOATS or not all(x.flags.c_contiguous and x.dtype == dtype for row in rows for x in row):
+        if dtype not in emit.FLOATS or not all(x.flags.c_contiguous and x.dtype == dtype for row in rows for x in row):
             return None
         chosen = tuple([bool(getattr(self, name)) for name in self._options])
         key = type(self), chosen, names, dtype
@@ -90,7 +91,7 @@ class Optimizer:
 
             try:
                 _loops[key] = Loop(formula, len(rows[0]), numbers, dtype)
-            except llvm.Unsupported:  # a buffer is missing: the state dict had none
+            except base.Unsupported:  # a buffer is missing: the state dict had none
                 _loops[key] = None
         return _loops[key]
 

@@ -9,11 +9,11 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import tree
-from tinygrad_rnn.backends import llvm
+from tinygrad_rnn.backends.native import compiler
 from tinygrad_rnn.sequence import compiled
 from tinygrad_rnn.sequence.eager import eager_scan
 
-NATIVE = llvm.available()
+NATIVE = compiler.available()
 _chosen = compiled._native
 
 

@@ -14,7 +14,7 @@ from compare import NATIVE, compiled_scan, eager
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
-from tinygrad_rnn.backends import llvm, panels, products, team
+from tinygrad_rnn.backends.native import compiler, panels, products, threads
 from tinygrad_rnn.sequence import compiled
 
 pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not NATIVE, reason="there is no code generator here")]
@@ -25,17 +25,17 @@ def cache(tmp_path, monkeypatch):
     """An empty cache folder, and a memory that has forgotten the code of all cells; with it, what was compiled since."""
     for kind in ("float", "double"):
         products._code(kind), panels._turn(kind)  # these are no cell's, nor are the threads
-    team._team()
+    threads._team()
     monkeypatch.setenv("TINYGRAD_RNN_CACHE", str(tmp_path / "cache"))
-    optimised, count = llvm._optimised, []
-    monkeypatch.setattr(llvm, "_optimised", lambda text: count.append(text) or optimised(text))
+    optimised, count = compiler._optimised, []
+    monkeypatch.setattr(compiler, "_optimised", lambda text: count.append(text) or optimised(text))
     forget(monkeypatch)
     return tmp_path / "cache", count
 
 
 def forget(monkeypatch):
     monkeypatch.setattr(compiled, "_natives", {})
-    llvm.compiled.cache_clear()
+    compiler.compiled.cache_clear()
 
 
 def run(width=6, build=nn.GRUCell):
@@ -177,7 +177,7 @@ def test_processes_at_once_and_one_after(tmp_path):
     both = _processes(2, folder)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert files
-    assert all(name.endswith(".o") and content[:8] == llvm._seal(content[8:]) for name, content in files.items())
+    assert all(name.endswith(".o") and content[:8] == compiler._seal(content[8:]) for name, content in files.items())
     (after,) = _processes(1, folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
     assert len({result[2] for result in (*both, after)}) == 1
@@ -229,14 +229,14 @@ def test_the_hot_loops_are_vector_code(dtype, monkeypatch):
     """In each half the loop that comes first does all its arithmetic on whole vector registers; what is left over is done one by one."""
     import llvmlite.binding as binding
 
-    llvm._target()
+    compiler._target()
     if not binding.get_host_cpu_features().get("avx2"):
         pytest.skip("this processor has no AVX2")
     monkeypatch.setattr(compiled, "_natives", {})
     letter = "s" if dtype == "float32" else "d"
     arithmetic = rf"\bv(?:div|mul|add|sub|fn?m(?:add|sub)\d+)[ps]{letter}\b"
     for text in _texts(dtype):
-        halves = _innermost_loops(llvm.assembly(text))
+        halves = _innermost_loops(compiler.assembly(text))
         assert set(halves) == {"forward", "backward"}
         for name, loops in halves.items():
             packed = [lines for lines in loops if _with(lines, rf"\bv(?:div|mul)p{letter}\b.*%[yz]mm")]
@@ -254,7 +254,7 @@ def test_the_check_of_vector_code_finds_scalar_code(monkeypatch):
     monkeypatch.setattr(compiled, "_natives", {})
     text = re.sub(r"(define void @\w+\(.*) \"prefer-vector-width\"=\"512\" {", r"\1 noinline optnone {", _texts("float32")[0])
     assert "optnone" in text
-    loops = [lines for loops in _innermost_loops(llvm.assembly(text)).values() for lines in loops]
+    loops = [lines for loops in _innermost_loops(compiler.assembly(text)).values() for lines in loops]
     assert not any(_with(lines, r"\bvdivps\b") for lines in loops)
 
 

@@ -7,10 +7,10 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import derived
-from tinygrad_rnn.backends import llvm, team
+from tinygrad_rnn.backends.native import compiler, threads
 from tinygrad_rnn.sequence import rows
 
-pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not llvm.available(), reason="llvmlite is not installed")]
+pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not compiler.available(), reason="llvmlite is not installed")]
 
 
 @pytest.fixture(autouse=True)
@@ -28,13 +28,13 @@ def closed_form(z, classes, smoothing):
     return -(wanted * logs).sum(-1), np.exp(logs) - wanted
 
 
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(1, 2), (5, 1), (3, 4, 7), (2, 16), (9, 33), (4, 1000)], ids=str)
-def test_cross_entropy(shape, dtype, smoothing, threads, rng, monkeypatch):
-    monkeypatch.setattr(team, "_PAYS", 0)
-    monkeypatch.setattr(team, "threads", lambda: threads)
+def test_cross_entropy(shape, dtype, smoothing, count, rng, monkeypatch):
+    monkeypatch.setattr(threads, "_PAYS", 0)
+    monkeypatch.setattr(threads, "threads", lambda: count)
     z, classes = (4 * rng.normal(size=shape)).astype(dtype), rng.integers(-shape[-1], shape[-1], shape[:-1])
     weights = rng.normal(size=shape[:-1]).astype(dtype)
     logits = tg.tensor(z, requires_grad=True)

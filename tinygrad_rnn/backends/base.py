@@ -121,6 +121,10 @@ CACHE_LINE = 64
 """Bytes of a line of the processor's caches."""
 
 
+class Unsupported(Exception):
+    """What a backend cannot write as code of its own: it is run as calls instead."""
+
+
 class Products:
     """Matrix products that may wait for each other; here none does.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy
 
-from .llvm import Unsupported
+from .base import Unsupported
 
 C_TYPES = {"float": "float", "double": "double", "i8": "bool"}
 """What a buffer's kind is called in C."""

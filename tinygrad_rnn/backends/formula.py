@@ -10,19 +10,20 @@ from typing import Any
 
 import numpy
 
-from . import llvm
-from .team import together, workers
+from . import base
+from .native import compiler, emit, functions, memory
+from .native.threads import together, workers
 
 
 class _Symbol:
     """An element of an array, or one of the numbers that are the same for all, which is a double until it meets an element."""
 
-    def __init__(self, code: llvm.Emitter, register: str, kind: str) -> None:
+    def __init__(self, code: emit.Emitter, register: str, kind: str) -> None:
         self.code, self.register, self.kind = code, register, kind
 
     def _with(self, operation: str, other: Any, swapped: bool = False) -> _Symbol:
         if not isinstance(other, _Symbol):
-            other = _Symbol(self.code, llvm.literal(float(other), "double"), "double")
+            other = _Symbol(self.code, emit.literal(float(other), "double"), "double")
         kind = self.kind if self.kind == other.kind else self.code.kind
         a, b = (other, self) if swapped else (self, other)
         return _Symbol(self.code, self.code.let(f"{operation} {kind} {a.as_(kind)}, {b.as_(kind)}"), kind)
@@ -62,11 +63,11 @@ class _Symbol:
 class _Names:
     """The functions of a backend that formulas use, on symbols."""
 
-    def __init__(self, code: llvm.Emitter) -> None:
+    def __init__(self, code: emit.Emitter) -> None:
         self.code = code
 
     def __getattr__(self, name: str) -> Any:
-        raise llvm.Unsupported(f"the operation {name!r}")
+        raise base.Unsupported(f"the operation {name!r}")
 
     def sqrt(self, x: _Symbol) -> _Symbol:
         return _Symbol(self.code, self.code.apply("sqrt", [(x.register, x.kind)], ())[0], x.kind)
@@ -89,18 +90,18 @@ class Loop:
 
     def __init__(self, formula: Formula, arrays: int, numbers: int, dtype: Any) -> None:
         self.columns = 2 + arrays
-        text = self._text(formula, arrays, numbers, llvm.type_name(dtype))
-        self.address = llvm.compiled(text, ("loop",))["loop"]
+        text = self._text(formula, arrays, numbers, emit.type_name(dtype))
+        self.address = compiler.compiled(text, ("loop",))["loop"]
 
     def _text(self, formula: Formula, arrays: int, numbers: int, kind: str) -> str:
-        code = llvm.Emitter(kind)
+        code = emit.Emitter(kind)
         xs = [_Symbol(code, f"%x{i}", kind) for i in range(arrays)]
         y = formula(_Names(code), xs, [_Symbol(code, f"%number{i}", "double") for i in range(numbers)])
         changed = [(i, x) for i, x in enumerate(xs) if x.register != f"%x{i}"]
         places = range(arrays + 1)
         return "\n".join(
             [
-                llvm.library(kind),
+                functions.library(kind),
                 'define void @loop(ptr %table, ptr %numbers, i64 %count, i64 %part, i64 %parts) "prefer-vector-width"="512" {',
                 "entry:",
                 *(f"  %at{i} = getelementptr double, ptr %numbers, i64 {i}" for i in range(numbers)),
@@ -136,9 +137,9 @@ class Loop:
     def run(self, rows: Sequence[Sequence[Any]], numbers: Sequence[float]) -> list[Any]:
         """The new arrays, from rows of contiguous arrays of one size each; where the formula changes an array, it is changed."""
         new = [numpy.empty_like(row[0]) for row in rows]
-        lines = [(y.size, *map(llvm.address, row), llvm.address(y)) for row, y in zip(rows, new, strict=True)]
-        table, given = llvm.numbers([number for line in lines for number in line]), numpy.array(numbers)
+        lines = [(y.size, *map(memory.address, row), memory.address(y)) for row, y in zip(rows, new, strict=True)]
+        table, given = memory.numbers([number for line in lines for number in line]), numpy.array(numbers)
         count = workers(sum(y.size for y in new))
-        where = table.buffer_info()[0], llvm.address(given), len(rows)
+        where = table.buffer_info()[0], memory.address(given), len(rows)
         together(self.address, [(*where, part, count) for part in range(count)])
         return new

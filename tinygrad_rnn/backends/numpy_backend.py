@@ -63,10 +63,10 @@ def _names_rows(index: Any) -> bool:
 
 def _add_rows(array: Array, numbers: numpy.ndarray, values: Array) -> None:
     """As ``numpy.add.at`` for many values, several times faster: rows of one number are brought together and added up first."""
-    from . import llvm, scatter  # only those who have much to do need a compiler
+    from .native import compiler, emit, scatter  # only those who have much to do need a compiler
 
     numbers = numbers.ravel().astype(numpy.int64, copy=False) % len(array)
-    if array.dtype in llvm.FLOATS and array.flags.c_contiguous and llvm.available():
+    if array.dtype in emit.FLOATS and array.flags.c_contiguous and compiler.available():
         scatter.add_rows(array, numbers, values)
         return
     order = numbers.argsort(kind="stable")

@@ -14,8 +14,10 @@ from typing import Any
 import numpy
 
 from .. import tree
-from ..backends import Backend, llvm
-from ..backends.products import GatheredProducts, matmul
+from ..backends import Backend
+from ..backends.base import Unsupported
+from ..backends.native import compiler
+from ..backends.native.products import GatheredProducts, matmul
 from ..chain_rule import Row
 from ..errors import TraceError
 from ..tape import (
@@ -311,7 +313,7 @@ class _Run:
         """Run from the arrays of inputs, states and tensors from outside: the arrays of outputs and last states."""
         plan, backend = self.plan, self.backend
         inputs, states, found = operands[: self.counts[0]], operands[self.counts[0] : sum(self.counts)], operands[sum(self.counts) :]
-        if backend.name == "numpy" and llvm.available():
+        if backend.name == "numpy" and compiler.available():
             _use_own_products(backend)
         steps = inputs[0].shape[0]
         self.around = around(plan, backend, steps, self.wanted)
@@ -451,15 +453,15 @@ def _native(plan: Plan, backend: Backend) -> NativePlan | str:
     """The plan in machine code or in kernels, or the reason why it is interpreted."""
     if id(plan) not in _natives:
         kind = NativePlan if backend.name == "numpy" else DevicePlan
-        if kind is NativePlan and not llvm.available():
+        if kind is NativePlan and not compiler.available():
             _natives[id(plan)] = "llvmlite 0.45 or newer is missing (pip install 'tinygrad_rnn[fast]')"
         else:
             shape = plan.joint.shapes[(*plan.joint.states, *plan.joint.steps)[0]]
             try:
                 if not shape:
-                    raise llvm.Unsupported("a state that is a single number")
+                    raise Unsupported("a state that is a single number")
                 _natives[id(plan)] = kind(plan, shape[0])
-            except llvm.Unsupported as reason:
+            except Unsupported as reason:
                 _natives[id(plan)] = str(reason)
     return _natives[id(plan)]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..backends import Array, Backend, cuda
-from ..backends.llvm import Unsupported
+from ..backends.base import Unsupported
 from ..chain_rule.addition import MAX
 from .native import LaidOutRun, NativePlan
 from .program import Instruction, Number

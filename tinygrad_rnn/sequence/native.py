@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy
 
-from ..backends import Array, Backend, gemm
-from ..backends.base import CACHE_LINE
-from ..backends.llvm import FLOATS, Unsupported, address, aligned, compiled, keep_memory, library, numbers, type_name
-from ..backends.panels import packed, panel
-from ..backends.team import shares, threads, together
+from ..backends import Array, Backend
+from ..backends.base import CACHE_LINE, Unsupported
+from ..backends.native import gemm
+from ..backends.native.compiler import compiled
+from ..backends.native.emit import FLOATS, type_name
+from ..backends.native.functions import library
+from ..backends.native.memory import address, aligned, keep_memory, numbers
+from ..backends.native.panels import packed, panel
+from ..backends.native.threads import shares, threads, together
 from ..chain_rule.addition import TRANSPOSE
 from ..chain_rule.weighting import MATMUL
 from .plan import Plan, Sink

@@ -14,8 +14,12 @@ import numpy
 
 from .. import ops
 from ..backends import Array, Backend
-from ..backends.llvm import FLOATS, Unsupported, address, available, compiled, keep_memory, library, numbers, type_name
-from ..backends.team import shares, together, workers
+from ..backends.base import Unsupported
+from ..backends.native.compiler import available, compiled
+from ..backends.native.emit import FLOATS, type_name
+from ..backends.native.functions import library
+from ..backends.native.memory import address, keep_memory, numbers
+from ..backends.native.threads import shares, together, workers
 from ..chain_rule.addition import TAKE_ALONG_AXIS
 from ..chain_rule.weighting import MATMUL
 from ..tape import Node, record_replay, recording, thread

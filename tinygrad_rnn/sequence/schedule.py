@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..backends.llvm import Unsupported
+from ..backends.base import Unsupported
 from ..chain_rule.addition import (
     BROADCAST_TO,
     CONCATENATE,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..backends.llvm import Emitter
+from ..backends.native.emit import Emitter
 from ..chain_rule.addition import CONCATENATE, GETITEM, MAX, SCATTER, SCATTER_ALONG_AXIS, SPLIT, TAKE_ALONG_AXIS
 from .program import Instruction, Number
 from .schedule import REDUCTIONS, VIEWS, Buffer, Half, Place, Product, Shapes, Target, slice_of

@@ -18,7 +18,7 @@ import strict_cupy
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import backends
-from tinygrad_rnn.backends import llvm
+from tinygrad_rnn.backends.native import compiler
 
 both = pytest.mark.one_backend  # these choose their backends themselves
 
@@ -183,7 +183,7 @@ try:
 except tg.BackendError as error:
     print(error)
 """
-    environment = os.environ | {"TINYGRAD_RNN_BACKEND": "cupy", "PYTHONPATH": str(Path(__file__).parent)}
+    environment = os.environ | {"TINYGRAD_RNN_BACKEND": "cupy", "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert "another device" in done.stdout
 
@@ -351,7 +351,7 @@ def test_residuals_of_rows_that_are_taken_many_times_add_up(
     shape: tuple[int, ...], machine_code: bool, rng: numpy.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not machine_code:
-        monkeypatch.setattr(llvm, "available", lambda: False)
+        monkeypatch.setattr(compiler, "available", lambda: False)
     numbers, g = rng.integers(-7, 7, shape), rng.normal(size=(*shape, 4))
     table = tg.tensor(rng.normal(size=(7, 4)), requires_grad=True)
     tg.take(table, numbers, axis=0).backward(tg.tensor(g))

@@ -10,13 +10,13 @@ import functools
 
 import numpy
 
-from . import llvm
-from .team import together
+from . import compiler, emit, memory
+from .threads import together
 
 
 def panel(kind: str) -> int:
     """Columns of a panel: two vectors of the processor."""
-    return 2 * llvm.vectors(kind)[0]
+    return 2 * emit.vectors(kind)[0]
 
 
 def packed(matrix: numpy.ndarray, width: int, transposed: bool) -> numpy.ndarray:
@@ -24,16 +24,16 @@ def packed(matrix: numpy.ndarray, width: int, transposed: bool) -> numpy.ndarray
     source = matrix.T if transposed else matrix
     rows, columns = source.shape
     count = -(-columns // width)
-    kind = llvm.FLOATS.get(matrix.dtype)
+    kind = emit.FLOATS.get(matrix.dtype)
     if kind is not None and width == panel(kind) and source.flags.f_contiguous and 0 not in source.shape:
-        panels = llvm.aligned((count, rows, width), matrix.dtype)
-        together(_turn(kind), [(llvm.address(source.T), llvm.address(panels), rows, columns)])
+        panels = memory.aligned((count, rows, width), matrix.dtype)
+        together(_turn(kind), [(memory.address(source.T), memory.address(panels), rows, columns)])
         return panels
     if count * width != columns:
         whole = numpy.zeros((rows, count * width), matrix.dtype)
         whole[:, :columns] = source
         source = whole
-    panels = llvm.aligned((count, rows, width), matrix.dtype)
+    panels = memory.aligned((count, rows, width), matrix.dtype)
     panels[...] = source.reshape(rows, count, width).transpose(1, 0, 2)
     return panels
 
@@ -41,24 +41,24 @@ def packed(matrix: numpy.ndarray, width: int, transposed: bool) -> numpy.ndarray
 @functools.cache
 def _turn(kind: str) -> int:
     """The address of ``@turn(from, to, K, N)``: the transpose of a matrix (N, K) in panels."""
-    return llvm.compiled(_text(kind), ("turn",))["turn"]
+    return compiler.compiled(_text(kind), ("turn",))["turn"]
 
 
 def _text(kind: str) -> str:
     """Squares of as many rows as a vector has elements are turned in registers, in stages that each exchange halves of pairs of rows."""
-    (lanes, vector, suffix, size), width = llvm.vectors(kind), panel(kind)
+    (lanes, vector, suffix, size), width = emit.vectors(kind), panel(kind)
     columns = ", ".join(f"i64 {i}" for i in range(lanes))
     lines = [
-        *llvm.masked(kind),
+        *emit.masked(kind),
         'define void @turn(ptr %from, ptr %to, i64 %K, i64 %N) "prefer-vector-width"="512" {',
         *["entry:", f"  %whole = mul i64 %K, {width}", "  br label %strip"],
         *["strip:", "  %j = phi i64 [ 0, %entry ], [ %j1, %next ]", f"  %p = sdiv i64 %j, {width}", "  %po = mul i64 %p, %whole"],
         *[f"  %side = srem i64 %j, {width}", "  %o = add i64 %po, %side", f"  %begin = getelementptr {kind}, ptr %to, i64 %o"],
         *["  br label %square", "square:", "  %k = phi i64 [ 0, %strip ], [ %k1, %square ]", "  %left = sub i64 %K, %k"],
-        *[*llvm.splat("lefts", "%left", "i64", lanes), f"  %few = icmp slt <{lanes} x i64> <{columns}>, %lefts"],
+        *[*emit.splat("lefts", "%left", "i64", lanes), f"  %few = icmp slt <{lanes} x i64> <{columns}>, %lefts"],
     ]
     for r in range(lanes):
-        lines += [f"  %j.{r} = add i64 %j, {r}", f"  %in.{r} = icmp slt i64 %j.{r}, %N", *llvm.splat(f"ins.{r}", f"%in.{r}", "i1", lanes)]
+        lines += [f"  %j.{r} = add i64 %j, {r}", f"  %in.{r} = icmp slt i64 %j.{r}, %N", *emit.splat(f"ins.{r}", f"%in.{r}", "i1", lanes)]
         lines += [f"  %mask.{r} = and <{lanes} x i1> %few, %ins.{r}", f"  %row.{r} = mul i64 %j.{r}, %K"]
         lines += [f"  %at.{r} = add i64 %row.{r}, %k", f"  %from.{r} = getelementptr {kind}, ptr %from, i64 %at.{r}"]
         mask = f"<{lanes} x i1> %mask.{r}, {vector} zeroinitializer"
@@ -68,7 +68,7 @@ def _text(kind: str) -> str:
         lines += _exchanged(vector, lanes, step)
         step *= 2
     for r in range(lanes):
-        lines += [f"  %k.{r} = add i64 %k, {r}", f"  %is.{r} = icmp slt i64 %k.{r}, %K", *llvm.splat(f"are.{r}", f"%is.{r}", "i1", lanes)]
+        lines += [f"  %k.{r} = add i64 %k, {r}", f"  %is.{r} = icmp slt i64 %k.{r}, %K", *emit.splat(f"are.{r}", f"%is.{r}", "i1", lanes)]
         lines += [f"  %off.{r} = mul i64 %k.{r}, {width}", f"  %to.{r} = getelementptr {kind}, ptr %begin, i64 %off.{r}"]
         stored = f"{vector} %v{lanes}.{r}, ptr %to.{r}, i32 {size}, <{lanes} x i1> %are.{r}"
         lines.append(f"  call void @llvm.masked.store.{suffix}.p0({stored})")

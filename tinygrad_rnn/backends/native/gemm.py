@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 
-from . import llvm
+from . import compiler, emit
 
 
 def _tile(rows: int, panels: int, kind: str, in_order: bool) -> list[str]:
@@ -18,7 +18,7 @@ def _tile(rows: int, panels: int, kind: str, in_order: bool) -> list[str]:
     Few rows have several sums for each element, over every second or fourth step: one alone would wait for itself. In order there is one
     sum, which comes out the same to the last bit wherever rows and steps are cut.
     """
-    lanes, vector, suffix, size = llvm.vectors(kind)
+    lanes, vector, suffix, size = emit.vectors(kind)
     sums = 1 if in_order else max(1, 4 // rows // panels)
     halves = range(2 * panels)
     each = [(r, h) for r in range(rows) for h in halves]
@@ -26,8 +26,8 @@ def _tile(rows: int, panels: int, kind: str, in_order: bool) -> list[str]:
         f"define internal void @tile{rows}x{panels}(ptr %a, i64 %row, i64 %step, ptr %p, ptr %c, i64 %ldc, i64 %K, i64 %left, i1 %add)",
         "  alwaysinline {",
         "entry:",
-        *llvm.splat("lefts", "%left", "i64", lanes),
-        *llvm.splat("adds", "%add", "i1", lanes),
+        *emit.splat("lefts", "%left", "i64", lanes),
+        *emit.splat("adds", "%add", "i1", lanes),
         f"  %odd = urem i64 %K, {sums}",
         "  %even = sub i64 %K, %odd",
         f"  %panel = mul i64 %K, {2 * lanes}",
@@ -53,7 +53,7 @@ def _tile(rows: int, panels: int, kind: str, in_order: bool) -> list[str]:
         lines += [f"  %{name}b{h} = load {vector}, ptr %{name}p{h}, align {size}" for h in halves]
         for r in range(rows):
             lines += [f"  %{name}ak{r} = getelementptr {kind}, ptr %a{r}, i64 %{name}ko", f"  %{name}x{r} = load {kind}, ptr %{name}ak{r}"]
-            lines += llvm.splat(f"{name}v{r}", f"%{name}x{r}", kind, lanes)
+            lines += emit.splat(f"{name}v{r}", f"%{name}x{r}", kind, lanes)
         for r, h in each:
             operands = f"{vector} %{name}v{r}, {vector} %{name}b{h}, {vector} %{held}{r}.{h}"
             lines.append(f"  %{made}{r}.{h} = call {vector} @llvm.fma.{suffix}({operands})")
@@ -84,7 +84,7 @@ def _tile(rows: int, panels: int, kind: str, in_order: bool) -> list[str]:
 
 def row_tiles(kind: str, row: str, step: str, panel: str, inner: str, add: str, before: str) -> list[str]:
     """All rows of C for one panel, in tiles as high as there are registers for; goes on at ``after``."""
-    heights = (8, 4, 2, 1) if llvm.vector_bytes() == 64 else (4, 2, 1)
+    heights = (8, 4, 2, 1) if compiler.vector_bytes() == 64 else (4, 2, 1)
     lines, start = [f"  br label %try{heights[0]}"], "0"
     for rows, after in zip(heights, [*(f"try{h}" for h in heights[1:]), "after"], strict=True):
         lines += [
@@ -113,10 +113,10 @@ def text(kind: str, in_order: bool = False) -> str:
     A single row waits for B to come from the second cache. So it takes two panels at a time, and where every second step goes ``back``
     through them, it begins with those that are still in the nearest cache; each sum is the same. With more rows ``back`` changes nothing.
     """
-    lanes, vector, suffix, _ = llvm.vectors(kind)
+    lanes, vector, suffix, _ = emit.vectors(kind)
     lines = [
         f"declare {vector} @llvm.fma.{suffix}({vector}, {vector}, {vector})",
-        *llvm.masked(kind),
+        *emit.masked(kind),
     ]
     for rows in (8, 4, 2, 1):
         lines += _tile(rows, 1, kind, in_order)

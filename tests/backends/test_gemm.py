@@ -7,9 +7,9 @@ import ctypes
 import numpy as np
 import pytest
 
-from tinygrad_rnn.backends import gemm, llvm, panels, products
+from tinygrad_rnn.backends.native import compiler, emit, gemm, memory, panels, products
 
-pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not llvm.available(), reason="llvmlite is not installed")]
+pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not compiler.available(), reason="llvmlite is not installed")]
 
 SIZES = [(512, 128, 32), (333, 65, 47), (1000, 1, 300), (7, 300, 400), (129, 33, 257), (1, 640, 640)]
 
@@ -50,14 +50,14 @@ define void @once(ptr %a, ptr %b, ptr %c, i64 %rows, i64 %columns, i64 %inner, i
 @pytest.mark.parametrize("rows", [1, 2, 3])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_product_of_a_step_in_both_directions(rows, columns, dtype, rng):
-    kind = llvm.type_name(np.dtype(dtype))
-    function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)(llvm.compiled(gemm.text(kind) + ONCE, ("once",))["once"])
+    kind = emit.type_name(np.dtype(dtype))
+    function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)(compiler.compiled(gemm.text(kind) + ONCE, ("once",))["once"])
     for inner in (1, 2, 3, 64, 65):
         a, b = rng.standard_normal((rows, inner)).astype(dtype), rng.standard_normal((inner, columns)).astype(dtype)
         laid = panels.packed(b, panels.panel(kind), False)
         there, back = np.full((2, rows + 1, columns), 7.0, dtype)
         for turn, c in enumerate((there, back)):
-            function(*map(llvm.address, (a, laid, c)), rows, columns, inner, turn)
+            function(*map(memory.address, (a, laid, c)), rows, columns, inner, turn)
         expected = a.astype(np.float64) @ b.astype(np.float64)
         np.testing.assert_allclose(there[:-1], expected, rtol=0, atol=(2e-5 if dtype == "float32" else 1e-13) * np.sqrt(inner) * 4)
         np.testing.assert_array_equal(back, there)
@@ -76,7 +76,7 @@ def test_other_products_are_numpys(rng):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(1, 1), (5, 70), (70, 5), (33, 64), (64, 33)])
 def test_panels_hold_the_matrix(shape, dtype, transposed, width, rng):
-    width = width or panels.panel(llvm.type_name(np.dtype(dtype)))
+    width = width or panels.panel(emit.type_name(np.dtype(dtype)))
     for matrix in layouts(rng.standard_normal(shape).astype(dtype)):
         source = matrix.T if transposed else matrix
         laid = panels.packed(matrix, width, transposed)

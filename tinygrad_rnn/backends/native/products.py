@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy
 
-from . import gemm, llvm
-from .base import Products
+from ..base import Products
+from . import compiler, emit, gemm, memory
 from .panels import packed, panel
-from .team import begun, threads, together
+from .threads import begun, threads, together
 
 _WORTH = 200_000
 """Multiplications from which a product is made here."""
@@ -51,7 +51,7 @@ def _text(kind: str) -> str:
     to C, over K rows, which lie ``along`` and ``across`` elements after each other, or before.
     ``@several(table, count)``: one such product for each line of the table, its function first.
     """
-    lanes, vector, suffix, size = llvm.vectors(kind)
+    lanes, vector, suffix, size = emit.vectors(kind)
     masks = []
     for h in (0, 1):
         columns = ", ".join(f"i64 {i + h * lanes}" for i in range(lanes))
@@ -91,7 +91,7 @@ def _text(kind: str) -> str:
         *["  %ad = mul i64 %d, %along", f"  %as = getelementptr {kind}, ptr %a, i64 %ad", "  %bd = mul i64 %d, %across"],
         "  br label %panel",
         *["panel:", "  %n = phi i64 [ %first, %block ], [ %n1, %after ]", "  %left = sub i64 %last, %n", "  %go = icmp sgt i64 %left, 0"],
-        *["  br i1 %go, label %start, label %next", "start:", *llvm.splat("lefts", "%left", "i64", lanes), *masks],
+        *["  br i1 %go, label %start, label %next", "start:", *emit.splat("lefts", "%left", "i64", lanes), *masks],
         *["  %bo = add i64 %bd, %n", f"  %bn = getelementptr {kind}, ptr %b, i64 %bo", f"  %cn = getelementptr {kind}, ptr %c, i64 %n"],
         *["  br label %copy", "copy:", "  %k = phi i64 [ 0, %start ], [ %k1, %copy ]", "  %bk = mul i64 %k, %across"],
         *[f"  %br = getelementptr {kind}, ptr %bn, i64 %bk", f"  %sk = mul i64 %k, {2 * lanes}"],
@@ -112,7 +112,7 @@ def _text(kind: str) -> str:
 @functools.cache
 def _code(kind: str) -> dict[str, int]:
     """The addresses of these functions."""
-    return llvm.compiled(_text(kind), ("rows", "columns", "several"))
+    return compiler.compiled(_text(kind), ("rows", "columns", "several"))
 
 
 class GatheredProducts(Products):
@@ -132,7 +132,7 @@ class GatheredProducts(Products):
 
     def matmul(self, a: Any, b: Any) -> Any:
         self._await(a, b)
-        kind = llvm.FLOATS.get(a.dtype)
+        kind = emit.FLOATS.get(a.dtype)
         if kind is None or a.dtype != b.dtype or a.ndim != 2 or b.ndim != 2 or a.shape[1] != len(b):
             return self._numpys(a, b)
         work = len(a) * b.size
@@ -150,14 +150,14 @@ class GatheredProducts(Products):
         return numpy.matmul(a, b)
 
     def rows(self, a: Any, b: Any) -> Any:
-        kind = llvm.FLOATS.get(a.dtype)
+        kind = emit.FLOATS.get(a.dtype)
         if kind is None or a.dtype != b.dtype or 0 in (*a.shape, *b.shape):
             return self.matmul(a, b)
         self._await(a, b)
         return self._rows(self._whole(a), b, kind, len(a) * b.size)
 
     def over_rows(self, a: Any, b: Any, total: Any, order: int) -> Any:
-        kind = llvm.FLOATS.get(a.dtype)
+        kind = emit.FLOATS.get(a.dtype)
         if kind is None or a.dtype != b.dtype or 0 in (*a.shape, *b.shape):
             return super().over_rows(a, b, total, order)
         self._await(a, b)
@@ -171,7 +171,7 @@ class GatheredProducts(Products):
     def _rows(self, a: Any, b: Any, kind: str, work: int) -> numpy.ndarray:
         (m, k), n, size = a.shape, b.shape[1], a.itemsize
         panels, c = packed(b, panel(kind), False), numpy.empty((m, n), a.dtype)
-        begin, right, end = llvm.address(a), llvm.address(panels), llvm.address(c)
+        begin, right, end = memory.address(a), memory.address(panels), memory.address(c)
         block = max(8, _NEAR // (k * size) // 8 * 8)
         rows = _code(kind)["rows"]
         for lines, (i, j) in zip(self._lines, parts(m, 8, work > _PAYS, self._threads), strict=False):
@@ -181,7 +181,7 @@ class GatheredProducts(Products):
     def _columns(self, a: Any, b: Any, total: Any, order: int, kind: str) -> numpy.ndarray:
         (k, m), n, size = a.shape, b.shape[1], a.itemsize
         c = numpy.empty((m, n), a.dtype) if total is None else total
-        begin, right, end = llvm.address(a), llvm.address(b), llvm.address(c)
+        begin, right, end = memory.address(a), memory.address(b), memory.address(c)
         if order < 0:
             begin, right = begin + (k - 1) * m * size, right + (k - 1) * n * size
         columns, work = _code(kind)["columns"], m * n * k
@@ -200,7 +200,7 @@ class GatheredProducts(Products):
         """Begin what makes something that the products read: while a worker does it, they can be asked for.
 
         Args:
-            function, given: as of :func:`~.team.together`.
+            function, given: as of :func:`~.threads.together`.
             held: what it reads and writes.
         """
         self._wait, self._held = begun(function, given), held
@@ -221,14 +221,14 @@ class GatheredProducts(Products):
         if self._work > _LITTLE:
             self.run()
         elif self._made:
-            table = llvm.numbers([number for lines in self._lines for number in lines])
+            table = memory.numbers([number for lines in self._lines for number in lines])
             self.after(self._several, [(table.buffer_info()[0], len(table) // _LINE)], (table, self._made, self._read))
             self._forget()
 
     def run(self) -> None:
         self.wait()
         if self._made:
-            tables = [llvm.numbers(lines) for lines in self._lines if lines]
+            tables = [memory.numbers(lines) for lines in self._lines if lines]
             together(self._several, [(table.buffer_info()[0], len(table) // _LINE) for table in tables])
             self._forget()
 

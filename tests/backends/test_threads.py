@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinygrad_rnn.backends import llvm, team
+from tinygrad_rnn.backends.native import compiler, memory, threads
 
-pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not llvm.available(), reason="llvmlite is not installed")]
+pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not compiler.available(), reason="llvmlite is not installed")]
 
 COUNT = """
 define void @count(ptr %place, i64 %amount) {
@@ -27,8 +27,8 @@ define void @count(ptr %place, i64 %amount) {
 def count(parts):
     """What the parts have added up to, each to a number of its own."""
     sums = np.zeros(parts, np.int64)
-    function = llvm.compiled(COUNT, ("count",))["count"]
-    team.together(function, [(llvm.address(sums[i:]), 10 + i) for i in range(parts)])
+    function = compiler.compiled(COUNT, ("count",))["count"]
+    threads.together(function, [(memory.address(sums[i:]), 10 + i) for i in range(parts)])
     return sums.tolist()
 
 
@@ -44,17 +44,17 @@ def test_threads_that_fell_asleep_are_woken():
         assert count(2) == [10, 11]
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_what_was_begun_is_done_when_it_was_waited_for(monkeypatch, threads):
-    monkeypatch.setattr(team, "threads", lambda: threads)
-    function = llvm.compiled(COUNT, ("count",))["count"]
+@pytest.mark.parametrize("most", [1, 2])
+def test_what_was_begun_is_done_when_it_was_waited_for(monkeypatch, most):
+    monkeypatch.setattr(threads, "threads", lambda: most)
+    function = compiler.compiled(COUNT, ("count",))["count"]
     for pause in (0, 0, 0.001, 0.05):
         sums = np.zeros(2, np.int64)
-        wait = team.begun(function, [(llvm.address(sums), 5)])
+        wait = threads.begun(function, [(memory.address(sums), 5)])
         assert count(3) == [10, 11, 12]  # nobody is waited for meanwhile
         time.sleep(pause)
         wait()
-        team.begun(function, [(llvm.address(sums[i:]), 7) for i in range(2)])()
+        threads.begun(function, [(memory.address(sums[i:]), 7) for i in range(2)])()
         assert sums.tolist() == [12, 7]
         assert count(2) == [10, 11]
 
@@ -79,14 +79,14 @@ def test_a_forked_process_has_threads_of_its_own():
     assert count(2) == [10, 11]
     child = os.fork()
     if child == 0:
-        team._rest()  # none of its own yet
+        threads._rest()  # none of its own yet
         found = count(2)
-        team._rest()
+        threads._rest()
         os._exit(0 if found == [10, 11] else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_process_ends_while_its_threads_look_for_work():
-    program = "import test_team; test_team.count(2)"
+    program = "import test_threads; test_threads.count(2)"
     done = [subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parent, check=False).returncode for _ in range(5)]
     assert done == [0] * 5

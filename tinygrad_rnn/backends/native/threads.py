@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy
 
-from . import llvm
+from . import compiler, memory
 
 _MOST = 10
 """Arguments of a function, all of them integers or addresses; one that takes fewer ignores the rest, as calling conventions allow."""
@@ -128,7 +128,7 @@ class _Team:
     """As many workers as there are processors besides the one that asks."""
 
     def __init__(self) -> None:
-        addresses = llvm.compiled(_text(), ("post", "take", "serve", "done"))
+        addresses = compiler.compiled(_text(), ("post", "take", "serve", "done"))
         self._post = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(addresses["post"])
         self._take = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p)(addresses["take"])
         self._serve = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(addresses["serve"])
@@ -137,7 +137,7 @@ class _Team:
         self._apart, self._penalty = 0, _LEAST
         count = (os.cpu_count() or 1) - 1
         self._boxes = numpy.zeros((count, _BOX), numpy.int64)
-        self._places = [llvm.address(box) for box in self._boxes]
+        self._places = [memory.address(box) for box in self._boxes]
         self._alarms = [threading.Lock() for _ in range(count)]
         for i in range(count):
             self._alarms[i].acquire()

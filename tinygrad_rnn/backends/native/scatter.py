@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy
 
-from . import llvm
-from .team import together
+from . import compiler, emit, memory
+from .threads import together
 
 
 def _text(kind: str) -> str:
@@ -49,11 +49,11 @@ exit:
 
 @functools.cache
 def _add_rows(kind: str) -> int:
-    return llvm.compiled(_text(kind), ("add_rows",))["add_rows"]
+    return compiler.compiled(_text(kind), ("add_rows",))["add_rows"]
 
 
 def add_rows(array: Any, numbers: numpy.ndarray, values: Any) -> None:
     """As ``numpy.add.at`` for the rows that whole numbers from 0 name: ``numbers`` has a row of ``values`` for each."""
     from_rows = numpy.ascontiguousarray(values, array.dtype)
-    to, places, start = llvm.address(array), llvm.address(numbers), llvm.address(from_rows)
-    together(_add_rows(llvm.type_name(array.dtype)), [(to, places, start, numbers.size, array[0].size)])
+    to, places, start = memory.address(array), memory.address(numbers), memory.address(from_rows)
+    together(_add_rows(emit.type_name(array.dtype)), [(to, places, start, numbers.size, array[0].size)])
