@@ -77,12 +77,13 @@ def only_products(size: tuple[int, ...]) -> Run:
     )
 
     def run() -> None:
-        products.matmul(x, w)
+        with products.GatheredProducts() as gathered:
+            gathered.matmul(x, w)
         each_step(h, u, steps)
         each_step(z, np.ascontiguousarray(u.T), steps)
-        products.matmul(z, w.T)
-        products.matmul(x.T, z)
-        products.matmul(h.T, z)
+        for left, right in ((z, w.T), (x.T, z), (h.T, z)):
+            with products.GatheredProducts() as gathered:
+                gathered.matmul(left, right)
 
     return run
 

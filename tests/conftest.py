@@ -55,7 +55,7 @@ def no_switch_stays_flipped(backend: str) -> Iterator[None]:
     before = _switches()
     yield
     after = _switches()
-    tape.thread.recording, tape.thread.scope, tape.thread.tracing, tape.default_dtype = True, None, False, numpy.dtype("float32")
+    tape.thread.recording, tape.thread.scope, tape.thread.tracing, tape.default_dtype = True, None, None, numpy.dtype("float32")
     backends._block_backend.set(None)
     flipped = [f"{name}: {before[name]} became {after[name]}" for name in before if after[name] is not before[name]]
     assert not flipped, f"the test left switches flipped: {'; '.join(flipped)}"

@@ -33,6 +33,7 @@ from .backends import use_backend as use_backend
 from .chain_rule import rows as rows
 from .check import check_gradients as check_gradients
 from .derived import *  # noqa: F403
+from .effects import effect as _effect
 from .errors import *  # noqa: F403
 from .ops import *  # noqa: F403
 from .ops import as_tensor as asarray  # noqa: F401
@@ -70,6 +71,7 @@ def __getattr__(name: str) -> Any:
     return getattr(found, part) if part else found
 
 
+@_effect("sets the default dtype")
 def set_default_dtype(dtype: Any) -> None:
     """The dtype that Python floats and lists of them get (float32 at first)."""
     _tape.default_dtype = _tape.float_dtype(dtype)

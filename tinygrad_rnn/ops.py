@@ -21,7 +21,7 @@ from .chain_rule import choices
 from .chain_rule import composition as c
 from .chain_rule import weighting as w
 from .chain_rule.row import Row
-from .errors import DtypeError, IndexRangeError, ShapeError, TraceError
+from .errors import DtypeError, IndexRangeError, ShapeError
 from .tape import Node, apply, choose, host_array, lift, thread
 
 Tensor = Any
@@ -467,8 +467,8 @@ def getitem(x: Any, index: Any) -> Tensor:
 
 def _index_part(part: Any, backend: Backend) -> Any:
     if isinstance(part, Node):
-        if thread.tracing:
-            raise TraceError("an index that depends on the step is a value of that step")
+        if thread.tracing is not None:
+            thread.tracing.look(part, "an index")
         return part._data
     if isinstance(part, (list, numpy.ndarray)):
         array = numpy.asarray(part, dtype=numpy.intp) if isinstance(part, list) and not part else numpy.asarray(part)

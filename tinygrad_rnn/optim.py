@@ -14,6 +14,7 @@ from typing import Any
 from .backends import base
 from .backends.formula import Loop
 from .backends.native import compiler, emit
+from .effects import effect
 from .errors import CheckpointError, DtypeError, ShapeError
 from .tape import host_array
 from .tensor import Tensor
@@ -51,6 +52,7 @@ class Optimizer:
         """For each parameter how often it stands before: its updates follow one another."""
         self._buffers: list[dict[str, Any]] = [{} for _ in self.parameters]
 
+    @effect("changes parameters")
     def step(self) -> None:
         """Change every parameter that has a residual."""
         groups: dict[Any, list[int]] = {}

@@ -6,15 +6,19 @@ from typing import Any
 
 import numpy
 
+from .effects import effect
+
 _generator: numpy.random.Generator | None = None
 
 
+@effect("sets the random numbers")
 def seed(value: int) -> None:
     """Start again from a number."""
     global _generator
     _generator = numpy.random.default_rng(value)
 
 
+@effect("draws random numbers")
 def generator() -> numpy.random.Generator:
     """The generator in use."""
     global _generator
@@ -28,6 +32,7 @@ def get_state() -> dict[str, Any]:
     return dict(generator().bit_generator.state)
 
 
+@effect("sets the random numbers")
 def set_state(state: dict[str, Any]) -> None:
     """Go back to where the generator stood."""
     generator().bit_generator.state = state

@@ -19,14 +19,14 @@ import itertools
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy
 
 from . import backends, tree
 from .backends import Array, Backend
 from .chain_rule import Row
-from .errors import BackendError, DtypeError, IndexRangeError, LinearAlgebraError, ShapeError, TapeError
+from .errors import BackendError, DtypeError, IndexRangeError, LinearAlgebraError, ShapeError, TapeError, TraceError
 
 
 class _Thread(threading.local):
@@ -35,9 +35,7 @@ class _Thread(threading.local):
     def __init__(self) -> None:
         self.recording = True
         self.scope: Scope | None = None
-        self.tracing = False
-        self.looked = False
-        """Whether the program that is being traced looked at the values of a tensor from outside."""
+        self.tracing: Tracing | None = None
         self.recorded_before: list[bool] = []
         """What the blocks around say, outermost first: a block object may be entered again inside itself, or by several threads."""
         self.observer: Observer | None = None
@@ -46,6 +44,33 @@ class _Thread(threading.local):
 thread = _Thread()
 _indices = itertools.count()
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+
+class Tracing:
+    """A program that is being traced: what stands for its values are placeholders.
+
+    Attributes:
+        looked: by id, the tensors from outside whose values it looked at, and what they were.
+        refusal: why it cannot be traced. It counts also where the program catches it.
+    """
+
+    def __init__(self) -> None:
+        self.looked: dict[int, tuple[Node, Array]] = {}
+        self.refusal: TraceError | None = None
+
+    def refuse(self, reason: str) -> NoReturn:
+        self.refusal = self.refusal or TraceError(reason)
+        raise self.refusal
+
+    def look(self, x: Node, what: str) -> None:
+        """Somebody asks for the values of a tensor.
+
+        Raises:
+            TraceError: they differ from step to step.
+        """
+        if x.entry is not None:
+            self.refuse(f"a cell that is being compiled cannot look at {what}: they differ from step to step")
+        self.looked.setdefault(id(x), (x, x._data.copy()))
 
 
 class Scope:
@@ -223,7 +248,9 @@ def apply(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
         backend, inputs, xs, needs = _settled(row, inputs)
     wanted = True in needs
     try:
-        if row.named:
+        if row.outline is not None and thread.tracing is not None:  # what placeholders hold means nothing
+            y = row.outline(backend, *xs, *params)
+        elif row.named:
             y = getattr(backend, row.name)(*xs, *params) if params else getattr(backend, row.name)(*xs)
         else:
             y = row.forward(backend, xs, params) if row.variadic else row.forward(backend, *xs, *params)

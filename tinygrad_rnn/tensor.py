@@ -10,7 +10,8 @@ import numpy
 from . import backends, ops, tape
 from .chain_rule.addition import ADD, ASTYPE, NEGATIVE, SUBTRACT
 from .chain_rule.weighting import MULTIPLY
-from .errors import BackendError, DtypeError, ShapeError, TapeError, TraceError
+from .effects import effect
+from .errors import BackendError, DtypeError, ShapeError, TapeError
 from .tape import Node, apply, choose, expose, host_array, pull_back, recording, thread
 
 
@@ -32,10 +33,11 @@ class Tensor(Node):
     def data(self) -> Any:
         """The array itself, to read or to write; assign to replace it. Writing into an array that a later backward pass needs makes that
         pass a TapeError."""
-        self._refuse_in_trace("its data")
+        self._look("its data")
         return expose(self)
 
     @data.setter
+    @effect("gives a tensor another array")
     def data(self, array: Any) -> None:
         new = array._data if isinstance(array, Node) else array
         if not isinstance(new, self._backend.array_type):
@@ -78,6 +80,7 @@ class Tensor(Node):
         return self._grad
 
     @grad.setter
+    @effect("sets a gradient")
     def grad(self, value: Tensor | None) -> None:
         if value is not None and (not isinstance(value, Tensor) or value.shape != self.shape):
             raise ShapeError(f"grad must be None or a tensor of shape {self.shape}")
@@ -87,7 +90,7 @@ class Tensor(Node):
 
     def numpy(self) -> numpy.ndarray:
         """The values as a NumPy array: a read-only view on the processor, a copy from a device."""
-        self._refuse_in_trace("its values")
+        self._look("its values")
         return self._backend.to_host(self._data)
 
     def item(self) -> float | int | bool:
@@ -133,10 +136,9 @@ class Tensor(Node):
         leaf = ", requires_grad=True" if self.requires_grad and self.entry is None else ""
         return f"tensor({values}, dtype={self.dtype}{leaf}{made})"
 
-    def _refuse_in_trace(self, what: str) -> None:
-        thread.looked = thread.tracing
-        if thread.tracing and self.entry is not None:
-            raise TraceError(f"a cell that is being compiled cannot look at {what}: they differ from step to step")
+    def _look(self, what: str) -> None:
+        if thread.tracing is not None:
+            thread.tracing.look(self, what)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if self.entry is not None:
@@ -145,6 +147,7 @@ class Tensor(Node):
 
     # -- backward ---------------------------------------------------------------------------------------------------------------------
 
+    @effect("adds to the gradients of tensors outside of it")
     def backward(self, grad: Any = None, create_graph: bool = False) -> None:
         """Bring residuals to every leaf that requires one, adding to its ``grad``.
 
@@ -177,6 +180,7 @@ class Tensor(Node):
             return choose(ASTYPE, (self,), (self._data.dtype,))
         return Tensor(self._data, self._backend)
 
+    @effect("changes whether a tensor requires grad")
     def requires_grad_(self, wanted: bool = True) -> Tensor:
         """Ask for residuals here; only for leaves of a float dtype."""
         require_float(self._data.dtype, wanted)

@@ -242,10 +242,3 @@ def test_dropout():
     assert np.array_equal(nn.Dropout(0.5)(x).numpy(), first)
     with pytest.raises(tg.ShapeError, match="probability"):
         nn.Dropout(1.5)
-
-
-def test_dropout_in_a_cell_cannot_be_traced(monkeypatch):
-    x = tg.ones(3)
-    monkeypatch.setattr(tg.tape.thread, "tracing", True)
-    with pytest.raises(tg.TraceError, match="new numbers at every step"):
-        nn.Dropout(0.5)(x)

@@ -14,7 +14,7 @@ from tinygrad_rnn.sequence import compiled
 from tinygrad_rnn.sequence.eager import eager_scan
 
 NATIVE = compiler.available()
-_chosen = compiled._native
+_chosen = compiled._engine
 
 
 def kinds(backend):
@@ -35,7 +35,7 @@ def running(kind, reasons=None):
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled, "_native", choose)
+        patch.setattr(compiled, "_engine", choose)
         yield
 
 

@@ -218,7 +218,7 @@ def test_random_numbers(make):
         assert np.allclose(found, eager(cell, data(3, 2, 4), data(2, 4))[0].numpy())
     cell = make(np.random.default_rng(7))
     for _ in range(2):
-        refused(cell, "each time it is called")
+        refused(cell, "draws random numbers")
 
 
 def test_dropout():
@@ -271,7 +271,7 @@ def test_writing_into_an_array():
         array[...] *= 2
         return h, h + tg.tensor(array)
 
-    refused(cell, "other numbers")
+    refused(cell, "changes what it reads: an array")
 
 
 def test_a_program_run_again_in_the_backward_pass():

@@ -12,6 +12,7 @@ import importlib
 import os
 from collections.abc import Callable, Iterator
 
+from ..effects import effect
 from ..errors import BackendError
 from .base import Array, Backend
 
@@ -79,6 +80,7 @@ _process_backend: Backend | None = None
 _block_backend: contextvars.ContextVar[Backend | None] = contextvars.ContextVar("tinygrad_rnn_backend", default=None)
 
 
+@effect("sets the backend of the process")
 def set_backend(name: str) -> None:
     """Make ``name`` the backend of new tensors in the whole process."""
     global _process_backend

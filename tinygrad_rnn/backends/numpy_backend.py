@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy
 
-from .base import CACHE_LINE, Array, Backend, erf_series
+from .base import CACHE_LINE, Array, Backend, Products, erf_series
 
 
 class NumpyBackend(Backend):
@@ -42,6 +42,12 @@ class NumpyBackend(Backend):
     def erf(self, x: Array) -> Array:
         x = numpy.asarray(x)
         return erf_series(numpy.atleast_1d(x).astype(numpy.float64)).reshape(x.shape).astype(x.dtype, copy=False)
+
+    def products(self) -> Products:
+        """Ours where there is a compiler: they wait for each other, and leave no threads that go on spinning."""
+        from .native import compiler, products  # only those who have much to do need a compiler
+
+        return products.GatheredProducts() if compiler.available() else super().products()
 
     def quiet(self) -> Any:
         return numpy.errstate(all="ignore")

@@ -49,13 +49,13 @@ def composition(name: str, *slopes: Slope, symbol: str = "", forward: Slope | No
     )  # fmt: skip
 
 
-def matrix_composition(name: str, pull: Slope, push: Slope) -> Row:
+def matrix_composition(name: str, pull: Slope, push: Slope, outline: Slope | None = None) -> Row:
     """File one of the rare compositions whose slope is not diagonal: a function of whole matrices."""
 
     def call(np: Any, *args: Any) -> Any:
         return getattr(np, name)(*args)
 
-    return rows.add(Row(name, "composition", name, call, pull, push, (pull,)))
+    return rows.add(Row(name, "composition", name, call, pull, push, (pull,), outline=outline))
 
 
 EXP = composition("exp", lambda np, y, x: y)
@@ -155,5 +155,10 @@ def _det_push(np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
     return np.sum(tangents[0] * _cofactors(np, y, xs[0]), axis=(-2, -1))
 
 
-SOLVE = matrix_composition("solve", _solve_pull, _solve_push)
+def _solve_outline(np: Any, a: Any, b: Any) -> Any:
+    """What a solution looks like, also of singular matrices."""
+    return np.full_like(np.matmul(a, b), math.nan)
+
+
+SOLVE = matrix_composition("solve", _solve_pull, _solve_push, _solve_outline)
 DET = matrix_composition("det", _det_pull, _det_push)

@@ -16,7 +16,7 @@ from typing import Any
 
 from .. import random, tree
 from ..flow.chains import outwards
-from ..sequence.witness import Reader
+from ..reading.closure import Unreadable, closure_of
 from ..tape import Call, Entry, Node, Scope, Tape, recording, thread
 
 _PACKAGE = str(Path(__file__).parent.parent)
@@ -168,7 +168,11 @@ def _called(call: Call, scope: Scope, watch: _Watch) -> Any:
     """Call what a scope recorded while variables are watched. What the code changes beside its result is put back; if it fails this time,
     what was read so far counts."""
     function, arguments, keywords = call
-    reader, numbers, outer, tracer = Reader(call), random.get_state(), thread.scope, sys.gettrace()
+    numbers, outer, tracer = random.get_state(), thread.scope, sys.gettrace()
+    try:
+        closure = closure_of(call)
+    except Unreadable:
+        closure = None
     backend = next((x._backend for x in tree.leaves(arguments) if isinstance(x, Node)), None)
     thread.scope = scope
     try:
@@ -182,7 +186,8 @@ def _called(call: Call, scope: Scope, watch: _Watch) -> Any:
         return None
     finally:
         thread.scope = outer
-        reader.restore()
+        if closure is not None:
+            closure.restore()
         random.set_state(numbers)
 
 

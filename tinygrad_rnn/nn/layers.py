@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from .. import derived, ops, random
-from ..errors import DtypeError, ShapeError, TraceError
-from ..tape import lift, thread
+from ..errors import DtypeError, ShapeError
+from ..tape import lift
 from ..tensor import Tensor, tensor
 from . import init
 from .module import Module, Parameter
@@ -96,8 +96,6 @@ class Dropout(Module):
         x = ops.as_tensor(x)
         if not self.training or self.p == 0:
             return x
-        if thread.tracing:
-            raise TraceError("dropout draws new numbers at every step")
         kept = random.generator().random(x.shape) >= self.p
         scale = 1 / (1 - self.p) if self.p < 1 else 0.0
         return x * tensor(kept * scale, x.dtype, backend=x.backend)

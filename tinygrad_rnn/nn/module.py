@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from .. import backends
+from ..effects import effect
 from ..errors import CheckpointError, DtypeError
 from ..tape import Scope, float_dtype, host_array, thread
 from ..tensor import Tensor, tensor
@@ -68,6 +69,7 @@ class Module:
         """
         return {name: parameter.detach() for name, parameter in _held(self, Tensor)}
 
+    @effect("changes parameters")
     def load_state_dict(self, values: Mapping[str, Any], strict: bool = True) -> None:
         """Replace the parameters' values, all of them or, if anything does not fit, none.
 
@@ -98,6 +100,7 @@ class Module:
             parameter = ours[name]
             parameter._data = parameter._backend.from_host(array.astype(parameter.dtype, copy=False))
 
+    @effect("sets a gradient")
     def zero_grad(self) -> None:
         """Forget the residuals."""
         for parameter in self.parameters():
@@ -111,6 +114,7 @@ class Module:
                 found.add(id(module))
                 yield module
 
+    @effect("switches between training and evaluation")
     def train(self: M, mode: bool = True) -> M:
         """Switch dropout on (or off), here and inside."""
         for module in self.modules():
@@ -121,6 +125,7 @@ class Module:
         """Switch dropout off."""
         return self.train(False)
 
+    @effect("changes parameters")
     def astype(self: M, dtype: Any) -> M:
         """Change the parameters to another float dtype, in place; residuals are forgotten. Make the optimiser afterwards.
 
@@ -132,6 +137,7 @@ class Module:
             parameter._data, parameter._grad = parameter._data.astype(dtype), None
         return self
 
+    @effect("changes parameters")
     def to(self: M, backend: str) -> M:
         """Move the parameters to another backend, in place; residuals are forgotten. Make the optimiser afterwards.
 

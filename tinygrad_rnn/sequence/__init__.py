@@ -11,8 +11,9 @@ from .. import tree
 from ..errors import DtypeError, ShapeError, TraceError
 from ..ops import as_tensor
 from ..tape import lift
-from .compiled import compiled_scan, explain, note_refusal
+from .compiled import compiled_scan
 from .eager import eager_scan
+from .explain import explain, note_refusal
 
 __all__ = ["explain", "scan"]
 

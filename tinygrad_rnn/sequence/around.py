@@ -15,7 +15,7 @@ from ..chain_rule.addition import TRANSPOSE
 from ..chain_rule.weighting import MATMUL
 from ..errors import TraceError
 from ..tape import apply, choose, recording
-from .plan import Core, Plan, derive, dummy
+from .plan import Core, Plan, check_order, derive, dummy
 from .program import Instruction, Number, on_arrays, placeholder, tracing
 
 
@@ -58,7 +58,8 @@ class Around:
 
     def key(self) -> Any:
         """Equal for numbers of steps that all is the same for."""
-        return self.derived.program.key()[4:]  # without shapes and dtypes
+        constants = [(x.shape, x.dtype, self.backend.to_host(x).tobytes()) for x in self.derived.constants]
+        return self.derived.program.key()[4:], constants  # without shapes and dtypes
 
     def part(self, stacked: set[int]) -> None:
         """Part the backward instructions into those of the steps, which may be run for some steps at a time, and those after them.
@@ -80,8 +81,21 @@ class Around:
         if late & stacked:
             raise TraceError("what is computed for all steps at once depends on a sum over them")
         made = {v for i in self.derived.backward for v in i.results}
+        self._check()
         self.stacked = stacked if self.derived.program.states else set()  # a forward pass alone is not compared to another one
         self.kept = {v for i in self.derived.backward for v in i.operands if type(v) is int} - made
+
+    def _check(self) -> None:
+        """See that every value is there when it is read.
+
+        Raises:
+            TraceError: one is not.
+        """
+        derived, program = self.derived, self.derived.program
+        known = check_order(derived.forward, {*program.steps, *program.fixed}, derived.results)
+        steps = len(self.core.whole.steps)
+        known = check_order(self.each, {*known, *program.states}, [r for r in derived.residuals[:steps] if r is not None])
+        check_order(self.last, known, [r for r in derived.residuals if r is not None])
 
     def before(self, arrays: Sequence[Array], products: Any) -> tuple[list[Array], dict[int, Array]]:
         """The streams, (T, B, …), and constants that the loop reads; and what goes back through this needs of it.
@@ -92,6 +106,7 @@ class Around:
         steps = len(core.whole.steps)
         rows = [_rows(x, core.whole.shapes[v]) for x, v in zip(arrays[:steps], core.whole.steps, strict=True)]
         values: dict[int, Any] = dict(zip(derived.program.steps, [*rows, *arrays[steps:]], strict=True))
+        values.update(zip(derived.program.fixed, derived.constants, strict=True))
         self._run(derived.forward, values, products, {}, 1)
         products.start()
         made = [values[v] for v in derived.results]

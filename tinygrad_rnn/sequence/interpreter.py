@@ -27,7 +27,7 @@ class InterpretedRun:
         joint: Program = plan.joint
         self.base = dict(zip(joint.fixed, [*fixed, *plan.constants], strict=True))
         self.kept: list[dict[int, Array]] = []
-        self.keeping = bool(plan.backward or plan.sinks)
+        self.keeping = plan.differentiated
 
     def forward(self, states: list[Array], products: Any) -> tuple[list[Array], list[Array]]:
         """The outputs, (T, …) each, and the last states.

@@ -73,7 +73,7 @@ class NativePlan:
         self.shapes.note_rest(self.arriving, (*plan.forward, *plan.backward))
         for instruction in (*plan.forward, *plan.backward):
             check_instruction(self.shapes, instruction)
-        self.training = bool(plan.backward or plan.sinks)
+        self.training = plan.differentiated
         self._lay_out_forward()
         self.work = sum(product.inner * product.columns for product in self.forward_half.products())
         if self.training:

@@ -19,6 +19,7 @@ from .. import ops
 from ..backends import Backend
 from ..chain_rule.addition import ADD, CONCATENATE, SPLIT, SUM_TO, TRANSPOSE, WHERE
 from ..chain_rule.weighting import MATMUL
+from ..errors import TraceError
 from ..tape import apply, choose, key_of, now, pull_back, recording
 from .program import Instruction, Number, Program, capture, placeholder, tracing
 
@@ -248,6 +249,40 @@ class Plan:
     constants: list[Any] = field(default_factory=list)
     kept: list[int] = field(default_factory=list)
     around: dict[int, Any] = field(default_factory=dict)
+
+    @property
+    def differentiated(self) -> bool:
+        """Whether a residual goes back through the loop; it may pass without an instruction."""
+        return bool(self.sinks) or any(r is not None for r in (*self.step_residuals, *self.state_residuals))
+
+    def check(self) -> None:
+        """See that every value is there when it is read, in the forward and in the backward part.
+
+        Raises:
+            TraceError: one is not.
+        """
+        joint = self.joint
+        forward = check_order(self.forward, {*joint.steps, *joint.states, *joint.fixed}, (*joint.outputs, *joint.carried, *self.kept))
+        arriving = {g for g in (*self.output_residuals, *self.carried_residuals) if g is not None}
+        sent = [r for r in (*self.step_residuals, *self.state_residuals) if r is not None]
+        sent += [v for sinks in self.sinks.values() for sink in sinks for v in sink.values]
+        check_order(self.backward, {*joint.fixed, *arriving, *forward.intersection(self.kept)}, sent)
+
+
+def check_order(instructions: Sequence[Instruction], known: set[int], results: Sequence[int]) -> set[int]:
+    """What is known after instructions.
+
+    Raises:
+        TraceError: a value is read before it is made, or a result is not made.
+    """
+    known = set(known)
+    for instruction in instructions:
+        if not known.issuperset(ref for ref in instruction.operands if not isinstance(ref, Number)):
+            raise TraceError(f"{instruction.row.name} would read a value that is not there")
+        known.update(instruction.results)
+    if not known.issuperset(results):
+        raise TraceError("a result would not be made")
+    return known
 
 
 def make_plan(core: Core, backend: Backend, needs: dict[str, list[bool]] | None) -> Plan:

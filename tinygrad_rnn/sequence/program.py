@@ -11,7 +11,7 @@ import numpy
 from ..backends import Backend
 from ..chain_rule import Row
 from ..errors import TraceError
-from ..tape import Entry, Node, Scope, thread
+from ..tape import Entry, Node, Scope, Tracing, thread
 
 Apply = Callable[[Row, Sequence[Any], tuple[Any, ...]], Any]
 
@@ -114,10 +114,10 @@ def _hashable(params: Any) -> Any:
 class tracing:
     """A block in which every operation is recorded and no value may be looked at."""
 
-    def __enter__(self) -> tracing:
+    def __enter__(self) -> Tracing:
         self._before = thread.tracing
-        thread.tracing, thread.looked = True, False
-        return self
+        thread.tracing = Tracing()
+        return thread.tracing
 
     def __exit__(self, *exception: object) -> None:
         thread.tracing = self._before

@@ -238,9 +238,3 @@ def parts(length: int, multiple: int, shared: bool, threads: int) -> list[tuple[
     """Bounds of a part for each of so many threads, or of the whole."""
     count = max(1, min(threads, length // multiple)) if shared else 1
     return list(itertools.pairwise([*(round(length * i / count / multiple) * multiple for i in range(count)), length]))
-
-
-def matmul(a: Any, b: Any) -> Any:
-    """As ``numpy.matmul``; matrices worth it are multiplied here, on as many threads as NumPy would use."""
-    with GatheredProducts() as products:
-        return products.matmul(a, b)

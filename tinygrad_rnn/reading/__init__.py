@@ -1,0 +1,1 @@
+"""What can be read off a program and its tape, for those who look: compiler, pictures, diagnosis."""

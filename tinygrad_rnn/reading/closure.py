@@ -1,0 +1,517 @@
+"""Everything that a function can read, to be compared later and to be put back.
+
+What a function's code may name is known before it runs: the variables it closes over, the globals and attributes whose names stand in its
+code, and so on through every function, object, container and array that is reached from there. So
+
+    cell ─ code ─ names {W, U, scale, act}
+     ├ closure: scale = 2.0            a value: compared
+     ├ globals: act ─ code ─ names …   a function: read in turn
+     └ self.__dict__: W, U             tensors: what a trace depends on (shape, dtype, whether it wants a gradient)
+       (self.logger: no code that is reached names it, so it is not read)
+
+two fingerprints that are equal mean that the code, given the same arguments, does the same. What cannot be compared (an iterator, an open
+file, an object of a foreign C type) makes the whole *unreadable*, with its name: nothing is assumed about it.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextvars
+import datetime
+import decimal
+import fractions
+import functools
+import hashlib
+import pathlib
+import random
+import re
+import sys
+import types
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy
+
+from .. import backends
+from ..tape import Node
+from .stores import (
+    MISSING,
+    Slot,
+    Stores,
+    array_slot,
+    attribute_slot,
+    content_of,
+    items_slot,
+    key_slot,
+    keys_slot,
+    nested,
+    stores_of,
+    variable_slot,
+)
+
+_VALUES = (int, str, bool, bytes, type(None), type(Ellipsis), type(NotImplemented))
+"""Types whose instances are what they compare equal to."""
+
+_IMMUTABLE = (
+    range, slice, datetime.date, datetime.time, datetime.datetime, datetime.timedelta, decimal.Decimal, fractions.Fraction, re.Pattern,
+    pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.WindowsPath, numpy.dtype, types.CodeType,
+)  # fmt: skip
+_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
+_OF_CLASSES = (types.FunctionType, staticmethod, classmethod, property, functools.cached_property)
+_C_FUNCTIONS = {"builtin_function_or_method", "cython_function_or_method", "ufunc", "_ArrayFunctionDispatcher", "method_descriptor",
+                "wrapper_descriptor", "classmethod_descriptor", "method-wrapper"}  # fmt: skip
+LIBRARY = __package__.partition(".")[0]
+STEADY = frozenset({LIBRARY, "numpy", "cupy", "llvmlite", *sys.stdlib_module_names})
+"""Packages whose functions, classes and modules read nothing that changes, but for what :mod:`tinygrad_rnn.random` knows."""
+
+_BY_ANY_NAME = frozenset(
+    ["getattr", "setattr", "delattr", "hasattr", "vars", "dir", "eval", "exec", "globals", "locals", "__dict__", "__getattribute__",
+     "attrgetter", "methodcaller", "inspect", "copy", "deepcopy", "replace", "asdict", "astuple", "fields",
+     "parameters", "named_parameters", "state_dict", "modules"]
+)  # fmt: skip
+"""Where code names one of these it may read attributes whose names do not stand in it: then all are read."""
+
+_SMALL = 1 << 12
+"""Bytes of an array that are kept to compare, not digested."""
+
+
+class Unreadable(Exception):
+    """Something that cannot be compared; ``str`` says what, and by which names it was reached."""
+
+    def __init__(self, thing: Any) -> None:
+        super().__init__(thing)
+        self.kind, self.path = f"{type(thing).__module__}.{type(thing).__qualname__}".removeprefix("builtins."), list[str]()
+
+    def __str__(self) -> str:
+        name = ".".join(reversed(self.path))
+        return f"{name or 'it'} is a {self.kind}, whose content cannot be compared"
+
+
+class Closure:
+    """Reads what a function can read.
+
+    Args:
+        function: any callable, or a tuple of things to start from.
+        names: the names that attributes must have to be read.
+        every: read attributes of any name.
+        stores: what the code writes: the places that it can write to are noted, with what they hold.
+
+    Attributes:
+        parts: the fingerprint: a list to be compared with another one by ``==``.
+        names, every: see the arguments.
+        named: what the code that was reached names.
+        codes: that code, with what is nested inside of it.
+        cached: the attributes that a ``functools.cached_property`` writes.
+        slots: the places that the code can write to.
+        containers: by id, what holds other things and can be changed by methods of its own.
+        settled: False if something holds a result that an earlier call left (``functools.lru_cache``): then equal fingerprints are no
+            promise for the next call.
+
+    Raises:
+        Unreadable: something cannot be compared.
+    """
+
+    def __init__(self, function: Any, names: frozenset[str], every: bool = False, stores: Stores | None = None) -> None:
+        self.parts: list[Any] = []
+        self.names, self.every = names, every
+        self.named: set[str] = set()
+        self.codes: set[types.CodeType] = set()
+        self.cached: set[str] = set()
+        self.slots: list[Slot] = []
+        self.containers: dict[int, Any] = {}
+        self.settled = True
+        self._stores = stores
+        self._seen: dict[int, Any] = {}
+        self._read(function)
+
+    # -- things by their type ---------------------------------------------------------------------------------------------------------
+
+    def _read(self, thing: Any) -> None:
+        kind = type(thing)
+        parts = self.parts
+        if kind in _VALUES:
+            parts += (kind, thing)
+            return
+        if kind is float:
+            parts.append(thing.hex())  # by sight: NaN is itself, and 0 is not −0
+            return
+        parts.append(id(thing))
+        if isinstance(thing, Node):
+            self._read_tensor(thing, kind)
+            return
+        if id(thing) in self._seen:
+            return
+        self._seen[id(thing)] = thing  # held, so that no other thing gets its address meanwhile
+        read = _READERS.get(kind)
+        if read is not None:
+            read(self, thing)
+        else:
+            self._read_other(thing, kind)
+
+    def _read_tensor(self, x: Node, kind: type) -> None:
+        """All that a trace depends on: a new tensor may lie where an old one was."""
+        self.parts += (x.requires_grad, x._data.shape, x._data.dtype, x._backend)
+        if self._names("grad"):
+            self.parts.append(id(x._grad))
+        if hasattr(x, "__dict__"):
+            self._read_attributes(x, kind)
+
+    def _read_all(self, things: Iterable[Any]) -> None:
+        for thing in things:
+            self._read(thing)
+
+    def _read_by_name(self, name: str, thing: Any) -> None:
+        try:
+            self._read(thing)
+        except Unreadable as error:
+            error.path.append(name)
+            raise
+
+    def _read_list(self, things: Any) -> None:
+        self._note_items(things)
+        self.parts.append(len(things))
+        self._read_all(things)
+
+    def _read_tuple(self, things: Any) -> None:
+        self.parts.append(len(things))
+        self._read_all(things)
+
+    def _read_dict(self, table: Any) -> None:
+        self._note_items(table)
+        self.parts.append(len(table))
+        for key, value in table.items():
+            self._read(key)
+            self._read_by_name(str(key), value)
+
+    def _read_default(self, table: Any) -> None:
+        self._read_dict(table)
+        self._read(table.default_factory)
+
+    def _read_partial(self, thing: Any) -> None:
+        self._read_all((thing.func, thing.args, thing.keywords))
+
+    def _read_bound(self, thing: Any) -> None:
+        self._read(thing.__func__)
+        self._read_by_name("self", thing.__self__)
+
+    def _read_cached(self, thing: Any) -> None:
+        self.settled = False
+        self._read(thing.__wrapped__)
+
+    def _read_weak(self, thing: Any) -> None:
+        self._read(thing())
+
+    def _read_property(self, thing: Any) -> None:
+        self._read_all((thing.fget, thing.fset, thing.fdel))
+
+    def _read_wrapped(self, thing: Any) -> None:
+        self._read(thing.__func__)
+
+    def _read_complex(self, thing: Any) -> None:
+        self.parts += (thing.real.hex(), thing.imag.hex())
+
+    def _read_context(self, thing: Any) -> None:
+        self._read(thing.get(None))
+
+    def _read_module(self, module: Any) -> None:
+        """Of a module of the user's own, what the code may name in it: where it may name anything, all data."""
+        if _top(module.__name__) in STEADY:
+            return
+        table = vars(module)
+        for name in table if self.every else self.names.intersection(table):
+            if name in self.names or not isinstance(table[name], (types.FunctionType, types.ModuleType, type)):
+                self._note_key(table, name)
+                self.parts.append(name)
+                self._read_by_name(name, table[name])
+
+    def _read_array(self, array: numpy.ndarray) -> None:
+        if array.dtype.hasobject:
+            self._read_list(array.reshape(-1).tolist())
+            return
+        content = array.tobytes()
+        self.parts += (array.shape, array.dtype.str, content if len(content) <= _SMALL else hashlib.blake2b(content).digest())
+        if self._stores is not None and self._stores.items and array.flags.writeable:
+            self.slots.append(array_slot(array))
+
+    # -- functions and classes --------------------------------------------------------------------------------------------------------
+
+    def _read_function(self, function: Any) -> None:
+        if _top(function.__globals__.get("__name__")) == LIBRARY and hasattr(function, "__wrapped__"):
+            self._read(function.__wrapped__)  # a decorator of ours
+            return
+        if _top(function.__module__) in STEADY and not function.__closure__:
+            return
+        code, table = function.__code__, function.__globals__
+        self.parts.append(code)
+        self.codes.update(nested(code))
+        names = names_in(code)
+        self.named.update(names)
+        for value in (function.__defaults__, function.__kwdefaults__, function.__dict__):
+            if value:
+                self._read(value)
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
+            self._read_variable(name, cell)
+        for name in names:
+            if name in table:
+                self._note_key(table, name)
+                self.parts.append(name)
+                self._read_by_name(name, table[name])
+
+    def _read_variable(self, name: str, cell: Any) -> None:
+        content = content_of(cell)
+        if self._stores is not None and name in self._stores.variables:
+            self.slots.append(variable_slot(name, cell))
+        if content is MISSING:
+            self.parts.append("unset")
+        else:
+            self._read_by_name(name, content)
+
+    def _read_class(self, kind: Any) -> None:
+        for base in kind.__mro__:
+            if _top(base.__module__) in STEADY:
+                continue
+            self.parts.append(id(base))
+            for name, value in vars(base).items():
+                if isinstance(value, functools.cached_property):
+                    self.cached.add(name)
+                if isinstance(value, _OF_CLASSES):
+                    self._read(value)
+                elif self._holds(name, value):
+                    self.parts.append(name)
+                    self._read_by_name(name, value)
+        if type(kind) is not type:
+            self._read_class(type(kind))
+
+    def _holds(self, name: str, value: Any) -> bool:
+        """Whether an attribute of a class is one that code may read or run."""
+        if name.startswith("__"):
+            return callable(value) and not isinstance(value, type)
+        return self._names(name) and not isinstance(value, _DESCRIPTORS)
+
+    # -- other objects ----------------------------------------------------------------------------------------------------------------
+
+    def _read_other(self, thing: Any, kind: type) -> None:
+        if isinstance(thing, type):
+            self._read_class(thing)
+        elif isinstance(thing, types.ModuleType):
+            self._read_module(thing)
+        elif isinstance(thing, _IMMUTABLE):
+            self.parts += (kind, str(thing) if isinstance(thing, decimal.Decimal) else thing)
+        elif isinstance(thing, numpy.generic):
+            self.parts += (thing.dtype.str, thing.tobytes())
+        elif (owner := backends.owner(thing)) is not None and kind is not numpy.ndarray and not isinstance(thing, numpy.ndarray):
+            self._read_array(owner.to_host(thing))
+        elif kind.__name__ in _C_FUNCTIONS:
+            self._read_c_function(thing)
+        elif kind.__name__ == "_abc_data":
+            return
+        elif _is_generator(kind):
+            self._read_generator(thing)
+        else:
+            self._read_object(thing, kind)
+
+    def _read_c_function(self, thing: Any) -> None:
+        """Pure where it belongs to a module that is; a method depends on what it is bound to."""
+        bound = getattr(thing, "__self__", None)
+        if bound is not None and not isinstance(bound, (types.ModuleType, type)):
+            self._read(bound)
+        elif _top(getattr(thing, "__module__", None) or "builtins") not in STEADY:
+            raise Unreadable(thing)
+
+    def _read_generator(self, thing: Any) -> None:
+        """A generator of random numbers: where it stands."""
+        self.parts.append(_plain(_state_of(thing)[0]()))
+        if self._stores is not None and self._stores.draws:
+            self._note_generator(thing, "a random number generator")
+
+    def _note_generator(self, thing: Any, what: str) -> None:
+        self.slots.append(Slot(what, *_state_of(thing), lambda a, b: bool(_plain(a) == _plain(b))))
+
+    def _read_object(self, thing: Any, kind: type) -> None:
+        """An object of a class written in Python: its attributes, and what it inherits from a container or a value."""
+        storage = _storage(kind)
+        if storage is None:
+            raise Unreadable(thing)
+        if storage is not object:
+            _STORAGE[storage](self, thing)
+        self._read_class(kind)
+        self._read_attributes(thing, kind)
+
+    def _read_attributes(self, thing: Any, kind: type) -> None:
+        every, names = self.every or _used_by_library(kind), self.names
+        table = getattr(thing, "__dict__", None)
+        if table:
+            parts = self.parts
+            for name, value in table.items():
+                if every or name in names:
+                    if type(value) in _VALUES:  # nearly always: no call
+                        parts += (name, type(value), value)
+                    else:
+                        parts.append(name)
+                        self._read_by_name(name, value)
+        for name in _slots(kind):
+            value = getattr(thing, name, MISSING)
+            if value is not MISSING and (every or name in names):
+                self.parts.append(name)
+                self._read_by_name(name, value)
+        if self._stores is not None:
+            self._note_attributes(thing, kind, table)
+
+    def _names(self, name: str) -> bool:
+        return self.every or name in self.names
+
+    def restore(self) -> list[str]:
+        """Put back what was written to since; returns what that was, in words."""
+        changed = [slot for slot in self.slots if slot.changed()]
+        for slot in changed:
+            slot.restore()
+        return list(dict.fromkeys(slot.what for slot in changed))
+
+    # -- places that can be written to ------------------------------------------------------------------------------------------------
+
+    def _note_items(self, container: Any) -> None:
+        self.containers[id(container)] = container
+        if self._stores is not None and self._stores.items and not isinstance(container, types.MappingProxyType):
+            self.slots.append(items_slot(container))
+
+    def _note_key(self, table: Any, name: str) -> None:
+        if self._stores is not None and self._stores.writes(name):
+            self.slots.append(key_slot(table, name))
+
+    def _note_attributes(self, thing: Any, kind: type, table: Any) -> None:
+        assert self._stores is not None
+        names = self._stores.names
+        if table is not None:
+            self.slots += [key_slot(table, name) for name in (table if names is None else names)]
+            self.slots += [keys_slot(table)] if names is None else []
+        self.slots += [attribute_slot(thing, name) for name in _slots(kind) if self._stores.writes(name)]
+
+
+def closure_of(function: Any) -> Closure:
+    """All that a function can read, with the places that its code can write to.
+
+    Which attributes are read follows from the names in all code that is reached, which follows from what is read: so it is repeated until
+    no name is new.
+
+    Raises:
+        Unreadable: something cannot be compared.
+    """
+    names, every = frozenset[str](), False
+    while True:
+        closure = Closure(function, names, every)
+        if closure.named <= names:
+            break
+        names, every = names | closure.named, every or bool(closure.named & _BY_ANY_NAME)
+    stores = stores_of(closure.codes, closure.cached)
+    closure = Closure(function, names, every, stores)
+    if stores.draws:
+        closure._note_generator(sys.modules["numpy.random"].mtrand._rand, "np.random")
+    return closure
+
+
+@functools.lru_cache(maxsize=4096)
+def names_in(code: types.CodeType) -> tuple[str, ...]:
+    """The globals and attributes that code names, and what is defined inside of it."""
+    return tuple(sorted({name for part in nested(code) for name in part.co_names}))
+
+
+# -- what objects are made of ---------------------------------------------------------------------------------------------------------
+
+
+def _top(module: str | None) -> str:
+    return (module or "").partition(".")[0]
+
+
+@functools.lru_cache(maxsize=4096)
+def _storage(kind: type) -> Any:
+    """The built-in type that a class keeps its content in, besides attributes: ``object`` if none; None if it is one that is not known."""
+    for base in kind.__mro__:
+        if base is object or base in _STORAGE:
+            return base
+        if not base.__flags__ & HEAP_TYPE or ("__new__" in vars(base) and not isinstance(vars(base)["__new__"], staticmethod)):
+            return None
+    return None
+
+
+HEAP_TYPE = 1 << 9
+"""CPython's flag of a class that is made at run time, by a class statement for example."""
+
+
+@functools.lru_cache(maxsize=4096)
+def _used_by_library(kind: type) -> bool:
+    """Whether code that is not read, in a base class of a library's, may read any attribute."""
+    bases = [base for base in kind.__mro__ if base is not object and _top(base.__module__) in STEADY]
+    return any(not (base.__module__ == f"{LIBRARY}.nn.module" and base.__name__ == "Module") for base in bases)
+
+
+@functools.lru_cache(maxsize=4096)
+def _slots(kind: type) -> tuple[str, ...]:
+    found: list[str] = []
+    for base in kind.__mro__:
+        slots = vars(base).get("__slots__", ())
+        found += [slots] if isinstance(slots, str) else slots
+    return tuple(name for name in dict.fromkeys(found) if name not in ("__dict__", "__weakref__"))
+
+
+def _is_generator(kind: type) -> bool:
+    return issubclass(kind, random.Random) or kind.__module__.startswith("numpy.random")
+
+
+def _state_of(thing: Any) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+    """How to read and to set the state of a generator of random numbers.
+
+    Raises:
+        Unreadable: it has none.
+    """
+    if isinstance(thing, random.Random) and not isinstance(thing, random.SystemRandom):
+        return thing.getstate, thing.setstate
+    holder = getattr(thing, "bit_generator", None)
+    if holder is None and hasattr(thing, "get_state"):
+        return functools.partial(thing.get_state, legacy=False), thing.set_state
+    holder = thing if holder is None else holder
+    if not hasattr(holder, "state") or isinstance(thing, random.Random):
+        raise Unreadable(thing)
+    return lambda: holder.state, lambda state: setattr(holder, "state", state)
+
+
+def _plain(state: Any) -> Any:
+    """A state that can be compared."""
+    if isinstance(state, Mapping):
+        return {key: _plain(value) for key, value in state.items()}
+    return state.tobytes() if isinstance(state, numpy.ndarray) else state
+
+
+_READERS: dict[type, Callable[[Closure, Any], None]] = {
+    types.FunctionType: Closure._read_function,
+    types.MethodType: Closure._read_bound,
+    types.ModuleType: Closure._read_module,
+    type: Closure._read_class,
+    dict: Closure._read_dict,
+    collections.OrderedDict: Closure._read_dict,
+    types.MappingProxyType: Closure._read_dict,
+    list: Closure._read_list,
+    collections.deque: Closure._read_list,
+    bytearray: Closure._read_list,
+    set: Closure._read_list,
+    tuple: Closure._read_tuple,
+    frozenset: Closure._read_tuple,
+    complex: Closure._read_complex,
+    functools.partial: Closure._read_partial,
+    type(functools.lru_cache(lambda: None)): Closure._read_cached,
+    weakref.ReferenceType: Closure._read_weak,
+    contextvars.ContextVar: Closure._read_context,
+    property: Closure._read_property,
+    staticmethod: Closure._read_wrapped,
+    classmethod: Closure._read_wrapped,
+    numpy.ndarray: Closure._read_array,
+}
+_STORAGE: dict[type, Callable[[Closure, Any], None]] = {
+    kind: _READERS[kind]
+    for kind in (dict, collections.OrderedDict, list, collections.deque, bytearray, set, tuple, frozenset, complex, functools.partial,
+                 numpy.ndarray)
+}  # fmt: skip
+_STORAGE |= {kind: lambda closure, thing, kind=kind: closure._read(kind(thing)) for kind in (int, float, str, bytes)}  # type: ignore[misc]
+_STORAGE[collections.defaultdict] = Closure._read_default
+_STORAGE[types.SimpleNamespace] = lambda closure, thing: None  # only attributes
+_STORAGE[BaseException] = lambda closure, thing: closure._read(thing.args)

@@ -1,0 +1,229 @@
+"""Running a compiled scan forward and backward.
+
+    operands ─ Prologue (all steps at once) ─ loop (machine code, kernels or calls) ─ results
+                     └────────── kept ──────────────┘
+    residuals of results ─ loop backwards ─ Prologue backwards ─ residuals of operands
+
+What a forward pass keeps belongs to one backward pass at a time: whoever begins one takes it, and a second one, later or at the same time
+in another thread, finds nothing and runs the forward pass again for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from .. import tree
+from ..backends import Backend
+from ..tape import Node, check_current, now, pull_replayed, push_replayed, recording
+from .around import around
+from .device import DevicePlan, DeviceRun
+from .eager import eager_scan
+from .interpreter import InterpretedRun
+from .native import NativePlan, NativeRun
+from .plan import Plan, fixed_residuals
+from .program import Program
+
+RUNS: dict[type, Any] = {str: InterpretedRun, NativePlan: NativeRun, DevicePlan: DeviceRun}
+
+
+@dataclass(frozen=True)
+class ScanCall:
+    """One call of ``scan``.
+
+    Attributes:
+        plan: what to do.
+        engine: the plan in machine code or kernels, or the reason why it is interpreted.
+        outside: the tensors that the cell uses beside its arguments.
+        cell, xs, state, live, reverse, masked_output: as in :func:`~.eager.eager_scan`.
+        needs: for each operand (inputs, states, tensors from outside) whether it needs a residual.
+        steps: how many steps the whole scan has.
+    """
+
+    plan: Plan
+    engine: Any
+    outside: Sequence[Any]
+    cell: Any
+    xs: Any
+    state: Any
+    live: numpy.ndarray | None
+    reverse: bool
+    masked_output: str
+    needs: Sequence[bool]
+    steps: int
+
+    @property
+    def backend(self) -> Backend:
+        return tree.leaves(self.xs)[0]._backend
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many inputs and states there are."""
+        return len(tree.leaves(self.xs)), len(tree.leaves(self.state))
+
+
+class ForwardPass:
+    """One forward pass over some of the steps, and what it keeps for its backward pass.
+
+    Args:
+        call: the scan.
+        operands: arrays of inputs, (T, …), states and tensors from outside.
+        live: the mask of these steps.
+
+    Attributes:
+        results: the arrays of outputs and of the last states.
+    """
+
+    def __init__(self, call: ScanCall, operands: Sequence[Any], live: numpy.ndarray | None) -> None:
+        self.call = call
+        inputs, states = call.counts
+        plan, backend, program = call.plan, call.backend, call.plan.core.program
+        steps = operands[0].shape[0]
+        self._around = around(plan, backend, steps, [*call.needs[:inputs], *call.needs[inputs + states :]])
+        with backend.products() as products:
+            fed, self._kept = self._around.before([*operands[:inputs], *operands[inputs + states :]], products)
+            streams, fixed = fed[: len(plan.core.streams)], fed[len(plan.core.streams) :]
+            arrays = streams + _masks(program, live, len(streams), backend)
+            firsts = list(operands[inputs : inputs + states])
+            for v in program.states[states:]:  # outputs before the first step
+                firsts.append(backend.zeros(program.shapes[v], program.dtypes[v]))
+            order = range(steps)[::-1] if call.reverse else range(steps)
+            loop = plan if isinstance(call.engine, str) else call.engine
+            self._loop = RUNS[type(call.engine)](loop, backend, arrays, fixed, order, call.steps)
+            ys, last = self._loop.forward(firsts, products)
+        self.results = [*ys, *last[:states]]
+
+    def back(self, g: Sequence[Any], totals: dict[Any, Any], products: Any) -> tuple[list[Any], list[Any]]:
+        """The residuals of inputs and first states from those of outputs and last states; what tensors from outside get is added up.
+
+        Some are promised by ``products`` until those are run.
+        """
+        plan, count = self.call.plan, len(self.call.plan.core.program.outputs)
+        carried = [*g[count:], *[None] * (len(plan.carried_residuals) - len(g) + count)]
+        streams, firsts = self._loop.backward(list(g[:count]), carried, totals, products)
+        order = 1 if self.call.reverse else -1
+        parts = self._around.through(self._kept, streams[: len(plan.core.streams)], totals, products, order)
+        return parts, firsts[: self.call.counts[1]]
+
+    def fixed(self, totals: dict[Any, Any], products: Any) -> list[Any]:
+        """The residuals of tensors from outside, after all steps."""
+        call = self.call
+        return self._around.after(self._kept, fixed_residuals(call.plan, totals, call.backend, products), products)
+
+
+class CompiledScan:
+    """A scan on the tape: its forward pass, and what its entry does with residuals and tangents."""
+
+    def __init__(self, call: ScanCall) -> None:
+        self.call = call
+        self._passes: list[ForwardPass] = []
+
+    def forward(self, operands: Sequence[Any]) -> list[Any]:
+        """From the arrays of inputs, states and tensors from outside: the arrays of outputs and last states."""
+        run = ForwardPass(self.call, operands, self.call.live)
+        self._passes.append(run)
+        return run.results
+
+    def _take(self, operands: Sequence[Any]) -> ForwardPass:
+        try:
+            return self._passes.pop()  # nobody else gets it
+        except IndexError:
+            return ForwardPass(self.call, operands, self.call.live)
+
+    def pull(self, np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
+        if not isinstance(np, Backend):
+            return self._replay_pull(np, g, xs)
+        run, totals = self._take(xs), dict[Any, Any]()
+        with np.products() as products:
+            parts, firsts = run.back(g, totals, products)
+            fixed = run.fixed(totals, products)
+        return [*parts, *firsts, *fixed]
+
+    # -- step by step -----------------------------------------------------------------------------------------------------------------
+
+    def unfold(self, inputs: Sequence[Any]) -> list[Any]:
+        """The operations of every step, for those who want to look inside."""
+        return self._eager(inputs[: sum(self.call.counts)])
+
+    def push(self, np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
+        results, inputs, since = self._replay(np, xs)
+        return push_replayed(results, inputs, since, tangents, None if isinstance(np, Backend) else np)
+
+    def _replay_pull(self, np: Any, g: Any, xs: Any) -> Any:
+        results, inputs, since = self._replay(np, xs)
+        return pull_replayed(results, inputs, since, g, np)
+
+    def _replay(self, np: Any, xs: Sequence[Any]) -> tuple[list[Any], list[Any], int]:
+        head = sum(self.call.counts)
+        if isinstance(np, Backend):
+            check_current("scan", self.call.outside, xs[head:])
+            heads = [Node.result_type(x, np, x.dtype.kind == "f") for x in xs[:head]]
+        else:
+            heads = [np.reshape(x, x.shape) for x in xs[:head]]
+        since = now()
+        return self._eager(heads), [*heads, *self.call.outside], since
+
+    def _eager(self, xs: Sequence[Any]) -> list[Any]:
+        """The same scan, recorded step by step, on these inputs and states."""
+        call, count = self.call, self.call.counts[0]
+        inputs, states = tree.unflatten(call.xs, xs[:count]), tree.unflatten(call.state, xs[count:])
+        with recording():
+            ys, last = eager_scan(call.cell, inputs, states, call.live, call.reverse, call.masked_output, None)
+        return [*tree.leaves(ys), *tree.leaves(last)]
+
+
+class SegmentedScan(CompiledScan):
+    """Keeps the states before every so many steps only, and runs these steps again for the backward pass."""
+
+    def __init__(self, call: ScanCall, segment: int) -> None:
+        super().__init__(call)
+        self.segment = segment
+        self.before: list[tuple[slice, list[Any]]] = []
+
+    def forward(self, operands: Sequence[Any]) -> list[Any]:
+        call, steps = self.call, len(operands[0])
+        states = list(operands[call.counts[0] : sum(call.counts)])
+        outputs: list[Any] = []
+        starts = range(0, steps, self.segment)
+        for start in reversed(starts) if call.reverse else starts:
+            part = slice(start, start + self.segment)
+            self.before.append((part, states))
+            results = self._again(part, states, operands).results
+            ys, states = results[: len(results) - len(states)], results[len(results) - len(states) :]
+            outputs = outputs or [call.backend.empty((steps, *y.shape[1:]), y.dtype) for y in ys]
+            for whole, y in zip(outputs, ys, strict=True):
+                whole[part] = y
+        return [*outputs, *states]
+
+    def _again(self, part: slice, states: list[Any], operands: Sequence[Any]) -> ForwardPass:
+        """A pass over some of the steps."""
+        count, live = self.call.counts[0], self.call.live
+        arrays = [*(x[part] for x in operands[:count]), *states, *operands[sum(self.call.counts) :]]
+        return ForwardPass(self.call, arrays, None if live is None else live[part])
+
+    def pull(self, np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
+        if not isinstance(np, Backend):
+            return self._replay_pull(np, g, xs)
+        count, steps = len(g) - self.call.counts[1], self.call.counts[0]
+        carried, whole, totals = list(g[count:]), list[Any]([None] * steps), dict[Any, Any]()
+        for part, before in reversed(self.before):
+            run = self._again(part, before, xs)
+            with np.products() as products:
+                parts, carried = run.back([*(None if r is None else r[part] for r in g[:count]), *carried], totals, products)
+            for i, residual in enumerate(parts):
+                if residual is not None:
+                    whole[i] = np.empty(xs[i].shape, xs[i].dtype) if whole[i] is None else whole[i]
+                    whole[i][part] = residual
+        with np.products() as products:
+            fixed = run.fixed(totals, products)
+        return [*whole, *carried, *fixed]
+
+
+def _masks(program: Program, live: numpy.ndarray | None, streams: int, backend: Backend) -> list[Any]:
+    """The mask with as many axes as each place needs."""
+    if live is None:
+        return []
+    return [backend.from_host(live.reshape(live.shape[0], *program.shapes[v])) for v in program.steps[streams:]]

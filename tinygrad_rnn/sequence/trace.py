@@ -1,0 +1,178 @@
+"""Tracing a cell: its code is run once, on placeholders, and what it recorded is the program of every step.
+
+What is promised: a trace that is not refused does at every step what the cell's own code would do. It holds because
+
+1. all that the cell can read is known before it runs (:mod:`tinygrad_rnn.reading.closure`: variables, globals, attributes, contents of
+   arrays and containers, states of random number generators), and a cell that could read something else is refused by its name;
+2. what it calls is seen before it happens (:mod:`.watch`): what may give something else each time (a clock, a file, a random number),
+   or changes something that stays, refuses the trace before it is done;
+3. the places that its code can write to are compared after the trace: if it wrote to one, that is put back and the trace is refused;
+4. the values of a step are placeholders: whoever looks at one refuses the trace, also where the cell catches the error.
+
+So a step can depend on nothing but its arguments and on what was read, and that is the same at every step; and as long as it is the same
+at the next call, so is the trace. That two traces are equal proves nothing and is not asked. A refusal leaves everything as it was, the
+user's random numbers too, and reading writes nothing: what another thread changes meanwhile stays.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from .. import tree
+from ..errors import TraceError
+from ..reading.closure import Closure, Unreadable, closure_of
+from ..tape import Node, Tracing, no_grad, now, recording
+from .program import Trace, capture, placeholder, tracing
+from .watch import Watch
+
+Cell = Callable[[Any, Any], tuple[Any, Any]]
+
+
+@dataclass
+class TracedCell:
+    """A cell's trace, and what it depends on.
+
+    Attributes:
+        trace: the program of a step.
+        y: the nesting of the cell's output.
+        parts, names, every: what the cell could read, as :class:`~tinygrad_rnn.reading.closure.Closure` has it.
+        looked: tensors from outside whose values the cell looked at, with these values.
+        settled: whether the trace holds as long as all of that is the same.
+        plans: by what is asked for.
+    """
+
+    trace: Trace
+    y: Any
+    parts: list[Any]
+    names: frozenset[str]
+    every: bool
+    looked: list[tuple[Any, bytes]]
+    settled: bool
+    plans: dict[Any, Any] = field(default_factory=dict)
+
+    @cached_property
+    def key(self) -> Any:
+        """Equal for cells that do the same on the same kinds of tensors."""
+        return self.trace.program.key()
+
+    def holds(self, cell: Cell) -> bool:
+        """Whether a new trace would be the same."""
+        try:
+            unchanged = self.settled and Closure(cell, self.names, self.every).parts == self.parts
+            return unchanged and all(_bytes(x) == content for x, content in self.looked)
+        except Unreadable:
+            return False
+
+
+def trace_cell(cell: Cell, xs: Any, state: Any, differentiated: bool) -> TracedCell:
+    """Run one step of the cell on placeholders.
+
+    Args:
+        differentiated: whether residuals may be asked for: then states carry them.
+
+    Raises:
+        TraceError: the cell cannot be compiled; says why, and in which line.
+    """
+    inputs, states = tree.leaves(xs), tree.leaves(state)
+    backend = inputs[0]._backend
+    try:
+        closure = closure_of(cell)
+    except Unreadable as reason:
+        raise TraceError(f"the cell reads something that may change: {reason}") from reason
+    with tracing() as trial, recording() if differentiated else no_grad(), backend.quiet():
+        steps = [placeholder(backend.full(x.shape[1:], _poison(x), x.dtype), backend, x.requires_grad) for x in inputs]
+        olds = [placeholder(backend.full(s.shape, _poison(s), s.dtype), backend, differentiated and s.dtype.kind == "f") for s in states]
+        since = now()
+        returned = _called(cell, closure, trial, tree.unflatten(xs, steps), tree.unflatten(state, olds))
+        y, results = _checked(returned, state, states)
+        trace = capture(results, steps, olds, (), since)
+    count = len(results) - len(states)
+    trace.program.outputs, trace.program.carried = trace.results[:count], trace.results[count:]
+    _refuse_poison(trace, closure)
+    looked = [(x, content.tobytes()) for x, content in _on_host(trial)]
+    return TracedCell(trace, tree.map_leaves(lambda _leaf: None, y), closure.parts, closure.names, closure.every, looked, closure.settled)
+
+
+def _called(cell: Cell, closure: Closure, trial: Tracing, x: Any, state: Any) -> Any:
+    """What the cell returns; everything that it could change is as it was.
+
+    Raises:
+        TraceError: it raised an error, or something that a compiled cell cannot do.
+    """
+    failure: BaseException | None = None
+    returned = None
+    try:
+        with Watch(closure, trial):
+            returned = cell(x, state)
+    except Exception as error:
+        failure = error
+    finally:
+        changed = [*closure.restore(), *_restored(trial)]
+    failure = trial.refusal or failure
+    if failure is not None:
+        raise TraceError(f"{failure}{line_of(failure)}") from failure
+    if changed:
+        if "np.random" in changed or "a random number generator" in changed:
+            raise TraceError("the cell draws random numbers, from NumPy")
+        raise TraceError(f"the cell changes what it reads: {', '.join(changed)}")
+    if Closure(cell, closure.names, closure.every).parts != closure.parts:
+        raise TraceError("what the cell reads was changed while it was compiled")
+    return returned
+
+
+def _restored(trial: Tracing) -> list[str]:
+    """Put back what was written into tensors whose arrays the cell asked for."""
+    changed = []
+    for x, before in trial.looked.values():
+        if x._backend.fingerprint(x._data) != x._backend.fingerprint(before):
+            x._data[...] = before
+            changed.append(f"the data of {x.name or 'a tensor'}")
+    return changed
+
+
+def _on_host(trial: Tracing) -> list[tuple[Any, numpy.ndarray]]:
+    return [(x, x._backend.to_host(before)) for x, before in trial.looked.values()]
+
+
+def _bytes(x: Any) -> bytes:
+    return bytes(x._backend.to_host(x._data).tobytes())
+
+
+def _checked(returned: Any, state: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        raise TraceError("the cell does not return a pair: its output and its new state")
+    y, new = returned
+    results = [*tree.leaves(y), *tree.leaves(new)]
+    if not all(isinstance(r, Node) for r in results):
+        raise TraceError("the cell returns something that is not a tensor")
+    kinds = [[(tuple(s.shape), s.dtype) for s in leaves] for leaves in (results[len(results) - len(states) :], states)]
+    if tree.structure(new) != tree.structure(state) or kinds[0] != kinds[1]:
+        raise TraceError("the cell changes the nesting, a shape or a dtype of its state")
+    return y, results
+
+
+def _refuse_poison(trace: Trace, closure: Closure) -> None:
+    """What differs from step to step must not have become a constant: placeholders hold NaN."""
+    known = {part for part in closure.parts if type(part) is int}
+    made = [x for x in trace.outside if id(x) not in known and x.entry is None and x.dtype.kind == "f"]
+    if any(numpy.isnan(x._backend.to_host(x._data)).any() for x in made):
+        raise TraceError("the cell makes a constant of what differs from step to step")
+
+
+def _poison(x: Any) -> Any:
+    """A value that shows if it gets out of the trace."""
+    return numpy.nan if x.dtype.kind == "f" else 0
+
+
+def line_of(error: BaseException) -> str:
+    """Where in the user's code an error came from."""
+    ours = str(Path(__file__).parent.parent)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)]
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
