@@ -33,6 +33,7 @@ class Row:
         into: an adjoint that touches only part of x, adding itself to a buffer in place: into(np, buffer, g, y, *xs, *params).
         named: ``forward`` is nothing but the namespace's function of that name.
         variadic: it takes any number of operands.
+        several: its result is a tuple of arrays, of one also where there is one only.
         unfold: of a replay: from its operands to its results, recorded operation by operation.
     """
 
@@ -48,6 +49,7 @@ class Row:
     into: Callable[..., None] | None = field(default=None, repr=False)
     named: bool = False
     variadic: bool = False
+    several: bool = False
     unfold: Callable[..., Sequence[Any]] | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:

@@ -71,7 +71,7 @@ class detect_anomaly(Places):
             return
         super().recorded(entry)
         arrays = [x for x in entry.xs if hasattr(x, "dtype")]
-        if made_here(entry.backend, arrays, entry.outputs()):
+        if made_here(entry.backend, arrays, entry.ys):
             if entry.row.unfold is not None:
                 with recording():
                     entry.row.unfold(entry.inputs)
@@ -80,12 +80,12 @@ class detect_anomaly(Places):
     def pulled(self, entry: Entry, g: Any, operand: int, part: Any) -> None:
         if thread.tracing:
             return
-        arrived = [_array(one) for one in (g if type(entry.y) is tuple else [g]) if one is not None]
+        arrived = [_array(one) for one in (g if entry.row.several else [g]) if one is not None]
         if made_here(entry.backend, arrived, [_array(part)]):
             if entry.row.unfold is not None:
                 with recording():
                     results = entry.row.unfold(entry.inputs)
-                parts = g if type(entry.y) is tuple else [g]
+                parts = g if entry.row.several else [g]
                 pull_back([(y, _array(one)) for y, one in zip(results, parts, strict=True) if one is not None])
             raise NonFiniteError(told("backward", entry))
 

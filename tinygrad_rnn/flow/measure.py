@@ -8,8 +8,8 @@ from typing import Any
 import numpy
 
 from ..backends import Array, Backend
-from ..tape import Entry, Node, Tape, key_of, pull_back
-from .chains import Chain, Key
+from ..tape import Entry, Key, Node, Tape, key_of, pull_back
+from .chains import Chain
 
 _TOGETHER = 1 << 12
 _BYTES = 1 << 25
@@ -176,7 +176,7 @@ class Pass:
         if entry is not self._last:
             self._last = entry
             self.entries.append(entry)
-            if type(entry.y) is tuple:
+            if entry.row.several:
                 numbers = [sizes.add(one, entry.backend) for one in g if one is not None]
                 self._arrived = None
                 self._received += numbers

@@ -135,7 +135,7 @@ class Report:
                     entry,
                     None if track is None else track.name,
                     label,
-                    self._name_of(used[entry.index]) if entry.index in used else "",
+                    self._name_of(used[entry.index, 0]) if not entry.row.several and (entry.index, 0) in used else "",
                     received[i],
                     {operands[row]: sent[row] for row in rows},
                 )

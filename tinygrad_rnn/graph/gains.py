@@ -57,11 +57,11 @@ class Gains:
         if self._inside is not None and entry.index not in self._inside:
             return
         if entry.index not in self.arrived:
-            parts = g if type(entry.y) is tuple else [g]
+            parts = g if entry.row.several else [g]
             self.arrived[entry.index] = joint([size(entry.backend, one) for one in parts if one is not None])
         before, after = self.arrived[entry.index], size(entry.backend, part)
         gain = after / before if before else 0.0
-        self.parts[entry.index, operand] = Part(after, gain, _edge_label(entry, gain, entry.outputs()[0], part))
+        self.parts[entry.index, operand] = Part(after, gain, _edge_label(entry, gain, entry.ys[0], part))
 
 
 def size(backend: Backend, residual: Array) -> float:

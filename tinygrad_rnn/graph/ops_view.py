@@ -232,7 +232,7 @@ class OpsView:
         if width_of(text) > width_of("x" * len(text)):
             given["width"] = str(width_of(text))
         names = ", ".join(self.network.names_of(entry))
-        made = f"{entry.row.name} {_kind_of_array(*entry.outputs())}"
+        made = f"{entry.row.name} {_kind_of_array(*entry.ys)}"
         facts = [f"{names} = {made}" if names else made, *formulas(entry.row)]
         if self.gains is not None:
             facts.append(f"size of its residual: {number(self.gains.arrived.get(entry.index, 0.0), 3)}")
@@ -437,7 +437,7 @@ def symbol_of(entry: Entry) -> str:
 
 def _range_of(entry: Entry) -> str:
     """The least and the largest value of what came out."""
-    arrays = [y for y in entry.outputs() if y.size]
+    arrays = [y for y in entry.ys if y.size]
     if not arrays:
         return "no values"
     least, most = min(float(y.min()) for y in arrays), max(float(y.max()) for y in arrays)

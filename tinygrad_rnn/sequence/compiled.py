@@ -166,11 +166,11 @@ def compiled_scan(
     if True not in wanted:
         made = [Node.result_type(array, backend) for array in results]
     else:
-        row = Row("scan", "replay", "scan", run.pull, run.pull, run.push, unfold=run.unfold)
+        row = Row("scan", "replay", "scan", run.pull, run.pull, run.push, several=True, unfold=run.unfold)
         entry = Entry(row, backend, operands, arrays, (), wanted, tuple(results), thread.scope)
         if _exposed:
             _remember(entry)
-        made = [Node.result_type(array, backend, array.dtype.kind == "f", entry, i) for i, array in enumerate(entry.y)]
+        made = [Node.result_type(array, backend, array.dtype.kind == "f", entry, i) for i, array in enumerate(entry.ys)]
     count = len(made) - len(states)
     return tree.unflatten(y, made[:count]), tree.unflatten(state, made[count:])
 
