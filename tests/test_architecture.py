@@ -18,7 +18,7 @@ pytestmark = pytest.mark.one_backend
 
 PACKAGE = Path(tg.__file__).parent
 FLOORS: list[set[str]] = [
-    {"errors", "tree", "random"},
+    {"errors", "tree", "random", "user_code"},
     {"atomic", "backends"},
     {"chain_rule"},
     {"tape"},

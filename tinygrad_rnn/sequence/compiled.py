@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import traceback
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy
@@ -33,6 +31,7 @@ from ..tape import (
     recording,
     thread,
 )
+from ..user_code import line_of
 from .around import around
 from .device import DevicePlan, DeviceRun
 from .eager import eager_scan
@@ -85,7 +84,9 @@ def trace_cell(cell: Cell, xs: Any, state: Any, wanted: bool) -> Traced:
             returned = cell(tree.unflatten(xs, steps), tree.unflatten(state, olds))
         except Exception as error:
             reader.restore()
-            raise TraceError(f"{error}{_line_of(error)}") from error
+            line = line_of(error)
+            where = "" if line is None else f" ({line.name}, line {line.number}: {line.code})"
+            raise TraceError(f"{error}{where}") from error
         changed = witness(cell) != before
         reader.restore()
         if changed:
@@ -118,13 +119,6 @@ def _made_inside(trace: Trace, before: Any) -> list[Any]:
     """The constants that the cell may have made while it was traced: they are not the same tensors next time."""
     known = {part for part in before if type(part) is int} if before is not None else set()
     return [x for x in trace.outside if id(x) not in known]
-
-
-def _line_of(error: BaseException) -> str:
-    """Where in the user's code an error came from."""
-    ours = str(Path(__file__).parent.parent)
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)]
-    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
 
 
 def _poison(x: Any) -> Any:
