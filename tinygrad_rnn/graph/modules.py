@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..flow.chains import Chain, outwards, time_steps
+from ..reading.followed import size
+from ..reading.names import Names
+from ..reading.steps import Chain, outwards, time_steps
+from ..reading.words import symbol_of
 from ..tape import Entry, Key, Node, Scope, Tape, key_of, pull_back
-from .gains import joint, size
-from .names import Names
-from .ops_view import symbol_of
+from .gains import joint
 
 
 @dataclass

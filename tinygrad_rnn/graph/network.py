@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..flow.chains import find_chains, outwards, time_steps
+from ..reading.names import Names, State
+from ..reading.steps import find_chains, outwards, time_steps
 from ..tape import Entry, Key, Node, Scope, Tape, key_of
-from .names import Names, State
 
 Kind = Literal["operation", "state", "parameter", "input", "constant", "output", "loss"]
 

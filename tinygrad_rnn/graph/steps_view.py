@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..flow.chains import Chain, stem
+from ..reading.followed import size
+from ..reading.names import Names
+from ..reading.steps import Chain, stem
+from ..reading.words import gain_label, number
 from ..tape import Key, Node, Tape, key_of, pull_back
-from .gains import gain_label, joint, number, size, stroke
-from .names import Names
+from .gains import joint, stroke
 from .network import BENDING, cost
 from .ops_view import NOT_FINITE, captions, frame, mixed, opening, written
 from .scene import Arrow, Box, Fact, Look, Moment, Scene, exactly

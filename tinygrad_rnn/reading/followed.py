@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy
 
 from ..backends import Array, Backend
 from ..tape import Entry, Key, Node, Tape, key_of, pull_back
-from .chains import Chain
+from .steps import Chain
 
 _TOGETHER = 1 << 12
 _BYTES = 1 << 25
@@ -93,6 +94,15 @@ def _scaled_norms(flat: numpy.ndarray) -> numpy.ndarray:
     largest = numpy.abs(flat).max(axis=1, initial=0.0)
     scale = numpy.where((largest > 0) & numpy.isfinite(largest), largest, 1.0)
     return scale * numpy.sqrt(numpy.sum((flat / scale[:, None]) ** 2, axis=1))
+
+
+def size(backend: Backend, residual: Array) -> float:
+    """The Euclidean norm, computed so that neither 1e300 nor 1e-300 is lost."""
+    values = numpy.abs(backend.to_host(backend.asarray(residual)).astype(numpy.float64))
+    largest = float(values.max(initial=0.0))
+    if largest == 0.0 or not math.isfinite(largest):
+        return largest
+    return largest * float(numpy.linalg.norm((values / largest).ravel()))
 
 
 def joint(norms: numpy.ndarray, lengths: Sequence[int]) -> numpy.ndarray:

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import random, tree
-from ..flow.chains import outwards
 from ..sequence.witness import Reader
 from ..tape import Call, Entry, Node, Scope, Tape, recording, thread
 from ..user_code import PACKAGE, file_of, is_user, within
+from .steps import outwards
 
 _MODULES = os.path.join(PACKAGE, "nn")
 _WRAPPER = os.path.join(_MODULES, "module.py")

@@ -14,8 +14,8 @@ import numpy
 
 from ..backends import Array
 from ..errors import FlowError
+from ..reading.steps import Chain
 from ..tape import Key, Residuals, key_of, pull_entry, push_forward
-from .chains import Chain
 
 EXACT = 128
 """States of at most so many numbers are done row by row."""

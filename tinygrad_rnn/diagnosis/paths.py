@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..backends import Array
-from ..graph.gains import gain_label, size
-from ..graph.ops_view import symbol_of
+from ..reading.followed import Crossed, size
+from ..reading.steps import Chain
+from ..reading.words import gain_label, percent, symbol_of
 from ..tape import Entry, Key, Node, Residuals, key_of, pull_watched
-from .chains import Chain
-from .measure import Crossed
 
 CASES = ("composition", "weighting", "addition")
 
@@ -306,12 +305,3 @@ def _source_name(chain: Chain, x: Any) -> str:
             return name
         (x,) = x.entry.inputs
     return ""
-
-
-def percent(share: float) -> str:
-    """``91 %``, and never 0 or 100 for what is not."""
-    if 0 < share < 0.01:
-        return "<1 %"
-    if 0.99 < share < 1 - 1e-9:
-        return ">99 %"
-    return f"{100 * share:.0f} %"

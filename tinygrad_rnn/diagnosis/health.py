@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy
 
-from ..graph.ops_view import symbol_of
+from ..reading.followed import Pass
+from ..reading.steps import Chain
+from ..reading.words import percent, symbol_of
 from ..tape import Entry, Node, Tape, key_of
 from .anomaly import made_here, told
-from .chains import Chain
-from .measure import Pass
-from .paths import percent
 
 FLAT = 0.01
 """A slope below this counts as saturated."""

@@ -11,11 +11,11 @@ from typing import Any
 import numpy
 
 from ..errors import FlowError
-from ..graph.gains import gain_label
+from ..reading.followed import Crossed, Pass, Sizes, joint
+from ..reading.steps import Chain
+from ..reading.words import gain_label
 from ..tape import Entry, Key, Node, key_of
-from .chains import Chain
 from .jacobian import StateJacobian
-from .measure import Crossed, Pass, Sizes, joint
 from .paths import StepPaths, step_paths
 
 REACH = 0.01

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..backends import Backend
 from ..errors import NonFiniteError
-from ..graph.ops_view import symbol_of
+from ..reading.words import symbol_of
 from ..tape import Entry, Node, Observer, pull_back, recording, thread
 from ..user_code import Line, calling_line
 
