@@ -19,13 +19,14 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn import tree
 from tinygrad_rnn.errors import DrawError, DrawWarning, TapeError
-from tinygrad_rnn.flow.chains import find_chains
 from tinygrad_rnn.graph import gains, picture, text
 from tinygrad_rnn.graph.modules import Modules
-from tinygrad_rnn.graph.names import Names
 from tinygrad_rnn.graph.network import Network
 from tinygrad_rnn.graph.ops_view import PAINTS
 from tinygrad_rnn.graph.steps_view import Residuals
+from tinygrad_rnn.reading import followed, words
+from tinygrad_rnn.reading.names import Names
+from tinygrad_rnn.reading.steps import find_chains
 from tinygrad_rnn.tape import scope, unfolded
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -478,12 +479,12 @@ def test_a_cell_that_fails_the_second_time_is_drawn_without_names():
     ],
 )  # fmt: skip
 def test_gain_label(gain, label):
-    assert gains.gain_label(gain) == label
+    assert words.gain_label(gain) == label
 
 
 @pytest.mark.one_backend
 def test_only_equal_shapes_pass_unchanged():
-    assert gains.gain_label(1.0, same_shape=False) == "≈×1"
+    assert words.gain_label(1.0, same_shape=False) == "≈×1"
 
 
 @pytest.mark.one_backend
@@ -498,7 +499,7 @@ def test_stroke_thins_in_half_decades():
 @pytest.mark.parametrize(("values", "norm"), [([3e200, 4e200], 5e200), ([3e-200, 4e-200], 5e-200), ([], 0.0), ([0.0], 0.0)])
 def test_size_neither_overflows_nor_vanishes(values, norm):
     x = tg.tensor(np.array(values))
-    assert gains.size(x._backend, x._data) == pytest.approx(norm, rel=1e-15)
+    assert followed.size(x._backend, x._data) == pytest.approx(norm, rel=1e-15)
 
 
 def measured(out, *of):

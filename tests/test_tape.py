@@ -658,3 +658,13 @@ def test_released_tape_still_prints() -> None:
     recorded = tg.Tape.of(tg.sum(tg.exp(x)))
     recorded.release()
     assert [line.split()[-1] for line in repr(recorded).splitlines()] == ["inputs", "released", "released"]
+
+
+def test_a_key_tells_a_tensor_from_all_others_whatever_it_holds() -> None:
+    x, same = (leaf([1, 1, 1]) for _ in range(2))
+    parts = tg.split(x + same, 3)
+    known = [tape.key_of(node) for node in (x, same, x * 1.0, x * 1.0, *parts)]
+    assert len(set(known)) == len(known)
+    assert tape.key_of(x) == known[0]
+    (entry,) = {part.entry for part in parts}
+    assert [tape.key_of(node) for node in entry.results()] == known[-3:] == [(entry.index, i) for i in range(3)]

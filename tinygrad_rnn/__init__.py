@@ -53,8 +53,8 @@ _ON_DEMAND = {
     "scan": "sequence:scan",
     "explain": "sequence:explain",
     "draw": "graph:draw",
-    "flow": "flow:flow",
-    "detect_anomaly": "flow.anomaly:detect_anomaly",
+    "flow": "diagnosis:flow",
+    "detect_anomaly": "diagnosis.anomaly:detect_anomaly",
     "save": "interop.checkpoint:save",
     "load": "interop.checkpoint:load",
 }

@@ -17,8 +17,8 @@ from typing import Any
 import numpy
 
 from . import __version__, backends, ops, random
+from .diagnosis import flow
 from .errors import CheckpointError, DrawError, TinygradRNNError, TrainingError
-from .flow import flow
 from .graph import draw
 from .ops import Tensor
 from .tensor import tensor

@@ -44,6 +44,8 @@ class _Thread(threading.local):
 thread = _Thread()
 _indices = itertools.count()
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+Key = tuple[int, int]
+"""What a tensor is known by, see :func:`key_of`."""
 
 
 class Tracing:
@@ -149,15 +151,16 @@ class Entry:
         xs: their arrays as they were.
         params: its constants: axes, shapes, indices.
         needs: for each operand whether a residual should reach it.
-        y: the array that came out, or the tuple of them.
+        ys: the arrays that came out: one, unless the row has several.
         scope: where in the user's program.
     """
 
-    __slots__ = ("__weakref__", "backend", "index", "inputs", "needs", "params", "row", "scope", "xs", "y")
+    __slots__ = ("__weakref__", "backend", "index", "inputs", "needs", "params", "row", "scope", "xs", "ys")
 
     def __init__(
-        self, row: Row, backend: Backend, inputs: Sequence[Any], xs: Any, params: Any, needs: Any, y: Any, scope: Scope | None
-    ) -> None:
+        self, row: Row, backend: Backend, inputs: Sequence[Any], xs: Any, params: Any, needs: Any, ys: tuple[Array, ...],
+        scope: Scope | None,
+    ) -> None:  # fmt: skip
         self.index = next(_indices)
         self.row = row
         self.backend = backend
@@ -165,17 +168,17 @@ class Entry:
         self.xs = xs
         self.params = params
         self.needs = needs
-        self.y = y
+        self.ys = ys
         self.scope = scope
 
-    def outputs(self) -> tuple[Array, ...]:
-        return self.y if type(self.y) is tuple else (self.y,)
+    @property
+    def y(self) -> Any:
+        """What came out as rules take it: an array, or the tuple of them."""
+        return self.ys if self.row.several else self.ys[0]
 
-    def result(self) -> Any:
-        """What came out as tensors on the tape, as rules need it that are recorded themselves."""
-        if type(self.y) is tuple:
-            return tuple(Node.result_type(y, self.backend, True, self, i) for i, y in enumerate(self.y))
-        return Node.result_type(self.y, self.backend, True, self, 0)
+    def results(self) -> tuple[Any, ...]:
+        """What came out as tensors on the tape."""
+        return tuple([Node.result_type(y, self.backend, True, self, i) for i, y in enumerate(self.ys)])
 
     def __repr__(self) -> str:
         return f"<entry {self.index}: {self.row.name}>"
@@ -256,19 +259,19 @@ def apply(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
             y = row.forward(backend, xs, params) if row.variadic else row.forward(backend, *xs, *params)
     except Exception as error:
         raise _explained(error, row, xs, params) from error
-    many = False
-    if type(y) is not backend.array_type:
-        many = type(y) is tuple
-        y = y if many else backend.asarray(y)
+    several = row.several
+    if not several and type(y) is not backend.array_type:
+        y = backend.asarray(y)
     wanted = wanted and thread.recording
     if not wanted and not thread.tracing:
-        if many:
+        if several:
             return tuple([Node.result_type(part, backend) for part in y])
         return Node.result_type(y, backend)
-    entry = Entry(row, backend, inputs, xs, params, needs if wanted else (False,) * len(needs), y, thread.scope)
+    ys = y if several else (y,)
+    entry = Entry(row, backend, inputs, xs, params, needs if wanted else (False,) * len(needs), ys, thread.scope)
     if _exposed:
         _remember(entry)
-    if many:
+    if several:
         return tuple([Node.result_type(part, backend, wanted, entry, i) for i, part in enumerate(y)])
     return Node.result_type(y, backend, wanted, entry, 0)
 
@@ -429,7 +432,7 @@ _observing: list[Observer] = []
 def _remember(entry: Entry) -> None:
     if thread.observer is not None:
         thread.observer.recorded(entry)
-    for array in (*entry.xs, *entry.outputs()):
+    for array in (*entry.xs, *entry.ys):
         exposure = _exposed.get(id(_block(array)))
         if exposure is not None:
             fingerprint = entry.backend.fingerprint(_block(array))
@@ -440,7 +443,7 @@ def _remember(entry: Entry) -> None:
 def _check_unchanged(entries: Iterable[Entry]) -> None:
     now: dict[int, int] = {}
     for entry in entries:
-        for array in (*entry.xs, *entry.outputs()):
+        for array in (*entry.xs, *entry.ys):
             key = id(_block(array))
             if key not in _exposed:
                 continue
@@ -488,22 +491,22 @@ class Tape(Sequence[Entry]):
         todo = [node.entry for node in outputs if node.entry is not None and node.entry.index > since]
         while todo:
             entry = todo.pop()
-            if entry.index in found:
+            index = entry.index
+            if index in found:
                 continue
             if entry.inputs is None:
-                raise TapeError(f"the tape was released (at entry {entry.index}, {entry.row.name!r}): run the forward pass again")
-            found[entry.index] = entry
-            for x, needed in zip(entry.inputs, entry.needs, strict=True):
-                if needed:
-                    maker = x.entry
-                    if maker is not None and maker.index > since and maker.index not in found:
-                        todo.append(maker)
+                raise TapeError(f"the tape was released (at entry {index}, {entry.row.name!r}): run the forward pass again")
+            found[index] = entry
+            for x in itertools.compress(entry.inputs, entry.needs):
+                maker = x.entry
+                if maker is not None and maker.index > since and maker.index not in found:
+                    todo.append(maker)
         return cls([found[index] for index in sorted(found)])
 
     def release(self) -> None:
         """Give the arrays back now. A later backward pass through these entries is a TapeError."""
         for entry in self._entries:
-            entry.inputs = entry.xs = entry.y = entry.scope = None  # type: ignore[assignment]
+            entry.inputs = entry.xs = entry.ys = entry.scope = None  # type: ignore[assignment]
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -524,7 +527,7 @@ class Tape(Sequence[Entry]):
             if entry.inputs is None:
                 lines.append(f"{i:>5}  {entry.row.name:<18} {entry.row.case:<12} released")
                 continue
-            shapes = [str(tuple(y.shape)) for y in entry.outputs()]
+            shapes = [str(tuple(y.shape)) for y in entry.ys]
             shape = shapes[0] if len(set(shapes)) == 1 else ", ".join(shapes)
             shape += f" × {len(shapes)}" if len(shapes) > 1 and len(set(shapes)) == 1 else ""
             names = [_input_name(x, place) for x in entry.inputs]
@@ -536,26 +539,40 @@ def _input_name(x: Any, place: dict[int, int]) -> str:
     if not isinstance(x, Node):
         return repr(x)
     if x.entry is not None and x.entry.index in place:
-        part = f".{x.position}" if type(x.entry.y) is tuple else ""
+        part = f".{x.position}" if x.entry.row.several else ""
         return f"#{place[x.entry.index]}{part}"
     return x.name or f"{'leaf' if x.requires_grad else 'constant'} {tuple(x._data.shape)}"
 
 
 class Residuals:
-    """The residuals that have arrived so far, by entry (and output) or leaf; adds up the ones that meet.
+    """The residuals that have arrived so far, by the key of their tensor; adds up the ones that meet.
 
     The first to arrive is kept uncopied; the second makes a new array, which is ours, so later ones are added into it in place.
+
+    Attributes:
+        owned: the keys of those that are arrays of ours.
+        leaves: those that something has arrived at.
     """
+
+    __slots__ = ("held", "leaves", "owned", "recorded")
 
     def __init__(self, recorded: bool) -> None:
         self.recorded = recorded
-        self.held: dict[Any, Any] = {}
-        self.owned: set[Any] = set()
+        self.held: dict[Key, Any] = {}
+        self.owned: set[Key] = set()
+        self.leaves: dict[Key, Node] = {}
 
-    def add(self, key: Any, residual: Any) -> None:
+    def at(self, node: Node) -> Any:
+        """What has arrived at a tensor; None if nothing has."""
+        return self.held.get(key_of(node))
+
+    def add(self, node: Node, residual: Any) -> None:
+        key = key_of(node)
         held = self.held.get(key)
         if held is None:
             self.held[key] = residual
+            if node.entry is None:
+                self.leaves[key] = node
         elif key in self.owned:
             held += residual
             self.held[key] = held  # 0-d sums are new objects
@@ -564,11 +581,14 @@ class Residuals:
             if not self.recorded:
                 self.owned.add(key)
 
-    def buffer(self, key: Any, backend: Backend, like: Array) -> Array:
+    def buffer(self, node: Node, backend: Backend, like: Array) -> Array:
         """An array of our own to add parts into."""
+        key = key_of(node)
         held = self.held.get(key)
         if held is None:
             held = backend.zeros(like.shape, like.dtype)
+            if node.entry is None:
+                self.leaves[key] = node
         elif key not in self.owned:
             held = backend.asarray(held).copy()
         self.held[key] = held
@@ -576,17 +596,18 @@ class Residuals:
         return held
 
     def pop(self, entry: Entry) -> Any:
-        """What arrived at the outputs of an entry: a list with None where nothing did; None if nothing did at all."""
-        parts = [self.held.pop((entry.index, i), None) for i in range(len(entry.y))]
+        """Take out what arrived at an entry, as its rule takes it: one residual, or a list with None where nothing did; None if nothing
+        did at all."""
+        if not entry.row.several:
+            return self.held.pop((entry.index, 0), None)
+        parts = [self.held.pop((entry.index, i), None) for i in range(len(entry.ys))]
         return None if all(part is None for part in parts) else parts
 
 
-def key_of(node: Node) -> Any:
-    """What residuals are kept under: leaves by themselves, results by entry and output."""
-    entry = node.entry
-    if entry is None:
-        return node
-    return entry.index if type(entry.y) is not tuple else (entry.index, node.position)
+def key_of(node: Node) -> Key:
+    """What tells a tensor from all others: the index of its entry and which of the results it is; −1 and its identity for a leaf, as long
+    as something refers to that."""
+    return (-1, id(node)) if node.entry is None else (node.entry.index, node.position)
 
 
 def pull_back(
@@ -596,7 +617,7 @@ def pull_back(
     since: int = -1,
     watch: Callable[[Entry, Any, int, Any], None] | None = None,
     through: Tape | None = None,
-) -> tuple[Residuals, dict[Any, Any]]:
+) -> tuple[Residuals, dict[Key, Any]]:
     """Reverse mode: carry residuals from results back to what they came from.
 
     Args:
@@ -615,19 +636,20 @@ def pull_back(
         _check_unchanged(tape)
         watch = watch or (thread.observer.pulled if thread.observer is not None else None)
     residuals = Residuals(np is not None)
-    caught: dict[Any, Any] = {}
+    caught: dict[Key, Any] = {}
     for node, residual in seeds:
-        residuals.add(key_of(node), residual)
+        residuals.add(node, residual)
     wanted_keys = None if wanted is None else {key_of(node) for node in wanted}
     needs_of = None if wanted_keys is None else _towards(tape, wanted_keys)
     guarded = any(row.masks for row in {entry.row for entry in tape})
     backend = seeds[0][0]._backend
-    pull = _pull_entry if watch is None else functools.partial(_pull_watched, watch)
+    pull = pull_entry if watch is None else functools.partial(pull_watched, watch)
+    held = residuals.held
     with backend.quiet():
         for entry in tape.backwards():
             if wanted_keys is not None:
                 _catch(entry, wanted_keys, residuals, caught)
-            g = residuals.held.pop(entry.index, None) if type(entry.y) is not tuple else residuals.pop(entry)
+            g = residuals.pop(entry) if entry.row.several else held.pop((entry.index, 0), None)
             if g is None:
                 continue
             needs = entry.needs if needs_of is None else needs_of[entry.index]
@@ -636,22 +658,29 @@ def pull_back(
     return residuals, caught
 
 
-def _pull_entry(entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals: Residuals, guarded: bool) -> None:
+def pull_entry(entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals: Residuals, guarded: bool) -> None:
+    """Carry the residual of one operation on to its operands.
+
+    Args:
+        g: what arrived, as the rule takes it.
+        needs: the operands that it goes on to.
+        np, guarded: the recorded operations or None, and whether a row of the tape masks, as in :func:`pull_back`.
+        residuals: where the parts are added.
+    """
     row = entry.row
     inputs = entry.inputs
-    if np is not None:
-        check_current(row.name, inputs, entry.xs)
     if np is None:
-        space, xs, y = entry.backend, entry.xs, entry.y
+        space, xs, y = entry.backend, entry.xs, entry.ys
         if row.into is not None:
-            buffer = residuals.buffer(key_of(inputs[0]), space, xs[0])
-            row.into(space, buffer, g, y, *xs, *entry.params)
+            buffer = residuals.buffer(inputs[0], space, xs[0])
+            row.into(space, buffer, g, y[0], *xs, *entry.params)
             return
     else:
-        space, xs, y = np, inputs, entry.result()
+        check_current(row.name, inputs, entry.xs)
+        space, xs, y = np, inputs, entry.results()
     guard = guarded and row.elementwise and row.case != "addition"
-    held, owned = residuals.held, residuals.owned
-    for x, needed, part in zip(inputs, needs, row.pull(space, g, y, xs, entry.params, needs), strict=True):
+    held = residuals.held
+    for x, needed, part in zip(inputs, needs, row.pull(space, g, y if row.several else y[0], xs, entry.params, needs), strict=True):
         if not needed or part is None:
             continue
         if guard:
@@ -662,40 +691,44 @@ def _pull_entry(entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals:
             part = space.sum_to(part, data.shape)
         if part.dtype is not data.dtype and part.dtype != data.dtype:
             part = space.astype(part, data.dtype)
-        producer = x.entry
-        key = x if producer is None else producer.index if type(producer.y) is not tuple else (producer.index, x.position)
-        before = held.get(key)  # what follows is residuals.add, without the call
+        producer = x.entry  # what follows is residuals.add, without the call
+        key = (-1, id(x)) if producer is None else (producer.index, x.position)
+        before = held.get(key)
         if before is None:
             held[key] = part
-        elif key in owned:
+            if producer is None:
+                residuals.leaves[key] = x
+        elif key in residuals.owned:
             before += part
             held[key] = before
         else:
-            residuals.add(key, part)
+            residuals.add(x, part)
 
 
-def _pull_watched(
+def pull_watched(
     watch: Callable[..., None], entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals: Residuals, guarded: bool
 ) -> None:
-    """As ``_pull_entry``, but each part can be looked at before it meets others: all operands at once where no two are the same tensor."""
+    """As :func:`pull_entry`, but each part can be looked at before it meets others: ``watch(entry, g, operand, part)``. All operands at
+    once where no two are the same tensor."""
     place = {key_of(x): i for i, x in enumerate(entry.inputs) if needs[i]}
     alike = len(place) < sum(needs)
     for chosen in [[j == i for j in range(len(needs))] for i in range(len(needs)) if needs[i]] if alike else [needs]:
         alone = Residuals(residuals.recorded)
-        _pull_entry(entry, g, chosen, np, alone, guarded)
+        pull_entry(entry, g, chosen, np, alone, guarded)
         for key, part in alone.held.items():
-            watch(entry, g, chosen.index(True) if alike else place[key], part)
-            residuals.add(key, part)
+            operand = chosen.index(True) if alike else place[key]
+            watch(entry, g, operand, part)
+            residuals.add(entry.inputs[operand], part)
 
 
-def _catch(entry: Entry, wanted: set[Any], residuals: Residuals, caught: dict[Any, Any]) -> None:
-    keys = [entry.index] if type(entry.y) is not tuple else [(entry.index, i) for i in range(len(entry.y))]
-    for key in keys:
+def _catch(entry: Entry, wanted: set[Key], residuals: Residuals, caught: dict[Key, Any]) -> None:
+    for position in range(len(entry.ys)):
+        key = entry.index, position
         if key in wanted and key in residuals.held:
             caught[key] = residuals.held[key]
 
 
-def _towards(tape: Tape, wanted: set[Any]) -> dict[int, list[bool] | None]:
+def _towards(tape: Tape, wanted: set[Key]) -> dict[int, list[bool] | None]:
     """For each entry which operands lead on to a wanted tensor; None where none does."""
     needs_of: dict[int, list[bool] | None] = {}
     for entry in tape:
@@ -709,7 +742,7 @@ def _towards(tape: Tape, wanted: set[Any]) -> dict[int, list[bool] | None]:
 
 def push_forward(outputs: Sequence[Node], tangents: Sequence[tuple[Node, Any]], np: Any = None, since: int = -1) -> list[Any]:
     """Forward mode: carry tangents from tensors along the tape to results (None where no tangent arrives)."""
-    arrived: dict[Any, Any] = {key_of(node): tangent for node, tangent in tangents}
+    arrived: dict[Key, Any] = {key_of(node): tangent for node, tangent in tangents}
     tape = Tape.of(*outputs, since=since)
     if _exposed:
         _check_unchanged(tape)
@@ -718,17 +751,17 @@ def push_forward(outputs: Sequence[Node], tangents: Sequence[tuple[Node, Any]], 
             incoming = [arrived.get(key_of(x)) if isinstance(x, Node) else None for x in entry.inputs]
             if all(tangent is None for tangent in incoming):
                 continue
-            space, xs, y = (entry.backend, entry.xs, entry.y) if np is None else (np, entry.inputs, entry.result())
-            pushed = entry.row.push(space, incoming, y, xs, entry.params)
-            for i, (part, array) in enumerate(zip(pushed if type(entry.y) is tuple else (pushed,), entry.outputs(), strict=True)):
+            several = entry.row.several
+            space, xs, ys = (entry.backend, entry.xs, entry.ys) if np is None else (np, entry.inputs, entry.results())
+            pushed = entry.row.push(space, incoming, ys if several else ys[0], xs, entry.params)
+            for i, (part, array) in enumerate(zip(pushed if several else (pushed,), entry.ys, strict=True)):
                 if part is None:
                     continue
                 if part.shape != array.shape:
                     part = space.broadcast_to(part, array.shape)
                 if part.dtype != array.dtype:
                     part = space.astype(part, array.dtype)
-                key = (entry.index, i) if type(entry.y) is tuple else entry.index
-                arrived.setdefault(key, part)
+                arrived.setdefault((entry.index, i), part)
     return [arrived.get(key_of(node)) for node in outputs]
 
 
@@ -768,7 +801,7 @@ def unfolded(results: Sequence[Node]) -> list[Node]:
     tape = Tape.of(*results)
     if not any(entry.row.unfold for entry in tape):
         return list(results)
-    new: dict[Any, Any] = {}
+    new: dict[Key, Any] = {}
 
     def moved(x: Any) -> Any:
         if not isinstance(x, Node):
@@ -784,8 +817,8 @@ def unfolded(results: Sequence[Node]) -> list[Node]:
                 thread.scope = entry.scope
                 inputs = [moved(x) for x in entry.inputs]
                 y = apply(entry.row, inputs, entry.params) if entry.row.unfold is None else tuple(entry.row.unfold(inputs))
-                for i, part in enumerate(y if type(entry.y) is tuple else (y,)):
-                    new[(entry.index, i) if type(entry.y) is tuple else entry.index] = part
+                for i, part in enumerate(y if entry.row.several else (y,)):
+                    new[entry.index, i] = part
     finally:
         thread.scope = before
     return unfolded([moved(y) for y in results])
@@ -846,7 +879,7 @@ def pull_replayed(results: Sequence[Any], inputs: Sequence[Node], since: int, g:
     if not seeds:
         return [None] * len(inputs)
     residuals, _ = pull_back(seeds, np, [x for x in inputs if x.requires_grad], since)
-    return [residuals.held.get(key_of(x)) if x.requires_grad else None for x in inputs]
+    return [residuals.at(x) if x.requires_grad else None for x in inputs]
 
 
 def push_replayed(results: Sequence[Any], inputs: Sequence[Node], since: int, tangents: Sequence[Any], np: Any) -> tuple[Any, ...]:
@@ -878,4 +911,4 @@ def _replay_row(name: str, again: Callable[..., Any], args: Sequence[Any], asked
     def unfold(inputs: Sequence[Node]) -> list[Any]:
         return tree.leaves(again(*_replaced(args, inputs[:asked])))
 
-    return Row(name, "replay", name, pull, pull, push, unfold=unfold)
+    return Row(name, "replay", name, pull, pull, push, several=True, unfold=unfold)

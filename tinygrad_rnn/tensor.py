@@ -162,15 +162,16 @@ class Tensor(Node):
         """
         with recording():  # what create_graph asks for, whatever the blocks around say
             residuals, _ = pull_back([(self, seed(self, grad, create_graph))], ops if create_graph else None)
-            for leaf in residuals.held:
+            for leaf in residuals.leaves.values():
                 require_float(leaf._data.dtype, True)
-            for leaf, residual in residuals.held.items():
+            for key, leaf in residuals.leaves.items():
+                residual = residuals.held[key]
                 if create_graph:
                     leaf._grad = residual if leaf._grad is None else leaf._grad + residual
                     continue
                 if leaf._grad is not None:
                     residual = leaf._grad._data + residual
-                elif leaf not in residuals.owned:
+                elif key not in residuals.owned:
                     residual = leaf._backend.copy(residual)
                 leaf._grad = Tensor(leaf._backend.asarray(residual), leaf._backend)
 

@@ -77,7 +77,7 @@ def _pulled(seeds: Sequence[tuple[Any, Any]], wanted: Sequence[Any], create_grap
     for x in wanted:
         residual = caught.get(key_of(x))
         if residual is None:
-            residual = residuals.held.get(key_of(x))
+            residual = residuals.at(x)
         if residual is None:
             residual = ops.zeros_like(x)
         if not isinstance(residual, Node):

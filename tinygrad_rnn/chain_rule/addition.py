@@ -19,7 +19,7 @@ from .row import Row, rows
 def addition(
     name: str, adjoint: Callable[..., Any], symbol: str = "", linear: Callable[..., Any] | None = None, variadic: bool = False,
     operands: int = 1, elementwise: bool = False, masks: bool = False, into: Callable[..., None] | None = None,
-    forward: Callable[..., Any] | None = None,
+    forward: Callable[..., Any] | None = None, several: bool = False,
 ) -> Row:  # fmt: skip
     """File a linear operation by its adjoint.
 
@@ -58,7 +58,8 @@ def addition(
     return rows.add(
         Row(
             name, "addition", symbol or name, call_variadic if variadic else call, pull, push, parts,
-            elementwise=elementwise, masks=masks, into=into, variadic=variadic, named=forward is None and not variadic,
+            elementwise=elementwise, masks=masks, into=into, variadic=variadic, several=several,
+            named=forward is None and not variadic,
         )
     )  # fmt: skip
 
@@ -130,9 +131,9 @@ def _concatenate_adjoint(np: Any, g: Any, y: Any, xs: Any, axis: int) -> Any:
 
 
 CONCATENATE = addition("concatenate", _concatenate_adjoint, variadic=True)
-SPLIT = addition("split", lambda np, g, y, x, points, axis: np.concatenate(_gathered(np, g, y), axis))
+SPLIT = addition("split", lambda np, g, y, x, points, axis: np.concatenate(_gathered(np, g, y), axis), several=True)
 STACK = addition("stack", lambda np, g, y, xs, axis: np.unstack(g, axis), variadic=True)
-UNSTACK = addition("unstack", lambda np, g, y, x, axis: np.stack(_gathered(np, g, y), axis))
+UNSTACK = addition("unstack", lambda np, g, y, x, axis: np.stack(_gathered(np, g, y), axis), several=True)
 
 # -- indexing -------------------------------------------------------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ class Row:
         named: ``forward`` is nothing but the namespace's function of that name.
         variadic: it takes any number of operands.
         outline: outline(np, *xs, *params) → an array like y, whatever the values: where ``forward`` may refuse some.
+        several: its result is a tuple of arrays, of one also where there is one only.
         unfold: of a replay: from its operands to its results, recorded operation by operation.
     """
 
@@ -50,6 +51,7 @@ class Row:
     named: bool = False
     variadic: bool = False
     outline: Callable[..., Any] | None = field(default=None, repr=False)
+    several: bool = False
     unfold: Callable[..., Sequence[Any]] | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:

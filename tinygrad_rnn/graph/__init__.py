@@ -14,15 +14,16 @@ from typing import Any
 
 from .. import tree
 from ..errors import DrawError, DrawWarning, TapeError
-from ..flow.chains import Chain, find_chains
+from ..reading.names import Names
+from ..reading.steps import Chain, find_chains
+from ..reading.words import gain_label, symbol_of
 from ..tape import Node, Tape, no_collection, unfolded
 from .cells_view import CellsView
-from .gains import Gains, gain_label
+from .gains import Gains
 from .inside import scenes_inside
 from .modules import Modules
-from .names import Names
 from .network import Network
-from .ops_view import OpsView, symbol_of
+from .ops_view import OpsView
 from .picture import Picture
 from .steps_view import Residuals, StepRow, StepsView
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from ..reading.words import gain_label, number
 from ..tape import Node
-from .gains import gain_label, number, stroke
+from .gains import stroke
 from .modules import Modules, Part, Sizes
 from .ops_view import BLACK, LEAVES, NOT_FINITE, captions, frame, mixed, opening, silent, small, written
 from .scene import Arrow, Box, Fact, Look, Scene, exactly, facts_of_array

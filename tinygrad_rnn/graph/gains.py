@@ -8,9 +8,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy
-
-from ..backends import Array, Backend
+from ..backends import Array
+from ..reading.followed import size
+from ..reading.words import gain_label
 from ..tape import Entry, Node, pull_back
 
 
@@ -57,20 +57,11 @@ class Gains:
         if self._inside is not None and entry.index not in self._inside:
             return
         if entry.index not in self.arrived:
-            parts = g if type(entry.y) is tuple else [g]
+            parts = g if entry.row.several else [g]
             self.arrived[entry.index] = joint([size(entry.backend, one) for one in parts if one is not None])
         before, after = self.arrived[entry.index], size(entry.backend, part)
         gain = after / before if before else 0.0
-        self.parts[entry.index, operand] = Part(after, gain, _edge_label(entry, gain, entry.outputs()[0], part))
-
-
-def size(backend: Backend, residual: Array) -> float:
-    """The Euclidean norm, computed so that neither 1e300 nor 1e-300 is lost."""
-    values = numpy.abs(backend.to_host(backend.asarray(residual)).astype(numpy.float64))
-    largest = float(values.max(initial=0.0))
-    if largest == 0.0 or not math.isfinite(largest):
-        return largest
-    return largest * float(numpy.linalg.norm((values / largest).ravel()))
+        self.parts[entry.index, operand] = Part(after, gain, _edge_label(entry, gain, entry.ys[0], part))
 
 
 def joint(sizes: Sequence[float]) -> float:
@@ -78,26 +69,6 @@ def joint(sizes: Sequence[float]) -> float:
 
 
 # -- in words -------------------------------------------------------------------------------------------------------------------------
-
-
-def gain_label(gain: float, same_shape: bool = True) -> str:
-    """A gain as an edge shows it; only what is 1 in truth is written ``×1``."""
-    if not math.isfinite(gain):
-        return "NaN" if math.isnan(gain) else "inf"
-    if same_shape and abs(gain - 1) < 5e-7:
-        return "×1"
-    text = number(gain, 3)
-    return "≈×1" if text == "1" else f"×{text}"
-
-
-def number(value: float, digits: int) -> str:
-    """A size with so many significant digits, or as a power of ten where it would be long."""
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "inf"
-    if value == 0 or 0.01 <= value < 1000:
-        return f"{float(f'{value:.{digits}g}'):g}"
-    mantissa, exponent = f"{value:.0e}".split("e")
-    return f"{mantissa}e{int(exponent)}"
 
 
 def _edge_label(entry: Entry, gain: float, y: Array, part: Array) -> str:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..reading.words import plain
 from .scene import Scene
-from .text import plain
 
 _ELEMENTS = {"svg", "g", "path", "polygon", "polyline", "ellipse", "text"}
 _ATTRIBUTES = {

@@ -48,7 +48,7 @@ def _step(part: Part, sizes: Sizes | None) -> int | None:
 def _entries(part: Part, step: int | None) -> list[Entry]:
     if part.chain is None or step is None:
         return part.entries
-    return [entry for entry in part.entries if part.chain.step_of(entry.index) == step]
+    return [entry for entry in part.entries if part.chain.step_of((entry.index, 0)) == step]
 
 
 def _results(tape: Tape, outputs: Sequence[Node], home: dict[int, str]) -> dict[str, list[Node]]:

@@ -11,8 +11,9 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..reading.words import plain
 from .scene import Arrow, Box, Scene
-from .text import plain, width_of
+from .text import width_of
 
 _LINE, _FONT, _SMALL, _MARGIN, _LANE, _HEAD = 15.0, 12.0, 10.0, 14.0, 12.0, 6.0
 """In points: a line of text, letters of first and of further lines, space around everything, between rows, and an arrow's head."""

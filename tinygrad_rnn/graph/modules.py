@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..flow.chains import Chain, outwards, time_steps
-from ..tape import Entry, Node, Scope, Tape, key_of, pull_back
-from .gains import joint, size
-from .names import Names
-from .ops_view import symbol_of
+from ..reading.followed import size
+from ..reading.names import Names
+from ..reading.steps import Chain, outwards, time_steps
+from ..reading.words import symbol_of
+from ..tape import Entry, Key, Node, Scope, Tape, key_of, pull_back
+from .gains import joint
 
 
 @dataclass
@@ -218,13 +219,13 @@ class Modules:
 
     def measure(self, seeds: Sequence[Node]) -> Sizes:
         """Run a backward pass and look only at what goes from part to part, and from step to step."""
-        arrived: dict[Any, Any] = {}
-        sent: dict[tuple[str, str], dict[Any, Any]] = {}
+        arrived: dict[Key, Any] = {}
+        sent: dict[tuple[str, str], dict[Key, Any]] = {}
         starts = [(y, y._backend.ones_like(y._data)) for y in seeds]
         backend = seeds[0]._backend
         found = Sizes(seed=joint([size(backend, start) for _, start in starts]))
 
-        def add(table: dict[Any, Any], key: Any, residual: Any) -> None:
+        def add(table: dict[Key, Any], key: Key, residual: Any) -> None:
             table[key] = table[key] + residual if key in table else residual
 
         def watch(entry: Entry, g: Any, operand: int, part: Any) -> None:
@@ -248,9 +249,8 @@ class Modules:
         found.sent = {pair: joint([size(backend, r) for r in parts.values()]) for pair, parts in sent.items()}
         into: dict[str, list[float]] = {}
         for key, residual in arrived.items():
-            index = key[0] if type(key) is tuple else key
-            if type(index) is int:
-                into.setdefault(self.part_of[index].id, []).append(size(backend, residual))
+            if key[0] in self.part_of:
+                into.setdefault(self.part_of[key[0]].id, []).append(size(backend, residual))
         found.arrived = {name: joint(sizes) for name, sizes in into.items()}
         return found
 

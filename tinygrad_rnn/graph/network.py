@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..flow.chains import find_chains, outwards, time_steps
-from ..tape import Entry, Node, Scope, Tape
-from .names import Names, State
+from ..reading.names import Names, State
+from ..reading.steps import find_chains, outwards, time_steps
+from ..tape import Entry, Key, Node, Scope, Tape, key_of
 
 Kind = Literal["operation", "state", "parameter", "input", "constant", "output", "loss"]
 
@@ -112,7 +112,7 @@ class Network:
         self._place = {entry.index: i for i, entry in enumerate(self.tape)}
         self._outputs = {(self._place[y.entry.index], y.position): y for y in outputs if y.entry is not None}
         self._leaves: list[Node] = []
-        self._number_of_leaf: dict[Any, _Leaf] = {}
+        self._number_of_leaf: dict[Key, _Leaf] = {}
         self._sources = self._find_sources()
         self.steps, self._step_of = self._find_steps()
         self._calls = self._find_calls()
@@ -142,10 +142,10 @@ class Network:
                 return _Number(x)
             if x.entry is not None and x.entry.index in self._place:
                 return self._place[x.entry.index]
-            if _key(x) not in numbers:
-                numbers[_key(x)] = _Leaf(len(self._leaves))
+            if key_of(x) not in numbers:
+                numbers[key_of(x)] = _Leaf(len(self._leaves))
                 self._leaves.append(x)
-            return numbers[_key(x)]
+            return numbers[key_of(x)]
 
         return [[source(x) for x in entry.inputs] for entry in self.tape]
 
@@ -160,7 +160,7 @@ class Network:
             if name := self.names.own(x):
                 found.setdefault((self._place[entry.index], x.position), name)
         for place, entry in enumerate(self.tape):
-            for position in range(len(entry.outputs())):
+            for position in range(len(entry.ys)):
                 name = self.names.result(entry, position)
                 if name:
                     found.setdefault((place, position), name)
@@ -227,7 +227,7 @@ class Network:
     def names_of(self, entry: Entry) -> list[str]:
         """What the user calls the results of an entry."""
         place = self._place[entry.index]
-        return [self._names[place, i] for i in range(len(entry.outputs())) if (place, i) in self._names]
+        return [self._names[place, i] for i in range(len(entry.ys)) if (place, i) in self._names]
 
     # -- the state path ---------------------------------------------------------------------------------------------------------------
 
@@ -269,10 +269,10 @@ class Network:
     def _ends_by_call(self) -> list[tuple[_Leaf, int]]:
         """The state of a cell that was called once."""
         return [
-            (self._number_of_leaf[_key(state.before)], self._place[state.after[0]])
+            (self._number_of_leaf[key_of(state.before)], self._place[state.after[0]])
             for states in self._calls.values()
             for state in states
-            if _key(state.before) in self._number_of_leaf and state.after is not None and state.after[0] in self._place
+            if key_of(state.before) in self._number_of_leaf and state.after is not None and state.after[0] in self._place
         ]
 
     def _cheapest_path(self, ends: Sequence[tuple[_Leaf, int]]) -> tuple[list[int], dict[int, int]]:
@@ -365,7 +365,7 @@ class Network:
     def _results(self, add: Any, vertices: dict[str, Vertex]) -> Iterator[Link]:
         for (place, position), y in self._outputs.items():
             name = self._names.get((place, position))
-            suffix = f"_{position}" if len(self.tape[place].outputs()) > 1 else ""
+            suffix = f"_{position}" if len(self.tape[place].ys) > 1 else ""
             loss = y._data.size == 1
             backwards = self._reads_out(place)
             step = self._step_of[place] if backwards else None
@@ -373,11 +373,6 @@ class Network:
             box = add(Vertex(f"o{place}{suffix}", kind, y, name or ("loss" if loss else "result"), step))
             on_path = bool(self.path) and self.path[-1] == place
             yield Link(vertices[f"n{place}"], box, None, True, on_path, backwards, False)
-
-
-def _key(x: Node) -> Any:
-    """What a leaf of the picture is known by; a part of a tape begins with results of what comes before it."""
-    return id(x) if x.entry is None else (x.entry.index, x.position)
 
 
 def _leaf_kind(leaf: Node) -> Kind:

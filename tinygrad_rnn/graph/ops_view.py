@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..chain_rule.formula import formulas
+from ..reading.words import number, short, symbol_of
 from ..tape import Entry
-from .gains import Gains, Stroke, number, stroke
+from .gains import Gains, Stroke, stroke
 from .network import Link, Network, Step, Vertex
 from .scene import Arrow, Box, Fact, Group, Look, Moment, Scene, facts_of_array, facts_of_entry, rule_of
-from .text import Html, attributes, short, shown, shown_html, tooltip, width_of
+from .text import Html, attributes, shown, shown_html, tooltip, width_of
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,6 @@ _FAR = 6
 
 _PLAIN_STROKE = Stroke(1.8, 1, "solid")
 _NODE = 'fontname="Arial", fontsize="12", fontcolor="#1A1A1A", style="filled", fillcolor="white", color="#1A1A1A", penwidth="1.2"'
-_SUPERSCRIPTS = str.maketrans("0123456789−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 class OpsView:
@@ -232,7 +232,7 @@ class OpsView:
         if width_of(text) > width_of("x" * len(text)):
             given["width"] = str(width_of(text))
         names = ", ".join(self.network.names_of(entry))
-        made = f"{entry.row.name} {_kind_of_array(*entry.outputs())}"
+        made = f"{entry.row.name} {_kind_of_array(*entry.ys)}"
         facts = [f"{names} = {made}" if names else made, *formulas(entry.row)]
         if self.gains is not None:
             facts.append(f"size of its residual: {number(self.gains.arrived.get(entry.index, 0.0), 3)}")
@@ -428,16 +428,9 @@ def _shape(case: str, symbol: str) -> Look:
     return {"shape": "circle", "margin": "0"} if len(symbol) == 1 else {"shape": "box", "style": "rounded,filled"}
 
 
-def symbol_of(entry: Entry) -> str:
-    """The row's symbol; a fixed exponent is written out."""
-    if entry.row.name == "raise_to" and isinstance(entry.params[0], int):
-        return "x" + str(entry.params[0]).replace("-", "−").translate(_SUPERSCRIPTS)
-    return entry.row.symbol
-
-
 def _range_of(entry: Entry) -> str:
     """The least and the largest value of what came out."""
-    arrays = [y for y in entry.outputs() if y.size]
+    arrays = [y for y in entry.ys if y.size]
     if not arrays:
         return "no values"
     least, most = min(float(y.min()) for y in arrays), max(float(y.max()) for y in arrays)

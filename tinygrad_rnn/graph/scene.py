@@ -127,7 +127,7 @@ def facts_of_entry(entry: Entry, names: Sequence[str], symbol: str, gains: Gains
     """An operation: what it computes, the range of its results, what residual reached it and which part of it each operand gets."""
     facts = [("result", ", ".join(names))] if names else []
     facts += [("operation", entry.row.name), ("case", entry.row.case), ("formula", _forward(entry, symbol))]
-    outputs = entry.outputs()
+    outputs = entry.ys
     for i, array in enumerate(outputs):
         numbered = f" {i + 1}" if len(outputs) > 1 else ""
         facts += [(f"{what}{numbered}", text) for what, text in facts_of_array(array)]

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..flow.chains import Chain, Key, stem
-from ..tape import Node, Tape, key_of, pull_back
-from .gains import gain_label, joint, number, size, stroke
-from .names import Names
+from ..reading.followed import size
+from ..reading.names import Names
+from ..reading.steps import Chain, stem
+from ..reading.words import gain_label, number
+from ..tape import Key, Node, Tape, key_of, pull_back
+from .gains import joint, stroke
 from .network import BENDING, cost
 from .ops_view import NOT_FINITE, captions, frame, mixed, opening, written
 from .scene import Arrow, Box, Fact, Look, Moment, Scene, exactly
@@ -65,7 +67,7 @@ class Residuals:
         ]
         nodes = chain.nodes | {key_of(x): x for entry in chain.entries[last] for x in entry.inputs if isinstance(x, Node) and x.entry}
         wanted = [nodes[key] for slot in states for key in slot.values() if key in nodes]
-        held: dict[Any, Any] = {}
+        held: dict[Key, Any] = {}
         if followed and wanted:
             inside = {entry.index: entry for entries in chain.entries[: last + 1] for entry in entries}
             residuals, caught = pull_back(followed, wanted=wanted, through=Tape([inside[index] for index in sorted(inside)]))
@@ -77,7 +79,7 @@ class Residuals:
     @staticmethod
     def _entering(tape: Tape, chain: Chain, seeds: Sequence[Node]) -> dict[int, list[tuple[Node, Any]]]:
         """By step the tensors that a residual comes into from outside, and that residual."""
-        outside = Tape([entry for entry in tape if chain.step_of(entry.index) is None])
+        outside = Tape([entry for entry in tape if chain.step_of((entry.index, 0)) is None])
         residuals, _ = pull_back([(y, y._backend.ones_like(y._data)) for y in seeds], wanted=None, through=outside)
         nodes = chain.nodes | {key_of(y): y for y in seeds}
         found: dict[int, list[tuple[Node, Any]]] = {}
@@ -144,12 +146,11 @@ class StepRow:
         """Whether it comes from step to step by weighting and adding alone, without a slope or a matrix on the way."""
         step = len(self.chain) - 1
         start, end = self.chain.state_at(state, step - 1), self.chain.state_at(state, step)
-        best: dict[Key, float] = {start: 0.0}
+        best: dict[Key | None, float] = {start: 0.0}
         for entry in self.chain.entries[step]:
             ways = [best.get(key_of(x), math.inf) for x in entry.inputs if isinstance(x, Node) and x.entry is not None]
-            many = type(entry.y) is tuple
-            for position in range(len(entry.outputs())):
-                best[(entry.index, position) if many else entry.index] = min(ways, default=math.inf) + cost(entry)
+            for position in range(len(entry.ys)):
+                best[entry.index, position] = min(ways, default=math.inf) + cost(entry)
         return best.get(end, math.inf) < BENDING
 
 

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import unicodedata
 
+from ..reading.words import plain, printable
+
 
 class Html(str):
     """A label written in Graphviz's HTML-like language; every other attribute is plain, quoted text."""
 
     __slots__ = ()
-
-
-def plain(text: str, limit: int = 28) -> str:
-    """The text as any label shows it, before it is written down in some language."""
-    return short(_printable(text), limit)
 
 
 def shown(text: str, limit: int = 28) -> str:
@@ -32,16 +29,7 @@ def shown_html(text: str, limit: int = 28) -> str:
 
 def tooltip(text: str) -> str:
     """The text as a tooltip shows it, at full length."""
-    return _escaped(_printable(text), backslash="\\\\\\\\")
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def short(text: str, limit: int) -> str:
-    """At most so many characters."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return _escaped(printable(text), backslash="\\\\\\\\")
 
 
 def _escaped(text: str, backslash: str) -> str:

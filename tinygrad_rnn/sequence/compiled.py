@@ -53,13 +53,12 @@ def compiled_scan(
     if True not in wanted:
         made = [Node.result_type(array, backend) for array in results]
     else:
-        row = Row("scan", "replay", "scan", run.pull, run.pull, run.push, unfold=run.unfold)
+        row = Row("scan", "replay", "scan", run.pull, run.pull, run.push, several=True, unfold=run.unfold)
         entry = Entry(row, backend, operands, arrays, (), needs, tuple(results), thread.scope)
         if _exposed:
             _remember(entry)
-        made = [
-            Node.result_type(y, backend, want, entry if want else None, i) for i, (y, want) in enumerate(zip(entry.y, wanted, strict=True))
-        ]
+        kinds = enumerate(zip(results, wanted, strict=True))
+        made = [Node.result_type(y, backend, want, entry if want else None, i) for i, (y, want) in kinds]
     count = len(made) - len(states)
     return tree.unflatten(traced.y, made[:count]), tree.unflatten(state, made[count:])
 

@@ -20,7 +20,7 @@ from ..backends import Backend
 from ..chain_rule.addition import ADD, CONCATENATE, SPLIT, SUM_TO, TRANSPOSE, WHERE
 from ..chain_rule.weighting import MATMUL
 from ..errors import TraceError
-from ..tape import apply, choose, key_of, now, pull_back, recording
+from ..tape import apply, choose, now, pull_back, recording
 from .program import Instruction, Number, Program, capture, placeholder, tracing
 
 # -- hoist and merge ------------------------------------------------------------------------------------------------------------------
@@ -347,8 +347,8 @@ def derive(run: Callable[[], list[Any]], steps: list[Any], states: list[Any], fi
     inputs = [*steps, *states, *fixed]
     wanted = [x for x in inputs if x.requires_grad]
     seeds = [(y, g) for y, g in zip(results, arriving, strict=True) if y.requires_grad and g is not None]
-    residuals = pull_back(seeds, ops, wanted, since)[0].held if seeds else {}
-    found = [residuals.get(key_of(x)) if x.requires_grad else None for x in inputs]
+    residuals = pull_back(seeds, ops, wanted, since)[0] if seeds else None
+    found = [residuals.at(x) if residuals is not None and x.requires_grad else None for x in inputs]
     come = [g for g in arriving if g is not None]
     trace = capture([*results, *(r for r in found if r is not None)], steps, [*states, *come], fixed, since)
     forward = [i for i, index in zip(trace.program.instructions, trace.indices, strict=True) if index < end_of_forward]

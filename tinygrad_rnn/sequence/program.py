@@ -11,7 +11,7 @@ import numpy
 from ..backends import Backend
 from ..chain_rule import Row
 from ..errors import TraceError
-from ..tape import Entry, Node, Scope, Tracing, thread
+from ..tape import Entry, Key, Node, Scope, Tracing, key_of, thread
 
 Apply = Callable[[Row, Sequence[Any], tuple[Any, ...]], Any]
 
@@ -84,7 +84,7 @@ class Program:
             call = stopped if stopped is not None and instruction.stopped else apply
             xs = [ref.value if type(ref) is Number else values[ref] for ref in instruction.operands]
             y = call(instruction.row, xs, instruction.params)
-            if type(y) is tuple:
+            if instruction.row.several:
                 values.update(zip(instruction.results, y, strict=True))
             else:
                 values[instruction.results[0]] = y
@@ -132,7 +132,7 @@ _PLACE = Row("placeholder", "replay", "placeholder", _never, _never, _never)
 
 def placeholder(array: Any, backend: Any, requires_grad: bool) -> Any:
     """A tensor that stands for what a step will hold."""
-    entry = Entry(_PLACE, backend, (), (), (), (), array, Scope("trace", None, None))
+    entry = Entry(_PLACE, backend, (), (), (), (), (array,), Scope("trace", None, None))
     return Node.result_type(array, backend, requires_grad, entry, 0)
 
 
@@ -156,17 +156,17 @@ class Trace:
 def capture(results: Sequence[Any], steps: Sequence[Any], states: Sequence[Any], fixed: Sequence[Any], since: int) -> Trace:
     """Read the program off the tape that leads to results."""
     program = Program()
-    number: dict[Any, int] = {}
+    number: dict[Key, int] = {}
     outside: list[Any] = []
     for group, nodes in ((program.steps, steps), (program.states, states), (program.fixed, fixed)):
         for node in nodes:
-            number[_key(node)] = program.value(node._data.shape, node._data.dtype)
-            group.append(number[_key(node)])
+            number[key_of(node)] = program.value(node._data.shape, node._data.dtype)
+            group.append(number[key_of(node)])
 
     def ref(x: Any) -> Any:
         if not isinstance(x, Node):
             return Number(x)
-        key = _key(x)
+        key = key_of(x)
         if key not in number:
             if x.entry is not None and (x.entry.index > since or (x.entry.scope is not None and x.entry.scope.within("trace") is not None)):
                 raise TraceError("the cell kept a tensor from another step")
@@ -180,22 +180,11 @@ def capture(results: Sequence[Any], steps: Sequence[Any], states: Sequence[Any],
         if entry.row.case == "replay":
             raise TraceError(f"the cell holds a program that is run again in the backward pass: {entry.row.name}")
         operands = tuple(ref(x) for x in entry.inputs)
-        made_here = tuple(program.value(y.shape, y.dtype) for y in entry.outputs())
-        if type(entry.y) is tuple:
-            for position, result in enumerate(made_here):
-                number[(entry.index, position)] = result
-        else:
-            number[entry.index] = made_here[0]
+        made_here = tuple(program.value(y.shape, y.dtype) for y in entry.ys)
+        number.update(((entry.index, position), result) for position, result in enumerate(made_here))
         program.instructions.append(Instruction(entry.row, operands, entry.params, made_here, not any(entry.needs)))
     numbers = [ref(node) for node in results]
     return Trace(program, outside, numbers, [entry.index for entry in entries])
-
-
-def _key(node: Any) -> Any:
-    entry = node.entry
-    if entry is None:
-        return ("leaf", id(node))
-    return entry.index if type(entry.y) is not tuple else (entry.index, node.position)
 
 
 def _entries(results: Sequence[Any], since: int) -> list[Entry]:

@@ -16,11 +16,9 @@ user's random numbers too, and reading writes nothing: what another thread chang
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy
@@ -29,6 +27,7 @@ from .. import tree
 from ..errors import TraceError
 from ..reading.closure import Closure, Unreadable, closure_of
 from ..tape import Node, Tracing, no_grad, now, recording
+from ..user_code import line_of
 from .program import Trace, capture, placeholder, tracing
 from .watch import Watch
 
@@ -117,7 +116,9 @@ def _called(cell: Cell, closure: Closure, trial: Tracing, x: Any, state: Any) ->
         changed = [*closure.restore(), *_restored(trial)]
     failure = trial.refusal or failure
     if failure is not None:
-        raise TraceError(f"{failure}{line_of(failure)}") from failure
+        line = line_of(failure)
+        where = "" if line is None else f" ({line.name}, line {line.number}: {line.code})"
+        raise TraceError(f"{failure}{where}") from failure
     if changed:
         if "np.random" in changed or "a random number generator" in changed:
             raise TraceError("the cell draws random numbers, from NumPy")
@@ -169,10 +170,3 @@ def _refuse_poison(trace: Trace, closure: Closure) -> None:
 def _poison(x: Any) -> Any:
     """A value that shows if it gets out of the trace."""
     return numpy.nan if x.dtype.kind == "f" else 0
-
-
-def line_of(error: BaseException) -> str:
-    """Where in the user's code an error came from."""
-    ours = str(Path(__file__).parent.parent)
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)]
-    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno}: {frames[-1].line})" if frames else ""

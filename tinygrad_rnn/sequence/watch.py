@@ -7,18 +7,15 @@ any other (a clock, a file, a random number, a print) would not happen at each s
 from __future__ import annotations
 
 import functools
-import os
 import sys
-import sysconfig
 import types
 from typing import Any
-
-import numpy
 
 from ..effects import effects
 from ..errors import TraceError
 from ..reading.closure import HEAP_TYPE, Closure
 from ..tape import Tracing
+from ..user_code import PACKAGE, is_user, within
 
 _REFUSED_BUILTINS = frozenset(
     ["open", "input", "print", "breakpoint", "exec", "eval", "compile", "globals", "help", "exit", "quit", "id"]
@@ -109,19 +106,9 @@ def _origin(file: str) -> str:
     """Whose code a file is: "ours", a "library" that is trusted but for the world outside, the "import" machinery, or the "user"'s."""
     if file.startswith("<frozen importlib"):
         return "import"
-    if file.startswith(("<frozen ", _NUMPY)):
-        return "library"
-    if file.startswith(_OURS):
+    if within(file, PACKAGE):
         return "ours"
-    inside = file.startswith(_STANDARD) and "site-packages" not in file and "dist-packages" not in file
-    return "library" if inside else "user"
-
-
-_OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
-_NUMPY = os.path.dirname(numpy.__file__) + os.sep
-_STANDARD = tuple(
-    {form(path) + os.sep for path in (sysconfig.get_path("stdlib"), os.path.dirname(os.__file__)) for form in (str, os.path.realpath)}
-)
+    return "user" if is_user(file) else "library"
 
 
 def _computes(function: Any) -> bool:

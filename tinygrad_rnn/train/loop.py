@@ -14,8 +14,8 @@ import numpy
 
 from .. import backends, nn, optim, random
 from ..derived import cross_entropy
+from ..diagnosis import Report, flow
 from ..errors import TrainingError
-from ..flow import Report, flow
 from ..ops import Tensor
 from ..tape import no_grad
 from ..tensor import tensor

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import atomic
+from ..diagnosis.charts import figure_for
 from ..errors import CheckpointError, DrawError, TrainingError
-from ..flow.charts import figure_for
 from ..graph import draw
 from . import snapshot
 from .config import Config

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy
 
 from ..backends import Array, Backend
-from ..tape import Entry, Node, Tape, key_of, pull_back
-from .chains import Chain, Key
+from ..tape import Entry, Key, Node, Tape, key_of, pull_back
+from .steps import Chain
 
 _TOGETHER = 1 << 12
 _BYTES = 1 << 25
@@ -95,6 +96,15 @@ def _scaled_norms(flat: numpy.ndarray) -> numpy.ndarray:
     return scale * numpy.sqrt(numpy.sum((flat / scale[:, None]) ** 2, axis=1))
 
 
+def size(backend: Backend, residual: Array) -> float:
+    """The Euclidean norm, computed so that neither 1e300 nor 1e-300 is lost."""
+    values = numpy.abs(backend.to_host(backend.asarray(residual)).astype(numpy.float64))
+    largest = float(values.max(initial=0.0))
+    if largest == 0.0 or not math.isfinite(largest):
+        return largest
+    return largest * float(numpy.linalg.norm((values / largest).ravel()))
+
+
 def joint(norms: numpy.ndarray, lengths: Sequence[int]) -> numpy.ndarray:
     """The norms of groups that follow each other, of so many norms each."""
     counts = numpy.asarray(lengths, dtype=int)
@@ -176,7 +186,7 @@ class Pass:
         if entry is not self._last:
             self._last = entry
             self.entries.append(entry)
-            if type(entry.y) is tuple:
+            if entry.row.several:
                 numbers = [sizes.add(one, entry.backend) for one in g if one is not None]
                 self._arrived = None
                 self._received += numbers

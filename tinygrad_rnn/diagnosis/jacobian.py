@@ -14,8 +14,8 @@ import numpy
 
 from ..backends import Array
 from ..errors import FlowError
-from ..tape import Node, Residuals, _pull_entry, push_forward
-from .chains import Chain, Key
+from ..reading.steps import Chain
+from ..tape import Key, Residuals, key_of, pull_entry, push_forward
 
 EXACT = 128
 """States of at most so many numbers are done row by row."""
@@ -46,7 +46,8 @@ class StateJacobian:
         self._states = [i for i in states if chain.state_at(i, last) is not None]
         if not self._states:
             raise FlowError("flow: no state after the last step is on the tape: let the loss depend on it")
-        nodes = chain.nodes | {key: node for inside in (chain.entries[last],) for key, node in _results(inside)}
+        nodes = chain.nodes | {key_of(y): y for entry in chain.entries[last] for y in entry.results()}
+        self._nodes = nodes
         self._ends = [nodes[self._key(i, last)] for i in self._states]
         self._backend = self._ends[0]._backend
         self.size = sum(x._data.size for x in self._ends)
@@ -114,17 +115,17 @@ class StateJacobian:
         left = {}
         for key, residual in held.items():
             if chain.step_of(key) == step:
-                residuals.add(key, residual)
+                residuals.add(self._nodes[key], residual)
             else:
                 left[key] = residual
         inside = chain.entries[step]
         guarded = any(entry.row.masks for entry in inside)
         with self._backend.quiet():
             for entry in reversed(inside):
-                g = residuals.pop(entry) if type(entry.y) is tuple else residuals.held.pop(entry.index, None)
+                g = residuals.pop(entry)
                 needs = masks.get(entry.index, entry.needs)
                 if g is not None and any(needs):
-                    _pull_entry(entry, g, needs, None, residuals, guarded)
+                    pull_entry(entry, g, needs, None, residuals, guarded)
         for key, residual in residuals.held.items():
             if key in chain.nodes:
                 left[key] = left[key] + residual if key in left else residual
@@ -142,10 +143,10 @@ class StateJacobian:
             ]
         return masks
 
-    def _leads(self, index: int, operand: int, x: Any, masks: dict[int, list[bool]], targets: Sequence[Key]) -> bool:
+    def _leads(self, index: int, operand: int, x: Any, masks: dict[int, list[bool]], targets: Sequence[Key | None]) -> bool:
         crossing = self.chain.crossings.get((index, operand))
         if crossing is not None:
-            return any(crossing[0] is target or crossing[0] == target for target in targets if type(target) is type(crossing[0]))
+            return crossing[0] in targets
         return x.entry is not None and any(masks.get(x.entry.index, ()))
 
     def _forward(self, v: numpy.ndarray, step: int) -> numpy.ndarray:
@@ -183,13 +184,3 @@ class StateJacobian:
 
     def _host(self, array: Array) -> numpy.ndarray:
         return self._backend.to_host(self._backend.asarray(array)).astype(numpy.float64).ravel()
-
-
-def _results(inside: Sequence[Any]) -> list[tuple[Key, Node]]:
-    """The results of operations as tensors."""
-    found = []
-    for entry in inside:
-        made = entry.result()
-        for i, node in enumerate(made if type(entry.y) is tuple else (made,)):
-            found.append(((entry.index, i) if type(entry.y) is tuple else entry.index, node))
-    return found

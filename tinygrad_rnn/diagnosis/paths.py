@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..backends import Array
-from ..graph.gains import gain_label, size
-from ..graph.ops_view import symbol_of
-from ..tape import Entry, Node, Residuals, _pull_watched, key_of
-from .chains import Chain, Key
-from .measure import Crossed
+from ..reading.followed import Crossed, size
+from ..reading.steps import Chain
+from ..reading.words import gain_label, percent, symbol_of
+from ..tape import Entry, Key, Node, Residuals, key_of, pull_watched
 
 CASES = ("composition", "weighting", "addition")
 
@@ -176,11 +175,10 @@ def step_paths(chain: Chain, crossed: Crossed, step: int, limit: int) -> StepPat
     found: list[_Prefix] = []
     total = 0
     for key, residual in entering.items():
-        index = key[0] if type(key) is tuple else key
-        if counts[index]:
-            total += counts[index]
+        if counts[key[0]]:
+            total += counts[key[0]]
             norm = size(backend, residual)
-            heapq.heappush(waiting, (-norm, next(order), _Prefix(key, inside[index], residual, norm, "", (key, norm))))
+            heapq.heappush(waiting, (-norm, next(order), _Prefix(key, inside[key[0]], residual, norm, "", (key, norm))))
     while waiting and len(found) < limit:
         prefix = heapq.heappop(waiting)[2]
         while prefix.entry is not None:
@@ -198,9 +196,8 @@ def _further(chain: Chain, counts: dict[int, int], prefix: _Prefix, guarded: boo
     """A path one operation further on, through each operand that leads to a step before."""
     entry = prefix.entry
     assert entry is not None
-    position = prefix.key[1] if type(prefix.key) is tuple else 0
-    many = type(entry.y) is tuple
-    residual = [prefix.residual if i == position else None for i in range(len(entry.y))] if many else prefix.residual
+    parts = [prefix.residual if i == prefix.key[1] else None for i in range(len(entry.ys))]
+    residual = parts if entry.row.several else prefix.residual
     needs = [_leads_on(chain, counts, entry, i) for i in range(len(entry.inputs))]
     for operand, part in _parts(entry, residual, needs, guarded):
         x, norm = entry.inputs[operand], size(entry.backend, part)
@@ -266,7 +263,7 @@ def _parts(entry: Entry, residual: Any, needs: Sequence[bool], guarded: bool) ->
     """What goes on to each of the needed operands, before it meets anything else."""
     found: list[tuple[int, Array]] = []
     with entry.backend.quiet():
-        _pull_watched(lambda _entry, _g, i, part: found.append((i, part)), entry, residual, needs, None, Residuals(False), guarded)
+        pull_watched(lambda _entry, _g, i, part: found.append((i, part)), entry, residual, needs, None, Residuals(False), guarded)
     return found
 
 
@@ -308,12 +305,3 @@ def _source_name(chain: Chain, x: Any) -> str:
             return name
         (x,) = x.entry.inputs
     return ""
-
-
-def percent(share: float) -> str:
-    """``91 %``, and never 0 or 100 for what is not."""
-    if 0 < share < 0.01:
-        return "<1 %"
-    if 0.99 < share < 1 - 1e-9:
-        return ">99 %"
-    return f"{100 * share:.0f} %"

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy
 
-from ..graph.ops_view import symbol_of
+from ..reading.followed import Pass
+from ..reading.steps import Chain
+from ..reading.words import percent, symbol_of
 from ..tape import Entry, Node, Tape, key_of
 from .anomaly import made_here, told
-from .chains import Chain
-from .measure import Pass
-from .paths import percent
 
 FLAT = 0.01
 """A slope below this counts as saturated."""
@@ -90,7 +89,7 @@ def _activation(
         flat[i] = numpy.mean(numpy.abs(slopes) < FLAT) if slopes.size else 0.0
         units = numpy.any(slopes != 0, axis=tuple(range(slopes.ndim - 1)))
         alive = units if alive is None or alive.shape != units.shape else alive | units
-    result = used.get(entries[0].index)
+    result = used.get((entries[0].index, 0))
     operand = next(name_of(x) for x in entries[0].inputs if isinstance(x, Node))
     name = (name_of(result) if result is not None else "") or symbol_of(entries[0]) + (f"({operand})" if operand else "")
     return Activation(chain, name, entries[0].row.name, labels, flat, numpy.flatnonzero(~alive).tolist(), len(alive))
@@ -107,7 +106,7 @@ def _slopes(entry: Entry) -> Any:
 def first_not_finite(tape: Tape, runs: Sequence[Pass]) -> str | None:
     """Which operation made the first value that is not finite, forward or else in one of the backward passes; None if all are finite."""
     for entry in tape:
-        if made_here(entry.backend, [x for x in entry.xs if hasattr(x, "dtype")], entry.outputs()):
+        if made_here(entry.backend, [x for x in entry.xs if hasattr(x, "dtype")], entry.ys):
             return told("forward", entry)
     for run in runs:
         broken = ~numpy.isfinite(run.sent)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy
 
 from ..errors import FlowError
-from ..graph.gains import gain_label
-from ..tape import Entry, Node, key_of
-from .chains import Chain, Key
+from ..reading.followed import Crossed, Pass, Sizes, joint
+from ..reading.steps import Chain
+from ..reading.words import gain_label
+from ..tape import Entry, Key, Node, key_of
 from .jacobian import StateJacobian
-from .measure import Crossed, Pass, Sizes, joint
 from .paths import StepPaths, step_paths
 
 REACH = 0.01
@@ -138,7 +138,8 @@ class Track:
     def _named(self, inside: Sequence[Entry]) -> list[tuple[int, str]]:
         """The operations whose one result has a name and is no state."""
         used = {key_of(x): x for entry in inside for x in entry.inputs if isinstance(x, Node)}
-        names = [(i, self.chain.name_of(used[entry.index])) for i, entry in enumerate(inside) if entry.index in used]
+        single = [(i, (entry.index, 0)) for i, entry in enumerate(inside) if not entry.row.several]
+        names = [(i, self.chain.name_of(used[key])) for i, key in single if key in used]
         return [(i, name) for i, name in names if name and name not in self.chain.states]
 
     def sent(self, step: int) -> dict[Key, Any]:

@@ -14,10 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from .. import tree
-from ..tape import Call, Entry, Node, Scope, Tape, key_of
-
-Key = Any
-"""What a tensor is known by: see :func:`tinygrad_rnn.tape.key_of`."""
+from ..tape import Call, Entry, Key, Node, Scope, Tape, key_of
 
 _Place = tuple[int, int, int]
 """Where a state is used first after a boundary: how many steps later, by which operation of that step, as which operand."""
@@ -60,8 +57,7 @@ class Chain:
 
     def step_of(self, key: Key) -> int | None:
         """The step that made a tensor; None if it was made outside."""
-        index = key[0] if type(key) is tuple else key
-        return self._step_of.get(index) if type(index) is int else None
+        return self._step_of.get(key[0])
 
     def state_at(self, state: int, step: int) -> Key | None:
         """The tensor that a state is after a step, or with step −1 before the first; None where it is not on the tape."""
@@ -115,15 +111,15 @@ class Chain:
             if all(step in slot for slot in slots):
                 continue
             for entry in inside:
-                for position in range(len(entry.outputs())):
-                    key = (entry.index, position) if type(entry.y) is tuple else entry.index
+                for position in range(len(entry.ys)):
+                    key = entry.index, position
                     slot = makers.get(self._maker(step, key))
                     if slot is not None:
                         slot.setdefault(step, key)
 
     def _maker(self, step: int, key: Key) -> tuple[Any, ...]:
         """Where in a step a tensor is made, comparable between steps that are alike."""
-        index, position = key if type(key) is tuple else (key, 0)
+        index, position = key
         inside, offset = self.entries[step], self._offsets[index]
         return len(inside), offset, inside[offset].row, position
 
@@ -142,8 +138,7 @@ class Chain:
         for step, inside in enumerate(self.entries[:steps]):
             for entry in inside:
                 for operand, (other, needed) in enumerate(zip(entry.inputs, entry.needs, strict=True)):
-                    # leaves would compare their values
-                    if needed and (other is x or (x.entry is not None and key_of(other) == key_of(x))):
+                    if needed and key_of(other) == key_of(x):
                         self._cross(entry, operand, other, step)
 
     def _name_of(self, slot: dict[int, Key]) -> str:

@@ -9,38 +9,20 @@ Inside of the block each operation remembers the user's line, and its results an
 
 from __future__ import annotations
 
-import linecache
-import sys
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..backends import Backend
 from ..errors import NonFiniteError
-from ..graph.ops_view import symbol_of
+from ..reading.words import symbol_of
 from ..tape import Entry, Node, Observer, pull_back, recording, thread
+from ..user_code import Line, calling_line
 
-_PACKAGE = str(Path(__file__).parent.parent)
-
-
-@dataclass(frozen=True)
-class Place:
-    """A line of the user's code."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        code = linecache.getline(self.file, self.line).strip()
-        return f"in line {self.line} of {Path(self.file).name}" + (f": {code}" if code else "")
+_places: weakref.WeakKeyDictionary[Entry, Line] = weakref.WeakKeyDictionary()
 
 
-_places: weakref.WeakKeyDictionary[Entry, Place] = weakref.WeakKeyDictionary()
-
-
-def place_of(entry: Entry) -> Place | None:
+def place_of(entry: Entry) -> Line | None:
     """The line that recorded an operation, if that was in anomaly mode."""
     return _places.get(entry)
 
@@ -49,11 +31,9 @@ class Places(Observer):
     """A block in which operations remember their lines."""
 
     def recorded(self, entry: Entry) -> None:
-        frame: Any = sys._getframe(2)
-        while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-            frame = frame.f_back
-        if frame is not None:
-            _places[entry] = Place(frame.f_code.co_filename, frame.f_lineno)
+        line = calling_line()
+        if line is not None:
+            _places[entry] = line
 
 
 class detect_anomaly(Places):
@@ -71,7 +51,7 @@ class detect_anomaly(Places):
             return
         super().recorded(entry)
         arrays = [x for x in entry.xs if hasattr(x, "dtype")]
-        if made_here(entry.backend, arrays, entry.outputs()):
+        if made_here(entry.backend, arrays, entry.ys):
             if entry.row.unfold is not None:
                 with recording():
                     entry.row.unfold(entry.inputs)
@@ -80,12 +60,12 @@ class detect_anomaly(Places):
     def pulled(self, entry: Entry, g: Any, operand: int, part: Any) -> None:
         if thread.tracing:
             return
-        arrived = [_array(one) for one in (g if type(entry.y) is tuple else [g]) if one is not None]
+        arrived = [_array(one) for one in (g if entry.row.several else [g]) if one is not None]
         if made_here(entry.backend, arrived, [_array(part)]):
             if entry.row.unfold is not None:
                 with recording():
                     results = entry.row.unfold(entry.inputs)
-                parts = g if type(entry.y) is tuple else [g]
+                parts = g if entry.row.several else [g]
                 pull_back([(y, _array(one)) for y, one in zip(results, parts, strict=True) if one is not None])
             raise NonFiniteError(told("backward", entry))
 

@@ -11,7 +11,7 @@ import numpy
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.flow.paths import CASES
+from tinygrad_rnn.diagnosis.paths import CASES
 
 LAYERS = ("LSTM", "PeepholeLSTM", "GRU", "RNN")
 T, B, IN, H = 9, 2, 3, 4

@@ -1,26 +1,24 @@
 """Where a gradient dies: ``tg.flow(loss)`` follows the residual back through every operation and every time step.
 
-``chains`` finds the time steps, ``measure`` runs the backward pass, ``track`` is what it says of one chain, ``paths`` and ``jacobian`` look
-closer, ``health`` finds dead and saturated units and the origin of NaN, ``report`` puts it into words and ``charts`` into figures.
+``track`` is what a backward pass says of one chain of time steps, ``paths`` and ``jacobian`` look closer, ``health`` finds dead and
+saturated units and the origin of NaN, ``anomaly`` stops at it, ``report`` puts it into words and ``charts`` into figures.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import sys
-import types
 from collections.abc import Callable
 from typing import Any
 
 from .. import tree
 from ..errors import FlowError, TapeError
-from ..graph.names import Names
-from ..graph.text import plain
+from ..reading.followed import Crossed, Pass, Sizes
+from ..reading.names import Names
+from ..reading.steps import Chain, find_chains, stem
+from ..reading.words import plain
 from ..tape import Node, Tape, key_of, no_collection, unfolded
 from .anomaly import Places, detect_anomaly
-from .chains import Chain, find_chains, stem
-from .measure import Crossed, Pass, Sizes
 from .report import Report
 from .track import Track
 
@@ -108,13 +106,5 @@ def _up_to(chain: Chain, step: int) -> list[Any]:
     entries = {e.index: e for inside in chain.entries[: step + 1] for e in inside}
     return [entries[index] for index in sorted(entries)]
 
-
-class _Callable(types.ModuleType):
-    """``tg.flow`` is this module as soon as it is imported, and the function before: so the module can be called like the function."""
-
-    __call__ = staticmethod(flow)
-
-
-sys.modules[__name__].__class__ = _Callable
 
 __all__ = ["Report", "Track", "detect_anomaly", "flow"]

@@ -16,13 +16,12 @@ import numpy
 from .. import atomic
 from ..chain_rule.row import Case
 from ..errors import DrawError, FlowError
-from ..graph.gains import gain_label, number
-from ..graph.ops_view import symbol_of
+from ..reading.followed import Pass
+from ..reading.words import gain_label, number, percent, symbol_of, table
 from ..tape import Entry, Node, Tape, key_of
 from . import charts
 from .health import Activation, activations, first_not_finite
-from .measure import Pass
-from .paths import Path, StepPaths, percent
+from .paths import Path, StepPaths
 from .track import Track, Verdict
 
 _ROWS = 10
@@ -135,7 +134,7 @@ class Report:
                     entry,
                     None if track is None else track.name,
                     label,
-                    self._name_of(used[entry.index]) if entry.index in used else "",
+                    self._name_of(used[entry.index, 0]) if not entry.row.several and (entry.index, 0) in used else "",
                     received[i],
                     {operands[row]: sent[row] for row in rows},
                 )
@@ -309,7 +308,7 @@ class Report:
         return "\n".join(
             [
                 "no time steps that hand a state on (tg.scan, at least two): every operation, in the order of the backward pass",
-                *_aligned([lines[0], *shown], "<<>>"),
+                *table([lines[0], *shown], "<<>>"),
                 *note,
             ]
         )
@@ -333,7 +332,7 @@ def _table_of(track: Track) -> str:
         sizes = [number(values[step], 3) for values in states.values()]
         gain = gain_label(gains[step]) if paths.paths else ""
         rows.append((str(chain.labels[step]), *sizes, number(float(track.remaining[track.last - step]), 3), gain, way))
-    lines = _aligned(rows, ">" * (len(head) - 1) + "<")
+    lines = table(rows, ">" * (len(head) - 1) + "<")
     if note:
         lines.insert(1 + _ROWS, *note)
     return "\n".join([str(track.verdict()), *lines])
@@ -344,8 +343,3 @@ def _ends(rows: list[Any]) -> tuple[list[Any], list[str]]:
     if len(rows) <= 2 * _ROWS + 1:
         return rows, []
     return rows[:_ROWS] + rows[-_ROWS:], [f"  … {len(rows) - 2 * _ROWS:,} more …"]
-
-
-def _aligned(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip() for row in rows]

@@ -7,21 +7,22 @@ Nothing of this happens while a program trains, and nothing of it stays: names a
 
 from __future__ import annotations
 
+import functools
+import os
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from .. import random, tree
-from ..flow.chains import outwards
-from ..reading.closure import Unreadable, closure_of
 from ..tape import Call, Entry, Node, Scope, Tape, recording, thread
+from ..user_code import PACKAGE, file_of, is_user, within
+from .closure import Unreadable, closure_of
+from .steps import outwards
 
-_PACKAGE = str(Path(__file__).parent.parent)
-_MODULES = str(Path(__file__).parent.parent / "nn")
-_WRAPPER = str(Path(__file__).parent.parent / "nn" / "module.py")
+_MODULES = os.path.join(PACKAGE, "nn")
+_WRAPPER = os.path.join(_MODULES, "module.py")
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,7 @@ class _Watch:
         return self.found[id(x)].names() if id(x) in self.found else []
 
     def __call__(self, frame: types.FrameType, event: str, argument: Any) -> Any:
-        if not _of_user(frame.f_code.co_filename):
+        if not _names_things(file_of(frame)):
             return None
         depth, seen = self._depth, dict(frame.f_locals)
         self._depth += 1
@@ -265,9 +266,10 @@ class _Watch:
         self.found.setdefault(id(x), _Found(x)).ranked.append((rank, depth, name))
 
 
-def _of_user(filename: str) -> bool:
-    """Whether a file is the user's or defines modules as a user would, and not part of what runs them."""
-    return not filename.startswith(_PACKAGE) or (filename.startswith(_MODULES) and filename != _WRAPPER)
+@functools.lru_cache(maxsize=4096)
+def _names_things(file: str) -> bool:
+    """Whether a file is the user's or defines modules as a user would, and is no part of what runs them."""
+    return is_user(file) or (file != _WRAPPER and within(file, _MODULES))
 
 
 def _attributes(x: Any) -> Mapping[Any, Any]:

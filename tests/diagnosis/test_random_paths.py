@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.flow.paths import CASES
+from tinygrad_rnn.diagnosis.paths import CASES
 
 T, B, N = 5, 2, 3
 

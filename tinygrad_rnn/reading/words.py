@@ -1,0 +1,66 @@
+"""How pictures, tables and sentences say things: numbers, gains, operations, the user's text, rows of a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ..tape import Entry
+
+_SUPERSCRIPTS = str.maketrans("0123456789−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+def gain_label(gain: float, same_shape: bool = True) -> str:
+    """A gain as an edge shows it; only what is 1 in truth is written ``×1``."""
+    if not math.isfinite(gain):
+        return "NaN" if math.isnan(gain) else "inf"
+    if same_shape and abs(gain - 1) < 5e-7:
+        return "×1"
+    text = number(gain, 3)
+    return "≈×1" if text == "1" else f"×{text}"
+
+
+def number(value: float, digits: int) -> str:
+    """A size with so many significant digits, or as a power of ten where it would be long."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "inf"
+    if value == 0 or 0.01 <= value < 1000:
+        return f"{float(f'{value:.{digits}g}'):g}"
+    mantissa, exponent = f"{value:.0e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def percent(share: float) -> str:
+    """``91 %``, and never 0 or 100 for what is not."""
+    if 0 < share < 0.01:
+        return "<1 %"
+    if 0.99 < share < 1 - 1e-9:
+        return ">99 %"
+    return f"{100 * share:.0f} %"
+
+
+def symbol_of(entry: Entry) -> str:
+    """The row's symbol; a fixed exponent is written out."""
+    if entry.row.name == "raise_to" and isinstance(entry.params[0], int):
+        return "x" + str(entry.params[0]).replace("-", "−").translate(_SUPERSCRIPTS)
+    return entry.row.symbol
+
+
+def plain(text: str, limit: int = 28) -> str:
+    """The user's text as any label shows it, before it is written down in some language."""
+    return short(printable(text), limit)
+
+
+def printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def short(text: str, limit: int) -> str:
+    """At most so many characters."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def table(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
+    """Lines of columns, each flush to its side: ``<`` or ``>``."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip() for row in rows]
