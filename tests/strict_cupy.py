@@ -319,6 +319,10 @@ class ndarray:
             raise TypeError("iteration over a 0-d array")
         return (self[i] for i in range(len(self)))
 
+    def view(self, dtype: Any = None) -> Any:
+        """The same memory as numbers of another dtype."""
+        return ndarray._made(self._host.view(dtype), self if self.base is None else self.base)
+
     # what has to wait for the device
     def get(self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True) -> numpy.ndarray:
         return _fetch(self)

@@ -1,7 +1,12 @@
-"""The one source of chance: initial weights, dropout, shuffling. On the host for every backend, so a seed means the same everywhere."""
+"""The one source of random numbers: initial weights, dropout, shuffling. On the host for every backend: a seed means the same on each.
+
+A program that is run a second time must draw the same numbers again, whichever generator of the process it draws them from: ``States``.
+"""
 
 from __future__ import annotations
 
+import random
+import sys
 from typing import Any
 
 import numpy
@@ -36,3 +41,21 @@ def get_state() -> dict[str, Any]:
 def set_state(state: dict[str, Any]) -> None:
     """Go back to where the generator stood."""
     generator().bit_generator.state = state
+
+
+class States:
+    """Where the generators of the process stand: this one, ``random`` of Python and ``np.random``."""
+
+    def __init__(self) -> None:
+        self._ours = None if _generator is None else _generator.bit_generator.state
+        self._pythons = random.getstate()
+        module = sys.modules.get("numpy.random")  # nobody can have drawn from what was not imported
+        self._numpys = None if module is None else module.get_state(legacy=False)
+
+    def restore(self) -> None:
+        """Put all of them back."""
+        if self._ours is not None:
+            generator().bit_generator.state = self._ours
+        random.setstate(self._pythons)
+        if self._numpys is not None:
+            sys.modules["numpy.random"].set_state(self._numpys)

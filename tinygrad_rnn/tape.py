@@ -471,6 +471,20 @@ def check_current(name: str, operands: Sequence[Any], xs: Sequence[Any]) -> None
             )
 
 
+def check_same(name: str, results: Sequence[Any], ys: Sequence[Any]) -> None:
+    """A program that was run again must have given the same, bit for bit.
+
+    Raises:
+        TapeError: it has not.
+    """
+    for result, y in zip(results, ys, strict=True):
+        if not result._backend.same_bits(result._data, y._data if isinstance(y, Node) else y):
+            raise TapeError(
+                f"{name}: what was run again for the backward pass gave other numbers than before, so its gradient would be wrong: "
+                "it may draw random numbers from a generator of its own, or use something that changed since"
+            )
+
+
 # -- walking --------------------------------------------------------------------------------------------------------------------------
 
 
@@ -852,7 +866,7 @@ def apply_replay(name: str, program: Callable[..., Any], again: Callable[..., An
 def record_replay(name: str, program: Callable[..., Any], args: Sequence[Node], y: Array, pull: Callable[..., Any]) -> Any:
     """Record that y is the program's result, got in a faster way; its residuals come from ``pull(g)`` as long as they are not recorded."""
     asked = [x for x in args if x.requires_grad]
-    row = _replay_row(name, program, args, len(asked), ())
+    row = _replay_row(name, program, args, len(asked), (), same=False)
 
     def pull_faster(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
         return pull(g[0]) if isinstance(np, Backend) else row.pull(np, g, y, xs, params, needs)
@@ -888,8 +902,13 @@ def push_replayed(results: Sequence[Any], inputs: Sequence[Node], since: int, ta
     return tuple(push_forward(results, starts, np, since))
 
 
-def _replay_row(name: str, again: Callable[..., Any], args: Sequence[Any], asked: int, found: Sequence[Node]) -> Row:
-    def rerun(np: Any, xs: Sequence[Any]) -> tuple[list[Any], list[Node], int, Any]:
+def _replay_row(name: str, again: Callable[..., Any], args: Sequence[Any], asked: int, found: Sequence[Node], same: bool = True) -> Row:
+    """
+    Args:
+        same: whether ``again`` gives the same bits as the run that was recorded.
+    """
+
+    def rerun(np: Any, y: Sequence[Any], xs: Sequence[Any]) -> tuple[list[Any], list[Node], int, Any]:
         """The results of a recorded run, the tensors that went in, and the index that parts both."""
         recorded = not isinstance(np, Backend)
         if not recorded:
@@ -898,14 +917,16 @@ def _replay_row(name: str, again: Callable[..., Any], args: Sequence[Any], asked
         since = now()
         with recording():
             results = tree.leaves(again(*_replaced(args, heads)))
+        if same:
+            check_same(name, results, y)
         return results, [*heads, *found], since, np if recorded else None
 
     def pull(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
-        results, inputs, since, recorded = rerun(np, xs)
+        results, inputs, since, recorded = rerun(np, y, xs)
         return pull_replayed(results, inputs, since, g, recorded)
 
     def push(np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
-        results, inputs, since, recorded = rerun(np, xs)
+        results, inputs, since, recorded = rerun(np, y, xs)
         return push_replayed(results, inputs, since, tangents, recorded)
 
     def unfold(inputs: Sequence[Node]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -164,16 +165,9 @@ class Tensor(Node):
             residuals, _ = pull_back([(self, seed(self, grad, create_graph))], ops if create_graph else None)
             for leaf in residuals.leaves.values():
                 require_float(leaf._data.dtype, True)
-            for key, leaf in residuals.leaves.items():
-                residual = residuals.held[key]
-                if create_graph:
-                    leaf._grad = residual if leaf._grad is None else leaf._grad + residual
-                    continue
-                if leaf._grad is not None:
-                    residual = leaf._grad._data + residual
-                elif key not in residuals.owned:
-                    residual = leaf._backend.copy(residual)
-                leaf._grad = Tensor(leaf._backend.asarray(residual), leaf._backend)
+            with _adding:
+                for key, leaf in residuals.leaves.items():
+                    _add_to_grad(leaf, residuals.held[key], key in residuals.owned)
 
     def detach(self) -> Tensor:
         """The same array off the tape."""
@@ -385,6 +379,21 @@ class Tensor(Node):
 
 
 Node.result_type = Tensor
+
+_adding = threading.RLock()
+"""Held while residuals are added to leaves, so that none is lost where several threads do so."""
+
+
+def _add_to_grad(leaf: Node, residual: Any, owned: bool) -> None:
+    """Add a residual to a leaf's: recorded ones are tensors, others arrays, which may be kept if they are ours."""
+    if isinstance(residual, Node):
+        leaf._grad = residual if leaf._grad is None else leaf._grad + residual
+        return
+    if leaf._grad is not None:
+        residual = leaf._grad._data + residual
+    elif not owned:
+        residual = leaf._backend.copy(residual)
+    leaf._grad = Tensor(leaf._backend.asarray(residual), leaf._backend)
 
 
 def require_float(dtype: Any, wanted: bool) -> None:

@@ -63,7 +63,12 @@ def results(scan, wanted, which="both"):
     if isinstance(loss, tg.Tensor) and loss.requires_grad:
         loss.backward()
     gradients = [None if leaf.grad is None else leaf.grad.numpy().copy() for leaf in wanted]
-    return [(leaf.numpy().copy(), leaf.dtype, leaf.shape) for leaf in values], gradients, tree.structure(ys), tree.structure(last)
+    return (
+        [(leaf.numpy().copy(), leaf.dtype, leaf.shape, leaf.requires_grad) for leaf in values],
+        gradients,
+        tree.structure(ys),
+        tree.structure(last),
+    )
 
 
 def same(found, expected, tolerance):

@@ -307,6 +307,13 @@ class Backend:
         """Matrix products that may wait for each other."""
         return Products(self)
 
+    def same_bits(self, a: Array, b: Array) -> bool:
+        """Whether two arrays are equal bit for bit: NaN is itself, and 0 is not −0."""
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return False
+        bits = f"u{a.dtype.itemsize}"
+        return bool(self.all(a.view(bits) == b.view(bits)))
+
     def fingerprint(self, array: Array) -> int:
         """A checksum of the content, to notice a change in place."""
         return zlib.crc32(numpy.ascontiguousarray(self.to_host(array)).reshape(-1).view(numpy.uint8).data)

@@ -15,6 +15,7 @@ file, an object of a foreign C type) makes the whole *unreadable*, with its name
 
 from __future__ import annotations
 
+import array
 import collections
 import contextvars
 import datetime
@@ -23,18 +24,18 @@ import fractions
 import functools
 import hashlib
 import pathlib
-import random
 import re
 import sys
 import types
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy
 
 from .. import backends
 from ..tape import Node
+from .objects import LIBRARY, STEADY, Unreadable, is_generator, plain, slots_of, state_of, storage_of, top, used_by_library
 from .stores import (
     MISSING,
     Slot,
@@ -56,15 +57,18 @@ _VALUES = (int, str, bool, bytes, type(None), type(Ellipsis), type(NotImplemente
 _IMMUTABLE = (
     range, slice, datetime.date, datetime.time, datetime.datetime, datetime.timedelta, decimal.Decimal, fractions.Fraction, re.Pattern,
     pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.WindowsPath, numpy.dtype, types.CodeType,
+    types.GenericAlias,
 )  # fmt: skip
-_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
-_OF_CLASSES = (types.FunctionType, staticmethod, classmethod, property, functools.cached_property)
+_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType, type(vars(collections.namedtuple("_", "x"))["x"]))
+_SELDOM = frozenset(
+    ["__init__", "__post_init__", "__init_subclass__", "__set_name__", "__repr__", "__str__", "__format__", "__del__",
+     "__dir__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__copy__", "__deepcopy__", "__sizeof__", "__fspath__",
+     "__subclasshook__"]
+)  # fmt: skip
+"""Methods that Python calls by itself, but seldom in a step: they are read once one was seen to run."""
+
 _C_FUNCTIONS = {"builtin_function_or_method", "cython_function_or_method", "ufunc", "_ArrayFunctionDispatcher", "method_descriptor",
                 "wrapper_descriptor", "classmethod_descriptor", "method-wrapper"}  # fmt: skip
-LIBRARY = __package__.partition(".")[0]
-STEADY = frozenset({LIBRARY, "numpy", "cupy", "llvmlite", *sys.stdlib_module_names})
-"""Packages whose functions, classes and modules read nothing that changes, but for what :mod:`tinygrad_rnn.random` knows."""
-
 _BY_ANY_NAME = frozenset(
     ["getattr", "setattr", "delattr", "hasattr", "vars", "dir", "eval", "exec", "globals", "locals", "__dict__", "__getattribute__",
      "attrgetter", "methodcaller", "inspect", "copy", "deepcopy", "replace", "asdict", "astuple", "fields",
@@ -72,20 +76,11 @@ _BY_ANY_NAME = frozenset(
 )  # fmt: skip
 """Where code names one of these it may read attributes whose names do not stand in it: then all are read."""
 
+_FOREIGN = frozenset(["ctypes", "multiprocessing", "subprocess", "socket", "sqlite3"])
+"""Modules of objects that are more than their attributes."""
+
 _SMALL = 1 << 12
 """Bytes of an array that are kept to compare, not digested."""
-
-
-class Unreadable(Exception):
-    """Something that cannot be compared; ``str`` says what, and by which names it was reached."""
-
-    def __init__(self, thing: Any) -> None:
-        super().__init__(thing)
-        self.kind, self.path = f"{type(thing).__module__}.{type(thing).__qualname__}".removeprefix("builtins."), list[str]()
-
-    def __str__(self) -> str:
-        name = ".".join(reversed(self.path))
-        return f"{name or 'it'} is a {self.kind}, whose content cannot be compared"
 
 
 class Closure:
@@ -188,35 +183,17 @@ class Closure:
         self._read_dict(table)
         self._read(table.default_factory)
 
-    def _read_partial(self, thing: Any) -> None:
-        self._read_all((thing.func, thing.args, thing.keywords))
-
-    def _read_bound(self, thing: Any) -> None:
-        self._read(thing.__func__)
-        self._read_by_name("self", thing.__self__)
+    def _read_bytes(self, numbers: Any) -> None:
+        self._note_items(numbers)
+        self.parts += (numbers.typecode, numbers.tobytes())
 
     def _read_cached(self, thing: Any) -> None:
         self.settled = False
         self._read(thing.__wrapped__)
 
-    def _read_weak(self, thing: Any) -> None:
-        self._read(thing())
-
-    def _read_property(self, thing: Any) -> None:
-        self._read_all((thing.fget, thing.fset, thing.fdel))
-
-    def _read_wrapped(self, thing: Any) -> None:
-        self._read(thing.__func__)
-
-    def _read_complex(self, thing: Any) -> None:
-        self.parts += (thing.real.hex(), thing.imag.hex())
-
-    def _read_context(self, thing: Any) -> None:
-        self._read(thing.get(None))
-
     def _read_module(self, module: Any) -> None:
         """Of a module of the user's own, what the code may name in it: where it may name anything, all data."""
-        if _top(module.__name__) in STEADY:
+        if top(module.__name__) in STEADY:
             return
         table = vars(module)
         for name in table if self.every else self.names.intersection(table):
@@ -225,22 +202,22 @@ class Closure:
                 self.parts.append(name)
                 self._read_by_name(name, table[name])
 
-    def _read_array(self, array: numpy.ndarray) -> None:
-        if array.dtype.hasobject:
-            self._read_list(array.reshape(-1).tolist())
+    def _read_array(self, values: numpy.ndarray) -> None:
+        if values.dtype.hasobject:
+            self._read_list(values.reshape(-1).tolist())
             return
-        content = array.tobytes()
-        self.parts += (array.shape, array.dtype.str, content if len(content) <= _SMALL else hashlib.blake2b(content).digest())
-        if self._stores is not None and self._stores.items and array.flags.writeable:
-            self.slots.append(array_slot(array))
+        content = values.tobytes()
+        self.parts += (values.shape, values.dtype.str, content if len(content) <= _SMALL else hashlib.blake2b(content).digest())
+        if self._stores is not None and self._stores.items and values.flags.writeable:
+            self.slots.append(array_slot(values))
 
     # -- functions and classes --------------------------------------------------------------------------------------------------------
 
     def _read_function(self, function: Any) -> None:
-        if _top(function.__globals__.get("__name__")) == LIBRARY and hasattr(function, "__wrapped__"):
+        if top(function.__globals__.get("__name__")) == LIBRARY and hasattr(function, "__wrapped__"):
             self._read(function.__wrapped__)  # a decorator of ours
             return
-        if _top(function.__module__) in STEADY and not function.__closure__:
+        if top(function.__module__) in STEADY and not function.__closure__:
             return
         code, table = function.__code__, function.__globals__
         self.parts.append(code)
@@ -253,7 +230,7 @@ class Closure:
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
             self._read_variable(name, cell)
         for name in names:
-            if name in table:
+            if name in table and not name.startswith("@"):  # a test runner's, which runs where an assertion fails
                 self._note_key(table, name)
                 self.parts.append(name)
                 self._read_by_name(name, table[name])
@@ -269,15 +246,16 @@ class Closure:
 
     def _read_class(self, kind: Any) -> None:
         for base in kind.__mro__:
-            if _top(base.__module__) in STEADY:
+            if top(base.__module__) in STEADY:
                 continue
             self.parts.append(id(base))
+            if self._stores is not None:
+                names = vars(base) if self._stores.names is None else self._stores.names
+                self.slots += [attribute_slot(base, name) for name in names if not name.startswith("__")]
             for name, value in vars(base).items():
                 if isinstance(value, functools.cached_property):
                     self.cached.add(name)
-                if isinstance(value, _OF_CLASSES):
-                    self._read(value)
-                elif self._holds(name, value):
+                if self._holds(name, value):
                     self.parts.append(name)
                     self._read_by_name(name, value)
         if type(kind) is not type:
@@ -285,8 +263,8 @@ class Closure:
 
     def _holds(self, name: str, value: Any) -> bool:
         """Whether an attribute of a class is one that code may read or run."""
-        if name.startswith("__"):
-            return callable(value) and not isinstance(value, type)
+        if name.startswith("__") and not self._names(name):
+            return callable(value) and not isinstance(value, type) and name not in _SELDOM
         return self._names(name) and not isinstance(value, _DESCRIPTORS)
 
     # -- other objects ----------------------------------------------------------------------------------------------------------------
@@ -306,7 +284,7 @@ class Closure:
             self._read_c_function(thing)
         elif kind.__name__ == "_abc_data":
             return
-        elif _is_generator(kind):
+        elif is_generator(kind):
             self._read_generator(thing)
         else:
             self._read_object(thing, kind)
@@ -316,22 +294,22 @@ class Closure:
         bound = getattr(thing, "__self__", None)
         if bound is not None and not isinstance(bound, (types.ModuleType, type)):
             self._read(bound)
-        elif _top(getattr(thing, "__module__", None) or "builtins") not in STEADY:
+        elif top(getattr(thing, "__module__", None) or "builtins") not in STEADY:
             raise Unreadable(thing)
 
     def _read_generator(self, thing: Any) -> None:
         """A generator of random numbers: where it stands."""
-        self.parts.append(_plain(_state_of(thing)[0]()))
+        self.parts.append(plain(state_of(thing)[0]()))
         if self._stores is not None and self._stores.draws:
             self._note_generator(thing, "a random number generator")
 
     def _note_generator(self, thing: Any, what: str) -> None:
-        self.slots.append(Slot(what, *_state_of(thing), lambda a, b: bool(_plain(a) == _plain(b))))
+        self.slots.append(Slot(what, *state_of(thing), lambda a, b: bool(plain(a) == plain(b))))
 
     def _read_object(self, thing: Any, kind: type) -> None:
         """An object of a class written in Python: its attributes, and what it inherits from a container or a value."""
-        storage = _storage(kind)
-        if storage is None:
+        storage = storage_of(kind)
+        if storage is None or top(kind.__module__) in _FOREIGN:
             raise Unreadable(thing)
         if storage is not object:
             _STORAGE[storage](self, thing)
@@ -339,7 +317,7 @@ class Closure:
         self._read_attributes(thing, kind)
 
     def _read_attributes(self, thing: Any, kind: type) -> None:
-        every, names = self.every or _used_by_library(kind), self.names
+        every, names = self.every or used_by_library(kind), self.names
         table = getattr(thing, "__dict__", None)
         if table:
             parts = self.parts
@@ -350,7 +328,7 @@ class Closure:
                     else:
                         parts.append(name)
                         self._read_by_name(name, value)
-        for name in _slots(kind):
+        for name in slots_of(kind):
             value = getattr(thing, name, MISSING)
             if value is not MISSING and (every or name in names):
                 self.parts.append(name)
@@ -385,26 +363,29 @@ class Closure:
         if table is not None:
             self.slots += [key_slot(table, name) for name in (table if names is None else names)]
             self.slots += [keys_slot(table)] if names is None else []
-        self.slots += [attribute_slot(thing, name) for name in _slots(kind) if self._stores.writes(name)]
+        self.slots += [attribute_slot(thing, name) for name in slots_of(kind) if self._stores.writes(name)]
 
 
-def closure_of(function: Any) -> Closure:
+def closure_of(function: Any, names: Iterable[str] = ()) -> Closure:
     """All that a function can read, with the places that its code can write to.
 
     Which attributes are read follows from the names in all code that is reached, which follows from what is read: so it is repeated until
     no name is new.
 
+    Args:
+        names: further names to read.
+
     Raises:
         Unreadable: something cannot be compared.
     """
-    names, every = frozenset[str](), False
+    known, every = frozenset(names), False
     while True:
-        closure = Closure(function, names, every)
-        if closure.named <= names:
+        closure = Closure(function, known, every)
+        if closure.named <= known:
             break
-        names, every = names | closure.named, every or bool(closure.named & _BY_ANY_NAME)
+        known, every = known | closure.named, every or bool(closure.named & _BY_ANY_NAME)
     stores = stores_of(closure.codes, closure.cached)
-    closure = Closure(function, names, every, stores)
+    closure = Closure(function, known, every, stores)
     if stores.draws:
         closure._note_generator(sys.modules["numpy.random"].mtrand._rand, "np.random")
     return closure
@@ -416,75 +397,9 @@ def names_in(code: types.CodeType) -> tuple[str, ...]:
     return tuple(sorted({name for part in nested(code) for name in part.co_names}))
 
 
-# -- what objects are made of ---------------------------------------------------------------------------------------------------------
-
-
-def _top(module: str | None) -> str:
-    return (module or "").partition(".")[0]
-
-
-@functools.lru_cache(maxsize=4096)
-def _storage(kind: type) -> Any:
-    """The built-in type that a class keeps its content in, besides attributes: ``object`` if none; None if it is one that is not known."""
-    for base in kind.__mro__:
-        if base is object or base in _STORAGE:
-            return base
-        if not base.__flags__ & HEAP_TYPE or ("__new__" in vars(base) and not isinstance(vars(base)["__new__"], staticmethod)):
-            return None
-    return None
-
-
-HEAP_TYPE = 1 << 9
-"""CPython's flag of a class that is made at run time, by a class statement for example."""
-
-
-@functools.lru_cache(maxsize=4096)
-def _used_by_library(kind: type) -> bool:
-    """Whether code that is not read, in a base class of a library's, may read any attribute."""
-    bases = [base for base in kind.__mro__ if base is not object and _top(base.__module__) in STEADY]
-    return any(not (base.__module__ == f"{LIBRARY}.nn.module" and base.__name__ == "Module") for base in bases)
-
-
-@functools.lru_cache(maxsize=4096)
-def _slots(kind: type) -> tuple[str, ...]:
-    found: list[str] = []
-    for base in kind.__mro__:
-        slots = vars(base).get("__slots__", ())
-        found += [slots] if isinstance(slots, str) else slots
-    return tuple(name for name in dict.fromkeys(found) if name not in ("__dict__", "__weakref__"))
-
-
-def _is_generator(kind: type) -> bool:
-    return issubclass(kind, random.Random) or kind.__module__.startswith("numpy.random")
-
-
-def _state_of(thing: Any) -> tuple[Callable[[], Any], Callable[[Any], None]]:
-    """How to read and to set the state of a generator of random numbers.
-
-    Raises:
-        Unreadable: it has none.
-    """
-    if isinstance(thing, random.Random) and not isinstance(thing, random.SystemRandom):
-        return thing.getstate, thing.setstate
-    holder = getattr(thing, "bit_generator", None)
-    if holder is None and hasattr(thing, "get_state"):
-        return functools.partial(thing.get_state, legacy=False), thing.set_state
-    holder = thing if holder is None else holder
-    if not hasattr(holder, "state") or isinstance(thing, random.Random):
-        raise Unreadable(thing)
-    return lambda: holder.state, lambda state: setattr(holder, "state", state)
-
-
-def _plain(state: Any) -> Any:
-    """A state that can be compared."""
-    if isinstance(state, Mapping):
-        return {key: _plain(value) for key, value in state.items()}
-    return state.tobytes() if isinstance(state, numpy.ndarray) else state
-
-
 _READERS: dict[type, Callable[[Closure, Any], None]] = {
     types.FunctionType: Closure._read_function,
-    types.MethodType: Closure._read_bound,
+    types.MethodType: lambda closure, thing: closure._read_all((thing.__func__, thing.__self__)),
     types.ModuleType: Closure._read_module,
     type: Closure._read_class,
     dict: Closure._read_dict,
@@ -496,15 +411,17 @@ _READERS: dict[type, Callable[[Closure, Any], None]] = {
     set: Closure._read_list,
     tuple: Closure._read_tuple,
     frozenset: Closure._read_tuple,
-    complex: Closure._read_complex,
-    functools.partial: Closure._read_partial,
+    complex: lambda closure, thing: closure._read_all((thing.real, thing.imag)),
+    functools.partial: lambda closure, thing: closure._read_all((thing.func, thing.args, thing.keywords)),
     type(functools.lru_cache(lambda: None)): Closure._read_cached,
-    weakref.ReferenceType: Closure._read_weak,
-    contextvars.ContextVar: Closure._read_context,
-    property: Closure._read_property,
-    staticmethod: Closure._read_wrapped,
-    classmethod: Closure._read_wrapped,
+    weakref.ReferenceType: lambda closure, thing: closure._read(thing()),
+    contextvars.ContextVar: lambda closure, thing: closure._read(thing.get(None)),
+    functools.cached_property: lambda closure, thing: closure._read(thing.func),
+    property: lambda closure, thing: closure._read_all((thing.fget, thing.fset, thing.fdel)),
+    staticmethod: lambda closure, thing: closure._read(thing.__func__),
+    classmethod: lambda closure, thing: closure._read(thing.__func__),
     numpy.ndarray: Closure._read_array,
+    array.array: Closure._read_bytes,
 }
 _STORAGE: dict[type, Callable[[Closure, Any], None]] = {
     kind: _READERS[kind]

@@ -18,7 +18,8 @@ from typing import Any
 from .. import random, tree
 from ..tape import Call, Entry, Node, Scope, Tape, recording, thread
 from ..user_code import PACKAGE, file_of, is_user, within
-from .closure import Unreadable, closure_of
+from .closure import closure_of
+from .objects import Unreadable
 from .steps import outwards
 
 _MODULES = os.path.join(PACKAGE, "nn")

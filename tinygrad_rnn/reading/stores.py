@@ -150,7 +150,10 @@ def keys_slot(table: dict[str, Any]) -> Slot:
 
 
 def attribute_slot(thing: Any, name: str) -> Slot:
-    """An attribute of an object that has no table of them."""
+    """An attribute of a class, or of an object that has no table of them."""
+
+    def read() -> Any:
+        return vars(thing).get(name, MISSING) if isinstance(thing, type) else getattr(thing, name, MISSING)
 
     def write(value: Any) -> None:
         if value is MISSING:
@@ -158,7 +161,7 @@ def attribute_slot(thing: Any, name: str) -> Slot:
         else:
             setattr(thing, name, value)
 
-    return Slot(name, functools.partial(getattr, thing, name, MISSING), write)
+    return Slot(name, read, write)
 
 
 def variable_slot(name: str, cell: types.CellType) -> Slot:
@@ -187,11 +190,16 @@ def items_slot(container: Any) -> Slot:
         return [part for pair in container.items() for part in pair] if isinstance(container, dict) else list(container)
 
     def write(content: list[Any]) -> None:
-        container.clear()
         if isinstance(container, dict):
+            container.clear()
             container.update(zip(content[::2], content[1::2], strict=True))
+        elif isinstance(container, set):
+            container.clear()
+            container.update(content)
         else:
-            (container.update if isinstance(container, set) else container.extend)(content)
+            while container:
+                container.pop()
+            container.extend(content)
 
     def same(one: list[Any], other: list[Any]) -> bool:
         return len(one) == len(other) and all(map(operator.is_, one, other))

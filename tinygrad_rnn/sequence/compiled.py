@@ -45,7 +45,7 @@ def compiled_scan(
     plan = _plan(traced, needs, live is not None, masked_output, backend)
     engine = _engine(plan, backend)
     note_plan(cell, plan, engine)
-    call = ScanCall(plan, engine, trace.outside, cell, xs, state, live, reverse, masked_output, needs, inputs[0].shape[0])
+    call = ScanCall(plan, engine, traced, cell, xs, state, live, reverse, masked_output, needs, inputs[0].shape[0])
     run = CompiledScan(call) if checkpoint is None or True not in needs else SegmentedScan(call, checkpoint)
     arrays = [x._data for x in operands]
     results = run.forward(arrays)
@@ -84,7 +84,7 @@ def _traced_cell(cell: Cell, xs: Any, state: Any, inputs: Sequence[Any], states:
     except TypeError:  # a callable that cannot be referred to weakly, or has no hash
         return trace_cell(cell, xs, state, thread.recording)
     traced = known.get(signature)
-    if traced is None or not traced.holds(cell):
+    if traced is None or not traced.settled or not traced.holds(cell):
         known.pop(signature, None)
         traced = known[signature] = trace_cell(cell, xs, state, thread.recording)
     return traced

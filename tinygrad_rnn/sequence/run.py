@@ -18,6 +18,7 @@ import numpy
 
 from .. import tree
 from ..backends import Backend
+from ..errors import TapeError
 from ..tape import Node, check_current, now, pull_replayed, push_replayed, recording
 from .around import around
 from .device import DevicePlan, DeviceRun
@@ -26,6 +27,7 @@ from .interpreter import InterpretedRun
 from .native import NativePlan, NativeRun
 from .plan import Plan, fixed_residuals
 from .program import Program
+from .trace import TracedCell
 
 RUNS: dict[type, Any] = {str: InterpretedRun, NativePlan: NativeRun, DevicePlan: DeviceRun}
 
@@ -37,7 +39,7 @@ class ScanCall:
     Attributes:
         plan: what to do.
         engine: the plan in machine code or kernels, or the reason why it is interpreted.
-        outside: the tensors that the cell uses beside its arguments.
+        traced: the cell's trace, with the tensors that it uses beside its arguments.
         cell, xs, state, live, reverse, masked_output: as in :func:`~.eager.eager_scan`.
         needs: for each operand (inputs, states, tensors from outside) whether it needs a residual.
         steps: how many steps the whole scan has.
@@ -45,7 +47,7 @@ class ScanCall:
 
     plan: Plan
     engine: Any
-    outside: Sequence[Any]
+    traced: TracedCell
     cell: Any
     xs: Any
     state: Any
@@ -159,16 +161,22 @@ class CompiledScan:
     def _replay(self, np: Any, xs: Sequence[Any]) -> tuple[list[Any], list[Any], int]:
         head = sum(self.call.counts)
         if isinstance(np, Backend):
-            check_current("scan", self.call.outside, xs[head:])
+            check_current("scan", self.call.traced.trace.outside, xs[head:])
             heads = [Node.result_type(x, np, x.dtype.kind == "f") for x in xs[:head]]
         else:
             heads = [np.reshape(x, x.shape) for x in xs[:head]]
         since = now()
-        return self._eager(heads), [*heads, *self.call.outside], since
+        return self._eager(heads), [*heads, *self.call.traced.trace.outside], since
 
     def _eager(self, xs: Sequence[Any]) -> list[Any]:
-        """The same scan, recorded step by step, on these inputs and states."""
+        """The same scan, recorded step by step, on these inputs and states.
+
+        Raises:
+            TapeError: the cell would do something else now.
+        """
         call, count = self.call, self.call.counts[0]
+        if not call.traced.holds(call.cell):
+            raise TapeError("scan: what the cell reads has changed since it was run: look at a scan, and derive it again, before that")
         inputs, states = tree.unflatten(call.xs, xs[:count]), tree.unflatten(call.state, xs[count:])
         with recording():
             ys, last = eager_scan(call.cell, inputs, states, call.live, call.reverse, call.masked_output, None)

@@ -25,7 +25,8 @@ import numpy
 
 from .. import tree
 from ..errors import TraceError
-from ..reading.closure import Closure, Unreadable, closure_of
+from ..reading.closure import Closure, closure_of
+from ..reading.objects import Unreadable
 from ..tape import Node, Tracing, no_grad, now, recording
 from ..user_code import line_of
 from .program import Trace, capture, placeholder, tracing
@@ -62,9 +63,9 @@ class TracedCell:
         return self.trace.program.key()
 
     def holds(self, cell: Cell) -> bool:
-        """Whether a new trace would be the same."""
+        """Whether all that the cell reads is what it was."""
         try:
-            unchanged = self.settled and Closure(cell, self.names, self.every).parts == self.parts
+            unchanged = Closure(cell, self.names, self.every).parts == self.parts
             return unchanged and all(_bytes(x) == content for x, content in self.looked)
         except Unreadable:
             return False
@@ -81,15 +82,11 @@ def trace_cell(cell: Cell, xs: Any, state: Any, differentiated: bool) -> TracedC
     """
     inputs, states = tree.leaves(xs), tree.leaves(state)
     backend = inputs[0]._backend
-    try:
-        closure = closure_of(cell)
-    except Unreadable as reason:
-        raise TraceError(f"the cell reads something that may change: {reason}") from reason
     with tracing() as trial, recording() if differentiated else no_grad(), backend.quiet():
         steps = [placeholder(backend.full(x.shape[1:], _poison(x), x.dtype), backend, x.requires_grad) for x in inputs]
         olds = [placeholder(backend.full(s.shape, _poison(s), s.dtype), backend, differentiated and s.dtype.kind == "f") for s in states]
         since = now()
-        returned = _called(cell, closure, trial, tree.unflatten(xs, steps), tree.unflatten(state, olds))
+        returned, closure = _called(cell, trial, tree.unflatten(xs, steps), tree.unflatten(state, olds))
         y, results = _checked(returned, state, states)
         trace = capture(results, steps, olds, (), since)
     count = len(results) - len(states)
@@ -99,40 +96,56 @@ def trace_cell(cell: Cell, xs: Any, state: Any, differentiated: bool) -> TracedC
     return TracedCell(trace, tree.map_leaves(lambda _leaf: None, y), closure.parts, closure.names, closure.every, looked, closure.settled)
 
 
-def _called(cell: Cell, closure: Closure, trial: Tracing, x: Any, state: Any) -> Any:
-    """What the cell returns; everything that it could change is as it was.
+def _called(cell: Cell, trial: Tracing, x: Any, state: Any) -> tuple[Any, Closure]:
+    """What the cell returns, and what it can read; everything that it could change is as it was.
 
     Raises:
         TraceError: it raised an error, or something that a compiled cell cannot do.
     """
-    failure: BaseException | None = None
-    returned = None
-    try:
-        with Watch(closure, trial):
-            returned = cell(x, state)
-    except Exception as error:
-        failure = error
-    finally:
-        changed = [*closure.restore(), *_restored(trial)]
-    failure = trial.refusal or failure
+    names = frozenset(["forward"])  # what a module's call runs
+    while True:
+        try:
+            closure = closure_of(cell, names)
+        except Unreadable as reason:
+            raise TraceError(f"the cell reads something that may change: {reason}") from reason
+        watch, returned, failure = Watch(closure, trial), None, None
+        try:
+            with watch:
+                returned = cell(x, state)
+        except Exception as error:
+            failure = error
+        finally:
+            changed = [*closure.restore(), *_restored(trial)]
+        if watch.unread is None or watch.unread in names:
+            break
+        names |= {watch.unread}  # a method that runs seldom: read it too, and begin again
+        trial.refusal = None
+    _refuse(trial.refusal or failure, changed)
+    if Closure(cell, closure.names, closure.every).parts != closure.parts:
+        raise TraceError("what the cell reads was changed while it was compiled")
+    return returned, closure
+
+
+def _refuse(failure: BaseException | None, changed: Sequence[str]) -> None:
+    """
+    Raises:
+        TraceError: the cell failed, or changed something.
+    """
     if failure is not None:
         line = line_of(failure)
         where = "" if line is None else f" ({line.name}, line {line.number}: {line.code})"
         raise TraceError(f"{failure}{where}") from failure
+    if "np.random" in changed or "a random number generator" in changed:
+        raise TraceError("the cell draws random numbers, from NumPy")
     if changed:
-        if "np.random" in changed or "a random number generator" in changed:
-            raise TraceError("the cell draws random numbers, from NumPy")
         raise TraceError(f"the cell changes what it reads: {', '.join(changed)}")
-    if Closure(cell, closure.names, closure.every).parts != closure.parts:
-        raise TraceError("what the cell reads was changed while it was compiled")
-    return returned
 
 
 def _restored(trial: Tracing) -> list[str]:
     """Put back what was written into tensors whose arrays the cell asked for."""
     changed = []
     for x, before in trial.looked.values():
-        if x._backend.fingerprint(x._data) != x._backend.fingerprint(before):
+        if not x._backend.same_bits(x._data, before):
             x._data[...] = before
             changed.append(f"the data of {x.name or 'a tensor'}")
     return changed

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..effects import effects
 from ..errors import TraceError
-from ..reading.closure import HEAP_TYPE, Closure
+from ..reading.closure import Closure
 from ..tape import Tracing
 from ..user_code import PACKAGE, is_user, within
 
@@ -36,7 +36,7 @@ _CHANGES = frozenset(
 
 _OUTSIDE = frozenset(
     ["time", "posix", "nt", "_io", "io", "_socket", "_random", "signal", "_posixsubprocess", "select", "mmap", "fcntl", "syslog", "_ssl",
-     "_sqlite3", "readline", "_curses", "winreg", "msvcrt", "_winapi", "_warnings"]
+     "_sqlite3", "_ctypes", "readline", "_curses", "winreg", "msvcrt", "_winapi", "_warnings"]
 )  # fmt: skip
 """Modules of C functions that touch the world outside, also when code of the standard library calls them."""
 
@@ -48,12 +48,16 @@ class Watch:
         closure: what the cell can read.
         tracing: the trace, which is refused.
 
+    Attributes:
+        unread: the name of a function that ran and had not been read.
+
     Raises:
         TraceError: another profiler is at work that cannot be put aside.
     """
 
     def __init__(self, closure: Closure, tracing: Tracing) -> None:
         self._closure, self._tracing = closure, tracing
+        self.unread: str | None = None
         self._trusted: types.FrameType | None = None
         """A call that is nothing of the cell's: all that it does is left alone."""
 
@@ -86,6 +90,7 @@ class Watch:
                 self._trusted = frame
             elif origin == "user" and code not in self._closure.codes:
                 if frame.f_back is None or _origin(frame.f_back.f_code.co_filename) != "ours":
+                    self.unread = self.unread or code.co_name
                     self._tracing.refuse(f"the cell runs {code.co_name}(), which it reaches in a way that cannot be followed")
                 self._trusted = frame  # an array module's
         elif event == "c_call" and origin != "ours":
@@ -128,8 +133,8 @@ def _module(function: Any) -> str:
     bound = getattr(function, "__self__", None)
     if bound is None or isinstance(bound, types.ModuleType):
         return getattr(function, "__module__", None) or "builtins"
-    kind = bound if isinstance(bound, type) else type(bound)
-    return next(base for base in kind.__mro__ if not base.__flags__ & HEAP_TYPE).__module__
+    kind, name = bound if isinstance(bound, type) else type(bound), function.__name__
+    return next((base for base in kind.__mro__ if name in vars(base)), kind).__module__
 
 
 def _called(function: Any) -> str:

@@ -1,0 +1,142 @@
+"""A program that is run a second time, for a backward pass or to look inside, is the same program: or nobody gets a wrong number."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import nn
+
+pytestmark = pytest.mark.one_backend
+
+DRAWS = {
+    "np.random": lambda shape: np.random.random(shape),
+    "random": lambda shape: np.array([random.random() for _ in range(np.prod(shape))]).reshape(shape),
+    "tg.random": lambda shape: tg.random.generator().random(shape),
+    "dropout": lambda shape: nn.Dropout(0.4)(tg.ones(shape, "float64")).numpy() * 0.5,
+}
+
+
+def settled(seed):
+    random.seed(seed)
+    np.random.seed(seed)
+    tg.random.seed(seed)
+
+
+def next_numbers():
+    return random.random(), np.random.random(), tg.random.generator().random()
+
+
+def zoneout(weight, draw):
+    def cell(x, h):
+        new = tg.tanh(x @ weight + h)
+        h = tg.where(draw(h.shape) < 0.3, h, new)
+        return h, h
+
+    return cell
+
+
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+@pytest.mark.parametrize("checkpoint", [1, 4, 100])
+def test_a_checkpointed_scan_draws_the_same_numbers_again(draw, checkpoint, rng):
+    weight = tg.tensor(rng.normal(size=(4, 4)), requires_grad=True)
+    x, h = rng.normal(size=(10, 3, 4)), tg.tensor(rng.normal(size=(3, 4)), requires_grad=True)
+    found = []
+    for every in (None, checkpoint):
+        settled(1)
+        weight.grad = h.grad = None
+        ys, _ = tg.scan(zoneout(weight, draw), x, h, checkpoint=every)
+        tg.sum(ys * ys).backward()
+        found.append((ys.numpy(), weight.grad.numpy(), h.grad.numpy(), next_numbers()))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+def test_a_checkpointed_function_draws_the_same_numbers_again(draw, rng):
+    weight, x = tg.tensor(rng.normal(size=(4, 4)), requires_grad=True), rng.normal(size=(3, 4))
+
+    def noisy(x):
+        return tg.tanh(x @ weight) * draw((3, 4))
+
+    found = []
+    for function in (noisy, tg.checkpoint(noisy)):
+        settled(2)
+        weight.grad = None
+        y = function(x)
+        random.random(), np.random.random()  # other draws in between
+        tg.sum(y * y).backward()
+        found.append((y.numpy(), weight.grad.numpy(), next_numbers()))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def own_generator():
+    rng = np.random.default_rng(3)
+    return lambda x: x * rng.random()
+
+
+def own_counter():
+    calls = []
+    return lambda x: (calls.append(1), x * len(calls))[1]
+
+
+def own_setting():
+    settings = {"gain": 1.0}
+    function = lambda x: x * settings["gain"]  # noqa: E731
+    function.change = lambda: settings.update(gain=2.0)
+    return function
+
+
+def a_tensor_without_gradient():
+    scale = tg.tensor(np.ones(4))
+
+    def function(x):
+        return x * scale
+
+    function.change = lambda: setattr(scale, "data", np.full(4, 2.0))
+    return function
+
+
+@pytest.mark.parametrize("make", [own_generator, own_counter, own_setting, a_tensor_without_gradient])
+def test_what_comes_out_different_is_an_error_before_a_gradient_is_returned(make, rng):
+    x = tg.tensor(rng.normal(size=(3, 4)), requires_grad=True)
+    function = make()
+    y = tg.sum(tg.checkpoint(function)(x) ** 2)
+    getattr(function, "change", lambda: None)()
+    with pytest.raises(tg.TapeError, match="other numbers"):
+        y.backward()
+    assert x.grad is None
+
+
+@pytest.mark.parametrize("look", ["second order", "forward mode", "unfolded"])
+def test_a_compiled_scan_is_not_run_again_with_what_changed_since(look, rng):
+    """Its first derivative is that of what ran; what needs the loop again says that the cell is another one."""
+
+    class Cell(nn.Module):
+        def __init__(self):
+            self.W, self.gain = nn.Parameter(rng.normal(size=(4, 4))), 1.0
+
+        def __call__(self, x, h):
+            h = tg.tanh(x + h @ self.W) * self.gain
+            return h, h
+
+    cell, x, h = Cell(), tg.tensor(rng.normal(size=(5, 2, 4)), requires_grad=True), tg.zeros((2, 4), "float64")
+
+    def scan():
+        return tg.sum(tg.scan(cell, x, h, compiled=True)[0] ** 2)
+
+    expected = tg.gradients(scan(), x).numpy()
+    loss = scan()
+    cell.gain = 3.0
+    np.testing.assert_array_equal(tg.gradients(loss, x).numpy(), expected)
+    with pytest.raises(tg.TapeError, match="has changed"):
+        if look == "second order":
+            tg.gradients(loss, x, create_graph=True)
+        elif look == "forward mode":
+            tg.tape.push_forward([loss], [(x, x._data)])
+        else:
+            tg.tape.unfolded([loss])

@@ -1,0 +1,110 @@
+"""What Python objects are made of: attributes, slots, the content of a built-in type, and where a generator of random numbers stands."""
+
+from __future__ import annotations
+
+import array
+import collections
+import functools
+import random
+import sys
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy
+
+LIBRARY = __package__.partition(".")[0]
+STEADY = frozenset({LIBRARY, "numpy", "cupy", "llvmlite", *sys.stdlib_module_names})
+"""Packages whose functions, classes and modules read nothing that changes, but for what :mod:`tinygrad_rnn.random` knows."""
+
+STORAGE = frozenset(
+    [dict, collections.OrderedDict, collections.defaultdict, list, collections.deque, bytearray, set, tuple, frozenset, complex, int, float,
+     str, bytes, functools.partial, types.SimpleNamespace, numpy.ndarray, array.array]
+)  # fmt: skip
+"""Built-in types whose content can be read."""
+
+
+class Unreadable(Exception):
+    """Something that cannot be compared; ``str`` says what, and by which names it was reached."""
+
+    def __init__(self, thing: Any) -> None:
+        super().__init__(thing)
+        self.kind, self.path = f"{type(thing).__module__}.{type(thing).__qualname__}".removeprefix("builtins."), list[str]()
+
+    def __str__(self) -> str:
+        name = ".".join(reversed(self.path[:4]))
+        return f"{name or 'it'} is a {self.kind}, whose content cannot be compared"
+
+
+def top(module: str | None) -> str:
+    return (module or "").partition(".")[0]
+
+
+@functools.lru_cache(maxsize=4096)
+def storage_of(kind: type) -> Any:
+    """The built-in type that a class keeps its content in, besides attributes: ``object`` if none; None if it is one that is not known."""
+    for base in kind.__mro__:
+        if base is object or base in STORAGE:
+            return base
+        if issubclass(base, BaseException) and base.__module__ == "builtins":
+            return BaseException
+        if _written_in_c(base):
+            return None
+    return None
+
+
+def _written_in_c(kind: type) -> bool:
+    """Whether a class has methods of C of its own, and so may have content that is no attribute."""
+    for name, value in vars(kind).items():
+        if isinstance(value, _C_METHODS) and value.__objclass__ is kind and name not in ("__dict__", "__weakref__"):
+            return True
+        if name == "__new__" and isinstance(value, types.BuiltinFunctionType):
+            return True
+    return False
+
+
+_C_METHODS = (types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType, types.GetSetDescriptorType)
+
+
+@functools.lru_cache(maxsize=4096)
+def used_by_library(kind: type) -> bool:
+    """Whether code that is not read, in a base class of a library's, may read any attribute."""
+    bases = [base for base in kind.__mro__ if base is not object and top(base.__module__) in STEADY]
+    return any(not (base.__module__ == f"{LIBRARY}.nn.module" and base.__name__ == "Module") for base in bases)
+
+
+@functools.lru_cache(maxsize=4096)
+def slots_of(kind: type) -> tuple[str, ...]:
+    found: list[str] = []
+    for base in kind.__mro__:
+        slots = vars(base).get("__slots__", ())
+        found += [slots] if isinstance(slots, str) else slots
+    return tuple(name for name in dict.fromkeys(found) if name not in ("__dict__", "__weakref__"))
+
+
+def is_generator(kind: type) -> bool:
+    return issubclass(kind, random.Random) or kind.__module__.startswith("numpy.random")
+
+
+def state_of(thing: Any) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+    """How to read and to set the state of a generator of random numbers.
+
+    Raises:
+        Unreadable: it has none.
+    """
+    if isinstance(thing, random.Random) and not isinstance(thing, random.SystemRandom):
+        return thing.getstate, thing.setstate
+    holder = getattr(thing, "bit_generator", None)
+    if holder is None and hasattr(thing, "get_state"):
+        return functools.partial(thing.get_state, legacy=False), thing.set_state
+    holder = thing if holder is None else holder
+    if not hasattr(holder, "state") or isinstance(thing, random.Random):
+        raise Unreadable(thing)
+    return lambda: holder.state, lambda state: setattr(holder, "state", state)
+
+
+def plain(state: Any) -> Any:
+    """A state that can be compared."""
+    if isinstance(state, Mapping):
+        return {key: plain(value) for key, value in state.items()}
+    return state.tobytes() if isinstance(state, numpy.ndarray) else state
