@@ -225,6 +225,8 @@ class NativePlan:
         if any(core.streams[position] in i.operands for i in core.hoisted):  # the residual of that one reads it again
             return
         number = self.plan.joint.steps[position]
+        if self.shapes.kinds[number] != "row":  # one number of a row is read and written outside of loops
+            return
         ours, back = forward.half.places[number].buffer, backward.half.places[number].buffer
         reads = forward.reads.get(ours, set())
         if back in backward.reads or len({a.loop for a in reads}) != 1 or touching(reads):
@@ -232,7 +234,7 @@ class NativePlan:
         free = sorted(reads, key=lambda a: a.column)
         moved = set()
         for v, place in self.stashed.items():
-            writes = forward.writes.get(place.buffer, set())
+            writes = forward.writes.get(place.buffer, set()) if self.shapes.kinds[v] == "row" else set()
             fitting = [a for a in free if {(w.loop, w.length) for w in writes} == {(a.loop, a.length)} and a.length == place.buffer.width]
             if fitting:
                 free.remove(fitting[0])
