@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy
@@ -45,9 +46,14 @@ class NumpyBackend(Backend):
 
     def products(self) -> Products:
         """Ours where there is a compiler: they wait for each other, and leave no threads that go on spinning."""
+        gathered = self._gathered_products
+        return super().products() if gathered is None else gathered()
+
+    @functools.cached_property
+    def _gathered_products(self) -> type[Any] | None:
         from .native import compiler, products  # only those who have much to do need a compiler
 
-        return products.GatheredProducts() if compiler.available() else super().products()
+        return products.GatheredProducts if compiler.available() else None
 
     def quiet(self) -> Any:
         return numpy.errstate(all="ignore")

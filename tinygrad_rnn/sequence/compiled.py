@@ -17,7 +17,6 @@ from ..errors import TinygradRNNError, TraceError
 from ..tape import Entry, Node, _exposed, _remember, thread
 from .device import DevicePlan
 from .explain import note_plan
-from .flow import requires_grad
 from .native import NativePlan
 from .plan import Core, Plan, extract_core, make_plan
 from .program import Number
@@ -45,11 +44,13 @@ def compiled_scan(
     plan = _plan(traced, needs, live is not None, masked_output, backend)
     engine = _engine(plan, backend)
     note_plan(cell, plan, engine)
-    call = ScanCall(plan, engine, traced, cell, xs, state, live, reverse, masked_output, needs, inputs[0].shape[0])
+    counts, steps = (len(inputs), len(states)), inputs[0].shape[0]
+    call = ScanCall(plan, engine, traced, cell, xs, state, live, reverse, masked_output, backend, needs, counts, steps)
     run = CompiledScan(call) if checkpoint is None or True not in needs else SegmentedScan(call, checkpoint)
     arrays = [x._data for x in operands]
     results = run.forward(arrays)
-    wanted = requires_grad(trace.program, needs, live, reverse, masked_output == "previous", call.steps)
+    flow = traced.flow(needs)
+    wanted = flow.unmasked(steps) if live is None else flow.results(live, reverse, masked_output == "previous", steps)
     if True not in wanted:
         made = [Node.result_type(array, backend) for array in results]
     else:

@@ -18,38 +18,48 @@ from .program import Number, Program
 _Flags = tuple[bool, ...]
 
 
-def requires_grad(
-    program: Program, needs: Sequence[bool], live: numpy.ndarray | None, reverse: bool, previous: bool, steps: int
-) -> list[bool]:
-    """For outputs and last states whether they require a gradient.
+class Flow:
+    """Whether outputs and states require a gradient.
 
     Args:
         program: the cell's step.
         needs: for each of its inputs, states and fixed values whether it does.
-        live, reverse: as of the scan.
-        previous: whether masked outputs repeat the one before.
-        steps: how many there are.
     """
-    inputs, states = len(program.steps), len(program.states)
-    asked = {v for v, need in zip((*program.steps, *program.fixed), (*needs[:inputs], *needs[inputs + states :]), strict=True) if need}
 
-    @functools.cache
-    def step(state: _Flags, before: _Flags, masked: bool) -> tuple[_Flags, _Flags]:
+    def __init__(self, program: Program, needs: Sequence[bool]) -> None:
+        inputs, states = len(program.steps), len(program.states)
+        floats = zip((*program.steps, *program.fixed), (*needs[:inputs], *needs[inputs + states :]), strict=True)
+        self._program, self._asked = program, {v for v, need in floats if need}
+        self._first = tuple(needs[inputs : inputs + states]), (False,) * len(program.outputs)
+        self._steps: dict[Any, tuple[_Flags, _Flags]] = {}
+        self.unmasked = functools.lru_cache(maxsize=256)(lambda steps: self.results(None, False, False, steps))
+
+    def results(self, live: numpy.ndarray | None, reverse: bool, previous: bool, steps: int) -> list[bool]:
+        """For outputs and last states.
+
+        Args:
+            live, reverse: as of the scan.
+            previous: whether masked outputs repeat the one before.
+            steps: how many there are.
+        """
+        state, y = self._first
+        some = y
+        for count, masked in _runs(live, reverse, steps):
+            for new_state, new_y in _repeated(functools.partial(self._step, masked, previous), state, y, count):
+                state, y, some = new_state, new_y, _either(some, new_y)
+        return [*some, *state]
+
+    def _step(self, masked: bool, previous: bool, state: _Flags, before: _Flags) -> tuple[_Flags, _Flags]:
         """The flags of states and outputs after a step, from those of states and outputs before it."""
-        y, new = _one_step(program, asked, state)
+        if state not in self._steps:
+            self._steps[state] = _one_step(self._program, self._asked, state)
+        new, y = self._steps[state]
         if not masked:
             return new, y
         return _either(new, state), _either(y, before) if previous else y
 
-    state, y = tuple(needs[inputs : inputs + states]), (False,) * len(program.outputs)
-    some = y
-    for count, masked in _runs(live, reverse, steps):
-        for new_state, new_y in _repeated(step, state, y, masked, count):
-            state, y, some = new_state, new_y, _either(some, new_y)
-    return [*some, *state]
 
-
-def _repeated(step: Any, state: _Flags, y: _Flags, masked: bool, count: int) -> Iterator[tuple[_Flags, _Flags]]:
+def _repeated(step: Any, state: _Flags, y: _Flags, count: int) -> Iterator[tuple[_Flags, _Flags]]:
     """What so many steps give, each different one at least once and the last one last."""
     seen: dict[Any, int] = {}
     n = 0
@@ -60,7 +70,7 @@ def _repeated(step: Any, state: _Flags, y: _Flags, masked: bool, count: int) -> 
             if n == count:
                 return
         seen[state, y] = n
-        state, y = step(state, y, masked)
+        state, y = step(state, y)
         n += 1
         yield state, y
 
@@ -78,9 +88,9 @@ def _either(one: _Flags, other: _Flags) -> _Flags:
 
 
 def _one_step(program: Program, asked: set[int], state: _Flags) -> tuple[_Flags, _Flags]:
-    """The flags of outputs and new states."""
+    """The flags of new states and outputs."""
     reached = asked | {v for v, need in zip(program.states, state, strict=True) if need}
     for instruction in program.instructions:
         if not instruction.stopped and any(not isinstance(ref, Number) and ref in reached for ref in instruction.operands):
             reached.update(v for v in instruction.results if program.dtypes[v].kind == "f")
-    return tuple([v in reached for v in program.outputs]), tuple([v in reached for v in program.carried])
+    return tuple([v in reached for v in program.carried]), tuple([v in reached for v in program.outputs])

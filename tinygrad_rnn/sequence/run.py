@@ -41,7 +41,9 @@ class ScanCall:
         engine: the plan in machine code or kernels, or the reason why it is interpreted.
         traced: the cell's trace, with the tensors that it uses beside its arguments.
         cell, xs, state, live, reverse, masked_output: as in :func:`~.eager.eager_scan`.
+        backend: of its tensors.
         needs: for each operand (inputs, states, tensors from outside) whether it needs a residual.
+        counts: how many inputs and states there are.
         steps: how many steps the whole scan has.
     """
 
@@ -54,17 +56,10 @@ class ScanCall:
     live: numpy.ndarray | None
     reverse: bool
     masked_output: str
+    backend: Backend
     needs: Sequence[bool]
+    counts: tuple[int, int]
     steps: int
-
-    @property
-    def backend(self) -> Backend:
-        return tree.leaves(self.xs)[0]._backend
-
-    @property
-    def counts(self) -> tuple[int, int]:
-        """How many inputs and states there are."""
-        return len(tree.leaves(self.xs)), len(tree.leaves(self.state))
 
 
 class ForwardPass:

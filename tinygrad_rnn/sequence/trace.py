@@ -29,6 +29,7 @@ from ..reading.closure import Closure, closure_of
 from ..reading.objects import Unreadable
 from ..tape import Node, Tracing, no_grad, now, recording
 from ..user_code import line_of
+from .flow import Flow
 from .program import Trace, capture, placeholder, tracing
 from .watch import Watch
 
@@ -46,6 +47,7 @@ class TracedCell:
         looked: tensors from outside whose values the cell looked at, with these values.
         settled: whether the trace holds as long as all of that is the same.
         plans: by what is asked for.
+        flows: by which operands need a residual.
     """
 
     trace: Trace
@@ -56,11 +58,18 @@ class TracedCell:
     looked: list[tuple[Any, bytes]]
     settled: bool
     plans: dict[Any, Any] = field(default_factory=dict)
+    flows: dict[tuple[bool, ...], Flow] = field(default_factory=dict)
 
     @cached_property
     def key(self) -> Any:
         """Equal for cells that do the same on the same kinds of tensors."""
         return self.trace.program.key()
+
+    def flow(self, needs: tuple[bool, ...]) -> Flow:
+        """Which results carry residuals."""
+        if needs not in self.flows:
+            self.flows[needs] = Flow(self.trace.program, needs)
+        return self.flows[needs]
 
     def holds(self, cell: Cell) -> bool:
         """Whether all that the cell reads is what it was."""
