@@ -229,7 +229,7 @@ LARGE: dict[str, list[tuple[tuple[Any, ...], tuple[Any, ...]]]] = {
     "multiply": [((real(1, 200, 40), real(60, 1, 40)), ())],
     "matmul": [((real(257, 300), real(300, 129)), ()), ((real(129, 300).T, real(129, 65)), ()), ((real(7, 65, 33), real(33, 40)), ())],
     "einsum": [((real(20, 30, 40), real(20, 40)), (("bij", "bj"), "bi"))],
-    "solve": [((well_conditioned(20, 20) * 5, real(20, 30)), ()), ((well_conditioned(50, 4, 4), real(50, 4, 4)), ())],
+    "solve": [((well_conditioned(*a) + 9 * np.eye(a[-1]), real(*b)), ()) for a, b in [((20, 20), (20, 30)), ((50, 4, 4), (50, 4, 4))]],
 }
 """More operands of some rows: where a device takes another way for larger arrays."""
 
