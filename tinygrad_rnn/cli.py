@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy
 
-from . import __version__, atomic, backends, ops, random, selfcheck
+from . import __version__, atomic, backends, ops, random
 from .errors import CheckpointError, DrawError, TinygradRNNError, TrainingError
 from .flow import flow
 from .graph import draw
@@ -188,6 +188,8 @@ def _flow(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from . import selfcheck  # only this command needs its operands
+
     report = selfcheck.run(arguments.backend or backends.current().name, arguments.quick, lambda line: print(line, file=sys.stderr))
     text = json.dumps(report, indent=1, allow_nan=False) + "\n"
     if arguments.out is None:

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -29,6 +30,14 @@ as_root = pytest.mark.skipif(
 
 
 @pytest.fixture
+def tmp_path():
+    """A folder for the test that other users may go through, as pytest's own is not."""
+    with tempfile.TemporaryDirectory() as path:
+        os.chmod(path, 0o755)
+        yield Path(path)
+
+
+@pytest.fixture
 def folder(tmp_path, monkeypatch):
     """The folder of the cache, which is not there yet; no warning has been said."""
     path = tmp_path / "cache"
@@ -46,10 +55,8 @@ def entry(folder):
 
 
 @contextlib.contextmanager
-def acting_as_stranger(tmp_path):
-    """A block in which the process is another user's, really; he may go through the folder of the test."""
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o755)
+def acting_as_stranger():
+    """A block in which the process is another user's, really."""
     os.setresuid(STRANGER, STRANGER, 0)
     try:
         yield
@@ -235,7 +242,7 @@ def test_a_folder_planted_by_another_user(tmp_path, folder, by_link):
     place = tmp_path / "theirs" if by_link else folder
     place.mkdir()
     os.chown(place, STRANGER, -1)
-    with acting_as_stranger(tmp_path), pytest.MonkeyPatch.context() as patch:
+    with acting_as_stranger(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("TINYGRAD_RNN_CACHE", str(place))
         code_cache.keep(NAME, CODE)
         assert code_cache.load(NAME) == CODE
@@ -245,18 +252,18 @@ def test_a_folder_planted_by_another_user(tmp_path, folder, by_link):
 
 
 @as_root
-def test_a_folder_of_root_is_another_users_too(tmp_path, entry):
+def test_a_folder_of_root_is_another_users_too(entry):
     entry.parent.chmod(0o755)
-    with acting_as_stranger(tmp_path):
+    with acting_as_stranger():
         is_not_used(f"it belongs to user 0, and this is user {STRANGER}")
 
 
 @as_root
-def test_a_folder_that_can_only_be_read(tmp_path, folder):
+def test_a_folder_that_can_only_be_read(folder):
     """What is in it is taken; that nothing can be added is said once."""
     folder.mkdir()
     os.chown(folder, STRANGER, -1)
-    with acting_as_stranger(tmp_path):
+    with acting_as_stranger():
         code_cache.keep(NAME, CODE)
         folder.chmod(0o500)
         assert code_cache.load(NAME) == CODE
@@ -267,10 +274,10 @@ def test_a_folder_that_can_only_be_read(tmp_path, folder):
 
 
 @as_root
-def test_an_entry_that_its_owner_may_not_read(tmp_path, folder):
+def test_an_entry_that_its_owner_may_not_read(folder):
     folder.mkdir()
     os.chown(folder, STRANGER, -1)
-    with acting_as_stranger(tmp_path):
+    with acting_as_stranger():
         code_cache.keep(NAME, CODE)
         (folder / f"{NAME}.o").chmod(0)
         is_made_anew()
@@ -288,7 +295,7 @@ def test_a_user_without_a_name_or_a_home(tmp_path, monkeypatch, home):
     (tmp_path / "here").mkdir()
     (tmp_path / "here").chmod(0o777)
     monkeypatch.chdir(tmp_path / "here")
-    with acting_as_stranger(tmp_path):
+    with acting_as_stranger():
         is_not_used("no home folder" if home is None else "Permission denied")
     assert not list((tmp_path / "here").iterdir())
 
