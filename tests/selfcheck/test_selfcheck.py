@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 import strict_cupy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
@@ -179,6 +179,7 @@ def test_training_learns():
 # -- numbers ------------------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.floats(width=32)] * 2), max_size=5))
 def test_deviation(pairs):
     found, expected = (np.array(values, "float32") for values in zip(*pairs, strict=True)) if pairs else (np.empty(0), np.empty(0))
