@@ -737,9 +737,23 @@ def _argument(x: Any) -> tuple[str, Any]:
     raise TypeError(f"Unsupported type {type(x)}")
 
 
+_ANSWERS: dict[str, dict[str, Any]] = {
+    "cupy.cuda.nvrtc": {"getVersion": (13, 0)},
+    "cupy.cuda.runtime": {
+        "getDeviceCount": 1, "getDevice": 0, "driverGetVersion": 13000, "runtimeGetVersion": 13000, "memGetInfo": (1 << 30, 1 << 30),
+        "getDeviceProperties": {"name": b"a stand-in that computes on the host", "major": 9, "minor": 0},
+    },
+}  # fmt: skip
+"""What is asked about the device, and what it says."""
+
+
+def _answered(answer: Any, *device: int) -> Any:
+    return answer
+
+
 def modules() -> dict[str, types.ModuleType]:
     """The stand-in's modules by name, new ones."""
-    made = {name: types.ModuleType(name) for name in ("cupy", "cupy.linalg", "cupy.cuda", "cupy.cuda.runtime")}
+    made = {name: types.ModuleType(name) for name in ("cupy", "cupy.linalg", "cupy.cuda", "cupy.cuda.runtime", "cupy.cuda.nvrtc")}
     made |= {name: types.ModuleType(name) for name in ("cupyx", "cupyx.scipy", "cupyx.scipy.special")}
     for name, module in made.items():
         parent, _, last = name.rpartition(".")
@@ -753,7 +767,11 @@ def modules() -> dict[str, types.ModuleType]:
     made["cupy"].ndarray = ndarray  # type: ignore[attr-defined]
     made["cupy"].ufunc = ufunc  # type: ignore[attr-defined]
     made["cupy"].RawKernel = RawKernel  # type: ignore[attr-defined]
-    made["cupy.cuda.runtime"].getDeviceCount = lambda: 1  # type: ignore[attr-defined]
+    made["cupy"].__version__ = "14.2.0"  # type: ignore[attr-defined]
+    made["cupy"].get_default_memory_pool = lambda: types.SimpleNamespace(total_bytes=lambda: 0)  # type: ignore[attr-defined]
+    for room, answers in _ANSWERS.items():
+        for name, answer in answers.items():
+            setattr(made[room], name, functools.partial(_answered, answer))
     made["cupyx"].errstate = _errstate  # type: ignore[attr-defined]
     made["cupyx.scipy.special"].erf = ufunc("erf", _erf)  # type: ignore[attr-defined]
     return made

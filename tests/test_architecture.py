@@ -32,7 +32,7 @@ FLOORS: list[set[str]] = [
     {"optim"},
     {"check", "graph", "diagnosis"},
     {"interop"},
-    {"train"},
+    {"train", "selfcheck"},
     {"cli"},
 ]
 """From the ground up: a room may import from the floors below its own."""
@@ -99,7 +99,7 @@ def test_imports_go_one_way(name: str) -> None:
     ours = _room(name)
     for other in _imported(name, list(ast.walk(_tree(name)))):
         if other == "":
-            assert ours == "cli", f"{name} imports the whole package: name the module that it needs"
+            assert ours in ("cli", "selfcheck"), f"{name} imports the whole package: name the module that it needs"
             continue
         theirs = _room(other)
         allowed = theirs == ours or _floor(theirs) < _floor(ours) or (name, other) in UPWARDS

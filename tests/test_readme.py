@@ -39,7 +39,7 @@ def test_its_commands_are_understood(line):
 
 
 def test_every_subcommand_is_shown():
-    for command in ("train", "sample", "graph"):
+    for command in ("train", "sample", "graph", "flow", "check"):
         assert any(f"tinygrad-rnn {command}" in line for line in CONSOLE)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import operator
 import weakref
 from typing import Any
 
@@ -192,6 +193,9 @@ def test_against_the_real_cupy() -> None:
     assert callable(cupy.add.at)
     switches = dict.fromkeys(["translate_cucomplex", "enable_cooperative_groups"], False)
     assert callable(cupy.RawKernel("text", "name", (), "nvrtc", **switches))
-    assert callable(cupy.cuda.runtime.getDeviceCount)
+    for room, answers in strict_cupy._ANSWERS.items():
+        assert all(callable(operator.attrgetter(f"{room.removeprefix('cupy.')}.{name}")(cupy)) for name in answers), room
+    assert callable(cupy.get_default_memory_pool().total_bytes)
+    assert type(cupy.__version__) is str
     assert isinstance(importlib.import_module("cupyx.scipy.special").erf, cupy.ufunc)
     assert callable(importlib.import_module("cupyx").errstate)

@@ -1,10 +1,11 @@
-"""The command line: ``tinygrad-rnn train | sample | graph | flow``. It says what happens; the work is done elsewhere."""
+"""The command line: ``tinygrad-rnn train | sample | graph | flow | check``. It says what happens; the work is done elsewhere."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import io
+import json
 import math
 import os
 import shlex
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy
 
-from . import __version__, backends, ops, random
+from . import __version__, atomic, backends, ops, random
 from .diagnosis import flow
 from .errors import CheckpointError, DrawError, TinygradRNNError, TrainingError
 from .graph import draw
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        The exit status: 0 done, 2 an error that was told on stderr, 128 + N stopped by signal N.
+        The exit status: 0 done, 1 a check that found something wrong, 2 an error that was told on stderr, 128 + N stopped by signal N.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that lacks a character of the text shows ? for it
         sys.stdout.reconfigure(errors="replace")
@@ -104,6 +105,12 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument("what", nargs="?", default="lstm", metavar="RUN|CELL", help="the folder of a run, or a fresh cell (default: lstm)")
     look.add_argument("--steps", type=whole(2), default=50, metavar="N", help="over how many time steps (default: 50)")
     look.add_argument("--out", metavar="DIR", help="where to write flow.csv and flow.png (default: the run's folder, else here)")
+
+    check = commands.add_parser("check", help="whether this installation computes what it should", description="Check an installation.")
+    check.set_defaults(command=_check)
+    check.add_argument("--backend", choices=("numpy", "cupy"), help="the device (default: the one in use)")
+    check.add_argument("--out", metavar="FILE", help="where to write the report, JSON (default: the standard output)")
+    check.add_argument("--quick", action="store_true", help="fewer operands, dtypes and sizes")
     return parser
 
 
@@ -178,6 +185,18 @@ def _flow(arguments: argparse.Namespace) -> int:
     except DrawError as error:
         print(f"not drawn: {error}")
     return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from . import selfcheck  # only this command needs its operands
+
+    report = selfcheck.run(arguments.backend or backends.current().name, arguments.quick, lambda line: print(line, file=sys.stderr))
+    text = json.dumps(report, indent=1, allow_nan=False) + "\n"
+    if arguments.out is None:
+        print(text, end="")
+    else:
+        atomic.write(arguments.out, text)
+    return 0 if report["passed"] else 1
 
 
 def _wrapped(line: str) -> str:

@@ -32,6 +32,10 @@ class TraceError(TinygradRNNError, RuntimeError):
     """A cell that cannot be traced, because it looks at a value."""
 
 
+class CacheWarning(TinygradRNNError, UserWarning):
+    """Compiled code that cannot be kept for the next process, because of the folder: see the environment variable TINYGRAD_RNN_CACHE."""
+
+
 class GradientCheckError(TinygradRNNError, AssertionError):
     """A derivative that disagrees with its finite difference."""
 
@@ -70,6 +74,7 @@ class NonFiniteError(TinygradRNNError, ArithmeticError):
 
 __all__ = [
     "BackendError",
+    "CacheWarning",
     "CheckpointError",
     "DataError",
     "DrawError",

@@ -18,6 +18,7 @@ import strict_cupy
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import backends
+from tinygrad_rnn.backends import cupy_backend
 from tinygrad_rnn.backends.native import compiler
 
 both = pytest.mark.one_backend  # these choose their backends themselves
@@ -106,9 +107,9 @@ def test_unknown_backend(ask: Any) -> None:
     assert tg.tensor(1.0).backend == "numpy"
 
 
-def _runtime(answer: Any) -> dict[str, ModuleType]:
+def _with(room: str, **answers: Any) -> dict[str, ModuleType]:
     made = strict_cupy.modules()
-    made["cupy.cuda.runtime"].getDeviceCount = answer  # type: ignore[attr-defined]
+    vars(made[room]).update(answers)
     return made
 
 
@@ -116,25 +117,43 @@ def _no_driver() -> int:
     raise RuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version")
 
 
+def _no_compiler() -> tuple[int, int]:
+    raise RuntimeError('Failure finding "libnvrtc.so"')
+
+
 @both
 @pytest.mark.parametrize(
     ("modules", "said"),
     [
         ({"cupy": None}, r"needs the package CuPy"),
-        (_runtime(_no_driver), r"needs a CUDA driver and a device: cudaErrorInsufficientDriver"),
-        (_runtime(lambda: 0), r"found no CUDA device"),
+        (_with("cupy.cuda.runtime", getDeviceCount=_no_driver), r"needs a CUDA driver and a device: cudaErrorInsufficientDriver"),
+        (_with("cupy.cuda.runtime", getDeviceCount=lambda: 0), r"found no CUDA device"),
+        (_with("cupy.cuda.nvrtc", getVersion=_no_compiler), r"needs NVIDIA's compiler of kernels, NVRTC, .*libnvrtc\.so"),
     ],
-    ids=["no package", "no driver", "no device"],
+    ids=["no package", "no driver", "no device", "no compiler"],
 )
 def test_missing_device_says_what_is_missing_and_what_to_do(monkeypatch: pytest.MonkeyPatch, modules: Any, said: str) -> None:
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
     with pytest.raises(tg.BackendError, match=said) as caught:
         tg.set_backend("cupy")
-    for advice in ("pip install 'tinygrad_rnn[gpu]'", "nvidia-smi", "'numpy' backend"):
+    for advice in ("pip install 'tinygrad_rnn[gpu]'", "pip install 'tinygrad_rnn[gpu-cuda12]'", "nvidia-smi", "'numpy' backend"):
         assert advice in str(caught.value)
+    assert "overwrite each other" not in str(caught.value)
     assert tg.available_backends() == ("numpy",)
     assert tg.tensor(1.0).backend == "numpy"
+
+
+@both
+def test_two_packages_of_cupy_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, version in (("cupy_cuda12x", "13.6.0"), ("cupy_cuda13x", "14.2.0")):
+        (tmp_path / f"{name}-{version}.dist-info").mkdir()
+        (tmp_path / f"{name}-{version}.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    assert cupy_backend.packages() == {"cupy-cuda12x": "13.6.0", "cupy-cuda13x": "14.2.0"}
+    with pytest.raises(tg.BackendError, match="The packages cupy-cuda12x and cupy-cuda13x overwrite each other: uninstall them"):
+        tg.set_backend("cupy")
 
 
 @both

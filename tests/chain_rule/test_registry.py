@@ -7,12 +7,13 @@ import re
 
 import numpy as np
 import pytest
-from samples import SAMPLES
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import backends, check
+from tinygrad_rnn import check
 from tinygrad_rnn.backends import Backend
 from tinygrad_rnn.chain_rule import choices, rows
+from tinygrad_rnn.selfcheck.operands import SAMPLES
+from tinygrad_rnn.selfcheck.rules import on_device
 from tinygrad_rnn.tape import apply
 
 
@@ -21,24 +22,10 @@ def test_every_row_has_a_proof_and_every_proof_a_row():
     assert {row.case for row in rows.values()} == {"composition", "addition", "weighting"}
 
 
-def _on_device(xs, params):
-    """The operands as tensors, and the index arrays among the parameters where an index has to be."""
-    move = backends.current().from_host
-    moved = tuple(
-        tuple(move(part) if isinstance(part, np.ndarray) else part for part in p)
-        if isinstance(p, tuple)
-        else move(p)
-        if isinstance(p, np.ndarray)
-        else p
-        for p in params
-    )
-    return [tg.tensor(x) for x in xs], moved
-
-
 @pytest.mark.parametrize("name", rows)
 def test_each_row_is_proved_by_its_case(name):
-    for xs, params in SAMPLES[name]:
-        operands, moved = _on_device(xs, params)
+    for sample in SAMPLES[name]:
+        operands, moved = on_device(sample, "float64")
         check.prove(rows[name], *operands, params=moved)
 
 
@@ -93,8 +80,7 @@ PLANTS = {
 @pytest.mark.parametrize("name", rows)
 def test_a_rule_that_is_off_by_a_thousandth_is_caught(name, plant):
     spoil, order, mode = PLANTS[plant]
-    xs, params = SAMPLES[name][0]
-    operands, moved = _on_device(xs, params)
+    operands, moved = on_device(SAMPLES[name][0], "float64")
     with pytest.raises(
         tg.GradientCheckError, match=rf"^{name}: the {order} derivative with respect to arguments? [\d, ]+ is wrong in {mode}"
     ):
@@ -105,8 +91,7 @@ def test_a_rule_that_is_off_by_a_thousandth_is_caught(name, plant):
 @pytest.mark.parametrize("name", ["tanh", "reciprocal", "cumsum", "maximum", "multiply", "einsum", "solve"])
 def test_check_gradients_names_the_rule_at_fault(name, plant):
     spoil, order, _mode = PLANTS[plant]
-    xs, params = SAMPLES[name][0]
-    operands, moved = _on_device(xs, params)
+    operands, moved = on_device(SAMPLES[name][0], "float64")
     wrong = spoil(rows[name])
 
     def model(*values):

@@ -7,7 +7,11 @@ import threading
 
 import numpy as np
 import pytest
-from cells import (
+from compare import NATIVE, compare, compiled_scan, eager, kinds, results, running, same
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import nn, tree
+from tinygrad_rnn.selfcheck.cells import (
     ALL,
     BUILT_IN,
     CALLED,
@@ -22,10 +26,6 @@ from cells import (
     separate_matrices,
     several_inputs,
 )
-from compare import NATIVE, compare, compiled_scan, eager, kinds, results, running, same
-
-import tinygrad_rnn as tg
-from tinygrad_rnn import nn, tree
 
 
 def every_cell(test):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import importlib
 import os
 from collections.abc import Callable, Iterator
 
@@ -18,11 +17,6 @@ from .base import Array, Backend
 
 __all__ = ["Array", "Backend", "available_backends", "current", "get", "set_backend", "use_backend"]
 
-_GPU_ADVICE = (
-    "install CuPy for your CUDA version (pip install 'tinygrad_rnn[gpu]' brings cupy-cuda12x), check that `nvidia-smi` lists a device, or "
-    "use the 'numpy' backend"
-)
-
 
 def _load_numpy() -> Backend:
     from .numpy_backend import NumpyBackend
@@ -31,21 +25,9 @@ def _load_numpy() -> Backend:
 
 
 def _load_cupy() -> Backend:
-    from .cupy_backend import CupyBackend
+    from .cupy_backend import load
 
-    try:
-        cupy = importlib.import_module("cupy")
-        cupyx = importlib.import_module("cupyx")
-        special = importlib.import_module("cupyx.scipy.special")
-    except ImportError as missing:
-        raise BackendError(f"the 'cupy' backend needs the package CuPy, which cannot be imported ({missing}): {_GPU_ADVICE}") from missing
-    try:
-        devices = cupy.cuda.runtime.getDeviceCount()
-    except Exception as broken:  # CUDARuntimeError where there is no driver; its type exists only where CuPy does
-        raise BackendError(f"the 'cupy' backend needs a CUDA driver and a device: {broken}; {_GPU_ADVICE}") from broken
-    if devices == 0:
-        raise BackendError(f"the 'cupy' backend found no CUDA device: {_GPU_ADVICE}")
-    return CupyBackend(cupy, cupyx, special)
+    return load()
 
 
 _LOADERS: dict[str, Callable[[], Backend]] = {"numpy": _load_numpy, "cupy": _load_cupy}

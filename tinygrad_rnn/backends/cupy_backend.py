@@ -2,11 +2,61 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import importlib.metadata
 from typing import Any
 
 import numpy
 
+from ..errors import BackendError
 from .base import Array, Backend
+
+_ADVICE = (
+    "check that `nvidia-smi` lists a device, and install CuPy with NVIDIA's libraries, for a driver with CUDA 13 by "
+    "pip install 'tinygrad_rnn[gpu]', for one with CUDA 12 by pip install 'tinygrad_rnn[gpu-cuda12]'; or use the 'numpy' backend"
+)
+_PACKAGES = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x")
+
+
+def load() -> CupyBackend:
+    """The backend, if there is a device, and CuPy with all that it needs.
+
+    Raises:
+        BackendError: says what is missing, and how to get it.
+    """
+    try:
+        cupy = importlib.import_module("cupy")
+        cupyx = importlib.import_module("cupyx")
+        special = importlib.import_module("cupyx.scipy.special")
+    except ImportError as missing:
+        raise _error(f"needs the package CuPy, which cannot be imported ({missing})") from missing
+    try:
+        devices = cupy.cuda.runtime.getDeviceCount()
+    except Exception as broken:  # CUDARuntimeError where there is no driver; its type exists only where CuPy does
+        raise _error(f"needs a CUDA driver and a device: {broken}") from broken
+    if devices == 0:
+        raise _error("found no CUDA device")
+    try:
+        cupy.cuda.nvrtc.getVersion()
+    except Exception as missing:  # of a package that CuPy brings: NVIDIA's search for its own libraries
+        raise _error(f"needs NVIDIA's compiler of kernels, NVRTC, which CuPy does not find: {missing}") from missing
+    return CupyBackend(cupy, cupyx, special)
+
+
+def packages() -> dict[str, str]:
+    """The installed packages that bring CuPy, with their versions. More than one lie over each other in one folder."""
+    installed = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            installed[name] = importlib.metadata.version(name)
+    return installed
+
+
+def _error(trouble: str) -> BackendError:
+    names = " and ".join(packages())
+    several = f". The packages {names} overwrite each other: uninstall them, then install one" if " and " in names else ""
+    return BackendError(f"the 'cupy' backend {trouble}{several}; {_ADVICE}")
 
 
 class CupyBackend(Backend):

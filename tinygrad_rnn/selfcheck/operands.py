@@ -1,4 +1,4 @@
-"""Operands for the proof of each row: several shapes, broadcasting, axes of length 1, numbers and nothing at all."""
+"""Operands for each row, and its parameters: several shapes, broadcasting, axes of length 1, numbers and nothing at all."""
 
 from __future__ import annotations
 
@@ -217,3 +217,42 @@ SAMPLES: dict[str, list[tuple[tuple[Any, ...], tuple[Any, ...]]]] = {
         ((real(0, 2), real(2)), (("ij", "j"), "i")),
     ],
 }
+
+
+LARGE: dict[str, list[tuple[tuple[Any, ...], tuple[Any, ...]]]] = {
+    "tanh": [((real(1000, 300),), ())],
+    "sum": [((real(1000, 300),), (axes, False)) for axes in ((0,), (1,), (0, 1))],
+    "max": [((apart(100, 300),), (axes, False)) for axes in ((0,), (1,), (0, 1))],
+    "cumsum": [((real(3, 2000),), (1,)), ((real(700, 3),), (0,))],
+    "sort": [((apart(5, 2000),), (1,)), ((apart(2000, 3),), (0,))],
+    "take": [((real(50, 40), _random.integers(0, 50, 5000)), (0,))],
+    "multiply": [((real(1, 200, 40), real(60, 1, 40)), ())],
+    "matmul": [((real(257, 300), real(300, 129)), ()), ((real(129, 300).T, real(129, 65)), ()), ((real(7, 65, 33), real(33, 40)), ())],
+    "einsum": [((real(20, 30, 40), real(20, 40)), (("bij", "bj"), "bi"))],
+    "solve": [((well_conditioned(*a) + 9 * np.eye(a[-1]), real(*b)), ()) for a, b in [((20, 20), (20, 30)), ((50, 4, 4), (50, 4, 4))]],
+}
+"""More operands of some rows: where a device takes another way for larger arrays."""
+
+SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 10.0, 88.0, -88.0, 104.0, -746.0, 1e30, -1e30, 1e-30, np.inf, -np.inf, np.nan])
+
+_QUARTERS, _OTHERS = _random.integers(-9, 9, (3, 4)) / 4, _random.integers(1, 5, (3, 1)) / 4  # ties, and no rounding
+_CONDITIONS = _random.integers(0, 2, (2, 3, 4)).astype(bool)
+
+CHOICES: dict[str, list[tuple[tuple[Any, ...], tuple[Any, ...]]]] = {
+    **{
+        name: [((_QUARTERS, _OTHERS), ()), ((_OTHERS, _OTHERS), ()), ((_QUARTERS[0], _QUARTERS), ())]
+        for name in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
+    },
+    **{
+        name: [((_CONDITIONS[0], _CONDITIONS[1]), ()), ((_QUARTERS, _CONDITIONS[1]), ())]
+        for name in ("logical_and", "logical_or", "logical_xor")
+    },
+    "logical_not": [((_CONDITIONS[0],), ()), ((_QUARTERS,), ())],
+    **{name: [((SPECIAL,), ()), ((_QUARTERS,), ())] for name in ("isnan", "isinf", "isfinite", "sign", "floor", "ceil", "rint", "trunc")},
+    "floor_divide": [((_QUARTERS, _OTHERS), ()), ((_QUARTERS, -_OTHERS), ()), ((np.arange(-6, 6), np.array(4)), ())],
+    **{name: [((_QUARTERS,), (axis,)) for axis in (0, 1)] + [((real(3, 2000),), (1,))] for name in ("argmax", "argmin")},
+    "argsort": [((apart(3, 4),), (axis,)) for axis in (0, 1)] + [((apart(3, 2000),), (1,))],
+    **{name: [((_CONDITIONS,), (axes,)) for axes in ((0,), (2,), (0, 1, 2))] for name in ("all", "any")},
+    "searchsorted": [((np.sort(_QUARTERS[0]), _QUARTERS), (side,)) for side in ("left", "right")],
+}
+"""Operands of the rows that move only in jumps."""

@@ -1,4 +1,5 @@
-"""Cells of many shapes, as users write them. Each function makes (cell, parameters, xs, state) for a batch and a width."""
+"""Cells of many shapes, as users write them, so without annotations. Each function makes (cell, parameters, xs, state) for a batch and a
+width. The tests and the command ``check`` run them."""
 
 from __future__ import annotations
 
@@ -552,6 +553,38 @@ def stacked_weights(m):
     return cell, m.parameters, m.data(T, b, 2, 1), m.data(b, 2, n)
 
 
+def part_of_a_row(m):
+    """One column of the state, anywhere in its row, is a number for the whole row."""
+    u = m.p(m.width, m.width)
+
+    def cell(x, h):
+        h = tg.tanh(x + h @ u * h[:, 1:2] + tg.sum(h[:, 2:4], axis=1, keepdims=True))
+        return h, h
+
+    return cell, m.parameters, m.x(m.width), m.h()
+
+
+def elementwise(m):
+    """Every formula that kernels of a device have."""
+    n = m.width
+    a, b = m.p(n), m.p(n)
+
+    def cell(x, h):
+        p, q = tg.exp(tg.tanh(h * a)), tg.tanh(x * b) * 0.9
+        y = tg.log(p) + tg.log2(p) - tg.log10(p) + tg.log1p(p) + tg.exp2(q) + tg.expm1(q) + tg.sqrt(p) + tg.cbrt(p)
+        y = y + tg.sin(q) * tg.cos(q) - tg.tan(q) + tg.arcsin(q) - tg.arccos(q) + tg.arctan(q) + tg.sinh(q) - tg.cosh(q)
+        y = y + tg.arcsinh(q) + tg.arccosh(p + 1) - tg.arctanh(q) + tg.erf(q) + tg.softplus(q) + tg.abs(q) + 1 / p
+        y = y + p**0.5 + q**2 - q**3 + p**-1 + p**1.7 + tg.power(p, q) + tg.hypot(p, q) - tg.arctan2(q, p) + tg.relu(q)
+        y = y + tg.maximum(p, q) + tg.minimum(q, h) + tg.clip(q, -0.5, 0.5) + tg.sign(q) * q
+        y = y + tg.floor(p) + tg.ceil(q) + tg.rint(p) + tg.trunc(p)
+        y = y + tg.where(((q > 0) & (p <= 2)) | ~(h < x) ^ (q == h) | (q >= x) & (h != x) | tg.isnan(q) | tg.isinf(q), p, q)
+        y = y + tg.where(tg.isfinite(q), q, np.inf) + tg.where(q > 2, -np.inf, tg.where(q > 3, np.nan, x))
+        h = tg.tanh(y * 0.02)
+        return h, h
+
+    return cell, m.parameters, m.x(n), m.h()
+
+
 WRITTEN = [
     peephole_by_hand, coupled_gates, layer_norm, layer_norm_by_root, projected, multiplicative_lstm, minimal_gated, clockwork, residual,
     two_matmul_gru, attention_without_maximum, deep_transition, separate_matrices, unchanged_state, one_tensor_in_many_places,
@@ -565,5 +598,8 @@ CALLED = [
     state_of_two_axes, stacked_weights,
 ]  # fmt: skip
 """Cells that are interpreted, at least for some widths."""
+
+FORMULAS = [part_of_a_row, elementwise]
+"""Cells that are kernels on a device."""
 
 ALL = [*BUILT_IN, *WRITTEN, *CALLED]
