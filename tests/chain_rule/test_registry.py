@@ -31,8 +31,8 @@ def test_each_row_is_proved_by_its_case(name):
 
 @pytest.mark.parametrize("name", rows)
 def test_a_row_says_whether_several_arrays_come_out_of_it(name):
-    for xs, params in SAMPLES[name]:
-        operands, moved = _on_device(xs, params)
+    for sample in SAMPLES[name]:
+        operands, moved = on_device(sample, "float64")
         assert isinstance(apply(rows[name], operands, moved), tuple) == rows[name].several
 
 
