@@ -237,6 +237,36 @@ def test_a_cell_without_a_state_size_needs_a_state(rng):
     assert y.shape == (T, B, H)
 
 
+class Memory(nn.Module):
+    """A cell whose state is a matrix for each sample, and a vector beside it if it has room for one."""
+
+    def __init__(self, state_size):
+        self.W, self.state_size = nn.Parameter(np.full((D, H), 0.1)), state_size
+
+    def __call__(self, x, state):
+        key = tg.tanh(x @ self.W)
+        memory, *rest = state if isinstance(state, tuple) else (state,)
+        memory = 0.9 * memory + tg.expand_dims(key, -1) * tg.expand_dims(key, -2)
+        return tg.sum(memory, axis=-1), (memory, rest[0] + key) if rest else memory
+
+
+@pytest.mark.parametrize("state_size", [nn.Shape(H, H), (nn.Shape(H, H), H)], ids=repr)
+def test_a_state_of_several_axes_is_said_by_its_shape(rng, state_size):
+    x, cell = tg.tensor(rng.normal(size=(T, B, D))), Memory(state_size)
+    zeros = (tg.zeros((B, H, H), "float64"), tg.zeros((B, H), "float64"))
+    y, last = nn.Recurrent(cell)(x)
+    z, after = nn.Recurrent(cell)(x, zeros if isinstance(state_size, tuple) else zeros[0])
+    same(y, z.numpy())
+    same(last, tree.map_leaves(lambda leaf: leaf.numpy(), after))
+    assert tree.leaves(last)[0].shape == (B, H, H)
+
+
+@pytest.mark.parametrize("axes", [(-1,), (2.5, 4), ("4",), (True,)])
+def test_a_shape_of_no_size_is_refused(axes):
+    with pytest.raises(tg.ShapeError, match="Shape: axes are whole numbers"):
+        nn.Shape(*axes)
+
+
 def test_a_users_cell_may_read_class_numbers():
     class Reader(nn.Module):
         state_size = H

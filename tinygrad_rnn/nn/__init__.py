@@ -17,4 +17,5 @@ from .recurrent import LSTM as LSTM
 from .recurrent import RNN as RNN
 from .recurrent import PeepholeLSTM as PeepholeLSTM
 from .recurrent import Recurrent as Recurrent
+from .recurrent import Shape as Shape
 from .recurrent import detach as detach

@@ -22,12 +22,30 @@ def detach(state: Any) -> Any:
     return tree.map_leaves(lambda leaf: leaf.detach(), state)
 
 
+class Shape:
+    """The axes after the batch of one tensor of a state, where they are not one: ``state_size = Shape(4, 4)`` is a matrix for each sample,
+    ``state_size = (4, 4)`` two vectors.
+
+    Raises:
+        ShapeError: an axis is no whole number, or below 0.
+    """
+
+    def __init__(self, *axes: int) -> None:
+        if not all(isinstance(n, (int, numpy.integer)) and not isinstance(n, bool) and n >= 0 for n in axes):
+            raise ShapeError(f"Shape: axes are whole numbers from 0 on, not {axes}")
+        self.axes = tuple(int(n) for n in axes)
+
+    def __repr__(self) -> str:
+        return f"Shape({', '.join(map(str, self.axes))})"
+
+
 class Recurrent(Module):
     """Any cell as a layer.
 
     Args:
-        cell: a function or module, ``y, state = cell(x, state)``. If it has a ``state_size``, the last axis of each tensor of its state,
-            nested as the state (``(4, 4)`` for two), the state before the first step is zeros by default.
+        cell: a function or module, ``y, state = cell(x, state)``. If it has a ``state_size``, the state before the first step is zeros by
+            default: the last axis of each tensor of its state, nested as the state (``(4, 4)`` for two); or, for more axes than one after
+            the batch, a :class:`Shape` (``Shape(4, 4)`` for one matrix).
         reverse: from the last step to the first.
         batch_first: sequences are (B, T, …) instead of (T, B, …).
         masked_output, compiled, checkpoint: as in :func:`tinygrad_rnn.scan`.
@@ -79,7 +97,12 @@ class Recurrent(Module):
         dtype = first.dtype
         if dtype.kind != "f":  # class numbers: the floats begin inside the cell
             dtype = next((parameter.dtype for _, parameter in self.named_parameters()), tape.default_dtype)
-        return tree.map_leaves(lambda n: Tensor(first._backend.zeros((*first.shape[1:2], n), dtype), first._backend), size)
+
+        def zeros(n: Any) -> Tensor:
+            axes = n.axes if isinstance(n, Shape) else (n,)
+            return Tensor(first._backend.zeros((*first.shape[1:2], *axes), dtype), first._backend)
+
+        return tree.map_leaves(zeros, size)
 
 
 def _swapped(x: Any) -> Tensor:
