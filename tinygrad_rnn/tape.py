@@ -18,7 +18,7 @@ import gc
 import itertools
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy
@@ -39,6 +39,8 @@ class _Thread(threading.local):
         self.recorded_before: list[bool] = []
         """What the blocks around say, outermost first: a block object may be entered again inside itself, or by several threads."""
         self.observer: Observer | None = None
+        self.line: Any = None
+        """The user's line that is meant, or False where it is not known, while something runs that is not the user's code."""
 
 
 thread = _Thread()
@@ -83,13 +85,15 @@ class Scope:
         label: the number of the step, or the module.
         outer: the scope around it.
         call: the function that runs inside, and its arguments: who looks at the tape may call it again.
+        after: of a step, the keys of the state's tensors after it, where it ran in a scan.
         start: an index before everything recorded inside.
     """
 
-    __slots__ = ("call", "kind", "label", "outer", "start")
+    __slots__ = ("after", "call", "kind", "label", "outer", "start")
 
     def __init__(self, kind: str, label: Any, outer: Scope | None, call: Call | None = None) -> None:
         self.kind, self.label, self.outer, self.call = kind, label, outer, call
+        self.after: Sequence[Key] | None = None
         self.start = next(_indices)
 
     def __enter__(self) -> Scope:
@@ -440,7 +444,12 @@ def _remember(entry: Entry) -> None:
                 exposure.history.append((entry.index, fingerprint))
 
 
-def _check_unchanged(entries: Iterable[Entry]) -> None:
+def check_unchanged(entries: Iterable[Entry]) -> None:
+    """What is told of entries holds for the arrays that they were recorded with.
+
+    Raises:
+        TapeError: one of them was written into since.
+    """
     now: dict[int, int] = {}
     for entry in entries:
         for array in (*entry.xs, *entry.ys):
@@ -480,7 +489,7 @@ def check_same(name: str, results: Sequence[Any], ys: Sequence[Any]) -> None:
     for result, y in zip(results, ys, strict=True):
         if not result._backend.same_bits(result._data, y._data if isinstance(y, Node) else y):
             raise TapeError(
-                f"{name}: what was run again for the backward pass gave other numbers than before, so its gradient would be wrong: "
+                f"{name}: what was run again gave other numbers than before, so its gradient would be wrong: "
                 "it may draw random numbers from a generator of its own, or use something that changed since"
             )
 
@@ -631,6 +640,8 @@ def pull_back(
     since: int = -1,
     watch: Callable[[Entry, Any, int, Any], None] | None = None,
     through: Tape | None = None,
+    needs: Mapping[int, Sequence[bool] | None] | None = None,
+    watched: Collection[int] | None = None,
 ) -> tuple[Residuals, dict[Key, Any]]:
     """Reverse mode: carry residuals from results back to what they came from.
 
@@ -641,20 +652,22 @@ def pull_back(
         since: go back to entries after this index only; what was made before counts as a leaf.
         watch: called with (entry, residual that arrived, operand, residual that goes on to it) for every operand, to look only.
         through: these entries only, in order; what other entries made counts as a leaf. None means all that lead to the results.
+        needs: by index, the operands that a residual goes on to, where not to all that need one.
+        watched: the indices of the entries to watch; None means all.
 
     Returns:
         The residuals at the leaves, and those caught at wanted results on the way.
     """
     tape = Tape.of(*(node for node, _ in seeds), since=since) if through is None else through
     if _exposed:
-        _check_unchanged(tape)
+        check_unchanged(tape)
         watch = watch or (thread.observer.pulled if thread.observer is not None else None)
     residuals = Residuals(np is not None)
     caught: dict[Key, Any] = {}
     for node, residual in seeds:
         residuals.add(node, residual)
     wanted_keys = None if wanted is None else {key_of(node) for node in wanted}
-    needs_of = None if wanted_keys is None else _towards(tape, wanted_keys)
+    needs_of: Any = needs if wanted_keys is None else _towards(tape, wanted_keys)
     guarded = any(row.masks for row in {entry.row for entry in tape})
     backend = seeds[0][0]._backend
     pull = pull_entry if watch is None else functools.partial(pull_watched, watch)
@@ -666,9 +679,9 @@ def pull_back(
             g = residuals.pop(entry) if entry.row.several else held.pop((entry.index, 0), None)
             if g is None:
                 continue
-            needs = entry.needs if needs_of is None else needs_of[entry.index]
-            if needs is not None:
-                pull(entry, g, needs, np, residuals, guarded)
+            onwards = entry.needs if needs_of is None else needs_of[entry.index]
+            if onwards is not None:
+                (pull if watched is None or entry.index in watched else pull_entry)(entry, g, onwards, np, residuals, guarded)
     return residuals, caught
 
 
@@ -759,7 +772,7 @@ def push_forward(outputs: Sequence[Node], tangents: Sequence[tuple[Node, Any]], 
     arrived: dict[Key, Any] = {key_of(node): tangent for node, tangent in tangents}
     tape = Tape.of(*outputs, since=since)
     if _exposed:
-        _check_unchanged(tape)
+        check_unchanged(tape)
     with outputs[0]._backend.quiet():
         for entry in tape:
             incoming = [arrived.get(key_of(x)) if isinstance(x, Node) else None for x in entry.inputs]
@@ -808,34 +821,6 @@ def no_collection() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
-
-
-def unfolded(results: Sequence[Node]) -> list[Node]:
-    """The same results on a tape that shows the operations inside of replays: everything is run once more, recorded."""
-    tape = Tape.of(*results)
-    if not any(entry.row.unfold for entry in tape):
-        return list(results)
-    new: dict[Key, Any] = {}
-
-    def moved(x: Any) -> Any:
-        if not isinstance(x, Node):
-            return x
-        copy = new.get(key_of(x), x)
-        copy.name = copy.name or x.name
-        return copy
-
-    before = thread.scope
-    try:
-        with recording():
-            for entry in tape:
-                thread.scope = entry.scope
-                inputs = [moved(x) for x in entry.inputs]
-                y = apply(entry.row, inputs, entry.params) if entry.row.unfold is None else tuple(entry.row.unfold(inputs))
-                for i, part in enumerate(y if entry.row.several else (y,)):
-                    new[entry.index, i] = part
-    finally:
-        thread.scope = before
-    return unfolded([moved(y) for y in results])
 
 
 def apply_replay(name: str, program: Callable[..., Any], again: Callable[..., Any], args: Sequence[Any]) -> Any:
@@ -929,7 +914,11 @@ def _replay_row(name: str, again: Callable[..., Any], args: Sequence[Any], asked
         results, inputs, since, recorded = rerun(np, y, xs)
         return push_replayed(results, inputs, since, tangents, recorded)
 
-    def unfold(inputs: Sequence[Node]) -> list[Any]:
-        return tree.leaves(again(*_replaced(args, inputs[:asked])))
+    def unfold(entry: Entry, inputs: Sequence[Node]) -> list[Any]:
+        check_current(name, found, entry.xs[asked:])
+        results = tree.leaves(again(*_replaced(args, inputs[:asked])))
+        if same:
+            check_same(name, results, entry.ys)
+        return results
 
     return Row(name, "replay", name, pull, pull, push, several=True, unfold=unfold)

@@ -1,7 +1,7 @@
 """Which line of a program is the user's: one finder for errors, explanations, anomaly mode and names.
 
-The user's is every file but those of this package, of NumPy and of the standard library: scripts, other packages, notebooks, and what was
-typed or executed from a string.
+The user's is every file but those of this package, of NumPy and of the standard library: scripts, other
+packages, notebooks, and what was typed or executed from a string.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class Line:
 
 
 def calling_line() -> Line | None:
-    """The user's line that is running, through whatever of ours and of others' it called; None if there is none."""
+    """The user's line that is running, through whatever of ours and of others' it called; None if there is
+    none."""
     frame: types.FrameType | None = sys._getframe(1)
     while frame is not None and not is_user(file_of(frame)):
         frame = frame.f_back
@@ -79,7 +80,8 @@ def is_user(file: str) -> bool:
 
 
 def within(file: str, folder: str) -> bool:
-    """Whether a file lies in a folder or below, by their paths as they were written or from the current folder on."""
+    """Whether a file lies in a folder or below, by their paths as they were written or from the current
+    folder on."""
     return any(path(file).startswith(os.path.join(path(folder), "")) for path in (os.path.normcase, _whole))
 
 

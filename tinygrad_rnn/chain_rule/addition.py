@@ -19,7 +19,7 @@ from .row import Row, rows
 def addition(
     name: str, adjoint: Callable[..., Any], symbol: str = "", linear: Callable[..., Any] | None = None, variadic: bool = False,
     operands: int = 1, elementwise: bool = False, masks: bool = False, into: Callable[..., None] | None = None,
-    forward: Callable[..., Any] | None = None, several: bool = False,
+    forward: Callable[..., Any] | None = None, several: bool = False, flattens: bool = False, verb: str = "",
 ) -> Row:  # fmt: skip
     """File a linear operation by its adjoint.
 
@@ -58,7 +58,7 @@ def addition(
     return rows.add(
         Row(
             name, "addition", symbol or name, call_variadic if variadic else call, pull, push, parts,
-            elementwise=elementwise, masks=masks, into=into, variadic=variadic, several=several,
+            elementwise=elementwise, masks=masks, into=into, variadic=variadic, several=several, flattens=flattens, verb=verb,
             named=forward is None and not variadic,
         )
     )  # fmt: skip
@@ -90,10 +90,10 @@ def _cumsum_adjoint(np: Any, g: Any, y: Any, x: Any, axis: int) -> Any:
     return np.flip(np.cumsum(np.flip(g, axis), axis), axis)
 
 
-SUM = addition("sum", _sum_adjoint, "Σ", forward=_over("sum"))
+SUM = addition("sum", _sum_adjoint, "Σ", forward=_over("sum"), verb="copied")
 CUMSUM = addition("cumsum", _cumsum_adjoint)
-BROADCAST_TO = addition("broadcast_to", lambda np, g, y, x, shape: np.sum_to(g, x.shape), "broadcast")
-SUM_TO = addition("sum_to", lambda np, g, y, x, shape: np.broadcast_to(g, x.shape), "Σ")
+BROADCAST_TO = addition("broadcast_to", lambda np, g, y, x, shape: np.sum_to(g, x.shape), "broadcast", verb="added up")
+SUM_TO = addition("sum_to", lambda np, g, y, x, shape: np.broadcast_to(g, x.shape), "Σ", verb="copied")
 
 # -- shapes ---------------------------------------------------------------------------------------------------------------------------
 
@@ -190,6 +190,7 @@ CLIP = addition(
     linear=lambda np, t, y, xs, low, high: np.where(y == xs[0], t[0], 0),
     elementwise=True,
     masks=True,
+    flattens=True,
 )
 SORT = addition(
     "sort",
@@ -233,7 +234,7 @@ def _extremum_linear(np: Any, t: Any, y: Any, xs: Any, axes: tuple[int, ...], ke
     return np.sum(_shared(np, _shares(np, y, xs[0], axes, keepdims), t[0]), axis=axes, keepdims=keepdims)
 
 
-MAXIMUM = addition("maximum", _pair_adjoint, linear=_pair_linear, operands=2, elementwise=True, masks=True)
-MINIMUM = addition("minimum", _pair_adjoint, linear=_pair_linear, operands=2, elementwise=True, masks=True)
+MAXIMUM = addition("maximum", _pair_adjoint, linear=_pair_linear, operands=2, elementwise=True, masks=True, flattens=True)
+MINIMUM = addition("minimum", _pair_adjoint, linear=_pair_linear, operands=2, elementwise=True, masks=True, flattens=True)
 MAX = addition("max", _extremum_adjoint, linear=_extremum_linear, masks=True, forward=_over("max"))
 MIN = addition("min", _extremum_adjoint, linear=_extremum_linear, masks=True, forward=_over("min"))

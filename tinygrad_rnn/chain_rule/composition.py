@@ -18,7 +18,9 @@ from .row import Row, rows
 Slope = Callable[..., Any]
 
 
-def composition(name: str, *slopes: Slope, symbol: str = "", forward: Slope | None = None, masks: bool = False) -> Row:
+def composition(
+    name: str, *slopes: Slope, symbol: str = "", forward: Slope | None = None, masks: bool = False, flattens: bool = False
+) -> Row:
     """File an elementwise function by its slopes: slope(np, y, *xs, *params), one for each operand."""
 
     def call(np: Any, *args: Any) -> Any:
@@ -44,7 +46,7 @@ def composition(name: str, *slopes: Slope, symbol: str = "", forward: Slope | No
         Row(
             name, "composition", symbol or name, forward or call,
             pull_masked if masks else pull_one if len(slopes) == 1 else pull, push, slopes,
-            elementwise=True, masks=masks, named=forward is None,
+            elementwise=True, masks=masks, flattens=flattens, named=forward is None,
         )
     )  # fmt: skip
 
@@ -69,12 +71,12 @@ SQRT = composition("sqrt", lambda np, y, x: np.reciprocal(2 * y), symbol="√")
 CBRT = composition("cbrt", lambda np, y, x: np.reciprocal(3 * y * y), symbol="∛")
 RECIPROCAL = composition("reciprocal", lambda np, y, x: -(y * y), symbol="1/x")
 
-TANH = composition("tanh", lambda np, y, x: 1 - y * y)
-SIGMOID = composition("sigmoid", lambda np, y, x: y * (1 - y), symbol="σ")
+TANH = composition("tanh", lambda np, y, x: 1 - y * y, flattens=True)
+SIGMOID = composition("sigmoid", lambda np, y, x: y * (1 - y), symbol="σ", flattens=True)
 SOFTPLUS = composition("softplus", lambda np, y, x: np.sigmoid(x))
-RELU = composition("relu", lambda np, y, x: np.astype(x > 0, x.dtype), masks=True)
+RELU = composition("relu", lambda np, y, x: np.astype(x > 0, x.dtype), masks=True, flattens=True)
 ABS = composition("abs", lambda np, y, x: np.sign(x), symbol="|x|")
-ERF = composition("erf", lambda np, y, x: 2 / math.sqrt(math.pi) * np.exp(-(x * x)))
+ERF = composition("erf", lambda np, y, x: 2 / math.sqrt(math.pi) * np.exp(-(x * x)), flattens=True)
 
 SIN = composition("sin", lambda np, y, x: np.cos(x))
 COS = composition("cos", lambda np, y, x: -np.sin(x))

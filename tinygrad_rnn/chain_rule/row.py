@@ -35,7 +35,9 @@ class Row:
         variadic: it takes any number of operands.
         outline: outline(np, *xs, *params) → an array like y, whatever the values: where ``forward`` may refuse some.
         several: its result is a tuple of arrays, of one also where there is one only.
-        unfold: of a replay: from its operands to its results, recorded operation by operation.
+        flattens: its slope tells of a unit that is saturated or dead: it is bounded, or routes by a kink.
+        verb: of an addition that has fewer or more elements than its operand: what becomes of a residual, which no number says.
+        unfold: of a replay: from its entry and its operands to its results, recorded operation by operation.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Row:
     variadic: bool = False
     outline: Callable[..., Any] | None = field(default=None, repr=False)
     several: bool = False
+    flattens: bool = False
+    verb: str = ""
     unfold: Callable[..., Sequence[Any]] | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:

@@ -9,34 +9,17 @@ Inside of the block each operation remembers the user's line, and its results an
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
 from ..backends import Backend
 from ..errors import NonFiniteError
+from ..reading.lines import Lines, line_of_entry
 from ..reading.words import symbol_of
-from ..tape import Entry, Node, Observer, pull_back, recording, thread
-from ..user_code import Line, calling_line
-
-_places: weakref.WeakKeyDictionary[Entry, Line] = weakref.WeakKeyDictionary()
+from ..tape import Entry, Node, pull_back, recording, thread
 
 
-def place_of(entry: Entry) -> Line | None:
-    """The line that recorded an operation, if that was in anomaly mode."""
-    return _places.get(entry)
-
-
-class Places(Observer):
-    """A block in which operations remember their lines."""
-
-    def recorded(self, entry: Entry) -> None:
-        line = calling_line()
-        if line is not None:
-            _places[entry] = line
-
-
-class detect_anomaly(Places):
+class detect_anomaly(Lines):
     """A block in which the operation that first makes a NaN or an infinity, forward or backward, raises an error that names its line.
 
     An infinity that was there before, as the −inf of a mask, is no anomaly; a NaN always is. A compiled scan is run again step by step when
@@ -54,7 +37,7 @@ class detect_anomaly(Places):
         if made_here(entry.backend, arrays, entry.ys):
             if entry.row.unfold is not None:
                 with recording():
-                    entry.row.unfold(entry.inputs)
+                    entry.row.unfold(entry, entry.inputs)
             raise NonFiniteError(told("forward", entry))
 
     def pulled(self, entry: Entry, g: Any, operand: int, part: Any) -> None:
@@ -64,7 +47,7 @@ class detect_anomaly(Places):
         if made_here(entry.backend, arrived, [_array(part)]):
             if entry.row.unfold is not None:
                 with recording():
-                    results = entry.row.unfold(entry.inputs)
+                    results = entry.row.unfold(entry, entry.inputs)
                 parts = g if entry.row.several else [g]
                 pull_back([(y, _array(one)) for y, one in zip(results, parts, strict=True) if one is not None])
             raise NonFiniteError(told("backward", entry))
@@ -84,7 +67,7 @@ def told(direction: str, entry: Entry) -> str:
     step = None if entry.scope is None else entry.scope.within("step")
     where = [direction, *([] if step is None else [f"step {step.label}"])]
     name = entry.row.name if symbol_of(entry) == entry.row.name else f"{symbol_of(entry)} ({entry.row.name})"
-    place = place_of(entry)
+    place = line_of_entry(entry)
     line = f" {place}" if place is not None else " (its line is known in anomaly mode: with tg.detect_anomaly())"
     return f"first non-finite value: {', '.join(where)}, {name}{line}"
 

@@ -8,17 +8,14 @@ from typing import Any
 
 import numpy
 
+from ..reading.chain import Chain
 from ..reading.followed import Pass
-from ..reading.steps import Chain
 from ..reading.words import percent, symbol_of
-from ..tape import Entry, Node, Tape, key_of
+from ..tape import Entry, Node, Tape
 from .anomaly import made_here, told
 
 FLAT = 0.01
 """A slope below this counts as saturated."""
-
-_GATES = ("sigmoid", "tanh", "erf")
-_ROUTES = ("maximum", "minimum", "clip")
 
 
 @dataclass(frozen=True)
@@ -59,29 +56,21 @@ class Activation:
 
 def activations(tape: Tape, chains: Sequence[Chain], name_of: Callable[[Node], str]) -> Iterator[Activation]:
     """Every bounded or kinked elementwise function, one for all steps of a chain."""
-    used = {key_of(x): x for entry in tape for x in entry.inputs if isinstance(x, Node)}
     inside: set[int] = set()
     for chain in chains:
         groups: dict[tuple[int, str], list[tuple[Any, Entry]]] = {}
         for label, entries in zip(chain.labels, chain.entries, strict=True):
             inside.update(entry.index for entry in entries)
-            for number, entry in enumerate(filter(_is_activation, entries)):
+            for number, entry in enumerate(entry for entry in entries if entry.row.flattens):
                 groups.setdefault((number, entry.row.name), []).append((label, entry))
         for members in groups.values():
-            yield _activation(chain.name, [label for label, _ in members], [entry for _, entry in members], used, name_of)
+            yield _activation(chain.name, [label for label, _ in members], [entry for _, entry in members], name_of)
     for entry in tape:
-        if entry.index not in inside and _is_activation(entry):
-            yield _activation(None, [None], [entry], used, name_of)
+        if entry.index not in inside and entry.row.flattens:
+            yield _activation(None, [None], [entry], name_of)
 
 
-def _is_activation(entry: Entry) -> bool:
-    row = entry.row
-    return row.name in _GATES or row.name in _ROUTES or (row.case == "composition" and row.masks)
-
-
-def _activation(
-    chain: str | None, labels: list[Any], entries: list[Entry], used: dict[Any, Node], name_of: Callable[[Node], str]
-) -> Activation:
+def _activation(chain: str | None, labels: list[Any], entries: list[Entry], name_of: Callable[[Node], str]) -> Activation:
     flat = numpy.zeros(len(entries))
     alive: Any = None
     for i, entry in enumerate(entries):
@@ -89,9 +78,8 @@ def _activation(
         flat[i] = numpy.mean(numpy.abs(slopes) < FLAT) if slopes.size else 0.0
         units = numpy.any(slopes != 0, axis=tuple(range(slopes.ndim - 1)))
         alive = units if alive is None or alive.shape != units.shape else alive | units
-    result = used.get((entries[0].index, 0))
     operand = next(name_of(x) for x in entries[0].inputs if isinstance(x, Node))
-    name = (name_of(result) if result is not None else "") or symbol_of(entries[0]) + (f"({operand})" if operand else "")
+    name = name_of(entries[0].results()[0]) or symbol_of(entries[0]) + (f"({operand})" if operand else "")
     return Activation(chain, name, entries[0].row.name, labels, flat, numpy.flatnonzero(~alive).tolist(), len(alive))
 
 

@@ -14,8 +14,10 @@ import numpy
 
 from ..backends import Array
 from ..errors import FlowError
-from ..reading.steps import Chain
-from ..tape import Key, Residuals, key_of, pull_entry, push_forward
+from ..reading.chain import Chain
+from ..reading.followed import add_to
+from ..reading.path import is_straight
+from ..tape import Key, Tape, key_of, pull_back, push_forward
 
 EXACT = 128
 """States of at most so many numbers are done row by row."""
@@ -48,6 +50,9 @@ class StateJacobian:
             raise FlowError("flow: no state after the last step is on the tape: let the loss depend on it")
         nodes = chain.nodes | {key_of(y): y for entry in chain.entries[last] for y in entry.results()}
         self._nodes = nodes
+        self._targets: dict[int | None, dict[Key, None]] = {}
+        for key, step in chain.crossings.values():
+            self._targets.setdefault(step, {})[key] = None
         self._ends = [nodes[self._key(i, last)] for i in self._states]
         self._backend = self._ends[0]._backend
         self.size = sum(x._data.size for x in self._ends)
@@ -110,44 +115,33 @@ class StateJacobian:
     def _back(self, held: dict[Key, Array], step: int) -> dict[Key, Array]:
         """Residuals of the tensors after a step → of those before it."""
         chain = self.chain
-        masks = self._masks(step) if self.direct else {}
-        residuals = Residuals(False)
-        left = {}
-        for key, residual in held.items():
-            if chain.step_of(key) == step:
-                residuals.add(self._nodes[key], residual)
-            else:
-                left[key] = residual
-        inside = chain.entries[step]
-        guarded = any(entry.row.masks for entry in inside)
-        with self._backend.quiet():
-            for entry in reversed(inside):
-                g = residuals.pop(entry)
-                needs = masks.get(entry.index, entry.needs)
-                if g is not None and any(needs):
-                    pull_entry(entry, g, needs, None, residuals, guarded)
-        for key, residual in residuals.held.items():
-            if key in chain.nodes:
-                left[key] = left[key] + residual if key in left else residual
-        return left
+        seeds = [(self._nodes[key], residual) for key, residual in held.items() if chain.step_of(key) == step]
+        waiting = {key: residual for key, residual in held.items() if chain.step_of(key) != step}
+        if seeds:
+            needs = self._masks(step) if self.direct else None
+            residuals, _ = pull_back(seeds, through=Tape(chain.entries[step]), needs=needs)
+            for key in self._targets.get(step, ()):
+                residual = residuals.at(chain.nodes[key])
+                if residual is not None:
+                    add_to(waiting, key, residual)
+        return waiting
 
-    def _masks(self, step: int) -> dict[int, list[bool]]:
-        """For each operation of a step the operands on the way of sums and products from a state to itself."""
+    def _masks(self, step: int) -> dict[int, list[bool] | None]:
+        """For each operation of a step the operands on the way of sums and products from a state to itself; None where none is."""
         chain = self.chain
         targets = [chain.state_at(i, step - 1) for i in self._states]
-        masks: dict[int, list[bool]] = {}
+        masks: dict[int, list[bool] | None] = {}
         for entry in chain.entries[step]:
-            straight = entry.row.case == "addition" or entry.row.name == "multiply"
-            masks[entry.index] = [
-                straight and entry.needs[i] and self._leads(entry.index, i, x, masks, targets) for i, x in enumerate(entry.inputs)
-            ]
+            straight = is_straight(entry.row)
+            needs = [straight and entry.needs[i] and self._leads(entry.index, i, x, masks, targets) for i, x in enumerate(entry.inputs)]
+            masks[entry.index] = needs if any(needs) else None
         return masks
 
-    def _leads(self, index: int, operand: int, x: Any, masks: dict[int, list[bool]], targets: Sequence[Key | None]) -> bool:
+    def _leads(self, index: int, operand: int, x: Any, masks: dict[int, list[bool] | None], targets: Sequence[Key | None]) -> bool:
         crossing = self.chain.crossings.get((index, operand))
         if crossing is not None:
             return crossing[0] in targets
-        return x.entry is not None and any(masks.get(x.entry.index, ()))
+        return x.entry is not None and masks.get(x.entry.index) is not None
 
     def _forward(self, v: numpy.ndarray, step: int) -> numpy.ndarray:
         """J v, where v stands at the states after a step."""

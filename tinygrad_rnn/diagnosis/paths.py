@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..backends import Array
-from ..reading.followed import Crossed, size
-from ..reading.steps import Chain
+from ..reading.chain import Chain
+from ..reading.followed import Crossed
+from ..reading.norms import overall, sizes
+from ..reading.path import is_straight
 from ..reading.words import gain_label, percent, symbol_of
 from ..tape import Entry, Key, Node, Residuals, key_of, pull_watched
 
@@ -80,7 +82,7 @@ class Path:
     @property
     def direct(self) -> bool:
         """Whether nothing but sums and elementwise products lies between a state and itself."""
-        return self.start == self.end and all(hop.case == "addition" or hop.entry.row.name == "multiply" for hop in self.hops)
+        return self.start == self.end and all(is_straight(hop.entry.row) for hop in self.hops)
 
     @property
     def name(self) -> str:
@@ -177,7 +179,7 @@ def step_paths(chain: Chain, crossed: Crossed, step: int, limit: int) -> StepPat
     for key, residual in entering.items():
         if counts[key[0]]:
             total += counts[key[0]]
-            norm = size(backend, residual)
+            (norm,) = sizes([residual], backend)
             heapq.heappush(waiting, (-norm, next(order), _Prefix(key, inside[key[0]], residual, norm, "", (key, norm))))
     while waiting and len(found) < limit:
         prefix = heapq.heappop(waiting)[2]
@@ -188,7 +190,7 @@ def step_paths(chain: Chain, crossed: Crossed, step: int, limit: int) -> StepPat
         found.append(prefix)
     paths = _finished(chain, step, found)
     rest = _rest(sent, paths) if len(found) < total else {}
-    received, passed = (math.hypot(*(size(backend, r) for r in room.values())) for room in (entering, sent))
+    received, passed = (overall(room.values(), backend) for room in (entering, sent))
     return StepPaths(chain.labels[step], paths, received, passed, total, rest)
 
 
@@ -199,8 +201,9 @@ def _further(chain: Chain, counts: dict[int, int], prefix: _Prefix, guarded: boo
     parts = [prefix.residual if i == prefix.key[1] else None for i in range(len(entry.ys))]
     residual = parts if entry.row.several else prefix.residual
     needs = [_leads_on(chain, counts, entry, i) for i in range(len(entry.inputs))]
-    for operand, part in _parts(entry, residual, needs, guarded):
-        x, norm = entry.inputs[operand], size(entry.backend, part)
+    found = _parts(entry, residual, needs, guarded)
+    for (operand, part), norm in zip(found, sizes((part for _, part in found), entry.backend), strict=True):
+        x = entry.inputs[operand]
         name = chain.name_of(x)
         hop = Hop(entry, operand, norm / prefix.size if prefix.size else 0.0, _hop_name(chain, entry, operand))
         called = prefix.name or (f"{symbol_of(entry)}({name})" if name else symbol_of(entry))

@@ -7,7 +7,7 @@ import csv
 import io
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,10 @@ import numpy
 from .. import atomic
 from ..chain_rule.row import Case
 from ..errors import DrawError, FlowError
-from ..reading.followed import Pass
+from ..reading.followed import Followed
+from ..reading.recording import Recording
 from ..reading.words import gain_label, number, percent, symbol_of, table
-from ..tape import Entry, Node, Tape, key_of
+from ..tape import Entry
 from . import charts
 from .health import Activation, activations, first_not_finite
 from .paths import Path, StepPaths
@@ -100,14 +101,9 @@ class Report:
         tracks: one for each chain of time steps: a layer in one direction.
     """
 
-    def __init__(self, tape: Tape, whole: Pass, tracks: list[Track], name_of: Callable[[Node], str]) -> None:
-        self.tape, self.tracks = tape, tracks
-        self._whole, self._name_of = whole, name_of
-
-    @property
-    def _runs(self) -> list[Pass]:
-        """The backward passes: the loss's own, and one for each chain that was followed alone."""
-        return list(dict.fromkeys([self._whole, *(track.run for track in self.tracks)]))
+    def __init__(self, recording: Recording, followed: Followed) -> None:
+        self.tape, self._followed, self._name_of = recording.tape, followed, recording.name_of
+        self.tracks = [Track(trail) for trail in followed.trails]
 
     # -- numbers ----------------------------------------------------------------------------------------------------------------------
 
@@ -119,25 +115,10 @@ class Report:
             for label, inside in zip(track.chain.labels, track.chain.entries, strict=True)
             for entry in inside
         }
-        used = {key_of(x): x for entry in self.tape for x in entry.inputs if isinstance(x, Node)}
-        alone = [track for track in self.tracks if track.run is not self._whole]
-        measured_alone = {entry.index for track in alone for inside in track.chain.entries for entry in inside}
-        for run in self._runs:
-            firsts = numpy.searchsorted(run.operands[:, 0], numpy.arange(len(run.entries) + 1)).tolist()
-            operands, sent, received = run.operands[:, 1].tolist(), run.sent.tolist(), run.received.tolist()
-            for i, entry in enumerate(run.entries):
-                if run is self._whole and entry.index in measured_alone:
-                    continue
-                track, label = where.get(entry.index, (None, None))
-                rows = range(firsts[i], firsts[i + 1])
-                yield Operation(
-                    entry,
-                    None if track is None else track.name,
-                    label,
-                    self._name_of(used[entry.index, 0]) if not entry.row.several and (entry.index, 0) in used else "",
-                    received[i],
-                    {operands[row]: sent[row] for row in rows},
-                )
+        for entry, received, sent in self._followed.measured():
+            track, label = where.get(entry.index, (None, None))
+            name = "" if entry.row.several else self._name_of(entry.results()[0])
+            yield Operation(entry, None if track is None else track.name, label, name, received, sent)
 
     def track(self, name: str | None = None) -> Track:
         """A chain by its name; without one, the only or the last one.
@@ -171,7 +152,7 @@ class Report:
             FlowError: nothing was recorded in time steps.
         """
         self.track()
-        rank = ("exploding", "vanishing", "unreached", "healthy")
+        rank = ("exploding", "vanishing", "unreached", "unknown", "healthy")
         return min((track.verdict() for track in self.tracks), key=lambda v: (rank.index(v.kind), v.horizon))
 
     def worst(self, count: int = 5) -> list[Statement]:
@@ -203,7 +184,7 @@ class Report:
     def not_finite(self) -> str | None:
         """Where the first NaN or infinity was made: the direction, the step, the operation, and its line if the forward pass ran in
         anomaly mode; None if all is finite."""
-        return first_not_finite(self.tape, self._runs)
+        return first_not_finite(self.tape, self._followed.passes)
 
     def table(self) -> str:
         """For each time step the residual at each state, the step's gain, and the path that carries most."""
@@ -290,7 +271,7 @@ class Report:
         if not self.tracks:
             return self._by_operation()
         lines = [str(track.verdict()) for track in self.tracks]
-        if not all(numpy.isfinite(run.sent).all() for run in self._runs):
+        if not all(numpy.isfinite(run.sent).all() for run in self._followed.passes):
             lines.append(str(self.not_finite()))
         lines += [str(statement) for statement in self.worst(3)]
         return "\n".join(lines)

@@ -11,28 +11,41 @@ from typing import Any
 import numpy
 
 from ..errors import FlowError
-from ..reading.followed import Crossed, Pass, Sizes, joint
-from ..reading.steps import Chain
+from ..reading.followed import Trail
+from ..reading.norms import Sizes, joint
 from ..reading.words import gain_label
-from ..tape import Entry, Key, Node, key_of
+from ..tape import Entry, Key
 from .jacobian import StateJacobian
 from .paths import StepPaths, step_paths
 
 REACH = 0.01
 """The part of the residual that counts as still reaching a step."""
 
+_SPAN = 100
+"""How many steps at a rate decide."""
+
+_TINY = 1e-290
+"""Below this, floats have too few digits to tell a rate."""
+
+_FEW = 3
+"""Fewer steps that change a residual tell nothing of a rate."""
+
 
 @dataclass(frozen=True)
 class Verdict:
     """How a residual gets through the time steps of a chain.
 
+    The kind follows from the rate, whatever the length of the sequence: whether 1 % or a hundredfold is reached within 100 steps, looked
+    at or not; or within those that were looked at, if they are more. What is less than at first does not explode, nor vanish what is more.
+
     Attributes:
-        kind: "vanishing", less than 1 % comes to the first step; "exploding", it grows more than a hundredfold or is not finite;
-            "healthy"; or "unreached", none comes into the chain.
-        horizon: how many steps back at least 1 % of it still reaches.
-        steps: how many steps back there are.
+        kind: "vanishing"; "exploding", also where it is not finite; "healthy"; "unknown", too few steps to tell; or "unreached", none comes
+            into the chain.
+        horizon: how many steps back at least 1 % of it still reaches, of those that were looked at.
+        steps: how many steps back were looked at.
         left: what is left of it at the first step, as a part.
-        rate: the gain of one step, on average.
+        rate: the gain of one step: the average of those that change it, without the first one back, in which what comes in only spreads
+            over the states.
         chain: the name of the chain.
     """
 
@@ -47,11 +60,23 @@ class Verdict:
         head = f"{self.chain}: {self.kind}" if self.chain else self.kind
         if self.kind == "unreached":
             return f"{head}: no residual comes into these steps"
-        if self.kind == "exploding":
-            return f"{head}: the residual becomes {gain_label(self.left)} in {_steps(self.steps)} ({gain_label(self.rate)} a step)"
-        if self.kind == "vanishing":
-            return f"{head}: 1 % of the residual reaches {self.horizon} of {_steps(self.steps)} back ({gain_label(self.rate)} a step)"
-        return f"{head}: over {_steps(self.steps)} back {gain_label(self.left)} of the residual is left ({gain_label(self.rate)} a step)"
+        rate, left = gain_label(self.rate), gain_label(self.left)
+        if self.kind == "exploding" and not self.left <= 1 / REACH:
+            return f"{head}: the residual becomes {left} in {_steps(self.steps)} ({rate} a step)"
+        if self.kind == "vanishing" and self.left < REACH:
+            return f"{head}: 1 % of the residual reaches {self.horizon} of {_steps(self.steps)} back ({rate} a step)"
+        looked = f"over {_steps(self.steps)} back {left} of the residual is left"
+        if self.kind == "unknown":
+            return f"{head}: {looked}, which is too short a way to tell"
+        if self.kind == "healthy":
+            return f"{head}: {looked} ({rate} a step)"
+        end = "1 %" if self.kind == "vanishing" else "a hundredfold"
+        return f"{head}: {looked} ({rate} a step, which makes {end} in {_steps(_until(self.rate))})"
+
+
+def _until(rate: float) -> int:
+    """After how many steps 1 % is left, or a hundredfold there."""
+    return math.ceil(abs(math.log(REACH) / math.log(rate))) if 0 < rate < math.inf else 1
 
 
 def _steps(count: int) -> str:
@@ -67,33 +92,33 @@ class Track:
         last: the step that the residual comes into which is followed; None if none comes.
         received: for each step the norm of the residual that comes into it from outside: from the step after, and from losses.
         passed: for each step the norm of what it sends to the steps before.
-        remaining: the norm of the residual after so many steps back, as a part of what came into step ``last``: 1 first.
+        remaining: the norm of the residual after so many steps back, as a part of what came to the states of step ``last``: 1 first.
     """
 
-    def __init__(self, chain: Chain, crossed: Crossed, last: int | None, run: Pass) -> None:
-        self.chain, self.last = chain, last
-        self._crossed, self.run = crossed, run
+    def __init__(self, trail: Trail) -> None:
+        chain, last, crossed = trail.chain, trail.last, trail.crossed
+        self.chain, self.last, self.run, self._crossed = chain, last, trail.run, crossed
         self._paths: dict[int, StepPaths] = {}
         backend = chain.entries[0][0].backend
-        sizes = Sizes()
+        sizes = Sizes(backend)
         received: list[list[int]] = [[] for _ in range(len(chain))]
         passed: list[list[int]] = [[] for _ in range(len(chain))]
         held: list[list[int]] = [[] for _ in range(len(chain))]
         for key, residual in crossed.arrived.items():
             step = chain.step_of(key)
             if step is not None:
-                received[step].append(sizes.add(residual, backend))
+                received[step].append(sizes.add(residual))
         across: dict[Key, Any] = {}
         for step in reversed(range(len(chain))):
             for key, residual in crossed.sent[step].items():
-                number = sizes.add(residual, backend)
+                number = sizes.add(residual)
                 passed[step].append(number)
                 across[key] = (across[key][0] + residual, None) if key in across else (residual, number)
             across = {key: kept for key, kept in across.items() if chain.step_of(key) != step}
-            held[step] = [sizes.add(residual, backend) if number is None else number for residual, number in across.values()]
+            held[step] = [sizes.add(residual) if number is None else number for residual, number in across.values()]
         norms = sizes.read()
         self.received, self.passed, crossing = (_grouped(norms, groups) for groups in (received, passed, held))
-        start = self.received[last] if last is not None else 0.0
+        start = trail.entered
         back = crossing[last:0:-1] if last is not None else crossing[:0]
         with numpy.errstate(invalid="ignore", over="ignore"):  # of what is not finite no part is known
             self.remaining = numpy.concatenate([[1.0], back / start * (start / start)]) if start else numpy.zeros(1)
@@ -112,34 +137,31 @@ class Track:
     @cached_property
     def states(self) -> dict[str, numpy.ndarray]:
         """For each state the norm of the residual that arrives at it after each step; 0 where it is not on the tape."""
-        sizes, backend = Sizes(), self.chain.entries[0][0].backend
+        sizes = Sizes(self.chain.entries[0][0].backend)
         numbers = []
         for i in range(len(self.chain.states)):
             for step in range(len(self.chain)):
                 key = self.chain.state_at(i, step)
                 residual = self._crossed.arrived.get(key) if key is not None and self.chain.step_of(key) == step else None
-                numbers.append(-1 if residual is None else sizes.add(residual, backend))
+                numbers.append(-1 if residual is None else sizes.add(residual))
         norms = numpy.append(sizes.read(), 0.0)[numbers].reshape(len(self.chain.states), -1)
         return dict(zip(self.chain.states, norms, strict=True))
 
     @cached_property
     def gates(self) -> dict[str, numpy.ndarray]:
         """For each other tensor that has a name inside of the steps, the norm of the residual that arrives at it in each step, if any."""
-        norms = {entry.index: norm for entry, norm in zip(self.run.entries, self.run.received.tolist(), strict=True)}
         named: dict[int, list[tuple[int, str]]] = {}
         found: dict[str, numpy.ndarray] = {}
         for step, inside in enumerate(self.chain.entries):
             if len(inside) not in named:  # steps of as many operations are alike
                 named[len(inside)] = self._named(inside)
             for offset, name in named[len(inside)]:
-                found.setdefault(name, numpy.zeros(len(self.chain)))[step] = norms.get(inside[offset].index, 0.0)
+                found.setdefault(name, numpy.zeros(len(self.chain)))[step] = self.run.arrived(inside[offset])
         return dict(sorted(found.items()))
 
     def _named(self, inside: Sequence[Entry]) -> list[tuple[int, str]]:
         """The operations whose one result has a name and is no state."""
-        used = {key_of(x): x for entry in inside for x in entry.inputs if isinstance(x, Node)}
-        single = [(i, (entry.index, 0)) for i, entry in enumerate(inside) if not entry.row.several]
-        names = [(i, self.chain.name_of(used[key])) for i, key in single if key in used]
+        names = [(i, self.chain.name_of(entry.results()[0])) for i, entry in enumerate(inside) if not entry.row.several]
         return [(i, name) for i, name in names if name and name not in self.chain.states]
 
     def sent(self, step: int) -> dict[Key, Any]:
@@ -203,7 +225,7 @@ class Track:
         return StateJacobian(self.chain, len(self.chain) - 1 if self.last is None else self.last, of, direct)
 
     def verdict(self) -> Verdict:
-        """Vanishing, exploding or healthy, and the horizon."""
+        """Vanishing, exploding or healthy, by the rate, and how far was looked."""
         steps, left = len(self.remaining) - 1, self.remaining
         if not left[0]:
             return Verdict("unreached", 0, steps, 0.0, 0.0, self.name)
@@ -212,17 +234,32 @@ class Track:
             top = int(numpy.argmin(finite)) if not finite.all() else int(left.argmax())
             return Verdict("exploding", steps, top, float(left[top]), _rate(left, top), self.name)
         horizon = int(numpy.flatnonzero(left >= REACH)[-1])
-        alive = int(numpy.flatnonzero(left > 0)[-1])
-        kind = "healthy" if horizon == steps else "vanishing"
-        return Verdict(kind, horizon, steps, float(left[-1]), _rate(left, alive) if alive or not steps else 0.0, self.name)
+        alive = int(numpy.flatnonzero(left >= _TINY)[-1])
+        rate = _rate(left, alive) if alive or not steps else 0.0
+        return Verdict(_kind(left, rate), horizon, steps, float(left[-1]), rate, self.name)
 
 
 def _grouped(norms: numpy.ndarray, groups: Sequence[list[int]]) -> numpy.ndarray:
     return joint(norms[[number for group in groups for number in group]], [len(group) for group in groups])
 
 
+def _kind(left: numpy.ndarray, rate: float) -> str:
+    """What becomes of a residual that neither grew a hundredfold nor is not finite."""
+    if left[-1] < REACH:
+        return "vanishing"
+    changes = numpy.count_nonzero(numpy.diff(left))
+    if len(left) - 1 < _FEW or 0 < changes < _FEW:
+        return "unknown"
+    change = _SPAN * math.log(rate) if rate > 0 else -math.inf
+    if abs(change) <= -math.log(REACH):
+        return "healthy"
+    return "exploding" if change > 0 and left[-1] > 1 else "vanishing" if change < 0 and left[-1] < 1 else "healthy"
+
+
 def _rate(left: numpy.ndarray, steps: int) -> float:
-    """The steady gain that takes 1 to what is left after so many steps."""
-    if not steps:
-        return 1.0
-    return math.exp(math.log(left[steps]) / steps) if math.isfinite(left[steps]) else float(left[steps])
+    """The steady gain, over so many steps back; a step that a mask leaves out for all is none."""
+    if not math.isfinite(left[steps]):
+        return float(left[steps])
+    first = 1 if steps > 1 and left[1] > 0 else 0
+    changes = int(numpy.count_nonzero(numpy.diff(left[first : steps + 1])))
+    return math.exp((math.log(left[steps]) - math.log(left[first])) / changes) if changes else 1.0

@@ -1,6 +1,7 @@
 """Pictures of what was recorded: ``tg.draw(out)``.
 
-``network`` reads the tape, ``gains`` measures residuals, a view writes the DOT text, ``picture`` turns it into an image.
+``network`` and ``modules`` are what a tape has to show, ``gains`` what its edges say; a view writes the DOT text, ``picture`` turns it into
+an image or, with ``scene`` and ``html``, into a page.
 """
 
 from __future__ import annotations
@@ -14,18 +15,19 @@ from typing import Any
 
 from .. import tree
 from ..errors import DrawError, DrawWarning, TapeError
-from ..reading.names import Names
-from ..reading.steps import Chain, find_chains
+from ..reading.chain import Chain
+from ..reading.followed import Followed, Trail, ones
+from ..reading.recording import Recording
 from ..reading.words import gain_label, symbol_of
-from ..tape import Node, Tape, no_collection, unfolded
+from ..tape import Node, Tape, no_collection
 from .cells_view import CellsView
 from .gains import Gains
 from .inside import scenes_inside
-from .modules import Modules
+from .modules import Modules, Sizes
 from .network import Network
 from .ops_view import OpsView
 from .picture import Picture
-from .steps_view import Residuals, StepRow, StepsView
+from .steps_view import StepRow, StepsView
 
 _SHOWN = 8
 """How many boxes a chain of steps takes at most."""
@@ -46,7 +48,8 @@ def draw(
     """Draw how results were made and how residuals go back.
 
     Tensors are called by their ``.name``, or else by the variables of the program that calls, of a cell and of a module: those are called
-    once more for it. A scan that ran compiled is run again, operation by operation.
+    once more for it, and what that changes is put back. A scan that ran compiled is shown operation by operation, as it ran: whatever its
+    parameters have become since.
 
     Args:
         out: a tensor, or several of them nested as a cell returns them.
@@ -58,14 +61,14 @@ def draw(
         values: write the least and the largest value of its result on each operation ("ops" only).
         max_nodes: how many nodes, and twice as many edges, a picture may have. There is no other limit but the time that an engine takes
             for the layout.
-        of: with gains, the results whose residual is followed, from 1 for every element; by default the last loss (a single number)
-            in ``out``, or everything in ``out`` if there is none. In "steps" a loss that sends something into every step is by default
-            followed from the last of them only.
+        of: with gains, the results whose residual is followed, from 1 for every element: all that they send. By default the last loss (a
+            single number) in ``out``, or everything in ``out`` if there is none; and of a loss that sends something into several steps only
+            what comes into the last of them, in each layer. The picture says so. Between modules ("cells") it is always all.
         title: the first line of the picture.
 
     Raises:
         DrawError: no tensors, an unknown view, too many nodes, no steps or modules to draw, or ``of`` is not part of the picture.
-        TapeError: nothing was recorded, or it was released.
+        TapeError: nothing was recorded, it was released, or a checkpoint cannot be run again as it ran: what it reads has changed.
 
     Warns:
         DrawWarning: view is "auto", and not every operation is drawn.
@@ -79,10 +82,11 @@ def draw(
         raise DrawError("draw: of= must name tensors that were made on the way to out")
     if not Tape.of(*outputs):
         raise TapeError("draw: nothing was recorded that leads here: use a tensor with requires_grad=True, and no no_grad around it")
-    variables = sys._getframe(1).f_locals
-    with no_collection():
-        opened = unfolded([*outputs, *followed])
-        asked = _Asked(opened[: len(outputs)], opened[len(outputs) :], variables, title, gains, max_nodes)
+    with no_collection(), outputs[0]._backend.quiet():
+        recording = Recording(outputs, followed, sys._getframe(1))
+        if not recording.holds_chosen():
+            raise DrawError("draw: of= must name tensors that were made on the way to out")
+        asked = _Asked(recording, title, gains, max_nodes)
         network = asked.network() if view in ("auto", "ops") else ""
         if isinstance(network, Network):
             return _draw_ops(asked, network, order, values)
@@ -94,55 +98,54 @@ def draw(
 class _Asked:
     """What a call of ``draw`` asks for."""
 
-    def __init__(
-        self, outputs: list[Any], chosen: list[Any], variables: dict[str, Any], title: str | None, gains: bool | None, max_nodes: int
-    ) -> None:
-        self.tape = tape = Tape.of(*outputs)
-        self.outputs, self.chosen, self.variables = [y for y in outputs if y.entry is not None], chosen, variables
-        self.names, self.gains, self.max_nodes = Names(tape, variables), gains, max_nodes
+    def __init__(self, recording: Recording, title: str | None, gains: bool | None, max_nodes: int) -> None:
+        self.recording, self.tape, self.names, self.chains = recording, recording.tape, recording.names, recording.chains
+        self.gains, self.max_nodes = gains, max_nodes
+        self.outputs = [y for y in recording.results if y.entry is not None]
+        self.starts = recording.chosen or [y for y in self.outputs if y._data.size == 1][-1:] or self.outputs
         self._title = title
-        places = {entry.index for entry in tape}
-        if not all(y.entry is not None and y.entry.index in places for y in chosen):
-            raise DrawError("draw: of= must name tensors that were made on the way to out")
-        self.followed = chosen or [y for y in self.outputs if y._data.size == 1][-1:] or self.outputs
 
     def network(self) -> Network | str:
         """The single operations, or why they are too many."""
         if len(self.tape) > self.max_nodes:
             return f"{len(self.tape):,} operations are more than max_nodes={self.max_nodes}"
-        network = Network(self.tape, self.outputs, self.names)
+        network = Network(self.tape, self.outputs, self.names, self.chains)
         return network.excess(self.max_nodes) or network
+
+    def followed(self, **options: Any) -> Followed:
+        """The residuals, followed from where the caller or the default says."""
+        return Followed(self.tape, self.chains, ones(self.starts), alone=not self.recording.chosen, **options)
 
     def title(self, measured: bool, name_of: Callable[[Any], str]) -> str:
         if self._title is not None:
             return self._title
-        names = ", ".join(dict.fromkeys(name for y in (self.followed if measured else self.outputs) if (name := name_of(y))))
-        return f"How residuals go back from {names or ('the loss' if self.followed[-1]._data.size == 1 else 'the result')}"
+        names = ", ".join(dict.fromkeys(name for y in (self.starts if measured else self.outputs) if (name := name_of(y))))
+        return f"How residuals go back from {names or ('the loss' if self.starts[-1]._data.size == 1 else 'the result')}"
 
 
 def _draw_ops(asked: _Asked, network: Network, order: bool, values: bool) -> Picture:
-    measured = Gains(asked.followed) if asked.gains else None
+    measured = Gains(asked.followed()) if asked.gains else None
     drawn = OpsView(network, asked.title(measured is not None, network.name_of), measured, order, values)
     return Picture(drawn.dot(), _summary(network, measured), drawn.scene())
 
 
 def _draw_larger(asked: _Asked, view: str, why: str) -> Picture:
     """By steps or by modules; if neither was asked for, by what there is, with a note of it."""
-    chains = find_chains(asked.tape)
+    chains = asked.chains
     if view == "steps" or (view == "auto" and chains and _SHOWN * len(chains) <= asked.max_nodes):
         if not chains:
             raise DrawError('draw: nothing here was recorded in time steps: use scan or a recurrent layer, or view="ops"')
         note = _said(f"{_steps(chains)} as boxes", why)
-        drawn: StepsView | CellsView = _steps_view(asked, chains, note)
+        drawn: StepsView | CellsView = _steps_view(asked, note)
     else:
-        modules = Modules(asked.tape, chains, asked.names, asked.variables)
+        modules = Modules(asked.tape, chains, asked.names, asked.recording.owners)
         if not modules.count or len(modules.parts) > asked.max_nodes:
             few = f"{len(modules.parts)} boxes of modules are more, too" if modules.count else "there are neither modules nor time steps"
             raise DrawError(f"draw: {f'{why}, and ' if why else ''}{few}: draw less, or raise max_nodes")
         note = _said(f"{modules.count} modules as boxes", why)
         measured = asked.gains is not False
-        sizes = modules.measure(asked.followed) if measured else None
-        inside = scenes_inside(modules, sizes, asked.outputs, asked.followed, asked.max_nodes)
+        sizes = Sizes(modules, ones(asked.starts)) if measured else None
+        inside = scenes_inside(modules, sizes, asked.outputs, asked.max_nodes)
         drawn = CellsView(modules, sizes, asked.outputs, asked.title(measured, asked.names.of), note, inside)
     if note:
         warnings.warn(f"draw: {note}", DrawWarning, stacklevel=3)
@@ -153,17 +156,15 @@ def _said(drew: str, why: str) -> str:
     return f'drew {drew}: {why}; view="ops" with a larger max_nodes shows all of them' if why else ""
 
 
-def _steps_view(asked: _Asked, chains: Sequence[Chain], note: str) -> StepsView:
-    measured = asked.gains is not False
-    rows = [
-        StepRow(chain, k if len(chains) > 1 else 0, asked.names, _residuals(asked, chain) if measured else None)
-        for k, chain in enumerate(chains, start=1)
-    ]
-    return StepsView(rows, asked.title(measured, asked.names.of), note)
-
-
-def _residuals(asked: _Asked, chain: Chain) -> Residuals:
-    return Residuals(asked.tape, chain, asked.followed, alone=not asked.chosen)
+def _steps_view(asked: _Asked, note: str) -> StepsView:
+    chains = asked.chains
+    states = {key[0] for chain in chains for i in range(chain.count) for key in chain.tensors_of(i)}
+    followed = None if asked.gains is False else asked.followed(towards=(), inside=states)
+    trails: Sequence[Trail | None] = [None] * len(chains) if followed is None else followed.trails
+    numbers = range(1, len(chains) + 1) if len(chains) > 1 else [0]
+    rows = [StepRow(*row) for row in zip(chains, numbers, trails, strict=True)]
+    title = asked.title(followed is not None, asked.names.of)
+    return StepsView(rows, title, note, followed.caption if followed is not None else "")
 
 
 def _steps(chains: Sequence[Chain]) -> str:
@@ -180,10 +181,11 @@ def _counts(tape: Tape) -> str:
 def _summary(network: Network, measured: Gains | None) -> str:
     steps = len(network.steps)
     text = f"graph of {_counts(network.tape)}" + (f", {steps} steps" if steps else "")
-    bending = [entry for entry in network.tape if entry.row.case != "addition"]
-    parts = {} if measured is None else measured.parts
-    gains = [(parts[entry.index, i].gain, entry) for entry in bending for i in range(len(entry.inputs)) if (entry.index, i) in parts]
-    finite = [found for found in gains if math.isfinite(found[0])]
+    if measured is None:
+        return text
+    bending = [(entry, i) for entry in network.tape if entry.row.case != "addition" for i in range(len(entry.inputs))]
+    parts = [(part.gain, entry) for entry, i in bending if (part := measured.part(entry, i)) is not None]
+    finite = [found for found in parts if math.isfinite(found[0])]
     if not finite:
         return text
     least, entry = min(finite, key=lambda found: found[0])

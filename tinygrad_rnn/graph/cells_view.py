@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from ..reading.norms import Ranges
 from ..reading.words import gain_label, number
 from ..tape import Node
-from .gains import stroke
 from .modules import Modules, Part, Sizes
-from .ops_view import BLACK, LEAVES, NOT_FINITE, captions, frame, mixed, opening, silent, small, written
+from .paint import BLACK, LEAVES, NOT_FINITE, captions, frame, mixed, opening, silent, small, stroke, written
 from .scene import Arrow, Box, Fact, Look, Scene, exactly, facts_of_array
 from .text import Html, attributes, shown, shown_html, tooltip
 
@@ -29,6 +29,7 @@ class CellsView:
         self, modules: Modules, sizes: Sizes | None, outputs: Sequence[Node], title: str, note: str, inside: Mapping[str, Scene]
     ) -> None:
         self.modules, self.sizes, self.outputs, self.title, self.note, self.inside = modules, sizes, outputs, title, note, inside
+        self._ranges = Ranges([*modules.arrays.values(), *(y._data for y in outputs)], outputs[0]._backend)
 
     def dot(self, titled: bool = True) -> str:
         lines = opening(captions(self.title, self.note, [" · ".join(self._notes())]) if titled else None, "0.25", "0.6")
@@ -46,7 +47,11 @@ class CellsView:
     def _notes(self) -> list[str]:
         notes = ["arrows run backwards, as residuals do"]
         if self.sizes is not None:
-            notes += ["residual in a box = size of what comes into it", "number on an arrow = gain (size that goes on ÷ size that came in)"]
+            notes += [
+                *filter(None, [self.sizes.caption]),
+                "residual in a box = size of what comes into it",
+                "number on an arrow = gain (size that goes on ÷ size that came in)",
+            ]
         return [*notes, "grey, dotted = no residual"]
 
     # -- boxes ------------------------------------------------------------------------------------------------------------------------
@@ -58,13 +63,15 @@ class CellsView:
         x = self.modules.leaves[name]
         kind = "state" if id(x) in self.modules.states else "parameter" if x.requires_grad else "input"
         text = self.modules.names.of(x) or str(tuple(x._data.shape))
-        return Box(name, text, {**LEAVES[kind], "label": shown(text)}, [("kind", kind), *facts_of_array(x)])
+        return Box(
+            name, text, {**LEAVES[kind], "label": shown(text)}, [("kind", kind), *facts_of_array(self.modules.arrays[name], self._ranges)]
+        )
 
     def _output(self, place: int) -> Box:
         y = self.outputs[place]
         kind = "loss" if y._data.size == 1 else "output"
         text = self.modules.names.of(y) or ("loss" if kind == "loss" else "result")
-        return Box(f"o{place}", text, {**LEAVES[kind], "label": shown(text)}, [("kind", kind), *facts_of_array(y)])
+        return Box(f"o{place}", text, {**LEAVES[kind], "label": shown(text)}, [("kind", kind), *facts_of_array(y._data, self._ranges)])
 
     def _part(self, part: Part) -> Box:
         arrived = None if self.sizes is None else self.sizes.arrived.get(part.id, 0.0)

@@ -13,20 +13,19 @@ from .ops_view import OpsView
 from .scene import Scene
 
 
-def scenes_inside(modules: Modules, sizes: Sizes | None, outputs: Sequence[Node], followed: Sequence[Node], most: int) -> dict[str, Scene]:
+def scenes_inside(modules: Modules, sizes: Sizes | None, outputs: Sequence[Node], most: int) -> dict[str, Scene]:
     """The pictures inside, by id of the part.
 
     Args:
         sizes: what was measured between the modules, or None to measure nothing inside either.
         outputs: the results of everything.
-        followed: those that the residual starts from.
         most: how many nodes a picture may have; a part that needs more, or has one operation only, stays closed.
     """
     steps = {part.id: _step(part, sizes) for part in modules.parts}
     inside = {part.id: _entries(part, steps[part.id]) for part in modules.parts}
     inside = {name: entries for name, entries in inside.items() if 1 < len(entries) <= most}
     home = {entry.index: name for name, entries in inside.items() for entry in entries}
-    gains = Gains(followed, home) if sizes is not None and home else None
+    gains = sizes.gains(home) if sizes is not None and home else None
     results = _results(modules.tape, outputs, home)
     scenes = {}
     for part in modules.parts:
@@ -41,8 +40,8 @@ def _step(part: Part, sizes: Sizes | None) -> int | None:
     """The last step that a residual reaches."""
     if part.chain is None:
         return None
-    last = len(part.chain) - 1
-    return last if sizes is None else sizes.steps.get(part.id, last)
+    last = None if sizes is None else sizes.last_step(part)
+    return len(part.chain) - 1 if last is None else last
 
 
 def _entries(part: Part, step: int | None) -> list[Entry]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..reading.followed import size
+from ..backends import Array
+from ..reading.chain import Chain
+from ..reading.followed import Followed, Room, add_to
 from ..reading.names import Names
-from ..reading.steps import Chain, outwards, time_steps
+from ..reading.norms import overall, overalls
+from ..reading.owners import Owners, modules_around
+from ..reading.steps import outwards, time_steps
 from ..reading.words import symbol_of
-from ..tape import Entry, Key, Node, Scope, Tape, key_of, pull_back
-from .gains import joint
+from ..tape import Entry, Node, Scope, Tape, key_of
+from .gains import Gains
 
 
 @dataclass
@@ -47,23 +51,6 @@ class Part:
         return f"{self.title}: {self.kind}" if self.title else self.kind
 
 
-@dataclass
-class Sizes:
-    """Residuals between parts, measured in one backward pass of its own.
-
-    Attributes:
-        arrived: by id of a part, the size of all that comes into it.
-        sent: by (id of the part that sends, id of the part or leaf that receives).
-        steps: by id of a part with time steps, the last of them that a residual reaches.
-        seed: the size of what the pass starts from.
-    """
-
-    arrived: dict[str, float] = field(default_factory=dict)
-    sent: dict[tuple[str, str], float] = field(default_factory=dict)
-    steps: dict[str, int] = field(default_factory=dict)
-    seed: float = 0.0
-
-
 class Modules:
     """The parts of a tape and how they are linked.
 
@@ -71,36 +58,44 @@ class Modules:
         tape: what was recorded.
         chains: the time steps on it.
         names: what its tensors are called.
-        variables: those of the program that asks: modules are called by them.
+        owners: what its modules are called.
 
     Attributes:
         parts: in the order of recording.
         states: by id the tensors that are a state before the first step.
         frames: by id of a module that holds several parts, but not all, what it is called.
         leaves: by their id in the DOT text, the tensors that come in from outside: inputs, states, and parameters of no module.
+        arrays: those that the leaves had.
         links: (id of what makes a tensor, id of the part that uses it, whether a residual goes back).
     """
 
-    def __init__(self, tape: Tape, chains: Sequence[Chain], names: Names, variables: Mapping[str, Any]) -> None:
-        self.tape, self.names, self._chains = tape, names, chains
+    def __init__(self, tape: Tape, chains: Sequence[Chain], names: Names, owners: Owners) -> None:
+        self.tape, self.names, self.chains, self._owners = tape, names, chains, owners
         self._chain_of = {entry.index: chain for chain in chains for inside in chain.entries for entry in inside}
         self.parts = self._modules_and_rest()
         self.part_of = {entry.index: part for part in self.parts for entry in part.entries}
         self._owned: set[int] = set()
         self.states: set[int] = set()
         self.frames: dict[int, str] = {}
-        self._name(variables, len(chains) > 1)
+        self._name(len(chains) > 1)
         self.leaves: dict[str, Node] = {}
-        self._borders: dict[tuple[int, int], tuple[Node, tuple[str, str]]] = {}
+        self.arrays: dict[str, Any] = {}
+        self.borders: dict[tuple[int, int], tuple[Node, tuple[str, str]]] = {}
         self.links = self._find_links()
 
     # -- parts ------------------------------------------------------------------------------------------------------------------------
 
     def _modules_and_rest(self) -> list[Part]:
-        """The innermost modules around time steps or without any; what was recorded around them stands together by what it lies between."""
+        """The innermost modules around time steps or without any; what was recorded around them stands together by what it lies between. A
+        module that runs several loops over time itself is no box, but they are."""
         steps = time_steps(self.tape)
         modules = {entry.index: _around_steps(entry, steps) for entry in self.tape}
-        holders = {id(outer.label) for m in modules.values() if m for outer in _modules(m.outer) if outer.label is not m.label}
+        within: dict[int, set[int]] = {}
+        for index, module in modules.items():
+            if module is not None and index in self._chain_of:
+                within.setdefault(id(module.label), set()).add(id(self._chain_of[index]))
+        holders = {id(outer) for m in modules.values() if m for outer in modules_around(m.outer) if outer is not m.label}
+        holders |= {module for module, chains in within.items() if len(chains) > 1}
         homes: dict[int, tuple[Any, Scope | None]] = {}
         for index, module in modules.items():
             chain = self._chain_of.get(index)
@@ -135,38 +130,25 @@ class Modules:
                     after[x.entry.index] |= onwards
         return before, after
 
-    def _name(self, variables: Mapping[str, Any], many: bool) -> None:
-        paths = self._paths(variables)
+    def _name(self, many: bool) -> None:
         inside: dict[int, int] = {}
         for part in self.parts:
-            for outer in _modules(part.scope.outer if part.scope else None):
-                inside[id(outer.label)] = inside.get(id(outer.label), 0) + 1
+            for outer in modules_around(part.scope.outer if part.scope else None):
+                inside[id(outer)] = inside.get(id(outer), 0) + 1
         for part in self.parts:
-            self._describe(part, paths, many)
-            around = (outer.label for outer in _modules(part.scope.outer if part.scope else None))
+            self._describe(part, many)
+            around = modules_around(part.scope.outer if part.scope else None)
             part.frame = next((module for module in around if 1 < inside[id(module)] < self.count), None)
             if part.frame is not None:
-                self.frames[id(part.frame)] = ": ".join(filter(None, [paths[id(part.frame)], type(part.frame).__name__]))
+                self.frames[id(part.frame)] = ": ".join(filter(None, [self._owners.name(part.frame), type(part.frame).__name__]))
 
-    def _paths(self, variables: Mapping[str, Any]) -> dict[int, str]:
-        """What modules are called, by id: by the attributes on the way from the outermost, which is called by its variable."""
-        paths: dict[int, str] = {}
-        for root in {id(root): root for part in self.parts if part.scope and (root := [*_modules(part.scope)][-1].label)}.values():
-            _walk(root, "", paths)
-            paths[id(root)] = _variable(root, variables)
-        for cell in (part.chain.call[0] for part in self.parts if part.chain and part.chain.call):
-            if _is_module(cell):
-                paths.setdefault(id(cell), _variable(cell, variables))
-        return paths
-
-    def _describe(self, part: Part, paths: Mapping[int, str], many: bool) -> None:
+    def _describe(self, part: Part, many: bool) -> None:
         chain, module = part.chain, part.scope.label if part.scope is not None else None
         if chain is not None:
-            around = [outer.label for outer in _modules(part.scope)] or (chain.call or ())[:1]
-            called = next((name for x in around if (name := paths.get(id(x), "").partition("layers")[0].rstrip("."))), "")
-            part.title, part.kind = chain.name if many else called, f"{_cell_name(chain)}, {len(chain)} steps"
+            part.title = chain.name if many else self._owners.of_chain(chain)[0]
+            part.kind = f"{_cell_name(chain)}, {len(chain)} steps"
         elif module is not None:
-            part.title, part.kind = paths[id(module)], type(module).__name__
+            part.title, part.kind = self._owners.name(module), type(module).__name__
         else:
             part.kind = _operations(part.entries)
         owned = self._own(part, module, chain)
@@ -195,14 +177,14 @@ class Modules:
         for entry in self.tape:
             target = self.part_of[entry.index].id
             for operand, (x, needed) in enumerate(zip(entry.inputs, entry.needs, strict=True)):
-                source = self._source(x, entry)
+                source = self._source(x, entry, operand)
                 if source is not None and source != target:
                     links[source, target] = links.get((source, target), False) or needed
                     if needed:
-                        self._borders[entry.index, operand] = x, (target, source)
+                        self.borders[entry.index, operand] = x, (target, source)
         return links
 
-    def _source(self, x: Any, entry: Entry) -> str | None:
+    def _source(self, x: Any, entry: Entry, operand: int) -> str | None:
         """The id of the part or the leaf where an operand comes from; None for what the picture leaves out."""
         if not isinstance(x, Node):
             return None
@@ -210,54 +192,53 @@ class Modules:
             return self.part_of[x.entry.index].id
         if id(x) in self._owned or not (x.requires_grad or (entry.index not in self._chain_of and self.names.leaf(x))):
             return None
-        return next((known for known, leaf in self.leaves.items() if leaf is x), None) or self._add_leaf(x)
-
-    def _add_leaf(self, x: Node) -> str:
-        name = f"p{len(self.leaves)}"
-        self.leaves[name] = x
+        name = next((known for known, leaf in self.leaves.items() if leaf is x), f"p{len(self.leaves)}")
+        self.leaves.setdefault(name, x)
+        self.arrays.setdefault(name, entry.xs[operand])
         return name
 
-    def measure(self, seeds: Sequence[Node]) -> Sizes:
-        """Run a backward pass and look only at what goes from part to part, and from step to step."""
-        arrived: dict[Key, Any] = {}
-        sent: dict[tuple[str, str], dict[Key, Any]] = {}
-        starts = [(y, y._backend.ones_like(y._data)) for y in seeds]
-        backend = seeds[0]._backend
-        found = Sizes(seed=joint([size(backend, start) for _, start in starts]))
 
-        def add(table: dict[Key, Any], key: Key, residual: Any) -> None:
-            table[key] = table[key] + residual if key in table else residual
+class Sizes:
+    """Residuals between parts, as the results send them.
 
-        def watch(entry: Entry, g: Any, operand: int, part: Any) -> None:
-            reach(entry.inputs[operand], part)
-            if (entry.index, operand) in self._borders:
-                x, pair = self._borders[entry.index, operand]
-                add(sent.setdefault(pair, {}), key_of(x), part)
-                add(arrived, key_of(x), part)
+    Attributes:
+        arrived: by id of a part, the size of all that comes into it.
+        sent: by (id of the part that sends, id of the part or leaf that receives).
+        seed: the size of what the pass starts from.
+    """
 
-        def reach(x: Node, residual: Any) -> None:
-            ours = None if x.entry is None else self.part_of.get(x.entry.index)
-            step = None if ours is None or ours.chain is None else ours.chain.step_of(key_of(x))
-            if ours is not None and step is not None and step > found.steps.get(ours.id, -1) and size(backend, residual) != 0:
-                found.steps[ours.id] = step
-
-        for y, start in starts:
-            add(arrived, key_of(y), start)
-            reach(y, start)
-        crossing = [x for chain in self._chains for x in chain.nodes.values()]
-        pull_back(starts, wanted=[*(x for x, _ in self._borders.values()), *crossing], watch=watch)
-        found.sent = {pair: joint([size(backend, r) for r in parts.values()]) for pair, parts in sent.items()}
-        into: dict[str, list[float]] = {}
+    def __init__(self, modules: Modules, seeds: Sequence[tuple[Node, Array]]) -> None:
+        arrived: Room = {}
+        sent: dict[tuple[str, str], Room] = {pair: {} for _, pair in modules.borders.values()}
+        for y, start in seeds:
+            add_to(arrived, key_of(y), start)
+        borders = {place: [(arrived, key_of(x)), (sent[pair], key_of(x))] for place, (x, pair) in modules.borders.items()}
+        towards = [x for x, _ in modules.borders.values()]
+        self._followed = Followed(modules.tape, modules.chains, seeds, False, towards, borders, inside=())
+        self._modules, backend = modules, seeds[0][0]._backend
+        self.seed = overall((g for _, g in seeds), backend)
+        into: dict[str, Room] = {}
         for key, residual in arrived.items():
-            if key[0] in self.part_of:
-                into.setdefault(self.part_of[key[0]].id, []).append(size(backend, residual))
-        found.arrived = {name: joint(sizes) for name, sizes in into.items()}
-        return found
+            if key[0] in modules.part_of:
+                into.setdefault(modules.part_of[key[0]].id, {})[key] = residual
+        norms = iter(overalls((room.values() for room in (*into.values(), *sent.values())), backend))
+        self.arrived = {name: next(norms) for name in into}
+        self.sent = {pair: next(norms) for pair in sent}
 
+    @property
+    def caption(self) -> str:
+        """What is followed, where that is not all the same."""
+        return self._followed.caption
 
-def _modules(scope: Scope | None) -> Iterator[Scope]:
-    """The scopes of modules from here outwards."""
-    return (outer for outer in outwards(scope) if outer.kind == "module")
+    def gains(self, inside: Collection[int]) -> Gains:
+        """The sizes at single operations, by their indices: one at least."""
+        rest = Tape([entry for entry in self._modules.tape if entry.index >= min(inside)])
+        return Gains(Followed(rest, (), self._followed.seeds, alone=False, inside=inside))
+
+    def last_step(self, part: Part) -> int | None:
+        """Of a part with time steps, the last of them that a residual reaches."""
+        trail = None if part.chain is None else self._followed.trail_of(part.chain)
+        return None if trail is None else trail.last
 
 
 def _around_steps(entry: Entry, steps: Collection[Scope]) -> Scope | None:
@@ -265,27 +246,7 @@ def _around_steps(entry: Entry, steps: Collection[Scope]) -> Scope | None:
     found = entry.scope
     for scope in outwards(entry.scope):
         found = scope.outer if scope in steps else found
-    return next(_modules(found), None)
-
-
-def _variable(module: Any, variables: Mapping[str, Any]) -> str:
-    """The name of the variable that holds a module, or ""."""
-    return next((name for name, x in variables.items() if x is module and not name.startswith("_")), "")
-
-
-def _is_module(x: Any) -> bool:
-    return hasattr(type(x), "named_parameters")
-
-
-def _walk(x: Any, name: str, paths: dict[int, str]) -> None:
-    """The names of a module and of all that it holds, by the attributes on the way."""
-    if _is_module(x):
-        if id(x) in paths:
-            return
-        paths[id(x)] = name
-    held = vars(x).items() if _is_module(x) else x.items() if isinstance(x, dict) else enumerate(x) if isinstance(x, (list, tuple)) else ()
-    for key, part in held:
-        _walk(part, f"{name}.{key}" if name else str(key), paths)
+    return next((scope for scope in outwards(found) if scope.kind == "module"), None)
 
 
 def _cell_name(chain: Chain) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..reading.names import Names, State
-from ..reading.steps import find_chains, outwards, time_steps
+from ..reading.chain import Chain
+from ..reading.names import Names, State, at_two_times
+from ..reading.path import Way, cheapest
+from ..reading.steps import outwards, time_steps
 from ..tape import Entry, Key, Node, Scope, Tape, key_of
 
 Kind = Literal["operation", "state", "parameter", "input", "constant", "output", "loss"]
@@ -22,6 +24,7 @@ class Vertex:
     Attributes:
         id: its name in the DOT text: the kind's letter and a place on the tape, never the user's name.
         value: its entry, its tensor, or its Python number.
+        array: of a tensor the array that it had; or the number again.
         name: the user's name for it, or "".
         step: the number of the time step that it stands in, from 1, or None.
         copied: whether it is one of several copies of a leaf, one for each step.
@@ -33,6 +36,7 @@ class Vertex:
     name: str
     step: int | None
     copied: bool = False
+    array: Any = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,18 @@ class Link:
 
 @dataclass
 class Step:
-    """A time step: its number from 1, what the program calls it, the layer that it belongs to if there are several, and the places of
-    its entries."""
+    """A time step: its number from 1, what the program calls it, the chain that it belongs to and which of its steps it is, the chain's
+    name if there are several, and the places of its entries."""
 
     number: int
     label: str
     places: list[int] = field(default_factory=list)
-    layer: str = ""
+    chain: Chain | None = None
+    place: int = 0
+
+    @property
+    def layer(self) -> str:
+        return "" if self.chain is None else self.chain.name
 
     @property
     def head(self) -> str:
@@ -98,6 +107,7 @@ class Network:
     Args:
         tape, outputs: what to read.
         names: what its tensors are called.
+        chains: the time steps that a state links.
 
     Attributes:
         tape: the entries; an entry's place is its number in here.
@@ -106,23 +116,25 @@ class Network:
         vertices, links: in the order of the tape.
     """
 
-    def __init__(self, tape: Tape, outputs: Sequence[Node], names: Names | None = None) -> None:
-        self.tape = tape
-        self.names = names or Names(tape)
+    def __init__(self, tape: Tape, outputs: Sequence[Node], names: Names, chains: Sequence[Chain] = ()) -> None:
+        self.tape, self.names = tape, names
         self._place = {entry.index: i for i, entry in enumerate(self.tape)}
         self._outputs = {(self._place[y.entry.index], y.position): y for y in outputs if y.entry is not None}
         self._leaves: list[Node] = []
+        self._arrays: list[Any] = []
         self._number_of_leaf: dict[Key, _Leaf] = {}
         self._sources = self._find_sources()
-        self.steps, self._step_of = self._find_steps()
+        self.steps, self._step_of = self._find_steps(chains)
         self._calls = self._find_calls()
         self._names = self._find_names()
         uses = {(source, step) for sources, step in zip(self._sources, self._step_of, strict=True) for source in sources}
         self._steps_of_leaf = Counter(source for source, _ in uses if isinstance(source, _Leaf))
         ends = self._ends_by_steps() if self.steps else self._ends_by_name() or self._ends_by_call()
-        self._states = {start for start, _ in ends}
-        self.path, self._path_operands = self._cheapest_path(ends)
-        self._readout = self._after([end for _, end in ends]) if self.steps and ends else set()
+        self._states = {self._number_of_leaf[start] for start, _ in ends if start in self._number_of_leaf}
+        way = min((cheapest(self.tape, *ends) for ends in ends), key=lambda way: way.cost, default=Way(math.inf, []))
+        self.path = [self._place[entry.index] for entry, _ in way.hops]
+        self._path_operands = {self._place[entry.index]: operand for entry, operand in way.hops}
+        self._readout = self._after([self._place[end[0]] for _, end in ends]) if self.steps and ends else set()
         self._first_use: dict[int, int] = {}
         self.vertices, self.links = self._build()
 
@@ -137,7 +149,7 @@ class Network:
     def _find_sources(self) -> list[list[_Source]]:
         numbers = self._number_of_leaf
 
-        def source(x: Any) -> _Source:
+        def source(x: Any, array: Any) -> _Source:
             if not isinstance(x, Node):
                 return _Number(x)
             if x.entry is not None and x.entry.index in self._place:
@@ -145,9 +157,10 @@ class Network:
             if key_of(x) not in numbers:
                 numbers[key_of(x)] = _Leaf(len(self._leaves))
                 self._leaves.append(x)
+                self._arrays.append(array)
             return numbers[key_of(x)]
 
-        return [[source(x) for x in entry.inputs] for entry in self.tape]
+        return [[source(x, array) for x, array in zip(entry.inputs, entry.xs, strict=True)] for entry in self.tape]
 
     def _find_names(self) -> dict[tuple[int, int], str]:
         """What the results of entries are called. The user's tensors are met where they are used; a state carries the label of its step."""
@@ -187,7 +200,7 @@ class Network:
         scopes = dict.fromkeys(scope for entry in self.tape if (scope := self.names.call_of(entry)) is not None)
         return {scope: states for scope in scopes if (states := self.names.states(scope))}
 
-    def _find_steps(self) -> tuple[list[Step], list[int | None]]:
+    def _find_steps(self, chains: Sequence[Chain]) -> tuple[list[Step], list[int | None]]:
         """The innermost of scans, or of a loop of the user's own."""
         steps_of = time_steps(self.tape)
         scopes = [next((steps_of[scope] for scope in outwards(entry.scope) if scope in steps_of), None) for entry in self.tape]
@@ -199,9 +212,9 @@ class Network:
                 steps[scope].places.append(place)
         if len(steps) < 2:
             return [], [None] * len(self.tape)
-        layer_of = {entry.index: chain.name for chain in find_chains(self.tape) for inside in chain.entries for entry in inside}
+        place_of = {e.index: (chain, place) for chain in chains for place, inside in enumerate(chain.entries) for e in inside}
         for step in steps.values():
-            step.layer = layer_of.get(self.tape[step.places[0]].index, "")
+            step.chain, step.place = place_of.get(self.tape[step.places[0]].index, (None, 0))
         return list(steps.values()), [None if scope is None else steps[scope].number for scope in scopes]
 
     def name_of(self, y: Node) -> str:
@@ -218,7 +231,7 @@ class Network:
     def gates(self) -> list[str]:
         """What the state on the path is weighted by, where that has a name."""
         entries = [(self.tape[place], self._path_operands[place]) for place in self.path]
-        others = [entry.inputs[1 - operand] for entry, operand in entries if entry.row.name == "multiply"]
+        others = [entry.inputs[1 - operand] for entry, operand in entries if entry.row.case == "weighting" and entry.row.elementwise]
         return list(dict.fromkeys(name for x in others if isinstance(x, Node) and (name := self.name_of(x) or self.names.leaf(x))))
 
     def place_of(self, entry: Entry) -> int:
@@ -231,75 +244,31 @@ class Network:
 
     # -- the state path ---------------------------------------------------------------------------------------------------------------
 
-    def _ends_by_steps(self) -> list[tuple[_Leaf, int]]:
-        """State tensors cross from step to step, always in the same place, since steps are alike. So the state's start is the leaf that
-        stands in that place in the first step, and its end is what the last step makes where the one before made what crosses."""
-        before, last = self.steps[-2], self.steps[-1]
-        ends: dict[tuple[_Leaf, int], None] = {}
-        for offset, place in enumerate(last.places):
-            for operand, crossing in enumerate(self._sources[place]):
-                if isinstance(crossing, int) and self._step_of[crossing] == before.number:
-                    start = self._start(offset, operand)
-                    made = before.places.index(crossing)
-                    alike = made < len(last.places) and self.tape[last.places[made]].row is self.tape[crossing].row
-                    if start is not None:
-                        ends[start, last.places[made] if alike else crossing] = None
-        return list(ends)
+    def _ends_by_steps(self) -> list[tuple[Key, Key]]:
+        """Each state before the first and after the last step, of the layer that comes last; layers before it have steps of their own."""
+        chain = self.steps[-1].chain
+        if chain is None:
+            return []
+        ends = [(chain.state_at(i, -1), chain.last_of(i)) for i in range(chain.count)]
+        return [(start, end) for start, end in ends if start is not None and end is not None and end[0] in self._place]
 
-    def _start(self, offset: int, operand: int) -> _Leaf | None:
-        """The leaf at the beginning of a chain of crossings, from the last step back; layers before it have steps of their own."""
-        for step in reversed(self.steps):
-            sources = self._sources[step.places[offset]] if offset < len(step.places) else []
-            source = sources[operand] if operand < len(sources) else None
-            if isinstance(source, _Leaf):
-                return source
-            if not isinstance(source, int) or self._step_of[source] != step.number - 1:
-                return None
-        return None
-
-    def _ends_by_name(self) -> list[tuple[_Leaf, int]]:
+    def _ends_by_name(self) -> list[tuple[Key, Key]]:
         """In a single step a state is a leaf and a result of the same shape that have one name at two times."""
         return [
-            (_Leaf(number), place)
-            for (place, _), y in self._outputs.items()
-            for number, leaf in enumerate(self._leaves)
-            if _is_later(leaf.name, y.name) and y._data.shape == leaf._data.shape
+            (key_of(leaf), key_of(y))
+            for y in self._outputs.values()
+            for leaf in self._leaves
+            if at_two_times(leaf.name, y.name) and y._data.shape == leaf._data.shape
         ]
 
-    def _ends_by_call(self) -> list[tuple[_Leaf, int]]:
+    def _ends_by_call(self) -> list[tuple[Key, Key]]:
         """The state of a cell that was called once."""
         return [
-            (self._number_of_leaf[key_of(state.before)], self._place[state.after[0]])
+            (key_of(state.before), state.after)
             for states in self._calls.values()
             for state in states
             if key_of(state.before) in self._number_of_leaf and state.after is not None and state.after[0] in self._place
         ]
-
-    def _cheapest_path(self, ends: Sequence[tuple[_Leaf, int]]) -> tuple[list[int], dict[int, int]]:
-        """The entries of the cheapest way from a state's start to its end, and by which operand it enters each of them."""
-        found: tuple[float, list[int], dict[int, int]] = (float("inf"), [], {})
-        for start, end in ends:
-            total, entered = self._costs(start, end)
-            if total < found[0]:
-                path, operands = [], {}
-                at: _Source = end
-                while isinstance(at, int):
-                    path.append(at)
-                    operands[at] = entered[at]
-                    at = self._sources[at][entered[at]]
-                found = (total, path[::-1], operands)
-        return found[1], found[2]
-
-    def _costs(self, start: _Leaf, end: int) -> tuple[float, dict[int, int]]:
-        """Dijkstra's search; since the tape is in order of dependence, one pass along it settles every entry."""
-        best: dict[_Source, float] = {start: 0.0}
-        entered: dict[int, int] = {}
-        for place in range(end + 1):
-            ways = [(best[source], i) for i, source in enumerate(self._sources[place]) if source in best]
-            if ways:
-                least, entered[place] = min(ways)
-                best[place] = least + cost(self.tape[place])
-        return best.get(end, float("inf")), entered
 
     def _after(self, ends: Sequence[int]) -> set[int]:
         """The places of entries that no state depends on."""
@@ -348,14 +317,14 @@ class Network:
         if isinstance(source, int):
             return Vertex(f"n{source}", "operation", self.tape[source], "", None)
         if isinstance(source, _Number):
-            return Vertex(f"k{place}_{i}", "constant", source.value, "", step)
-        leaf = self._leaves[source.number]
+            return Vertex(f"k{place}_{i}", "constant", source.value, "", step, array=source.value)
+        leaf, array = self._leaves[source.number], self._arrays[source.number]
         kind: Kind = "state" if source in self._states else _leaf_kind(leaf)
         name = self._name_of_leaf(leaf, kind)
         if kind == "state" or step is None:
-            return Vertex(f"p{source.number}", kind, leaf, name, None)
+            return Vertex(f"p{source.number}", kind, leaf, name, None, array=array)
         copied = kind == "parameter" and self._steps_of_leaf[source] > 1
-        return Vertex(f"p{source.number}_{step}", kind, leaf, name, step, copied)
+        return Vertex(f"p{source.number}_{step}", kind, leaf, name, step, copied, array)
 
     def _name_of_leaf(self, leaf: Node, kind: Kind) -> str:
         if kind != "state" or leaf.name or not self.names.inside(leaf):
@@ -370,7 +339,7 @@ class Network:
             backwards = self._reads_out(place)
             step = self._step_of[place] if backwards else None
             kind: Kind = "loss" if loss else "output"
-            box = add(Vertex(f"o{place}{suffix}", kind, y, name or ("loss" if loss else "result"), step))
+            box = add(Vertex(f"o{place}{suffix}", kind, y, name or ("loss" if loss else "result"), step, array=y._data))
             on_path = bool(self.path) and self.path[-1] == place
             yield Link(vertices[f"n{place}"], box, None, True, on_path, backwards, False)
 
@@ -381,27 +350,3 @@ def _leaf_kind(leaf: Node) -> Kind:
     if leaf.requires_grad:
         return "parameter"
     return "constant" if leaf._data.size == 1 and not leaf.name else "input"
-
-
-_TIMED = re.compile(r"(.+?)(?:(?P<number>\[.+\]|\(.+\)|_?\d+)|(?P<word>_(?:prev|previous|old|last|next|new)|['′]+))?")
-"""A name and its time."""
-
-
-def _is_later(before: str | None, after: str | None) -> bool:
-    """Whether two names are one at two times: ``c[t−1]`` and ``c[t]``, ``h0`` and ``h1``, or, with a word at one of them, ``h`` and
-    ``h_next``. A number beside none is no time: ``a`` and ``a2`` are two things."""
-    one, other = _TIMED.fullmatch(before or ""), _TIMED.fullmatch(after or "")
-    if one is None or other is None or one[1] != other[1] or before == after:
-        return False
-    return (one["number"] is None) == (other["number"] is None)
-
-
-BENDING = 1e3
-"""From here on an operation bends a residual: by a matrix, or more still by a slope."""
-
-
-def cost(entry: Entry) -> float:
-    """How much an operation bends what passes through it: the channel of a cell is where least happens."""
-    if entry.row.case == "composition":
-        return 1e3 * BENDING
-    return BENDING if entry.row.name in ("matmul", "einsum") else 1.0

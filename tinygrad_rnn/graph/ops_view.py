@@ -8,45 +8,18 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..chain_rule.formula import formulas
+from ..reading.norms import Ranges
 from ..reading.words import number, short, symbol_of
-from ..tape import Entry
-from .gains import Gains, Stroke, stroke
+from ..tape import Entry, Node
+from .gains import Gains
 from .network import Link, Network, Step, Vertex
+from .paint import BLACK, LEAVES, NOT_FINITE, PAINTS, UNREACHED, Paint, Stroke, frame, mixed, opening, silent, small, stroke
 from .scene import Arrow, Box, Fact, Group, Look, Moment, Scene, facts_of_array, facts_of_entry, rule_of
 from .text import Html, attributes, shown, shown_html, tooltip, width_of
-
-
-@dataclass(frozen=True)
-class Paint:
-    """The colours of a case (Okabe and Ito's): of lines, of areas, and of text, which is darker for its contrast on white."""
-
-    line: str
-    fill: str
-    text: str
-    css: str
-
-
-PAINTS = {
-    "composition": Paint("#D55E00", "#FBE3D2", "#B04E00", "case1"),
-    "addition": Paint("#009E73", "#D5F0E6", "#00785A", "case2"),
-    "weighting": Paint("#0072B2", "#D6E8F5", "#005F96", "case3"),
-}
-UNREACHED = Paint("#BDBDBD", "white", "#9A9A9A", "")
-NOT_FINITE = Paint("#882255", "#F9D7E6", "#882255", "")
-BLACK = "#1A1A1A"
-
-LEAVES: dict[str, Look] = {
-    "state": {"shape": "box", "style": "rounded,filled"},
-    "output": {"shape": "box", "style": "rounded,filled"},
-    "loss": {"shape": "doubleoctagon"},
-    "parameter": {"shape": "box", "fillcolor": "#EDEDED", "peripheries": "2"},
-    "input": {"shape": "cds", "margin": "0.12,0.06"},
-    "constant": {"shape": "plain", "fillcolor": "transparent", "fontcolor": "#555555"},
-}
 
 _RULES = [
     ("composition", "hexagon", "residual × slope"),
@@ -59,7 +32,6 @@ _FAR = 6
 """From more steps than this no lines go across all of them."""
 
 _PLAIN_STROKE = Stroke(1.8, 1, "solid")
-_NODE = 'fontname="Arial", fontsize="12", fontcolor="#1A1A1A", style="filled", fillcolor="white", color="#1A1A1A", penwidth="1.2"'
 
 
 class OpsView:
@@ -132,7 +104,8 @@ class OpsView:
         return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="3">{"".join(spanning)}</TABLE>'
 
     def _notes(self) -> list[str]:
-        measured = [] if self.gains is None else ["number = gain (size after ÷ size before)", "thinner and paler = smaller residual"]
+        measured = ["number = gain (size after ÷ size before)", "thinner and paler = smaller residual"]
+        measured = [] if self.gains is None else [*filter(None, [self.gains.followed.caption]), *measured]
         return [*measured, "grey, dotted = no residual", "double frame = parameter"]
 
     def _straight(self) -> str:
@@ -143,7 +116,7 @@ class OpsView:
         entries = [self.network.tape[place] for place in self.network.path]
         symbols = " ".join(dict.fromkeys(symbol_of(entry) for entry in entries))
         slope = any(entry.row.case == "composition" for entry in entries)
-        matrix = any(entry.row.name in ("matmul", "einsum") for entry in entries)
+        matrix = any(entry.row.case == "weighting" and not entry.row.elementwise for entry in entries)
         if not slope and not matrix:
             channel = "cell-state channel" if self.network.state.startswith("c") else "state channel"
             gates = ", ".join(self.network.gates)
@@ -160,7 +133,7 @@ class OpsView:
 
     def _cluster(self, step: Step, vertices: Sequence[Vertex]) -> list[str]:
         left = self._left(step)
-        label = shown(step.head) + (f"   {left}" if left else "")
+        label = shown(step.head) + (f"   {shown(left, 80)}" if left else "")
         given: Look = {"id": f"t{step.number}", **frame(label)}
         outside = {outer.id: outer for outer, number in self._stubs.values() if number == step.number}
         lines = self._group(f"cluster_t{step.number}", given, vertices)
@@ -176,13 +149,13 @@ class OpsView:
         return [*lines, *(f"  {self._node(vertex)}" for vertex in vertices), "  }"]
 
     def _left(self, step: Step) -> str:
-        """How much of the last state's residual is left at the state that this step hands on."""
-        on_path = [self.network.tape[place].index for place in self.network.path if place in step.places]
-        if self.gains is None or not on_path:
+        """How much of the residual that comes into the last step of all is left at the states that this step hands on."""
+        trail = None if self.gains is None or step.chain is None else self.gains.followed.trail_of(step.chain)
+        if trail is None or trail.last != len(trail.chain) - 1:
             return ""
-        last = self.gains.arrived.get(self.network.tape[self.network.path[-1]].index, 0.0)
-        here = self.gains.arrived.get(on_path[-1], 0.0)
-        return f"residual left: {number(here / last, 2)}" if last else ""
+        lefts = [number(trail.left(state, step.place), 2) for state in range(trail.chain.count)]
+        named = lefts if len(lefts) == 1 else [f"{name} {left}" for name, left in zip(trail.chain.states, lefts, strict=True)]
+        return f"residual left: {', '.join(named)}"
 
     def _ends(self) -> list[str]:
         """What comes into a step stands left, what leaves it right; of several steps only the states that come into the first."""
@@ -202,9 +175,30 @@ class OpsView:
 
     def _text(self, vertex: Vertex) -> str:
         if vertex.kind != "operation":
-            return vertex.name or _unnamed(vertex.value)
+            return vertex.name or self._unnamed(vertex)
         symbol = symbol_of(vertex.value)
         return f"{short(vertex.name, 20)} = {symbol}" if vertex.value.row.case == "composition" and vertex.name else symbol
+
+    @cached_property
+    def _ranges(self) -> Ranges:
+        vertices = self.network.vertices
+        results = [y for vertex in vertices if vertex.kind == "operation" for y in vertex.value.ys]
+        return Ranges([*results, *(v.array for v in vertices if isinstance(v.value, Node))], self.network.tape[0].backend)
+
+    def _range_of(self, entry: Entry) -> str:
+        """The least and the largest value of what came out."""
+        ends = [end for y in entry.ys if (end := self._ranges.of(y)) is not None]
+        if not ends:
+            return "no values"
+        least, most = min(end[0] for end in ends), max(end[1] for end in ends)
+        return f"{least:.3g}" if least == most else f"{least:.3g} … {most:.3g}"
+
+    def _unnamed(self, vertex: Vertex) -> str:
+        """A leaf without a name by its value, if that is one number, or by its shape."""
+        if not isinstance(vertex.value, Node):
+            return repr(vertex.value)
+        ends = self._ranges.of(vertex.array)
+        return f"{ends[0]:.4g}" if vertex.array.size == 1 and ends is not None else str(tuple(vertex.array.shape))
 
     def _leaf(self, vertex: Vertex) -> Look:
         value, text = vertex.value, self._text(vertex)
@@ -235,7 +229,7 @@ class OpsView:
         made = f"{entry.row.name} {_kind_of_array(*entry.ys)}"
         facts = [f"{names} = {made}" if names else made, *formulas(entry.row)]
         if self.gains is not None:
-            facts.append(f"size of its residual: {number(self.gains.arrived.get(entry.index, 0.0), 3)}")
+            facts.append(f"size of its residual: {number(self.gains.arrived(entry), 3)}")
         given.update({"class": PAINTS[case].css, "tooltip": tooltip(" · ".join(facts))})
         return given
 
@@ -246,14 +240,14 @@ class OpsView:
         return Html("<BR/>".join([shown_html(text), *(f'<FONT POINT-SIZE="8" COLOR="#555555">{line}</FONT>' for line in lines)]))
 
     def _below(self, entry: Entry) -> list[str]:
-        return [f"#{self._visit(entry)}"] * self.order + [_range_of(entry)] * self.values
+        return [f"#{self._visit(entry)}"] * self.order + [self._range_of(entry)] * self.values
 
     def _visit(self, entry: Entry) -> int:
         """When the backward pass comes to it, from 1."""
         return len(self.network.tape) - self.network.place_of(entry)
 
     def _paint(self, entry: Entry) -> Paint:
-        arrived = 1.0 if self.gains is None else self.gains.arrived.get(entry.index, 0.0)
+        arrived = 1.0 if self.gains is None else self.gains.arrived(entry)
         if not math.isfinite(arrived):
             return NOT_FINITE
         return PAINTS[entry.row.case] if arrived else UNREACHED
@@ -293,12 +287,12 @@ class OpsView:
     def _operation_facts(self, vertex: Vertex) -> list[Fact]:
         entry: Entry = vertex.value
         operands = [self._text(link.source) for link in self._into[vertex.id]]
-        facts = facts_of_entry(entry, self.network.names_of(entry), symbol_of(entry), self.gains, operands)
+        facts = facts_of_entry(entry, self.network.names_of(entry), symbol_of(entry), self.gains, operands, self._ranges)
         return [*facts, ("visited backwards", f"#{self._visit(entry)} of {len(self.network.tape)}")]
 
     def _leaf_facts(self, vertex: Vertex) -> list[Fact]:
         facts: list[Fact] = [("name", vertex.name)] if vertex.name else []
-        facts += [("kind", vertex.kind), *facts_of_array(vertex.value)]
+        facts += [("kind", vertex.kind), *facts_of_array(vertex.array, self._ranges)]
         return [*facts, ("drawn", "once for each step; the residuals of all copies are added up")] if vertex.copied else facts
 
     def _arrow(self, link: Link) -> Arrow:
@@ -306,7 +300,7 @@ class OpsView:
         if link.operand is None:
             back, size = self.gains is None or self._is_followed(link), None if self.gains is None else self.gains.seed
         else:
-            part = None if self.gains is None else self.gains.parts.get((entry.index, link.operand))
+            part = None if self.gains is None else self.gains.part(entry, link.operand)
             back, size = link.needed if self.gains is None else part is not None, None if part is None else part.size
         look = self._result_edge(link) if link.operand is None else self._operand_edge(link)
         return Arrow(link.id, link.source.id, link.target.id, look, back, size, self._is_reversed(link))
@@ -348,7 +342,7 @@ class OpsView:
         entry: Entry = link.target.value
         paint, drawn, label, told = PAINTS[entry.row.case], _PLAIN_STROKE, None, None
         if self.gains is not None:
-            part = self.gains.parts.get((entry.index, link.operand or 0))
+            part = self.gains.part(entry, link.operand or 0)
             if part is None:
                 return silent()
             drawn, label = stroke(part.size / self.gains.seed if self.gains.seed else 0.0), part.label
@@ -380,46 +374,6 @@ def _stub_id(outer: Vertex, step: int) -> str:
     return f"j{outer.id[1:]}_{step}"
 
 
-def opening(head: str | None, nodesep: str, ranksep: str) -> list[str]:
-    """How the DOT text of every view begins; ``head`` is its title and legend as a table."""
-    label = f'label=<{head}>, labelloc="t", labeljust="l", ' if head is not None else ""
-    return [
-        "digraph tinygrad_rnn {",
-        f'  graph [rankdir="LR", fontname="Arial", fontsize="14", {label}nodesep="{nodesep}", ranksep="{ranksep}", '
-        'pad="0.15", bgcolor="white", splines="true", newrank="true"];',
-        f'  node [{_NODE}, margin="0.05,0.03", height="0.34", width="0.34"];',
-        '  edge [fontname="Arial", fontsize="10", color="#8A8A8A", arrowsize="0.6"];',
-    ]
-
-
-def captions(title: str, note: str, lines: Sequence[str]) -> str:
-    """A title and small lines below it, as a table."""
-    rows = [f"<B>{shown_html(title, 80)}</B>", *map(small, [*([shown_html(note, 200)] if note else []), *lines])]
-    return f'<TABLE BORDER="0" CELLSPACING="2">{"".join(f"""<TR><TD ALIGN="LEFT">{row}</TD></TR>""" for row in rows)}</TABLE>'
-
-
-def frame(label: str, margin: str = "6") -> Look:
-    """Around a time step, a chain or a module; the label is as DOT wants it."""
-    return {
-        "label": label, "style": "rounded,filled", "color": "#C9C9C9", "fillcolor": "#FAFAFA", "fontsize": "11", "margin": margin,
-        "labeljust": "l",
-    }  # fmt: skip
-
-
-def written(box: Box) -> str:
-    """A box as DOT text."""
-    return f"  {box.id} {attributes({'id': box.id, **box.look})};"
-
-
-def silent() -> Look:
-    """An edge that no residual takes."""
-    return {"style": "dotted", "arrowhead": "none"}
-
-
-def small(text: str) -> str:
-    return f'<FONT POINT-SIZE="9" COLOR="#555555">{text}</FONT>'
-
-
 def _shape(case: str, symbol: str) -> Look:
     if case == "composition":
         return {"shape": "hexagon", "margin": "0.02,0.03", "height": "0.38"}
@@ -428,29 +382,7 @@ def _shape(case: str, symbol: str) -> Look:
     return {"shape": "circle", "margin": "0"} if len(symbol) == 1 else {"shape": "box", "style": "rounded,filled"}
 
 
-def _range_of(entry: Entry) -> str:
-    """The least and the largest value of what came out."""
-    arrays = [y for y in entry.ys if y.size]
-    if not arrays:
-        return "no values"
-    least, most = min(float(y.min()) for y in arrays), max(float(y.max()) for y in arrays)
-    return f"{least:.3g}" if least == most else f"{least:.3g} … {most:.3g}"
-
-
-def _unnamed(value: Any) -> str:
-    """A leaf without a name by its value, if that is one number, or by its shape."""
-    if not hasattr(value, "_data"):
-        return repr(value)
-    return f"{value.item():.4g}" if value._data.size == 1 else str(tuple(value._data.shape))
-
-
 def _kind_of_array(*values: Any) -> str:
     arrays = [getattr(value, "_data", value) for value in values]
     shapes = Counter(f"{tuple(array.shape)} {array.dtype}" for array in arrays)
     return ", ".join(f"{kind} × {times}" if times > 1 else kind for kind, times in shapes.items())
-
-
-def mixed(colour: str, strength: float) -> str:
-    """The colour mixed with white; plain text, since transparency does not print."""
-    parts = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
-    return "#" + "".join(f"{round(255 + (part - 255) * strength):02X}" for part in parts)

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy
-
 from ..chain_rule.formula import formulas
+from ..reading.norms import Ranges
 from ..tape import Entry
 from .gains import Gains
 
@@ -111,31 +110,30 @@ class Scene:
 # -- facts ----------------------------------------------------------------------------------------------------------------------------
 
 
-def facts_of_array(value: Any) -> list[Fact]:
-    """Shape, dtype and range of a tensor or an array of any device; a Python number is its own fact."""
-    array = getattr(value, "_data", value)
+def facts_of_array(array: Any, ranges: Ranges) -> list[Fact]:
+    """Shape, dtype and range of an array of any device; a Python number is its own fact."""
     if not hasattr(array, "shape"):
-        return [("value", repr(value))]
+        return [("value", repr(array))]
     facts = [("shape", f"{tuple(array.shape)} {array.dtype}")]
-    if array.size:
-        with numpy.errstate(all="ignore"):
-            facts.append(("range", f"{exactly(float(array.min()))} … {exactly(float(array.max()))}"))
-    return facts
+    ends = ranges.of(array)
+    return facts if ends is None else [*facts, ("range", f"{exactly(ends[0])} … {exactly(ends[1])}")]
 
 
-def facts_of_entry(entry: Entry, names: Sequence[str], symbol: str, gains: Gains | None, operands: Sequence[str]) -> list[Fact]:
+def facts_of_entry(
+    entry: Entry, names: Sequence[str], symbol: str, gains: Gains | None, operands: Sequence[str], ranges: Ranges
+) -> list[Fact]:
     """An operation: what it computes, the range of its results, what residual reached it and which part of it each operand gets."""
     facts = [("result", ", ".join(names))] if names else []
     facts += [("operation", entry.row.name), ("case", entry.row.case), ("formula", _forward(entry, symbol))]
     outputs = entry.ys
     for i, array in enumerate(outputs):
         numbered = f" {i + 1}" if len(outputs) > 1 else ""
-        facts += [(f"{what}{numbered}", text) for what, text in facts_of_array(array)]
+        facts += [(f"{what}{numbered}", text) for what, text in facts_of_array(array, ranges)]
     if gains is None:
         return facts
-    facts.append(("residual", exactly(gains.arrived.get(entry.index, 0.0))))
+    facts.append(("residual", exactly(gains.arrived(entry))))
     for i, operand in enumerate(operands):
-        part = gains.parts.get((entry.index, i))
+        part = gains.part(entry, i)
         if part is not None:
             facts.append((f"gain to {operand}", f"{_times(part.gain)} (residual {exactly(part.size)})"))
     return facts

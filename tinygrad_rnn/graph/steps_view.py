@@ -8,16 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from ..reading.followed import size
-from ..reading.names import Names
-from ..reading.steps import Chain, stem
+from ..reading.chain import Chain
+from ..reading.followed import Trail
 from ..reading.words import gain_label, number
-from ..tape import Key, Node, Tape, key_of, pull_back
-from .gains import joint, stroke
-from .network import BENDING, cost
-from .ops_view import NOT_FINITE, captions, frame, mixed, opening, written
+from .paint import NOT_FINITE, captions, frame, mixed, opening, stroke, written
 from .scene import Arrow, Box, Fact, Look, Moment, Scene, exactly
 from .text import Html, attributes, shown, shown_html, tooltip
 
@@ -41,71 +36,21 @@ _CHANNEL = _Paint("#E6D000", "#9C8A00", "#7A6B00")
 _BENT = _Paint("#555555", "#555555", "#444444")
 
 
-class Residuals:
-    """What is left of the residual at each state of a chain after each step; no ``.grad`` is touched.
-
-    A loss that is a sum over steps sends a fresh residual into each of them, which would hide that an old one has died. So only that one is
-    followed which comes into the last step that the loss reaches, unless the caller says what to follow.
-
-    Args:
-        tape: where the chain stands.
-        seeds: the results that the pass starts from.
-        alone: whether to follow only what comes into the last step.
-
-    Attributes:
-        sizes: for each state by step; the state before the first step is step −1.
-        entered: the size of what comes in, which they are compared to.
-    """
-
-    def __init__(self, tape: Tape, chain: Chain, seeds: Sequence[Node], alone: bool) -> None:
-        entering = self._entering(tape, chain, seeds)
-        reached = [step for step, parts in entering.items() if any(bool((part != 0).any()) for _, part in parts)]
-        last = max(reached, default=-1)
-        followed = [pair for step, parts in entering.items() for pair in parts if step == last or (step < last and not alone)]
-        states = [
-            {step: key for step in range(-1, last + 1) if (key := chain.state_at(i, step)) is not None} for i in range(len(chain.states))
-        ]
-        nodes = chain.nodes | {key_of(x): x for entry in chain.entries[last] for x in entry.inputs if isinstance(x, Node) and x.entry}
-        wanted = [nodes[key] for slot in states for key in slot.values() if key in nodes]
-        held: dict[Key, Any] = {}
-        if followed and wanted:
-            inside = {entry.index: entry for entries in chain.entries[: last + 1] for entry in entries}
-            residuals, caught = pull_back(followed, wanted=wanted, through=Tape([inside[index] for index in sorted(inside)]))
-            held = residuals.held | caught
-        backend = chain.entries[0][0].backend
-        self.sizes = [{step: size(backend, held[key]) for step, key in slot.items() if key in held} for slot in states]
-        self.entered = joint([size(backend, part) for _, part in entering.get(last, [])])
-
-    @staticmethod
-    def _entering(tape: Tape, chain: Chain, seeds: Sequence[Node]) -> dict[int, list[tuple[Node, Any]]]:
-        """By step the tensors that a residual comes into from outside, and that residual."""
-        outside = Tape([entry for entry in tape if chain.step_of((entry.index, 0)) is None])
-        residuals, _ = pull_back([(y, y._backend.ones_like(y._data)) for y in seeds], wanted=None, through=outside)
-        nodes = chain.nodes | {key_of(y): y for y in seeds}
-        found: dict[int, list[tuple[Node, Any]]] = {}
-        for key, residual in residuals.held.items():
-            step = chain.step_of(key)
-            if step is not None and key in nodes:
-                found.setdefault(step, []).append((nodes[key], residual))
-        return found
-
-
 class StepRow:
     """A chain as the picture shows it.
 
     Attributes:
         states: the names of its states.
-        residuals: what was measured, or None.
+        trail: what was measured, or None.
         shown: runs of steps that are shown; between two runs is a gap.
     """
 
-    def __init__(self, chain: Chain, number: int, names: Names, residuals: Residuals | None) -> None:
-        self.chain, self.residuals = chain, residuals
+    def __init__(self, chain: Chain, number: int, trail: Trail | None) -> None:
+        self.chain, self.trail, self.states = chain, trail, chain.states
         self._prefix = f"t{number}_" if number else "t"
-        self.states = [self._name(i, names) for i in range(len(chain.states))]
-        self.paints = [_CHANNEL if self._is_channel(i) else _BENT for i in range(len(chain.states))]
+        self.paints = [_CHANNEL if chain.is_channel(i) else _BENT for i in range(chain.count)]
         count = len(chain)
-        first = -1 if residuals and any(-1 in sizes for sizes in residuals.sizes) else 0
+        first = -1 if trail is not None and any(trail.size(i, -1) is not None for i in range(chain.count)) else 0
         long = count > _FIRST + _LAST + 1
         self.shown = [list(range(first, _FIRST)), list(range(count - _LAST, count))] if long else [list(range(first, count))]
 
@@ -121,15 +66,12 @@ class StepRow:
 
     def left(self, state: int, step: int) -> float | None:
         """The size at a state as a part of what comes in from the loss; None if none was measured."""
-        if self.residuals is None:
-            return None
-        here = self.residuals.sizes[state].get(step, 0.0)
-        return here / self.residuals.entered if self.residuals.entered else 0.0
+        return None if self.trail is None else self.trail.left(state, step)
 
     def gain(self, state: int, step: int, to: int) -> float | None:
         """The size at a state after ``to`` over that after the later ``step``; None where there is nothing to compare."""
-        sizes = {} if self.residuals is None else self.residuals.sizes[state]
-        return sizes[to] / sizes[step] if to in sizes and sizes.get(step) else None
+        here, there = (None if self.trail is None else self.trail.size(state, at) for at in (step, to))
+        return there / here if here and there is not None else None
 
     def totals(self) -> list[str]:
         """``c ×2e-13``: what all shown steps together leave of each state's residual."""
@@ -137,29 +79,13 @@ class StepRow:
         gains = [(name, self.gain(state, last, first)) for state, name in enumerate(self.states)]
         return [f"{name} {gain_label(gain)}" for name, gain in gains if gain is not None]
 
-    def _name(self, state: int, names: Names) -> str:
-        keys = (self.chain.state_at(state, step) for step in range(len(self.chain)))
-        nodes = (self.chain.nodes[key] for key in keys if key in self.chain.nodes)
-        return next((name for node in nodes if (name := stem(names.of(node)))), self.chain.states[state])
-
-    def _is_channel(self, state: int) -> bool:
-        """Whether it comes from step to step by weighting and adding alone, without a slope or a matrix on the way."""
-        step = len(self.chain) - 1
-        start, end = self.chain.state_at(state, step - 1), self.chain.state_at(state, step)
-        best: dict[Key | None, float] = {start: 0.0}
-        for entry in self.chain.entries[step]:
-            ways = [best.get(key_of(x), math.inf) for x in entry.inputs if isinstance(x, Node) and x.entry is not None]
-            for position in range(len(entry.ys)):
-                best[entry.index, position] = min(ways, default=math.inf) + cost(entry)
-        return best.get(end, math.inf) < BENDING
-
 
 class StepsView:
     """Writes the DOT text of chains, one row of boxes for each."""
 
-    def __init__(self, rows: Sequence[StepRow], title: str, note: str) -> None:
-        self.rows, self.title, self.note = rows, title, note
-        self.measured = any(row.residuals is not None for row in rows)
+    def __init__(self, rows: Sequence[StepRow], title: str, note: str, caption: str) -> None:
+        self.rows, self.title, self.note, self.caption = rows, title, note, caption
+        self.measured = any(row.trail is not None for row in rows)
 
     def dot(self, titled: bool = True) -> str:
         notes = self._notes()
@@ -177,7 +103,11 @@ class StepsView:
         }
         notes = ["arrows run backwards, as residuals do", *(text for paint, text in meaning.items() if paint in paints)]
         if self.measured:
-            notes += ["number in a box = residual left (size ÷ size of what comes in)", "number on an arrow = its gain in one step"]
+            notes += [
+                *filter(None, [self.caption]),
+                "number in a box = residual left (size ÷ size of what comes in)",
+                "number on an arrow = its gain in one step",
+            ]
             if any(len(row.paints) > 1 for row in self.rows):
                 notes.append("states of a step feed each other, so a gain is not a state's own factor")
         return notes

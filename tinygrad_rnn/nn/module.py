@@ -106,13 +106,17 @@ class Module:
         for parameter in self.parameters():
             parameter._grad = None
 
-    def modules(self) -> Iterator[Module]:
-        """This module and those inside it, each once."""
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """This module, under the name "", and those inside it, each once under its first dotted name."""
         found = set()
-        for _, module in _held(self, Module):
+        for name, module in _held(self, Module):
             if id(module) not in found:
                 found.add(id(module))
-                yield module
+                yield name, module
+
+    def modules(self) -> Iterator[Module]:
+        """This module and those inside it, each once."""
+        return (module for _, module in self.named_modules())
 
     @effect("switches between training and evaluation")
     def train(self: M, mode: bool = True) -> M:

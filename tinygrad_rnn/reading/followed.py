@@ -1,118 +1,122 @@
-"""The residuals of one backward pass: how large each is, and those that go from step to step."""
+"""Residuals followed back: one backward pass that looks at everything, and which residual is followed in each
+chain of time steps.
+
+A loss that is a sum over time steps sends a fresh residual into every step, which would hide that an old one
+has died. So in each chain, a layer in one direction, only that residual is followed which comes into the last
+step that the loss reaches; operations outside of time steps are measured as the loss has it. Who wants the
+residuals exactly as the loss has them says so (``alone=False``).
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy
 
-from ..backends import Array, Backend
+from ..backends import Array
 from ..tape import Entry, Key, Node, Tape, key_of, pull_back
-from .steps import Chain
+from .chain import Chain
+from .norms import Sizes, joint, overall, sizes
 
-_TOGETHER = 1 << 12
-_BYTES = 1 << 25
-_LARGE = 1 << 12
-"""Arrays of so many elements cost more to lay side by side than to measure one by one."""
+Room = dict[Key, Array]
+"""Residuals by the tensor that they came to, added up."""
 
-_SAFE = (1e-30, 1e30)
-"""Squares within these bounds have lost nothing, in single precision either."""
-
-
-class _Waiting:
-    """Arrays of one shape that are measured together."""
-
-    __slots__ = ("arrays", "backend", "limit", "numbers")
-
-    def __init__(self, backend: Backend, limit: int) -> None:
-        self.backend, self.limit = backend, limit
-        self.numbers: list[int] = []
-        self.arrays: list[Array] = []
+Borders = Mapping[tuple[int, int], Sequence[tuple[Room, Key]]]
+"""For (index of an entry, operand) in which rooms the residual that goes on there is kept, and under which
+key."""
 
 
-class Sizes:
-    """Euclidean norms, many at once: so each costs well below a microsecond, and on a device they come over in one piece.
+class Pass:
+    """A backward pass that looks at everything. Nothing is written to any ``.grad``.
 
-    Neither 1e300 nor 1e-300 is lost. Arrays must not change until they are measured.
+    Args:
+        tape: the entries to go through.
+        seeds: results and the residuals to begin with.
+        borders: where the residuals themselves are wanted.
+        towards: go on only to what leads to these tensors; None for all that requires a residual.
+        inside: the indices of the entries to look at; None for all.
+        ends: tensors from before, whose residual is looked at too.
+
+    Attributes:
+        entries: those that a residual reached, last first.
+        received: the norm of the residual that reached each.
+        operands: rows (number of the entry in ``entries``, operand).
+        sent: the norm of what went on to that operand.
     """
 
-    def __init__(self) -> None:
-        self._waiting: dict[Any, _Waiting] = {}
-        self._found: list[tuple[list[int], numpy.ndarray]] = []
-        self._count = 0
+    def __init__(
+        self,
+        tape: Tape,
+        seeds: Sequence[tuple[Node, Array]],
+        borders: Borders | None = None,
+        towards: Sequence[Node] | None = None,
+        inside: Collection[int] | None = None,
+        ends: Sequence[Node] = (),
+    ) -> None:
+        self.entries: list[Entry] = []
+        self._borders, self._inside = borders or {}, inside
+        self._sizes = Sizes(seeds[0][0]._backend)
+        self._number: dict[Key, int] = {}
+        self._counts: list[int] = []
+        self._rows: tuple[list[int], list[int]] = ([], [])
+        self._sent: list[int] = []
+        self._last: Entry | None = None
+        self._arrived: Any = None
+        watched = None if inside is None else {*inside, *(index for index, _ in self._borders)}
+        residuals, caught = pull_back(seeds, wanted=towards, watch=self._watch, through=tape, watched=watched)
+        received = list(self._number.values())
+        rest = {key_of(node): residuals.at(node) for node in ends}
+        rest |= {key: residual for key, residual in caught.items() if inside is None or key[0] in inside}  # nothing further on is wanted
+        for key, residual in rest.items():
+            if residual is not None and key not in self._number:
+                self._number[key] = self._sizes.add(residual)
+        self._norms = self._sizes.read()
+        self.received = joint(self._norms[received], self._counts)
+        self.operands = numpy.array(self._rows, dtype=int).reshape(2, -1).T
+        self.sent = self._norms[self._sent]
+        del self._sizes, self._counts, self._rows, self._sent, self._last, self._arrived, self._borders, self._inside
 
-    def add(self, array: Array, backend: Backend) -> int:
-        """The number under which its norm will be found."""
-        key = array.shape, array.dtype.char, backend.name
-        waiting = self._waiting.get(key)
-        if waiting is None:
-            waiting = self._waiting[key] = _Waiting(backend, max(1, min(_TOGETHER, _BYTES // (array.nbytes or 1))))
-        number = self._count
-        self._count = number + 1
-        waiting.numbers.append(number)
-        waiting.arrays.append(array)
-        if len(waiting.arrays) >= waiting.limit:
-            self._measure(key)
-        return number
+    def _watch(self, entry: Entry, g: Any, operand: int, part: Array) -> None:
+        for room, key in self._borders.get((entry.index, operand), ()):
+            add_to(room, key, part)
+        if self._inside is not None and entry.index not in self._inside:
+            return
+        if entry is not self._last:
+            self._last, self._arrived = entry, None if entry.row.several else g
+            self.entries.append(entry)
+            arrived = [(i, one) for i, one in enumerate(g) if one is not None] if entry.row.several else [(0, g)]
+            for position, one in arrived:
+                self._number[entry.index, position] = self._sizes.add(one)
+            self._counts.append(len(arrived))
+        same = part is self._arrived
+        self._rows[0].append(len(self.entries) - 1)
+        self._rows[1].append(operand)
+        self._sent.append(self._number[entry.index, 0] if same else self._sizes.add(part))
 
-    def read(self) -> numpy.ndarray:
-        """All norms by number."""
-        for key in list(self._waiting):
-            self._measure(key)
-        norms = numpy.zeros(self._count)
-        for numbers, values in self._found:
-            norms[numbers] = values
-        return norms
+    def at(self, key: Key | None) -> float | None:
+        """The norm of all that arrived at a tensor, from wherever; None where nothing did or it was not
+        looked at."""
+        number = None if key is None else self._number.get(key)
+        return None if number is None else float(self._norms[number])
 
-    def _measure(self, key: Any) -> None:
-        waiting = self._waiting.pop(key)
-        backend, arrays = waiting.backend, waiting.arrays
-        if arrays[0].size >= _LARGE:
-            norms = numpy.concatenate([norms_of(backend.to_host(array).ravel("K")[None]) for array in arrays])
-        else:
-            joined = (backend.concatenate if arrays[0].ndim else backend.stack)(arrays)  # the same elements in the same order
-            norms = norms_of(backend.to_host(joined).reshape(len(arrays), -1))
-        self._found.append((waiting.numbers, norms))
+    def arrived(self, entry: Entry) -> float:
+        """The norm of the residual that reached an operation."""
+        return self._received_by.get(entry.index, 0.0)
 
+    def part(self, entry: Entry, operand: int) -> float | None:
+        """The norm of what went on to an operand; None where nothing did."""
+        return self._sent_by.get((entry.index, operand))
 
-def norms_of(values: numpy.ndarray) -> numpy.ndarray:
-    """The norm of each array of a stack."""
-    flat = values.reshape(len(values), -1)
-    with numpy.errstate(over="ignore", under="ignore", invalid="ignore"):
-        squares = numpy.matmul(flat[:, None], flat[:, :, None]).ravel().astype(numpy.float64)
-        unsafe = ~((squares > _SAFE[0]) & (squares < _SAFE[1]))
-        norms = numpy.sqrt(squares)
-        if unsafe.any():
-            norms[unsafe] = _scaled_norms(flat[unsafe].astype(numpy.float64))
-    return norms
+    @cached_property
+    def _received_by(self) -> dict[int, float]:
+        return {entry.index: norm for entry, norm in zip(self.entries, self.received.tolist(), strict=True)}
 
-
-def _scaled_norms(flat: numpy.ndarray) -> numpy.ndarray:
-    """Where squares would overflow or vanish: by the largest element, which may be 0 or not finite itself."""
-    largest = numpy.abs(flat).max(axis=1, initial=0.0)
-    scale = numpy.where((largest > 0) & numpy.isfinite(largest), largest, 1.0)
-    return scale * numpy.sqrt(numpy.sum((flat / scale[:, None]) ** 2, axis=1))
-
-
-def size(backend: Backend, residual: Array) -> float:
-    """The Euclidean norm, computed so that neither 1e300 nor 1e-300 is lost."""
-    values = numpy.abs(backend.to_host(backend.asarray(residual)).astype(numpy.float64))
-    largest = float(values.max(initial=0.0))
-    if largest == 0.0 or not math.isfinite(largest):
-        return largest
-    return largest * float(numpy.linalg.norm((values / largest).ravel()))
-
-
-def joint(norms: numpy.ndarray, lengths: Sequence[int]) -> numpy.ndarray:
-    """The norms of groups that follow each other, of so many norms each."""
-    counts = numpy.asarray(lengths, dtype=int)
-    groups = numpy.zeros(len(counts))
-    starts = numpy.cumsum(counts) - counts
-    if norms.size:
-        groups[counts > 0] = numpy.hypot.reduceat(norms, starts[counts > 0])
-    return groups
+    @cached_property
+    def _sent_by(self) -> dict[tuple[int, int], float]:
+        indices = [entry.index for entry in self.entries]
+        return {(indices[row], operand): norm for (row, operand), norm in zip(self.operands.tolist(), self.sent.tolist(), strict=True)}
 
 
 class Crossed:
@@ -121,85 +125,184 @@ class Crossed:
     Attributes:
         sent: for each step what it sends on to tensors of the steps before.
         readout: what comes to the chain's tensors from outside: from losses, and from layers above.
+        arrived: all that comes to a tensor from outside of the step that made it.
+        entered: what comes to the tensors that a step's states depend on, from outside of the step or by its
+            readouts.
     """
 
-    def __init__(self, steps: int) -> None:
-        self.sent: list[dict[Key, Array]] = [{} for _ in range(steps)]
-        self.readout: dict[Key, Array] = {}
-        self.arrived: dict[Key, Array] = {}
-        """All that comes to a tensor from outside of the step that made it."""
+    def __init__(self, chain: Chain, seeds: Sequence[tuple[Node, Array]]) -> None:
+        self.sent: list[Room] = [{} for _ in range(len(chain))]
+        self.readout: Room = {}
+        self.arrived: Room = {}
+        self.entered: Room = {}
+        self._chain = chain
+        for node, residual in seeds:
+            key = key_of(node)
+            if chain.step_of(key) is not None:
+                chain.nodes.setdefault(key, node)
+                for room in self._rooms(key, None):
+                    add_to(room, key, residual)
+        self.borders = {place: [(room, key) for room in self._rooms(key, step)] for place, (key, step) in chain.crossings.items()}
+        self.borders |= {place: [(self.entered, key)] for place, key in chain.inlets.items()}
 
-    def add(self, key: Key, step: int | None, residual: Array) -> None:
-        room = self.readout if step is None else self.sent[step]
-        room[key] = room[key] + residual if key in room else residual
-        self.arrived[key] = self.arrived[key] + residual if key in self.arrived else residual
+    def _rooms(self, key: Key, step: int | None) -> list[Room]:
+        """Where what leaves a step, or none, for a tensor is kept."""
+        made = self._chain.step_of(key)
+        entered = [self.entered] if made is not None and self._chain.carries(key, made) else []
+        return [self.readout if step is None else self.sent[step], self.arrived, *entered]
 
 
-class Pass:
-    """A backward pass that looks at everything. Nothing is written to any ``.grad``.
+def add_to(room: Room, key: Key, residual: Array) -> None:
+    """One more residual for a tensor; the first stays as it is, since it is another's array."""
+    room[key] = room[key] + residual if key in room else residual
 
-    Args:
-        tape: the entries to go through.
-        chains: where to catch the residuals that go from step to step.
-        seeds: results and the residuals to begin with.
-        aside: look also at what goes aside, to parameters and inputs, and not only at the way to states.
+
+class Trail:
+    """What is followed in one chain.
 
     Attributes:
-        entries: those that a residual reached, last first.
-        received: the norm of the residual that reached each.
-        operands: rows (number of the entry in ``entries``, operand).
-        sent: the norm of what went on to that operand.
-        crossed: for each chain.
+        chain: the time steps.
+        run: the backward pass that measured it.
+        crossed: what went from step to step in that pass.
+        last: the step that the followed residual comes into; None if none comes.
+        several: whether something comes into other steps too.
+        entered: the norm of the residual that comes to the states of that step, to which others are compared.
     """
 
-    def __init__(self, tape: Tape, chains: Sequence[Chain], seeds: Sequence[tuple[Node, Array]], aside: bool = True) -> None:
-        self.entries: list[Entry] = []
-        self.crossed = [Crossed(len(chain)) for chain in chains]
-        self._chains = list(zip(chains, self.crossed, strict=True))
-        self._borders = {index for chain in chains for index, _ in chain.crossings}
-        self._sizes = Sizes()
-        self._received: list[int] = []
-        self._parts_received: list[int] = []
-        self._rows: tuple[list[int], list[int]] = ([], [])
-        self._sent: list[int] = []
-        self._last: Entry | None = None
-        self._arrived: Any = None
-        self._arrived_size = 0
-        for node, residual in seeds:
-            self._catch_seed(node, residual)
-        wanted = None if aside else [node for chain in chains for node in chain.nodes.values()]
-        pull_back(seeds, wanted=wanted, watch=self._watch, through=tape)
-        norms = self._sizes.read()
-        self.received = joint(norms[self._received], self._parts_received)
-        self.operands = numpy.array(self._rows, dtype=int).T
-        self.sent = norms[self._sent]
-        del self._sizes, self._received, self._sent, self._rows, self._arrived, self._borders, self._last
+    def __init__(self, chain: Chain, run: Pass, crossed: Crossed, last: int | None, several: bool) -> None:
+        self.chain, self.run, self.crossed, self.last, self.several = chain, run, crossed, last, several
+        rooms = (crossed.entered, crossed.arrived)  # a last step may hand no state on
+        came = [[residual for key, residual in room.items() if last is not None and chain.step_of(key) == last] for room in rooms]
+        self.entered = overall(came[0] or came[1], chain.entries[0][0].backend)
 
-    def _catch_seed(self, node: Node, residual: Array) -> None:
-        for chain, crossed in self._chains:
-            if chain.step_of(key_of(node)) is not None:
-                chain.nodes.setdefault(key_of(node), node)
-                crossed.add(key_of(node), None, residual)
+    def size(self, state: int, step: int) -> float | None:
+        """The norm of the residual at a state after a step, by whatever way; None where none arrives."""
+        return self.run.at(self.chain.state_at(state, step)) if self.last is not None and step <= self.last else None
 
-    def _watch(self, entry: Entry, g: Any, operand: int, part: Array) -> None:
-        sizes = self._sizes
-        if entry is not self._last:
-            self._last = entry
-            self.entries.append(entry)
-            if entry.row.several:
-                numbers = [sizes.add(one, entry.backend) for one in g if one is not None]
-                self._arrived = None
-                self._received += numbers
-                self._parts_received.append(len(numbers))
-            else:
-                self._arrived, self._arrived_size = g, sizes.add(g, entry.backend)
-                self._received.append(self._arrived_size)
-                self._parts_received.append(1)
-        self._rows[0].append(len(self.entries) - 1)
-        self._rows[1].append(operand)
-        self._sent.append(self._arrived_size if part is self._arrived else sizes.add(part, entry.backend))
-        if entry.index in self._borders:
-            for chain, crossed in self._chains:
-                crossing = chain.crossings.get((entry.index, operand))
-                if crossing is not None:
-                    crossed.add(*crossing, part)
+    def left(self, state: int, step: int) -> float:
+        """The same as a part of what came in."""
+        return (self.size(state, step) or 0.0) / self.entered if self.entered else 0.0
+
+
+class Followed:
+    """The residuals of results on a tape.
+
+    Args:
+        tape: the entries.
+        chains: the time steps on it.
+        seeds: results and the residuals to begin with.
+        alone: in each chain follow only what comes into its last step; False for all that the results send.
+        towards: look only at the way to states and to these tensors; None for all that requires a residual.
+        borders: where else the residuals themselves are wanted, as the results send them.
+        inside: the indices of the entries to look at; None for all.
+
+    Attributes:
+        whole: the pass as the results send their residuals; without the chains that are followed alone, if
+            nothing comes before those.
+        trails: what is followed in each chain.
+    """
+
+    def __init__(
+        self,
+        tape: Tape,
+        chains: Sequence[Chain],
+        seeds: Sequence[tuple[Node, Array]],
+        alone: bool = True,
+        towards: Sequence[Node] | None = None,
+        borders: Borders | None = None,
+        inside: Collection[int] | None = None,
+    ) -> None:
+        self._towards, self._inside, self._only_last = towards, inside, alone
+        self._alone = {e.index for chain in chains if alone and chain.alone for within in chain.entries for e in within}
+        outside = Tape([entry for entry in tape if entry.index not in self._alone]) if self._alone else tape
+        self.seeds = seeds
+        self.whole, crossed = self._pass(outside, seeds, chains, borders)
+        trails: dict[Chain, Trail] = {}
+        sources = {chain: (self.whole, crossed[chain]) for chain in chains}
+        for chain in sorted(chains, key=_count, reverse=True):  # a chain that holds others before those
+            run, across = sources[chain]
+            reached = _reached(chain, across)
+            last = max(reached, default=None)
+            if alone and last is not None and (len(reached) > 1 or chain.entries[0][0].index in self._alone):
+                entering = [(chain.nodes[key], r) for key, r in across.readout.items() if chain.step_of(key) == last]
+                within = [other for other in chains if other is chain or chain.step_of((other.entries[0][0].index, 0)) is not None]
+                run, crossed = self._pass(_up_to(chain, last), entering, within)
+                across = crossed[chain]
+                sources.update({other: (run, crossed[other]) for other in within if _count(other) < _count(chain)})
+            trails[chain] = Trail(chain, run, across, last, len(reached) > 1)
+        self.trails = [trails[chain] for chain in chains]
+
+    def _pass(
+        self, tape: Tape, seeds: Sequence[tuple[Node, Array]], chains: Sequence[Chain], borders: Borders | None = None
+    ) -> tuple[Pass, dict[Chain, Crossed]]:
+        crossed = {chain: Crossed(chain, seeds) for chain in chains}
+        together = {place: [*rooms] for place, rooms in (borders or {}).items()}
+        for across in crossed.values():
+            for place, rooms in across.borders.items():
+                together[place] = [*together[place], *rooms] if place in together else rooms
+        states = [node for chain in chains for node in chain.nodes.values()]
+        towards = None if self._towards is None else [*states, *self._towards]
+        ends = [node for chain in chains for node in chain.nodes.values() if chain.step_of(key_of(node)) is None]
+        return Pass(tape, seeds, together, towards, self._inside, ends), crossed
+
+    @property
+    def caption(self) -> str:
+        """What is followed, where that is not all the same."""
+        if not any(trail.several for trail in self.trails):
+            return ""
+        of_each = " of each layer" if len(self.trails) > 1 else ""
+        return f"followed: only what comes into the last step{of_each}" if self._only_last else "followed: what comes into every step"
+
+    @property
+    def passes(self) -> list[Pass]:
+        """The results' own, and one for each chain that is followed alone."""
+        return list(dict.fromkeys([self.whole, *(trail.run for trail in self.trails)]))
+
+    def trail_of(self, chain: Chain) -> Trail | None:
+        """What is followed in a chain."""
+        return next((trail for trail in self.trails if trail.chain is chain), None)
+
+    def pass_of(self, entry: Entry) -> Pass:
+        """The pass that measured an operation."""
+        return self._pass_of.get(entry.index, self.whole)
+
+    @cached_property
+    def _pass_of(self) -> dict[int, Pass]:
+        """The innermost chain's pass has the last word."""
+        return {
+            entry.index: trail.run
+            for trail in sorted(self.trails, key=lambda trail: -_count(trail.chain))
+            for within in trail.chain.entries
+            for entry in within
+        }
+
+    def measured(self) -> Iterator[tuple[Entry, float, dict[int, float]]]:
+        """Every operation that a residual reached, in the order of the backward pass: the norm of what
+        arrived, and by operand of what went on."""
+        for run in self.passes:
+            firsts = numpy.searchsorted(run.operands[:, 0], numpy.arange(len(run.entries) + 1)).tolist()
+            operands, sent, received = run.operands[:, 1].tolist(), run.sent.tolist(), run.received.tolist()
+            for i, entry in enumerate(run.entries):
+                if self.pass_of(entry) is run:
+                    yield entry, received[i], {operands[row]: sent[row] for row in range(firsts[i], firsts[i + 1])}
+
+
+def ones(results: Sequence[Node]) -> list[tuple[Node, Array]]:
+    """Results with a residual of 1 for every element."""
+    return [(y, y._backend.ones_like(y._data)) for y in results if y.entry is not None]
+
+
+def _count(chain: Chain) -> int:
+    return sum(map(len, chain.entries))
+
+
+def _reached(chain: Chain, crossed: Crossed) -> set[int]:
+    """The steps that something other than 0 comes into from outside."""
+    norms = sizes(crossed.readout.values(), chain.entries[0][0].backend)
+    steps = (chain.step_of(key) for key, norm in zip(crossed.readout, norms, strict=True) if norm != 0)
+    return {step for step in steps if step is not None}
+
+
+def _up_to(chain: Chain, step: int) -> Tape:
+    entries = {e.index: e for inside in chain.entries[: step + 1] for e in inside}
+    return Tape([entries[index] for index in sorted(entries)])

@@ -1,29 +1,27 @@
-"""What the user's code calls the tensors on a tape.
+"""What the user calls the tensors on a tape.
 
-A tensor's own ``.name`` comes first. For the others the cell, or the module, that recorded them is called once more on the same arguments,
-and its local variables are read line by line: what it binds to ``f`` there is called ``f`` in every step that recorded the same operations.
-Nothing of this happens while a program trains, and nothing of it stays: names are kept here, by place on the tape.
+A tensor's own ``.name`` comes first, then the variables of the program that asks. For the others the cell, or
+the module, that recorded them is called once more on the same arguments, and its local variables are read
+line by line (``again``): what it binds to ``f`` there is called ``f`` in every call that recorded the same
+operations (``alike``). Nothing of this happens while a program trains, and nothing of it stays: names are
+kept here, by place on the tape.
 """
 
 from __future__ import annotations
 
-import functools
-import os
-import sys
-import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from .. import random, tree
-from ..tape import Call, Entry, Node, Scope, Tape, recording, thread
-from ..user_code import PACKAGE, file_of, is_user, within
-from .closure import closure_of
-from .objects import Unreadable
-from .steps import outwards
-
-_MODULES = os.path.join(PACKAGE, "nn")
-_WRAPPER = os.path.join(_MODULES, "module.py")
+from .. import tree
+from ..tape import Entry, Key, Node, Scope, Tape, key_of, thread
+from .again import ELEMENT, Again, Name
+from .alike import partners
+from .chain import leaves_of_state, without_self
+from .steps import outwards, time_steps
+from .words import stem
 
 
 @dataclass(frozen=True)
@@ -33,251 +31,262 @@ class State:
     Attributes:
         name: what the cell calls it, or "".
         before: the tensor that went in.
-        after: the result that came out, as (index of its entry, position); None if it came from elsewhere.
+        after: the key of what came out; None if that is not on the tape.
     """
 
     name: str
     before: Node
-    after: tuple[int, int] | None
+    after: Key | None
 
 
 class Names:
-    """The names of leaves and results.
+    """The names of leaves and results. Code is called again when the first name is asked for that needs it.
 
     Args:
         tape: where they stand.
         variables: those of the program that asks: what a tensor is called there counts after its ``.name``.
+        origin: for each tensor that stands in place of another, by its key, the key of that other.
+        parameters: by key what modules call their parameters, which counts last.
     """
 
-    def __init__(self, tape: Tape, variables: Mapping[str, Any] | None = None) -> None:
-        self._given = {id(x): name for name, x in _tensors(variables or {})}
-        self._chosen = _chosen_scopes(tape)
+    def __init__(
+        self,
+        tape: Tape,
+        variables: Mapping[str, Any] | None = None,
+        origin: Mapping[Key, Key] | None = None,
+        parameters: Mapping[Key, str] | None = None,
+    ) -> None:
+        self._tape, self._variables, self._origin, self._parameters = tape, variables or {}, origin or {}, parameters or {}
         self._readings: dict[Any, _Reading] = {}
-        self._leaves: dict[int, str] = {}
-        for scope in dict.fromkeys(self._chosen.values()):
-            if scope is not None:
-                if _key(scope) not in self._readings:
-                    self._readings[_key(scope)] = _Reading(scope)
-                for leaf, name in self._readings[_key(scope)].leaves(scope).items():
-                    self._leaves.setdefault(leaf, name)
 
     def own(self, x: Any) -> str:
         """What the user calls a tensor, or the program that asks."""
-        return x.name or self._given.get(id(x), "")
+        return x.name or self._given.get(self._known(x), "")
 
     def leaf(self, x: Any) -> str:
         """A leaf's name, or ""."""
-        return self.own(x) or self.inside(x)
+        return self.own(x) or self.inside(x) or self._parameters.get(key_of(x), "")
 
     def inside(self, leaf: Any) -> str:
         """What the code that uses a leaf calls it, or ""."""
-        return self._leaves.get(id(leaf), "")
+        return self._leaves.get(self._known(leaf), "")
 
     def result(self, entry: Entry, position: int = 0) -> str:
         """What the code that recorded an entry calls a result of it, or ""."""
-        scope = self.call_of(entry)
-        return "" if scope is None else self._readings[_key(scope)].result(entry, scope, position)
+        return self._results.get((entry.index, position), "")
 
     def of(self, x: Any) -> str:
-        """The name of any tensor, or ""."""
-        return self.leaf(x) if x.entry is None else self.own(x) or self.result(x.entry, x.position)
+        """The name of any tensor, or ""; that of a state, if the code that made it does not say, is what the
+        step calls it that takes it."""
+        if x.entry is None:
+            return self.leaf(x)
+        return self.own(x) or self.result(x.entry, x.position) or self._taken.get(key_of(x), "")
+
+    def stem_of(self, x: Any) -> str:
+        """Its name without its time."""
+        return stem(self.of(x))
 
     def states(self, scope: Scope) -> list[State]:
         """The state that went into a call of a cell and came out of it; empty for what is no cell."""
-        reading = self._readings.get(_key(scope))
-        return [] if reading is None else reading.states(scope)
+        reading = self._reading(scope)
+        return [] if reading is None else reading.states(scope, self._inside.get(scope, []))
 
     def call_of(self, entry: Entry) -> Scope | None:
         """The scope that is called again to name an entry's results."""
         return None if entry.scope is None else self._chosen[entry.scope]
 
+    # -- as they are asked for --------------------------------------------------------------------------------------------------------
+
+    def _known(self, x: Node) -> Key:
+        return self._origin.get(key_of(x), key_of(x))
+
+    @cached_property
+    def _given(self) -> dict[Key, str]:
+        return {key_of(x): name for name, x in _tensors(self._variables)}
+
+    @cached_property
+    def _chosen(self) -> dict[Scope, Scope | None]:
+        return _chosen_scopes(self._tape)
+
+    @cached_property
+    def _inside(self) -> dict[Scope, list[Entry]]:
+        """The entries of each call."""
+        inside: dict[Scope, list[Entry]] = {}
+        for entry in self._tape:
+            scope = self.call_of(entry)
+            if scope is not None:
+                inside.setdefault(scope, []).append(entry)
+        return inside
+
+    def _reading(self, scope: Scope) -> _Reading | None:
+        if scope not in self._inside:
+            return None
+        code = _code(scope)
+        if code not in self._readings:
+            self._readings[code] = _Reading(scope, self._known)
+        return self._readings[code]
+
+    @cached_property
+    def _leaves(self) -> dict[Key, str]:
+        leaves: dict[Key, str] = {}
+        for scope in self._inside:
+            reading = self._reading(scope)
+            for key, name in (reading.leaves(scope) if reading else {}).items():
+                leaves.setdefault(self._origin.get(key, key), name)
+        return leaves
+
+    @cached_property
+    def _results(self) -> dict[Key, str]:
+        results: dict[Key, str] = {}
+        for scope, entries in self._inside.items():
+            reading = self._reading(scope)
+            if reading is not None:
+                results.update(reading.results(scope, entries))
+        return results
+
+    @cached_property
+    def _taken(self) -> dict[Key, str]:
+        return {key_of(state.before): state.name for scope in self._inside for state in self.states(scope)}
+
 
 def _chosen_scopes(tape: Tape) -> dict[Scope, Scope | None]:
-    """For each scope the one around it that is called again: the outermost that holds no time steps, since those are alike, and is not
-    under way itself."""
+    """For each scope the one around it that is called again: the outermost that holds no time steps, since
+    those are alike, and is not under way itself."""
+    steps = time_steps(tape)
     scopes = dict.fromkeys(entry.scope for entry in tape if entry.scope is not None)
     chains = {scope: list(outwards(scope)) for scope in scopes}
-    holding = {outer for chain in chains.values() for i, inner in enumerate(chain) if inner.kind == "step" for outer in chain[i + 1 :]}
-    holding.update(outwards(thread.scope))
-    return {scope: next((s for s in chain[::-1] if s.call and s not in holding), None) for scope, chain in chains.items()}
+    holding = {outer for chain in chains.values() for i, inner in enumerate(chain) if inner in steps for outer in chain[i + 1 :]}
+    under_way = {_code(scope) for scope in outwards(thread.scope)}
+
+    def choice(chain: Sequence[Scope]) -> Scope | None:
+        return next((s for s in chain[::-1] if s.call and s not in holding and _code(s) not in under_way), None)
+
+    return {scope: choice(chain) for scope, chain in chains.items()}
 
 
-def _key(scope: Scope) -> Any:
+def _code(scope: Scope) -> Any:
     """Calls of the same code; of a module also by the module."""
-    return (id(scope.call[0]), id(scope.label) if scope.kind == "module" else "step") if scope.call else None
+    return (id(scope.call[0]), id(scope.label) if scope.kind == "module" else scope.kind) if scope.call else None
 
 
 class _Reading:
-    """One more call of what a scope recorded, and the variables in it. It holds for every other call of the same code."""
+    """One more call of what a scope recorded, and the variables in it. It holds for every other call of the
+    same code."""
 
-    def __init__(self, scope: Scope) -> None:
-        assert scope.call is not None
-        watch = _Watch()
-        again = Scope("again", scope.label, None)
-        returned = _called(scope.call, again, watch)
-        start, found = again.start, watch.found.values()
-        self._results = {
-            (f.made - start, f.node.position): (f.node.entry.row, f.names()[0]) for f in found if f.node.entry and f.made > start
-        }
-        self._outside = {id(f.node): f.names()[0] for f in found if f.made <= start}
-        self._arguments = [self._outside.get(id(x), "") for x in tree.leaves(scope.call[1])]
-        self._states = self._paired(scope.call[1], returned, watch, start)
+    def __init__(self, scope: Scope, known: Any) -> None:
+        self._again = again = Again(scope)
+        self._known = known
+        self._scope = scope  # as long as it is here, its code has its identity
+        self._partners: dict[Any, list[tuple[int, Entry]]] = {}
+        made = {entry.index for entry in again.entries}
+        self._names = {key_of(x): name for x, name in again.named()}
+        self._outside = {key: name for key, name in self._names.items() if key[0] not in made}
+        self._arguments = [self._outside.pop(key_of(x), "") if isinstance(x, Node) else "" for x in again.arguments]
+        self._states = self._paired(scope)
         for i, (name, after) in enumerate(self._states, start=len(self._arguments) - len(self._states)):
             self._arguments[i] = name
-            if after in self._results:
-                self._results[after] = self._results[after][0], name
+            if after is not None and after[0] in made:
+                self._names[after] = name
 
-    def result(self, entry: Entry, scope: Scope, position: int) -> str:
-        row, name = self._results.get((entry.index - scope.start, position), (None, ""))
-        return name if row is entry.row else ""
+    def results(self, scope: Scope, entries: Sequence[Entry]) -> Iterator[tuple[Key, str]]:
+        """The names of a call's results, by key."""
+        for entry, other in self._matched(scope, entries):
+            for position in range(len(entry.ys)):
+                name = self._names.get((other.index, position))
+                if name:
+                    yield (entry.index, position), name
 
-    def leaves(self, scope: Scope) -> dict[int, str]:
-        """The names, by id, of what was not made in a call."""
-        arguments = scope.call[1] if scope.call else ()
-        named = zip(tree.leaves(arguments), self._arguments, strict=False)
-        return self._outside | {id(x): name for x, name in named if name and isinstance(x, Node)}
+    def leaves(self, scope: Scope) -> dict[Key, str]:
+        """The names of what was not made in a call, by key."""
+        named = zip(_leaves_of(scope), self._arguments, strict=False)
+        return self._outside | {key_of(x): name for x, name in named if name and isinstance(x, Node)}
 
-    def states(self, scope: Scope) -> list[State]:
-        arguments = tree.leaves(scope.call[1] if scope.call else ())
-        befores = arguments[len(arguments) - len(self._states) :]
+    def states(self, scope: Scope, entries: Sequence[Entry]) -> list[State]:
+        partner = {other.index: entry.index for entry, other in self._matched(scope, entries)}
+        befores = _leaves_of(scope)[len(self._arguments) - len(self._states) :]
         return [
-            State(name, before, None if after is None else (after[0] + scope.start, after[1]))
-            for (name, after), before in zip(self._states, befores, strict=True)
+            State(name, before, None if after is None or after[0] not in partner else (partner[after[0]], after[1]))
+            for (name, after), before in zip(self._states, befores, strict=False)
+            if isinstance(before, Node)
         ]
 
-    @staticmethod
-    def _paired(arguments: Sequence[Any], returned: Any, watch: _Watch, start: int) -> list[tuple[str, tuple[int, int] | None]]:
+    def _matched(self, scope: Scope, entries: Sequence[Entry]) -> Iterator[tuple[Entry, Entry]]:
+        """The call's operations with those that were recorded again; what holds for one call holds for all
+        that recorded the same rows."""
+        rows = tuple([entry.row for entry in entries])
+        if rows not in self._partners:
+            again = self._again
+            found = partners(entries, again.entries, _leaves_of(scope), again.arguments, self._known)
+            self._partners[rows] = [(i, other) for i, other in enumerate(found) if other is not None]
+        return ((entries[i], other) for i, other in self._partners[rows])
+
+    def _paired(self, scope: Scope) -> list[tuple[str, Key | None]]:
         """For each tensor of a cell's state, its last argument, the name and what came out."""
-        if not (isinstance(returned, tuple) and len(returned) == 2 and arguments):
+        returned, again = self._again.returned, self._again
+        count = len(leaves_of_state(without_self(scope)))
+        if not (isinstance(returned, tuple) and len(returned) == 2 and count):
             return []
-        befores, afters = tree.leaves(arguments[-1]), tree.leaves(returned[1])
-        tensors = all(isinstance(x, Node) for x in (*befores, *afters))
-        if not tensors or tree.structure(returned[1]) != tree.structure(arguments[-1]):
+        befores, afters = again.arguments[-count:], tree.leaves(returned[1])
+        state = [*scope.call[1], *scope.call[2].values()][-1] if scope.call else None
+        if tree.structure(returned[1]) != tree.structure(state) or not all(isinstance(x, Node) for x in (*befores, *afters)):
             return []
-        places = [None if y.entry is None or y.entry.index < start else (y.entry.index - start, y.position) for y in afters]
-        return [(_common(watch.names(x), watch.names(y)), place) for x, y, place in zip(befores, afters, places, strict=True)]
+        return [
+            (path or _state_name(again.names(x), again.names(y)), key_of(y))
+            for path, x, y in zip(_paths(state), befores, afters, strict=True)
+        ]
 
 
-def _common(before: list[str], after: list[str]) -> str:
-    """A state's name: one that it has before and after the step, or else the last before it, which says more than ``state``."""
-    return next((name for name in before if name in after), (before or after or [""])[-1])
+def _leaves_of(scope: Scope) -> list[Any]:
+    return tree.leaves(scope.call[1:]) if scope.call else []
 
 
-# -- calling again --------------------------------------------------------------------------------------------------------------------
+# -- what a state is called -----------------------------------------------------------------------------------------------------------
+
+_WORDS = r"prev|previous|old|last|cur|next|new"
+_TIMED = re.compile(rf"(?P<first>(?:{_WORDS})_)?(?P<stem>.+?)(?:(?P<number>\[.+\]|\(.+\)|_?\d+)|(?P<word>_(?:{_WORDS}|tm1|t)|['′]+))?")
+"""A name and its time."""
+
+_EMPTY = re.compile(rf"(?:{_WORDS}|state|s|out|outputs?|y|result|ret|nxt|carry|[_\d])+")
+"""Names that say nothing of what a state is."""
 
 
-def _called(call: Call, scope: Scope, watch: _Watch) -> Any:
-    """Call what a scope recorded while variables are watched. What the code changes beside its result is put back; if it fails this time,
-    what was read so far counts."""
-    function, arguments, keywords = call
-    numbers, outer, tracer = random.get_state(), thread.scope, sys.gettrace()
-    try:
-        closure = closure_of(call)
-    except Unreadable:
-        closure = None
-    backend = next((x._backend for x in tree.leaves(arguments) if isinstance(x, Node)), None)
-    thread.scope = scope
-    try:
-        with recording():
-            sys.settrace(watch)
-            try:
-                return function(*arguments, **keywords) if backend is None else _quiet(backend, function, arguments, keywords)
-            finally:
-                sys.settrace(tracer)
-    except Exception:
-        return None
-    finally:
-        thread.scope = outer
-        if closure is not None:
-            closure.restore()
-        random.set_state(numbers)
+def at_two_times(before: str | None, after: str | None) -> str:
+    """What two names have in common if they are one at two times, else "": ``c[t−1]`` and ``c[t]``, ``h0``
+    and ``h1``, or, with a word at one of them, ``h`` and ``h_next``. A number beside none is no time: ``a``
+    and ``a2`` are two things."""
+    one, other = _TIMED.fullmatch(before or ""), _TIMED.fullmatch(after or "")
+    if one is None or other is None or one["stem"] != other["stem"] or before == after:
+        return ""
+    return one["stem"] if (one["number"] is None) == (other["number"] is None) else ""
 
 
-def _quiet(backend: Any, function: Callable[..., Any], arguments: Any, keywords: Any) -> Any:
-    with backend.quiet():
-        return function(*arguments, **keywords)
+def _state_name(before: Sequence[Name], after: Sequence[Name]) -> str:
+    """One name that it has before and after the step, or that both are at two times; or else what says more."""
+    olds, news = map(_outermost, (before, after))
+    common = next((name for name in olds if name in news), "")
+    timed = next((name for old in olds for new in news if (name := at_two_times(old, new))), "")
+    telling = next((name for name in (*olds, *news) if not _EMPTY.fullmatch(name)), "")
+    if common and not (telling and _EMPTY.fullmatch(common)):
+        return common
+    return timed or telling or (olds or [name.text for name in before] or news or [""])[-1]
 
 
-# -- reading variables ----------------------------------------------------------------------------------------------------------------
+def _outermost(names: Sequence[Name]) -> list[str]:
+    """The names that a tensor has in the outermost function that names it."""
+    named = [name for name in names if name.kind != ELEMENT]
+    return [name.text for name in named if name.depth == min(name.depth for name in named)]
 
 
-@dataclass
-class _Found:
-    """A tensor and its names, each with how good it is: variables before parts of containers, the outer call's before the inner one's."""
-
-    node: Node
-    ranked: list[tuple[int, int, str]] = field(default_factory=list)
-
-    @property
-    def made(self) -> int:
-        return -1 if self.node.entry is None else self.node.entry.index
-
-    def names(self) -> list[str]:
-        """The best first."""
-        return [name for _, _, name in sorted(self.ranked, key=lambda found: found[:2])]
-
-
-class _Watch:
-    """A trace function that looks at the variables of the user's code after each line.
-
-    Attributes:
-        found: by id of the tensor.
-    """
-
-    def __init__(self) -> None:
-        self.found: dict[int, _Found] = {}
-        self._depth = 0
-
-    def names(self, x: Node) -> list[str]:
-        """All names of a tensor, the best first."""
-        return self.found[id(x)].names() if id(x) in self.found else []
-
-    def __call__(self, frame: types.FrameType, event: str, argument: Any) -> Any:
-        if not _names_things(file_of(frame)):
-            return None
-        depth, seen = self._depth, dict(frame.f_locals)
-        self._depth += 1
-        if depth == 0:
-            self._bind(seen, depth)
-        for holder in (*map(_attributes, seen.values()), {name: frame.f_globals.get(name) for name in frame.f_code.co_names}):
-            for name, x in holder.items():
-                if isinstance(x, Node):
-                    self._add(x, 1, depth, str(name))
-
-        def local(frame: types.FrameType, event: str, argument: Any) -> Any:
-            changed = {name: x for name, x in frame.f_locals.items() if seen.get(name) is not x}
-            seen.update(changed)
-            self._bind(changed, depth)
-            if event == "return":
-                self._depth -= 1
-            return local
-
-        return local
-
-    def _bind(self, variables: Mapping[str, Any], depth: int) -> None:
-        for name, x in variables.items():
-            if isinstance(x, Node):
-                self._add(x, 0, depth, name)
-            elif isinstance(x, (tuple, list)):
-                for i, part in enumerate(x):
-                    if isinstance(part, Node):
-                        self._add(part, 1, depth, f"{name}[{i}]")
-
-    def _add(self, x: Node, rank: int, depth: int, name: str) -> None:
-        self.found.setdefault(id(x), _Found(x)).ranked.append((rank, depth, name))
-
-
-@functools.lru_cache(maxsize=4096)
-def _names_things(file: str) -> bool:
-    """Whether a file is the user's or defines modules as a user would, and is no part of what runs them."""
-    return is_user(file) or (file != _WRAPPER and within(file, _MODULES))
-
-
-def _attributes(x: Any) -> Mapping[Any, Any]:
-    """What an object, or a dict of tensors, holds by name."""
-    if isinstance(x, dict):
-        return x
-    return {} if isinstance(x, (type, types.ModuleType, types.FunctionType)) else getattr(x, "__dict__", {})
+def _paths(state: Any, path: str = "") -> list[str]:
+    """For each leaf the keys and fields that lead to it: ``h``, ``encoder.c``; "" where a place has only a
+    number."""
+    if isinstance(state, dict):
+        parts = [(str(key), part) for key, part in state.items()]
+    elif isinstance(state, (tuple, list)):
+        parts = list(zip(getattr(state, "_fields", [""] * len(state)), state, strict=True))
+    else:
+        return [path]
+    return [leaf for name, part in parts for leaf in _paths(part, ".".join(filter(None, [path, name])) if name else "")]
 
 
 def _tensors(variables: Mapping[str, Any]) -> Iterator[tuple[str, Node]]:

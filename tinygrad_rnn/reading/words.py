@@ -1,8 +1,11 @@
-"""How pictures, tables and sentences say things: numbers, gains, operations, the user's text, rows of a table."""
+"""How pictures, tables and sentences say things: numbers, gains, operations, the user's text, rows of a
+table."""
 
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Sequence
 
 from ..tape import Entry
@@ -40,9 +43,9 @@ def percent(share: float) -> str:
 
 
 def symbol_of(entry: Entry) -> str:
-    """The row's symbol; a fixed exponent is written out."""
-    if entry.row.name == "raise_to" and isinstance(entry.params[0], int):
-        return "x" + str(entry.params[0]).replace("-", "−").translate(_SUPERSCRIPTS)
+    """The row's symbol; where that has an n, a whole number in its place."""
+    if "ⁿ" in entry.row.symbol and isinstance(entry.params[0], int):
+        return entry.row.symbol.replace("ⁿ", str(entry.params[0]).replace("-", "−").translate(_SUPERSCRIPTS))
     return entry.row.symbol
 
 
@@ -64,3 +67,18 @@ def table(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
     """Lines of columns, each flush to its side: ``<`` or ``>``."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip() for row in rows]
+
+
+def distinct(names: Sequence[str], between: str = " ") -> list[str]:
+    """The same names, numbered where one occurs more than once."""
+    counts, seen = Counter(names), Counter[str]()
+    numbered = []
+    for name in names:
+        seen[name] += 1
+        numbered.append(f"{name}{between}{seen[name]}" if counts[name] > 1 else name)
+    return numbered
+
+
+def stem(name: str) -> str:
+    """A name without its time."""
+    return re.sub(r"[\[(].*$|[′']+$", "", name).strip()

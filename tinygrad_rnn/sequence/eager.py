@@ -9,20 +9,22 @@ import numpy
 
 from .. import ops, transforms, tree
 from ..errors import DtypeError, ShapeError
-from ..tape import Node, no_grad, scope
+from ..tape import Node, key_of, no_grad, scope
 from ..tensor import Tensor, tensor
 
 Cell = Callable[[Any, Any], tuple[Any, Any]]
 
 
 def eager_scan(
-    cell: Cell, xs: Any, state: Any, live: numpy.ndarray | None, reverse: bool, masked_output: str, checkpoint: int | None
-) -> tuple[Any, Any]:
+    cell: Cell, xs: Any, state: Any, live: numpy.ndarray | None, reverse: bool, masked_output: str, checkpoint: int | None,
+    step: Cell | None = None,
+) -> tuple[Any, Any]:  # fmt: skip
     """Run the loop.
 
     Args:
         cell, xs, state, reverse, masked_output, checkpoint: as in :func:`tinygrad_rnn.scan`, all leaves tensors.
         live: (T, B) booleans on the host: the steps that count for each sample; None if all do.
+        step: what is run in place of the cell and does the same.
     """
     slices = [ops.unstack(leaf) for leaf in tree.leaves(xs)]
     steps = [tree.unflatten(xs, parts) for parts in zip(*slices, strict=True)]
@@ -32,7 +34,7 @@ def eager_scan(
     length = checkpoint or len(steps)
     y, ys = None, []
     for start in range(0, len(steps), length):
-        segment = _segment(cell, order[start : start + length], live, masked_output)
+        segment = _segment(cell, step or cell, order[start : start + length], live, masked_output)
         segment = segment if checkpoint is None else transforms.checkpoint(segment)
         outputs, state = segment([steps[t] for t in order[start : start + length]], state, y)
         y = outputs[-1]
@@ -40,19 +42,22 @@ def eager_scan(
     return _stacked(ys[::-1] if reverse else ys), state
 
 
-def _segment(cell: Cell, times: Sequence[int], live: numpy.ndarray | None, masked_output: str) -> Callable[[Any, Any, Any], Any]:
+def _segment(
+    cell: Cell, step: Cell, times: Sequence[int], live: numpy.ndarray | None, masked_output: str
+) -> Callable[[Any, Any, Any], Any]:
     """The loop over some of the steps: their inputs, the state and the output before them → their outputs, the state after them."""
 
     def run(xs: Any, state: Any, y: Any) -> tuple[list[Any], Any]:
         kind, ys = _kind(state), []
         for t, x in zip(times, xs, strict=True):
-            with scope("step", t, (cell, (x, state), {})):
-                output, new = cell(x, state)
+            with scope("step", t, (cell, (x, state), {})) as inside:
+                output, new = step(x, state)
                 if _kind(new) != kind:
                     raise _changed(cell, t, kind, _kind(new))
                 if live is not None and not live[t].all():
                     other = y if masked_output == "previous" and y is not None else tree.map_leaves(lambda _leaf: 0, output)
                     output, new = _chosen(live[t], output, other), _chosen(live[t], new, state)
+                inside.after = [key_of(leaf) for leaf in tree.leaves(new)]
             y, state = output, new
             ys.append(y)
         return ys, state

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy
 
+from .. import tree
 from ..backends import Backend
 from ..chain_rule import Row
 from ..errors import TraceError
-from ..tape import Entry, Key, Node, Scope, Tracing, key_of, thread
+from ..reading.lines import line_of_entry
+from ..tape import Entry, Key, Node, Scope, Tracing, apply, key_of, no_grad, thread
+from ..user_code import Line
 
 Apply = Callable[[Row, Sequence[Any], tuple[Any, ...]], Any]
 
@@ -145,18 +148,57 @@ class Trace:
         outside: the tensors that it used beside its arguments, the last ones of ``program.fixed``.
         results: the numbers of what it returned.
         indices: the place on the tape of each instruction.
+        lines: the user's line of each instruction, where the trace was made in a block of :class:`~tinygrad_rnn.reading.lines.Lines`.
+        names: the ``.name`` that the code gave to values that it made.
     """
 
     program: Program
     outside: list[Any]
     results: list[Any]
     indices: list[int]
+    lines: list[Line | None]
+    names: dict[int, str]
+
+    def as_cell(self, state: Any, outside: Sequence[Any], lines: Sequence[Line | None]) -> Callable[[Any, Any], Any]:
+        """The program of a step as a cell: (x, state) to a list of outputs and the new state, recorded.
+
+        Args:
+            state: nested as the cell's.
+            outside: in place of the tensors that it used beside its arguments.
+            lines: the user's line of each instruction, as far as it is known.
+        """
+        program = self.program
+
+        def step(x: Any, old: Any) -> Any:
+            places = (*program.steps, *program.states, *program.fixed)
+            values = dict(zip(places, (*tree.leaves(x), *tree.leaves(old), *outside), strict=True))
+            waiting = iter(lines)
+
+            def applied(row: Row, xs: Sequence[Any], params: tuple[Any, ...]) -> Any:
+                thread.line = next(waiting) or False
+                return apply(row, xs, params)
+
+            def chosen(row: Row, xs: Sequence[Any], params: tuple[Any, ...]) -> Any:
+                with no_grad():
+                    return applied(row, xs, params)
+
+            try:
+                program.run(values, applied, stopped=chosen)
+            finally:
+                thread.line = None
+            for v, name in self.names.items():
+                values[v].name = name
+            new = tree.unflatten(state, [values[v] for v in program.carried])
+            return [values[v] for v in program.outputs], new
+
+        return step
 
 
 def capture(results: Sequence[Any], steps: Sequence[Any], states: Sequence[Any], fixed: Sequence[Any], since: int) -> Trace:
     """Read the program off the tape that leads to results."""
     program = Program()
     number: dict[Key, int] = {}
+    names: dict[int, str] = {}
     outside: list[Any] = []
     for group, nodes in ((program.steps, steps), (program.states, states), (program.fixed, fixed)):
         for node in nodes:
@@ -173,6 +215,8 @@ def capture(results: Sequence[Any], steps: Sequence[Any], states: Sequence[Any],
             number[key] = program.value(x._data.shape, x._data.dtype)
             program.fixed.append(number[key])
             outside.append(x)
+        elif x.name and x.entry is not None and x.entry.index > since:
+            names[number[key]] = x.name
         return number[key]
 
     entries = _entries(results, since)
@@ -184,7 +228,8 @@ def capture(results: Sequence[Any], steps: Sequence[Any], states: Sequence[Any],
         number.update(((entry.index, position), result) for position, result in enumerate(made_here))
         program.instructions.append(Instruction(entry.row, operands, entry.params, made_here, not any(entry.needs)))
     numbers = [ref(node) for node in results]
-    return Trace(program, outside, numbers, [entry.index for entry in entries])
+    indices, lines = [entry.index for entry in entries], [line_of_entry(entry) for entry in entries]
+    return Trace(program, outside, numbers, indices, lines, names)
 
 
 def _entries(results: Sequence[Any], since: int) -> list[Entry]:

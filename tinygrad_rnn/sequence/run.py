@@ -18,8 +18,10 @@ import numpy
 
 from .. import tree
 from ..backends import Backend
-from ..errors import TapeError
-from ..tape import Node, check_current, now, pull_replayed, push_replayed, recording
+from ..errors import TraceError
+from ..reading.lines import Lines
+from ..tape import Entry, Node, check_current, now, pull_replayed, push_replayed, recording, thread
+from ..user_code import Line
 from .around import around
 from .device import DevicePlan, DeviceRun
 from .eager import eager_scan
@@ -27,7 +29,7 @@ from .interpreter import InterpretedRun
 from .native import NativePlan, NativeRun
 from .plan import Plan, fixed_residuals
 from .program import Program
-from .trace import TracedCell
+from .trace import TracedCell, trace_cell
 
 RUNS: dict[type, Any] = {str: InterpretedRun, NativePlan: NativeRun, DevicePlan: DeviceRun}
 
@@ -141,9 +143,10 @@ class CompiledScan:
 
     # -- step by step -----------------------------------------------------------------------------------------------------------------
 
-    def unfold(self, inputs: Sequence[Any]) -> list[Any]:
+    def unfold(self, entry: Entry, inputs: Sequence[Any]) -> list[Any]:
         """The operations of every step, for those who want to look inside."""
-        return self._eager(inputs[: sum(self.call.counts)])
+        head = sum(self.call.counts)
+        return self._eager(inputs[:head], inputs[head:])
 
     def push(self, np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
         results, inputs, since = self._replay(np, xs)
@@ -161,21 +164,29 @@ class CompiledScan:
         else:
             heads = [np.reshape(x, x.shape) for x in xs[:head]]
         since = now()
-        return self._eager(heads), [*heads, *self.call.traced.trace.outside], since
+        return self._eager(heads, self.call.traced.trace.outside), [*heads, *self.call.traced.trace.outside], since
 
-    def _eager(self, xs: Sequence[Any]) -> list[Any]:
-        """The same scan, recorded step by step, on these inputs and states.
-
-        Raises:
-            TapeError: the cell would do something else now.
-        """
+    def _eager(self, xs: Sequence[Any], outside: Sequence[Any]) -> list[Any]:
+        """The same scan, recorded step by step, on these inputs and states: the program that ran, whatever its cell reads by now."""
         call, count = self.call, self.call.counts[0]
-        if not call.traced.holds(call.cell):
-            raise TapeError("scan: what the cell reads has changed since it was run: look at a scan, and derive it again, before that")
         inputs, states = tree.unflatten(call.xs, xs[:count]), tree.unflatten(call.state, xs[count:])
+        step = call.traced.trace.as_cell(call.state, outside, self._lines())
         with recording():
-            ys, last = eager_scan(call.cell, inputs, states, call.live, call.reverse, call.masked_output, None)
+            ys, last = eager_scan(call.cell, inputs, states, call.live, call.reverse, call.masked_output, None, step)
         return [*tree.leaves(ys), *tree.leaves(last)]
+
+    def _lines(self) -> Sequence[Line | None]:
+        """The user's line of each instruction, if somebody asks for lines: as a new trace has it, if the cell still is the same."""
+        call, traced = self.call, self.call.traced
+        unknown = [None] * len(traced.trace.lines)
+        if thread.observer is None:
+            return unknown
+        try:
+            with Lines():
+                again = trace_cell(call.cell, call.xs, call.state, True)
+        except TraceError:
+            return unknown
+        return again.trace.lines if again.key == traced.key else unknown
 
 
 class SegmentedScan(CompiledScan):

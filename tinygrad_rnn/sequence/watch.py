@@ -15,7 +15,7 @@ from ..effects import effects
 from ..errors import TraceError
 from ..reading.closure import Closure
 from ..tape import Tracing
-from ..user_code import PACKAGE, is_user, within
+from ..user_code import PACKAGE, calling_line, is_user, within
 
 _REFUSED_BUILTINS = frozenset(
     ["open", "input", "print", "breakpoint", "exec", "eval", "compile", "globals", "help", "exit", "quit", "id"]
@@ -86,7 +86,7 @@ class Watch:
         if event == "call":
             if code in effects:
                 self._tracing.refuse(f"the cell {effects[code]}, in {code.co_name}()")
-            if origin == "import":
+            if origin == "import" or code is calling_line.__code__:
                 self._trusted = frame
             elif origin == "user" and code not in self._closure.codes:
                 if frame.f_back is None or _origin(frame.f_back.f_code.co_filename) != "ours":

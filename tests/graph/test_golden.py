@@ -1,0 +1,27 @@
+"""Pictures to the byte."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scenes import GOLDEN, GOLDENS
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("name", GOLDENS)
+def test_golden_text(name):
+    assert GOLDENS[name]().dot == (GOLDEN / f"{name}.dot").read_text(encoding="utf-8")
+
+
+@pytest.mark.one_backend
+def test_text_is_the_same_in_processes_with_other_hashes():
+    program = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import scenes as t; print(t.GOLDENS['lstm']().dot)"
+    told = set()
+    for seed in "01":
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8"}
+        told.add(subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True).stdout)
+    assert len(told) == 1

@@ -1,0 +1,230 @@
+"""What engines make of a picture, users' text that tries to break out, and what can go wrong."""
+
+from __future__ import annotations
+
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+from scenes import (
+    BATCH,
+    GOLDENS,
+    HIDDEN,
+    HOSTILE,
+    INPUT,
+    exact_cases,
+    leaf,
+    leaky_run,
+    named,
+    rnn_step,
+    tagged,
+    texts,
+    unrolled,
+)
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.errors import DrawError, DrawWarning, TapeError
+from tinygrad_rnn.graph import picture, text
+from tinygrad_rnn.graph.paint import PAINTS
+from tinygrad_rnn.tape import scope
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("name", ["lstm", "unrolled_3_gains", "lstm_order"])
+def test_svg_has_every_id_of_the_tape(engine, name):
+    drawn = GOLDENS[name]()
+    tree = ElementTree.fromstring(drawn.svg())
+    groups = [g for g in tree.iter("{http://www.w3.org/2000/svg}g") if g.get("class", "").startswith(("node", "edge"))]
+    wanted = re.findall(r'^ +(?:[nopk]\S+|\S+ -> \S+) \[id="([^"]+)"', drawn.dot, re.MULTILINE)
+    assert sorted(g.get("id") for g in groups) == sorted(wanted)
+    assert len(set(wanted)) == len(wanted)
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("order", [False, True])
+def test_hostile_names_come_back_as_they_are(engine, order):
+    outs = []
+    for name in HOSTILE:
+        with scope("step", name):
+            outs.append(named(tg.tanh(leaf(name, 2)), name))
+    labels, tooltips = texts(tg.draw(outs, order=order, max_nodes=1000, title=HOSTILE[2]).svg())
+    for name in HOSTILE:
+        assert labels.count(name) >= 2, name  # the leaf and the result
+        assert f"{name} = tanh" in labels
+        assert f"t = {name}" in labels
+        assert any(tip.startswith(f"{name} · parameter") for tip in tooltips)
+    assert labels.count(HOSTILE[2]) == 3
+
+
+@pytest.mark.one_backend
+def test_text_that_cannot_be_printed_or_is_long_is_replaced_or_cut(engine):
+    out = leaf("a\nb\0c\u202ed\ud800e", 2) * leaf("w" * 100, 2) + leaf("", 2)
+    labels, tooltips = texts(tg.draw(out).svg())
+    assert "a\ufffdb\ufffdc\ufffdd\ufffde" in labels
+    assert "w" * 27 + "…" in labels
+    assert any("w" * 100 in tip for tip in tooltips)
+    assert "(2,)" in labels  # an empty name is none
+    assert text.shown_html("") == "&#160;"
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("kind", ["svg", "png", "dot", "SVG"])
+def test_save(engine, kind, tmp_path):
+    drawn = tg.draw(rnn_step())
+    drawn.save(tmp_path / f"p.{kind}")
+    starts = {"svg": b"<?xml", "png": b"\x89PNG", "dot": b"digraph"}
+    assert (tmp_path / f"p.{kind}").read_bytes().startswith(starts[kind.lower()])
+    assert [path.name for path in tmp_path.iterdir()] == [f"p.{kind}"]
+
+
+@pytest.mark.one_backend
+def test_pdf_is_written_or_refused_by_name(engine, tmp_path):
+    drawn = tg.draw(rnn_step())
+    if engine.endswith("graphviz-pure"):
+        with pytest.raises(DrawError, match="graphviz-pure cannot write pdf"):
+            drawn.save(tmp_path / "p.pdf")
+        assert not list(tmp_path.iterdir())
+    else:
+        drawn.save(tmp_path / "p.pdf")
+        assert (tmp_path / "p.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.one_backend
+def test_notebook_gets_svg_that_can_be_inlined(engine):
+    bundle = tg.draw(rnn_step())._repr_mimebundle_()
+    assert bundle["image/svg+xml"].startswith("<svg")
+    assert bundle["text/plain"] == "graph of 5 operations (1 composition, 2 addition, 2 weighting)"
+
+
+# -- what can go wrong ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.one_backend
+def test_without_an_engine_everything_but_images_works(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    drawn = tg.draw(rnn_step())
+    with pytest.raises(DrawError, match=r"pip install graphviz-pure.*\.dot"):
+        drawn.svg()
+    drawn.save(tmp_path / "p.dot")
+    assert "pip install graphviz-pure" in drawn._repr_mimebundle_()["text/plain"]
+
+
+@pytest.mark.one_backend
+def test_save_refuses_and_leaves_what_was_there(tmp_path):
+    drawn = tg.draw(rnn_step())
+    with pytest.raises(DrawError, match=r"'p\.gif' has none of the endings \.svg, \.png, \.pdf, \.dot"):
+        drawn.save(tmp_path / "p.gif")
+    with pytest.raises(DrawError, match="cannot write"):
+        drawn.save(tmp_path / "no folder" / "p.dot")
+    (tmp_path / "p.dot").mkdir()
+    with pytest.raises(DrawError, match="cannot write"):
+        drawn.save(tmp_path / "p.dot")
+    assert [path.name for path in tmp_path.iterdir()] == ["p.dot"]
+
+
+@pytest.mark.one_backend
+def test_broken_text_is_the_engines_error(engine):
+    with pytest.raises(DrawError, match="cannot write svg"):
+        picture.Picture("digraph {", "", scene=None).svg()
+
+
+def test_what_cannot_be_drawn_is_refused_by_name():
+    x = leaf("x", 2)
+    for out in (x, leaf("c", 2, grad=False) * 2.0):
+        with pytest.raises(TapeError, match="nothing was recorded"):
+            tg.draw(out)
+    for out in (3, [], None):
+        with pytest.raises(DrawError, match="must be a tensor"):
+            tg.draw(out)
+    with pytest.raises(DrawError, match="no view 'cell'; the views are 'auto', 'ops', 'steps', 'cells'"):
+        tg.draw(x * 2.0, view="cell")
+    y = x * 2.0
+    tg.Tape.of(y).release()
+    with pytest.raises(TapeError, match="released"):
+        tg.draw(y)
+
+
+def test_too_many_nodes_are_refused_until_asked_for():
+    y = x = leaf("x", 2)
+    for _ in range(60):
+        y = y + x
+    with pytest.raises(DrawError, match="62 nodes are more than max_nodes=61: draw fewer steps, raise max_nodes"):
+        tg.draw(y, view="ops", max_nodes=61)
+    assert tg.draw(y, max_nodes=62).dot == tg.draw(y, view="ops", max_nodes=62).dot
+    with pytest.raises(DrawError, match="60 operations are more than max_nodes=10, and there are neither modules nor time steps"):
+        tg.draw(y, max_nodes=10)
+    with pytest.raises(DrawError, match="neither modules nor time steps"):
+        tg.draw(y, view="cells")
+    with pytest.raises(DrawError, match="nothing here was recorded in time steps"):
+        tg.draw(y, view="steps")
+
+
+def test_a_view_that_can_be_taken_in_is_chosen_and_said():
+    with pytest.warns(DrawWarning, match="drew 100 steps as boxes: 503 operations are more than max_nodes=150") as told:
+        drawn = tg.draw(leaky_run())
+    assert len(told) == 1
+    assert told[0].filename == __file__
+    assert str(told[0].message).removeprefix("draw: ").replace('"', "&quot;") in drawn.dot
+    with pytest.warns(DrawWarning, match="drew 6 modules as boxes: "):
+        drawn = tg.draw(tagged(20, num_layers=2, bidirectional=True), max_nodes=31)
+    assert "layer 2 reversed: LSTMCell, 20 steps" in drawn.dot
+    with pytest.raises(DrawError, match="9 boxes of modules are more, too: draw less"):
+        tg.draw(tagged(20, num_layers=2, bidirectional=True), max_nodes=5)
+    assert tg.draw(unrolled()).dot == tg.draw(unrolled(), view="ops").dot
+
+
+def test_values_are_the_range_of_each_result():
+    a, b = tg.tensor(np.array([-0.5, 2.0]), requires_grad=True), tg.tensor(np.array([4.0, 4.0]))
+    dot = tg.draw(tg.sum(a * b), values=True).dot
+    assert ">-2 … 8<" in dot
+    assert ">6<" in dot
+    assert "…" not in tg.draw(tg.sum(a * b)).dot
+
+
+def test_grad_is_untouched_by_the_views_of_steps_and_modules():
+    layer = tg.nn.LSTM(INPUT, HIDDEN)
+    loss = tg.sum(layer(tg.tensor(np.ones((9, BATCH, INPUT), "float32")))[0])
+    for view in ("steps", "cells"):
+        tg.draw(loss, view=view)
+    assert all(parameter.grad is None for parameter in layer.parameters())
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("view", ["steps", "cells"])
+def test_hostile_names_come_back_from_steps_and_modules(engine, view):
+    model = tg.nn.Sequential()
+    h = leaf(HOSTILE[6], 2)
+    for name in HOSTILE:
+        with scope("step", name):
+            h = named(h * 0.5, HOSTILE[2])
+        vars(model)[name] = tg.nn.Linear(2, 2, dtype="float64")
+        h = h if view == "steps" else vars(model)[name](h)
+    with scope("module", model):
+        loss = named(tg.sum(model(h)), HOSTILE[0])
+    drawn = tg.draw(loss, view=view)
+    found = [label.strip() for label in texts(drawn.svg())[0]]
+    if view == "steps":
+        shown = [*HOSTILE[:3], *HOSTILE[-4:]]
+        assert {f"t = {name}" for name in shown} <= set(found)
+        assert any(label.startswith(HOSTILE[2] + "  ") for label in found)
+    else:
+        assert {HOSTILE[0], HOSTILE[6], "Linear"} <= set(found)
+    assert f"How residuals go back from {HOSTILE[0]}" in found
+
+
+@pytest.mark.one_backend
+def test_every_row_has_a_shape_and_a_colour():
+    assert {row.case for row in tg.rows.values()} == set(PAINTS)
+    x = leaf("x", 2, 2)
+    out = tg.checkpoint(lambda x: tg.tanh(x))(tg.where(tg.tensor([True, False]), x, x.T) ** 2)
+    dot = tg.draw(out, gains=True).dot
+    for shown in ('label="out = tanh"', 'label="where"', 'label="ᵀ"', 'label="x²"', 'shape="hexagon"'):
+        assert shown in dot
+
+
+def test_summary_names_the_smallest_gain():
+    drawn = tg.draw(exact_cases(), gains=True)
+    assert str(drawn) == "graph of 3 operations (1 composition, 1 addition, 1 weighting); smallest gain ×0.5 at ×"
