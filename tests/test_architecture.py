@@ -18,7 +18,8 @@ pytestmark = pytest.mark.one_backend
 
 PACKAGE = Path(tg.__file__).parent
 FLOORS: list[set[str]] = [
-    {"errors", "tree", "effects", "user_code"},
+    {"errors", "effects", "user_code"},
+    {"arguments", "tree"},
     {"random", "atomic", "backends"},
     {"chain_rule"},
     {"tape"},
@@ -28,7 +29,7 @@ FLOORS: list[set[str]] = [
     {"sequence"},
     {"derived"},
     {"linalg"},
-    {"nn"},
+    {"nn", "schedules"},
     {"optim"},
     {"check", "graph", "diagnosis"},
     {"interop"},
@@ -163,7 +164,8 @@ CONTRACT = re.findall(
     softmax log_softmax logsumexp cross_entropy mse_loss bce_with_logits huber_loss
     grad value_and_grad vjp jvp hvp jacobian hessian gradients checkpoint check_gradients
     nn optim scan draw flow detect_anomaly save load
-    BackendError CheckpointError DataError DrawError DtypeError FlowError GradientCheckError IndexRangeError LinearAlgebraError
+    ArgumentError ArgumentWarning BackendError CheckpointError DataError DrawError DtypeError FlowError GradientCheckError
+    IndexRangeError LinearAlgebraError
     NonFiniteError ShapeError TapeError TinygradRNNError TraceError TrainingError
     """,
 )

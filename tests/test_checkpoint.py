@@ -45,6 +45,39 @@ def test_numpy_arrays_and_metadata(path):
     np.testing.assert_array_equal(found["a"].numpy(), ARRAYS["columns"])
 
 
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        ({"source": tg.nn.GRU}, tg.CheckpointError, "source must be a module or a dict"),
+        ({"source": {1: np.ones(1)}}, tg.CheckpointError, "source must be a module or a dict"),
+        ({"source": {"a": [[1], [2, 3]]}}, tg.CheckpointError, "'a' is no tensor or array"),
+        ({"source": {"a": object()}}, tg.CheckpointError, "'a' is no tensor or array"),
+        ({"source": {"\ud800": np.ones(1)}}, tg.CheckpointError, "half a character"),
+        ({"metadata": {"a": "\ud800"}}, tg.CheckpointError, "half a character"),
+        ({"metadata": {"a": 1}}, tg.CheckpointError, "strings by name"),
+        ({"metadata": "ab"}, tg.ArgumentError, "metadata must be a dict"),
+        ({"path": None}, tg.ArgumentError, "path must be a path"),
+        ({"path": ""}, tg.ArgumentError, "path must be a path"),
+        ({"path": "a\0b"}, tg.ArgumentError, "NUL"),
+        ({"path": b"a"}, tg.ArgumentError, "path must be a path"),
+        ({"path": "."}, tg.CheckpointError, "is no file"),
+        ({"path": "no/such/folder/a"}, tg.CheckpointError, "make the folder"),
+        ({"path": "x" * 5000}, tg.CheckpointError, "cannot write"),
+    ],
+)
+def test_what_cannot_be_saved_leaves_nothing(change, error, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=said):
+        tg.save(**({"path": "a.safetensors", "source": {"a": np.ones(2)}, "metadata": None} | change))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", [None, 3, "", "a\0b", "\ud800", b"a", [], "x" * 5000, ".", "no/such/file"], ids=str)
+def test_what_cannot_be_loaded(path):
+    with pytest.raises(tg.TinygradRNNError, match=r"path|no such file|folder|character"):
+        tg.load(path)
+
+
 def test_a_module_goes_and_comes_back(path):
     first, second = tg.nn.LSTM(3, 4), tg.nn.LSTM(3, 4)
     tg.save(path, first)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -66,6 +67,20 @@ def test_a_run_from_start_to_end(capsys, tmp_path):
     assert re.search(r"held-out text: [\d.]+ bits per character", out)
     assert (folder / "sample.txt").read_text() in out + "\n"
     assert {path.name for path in folder.iterdir()} >= {"config.json", "log.csv", "checkpoint.safetensors", "sample.txt"}
+
+
+def test_a_setting_without_effect_is_told_in_one_line(capsys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert cli.main(["train", "--text", "text.txt", *SMALL, "--steps", "1", "--dropout", "0.5"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "tinygrad-rnn: LSTM: dropout acts between layers, and there is one: give num_layers=2 or more, or put nn.Dropout behind the layer"
+    ]
+
+
+@pytest.mark.parametrize(("value", "said"), [("inf", "must be finite, not inf"), ("-1", "must be above 0"), ("x", "'x' is not a number")])
+def test_a_learning_rate_that_cannot_be(value, said, capsys):
+    assert said in refused(capsys, "train", f"--lr={value}")
 
 
 def test_a_long_run_prints_few_lines(capsys):

@@ -24,6 +24,7 @@ from numpy import nan as nan
 from numpy import newaxis as newaxis
 from numpy import pi as pi
 
+from . import arguments as _arguments
 from . import linalg as linalg
 from . import random as random
 from . import tape as _tape
@@ -74,7 +75,7 @@ def __getattr__(name: str) -> Any:
 @_effect("sets the default dtype")
 def set_default_dtype(dtype: Any) -> None:
     """The dtype that Python floats and lists of them get (float32 at first)."""
-    _tape.default_dtype = _tape.float_dtype(dtype)
+    _tape.default_dtype = _arguments.float_dtype("set_default_dtype: dtype", dtype)
 
 
 def __dir__() -> list[str]:

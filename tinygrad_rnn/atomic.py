@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from . import arguments
 from .errors import CheckpointError
 
 
@@ -21,7 +22,7 @@ def replacing(path: str | os.PathLike[str], error: type[Exception] = CheckpointE
 
     The temporary file lies in the same folder, so that the rename is one step, and keeps the ending, which tells programs the format.
     """
-    path = Path(path)
+    path = Path(arguments.path("path", path))
     if os.path.exists(path) and not os.path.isfile(path):  # of a name that is too long, Path's own would raise an error
         raise error(f"cannot write {path}: it is there already and is no file; choose another name")
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy
 
-from . import tree
+from . import arguments, tree
 from .chain_rule.row import Row
-from .errors import DtypeError, GradientCheckError, ShapeError
+from .errors import DtypeError, GradientCheckError
 from .ops import as_tensor
 from .tape import Tape, apply
 from .tensor import Tensor
@@ -159,10 +159,14 @@ def check_gradients(
     Raises:
         GradientCheckError: names f or the operation in it whose rule is wrong, the order, the mode, the argument and both numbers.
         DtypeError: no float64 input: differences in float32 would prove nothing.
-        ShapeError: order is neither 1 nor 2.
+        ArgumentError: order is neither 1 nor 2.
     """
-    if order not in (1, 2):
-        raise ShapeError(f"check_gradients: order is 1 or 2, got {order}")
+    arguments.function("check_gradients: f", f)
+    if arguments.whole("check_gradients: order", order) not in (1, 2):
+        raise arguments.refused("check_gradients: order", "1 or 2", order)
+    step = arguments.positive("check_gradients: step", step)
+    rtol, atol = arguments.rate("check_gradients: rtol", rtol), arguments.rate("check_gradients: atol", atol)
+    generator = numpy.random.default_rng(arguments.seed("check_gradients: seed", seed))
     tensors = [as_tensor(x).detach() for x in tree.leaves(inputs)]
 
     def flat(*values: Any) -> Any:
@@ -170,7 +174,7 @@ def check_gradients(
 
     name = getattr(f, "__name__", type(f).__name__)
     try:
-        _check(name, flat, tensors, order, numpy.random.default_rng(seed), step, rtol, atol)
+        _check(name, flat, tensors, order, generator, step, rtol, atol)
     except GradientCheckError as error:
         raise GradientCheckError(f"{error}{_culprit(flat, tensors)}") from None
 
@@ -180,7 +184,7 @@ def _check(
     rtol: float = 1e-5, atol: float = 1e-7,
 ) -> None:  # fmt: skip
     varied = _differentiable("check_gradients", tensors)
-    weights = tree.map_leaves(lambda y: _like(y, random), f(*tensors))
+    weights = tree.map_leaves(lambda y: _like(as_tensor(y), random), f(*tensors))
 
     def weighted(*xs: Any) -> Any:
         return sum((as_tensor(y) * w).sum() for y, w in zip(tree.leaves(f(*xs)), tree.leaves(weights), strict=True))

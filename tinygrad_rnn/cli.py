@@ -12,19 +12,21 @@ import shlex
 import shutil
 import sys
 import textwrap
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy
 
 from . import __version__, atomic, backends, ops, random
+from .arguments import rate
 from .diagnosis import flow
 from .errors import CheckpointError, DrawError, TinygradRNNError, TrainingError
 from .graph import draw
 from .ops import Tensor
 from .tensor import tensor
 from .train import snapshot
-from .train.config import Config, real, whole
+from .train.config import SEED, Config, at_least, option
 from .train.loop import Trainer
 from .train.model import LAYERS, name_parameters
 from .train.progress import progress
@@ -50,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        status: int = arguments.command(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            status: int = arguments.command(arguments)
         sys.stdout.flush()
     except TinygradRNNError as error:
         return _refuse(str(error))
@@ -62,6 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status
+
+
+def _warn(message: Warning | str, *_where: Any, **_line: Any) -> None:
+    print(f"tinygrad-rnn: {message}", file=sys.stderr)
 
 
 def _refuse(message: str) -> int:
@@ -86,24 +94,28 @@ def _parser() -> argparse.ArgumentParser:
     write = commands.add_parser("sample", help="write text with a trained model", description="Write text with a trained model.")
     write.set_defaults(command=_sample)
     write.add_argument("run", metavar="RUN", help="the folder of a run, or a checkpoint of one")
-    write.add_argument("--length", type=whole(1), default=600, metavar="N", help="how many characters (default: 600)")
+    write.add_argument("--length", type=option(int, at_least(1)), default=600, metavar="N", help="how many characters (default: 600)")
     write.add_argument(
-        "--temperature", type=real(0), default=0.7, metavar="N", help="0: always the likeliest character; 1: as learned (default: 0.7)"
+        "--temperature",
+        type=option(float, rate),
+        default=0.7,
+        metavar="N",
+        help="0: always the likeliest character; 1: as learned (default: 0.7)",
     )
     write.add_argument("--prompt", default="", help="how the text begins")
-    write.add_argument("--seed", type=whole(0), default=0, metavar="N", help="another seed, another text (default: 0)")
+    write.add_argument("--seed", type=option(int, SEED), default=0, metavar="N", help="another seed, another text (default: 0)")
 
     graph = commands.add_parser("graph", help="draw the backprop graph of a cell or a run", description="Draw a backprop graph.")
     graph.set_defaults(command=_graph)
     graph.add_argument("what", nargs="?", metavar="RUN|CELL", help=f"the folder of a run, or a cell: {', '.join(LAYERS)}")
     graph.add_argument("--cell", choices=tuple(LAYERS), default="lstm", help="the recurrent cell (default: lstm)")
-    graph.add_argument("--steps", type=whole(1), default=2, metavar="N", help="over how many time steps (default: 2)")
+    graph.add_argument("--steps", type=option(int, at_least(1)), default=2, metavar="N", help="over how many time steps (default: 2)")
     graph.add_argument("--out", metavar="FILE", help="where to; its ending is the format: svg, png, pdf, dot or html (default: CELL.svg)")
 
     look = commands.add_parser("flow", help="how far back residuals reach, and where they die", description="Follow the residuals back.")
     look.set_defaults(command=_flow)
     look.add_argument("what", nargs="?", default="lstm", metavar="RUN|CELL", help="the folder of a run, or a fresh cell (default: lstm)")
-    look.add_argument("--steps", type=whole(2), default=50, metavar="N", help="over how many time steps (default: 50)")
+    look.add_argument("--steps", type=option(int, at_least(2)), default=50, metavar="N", help="over how many time steps (default: 50)")
     look.add_argument("--out", metavar="DIR", help="where to write flow.csv and flow.png (default: the run's folder, else here)")
 
     check = commands.add_parser("check", help="whether this installation computes what it should", description="Check an installation.")

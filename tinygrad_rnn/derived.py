@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy
 
-from . import ops, tape
-from .errors import DtypeError, ShapeError
+from . import arguments, backends, ops, tape
+from .errors import ArgumentError, DtypeError, IndexRangeError, ShapeError
 from .ops import Axis, as_float, as_tensor, axes_of, axis_of
 from .tape import thread
-from .tensor import Tensor
+from .tensor import HALF, Tensor
 
 # -- arithmetic -----------------------------------------------------------------------------------------------------------------------
 
@@ -81,10 +81,15 @@ def logaddexp2(x1: Any, x2: Any) -> Tensor:
 
 def round(x: Any, decimals: int = 0) -> Tensor:
     """To even at halves. It moves in jumps: no residual passes."""
-    x = as_tensor(x)
-    if decimals == 0 or x.dtype.kind != "f":
-        return ops.rint(x) if x.dtype.kind == "f" else x
-    return ops.rint(x * 10.0**decimals) / 10.0**decimals
+    x, decimals = as_tensor(x), arguments.whole("round: decimals", decimals)
+    if x.dtype.kind != "f":
+        return x if decimals >= 0 else ops.astype(round(ops.astype(x, numpy.float64), decimals), x.dtype)
+    if decimals == 0:
+        return ops.rint(x)
+    if builtins.abs(decimals) > 308:
+        raise arguments.refused("round: decimals", "a whole number from -308 to 308", decimals)
+    scale = 10.0 ** builtins.abs(decimals)
+    return ops.rint(x * scale) / scale if decimals > 0 else ops.rint(x / scale) * scale
 
 
 around = round
@@ -102,7 +107,10 @@ def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
 def select(conditions: Sequence[Any], choices: Sequence[Any], default: Any = 0) -> Tensor:
     """The choice of the first condition that holds."""
     y = default
-    for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
+    tests, values = arguments.several("select: conditions", conditions), arguments.several("select: choices", choices)
+    if len(tests) != len(values) or not tests:
+        raise ShapeError(f"select: {len(tests)} conditions for {len(values)} choices")
+    for condition, choice in zip(reversed(tests), reversed(values), strict=True):
         y = ops.where(condition, choice, y)
     return as_tensor(y)
 
@@ -110,6 +118,8 @@ def select(conditions: Sequence[Any], choices: Sequence[Any], default: Any = 0) 
 def interp(x: Any, xp: Any, fp: Any) -> Tensor:
     """The line through the points (xp, fp), level outside; xp must rise."""
     x, xp, fp = ops._with_partner(x, xp, fp)
+    if xp.ndim != 1 or xp.shape != fp.shape or not xp.size:
+        raise ShapeError(f"interp: xp and fp must be vectors of one length, not of shapes {xp.shape} and {fp.shape}")
     after = ops.clip(ops.searchsorted(xp, x, "right"), 1, xp.shape[0] - 1)
     x0, x1, y0, y1 = (ops.take(line, i, 0) for line in (xp, fp) for i in (after - 1, after))
     y = y0 + (x - x0) * ((y1 - y0) / (x1 - x0))
@@ -165,6 +175,8 @@ def softsign(x: Any) -> Tensor:
 def nan_to_num(x: Any, nan: float = 0.0) -> Tensor:
     """NaN replaced by a number, infinities by the largest ones."""
     x = as_tensor(x)
+    if x.dtype.kind != "f":
+        return x
     top = float(numpy.finfo(x.dtype).max)
     return ops.where(ops.isnan(x), nan, ops.clip(x, -top, top))
 
@@ -180,26 +192,42 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return as_float(x).mean(axis, keepdims)
 
 
+def _is_half(x: Tensor) -> bool:
+    """Whether sums and squares of x soon leave its range, which ends at 65,504: they are taken in float32 then, as NumPy's mean is."""
+    return x._data.dtype is HALF
+
+
+def _single(x: Tensor) -> Tensor:
+    return ops.astype(x, numpy.float32)
+
+
 def average(x: Any, axis: int | None = None, weights: Any = None) -> Tensor:
     """The weighted mean."""
     if weights is None:
         return mean(x, axis)
-    weights = as_float(weights)
-    if axis is not None and weights.ndim == 1:
-        x = as_tensor(x)
-        weights = ops.reshape(weights, [-1 if i == axis_of(x, axis) else 1 for i in range(x.ndim)])
-    return ops.sum(as_tensor(x) * weights, axis) / ops.sum(ops.broadcast_to(weights, as_tensor(x).shape), axis)
+    x, weights = as_tensor(x), as_float(weights)
+    if weights.shape != x.shape:
+        if axis is None or weights.ndim != 1 or weights.shape[0] != x.shape[axis_of(x, axis)]:
+            raise ShapeError(f"average: weights of shape {weights.shape} are neither of shape {x.shape} nor a vector along axis {axis}")
+        weights = ops.reshape(weights, tuple(-1 if i == axis_of(x, axis) else 1 for i in range(x.ndim)))
+    return ops.sum(x * weights, axis) / ops.sum(ops.broadcast_to(weights, x.shape), axis)
 
 
 def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
     """Mean square distance from the mean, over n − ddof."""
     x = as_float(x)
+    if _is_half(x):
+        return ops.astype(var(_single(x), axis, ddof, keepdims), x.dtype)
     centred = x - mean(x, axis, keepdims=True)
-    return ops.sum(centred * centred, axis, keepdims=keepdims) / (_count(x, axis) - ddof)
+    degrees = _count(x, axis) - arguments.real("ddof", ddof)
+    return ops.sum(centred * centred, axis, keepdims=keepdims) / builtins.max(degrees, 0)
 
 
 def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
     """Root of the variance; where that is 0, so is the derivative."""
+    x = as_float(x)
+    if _is_half(x):
+        return ops.astype(std(_single(x), axis, ddof, keepdims), x.dtype)
     return safe_sqrt(var(x, axis, ddof, keepdims))
 
 
@@ -256,22 +284,32 @@ def _in_line(x: Tensor, axis: Axis) -> tuple[Tensor, tuple[int, ...]]:
 
 def quantile(x: Any, q: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The value below which the share q of the elements lies, on the line between two neighbours; several q on a new first axis."""
-    if isinstance(q, (Sequence, numpy.ndarray)):
-        return ops.stack([quantile(x, float(each), axis, keepdims) for each in q])
-    if not 0 <= q <= 1:
-        raise ShapeError(f"quantile: a share lies between 0 and 1, not at {q}")
-    lined, kept = _in_line(as_float(x), axis)
-    if lined.shape[-1] == 0:
-        raise ShapeError(f"quantile: no elements in shape {lined.shape}")
-    rising = ops.sort(lined)
-    place = q * (lined.shape[-1] - 1)
-    low, high = _last(rising, math.floor(place)), _last(rising, math.ceil(place))
-    y = ops.where(ops.isnan(_last(rising, -1)), math.nan, low + (high - low) * (place - math.floor(place)))
-    return ops.reshape(y, kept) if keepdims else y
+    return _at_shares("quantile", x, q, 1, axis, keepdims)
 
 
 def percentile(x: Any, q: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    return quantile(x, numpy.asarray(q) / 100 if isinstance(q, (Sequence, numpy.ndarray)) else q / 100, axis, keepdims)
+    return _at_shares("percentile", x, q, 100, axis, keepdims)
+
+
+def _at_shares(name: str, x: Any, q: Any, whole: int, axis: Axis, keepdims: bool) -> Tensor:
+    shares = tape.host_array(q, numpy.float64) / whole
+    if not ((shares >= 0) & (shares <= 1)).all():
+        raise arguments.refused(f"{name}: q", f"a share between 0 and {whole}, or several", q)
+    lined, kept = _in_line(as_float(x), axis)
+    if lined.shape[-1] == 0 or not shares.size:
+        raise ShapeError(f"{name}: no elements in shape {lined.shape}, or no q")
+    rising = ops.sort(lined)
+    missing = ops.isnan(_last(rising, -1))
+    ys = [ops.where(missing, math.nan, _between(rising, float(share))) for share in shares.reshape(-1)]
+    ys = [ops.reshape(y, kept) for y in ys] if ops._flag(keepdims) else ys
+    return ops.reshape(ops.stack(ys), (*shares.shape, *ys[0].shape))
+
+
+def _between(rising: Tensor, share: float) -> Tensor:
+    """The value at a share of a sorted last axis."""
+    place = share * (rising.shape[-1] - 1)
+    low, high = _last(rising, math.floor(place)), _last(rising, math.ceil(place))
+    return low + (high - low) * (place - math.floor(place))
 
 
 def median(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -300,7 +338,7 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
         half = y.shape[-1] // 2
         pairs = _last(y, slice(0, half)) * _last(y, slice(half, 2 * half))
         y = pairs if 2 * half == y.shape[-1] else ops.concatenate([pairs, _last(y, slice(2 * half, None))], -1)
-    return ops.reshape(y, kept) if keepdims else _last(y, 0)
+    return ops.reshape(y, kept) if ops._flag(keepdims) else _last(y, 0)
 
 
 def cumprod(x: Any, axis: int | None = None) -> Tensor:
@@ -322,7 +360,7 @@ def diff(x: Any, n: int = 1, axis: int = -1) -> Tensor:
     x = as_tensor(x)
     place = axis_of(x, axis)
     lead = (slice(None),) * place
-    for _ in range(n):
+    for _ in range(builtins.min(arguments.whole("diff: n", n, 0), x.shape[place])):  # then nothing is left
         x = ops.getitem(x, (*lead, slice(1, None))) - ops.getitem(x, (*lead, slice(None, -1)))
     return x
 
@@ -330,16 +368,20 @@ def diff(x: Any, n: int = 1, axis: int = -1) -> Tensor:
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """log Σ exp(x), shifted by the maximum."""
     x = as_float(x)
+    if _is_half(x):
+        return ops.astype(logsumexp(_single(x), axis, keepdims), x.dtype)
     top = ops.max(x, axis, keepdims=True).detach()
     finite = ops.isfinite(top)
     total = ops.sum(ops.exp(x - ops.where(finite, top, 0)), axis, keepdims=True)
     y = ops.log(ops.where(finite, total, 1)) + top
-    return y if keepdims else ops.squeeze(y, axes_of(x, axis))
+    return y if ops._flag(keepdims) else ops.squeeze(y, axes_of(x, axis))
 
 
 def softmax(x: Any, axis: Axis = -1) -> Tensor:
     """exp(x) / Σ exp(x)."""
     x = as_float(x)
+    if _is_half(x):
+        return ops.astype(softmax(_single(x), axis), x.dtype)
     weights = ops.exp(x - ops.max(x, axis, keepdims=True).detach())
     return weights / ops.sum(weights, axis, keepdims=True)
 
@@ -347,6 +389,8 @@ def softmax(x: Any, axis: Axis = -1) -> Tensor:
 def log_softmax(x: Any, axis: Axis = -1) -> Tensor:
     """x − log Σ exp(x)."""
     x = as_float(x)
+    if _is_half(x):
+        return ops.astype(log_softmax(_single(x), axis), x.dtype)
     shifted = x - ops.max(x, axis, keepdims=True).detach()
     return shifted - ops.log(ops.sum(ops.exp(shifted), axis, keepdims=True))
 
@@ -357,13 +401,9 @@ def log_softmax(x: Any, axis: Axis = -1) -> Tensor:
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
     """Sum over the last ``axes`` axes of a and the first of b, or over two lists of axes."""
     a, b = ops._with_partner(a, b)
-    if isinstance(axes, (int, numpy.integer)):
-        ours, theirs = list(range(a.ndim - int(axes), a.ndim)), list(range(int(axes)))
-    else:
-        ours, theirs = ([side] if isinstance(side, int) else list(side) for side in axes)
-    ours, theirs = [axis_of(a, i) for i in ours], [axis_of(b, i) for i in theirs]
+    ours, theirs = _paired_axes(a, b, axes)
     if [a.shape[i] for i in ours] != [b.shape[i] for i in theirs]:
-        raise ShapeError(f"tensordot: axes {ours} of shape {a.shape} do not match axes {theirs} of shape {b.shape}")
+        raise ShapeError(f"tensordot: axes {list(ours)} of shape {a.shape} do not match axes {list(theirs)} of shape {b.shape}")
     kept_a = [i for i in range(a.ndim) if i not in ours]
     kept_b = [i for i in range(b.ndim) if i not in theirs]
     inner_size = math.prod(a.shape[i] for i in ours)
@@ -372,6 +412,20 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
     left = ops.reshape(ops.transpose(a, (*kept_a, *ours)), (rows, inner_size))
     right = ops.reshape(ops.transpose(b, (*theirs, *kept_b)), (inner_size, columns))
     return ops.reshape(ops.matmul(left, right), (*(a.shape[i] for i in kept_a), *(b.shape[i] for i in kept_b)))
+
+
+def _paired_axes(a: Tensor, b: Tensor, axes: Any) -> tuple[Sequence[int], Sequence[int]]:
+    """The axes of a and those of b that a product sums over."""
+    if not arguments.is_one(axes):
+        sides = arguments.several("tensordot: axes", axes)
+        if len(sides) != 2:
+            raise arguments.refused("tensordot: axes", "a whole number, or axes of a and axes of b", axes)
+        ours, theirs = (arguments.wholes("tensordot: axes", side) for side in sides)
+        return axes_of(a, ours, ordered=True), axes_of(b, theirs, ordered=True)
+    count = arguments.whole("tensordot: axes", axes, 0)
+    if count > builtins.min(a.ndim, b.ndim):
+        raise ShapeError(f"tensordot: {count} axes to sum over, of shapes {a.shape} and {b.shape}")
+    return range(a.ndim - count, a.ndim), range(count)
 
 
 def dot(a: Any, b: Any) -> Tensor:
@@ -390,6 +444,9 @@ def inner(a: Any, b: Any) -> Tensor:
 
 def vecdot(a: Any, b: Any) -> Tensor:
     """Sum of products over the last axis, the others broadcast."""
+    a, b = ops._with_partner(a, b)
+    if a.shape[-1:] != b.shape[-1:] or a.ndim == 0:
+        raise ShapeError(f"vecdot: last axes must be equally long, those of shapes {a.shape} and {b.shape} are not")
     return ops.sum(ops.multiply(a, b), -1)
 
 
@@ -410,15 +467,14 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Tensor:
         a, v = v, a
     n, m = a.size, v.size
     parts = {"full": (0, n + m - 1), "same": ((m - 1) // 2, n), "valid": (m - 1, n - m + 1)}
-    if mode not in parts:
-        raise ShapeError(f"convolve: mode {mode!r} is not one of 'full', 'same', 'valid'")
-    start, length = parts[mode]
+    start, length = parts[arguments.choice("convolve: mode", mode, tuple(parts))]
     windows = start + numpy.arange(length)[:, None] + numpy.arange(m)
     return ops.matmul(ops.take(ops.pad(a, m - 1), windows, 0), ops.flip(v))
 
 
 def vdot(a: Any, b: Any) -> Tensor:
-    return ops.sum(ops.reshape(a, (-1,)) * ops.reshape(b, (-1,)))
+    """Sum of products of all elements, in their order."""
+    return vecdot(ops.reshape(a, (-1,)), ops.reshape(b, (-1,)))
 
 
 def outer(a: Any, b: Any) -> Tensor:
@@ -452,9 +508,13 @@ permute_dims = ops.transpose
 
 def rot90(x: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
     """Turned by k quarters from the first axis towards the second."""
-    first, second = axes
+    x, k = as_tensor(x), arguments.whole("rot90: k", k)
+    plane = axes_of(x, arguments.wholes("rot90: axes", axes), ordered=True)
+    if len(plane) != 2:
+        raise arguments.refused("rot90: axes", "two axes", axes)
+    first, second = plane
     if k % 2 == 0:
-        return ops.flip(x, axes) if k % 4 else as_tensor(x)
+        return ops.flip(x, plane) if k % 4 else x
     x = ops.swapaxes(x, first, second)
     return ops.flip(x, first if k % 4 == 1 else second)
 
@@ -468,8 +528,7 @@ def broadcast_arrays(*arrays: Any) -> tuple[Tensor, ...]:
 
 def meshgrid(*vectors: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
     """The coordinates of a grid, an array for each vector; "xy" puts the first along the columns, "ij" along the rows."""
-    if indexing not in ("xy", "ij"):
-        raise ShapeError(f"meshgrid: indexing is 'xy' or 'ij', not {indexing!r}")
+    arguments.choice("meshgrid: indexing", indexing, ("xy", "ij"))
     count = len(vectors)
     order = [1, 0, *range(2, count)] if indexing == "xy" and count > 1 else list(range(count))
     lined = [ops.reshape(x, [-1 if i == place else 1 for i in range(count)]) for x, place in zip(vectors, order, strict=True)]
@@ -485,14 +544,20 @@ def delete(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     x = as_tensor(x)
     if axis is None:
         x, axis = ravel(x), 0
-    left = numpy.delete(numpy.arange(x.shape[axis_of(x, axis)]), indices)
+    places = numpy.arange(x.shape[axis_of(x, axis)])
+    try:
+        left = numpy.delete(places, indices if isinstance(indices, slice) else tape.host_array(indices))
+    except IndexError as error:
+        raise IndexRangeError(f"delete: indices: {error}") from error
+    except (ValueError, TypeError) as error:
+        raise ArgumentError(f"delete: indices must be whole numbers, a slice or a mask: {error}") from error
     return ops.take(x, left, axis)
 
 
 def tile(x: Any, reps: int | Sequence[int]) -> Tensor:
     """The array repeated as blocks along its axes."""
     x = as_tensor(x)
-    times = (reps,) if isinstance(reps, int) else tuple(reps)
+    times = arguments.shape("tile: reps", reps)
     times = (1,) * (x.ndim - len(times)) + times
     shape = (1,) * (len(times) - x.ndim) + x.shape
     blocks = ops.broadcast_to(
@@ -506,14 +571,19 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Ten
     x = as_tensor(x)
     if axis is None:
         x, axis = ravel(x), 0
-    return ops.take(x, numpy.repeat(numpy.arange(x.shape[axis]), numpy.asarray(repeats)), axis)
+    try:
+        places = numpy.repeat(numpy.arange(x.shape[axis_of(x, axis)]), tape.host_array(repeats))
+    except (ValueError, TypeError) as error:
+        raise ArgumentError(f"repeat: repeats must be whole numbers, 0 or more, one or one for each slice: {error}") from error
+    return ops.take(x, places, axis)
 
 
 def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The diagonal of two axes, as the last axis."""
-    x = as_tensor(x)
+    x, offset = as_tensor(x), arguments.whole("diagonal: offset", offset)
     x = ops.moveaxis(x, (axis1, axis2), (-2, -1))
     rows, columns = x.shape[-2:]
+    offset = builtins.max(-rows, builtins.min(offset, columns))
     n = builtins.max(0, builtins.min(rows + builtins.min(offset, 0), columns - builtins.max(offset, 0)))
     line = numpy.arange(n)
     return ops.getitem(x, (..., line - builtins.min(offset, 0), line + builtins.max(offset, 0)))
@@ -521,12 +591,13 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
 
 def diag(x: Any, k: int = 0) -> Tensor:
     """A vector as the diagonal of a matrix, or the diagonal of a matrix."""
-    x = as_tensor(x)
+    x, k = as_tensor(x), arguments.whole("diag: k", k)
     if x.ndim == 2:
         return diagonal(x, k)
     if x.ndim != 1:
         raise ShapeError(f"diag: needs a vector or a matrix, got shape {x.shape}")
     n = x.shape[0] + builtins.abs(k)
+    arguments.shape("diag: the matrix", (n, n))
     line = numpy.arange(x.shape[0])
     rows, columns = (x._backend.from_host(line + builtins.max(s * k, 0)) for s in (-1, 1))
     return ops.scatter(x, (rows, columns), (n, n))
@@ -538,11 +609,11 @@ def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
 
 def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
     """As split, but a number of parts need not divide the axis: the first ones are one longer."""
-    if not isinstance(indices_or_sections, int):
+    if not arguments.is_one(indices_or_sections):
         return ops.split(x, indices_or_sections, axis)
-    x = as_tensor(x)
-    each, longer = divmod(x.shape[axis_of(x, axis)], indices_or_sections)
-    return ops.split(x, [i * each + builtins.min(i, longer) for i in range(1, indices_or_sections)], axis)
+    x, parts = as_tensor(x), arguments.size("array_split: indices_or_sections", indices_or_sections, 1)
+    each, longer = divmod(x.shape[axis_of(x, axis)], parts)
+    return ops.split(x, [i * each + builtins.min(i, longer) for i in range(1, parts)], axis)
 
 
 def atleast_1d(x: Any) -> Tensor:
@@ -556,22 +627,22 @@ def atleast_2d(x: Any) -> Tensor:
 
 
 def vstack(arrays: Sequence[Any]) -> Tensor:
-    return ops.concatenate([atleast_2d(x) for x in arrays], 0)
+    return ops.concatenate([atleast_2d(x) for x in arguments.several("vstack: arrays", arrays)], 0)
 
 
 def hstack(arrays: Sequence[Any]) -> Tensor:
-    parts = [atleast_1d(x) for x in arrays]
+    parts = [atleast_1d(x) for x in arguments.several("hstack: arrays", arrays)]
     return ops.concatenate(parts, 0 if parts and parts[0].ndim == 1 else 1)
 
 
 def dstack(arrays: Sequence[Any]) -> Tensor:
-    parts = [atleast_2d(x) for x in arrays]
+    parts = [atleast_2d(x) for x in arguments.several("dstack: arrays", arrays)]
     return ops.concatenate([ops.expand_dims(x, 2) if x.ndim == 2 else x for x in parts], 2)
 
 
 def column_stack(arrays: Sequence[Any]) -> Tensor:
     """Vectors as the columns of a matrix."""
-    parts = [atleast_1d(x) for x in arrays]
+    parts = [atleast_1d(x) for x in arguments.several("column_stack: arrays", arrays)]
     return ops.concatenate([ops.expand_dims(x, 1) if x.ndim == 1 else x for x in parts], 1)
 
 
@@ -604,6 +675,9 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     """Vector and Frobenius norms, as ``numpy.linalg.norm`` (orders None, "fro", ±inf, 0, and p over one axis; 1 and ±inf of matrices).
     At 0 the derivative is 0."""
     x = as_float(x)
+    if _is_half(x):
+        return ops.astype(norm(_single(x), ord, axis, keepdims), x.dtype)
+    ord = arguments.order("norm: ord", ord)
     if axis is None and ord is None:
         y = _p_norm(ravel(x), 2, (0,), False)
         return ops.reshape(y, (1,) * x.ndim) if keepdims else y
@@ -638,7 +712,7 @@ def _matrix_norm(x: Tensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> 
     if ord in (None, "fro"):
         return _p_norm(x, 2, axes, keepdims)
     if ord not in (1, -1, math.inf, -math.inf):
-        raise ShapeError(f"norm: order {ord!r} of a matrix needs singular values; use None, 'fro', ±1 or ±inf")
+        raise ArgumentError(f"norm: order {ord!r} of a matrix needs singular values; use None, 'fro', ±1 or ±inf")
     rows, columns = axes
     summed, over = (rows, columns) if builtins.abs(ord) == 1 else (columns, rows)
     sums = ops.sum(ops.abs(x), summed, keepdims=True)
@@ -660,6 +734,7 @@ def inv(a: Any) -> Tensor:
 
 def matrix_power(a: Any, n: int) -> Tensor:
     """n copies of each matrix multiplied, by squaring; the inverse for a negative n."""
+    n = arguments.whole("matrix_power: n", n)
     a = inv(a) if n < 0 else as_tensor(a)
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise ShapeError(f"matrix_power: needs square matrices, got shape {a.shape}")
@@ -674,14 +749,14 @@ def matrix_power(a: Any, n: int) -> Tensor:
 # -- losses ---------------------------------------------------------------------------------------------------------------------------
 
 
+_REDUCTIONS = ("mean", "sum", "none")
+
+
 def _reduced(losses: Tensor, reduction: str) -> Tensor:
+    arguments.choice("reduction", reduction, _REDUCTIONS)
     if reduction == "none":
         return losses
-    if reduction == "sum":
-        return ops.sum(losses)
-    if reduction == "mean":
-        return losses.mean()
-    raise ShapeError(f"reduction must be 'mean', 'sum' or 'none', not {reduction!r}")
+    return ops.sum(losses) if reduction == "sum" else losses.mean()
 
 
 def _same_shape(name: str, prediction: Any, target: Any) -> tuple[Tensor, Tensor]:
@@ -706,6 +781,7 @@ def l1_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
 def huber_loss(prediction: Any, target: Any, delta: float = 1.0, reduction: str = "mean") -> Tensor:
     """½ d² within delta, delta (|d| − ½ delta) beyond (Huber 1964)."""
     prediction, target = _same_shape("huber_loss", prediction, target)
+    delta = arguments.positive("huber_loss: delta", delta)
     distance = ops.abs(prediction - target)
     return _reduced(ops.where(distance <= delta, 0.5 * distance * distance, delta * (distance - 0.5 * delta)), reduction)
 
@@ -728,24 +804,30 @@ def cross_entropy(
         reduction: "mean" over the targets that count, "sum" (the source's loss) or "none".
         ignore_index: a class number that does not count.
         label_smoothing: that share of the target spread evenly over all classes.
+
+    Raises:
+        IndexRangeError: a class number is none of the classes and not ``ignore_index``. On a device, where nobody looks, the loss is NaN.
+        ShapeError, DtypeError: logits and target do not fit.
     """
     logits, target = ops._with_partner(logits, target)
     if logits.ndim == 0:
         raise ShapeError("cross_entropy: logits need an axis of classes")
     axis = axis_of(logits, axis)
+    classes = logits.shape[axis]
+    label_smoothing = arguments.probability("cross_entropy: label_smoothing", label_smoothing)
+    arguments.choice("cross_entropy: reduction", reduction, _REDUCTIONS)
+    if _is_half(logits):
+        return ops.astype(cross_entropy(_single(logits), target, axis, reduction, ignore_index, label_smoothing), logits.dtype)
     if target.dtype.kind == "f":
         if target.shape != logits.shape:
             raise ShapeError(f"cross_entropy: probabilities have shape {target.shape}, logits {logits.shape}; class numbers must be ints")
-        classes = logits.shape[axis]
         target = target * (1 - label_smoothing) + label_smoothing / classes if label_smoothing else target
         return _reduced_over(-ops.sum(target * log_softmax(logits, axis), axis), None, reduction)
-    expected = tuple(n for i, n in enumerate(logits.shape) if i != axis)
-    if target.dtype.kind not in "iu":
-        raise DtypeError(f"cross_entropy: class numbers are whole, got dtype {target.dtype}")
-    if target.shape != expected:
-        raise ShapeError(f"cross_entropy: class numbers have shape {target.shape}, logits {logits.shape} need {expected}")
-    counted = None if ignore_index is None else target != ignore_index
+    _check_classes("cross_entropy", target, logits, axis)
+    counted = None if ignore_index is None else target != arguments.whole("cross_entropy: ignore_index", ignore_index)
     chosen = target if counted is None else ops.where(counted, target, 0)
+    advice = "; a number for targets that do not count is named by ignore_index="
+    chosen = ops.check_range("cross_entropy: the class number", chosen, classes, 0, advice)
     logits, chosen = as_float(logits), ops.expand_dims(chosen, axis)
     if axis == logits.ndim - 1 and logits.size >= _MANY and not thread.tracing:
         from .sequence.rows import by_rows  # only those who have much to do need a compiler
@@ -753,7 +835,7 @@ def cross_entropy(
         losses = by_rows("cross_entropy", _class_losses, (logits, chosen), (-1, label_smoothing))
     else:
         losses = _class_losses(logits, chosen, axis, label_smoothing)
-    losses = ops.squeeze(losses, axis)
+    losses = ops.squeeze(ops.nan_outside(losses, chosen, classes), axis)
     return _reduced_over(losses if counted is None else ops.where(counted, losses, 0), counted, reduction)
 
 
@@ -761,10 +843,19 @@ _MANY = 1 << 13
 """Elements from which a kernel for all operations of a row pays."""
 
 
+def _check_classes(name: str, target: Tensor, scores: Tensor, axis: int) -> None:
+    """Whether targets are whole numbers, one where scores have an axis of classes."""
+    expected = tuple(n for i, n in enumerate(scores.shape) if i != axis)
+    if target.dtype.kind not in "iu":
+        raise DtypeError(f"{name}: class numbers are whole, got dtype {target.dtype}")
+    if target.shape != expected:
+        raise ShapeError(f"{name}: class numbers have shape {target.shape}, scores of shape {scores.shape} need {expected}")
+
+
 def _class_losses(logits: Tensor, chosen: Tensor, axis: int, label_smoothing: float) -> Tensor:
     """log Σ exp(z) − z at the class: the other log-probabilities are never made."""
     shifted = logits - ops.max(logits, axis, keepdims=True).detach()
-    picked = ops.take_along_axis(shifted, chosen, axis)
+    picked = ops.pick(shifted, chosen, axis)
     if label_smoothing:
         picked = (1 - label_smoothing) * picked + label_smoothing * shifted.mean(axis, keepdims=True)
     return ops.log(ops.sum(ops.exp(shifted), axis, keepdims=True)) - picked
@@ -777,17 +868,32 @@ def _reduced_over(losses: Tensor, counted: Tensor | None, reduction: str) -> Ten
 
 
 def nll_loss(log_probabilities: Any, target: Any, axis: int = -1, reduction: str = "mean") -> Tensor:
-    """−log p at the target, from log probabilities."""
+    """−log p at the target, from log probabilities.
+
+    Raises:
+        IndexRangeError: a class number is none of the classes. On a device, where nobody looks, the loss is NaN.
+    """
     logs, target = ops._with_partner(log_probabilities, target)
     axis = axis_of(logs, axis)
-    return _reduced(-ops.squeeze(ops.take_along_axis(logs, ops.expand_dims(target, axis), axis), axis), reduction)
+    _check_classes("nll_loss", target, logs, axis)
+    advice = "; what does not count is left out by cross_entropy(…, ignore_index=)"
+    chosen = ops.expand_dims(ops.check_range("nll_loss: the class number", target, logs.shape[axis], 0, advice), axis)
+    losses = ops.nan_outside(-ops.pick(logs, chosen, axis), chosen, logs.shape[axis])
+    return _reduced(ops.squeeze(losses, axis), reduction)
 
 
 def one_hot(indices: Any, classes: int, dtype: Any = None) -> Tensor:
-    """1 at the index, 0 elsewhere, along a new last axis."""
-    indices = as_tensor(indices)
+    """1 at the index, 0 elsewhere, along a new last axis.
+
+    Raises:
+        IndexRangeError: an index is none of the classes. On a device, where nobody looks, all its elements are 0.
+    """
+    classes = arguments.size("one_hot: classes", classes)
+    dtype = tape.default_dtype if dtype is None else arguments.dtype("one_hot: dtype", dtype)
+    backend = indices._backend if isinstance(indices, Tensor) else backends.current()
+    indices = ops.indices_of("one_hot: the index", backend, indices, classes, 0, kinds="iub")
     positions = Tensor(indices._backend.arange(classes), indices._backend)
-    return ops.astype(ops.expand_dims(indices, -1) == positions, dtype or tape.default_dtype)
+    return ops.astype(ops.expand_dims(indices, -1) == positions, dtype)
 
 
 for _method in (cumprod, diagonal, dot, prod, repeat, round, std, trace, var):

@@ -8,6 +8,14 @@ class TinygradRNNError(Exception):
     """Base of every error that the library raises on purpose."""
 
 
+class ArgumentError(TinygradRNNError, ValueError, TypeError):
+    """An argument of the wrong kind, or with a value that means nothing there."""
+
+
+class ArgumentWarning(TinygradRNNError, UserWarning):
+    """An argument that is taken, and is probably not meant: it has no effect, or one that few want."""
+
+
 class ShapeError(TinygradRNNError, ValueError):
     """Shapes that do not fit together."""
 
@@ -73,6 +81,8 @@ class NonFiniteError(TinygradRNNError, ArithmeticError):
 
 
 __all__ = [
+    "ArgumentError",
+    "ArgumentWarning",
     "BackendError",
     "CacheWarning",
     "CheckpointError",

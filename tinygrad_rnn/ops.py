@@ -9,19 +9,20 @@ from __future__ import annotations
 import builtins
 import math
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy
 
-from . import backends
+from . import arguments, backends
 from .backends import Backend
 from .chain_rule import addition as a
 from .chain_rule import choices
 from .chain_rule import composition as c
 from .chain_rule import weighting as w
+from .chain_rule.choice import WITHIN
 from .chain_rule.row import Row
-from .errors import DtypeError, IndexRangeError, ShapeError
+from .errors import ArgumentError, DtypeError, IndexRangeError, ShapeError
 from .tape import Node, apply, choose, host_array, lift, thread
 
 Tensor = Any
@@ -102,7 +103,10 @@ def power(x1: Any, x2: Any) -> Tensor:
     if type(x2) in (int, float, bool):
         return apply(c.RAISE_TO, (x1,), (x2,))
     if type(x1) in (int, float, bool) and isinstance(x2, Node):  # the rule looks at the base: it must be an array
-        x1 = Node.result_type(x2._backend.full((), x1, numpy.result_type(x2._data.dtype, x1)), x2._backend)
+        try:
+            x1 = Node.result_type(x2._backend.full((), x1, numpy.result_type(x2._data.dtype, x1)), x2._backend)
+        except OverflowError as error:
+            raise DtypeError(f"power: x1: {error}; convert it to a float") from error
     return apply(c.POWER, (x1, x2))
 
 
@@ -170,6 +174,10 @@ def einsum(subscripts: str, *operands: Any, optimize: Any = True) -> Tensor:
     Raises:
         ShapeError: the subscripts do not fit the operands.
     """
+    subscripts = arguments.text("einsum: subscripts", subscripts)
+    path = isinstance(optimize, (list, tuple)) and bool(optimize) and isinstance(optimize[0], str) and optimize[0] == "einsum_path"
+    if not path:
+        arguments.choice("einsum: optimize", optimize, (True, False, "greedy", "optimal"))
     xs = _with_partner(*operands)
     inputs, output = _einsum_letters(subscripts, [x.ndim for x in xs])
     if not set(output) <= set("".join(inputs)) or len(set(output)) != len(output):
@@ -249,7 +257,7 @@ negative = _unary(a.NEGATIVE)
 def sum(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
     """Sum over axes (all of them by default)."""
     x = as_tensor(x) if dtype is None else astype(x, dtype)
-    return apply(a.SUM, (x,), (axes_of(x, axis), keepdims))
+    return apply(a.SUM, (x,), (axes_of(x, axis), _flag(keepdims)))
 
 
 def cumsum(x: Any, axis: int | None = None) -> Tensor:
@@ -261,7 +269,7 @@ def cumsum(x: Any, axis: int | None = None) -> Tensor:
 
 
 def broadcast_to(x: Any, shape: Sequence[int]) -> Tensor:
-    return apply(a.BROADCAST_TO, (x,), (tuple(shape),))
+    return apply(a.BROADCAST_TO, (x,), (shape if type(shape) is tuple else arguments.shape("broadcast_to: shape", shape),))
 
 
 def sum_to(x: Any, shape: Sequence[int]) -> Tensor:
@@ -271,15 +279,10 @@ def sum_to(x: Any, shape: Sequence[int]) -> Tensor:
 
 def astype(x: Any, dtype: Any) -> Tensor:
     """The tensor in another dtype; bool and int results are constants."""
-    try:
-        dtype = numpy.dtype(dtype)
-    except TypeError as error:
-        raise DtypeError(f"astype: {error}") from error
+    dtype = arguments.dtype("astype: dtype", dtype)
     x = as_tensor(x)
     if x._data.dtype == dtype:
         return x
-    if dtype.kind not in "biuf":
-        raise DtypeError(f"astype: cannot convert to {dtype}; use a bool, int or float dtype")
     return (apply if dtype.kind == "f" else choose)(a.ASTYPE, (x,), (dtype,))
 
 
@@ -289,8 +292,11 @@ def astype(x: Any, dtype: Any) -> Tensor:
 def reshape(x: Any, shape: int | Sequence[int]) -> Tensor:
     """The same elements in another shape; one length may be −1."""
     x = as_tensor(x)
-    wanted = (shape,) if isinstance(shape, (int, numpy.integer)) else tuple(shape)
-    return apply(a.RESHAPE, (x,), (_whole_shape(x.shape, wanted),))
+    lengths = shape if type(shape) is tuple and _INT.issuperset(map(type, shape)) else arguments.shape("reshape: shape", shape, -1)
+    return apply(a.RESHAPE, (x,), (_whole_shape(x.shape, lengths),))
+
+
+_INT = frozenset((int,))
 
 
 def _whole_shape(shape: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, ...]:
@@ -310,9 +316,9 @@ def _whole_shape(shape: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
     """The axes in another order, reversed by default."""
     x = as_tensor(x)
-    order = tuple(range(x.ndim))[::-1] if axes is None else tuple(axis_of(x, axis) for axis in axes)
-    if sorted(order) != list(range(x.ndim)):
-        raise ShapeError(f"transpose: axes {axes} are not an order of the {x.ndim} axes of shape {x.shape}")
+    order = tuple(range(x.ndim))[::-1] if axes is None else axes_of(x, arguments.wholes("transpose: axes", axes), ordered=True)
+    if len(order) != x.ndim:
+        raise ShapeError(f"transpose: axes {order} are not an order of the {x.ndim} axes of shape {x.shape}")
     return apply(a.TRANSPOSE, (x,), (order,))
 
 
@@ -347,9 +353,9 @@ def squeeze(x: Any, axis: Axis = None) -> Tensor:
 def expand_dims(x: Any, axis: int | Sequence[int]) -> Tensor:
     """With new axes of length 1 at the given places of the result."""
     x = as_tensor(x)
-    places = (axis,) if isinstance(axis, int) else tuple(axis)
+    places = arguments.wholes("expand_dims: axis", axis)
     rank = x.ndim + len(places)
-    new = {_axis(place, rank) for place in places}
+    new = _axes(places, rank)
     lengths = iter(x.shape)
     return reshape(x, tuple(1 if i in new else next(lengths) for i in range(rank)))
 
@@ -365,51 +371,61 @@ def roll(x: Any, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
     if axis is None:
         return reshape(roll(reshape(x, (-1,)), shift, 0), x.shape)
     axes = axes_of(x, axis, ordered=True, repeated=True)
-    shifts = (shift,) * len(axes) if isinstance(shift, (int, numpy.integer)) else tuple(shift)
+    shifts = arguments.wholes("roll: shift", shift)
     if len(shifts) != len(axes):
         axes, shifts = axes * len(shifts) if len(axes) == 1 else axes, shifts * len(axes) if len(shifts) == 1 else shifts
     if len(shifts) != len(axes):
         raise ShapeError(f"roll: {len(shifts)} shifts for {len(axes)} axes")
-    return apply(a.ROLL, (x,), (tuple(int(s) for s in shifts), axes))
+    return apply(a.ROLL, (x,), (shifts, axes))
 
 
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Tensor:
     """Longer axes: with a constant around, or with NumPy's index modes ("edge", "reflect", "symmetric", "wrap")."""
     x = as_tensor(x)
+    arguments.choice("pad: mode", mode, ("constant", "edge", "reflect", "symmetric", "wrap"))
+    widths = host_array(pad_width)
+    if widths.dtype.kind not in "iu":
+        raise arguments.refused("pad: pad_width", "whole numbers", pad_width)
+    if (widths < 0).any():
+        raise ShapeError(f"pad: pad_width must not be negative, got {pad_width}")
     try:
-        widths = tuple((int(p), int(q)) for p, q in numpy.broadcast_to(numpy.asarray(pad_width), (x.ndim, 2)))
+        pairs = tuple((int(p), int(q)) for p, q in numpy.broadcast_to(widths, (x.ndim, 2)))
+        if mode == "constant":
+            return _pad_with(x, pairs, constant_values)
+        for axis, pair in enumerate(pairs):
+            if pair != (0, 0):
+                x = take(x, numpy.pad(numpy.arange(x.shape[axis]), pair, mode=mode), axis)  # type: ignore[call-overload]
     except ValueError as error:
-        raise ShapeError(f"pad: widths {pad_width} do not fit shape {x.shape}: {error}") from error
-    if builtins.any(width < 0 for pair in widths for width in pair):
-        raise ShapeError(f"pad: widths must not be negative, got {pad_width}")
-    if mode == "constant":
-        padded = apply(a.PAD, (x,), (widths,))
-        if not numpy.any(constant_values):
-            return padded
-        frame = numpy.pad(numpy.zeros(x.shape, x.dtype), widths, constant_values=constant_values)
-        return padded + Node.result_type(x._backend.from_host(frame), x._backend)
-    if mode not in ("edge", "reflect", "symmetric", "wrap"):
-        raise ShapeError(f"pad: mode {mode!r} is not one of 'constant', 'edge', 'reflect', 'symmetric', 'wrap'")
-    for axis, pair in enumerate(widths):
-        if pair != (0, 0):
-            x = take(x, numpy.pad(numpy.arange(x.shape[axis]), pair, mode=mode), axis)  # type: ignore[call-overload]
+        raise ShapeError(f"pad: pad_width {pad_width} does not fit shape {x.shape}: {error}") from error
     return x
 
 
+def _pad_with(x: Tensor, widths: tuple[tuple[int, int], ...], constant_values: Any) -> Tensor:
+    values = host_array(constant_values)
+    padded = apply(a.PAD, (x,), (widths,))
+    if not values.any():
+        return padded
+    frame = numpy.pad(numpy.zeros(x.shape, x.dtype), widths, constant_values=values)
+    return padded + Node.result_type(x._backend.from_host(frame), x._backend)
+
+
 def tril(x: Any, k: int = 0) -> Tensor:
-    return apply(a.TRIL, (x,), (k,))
+    return apply(a.TRIL, (x,), (arguments.whole("tril: k", k),))
 
 
 def triu(x: Any, k: int = 0) -> Tensor:
-    return apply(a.TRIU, (x,), (k,))
+    return apply(a.TRIU, (x,), (arguments.whole("triu: k", k),))
 
 
 # -- addition: joining and splitting --------------------------------------------------------------------------------------------------
 
 
+_LISTS = (list, tuple)
+
+
 def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Tensor:
     """Tensors one after the other along an axis (flattened if None)."""
-    parts = _with_partner(*arrays)
+    parts = _with_partner(*(arrays if type(arrays) in _LISTS else arguments.several("concatenate: arrays", arrays)))
     if not parts:
         raise ShapeError("concatenate: there is nothing to join")
     if axis is None:
@@ -422,7 +438,7 @@ concat = concatenate
 
 def stack(arrays: Sequence[Any], axis: int = 0) -> Tensor:
     """Tensors of one shape along a new axis."""
-    parts = _with_partner(*arrays)
+    parts = _with_partner(*(arrays if type(arrays) in _LISTS else arguments.several("stack: arrays", arrays)))
     if not parts:
         raise ShapeError("stack: there is nothing to join")
     return apply(a.STACK, parts, (_axis(axis, parts[0].ndim + 1),))
@@ -433,14 +449,15 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> tu
     x = as_tensor(x)
     axis = axis_of(x, axis)
     n = x._data.shape[axis]
-    if isinstance(indices_or_sections, (int, numpy.integer)):
-        parts = int(indices_or_sections)
-        if parts < 1 or n % parts:
+    if arguments.is_one(indices_or_sections):
+        parts = arguments.size("split: indices_or_sections", indices_or_sections, 1)
+        if n % parts:
             raise ShapeError(f"split: an axis of {n} cannot be cut into {parts} equal parts; use array_split or give the places")
         return apply(a.SPLIT, (x,), (tuple(range(n // parts, n, n // parts)) if n else (0,) * (parts - 1), axis))
-    bounds = [int(numpy.clip(p + n if p < 0 else p, 0, n)) for p in indices_or_sections]
+    places = arguments.wholes("split: indices_or_sections", indices_or_sections)
+    bounds = [builtins.min(builtins.max(p + n if p < 0 else p, 0), n) for p in places]
     if bounds != sorted(bounds):
-        raise ShapeError(f"split: the places {list(indices_or_sections)} must not fall")
+        raise ShapeError(f"split: the places {list(places)} must not fall")
     return apply(a.SPLIT, (x,), (tuple(bounds), axis))
 
 
@@ -471,8 +488,7 @@ def _index_part(part: Any, backend: Backend) -> Any:
             thread.tracing.look(part, "an index")
         return part._data
     if isinstance(part, (list, numpy.ndarray)):
-        array = numpy.asarray(part, dtype=numpy.intp) if isinstance(part, list) and not part else numpy.asarray(part)
-        return backend.from_host(array)
+        return backend.from_host(numpy.asarray(part, dtype=numpy.intp) if isinstance(part, list) and not part else host_array(part))
     return part
 
 
@@ -487,9 +503,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
     axis = axis_of(x, axis)
-    indices = _indices(x, indices)
-    check_range("take", indices, x.shape[axis])
-    return apply(a.TAKE, (x, indices), (axis,))
+    return apply(a.TAKE, (x, indices_of("take: the index", x._backend, indices, x.shape[axis])), (axis,))
 
 
 def scatter_take(x: Any, indices: Any, axis: int, shape: Sequence[int]) -> Tensor:
@@ -500,13 +514,17 @@ def scatter_take(x: Any, indices: Any, axis: int, shape: Sequence[int]) -> Tenso
 def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Tensor:
     """One element for each index along an axis, as ``numpy.take_along_axis``."""
     x = as_tensor(x)
-    indices = _indices(x, indices)
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
     axis = axis_of(x, axis)
+    return pick(x, indices_of("take_along_axis: the index", x._backend, indices, x.shape[axis]), axis)
+
+
+def pick(x: Tensor, indices: Tensor, axis: int) -> Tensor:
+    """As take_along_axis, with indices that were looked at."""
+    axis = axis_of(x, axis)
     if indices.ndim != x.ndim:
         raise ShapeError(f"take_along_axis: indices have {indices.ndim} axes, the tensor has {x.ndim}")
-    check_range("take_along_axis", indices, x.shape[axis])
     outside = tuple(n if i == axis else _joint_shape("take_along_axis", (n,), (x.shape[i],))[0] for i, n in enumerate(indices.shape))
     whole = tuple(x.shape[axis] if i == axis else n for i, n in enumerate(outside))
     x = x if x.shape == whole else broadcast_to(x, whole)
@@ -519,20 +537,56 @@ def scatter_along_axis(x: Any, indices: Any, axis: int, shape: Sequence[int]) ->
     return apply(a.SCATTER_ALONG_AXIS, (x, indices), (axis, tuple(shape)))
 
 
-def _indices(x: Tensor, indices: Any) -> Tensor:
-    indices = indices if isinstance(indices, Node) else Node.result_type(x._backend.from_host(host_array(indices)), x._backend)
-    if indices._data.dtype.kind not in "iu":
-        if indices._data.size:
-            raise DtypeError(f"indices are whole numbers, got dtype {indices.dtype}")
-        return astype(indices, numpy.int64)
+def indices_of(what: str, backend: Backend, indices: Any, n: int, least: int | None = None, advice: str = "", kinds: str = "iu") -> Tensor:
+    """Whole numbers from ``least`` (by default −n) to n − 1 on a backend, of some kinds of dtypes.
+
+    Raises:
+        DtypeError: no whole numbers.
+        IndexRangeError: others, as :func:`check_range`; what is given as an array or a list is looked at before it goes to a device.
+    """
+    array = indices._data if isinstance(indices, Node) else host_array(indices)
+    if array.dtype.kind not in kinds and array.size:
+        raise DtypeError(f"{what} must be a whole number, got dtype {array.dtype}")
+    if isinstance(indices, Node):
+        return check_range(what, indices if array.dtype.kind in kinds else astype(indices, numpy.int64), n, least, advice)
+    backends.get("numpy").within(array, what, -n if least is None else least, n, advice)
+    array = array if array.size else array.astype(numpy.int64)
+    return Node.result_type(backend.from_host(array), backend)
+
+
+def check_range(what: str, indices: Tensor, n: int, least: int | None = None, advice: str = "") -> Tensor:
+    """Whole numbers from ``least`` (by default −n) to n − 1, themselves.
+
+    A trace, which has no numbers yet, holds the check; but what the array module refuses itself is left to that.
+
+    Raises:
+        IndexRangeError: others, on the processor; on a device, which would have to be waited for, nobody looks.
+    """
+    params = (what, -n if least is None else least, n, advice)
+    if not thread.tracing:
+        indices._backend.within(indices._data, *params)
+    elif least is not None:
+        return choose(WITHIN, (indices,), params)
     return indices
 
 
-def check_range(name: str, indices: Tensor, n: int) -> None:
-    """On the processor, where NumPy's own check would speak of another array; a device would have to be waited for."""
-    data = indices._data
-    if not thread.tracing and isinstance(data, numpy.ndarray) and data.size and (data.max() >= n or data.min() < -n):
-        raise IndexRangeError(f"{name}: an index lies outside an axis of {n}: {int(data.min())} … {int(data.max())}")
+def lookup(what: str, x: Tensor, numbers: Any, advice: str = "") -> Tensor:
+    """Rows of x by numbers that do not count from its end: of words, of classes.
+
+    Raises:
+        DtypeError: no whole numbers.
+        IndexRangeError: there is no such row. On a device, where nobody looks, it is NaN.
+    """
+    numbers = indices_of(f"{what}: the number", x._backend, numbers, x.shape[0], 0, advice)
+    return nan_outside(apply(a.TAKE, (x, numbers), (0,)), numbers, x.shape[0])
+
+
+def nan_outside(y: Tensor, numbers: Tensor, n: int) -> Tensor:
+    """y; on a device NaN where a number does not lie from 0 to n − 1: there nobody waits to look at them."""
+    if numbers._backend.name == "numpy":
+        return y
+    inside = logical_and(greater_equal(numbers, 0), less(numbers, n))
+    return where(expand_dims(inside, tuple(range(inside.ndim, y.ndim))), y, math.nan)
 
 
 # -- addition: routing by a choice ----------------------------------------------------------------------------------------------------
@@ -548,16 +602,22 @@ def where(condition: Any, x: Any, y: Any) -> Tensor:
 
 def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Tensor:
     """x held between two bounds; at a bound the residual passes. Bounds that are tensors get residuals as in maximum and minimum."""
+    if (a_min is not None and min is not None) or (a_max is not None and max is not None):
+        raise ArgumentError("clip: give a bound by one name, a_min and a_max or min and max")
     a_min, a_max = min if a_min is None else a_min, max if a_max is None else a_max
-    if isinstance(a_min, (Node, list, numpy.ndarray)) or isinstance(a_max, (Node, list, numpy.ndarray)):
+    if not (isinstance(a_min, _NUMBERS) and isinstance(a_max, _NUMBERS)):
         x = x if a_min is None else maximum(x, a_min)
         return x if a_max is None else minimum(x, a_max)
     return as_tensor(x) if a_min is None and a_max is None else apply(a.CLIP, (x,), (a_min, a_max))
 
 
+_NUMBERS = (int, float, numpy.integer, numpy.floating, numpy.bool_, type(None))
+"""What bounds of ``clip`` are that get no residuals."""
+
+
 def _extremum(row: Row, x: Any, axis: Axis, keepdims: bool) -> Tensor:
     x = as_tensor(x)
-    return apply(row, (x,), (axes_of(x, axis), keepdims))
+    return apply(row, (x,), (axes_of(x, axis), _flag(keepdims)))
 
 
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -587,26 +647,37 @@ def sort(x: Any, axis: int | None = -1) -> Tensor:
 def _choice(name: str) -> Callable[..., Tensor]:
     row = choices[name]
 
-    def function(*operands: Any) -> Tensor:
-        return choose(row, operands)
+    def function(x: Any) -> Tensor:
+        return choose(row, (x,))
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{name}, elementwise. It moves only in jumps: no residual passes."
+    function.__doc__ = f"{name}(x), elementwise. It moves only in jumps: no residual passes."
     return function
 
 
-equal, not_equal = _choice("equal"), _choice("not_equal")
-less, less_equal = _choice("less"), _choice("less_equal")
-greater, greater_equal = _choice("greater"), _choice("greater_equal")
-logical_and, logical_or = _choice("logical_and"), _choice("logical_or")
-logical_xor, logical_not = _choice("logical_xor"), _choice("logical_not")
+def _binary_choice(name: str) -> Callable[..., Tensor]:
+    row = choices[name]
+
+    def function(x1: Any, x2: Any) -> Tensor:
+        return choose(row, (x1, x2))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{name}(x1, x2), elementwise with broadcasting. It moves only in jumps: no residual passes."
+    return function
+
+
+equal, not_equal = _binary_choice("equal"), _binary_choice("not_equal")
+less, less_equal = _binary_choice("less"), _binary_choice("less_equal")
+greater, greater_equal = _binary_choice("greater"), _binary_choice("greater_equal")
+logical_and, logical_or = _binary_choice("logical_and"), _binary_choice("logical_or")
+logical_xor, logical_not = _binary_choice("logical_xor"), _choice("logical_not")
 isnan, isinf, isfinite = _choice("isnan"), _choice("isinf"), _choice("isfinite")
 sign, floor, ceil, rint, trunc = _choice("sign"), _choice("floor"), _choice("ceil"), _choice("rint"), _choice("trunc")
-floor_divide = _choice("floor_divide")
+floor_divide = _binary_choice("floor_divide")
 
 
 def _position(name: str, x: Any, axis: int | None, keepdims: bool) -> Tensor:
-    x = as_tensor(x)
+    x, keepdims = as_tensor(x), _flag(keepdims)
     if axis is None:
         y = choose(choices[name], (reshape(x, (-1,)),), (0,))
         return reshape(y, (1,) * x.ndim) if keepdims else y
@@ -635,7 +706,7 @@ def _quantifier(name: str, x: Any, axis: Axis, keepdims: bool) -> Tensor:
     x = as_tensor(x)
     axes = axes_of(x, axis)
     y = choose(choices[name], (x,), (axes,))
-    return expand_dims(y, axes) if keepdims else y
+    return expand_dims(y, axes) if _flag(keepdims) else y
 
 
 def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -649,7 +720,9 @@ def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 def searchsorted(a: Any, v: Any, side: str = "left") -> Tensor:
     """Where the elements of v would stand in the sorted vector a."""
     a, v = _with_partner(a, v)
-    return choose(choices["searchsorted"], (a, v), (side,))
+    if a.ndim != 1:
+        raise ShapeError(f"searchsorted: a must be a vector, not of shape {a.shape}")
+    return choose(choices["searchsorted"], (a, v), (arguments.choice("searchsorted: side", side, ("left", "right")),))
 
 
 # -- making tensors -------------------------------------------------------------------------------------------------------------------
@@ -672,29 +745,27 @@ def _with_partner(*operands: Any) -> list[Tensor]:
 
 
 def zeros_like(x: Any, dtype: Any = None) -> Tensor:
-    return full_like(x, 0, dtype)
+    return _alike("zeros_like", x, 0, dtype)
 
 
 def ones_like(x: Any, dtype: Any = None) -> Tensor:
-    return full_like(x, 1, dtype)
+    return _alike("ones_like", x, 1, dtype)
+
+
+def _alike(name: str, x: Any, value: int, dtype: Any) -> Tensor:
+    x = as_tensor(x)
+    dtype = x._data.dtype if dtype is None else arguments.dtype(f"{name}: dtype", dtype)
+    return Node.result_type(x._backend.full(x._data.shape, value, dtype), x._backend)
 
 
 def full_like(x: Any, fill_value: float, dtype: Any = None) -> Tensor:
     x = as_tensor(x)
-    return Node.result_type(x._backend.full(x._data.shape, fill_value, dtype or x._data.dtype), x._backend)
+    return _full("full_like", x.shape, fill_value, x._data.dtype if dtype is None else dtype, x._backend)
 
 
 def identity_like(x: Tensor) -> Tensor:
     """The identity matrix for each matrix of a stack."""
     return Node.result_type(x._backend.identity_like(x._data), x._backend)
-
-
-def _made(function: str, *args: Any, dtype: Any) -> Tensor:
-    backend = backends.current()
-    try:
-        return Node.result_type(backend.from_host(host_array(getattr(numpy, function)(*args), dtype)), backend)
-    except ValueError as error:
-        raise ShapeError(f"{function}: {error}") from error
 
 
 def copy(x: Any) -> Tensor:
@@ -704,16 +775,26 @@ def copy(x: Any) -> Tensor:
 
 
 def zeros(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
-    return full(shape, 0.0, dtype)
+    return _full("zeros", shape, 0.0, dtype, backends.current())
 
 
 def ones(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
-    return full(shape, 1.0, dtype)
+    return _full("ones", shape, 1.0, dtype, backends.current())
 
 
 def full(shape: int | Sequence[int], fill_value: float, dtype: Any = None) -> Tensor:
-    filled = host_array(fill_value, dtype)
-    return _made("full", shape, filled, dtype=filled.dtype)
+    return _full("full", shape, fill_value, dtype, backends.current())
+
+
+def _full(name: str, shape: Any, fill_value: Any, dtype: Any, backend: Backend) -> Tensor:
+    lengths = arguments.shape(f"{name}: shape", shape)
+    if isinstance(dtype, int):
+        raise arguments.refused(f"{name}: dtype", f"a dtype; a shape of several lengths is one tuple, {name}((2, 3))", dtype)
+    values = host_array(fill_value, None if dtype is None else arguments.dtype(f"{name}: dtype", dtype))
+    try:
+        return Node.result_type(backend.from_host(numpy.full(lengths, values, values.dtype)), backend)
+    except ValueError as error:
+        raise ShapeError(f"{name}: {error}") from error
 
 
 def identity(n: int, dtype: Any = None) -> Tensor:
@@ -721,28 +802,60 @@ def identity(n: int, dtype: Any = None) -> Tensor:
 
 
 def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
-    return _made("eye", n, m, k, dtype=dtype or host_array(0.0).dtype)
+    """Zeros (n, m) with ones on the k-th diagonal above the main one."""
+    rows = arguments.size("eye: n", n)
+    columns = rows if m is None else arguments.size("eye: m", m)
+    arguments.shape("eye: the shape (n, m)", (rows, columns))
+    k = builtins.max(-rows, builtins.min(arguments.whole("eye: k", k), columns))
+    return _made(numpy.eye(rows, columns, k), _dtype("eye", dtype, True))
 
 
 def arange(*args: Any, dtype: Any = None) -> Tensor:
     """As ``numpy.arange``: whole numbers stay whole, floats get the default dtype."""
-    floats = builtins.any(isinstance(x, float) for x in args)
-    return _made("arange", *args, dtype=dtype or (host_array(0.0).dtype if floats else None))
+    if not 1 <= len(args) <= 3:
+        raise ArgumentError(f"arange: takes stop, or start and stop, or start, stop and step, not {len(args)} numbers")
+    for x in args:
+        arguments.real("arange: a number of args", x)
+    if len(args) == 3 and args[2] == 0:
+        raise ArgumentError("arange: the step among args must not be 0")
+    try:
+        values = numpy.arange(*args)
+    except (ValueError, OverflowError) as error:
+        raise ArgumentError(f"arange: {error}") from error
+    return _made(values, _dtype("arange", dtype, builtins.any(isinstance(x, float) for x in args)))
 
 
 def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Tensor:
-    return _made("linspace", start, stop, num, endpoint, dtype=dtype or host_array(0.0).dtype)
+    """``num`` numbers from start to stop, at even distances."""
+    ends = host_array(start), host_array(stop)
+    num, endpoint = arguments.size("linspace: num", num), arguments.flag("linspace: endpoint", endpoint)
+    try:
+        return _made(numpy.linspace(*ends, num, endpoint), _dtype("linspace", dtype, True))
+    except ValueError as error:
+        raise ShapeError(f"linspace: start of shape {ends[0].shape}, stop of shape {ends[1].shape}: {error}") from error
+
+
+def _dtype(name: str, dtype: Any, floats: bool) -> Any:
+    """A dtype that was asked for; else the default one for floats, and none for whole numbers, which keep theirs."""
+    if dtype is None:
+        return host_array(0.0).dtype if floats else None
+    return arguments.dtype(f"{name}: dtype", dtype)
+
+
+def _made(array: numpy.ndarray, dtype: Any) -> Tensor:
+    backend = backends.current()
+    return Node.result_type(backend.from_host(host_array(array, dtype)), backend)
 
 
 # -- axes -----------------------------------------------------------------------------------------------------------------------------
 
 
 def _axis(axis: int, rank: int) -> int:
-    if not isinstance(axis, (int, numpy.integer)):
-        raise DtypeError(f"an axis is a whole number, got {axis!r}")
+    if type(axis) is not int:
+        axis = arguments.whole("axis", axis)
     if not -rank <= axis < rank:
         raise IndexRangeError(f"axis {axis} is out of range for {rank} axes")
-    return int(axis) % rank
+    return axis % rank
 
 
 def axis_of(x: Tensor, axis: int) -> int:
@@ -759,10 +872,24 @@ def axes_of(x: Tensor, axis: Axis, ordered: bool = False, repeated: bool = False
     rank = len(x._data.shape)
     if axis is None:
         return tuple(range(rank))
-    axes = tuple(_axis(part, rank) for part in axis) if isinstance(axis, (tuple, list)) else (_axis(axis, rank),)  # type: ignore[arg-type]
+    if type(axis) is int:
+        return (_axis(axis, rank),)
+    axes = _axes(axis, rank, repeated)
+    return axes if ordered else tuple(sorted(axes))
+
+
+def _axes(axis: Any, rank: int, repeated: bool = False) -> tuple[int, ...]:
+    if isinstance(axis, Iterator):  # who reads it twice finds nothing the second time
+        raise arguments.refused("axis", "a whole number or a tuple of them", axis)
+    parts = axis if type(axis) is tuple else arguments.wholes("axis", axis)
+    axes = tuple([_axis(part, rank) for part in parts])
     if len(set(axes)) != len(axes) and not repeated:
         raise ShapeError(f"an axis stands twice in {axis}")
-    return axes if ordered else tuple(sorted(axes))
+    return axes
+
+
+def _flag(keepdims: Any) -> bool:
+    return keepdims if keepdims is True or keepdims is False else arguments.flag("keepdims", keepdims)
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Optimisers with PyTorch's meaning, clipping, and schedules of the learning rate.
+"""Optimisers with PyTorch's meaning, and clipping; schedules of the learning rate are next door.
 
 A step puts a new array in the place of a parameter's old one. Writing into the old one would be wrong wherever a tape, a state dict or a
 checkpointed segment still refers to it, and would save nothing: the update has to be computed into an array of its own anyway, and that
@@ -8,16 +8,38 @@ array becomes the parameter. What only the optimiser sees, its running averages,
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
 
+from . import arguments
 from .backends import base
 from .backends.formula import Loop
 from .backends.native import compiler, emit
 from .effects import effect
-from .errors import CheckpointError, DtypeError, ShapeError
+from .errors import ArgumentError, ArgumentWarning, BackendError, CheckpointError, DtypeError
+from .schedules import CosineLR, Schedule, StepLR, WarmupLR
 from .tape import host_array
 from .tensor import Tensor
+
+
+def _tensors(name: str, parameters: Any) -> list[Tensor]:
+    """The tensors that an optimiser or a clipping is for.
+
+    Raises:
+        ArgumentError: they are none; says what to write for a module and for a single tensor.
+    """
+    what = f"{name}: parameters"
+    if isinstance(parameters, Tensor):
+        raise ArgumentError(f"{what} is a single tensor: write [tensor]")
+    if hasattr(parameters, "parameters"):
+        raise ArgumentError(f"{what} must be tensors, not a module, {type(parameters).__name__}: write its .parameters()")
+    expected = "a list of tensors, such as module.parameters()"
+    tensors = parameters if type(parameters) is list else list(arguments.several(what, parameters, expected))
+    for i, tensor in enumerate(tensors):
+        if not isinstance(tensor, Tensor):
+            raise arguments.refused(f"{what}[{i}]", "a tensor, as in module.parameters()", tensor)
+    return tensors
 
 
 class Optimizer:
@@ -27,30 +49,47 @@ class Optimizer:
         parameters: the tensors to train; those without a residual are left as they are.
         options: the numbers of the method; each is an attribute, and may be changed between steps.
 
+    Numbers narrower than float32 are widened for the update and rounded after it: the usual eps is 0 in float16, and squares of small
+    residuals are, too. Running averages are then kept in float32.
+
     Raises:
-        ShapeError: there is nothing to train, or an option is negative.
-        DtypeError: something to train is not a tensor that requires grad.
+        ArgumentError: there is nothing to train, something is not a leaf tensor, or an option has a value that it cannot have.
+
+    Warns:
+        ArgumentWarning: a parameter stands there twice; it is then stepped twice.
     """
 
     lr: float
+    checks: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {}
+    """What each option must be, in the terms of ``arguments``; one that is not named here is a number that is not negative."""
+
+    _options: tuple[str, ...] = ()
 
     def __init__(self, parameters: Iterable[Tensor], **options: Any) -> None:
-        self.parameters = list(parameters)
+        name = type(self).__name__
+        self.parameters = list(_tensors(name, parameters))
         if not self.parameters:
-            raise ShapeError(f"{type(self).__name__}: there are no parameters to train")
+            raise ArgumentError(f"{name}: there are no parameters to train")
         for parameter in self.parameters:
-            if not isinstance(parameter, Tensor) or parameter.entry is not None:
-                raise DtypeError(f"{type(self).__name__}: parameters are leaf tensors, got {parameter!r}; give module.parameters()")
-        for name, value in options.items():
-            if any(number < 0 for number in (value if isinstance(value, tuple) else (value,))):
-                raise ShapeError(f"{type(self).__name__}: {name} must not be negative, got {value}")
-        self.__dict__.update(options)
+            if parameter.entry is not None:
+                raise ArgumentError(f"{name}: parameters must be leaf tensors, not results of an operation such as {parameter!r}")
         self._options = tuple(options)
+        for option, value in options.items():
+            setattr(self, option, value)
         self._steps = [0] * len(self.parameters)
         ids = [id(parameter) for parameter in self.parameters]
         self._turns = [ids[:i].count(ids[i]) for i in range(len(ids))]
         """For each parameter how often it stands before: its updates follow one another."""
+        if any(self._turns):
+            warnings.warn(f"{name}: a parameter stands twice among the parameters: it is stepped twice", ArgumentWarning, stacklevel=3)
         self._buffers: list[dict[str, Any]] = [{} for _ in self.parameters]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, self._checked(name, value) if name in self._options else value)
+
+    def _checked(self, option: str, value: Any) -> Any:
+        check = self.checks.get(option, _plain)
+        return check(f"{type(self).__name__}: {option}", value)
 
     @effect("changes parameters")
     def step(self) -> None:
@@ -75,7 +114,7 @@ class Optimizer:
     def _arrays(self, i: int) -> list[Any]:
         """A parameter, its residual and its buffers."""
         parameter = self.parameters[i]
-        return [parameter._data, parameter._grad._data, *self._buffers[i].values()]
+        return [_wide(parameter._data), _wide(parameter._grad._data), *self._buffers[i].values()]
 
     def _loop(self, backend: Any, n: int, dtype: Any, names: tuple[str, ...], numbers: int, rows: list[list[Any]]) -> Loop | None:
         """The update in machine code; None where it is not worth it, or buffers are still to be made."""
@@ -129,21 +168,36 @@ class Optimizer:
             CheckpointError: the state is another kind's, or its buffers do not fit the parameters.
         """
         name = type(self).__name__
-        if {"options", "steps", "buffers"} != set(state) or set(self._options) != set(state["options"]):
+        options, arrays = dict(_part(name, state, "options")), _part(name, state, "buffers")
+        if set(state) != {"options", "steps", "buffers"} or set(self._options) != set(options):
             raise CheckpointError(f"{name}: the state dict is not one of this optimiser")
-        if len(state["steps"]) != len(self.parameters):
-            raise CheckpointError(f"{name}: the state dict is of {len(state['steps'])} parameters, there are {len(self.parameters)}")
+        try:
+            options = {option: self._checked(option, value) for option, value in options.items()}
+            steps = [arguments.whole("a number of steps", n, 0) for n in arguments.several("steps", state["steps"])]
+        except ArgumentError as error:
+            raise CheckpointError(f"{name}: the state dict is not one of this optimiser: {error}") from error
+        if len(steps) != len(self.parameters):
+            raise CheckpointError(f"{name}: the state dict is of {len(steps)} parameters, there are {len(self.parameters)}")
         buffers: list[dict[str, Any]] = [{} for _ in self.parameters]
-        for key, value in state["buffers"].items():
-            number, _, part = key.partition(".")
-            if not number.isdigit() or int(number) >= len(buffers):
+        for key, value in arrays.items():
+            number, _, part = str(key).partition(".")
+            if not number.isdecimal() or int(number) >= len(buffers):
                 raise CheckpointError(f"{name}: the buffer {key!r} belongs to no parameter")
-            parameter, array = self.parameters[int(number)], host_array(value)
-            if array.shape != parameter.shape:
-                raise CheckpointError(f"{name}: the buffer {key!r} has shape {array.shape}, its parameter {parameter.shape}")
-            buffers[int(number)][part] = parameter._backend.from_host(array.astype(parameter.dtype))
-        self.__dict__.update({key: tuple(v) if isinstance(v, list) else v for key, v in state["options"].items()})
-        self._steps, self._buffers = [int(n) for n in state["steps"]], buffers
+            buffers[int(number)][part] = self._buffer_of(int(number), key, value)
+        for option, value in options.items():
+            setattr(self, option, value)
+        self._steps, self._buffers = steps, buffers
+
+    def _buffer_of(self, i: int, key: str, value: Any) -> Any:
+        """A buffer of a state dict where and as the step wants it."""
+        name, parameter = type(self).__name__, self.parameters[i]
+        try:
+            array = host_array(value)
+        except DtypeError as error:
+            raise CheckpointError(f"{name}: the buffer {key!r} holds no numbers: {error}") from error
+        if array.shape != parameter.shape:
+            raise CheckpointError(f"{name}: the buffer {key!r} has shape {array.shape}, its parameter {parameter.shape}")
+        return _wide(parameter._backend.from_host(array.astype(parameter.dtype if parameter.dtype.itemsize >= 4 else "float32")))
 
 
 _MANY = 1 << 13
@@ -151,6 +205,30 @@ _MANY = 1 << 13
 
 _loops: dict[Any, Loop | None] = {}
 """Updates in machine code, by what decides over their form."""
+
+
+def _plain(what: str, value: Any) -> Any:
+    """A number that is not negative, a few of them, or a choice between two ways."""
+    if isinstance(value, (tuple, list)):
+        return tuple(arguments.rate(what, part) for part in value)
+    return value if isinstance(value, bool) else arguments.rate(what, value)
+
+
+def _rates(options: str) -> dict[str, Callable[[str, Any], Any]]:
+    return dict.fromkeys(options.split(), arguments.rate)
+
+
+def _part(name: str, state: Any, part: str) -> Mapping[str, Any]:
+    """A dict inside a state dict."""
+    if not isinstance(state, Mapping) or not isinstance(state.get(part), Mapping):
+        raise CheckpointError(f"{name}: the state dict is not one of this optimiser: it has no {part}")
+    held: Mapping[str, Any] = state[part]
+    return held
+
+
+def _wide(array: Any) -> Any:
+    """An array of float32 at least."""
+    return array if array.dtype.itemsize >= 4 else array.astype("float32")
 
 
 def _buffer(np: Any, buffers: dict[str, Any], name: str, like: Any) -> Any:
@@ -185,10 +263,11 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        if nesterov and (momentum == 0 or dampening != 0):
-            raise ShapeError("SGD: Nesterov's momentum needs a momentum and no dampening")
         super().__init__(parameters, lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov)
+        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
+            raise ArgumentError("SGD: nesterov needs a momentum and no dampening")
 
+    checks: ClassVar = {**_rates("lr momentum dampening weight_decay"), "nesterov": arguments.flag}
     momentum: float
     dampening: float
     weight_decay: float
@@ -229,10 +308,9 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
         amsgrad: bool = False,
     ) -> None:
-        if max(betas) >= 1:
-            raise ShapeError(f"{type(self).__name__}: betas must be below 1, got {betas}")
-        super().__init__(parameters, lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
+        super().__init__(parameters, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
 
+    checks: ClassVar = {**_rates("lr eps weight_decay"), "betas": arguments.decays, "amsgrad": arguments.flag}
     betas: tuple[float, float]
     eps: float
     weight_decay: float
@@ -299,6 +377,7 @@ class RMSProp(Optimizer):
     ) -> None:
         super().__init__(parameters, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered)
 
+    checks: ClassVar = {**_rates("lr eps weight_decay momentum"), "alpha": arguments.decay, "centered": arguments.flag}
     alpha: float
     eps: float
     weight_decay: float
@@ -331,113 +410,57 @@ class RMSProp(Optimizer):
 # -- clipping -------------------------------------------------------------------------------------------------------------------------
 
 
-def _with_residuals(parameters: Iterable[Tensor]) -> list[Tensor]:
-    return [parameter for parameter in parameters if parameter._grad is not None]
+def _with_residuals(name: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    """Those of the tensors that have a residual, each once."""
+    tensors = [parameters] if isinstance(parameters, Tensor) else _tensors(name, parameters)
+    return [tensor for tensor in {id(tensor): tensor for tensor in tensors}.values() if tensor._grad is not None]
 
 
-def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:
+def clip_grad_norm(parameters: Tensor | Iterable[Tensor], max_norm: float) -> float:
     """Scale all residuals together so that their joint Euclidean norm is at most max_norm (Pascanu, Mikolov & Bengio 2013).
+
+    Args:
+        parameters: tensors, or a single one.
+        max_norm: 0 or more; at infinity nothing is clipped.
 
     Returns:
         The norm before. If it is not finite the residuals are left as they are: whoever called decides.
+
+    Raises:
+        ArgumentError: parameters are no tensors, or max_norm is negative or NaN.
+        BackendError: the residuals lie on different backends.
     """
-    clipped = _with_residuals(parameters)
+    max_norm = arguments.bound("clip_grad_norm: max_norm", max_norm)
+    clipped = _with_residuals("clip_grad_norm", parameters)
     if not clipped:
         return 0.0
     backend = clipped[0]._backend
+    if any(p._backend is not backend for p in clipped):
+        raise BackendError("clip_grad_norm: the residuals of parameters lie on different backends: clip those of each by themselves")
+    residuals = [_wide(p._grad._data) for p in clipped]
     with backend.quiet():
-        squares = [backend.sum(p._grad._data * p._grad._data) for p in clipped]
+        squares = [backend.sum(g * g) for g in residuals]
         norm = math.sqrt(float(sum(squares[1:], squares[0])))  # one wait for a device, not one for each parameter
     scale = max_norm / (norm + 1e-6)  # as in PyTorch
     if math.isfinite(norm) and scale < 1:
-        for p in clipped:
-            _replace_grad(p, p._grad._data * scale)
+        for p, g in zip(clipped, residuals, strict=True):
+            _replace_grad(p, g * scale)
     return norm
 
 
-def clip_grad_value(parameters: Iterable[Tensor], clip_value: float) -> None:
-    """Hold every element of the residuals between ∓ clip_value."""
-    for p in _with_residuals(parameters):
+def clip_grad_value(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Hold every element of the residuals between ∓ clip_value.
+
+    Raises:
+        ArgumentError: parameters are no tensors, or clip_value is negative or NaN.
+    """
+    clip_value = arguments.bound("clip_grad_value: clip_value", clip_value)
+    for p in _with_residuals("clip_grad_value", parameters):
         _replace_grad(p, p._backend.clip(p._grad._data, -clip_value, clip_value))
 
 
 def _replace_grad(parameter: Tensor, residual: Any) -> None:
-    parameter._grad = Tensor(parameter._backend.asarray(residual), parameter._backend)
-
-
-# -- schedules ------------------------------------------------------------------------------------------------------------------------
-
-
-class Schedule:
-    """Sets an optimiser's learning rate to its first one times ``factor(n)``, where n counts the calls of ``step``."""
-
-    def __init__(self, optimizer: Optimizer) -> None:
-        self.optimizer, self.base_lr, self.count = optimizer, optimizer.lr, 0
-        self._set()
-
-    def factor(self, n: int) -> float:
-        """What the first learning rate is multiplied by after n steps."""
-        raise NotImplementedError
-
-    def step(self) -> None:
-        """Go on by one: after each step, or each epoch, of training."""
-        self.count += 1
-        self._set()
-
-    def _set(self) -> None:
-        self.optimizer.lr = self.base_lr * self.factor(self.count)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"base_lr": self.base_lr, "count": self.count}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from where another schedule of the same kind stood.
-
-        Raises:
-            CheckpointError: the state is not a schedule's.
-        """
-        if set(state) != {"base_lr", "count"}:
-            raise CheckpointError(f"{type(self).__name__}: the state dict is not one of a schedule")
-        self.base_lr, self.count = float(state["base_lr"]), int(state["count"])
-        self._set()
-
-
-class StepLR(Schedule):
-    """Times gamma after every step_size steps."""
-
-    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        self.step_size, self.gamma = step_size, gamma
-        super().__init__(optimizer)
-
-    def factor(self, n: int) -> float:
-        return self.gamma ** (n // self.step_size)
-
-
-class CosineLR(Schedule):
-    """Down half a cosine to ``least`` times the first rate at the given number of steps, and on there (Loshchilov & Hutter 2017)."""
-
-    def __init__(self, optimizer: Optimizer, steps: int, least: float = 0.0) -> None:
-        self.steps, self.least = steps, least
-        super().__init__(optimizer)
-
-    def factor(self, n: int) -> float:
-        return self.least + (1 - self.least) * (1 + math.cos(math.pi * min(n, self.steps) / self.steps)) / 2
-
-
-class WarmupLR(Schedule):
-    """Up in a line, 1/steps, 2/steps, … 1; then on by another schedule's factor, or level.
-
-    ``WarmupLR(optimizer, 100, then=CosineLR(optimizer, 900))``: only the outer one is stepped.
-    """
-
-    def __init__(self, optimizer: Optimizer, steps: int, then: Schedule | None = None) -> None:
-        self.steps, self.then = steps, then
-        super().__init__(optimizer)
-
-    def factor(self, n: int) -> float:
-        if n < self.steps:
-            return (n + 1) / self.steps
-        return self.then.factor(n - self.steps) if self.then else 1.0
+    parameter._grad = Tensor(parameter._backend.asarray(residual, dtype=parameter._grad._data.dtype), parameter._backend)
 
 
 __all__ = [

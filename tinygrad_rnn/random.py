@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
 
+from . import arguments
 from .effects import effect
+from .errors import ArgumentError
 
 _generator: numpy.random.Generator | None = None
 
 
 @effect("sets the random numbers")
-def seed(value: int) -> None:
-    """Start again from a number."""
+def seed(value: int | Sequence[int] | None) -> None:
+    """Start again from a whole number, or from several; from None, where nobody knows."""
     global _generator
-    _generator = numpy.random.default_rng(value)
+    _generator = numpy.random.default_rng(arguments.seed("random.seed: value", value))
 
 
 @effect("draws random numbers")
@@ -39,7 +42,16 @@ def get_state() -> dict[str, Any]:
 
 @effect("sets the random numbers")
 def set_state(state: dict[str, Any]) -> None:
-    """Go back to where the generator stood."""
+    """Go back to where the generator stood.
+
+    Raises:
+        ArgumentError: the state is none that :func:`get_state` gave.
+    """
+    kind = type(generator().bit_generator)
+    try:
+        kind(0).state = state  # on another generator first: a state that is half a state changes nothing
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        raise ArgumentError(f"random.set_state: state must be what get_state gave, not {arguments.shown(state)}") from error
     generator().bit_generator.state = state
 
 

@@ -16,6 +16,7 @@ import dataclasses
 import functools
 import gc
 import itertools
+import numbers
 import threading
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -23,10 +24,20 @@ from typing import Any, NoReturn
 
 import numpy
 
-from . import backends, tree
+from . import arguments, backends, tree
 from .backends import Array, Backend
 from .chain_rule import Row
-from .errors import BackendError, DtypeError, IndexRangeError, LinearAlgebraError, ShapeError, TapeError, TraceError
+from .errors import (
+    ArgumentError,
+    BackendError,
+    DtypeError,
+    IndexRangeError,
+    LinearAlgebraError,
+    ShapeError,
+    TapeError,
+    TinygradRNNError,
+    TraceError,
+)
 
 
 class _Thread(threading.local):
@@ -128,6 +139,8 @@ class no_grad:
         thread.recording = thread.recorded_before.pop()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        arguments.function("no_grad: function", function)
+
         @functools.wraps(function)
         def unrecorded(*args: Any, **kwargs: Any) -> Any:
             with no_grad():
@@ -261,8 +274,10 @@ def apply(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
             y = getattr(backend, row.name)(*xs, *params) if params else getattr(backend, row.name)(*xs)
         else:
             y = row.forward(backend, xs, params) if row.variadic else row.forward(backend, *xs, *params)
-    except Exception as error:
-        raise _explained(error, row, xs, params) from error
+    except TinygradRNNError:  # of a row that checks by itself
+        raise
+    except ARRAY_ERRORS as error:
+        raise explained(error, row, xs, params) from error
     several = row.several
     if not several and type(y) is not backend.array_type:
         y = backend.asarray(y)
@@ -291,7 +306,7 @@ def lift(x: Any, backend: Backend) -> Any:
     if isinstance(x, Node):
         return x
     if isinstance(x, backend.array_type):
-        return Node.result_type(x.copy(), backend)
+        return Node.result_type(_of_numbers(x, x).copy(), backend)
     if backends.owner(x) is not None and backends.owner(x) is not backend:
         raise BackendError(f"an array of another device met a tensor of the {backend.name!r} backend: move it with tensor(..., backend=)")
     return Node.result_type(backend.from_host(host_array(x)), backend)
@@ -300,34 +315,38 @@ def lift(x: Any, backend: Backend) -> Any:
 default_dtype: Any = numpy.dtype(numpy.float32)
 
 
-def float_dtype(dtype: Any) -> Any:
-    """A float dtype by any name NumPy knows it.
-
-    Raises:
-        DtypeError: it is no float.
-    """
-    found = numpy.dtype(dtype)
-    if found.kind != "f":
-        raise DtypeError(f"the default dtype must be a float, not {found}")
-    return found
-
-
 def host_array(x: Any, dtype: Any = None) -> numpy.ndarray:
     """A NumPy array of x; Python floats become the default dtype, arrays keep theirs.
 
     Raises:
         DtypeError: not numbers, or complex ones.
     """
-    try:
-        array = numpy.asarray(x, dtype=dtype)
-    except (ValueError, TypeError) as error:
-        raise DtypeError(f"cannot make a tensor of {type(x).__name__}: {error}") from error
-    if array.dtype.kind not in "biuf":
-        raise DtypeError(f"cannot make a tensor of dtype {array.dtype}: give numbers that are bool, int or float")
+    array = _of_numbers(_array(x, None), x, dtype)
+    array = array if dtype is None else _array(x, dtype)  # of x itself, not of the array: a number out of range is then an error
     typed = dtype is not None or isinstance(x, (numpy.ndarray, numpy.generic)) or hasattr(x, "__array__")
     if not typed and array.dtype == numpy.float64 and not _holds_typed(x):
         return array.astype(default_dtype)
     return array
+
+
+def _array(x: Any, dtype: Any) -> numpy.ndarray:
+    try:
+        return numpy.asarray(x, dtype)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DtypeError(f"{arguments.place(x)}cannot make a tensor of {type(x).__name__}: {error}") from error
+
+
+def _of_numbers(array: Array, x: Any, dtype: Any = None) -> Array:
+    """An array that was made of x, if it is one of numbers; with a dtype also of fractions and of whole numbers of any size.
+
+    Raises:
+        DtypeError: it is none.
+    """
+    kind = array.dtype.kind
+    if kind in "biuf" or (kind == "O" and dtype is not None and all(isinstance(part, numbers.Real) for part in array.flat)):
+        return array
+    given = f"{arguments.shown(x)}, dtype {array.dtype}"
+    raise DtypeError(f"{arguments.place(x)}cannot make a tensor of {given}: give numbers that are bool, int or float")
 
 
 def _holds_typed(x: Any) -> bool:
@@ -349,19 +368,25 @@ def _mixed(row: Row, inputs: Sequence[Any]) -> BackendError:
     return BackendError(f"{row.name}: operands live on different backends ({names}): move one with .to(name)")
 
 
-def _explained(error: Exception, row: Row, xs: Sequence[Any], params: tuple[Any, ...]) -> Exception:
+ARRAY_ERRORS = (TypeError, ValueError, IndexError, OverflowError)
+"""What array modules raise where an operation cannot take its operands."""
+
+
+def explained(error: Exception, row: Row, xs: Sequence[Any], params: tuple[Any, ...]) -> TinygradRNNError:
     """The library's own error for what an array module said."""
-    operands = ", ".join(f"{x.dtype}{list(x.shape)}" if hasattr(x, "shape") else repr(x) for x in xs)
-    said = f"{row.name}({operands}): {error}"
+    operands = [f"{x.dtype}{list(x.shape)}" if hasattr(x, "shape") else arguments.shown(x) for x in xs]
+    said = f"{row.name}({', '.join([*operands, *map(arguments.shown, params)])}): {error}"
     if isinstance(error, numpy.linalg.LinAlgError):
         return LinearAlgebraError(f"{said}; the operation needs invertible square matrices")
-    if isinstance(error, TypeError):
-        return DtypeError(f"{said}; convert an operand with .astype(dtype)")
     if isinstance(error, IndexError):
         return IndexRangeError(said)
-    if isinstance(error, ValueError):
-        return ShapeError(f"{said}; shapes broadcast from the last axis backwards, each equal or 1")
-    return error
+    if isinstance(error, OverflowError):
+        return DtypeError(f"{said}; convert an operand with .astype(dtype)")
+    if isinstance(error, TypeError):
+        return ArgumentError(said) if params else DtypeError(f"{said}; convert an operand with .astype(dtype)")
+    if len(xs) == 1 and params and row.elementwise:
+        return ArgumentError(said)
+    return ShapeError(f"{said}; shapes broadcast from the last axis backwards, each equal or 1")
 
 
 # -- arrays that the user can change in place -----------------------------------------------------------------------------------------
@@ -511,6 +536,10 @@ class Tape(Sequence[Entry]):
             TapeError: an entry on the way was released.
         """
         found: dict[int, Entry] = {}
+        for node in outputs:
+            if not isinstance(node, Node):
+                raise arguments.refused("Tape.of: outputs", "tensors", node)
+        since = since if type(since) is int else arguments.whole("Tape.of: since", since)
         todo = [node.entry for node in outputs if node.entry is not None and node.entry.index > since]
         while todo:
             entry = todo.pop()

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy
 
-from . import backends, ops, tape
+from . import arguments, backends, ops, tape
 from .chain_rule.addition import ADD, ASTYPE, NEGATIVE, SUBTRACT
 from .chain_rule.weighting import MULTIPLY
 from .effects import effect
 from .errors import BackendError, DtypeError, ShapeError, TapeError
 from .tape import Node, apply, choose, expose, host_array, pull_back, recording, thread
+
+HALF = numpy.dtype(numpy.float16)
+"""A dtype whose sums and squares soon leave its range, which ends at 65,504."""
 
 
 class Tensor(Node):
@@ -152,6 +155,9 @@ class Tensor(Node):
     def backward(self, grad: Any = None, create_graph: bool = False) -> None:
         """Bring residuals to every leaf that requires one, adding to its ``grad``.
 
+        What is there already is added to: a second pass doubles it. Set ``grad`` to None before, or call ``zero_grad()`` of the optimiser
+        or the module, as a training step does.
+
         Args:
             grad: the residual to start from, of this tensor's shape; 1 for a single number.
             create_graph: record the pass itself, so that the residuals can be differentiated again.
@@ -161,6 +167,7 @@ class Tensor(Node):
             DtypeError: a leaf that asks for a residual is no float.
             ShapeError: several values and no ``grad``, or one of another shape.
         """
+        create_graph = arguments.flag("backward: create_graph", create_graph)
         with recording():  # what create_graph asks for, whatever the blocks around say
             residuals, _ = pull_back([(self, seed(self, grad, create_graph))], ops if create_graph else None)
             for leaf in residuals.leaves.values():
@@ -178,6 +185,7 @@ class Tensor(Node):
     @effect("changes whether a tensor requires grad")
     def requires_grad_(self, wanted: bool = True) -> Tensor:
         """Ask for residuals here; only for leaves of a float dtype."""
+        wanted = arguments.flag("requires_grad_: wanted", wanted)
         require_float(self._data.dtype, wanted)
         if self.entry is not None and not wanted:
             raise TapeError("a result on the tape requires grad because its operands do; use .detach()")
@@ -333,6 +341,8 @@ class Tensor(Node):
         return ops.sum(self, axis, dtype, keepdims)
 
     def mean(self, axis: ops.Axis = None, keepdims: bool = False) -> Tensor:
+        if self._data.dtype is HALF:  # whose sums soon leave its range
+            return ops.astype(ops.astype(self, numpy.float32).mean(axis, keepdims), self._data.dtype)
         total = ops.sum(self, axis, keepdims=keepdims)
         return total * (total.size / self.size) if self.size else total / 0.0
 
@@ -415,6 +425,9 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, backend: s
         DtypeError: not numbers, complex numbers, or residuals asked for whole numbers.
         BackendError: there is no such backend.
     """
+    dtype = None if dtype is None else arguments.dtype("tensor: dtype", dtype)
+    requires_grad = arguments.flag("tensor: requires_grad", requires_grad)
+    name = None if name is None else arguments.text("tensor: name", name)
     target = backends.current() if backend is None else backends.get(backend)
     owner = backends.owner(data._data if isinstance(data, Node) else data)
     if isinstance(data, Node):

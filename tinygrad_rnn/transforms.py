@@ -11,8 +11,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import ops, random, tree
-from .errors import ShapeError, TapeError
+from . import arguments, ops, random, tree
+from .errors import DtypeError, IndexRangeError, ShapeError, TapeError
 from .ops import as_tensor
 from .tape import Node, Tape, apply_replay, key_of, lift, pull_back, push_forward, recording
 from .tensor import Tensor, require_float, seed
@@ -26,11 +26,29 @@ def _variable(x: Any) -> Tensor:
 
 
 def _variables(args: Sequence[Any], argnums: Sequence[int]) -> list[Any]:
+    if not all(i < len(args) for i in argnums):
+        raise IndexRangeError(f"argnums {tuple(argnums)} name an argument that is not there: the function got {len(args)}")
     return [tree.map_leaves(_variable, arg) if i in argnums else arg for i, arg in enumerate(args)]
 
 
 def _positions(argnums: int | Sequence[int]) -> tuple[int, ...]:
-    return (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    return arguments.wholes("argnums", argnums, 0)
+
+
+def _results(name: str, y: Any) -> list[Tensor]:
+    """What a function returned, as tensors."""
+    try:
+        return [as_tensor(part) for part in tree.leaves(y)]
+    except DtypeError as error:
+        raise DtypeError(f"{name}: the function must return tensors, it returned {arguments.shown(y)}") from error
+
+
+def _one_number(name: str, y: Any) -> Tensor:
+    results = _results(name, y)
+    if len(results) != 1 or results[0].size != 1:
+        shapes = ", ".join(f"shape {part.shape}" for part in results) or "nothing"
+        raise ShapeError(f"{name}: the function must return one number, it returned {shapes}; use jacobian")
+    return results[0]
 
 
 def _seen_outside(outputs: Sequence[Any], inputs: Sequence[Any]) -> bool:
@@ -58,14 +76,17 @@ def gradients(outputs: Any, inputs: Any, grad_outputs: Any = None, create_graph:
     Raises:
         TapeError, ShapeError: as :meth:`Tensor.backward`.
     """
-    results = tree.leaves(outputs)
+    results, create_graph = tree.leaves(outputs), arguments.flag("gradients: create_graph", create_graph)
+    for y in results:
+        if not isinstance(y, Node):
+            raise arguments.refused("gradients: outputs", "tensors", y)
     starts = [None] * len(results) if grad_outputs is None else tree.leaves(grad_outputs)
     if len(starts) != len(results):
         raise ShapeError(f"gradients: {len(starts)} residuals for {len(results)} outputs")
     wanted = tree.leaves(inputs)
     for x in wanted:
         if not isinstance(x, Node) or not x.requires_grad:
-            raise TapeError("gradients: every input must be a tensor with requires_grad=True")
+            raise TapeError(f"gradients: inputs must be tensors with requires_grad=True, not {arguments.shown(x)}")
     seeds = [(y, seed(y, g, create_graph)) for y, g in zip(results, starts, strict=True)]
     return tree.unflatten(inputs, _pulled(seeds, wanted, create_graph))
 
@@ -88,23 +109,22 @@ def _pulled(seeds: Sequence[tuple[Any, Any]], wanted: Sequence[Any], create_grap
 
 def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., tuple[Any, Any]]:
     """A function that returns f's value, a single number, and its gradient with respect to the arguments at ``argnums``."""
-    positions = _positions(argnums)
+    positions, single = _positions(argnums), arguments.is_one(argnums)
+    arguments.function("grad: f", f)
 
     @functools.wraps(f)
     def valued(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         with recording():
             variables = _variables(args, positions)
-            y = as_tensor(f(*variables, **kwargs))
+            y = _one_number("grad", f(*variables, **kwargs))
         chosen = [variables[i] for i in positions]
         flat = tree.leaves(chosen)
-        if y.size != 1:
-            raise ShapeError(f"grad: the function must return one number, it returned shape {y.shape}; use jacobian")
         if not y.requires_grad:
             zeros = tree.map_leaves(ops.zeros_like, chosen)
-            return y, zeros[0] if isinstance(argnums, int) else tuple(zeros)
+            return y, zeros[0] if single else tuple(zeros)
         outside = _seen_outside([y], flat)
         found = tree.unflatten(chosen, _pulled([(y, seed(y, None, outside))], flat, outside))
-        return y if outside else y.detach(), found[0] if isinstance(argnums, int) else tuple(found)
+        return y if outside else y.detach(), found[0] if single else tuple(found)
 
     return valued
 
@@ -122,14 +142,18 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..
 
 def vjp(f: Callable[..., Any], *xs: Any) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
     """f(*xs) and a function that takes a residual of it to the residuals of the xs, ``Jᵀ g``, a tuple of one for each."""
+    arguments.function("vjp: f", f)
     with recording():
         variables = _variables(xs, range(len(xs)))
         y = f(*variables)
-    results = tree.leaves(y)
+    results = _results("vjp", y)
+    y = tree.unflatten(y, results)
     flat = tree.leaves(variables)
 
     def pull(g: Any) -> tuple[Any, ...]:
         starts = tree.leaves(g)
+        if len(starts) != len(results):
+            raise ShapeError(f"vjp: {len(starts)} residuals for {len(results)} results")
         live = [(r, start) for r, start in zip(results, starts, strict=True) if r.requires_grad]
         if not live:
             return tuple(tree.map_leaves(ops.zeros_like, variables))
@@ -148,6 +172,9 @@ def jvp(f: Callable[..., Any], x: Any, v: Any) -> tuple[Any, Any]:
         v: a tangent nested as x.
     """
     xs, vs = (x, v) if isinstance(x, tuple) else ((x,), (v,))
+    arguments.function("jvp: f", f)
+    if len(tree.leaves(xs)) != len(tree.leaves(vs)):
+        raise ShapeError(f"jvp: v must be nested as x: it has {len(tree.leaves(vs))} tangents for {len(tree.leaves(xs))} arguments")
     with recording():
         variables = _variables(xs, range(len(xs)))
         y = f(*variables)
@@ -156,7 +183,7 @@ def jvp(f: Callable[..., Any], x: Any, v: Any) -> tuple[Any, Any]:
         for tangent, p in zip(tangents, flat, strict=True):
             if tangent.shape != p.shape:
                 raise ShapeError(f"jvp: a tangent has shape {tangent.shape}, its argument {p.shape}")
-        results = [as_tensor(r) for r in tree.leaves(y)]
+        results = _results("jvp", y)
         outside = _seen_outside(results, flat) or any(t.requires_grad for t in tangents)
         starts = [(p, t if outside else t._data) for p, t in zip(flat, tangents, strict=True)]
         pushed = push_forward(results, starts, ops if outside else None)
@@ -178,12 +205,17 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
 def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
     """A function that returns ∂f/∂x with the shape of f's result followed by the shape of x: one backward pass for each element of f."""
 
+    arguments.function("jacobian: f", f)
+    argnums = arguments.whole("jacobian: argnums", argnums, 0)
+
     @functools.wraps(f)
     def matrix(*args: Any) -> Tensor:
         with recording():
             variables = _variables(args, (argnums,))
-            y = as_tensor(f(*variables))
-            x = variables[argnums]
+            results, x = _results("jacobian", f(*variables)), variables[argnums]
+            if len(results) != 1 or not isinstance(x, Tensor):
+                raise ShapeError("jacobian: takes one tensor to one tensor; use vjp or jvp for several, or stack them")
+            y = results[0]
             if not y.requires_grad or y.size == 0:
                 zeros = y._backend.zeros((*y.shape, *x.shape), y.dtype)
                 return Tensor(zeros, y._backend)
@@ -211,6 +243,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     for bit: if f did something else the second time (it draws from a generator of its own, counts its calls, reads a setting that changed),
     the backward pass is a TapeError and no gradient is wrong.
     """
+
+    arguments.function("checkpoint: f", f)
 
     @functools.wraps(f)
     def checkpointed(*args: Any) -> Any:

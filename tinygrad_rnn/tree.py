@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from .errors import ArgumentError
+
 _NESTS = (tuple, list, dict)
+_ENDLESS = "a list, tuple or dict that holds itself, or is nested a thousand deep, is no argument and no state"
 
 
 def leaves(tree: Any) -> list[Any]:
@@ -13,7 +16,10 @@ def leaves(tree: Any) -> list[Any]:
     if not isinstance(tree, _NESTS):
         return [tree]
     found: list[Any] = []
-    _gather(tree, found)
+    try:
+        _gather(tree, found)
+    except RecursionError:
+        raise ArgumentError(_ENDLESS) from None
     return found
 
 
@@ -29,9 +35,12 @@ def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     """The same nesting with every leaf replaced."""
     if not isinstance(tree, _NESTS):
         return function(tree)
-    if isinstance(tree, dict):
-        return {key: map_leaves(function, part) for key, part in tree.items()}
-    parts = [map_leaves(function, part) for part in tree]
+    try:
+        if isinstance(tree, dict):
+            return {key: map_leaves(function, part) for key, part in tree.items()}
+        parts = [map_leaves(function, part) for part in tree]
+    except RecursionError:
+        raise ArgumentError(_ENDLESS) from None
     return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
 
 

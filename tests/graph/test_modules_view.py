@@ -52,10 +52,13 @@ def test_inside_of_a_module_are_the_operations_of_the_last_step_that_a_residual_
 
 def test_inside_of_other_modules_are_all_of_their_operations():
     scenes = {scene.title: scene for scene in tg.draw(tagged(), view="cells")._scene.inside.values()}
-    assert list(scenes) == ["rnn: LSTMCell, 3 steps: t = 2", "readout: Linear"]  # of an embedding and of a sum there is one operation only
+    # of a sum there is one operation only, and of an embedding, but that a device also makes NaN of what is no row
+    embedding = [] if tg.zeros(()).backend == "numpy" else ["embed: Embedding"]
+    assert list(scenes) == [*embedding, "rnn: LSTMCell, 3 steps: t = 2", "readout: Linear"]
     assert [box.label for box in scenes["readout: Linear"].boxes if box.rule] == ["ᵀ", "reshape", "@", "reshape", "+"]
     assert tg.draw(tagged(), view="cells", gains=False)._scene.inside
-    assert [scene.title for scene in tg.draw(tagged(), view="cells", max_nodes=10)._scene.inside.values()] == ["readout: Linear"]
+    few = tg.draw(tagged(), view="cells", max_nodes=10)._scene.inside
+    assert [scene.title for scene in few.values()] == [*embedding, "readout: Linear"]
 
 
 class Scanner(tg.nn.Linear):

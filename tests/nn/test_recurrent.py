@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import warnings
+
 import numpy as np
 import oracle
 import pytest
@@ -167,15 +170,67 @@ def test_wrong_inputs_are_named():
         (lambda: layer(x, mask=np.ones((T, B))), tg.DtypeError, "booleans"),
         (lambda: layer(x, mask=np.ones((B, T), bool)), tg.ShapeError, r"\(5, 3\)"),
         (lambda: layer(x[:, 0], lengths=[2]), tg.ShapeError, "single sequence"),
-        (lambda: nn.LSTM(D, H, 0), tg.ShapeError, "num_layers"),
-        (lambda: nn.GRU(D, H, reset="never"), tg.ShapeError, "'after' or 'before'"),
-        (lambda: nn.RNN(D, H, nonlinearity="sin"), tg.ShapeError, "'tanh' or 'relu'"),
+        (lambda: layer(x, mask=np.ones((T, B, 1), bool)), tg.ShapeError, r"\(5, 3\)"),
+        (lambda: nn.LSTM(D, H, batch_first=True)(x, mask=np.ones(T, bool)), tg.ShapeError, r"mask must have shape \(B, T\)"),
+        (lambda: layer(layer(x)), tg.ArgumentError, r"LSTM: x is a pair"),
+        (lambda: nn.Sequential(nn.GRU(D, H), nn.Linear(H, 2))(x), tg.ArgumentError, r"Linear: x is a pair.* y, state = layer\(x\)"),
+        (lambda: nn.Sequential(nn.GRU(D, D), nn.LayerNorm(D))(x[:1]), tg.ArgumentError, "LayerNorm: x is a pair"),
+        (lambda: nn.Sequential(nn.GRU, nn.Linear), tg.ArgumentError, r"layers\[0\] is the class GRU.*write GRU\(…\)"),
+        (lambda: nn.LSTMCell(D, H)(x[0], h[0]), tg.ArgumentError, r"the state must be a pair \(h, c\)"),
+        (lambda: nn.GRUCell(D, H)(x[0], None), tg.DtypeError, "GRUCell: state: cannot make a tensor of None"),
+        (lambda: nn.LSTM(D, -1), tg.ArgumentError, "hidden_size must be at least 0, not -1"),
+        (lambda: nn.LSTM(D, 2.5), tg.ArgumentError, "hidden_size must be a whole number, not 2.5"),
+        (lambda: nn.LSTM(D, True), tg.ArgumentError, "hidden_size must be a whole number, not True"),
+        (lambda: nn.LSTM(D, H, dtype="int32"), tg.DtypeError, "LSTMCell: dtype must be a float dtype"),
+        (lambda: nn.LSTM(D, H, dropout=1.5), tg.ArgumentError, "LSTM: dropout must be a probability"),
+        (lambda: nn.LSTM(D, H, bias="no"), tg.ArgumentError, "bias must be True or False, not 'no'"),
+        (lambda: nn.LSTM(D, H, cell_clip=-1.0), tg.ArgumentError, "cell_clip must be at least 0"),
+        (lambda: nn.detach(None), tg.ArgumentError, "detach: state"),
+        (lambda: nn.LSTM(D, H, 0), tg.ArgumentError, "num_layers"),
+        (lambda: nn.GRU(D, H, reset="never"), tg.ArgumentError, "'after' or 'before'"),
+        (lambda: nn.RNN(D, H, nonlinearity="sin"), tg.ArgumentError, "'tanh' or 'relu'"),
     ]:
         with pytest.raises(error, match=said):
             call()
     with pytest.raises(AttributeError, match="weight_ih_l1"):
         layer.weight_ih_l1
     assert layer.weight_ih_l0.shape == (4 * H, D)
+
+
+def test_dropout_between_layers_that_are_one_is_told():
+    with pytest.warns(tg.ArgumentWarning, match="LSTM: dropout acts between layers, and there is one") as caught:
+        nn.LSTM(D, H, dropout=0.5)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nn.LSTM(D, H, 2, dropout=0.5)
+        nn.LSTM(D, H, dropout=0.0)
+
+
+def test_sizes_of_numpys_are_sizes():
+    tg.random.seed(1)
+    plain = nn.LSTM(3, 4, 2, proj_size=2)
+    tg.random.seed(1)
+    numpys = nn.LSTM(np.int64(3), np.int32(4), np.array(2), proj_size=np.uint8(2))
+    for name, value in plain.state_dict().items():
+        assert np.array_equal(value.numpy(), numpys.state_dict()[name].numpy())
+
+
+def test_a_layer_that_is_refused_draws_no_numbers():
+    before = tg.random.get_state()
+    for call in (
+        lambda: nn.LSTM(D, H, 2, dropout=7),
+        lambda: nn.LSTM(D, H, dtype="nonsense"),
+        lambda: nn.PeepholeLSTM(D, H, proj_clip="x"),
+        lambda: nn.Linear(3, 4, dtype=3),
+        lambda: nn.Embedding(3, -4),
+        lambda: nn.init.uniform((2, 3), -1.0),
+        lambda: nn.init.orthogonal((2, 3), math.nan),
+        lambda: tg.random.set_state({**before, "state": {"state": 1}}),
+    ):
+        with pytest.raises(tg.TinygradRNNError):
+            call()
+    assert tg.random.get_state() == before
 
 
 def test_truncated_back_propagation_carries_values_and_no_gradient(rng):
@@ -263,7 +318,7 @@ def test_a_state_of_several_axes_is_said_by_its_shape(rng, state_size):
 
 @pytest.mark.parametrize("axes", [(-1,), (2.5, 4), ("4",), (True,)])
 def test_a_shape_of_no_size_is_refused(axes):
-    with pytest.raises(tg.ShapeError, match="Shape: axes are whole numbers"):
+    with pytest.raises(tg.ArgumentError, match=r"Shape: axes\[0\] must be"):
         nn.Shape(*axes)
 
 

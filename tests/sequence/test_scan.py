@@ -150,14 +150,114 @@ def test_a_cell_that_changes_its_state_is_named_with_the_step(wrong, error, said
         (lambda: scan(running_sum, (tg.zeros((2, B)), tg.zeros((3, B))), tg.zeros(B)), "number of steps"),
         (lambda: scan(running_sum, tg.zeros((T, B)), tg.zeros(B), masked_output="last"), "'zero' or 'previous'"),
         (lambda: scan(running_sum, tg.zeros((T, B)), tg.zeros(B), compiled="yes"), "'auto', True or False"),
-        (lambda: scan(running_sum, tg.zeros((T, B)), tg.zeros(B), checkpoint=0), "1 or more"),
+        (lambda: scan(running_sum, tg.zeros((T, B)), tg.zeros(B), checkpoint=0), "checkpoint.* at least 1"),
         (lambda: scan(running_sum, tg.zeros(T), tg.zeros(()), lengths=[1]), r"\(T, B, …\)"),
         (lambda: scan(running_sum, tg.zeros((T, B)), tg.zeros(()), lengths=[1, 2, 3]), "batch of 3 as its first axis"),
     ],
 )
 def test_wrong_arguments(call, said):
-    with pytest.raises(tg.ShapeError, match=said):
+    with pytest.raises((tg.ShapeError, tg.ArgumentError), match=said):
         call()
+
+
+@pytest.mark.parametrize("compiled", [False, "auto"])
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (lambda h: None, "it returned None"),
+        (lambda h: h, "it returned one tensor"),  # of 2 rows it was taken for a pair
+        (lambda h: (h,), r"it returned \(tensor"),
+        (lambda h: (h, h, h), r"it returned \(tensor"),
+        (lambda h: {"y": h, "h": h}, "it returned {'h': tensor"),
+        (lambda h: "ab", "it returned 'ab'"),
+    ],
+)
+def test_a_cell_that_returns_no_pair(returned, said, compiled):
+    def returning(x, h):
+        return returned(h + x)
+
+    for steps in (0, 3):
+        with pytest.raises(tg.ArgumentError, match=rf"the cell returning must return a pair, .*: y, h; {said}"):
+            scan(returning, tg.zeros((steps, 2, 2)), tg.zeros((2, 2)), compiled=compiled)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "said"),
+    [
+        (lambda: scan(running_sum, None, tg.zeros(2)), tg.DtypeError, "scan: xs: cannot make a tensor of None"),
+        (lambda: scan(running_sum, tg.zeros((3, 2)), None), tg.DtypeError, "scan: state: cannot make a tensor of None"),
+        (lambda: scan(None, tg.zeros((3, 2)), tg.zeros(2)), tg.ArgumentError, "cell must be a function"),
+        (lambda: scan(tg.nn.GRUCell, tg.zeros((3, 2)), tg.zeros(2)), tg.ArgumentError, r"is the class GRUCell.* write GRUCell\(…\)"),
+        (lambda: tg.nn.Recurrent(tg.nn.GRUCell), tg.ArgumentError, r"Recurrent: cell is the class GRUCell"),
+        (lambda: tg.nn.Recurrent(running_sum, checkpoint=0), tg.ArgumentError, "Recurrent: checkpoint"),
+        (lambda: scan(running_sum, tg.zeros((3, 2)), tg.zeros(2), lengths=[1.0, 2.0]), tg.DtypeError, "lengths are whole"),
+        (lambda: scan(running_sum, tg.zeros((3, 2)), tg.zeros(2), lengths=[True, False]), tg.DtypeError, "lengths are whole"),
+        (lambda: scan(running_sum, tg.zeros((3, 2)), tg.zeros(2), lengths=[[1], [2, 3]]), tg.DtypeError, "lengths: cannot make"),
+        (lambda: scan(running_sum, tg.zeros((3, 2)), tg.zeros(2), lengths=[-1, 2]), tg.ShapeError, "2 numbers from 0 to 3"),
+        (lambda: scan(running_sum, tg.zeros((3, 2)), tg.zeros(2), mask=[[1, 0]] * 3), tg.DtypeError, "a mask holds booleans"),
+    ],
+)
+def test_wrong_arguments_are_named(call, error, said):
+    with pytest.raises(error, match=said):
+        call()
+
+
+@pytest.mark.parametrize("lengths", [[2, 1], (2, 1), np.array([2, 1], np.uint8)])
+def test_lengths_of_any_kind(lengths, rng):
+    x = tg.tensor(rng.normal(size=(3, 2)))
+    expected = scan(running_sum, x, tg.zeros(2, "float64"), lengths=[2, 1], compiled=False)[1].numpy()
+    for given in (lengths, tg.tensor(lengths)):
+        assert np.array_equal(scan(running_sum, x, tg.zeros(2, "float64"), lengths=given)[1].numpy(), expected)
+
+
+# -- whole numbers that a cell looks up ---------------------------------------------------------------------------------------------------
+
+
+class Reader(tg.nn.Module):
+    """Looks its words up at each step, and names a class there."""
+
+    def __init__(self):
+        self.words = tg.nn.Embedding(5, 4, "float64")
+
+    def __call__(self, word, h):
+        h = tg.tanh(self.words(word) + h)
+        return tg.cross_entropy(h, word, reduction="none"), h
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("checkpoint", [None, 2])
+@pytest.mark.parametrize(
+    ("word", "what"), [(-1, "Embedding: the number -1"), (9, "Embedding: the number 9"), (4, "cross_entropy: the class number 4")]
+)
+def test_a_word_that_is_not_there_is_named_in_a_compiled_cell_too(word, what, compiled, checkpoint, backend):
+    words, cell, h = np.array([[0, 1], [2, 3], [1, 0]]), Reader(), tg.zeros((2, 4), "float64")
+    first, _ = scan(cell, tg.tensor(words), h, compiled=compiled, checkpoint=checkpoint)
+    assert np.isfinite(first.numpy()).all()
+    words[1, 1] = word
+    if backend == "numpy":
+        with pytest.raises(tg.IndexRangeError, match=what):
+            scan(cell, tg.tensor(words), h, compiled=compiled, checkpoint=checkpoint)
+    else:  # a device would have to be waited for
+        ys, _ = scan(cell, tg.tensor(words), h, compiled=compiled, checkpoint=checkpoint)
+        assert np.isnan(ys.numpy()).tolist()[0] == [False, False]
+        assert np.isnan(ys.numpy()).tolist()[1] == [False, True]
+    again, _ = scan(cell, tg.tensor(np.array([[0, 1], [2, 3], [1, 0]])), h, compiled=compiled, checkpoint=checkpoint)
+    assert np.array_equal(again.numpy(), first.numpy())
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("compiled", [True, False])
+def test_an_index_that_is_not_there_is_named_in_a_compiled_cell_too(compiled):
+    table = tg.tensor(np.eye(3))
+
+    def cell(i, h):
+        h = h + tg.take(table, i, axis=0)
+        return h, h
+
+    ys, _ = scan(cell, np.array([[0], [-1]]), tg.zeros((1, 3), "float64"), compiled=compiled)
+    assert ys.numpy()[-1].tolist() == [[1, 0, 1]]  # here −1 is the last
+    with pytest.raises(tg.IndexRangeError, match=r"take.* 3 "):
+        scan(cell, np.array([[0], [3]]), tg.zeros((1, 3), "float64"), compiled=compiled)
 
 
 def test_a_long_sequence_needs_no_stack():

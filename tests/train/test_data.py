@@ -21,7 +21,32 @@ def test_a_file_of_ones_own(tmp_path):
     assert read_text(str(path)) == "één\ntwee"
 
 
-@pytest.mark.parametrize(("content", "complaint"), [(b"", "is empty"), (b"abc\xff\xfe", r"not UTF-8 \(byte 3\)"), (None, "No such file")])
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"\xef\xbb\xbfab", "ab"),  # a byte order mark
+        (b"\xef\xbb\xbfa\n\xef\xbb\xbfb", "a\nb"),  # of two files that were joined
+        (b"a\rb\r\nc\n", "a\nb\nc\n"),  # the ends of lines of three systems
+        ("a\t\u200db\u2028".encode(), "a\t\u200db\u2028"),  # what looks odd and is text
+    ],
+)
+def test_what_is_no_text_is_left_out(content, text, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(content)
+    assert read_text(str(path)) == text
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "is empty"),
+        (b"\xef\xbb\xbf", "is empty"),
+        ("only Latin letters".encode("utf-16-le"), "NUL"),
+        ("with a mark".encode("utf-16"), r"not UTF-8 \(byte 0\)"),
+        (b"abc\xff\xfe", r"not UTF-8 \(byte 3\)"),
+        (None, "No such file"),
+    ],
+)
 def test_texts_that_cannot_be_used(content, complaint, tmp_path):
     path = tmp_path / "a.txt"
     if content is not None:
@@ -42,6 +67,9 @@ def test_characters_and_numbers():
     assert vocabulary.decode(np.array([3, 1, 2])) == "nab"
     with pytest.raises(tg.DataError, match="never seen 'x', 'y'"):
         vocabulary.encode("nyx")
+    for number in (-1, 4):
+        with pytest.raises(tg.IndexRangeError, match=f"the number {number} at \\[1\\] lies outside of 0 … 3"):
+            vocabulary.decode(np.array([0, number]))
 
 
 def test_windows_follow_each_other_and_targets_are_one_ahead():

@@ -11,6 +11,7 @@ import contextvars
 import os
 from collections.abc import Callable, Iterator
 
+from ..arguments import shown
 from ..effects import effect
 from ..errors import BackendError
 from .base import Array, Backend
@@ -42,8 +43,8 @@ def get(name: str) -> Backend:
     Raises:
         BackendError: the name is unknown, or the device or its package is missing.
     """
-    if name not in _LOADERS:
-        raise BackendError(f"unknown backend {name!r}: choose one of {', '.join(map(repr, _LOADERS))}")
+    if not isinstance(name, str) or name not in _LOADERS:
+        raise BackendError(f"unknown backend {shown(name)}: choose one of {', '.join(map(repr, _LOADERS))}")
     if name not in _loaded:
         _loaded[name] = _LOADERS[name]()
     return _loaded[name]
@@ -69,10 +70,14 @@ def set_backend(name: str) -> None:
     _process_backend = get(name)
 
 
-@contextlib.contextmanager
-def use_backend(name: str) -> Iterator[None]:
+def use_backend(name: str) -> contextlib.AbstractContextManager[None]:
     """Make ``name`` the backend of new tensors inside the block, in this thread only."""
-    token = _block_backend.set(get(name))
+    return _using(get(name))
+
+
+@contextlib.contextmanager
+def _using(backend: Backend) -> Iterator[None]:
+    token = _block_backend.set(backend)
     try:
         yield
     finally:

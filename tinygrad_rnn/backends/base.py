@@ -303,6 +303,10 @@ class Backend:
         """x to a fixed power; the operator has fast paths for small whole exponents."""
         return x**exponent
 
+    def within(self, x: Array, what: str, least: int, n: int, advice: str) -> Array:
+        """x itself, whole numbers from ``least`` to n − 1. Others are an error only where looking at them does not mean to wait."""
+        return x
+
     def products(self) -> Products:
         """Matrix products that may wait for each other."""
         return Products(self)

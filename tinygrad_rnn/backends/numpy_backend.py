@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy
 
+from ..errors import IndexRangeError
 from .base import CACHE_LINE, Array, Backend, Products, erf_series
 
 
@@ -39,6 +40,13 @@ class NumpyBackend(Backend):
         for i in range(0, x.shape[1], step):
             y[:, i : i + step] = x[:, i : i + step]
         return y
+
+    def within(self, x: Array, what: str, least: int, n: int, advice: str) -> Array:
+        if x.size and (x.max() >= n or x.min() < least):
+            place = numpy.argwhere((x >= n) | (x < least))[0].tolist()
+            where = f" at {place}" if place else ""
+            raise IndexRangeError(f"{what} {x[tuple(place)]}{where} lies outside of {least} … {n - 1}{advice}")
+        return x
 
     def erf(self, x: Array) -> Array:
         x = numpy.asarray(x)

@@ -45,3 +45,14 @@ _ELEMENTWISE = [
 ]
 
 choices = {name: _choice(name) for name in (*_ELEMENTWISE, *_BY_AXIS)}
+
+WITHIN = Row(
+    "within",
+    "choice",
+    "within",
+    lambda np, x, *params: np.within(x, *params),
+    _nothing,
+    _nothing,
+    outline=lambda np, x, *params: x,
+)
+"""Whole numbers themselves, where each lies in a range; so that a traced cell checks the numbers that it will meet."""

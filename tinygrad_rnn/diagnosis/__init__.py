@@ -10,7 +10,7 @@ import contextlib
 import sys
 from typing import Any
 
-from .. import tree
+from .. import arguments, tree
 from ..errors import FlowError, TapeError
 from ..reading.followed import Followed, ones
 from ..reading.lines import Lines
@@ -38,12 +38,13 @@ def flow(loss: Any, of: Any = None, aside: bool = True) -> Report:
         FlowError: loss or of is not a tensor, or of was not made on the way to loss.
         TapeError: nothing was recorded, it was released, or a checkpoint cannot be run again as it ran: what it reads has changed.
     """
-    losses = tree.leaves(loss)
+    aside, losses = arguments.flag("flow: aside", aside), tree.leaves(loss)
     chosen = [] if of is None or isinstance(of, str) else tree.leaves(of)
     if not losses or not all(isinstance(y, Node) for y in losses):
         raise FlowError(f"flow: loss must be a tensor or several tensors, got {type(loss).__name__}")
-    if (isinstance(of, str) and of != "all") or not all(isinstance(y, Node) for y in chosen):
-        raise FlowError(f"flow: of is 'all' or tensors that were made on the way to the loss, not {of!r}")
+    named = bool(chosen) or of is None or isinstance(of, str)
+    if (isinstance(of, str) and of != "all") or not named or not all(isinstance(y, Node) for y in chosen):
+        raise FlowError(f"flow: of is 'all' or tensors that were made on the way to the loss, not {arguments.shown(of)}")
     if all(y.entry is None for y in losses):
         raise TapeError("flow: nothing was recorded that leads here: use a tensor with requires_grad=True, and no no_grad around it")
     with no_collection(), losses[0]._backend.quiet():

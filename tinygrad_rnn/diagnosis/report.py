@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy
 
-from .. import atomic
+from .. import arguments, atomic
 from ..chain_rule.row import Case
 from ..errors import DrawError, FlowError
 from ..reading.followed import Followed
@@ -132,6 +132,7 @@ class Report:
             )
         if name is None:
             return self.tracks[-1]
+        name = arguments.text("track: name", name)
         found = [track for track in self.tracks if track.name == name]
         if not found:
             raise FlowError(f"flow: there is no chain {name!r}: there are {', '.join(repr(track.name) for track in self.tracks)}")
@@ -161,6 +162,7 @@ class Report:
         Args:
             count: of how many steps to tell.
         """
+        count = arguments.whole("worst: count", count, 0)
         growing = bool(self.tracks) and self.verdict().kind == "exploding"
         found = [
             (track.gains[step] * (-1 if growing else 1), i, step)
@@ -220,8 +222,8 @@ class Report:
             FlowError: other rows.
             DrawError: no permission to write there. What stood at ``path`` is then as before.
         """
-        if rows not in ("steps", "operations"):
-            raise FlowError(f"to_csv: rows are 'steps' or 'operations', not {rows!r}")
+        if not isinstance(rows, str) or rows not in ("steps", "operations"):
+            raise FlowError(f"to_csv: rows are 'steps' or 'operations', not {arguments.shown(rows)}")
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(self._step_rows() if rows == "steps" else self._operation_rows())
         atomic.write(path, text.getvalue(), DrawError)
@@ -233,7 +235,7 @@ class Report:
             DrawError: another ending, no permission to write there, or matplotlib is missing. What stood at ``path`` is then as before.
             FlowError: nothing was recorded in time steps.
         """
-        target = pathlib.Path(path)
+        target = pathlib.Path(arguments.path("save: path", path))
         kind = target.suffix.lower()[1:]
         if kind == "csv":
             self.to_csv(target)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy
 
+from .. import arguments
 from ..errors import FlowError
 from ..reading.followed import Trail
 from ..reading.norms import Sizes, joint
@@ -178,15 +179,15 @@ class Track:
         Raises:
             FlowError: there is no such step.
         """
-        step = self._number(step)
+        step, limit = self._number(step), arguments.whole("paths: limit", limit, 1)
         if step not in self._paths or (self._paths[step].rest and limit > len(self._paths[step])):
             self._paths[step] = step_paths(self.chain, self._crossed, step, limit)
         return self._paths[step]
 
     def _number(self, step: int) -> int:
         try:
-            return range(len(self.chain))[step]
-        except (IndexError, TypeError):
+            return range(len(self.chain))[arguments.whole("step", step)]
+        except IndexError:
             raise FlowError(
                 f"flow: there is no step {step!r}: there are 0 to {len(self.chain) - 1}, or from the end -1 and so on"
             ) from None
@@ -219,9 +220,10 @@ class Track:
         Returns:
             (steps back,), 1 first; infinity where something is not finite.
         """
-        return self._jacobian(of, direct).norms(exact)
+        return self._jacobian(of, direct).norms(arguments.optional(arguments.flag, "jacobian_norms: exact", exact))
 
     def _jacobian(self, of: str | None, direct: bool) -> StateJacobian:
+        of, direct = arguments.optional(arguments.text, "of", of), arguments.flag("direct", direct)
         return StateJacobian(self.chain, len(self.chain) - 1 if self.last is None else self.last, of, direct)
 
     def verdict(self) -> Verdict:

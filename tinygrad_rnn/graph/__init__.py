@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import tree
+from .. import arguments, tree
 from ..errors import DrawError, DrawWarning, TapeError
 from ..reading.chain import Chain
 from ..reading.followed import Followed, Trail, ones
@@ -67,6 +67,7 @@ def draw(
         title: the first line of the picture.
 
     Raises:
+        ArgumentError: gains, order, values, max_nodes or title cannot be used.
         DrawError: no tensors, an unknown view, too many nodes, no steps or modules to draw, or ``of`` is not part of the picture.
         TapeError: nothing was recorded, it was released, or a checkpoint cannot be run again as it ran: what it reads has changed.
 
@@ -76,9 +77,12 @@ def draw(
     outputs, followed = tree.leaves(out), [] if of is None else tree.leaves(of)
     if not outputs or not all(isinstance(y, Node) for y in outputs):
         raise DrawError(f"draw: out must be a tensor or several tensors, got {type(out).__name__}")
-    if view not in _VIEWS:
-        raise DrawError(f"draw: there is no view {view!r}; the views are {', '.join(map(repr, _VIEWS))}")
-    if not all(isinstance(y, Node) for y in followed):
+    if not isinstance(view, str) or view not in _VIEWS:
+        raise DrawError(f"draw: there is no view {arguments.shown(view)}; the views are {', '.join(map(repr, _VIEWS))}")
+    gains, title = arguments.optional(arguments.flag, "draw: gains", gains), arguments.optional(arguments.text, "draw: title", title)
+    order, values = arguments.flag("draw: order", order), arguments.flag("draw: values", values)
+    max_nodes = arguments.whole("draw: max_nodes", max_nodes, 1)
+    if not all(isinstance(y, Node) for y in followed) or (of is not None and not followed):
         raise DrawError("draw: of= must name tensors that were made on the way to out")
     if not Tape.of(*outputs):
         raise TapeError("draw: nothing was recorded that leads here: use a tensor with requires_grad=True, and no no_grad around it")

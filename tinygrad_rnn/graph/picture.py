@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
-from .. import atomic
+from .. import arguments, atomic
 from ..errors import DrawError
 from . import html, layout
 from .scene import Scene
@@ -66,7 +66,7 @@ class Picture:
         Raises:
             DrawError: another ending, no engine, or no permission to write there. What stood at ``path`` is then as before.
         """
-        target = Path(path)
+        target = Path(arguments.path("save: path", path))
         kind = target.suffix.lower()[1:]
         if kind not in _KINDS:
             raise DrawError(f"save: {target.name!r} has none of the endings {', '.join(f'.{known}' for known in _KINDS)}")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy
 
-from .. import atomic
-from ..errors import CheckpointError
+from .. import arguments, atomic
+from ..errors import CheckpointError, DtypeError
+from ..tape import host_array
 from ..tensor import Tensor, tensor
 
 
@@ -39,12 +41,15 @@ def save(path: str | Path, source: Any, metadata: Mapping[str, str] | None = Non
     Raises:
         CheckpointError: the package safetensors is missing, something cannot be stored, or the file cannot be written.
     """
-    state = source.state_dict() if hasattr(source, "state_dict") else source
+    state = source.state_dict() if hasattr(source, "state_dict") and not isinstance(source, type) else source
     if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
-        raise CheckpointError(f"save: expected a module or a dict of tensors by name, got {type(source).__name__}")
-    words = dict(metadata or {})
+        raise CheckpointError(f"save: source must be a module or a dict of tensors by name, not {arguments.shown(source)}")
+    words = dict(arguments.mapping("save: metadata", {} if metadata is None else metadata))
     if not all(isinstance(word, str) for pair in words.items() for word in pair):
         raise CheckpointError("save: metadata holds strings by name; make text of other values, with json.dumps for example")
+    for word in (*state, *words, *words.values()):
+        if not word.isprintable() and any(0xD800 <= ord(character) < 0xE000 for character in word):
+            raise CheckpointError(f"save: {arguments.shown(word)} holds half a character, which no file can: it is no text")
     arrays = {name: _storable(name, value) for name, value in state.items()}
     atomic.write(path, _safetensors(".numpy").save(arrays, words))
 
@@ -55,12 +60,12 @@ def load(path: str | Path) -> Checkpoint:
     Raises:
         CheckpointError: the package safetensors is missing, or the file is missing, cut short, of another kind or of dtypes NumPy lacks.
     """
-    package = _safetensors()
+    path, package = arguments.path("load: path", path), _safetensors()
     try:
-        with package.safe_open(str(path), framework="numpy") as file:
+        with package.safe_open(path, framework="numpy") as file:
             return Checkpoint({name: tensor(file.get_tensor(name)) for name in file.keys()}, file.metadata() or {})  # noqa: SIM118
     except OSError as error:
-        reason = "it is a folder" if Path(path).is_dir() else "there is no such file" if not Path(path).exists() else error
+        reason = "it is a folder" if os.path.isdir(path) else error if os.path.exists(path) else "there is no such file"
         raise CheckpointError(f"cannot read {path}: {reason}") from error
     except package.SafetensorError as error:
         raise CheckpointError(
@@ -73,9 +78,10 @@ def load(path: str | Path) -> Checkpoint:
 
 def _storable(name: str, value: Any) -> numpy.ndarray:
     """As safetensors takes it: on the host and in row order; it would store other orders wrongly."""
-    array = value.numpy() if isinstance(value, Tensor) else numpy.asarray(value)
-    if array.dtype.kind not in "biuf":
-        raise CheckpointError(f"save: {name!r} has dtype {array.dtype}; a checkpoint holds bool, int and float arrays")
+    try:
+        array = host_array(value)
+    except DtypeError as error:
+        raise CheckpointError(f"save: {name!r} is no tensor or array: {error}") from error
     return numpy.asarray(array, order="C")
 
 

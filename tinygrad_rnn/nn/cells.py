@@ -16,8 +16,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import ops
-from ..errors import ShapeError
+from .. import arguments, ops
+from ..tape import lift
 from ..tensor import Tensor
 from . import init
 from .layers import require
@@ -34,8 +34,13 @@ class Cell(Module):
     gates = 1
     state_size: Any
 
-    def __init__(self, input_size: int, hidden_size: int, output_size: int, bias: bool, dtype: Any) -> None:
-        self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, output_size
+    def __init__(self, input_size: int, hidden_size: int, proj_size: int, bias: bool, dtype: Any) -> None:
+        name = type(self).__name__
+        self.input_size = input_size = arguments.size(f"{name}: input_size", input_size)
+        self.hidden_size = hidden_size = arguments.size(f"{name}: hidden_size", hidden_size)
+        self.output_size = output_size = arguments.size(f"{name}: proj_size", proj_size) or hidden_size
+        bias = arguments.flag(f"{name}: bias", bias)
+        dtype = arguments.optional(arguments.float_dtype, f"{name}: dtype", dtype)
         rows = self.gates * hidden_size
         self.weight_ih = self._parameter((rows, input_size), dtype)
         self.weight_hh = self._parameter((rows, output_size), dtype)
@@ -45,12 +50,22 @@ class Cell(Module):
     def _parameter(self, shape: tuple[int, ...], dtype: Any) -> Parameter:
         return Parameter(init.uniform(shape, 1 / math.sqrt(self.hidden_size) if self.hidden_size else 0.0, dtype))
 
-    def _check(self, x: Any, h: Any, c: Any = None) -> None:
-        name, dtype = type(self).__name__, self.weight_ih.dtype
-        require(f"{name}: the input x", x, self.input_size, dtype)
-        require(f"{name}: the state h", h, self.output_size, dtype)
-        if c is not None:
-            require(f"{name}: the state c", c, self.hidden_size, dtype)
+    def _tensors(self, x: Any, state: Any) -> tuple[Tensor, ...]:
+        """x and the tensors of the state.
+
+        Raises:
+            ArgumentError, ShapeError, DtypeError: they are not what the cell takes.
+        """
+        name, backend, dtype = type(self).__name__, self.weight_ih._backend, self.weight_ih.dtype
+        pair = isinstance(self.state_size, tuple)
+        if pair and not (isinstance(state, (tuple, list)) and len(state) == 2):
+            raise arguments.refused(f"{name}: the state", "a pair (h, c)", state)
+        tensors = tuple([lift(part, backend) for part in (x, *(state if pair else (state,)))])
+        require(f"{name}: the input x", tensors[0], self.input_size, dtype)
+        require(f"{name}: the state h", tensors[1], self.output_size, dtype)
+        if pair:
+            require(f"{name}: the state c", tensors[2], self.hidden_size, dtype)
+        return tensors
 
     def _sum(self, x: Any, h: Any) -> Tensor:
         """x Wᵀ + h Uᵀ + b, for all gates at once."""
@@ -68,14 +83,12 @@ class RNNCell(Cell):
     """
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh", dtype: Any = None) -> None:
-        if nonlinearity not in ("tanh", "relu"):
-            raise ShapeError(f"RNNCell: nonlinearity is 'tanh' or 'relu', not {nonlinearity!r}")
-        super().__init__(input_size, hidden_size, hidden_size, bias, dtype)
-        self.nonlinearity, self.state_size = nonlinearity, hidden_size
+        self.nonlinearity = arguments.choice("RNNCell: nonlinearity", nonlinearity, ("tanh", "relu"))
+        super().__init__(input_size, hidden_size, 0, bias, dtype)
+        self.state_size = self.hidden_size
 
     def __call__(self, x: Any, state: Any) -> tuple[Tensor, Any]:
-        h = state
-        self._check(x, h)
+        x, h = self._tensors(x, state)
         a = self._sum(x, h)
         h = ops.tanh(a) if self.nonlinearity == "tanh" else ops.relu(a)
         return h, h
@@ -109,14 +122,15 @@ class LSTMCell(Cell):
         proj_clip: float | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, proj_size or hidden_size, bias, dtype)
-        self.weight_hr = self._parameter((proj_size, hidden_size), dtype) if proj_size else None
-        self.cell_clip, self.proj_clip = cell_clip, proj_clip
-        self.state_size = (self.output_size, hidden_size)
+        name = type(self).__name__
+        self.cell_clip = arguments.optional(arguments.bound, f"{name}: cell_clip", cell_clip)
+        self.proj_clip = arguments.optional(arguments.bound, f"{name}: proj_clip", proj_clip)
+        super().__init__(input_size, hidden_size, proj_size, bias, dtype)
+        self.weight_hr = self._parameter((self.output_size, self.hidden_size), dtype) if proj_size else None
+        self.state_size = (self.output_size, self.hidden_size)
 
     def __call__(self, x: Any, state: Any) -> tuple[Tensor, Any]:
-        h, c = state
-        self._check(x, h, c)
+        x, h, c = self._tensors(x, state)
         i, f, g, o = ops.split(self._sum(x, h), 4, axis=-1)
         i, f, g, o = ops.sigmoid(i), ops.sigmoid(f), ops.tanh(g), ops.sigmoid(o)
         c = self._clipped(f * c + i * g, self.cell_clip)
@@ -148,11 +162,10 @@ class PeepholeLSTMCell(LSTMCell):
         dtype: Any = None,
     ) -> None:
         super().__init__(input_size, hidden_size, bias, proj_size, cell_clip, proj_clip, dtype)
-        self.p_i, self.p_f, self.p_o = (self._parameter((hidden_size,), dtype) for _ in range(3))
+        self.p_i, self.p_f, self.p_o = (self._parameter((self.hidden_size,), dtype) for _ in range(3))
 
     def __call__(self, x: Any, state: Any) -> tuple[Tensor, Any]:
-        h, c = state
-        self._check(x, h, c)
+        x, h, c = self._tensors(x, state)
         i, f, g, o = ops.split(self._sum(x, h), 4, axis=-1)
         i, f, g = ops.sigmoid(i + self.p_i * c), ops.sigmoid(f + self.p_f * c), ops.tanh(g)
         c = self._clipped(f * c + i * g, self.cell_clip)
@@ -176,14 +189,12 @@ class GRUCell(Cell):
     gates = 3
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, reset: str = "after", dtype: Any = None) -> None:
-        if reset not in ("after", "before"):
-            raise ShapeError(f"GRUCell: reset is 'after' or 'before', not {reset!r}")
-        super().__init__(input_size, hidden_size, hidden_size, bias, dtype)
-        self.reset, self.state_size = reset, hidden_size
+        self.reset = arguments.choice("GRUCell: reset", reset, ("after", "before"))
+        super().__init__(input_size, hidden_size, 0, bias, dtype)
+        self.state_size = self.hidden_size
 
     def __call__(self, x: Any, state: Any) -> tuple[Tensor, Any]:
-        h = state
-        self._check(x, h)
+        x, h = self._tensors(x, state)
         n, z = (self._reset_after if self.reset == "after" else self._reset_before)(x, h)
         h = n + z * (h - n)  # (1 − z) * n + z * h in one weighting
         return h, h

@@ -12,40 +12,49 @@ from typing import Any
 
 import numpy
 
-from .. import random, tape
+from .. import arguments, random, tape
 from ..errors import ShapeError
 
 
-def _rounded(values: numpy.ndarray, dtype: Any) -> numpy.ndarray:
-    return values.astype(tape.default_dtype if dtype is None else dtype)
+def _kind(name: str, dtype: Any) -> Any:
+    """The dtype to round to; looked at before numbers are drawn, as every argument here."""
+    return tape.default_dtype if dtype is None else arguments.dtype(f"{name}: dtype", dtype)
 
 
 def _matrix(name: str, shape: Sequence[int]) -> tuple[int, int]:
-    if len(shape) != 2:
-        raise ShapeError(f"{name}: a matrix (out, in) is needed, not shape {tuple(shape)}")
-    return shape[0], shape[1]
+    lengths = arguments.shape(f"{name}: shape", shape)
+    if len(lengths) != 2:
+        raise ShapeError(f"{name}: shape must be that of a matrix (out, in), not {lengths}")
+    return lengths
+
+
+def _fans(name: str, shape: Sequence[int]) -> int:
+    """In + out; 1 for a matrix without elements, of which none is drawn."""
+    return sum(_matrix(name, shape)) or 1
 
 
 def uniform(shape: Sequence[int], bound: float, dtype: Any = None) -> numpy.ndarray:
     """Evenly from −bound to bound. PyTorch's linear and recurrent layers use 1/√(size of the input, of the hidden state)."""
-    return _rounded(random.generator().uniform(-bound, bound, tuple(shape)), dtype)
+    lengths, bound, dtype = arguments.shape("uniform: shape", shape), arguments.rate("uniform: bound", bound), _kind("uniform", dtype)
+    return random.generator().uniform(-bound, bound, lengths).astype(dtype)
 
 
 def normal(shape: Sequence[int], std: float = 1.0, dtype: Any = None) -> numpy.ndarray:
     """Normal around 0."""
-    return _rounded(random.generator().normal(0.0, std, tuple(shape)), dtype)
+    lengths, std, dtype = arguments.shape("normal: shape", shape), arguments.rate("normal: std", std), _kind("normal", dtype)
+    return random.generator().normal(0.0, std, lengths).astype(dtype)
 
 
 def glorot_uniform(shape: Sequence[int], gain: float = 1.0, dtype: Any = None) -> numpy.ndarray:
     """Evenly with the variance gain² · 2 / (in + out) (Glorot & Bengio 2010, equation 16)."""
-    fan_out, fan_in = _matrix("glorot_uniform", shape)
-    return uniform(shape, gain * math.sqrt(6 / (fan_in + fan_out)), dtype)
+    gain = arguments.rate("glorot_uniform: gain", gain)
+    return uniform(shape, gain * math.sqrt(6 / _fans("glorot_uniform", shape)), dtype)
 
 
 def glorot_normal(shape: Sequence[int], gain: float = 1.0, dtype: Any = None) -> numpy.ndarray:
     """Normal with the variance gain² · 2 / (in + out) (Glorot & Bengio 2010, equation 12)."""
-    fan_out, fan_in = _matrix("glorot_normal", shape)
-    return normal(shape, gain * math.sqrt(2 / (fan_in + fan_out)), dtype)
+    gain = arguments.rate("glorot_normal: gain", gain)
+    return normal(shape, gain * math.sqrt(2 / _fans("glorot_normal", shape)), dtype)
 
 
 xavier_uniform, xavier_normal = glorot_uniform, glorot_normal
@@ -54,19 +63,21 @@ xavier_uniform, xavier_normal = glorot_uniform, glorot_normal
 def orthogonal(shape: Sequence[int], gain: float = 1.0, dtype: Any = None) -> numpy.ndarray:
     """Rows, or columns if there are more rows, that are orthonormal, times gain (Saxe et al. 2014)."""
     rows, columns = _matrix("orthogonal", shape)
+    gain, dtype = arguments.real("orthogonal: gain", gain), _kind("orthogonal", dtype)
     drawn = random.generator().normal(size=(max(rows, columns), min(rows, columns)))
     q, r = numpy.linalg.qr(drawn)
     q = q * numpy.copysign(1.0, numpy.diagonal(r))  # without this, not every orthogonal matrix is equally likely
-    return _rounded(gain * (q if rows >= columns else q.T), dtype)
+    return (gain * (q if rows >= columns else q.T)).astype(dtype)
 
 
 def identity(shape: Sequence[int], gain: float = 1.0, dtype: Any = None) -> numpy.ndarray:
     """gain on the diagonal: recurrent weights of an IRNN, with relu and biases of 0 (Le, Jaitly & Hinton 2015)."""
-    return _rounded(gain * numpy.eye(*_matrix("identity", shape)), dtype)
+    values = arguments.real("identity: gain", gain) * numpy.eye(*_matrix("identity", shape))
+    return values.astype(_kind("identity", dtype))
 
 
 def zeros(shape: Sequence[int], dtype: Any = None) -> numpy.ndarray:
-    return _rounded(numpy.zeros(tuple(shape)), dtype)
+    return numpy.zeros(arguments.shape("zeros: shape", shape), _kind("zeros", dtype))
 
 
 def forget_gate_bias(hidden_size: int, value: float = 1.0, dtype: Any = None) -> numpy.ndarray:
@@ -74,6 +85,7 @@ def forget_gate_bias(hidden_size: int, value: float = 1.0, dtype: Any = None) ->
 
     A cell has two biases that are added: give it to ``bias_ih`` and zeros to ``bias_hh``.
     """
-    bias = numpy.zeros((4, hidden_size))
-    bias[1] = value
-    return _rounded(bias.reshape(-1), dtype)
+    dtype = _kind("forget_gate_bias", dtype)
+    bias = numpy.zeros((4, arguments.size("forget_gate_bias: hidden_size", hidden_size)))
+    bias[1] = arguments.real("forget_gate_bias: value", value)
+    return bias.reshape(-1).astype(dtype)

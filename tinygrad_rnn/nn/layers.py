@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
-from .. import derived, ops, random
-from ..errors import DtypeError, ShapeError
+from .. import arguments, derived, ops, random
+from ..errors import ArgumentError, DtypeError, ShapeError
 from ..tape import lift
-from ..tensor import Tensor, tensor
+from ..tensor import HALF, Tensor, tensor
 from . import init
 from .module import Module, Parameter
+
+
+def not_a_pair(name: str, x: Any) -> Any:
+    """The input of a layer that takes one tensor.
+
+    Raises:
+        ArgumentError: it is the pair that a recurrent layer returns.
+    """
+    if isinstance(x, tuple) and len(x) == 2 and isinstance(x[0], Tensor):
+        raise ArgumentError(f"{name}: x is a pair, as recurrent layers return: write y, state = layer(x), and pass y")
+    return x
 
 
 def require(what: str, x: Any, size: int, dtype: Any) -> None:
@@ -33,12 +45,16 @@ class Linear(Module):
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: Any = None) -> None:
+        in_features = arguments.size("Linear: in_features", in_features)
+        out_features = arguments.size("Linear: out_features", out_features)
+        bias = arguments.flag("Linear: bias", bias)
+        dtype = arguments.optional(arguments.float_dtype, "Linear: dtype", dtype)
         bound = 1 / math.sqrt(in_features) if in_features else 0.0
         self.weight = Parameter(init.uniform((out_features, in_features), bound, dtype))
         self.bias = Parameter(init.uniform((out_features,), bound, dtype)) if bias else None
 
     def __call__(self, x: Any) -> Tensor:
-        x = lift(x, self.weight._backend)
+        x = lift(not_a_pair("Linear", x), self.weight._backend)
         require("Linear: the input", x, self.weight.shape[1], self.weight.dtype)
         y = x @ self.weight.T
         return y if self.bias is None else y + self.bias
@@ -51,14 +67,17 @@ class Embedding(Module):
 
     Raises:
         DtypeError: x is not whole numbers.
-        IndexRangeError: there is no such row.
+        IndexRangeError: there is no such row; rows do not count from the end. On a device, where nobody looks, y is NaN there.
     """
 
     def __init__(self, num_embeddings: int, embedding_dim: int, dtype: Any = None) -> None:
-        self.weight = Parameter(init.normal((num_embeddings, embedding_dim), dtype=dtype))
+        rows = arguments.size("Embedding: num_embeddings", num_embeddings)
+        columns = arguments.size("Embedding: embedding_dim", embedding_dim)
+        dtype = arguments.optional(arguments.float_dtype, "Embedding: dtype", dtype)
+        self.weight = Parameter(init.normal((rows, columns), dtype=dtype))
 
     def __call__(self, x: Any) -> Tensor:
-        return ops.take(self.weight, x, 0)
+        return ops.lookup("Embedding", self.weight, not_a_pair("Embedding", x), "; a padding needs a row of its own")
 
 
 class LayerNorm(Module):
@@ -69,31 +88,37 @@ class LayerNorm(Module):
     """
 
     def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5, dtype: Any = None) -> None:
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        shape = arguments.shape("LayerNorm: normalized_shape", normalized_shape)
+        if not shape:
+            raise ShapeError("LayerNorm: normalized_shape must have at least one length")
+        dtype = arguments.optional(arguments.float_dtype, "LayerNorm: dtype", dtype)
+        self.eps = arguments.rate("LayerNorm: eps", eps)
         self.weight = Parameter(init.zeros(shape, dtype) + 1)
         self.bias = Parameter(init.zeros(shape, dtype))
-        self.eps = eps
 
     def __call__(self, x: Any) -> Tensor:
-        x, shape = lift(x, self.weight._backend), self.weight.shape
+        x, shape = lift(not_a_pair("LayerNorm", x), self.weight._backend), self.weight.shape
         if x.shape[x.ndim - len(shape) :] != shape:
             raise ShapeError(f"LayerNorm: the input has shape {x.shape}: expected the last axes {shape}")
-        axes = tuple(range(-len(shape), 0))
+        return self._standardised(x) * self.weight + self.bias
+
+    def _standardised(self, x: Tensor) -> Tensor:
+        if x.dtype is HALF:  # its squares soon leave its range, and a small eps is 0 in it
+            return ops.astype(self._standardised(ops.astype(x, "float32")), HALF)
+        axes = tuple(range(-self.weight.ndim, 0))
         centred = x - derived.mean(x, axes, keepdims=True)
         variance = derived.mean(centred * centred, axes, keepdims=True)
-        return centred * ops.reciprocal(ops.sqrt(variance + self.eps)) * self.weight + self.bias
+        return centred * ops.reciprocal(ops.sqrt(variance + self.eps))
 
 
 class Dropout(Module):
     """In training, 0 with probability p, and what is left divided by 1 − p; otherwise x itself (Srivastava et al. 2014)."""
 
     def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= p <= 1:
-            raise ShapeError(f"Dropout: p is a probability, not {p}")
-        self.p = p
+        self.p = arguments.probability("Dropout: p", p)
 
     def __call__(self, x: Any) -> Tensor:
-        x = ops.as_tensor(x)
+        x = ops.as_tensor(not_a_pair("Dropout", x))
         if not self.training or self.p == 0:
             return x
         kept = random.generator().random(x.shape) >= self.p
@@ -105,11 +130,13 @@ class Sequential(Module):
     """Modules or functions one after the other."""
 
     def __init__(self, *layers: Any) -> None:
-        self.layers = layers
+        name = type(self).__name__
+        self.layers = tuple([arguments.function(f"{name}: layers[{i}]", layer, instance=True) for i, layer in enumerate(layers)])
 
-    def _members(self) -> Any:
-        """Named by number alone, as in PyTorch."""
-        return [(str(i), layer) for i, layer in enumerate(self.layers)]
+    def _members(self) -> Iterator[tuple[str, Any]]:
+        """The layers by number alone, as in PyTorch, and what a subclass has beside them."""
+        for name, value in vars(self).items():
+            yield from ((str(i), layer) for i, layer in enumerate(value)) if name == "layers" else ((name, value),)
 
     def __call__(self, x: Any) -> Any:
         for layer in self.layers:

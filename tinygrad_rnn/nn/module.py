@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from .. import backends
+from .. import arguments, backends
 from ..effects import effect
 from ..errors import CheckpointError, DtypeError
-from ..tape import Scope, float_dtype, host_array, thread
+from ..tape import Scope, host_array, thread
 from ..tensor import Tensor, tensor
+from .variables import held_by
+
+
+class LoadedNames(NamedTuple):
+    """The names that a state dict and a module do not share.
+
+    Attributes:
+        missing_keys: those of the module alone: they kept their values.
+        unexpected_keys: those of the state dict alone: they were not used.
+    """
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
 
 
 class Parameter(Tensor):
@@ -28,6 +41,7 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data: Any, dtype: Any = None, backend: str | None = None) -> None:
+        dtype = arguments.optional(arguments.float_dtype, "Parameter: dtype", dtype)
         made = tensor(data, dtype, requires_grad=True, backend=backend)
         super().__init__(made._data, made._backend, True)
 
@@ -36,7 +50,8 @@ class Module:
     """Base of everything that holds parameters.
 
     A subclass assigns parameters, other modules, and lists, tuples and dicts of them, to attributes; there is nothing to register and no
-    ``__init__`` to call. A parameter is a :class:`Parameter`, or any other leaf that requires grad.
+    ``__init__`` to call. A parameter is a :class:`Parameter`, or any other leaf that requires grad. Those that a function holds which is
+    among the attributes, as a cell may be one, count too: what it closes over, its defaults, and the globals that its code names.
     """
 
     training: bool = True
@@ -51,40 +66,60 @@ class Module:
         return vars(self).items()
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Dotted names and parameters, in a fixed order; one that is shared comes once, under its first name."""
+        """Dotted names and parameters, in a fixed order; one that is shared comes once, under its first name.
+
+        Raises:
+            CheckpointError: one name stands for two parameters.
+        """
         found = set()
-        for name, parameter in _held(self, Tensor):
+        for name, parameter in self._by_name().items():
             if id(parameter) not in found:
                 found.add(id(parameter))
                 yield name, parameter
 
+    def _by_name(self) -> dict[str, Tensor]:
+        """Every name of every parameter."""
+        named: dict[str, Tensor] = {}
+        for name, parameter in _held(self, Tensor):
+            if named.setdefault(name, parameter) is not parameter:
+                raise CheckpointError(
+                    f"{type(self).__name__}: two parameters have the name {name!r}, as those of a dict with the keys 1 and '1', or 'a.b' "
+                    "beside 'a': rename one, or one would be lost in a file"
+                )
+        return named
+
     def parameters(self) -> list[Tensor]:
         """The parameters, each once."""
-        return [parameter for _, parameter in self.named_parameters()]
+        return list({id(parameter): parameter for _, parameter in _held(self, Tensor)}.values())
 
     def state_dict(self) -> dict[str, Tensor]:
         """Every name, also the further ones of shared parameters, and its values off the tape.
 
         Training replaces arrays instead of writing into them, so what this returns stays as it is.
+
+        Raises:
+            CheckpointError: one name stands for two parameters.
         """
-        return {name: parameter.detach() for name, parameter in _held(self, Tensor)}
+        return {name: parameter.detach() for name, parameter in self._by_name().items()}
 
     @effect("changes parameters")
-    def load_state_dict(self, values: Mapping[str, Any], strict: bool = True) -> None:
+    def load_state_dict(self, values: Mapping[str, Any], strict: bool = True) -> LoadedNames:
         """Replace the parameters' values, all of them or, if anything does not fit, none.
 
         Args:
             values: tensors, NumPy arrays, or what NumPy can convert, such as PyTorch's tensors. They take the parameters' dtypes.
             strict: whether the names must be exactly the module's.
 
+        Returns:
+            The missing and the unexpected names; with ``strict`` there are none.
+
         Raises:
             CheckpointError: names are missing or unexpected, shapes differ, or a value does not hold numbers.
         """
-        ours = dict(_held(self, Tensor))
-        problems = []
-        if strict:
-            problems += [f"missing: {name}" for name in ours if name not in values]
-            problems += [f"unexpected: {name}" for name in values if name not in ours]
+        values, strict = arguments.mapping("load_state_dict: values", values), arguments.flag("load_state_dict: strict", strict)
+        ours = self._by_name()
+        names = LoadedNames([name for name in ours if name not in values], [name for name in values if name not in ours])
+        problems = [f"missing: {name}" for name in names[0]] + [f"unexpected: {name}" for name in names[1]] if strict else []
         arrays = {}
         for name in (name for name in ours if name in values):
             try:
@@ -99,6 +134,7 @@ class Module:
         for name, array in arrays.items():
             parameter = ours[name]
             parameter._data = parameter._backend.from_host(array.astype(parameter.dtype, copy=False))
+        return names
 
     @effect("sets a gradient")
     def zero_grad(self) -> None:
@@ -121,6 +157,7 @@ class Module:
     @effect("switches between training and evaluation")
     def train(self: M, mode: bool = True) -> M:
         """Switch dropout on (or off), here and inside."""
+        mode = arguments.flag("train: mode", mode)
         for module in self.modules():
             module.training = mode
         return self
@@ -136,7 +173,7 @@ class Module:
         Raises:
             DtypeError: it is no float.
         """
-        dtype = float_dtype(dtype)
+        dtype = arguments.float_dtype(f"{type(self).__name__}.astype: dtype", dtype)
         for parameter in self.parameters():
             parameter._data, parameter._grad = parameter._data.astype(dtype), None
         return self
@@ -155,7 +192,8 @@ class Module:
         return self
 
     def __repr__(self) -> str:
-        lines = [f"  {name}: {parameter.dtype}{list(parameter.shape)}" for name, parameter in self.named_parameters()]
+        first = {id(parameter): (name, parameter) for name, parameter in reversed(list(_held(self, Tensor)))}
+        lines = [f"  {name}: {parameter.dtype}{list(parameter.shape)}" for name, parameter in reversed(first.values())]
         return "\n".join([f"{type(self).__name__}(", *lines, ")"]) if lines else f"{type(self).__name__}()"
 
 
@@ -177,8 +215,26 @@ def _recorded(call: Callable[..., Any]) -> Callable[..., Any]:
 M = TypeVar("M", bound=Module)
 
 
-def _held(value: Any, kind: type, name: str = "", inside: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """The walker: modules or parameters inside a value, with their dotted names. What holds itself is not walked twice."""
+def _held(value: Any, kind: type) -> Iterator[tuple[str, Any]]:
+    """The walker: modules or parameters inside a value, with their dotted names. What holds itself is not walked twice.
+
+    What functions hold comes last, and only what is held nowhere else.
+    """
+    functions: list[tuple[str, Any, tuple[Any, ...]]] = []
+    seen: set[int] = set()
+    for pair in _walked(value, kind, "", (), functions):
+        seen.add(id(pair[1]))
+        yield pair
+    for path, function, inside in functions:  # grows on the way
+        for name, variable in held_by(function):
+            if isinstance(variable, _WALKED):
+                for pair in _walked({name: variable}, kind, path, (*inside, function), functions):
+                    if id(pair[1]) not in seen:
+                        seen.add(id(pair[1]))
+                        yield pair
+
+
+def _walked(value: Any, kind: type, name: str, inside: tuple[Any, ...], functions: list[Any]) -> Iterator[tuple[str, Any]]:
     if any(value is outer for outer in inside):
         return
     if isinstance(value, kind):
@@ -187,9 +243,11 @@ def _held(value: Any, kind: type, name: str = "", inside: tuple[Any, ...] = ()) 
         if isinstance(child, _WALKED):
             path = f"{name}.{key}" if name else str(key)
             if not isinstance(child, Tensor):
-                yield from _held(child, kind, path, (*inside, value))
+                yield from _walked(child, kind, path, (*inside, value), functions)
             elif kind is Tensor and _counts(child):
                 yield path, child
+        elif callable(child) and not any(child is outer for outer in inside):
+            functions.append((f"{name}.{key}" if name else str(key), child, (*inside, value)))
 
 
 _WALKED: tuple[type, ...] = (Tensor, Module, dict, list, tuple)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-import numpy
-
-from .. import ops, tape, tree
-from ..errors import DtypeError, ShapeError
-from ..sequence import explain, scan
+from .. import arguments, ops, tape, tree
+from ..errors import ArgumentWarning, DtypeError, ShapeError
+from ..sequence import checked_options, explain, scan
 from ..tensor import Tensor
 from .cells import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell
-from .layers import Dropout
+from .layers import Dropout, not_a_pair
 from .module import Module
 
 
 def detach(state: Any) -> Any:
     """A nested state off the tape: carried on like this, back-propagation through time is cut here (truncated BPTT)."""
+    if not all(isinstance(leaf, Tensor) for leaf in tree.leaves(state)):
+        raise arguments.refused("detach: state", "a tensor, or tensors nested as a state is", state)
     return tree.map_leaves(lambda leaf: leaf.detach(), state)
 
 
@@ -27,13 +28,11 @@ class Shape:
     ``state_size = (4, 4)`` two vectors.
 
     Raises:
-        ShapeError: an axis is no whole number, or below 0.
+        ArgumentError: an axis is no whole number, or below 0.
     """
 
     def __init__(self, *axes: int) -> None:
-        if not all(isinstance(n, (int, numpy.integer)) and not isinstance(n, bool) and n >= 0 for n in axes):
-            raise ShapeError(f"Shape: axes are whole numbers from 0 on, not {axes}")
-        self.axes = tuple(int(n) for n in axes)
+        self.axes = tuple([arguments.size(f"Shape: axes[{i}]", n) for i, n in enumerate(axes)])
 
     def __repr__(self) -> str:
         return f"Shape({', '.join(map(str, self.axes))})"
@@ -60,9 +59,10 @@ class Recurrent(Module):
         compiled: bool | str = "auto",
         checkpoint: int | None = None,
     ) -> None:
-        self.cell = cell
-        self.batch_first = batch_first
-        self.options: dict[str, Any] = {"reverse": reverse, "masked_output": masked_output, "compiled": compiled, "checkpoint": checkpoint}
+        name = type(self).__name__
+        self.cell = arguments.function(f"{name}: cell", cell, instance=True)
+        self.batch_first = arguments.flag(f"{name}: batch_first", batch_first)
+        self.options = checked_options(name, reverse, masked_output, compiled, checkpoint)
 
     def __call__(self, x: Any, state: Any = None, lengths: Any = None, mask: Any = None) -> tuple[Any, Any]:
         """Run over a sequence.
@@ -98,8 +98,10 @@ class Recurrent(Module):
         if dtype.kind != "f":  # class numbers: the floats begin inside the cell
             dtype = next((parameter.dtype for _, parameter in self.named_parameters()), tape.default_dtype)
 
-        def zeros(n: Any) -> Tensor:
-            axes = n.axes if isinstance(n, Shape) else (n,)
+        what = f"the state_size of the cell {type(self.cell).__name__}"
+
+        def zeros(size: Any) -> Tensor:
+            axes = size.axes if isinstance(size, Shape) else (arguments.size(what, size),)
             return Tensor(first._backend.zeros((*first.shape[1:2], *axes), dtype), first._backend)
 
         return tree.map_leaves(zeros, size)
@@ -111,7 +113,12 @@ def _swapped(x: Any) -> Tensor:
 
 def _time_first(mask: Any) -> Any:
     """A mask (B, T), which is used on the host."""
-    return None if mask is None else numpy.asarray(mask).swapaxes(0, 1)
+    if mask is None:
+        return None
+    mask = tape.host_array(mask)
+    if mask.ndim != 2:
+        raise ShapeError(f"mask must have shape (B, T) with batch_first, not {mask.shape}")
+    return mask.swapaxes(0, 1)
 
 
 class Stack(Module):
@@ -136,21 +143,28 @@ class Stack(Module):
         bidirectional: bool,
         **options: Any,
     ) -> None:
-        if num_layers < 1:
-            raise ShapeError(f"{type(self).__name__}: num_layers is 1 or more, not {num_layers}")
-        self.input_size, self.num_layers = input_size, num_layers
-        self.batch_first, self.bidirectional = batch_first, bidirectional
-        self.dropout = Dropout(dropout)
+        name = type(self).__name__
+        self.input_size = arguments.size(f"{name}: input_size", input_size)
+        self.num_layers = arguments.size(f"{name}: num_layers", num_layers, 1)
+        self.batch_first = arguments.flag(f"{name}: batch_first", batch_first)
+        self.bidirectional = arguments.flag(f"{name}: bidirectional", bidirectional)
+        self.dropout = Dropout(arguments.probability(f"{name}: dropout", dropout))
+        if self.dropout.p and self.num_layers == 1:
+            advice = "dropout acts between layers, and there is one: give num_layers=2 or more, or put nn.Dropout behind the layer"
+            warnings.warn(f"{name}: {advice}", ArgumentWarning, stacklevel=3)
         self.layers: list[list[Recurrent]] = []
         directions = (False, True) if bidirectional else (False,)
-        for _ in range(num_layers):
+        for _ in range(self.num_layers):
             layer = [Recurrent(make_cell(input_size), reverse, **options) for reverse in directions]
             self.layers.append(layer)
             input_size = sum(run.cell.output_size for run in layer)
 
     def _members(self) -> Iterator[tuple[str, Any]]:
-        """The cells' parameters under PyTorch's names: weight_ih_l0, …, weight_ih_l0_reverse, …"""
-        yield "dropout", self.dropout
+        """The cells' parameters under PyTorch's names, weight_ih_l0, …, weight_ih_l0_reverse, …, and what a subclass has beside them."""
+        for name, value in vars(self).items():
+            yield from self._cell_members() if name == "layers" else ((name, value),)
+
+    def _cell_members(self) -> Iterator[tuple[str, Any]]:
         for k, layer in enumerate(self.layers):
             for run in layer:
                 for name, value in run.cell._members():
@@ -159,7 +173,7 @@ class Stack(Module):
     def __getattr__(self, name: str) -> Any:
         """``layer.weight_ih_l0`` and its like."""
         if "_l" in name and "layers" in vars(self):
-            for known, value in self._members():
+            for known, value in self._cell_members():
                 if known == name:
                     return value
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
@@ -179,7 +193,7 @@ class Stack(Module):
         Raises:
             ShapeError, DtypeError: x, the state, lengths or mask does not fit.
         """
-        x = tape.lift(x, self.layers[0][0].cell.weight_ih._backend)
+        x = tape.lift(not_a_pair(type(self).__name__, x), self.layers[0][0].cell.weight_ih._backend)
         if x.ndim not in (2, 3):
             raise ShapeError(
                 f"{type(self).__name__}: the input has shape {x.shape}: expected (T, B, {self.input_size}) or (T, {self.input_size})"

@@ -85,7 +85,7 @@ def _attributes(root: Any) -> Iterator[tuple[str, Any]]:
 
 def _bracketed(dotted: str) -> str:
     """``layers[0].cell`` for ``layers.0.cell``."""
-    return re.sub(r"\.?\b(\d+)(?=\.|$)", r"[\1]", dotted)
+    return re.sub(r"(?:^|\.)(\d+)(?=\.|$)", r"[\1]", dotted)
 
 
 def _direct(name: str, x: Any) -> Iterator[tuple[str, Any]]:

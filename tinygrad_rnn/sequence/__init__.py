@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy
 
-from .. import tree
+from .. import arguments, tree
 from ..errors import DtypeError, ShapeError, TraceError
 from ..ops import as_tensor
-from ..tape import lift
+from ..tape import host_array, lift
 from .compiled import compiled_scan
 from .eager import eager_scan
 from .explain import explain, note_refusal
 
-__all__ = ["explain", "scan"]
+__all__ = ["checked_options", "explain", "scan"]
 
 
 def scan(
@@ -47,21 +47,19 @@ def scan(
         The outputs, each leaf (T, B, …), and the state after the last step.
 
     Raises:
+        ArgumentError: the cell cannot be called, or an option is none.
         ShapeError, DtypeError: what goes in does not fit, or the cell changed the nesting, a shape or a dtype of its state.
         TraceError: compiled=True, and the cell cannot be compiled.
     """
+    arguments.function("scan: cell", cell, instance=True)
+    options = checked_options("scan", reverse, masked_output, compiled, checkpoint)
+    reverse, checkpoint = options["reverse"], options["checkpoint"]
     xs = tree.map_leaves(as_tensor, xs)
     inputs = tree.leaves(xs)
     if not inputs or any(x.ndim == 0 for x in inputs):
         raise ShapeError("scan: xs needs at least one tensor, each with the time as its first axis")
     if len({x.shape[0] for x in inputs}) > 1:
         raise ShapeError(f"scan: the tensors of xs differ in their number of steps: {[x.shape for x in inputs]}")
-    if masked_output not in ("zero", "previous"):
-        raise ShapeError(f"scan: masked_output is 'zero' or 'previous', not {masked_output!r}")
-    if compiled not in ("auto", True, False):
-        raise ShapeError(f"scan: compiled is 'auto', True or False, not {compiled!r}")
-    if checkpoint is not None and checkpoint < 1:
-        raise ShapeError(f"scan: checkpoint is a number of steps, 1 or more, not {checkpoint}")
     state = tree.map_leaves(lambda leaf: lift(leaf, inputs[0]._backend), state)
     live = _live(lengths, mask, inputs[0].shape)
     if live is not None and any(leaf.shape[:1] != live.shape[1:] for leaf in tree.leaves(state)):
@@ -79,6 +77,20 @@ def scan(
         return eager_scan(cell, xs, state, live, reverse, masked_output, checkpoint)
 
 
+def checked_options(name: str, reverse: Any, masked_output: Any, compiled: Any, checkpoint: Any) -> dict[str, Any]:
+    """How a scan is run, under the names that :func:`scan` has for it.
+
+    Raises:
+        ArgumentError: an option has a value that it cannot have.
+    """
+    return {
+        "reverse": arguments.flag(f"{name}: reverse", reverse),
+        "masked_output": arguments.choice(f"{name}: masked_output", masked_output, ("zero", "previous")),
+        "compiled": arguments.choice(f"{name}: compiled", compiled, ("auto", True, False)),
+        "checkpoint": None if checkpoint is None else arguments.whole(f"{name}: checkpoint, a number of steps,", checkpoint, 1),
+    }
+
+
 def _live(lengths: Any, mask: Any, shape: tuple[int, ...]) -> numpy.ndarray | None:
     """(T, B): the steps that count, on the host, since they decide what is run; None if all do."""
     if lengths is None and mask is None:
@@ -88,14 +100,14 @@ def _live(lengths: Any, mask: Any, shape: tuple[int, ...]) -> numpy.ndarray | No
     steps, batch = shape[:2]
     live = numpy.ones((steps, batch), bool)
     if lengths is not None:
-        lengths = numpy.asarray(lengths)
+        lengths = host_array(lengths)
         if lengths.size and lengths.dtype.kind not in "iu":
             raise DtypeError(f"scan: lengths are whole numbers, not {lengths.dtype}")
         if lengths.shape != (batch,) or ((lengths < 0) | (lengths > steps)).any():
-            raise ShapeError(f"scan: lengths must be {batch} numbers from 0 to {steps}, got {lengths.tolist()}")
+            raise ShapeError(f"scan: lengths must be {batch} numbers from 0 to {steps}, got {arguments.shown(lengths.tolist())}")
         live &= numpy.arange(steps)[:, None] < lengths
     if mask is not None:
-        mask = numpy.asarray(mask)
+        mask = host_array(mask)
         if mask.dtype != numpy.bool_:
             raise DtypeError(f"scan: a mask holds booleans, not {mask.dtype}")
         if mask.shape != live.shape:

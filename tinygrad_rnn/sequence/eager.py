@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy
 
-from .. import ops, transforms, tree
-from ..errors import DtypeError, ShapeError
+from .. import arguments, ops, transforms, tree
+from ..errors import ArgumentError, DtypeError, ShapeError
 from ..tape import Node, key_of, no_grad, scope
 from ..tensor import Tensor, tensor
 
@@ -51,7 +51,7 @@ def _segment(
         kind, ys = _kind(state), []
         for t, x in zip(times, xs, strict=True):
             with scope("step", t, (cell, (x, state), {})) as inside:
-                output, new = step(x, state)
+                output, new = _pair(cell, step(x, state))
                 if _kind(new) != kind:
                     raise _changed(cell, t, kind, _kind(new))
                 if live is not None and not live[t].all():
@@ -63,6 +63,19 @@ def _segment(
         return ys, state
 
     return run
+
+
+def _pair(cell: Cell, returned: Any) -> tuple[Any, Any]:
+    """The output and the new state.
+
+    Raises:
+        ArgumentError: the cell returned something else.
+    """
+    if isinstance(returned, (tuple, list)) and len(returned) == 2:
+        return returned[0], returned[1]
+    name = getattr(cell, "__name__", type(cell).__name__)
+    given = "one tensor" if isinstance(returned, Node) else arguments.shown(returned)
+    raise ArgumentError(f"scan: the cell {name} must return a pair, its output and its new state: y, h; it returned {given}")
 
 
 def _chosen(live: numpy.ndarray, new: Any, old: Any) -> Any:
@@ -84,7 +97,7 @@ def _no_outputs(cell: Cell, xs: Any, state: Any) -> Any:
     """Outputs of no steps: their shapes are learnt from a step on zeros."""
     with no_grad():
         zeros = tree.map_leaves(lambda x: Node.result_type(x._backend.zeros(x.shape[1:], x.dtype), x._backend), xs)
-        y, _ = cell(zeros, state)
+        y, _ = _pair(cell, cell(zeros, state))
     return tree.map_leaves(lambda leaf: Node.result_type(leaf._backend.zeros((0, *leaf.shape), leaf.dtype), leaf._backend), y)
 
 

@@ -11,9 +11,9 @@ import numpy
 from .. import tree
 from ..backends import Backend
 from ..chain_rule import Row
-from ..errors import TraceError
+from ..errors import TinygradRNNError, TraceError
 from ..reading.lines import line_of_entry
-from ..tape import Entry, Key, Node, Scope, Tracing, apply, key_of, no_grad, thread
+from ..tape import ARRAY_ERRORS, Entry, Key, Node, Scope, Tracing, apply, explained, key_of, no_grad, thread
 from ..user_code import Line
 
 Apply = Callable[[Row, Sequence[Any], tuple[Any, ...]], Any]
@@ -97,7 +97,12 @@ def on_arrays(backend: Backend) -> Apply:
     """What applies rows to arrays, with nothing recorded."""
 
     def apply(row: Row, xs: Sequence[Any], params: tuple[Any, ...]) -> Any:
-        return row.forward(backend, xs, params) if row.variadic else row.forward(backend, *xs, *params)
+        try:
+            return row.forward(backend, xs, params) if row.variadic else row.forward(backend, *xs, *params)
+        except TinygradRNNError:
+            raise
+        except ARRAY_ERRORS as error:
+            raise explained(error, row, xs, params) from error
 
     return apply
 

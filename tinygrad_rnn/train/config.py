@@ -4,75 +4,92 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
-import math
 import os
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import CheckpointError
+from .. import arguments
+from ..errors import ArgumentError, CheckpointError
 from .data import Corpus, read_text
 from .model import LAYERS, CharacterModel
 
+Check = Callable[[str, Any], Any]
 
-def whole(least: int) -> Callable[[str], int]:
-    """A reader of whole numbers from ``least`` on, for argparse."""
 
-    def read(text: str) -> int:
+def option(kind: Callable[[str], Any], check: Check) -> Callable[[str], Any]:
+    """A reader of numbers for argparse.
+
+    Args:
+        kind: int or float.
+        check: what the number must be, one of ``arguments``.
+    """
+
+    def read(text: str) -> Any:
         try:
-            value = int(text)
+            return check("", kind(text))
+        except ArgumentError as error:
+            raise argparse.ArgumentTypeError(str(error).strip()) from None
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
-        if value < least:
-            raise argparse.ArgumentTypeError(f"must be at least {least}, not {value}")
-        return value
+            raise argparse.ArgumentTypeError(f"{text!r} is not a {'whole ' if kind is int else ''}number") from None
 
     return read
 
 
-def real(least: float, below: float = math.inf, above: bool = False) -> Callable[[str], float]:
-    """A reader of finite numbers from ``least`` on (or ``above`` it) and ``below`` another, for argparse."""
-
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-        if not (value > least if above else value >= least) or not value < below:
-            bound = f"{'above' if above else 'at least'} {least:g}" + ("" if below == math.inf else f" and below {below:g}")
-            raise argparse.ArgumentTypeError(f"must be {bound}, not {text}")
-        return value
-
-    return read
+def at_least(least: int) -> Check:
+    """The check of a whole number from there on."""
+    return functools.partial(arguments.size, least=least)
 
 
-def _setting(default: Any, meaning: str, **argument: Any) -> Any:
+SEED: Check = functools.partial(arguments.whole, least=0)
+
+
+def one_of(*words: str) -> Check:
+    return functools.partial(arguments.choice, options=words)
+
+
+def _setting(default: Any, meaning: str, check: Check, **argument: Any) -> Any:
     """A field that argparse can read: the keywords are those of ``add_argument``."""
     if "choices" not in argument:
         argument.setdefault("metavar", "N")
-    return dataclasses.field(default=default, metadata={"meaning": meaning, "argument": argument})
+        argument.setdefault("type", option(type(default), check))
+    return dataclasses.field(default=default, metadata={"meaning": meaning, "check": check, "argument": argument})
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """The settings of a run; the defaults learn English-looking words in about 20 seconds on two cores of a Zen 4 (extra ``fast``)."""
+    """The settings of a run; the defaults learn English-looking words in about 20 seconds on two cores of a Zen 4 (extra ``fast``).
 
-    cell: str = _setting("lstm", "the recurrent cell", choices=tuple(LAYERS))
-    hidden: int = _setting(128, "units of each layer", type=whole(1))
-    layers: int = _setting(1, "layers on top of each other", type=whole(1))
-    embed: int = _setting(32, "numbers that stand for a character", type=whole(1))
-    dropout: float = _setting(0.0, "share of units dropped between layers", type=real(0, below=1))
-    batch: int = _setting(32, "texts read at the same time", type=whole(1))
-    length: int = _setting(32, "time steps that residuals flow back through", type=whole(1))
-    steps: int = _setting(1500, "updates of the parameters", type=whole(1))
-    lr: float = _setting(0.01, "learning rate at the start; it falls to nothing along a cosine", type=real(0, above=True))
-    clip: float = _setting(1.0, "largest norm of the gradient", type=real(0, above=True))
-    every: int = _setting(100, "updates from one evaluation and checkpoint to the next", type=whole(1))
-    seed: int = _setting(0, "where chance starts from", type=whole(0))
+    Raises:
+        ArgumentError: a setting has a value that it cannot have.
+    """
+
+    cell: str = _setting("lstm", "the recurrent cell", one_of(*LAYERS), choices=tuple(LAYERS))
+    hidden: int = _setting(128, "units of each layer", at_least(1))
+    layers: int = _setting(1, "layers on top of each other", at_least(1))
+    embed: int = _setting(32, "numbers that stand for a character", at_least(1))
+    dropout: float = _setting(0.0, "share of units dropped between layers", arguments.decay)
+    batch: int = _setting(32, "texts read at the same time", at_least(1))
+    length: int = _setting(32, "time steps that residuals flow back through", at_least(1))
+    steps: int = _setting(1500, "updates of the parameters", at_least(1))
+    lr: float = _setting(0.01, "learning rate at the start; it falls to nothing along a cosine", arguments.positive)
+    clip: float = _setting(1.0, "largest norm of the gradient", arguments.positive)
+    every: int = _setting(100, "updates from one evaluation and checkpoint to the next", at_least(1))
+    seed: int = _setting(0, "where chance starts from", SEED)
     text: str | None = _setting(
-        None, "a UTF-8 file to learn from (default: the Python language reference)", metavar="FILE", type=os.path.abspath
+        None,
+        "a UTF-8 file to learn from (default: the Python language reference)",
+        functools.partial(arguments.optional, arguments.path),
+        metavar="FILE",
+        type=os.path.abspath,
     )
-    backend: str = _setting("numpy", "where to compute", choices=("numpy", "cupy"))
+    backend: str = _setting("numpy", "where to compute", one_of("numpy", "cupy"), choices=("numpy", "cupy"))
+
+    def __post_init__(self) -> None:
+        for setting in dataclasses.fields(self):
+            value = setting.metadata["check"](f"Config: {setting.name}", getattr(self, setting.name))
+            object.__setattr__(self, setting.name, value)
 
     def model(self, characters: int) -> CharacterModel:
         """A fresh model for that many different characters."""

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy
 
+from .. import arguments, backends
 from ..errors import DataError
+from ..tape import host_array
 
 HELD_OUT = 0.1
 """The share of the text, at its end, that is never trained on."""
@@ -17,34 +19,41 @@ HELD_OUT = 0.1
 def read_text(path: str | None) -> str:
     """The text of a UTF-8 file; without one, the language reference that comes with Python (``pydoc_data.topics``, about 465 kB).
 
+    What is no text is left out: byte order marks, also those inside that joining files leaves, and the ways in which systems end a line,
+    which are all one here.
+
     Raises:
-        DataError: the file is missing, cannot be read, is not UTF-8 or is empty.
+        DataError: the file is missing, cannot be read, is not UTF-8, holds NUL characters, or is empty.
+        ArgumentError: there can be no such path.
     """
     if path is None:
         from pydoc_data.topics import topics
 
         return "".join(topics[name] for name in sorted(topics))
     try:
-        text = Path(path).read_bytes().decode()
+        text = Path(arguments.path("read_text: path", path)).read_bytes().decode()
     except OSError as error:
         raise DataError(f"cannot read the text {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"the text {path} is not UTF-8 (byte {error.start}): convert it, with iconv for example") from error
+    if "\0" in text:
+        raise DataError(f"the text {path} holds NUL characters: it is UTF-16, or no text; convert it to UTF-8, with iconv for example")
+    text = text.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n")
     if not text:
         raise DataError(f"the text {path} is empty")
-    return text.replace("\r\n", "\n")
+    return text
 
 
 class Vocabulary:
     """The characters of a text in order; a character's number is its place among them."""
 
     def __init__(self, characters: str) -> None:
-        self.characters = characters
+        self.characters = arguments.text("Vocabulary: characters", characters)
         self._numbers = {character: number for number, character in enumerate(characters)}
 
     @classmethod
     def of(cls, text: str) -> Vocabulary:
-        return cls("".join(sorted(set(text))))
+        return cls("".join(sorted(set(arguments.text("Vocabulary.of: text", text)))))
 
     def __len__(self) -> int:
         return len(self.characters)
@@ -55,13 +64,23 @@ class Vocabulary:
         Raises:
             DataError: a character is none of the vocabulary's.
         """
+        text = arguments.text("encode: text", text)
         unknown = sorted(set(text) - self._numbers.keys())
         if unknown:
             raise DataError(f"the model has never seen {', '.join(map(repr, unknown))}: its text has only {self.characters!r}")
         return numpy.array([self._numbers[character] for character in text], dtype=numpy.int64)
 
     def decode(self, numbers: numpy.ndarray) -> str:
-        return "".join(self.characters[number] for number in numbers)
+        """The characters of numbers.
+
+        Raises:
+            IndexRangeError: a number is no character's.
+        """
+        numbers = host_array(numbers)
+        if numbers.size and numbers.dtype.kind not in "iu":
+            raise arguments.refused("decode: numbers", "whole numbers", numbers)
+        backends.get("numpy").within(numbers, "decode: the number", 0, len(self), "")
+        return "".join(self.characters[int(number)] for number in numbers.reshape(-1))
 
 
 class Streams:
@@ -106,6 +125,8 @@ class Corpus:
         Raises:
             DataError: the text is too short for them.
         """
+        text = arguments.text("Corpus.of: text", text)
+        readers, length = arguments.size("readers", readers, 1), arguments.size("length", length, 1)
         kept = round(len(text) * HELD_OUT)
         trained = len(text) - kept
         if kept <= readers or trained <= readers * length:

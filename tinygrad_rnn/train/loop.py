@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy
 
-from .. import backends, nn, optim, random
+from .. import arguments, backends, nn, optim, random
 from ..derived import cross_entropy
 from ..diagnosis import Report, flow
 from ..errors import TrainingError
@@ -53,9 +53,9 @@ class Trainer:
     """
 
     def __init__(self, config: Config, corpus: Corpus) -> None:
+        self.config = arguments.instance("Trainer: config", config, Config)
+        self.corpus = arguments.instance("Trainer: corpus", corpus, Corpus)
         random.seed(config.seed)
-        self.config = config
-        self.corpus = corpus
         self.backend = backends.get(config.backend)
         with backends.use_backend(config.backend):
             self.model = config.model(len(corpus.vocabulary))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import nn
+from .. import arguments, nn
 from ..ops import Tensor
 
 LAYERS = {"rnn": nn.RNN, "lstm": nn.LSTM, "peephole": nn.PeepholeLSTM, "gru": nn.GRU}
@@ -15,6 +15,10 @@ class CharacterModel(nn.Module):
 
     def __init__(self, characters: int, cell: str, embed: int, hidden: int, layers: int = 1, dropout: float = 0.0) -> None:
         super().__init__()
+        arguments.choice("CharacterModel: cell", cell, tuple(LAYERS))
+        characters = arguments.size("CharacterModel: characters", characters, 1)
+        embed, hidden = arguments.size("CharacterModel: embed", embed, 1), arguments.size("CharacterModel: hidden", hidden, 1)
+        layers, dropout = arguments.size("CharacterModel: layers", layers, 1), arguments.decay("CharacterModel: dropout", dropout)
         self.embedding = nn.Embedding(characters, embed)
         self.recurrent = LAYERS[cell](embed, hidden, num_layers=layers, dropout=dropout)
         self.readout = nn.Linear(hidden, characters)

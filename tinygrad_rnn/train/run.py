@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .. import atomic
+from .. import arguments, atomic, backends
 from ..diagnosis.charts import figure_for
-from ..errors import CheckpointError, DrawError, TrainingError
+from ..errors import CheckpointError, DrawError, TinygradRNNError, TrainingError
 from ..graph import draw
 from . import snapshot
 from .config import Config
@@ -54,18 +54,20 @@ class Run:
             DataError: the text cannot be used; there is no folder then.
             CheckpointError: the folder is used already, or cannot be written to.
         """
-        trainer = Trainer(config, config.corpus())
+        path = arguments.optional(arguments.path, "new: path", path)
+        corpus = arguments.instance("new: config", config, Config).corpus()
+        backends.get(config.backend)  # before there is a folder
         try:
             folder = _empty(Path(path)) if path is not None else _numbered(config.cell)
         except OSError as error:
             raise CheckpointError(
                 f"cannot make the run folder {path or 'runs'}: {error.strerror}; choose another one with --run"
             ) from error
-        run = cls(folder, trainer, [])
         try:
+            run = cls(folder, Trainer(config, corpus), [])
             atomic.write(folder / "config.json", config.to_json() + "\n")
             run.save()
-        except CheckpointError:
+        except TinygradRNNError:
             shutil.rmtree(folder, ignore_errors=True)  # all that is in it was made just now
             raise
         return run
@@ -83,6 +85,9 @@ class Run:
             DataError: its text is gone or has changed.
             TrainingError: it is done.
         """
+        path, settings = arguments.path("resume: path", path), {setting.name for setting in dataclasses.fields(Config)}
+        if not settings.issuperset(arguments.mapping("resume: changes", changes)):
+            raise arguments.refused("resume: changes", "settings of Config by name", changes)
         trainer = snapshot.resume(path, changes)
         if trainer.done >= trainer.config.steps:
             raise TrainingError(f"the run {path} has made {trainer.done} steps already: go on with a larger --steps")

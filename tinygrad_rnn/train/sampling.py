@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy
 
+from .. import arguments
 from ..tape import no_grad
 from ..tensor import tensor
 from .data import Vocabulary
@@ -22,7 +23,12 @@ def sample(
 
     Raises:
         DataError: the prompt has a character that the model has never seen.
+        ArgumentError: length, temperature, prompt or seed cannot be used.
     """
+    arguments.instance("sample: model", model, CharacterModel)
+    arguments.instance("sample: vocabulary", vocabulary, Vocabulary)
+    length, temperature = arguments.size("sample: length", length), arguments.rate("sample: temperature", temperature)
+    prompt, seed = arguments.text("sample: prompt", prompt), arguments.seed("sample: seed", seed)
     given = vocabulary.encode(prompt or _first(vocabulary))
     chance = numpy.random.default_rng(seed)
     backend = model.embedding.weight.backend

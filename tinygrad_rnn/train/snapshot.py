@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import ops, random, tree
+from .. import arguments, ops, random, tree
 from ..errors import CheckpointError, DataError, TrainingError
 from ..interop import checkpoint
 from .config import Config
@@ -94,8 +95,8 @@ def load_model(run: str) -> tuple[CharacterModel, Vocabulary]:
 
 
 def _read(run: str) -> tuple[checkpoint.Checkpoint, Config]:
-    path = Path(run)
-    path = path / FILE if path.is_dir() else path
+    path = Path(arguments.path("run", run))
+    path = path / FILE if os.path.isdir(path) else path
     saved = checkpoint.load(path)
     if saved.metadata.get("kind") != KIND:
         raise CheckpointError(f"{path} is no checkpoint of a training run of this version; load it with tinygrad_rnn.load")

@@ -1,0 +1,255 @@
+"""The public face: every function, method and constructor that users call, under a label. A new one is there by itself."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import nn, optim, tree
+from tinygrad_rnn.diagnosis.report import Report
+from tinygrad_rnn.diagnosis.track import Track
+from tinygrad_rnn.graph import Picture
+from tinygrad_rnn.train import config, data, loop, model, run, sampling
+
+Maker = Callable[["World"], Any]
+
+
+class World:
+    """What calls are made with, new for each call: whatever a call can change is here, and ``seen`` tells it all."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        tg.random.seed(0)
+        self.layer = nn.Linear(3, 2)
+        self.parameters = self.layer.parameters()
+        self.optimizer = optim.Adam(self.parameters, lr=0.1)
+        for _ in range(2):
+            for parameter in self.parameters:
+                parameter.grad = tg.ones(parameter.shape)
+            self.optimizer.step()
+        self.schedule = optim.StepLR(self.optimizer, 2)
+        self.x = tg.tensor(np.arange(6.0).reshape(2, 3) + 0.5, requires_grad=True)
+        self.lstm = nn.LSTM(3, 4)
+        self.tensors = [*self.parameters, *self.lstm.parameters(), self.x]
+
+    @functools.cached_property
+    def loss(self) -> tg.Tensor:
+        return tg.sum(tg.tanh(self.x) ** 2)
+
+    def written(self) -> str:
+        path = self.folder / "text.txt"
+        path.write_text("the cell remembers, the gate forgets; " * 20, encoding="utf-8")
+        return str(path)
+
+    def saved(self) -> str:
+        path = str(self.folder / "saved.safetensors")
+        tg.save(path, self.layer)
+        return path
+
+    def config(self) -> config.Config:
+        return config.Config(hidden=3, embed=2, batch=2, length=5, steps=2, text=self.written())
+
+    def begun(self) -> str:
+        """A run before its first step."""
+        path = self.folder / "begun"
+        if not path.exists():
+            run.Run.new(self.config(), str(path))
+        return str(path)
+
+    def seen(self) -> dict[str, Any]:
+        """All that a call which is refused must leave as it was."""
+        optimizer = self.optimizer
+        return {
+            "tensors": [tensor._data.tobytes() for tensor in self.tensors],
+            "residuals": [None if tensor.grad is None else tensor.grad._data.tobytes() for tensor in self.tensors],
+            "buffers": [array.tobytes() for buffers in optimizer._buffers for array in buffers.values()],
+            "options": [getattr(optimizer, option) for option in optimizer._options],
+            "steps": list(optimizer._steps),
+            "schedule": self.schedule.state_dict(),
+            "training": [module.training for module in (self.layer, self.lstm)],
+            "random": tg.random.get_state(),
+            "default dtype": tg.default_dtype,
+            "backend": tg.backends.current().name,
+            "recording": tg.tape.thread.recording,
+            "files": {name: Path(place, name).read_bytes() for place, _, names in os.walk(self.folder) for name in names},
+        }
+
+
+# -- what there is ---------------------------------------------------------------------------------------------------------------------
+
+MODULES = {"tg": tg, "linalg": tg.linalg, "random": tg.random, "init": nn.init, "nn": nn, "optim": optim}
+TRAIN = [
+    config.Config,
+    data.read_text,
+    data.Vocabulary,
+    data.Corpus.of,
+    loop.Trainer,
+    model.CharacterModel,
+    run.Run.new,
+    run.Run.resume,
+    sampling.sample,
+]
+
+INSTANCES: dict[type, Maker] = {
+    tg.Tensor: lambda w: w.x,
+    tg.Tape: lambda w: tg.Tape.of(w.loss),
+    tg.no_grad: lambda w: tg.no_grad(),
+    nn.Linear: lambda w: w.layer,
+    nn.Embedding: lambda w: nn.Embedding(4, 2),
+    nn.LayerNorm: lambda w: nn.LayerNorm(3, dtype="float64"),
+    nn.Dropout: lambda w: nn.Dropout(0.5),
+    nn.Sequential: lambda w: nn.Sequential(w.layer),
+    nn.RNNCell: lambda w: nn.RNNCell(3, 4),
+    nn.LSTMCell: lambda w: nn.LSTMCell(3, 4),
+    nn.PeepholeLSTMCell: lambda w: nn.PeepholeLSTMCell(3, 4),
+    nn.GRUCell: lambda w: nn.GRUCell(3, 4),
+    nn.Recurrent: lambda w: nn.Recurrent(nn.GRUCell(3, 4)),
+    nn.RNN: lambda w: nn.RNN(3, 4),
+    nn.LSTM: lambda w: w.lstm,
+    nn.PeepholeLSTM: lambda w: nn.PeepholeLSTM(3, 4),
+    nn.GRU: lambda w: nn.GRU(3, 4),
+    optim.SGD: lambda w: optim.SGD(w.parameters, momentum=0.9),
+    optim.Adam: lambda w: w.optimizer,
+    optim.AdamW: lambda w: optim.AdamW(w.parameters),
+    optim.RMSProp: lambda w: optim.RMSProp(w.parameters),
+    optim.StepLR: lambda w: w.schedule,
+    optim.CosineLR: lambda w: optim.CosineLR(w.optimizer, 5),
+    optim.WarmupLR: lambda w: optim.WarmupLR(w.optimizer, 5),
+    Picture: lambda w: _picture(),
+    Report: lambda w: _report(),
+    Track: lambda w: _report().track(),
+    data.Vocabulary: lambda w: data.Vocabulary("abc"),
+}
+"""The classes whose methods are called, each on what is made like this."""
+
+
+@functools.cache
+def _recorded() -> tg.Tensor:
+    tg.random.seed(0)
+    x = tg.tensor(np.linspace(-1, 1, 24).reshape(4, 2, 3).astype(np.float32))
+    return tg.sum(nn.RNN(3, 4)(x)[0][-1] ** 2)
+
+
+@functools.cache
+def _picture() -> Picture:
+    return tg.draw(_recorded(), view="steps")
+
+
+@functools.cache
+def _report() -> Report:
+    return tg.flow(_recorded())
+
+
+MADE: dict[str, Maker] = {
+    "grad()": lambda w: tg.grad(sum_of_squares),
+    "value_and_grad()": lambda w: tg.value_and_grad(sum_of_squares),
+    "vjp()": lambda w: tg.vjp(tg.tanh, w.x)[1],
+    "jacobian()": lambda w: tg.jacobian(sum_of_squares),
+    "hessian()": lambda w: tg.hessian(sum_of_squares),
+    "checkpoint()": lambda w: tg.checkpoint(sum_of_squares),
+}
+"""Functions that functions return."""
+
+INTERNAL = {
+    "tg.Tensor": "results are made by it in inner loops; users make tensors with tg.tensor",
+    "tg.Tape": "made by Tape.of",
+    "Tape.count": "of collections.abc.Sequence",
+    "Tape.index": "of collections.abc.Sequence",
+    "random.States": "what a program that is run again is given back",
+    "detect_anomaly.recorded": "called by the tape",
+    "detect_anomaly.pulled": "called by the tape",
+    "optim.Optimizer": "a base: it has no method of its own",
+    "optim.Schedule": "a base: it has no factor of its own",
+}
+"""What has a public name and is not called by users, and why."""
+
+OPERATORS = [
+    "__add__",
+    "__radd__",
+    "__sub__",
+    "__rsub__",
+    "__mul__",
+    "__rmul__",
+    "__truediv__",
+    "__rtruediv__",
+    "__pow__",
+    "__rpow__",
+    "__floordiv__",
+    "__rfloordiv__",
+    "__mod__",
+    "__rmod__",
+    "__matmul__",
+    "__rmatmul__",
+    "__lt__",
+    "__le__",
+    "__gt__",
+    "__ge__",
+    "__and__",
+    "__or__",
+    "__xor__",
+    "__getitem__",
+]
+
+
+def sum_of_squares(*xs: Any) -> Any:
+    """Of all tensors in nested arguments."""
+    return sum((tg.sum(tg.multiply(x, x)) for x in tree.leaves(xs)), tg.zeros(()))
+
+
+def _ours(thing: Any) -> bool:
+    return callable(thing) and (getattr(thing, "__module__", None) or "").startswith("tinygrad_rnn")
+
+
+def _methods(kind: type) -> Iterator[str]:
+    for name in dir(kind):
+        ours = any(name in vars(base) and base.__module__.startswith("tinygrad_rnn") for base in kind.__mro__)
+        wanted = not name.startswith("_") or name == "__call__" or (kind is tg.Tensor and name in OPERATORS)
+        method = inspect.getattr_static(kind, name)
+        if ours and wanted and isinstance(method, (types.FunctionType, classmethod, staticmethod)):
+            yield name
+
+
+def _public() -> Iterator[tuple[str, Any, Maker]]:
+    """Labels, what is called, and how it is got in a world."""
+    for room, module in MODULES.items():
+        for name in getattr(module, "__all__", dir(module)) if room == "optim" else dir(module):
+            thing = getattr(module, name)
+            brought = room in ("random", "init") and getattr(thing, "__module__", "") != module.__name__
+            if name.startswith("_") or brought or not _ours(thing):
+                continue
+            if not (isinstance(thing, type) and issubclass(thing, BaseException)):
+                yield f"{room}.{name}", thing, lambda w, thing=thing: thing
+    for kind, make in INSTANCES.items():
+        for name in _methods(kind):
+            thing = inspect.getattr_static(kind, name)
+            yield f"{kind.__name__}.{name}", thing, lambda w, make=make, name=name: getattr(make(w), name)
+    for thing in TRAIN:
+        yield f"train.{thing.__qualname__}", thing, lambda w, thing=thing: thing
+    for label, make in MADE.items():
+        yield label, make, make
+
+
+def _once() -> Iterator[tuple[str, Maker]]:
+    """Each function under its first name."""
+    seen: set[int] = set()
+    for label, thing, make in _public():
+        if id(thing) not in seen and label not in INTERNAL:
+            seen.add(id(thing))
+            yield label, make
+
+
+PUBLIC: dict[str, Maker] = dict(_once())
+
+
+def signature(label: str, world: World) -> dict[str, inspect.Parameter]:
+    """The parameters of a public function by name, without ``**options``, whose names are others'."""
+    parameters = inspect.signature(PUBLIC[label](world)).parameters
+    return {name: p for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD and name != "self"}
