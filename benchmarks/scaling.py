@@ -9,7 +9,7 @@ import numpy as np
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.backends.native import memory, panels, products
-from tinygrad_rnn.backends.native.threads import threads, together
+from tinygrad_rnn.backends.native.threads import run_parallel, threads
 
 from . import timing
 
@@ -99,7 +99,7 @@ def each_step(a: np.ndarray, b: np.ndarray, steps: int) -> None:
     lines = np.array([(left + 4 * i * inner, right, result + 4 * i * columns, j - i, columns, inner, block) for i, j in bounds])
     given = [(memory.address(line),) for line in lines]
     for _ in range(steps):
-        together(products._code("float")["rows"], given)
+        run_parallel(products._code("float")["rows"], given)
         lines[:, 0] += 4 * batch * inner
 
 

@@ -43,9 +43,9 @@ def _switches() -> dict[str, Any]:
         "tape.thread.recording": tape.thread.recording,
         "tape.thread.scope": tape.thread.scope,
         "tape.thread.tracing": tape.thread.tracing,
-        "the blocks of tape.thread.recording": len(tape.thread.recorded_before),
+        "tape.thread.inside": tape.thread.inside,
         "the process's backend": backends._process_backend,
-        "the block's backend": backends._block_backend.get(),
+        "the block's backend": backends._blocks.get(),
         "the default dtype": tape.default_dtype,
     }
 
@@ -56,7 +56,7 @@ def no_switch_stays_flipped(backend: str) -> Iterator[None]:
     yield
     after = _switches()
     tape.thread.recording, tape.thread.scope, tape.thread.tracing, tape.default_dtype = True, None, None, numpy.dtype("float32")
-    backends._block_backend.set(None)
+    backends._blocks.set(None)
     flipped = [f"{name}: {before[name]} became {after[name]}" for name in before if after[name] is not before[name]]
     assert not flipped, f"the test left switches flipped: {'; '.join(flipped)}"
 

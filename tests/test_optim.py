@@ -10,7 +10,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import arguments, optim
-from tinygrad_rnn.backends.native import compiler, threads
+from tinygrad_rnn.backends.native import compiler, threads, thresholds
 
 OPTIONS = [
     ("SGD", {"lr": 0.1}),
@@ -82,7 +82,7 @@ def stepped(name, options, dtype, seed):
 @all_options
 def test_machine_code_gives_the_same_bits_as_numpy(monkeypatch, name, options, dtype, count):
     monkeypatch.setattr(threads, "threads", lambda: count)
-    monkeypatch.setattr(threads, "_PAYS", 0)
+    monkeypatch.setattr(thresholds, "PARALLEL_MIN_ELEMENTS", 0)
     monkeypatch.setattr(optim, "_loops", {})
     found = []
     for many in (1 << 60, 1):

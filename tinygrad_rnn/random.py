@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy
 
 from . import arguments
+from .cleanup import with_cleanup
 from .effects import effect
 from .errors import ArgumentError
 
@@ -65,9 +66,18 @@ class States:
         self._numpys = None if module is None else module.get_state(legacy=False)
 
     def restore(self) -> None:
-        """Put all of them back."""
+        """Put all of them back; it may be done again."""
         if self._ours is not None:
             generator().bit_generator.state = self._ours
         random.setstate(self._pythons)
         if self._numpys is not None:
             sys.modules["numpy.random"].set_state(self._numpys)
+
+    def during(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function from where they stood; afterwards they are where they are now."""
+
+        def again() -> Any:
+            self.restore()
+            return function(*args)
+
+        return with_cleanup(States().restore, again)

@@ -47,11 +47,11 @@ class _Thread(threading.local):
         self.recording = True
         self.scope: Scope | None = None
         self.tracing: Tracing | None = None
-        self.recorded_before: list[bool] = []
-        """What the blocks around say, outermost first: a block object may be entered again inside itself, or by several threads."""
         self.observer: Observer | None = None
         self.line: Any = None
         """The user's line that is meant, or False where it is not known, while something runs that is not the user's code."""
+        self.inside: tuple[weakref.ref[Block], dict[str, Any]] | None = None
+        """The innermost block around, and how all this was before it."""
 
 
 thread = _Thread()
@@ -107,13 +107,6 @@ class Scope:
         self.after: Sequence[Key] | None = None
         self.start = next(_indices)
 
-    def __enter__(self) -> Scope:
-        thread.scope = self
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        thread.scope = self.outer
-
     def within(self, kind: str) -> Scope | None:
         """The innermost scope of that kind, from here outwards."""
         scope: Scope | None = self
@@ -122,21 +115,49 @@ class Scope:
         return scope
 
 
-def scope(kind: str, label: Any, call: Call | None = None) -> Scope:
-    """A block whose operations are recorded under that name."""
-    return Scope(kind, label, thread.scope, call)
+class Block:
+    """A ``with`` block in which some of what a thread has for itself is different; afterwards all of it is as before.
 
+    Blocks nest; an object may be entered again inside itself, and by several threads. An interrupt may come between any two
+    instructions, so also before the first one of ``__exit__``. Therefore everything changes in one step, the end of a block also
+    ends the blocks inside whose own end was cut off, and a block that is lost is ended by that.
+    """
 
-class no_grad:
-    """Record nothing: as a block, ``with no_grad():``, or as a decorator. Blocks nest."""
+    def __init__(self, **changes: Any) -> None:
+        self._changes = changes
 
-    def __enter__(self) -> no_grad:
-        thread.recorded_before.append(thread.recording)
-        thread.recording = False
+    def __enter__(self) -> Any:
+        here = thread.__dict__
+        here.update(self._changes, inside=(weakref.ref(self, _lost), here.copy()))
         return self
 
     def __exit__(self, *exception: object) -> None:
-        thread.recording = thread.recorded_before.pop()
+        here = thread.__dict__
+        block = here["inside"]
+        while block is not None:
+            reference, before = block
+            if reference() is self:
+                here.update(before)
+                return
+            block = before["inside"]
+
+
+def _lost(reference: Any) -> None:
+    """End a block that nobody is inside of any more: if there are others inside it, the end of the outermost one of these will do it."""
+    now = thread.__dict__
+    while now["inside"] is not None:
+        lost, before = now["inside"]
+        if lost is reference:
+            now.update(before)
+            return
+        now = before
+
+
+class no_grad(Block):
+    """Record nothing: as a block, ``with no_grad():``, or as a decorator. Blocks nest."""
+
+    def __init__(self) -> None:
+        super().__init__(recording=False)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         arguments.function("no_grad: function", function)
@@ -149,13 +170,36 @@ class no_grad:
         return unrecorded
 
 
-class recording(no_grad):
-    """Record, whatever the blocks around say."""
+def recording() -> Block:
+    """A block that records, whatever the blocks around say."""
+    return Block(recording=True)
 
-    def __enter__(self) -> recording:
+
+class scope(Block):
+    """A block whose operations are recorded under that name."""
+
+    def __init__(self, kind: str, label: Any, call: Call | None = None) -> None:
+        self._scope = Scope(kind, label, thread.scope, call)
+        super().__init__(scope=self._scope)
+
+    def __enter__(self) -> Scope:
         super().__enter__()
-        thread.recording = True
-        return self
+        return self._scope
+
+
+def in_scope(scope: Scope | None, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function whose operations are recorded in a scope: as a block, but quicker."""
+    here = thread.__dict__
+    before = here.copy()
+    try:  # as with_cleanup does
+        try:
+            here["scope"] = scope
+            return function(*args, **kwargs)
+        finally:
+            here.update(before)
+    except BaseException:
+        here.update(before)
+        raise
 
 
 class Entry:
@@ -244,8 +288,8 @@ def _settled(row: Row, inputs: Sequence[Any]) -> tuple[Backend, Sequence[Any], t
 _NUMBERS = frozenset((float, int, bool))
 
 
-def apply(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
-    """Run a row forward and record it if an operand requires it.
+def apply(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = (), constant: bool = False) -> Any:
+    """Run a row forward and record it if an operand requires it and the result is not to be a constant.
 
     Operands are tensors, Python numbers (which take the dtype of the others), or arrays and lists, which are copied.
 
@@ -281,7 +325,7 @@ def apply(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
     several = row.several
     if not several and type(y) is not backend.array_type:
         y = backend.asarray(y)
-    wanted = wanted and thread.recording
+    wanted = wanted and thread.recording and not constant
     if not wanted and not thread.tracing:
         if several:
             return tuple([Node.result_type(part, backend) for part in y])
@@ -297,8 +341,7 @@ def apply(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
 
 def choose(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
     """Run a row that has no derivative: its result is a constant."""
-    with no_grad():
-        return apply(row, inputs, params)
+    return apply(row, inputs, params, constant=True)
 
 
 def lift(x: Any, backend: Backend) -> Any:
@@ -425,27 +468,25 @@ def expose(node: Node) -> Array:
     return node._data
 
 
-class Observer:
+class Observer(Block):
     """Looks at everything that is recorded and pulled in a block, ``with observer:``; several such blocks nest, the inner one looks.
 
-    Recording asks one question for both, whether anything is in the table of exposed arrays: so a block keeps a sign of its own in there.
+    Recording asks one question for both, whether anything is in the table of exposed arrays: so a thread with an observer keeps a sign of
+    its own in there.
     """
 
     def __init__(self) -> None:
-        self._before: list[Observer | None] = []
+        super().__init__(observer=weakref.proxy(self))  # so that the block can be lost
 
     def __enter__(self) -> Observer:
-        self._before.append(thread.observer)
-        thread.observer = self
-        _exposed.setdefault(0, _Exposure(_observing, 0))
-        _observing.append(self)
+        _exposed[_sign()] = _Exposure(None, 0)
+        super().__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        thread.observer = self._before.pop()
-        _observing.remove(self)
-        if not _observing:
-            _exposed.pop(0, None)
+        super().__exit__(*exception)
+        if thread.observer is None:
+            _exposed.pop(_sign(), None)
 
     def recorded(self, entry: Entry) -> None:
         """Told of each new entry."""
@@ -454,13 +495,16 @@ class Observer:
         """Told of each part of a residual, as ``watch`` in :func:`pull_back`."""
 
 
-_observing: list[Observer] = []
-"""The blocks of all threads."""
+def _sign() -> int:
+    """What no array is known by."""
+    return -threading.get_ident()
 
 
 def _remember(entry: Entry) -> None:
     if thread.observer is not None:
         thread.observer.recorded(entry)
+    elif _sign() in _exposed:  # its block was lost
+        del _exposed[_sign()]
     for array in (*entry.xs, *entry.ys):
         exposure = _exposed.get(id(_block(array)))
         if exposure is not None:
@@ -844,10 +888,14 @@ def now() -> int:
 def no_collection() -> Iterator[None]:
     """Hundreds of thousands of objects are made and none of them is garbage: looking for some would take longer than all else."""
     was = gc.isenabled()
-    gc.disable()
     try:
-        yield
-    finally:
+        try:
+            gc.disable()
+            yield
+        finally:
+            if was:
+                gc.enable()
+    finally:  # an interrupt may have cut off the other one
         if was:
             gc.enable()
 

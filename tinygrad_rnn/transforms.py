@@ -251,12 +251,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         states = random.States()
 
         def again(*again_args: Any) -> Any:
-            current = random.States()
-            states.restore()
-            try:
-                return f(*again_args)
-            finally:
-                current.restore()
+            return states.during(f, *again_args)
 
         return apply_replay("checkpoint", f, again, args)
 

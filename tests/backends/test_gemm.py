@@ -7,7 +7,7 @@ import ctypes
 import numpy as np
 import pytest
 
-from tinygrad_rnn.backends.native import compiler, emit, gemm, memory, panels, products
+from tinygrad_rnn.backends.native import compiler, emit, gemm, memory, panels, products, thresholds
 
 pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not compiler.available(), reason="llvmlite is not installed")]
 
@@ -31,7 +31,7 @@ def layouts(array):
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_products(size, dtype, threads, rng, monkeypatch):
     monkeypatch.setattr(products, "threads", lambda: threads)
-    monkeypatch.setattr(products, "_PAYS", 0)
+    monkeypatch.setattr(thresholds, "PARALLEL_PRODUCT_MIN_WORK", 0)
     rows, columns, inner = size
     a, b = rng.standard_normal((rows, inner)).astype(dtype), rng.standard_normal((inner, columns)).astype(dtype)
     expected = a.astype(np.float64) @ b.astype(np.float64)

@@ -28,7 +28,7 @@ def count(parts):
     """What the parts have added up to, each to a number of its own."""
     sums = np.zeros(parts, np.int64)
     function = compiler.compiled(COUNT, ("count",))["count"]
-    threads.together(function, [(memory.address(sums[i:]), 10 + i) for i in range(parts)])
+    threads.run_parallel(function, [(memory.address(sums[i:]), 10 + i) for i in range(parts)])
     return sums.tolist()
 
 
@@ -50,11 +50,12 @@ def test_what_was_begun_is_done_when_it_was_waited_for(monkeypatch, most):
     function = compiler.compiled(COUNT, ("count",))["count"]
     for pause in (0, 0, 0.001, 0.05):
         sums = np.zeros(2, np.int64)
-        wait = threads.begun(function, [(memory.address(sums), 5)])
+        ticket = threads.Ticket()
+        threads.start(ticket, function, [(memory.address(sums), 5)], sums)
         assert count(3) == [10, 11, 12]  # nobody is waited for meanwhile
         time.sleep(pause)
-        wait()
-        threads.begun(function, [(memory.address(sums[i:]), 7) for i in range(2)])()
+        threads.join(ticket)
+        threads.start(threads.Ticket(), function, [(memory.address(sums[i:]), 7) for i in range(2)], sums)
         assert sums.tolist() == [12, 7]
         assert count(2) == [10, 11]
 
@@ -79,9 +80,9 @@ def test_a_forked_process_has_threads_of_its_own():
     assert count(2) == [10, 11]
     child = os.fork()
     if child == 0:
-        threads._rest()  # none of its own yet
+        threads._join_at_exit()  # none of its own yet
         found = count(2)
-        threads._rest()
+        threads._join_at_exit()
         os._exit(0 if found == [10, 11] else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 

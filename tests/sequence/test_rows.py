@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import derived
-from tinygrad_rnn.backends.native import compiler, threads
+from tinygrad_rnn.backends.native import compiler, threads, thresholds
 from tinygrad_rnn.sequence import rows
 
 pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not compiler.available(), reason="llvmlite is not installed")]
@@ -33,7 +33,7 @@ def closed_form(z, classes, smoothing):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(1, 2), (5, 1), (3, 4, 7), (2, 16), (9, 33), (4, 1000)], ids=str)
 def test_cross_entropy(shape, dtype, smoothing, count, rng, monkeypatch):
-    monkeypatch.setattr(threads, "_PAYS", 0)
+    monkeypatch.setattr(thresholds, "PARALLEL_MIN_ELEMENTS", 0)
     monkeypatch.setattr(threads, "threads", lambda: count)
     z, classes = (4 * rng.normal(size=shape)).astype(dtype), rng.integers(0, shape[-1], shape[:-1])
     weights = rng.normal(size=shape[:-1]).astype(dtype)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import os
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable
+from typing import Any
 
 from ..arguments import shown
 from ..effects import effect
@@ -60,7 +62,9 @@ def available_backends() -> tuple[str, ...]:
 
 
 _process_backend: Backend | None = None
-_block_backend: contextvars.ContextVar[Backend | None] = contextvars.ContextVar("tinygrad_rnn_backend", default=None)
+_Blocks = tuple["weakref.ref[use_backend]", Backend, Any]
+_blocks: contextvars.ContextVar[_Blocks | None] = contextvars.ContextVar("tinygrad_rnn_backend", default=None)
+"""The innermost block around, its backend, and the same of the block around that."""
 
 
 @effect("sets the backend of the process")
@@ -70,23 +74,42 @@ def set_backend(name: str) -> None:
     _process_backend = get(name)
 
 
-def use_backend(name: str) -> contextlib.AbstractContextManager[None]:
-    """Make ``name`` the backend of new tensors inside the block, in this thread only."""
-    return _using(get(name))
+class use_backend(contextlib.ContextDecorator):
+    """Make ``name`` the backend of new tensors inside the block, in this thread only.
+
+    An interrupt may cut off the end of a block; the end of the block around it or its being lost then does instead.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        _blocks.set((weakref.ref(self, _lost), get(self._name), _blocks.get()))
+
+    def __exit__(self, *exception: object) -> None:
+        blocks = _blocks.get()
+        while blocks is not None and blocks[0]() is not self:
+            blocks = blocks[2]
+        if blocks is not None:
+            _blocks.set(blocks[2])
 
 
-@contextlib.contextmanager
-def _using(backend: Backend) -> Iterator[None]:
-    token = _block_backend.set(backend)
-    try:
-        yield
-    finally:
-        _block_backend.reset(token)
+def _lost(reference: Any) -> None:
+    inside, blocks = [], _blocks.get()
+    while blocks is not None and blocks[0] is not reference:
+        inside.append(blocks)
+        blocks = blocks[2]
+    if blocks is not None:
+        outer = blocks[2]
+        for block, backend, _ in reversed(inside):
+            outer = block, backend, outer
+        _blocks.set(outer)
 
 
 def current() -> Backend:
     """The backend of new tensors: the block's, else the process's, else ``TINYGRAD_RNN_BACKEND``'s, else NumPy."""
-    chosen = _block_backend.get() or _process_backend
+    blocks = _blocks.get()
+    chosen = _process_backend if blocks is None else blocks[1]
     return chosen or get(os.environ.get("TINYGRAD_RNN_BACKEND") or "numpy")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy
@@ -160,8 +160,11 @@ class Products:
     def __enter__(self) -> Products:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.run()
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        if kind is None:
+            self.run()
+        else:  # nobody will read what was promised
+            self.wait()
 
     def total(self, parts: Sequence[Array]) -> Array:
         """The sum of arrays that may be promised."""
@@ -220,16 +223,23 @@ class Backend:
         """A block in which floating-point warnings are off: a backward pass may meet the infinite slope of a branch not taken."""
         return contextlib.nullcontext()
 
+    def quietly(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function that only computes, with floating-point warnings off."""
+        with self.quiet():
+            return function(*args)
+
     # -- what array modules lack, from what they have ------------------------------------------------------------------------------
 
     def sigmoid(self, x: Array) -> Array:
         """1 / (1 + exp(−x)); exp may overflow to inf, whose reciprocal is the right 0."""
-        with self.quiet():
-            y = self.exp(-x)
-            if y.ndim == 0:  # reductions to a scalar type cannot be written in place
-                return 1 / (1 + y)
-            y += 1
-            return self.reciprocal(y, out=y)
+        return self.quietly(self._sigmoid, x)
+
+    def _sigmoid(self, x: Array) -> Array:
+        y = self.exp(-x)
+        if y.ndim == 0:  # reductions to a scalar type cannot be written in place
+            return 1 / (1 + y)
+        y += 1
+        return self.reciprocal(y, out=y)
 
     def softplus(self, x: Array) -> Array:
         """log(1 + exp(x)), without overflow."""

@@ -12,7 +12,7 @@ import numpy
 
 from . import base
 from .native import compiler, emit, functions, memory
-from .native.threads import together, workers
+from .native.threads import run_parallel, workers
 
 
 class _Symbol:
@@ -141,5 +141,5 @@ class Loop:
         table, given = memory.numbers([number for line in lines for number in line]), numpy.array(numbers)
         count = workers(sum(y.size for y in new))
         where = table.buffer_info()[0], memory.address(given), len(rows)
-        together(self.address, [(*where, part, count) for part in range(count)])
+        run_parallel(self.address, [(*where, part, count) for part in range(count)])
         return new

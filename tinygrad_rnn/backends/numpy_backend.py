@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy
@@ -64,7 +67,38 @@ class NumpyBackend(Backend):
         return products.GatheredProducts if compiler.available() else None
 
     def quiet(self) -> Any:
-        return numpy.errstate(all="ignore")
+        return _Quiet()
+
+    def quietly(self, function: Callable[..., Any], *args: Any) -> Any:
+        return _QUIET.copy().run(function, *args)  # faster than a block, and nothing comes between its end and an interrupt
+
+
+_QUIET = contextvars.Context()
+_QUIET.run(numpy.seterr, all="ignore")
+
+
+class _Quiet:
+    """``numpy.errstate(all="ignore")`` that also ends by being lost: an interrupt may cut off the end of any block."""
+
+    def __enter__(self) -> None:
+        self._state: Any = numpy.errstate(all="ignore")
+        reference = weakref.ref(self, functools.partial(_lost, contextvars.copy_context()))
+        self._key = id(reference)
+        _inside[self._key] = reference
+        self._state.__enter__()
+
+    def __exit__(self, *exception: object) -> None:
+        self._state.__exit__()
+        _inside.pop(self._key, None)
+
+
+_inside: dict[int, weakref.ref[_Quiet]] = {}
+
+
+def _lost(before: contextvars.Context, reference: weakref.ref[_Quiet]) -> None:
+    _inside.pop(id(reference), None)
+    if set(numpy.geterr().values()) == {"ignore"}:
+        numpy.seterr(**before.run(numpy.geterr))
 
 
 _LARGE = 1 << 14

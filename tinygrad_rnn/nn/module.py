@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from .. import arguments, backends
 from ..effects import effect
 from ..errors import CheckpointError, DtypeError
-from ..tape import Scope, host_array, thread
+from ..tape import Scope, host_array, in_scope, thread
 from ..tensor import Tensor, tensor
 from .variables import held_by
 
@@ -202,12 +202,7 @@ def _recorded(call: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(call)
     def recorded(self: Module, *args: Any, **kwargs: Any) -> Any:
-        outer = thread.scope
-        thread.scope = Scope("module", self, outer, (call, (self, *args), kwargs))
-        try:
-            return call(self, *args, **kwargs)
-        finally:
-            thread.scope = outer
+        return in_scope(Scope("module", self, thread.scope, (call, (self, *args), kwargs)), call, self, *args, **kwargs)
 
     return recorded
 

@@ -7,6 +7,7 @@ it stays: what the code changes beside its result is put back.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
@@ -16,7 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import random, tree
-from ..tape import Entry, Key, Node, Observer, Scope, key_of, recording, thread
+from ..cleanup import with_cleanup
+from ..tape import Entry, Key, Node, Observer, Scope, in_scope, key_of, recording
 from ..user_code import PACKAGE, file_of, is_user, within
 from .closure import closure_of
 from .objects import Unreadable
@@ -67,28 +69,28 @@ class Again(Observer):
         function, arguments, keywords = scope.call
         arguments, keywords = tree.map_leaves(_fresh, (arguments, keywords))
         self.arguments = tree.leaves((arguments, keywords))
-        numbers, outer, tracer = random.States(), thread.scope, sys.gettrace()
+        numbers, tracer = random.States(), sys.gettrace()
         try:
             closure = closure_of(scope.call)
         except Unreadable:
             closure = None
         backend = next((x._backend for x in self.arguments if isinstance(x, Node)), None)
-        self.returned: Any = None
-        thread.scope = Scope(scope.kind, scope.label, None, scope.call)
-        try:
+        own = Scope(scope.kind, scope.label, None, scope.call)
+
+        def watched() -> Any:
             with self, recording(), _quiet(backend):
                 sys.settrace(_Watch(self))
-                try:
-                    self.returned = function(*arguments, **keywords)
-                finally:
-                    sys.settrace(tracer)
-        except Exception:
-            self.returned = None
-        finally:
-            thread.scope = outer
+                return in_scope(own, function, *arguments, **keywords)
+
+        def put_back() -> None:
+            sys.settrace(tracer)
             if closure is not None:
                 closure.restore()
             numbers.restore()
+
+        self.returned: Any = None
+        with contextlib.suppress(Exception):  # what was read so far counts
+            self.returned = with_cleanup(put_back, watched)
 
     def recorded(self, entry: Entry) -> None:
         self.entries.append(entry)

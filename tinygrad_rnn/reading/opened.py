@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import tree
-from ..tape import Call, Entry, Key, Node, Scope, Tape, check_unchanged, key_of, now, recording, thread
+from ..tape import Call, Entry, Key, Node, Scope, Tape, check_unchanged, in_scope, key_of, now, recording
 from .lines import copy_line
 from .steps import outwards
 
@@ -86,12 +86,9 @@ class Opened:
         assert entry.row.unfold is not None
         own = [x if x._data is array else _with_array(x, array) for x, array in zip(inputs, entry.xs, strict=True)]
         stand_ins = {id(one): x for one, x in zip(own, inputs, strict=True) if one is not x}
-        outer, thread.scope, since = thread.scope, self._scope(entry.scope), now()
-        try:
-            with recording(), entry.backend.quiet():
-                results = list(entry.row.unfold(entry, own))
-        finally:
-            thread.scope = outer
+        since = now()
+        with recording(), entry.backend.quiet():
+            results = list(in_scope(self._scope(entry.scope), entry.row.unfold, entry, own))
 
         def linked(x: Any) -> Any:
             """The tensor itself, where a stand-in had its array; the opened one, where the code read the

@@ -11,13 +11,13 @@ import numpy
 
 from ..backends import Array, Backend
 from ..backends.base import CACHE_LINE, Unsupported
-from ..backends.native import gemm
+from ..backends.native import gemm, thresholds
 from ..backends.native.compiler import compiled
 from ..backends.native.emit import FLOATS, type_name
 from ..backends.native.functions import library
 from ..backends.native.memory import address, aligned, keep_memory, numbers
 from ..backends.native.panels import packed, panel
-from ..backends.native.threads import shares, threads, together
+from ..backends.native.threads import run_parallel, shares, threads
 from ..chain_rule.addition import TRANSPOSE
 from ..chain_rule.weighting import MATMUL
 from .plan import Plan, Sink
@@ -458,7 +458,7 @@ class NativeRun(LaidOutRun):
             (table.buffer_info()[0], sizes, self.steps, self.laid.batch, first, last, start, self.step)
             for table, (first, last) in zip(tables, shards, strict=True)
         ]
-        return parts, (block, tables, arrays)
+        return parts, (block, tables, arrays, code)
 
     def _scratch(self, code: Code, layout: Layout, arrays: dict[Buffer, Array]) -> list[tuple[int, int]]:
         """The numbers of the buffers that are nothing before and after the loop, and how many bytes each takes: whole cache lines."""
@@ -469,10 +469,10 @@ class NativeRun(LaidOutRun):
         native = self.laid
         arrays = self._inputs(native.forward_half)
         outputs = self._make_room(arrays, states)
-        shards = _shards(native, self.length, _PAYS)
+        shards = _shards(native, self.length, thresholds.PARALLEL_FORWARD_MIN_WORK)
         parts, _memory = self._prepared(native.forward, native.forward_layout, arrays, shards)
         products.run()
-        together(native.forward.address, parts)
+        run_parallel(native.forward.address, parts)
         return self._results(outputs)
 
     def _inputs(self, half: Half) -> dict[Buffer, Array]:
@@ -486,7 +486,7 @@ class NativeRun(LaidOutRun):
         assert native.backward is not None
         arrays = self._inputs(native.backward_half)
         self._give_back(arrays, outputs, states)
-        shards = _shards(native, self.length, _PAYS_BACK)
+        shards = _shards(native, self.length, thresholds.PARALLEL_BACKWARD_MIN_WORK)
         sums = []
         for sink, place in native.sum_places.items():
             sums.append(place.buffer)
@@ -494,11 +494,6 @@ class NativeRun(LaidOutRun):
         products.after(native.backward.address, *self._prepared(native.backward, native.backward_layout, arrays, shards, sums))
         self._sink(arrays, totals, products)
         return self._residuals(arrays)
-
-
-_PAYS, _PAYS_BACK = 1_000_000, 3_000_000
-"""Multiplications from which the batch is shared among threads. Below, the backward loop is left to one of them, and Python prepares what
-comes after it meanwhile: that takes as long."""
 
 
 def _shards(native: NativePlan, steps: int, pays: int) -> list[tuple[int, int]]:

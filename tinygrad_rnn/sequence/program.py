@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy
@@ -13,7 +14,7 @@ from ..backends import Backend
 from ..chain_rule import Row
 from ..errors import TinygradRNNError, TraceError
 from ..reading.lines import line_of_entry
-from ..tape import ARRAY_ERRORS, Entry, Key, Node, Scope, Tracing, apply, explained, key_of, no_grad, thread
+from ..tape import ARRAY_ERRORS, Block, Entry, Key, Node, Scope, Tracing, apply, explained, key_of, thread
 from ..user_code import Line
 
 Apply = Callable[[Row, Sequence[Any], tuple[Any, ...]], Any]
@@ -119,16 +120,16 @@ def _hashable(params: Any) -> Any:
     return params
 
 
-class tracing:
+class tracing(Block):
     """A block in which every operation is recorded and no value may be looked at."""
 
-    def __enter__(self) -> Tracing:
-        self._before = thread.tracing
-        thread.tracing = Tracing()
-        return thread.tracing
+    def __init__(self) -> None:
+        super().__init__(tracing=Tracing())
 
-    def __exit__(self, *exception: object) -> None:
-        thread.tracing = self._before
+    def __enter__(self) -> Tracing:
+        super().__enter__()
+        assert thread.tracing is not None
+        return thread.tracing
 
 
 def _never(*_: Any) -> Any:
@@ -179,18 +180,12 @@ class Trace:
             values = dict(zip(places, (*tree.leaves(x), *tree.leaves(old), *outside), strict=True))
             waiting = iter(lines)
 
-            def applied(row: Row, xs: Sequence[Any], params: tuple[Any, ...]) -> Any:
+            def applied(row: Row, xs: Sequence[Any], params: tuple[Any, ...], constant: bool = False) -> Any:
                 thread.line = next(waiting) or False
-                return apply(row, xs, params)
+                return apply(row, xs, params, constant)
 
-            def chosen(row: Row, xs: Sequence[Any], params: tuple[Any, ...]) -> Any:
-                with no_grad():
-                    return applied(row, xs, params)
-
-            try:
-                program.run(values, applied, stopped=chosen)
-            finally:
-                thread.line = None
+            with Block(line=False):
+                program.run(values, applied, stopped=partial(applied, constant=True))
             for v, name in self.names.items():
                 values[v].name = name
             new = tree.unflatten(state, [values[v] for v in program.carried])

@@ -19,7 +19,7 @@ from ..backends.native.compiler import available, compiled
 from ..backends.native.emit import FLOATS, type_name
 from ..backends.native.functions import library
 from ..backends.native.memory import address, keep_memory, numbers
-from ..backends.native.threads import shares, together, workers
+from ..backends.native.threads import run_parallel, shares, workers
 from ..chain_rule.addition import TAKE_ALONG_AXIS
 from ..chain_rule.weighting import MATMUL
 from ..tape import Node, record_replay, recording, thread
@@ -136,7 +136,7 @@ class _Kernel:
         made = [numpy.empty((rows, self.shapes.widths[v]), self.dtype) for v in wanted]
         table = numbers([address(array) for array in (*given, *made)])
         bounds = shares(rows, workers(given[0].size))
-        together(code, [(table.buffer_info()[0], address(sizes), 1, rows, first, last, 0, 1) for first, last in bounds])
+        run_parallel(code, [(table.buffer_info()[0], address(sizes), 1, rows, first, last, 0, 1) for first, last in bounds])
         return made
 
     def forward(self, operands: Sequence[Array]) -> tuple[Array, list[Array]]:

@@ -18,12 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy
 
 from .. import tree
+from ..cleanup import with_cleanup
 from ..errors import TraceError
 from ..reading.closure import Closure, closure_of
 from ..reading.objects import Unreadable
@@ -117,14 +118,11 @@ def _called(cell: Cell, trial: Tracing, x: Any, state: Any) -> tuple[Any, Closur
             closure = closure_of(cell, names)
         except Unreadable as reason:
             raise TraceError(f"the cell reads something that may change: {reason}") from reason
-        watch, returned, failure = Watch(closure, trial), None, None
+        watch, returned, failure, changed = Watch(closure, trial), None, None, list[str]()
         try:
-            with watch:
-                returned = cell(x, state)
+            returned = with_cleanup(partial(_put_back, closure, trial, changed), watch.call, cell, x, state)
         except Exception as error:
             failure = error
-        finally:
-            changed = [*closure.restore(), *_restored(trial)]
         if watch.unread is None or watch.unread in names:
             break
         names |= {watch.unread}  # a method that runs seldom: read it too, and begin again
@@ -148,6 +146,10 @@ def _refuse(failure: BaseException | None, changed: Sequence[str]) -> None:
         raise TraceError("the cell draws random numbers, from NumPy")
     if changed:
         raise TraceError(f"the cell changes what it reads: {', '.join(changed)}")
+
+
+def _put_back(closure: Closure, trial: Tracing, changed: list[str]) -> None:
+    changed += [*closure.restore(), *_restored(trial)]
 
 
 def _restored(trial: Tracing) -> list[str]:

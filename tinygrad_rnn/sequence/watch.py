@@ -9,8 +9,10 @@ from __future__ import annotations
 import functools
 import sys
 import types
+from collections.abc import Callable
 from typing import Any
 
+from ..cleanup import with_cleanup
 from ..effects import effects
 from ..errors import TraceError
 from ..reading.closure import Closure
@@ -61,21 +63,28 @@ class Watch:
         self._trusted: types.FrameType | None = None
         """A call that is nothing of the cell's: all that it does is left alone."""
 
-    def __enter__(self) -> Watch:
-        self._other = sys.getprofile()
-        if self._other is not None and not callable(self._other) and not hasattr(self._other, "disable"):
-            raise TraceError("a profiler is at work, so that the calls of the cell cannot be seen")
-        if self._other is not None and not callable(self._other):
-            self._other.disable()
-        sys.setprofile(self._event)
-        return self
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function, and look at what it calls.
 
-    def __exit__(self, *exception: object) -> None:
-        sys.setprofile(None)
-        if callable(self._other):
-            sys.setprofile(self._other)
-        elif self._other is not None:
-            self._other.enable()
+        Raises:
+            TraceError: another profiler is at work that cannot be put aside.
+        """
+        other: Any = sys.getprofile()
+        if other is not None and not callable(other) and not hasattr(other, "disable"):
+            raise TraceError("a profiler is at work, so that the calls of the cell cannot be seen")
+
+        def watched() -> Any:
+            if other is not None and not callable(other):
+                other.disable()
+            sys.setprofile(self._event)
+            return function(*args)
+
+        def put_back() -> None:
+            sys.setprofile(other if callable(other) else None)
+            if other is not None and not callable(other):
+                other.enable()
+
+        return with_cleanup(put_back, watched)
 
     def _event(self, frame: types.FrameType, event: str, argument: Any) -> None:
         if self._trusted is not None:

@@ -11,7 +11,7 @@ import functools
 import numpy
 
 from . import compiler, emit, memory
-from .threads import together
+from .threads import run_parallel
 
 
 def panel(kind: str) -> int:
@@ -27,7 +27,7 @@ def packed(matrix: numpy.ndarray, width: int, transposed: bool) -> numpy.ndarray
     kind = emit.FLOATS.get(matrix.dtype)
     if kind is not None and width == panel(kind) and source.flags.f_contiguous and 0 not in source.shape:
         panels = memory.aligned((count, rows, width), matrix.dtype)
-        together(_turn(kind), [(memory.address(source.T), memory.address(panels), rows, columns)])
+        run_parallel(_turn(kind), [(memory.address(source.T), memory.address(panels), rows, columns)])
         return panels
     if count * width != columns:
         whole = numpy.zeros((rows, count * width), matrix.dtype)

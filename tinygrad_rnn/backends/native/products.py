@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy
 
 from ..base import Products
-from . import compiler, emit, gemm, memory
+from . import compiler, emit, gemm, memory, thresholds
 from .panels import packed, panel
-from .threads import begun, threads, together
-
-_WORTH = 200_000
-"""Multiplications from which a product is made here."""
-
-_PAYS = 500_000
-"""Multiplications from which handing a part over to a second thread pays."""
-
-_LITTLE = 3_000_000
-"""Multiplications up to which products are left to a worker, where there is something else to do meanwhile: that takes as long."""
-
-_NEAR = 1 << 18
-"""Bytes of A that are multiplied by all panels before the next ones: they stay in the second cache."""
-
-_DEPTH = 256
-"""Rows of B that are laid out in a panel at a time: the panel stays in the nearest cache while all rows of C use it."""
+from .threads import Ticket, join, run_parallel, start, threads
 
 _LINE = 12
 """Numbers that say one product: its function, and what that is called with."""
@@ -51,7 +36,7 @@ def _text(kind: str) -> str:
     to C, over K rows, which lie ``along`` and ``across`` elements after each other, or before.
     ``@several(table, count)``: one such product for each line of the table, its function first.
     """
-    lanes, vector, suffix, size = emit.vectors(kind)
+    (lanes, vector, suffix, size), depth = emit.vectors(kind), thresholds.PANEL_ROWS
     masks = []
     for h in (0, 1):
         columns = ", ".join(f"i64 {i + h * lanes}" for i in range(lanes))
@@ -78,7 +63,7 @@ def _text(kind: str) -> str:
         'define void @columns(ptr %r) "prefer-vector-width"="512" {',
         *[
             "entry:",
-            f"  %scratch = alloca {kind}, i64 {_DEPTH * 2 * lanes}, align 64",
+            f"  %scratch = alloca {kind}, i64 {depth * 2 * lanes}, align 64",
             *_fields("a along M b across ldc c K first last more"),
             "  br label %deep",
             "deep:",
@@ -87,7 +72,7 @@ def _text(kind: str) -> str:
             "  %add = icmp ne i64 %sum, 0",
         ],
         *["  %rest = sub i64 %K, %d", "  %some = icmp sgt i64 %rest, 0", "  br i1 %some, label %block, label %exit", "block:"],
-        *[f"  %short = icmp slt i64 %rest, {_DEPTH}", f"  %depth = select i1 %short, i64 %rest, i64 {_DEPTH}"],
+        *[f"  %short = icmp slt i64 %rest, {depth}", f"  %depth = select i1 %short, i64 %rest, i64 {depth}"],
         *["  %ad = mul i64 %d, %along", f"  %as = getelementptr {kind}, ptr %a, i64 %ad", "  %bd = mul i64 %d, %across"],
         "  br label %panel",
         *["panel:", "  %n = phi i64 [ %first, %block ], [ %n1, %after ]", "  %left = sub i64 %last, %n", "  %go = icmp sgt i64 %left, 0"],
@@ -120,8 +105,7 @@ class GatheredProducts(Products):
 
     def __init__(self) -> None:
         self._threads = threads()
-        self._wait: Callable[[], None] | None = None
-        self._held: Any = None
+        self._ticket: Ticket | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -137,9 +121,9 @@ class GatheredProducts(Products):
             return self._numpys(a, b)
         work = len(a) * b.size
         left, right = a.flags, b.flags
-        if work >= _WORTH and left.c_contiguous and (right.c_contiguous or right.f_contiguous):
+        if work >= thresholds.OWN_PRODUCT_MIN_WORK and left.c_contiguous and (right.c_contiguous or right.f_contiguous):
             return self._rows(a, b, kind, work)
-        if work >= _WORTH and left.f_contiguous and right.c_contiguous:
+        if work >= thresholds.OWN_PRODUCT_MIN_WORK and left.f_contiguous and right.c_contiguous:
             if -len(a) % panel(kind) < -b.shape[1] % panel(kind):  # turned, less of the last panel is empty
                 return self._columns(b, a.T, None, 1, kind).T
             return self._columns(a.T, b, None, 1, kind)
@@ -172,9 +156,9 @@ class GatheredProducts(Products):
         (m, k), n, size = a.shape, b.shape[1], a.itemsize
         panels, c = packed(b, panel(kind), False), numpy.empty((m, n), a.dtype)
         begin, right, end = memory.address(a), memory.address(panels), memory.address(c)
-        block = max(8, _NEAR // (k * size) // 8 * 8)
+        block = max(8, thresholds.NEAR_BYTES // (k * size) // 8 * 8)
         rows = _code(kind)["rows"]
-        for lines, (i, j) in zip(self._lines, parts(m, 8, work > _PAYS, self._threads), strict=False):
+        for lines, (i, j) in self._shared(m, 8, work):
             lines += (rows, begin + i * k * size, right, end + i * n * size, j - i, n, k, block, 0, 0, 0, 0)
         return self._promised(kind, work, a, panels, c)
 
@@ -185,9 +169,14 @@ class GatheredProducts(Products):
         if order < 0:
             begin, right = begin + (k - 1) * m * size, right + (k - 1) * n * size
         columns, work = _code(kind)["columns"], m * n * k
-        for lines, (i, j) in zip(self._lines, parts(n, panel(kind), work > _PAYS, self._threads), strict=False):
+        for lines, (i, j) in self._shared(n, panel(kind), work):
             lines += (columns, begin, order * m, m, right, order * n, n, end, k, i, j, total is not None)
         return self._promised(kind, work, a, b, c)
+
+    def _shared(self, length: int, multiple: int, work: int) -> Iterator[tuple[list[int], tuple[int, int]]]:
+        """Where the lines of each thread go, and its part of a length."""
+        shared = work > thresholds.PARALLEL_PRODUCT_MIN_WORK
+        return zip(self._lines, parts(length, multiple, shared, self._threads), strict=False)
 
     def _promised(self, kind: str, work: int, left: numpy.ndarray, right: numpy.ndarray, c: numpy.ndarray) -> numpy.ndarray:
         self._several = _code(kind)["several"]
@@ -196,20 +185,21 @@ class GatheredProducts(Products):
         self._made.append(c)
         return c
 
-    def after(self, function: int, given: Sequence[Sequence[int]], held: Any) -> None:
-        """Begin what makes something that the products read: while a worker does it, they can be asked for.
+    def after(self, function: int, parts: Sequence[Sequence[int]], held: Any) -> None:
+        """Start what makes something that the products read: while a worker does it, they can be asked for.
 
         Args:
-            function, given: as of :func:`~.threads.together`.
-            held: what it reads and writes.
+            function, parts, held: as of :func:`~.threads.start`.
         """
-        self._wait, self._held = begun(function, given), held
+        self.wait()
+        self._ticket = Ticket()
+        start(self._ticket, function, parts, held)
 
     def wait(self) -> None:
         """Until that is done."""
-        wait, self._wait = self._wait, None
-        if wait is not None:
-            wait()
+        if self._ticket is not None:
+            join(self._ticket)
+            self._ticket = None
 
     def _whole(self, x: Any) -> Any:
         """A contiguous array."""
@@ -218,7 +208,7 @@ class GatheredProducts(Products):
         return numpy.ascontiguousarray(x)
 
     def start(self) -> None:
-        if self._work > _LITTLE:
+        if self._work > thresholds.STARTED_PRODUCTS_MAX_WORK:
             self.run()
         elif self._made:
             table = memory.numbers([number for lines in self._lines for number in lines])
@@ -229,7 +219,7 @@ class GatheredProducts(Products):
         self.wait()
         if self._made:
             tables = [memory.numbers(lines) for lines in self._lines if lines]
-            together(self._several, [(table.buffer_info()[0], len(table) // _LINE) for table in tables])
+            run_parallel(self._several, [(table.buffer_info()[0], len(table) // _LINE) for table in tables])
             self._forget()
 
 

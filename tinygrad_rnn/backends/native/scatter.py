@@ -8,7 +8,7 @@ from typing import Any
 import numpy
 
 from . import compiler, emit, memory
-from .threads import together
+from .threads import run_parallel
 
 
 def _text(kind: str) -> str:
@@ -56,4 +56,4 @@ def add_rows(array: Any, numbers: numpy.ndarray, values: Any) -> None:
     """As ``numpy.add.at`` for the rows that whole numbers from 0 name: ``numbers`` has a row of ``values`` for each."""
     from_rows = numpy.ascontiguousarray(values, array.dtype)
     to, places, start = memory.address(array), memory.address(numbers), memory.address(from_rows)
-    together(_add_rows(emit.type_name(array.dtype)), [(to, places, start, numbers.size, array[0].size)])
+    run_parallel(_add_rows(emit.type_name(array.dtype)), [(to, places, start, numbers.size, array[0].size)])

@@ -1,7 +1,8 @@
-"""Threads that run machine code together, and are handed over to within a microsecond.
+"""Threads that run machine code in parallel, and are handed over to within a microsecond.
 
-Waking a sleeping thread takes 30 to 70 µs, and then it has to wait for the interpreter's lock; a training step hands over about ten times.
-So a worker that is done looks for its next piece of work for another moment, in machine code and without that lock, before it sleeps.
+Waking a sleeping thread takes tens of microseconds, and a training step hands over about ten times. So a worker that is done looks for its
+next piece of work for another moment before it sleeps. How the work is handed over stands in ``handover``; here is what Python has to do
+with it: it makes the team, numbers what it starts, and keeps the memory that is in use.
 """
 
 from __future__ import annotations
@@ -13,214 +14,90 @@ import functools
 import glob
 import itertools
 import os
-import platform
 import threading
 import time
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy
 
-from . import compiler, memory
+from . import compiler, handover, memory, team, thresholds
 
-_MOST = 10
-"""Arguments of a function, all of them integers or addresses; one that takes fewer ignores the rest, as calling conventions allow."""
-
-_SPINS = 30_000
-"""How often a worker looks before it sleeps: most of a millisecond."""
-
-_LATE, _LEAST, _MOST_APART = 100e-6, 4, 256
-"""Where other programs want the processors a worker may stand still in the middle of its work, and the one that asks waits longer, by these
-seconds at least, than it would have taken to do all alone. Then it does the next few alone: twice as many each time, one fewer for each
-time that went well."""
-
-_PAYS = 1 << 15
-"""Elements from which handing a part of them over pays."""
-
-_POSTED, _ASLEEP, _TAKEN = 1, 2, 3
-"""What a worker's box says besides 0, that there is nothing to do."""
-
-_BOX = 16
-"""Numbers in a box, two cache lines: the state, the function, its arguments."""
-
-
-@functools.cache
-def _text() -> str:
-    """``@post(box)``: there is work; what the box said before. ``@serve(box, spins)``: do what comes until nothing came for a while.
-    ``@take(box)``: take the work back, if nobody has begun. ``@done(box, spins)``: whether it is done, after waiting so long at most."""
-    arm = platform.machine().lower() in ("arm64", "aarch64")
-    pause, given = ("@llvm.aarch64.hint", "i32 1") if arm else ("@llvm.x86.sse2.pause", "")
-    numbers = range(1, _MOST + 2)
-    loads = "\n".join(f"  %p{i} = getelementptr i64, ptr %box, i64 {i}\n  %x{i} = load i64, ptr %p{i}" for i in numbers)
-    arguments = ", ".join(f"i64 %x{i}" for i in numbers[1:])
-    return f"""
-declare void {pause}({given.split(" ")[0]})
-
-define i64 @post(ptr %box) {{
-  %before = atomicrmw xchg ptr %box, i64 {_POSTED} acq_rel
-  ret i64 %before
-}}
-
-define i1 @take(ptr %box) {{
-  %pair = cmpxchg ptr %box, i64 {_POSTED}, i64 0 acq_rel acquire
-  %taken = extractvalue {{ i64, i1 }} %pair, 1
-  ret i1 %taken
-}}
-
-define void @serve(ptr %box, i64 %spins) {{
-start:
-  br label %look
-look:
-  %n = phi i64 [ 0, %start ], [ 0, %work ], [ %n1, %idle ], [ 0, %posted ], [ %n, %try ]
-  %state = load atomic i64, ptr %box acquire, align 8
-  %is = icmp eq i64 %state, {_POSTED}
-  br i1 %is, label %try, label %count
-count:
-  %n1 = add i64 %n, 1
-  %on = icmp slt i64 %n1, %spins
-  br i1 %on, label %idle, label %sleep
-idle:
-  call void {pause}({given})
-  br label %look
-sleep:
-  %pair = cmpxchg ptr %box, i64 0, i64 {_ASLEEP} acq_rel acquire
-  %slept = extractvalue {{ i64, i1 }} %pair, 1
-  br i1 %slept, label %exit, label %posted
-posted:
-  br label %look
-exit:
-  ret void
-try:
-  %claim = cmpxchg ptr %box, i64 {_POSTED}, i64 {_TAKEN} acq_rel acquire
-  %ours = extractvalue {{ i64, i1 }} %claim, 1
-  br i1 %ours, label %work, label %look
-work:
-{loads}
-  %f = inttoptr i64 %x1 to ptr
-  call void %f({arguments})
-  store atomic i64 0, ptr %box release, align 8
-  br label %look
-}}
-
-define i1 @done(ptr %box, i64 %spins) {{
-start:
-  br label %look
-look:
-  %n = phi i64 [ 0, %start ], [ %n1, %idle ]
-  %state = load atomic i64, ptr %box acquire, align 8
-  %is = icmp eq i64 %state, {_TAKEN}
-  %n1 = add i64 %n, 1
-  %on = icmp slt i64 %n1, %spins
-  %wait = and i1 %is, %on
-  br i1 %wait, label %idle, label %exit
-idle:
-  call void {pause}({given})
-  br label %look
-exit:
-  %ok = xor i1 %is, true
-  ret i1 %ok
-}}
-"""
+_ADDRESS, _NUMBER = ctypes.c_void_p, ctypes.c_int64
+_SIGNATURES: dict[str, Any] = {
+    "run": (None, _ADDRESS, _NUMBER, _ADDRESS, _NUMBER, _NUMBER),
+    "start": (None, _ADDRESS, _NUMBER, _NUMBER, _ADDRESS, _NUMBER),
+    "join": (None, _ADDRESS, _NUMBER),
+    "serve": (None, _ADDRESS),
+    "stop": (None, _ADDRESS),
+    "ticks": (_NUMBER,),
+}
 
 
 class _Team:
-    """As many workers as there are processors besides the one that asks."""
+    """Up to as many workers as there are processors besides the one that asks; each is started when it is first needed."""
 
     def __init__(self) -> None:
-        addresses = compiler.compiled(_text(), ("post", "take", "serve", "done"))
-        self._post = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(addresses["post"])
-        self._take = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p)(addresses["take"])
-        self._serve = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(addresses["serve"])
-        self._done = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p, ctypes.c_int64)(addresses["done"])
-        self._held = threading.Lock()
-        self._apart, self._penalty = 0, _LEAST
-        count = (os.cpu_count() or 1) - 1
-        self._boxes = numpy.zeros((count, _BOX), numpy.int64)
-        self._places = [memory.address(box) for box in self._boxes]
-        self._alarms = [threading.Lock() for _ in range(count)]
-        for i in range(count):
-            self._alarms[i].acquire()
-            self._boxes[i, 0] = _ASLEEP
-            threading.Thread(target=self._work, args=(i,), name=f"tinygrad_rnn-{i}", daemon=True).start()
+        addresses = compiler.compiled(handover.text(), tuple(_SIGNATURES))
+        functions = {name: ctypes.CFUNCTYPE(*types)(addresses[name]) for name, types in _SIGNATURES.items()}
+        self._run, self._start, self._join, self._serve, self._stop, ticks = functions.values()
+        self._threads: list[threading.Thread] = []
+        self._started, self._room = 0, (os.cpu_count() or 1) - 1
+        self._words = team.memory_of(self._room, ticks)
+        self._at = memory.address(self._words)
 
-    def _work(self, i: int) -> None:
-        while True:
-            self._alarms[i].acquire()
-            self._serve(self._places[i], _SPINS)
-
-    def asleep(self) -> bool:
-        return bool((self._boxes[:, 0] == _ASLEEP).all())
-
-    def _ours(self) -> bool:
-        """Whether the workers are ours now."""
-        if self._apart or not self._held.acquire(blocking=False):  # another thread of the user's has them
-            self._apart = max(0, self._apart - 1)
-            return False
-        return True
-
-    def _give(self, i: int, function: int, part: Sequence[int]) -> None:
-        self._boxes[i, 1 : 2 + len(part)] = (function, *part)
-        if self._post(self._places[i]) == _ASLEEP:
-            self._alarms[i].release()
-
-    def _settle(self) -> None:
-        """Wait until no worker works; the workers are free then."""
-        for place in self._places:
-            self._take(place)
-            while not self._done(place, _SPINS):
-                time.sleep(0)  # let others have the processor: the worker may wait for it
-        self._held.release()
-
-    def begin(self, function: int, part: Sequence[int]) -> Callable[[], None]:
-        if not self._places or not self._ours():
-            _alone(function, [part])
-            return _nothing
-        self._give(0, function, part)
-
-        def wait() -> None:
+    def _start_workers(self, count: int) -> None:
+        """Have so many, if the system gives them. An interrupt may cut this anywhere: a worker too many finds no box free and returns."""
+        while self._started < min(count, self._room):
+            name = f"tinygrad_rnn-{self._started}"
+            self._threads.append(threading.Thread(target=self._serve, args=(self._at,), name=name, daemon=True))
             try:
-                if self._take(self._places[0]):
-                    _alone(function, [part])
-            finally:
-                self._settle()
+                self._threads[-1].start()
+            except RuntimeError:  # can't start new thread
+                self._room = self._started
+            else:
+                self._started += 1
 
-        return wait
+    def owner(self) -> int:
+        """Who owns the team: 0 for nobody."""
+        return int(self._words[team.TEAM["owner"]])
 
     def run(self, function: int, parts: Sequence[Sequence[int]]) -> None:
-        if not self._ours():
-            _alone(function, parts)
-            return
-        try:
-            given = parts[1 : 1 + len(self._places)]
-            for i, part in enumerate(given):
-                self._give(i, function, part)
-            begin = time.perf_counter()
-            _alone(function, [parts[0], *parts[1 + len(given) :]])
-            ours = time.perf_counter()
-            for place, part in zip(self._places, given, strict=False):
-                if self._take(place):  # the processor has been busy with something else: no need to wait for it
-                    _alone(function, [part])
-        finally:  # also when interrupted: the memory is in use
-            self._settle()
-        if time.perf_counter() - ours > ours - begin + _LATE:
-            self._apart = self._penalty
-            self._penalty = min(2 * self._penalty, _MOST_APART)
-        else:
-            self._penalty = max(self._penalty - 1, _LEAST)
+        self._start_workers(len(parts) - 1)
+        table = _table(parts)
+        self._run(self._at, function, table.buffer_info()[0], len(parts[0]), len(parts))
+
+    def start(self, ticket: int, function: int, part: Sequence[int]) -> None:
+        self._start_workers(1)
+        table = _table([part])
+        self._start(self._at, ticket, function, table.buffer_info()[0], len(part))
+
+    def join(self, ticket: int) -> None:
+        self._join(self._at, ticket)
+
+    def stop(self) -> None:
+        """Wait until all workers have returned; whoever asks from then on works alone."""
+        self._room = 0
+        while any(thread.is_alive() for thread in self._threads):
+            self._stop(self._at)
+            time.sleep(0.0001)
+        self._words[team.TEAM["workers"]] = 0
 
 
-_team = functools.cache(_Team)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_team.cache_clear)  # threads stay behind in the parent
+def _table(parts: Sequence[Sequence[int]]) -> Any:
+    """Lists of arguments, one after another; machine code reads as many for each as a function can take."""
+    return memory.numbers([*itertools.chain.from_iterable(parts), *_PADDING])
 
 
-@atexit.register
-def _rest() -> None:
-    """Wait until all workers sleep: the process is about to drop the code that they look for work in."""
-    while _team.cache_info().currsize and not _team().asleep():
-        time.sleep(0.001)
-    time.sleep(0.001 * _team.cache_info().currsize)
+_PADDING = [0] * team.ARGUMENTS
+_teams: dict[None, _Team] = {}
+
+
+def _team() -> _Team:
+    """The team of this process. Threads that come at once may make one each; all of them get the same."""
+    return _teams.get(None) or _teams.setdefault(None, _Team())
 
 
 @functools.lru_cache(maxsize=1024)
@@ -228,29 +105,83 @@ def _callable(function: int, count: int) -> Any:
     return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * count)(function)
 
 
-def _alone(function: int, parts: Sequence[Sequence[int]]) -> None:
-    for part in parts:
-        _callable(function, len(part))(*part)
+def run_parallel(function: int, parts: Sequence[Sequence[int]]) -> None:
+    """Call the machine code at an address with each of the lists of arguments, at the same time.
 
-
-def together(function: int, parts: Sequence[Sequence[int]]) -> None:
-    """Call the machine code at an address with each of the lists of arguments, at the same time."""
+    No Python runs in this thread meanwhile, so an interrupt comes when all is done. The caller keeps the memory that it names.
+    """
     if len(parts) == 1:
-        _alone(function, parts)
+        _callable(function, len(parts[0]))(*parts[0])
     else:
         _team().run(function, parts)
 
 
-def begun(function: int, parts: Sequence[Sequence[int]]) -> Callable[[], None]:
-    """As :func:`together`, but a single list may be left to a worker meanwhile; what this returns waits for it, and has to be called."""
+# -- work that goes on meanwhile ------------------------------------------------------------------------------------------------------
+
+
+class Ticket:
+    """What :func:`start` starts and :func:`join` waits for: have it first, so that an interrupt finds it wherever it comes.
+
+    One that is lost before anybody joined it is joined then.
+    """
+
+    __slots__ = ("__weakref__", "number")
+
+    def __init__(self) -> None:
+        self.number = next(_numbers)
+
+
+_numbers = itertools.count(2)
+_in_use: dict[int, tuple[Any, weakref.ref[Ticket]]] = {}
+"""The memory of what may not be done yet, by ticket: nothing frees it before somebody has waited, whatever becomes of the tickets."""
+
+
+def start(ticket: Ticket, function: int, parts: Sequence[Sequence[int]], held: Any) -> None:
+    """As :func:`run_parallel`, but a single part may be left to a worker meanwhile.
+
+    Args:
+        ticket: for this one call.
+        held: the memory that it reads and writes, which must not hold the ticket.
+    """
     if len(parts) == 1 and threads() > 1:
-        return _team().begin(function, parts[0])
-    together(function, parts)
-    return _nothing
+        number = ticket.number
+        _in_use[number] = held, weakref.ref(ticket, functools.partial(_settle, number))
+        _team().start(number, function, parts[0])
+    else:
+        run_parallel(function, parts)
 
 
-def _nothing() -> None:
-    """There is nothing to wait for."""
+def join(ticket: Ticket) -> None:
+    """Wait until it is done; at once if it is, or was never started. It may be joined again, and by any thread."""
+    _settle(ticket.number)
+
+
+def _settle(number: int, _lost: Any = None) -> None:
+    if number in _in_use:
+        _team().join(number)
+        _in_use.pop(number, None)
+
+
+def _settle_all() -> None:
+    for number in tuple(_in_use):
+        _team().join(number)
+
+
+def _begin_anew() -> None:
+    """In a child process threads stay behind, and with them who could own the team, or wait for something."""
+    _teams.clear()
+    _in_use.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_settle_all, after_in_child=_begin_anew)
+
+
+@atexit.register
+def _join_at_exit() -> None:
+    """The process is about to drop the code that workers run."""
+    for each in _teams.values():
+        each.stop()
 
 
 # -- how many -------------------------------------------------------------------------------------------------------------------------
@@ -270,7 +201,7 @@ def _openblas_threads() -> Any:
 
 def workers(elements: int) -> int:
     """How many threads share elementwise work."""
-    return threads() if elements >= _PAYS else 1
+    return threads() if elements >= thresholds.PARALLEL_MIN_ELEMENTS else 1
 
 
 def shares(length: int, count: int) -> list[tuple[int, int]]:
