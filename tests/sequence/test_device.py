@@ -27,9 +27,9 @@ def named(*names):
     return pytest.mark.parametrize("make", [NAMED[name] for name in names or NAMED], ids=lambda make: make.__name__)
 
 
-def compare(make, dtype="float64", batch=3, width=5, **options):
+def compare(make, dtype="float64", batch=3, width=5, steps=T, **options):
     """Assert that a cell runs in kernels, and equals the eager loop."""
-    cell, parameters, xs, state = make(Maker(dtype, batch, width))
+    cell, parameters, xs, state = make(Maker(dtype, batch, width, steps=steps))
     wanted = [*parameters, *(x for x in [*tree.leaves(xs), *tree.leaves(state)] if x.requires_grad and x.is_leaf)]
     expected = results(lambda: eager(cell, xs, state, **options), wanted)
     reasons = []
@@ -73,10 +73,9 @@ def test_more_rows_than_a_grid_has_blocks(monkeypatch):
 
 @named("lstm", "gru_after", "clockwork", "no_products")
 @pytest.mark.parametrize("steps", [1, 2, 3])
-def test_few_steps(make, steps, monkeypatch):
-    monkeypatch.setattr(cells, "T", steps)
-    compare(make)
-    compare(make, reverse=True, live=np.arange(steps)[:, None] < [steps, 1, 0])
+def test_few_steps(make, steps):
+    compare(make, steps=steps)
+    compare(make, steps=steps, reverse=True, live=np.arange(steps)[:, None] < [steps, 1, 0])
 
 
 @pytest.mark.parametrize("make", FORMULAS, ids=lambda make: make.__name__)
@@ -99,8 +98,7 @@ def calls(device, monkeypatch):
 
     def measure(make, steps, **options):
         counted.clear()
-        monkeypatch.setattr(cells, "T", steps)
-        cell, _, xs, state = make(Maker("float32", 3, 6))
+        cell, _, xs, state = make(Maker("float32", 3, 6, steps=steps))
         ys, _ = compiled_scan(cell, xs, state, **options)
         sum(tg.sum(y * y) for y in tree.leaves(ys)).backward()
         (forward, waited), (backward, waited_too) = counted
