@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy
 
-from .. import tree
+from .. import backends, tree
 from ..backends import Backend
 from ..chain_rule import Row
 from ..errors import TinygradRNNError, TraceError
@@ -117,7 +117,8 @@ def _hashable(params: Any) -> Any:
         return ("slice", params.start, params.stop, params.step)
     if isinstance(params, numpy.ndarray):
         return (params.shape, params.dtype.str, params.tobytes())
-    return params
+    owner = backends.owner(params)
+    return params if owner is None else _hashable(owner.to_host(params))
 
 
 class tracing(Block):

@@ -29,3 +29,12 @@ class Maker:
 
     def h(self, width=None, grad=True):
         return self.data(self.batch, width or self.width, grad=grad)
+
+    def between(self, low, high, *shape, grad=True):
+        return tg.tensor(self.random.uniform(low, high, shape), self.dtype, requires_grad=grad)
+
+    def ids(self, count, *shape):
+        return tg.tensor(self.random.integers(0, count, shape))
+
+    def coins(self, *shape):
+        return tg.tensor(self.random.random(shape) < 0.5)

@@ -1,0 +1,64 @@
+"""The cells of the literature: however one is spelled, and whoever runs it, it is the same mathematics."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+import strict_cupy
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import tree
+from tinygrad_rnn.selfcheck.cells import Maker
+from tinygrad_rnn.selfcheck.cells.published import PUBLISHED
+
+BATCH, WIDTH = 3, 5
+SPELLINGS = [(name, spelling) for name, cell in PUBLISHED.items() for spelling in cell.spellings]
+
+
+def run(name: str, spelling: str, compiled: bool | str) -> list[np.ndarray]:
+    """All outputs and last states, and the gradients of a loss of all of them."""
+    cell = PUBLISHED[name]
+    xs, state, weights = cell.draw(Maker("float64", BATCH, WIDTH))
+    results = tree.leaves(cell.spellings[spelling](functools.partial(tg.scan, compiled=compiled), xs, state, **weights))
+    floats = [y for y in results if y.dtype.kind == "f"]
+    loss = functools.reduce(tg.add, [tg.sum(tg.sin(y + i)) for i, y in enumerate(floats)])
+    leaves = [x for x in tree.leaves((xs, state, weights)) if x.requires_grad]
+    loss.backward()
+    return [y.numpy() for y in results] + [np.zeros(x.shape) if x.grad is None else x.grad.numpy() for x in leaves]
+
+
+@functools.cache
+def first(name: str) -> list[np.ndarray]:
+    """What the loop makes of the first spelling."""
+    return run(name, next(iter(PUBLISHED[name].spellings)), False)
+
+
+def same(ours: list[np.ndarray], others: list[Any]) -> None:
+    for y, z in zip(ours, others, strict=True):
+        np.testing.assert_allclose(y.reshape(-1), z.reshape(-1), rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("compiled", [False, "auto"])
+@pytest.mark.parametrize(("name", "spelling"), SPELLINGS)
+def test_spellings_agree(name, spelling, compiled):
+    same(run(name, spelling, compiled), first(name))
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_on_a_device(name, monkeypatch):
+    """The last spelling there: it takes long to imitate one."""
+    expected = first(name)
+    strict_cupy.install(monkeypatch)
+    with tg.backends.use_backend("cupy"):
+        same(run(name, list(PUBLISHED[name].spellings)[-1], "auto"), expected)
+
+
+@pytest.mark.one_backend
+def test_each_cell_is_spelled_in_several_ways():
+    assert all(len(cell.spellings) > 1 for cell in PUBLISHED.values())
+    assert len(PUBLISHED) >= 53
