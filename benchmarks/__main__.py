@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from . import eager, latency, memory, pictures, scaling, sequence, training
+from . import eager, handover, latency, memory, pictures, scaling, sequence, training
 
 TABLES = {
     "eager": eager.main,
@@ -13,6 +13,7 @@ TABLES = {
     "memory": memory.main,
     "latency": latency.main,
     "scaling": scaling.main,
+    "handover": handover.main,
     "pictures": pictures.main,
 }
 

@@ -1,0 +1,82 @@
+"""What it costs to hand work to another thread: one that is awake, one that sleeps, and with other programs on all processors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from tinygrad_rnn.backends.native import compiler, thresholds
+from tinygrad_rnn.backends.native.threads import run_parallel
+
+from . import timing
+
+ROUNDS = 2000
+
+CHAIN = """
+define void @chain(i64 %length) {
+entry:
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %next, %loop ]
+  %x = phi i64 [ 1, %entry ], [ %y, %loop ]
+  %y = call i64 asm sideeffect "", "=r,0"(i64 %x)
+  %next = add i64 %i, 1
+  %more = icmp slt i64 %next, %length
+  br i1 %more, label %loop, label %exit
+exit:
+  ret void
+}
+"""
+
+
+def median(run: Callable[[], object], rounds: int = ROUNDS, pause: float = 0.0) -> float:
+    """Microseconds."""
+    times = []
+    for _ in range(rounds):
+        time.sleep(pause)
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return 1e6 * statistics.median(times)
+
+
+def total(run: Callable[[], object], rounds: int = ROUNDS) -> float:
+    """Microseconds each, with all that got in between."""
+    start = time.perf_counter()
+    for _ in range(rounds):
+        run()
+    return 1e6 * (time.perf_counter() - start) / rounds
+
+
+@contextlib.contextmanager
+def busy(count: int) -> Iterator[None]:
+    """So many other programs that never rest."""
+    programs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
+
+
+def main() -> None:
+    chain = compiler.compiled(CHAIN, ("chain",))["chain"]
+    asleep = 3 * thresholds.HANDOVER_SECONDS["spin"]
+    print(f"handing over, microseconds\n{timing.machine()}")
+    nothing = [(1,), (1,)]
+    print(f"  two parts of nothing, one after another   {median(lambda: [run_parallel(chain, [part]) for part in nothing]):8.1f}")
+    print(f"  to a worker that is awake                 {median(lambda: run_parallel(chain, nothing)):8.1f}")
+    print(f"  to a worker that sleeps                   {median(lambda: run_parallel(chain, nothing), 200, asleep):8.1f}")
+    length = round(200 * 2**20 / median(lambda: run_parallel(chain, [(2**20,)]), 20))  # 200 microseconds
+    parts = [(length,), (length,)]
+    for others in (0, os.cpu_count() or 1):
+        with busy(others):
+            alone = total(lambda: [run_parallel(chain, [part]) for part in parts])
+            shared = total(lambda: run_parallel(chain, parts))
+        print(f"  200 + 200 beside {others} busy programs: alone {alone:8.1f}, shared {shared:8.1f}, ratio {shared / alone:.2f}")
