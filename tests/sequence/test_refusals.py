@@ -385,3 +385,22 @@ def test_nothing_stays_switched_after_a_refusal():
     refused(cell, "values")
     assert isinstance(data(1, 1).item(), float)
     assert tg.tanh(data(2, 2, grad=True)).requires_grad
+
+
+def test_explain_says_why_the_loop_was_asked_for():
+    def cell(x, h):
+        return h, x + h
+
+    x, h = tg.ones((3, 2, 4)), tg.zeros((2, 4))
+    assert tg.explain(cell) == "cell: not run yet"
+    for reason, call in {
+        "compiled=False": {"compiled": False},
+        "output goes from segment to segment": {"checkpoint": 2, "lengths": [3, 1], "masked_output": "previous"},
+    }.items():
+        tg.scan(cell, x, h, **call)
+        assert reason in tg.explain(cell)
+        assert "step by step, not compiled" in tg.explain(cell)
+    tg.scan(cell, x[:0], h)
+    assert "no steps" in tg.explain(cell)
+    tg.scan(cell, x, h)
+    assert tg.explain(cell).startswith("cell: compiled")

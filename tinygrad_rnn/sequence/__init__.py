@@ -64,17 +64,22 @@ def scan(
     live = _live(lengths, mask, inputs[0].shape)
     if live is not None and any(leaf.shape[:1] != live.shape[1:] for leaf in tree.leaves(state)):
         raise ShapeError(f"scan: with lengths or a mask each tensor of the state has the batch of {live.shape[1]} as its first axis")
-    nothing = 0 in inputs[0].shape[:2] or not tree.leaves(state)
-    across = checkpoint is not None and live is not None and masked_output == "previous"  # an output goes from segment to segment
-    if compiled is False or nothing or across:
-        return eager_scan(cell, xs, state, live, reverse, masked_output, checkpoint)
-    try:
-        return compiled_scan(cell, xs, state, live, reverse, masked_output, checkpoint)
-    except TraceError as reason:
-        if compiled is True:
-            raise
-        note_refusal(cell, str(reason))
-        return eager_scan(cell, xs, state, live, reverse, masked_output, checkpoint)
+    reason = ""
+    if compiled is False:
+        reason = "compiled=False"
+    elif 0 in inputs[0].shape[:2] or not tree.leaves(state):
+        reason = "there are no steps, no samples or no state"
+    elif checkpoint is not None and live is not None and masked_output == "previous":
+        reason = "with checkpoint, masked_output='previous' and lengths or a mask an output goes from segment to segment"
+    else:
+        try:
+            return compiled_scan(cell, xs, state, live, reverse, masked_output, checkpoint)
+        except TraceError as error:
+            if compiled is True:
+                raise
+            reason = str(error)
+    note_refusal(cell, reason)
+    return eager_scan(cell, xs, state, live, reverse, masked_output, checkpoint)
 
 
 def checked_options(name: str, reverse: Any, masked_output: Any, compiled: Any, checkpoint: Any) -> dict[str, Any]:
