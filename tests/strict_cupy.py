@@ -641,6 +641,7 @@ def _function(name: str) -> Callable[..., Any]:
 _DEVICE = r"""
 #include <math.h>
 #include <stdbool.h>
+#include <string.h>
 #include <ucontext.h>
 
 typedef struct { unsigned x, y, z; } dim3;
@@ -648,6 +649,17 @@ static dim3 threadIdx, blockIdx, blockDim, gridDim;
 #define __global__
 #define __device__ static
 #define __shared__ static
+
+static inline float __fadd_rn(float a, float b) { return a + b; }
+static inline float __fsub_rn(float a, float b) { return a - b; }
+static inline float __fmul_rn(float a, float b) { return a * b; }
+static inline double __dadd_rn(double a, double b) { return a + b; }
+static inline double __dsub_rn(double a, double b) { return a - b; }
+static inline double __dmul_rn(double a, double b) { return a * b; }
+static inline int __float_as_int(float x) { int y; memcpy(&y, &x, sizeof y); return y; }
+static inline float __int_as_float(int x) { float y; memcpy(&y, &x, sizeof y); return y; }
+static inline long long __double_as_longlong(double x) { long long y; memcpy(&y, &x, sizeof y); return y; }
+static inline double __longlong_as_double(long long x) { double y; memcpy(&y, &x, sizeof y); return y; }
 
 /* The threads of a block take turns on one processor: each runs until a barrier. */
 static ucontext_t scheduler, threads[1024];

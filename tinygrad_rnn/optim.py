@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
-from . import arguments
+from . import arguments, chain_rule
 from .backends import base
 from .backends.formula import Loop
 from .backends.native import compiler, emit
@@ -131,7 +131,7 @@ class Optimizer:
                 return self._updated(np, p, g, dict(zip(names, buffers, strict=True)), given)
 
             try:
-                _loops[key] = Loop(formula, len(rows[0]), numbers, dtype)
+                _loops[key] = Loop(formula, len(rows[0]), numbers, dtype, _LOWERINGS)
             except base.Unsupported:  # a buffer is missing: the state dict had none
                 _loops[key] = None
         return _loops[key]
@@ -202,6 +202,8 @@ class Optimizer:
 
 _MANY = 1 << 13
 """Elements from which an update in machine code pays."""
+
+_LOWERINGS = {name: row.lowering for name, row in chain_rule.rows.items()}
 
 _loops: dict[Any, Loop | None] = {}
 """Updates in machine code, by what decides over their form."""

@@ -7,13 +7,10 @@ one block that owns the row, always in the same order.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import ClassVar
 
-import numpy
-
-from .base import Unsupported
+from .c import CPrinter
 
 C_TYPES = {"float": "float", "double": "double", "i8": "bool"}
 """What a buffer's kind is called in C."""
@@ -28,18 +25,20 @@ def block_of(width: int) -> int:
     return min(LARGEST_BLOCK, max(32, 1 << (width - 1).bit_length()))
 
 
-def kernel(name: str, kind: str, pointers: Sequence[str], sizes: Sequence[str], body: Sequence[str]) -> str:
+def kernel(name: str, kind: str, pointers: Sequence[str], sizes: Sequence[str], tables: Sequence[str], body: Sequence[str]) -> str:
     """The text of a kernel.
 
     Args:
         kind: of its floating-point numbers.
         pointers: its parameters of that kind, declared.
         sizes: the names of its whole numbers.
+        tables: that it looks up in, declared.
         body: what is done for one row, number b. It may call ``row_sum`` where one block does all of the row.
     """
     parameters = ", ".join([*pointers, *(f"long long {size}" for size in sizes)])
     summing = any("row_sum(" in line for line in body)
     lines = [
+        *tables,
         *([_ROW_SUM.replace("real", kind).replace("LARGEST_BLOCK", str(LARGEST_BLOCK))] if summing else []),
         f'extern "C" __global__ void {name}({parameters}) {{',
         "  for (long long b = blockIdx.y; b < rows; b += gridDim.y) {",
@@ -71,112 +70,28 @@ __device__ real row_sum(real x) {
 }
 """
 
-# -- one row on one element -----------------------------------------------------------------------------------------------------------
-
-_COMPARISONS = {"equal": "==", "not_equal": "!=", "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">="}
-_LOGIC = {"logical_and": "{0} && {1}", "logical_or": "{0} || {1}", "logical_xor": "{0} != {1}", "logical_not": "!{0}"}
-_TESTS = {"isnan": "{0} != {0}", "isfinite": "{0} - {0} == 0", "isinf": "{0} == {0} && {0} - {0} != 0"}
-_FORMULAS = {
-    "add": "{0} + {1}",
-    "subtract": "{0} - {1}",
-    "multiply": "{0} * {1}",
-    "negative": "-{0}",
-    "reciprocal": "1 / {0}",
-    "sigmoid": "1 / (1 + exp{f}(-{0}))",
-    "softplus": "({0} > 0 ? {0} : 0) + log1p{f}(exp{f}(-fabs{f}({0})))",
-    "relu": "{0} < 0 ? 0 : {0}",
-    "sign": "{0} > 0 ? 1 : {0} < 0 ? -1 : {0}",
-    "maximum": "{0} > {1} || {0} != {0} ? {0} : {1}",
-    "minimum": "{0} < {1} || {0} != {0} ? {0} : {1}",
-}
-"""Whole numbers stand for themselves in either precision; {f} is the ending of functions in float32."""
-_SAME_NAME = "tanh exp exp2 expm1 log log2 log10 log1p sqrt cbrt sin cos tan sinh cosh erf floor ceil rint trunc hypot"
-_FUNCTIONS = {name: name for name in _SAME_NAME.split()} | {
-    "abs": "fabs", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh",
-    "arctan2": "atan2", "power": "pow",
-}  # fmt: skip
+# -- atoms ----------------------------------------------------------------------------------------------------------------------------
 
 
-class Emitter:
-    """Writes lines of a kernel; values are (name or literal, "float", "double" or "bool")."""
+class Emitter(CPrinter):
+    """Writes lines of a kernel.
+
+    Args:
+        kind: C's name of its floating-point numbers.
+    """
+
+    ATOMS: ClassVar[dict[str, str]] = CPrinter.ATOMS | {
+        # by name: the compiler joins what is written with signs
+        **{f"{name}.f32": f"__f{name}_rn({{0}}, {{1}})" for name in ("add", "sub", "mul")},
+        **{f"{name}.f64": f"__d{name}_rn({{0}}, {{1}})" for name in ("add", "sub", "mul")},
+        "bits.f32": "__float_as_int({0})",
+        "bits.f64": "__double_as_longlong({0})",
+        "floating.i32": "__int_as_float({0})",
+        "floating.i64": "__longlong_as_double({0})",
+    }
+    TABLE: ClassVar[str] = "__device__ const"
 
     def __init__(self, kind: str) -> None:
+        super().__init__()
         self.kind = kind
-        self.ending = "f" if kind == "float" else ""
-        self.lines: list[str] = []
-        self._count = 0
-
-    @contextlib.contextmanager
-    def into(self, lines: list[str]) -> Iterator[None]:
-        """A block that writes elsewhere."""
-        before, self.lines = self.lines, lines
-        try:
-            yield
-        finally:
-            self.lines = before
-
-    def fresh(self, hint: str) -> str:
-        self._count += 1
-        return f"{hint}{self._count}"
-
-    def let(self, kind: str, expression: str) -> tuple[str, str]:
-        name = self.fresh("v")
-        self.lines.append(f"const {kind} {name} = {expression};")
-        return name, kind
-
-    def number(self, value: float) -> tuple[str, str]:
-        """A literal; the compiler of kernels knows no name for infinity."""
-        value = float(numpy.float32(value)) if self.kind == "float" else float(value)
-        if numpy.isfinite(value):
-            text = f"{value!r}{self.ending}"
-            return text if value >= 0 else f"({text})", self.kind
-        return f"({0 if value != value else 1 if value > 0 else -1}.0{self.ending} / 0.0{self.ending})", self.kind
-
-    def real(self, value: tuple[str, str]) -> str:
-        """A value as a number: true is 1."""
-        return value[0] if value[1] != "bool" else f"({self.kind}){value[0]}"
-
-    def truth(self, value: tuple[str, str]) -> str:
-        """A value as a condition."""
-        return value[0] if value[1] == "bool" else f"({value[0]} != 0)"
-
-    def apply(self, name: str, operands: Sequence[tuple[str, str]], params: tuple[Any, ...]) -> tuple[str, str]:
-        """One row.
-
-        Raises:
-            Unsupported: it has no formula here.
-        """
-        if name == "where":
-            return self.let(self.kind, f"{self.truth(operands[0])} ? {self.real(operands[1])} : {self.real(operands[2])}")
-        if name in _LOGIC:
-            return self.let("bool", _LOGIC[name].format(*map(self.truth, operands)))
-        xs = [self.real(x) for x in operands]
-        if name in _COMPARISONS:
-            return self.let("bool", f"{xs[0]} {_COMPARISONS[name]} {xs[1]}")
-        if name in _TESTS:
-            return self.let("bool", _TESTS[name].format(*xs))
-        if name in _FORMULAS:
-            return self.let(self.kind, _FORMULAS[name].format(*xs, f=self.ending))
-        if name in _FUNCTIONS:
-            return self.let(self.kind, f"{_FUNCTIONS[name]}{self.ending}({', '.join(xs)})")
-        if name == "astype" and params[0].kind == "f":
-            return self.let(self.kind, xs[0])
-        if name == "clip":
-            return self._clip(xs[0], *params)
-        if name == "raise_to":
-            return self.let(self.kind, self._power(xs[0], *params))
-        raise Unsupported(f"the operation {name!r}")
-
-    def _clip(self, x: str, low: float | None, high: float | None) -> tuple[str, str]:
-        for bound, wrong in ((low, "<"), (high, ">")):
-            if bound is not None:
-                literal = self.number(bound)[0]
-                x = self.let(self.kind, f"{x} {wrong} {literal} ? {literal} : {x}")[0]
-        return x, self.kind
-
-    def _power(self, x: str, exponent: float) -> str:
-        if exponent in (1, 2, 3, 4):
-            return " * ".join([x] * int(exponent))
-        if exponent == 0.5:
-            return f"sqrt{self.ending}({x})"
-        return f"1 / {x}" if exponent == -1 else f"pow{self.ending}({x}, {self.number(exponent)[0]})"
+        self.float = "f32" if kind == "float" else "f64"

@@ -5,76 +5,53 @@ Each operation is the one that NumPy does, in the same precision and with no two
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy
 
 from . import base
-from .native import compiler, emit, functions, memory
+from .atoms import Value
+from .native import compiler, emit, memory
 from .native.threads import run_parallel, workers
 
 
-class _Symbol:
-    """An element of an array, or one of the numbers that are the same for all, which is a double until it meets an element."""
+class _Element(Value):
+    """An element of an array, which a formula may change."""
 
-    def __init__(self, code: emit.Emitter, register: str, kind: str) -> None:
-        self.code, self.register, self.kind = code, register, kind
+    __slots__ = ()
 
-    def _with(self, operation: str, other: Any, swapped: bool = False) -> _Symbol:
-        if not isinstance(other, _Symbol):
-            other = _Symbol(self.code, emit.literal(float(other), "double"), "double")
-        kind = self.kind if self.kind == other.kind else self.code.kind
-        a, b = (other, self) if swapped else (self, other)
-        return _Symbol(self.code, self.code.let(f"{operation} {kind} {a.as_(kind)}, {b.as_(kind)}"), kind)
-
-    def as_(self, kind: str) -> str:
-        return self.register if kind == self.kind else self.code.let(f"fptrunc {self.kind} {self.register} to {kind}")
-
-    def _become(self, new: _Symbol) -> _Symbol:
-        self.register = new.register
+    def become(self, new: Value) -> _Element:
+        self.text, self.kind = new.text, new.kind
         return self
 
-    def __add__(self, other: Any) -> _Symbol:
-        return self._with("fadd", other)
+    def __iadd__(self, other: Any) -> _Element:
+        return self.become(self + other)
 
-    def __sub__(self, other: Any) -> _Symbol:
-        return self._with("fsub", other)
-
-    def __rsub__(self, other: Any) -> _Symbol:
-        return self._with("fsub", other, swapped=True)
-
-    def __mul__(self, other: Any) -> _Symbol:
-        return self._with("fmul", other)
-
-    def __truediv__(self, other: Any) -> _Symbol:
-        return self._with("fdiv", other)
-
-    def __neg__(self) -> _Symbol:
-        return _Symbol(self.code, self.code.let(f"fneg {self.kind} {self.register}"), self.kind)
-
-    def __iadd__(self, other: Any) -> _Symbol:
-        return self._become(self + other)
-
-    def __imul__(self, other: Any) -> _Symbol:
-        return self._become(self * other)
+    def __imul__(self, other: Any) -> _Element:
+        return self.become(self * other)
 
 
 class _Names:
-    """The functions of a backend that formulas use, on symbols."""
+    """The functions of a backend, on elements."""
 
-    def __init__(self, code: emit.Emitter) -> None:
-        self.code = code
+    def __init__(self, code: emit.Emitter, lowerings: Lowerings) -> None:
+        self.code, self.lowerings = code, lowerings
 
-    def __getattr__(self, name: str) -> Any:
-        raise base.Unsupported(f"the operation {name!r}")
+    def __getattr__(self, name: str) -> Callable[..., Value]:
+        lowering = self.lowerings.get(name)
+        if lowering is None:
+            raise base.Unsupported(f"the operation {name!r}")
 
-    def sqrt(self, x: _Symbol) -> _Symbol:
-        return _Symbol(self.code, self.code.apply("sqrt", [(x.register, x.kind)], ())[0], x.kind)
+        def call(*operands: Any, out: _Element | None = None) -> Value:
+            y = lowering(self.code, *operands)
+            return y if out is None else out.become(y)
 
-    def maximum(self, a: _Symbol, b: _Symbol, out: _Symbol) -> _Symbol:
-        return out._become(_Symbol(self.code, self.code.apply("maximum", [(a.register, a.kind), (b.register, b.kind)], ())[0], a.kind))
+        return call
 
+
+Lowerings = Mapping[str, Callable[..., Value] | None]
+"""How functions are computed: lowering(printer, *operands) → the result."""
 
 Formula = Callable[[Any, Sequence[Any], Sequence[Any]], Any]
 """formula(np, arrays, numbers) → the new array; it may change arrays in place."""
@@ -86,22 +63,23 @@ class Loop:
     Args:
         arrays, numbers: how many it takes.
         dtype: of the arrays: float32 or float64.
+        lowerings: what the formula may call, by name.
     """
 
-    def __init__(self, formula: Formula, arrays: int, numbers: int, dtype: Any) -> None:
+    def __init__(self, formula: Formula, arrays: int, numbers: int, dtype: Any, lowerings: Lowerings) -> None:
         self.columns = 2 + arrays
-        text = self._text(formula, arrays, numbers, emit.type_name(dtype))
+        text = self._text(formula, arrays, numbers, emit.type_name(dtype), lowerings)
         self.address = compiler.compiled(text, ("loop",))["loop"]
 
-    def _text(self, formula: Formula, arrays: int, numbers: int, kind: str) -> str:
+    def _text(self, formula: Formula, arrays: int, numbers: int, kind: str, lowerings: Lowerings) -> str:
         code = emit.Emitter(kind)
-        xs = [_Symbol(code, f"%x{i}", kind) for i in range(arrays)]
-        y = formula(_Names(code), xs, [_Symbol(code, f"%number{i}", "double") for i in range(numbers)])
-        changed = [(i, x) for i, x in enumerate(xs) if x.register != f"%x{i}"]
+        xs = [_Element(code, f"%x{i}", code.kind) for i in range(arrays)]
+        given = [Value(code, f"%number{i}", "f64", weak=True) for i in range(numbers)]
+        y = code.convert(formula(_Names(code, lowerings), xs, given), code.kind)
+        changed = [(i, x) for i, x in enumerate(xs) if x.text != f"%x{i}"]
         places = range(arrays + 1)
         return "\n".join(
             [
-                functions.library(kind),
                 'define void @loop(ptr %table, ptr %numbers, i64 %count, i64 %part, i64 %parts) "prefer-vector-width"="512" {',
                 "entry:",
                 *(f"  %at{i} = getelementptr double, ptr %numbers, i64 {i}" for i in range(numbers)),
@@ -123,14 +101,15 @@ class Loop:
                 *(f"  %e{i} = getelementptr {kind}, ptr %p{i}, i64 %j" for i in places),
                 *(f"  %x{i} = load {kind}, ptr %e{i}, !llvm.access.group !0" for i in range(arrays)),
                 *(f"  {line}" for line in code.lines),
-                *(f"  store {kind} {x.register}, ptr %e{i}, !llvm.access.group !0" for i, x in changed),
-                f"  store {kind} {y.register}, ptr %e{arrays}, !llvm.access.group !0",
+                *(f"  store {kind} {x.text}, ptr %e{i}, !llvm.access.group !0" for i, x in changed),
+                f"  store {kind} {y.text}, ptr %e{arrays}, !llvm.access.group !0",
                 "  %j1 = add nuw nsw i64 %j, 1",
                 "  %more = icmp slt i64 %j1, %last",
                 "  br i1 %more, label %element, label %done, !llvm.loop !1",
                 *["done:", "  %r1 = add i64 %r, 1", "  %on = icmp slt i64 %r1, %count", "  br i1 %on, label %row, label %exit"],
                 *["exit:", "  ret void", "}"],
                 *["!0 = distinct !{}", "!1 = distinct !{!1, !2}", '!2 = !{!"llvm.loop.parallel_accesses", !0}'],
+                emit.tables([code]),
             ]
         )
 

@@ -13,12 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .lowering import arithmetic
+from .lowering.lowered import Lowering
 from .row import Row, rows
 
 
 def addition(
     name: str, adjoint: Callable[..., Any], symbol: str = "", linear: Callable[..., Any] | None = None, variadic: bool = False,
-    operands: int = 1, elementwise: bool = False, masks: bool = False, into: Callable[..., None] | None = None,
+    operands: int = 1, lowering: Lowering | None = None, masks: bool = False, into: Callable[..., None] | None = None,
     forward: Callable[..., Any] | None = None, several: bool = False, flattens: bool = False, verb: str = "",
 ) -> Row:  # fmt: skip
     """File a linear operation by its adjoint.
@@ -28,6 +30,7 @@ def addition(
             Variadic rows take (np, g, y, xs, *params) instead.
         forward: where it is not the namespace's function of that name.
         linear: linear(np, tangents, y, xs, *params) → tangent, for rows that choose a route from the values; else it is ``forward``.
+        lowering: of what is elementwise, how it is computed in code.
     """
 
     def call_by_name(np: Any, *args: Any) -> Any:
@@ -47,7 +50,7 @@ def addition(
 
     def push(np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
         # elementwise the number 0 broadcasts, and takes any dtype
-        tangents = [(0 if elementwise else np.zeros_like(x)) if t is None else t for t, x in zip(tangents, xs, strict=True)]
+        tangents = [(0 if lowering else np.zeros_like(x)) if t is None else t for t, x in zip(tangents, xs, strict=True)]
         if linear is not None:
             return linear(np, tangents, y, xs, *params)
         return call_variadic(np, tangents, params) if variadic else call(np, *tangents, *params)
@@ -58,7 +61,7 @@ def addition(
     return rows.add(
         Row(
             name, "addition", symbol or name, call_variadic if variadic else call, pull, push, parts,
-            elementwise=elementwise, masks=masks, into=into, variadic=variadic, several=several, flattens=flattens, verb=verb,
+            lowering=lowering, masks=masks, into=into, variadic=variadic, several=several, flattens=flattens, verb=verb,
             named=forward is None and not variadic,
         )
     )  # fmt: skip
@@ -66,10 +69,10 @@ def addition(
 
 # -- sums -----------------------------------------------------------------------------------------------------------------------------
 
-ADD = addition("add", lambda np, g, y, a, b: (g, g), "+", operands=2, elementwise=True)
-SUBTRACT = addition("subtract", lambda np, g, y, a, b: (g, -g), "−", operands=2, elementwise=True)
-NEGATIVE = addition("negative", lambda np, g, y, x: -g, "−", elementwise=True)
-ASTYPE = addition("astype", lambda np, g, y, x, dtype: np.astype(g, x.dtype), "cast", elementwise=True)
+ADD = addition("add", lambda np, g, y, a, b: (g, g), "+", operands=2, lowering=arithmetic.add)
+SUBTRACT = addition("subtract", lambda np, g, y, a, b: (g, -g), "−", operands=2, lowering=arithmetic.subtract)
+NEGATIVE = addition("negative", lambda np, g, y, x: -g, "−", lowering=arithmetic.negative)
+ASTYPE = addition("astype", lambda np, g, y, x, dtype: np.astype(g, x.dtype), "cast", lowering=arithmetic.astype)
 
 
 def _spread(np: Any, g: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
@@ -181,14 +184,14 @@ WHERE = addition(
     lambda np, g, y, condition, a, b: (None, np.where(condition, g, 0), np.where(condition, 0, g)),
     linear=lambda np, t, y, xs: np.where(xs[0], t[1], t[2]),
     operands=3,
-    elementwise=True,
+    lowering=arithmetic.where,
     masks=True,
 )
 CLIP = addition(
     "clip",
     lambda np, g, y, x, low, high: np.where(y == x, g, 0),
     linear=lambda np, t, y, xs, low, high: np.where(y == xs[0], t[0], 0),
-    elementwise=True,
+    lowering=arithmetic.clip,
     masks=True,
     flattens=True,
 )
@@ -234,7 +237,7 @@ def _extremum_linear(np: Any, t: Any, y: Any, xs: Any, axes: tuple[int, ...], ke
     return np.sum(_shared(np, _shares(np, y, xs[0], axes, keepdims), t[0]), axis=axes, keepdims=keepdims)
 
 
-MAXIMUM = addition("maximum", _pair_adjoint, linear=_pair_linear, operands=2, elementwise=True, masks=True, flattens=True)
-MINIMUM = addition("minimum", _pair_adjoint, linear=_pair_linear, operands=2, elementwise=True, masks=True, flattens=True)
+MAXIMUM = addition("maximum", _pair_adjoint, linear=_pair_linear, operands=2, lowering=arithmetic.maximum, masks=True, flattens=True)
+MINIMUM = addition("minimum", _pair_adjoint, linear=_pair_linear, operands=2, lowering=arithmetic.minimum, masks=True, flattens=True)
 MAX = addition("max", _extremum_adjoint, linear=_extremum_linear, masks=True, forward=_over("max"))
 MIN = addition("min", _extremum_adjoint, linear=_extremum_linear, masks=True, forward=_over("min"))

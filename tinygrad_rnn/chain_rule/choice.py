@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .lowering import arithmetic
+from .lowering.lowered import Lowering
 from .row import Row
 
 
@@ -14,37 +16,21 @@ def _nothing(*_: Any) -> Any:
     raise AssertionError("a choice has no derivative")
 
 
-def _choice(name: str) -> Row:
+def _choice(name: str, lowering: Lowering | None = None) -> Row:
     def call(np: Any, *args: Any) -> Any:
         return getattr(np, name)(*args)
 
-    return Row(name, "choice", name, call, _nothing, _nothing, elementwise=name not in _BY_AXIS)
+    return Row(name, "choice", name, call, _nothing, _nothing, lowering=lowering)
 
 
-_BY_AXIS = ("argmax", "argmin", "argsort", "all", "any", "searchsorted")
-_ELEMENTWISE = [
-    "equal",
-    "not_equal",
-    "less",
-    "less_equal",
-    "greater",
-    "greater_equal",
-    "logical_and",
-    "logical_or",
-    "logical_xor",
-    "logical_not",
-    "isnan",
-    "isinf",
-    "isfinite",
-    "sign",
-    "floor",
-    "ceil",
-    "floor_divide",
-    "rint",
-    "trunc",
-]
+_ELEMENTWISE = (
+    "equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor logical_not isnan isinf isfinite "
+    "sign floor ceil floor_divide rint trunc"
+)
+_BY_AXIS = "argmax argmin argsort all any searchsorted"
 
-choices = {name: _choice(name) for name in (*_ELEMENTWISE, *_BY_AXIS)}
+choices = {name: _choice(name, getattr(arithmetic, name)) for name in _ELEMENTWISE.split()}
+choices |= {name: _choice(name) for name in _BY_AXIS.split()}
 
 WITHIN = Row(
     "within",

@@ -1,8 +1,9 @@
 """Case 1, composition:  y = f(x)   ⇒   dx = dy · f′(x).
 
-The residual is multiplied by the local slope; so it changes, and a chain of slopes below 1 makes it vanish. A row is (name, slope per
-operand); ``forward`` is the namespace's function of that name. Slopes are written with y where that is cheaper than with x: sigmoid and
-tanh are rows, not derived, because their slopes y(1 − y) and 1 − y² come from the output for three multiplications.
+The residual is multiplied by the local slope; so it changes, and a chain of slopes below 1 makes it vanish. A
+row is (name, lowering, slope per operand); ``forward`` is the namespace's function of that name. Slopes are
+written with y where that is cheaper than with x: sigmoid and tanh are rows, not derived, because their slopes
+y(1 − y) and 1 − y² come from the output for three multiplications.
 
 At kinks: relu′(0) = 0, abs′(0) = 0.
 """
@@ -13,15 +14,23 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from .lowering import arithmetic, exponential, logarithmic, powers, trigonometric
+from .lowering.lowered import Lowering
 from .row import Row, rows
 
 Slope = Callable[..., Any]
 
 
 def composition(
-    name: str, *slopes: Slope, symbol: str = "", forward: Slope | None = None, masks: bool = False, flattens: bool = False
-) -> Row:
-    """File an elementwise function by its slopes: slope(np, y, *xs, *params), one for each operand."""
+    name: str, lowering: Lowering, *slopes: Slope, symbol: str = "", forward: Slope | None = None, masks: bool = False,
+    flattens: bool = False,
+) -> Row:  # fmt: skip
+    """File an elementwise function.
+
+    Args:
+        lowering: how it is computed in code.
+        slopes: slope(np, y, *xs, *params), one for each operand.
+    """
 
     def call(np: Any, *args: Any) -> Any:
         return getattr(np, name)(*args)
@@ -46,7 +55,7 @@ def composition(
         Row(
             name, "composition", symbol or name, forward or call,
             pull_masked if masks else pull_one if len(slopes) == 1 else pull, push, slopes,
-            elementwise=True, masks=masks, flattens=flattens, named=forward is None,
+            lowering=lowering, masks=masks, flattens=flattens, named=forward is None,
         )
     )  # fmt: skip
 
@@ -60,35 +69,35 @@ def matrix_composition(name: str, pull: Slope, push: Slope, outline: Slope | Non
     return rows.add(Row(name, "composition", name, call, pull, push, (pull,), outline=outline))
 
 
-EXP = composition("exp", lambda np, y, x: y)
-EXP2 = composition("exp2", lambda np, y, x: y * math.log(2))
-EXPM1 = composition("expm1", lambda np, y, x: y + 1)
-LOG = composition("log", lambda np, y, x: np.reciprocal(x))
-LOG2 = composition("log2", lambda np, y, x: np.reciprocal(x * math.log(2)))
-LOG10 = composition("log10", lambda np, y, x: np.reciprocal(x * math.log(10)))
-LOG1P = composition("log1p", lambda np, y, x: np.reciprocal(1 + x))
-SQRT = composition("sqrt", lambda np, y, x: np.reciprocal(2 * y), symbol="√")
-CBRT = composition("cbrt", lambda np, y, x: np.reciprocal(3 * y * y), symbol="∛")
-RECIPROCAL = composition("reciprocal", lambda np, y, x: -(y * y), symbol="1/x")
+EXP = composition("exp", exponential.exp, lambda np, y, x: y)
+EXP2 = composition("exp2", exponential.exp2, lambda np, y, x: y * math.log(2))
+EXPM1 = composition("expm1", exponential.expm1, lambda np, y, x: y + 1)
+LOG = composition("log", logarithmic.log, lambda np, y, x: np.reciprocal(x))
+LOG2 = composition("log2", logarithmic.log2, lambda np, y, x: np.reciprocal(x * math.log(2)))
+LOG10 = composition("log10", logarithmic.log10, lambda np, y, x: np.reciprocal(x * math.log(10)))
+LOG1P = composition("log1p", logarithmic.log1p, lambda np, y, x: np.reciprocal(1 + x))
+SQRT = composition("sqrt", powers.sqrt, lambda np, y, x: np.reciprocal(2 * y), symbol="√")
+CBRT = composition("cbrt", powers.cbrt, lambda np, y, x: np.reciprocal(3 * y * y), symbol="∛")
+RECIPROCAL = composition("reciprocal", powers.reciprocal, lambda np, y, x: -(y * y), symbol="1/x")
 
-TANH = composition("tanh", lambda np, y, x: 1 - y * y, flattens=True)
-SIGMOID = composition("sigmoid", lambda np, y, x: y * (1 - y), symbol="σ", flattens=True)
-SOFTPLUS = composition("softplus", lambda np, y, x: np.sigmoid(x))
-RELU = composition("relu", lambda np, y, x: np.astype(x > 0, x.dtype), masks=True, flattens=True)
-ABS = composition("abs", lambda np, y, x: np.sign(x), symbol="|x|")
-ERF = composition("erf", lambda np, y, x: 2 / math.sqrt(math.pi) * np.exp(-(x * x)), flattens=True)
+TANH = composition("tanh", exponential.tanh, lambda np, y, x: 1 - y * y, flattens=True)
+SIGMOID = composition("sigmoid", exponential.sigmoid, lambda np, y, x: y * (1 - y), symbol="σ", flattens=True)
+SOFTPLUS = composition("softplus", logarithmic.softplus, lambda np, y, x: np.sigmoid(x))
+RELU = composition("relu", arithmetic.relu, lambda np, y, x: np.astype(x > 0, x.dtype), masks=True, flattens=True)
+ABS = composition("abs", arithmetic.absolute, lambda np, y, x: np.sign(x), symbol="|x|")
+ERF = composition("erf", exponential.erf, lambda np, y, x: 2 / math.sqrt(math.pi) * np.exp(-(x * x)), flattens=True)
 
-SIN = composition("sin", lambda np, y, x: np.cos(x))
-COS = composition("cos", lambda np, y, x: -np.sin(x))
-TAN = composition("tan", lambda np, y, x: 1 + y * y)
-ARCSIN = composition("arcsin", lambda np, y, x: np.reciprocal(np.sqrt((1 - x) * (1 + x))))
-ARCCOS = composition("arccos", lambda np, y, x: -np.reciprocal(np.sqrt((1 - x) * (1 + x))))
-ARCTAN = composition("arctan", lambda np, y, x: np.reciprocal(1 + x * x))
-SINH = composition("sinh", lambda np, y, x: np.cosh(x))
-COSH = composition("cosh", lambda np, y, x: np.sinh(x))
-ARCSINH = composition("arcsinh", lambda np, y, x: np.reciprocal(np.sqrt(1 + x * x)))
-ARCCOSH = composition("arccosh", lambda np, y, x: np.reciprocal(np.sqrt((x - 1) * (x + 1))))
-ARCTANH = composition("arctanh", lambda np, y, x: np.reciprocal((1 - x) * (1 + x)))
+SIN = composition("sin", trigonometric.sin, lambda np, y, x: np.cos(x))
+COS = composition("cos", trigonometric.cos, lambda np, y, x: -np.sin(x))
+TAN = composition("tan", trigonometric.tan, lambda np, y, x: 1 + y * y)
+ARCSIN = composition("arcsin", trigonometric.arcsin, lambda np, y, x: np.reciprocal(np.sqrt((1 - x) * (1 + x))))
+ARCCOS = composition("arccos", trigonometric.arccos, lambda np, y, x: -np.reciprocal(np.sqrt((1 - x) * (1 + x))))
+ARCTAN = composition("arctan", trigonometric.arctan, lambda np, y, x: np.reciprocal(1 + x * x))
+SINH = composition("sinh", exponential.sinh, lambda np, y, x: np.cosh(x))
+COSH = composition("cosh", exponential.cosh, lambda np, y, x: np.sinh(x))
+ARCSINH = composition("arcsinh", logarithmic.arcsinh, lambda np, y, x: np.reciprocal(np.sqrt(1 + x * x)))
+ARCCOSH = composition("arccosh", logarithmic.arccosh, lambda np, y, x: np.reciprocal(np.sqrt((x - 1) * (x + 1))))
+ARCTANH = composition("arctanh", logarithmic.arctanh, lambda np, y, x: np.reciprocal((1 - x) * (1 + x)))
 
 
 def _power_slope_base(np: Any, y: Any, base: Any, exponent: Any) -> Any:
@@ -109,21 +118,24 @@ def _raise_to_slope(np: Any, y: Any, x: Any, exponent: float) -> Any:
     return x * 0 if exponent == 0 else exponent * np.raise_to(x, exponent - 1)
 
 
-POWER = composition("power", _power_slope_base, _power_slope_exponent, symbol="xʸ")
-RAISE_TO = composition("raise_to", _raise_to_slope, symbol="xⁿ")
+POWER = composition("power", powers.power, _power_slope_base, _power_slope_exponent, symbol="xʸ")
+RAISE_TO = composition("raise_to", powers.raise_to, _raise_to_slope, symbol="xⁿ")
 
 ARCTAN2 = composition(
     "arctan2",
+    trigonometric.arctan2,
     lambda np, y, a, b: b * np.reciprocal(a * a + b * b),
     lambda np, y, a, b: -a * np.reciprocal(a * a + b * b),
 )
 HYPOT = composition(
-    "hypot",  # at 0 all its derivatives are 0, as those of norms
+    "hypot",
+    powers.hypot,  # at 0 all its derivatives are 0, as those of norms
     lambda np, y, a, b: np.where(y == 0, 0, a) * np.reciprocal(np.where(y == 0, 1, y)),
     lambda np, y, a, b: np.where(y == 0, 0, b) * np.reciprocal(np.where(y == 0, 1, y)),
 )
 LOGADDEXP = composition(
-    "logaddexp",  # where y equals an operand the slope is 1, also at −inf
+    "logaddexp",
+    logarithmic.logaddexp,  # where y equals an operand the slope is 1, also at −inf
     lambda np, y, a, b: np.exp(np.where(a == y, 0, a - y)),
     lambda np, y, a, b: np.exp(np.where(b == y, 0, b - y)),
 )

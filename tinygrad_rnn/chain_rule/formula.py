@@ -109,8 +109,11 @@ _IN_WORDS = {
 
 
 def table(rows: Iterable[Row]) -> str:
-    """The rows as a text table, by case."""
-    lines = [("case", "operation", "in pictures", "residual")]
-    lines += [(row.case, row.name, row.symbol, "; ".join(formulas(row))) for row in rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(3)]
-    return "\n".join("  ".join([*(part.ljust(width) for part, width in zip(line, widths, strict=False)), line[3]]) for line in lines)
+    """The rows as a text table, by case; what is elementwise with the largest error that it has in code."""
+    lines = [("case", "operation", "in pictures", "error", "residual")]
+    for row in rows:
+        error = f"{row.lowering.ulp:g} ulp" if row.lowering else ""
+        lines.append((row.case, row.name, row.symbol, error.replace("0.5", "½"), "; ".join(formulas(row))))
+    widths = [max(len(line[i]) for line in lines) for i in range(4)]
+    padded = [[part.ljust(width) for part, width in zip(line, widths, strict=False)] for line in lines]
+    return "\n".join("  ".join([*parts, line[4]]) for parts, line in zip(padded, lines, strict=True))

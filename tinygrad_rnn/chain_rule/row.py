@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .lowering.lowered import Lowering
+
 Case = Literal["composition", "addition", "weighting", "choice", "replay"]
 
 
@@ -28,7 +30,7 @@ class Row:
         symbol: what pictures show.
         forward, pull, push: see the module.
         parts: what its case's proof examines: slopes of a composition, adjoint and linear map of an addition, sides of a weighting.
-        elementwise: each element of y depends on one element of every (broadcast) x.
+        lowering: how one element is computed where code is written; None for what is not elementwise.
         masks: some elements of x may not reach y by choice; behind such a row a zero residual stays zero even at an infinite slope.
         into: an adjoint that touches only part of x, adding itself to a buffer in place: into(np, buffer, g, y, *xs, *params).
         named: ``forward`` is nothing but the namespace's function of that name.
@@ -47,7 +49,7 @@ class Row:
     pull: Callable[..., Sequence[Any]]
     push: Callable[..., Any]
     parts: tuple[Callable[..., Any], ...] = field(default=(), repr=False)
-    elementwise: bool = False
+    lowering: Lowering | None = field(default=None, repr=False)
     masks: bool = False
     into: Callable[..., None] | None = field(default=None, repr=False)
     named: bool = False
@@ -57,6 +59,11 @@ class Row:
     flattens: bool = False
     verb: str = ""
     unfold: Callable[..., Sequence[Any]] | None = field(default=None, repr=False)
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether each element of y depends on one element of every (broadcast) x."""
+        return self.lowering is not None
 
     def __repr__(self) -> str:
         return f"<{self.case} {self.name}>"

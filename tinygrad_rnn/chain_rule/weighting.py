@@ -9,18 +9,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .lowering import arithmetic
+from .lowering.lowered import Lowering
 from .row import Row, rows
 
 
-def weighting(name: str, *sides: Callable[..., Any], symbol: str = "", elementwise: bool = False) -> Row:
-    """File a bilinear operation by the adjoint to each side: side(np, g, y, a, b)."""
+def weighting(name: str, *sides: Callable[..., Any], symbol: str = "", lowering: Lowering | None = None) -> Row:
+    """File a bilinear operation.
+
+    Args:
+        sides: the adjoint to each side, side(np, g, y, a, b).
+        lowering: of an elementwise one, how it is computed in code.
+    """
 
     def call(np: Any, a: Any, b: Any) -> Any:
         return getattr(np, name)(a, b)
 
     def pull(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
         a, b = xs
-        if a is b and elementwise and needs[0]:  # x · x: both sides are weighted alike
+        if a is b and lowering and needs[0]:  # x · x: both sides are weighted alike
             part = sides[0](np, g, y, a, b)
             return part, part
         return (sides[0](np, g, y, a, b) if needs[0] else None, sides[1](np, g, y, a, b) if needs[1] else None)
@@ -31,10 +38,12 @@ def weighting(name: str, *sides: Callable[..., Any], symbol: str = "", elementwi
             return call(np, ta, b)
         return call(np, a, tb) if ta is None else call(np, ta, b) + call(np, a, tb)
 
-    return rows.add(Row(name, "weighting", symbol or name, call, pull, push, sides, elementwise=elementwise, named=True))
+    return rows.add(Row(name, "weighting", symbol or name, call, pull, push, sides, lowering=lowering, named=True))
 
 
-MULTIPLY = weighting("multiply", lambda np, g, y, a, b: g * b, lambda np, g, y, a, b: g * a, symbol="×", elementwise=True)
+MULTIPLY = weighting(
+    "multiply", lambda np, g, y, a, b: g * b, lambda np, g, y, a, b: g * a, symbol="×", lowering=arithmetic.multiply
+)  # fmt: skip
 MATMUL = weighting(
     "matmul",  # of matrices and stacks of them: a vector is made a matrix before
     lambda np, g, y, a, b: np.matmul(g, np.swapaxes(b, -1, -2)),

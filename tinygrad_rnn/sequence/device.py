@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..backends import Array, Backend, cuda
+from ..backends.atoms import Value
 from ..backends.base import Unsupported
+from ..backends.native.emit import LOADED
 from ..chain_rule.addition import MAX
 from .native import LaidOutRun, NativePlan
 from .program import Instruction, Number
@@ -76,7 +78,7 @@ class _Kernel:
         pointers = [f"{self.type_of(buffer)} __restrict__ {pointer}" for buffer, pointer in self.buffers.items()]
         steps = [f"{place}{step}" for step in range(len(self.regions)) for place in ("t", "at")]
         sizes = [*(f"n{i}" for i in range(len(self.numbers))), "rows", *steps]
-        text = cuda.kernel(name, self.c.kind, pointers, sizes, lines)
+        text = cuda.kernel(name, self.c.kind, pointers, sizes, self.c.table_lines(), lines)
         return Launch(name, text, list(self.buffers), self.numbers, self.longest, alone, len(self.regions))
 
     def size(self, number: int) -> str:
@@ -107,7 +109,7 @@ class _Region(RowWriter):
     def __init__(self, kernel: _Kernel, targets: list[Target], step: int) -> None:
         super().__init__(kernel.writer, "b", targets)
         self.kernel, self.c, self.step = kernel, kernel.c, step
-        self.same: dict[tuple[int, int], tuple[str, str]] = {}
+        self.same: dict[tuple[int, int], Value] = {}
         self.lines: list[str] = []
 
     def write(self) -> None:
@@ -128,7 +130,7 @@ class _Region(RowWriter):
             self._columns([(start, what) for start, n, what in jobs if n == length], length, sums)
         for v, total in sums.items():
             with self.c.into(self.lines):
-                self.same[(v, 0)] = self.c.let(kind, f"row_sum({total})")
+                self.same[(v, 0)] = self.c.put(self.c.float, f"row_sum({total})")
 
     def _columns(self, jobs: list[tuple[int, Target | int]], length: int, sums: dict[int, str]) -> None:
         """One loop over columns: all values are read before one is written, since a target may lie where another value was."""
@@ -139,7 +141,7 @@ class _Region(RowWriter):
         with self.c.into(body):
             for start, what in jobs:
                 value = what.value if isinstance(what, Target) else self.w.made[what].operands[0]
-                element = self.c.real(self._element(value, start, length))
+                element = self.c.convert(self._element(value, start, length), self.c.float).text
                 if isinstance(what, Target):
                     pointer = self._pointer(what.place, start, what.added)
                     stores.append(f"{pointer}[j] {'+=' if what.added else '='} {element};")
@@ -159,7 +161,7 @@ class _Region(RowWriter):
 
     # -- values -------------------------------------------------------------------------------------------------------------------
 
-    def _element(self, value: int, start: int, length: int, column: str = "j") -> tuple[str, str]:
+    def _element(self, value: int, start: int, length: int, column: str = "j") -> Value:
         """The element of a value at a column counted from ``start``; what is the same for the whole row stands before the loops."""
         if self.shapes.kinds[value] in ("scalar", "number"):
             column = "0"
@@ -169,17 +171,18 @@ class _Region(RowWriter):
                 cache[(value, start)] = self._computed(value, start, length, column)
         return cache[(value, start)]
 
-    def _computed(self, value: int, start: int, length: int, column: str) -> tuple[str, str]:
+    def _computed(self, value: int, start: int, length: int, column: str) -> Value:
         if self._available(value):
             place = self.places[value]
-            return self.c.let(cuda.C_TYPES[place.buffer.kind], f"{self._pointer(place, start)}[{column}]")
+            return self.c.put(LOADED[place.buffer.kind], f"{self._pointer(place, start)}[{column}]")
         made = self.w.made[value]
         sources = [self._element(v, at, length, column) for v, at in self._sources(value, start, length)]
         if made.row in VIEWS:
-            return sources[0] if sources else self.c.number(0.0)
+            return sources[0] if sources else self.c.number(0.0, self.c.float)
         rest = iter(sources)
-        operands = [self.c.number(r.value) if isinstance(r, Number) else next(rest) for r in made.operands]
-        return self.c.apply(made.row.name, operands, made.params)
+        operands = [r.value if isinstance(r, Number) else next(rest) for r in made.operands]
+        assert made.row.lowering is not None
+        return made.row.lowering(self.c, *operands, *made.params)
 
 
 # -- the plan in kernels --------------------------------------------------------------------------------------------------------------

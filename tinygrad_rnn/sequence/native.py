@@ -13,8 +13,7 @@ from ..backends import Array, Backend
 from ..backends.base import CACHE_LINE, Unsupported
 from ..backends.native import gemm, thresholds
 from ..backends.native.compiler import compiled
-from ..backends.native.emit import FLOATS, type_name
-from ..backends.native.functions import library
+from ..backends.native.emit import FLOATS, tables, type_name
 from ..backends.native.memory import address, aligned, keep_memory, numbers
 from ..backends.native.panels import packed, panel
 from ..backends.native.threads import run_parallel, shares, threads
@@ -22,7 +21,7 @@ from ..chain_rule.addition import TRANSPOSE
 from ..chain_rule.weighting import MATMUL
 from .plan import Plan, Sink
 from .program import Instruction, Number
-from .schedule import EXPENSIVE, REDUCTIONS, Buffer, Half, Layout, Place, Product, Scheduler, Shapes, Target, check_instruction
+from .schedule import REDUCTIONS, Buffer, Half, Layout, Place, Product, Scheduler, Shapes, Target, check_instruction, costly
 from .writer import Access, Writer, touching
 
 # -- the plan in machine code -----------------------------------------------------------------------------------------------------------
@@ -140,7 +139,7 @@ class NativePlan:
         return sorted(chosen)
 
     def _costly(self, made: Instruction) -> bool:
-        return made.row.name in EXPENSIVE or made.row in (MATMUL, *REDUCTIONS)
+        return costly(made) or made.row in (MATMUL, *REDUCTIONS)
 
     def _remade(self, value: int, made: dict[int, Instruction], known: set[int]) -> bool:
         """Whether a value can be made again cheaply from what is known."""
@@ -295,7 +294,7 @@ class NativePlan:
             for v in self.plan.core.program.steps:
                 self._share(v, *writers)
             writers, text = write()
-        text = library(self.kind) + gemm.text(self.kind) + text
+        text = gemm.text(self.kind) + text + tables(writer.emit for writer in writers)
         self.text = text
         addresses = compiled(text, tuple(writer.name for writer in writers))
         codes = [

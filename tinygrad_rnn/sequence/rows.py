@@ -16,8 +16,7 @@ from .. import ops
 from ..backends import Array, Backend
 from ..backends.base import Unsupported
 from ..backends.native.compiler import available, compiled
-from ..backends.native.emit import FLOATS, type_name
-from ..backends.native.functions import library
+from ..backends.native.emit import FLOATS, tables, type_name
 from ..backends.native.memory import address, keep_memory, numbers
 from ..backends.native.threads import run_parallel, shares, workers
 from ..chain_rule.addition import TAKE_ALONG_AXIS
@@ -112,7 +111,8 @@ class _Kernel:
         if self.residuals:
             backward = self._half(code, [*program.steps, *self.kept, *program.states], self.residuals)
             halves.append(Writer("backward", self.shapes, backward, code, self.kind, True, masked=True))
-        addresses = compiled(library(self.kind) + "\n\n".join(half.text() for half in halves), tuple(half.name for half in halves))
+        text = "\n\n".join(half.text() for half in halves) + tables(half.emit for half in halves)
+        addresses = compiled(text, tuple(half.name for half in halves))
         self.code = {half.name: (addresses[half.name], numpy.array(half.numbers, numpy.int64)) for half in halves}
 
     def _numbers(self, forward: Sequence[Instruction]) -> list[int]:

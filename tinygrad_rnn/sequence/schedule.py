@@ -247,7 +247,15 @@ def matrix_of(shapes: Shapes, value: int) -> tuple[int, bool]:
 
 # -- scheduling -----------------------------------------------------------------------------------------------------------------------
 
-EXPENSIVE = ("tanh", "sigmoid", "exp", "log", "softplus", "sqrt", "reciprocal")
+
+def costly(instruction: Instruction) -> bool:
+    """Whether an element takes longer to compute than to keep."""
+    lowering = instruction.row.lowering
+    return lowering is not None and lowering.cost(len(instruction.operands), instruction.params) >= _COSTLY
+
+
+_COSTLY = 8
+"""Atoms; a quotient counts for as many."""
 
 
 class Scheduler:
@@ -337,7 +345,7 @@ class Scheduler:
         return [
             Target(v, Place(self.layout.new(self.shapes.widths[v], "row", self.kind), 0, "row"))
             for v in sorted(now & later)
-            if v not in placed and v in self.made and self.made[v].row.name in EXPENSIVE and self.shapes.kinds[v] == "row"
+            if v not in placed and v in self.made and costly(self.made[v]) and self.shapes.kinds[v] == "row"
         ]
 
     def _used_from(self, values: Sequence[int]) -> set[int]:

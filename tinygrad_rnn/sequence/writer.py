@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..backends.native.emit import Emitter
+from ..backends.atoms import Value
+from ..backends.native.emit import LOADED, Emitter
 from ..chain_rule.addition import CONCATENATE, GETITEM, MAX, SCATTER, SCATTER_ALONG_AXIS, SPLIT, TAKE_ALONG_AXIS
 from .program import Instruction, Number
 from .schedule import REDUCTIONS, VIEWS, Buffer, Half, Place, Product, Shapes, Target, slice_of
@@ -178,7 +179,7 @@ class RowWriter:
         self.e, self.shapes, self.places = writer.emit, writer.shapes, writer.half.places
         self.own = {t.value for t in targets if not t.added and self.places[t.value] == t.place}
         self.pointers: dict[Any, str] = {}
-        self.scalars: dict[int, tuple[str, str]] = {}
+        self.scalars: dict[int, Value] = {}
         self.levels: dict[int, int] = {}
         self.sums = self._row_sums()
 
@@ -205,7 +206,7 @@ class RowWriter:
                 total = parts[0]
                 for part in parts[1:]:
                     total = self.e.let(self._joined(v, total, part, ""))
-                self.scalars[v] = (total, self.w.kind)
+                self.scalars[v] = self.e.float(total)
 
     def _available(self, value: int) -> bool:
         return value in self.places and (value not in self.own or value not in self.w.made)
@@ -267,18 +268,18 @@ class RowWriter:
         """What adds one more part to a reduction."""
         kind = self.w.kind
         if self.w.made[value].row is MAX:
-            return f"call nsz {kind} @llvm.maximum.{self.e.suffix}({kind} {total}, {kind} {part})"
+            return f"call nsz {kind} @llvm.maximum.{self.e.kind}({kind} {total}, {kind} {part})"
         return f"fadd {how}{kind} {total}, {part}"
 
     def _chosen(self, value: str, index: int, width: int, column: str, start: int) -> str:
         """A value at the column that the row's index names, else 0; indices below 0 count from the end."""
         e, kind = self.e, self.w.kind
         column = e.let(f"add i64 {column}, {self.w.size(start)}") if start else column
-        register = self._scalar(index)[0]
+        register = self._scalar(index).text
         below, wrapped = e.let(f"icmp slt i64 {register}, 0"), e.let(f"add i64 {register}, {self.w.size(width)}")
         wanted = e.let(f"select i1 {below}, i64 {wrapped}, i64 {register}")
         hit = e.let(f"icmp eq i32 {e.let(f'trunc i64 {column} to i32')}, {e.let(f'trunc i64 {wanted} to i32')}")
-        return e.let(f"select i1 {hit}, {kind} {value}, {kind} {e.number(0.0)[0]}")
+        return e.let(f"select i1 {hit}, {kind} {value}, {kind} {e.literal(0.0, e.kind)}")
 
     # -- one loop over columns ----------------------------------------------------------------------------------------------------
 
@@ -303,22 +304,22 @@ class RowWriter:
         sums = [(start, what) for start, what in jobs if not isinstance(what, Target)]
         phis = [(e.fresh("a"), e.fresh("a")) for _ in sums]
         for (_, what), (old, new) in zip(sums, phis, strict=True):
-            first = e.number(-math.inf if self.w.made[what].row is MAX else 0.0)[0]
+            first = e.literal(-math.inf if self.w.made[what].row is MAX else 0.0, e.kind)
             e.line(f"{old} = phi {kind} [ {first}, %{top} ], [ {new}, %{body} ]")
         self.group = self.w.note("", distinct=True)
         self.j = j
         self.w.loops += 1
-        self.cache: dict[Any, tuple[str, str]] = {}
+        self.cache: dict[Any, Value] = {}
         stores = []
         for start, what in jobs:
             if isinstance(what, Target):
                 stores.append((what, start, self._element(what.value, start, length)))
         for (start, what), (old, new) in zip(sums, phis, strict=True):
             made = self.w.made[what]
-            register = e._float(self._element(made.operands[0], start, length))
+            register = e.convert(self._element(made.operands[0], start, length), e.kind).text
             if made.row is TAKE_ALONG_AXIS:
                 register = self._chosen(register, made.operands[1], self.shapes.widths[made.operands[0]], self.j, start)
-            e.line(f"{new} = {self._joined(what, old, register, 'reassoc contract ')}")
+            e.line(f"{new} = {self._joined(what, old, register, 'reassoc ')}")
             totals.setdefault(what, []).append(new)
         for target, start, value in stores:
             self.w.touch(self.w.writes, target.place, start, length)
@@ -381,7 +382,7 @@ class RowWriter:
         width = self.shapes.widths[value]
         return [(r, start if self.shapes.widths[r] == width else 0) for r in made.operands if not isinstance(r, Number)]
 
-    def _element(self, value: int, start: int, length: int) -> tuple[str, str]:
+    def _element(self, value: int, start: int, length: int) -> Value:
         """The element of a value at this column, from ``start``."""
         if (value, start) in self.cache:
             return self.cache[(value, start)]
@@ -394,21 +395,23 @@ class RowWriter:
             made = self.w.made[value]
             sources = self._sources(value, start, length)
             if made.row in VIEWS:
-                found = self._element(*sources[0], length) if sources else self.e.number(0.0)
+                found = self._element(*sources[0], length) if sources else self.e.number(0.0, self.e.kind)
             else:
                 rest = iter(sources)
-                operands = [self.e.number(r.value) if isinstance(r, Number) else self._element(*next(rest), length) for r in made.operands]
+                operands = [r.value if isinstance(r, Number) else self._element(*next(rest), length) for r in made.operands]
                 found = self._applied(made, operands, self.j, start)
         self.cache[(value, start)] = found
         return found
 
-    def _applied(self, made: Instruction, operands: list[tuple[str, str]], column: str, start: int) -> tuple[str, str]:
+    def _applied(self, made: Instruction, operands: list[Any], column: str, start: int) -> Value:
         """One row on one element, at a column counted from ``start``."""
         if made.row is SCATTER_ALONG_AXIS:
-            return self._chosen(operands[0][0], made.operands[1], self.shapes.widths[made.results[0]], column, start), self.w.kind
-        return self.e.apply(made.row.name, operands, made.params)
+            chosen = self._chosen(operands[0].text, made.operands[1], self.shapes.widths[made.results[0]], column, start)
+            return self.e.float(chosen)
+        assert made.row.lowering is not None
+        return made.row.lowering(self.e, *operands, *made.params)
 
-    def _scalar(self, value: int) -> tuple[str, str]:
+    def _scalar(self, value: int) -> Value:
         """A number of this row, or of all rows; made before the loop."""
         if value in self.scalars:
             return self.scalars[value]
@@ -421,17 +424,17 @@ class RowWriter:
         self.scalars[value] = found
         return found
 
-    def _made_outside(self, value: int, column: int) -> tuple[str, str]:
+    def _made_outside(self, value: int, column: int) -> Value:
         """One element, computed outside of the loops."""
         made = self.w.made[value]
         found = [self._outside(v, at) for v, at in self._sources(value, column, 1)]
         if made.row in VIEWS:
-            return found[0] if found else self.e.number(0.0)
+            return found[0] if found else self.e.number(0.0, self.e.kind)
         rest = iter(found)
-        operands = [self.e.number(r.value) if isinstance(r, Number) else next(rest) for r in made.operands]
+        operands = [r.value if isinstance(r, Number) else next(rest) for r in made.operands]
         return self._applied(made, operands, "0", column)
 
-    def _outside(self, value: int, column: int) -> tuple[str, str]:
+    def _outside(self, value: int, column: int) -> Value:
         if self.shapes.kinds[value] in ("scalar", "number"):
             return self._scalar(value)
         if not self._available(value):
@@ -439,24 +442,24 @@ class RowWriter:
         self.w.touch(self.w.reads, self.places[value], column, 1)
         return self._load(self._pointer(self.places[value], column), self.places[value].buffer.kind, None)
 
-    def _load(self, pointer: str, kind: str, j: str | None) -> tuple[str, str]:
+    def _load(self, pointer: str, kind: str, j: str | None) -> Value:
         e = self.e
         address = pointer if j is None else e.let(f"getelementptr {kind}, ptr {pointer}, i64 {j}")
         register = e.let(f"load {kind}, ptr {address}" + (f", !llvm.access.group {self.group}" if j is not None else ""))
-        return (e.let(f"icmp ne i8 {register}, 0"), "i1") if kind == "i8" else (register, kind)
+        return Value(e, e.let(f"icmp ne i8 {register}, 0") if kind == "i8" else register, LOADED[kind])
 
-    def _store(self, target: Target, start: int, value: tuple[str, str]) -> None:
+    def _store(self, target: Target, start: int, value: Value) -> None:
         e, kind = self.e, target.place.buffer.kind
-        register = e._float(value)
+        register = e.convert(value, e.kind).text
         address = e.let(f"getelementptr {kind}, ptr {self._pointer(target.place, start)}, i64 {self.j}")
         if target.added:
             old = e.let(f"load {kind}, ptr {address}, !llvm.access.group {self.group}")
-            register = e.let(f"fadd contract {kind} {old}, {register}")
+            register = e.let(f"fadd {kind} {old}, {register}")
         e.line(f"store {kind} {register}, ptr {address}, !llvm.access.group {self.group}")
 
     def _store_scalar(self, target: Target) -> None:
         e, kind = self.e, target.place.buffer.kind
-        register = e._float(self._scalar(target.value))
+        register = e.convert(self._scalar(target.value), e.kind).text
         self.w.touch(self.w.writes, target.place, 0, 1)
         address = self._pointer(target.place, 0)
         if target.added:

@@ -37,8 +37,18 @@ def available() -> bool:
     return hasattr(llvm, "create_pass_builder")
 
 
-def _optimised(text: str) -> Any:
+@functools.cache
+def has(feature: str) -> bool:
+    """Whether the processor has what some of the x86 family lack: "fma", "sse4.1". Where nothing is compiled, it may be anything."""
+    if not available():
+        return True
     llvm, machine = _target()
+    return not machine.triple.startswith(("x86", "i386", "i686")) or bool(llvm.get_host_cpu_features().get(feature))
+
+
+def _optimised(text: str, machine: Any = None) -> Any:
+    """The module of a text, for this processor or another."""
+    llvm, machine = _target()[0], machine or _target()[1]
     module = llvm.parse_assembly(text)
     module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=3)

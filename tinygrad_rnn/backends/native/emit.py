@@ -1,18 +1,23 @@
-"""Writing LLVM text: names of types, vectors, literals, and the few instructions of each elementwise row."""
+"""Writing LLVM text: names of types, vectors, literals, and the atoms that elementwise functions are written in."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 import numpy
 
-from ..base import Unsupported
-from .compiler import vector_bytes
+from ..atoms import Printer, Value
+from .compiler import has, vector_bytes
 
 FLOATS = {numpy.dtype(numpy.float32): "float", numpy.dtype(numpy.float64): "double"}
 """LLVM's names of the floats that code is written for."""
 
 _NAMES = FLOATS | {numpy.dtype(numpy.int64): "i64", numpy.dtype(numpy.bool_): "i8"}
+
+
+LOADED = {"float": "f32", "double": "f64", "i64": "i64", "i8": "i1"}
+"""The kinds of numbers that lie in memory under these names."""
 
 
 def type_name(dtype: Any) -> str:
@@ -52,28 +57,76 @@ def splat(name: str, scalar: str, kind: str, lanes: int) -> list[str]:
     ]
 
 
-# -- one row on one element -----------------------------------------------------------------------------------------------------------
+# -- atoms ----------------------------------------------------------------------------------------------------------------------------
 
 
-class Emitter:
-    """Writes lines of one function; every row of the elementwise kind has its few instructions here.
+class Emitter(Printer):
+    """Writes lines of one function in LLVM text.
 
-    Values are (register, kind), where kind is "float", "double" or "i1".
+    Args:
+        kind: LLVM's name of the floats that the function is about.
     """
 
+    TYPES: ClassVar[dict[str, str]] = {"i1": "i1", "i32": "i32", "i64": "i64", "f32": "float", "f64": "double"}
+    ATOMS: ClassVar[dict[str, str]] = {
+        **{f"{name}.f": f"f{name} {{T}} {{0}}, {{1}}" for name in ("add", "sub", "mul", "div")},
+        **{f"{name}.i": f"{name} {{T}} {{0}}, {{1}}" for name in ("add", "sub", "mul", "and", "or", "xor", "shl", "lshr")},
+        **{f"{name}.b": f"{name} i1 {{0}}, {{1}}" for name in ("and", "or", "xor")},
+        "add.b": "or i1 {0}, {1}",
+        "mul.b": "and i1 {0}, {1}",
+        **{f"{name}.f": f"fcmp o{name} {{T}} {{0}}, {{1}}" for name in ("lt", "le", "gt", "ge", "eq")},
+        **{f"{name}.i": f"icmp s{name} {{T}} {{0}}, {{1}}" for name in ("lt", "le", "gt", "ge")},
+        **{f"{name}.b": f"icmp u{name} i1 {{0}}, {{1}}" for name in ("lt", "le", "gt", "ge")},
+        **{f"{name}.{c}": f"icmp {name} {{T}} {{0}}, {{1}}" for name in ("eq", "ne") for c in "ib"},
+        **{f"{name}.f": f"call {{T}} @llvm.{name}.{{S}}({{T}} {{0}})" for name in ("sqrt", "rint", "floor", "ceil", "trunc")},
+        "abs.f": "call {T} @llvm.fabs.{S}({T} {0})",
+        "abs.i": "call {T} @llvm.abs.{S}({T} {0}, i1 false)",
+        "copysign.f": "call {T} @llvm.copysign.{S}({T} {0}, {T} {1})",
+        "fma.f": "call {T} @llvm.fma.{S}({T} {0}, {T} {1}, {T} {2})",
+        "neg.f": "fneg {T} {0}",
+        "neg.i": "sub {T} 0, {0}",
+        "not.i": "xor {T} {0}, -1",
+        "not.b": "xor i1 {0}, true",
+        "ne.f": "fcmp une {T} {0}, {1}",
+        "shr.i": "ashr {T} {0}, {1}",
+        "select": "select i1 {0}, {T} {1}, {T} {2}",
+        "bits.f": "bitcast {T} {0} to {to}",
+        "floating.i": "bitcast {T} {0} to {to}",
+        **{f"i1.{to}": f"zext i1 {{0}} to {to}" for to in ("i32", "i64")},
+        **{f"i1.{to}": "uitofp i1 {0} to {to}" for to in ("f32", "f64")},
+        **{f"{a}.{b}": "sitofp {T} {0} to {to}" for a in ("i32", "i64") for b in ("f32", "f64")},
+        **{f"{a}.{b}": "fptosi {T} {0} to {to}" for a in ("f32", "f64") for b in ("i32", "i64")},
+        "i32.i64": "sext i32 {0} to i64",
+        "i64.i32": "trunc i64 {0} to i32",
+        "f32.f64": "fpext float {0} to double",
+        "f64.f32": "fptrunc double {0} to float",
+    }
+
     def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self.suffix = "f32" if kind == "float" else "f64"
-        self.lines: list[str] = []
-        self._count = 0
+        super().__init__(fused=has("fma"), rounds=has("sse4.1"))
+        self.kind = LOADED[kind]
+
+    def put(self, kind: str, text: str) -> Value:
+        return Value(self, self.let(text), kind)
+
+    def literal(self, value: Any, kind: str) -> str:
+        if kind[0] == "f":
+            return literal(value, self.TYPES[kind])
+        return str(bool(value)).lower() if kind == "i1" else str(int(value))
+
+    def element(self, name: str, kind: str, index: Value) -> Value:
+        at = self.let(f"getelementptr {self.TYPES[kind]}, ptr @{name}, {self.TYPES[index.kind]} {index.text}")
+        return self.put(kind, f"load {self.TYPES[kind]}, ptr {at}, !invariant.load !{{}}")
+
+    def float(self, register: str) -> Value:
+        """A register that holds one of the function's floats."""
+        return Value(self, register, self.kind)
 
     def fresh(self, hint: str = "v") -> str:
-        self._count += 1
-        return f"%{hint}{self._count}"
+        return f"%{super().fresh(hint)}"
 
     def label(self, hint: str) -> str:
-        self._count += 1
-        return f"{hint}{self._count}"
+        return super().fresh(hint)
 
     def line(self, text: str) -> None:
         self.lines.append(text)
@@ -83,101 +136,13 @@ class Emitter:
         self.lines.append(f"{register} = {text}")
         return register
 
-    def number(self, value: float) -> tuple[str, str]:
-        return literal(float(value), self.kind), self.kind
 
-    def _float(self, value: tuple[str, str]) -> str:
-        register, kind = value
-        return self.let(f"uitofp i1 {register} to {self.kind}") if kind == "i1" else register
-
-    def _bool(self, value: tuple[str, str]) -> str:
-        register, kind = value
-        return register if kind == "i1" else self.let(f"fcmp une {kind} {register}, {literal(0.0, kind)}")
-
-    def apply(self, name: str, operands: list[tuple[str, str]], params: tuple[Any, ...]) -> tuple[str, str]:
-        """One row.
-
-        Raises:
-            Unsupported: it has no instructions here.
-        """
-        kind = self.kind
-        if name == "where":
-            condition = self._bool(operands[0])
-            a, b = self._float(operands[1]), self._float(operands[2])
-            return self.let(f"select i1 {condition}, {kind} {a}, {kind} {b}"), kind
-        if name in _COMPARISONS:
-            a, b = (self._float(x) for x in operands)
-            return self.let(f"fcmp {_COMPARISONS[name]} {kind} {a}, {b}"), "i1"
-        if name in _LOGIC:
-            bits = [self._bool(x) for x in operands]
-            return self.let(f"{_LOGIC[name]} i1 {bits[0]}, {bits[1] if len(bits) > 1 else 'true'}"), "i1"
-        if name == "astype":
-            if params[0].kind != "f":
-                raise Unsupported("a cast to whole numbers")
-            return self._float(operands[0]), kind
-        xs = [self._float(x) for x in operands]
-        if name in _TESTS:
-            size = self.let(f"call {kind} @llvm.fabs.{self.suffix}({kind} {xs[0]})")
-            return self.let(f"fcmp {_TESTS[name]} {kind} {size}, {literal(float('inf'), kind)}"), "i1"
-        if name in _ARITHMETIC:
-            return self.let(f"{_ARITHMETIC[name]} contract {kind} {xs[0]}, {xs[1]}"), kind
-        if name in _FUNCTIONS:
-            return self.let(f"call {kind} @{_FUNCTIONS[name]}_{self.suffix}({kind} {xs[0]})"), kind
-        if name in ("sqrt", "abs"):
-            return self.let(f"call {kind} @llvm.{'sqrt' if name == 'sqrt' else 'fabs'}.{self.suffix}({kind} {xs[0]})"), kind
-        special = getattr(self, f"_{name}", None)
-        if special is None:
-            raise Unsupported(f"the operation {name!r}")
-        return special(*xs, *params), kind
-
-    def _negative(self, x: str) -> str:
-        return self.let(f"fneg {self.kind} {x}")
-
-    def _reciprocal(self, x: str) -> str:
-        return self.let(f"fdiv {self.kind} {literal(1.0, self.kind)}, {x}")
-
-    def _relu(self, x: str) -> str:
-        below = self.let(f"fcmp olt {self.kind} {x}, {literal(0.0, self.kind)}")
-        return self.let(f"select i1 {below}, {self.kind} {literal(0.0, self.kind)}, {self.kind} {x}")
-
-    def _sign(self, x: str) -> str:
-        one, zero = literal(1.0, self.kind), literal(0.0, self.kind)
-        side = self.let(f"call {self.kind} @llvm.copysign.{self.suffix}({self.kind} {one}, {self.kind} {x})")
-        moving = self.let(f"fcmp one {self.kind} {x}, {zero}")
-        return self.let(f"select i1 {moving}, {self.kind} {side}, {self.kind} {x}")
-
-    def _extremum(self, test: str, a: str, b: str) -> str:
-        wins = self.let(f"fcmp {test} {self.kind} {a}, {b}")
-        nan = self.let(f"fcmp uno {self.kind} {a}, {a}")
-        first = self.let(f"or i1 {wins}, {nan}")
-        return self.let(f"select i1 {first}, {self.kind} {a}, {self.kind} {b}")
-
-    def _maximum(self, a: str, b: str) -> str:
-        return self._extremum("ogt", a, b)
-
-    def _minimum(self, a: str, b: str) -> str:
-        return self._extremum("olt", a, b)
-
-    def _clip(self, x: str, low: Any, high: Any) -> str:
-        if low is not None:
-            x = self._extremum("ogt", x, literal(float(low), self.kind))
-        return x if high is None else self._extremum("olt", x, literal(float(high), self.kind))
-
-    def _raise_to(self, x: str, exponent: float) -> str:
-        whole, rest = divmod(abs(exponent), 1)
-        if exponent == 0 or whole > 4 or rest not in (0, 0.5):
-            raise Unsupported(f"a power of {exponent}")
-        factors = [x] * int(whole)
-        if rest:
-            factors.append(self.let(f"call {self.kind} @llvm.sqrt.{self.suffix}({self.kind} {x})"))
-        y = factors[0]
-        for factor in factors[1:]:
-            y = self.let(f"fmul contract {self.kind} {y}, {factor}")
-        return y if exponent > 0 else self._reciprocal(y)
-
-
-_ARITHMETIC = {"add": "fadd", "subtract": "fsub", "multiply": "fmul"}
-_FUNCTIONS = {"tanh": "tanh", "sigmoid": "sigmoid", "exp": "exp", "log": "log"}
-_COMPARISONS = {"equal": "oeq", "not_equal": "une", "less": "olt", "less_equal": "ole", "greater": "ogt", "greater_equal": "oge"}
-_TESTS = {"isnan": "uno", "isinf": "oeq", "isfinite": "olt"}
-_LOGIC = {"logical_and": "and", "logical_or": "or", "logical_xor": "xor", "logical_not": "xor"}
+def tables(emitters: Iterable[Emitter]) -> str:
+    """The tables that functions of one text look up in."""
+    found = {name: table for emitter in emitters for name, table in emitter.tables.items()}
+    lines = []
+    for name, (kind, numbers) in found.items():
+        type_ = Emitter.TYPES[kind]
+        entries = ", ".join(f"{type_} {literal(number, type_)}" for number in numbers)
+        lines.append(f"\n@{name} = private unnamed_addr constant [{len(numbers)} x {type_}] [{entries}]\n")
+    return "".join(lines)

@@ -1,0 +1,97 @@
+"""What needs no series: sums, products, choices, comparisons, logic, roundings, casts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ...backends.atoms import Printer, Value, kind_of
+from .floats import FORMATS, difference
+from .lowered import Lowering, within
+
+exact = within(0.5, floats=0)
+"""The result is the rounded one, or not rounded at all."""
+
+
+add = exact(lambda k, a, b: k.binary("add", a, b))
+subtract = exact(lambda k, a, b: k.binary("sub", a, b))
+multiply = exact(lambda k, a, b: k.binary("mul", a, b))
+negative = exact(lambda k, x: -x)
+absolute = exact(lambda k, x: k.abs(x))
+
+
+def _comparison(name: str) -> Lowering:
+    return exact(lambda k, a, b: k.compare(name, a, b))
+
+
+equal, not_equal = _comparison("eq"), _comparison("ne")
+less, less_equal = _comparison("lt"), _comparison("le")
+greater, greater_equal = _comparison("gt"), _comparison("ge")
+logical_and = exact(lambda k, a, b: k.truth(a) & k.truth(b))
+logical_or = exact(lambda k, a, b: k.truth(a) | k.truth(b))
+logical_xor = exact(lambda k, a, b: k.truth(a) ^ k.truth(b))
+logical_not = exact(lambda k, x: ~k.truth(x))
+isnan = within(0.5)(lambda k, x: x != x)
+isinf = within(0.5)(lambda k, x: k.abs(x) == math.inf)
+isfinite = within(0.5)(lambda k, x: k.abs(x) < math.inf)
+
+where = exact(lambda k, condition, a, b: k.select(k.truth(condition), a, b))
+astype = exact(lambda k, x, dtype: k.as_kind(x, kind_of(dtype)))
+
+floor = exact(lambda k, x: k.floor(x))
+ceil = exact(lambda k, x: k.ceil(x))
+rint = exact(lambda k, x: k.rint(x))
+trunc = exact(lambda k, x: k.trunc(x))
+
+
+@exact
+def relu(k: Printer, x: Value) -> Value:
+    return k.select(x <= 0, 0, x)
+
+
+@exact
+def sign(k: Printer, x: Value) -> Value:
+    return k.select(x > 0, 1, k.select(x < 0, -1, x + 0))  # 0 where it is −0, NaN where it is NaN
+
+
+@exact
+def maximum(k: Printer, a: Any, b: Any) -> Value:
+    """The first where it is NaN; the second where both are equal, as NumPy's is where one is −0."""
+    a, b = k.joint(a, b)
+    return k.select(a != a, a, k.select(a > b, a, b))
+
+
+@exact
+def minimum(k: Printer, a: Any, b: Any) -> Value:
+    a, b = k.joint(a, b)
+    return k.select(a != a, a, k.select(a < b, a, b))
+
+
+@exact
+def clip(k: Printer, x: Value, low: float | None, high: float | None) -> Value:
+    for bound, beyond in ((low, "le"), (high, "ge")):
+        if bound is not None:  # a bound that is NaN makes all NaN
+            x = k.select(k.compare(beyond, x, bound), bound, x) if bound == bound else k.number(bound, x.kind)
+    return x
+
+
+@within(1, floats=2)
+def floor_divide(k: Printer, a: Value, b: Value) -> Value:
+    """NumPy's: (a − remainder) / b, and 1 less where the remainder lies on the other side of 0 than b.
+
+    The remainder is exact where integers have all their digits. Beyond, it is left out: the last digit may
+    differ.
+    """
+    quotient = a / b
+    whole = k.trunc(quotient)
+    rest = difference(k, a, whole, b)
+    rounded_up = rest * k.copysign(1.0, a) < 0
+    rest = k.select(rounded_up, rest + k.copysign(b, a), rest)
+    rest = k.select(k.abs(b) == math.inf, a, rest)
+    rest = k.select(k.abs(quotient) < 2.0 ** (FORMATS[a.kind].fraction + 1), rest, 0.0)
+    y = (a - rest) / b
+    y = k.select((rest != 0) & ((rest < 0) ^ (b < 0)), y - 1, y)
+    near = k.floor(y)
+    near = k.select(y - near > 0.5, near + 1, near)
+    y = k.select(y == 0, k.copysign(0.0, quotient), near)
+    return k.select(b == 0, quotient, k.select(k.abs(a) == math.inf, math.nan, y))
