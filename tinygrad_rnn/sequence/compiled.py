@@ -45,11 +45,11 @@ def compiled_scan(
     engine = _engine(plan, backend)
     note_plan(cell, plan, engine)
     counts, steps = (len(inputs), len(states)), inputs[0].shape[0]
-    call = ScanCall(plan, engine, traced, cell, xs, state, live, reverse, masked_output, backend, needs, counts, steps)
+    flow = traced.flow(needs)
+    call = ScanCall(plan, engine, traced, flow, cell, xs, state, live, reverse, masked_output, backend, needs, counts, steps)
     run = CompiledScan(call) if checkpoint is None or True not in needs else SegmentedScan(call, checkpoint)
     arrays = [x._data for x in operands]
     results = run.forward(arrays)
-    flow = traced.flow(needs)
     wanted = flow.unmasked(steps) if live is None else flow.results(live, reverse, masked_output == "previous", steps)
     if True not in wanted:
         made = [Node.result_type(array, backend) for array in results]

@@ -1,7 +1,8 @@
-"""Which results of a scan carry residuals: those that the loop, step by step, would give ``requires_grad``.
+"""What the loop would carry residuals through: which results of a scan have ``requires_grad``, and from which of them something comes back
+to which operand.
 
-A state may begin to depend on a parameter at some step, or stop to: h ← sign(h) has no way back. So the question is followed from step to
-step until it repeats itself.
+A state may begin to depend on a parameter at some step, or stop to: h ← sign(h) has no way back. So both questions are followed from step
+to step, forwards and backwards, until they repeat themselves.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _Flags = tuple[bool, ...]
 
 
 class Flow:
-    """Whether outputs and states require a gradient.
+    """Whether outputs and states require a gradient, and whether operands get one.
 
     Args:
         program: the cell's step.
@@ -32,7 +33,9 @@ class Flow:
         self._program, self._asked = program, {v for v, need in floats if need}
         self._first = tuple(needs[inputs : inputs + states]), (False,) * len(program.outputs)
         self._steps: dict[Any, tuple[_Flags, _Flags]] = {}
+        self._steps_back: dict[Any, tuple[_Flags, _Flags]] = {}
         self.unmasked = functools.lru_cache(maxsize=256)(lambda steps: self.results(None, False, False, steps))
+        self.unmasked_back = functools.lru_cache(maxsize=256)(lambda g, steps: self.operands(g, None, False, False, steps))
 
     def results(self, live: numpy.ndarray | None, reverse: bool, previous: bool, steps: int) -> list[bool]:
         """For outputs and last states.
@@ -49,6 +52,35 @@ class Flow:
                 state, y, some = new_state, new_y, _either(some, new_y)
         return [*some, *state]
 
+    def operands(self, g: _Flags, live: numpy.ndarray | None, reverse: bool, previous: bool, steps: int) -> list[bool]:
+        """For inputs, first states and fixed values, whether a residual comes there.
+
+        Args:
+            g: for outputs and last states, whether one begins there.
+            live, reverse, previous, steps: as above.
+        """
+        count = len(self._program.outputs)
+        outputs, state = g[:count], g[count:]
+        repeated = (False,) * count
+        reached = (False,) * (len(self._program.steps) + len(self._program.fixed))
+        for number, masked in reversed(_runs(live, reverse, steps)):
+            step = functools.partial(self._step_back, masked, previous, outputs)
+            for new_state, (new_repeated, here) in _repeated(step, state, (repeated, reached), number):
+                state, repeated, reached = new_state, new_repeated, _either(reached, here)
+        inputs = len(self._program.steps)
+        return [*reached[:inputs], *state, *reached[inputs:]]
+
+    def _step_back(
+        self, masked: bool, previous: bool, outputs: _Flags, state: _Flags, before: tuple[_Flags, _Flags]
+    ) -> tuple[_Flags, tuple[_Flags, _Flags]]:
+        """The flags of states before a step; of outputs before it, where masked ones repeat those; and of what else is read."""
+        y = _either(outputs, before[0])
+        if (state, y) not in self._steps_back:
+            self._steps_back[state, y] = _one_step_back(self._program, state, y)
+        old, read = self._steps_back[state, y]
+        repeated = y if masked and previous else (False,) * len(y)
+        return (_either(old, state) if masked else old), (repeated, _either(before[1], read))
+
     def _step(self, masked: bool, previous: bool, state: _Flags, before: _Flags) -> tuple[_Flags, _Flags]:
         """The flags of states and outputs after a step, from those of states and outputs before it."""
         if state not in self._steps:
@@ -59,7 +91,7 @@ class Flow:
         return _either(new, state), _either(y, before) if previous else y
 
 
-def _repeated(step: Any, state: _Flags, y: _Flags, count: int) -> Iterator[tuple[_Flags, _Flags]]:
+def _repeated(step: Any, state: _Flags, y: Any, count: int) -> Iterator[tuple[_Flags, Any]]:
     """What so many steps give, each different one at least once and the last one last."""
     seen: dict[Any, int] = {}
     n = 0
@@ -94,3 +126,15 @@ def _one_step(program: Program, asked: set[int], state: _Flags) -> tuple[_Flags,
         if not instruction.stopped and any(not isinstance(ref, Number) and ref in reached for ref in instruction.operands):
             reached.update(v for v in instruction.results if program.dtypes[v].kind == "f")
     return tuple([v in reached for v in program.carried]), tuple([v in reached for v in program.outputs])
+
+
+def _one_step_back(program: Program, state: _Flags, y: _Flags) -> tuple[_Flags, _Flags]:
+    """The flags of states, and of inputs and fixed values, from those of new states and outputs."""
+    reached = {
+        v for v, flag in zip((*program.carried, *program.outputs), (*state, *y), strict=True) if flag and program.dtypes[v].kind == "f"
+    }
+    for instruction in reversed(program.instructions):
+        if not instruction.stopped and not reached.isdisjoint(instruction.results):
+            refs = (ref for ref in instruction.operands if not isinstance(ref, Number))
+            reached.update(ref for ref in refs if program.dtypes[ref].kind == "f")
+    return tuple([v in reached for v in program.states]), tuple([v in reached for v in (*program.steps, *program.fixed)])

@@ -70,6 +70,8 @@ class NativePlan:
         self.shapes = Shapes(program, batch)
         self.arriving = [g for g in (*plan.output_residuals, *plan.carried_residuals) if g is not None]
         self.shapes.note_rest(self.arriving, (*plan.forward, *plan.backward))
+        if any(program.shapes[v][:1] != (batch,) or (v in program.fixed and self.shapes.kinds[v] != "matrix") for v in program.outputs):
+            raise Unsupported("an output whose first axis is not the batch")
         for instruction in (*plan.forward, *plan.backward):
             check_instruction(self.shapes, instruction)
         self.training = plan.differentiated

@@ -151,13 +151,13 @@ def _fill_core(core: Core, inside: list[Instruction], classes: dict[int, str], l
 
 
 def _merged(program: Program, inside: list[Instruction], classes: dict[int, str]) -> dict[int, list[Instruction]]:
-    """Groups of matmuls by a shared left operand and fixed right ones, under the result of the first."""
-    groups: dict[int, list[Instruction]] = {}
+    """Groups of matmuls by a shared left operand and fixed right ones of one dtype, under the result of the first."""
+    groups: dict[Any, list[Instruction]] = {}
     for instruction in inside:
         if instruction.row is MATMUL and not instruction.stopped and not any(isinstance(r, Number) for r in instruction.operands):
             a, b = instruction.operands
             if classes[b] == "fixed" and len(program.shapes[a]) == len(program.shapes[b]) == 2:
-                groups.setdefault(a, []).append(instruction)
+                groups.setdefault((a, program.dtypes[b]), []).append(instruction)
     return {group[0].results[0]: group for group in groups.values() if len(group) > 1}
 
 

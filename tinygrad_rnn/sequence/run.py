@@ -25,6 +25,7 @@ from ..user_code import Line
 from .around import around
 from .device import DevicePlan, DeviceRun
 from .eager import eager_scan
+from .flow import Flow
 from .interpreter import InterpretedRun
 from .native import NativePlan, NativeRun
 from .plan import Plan, fixed_residuals
@@ -42,6 +43,7 @@ class ScanCall:
         plan: what to do.
         engine: the plan in machine code or kernels, or the reason why it is interpreted.
         traced: the cell's trace, with the tensors that it uses beside its arguments.
+        flow: which operands the loop would bring residuals to.
         cell, xs, state, live, reverse, masked_output: as in :func:`~.eager.eager_scan`.
         backend: of its tensors.
         needs: for each operand (inputs, states, tensors from outside) whether it needs a residual.
@@ -52,6 +54,7 @@ class ScanCall:
     plan: Plan
     engine: Any
     traced: TracedCell
+    flow: Flow
     cell: Any
     xs: Any
     state: Any
@@ -62,6 +65,16 @@ class ScanCall:
     needs: Sequence[bool]
     counts: tuple[int, int]
     steps: int
+
+    def arrived(self, g: Sequence[Any], parts: Sequence[Any]) -> list[Any]:
+        """The residuals of operands; None, and not zeros, where nothing leads from the residuals of results, as in the loop: an optimiser
+        leaves such a parameter alone."""
+        given = tuple([part is not None for part in g])
+        if self.live is None:
+            reached = self.flow.unmasked_back(given, self.steps)
+        else:
+            reached = self.flow.operands(given, self.live, self.reverse, self.masked_output == "previous", self.steps)
+        return [part if way else None for part, way in zip(parts, reached, strict=True)]
 
 
 class ForwardPass:
@@ -139,7 +152,7 @@ class CompiledScan:
         with np.products() as products:
             parts, firsts = run.back(g, totals, products)
             fixed = run.fixed(totals, products)
-        return [*parts, *firsts, *fixed]
+        return self.call.arrived(g, [*parts, *firsts, *fixed])
 
     # -- step by step -----------------------------------------------------------------------------------------------------------------
 
@@ -233,7 +246,7 @@ class SegmentedScan(CompiledScan):
                     whole[i][part] = residual
         with np.products() as products:
             fixed = run.fixed(totals, products)
-        return [*whole, *carried, *fixed]
+        return self.call.arrived(g, [*whole, *carried, *fixed])
 
 
 def _masks(program: Program, live: numpy.ndarray | None, streams: int, backend: Backend) -> list[Any]:

@@ -179,8 +179,15 @@ def check_instruction(shapes: Shapes, instruction: Instruction) -> None:
     """
     row, program = instruction.row, shapes.program
     ranks = [len(program.shapes[r]) for r in instruction.operands if not isinstance(r, Number)]
-    out = program.shapes[instruction.results[0]]
+    out, dtype = program.shapes[instruction.results[0]], program.dtypes[instruction.results[0]]
+    index = instruction.operands[1:] if row in (TAKE_ALONG_AXIS, SCATTER_ALONG_AXIS) else ()
+    if not row.elementwise and any(
+        program.dtypes[r] != dtype for r in instruction.operands if not isinstance(r, Number) and r not in index
+    ):
+        raise Unsupported(f"{row.name} of a value of another dtype")
     if row is MATMUL:
+        if dtype.kind != "f":
+            raise Unsupported("a matrix product of booleans")
         left, right = instruction.operands
         if isinstance(left, Number) or isinstance(right, Number) or shapes.kinds[right] != "matrix" or shapes.kinds[left] == "matrix":
             raise Unsupported("a matrix product of two values of the step")
