@@ -549,18 +549,49 @@ def check_current(name: str, operands: Sequence[Any], xs: Sequence[Any]) -> None
             )
 
 
-def check_same(name: str, results: Sequence[Any], ys: Sequence[Any]) -> None:
-    """A program that was run again must have given the same, bit for bit.
+def check_same(name: str, results: Sequence[Any], ys: Sequence[Any], alike: bool = True) -> None:
+    """A program that was run again must have given the same, bit for bit, and by the same work.
+
+    Args:
+        alike: whether the work was the same, as ``work_of`` tells.
 
     Raises:
         TapeError: it has not.
     """
     for result, y in zip(results, ys, strict=True):
-        if not result._backend.same_bits(result._data, y._data if isinstance(y, Node) else y):
-            raise TapeError(
-                f"{name}: what was run again gave other numbers than before, so its gradient would be wrong: "
-                "it may draw random numbers from a generator of its own, or use something that changed since"
-            )
+        alike = alike and result._backend.same_bits(result._data, y._data if isinstance(y, Node) else y)
+    if not alike:
+        raise TapeError(
+            f"{name}: what was run again gave other numbers than before, or came to them in another way, so its gradient would be wrong: "
+            "it may draw random numbers from a generator of its own, or use something that changed since"
+        )
+
+
+def work_of(results: Sequence[Node], since: int, inputs: Sequence[Node]) -> int:
+    """A hash of the operations after ``since`` that lead from inputs to results, with their parameters, numbers and constants: numbers may
+    cancel out of the results and stay in the slopes."""
+    place = {key_of(x): i for i, x in enumerate(inputs)}
+    work = [place.get(key_of(y)) for y in results]
+    for number, entry in enumerate(Tape.of(*results, since=since)):
+        place.update(((entry.index, i), (number, i)) for i in range(len(entry.ys)))  # type: ignore[misc]
+        operands = []
+        for x, array, needed in zip(entry.inputs, entry.xs, entry.needs, strict=True):
+            constant = array if isinstance(x, Node) else x
+            operands.append(place.get(key_of(x)) if needed else _hashed(constant))
+        work.append(hash((entry.row.name, _hashed(entry.params), *operands)))
+    return hash(tuple(work))
+
+
+def _hashed(x: Any) -> Any:
+    """Equal for what computes the same: numbers by sight, arrays by content."""
+    if isinstance(x, (tuple, list)):
+        return tuple([_hashed(part) for part in x])
+    if isinstance(x, slice):
+        return x.start, x.stop, x.step
+    owner = backends.owner(x)
+    if owner is not None:
+        return x.shape, owner.fingerprint(x)
+    return repr(x) if type(x) in _NUMBERS else type(x) if callable(x) else x
 
 
 # -- walking --------------------------------------------------------------------------------------------------------------------------
@@ -869,13 +900,13 @@ def push_forward(outputs: Sequence[Node], tangents: Sequence[tuple[Node, Any]], 
 
 
 def outside(results: Sequence[Node], since: int, ours: Sequence[Node]) -> list[Node]:
-    """The tensors made before ``since`` that results made after it depend on, other than ours, in the order of use."""
+    """The tensors made before ``since`` that results depend on, or are themselves, other than ours, in the order of use."""
     known = {id(x) for x in ours}
     found: dict[int, Node] = {}
-    for entry in Tape.of(*results, since=since):
-        for x, needed in zip(entry.inputs, entry.needs, strict=True):
-            if needed and id(x) not in known and (x.entry is None or x.entry.index < since):
-                found[id(x)] = x
+    used = [x for entry in Tape.of(*results, since=since) for x, needed in zip(entry.inputs, entry.needs, strict=True) if needed]
+    for x in (*used, *(y for y in results if y.requires_grad)):
+        if id(x) not in known and (x.entry is None or x.entry.index < since):
+            found[id(x)] = x
     return list(found.values())
 
 
@@ -916,11 +947,12 @@ def apply_replay(name: str, program: Callable[..., Any], again: Callable[..., An
         if not isinstance(y, Node):
             raise DtypeError(f"{name}: the function must return tensors, it returned {type(y).__name__}")
     live = [y for y in flat if y.requires_grad]
-    inputs = [*asked, *outside(live, since, fresh)]
+    found = outside(live, since, fresh)
+    inputs = [*asked, *found]
     if not live or not inputs:
         return tree.unflatten(results, [Node.result_type(y._data, y._backend) for y in flat])
     ys = tuple(y._data for y in flat)
-    row = _replay_row(name, again, args, len(asked), inputs[len(asked) :])
+    row = _replay_row(name, again, args, len(asked), found, work_of(live, since, [*fresh, *found]))
     entry = _replay_entry(row, flat[0]._backend, inputs, ys)
     return tree.unflatten(results, [Node.result_type(y._data, y._backend, y.requires_grad, entry, i) for i, y in enumerate(flat)])
 
@@ -928,7 +960,7 @@ def apply_replay(name: str, program: Callable[..., Any], again: Callable[..., An
 def record_replay(name: str, program: Callable[..., Any], args: Sequence[Node], y: Array, pull: Callable[..., Any]) -> Any:
     """Record that y is the program's result, got in a faster way; its residuals come from ``pull(g)`` as long as they are not recorded."""
     asked = [x for x in args if x.requires_grad]
-    row = _replay_row(name, program, args, len(asked), (), same=False)
+    row = _replay_row(name, program, args, len(asked), (), None)
 
     def pull_faster(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
         return pull(g[0]) if isinstance(np, Backend) else row.pull(np, g, y, xs, params, needs)
@@ -964,10 +996,10 @@ def push_replayed(results: Sequence[Any], inputs: Sequence[Node], since: int, ta
     return tuple(push_forward(results, starts, np, since))
 
 
-def _replay_row(name: str, again: Callable[..., Any], args: Sequence[Any], asked: int, found: Sequence[Node], same: bool = True) -> Row:
+def _replay_row(name: str, again: Callable[..., Any], args: Sequence[Any], asked: int, found: Sequence[Node], work: int | None) -> Row:
     """
     Args:
-        same: whether ``again`` gives the same bits as the run that was recorded.
+        work: that of the run that was recorded, which ``again`` must repeat to the bit; None where it does the same in another way.
     """
 
     def rerun(np: Any, y: Sequence[Any], xs: Sequence[Any]) -> tuple[list[Any], list[Node], int, Any]:
@@ -979,8 +1011,8 @@ def _replay_row(name: str, again: Callable[..., Any], args: Sequence[Any], asked
         since = now()
         with recording():
             results = tree.leaves(again(*_replaced(args, heads)))
-        if same:
-            check_same(name, results, y)
+        if work is not None:
+            check_same(name, results, y, work == work_of([y for y in results if y.requires_grad], since, [*heads, *found]))
         return results, [*heads, *found], since, np if recorded else None
 
     def pull(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
@@ -994,7 +1026,7 @@ def _replay_row(name: str, again: Callable[..., Any], args: Sequence[Any], asked
     def unfold(entry: Entry, inputs: Sequence[Node]) -> list[Any]:
         check_current(name, found, entry.xs[asked:])
         results = tree.leaves(again(*_replaced(args, inputs[:asked])))
-        if same:
+        if work is not None:
             check_same(name, results, entry.ys)
         return results
 

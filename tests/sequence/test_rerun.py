@@ -140,3 +140,53 @@ def test_a_compiled_scan_is_run_again_as_it_ran_whatever_changed_since(look, che
         return np.asarray(found.numpy() if hasattr(found, "numpy") else found)
 
     np.testing.assert_array_equal(looked(1.0), looked(3.0))
+
+
+def test_what_cancels_out_of_the_results_is_compared_too():
+    """A straight-through estimator: the drawn number is in no value, and in every slope."""
+    generator = np.random.default_rng(0)
+    W = tg.tensor(np.ones(3), requires_grad=True)
+    for drawn in (lambda: float(generator.random()), lambda: tg.tensor(generator.random(3)), lambda: [float(generator.random())] * 3):
+
+        def f(x, drawn=drawn):
+            g = x * W
+            return x * W + (g - g.detach()) * drawn()
+
+        loss = tg.sum(tg.checkpoint(f)(tg.tensor(np.ones(3), requires_grad=True)))
+        with pytest.raises(tg.TapeError, match="came to them in another way"):
+            loss.backward()
+        assert W.grad is None
+
+
+def test_which_of_two_equal_weights_was_used_is_compared_too():
+    one, other = (tg.tensor(np.ones(3), requires_grad=True) for _ in range(2))
+    order = iter([one, other])
+    loss = tg.sum(tg.checkpoint(lambda x: x * next(order))(tg.tensor(np.ones(3), requires_grad=True)))
+    with pytest.raises(tg.TapeError, match="came to them in another way"):
+        loss.backward()
+
+
+@pytest.mark.parametrize("segment", [None, 2])
+def test_results_that_were_made_outside_keep_their_gradient(segment):
+    def made():
+        W, x = (tg.tensor(np.full((3, 3), value), requires_grad=True) for value in (0.3, 0.7))
+        return W, x, tg.tanh(W)
+
+    gradients = []
+    for wrapped in (lambda f: f, tg.checkpoint):
+        W, x, V = made()
+        a, b, c, d = wrapped(lambda x, V=V, W=W: (x @ W, V, W, x))(x)
+        assert all(y.requires_grad for y in (a, b, c, d))
+        tg.sum(a + b**2 + c**3 + d**4).backward()
+        gradients.append((W.grad.numpy(), x.grad.numpy()))
+    np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-12)
+
+    gradients = []
+    for compiled, length in ((False, None), (False, segment), ("auto", segment)):
+        W, x, V = made()
+        xs, h = tg.tensor(np.ones((4, 3, 3))), tg.tensor(np.zeros((3, 3)))
+        ys, _ = tg.scan(lambda x, h, V=V, W=W: ((tg.tanh(x + h @ W), V, W), tg.tanh(x + h)), xs, h, compiled=compiled, checkpoint=length)
+        assert [y.requires_grad for y in ys] == [True, True, True]
+        tg.sum(ys[0] + ys[1] ** 2 + ys[2] ** 3).backward()
+        gradients.append(W.grad.numpy())
+    np.testing.assert_allclose(gradients[1:], [gradients[0]] * 2, rtol=1e-12)
