@@ -570,22 +570,23 @@ def check_same(name: str, results: Sequence[Any], ys: Sequence[Any], alike: bool
 def work_of(results: Sequence[Node], since: int, inputs: Sequence[Node]) -> int:
     """A hash of the operations after ``since`` that lead from inputs to results, with their parameters, numbers and constants: numbers may
     cancel out of the results and stay in the slopes."""
-    place = {key_of(x): i for i, x in enumerate(inputs)}
-    work = [place.get(key_of(y)) for y in results]
+    place, work = {key_of(x): -i for i, x in enumerate(inputs, 1)}, list[Any]()
     for number, entry in enumerate(Tape.of(*results, since=since)):
-        place.update(((entry.index, i), (number, i)) for i in range(len(entry.ys)))  # type: ignore[misc]
-        operands = []
+        work += entry.row.name, _hashed(entry.params)
         for x, array, needed in zip(entry.inputs, entry.xs, entry.needs, strict=True):
-            constant = array if isinstance(x, Node) else x
-            operands.append(place.get(key_of(x)) if needed else _hashed(constant))
-        work.append(hash((entry.row.name, _hashed(entry.params), *operands)))
-    return hash(tuple(work))
+            if needed:
+                work += place.get(key_of(x)), x.position
+            else:
+                work.append(_hashed(array if isinstance(x, Node) else x))
+        for i in range(len(entry.ys)):
+            place[entry.index, i] = number
+    return hash((*work, *(place.get(key_of(y)) for y in results)))
 
 
 def _hashed(x: Any) -> Any:
     """Equal for what computes the same: numbers by sight, arrays by content."""
     if isinstance(x, (tuple, list)):
-        return tuple([_hashed(part) for part in x])
+        return tuple([_hashed(part) for part in x]) if x else ()
     if isinstance(x, slice):
         return x.start, x.stop, x.step
     owner = backends.owner(x)
