@@ -231,11 +231,24 @@ def _reach(part: Any) -> int:
 # -- the array -------------------------------------------------------------------------------------------------------------------------
 
 
+_OPERATORS = {
+    "__add__": "add", "__sub__": "subtract", "__mul__": "multiply", "__truediv__": "divide", "__floordiv__": "floor_divide",
+    "__mod__": "remainder", "__pow__": "power", "__matmul__": "matmul", "__and__": "bitwise_and", "__or__": "bitwise_or",
+    "__xor__": "bitwise_xor", "__lt__": "less", "__le__": "less_equal", "__gt__": "greater", "__ge__": "greater_equal",
+    "__eq__": "equal", "__ne__": "not_equal",
+}  # fmt: skip
+
+
+def _foreign(x: Any) -> bool:
+    """Whether x may know better than a device array what to do with it."""
+    return hasattr(type(x), "__array_ufunc__") and not isinstance(x, (ndarray, numpy.ndarray, numpy.generic))
+
+
 def _operator(name: str) -> Callable[..., Any]:
-    function = getattr(numpy.ndarray, name)
+    function, by_numpy = getattr(numpy.ndarray, name), getattr(numpy, _OPERATORS[name])
 
     def operate(self: ndarray, other: Any) -> Any:
-        return _run(function, self, other)
+        return by_numpy(self, other) if _foreign(other) else _run(function, self, other)
 
     return operate
 
@@ -255,6 +268,8 @@ def _in_place(name: str) -> Callable[..., Any]:
     function = getattr(numpy.ndarray, name)
 
     def operate(self: ndarray, other: Any) -> ndarray:
+        if _foreign(other):
+            raise TypeError(f"Unsupported type {type(other)}")
         counts.launches += 1
         _run(function, self, other)
         return self
@@ -294,7 +309,7 @@ class ndarray:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy array explicitly.")
 
     def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method != "__call__" or function.__name__ not in UFUNCS:
+        if method != "__call__" or function.__name__ not in UFUNCS or any(map(_foreign, inputs)):
             return NotImplemented
         return _run(function, *inputs, **kwargs)
 

@@ -29,6 +29,7 @@ FLOORS: list[set[str]] = [
     {"sequence"},
     {"derived"},
     {"linalg"},
+    {"numpy_functions", "torch_names"},
     {"nn", "schedules"},
     {"optim"},
     {"check", "graph", "diagnosis"},
@@ -166,7 +167,7 @@ CONTRACT = re.findall(
     nn optim scan draw flow detect_anomaly save load
     ArgumentError ArgumentWarning BackendError CheckpointError DataError DrawError DtypeError FlowError GradientCheckError
     IndexRangeError LinearAlgebraError
-    NonFiniteError ShapeError TapeError TinygradRNNError TraceError TrainingError
+    ModuleError NonFiniteError ShapeError TapeError TinygradRNNError TraceError TrainingError
     """,
 )
 """Names that programs may count on."""

@@ -72,6 +72,28 @@ def test_what_cannot_be_saved_leaves_nothing(change, error, said, tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
+def test_who_saves_or_loads_asks_for_values(path):
+    """Also for those of parameters and of results on the tape."""
+    W = tg.tensor([1.0, 2.0], requires_grad=True)
+    tg.save(path, {"leaf": W, "result": W * 2, "list": [W[1], W[0]]})
+    assert {name: x.tolist() for name, x in tg.load(path).items()} == {"leaf": [1.0, 2.0], "result": [2.0, 4.0], "list": [2.0, 1.0]}
+    layer, values = tg.nn.Linear(2, 1), {"weight": tg.stack([W * 3]), "bias": [W[0]]}
+    layer.load_state_dict(values)
+    assert (layer.weight.tolist(), layer.bias.tolist()) == ([[3.0, 6.0]], [1.0])
+    optimiser = tg.optim.Adam(layer.parameters())
+    tg.sum(layer(W)).backward()
+    optimiser.step()
+    state = optimiser.state_dict()
+    optimiser.load_state_dict(state | {"buffers": {key: tg.tensor(x) * W.sum() for key, x in state["buffers"].items()}})
+    uneven = [[1.0], [2.0, 3.0]]
+    for wrong in (
+        lambda: layer.load_state_dict(values | {"weight": uneven}),
+        lambda: optimiser.load_state_dict(state | {"buffers": dict.fromkeys(state["buffers"], uneven)}),
+    ):
+        with pytest.raises(tg.CheckpointError, match="one shape"):
+            wrong()
+
+
 @pytest.mark.parametrize("path", [None, 3, "", "a\0b", "\ud800", b"a", [], "x" * 5000, ".", "no/such/file"], ids=str)
 def test_what_cannot_be_loaded(path):
     with pytest.raises(tg.TinygradRNNError, match=r"path|no such file|folder|character"):

@@ -26,8 +26,10 @@ from numpy import pi as pi
 
 from . import arguments as _arguments
 from . import linalg as linalg
+from . import numpy_functions as _numpy_functions  # noqa: F401
 from . import random as random
 from . import tape as _tape
+from . import torch_names as _torch_names  # noqa: F401
 from .backends import available_backends as available_backends
 from .backends import set_backend as set_backend
 from .backends import use_backend as use_backend

@@ -52,6 +52,10 @@ class LinearAlgebraError(TinygradRNNError, ArithmeticError):
     """A matrix that has no inverse."""
 
 
+class ModuleError(TinygradRNNError, NotImplementedError):
+    """A module that does not say what it computes."""
+
+
 class CheckpointError(TinygradRNNError, ValueError):
     """A checkpoint file or state dict that is truncated, foreign, or does not fit the module."""
 
@@ -94,6 +98,7 @@ __all__ = [
     "GradientCheckError",
     "IndexRangeError",
     "LinearAlgebraError",
+    "ModuleError",
     "NonFiniteError",
     "ShapeError",
     "TapeError",

@@ -23,7 +23,7 @@ from .chain_rule import weighting as w
 from .chain_rule.choice import WITHIN
 from .chain_rule.row import Row
 from .errors import ArgumentError, DtypeError, IndexRangeError, ShapeError
-from .tape import Node, apply, choose, host_array, lift, thread
+from .tape import Node, apply, choose, holds_tensors, home, host_array, lift, thread
 
 Tensor = Any
 Axis = int | Sequence[int] | None
@@ -544,6 +544,7 @@ def indices_of(what: str, backend: Backend, indices: Any, n: int, least: int | N
         DtypeError: no whole numbers.
         IndexRangeError: others, as :func:`check_range`; what is given as an array or a list is looked at before it goes to a device.
     """
+    indices = lift(indices, backend) if holds_tensors(indices) else indices
     array = indices._data if isinstance(indices, Node) else host_array(indices)
     if array.dtype.kind not in kinds and array.size:
         raise DtypeError(f"{what} must be a whole number, got dtype {array.dtype}")
@@ -739,9 +740,9 @@ def as_float(x: Any) -> Tensor:
 
 
 def _with_partner(*operands: Any) -> list[Tensor]:
-    """All of them as tensors, on the backend of the first that is one."""
-    backend = next((x._backend for x in operands if isinstance(x, Node)), None)
-    return [as_tensor(x) if backend is None else lift(x, backend) for x in operands]
+    """All of them as tensors on one backend."""
+    backend = home(operands)
+    return [lift(x, backend) for x in operands]
 
 
 def zeros_like(x: Any, dtype: Any = None) -> Tensor:
@@ -760,7 +761,7 @@ def _alike(name: str, x: Any, value: int, dtype: Any) -> Tensor:
 
 def full_like(x: Any, fill_value: float, dtype: Any = None) -> Tensor:
     x = as_tensor(x)
-    return _full("full_like", x.shape, fill_value, x._data.dtype if dtype is None else dtype, x._backend)
+    return _full("full_like", x.shape, x._data.dtype if dtype is None else dtype, fill_value, x._backend)
 
 
 def identity_like(x: Tensor) -> Tensor:
@@ -774,19 +775,29 @@ def copy(x: Any) -> Tensor:
     return (apply if x._data.dtype.kind == "f" else choose)(a.ASTYPE, (x,), (x._data.dtype,))
 
 
-def zeros(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
-    return _full("zeros", shape, 0.0, dtype, backends.current())
+def zeros(shape: int | Sequence[int], *sizes: Any, dtype: Any = None) -> Tensor:
+    """Zeros: ``zeros((2, 3), dtype)`` as in NumPy, or ``zeros(2, 3)`` as in PyTorch."""
+    return _full("zeros", *_shape_and_dtype("zeros", shape, sizes, dtype), 0.0, backends.current())
 
 
-def ones(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
-    return _full("ones", shape, 1.0, dtype, backends.current())
+def ones(shape: int | Sequence[int], *sizes: Any, dtype: Any = None) -> Tensor:
+    """Ones: ``ones((2, 3), dtype)`` as in NumPy, or ``ones(2, 3)`` as in PyTorch."""
+    return _full("ones", *_shape_and_dtype("ones", shape, sizes, dtype), 1.0, backends.current())
+
+
+def _shape_and_dtype(name: str, shape: Any, sizes: tuple[Any, ...], dtype: Any) -> tuple[Any, Any]:
+    if sizes and isinstance(sizes[-1], (int, numpy.integer)):
+        return (shape, *sizes), dtype
+    if len(sizes) > 1 or (sizes and dtype is not None):
+        raise ArgumentError(f"{name}: takes a shape, a tuple or its sizes one by one, and dtype=; not {arguments.shown((shape, *sizes))}")
+    return shape, sizes[0] if sizes else dtype
 
 
 def full(shape: int | Sequence[int], fill_value: float, dtype: Any = None) -> Tensor:
-    return _full("full", shape, fill_value, dtype, backends.current())
+    return _full("full", shape, dtype, fill_value, backends.current())
 
 
-def _full(name: str, shape: Any, fill_value: Any, dtype: Any, backend: Backend) -> Tensor:
+def _full(name: str, shape: Any, dtype: Any, fill_value: Any, backend: Backend) -> Tensor:
     lengths = arguments.shape(f"{name}: shape", shape)
     if isinstance(dtype, int):
         raise arguments.refused(f"{name}: dtype", f"a dtype; a shape of several lengths is one tuple, {name}((2, 3))", dtype)

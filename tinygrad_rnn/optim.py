@@ -17,9 +17,9 @@ from .backends import base
 from .backends.formula import Loop
 from .backends.native import compiler, emit
 from .effects import effect
-from .errors import ArgumentError, ArgumentWarning, BackendError, CheckpointError, DtypeError
+from .errors import ArgumentError, ArgumentWarning, BackendError, CheckpointError, DtypeError, ShapeError
 from .schedules import CosineLR, Schedule, StepLR, WarmupLR
-from .tape import host_array
+from .tape import host_values
 from .tensor import Tensor
 
 
@@ -192,8 +192,8 @@ class Optimizer:
         """A buffer of a state dict where and as the step wants it."""
         name, parameter = type(self).__name__, self.parameters[i]
         try:
-            array = host_array(value)
-        except DtypeError as error:
+            array = host_values(value)
+        except (DtypeError, ShapeError) as error:
             raise CheckpointError(f"{name}: the buffer {key!r} holds no numbers: {error}") from error
         if array.shape != parameter.shape:
             raise CheckpointError(f"{name}: the buffer {key!r} has shape {array.shape}, its parameter {parameter.shape}")

@@ -16,6 +16,7 @@ import dataclasses
 import functools
 import gc
 import itertools
+import math
 import numbers
 import threading
 import weakref
@@ -27,6 +28,7 @@ import numpy
 from . import arguments, backends, tree
 from .backends import Array, Backend
 from .chain_rule import Row
+from .chain_rule.addition import GETITEM, STACK
 from .errors import (
     ArgumentError,
     BackendError,
@@ -274,7 +276,7 @@ class Node:
 def _settled(row: Row, inputs: Sequence[Any]) -> tuple[Backend, Sequence[Any], tuple[Any, ...], tuple[bool, ...]]:
     """The backend of operands of any kind, the operands as tensors and Python numbers, their arrays, and whether each needs a residual."""
     if not all(isinstance(x, Node) or type(x) in _NUMBERS for x in inputs):
-        inputs = _lifted(row, inputs)
+        inputs = _lifted(inputs)
     tensors = [x for x in inputs if isinstance(x, Node)]
     if not tensors:  # Python numbers only
         inputs = tensors = [lift(x, backends.current()) for x in inputs]
@@ -345,14 +347,72 @@ def choose(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any
 
 
 def lift(x: Any, backend: Backend) -> Any:
-    """Anything that NumPy can make an array of as a constant tensor; Python numbers get the default float dtype."""
+    """Anything that NumPy can make an array of as a constant tensor; Python numbers get the default float dtype. A list or tuple that holds
+    tensors is their stack, recorded.
+
+    Raises:
+        DtypeError: not numbers.
+        ShapeError: a list whose parts differ in shape.
+        BackendError: an array of another device.
+    """
     if isinstance(x, Node):
         return x
     if isinstance(x, backend.array_type):
         return Node.result_type(_of_numbers(x, x).copy(), backend)
-    if backends.owner(x) is not None and backends.owner(x) is not backend:
+    if holds_tensors(x):
+        return _stacked(x, *_joint_kind(tree.leaves(x)))
+    owner = backends.owner(x)
+    if owner is not None and owner is not backend:
         raise BackendError(f"an array of another device met a tensor of the {backend.name!r} backend: move it with tensor(..., backend=)")
     return Node.result_type(backend.from_host(host_array(x)), backend)
+
+
+def holds_tensors(x: Any) -> bool:
+    """Whether x is a nested list or tuple with a tensor in it."""
+    return isinstance(x, (list, tuple)) and _holds(x, Node)
+
+
+def _holds(x: Sequence[Any], kinds: Any) -> bool:
+    """Whether a nested list holds something of some types; without a look at each of many numbers."""
+    todo, seen = [x], set()
+    while todo:
+        part = todo.pop()
+        if id(part) in seen:  # a list may hold itself
+            continue
+        seen.add(id(part))
+        types = set(map(type, part))
+        if any(issubclass(kind, kinds) for kind in types):
+            return True
+        if any(issubclass(kind, (list, tuple)) for kind in types):
+            todo += [inner for inner in part if isinstance(inner, (list, tuple))]
+    return False
+
+
+def _joint_kind(parts: Sequence[Any]) -> tuple[Backend, Any]:
+    """The backend of the first tensor, and the dtype that Python numbers take among the others: as in arithmetic, they have none."""
+    kinds = {getattr(x, "dtype", None) for x in parts}
+    dtypes = [kind for kind in kinds if isinstance(kind, numpy.dtype)]
+    numbers = {type(x)(0) for x in parts if type(x) in _NUMBERS}
+    return next(x._backend for x in parts if isinstance(x, Node)), numpy.result_type(*dtypes, *numbers)
+
+
+def _stacked(x: Any, backend: Backend, dtype: Any) -> Any:
+    if type(x) in _NUMBERS:
+        return Node.result_type(backend.asarray(backend.full((), x, dtype)), backend)
+    if not isinstance(x, (list, tuple)):
+        return lift(x, backend)
+    parts = [_stacked(part, backend, dtype) for part in x]
+    shapes = list(dict.fromkeys(part._data.shape for part in parts))
+    if len(shapes) != 1:
+        raise _uneven(x, " and ".join(map(str, shapes)) or "none")
+    return apply(STACK, parts, (0,))
+
+
+def _uneven(x: Any, shapes: str) -> ShapeError:
+    return ShapeError(
+        f"{arguments.place(x)}a list stands for the stack of its parts, which must have one shape, not {shapes}: "
+        "make them equally long with tg.pad, or join them with tg.concatenate"
+    )
 
 
 default_dtype: Any = numpy.dtype(numpy.float32)
@@ -363,20 +423,36 @@ def host_array(x: Any, dtype: Any = None) -> numpy.ndarray:
 
     Raises:
         DtypeError: not numbers, or complex ones.
+        ShapeError: a nested list whose parts differ in length.
+        TapeError: a tensor that is being recorded.
     """
     array = _of_numbers(_array(x, None), x, dtype)
     array = array if dtype is None else _array(x, dtype)  # of x itself, not of the array: a number out of range is then an error
-    typed = dtype is not None or isinstance(x, (numpy.ndarray, numpy.generic)) or hasattr(x, "__array__")
-    if not typed and array.dtype == numpy.float64 and not _holds_typed(x):
+    typed = dtype is not None or isinstance(x, _TYPED) or hasattr(x, "__array__")
+    if not typed and array.dtype == numpy.float64 and not (isinstance(x, (list, tuple)) and _holds(x, _TYPED)):
         return array.astype(default_dtype)
     return array
+
+
+def host_values(x: Any) -> numpy.ndarray:
+    """The same where the values are asked for, also those of a tensor that is being recorded."""
+    with no_grad():
+        return host_array(x)
+
+
+_TYPED = (numpy.ndarray, numpy.generic)
+"""What has a dtype that counts, also in a list."""
 
 
 def _array(x: Any, dtype: Any) -> numpy.ndarray:
     try:
         return numpy.asarray(x, dtype)
     except (ValueError, TypeError, OverflowError) as error:
+        if "inhomogeneous" in str(error):
+            raise _uneven(x, "several") from error
         raise DtypeError(f"{arguments.place(x)}cannot make a tensor of {type(x).__name__}: {error}") from error
+    except TapeError as error:
+        raise TapeError(f"{arguments.place(x)}{error}") from None
 
 
 def _of_numbers(array: Array, x: Any, dtype: Any = None) -> Array:
@@ -392,18 +468,25 @@ def _of_numbers(array: Array, x: Any, dtype: Any = None) -> Array:
     raise DtypeError(f"{arguments.place(x)}cannot make a tensor of {given}: give numbers that are bool, int or float")
 
 
-def _holds_typed(x: Any) -> bool:
-    """Whether a nested list holds NumPy numbers, whose dtype then counts."""
-    if isinstance(x, (list, tuple)):
-        return any(_holds_typed(part) for part in x)
-    return isinstance(x, (numpy.ndarray, numpy.generic))
+def _lifted(inputs: Sequence[Any]) -> list[Any]:
+    """Operands as tensors and Python numbers."""
+    backend = home(inputs)
+    return [x if type(x) in _NUMBERS else lift(x, backend) for x in inputs]
 
 
-def _lifted(row: Row, inputs: Sequence[Any]) -> list[Any]:
-    backend = next((x._backend for x in inputs if isinstance(x, Node)), None)
-    if backend is None:
-        backend = next((found for x in inputs if (found := backends.owner(x)) is not None), None) or backends.current()
-    return [x if type(x) in (float, int, bool) else lift(x, backend) for x in inputs]
+def home(operands: Sequence[Any]) -> Backend:
+    """The backend of the first tensor among operands, else of one inside their lists, else of an array; else the current one."""
+    for x in operands:
+        if isinstance(x, Node):
+            return x._backend
+    inside = (part._backend for x in operands if holds_tensors(x) for part in tree.leaves(x) if isinstance(part, Node))
+    owners = (owner for x in operands if (owner := backends.owner(x)) is not None)
+    return next(inside, None) or next(owners, None) or backends.current()
+
+
+def cuts(x: Any) -> bool:
+    """Whether the values of x alone, off the tape, would silently lose a gradient."""
+    return isinstance(x, Node) and x.requires_grad and thread.recording
 
 
 def _mixed(row: Row, inputs: Sequence[Any]) -> BackendError:
@@ -767,37 +850,93 @@ def pull_back(
     if _exposed:
         check_unchanged(tape)
         watch = watch or (thread.observer.pulled if thread.observer is not None else None)
+    wanted_keys = None if wanted is None else {key_of(node) for node in wanted}
+    needs_of: Any = needs if wanted_keys is None else _towards(tape, wanted_keys)
+    rows = {entry.row for entry in tape}
+    masked = any(row.masks for row in rows)
+    backend = seeds[0][0]._backend
+    # a device is looked at only where an index by a mask has waited for it anyway
+    looks = not backend.asynchronous or any(entry.row is GETITEM and _by_mask(*entry.params) for entry in tape)
+    leaves_out = masked or any(row.selects or row.unfold is not None for row in rows)
+    carry = functools.partial(_carry, tape, seeds, np, wanted_keys, needs_of)
+    pull: Callable[..., None] = pull_entry
+    with backend.quiet():
+        if looks and leaves_out and not thread.tracing:
+            residuals, caught = carry(pull_entry, None)
+            ends = [*residuals.held.values(), *caught.values()]
+            if _has_nan(ends) and not _has_nan(_counted(seeds)):
+                pull = _pull_spared  # 0 · NaN or 0 · ∞, of what was left out: the results do not show it
+            elif watch is None:
+                return residuals, caught
+        behind = {entry.index for entry in tape} if masked else set() if pull is _pull_spared else None
+        return carry(pull if watch is None else _watching(watch, watched, pull), behind)
+
+
+def _carry(
+    tape: Tape,
+    seeds: Sequence[tuple[Node, Any]],
+    np: Any,
+    wanted: set[Key] | None,
+    needs_of: Mapping[int, Sequence[bool] | None] | None,
+    pull: Callable[..., None],
+    behind: set[int] | None,
+) -> tuple[Residuals, dict[Key, Any]]:
+    """The loop of a backward pass.
+
+    Args:
+        pull: as :func:`pull_entry`.
+        behind: the entries behind a choice by values; those behind a choice of places are added on the way. Where the residual that arrives
+            there is 0, what goes on is 0 too, whatever the slope or the other side. None spares nothing, which is faster.
+    """
     residuals = Residuals(np is not None)
     caught: dict[Key, Any] = {}
     for node, residual in seeds:
         residuals.add(node, residual)
-    wanted_keys = None if wanted is None else {key_of(node) for node in wanted}
-    needs_of: Any = needs if wanted_keys is None else _towards(tape, wanted_keys)
-    guarded = any(row.masks for row in {entry.row for entry in tape})
-    backend = seeds[0][0]._backend
-    pull = pull_entry if watch is None else functools.partial(pull_watched, watch)
-    held = residuals.held
-    with backend.quiet():
-        for entry in tape.backwards():
-            if wanted_keys is not None:
-                _catch(entry, wanted_keys, residuals, caught)
-            g = residuals.pop(entry) if entry.row.several else held.pop((entry.index, 0), None)
-            if g is None:
-                continue
-            onwards = entry.needs if needs_of is None else needs_of[entry.index]
-            if onwards is not None:
-                (pull if watched is None or entry.index in watched else pull_entry)(entry, g, onwards, np, residuals, guarded)
+    held, spare = residuals.held, False
+    for entry in tape.backwards():
+        if wanted is not None:
+            _catch(entry, wanted, residuals, caught)
+        if behind is not None:
+            spare = entry.index in behind
+            if spare or entry.row.selects:
+                behind.update([x.entry.index for x in entry.inputs if isinstance(x, Node) and x.entry is not None])
+        g = residuals.pop(entry) if entry.row.several else held.pop((entry.index, 0), None)
+        if g is None:
+            continue
+        onwards = entry.needs if needs_of is None else needs_of[entry.index]
+        if onwards is not None:
+            pull(entry, g, onwards, np, residuals, spare)
     return residuals, caught
 
 
-def pull_entry(entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals: Residuals, guarded: bool) -> None:
+def _by_mask(index: Any) -> bool:
+    return any(getattr(part, "dtype", None) == numpy.bool_ for part in (index if isinstance(index, tuple) else (index,)))
+
+
+def _counted(seeds: Sequence[tuple[Node, Any]]) -> list[Any]:
+    """What a pass starts from: residuals, and results where theirs is not 0. A NaN in there goes on by rights."""
+    arrays = [(node._backend, node._data, g._data if isinstance(g, Node) else g) for node, g in seeds]
+    return [part for space, y, g in arrays for part in (g, space.where(g == 0, 0, y))]
+
+
+def _has_nan(parts: Sequence[Any]) -> bool:
+    """Whether there is a NaN in any of them: a minimum passes it on, and costs less than a sum."""
+    arrays = (part._data if isinstance(part, Node) else part for part in parts)
+    return any(math.isnan(x.min()) for x in arrays if x.size)
+
+
+def pull_entry(
+    entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals: Residuals, guarded: bool, parts: Sequence[Any] | None = None
+) -> None:
     """Carry the residual of one operation on to its operands.
 
     Args:
         g: what arrived, as the rule takes it.
         needs: the operands that it goes on to.
-        np, guarded: the recorded operations or None, and whether a row of the tape masks, as in :func:`pull_back`.
+        np: the recorded operations or None, as in :func:`pull_back`.
         residuals: where the parts are added.
+        guarded: whether the operation lies behind a choice: what goes on is 0 where g is, whatever the slope.
+        parts: what goes on to each operand, where that is known already.
     """
     row = entry.row
     inputs = entry.inputs
@@ -810,9 +949,11 @@ def pull_entry(entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals: 
     else:
         check_current(row.name, inputs, entry.xs)
         space, xs, y = np, inputs, entry.results()
+    if parts is None:
+        parts = row.pull(space, g, y if row.several else y[0], xs, entry.params, needs)
     guard = guarded and row.elementwise and row.case != "addition"
     held = residuals.held
-    for x, needed, part in zip(inputs, needs, row.pull(space, g, y if row.several else y[0], xs, entry.params, needs), strict=True):
+    for x, needed, part in zip(inputs, needs, parts, strict=True):
         if not needed or part is None:
             continue
         if guard:
@@ -838,7 +979,14 @@ def pull_entry(entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals: 
 
 
 def pull_watched(
-    watch: Callable[..., None], entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals: Residuals, guarded: bool
+    watch: Callable[..., None],
+    entry: Entry,
+    g: Any,
+    needs: Sequence[bool],
+    np: Any,
+    residuals: Residuals,
+    guarded: bool,
+    pull: Callable[..., None] = pull_entry,
 ) -> None:
     """As :func:`pull_entry`, but each part can be looked at before it meets others: ``watch(entry, g, operand, part)``. All operands at
     once where no two are the same tensor."""
@@ -846,11 +994,42 @@ def pull_watched(
     alike = len(place) < sum(needs)
     for chosen in [[j == i for j in range(len(needs))] for i in range(len(needs)) if needs[i]] if alike else [needs]:
         alone = Residuals(residuals.recorded)
-        pull_entry(entry, g, chosen, np, alone, guarded)
+        pull(entry, g, chosen, np, alone, guarded)
         for key, part in alone.held.items():
             operand = chosen.index(True) if alike else place[key]
             watch(entry, g, operand, part)
             residuals.add(entry.inputs[operand], part)
+
+
+def _watching(watch: Callable[..., None], watched: Collection[int] | None, pull: Callable[..., None]) -> Callable[..., None]:
+    watching = functools.partial(pull_watched, watch, pull=pull)
+
+    def pull_some_watched(entry: Entry, *arrived: Any) -> None:
+        (watching if watched is None or entry.index in watched else pull)(entry, *arrived)
+
+    return pull_some_watched
+
+
+def _pull_spared(entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals: Residuals, spare: bool) -> None:
+    """As :func:`pull_entry`, also for sums of products and for what is inside of replays."""
+    row = entry.row
+    parts: Sequence[Any] | None = None
+    if row.unfold is not None:
+        parts = _pull_unfolded(entry, g, np, spare)
+    elif spare and row.spared is not None:
+        space, xs, (y,) = (entry.backend, entry.xs, entry.ys) if np is None else (np, entry.inputs, entry.results())
+        parts = row.pull(space, g, y, row.spared(space, g, xs, entry.params), entry.params, needs)
+    pull_entry(entry, g, needs, np, residuals, spare, parts)
+
+
+def _pull_unfolded(entry: Entry, g: Any, np: Any, spare: bool) -> list[Any]:
+    """The residuals of a replay's operands by way of the operations inside; spared, all of them lie behind a choice."""
+    check_current(entry.row.name, entry.inputs, entry.xs)
+    since = now()
+    with recording():
+        results = entry.row.unfold(entry, entry.inputs)  # type: ignore[misc]
+        results = [apply(GETITEM, (y,), (...,)) for y in results] if spare else results
+    return pull_replayed(results, entry.inputs, since, g, np)
 
 
 def _catch(entry: Entry, wanted: set[Key], residuals: Residuals, caught: dict[Key, Any]) -> None:

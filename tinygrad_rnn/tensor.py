@@ -13,7 +13,7 @@ from .chain_rule.addition import ADD, ASTYPE, NEGATIVE, SUBTRACT
 from .chain_rule.weighting import MULTIPLY
 from .effects import effect
 from .errors import BackendError, DtypeError, ShapeError, TapeError
-from .tape import Node, apply, choose, expose, host_array, pull_back, recording, thread
+from .tape import Node, apply, choose, cuts, expose, holds_tensors, host_array, pull_back, recording, thread
 
 HALF = numpy.dtype(numpy.float16)
 """A dtype whose sums and squares soon leave its range, which ends at 65,504."""
@@ -28,8 +28,11 @@ class Tensor(Node):
     """
 
     __slots__ = ()
-    __array_ufunc__ = None  # NumPy arrays leave mixed operators to the tensor
     __hash__ = Node.__hash__
+
+    # how NumPy's functions and the operators of its arrays take a tensor: ``numpy_functions`` binds them
+    __array_ufunc__: Callable[..., Any]
+    __array_function__: Callable[..., Any]
 
     # -- looking ----------------------------------------------------------------------------------------------------------------------
 
@@ -80,7 +83,16 @@ class Tensor(Node):
 
     @property
     def grad(self) -> Tensor | None:
-        """The residual that backward passes have added up here."""
+        """The residual that backward passes have added up here.
+
+        Raises:
+            TapeError: this is what ``W -= step`` recorded of a leaf W: nothing is added up here.
+        """
+        if self._grad is None and _stepped_from_a_leaf(self):
+            raise TapeError(
+                "no grad is added up here, since this is no leaf: W -= 0.1 * W.grad, or W = W - …, made a recorded result of the leaf W. "
+                "Write 'with tg.no_grad(): W -= 0.1 * W.grad', which changes the leaf itself, or W.data -= 0.1 * W.grad"
+            )
         return self._grad
 
     @grad.setter
@@ -90,7 +102,7 @@ class Tensor(Node):
             raise ShapeError(f"grad must be None or a tensor of shape {self.shape}")
         if value is not None and value._backend is not self._backend:
             raise BackendError(f"grad is on the {value.backend!r} backend, its tensor on {self.backend!r}: move it with .to(name)")
-        self._grad = value
+        self._grad = None if value is None else ops.astype(value, self._data.dtype)
 
     def numpy(self) -> numpy.ndarray:
         """The values as a NumPy array: a read-only view on the processor, a copy from a device."""
@@ -111,6 +123,8 @@ class Tensor(Node):
         return self.numpy().tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if cuts(self):
+            raise off_tape("as an array it is not recorded; tg.tanh(t), np.tanh(t) and the like are, and tg.stack of several")
         return numpy.array(self.numpy(), dtype=dtype) if copy or dtype is not None else self.numpy()
 
     def __float__(self) -> float:
@@ -126,6 +140,15 @@ class Tensor(Node):
 
     def __bool__(self) -> bool:
         return bool(self.item())
+
+    def __round__(self, ndigits: int | None = None) -> Tensor:
+        return self.round(ndigits or 0)
+
+    def __format__(self, spec: str) -> str:
+        """A single value as a number: ``f"{loss:.3f}"``."""
+        if spec and self.size != 1:
+            raise ShapeError(f"format {spec!r} is for one value, a tensor of shape {self.shape} has {self.size}: format parts of .tolist()")
+        return format(self.item(), spec) if spec else str(self)
 
     def __len__(self) -> int:
         if self.ndim == 0:
@@ -298,10 +321,20 @@ class Tensor(Node):
         return ops.getitem(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        raise TapeError("a tensor on the tape is not written to: use where(mask, new, old), or write to .data outside of training")
+        raise TapeError(
+            f"x[{_written(index)}] = … cannot be recorded: make another tensor, x = tg.where(mask, new, x) or "
+            "x = tg.concatenate([x[:i], new, x[i + 1:]]); collect the steps of a loop in a list, and tg.stack(list). "
+            "Outside of training, x.data[…] = … writes to the array"
+        )
 
     def __iter__(self) -> Iterator[Tensor]:
         return iter(ops.unstack(self))
+
+    def __divmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+        return other // self, other % self
 
     # -- methods with NumPy's names ---------------------------------------------------------------------------------------------------
 
@@ -406,6 +439,48 @@ def _add_to_grad(leaf: Node, residual: Any, owned: bool) -> None:
     leaf._grad = Tensor(leaf._backend.asarray(residual), leaf._backend)
 
 
+class Variable(Tensor):
+    """A leaf that stands for an argument while a function is differentiated."""
+
+    __slots__ = ()
+
+
+def _in_place(operator: Callable[[Tensor, Any], Tensor]) -> Callable[[Tensor, Any], Tensor]:
+    def assigned(self: Tensor, other: Any) -> Tensor:
+        """A new tensor for the name; but under no_grad a leaf that requires grad stays what it is, and takes the values."""
+        result = operator(self, other)
+        if thread.recording or not self.requires_grad or self.entry is not None:
+            return result
+        self.data = ops.astype(result, self._data.dtype)
+        return self
+
+    return assigned
+
+
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"):
+    setattr(Tensor, f"__i{_name}__", _in_place(getattr(Tensor, f"__{_name}__")))
+
+
+def _stepped_from_a_leaf(x: Node) -> bool:
+    """Whether x looks like ``W -= step`` of a leaf W that has a grad: a constant of its shape was added or subtracted."""
+    entry = x.entry
+    if entry is None or entry.row not in (ADD, SUBTRACT) or entry.inputs is None or list(entry.needs) != [True, False]:
+        return False
+    W, step = entry.inputs
+    return W.entry is None and W._grad is not None and isinstance(step, Node) and step._data.shape == W._data.shape
+
+
+def _written(index: Any) -> str:
+    return "…" if isinstance(index, (Node, numpy.ndarray, tuple, slice)) else repr(index)
+
+
+def off_tape(advice: str) -> TapeError:
+    """The error for a recorded tensor whose values alone would go on."""
+    return TapeError(
+        f"a tensor that requires grad would leave the tape: {advice}; where no gradient is wanted, write .numpy() or .detach()"
+    )
+
+
 def require_float(dtype: Any, wanted: bool) -> None:
     if wanted and dtype.kind != "f":
         raise DtypeError(f"only float tensors have gradients, not {dtype}: convert with .astype('float32')")
@@ -415,7 +490,8 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, backend: s
     """A new tensor with a copy of the data.
 
     Args:
-        data: numbers, nested lists, a NumPy or device array, or a tensor. Arrays keep their dtype; Python floats get ``default_dtype``.
+        data: numbers, nested lists (also of tensors), a NumPy or device array, or a tensor. Arrays keep their dtype; Python floats get
+            ``default_dtype``.
         dtype: another dtype: bool, int or float.
         requires_grad: bring residuals here.
         backend: where to put it; the current backend by default.
@@ -424,11 +500,16 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, backend: s
     Raises:
         DtypeError: not numbers, complex numbers, or residuals asked for whole numbers.
         BackendError: there is no such backend.
+        TapeError: the data is a result on the tape, from which a copy would be cut off.
     """
     dtype = None if dtype is None else arguments.dtype("tensor: dtype", dtype)
     requires_grad = arguments.flag("tensor: requires_grad", requires_grad)
     name = None if name is None else arguments.text("tensor: name", name)
     target = backends.current() if backend is None else backends.get(backend)
+    if holds_tensors(data):
+        data = tape.lift(data, target)
+    if cuts(data) and (data.entry is not None or isinstance(data, Variable)):
+        raise off_tape("tensor(…) copies values: go on with the tensor itself, or with tg.stack of several")
     owner = backends.owner(data._data if isinstance(data, Node) else data)
     if isinstance(data, Node):
         data = data._data

@@ -15,14 +15,14 @@ from . import arguments, ops, random, tree
 from .errors import DtypeError, IndexRangeError, ShapeError, TapeError
 from .ops import as_tensor
 from .tape import Node, Tape, apply_replay, key_of, lift, pull_back, push_forward, recording
-from .tensor import Tensor, require_float, seed
+from .tensor import Tensor, Variable, require_float, seed
 
 
 def _variable(x: Any) -> Tensor:
     """A fresh tensor in place of an argument: a leaf, or tied to the tape that x is on."""
     x = as_tensor(x)
     require_float(x._data.dtype, True)
-    return ops.reshape(x, x.shape) if x.requires_grad else Tensor(x._data, x._backend, True)
+    return ops.reshape(x, x.shape) if x.requires_grad else Variable(x._data, x._backend, True)
 
 
 def _variables(args: Sequence[Any], argnums: Sequence[int]) -> list[Any]:

@@ -198,6 +198,7 @@ KINDS: dict[str, Kind] = {
     "path or None": _kind("None|word|number as a word|long word"),
     "backend": _kind(names="backend"),
     "dtype": _kind("class", names="dtype"),
+    "lengths beside a shape": _kind(names="shape"),
     "float dtype": _kind("", {"int": lambda: int, "int8": lambda: "int8", "bool": lambda: bool}, names="dtype"),
     # places
     "axis": _kind(AXIS, names="axis|axes"),

@@ -73,6 +73,7 @@ EVERYWHERE: dict[str, Argument] = {
     "keepdims": _is("flag", False),
     "dtype": _is("dtype", "float64"),
     "shape": _is("shape", (2, 3)),
+    "sizes": _is("lengths beside a shape", []),
     "indices": _is("places", [1, 0]),
     "index": _is("index", 0),
     "ddof": _is("real", 0),

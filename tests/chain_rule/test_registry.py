@@ -141,3 +141,28 @@ def test_the_table_prints_each_rule():
 def test_one_rule_is_one_row():
     with pytest.raises(ValueError, match="already is a row 'exp'"):
         rows.add(rows["exp"])
+
+
+# -- what a choice left out -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name, row in rows.items() if row.spared is not None])
+def test_what_is_spared_would_have_added_nothing(name):
+    """Zeros in place of what only a residual of 0 meets: the same residuals; and those of a spoilt operand if it is spoilt only there."""
+    row, random = rows[name], np.random.default_rng(0)
+    for sample in SAMPLES[name]:
+        operands, moved = on_device(sample, "float64")
+        space, arrays = operands[0]._backend, [x._data for x in operands]
+        y = row.forward(space, arrays, moved) if row.variadic else row.forward(space, *arrays, *moved)
+        for share in (0.0, 0.5, 0.9, 1.0):
+            asked = random.random(y.shape) >= share
+            if asked.ndim > 1:
+                asked &= random.random((*y.shape[:-1], 1)) >= share
+            g = space.from_host(np.where(asked, random.normal(size=y.shape), 0.0))
+            spared = row.spared(space, g, arrays, moved)
+            for i in range(len(arrays)):
+                needs = [i == j for j in range(len(arrays))]
+                expected = space.to_host(row.pull(space, g, y, arrays, moved, needs)[i])
+                np.testing.assert_array_equal(space.to_host(row.pull(space, g, y, spared, moved, needs)[i]), expected)
+            if share == 1.0:
+                assert not any(space.to_host(x).any() for x in spared)

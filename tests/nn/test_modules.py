@@ -322,3 +322,100 @@ def test_dropout():
     assert np.array_equal(nn.Dropout(0.5)(x).numpy(), first)
     with pytest.raises(tg.ArgumentError, match="probability"):
         nn.Dropout(1.5)
+
+
+# -- forward ---------------------------------------------------------------------------------------------------------------------------
+
+
+def step(self, x, state):
+    gate = tg.sigmoid(x @ self.W + state @ self.U)
+    hidden = gate * tg.tanh(state + x @ self.W)
+    return hidden, hidden
+
+
+def cell_with(*names):
+    """A cell whose class has the step under these names."""
+
+    def init(self):
+        self.state_size = 4
+        self.W, self.U = nn.Parameter(np.full((3, 4), 0.1)), nn.Parameter(np.eye(4) * 0.3)
+
+    return type("Gated", (nn.Module,), {"__init__": init, **dict.fromkeys(names, step)})()
+
+
+def test_forward_is_as_good_as_call(rng):
+    """The same numbers, the same compiled plan, and the same names in pictures and tables."""
+    x = tg.tensor(rng.normal(size=(5, 2, 3)))
+    seen = []
+    for name in ("__call__", "forward"):
+        layer = nn.Recurrent(cell_with(name))
+        ys, _ = layer(x)
+        loss = tg.sum(ys[-1] ** 2)
+        pictures = [tg.draw(loss, view=view).dot for view in ("ops", "steps", "cells")]
+        seen.append([ys.tolist(), layer.explain(), *pictures, tg.flow(loss).table()])
+        assert "compiled" in layer.explain()
+        assert "gate" in pictures[0]
+    assert seen[0] == seen[1]
+
+
+def test_forward_of_modules_in_modules_marks_the_tape():
+    class Inner(nn.Module):
+        def forward(self, x, scale=1.0):
+            return x * scale
+
+    class Outer(nn.Module):
+        def __init__(self):
+            self.inner = Inner()
+
+        def forward(self, x):
+            return tg.exp(self.inner(x, scale=2.0))
+
+    outer = Outer()
+    y = outer(tg.tensor([1.0], requires_grad=True))
+    scopes = [entry.scope for entry in tg.Tape.of(y)]
+    assert [scope.label for scope in scopes] == [outer.inner, outer]
+    assert scopes[0].outer.label is outer
+    assert scopes[0].call == (Inner.forward, (outer.inner, scopes[0].call[1][1]), {"scale": 2.0})
+    assert y.item() == pytest.approx(np.exp(2.0))
+
+
+def test_which_of_call_and_forward_counts():
+    class Both(nn.Module):
+        def __call__(self, x):
+            return self.forward(x) + 1
+
+        def forward(self, x):
+            return x * 10
+
+    class Above(Both):
+        def forward(self, x):
+            return x * 100
+
+    class OverBuiltIn(nn.Linear):
+        def forward(self, x):
+            return nn.Linear.__call__(self, x) * 0 + 5
+
+    class Mixin:
+        def forward(self, x):
+            return x - 1
+
+    class Mixed(Mixin, nn.Module):
+        pass
+
+    x = tg.tensor([2.0])
+    assert Both()(x).tolist() == [21.0]  # __call__, as in PyTorch
+    assert Above()(x).tolist() == [200.0]  # the class nearest
+    assert OverBuiltIn(1, 1)(x).tolist() == [5.0]
+    assert Mixed()(x).tolist() == [1.0]
+    assert nn.Sequential(Above(), Mixed())(x).tolist() == [199.0]
+
+
+def test_a_module_that_does_not_say_what_it_computes():
+    class Holder(nn.Module):
+        def __init__(self):
+            self.forward = nn.Linear(1, 1)
+
+    with pytest.raises(tg.ModuleError, match=r"Holder.*__call__.*forward"):
+        Holder()(tg.tensor([1.0]))
+    with pytest.raises(NotImplementedError):
+        nn.Module()(1)

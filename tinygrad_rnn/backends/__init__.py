@@ -81,10 +81,10 @@ class use_backend(contextlib.ContextDecorator):
     """
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self._backend = get(name)
 
     def __enter__(self) -> None:
-        _blocks.set((weakref.ref(self, _lost), get(self._name), _blocks.get()))
+        _blocks.set((weakref.ref(self, _lost), self._backend, _blocks.get()))
 
     def __exit__(self, *exception: object) -> None:
         blocks = _blocks.get()

@@ -179,7 +179,12 @@ class Backend:
     Args:
         name: what users call it: ``"numpy"`` or ``"cupy"``.
         module: the array module.
+
+    Attributes:
+        asynchronous: whether operations return before they are done, so that a look at a value waits for all of them.
     """
+
+    asynchronous = False
 
     def __init__(self, name: str, module: Any) -> None:
         self.name = name

@@ -60,6 +60,8 @@ def _error(trouble: str) -> BackendError:
 
 
 class CupyBackend(Backend):
+    asynchronous = True
+
     def __init__(self, cupy: Any, cupyx: Any, special: Any) -> None:
         super().__init__("cupy", cupy)
         self._from_host = cupy.array

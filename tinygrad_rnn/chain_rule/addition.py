@@ -20,8 +20,9 @@ from .row import Row, rows
 
 def addition(
     name: str, adjoint: Callable[..., Any], symbol: str = "", linear: Callable[..., Any] | None = None, variadic: bool = False,
-    operands: int = 1, lowering: Lowering | None = None, masks: bool = False, into: Callable[..., None] | None = None,
-    forward: Callable[..., Any] | None = None, several: bool = False, flattens: bool = False, verb: str = "",
+    operands: int = 1, lowering: Lowering | None = None, masks: bool = False, selects: bool = False,
+    into: Callable[..., None] | None = None, forward: Callable[..., Any] | None = None, several: bool = False, flattens: bool = False,
+    verb: str = "",
 ) -> Row:  # fmt: skip
     """File a linear operation by its adjoint.
 
@@ -61,8 +62,8 @@ def addition(
     return rows.add(
         Row(
             name, "addition", symbol or name, call_variadic if variadic else call, pull, push, parts,
-            lowering=lowering, masks=masks, into=into, variadic=variadic, several=several, flattens=flattens, verb=verb,
-            named=forward is None and not variadic,
+            lowering=lowering, masks=masks, selects=selects, into=into, variadic=variadic, several=several, flattens=flattens,
+            verb=verb, named=forward is None and not variadic,
         )
     )  # fmt: skip
 
@@ -114,8 +115,8 @@ TRANSPOSE = addition("transpose", lambda np, g, y, x, axes: np.transpose(g, _inv
 FLIP = addition("flip", lambda np, g, y, x, axes: np.flip(g, axes))
 ROLL = addition("roll", lambda np, g, y, x, shifts, axes: np.roll(g, tuple(-s for s in shifts), axes))
 PAD = addition("pad", _pad_adjoint)
-TRIL = addition("tril", lambda np, g, y, x, k: np.tril(g, k))
-TRIU = addition("triu", lambda np, g, y, x, k: np.triu(g, k))
+TRIL = addition("tril", lambda np, g, y, x, k: np.tril(g, k), selects=True)
+TRIU = addition("triu", lambda np, g, y, x, k: np.triu(g, k), selects=True)
 
 # -- joining and splitting ------------------------------------------------------------------------------------------------------------
 
@@ -134,9 +135,9 @@ def _concatenate_adjoint(np: Any, g: Any, y: Any, xs: Any, axis: int) -> Any:
 
 
 CONCATENATE = addition("concatenate", _concatenate_adjoint, variadic=True)
-SPLIT = addition("split", lambda np, g, y, x, points, axis: np.concatenate(_gathered(np, g, y), axis), several=True)
+SPLIT = addition("split", lambda np, g, y, x, points, axis: np.concatenate(_gathered(np, g, y), axis), selects=True, several=True)
 STACK = addition("stack", lambda np, g, y, xs, axis: np.unstack(g, axis), variadic=True)
-UNSTACK = addition("unstack", lambda np, g, y, x, axis: np.stack(_gathered(np, g, y), axis), several=True)
+UNSTACK = addition("unstack", lambda np, g, y, x, axis: np.stack(_gathered(np, g, y), axis), selects=True, several=True)
 
 # -- indexing -------------------------------------------------------------------------------------------------------------------------
 
@@ -149,13 +150,14 @@ def _take_into(np: Any, buffer: Any, g: Any, y: Any, x: Any, indices: Any, axis:
     np.add_at(buffer, (slice(None),) * axis + (indices,), g)
 
 
-GETITEM = addition("getitem", lambda np, g, y, x, index: np.scatter(g, index, x.shape), "[ ]", into=_getitem_into)
+GETITEM = addition("getitem", lambda np, g, y, x, index: np.scatter(g, index, x.shape), "[ ]", selects=True, into=_getitem_into)
 SCATTER = addition("scatter", lambda np, g, y, x, index, shape: np.getitem(g, index))
 TAKE = addition(
     "take",
     lambda np, g, y, x, indices, axis: (np.scatter_take(g, indices, axis, x.shape), None),
     linear=lambda np, t, y, xs, axis: np.take(t[0], xs[1], axis),
     operands=2,
+    selects=True,
     into=_take_into,
 )
 SCATTER_TAKE = addition(
@@ -169,6 +171,7 @@ TAKE_ALONG_AXIS = addition(
     lambda np, g, y, x, indices, axis: (np.scatter_along_axis(g, indices, axis, x.shape), None),
     linear=lambda np, t, y, xs, axis: np.take_along_axis(t[0], xs[1], axis),
     operands=2,
+    selects=True,
 )
 SCATTER_ALONG_AXIS = addition(
     "scatter_along_axis",

@@ -31,7 +31,10 @@ class Row:
         forward, pull, push: see the module.
         parts: what its case's proof examines: slopes of a composition, adjoint and linear map of an addition, sides of a weighting.
         lowering: how one element is computed where code is written; None for what is not elementwise.
-        masks: some elements of x may not reach y by choice; behind such a row a zero residual stays zero even at an infinite slope.
+        masks: some elements of x may not reach y, as the values decide; behind such a row a zero residual stays zero even at an infinite or
+            NaN slope.
+        selects: some elements of x do not reach y, as their places decide; the same holds for what leads to that x.
+        spared: of a weighting that adds up products: spared(np, g, xs, params), the operands with 0 where all they would meet of g is 0.
         into: an adjoint that touches only part of x, adding itself to a buffer in place: into(np, buffer, g, y, *xs, *params).
         named: ``forward`` is nothing but the namespace's function of that name.
         variadic: it takes any number of operands.
@@ -51,6 +54,8 @@ class Row:
     parts: tuple[Callable[..., Any], ...] = field(default=(), repr=False)
     lowering: Lowering | None = field(default=None, repr=False)
     masks: bool = False
+    selects: bool = False
+    spared: Callable[..., Sequence[Any]] | None = field(default=None, repr=False)
     into: Callable[..., None] | None = field(default=None, repr=False)
     named: bool = False
     variadic: bool = False

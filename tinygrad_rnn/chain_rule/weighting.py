@@ -6,7 +6,7 @@ each side); pushing tangents forward is the product rule, ẏ = ẇ · x + w · 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .lowering import arithmetic
@@ -14,12 +14,19 @@ from .lowering.lowered import Lowering
 from .row import Row, rows
 
 
-def weighting(name: str, *sides: Callable[..., Any], symbol: str = "", lowering: Lowering | None = None) -> Row:
+def weighting(
+    name: str,
+    *sides: Callable[..., Any],
+    symbol: str = "",
+    lowering: Lowering | None = None,
+    spared: Callable[..., Sequence[Any]] | None = None,
+) -> Row:
     """File a bilinear operation.
 
     Args:
         sides: the adjoint to each side, side(np, g, y, a, b).
         lowering: of an elementwise one, how it is computed in code.
+        spared: of one that adds up products, as in :class:`Row`.
     """
 
     def call(np: Any, a: Any, b: Any) -> Any:
@@ -38,7 +45,14 @@ def weighting(name: str, *sides: Callable[..., Any], symbol: str = "", lowering:
             return call(np, ta, b)
         return call(np, a, tb) if ta is None else call(np, ta, b) + call(np, a, tb)
 
-    return rows.add(Row(name, "weighting", symbol or name, call, pull, push, sides, lowering=lowering, named=True))
+    return rows.add(Row(name, "weighting", symbol or name, call, pull, push, sides, lowering=lowering, spared=spared, named=True))
+
+
+def _matmul_spared(np: Any, g: Any, xs: Any, params: Any) -> Any:
+    """Rows of a that no residual asks for would weight nothing in aᵀ g, and columns of b nothing in g bᵀ."""
+    a, b = xs
+    asked = g != 0
+    return np.where(np.any(asked, axis=-1, keepdims=True), a, 0), np.where(np.any(asked, axis=-2, keepdims=True), b, 0)
 
 
 MULTIPLY = weighting(
@@ -49,6 +63,7 @@ MATMUL = weighting(
     lambda np, g, y, a, b: np.matmul(g, np.swapaxes(b, -1, -2)),
     lambda np, g, y, a, b: np.matmul(np.swapaxes(a, -1, -2), g),
     symbol="@",
+    spared=_matmul_spared,
 )
 
 # -- einsum: any number of sides ------------------------------------------------------------------------------------------------------
@@ -69,6 +84,20 @@ def _einsum_side(np: Any, i: int, g: Any, xs: Any, inputs: tuple[str, ...], outp
     return np.einsum(_subscripts((output, *(inputs[j] for j in others)), inputs[i]), g, *(xs[j] for j in others), optimize=len(xs) > 1)
 
 
+def _einsum_spared(np: Any, g: Any, xs: Any, params: Any) -> Any:
+    """As for matmul: what is left of g at the indices of an operand says where that is asked for."""
+    inputs, output = params
+    asked = g != 0
+    spared = []
+    for letters, x in zip(inputs, xs, strict=True):
+        seen = np.any(asked, axis=tuple(i for i, letter in enumerate(output) if letter not in letters))
+        left = [letter for letter in output if letter in letters]
+        seen = np.transpose(seen, tuple(left.index(letter) for letter in letters if letter in left))
+        seen = np.reshape(seen, tuple(n if letter in left else 1 for letter, n in zip(letters, x.shape, strict=True)))
+        spared.append(np.where(seen, x, 0))
+    return spared
+
+
 def _einsum_pull(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
     return [_einsum_side(np, i, g, xs, *params) if needed else None for i, needed in enumerate(needs)]
 
@@ -82,4 +111,6 @@ def _einsum_push(np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
     return total
 
 
-EINSUM = rows.add(Row("einsum", "weighting", "einsum", _einsum_forward, _einsum_pull, _einsum_push, (_einsum_side,), variadic=True))
+EINSUM = rows.add(
+    Row("einsum", "weighting", "einsum", _einsum_forward, _einsum_pull, _einsum_push, (_einsum_side,), spared=_einsum_spared, variadic=True)
+)

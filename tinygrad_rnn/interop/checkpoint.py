@@ -11,8 +11,8 @@ from typing import Any
 import numpy
 
 from .. import arguments, atomic
-from ..errors import CheckpointError, DtypeError
-from ..tape import host_array
+from ..errors import CheckpointError, DtypeError, ShapeError
+from ..tape import host_values
 from ..tensor import Tensor, tensor
 
 
@@ -79,8 +79,8 @@ def load(path: str | Path) -> Checkpoint:
 def _storable(name: str, value: Any) -> numpy.ndarray:
     """As safetensors takes it: on the host and in row order; it would store other orders wrongly."""
     try:
-        array = host_array(value)
-    except DtypeError as error:
+        array = host_values(value)
+    except (DtypeError, ShapeError) as error:
         raise CheckpointError(f"save: {name!r} is no tensor or array: {error}") from error
     return numpy.asarray(array, order="C")
 

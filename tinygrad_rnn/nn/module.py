@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from .. import arguments, backends
 from ..effects import effect
-from ..errors import CheckpointError, DtypeError
-from ..tape import Scope, host_array, in_scope, thread
+from ..errors import CheckpointError, DtypeError, ModuleError, ShapeError
+from ..tape import Scope, host_values, in_scope, thread
 from ..tensor import Tensor, tensor
 from .variables import held_by
 
@@ -30,12 +30,13 @@ class Parameter(Tensor):
     """A leaf that training changes.
 
     Args:
-        data: numbers, an array or a tensor; copied.
+        data: numbers, an array, or a tensor that is no result on the tape; copied.
         dtype: of a float; that of the data by default.
         backend: where to put it; the current backend by default.
 
     Raises:
         DtypeError: whole numbers: they have no gradient.
+        TapeError: a result on the tape, from which a new leaf would be cut off.
     """
 
     __slots__ = ()
@@ -51,7 +52,8 @@ class Module:
 
     A subclass assigns parameters, other modules, and lists, tuples and dicts of them, to attributes; there is nothing to register and no
     ``__init__`` to call. A parameter is a :class:`Parameter`, or any other leaf that requires grad. Those that a function holds which is
-    among the attributes, as a cell may be one, count too: what it closes over, its defaults, and the globals that its code names.
+    among the attributes, as a cell may be one, count too: what it closes over, its defaults, and the globals that its code names. What the
+    module computes it says in ``__call__``, or as in PyTorch in ``forward``.
     """
 
     training: bool = True
@@ -60,6 +62,19 @@ class Module:
         super().__init_subclass__(**kwargs)
         if "__call__" in vars(cls):
             cls.__call__ = _recorded(vars(cls)["__call__"])  # type: ignore[method-assign]
+        elif "forward" in vars(cls):  # also where a base has a __call__
+            cls.__call__ = Module.__call__  # type: ignore[method-assign]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What ``forward`` returns.
+
+        Raises:
+            ModuleError: the class does not have it.
+        """
+        forward = getattr(type(self), "forward", None)
+        if forward is None:
+            raise ModuleError(f"{type(self).__name__} cannot be called: define __call__(self, …) or forward(self, …) in the class")
+        return _marked(forward, self, *args, **kwargs)
 
     def _members(self) -> Iterable[tuple[str, Any]]:
         """What the walker goes on to, by name: the attributes, in the order in which they were assigned."""
@@ -123,8 +138,8 @@ class Module:
         arrays = {}
         for name in (name for name in ours if name in values):
             try:
-                arrays[name] = host_array(values[name])
-            except (DtypeError, RuntimeError) as error:
+                arrays[name] = host_values(values[name])
+            except (DtypeError, ShapeError, RuntimeError) as error:
                 problems.append(f"{name}: {error}")
                 continue
             if arrays[name].shape != ours[name].shape:
@@ -202,9 +217,13 @@ def _recorded(call: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(call)
     def recorded(self: Module, *args: Any, **kwargs: Any) -> Any:
-        return in_scope(Scope("module", self, thread.scope, (call, (self, *args), kwargs)), call, self, *args, **kwargs)
+        return _marked(call, self, *args, **kwargs)
 
     return recorded
+
+
+def _marked(call: Callable[..., Any], module: Module, *args: Any, **kwargs: Any) -> Any:
+    return in_scope(Scope("module", module, thread.scope, (call, (module, *args), kwargs)), call, module, *args, **kwargs)
 
 
 M = TypeVar("M", bound=Module)

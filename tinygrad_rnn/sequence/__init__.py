@@ -10,10 +10,11 @@ import numpy
 from .. import arguments, tree
 from ..errors import DtypeError, ShapeError, TraceError
 from ..ops import as_tensor
-from ..tape import host_array, lift
+from ..tape import host_array, lift, thread
 from .compiled import compiled_scan
 from .eager import eager_scan
 from .explain import explain, note_refusal
+from .padding import Padding
 
 __all__ = ["checked_options", "explain", "scan"]
 
@@ -35,7 +36,8 @@ def scan(
         cell: a function or module of tensors.
         xs: (T, B, …), time first, or nested tensors of that kind: then each step sees the same nesting.
         state: the state before the first step, nested in any way; each leaf (B, …) if there are lengths or a mask.
-        lengths: (B,) whole numbers. Beyond its length a sample keeps its state.
+        lengths: (B,) whole numbers. Beyond its length a sample keeps its state, and the cell sees the last input that counts again: what xs
+            holds there is never computed with.
         reverse: from the last step to the first; each sample from the end of its own length. Outputs stay at their steps.
         compiled: "auto" compiles the cell where it can be traced and runs the eager loop otherwise (:func:`explain` says why); True raises
             instead; False is the eager loop in any case.
@@ -53,7 +55,6 @@ def scan(
     """
     arguments.function("scan: cell", cell, instance=True)
     options = checked_options("scan", reverse, masked_output, compiled, checkpoint)
-    reverse, checkpoint = options["reverse"], options["checkpoint"]
     xs = tree.map_leaves(as_tensor, xs)
     inputs = tree.leaves(xs)
     if not inputs or any(x.ndim == 0 for x in inputs):
@@ -61,13 +62,33 @@ def scan(
     if len({x.shape[0] for x in inputs}) > 1:
         raise ShapeError(f"scan: the tensors of xs differ in their number of steps: {[x.shape for x in inputs]}")
     state = tree.map_leaves(lambda leaf: lift(leaf, inputs[0]._backend), state)
+    if not thread.recording:  # h += … in the cell would change a learned state itself
+        state = tree.map_leaves(lambda leaf: leaf.detach(), state)
     live = _live(lengths, mask, inputs[0].shape)
     if live is not None and any(leaf.shape[:1] != live.shape[1:] for leaf in tree.leaves(state)):
         raise ShapeError(f"scan: with lengths or a mask each tensor of the state has the batch of {live.shape[1]} as its first axis")
+    if live is None:
+        return _scanned(cell, xs, state, None, **options)
+    padding = Padding(live)
+    y, last = _scanned(cell, padding.filled(xs), padding.started(state), live, **options)
+    return y, padding.ended(last, state)
+
+
+def _scanned(
+    cell: Any,
+    xs: Any,
+    state: Any,
+    live: numpy.ndarray | None,
+    reverse: bool,
+    compiled: bool | str,
+    checkpoint: int | None,
+    masked_output: str,
+) -> tuple[Any, Any]:
+    """The compiled run where that is asked for and possible, else the loop."""
     reason = ""
     if compiled is False:
         reason = "compiled=False"
-    elif 0 in inputs[0].shape[:2] or not tree.leaves(state):
+    elif 0 in tree.leaves(xs)[0].shape[:2] or not tree.leaves(state):
         reason = "there are no steps, no samples or no state"
     elif checkpoint is not None and live is not None and masked_output == "previous":
         reason = "with checkpoint, masked_output='previous' and lengths or a mask an output goes from segment to segment"

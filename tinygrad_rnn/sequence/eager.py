@@ -10,7 +10,8 @@ import numpy
 from .. import arguments, ops, transforms, tree
 from ..errors import ArgumentError, DtypeError, ShapeError
 from ..tape import Node, key_of, no_grad, scope
-from ..tensor import Tensor, tensor
+from ..tensor import Tensor
+from .padding import reaching
 
 Cell = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -81,11 +82,8 @@ def _pair(cell: Cell, returned: Any) -> tuple[Any, Any]:
 def _chosen(live: numpy.ndarray, new: Any, old: Any) -> Any:
     """The new leaves for the samples that are live, the old ones for the others."""
 
-    def choice(leaf: Any, before: Any) -> Any:
-        reach = tensor(live.reshape(-1, *(1,) * (leaf.ndim - 1)), backend=leaf.backend)
-        return ops.where(reach, leaf, before)
-
-    return tree.unflatten(new, [choice(*pair) for pair in zip(tree.leaves(new), tree.leaves(old), strict=True)])
+    pairs = zip(tree.leaves(new), tree.leaves(old), strict=True)
+    return tree.unflatten(new, [ops.where(reaching(live, leaf), leaf, before) for leaf, before in pairs])
 
 
 def _stacked(ys: Sequence[Any]) -> Any:

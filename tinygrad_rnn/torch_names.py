@@ -1,0 +1,39 @@
+"""Methods that PyTorch's tensors have and these have not: who asks for one is told what to write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .tensor import Tensor
+
+_INSTEAD = {
+    "view": "x.reshape(shape)",
+    "permute": "x.transpose(axes)",
+    "unsqueeze": "tg.expand_dims(x, axis)",
+    "t": "x.T",
+    "dim": "x.ndim",
+    "numel": "x.size",
+    "clone": "x.copy()",
+    "cpu": "x.to('numpy')",
+    "cuda": "x.to('cupy')",
+    "float": "x.astype('float32')",
+    "double": "x.astype('float64')",
+    "long": "x.astype('int64')",
+    "zero_": "x.data[...] = 0, or W.grad = None",
+    "retain_grad": "tg.gradients(loss, x)",
+    **{name: f"tg.{name}(x)" for name in ("exp", "log", "sqrt", "abs", "tanh", "sigmoid", "relu", "softmax", "matmul")},
+}
+
+
+class _Elsewhere:
+    """Not an attribute. (A ``__getattr__`` of the class would make every attribute slower.)"""
+
+    def __init__(self, name: str, instead: str) -> None:
+        self._name, self._instead = name, instead
+
+    def __get__(self, x: Any, owner: type) -> Any:
+        raise AttributeError(f"a tensor has no {self._name}: write {self._instead}")
+
+
+for _name, _hint in _INSTEAD.items():
+    setattr(Tensor, _name, _Elsewhere(_name, _hint))
