@@ -40,6 +40,7 @@ from .errors import (
     TinygradRNNError,
     TraceError,
 )
+from .user_code import calling_line
 
 
 class _Thread(threading.local):
@@ -63,27 +64,34 @@ Key = tuple[int, int]
 """What a tensor is known by, see :func:`key_of`."""
 
 
+class Refused(BaseException):
+    """A program cannot be traced. No ``except Exception`` of its own stops it; the block around the trace makes a TraceError of it."""
+
+
 class Tracing:
     """A program that is being traced: what stands for its values are placeholders.
 
     Attributes:
         looked: by id, the tensors from outside whose values it looked at, and what they were.
         refusal: why it cannot be traced. It counts also where the program catches it.
+        line: the user's line that was running then.
     """
 
     def __init__(self) -> None:
         self.looked: dict[int, tuple[Node, Array]] = {}
         self.refusal: TraceError | None = None
+        self.line: Any = None
 
     def refuse(self, reason: str) -> NoReturn:
-        self.refusal = self.refusal or TraceError(reason)
-        raise self.refusal
+        if self.refusal is None:
+            self.refusal, self.line = TraceError(reason), calling_line()
+        raise Refused
 
     def look(self, x: Node, what: str) -> None:
         """Somebody asks for the values of a tensor.
 
         Raises:
-            TraceError: they differ from step to step.
+            Refused: they differ from step to step.
         """
         if x.entry is not None:
             self.refuse(f"a cell that is being compiled cannot look at {what}: they differ from step to step")

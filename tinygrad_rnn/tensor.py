@@ -28,7 +28,11 @@ class Tensor(Node):
     """
 
     __slots__ = ()
-    __hash__ = Node.__hash__
+
+    def __hash__(self) -> int:
+        if thread.tracing is not None and self.entry is not None:  # it would not be found where the tensor of a step is
+            thread.tracing.look(self, "its hash")
+        return Node.__hash__(self)
 
     # how NumPy's functions and the operators of its arrays take a tensor: ``numpy_functions`` binds them
     __array_ufunc__: Callable[..., Any]
@@ -79,6 +83,8 @@ class Tensor(Node):
 
     @property
     def is_leaf(self) -> bool:
+        if thread.tracing is not None and self.entry is not None:
+            thread.tracing.look(self, "whether it is a leaf")
         return self.entry is None
 
     @property

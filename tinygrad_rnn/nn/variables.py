@@ -17,7 +17,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from ..reading.objects import STEADY, top
+from ..reading.steady import steady_class, steady_function
 from ..reading.stores import MISSING, content_of
 
 
@@ -53,12 +53,13 @@ def _variables(function: Any) -> Iterator[tuple[str, Any]]:
 
 def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
     """Those of a plain object; a module's are found by the walker of modules."""
-    if not isinstance(thing, type) and not hasattr(thing, "named_parameters") and top(type(thing).__module__) not in STEADY:
+    kind: Any = type(thing)
+    if not isinstance(thing, type) and not hasattr(thing, "named_parameters") and not steady_class(kind):
         yield from getattr(thing, "__dict__", {}).items()
 
 
 def _of_function(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    if top(function.__module__) in STEADY:
+    if steady_function(function):
         return
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         if content_of(cell) is not MISSING:

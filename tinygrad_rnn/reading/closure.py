@@ -22,37 +22,37 @@ import datetime
 import decimal
 import fractions
 import functools
-import hashlib
+import operator
 import pathlib
 import re
-import sys
+import threading
 import types
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy
 
 from .. import backends
 from ..tape import Node
-from .objects import LIBRARY, STEADY, Unreadable, is_generator, plain, slots_of, state_of, storage_of, top, used_by_library
+from .data import VALUES
+from .modules import BUILT_INS, Modules
+from .objects import Unreadable, is_generator, slots_of, storage_of, used_by_library
+from .steady import LIBRARY, steady_class, steady_function, top
 from .stores import (
     MISSING,
-    Slot,
+    CacheSlot,
     Stores,
-    array_slot,
     attribute_slot,
     content_of,
-    items_slot,
+    imports_in,
     key_slot,
     keys_slot,
+    member_slot,
     nested,
     stores_of,
     variable_slot,
 )
-
-_VALUES = (int, str, bool, bytes, type(None), type(Ellipsis), type(NotImplemented))
-"""Types whose instances are what they compare equal to."""
 
 _IMMUTABLE = (
     range, slice, datetime.date, datetime.time, datetime.datetime, datetime.timedelta, decimal.Decimal, fractions.Fraction, re.Pattern,
@@ -79,11 +79,11 @@ _BY_ANY_NAME = frozenset(
 _FOREIGN = frozenset(["ctypes", "multiprocessing", "subprocess", "socket", "sqlite3"])
 """Modules of objects that are more than their attributes."""
 
-_SMALL = 1 << 12
-"""Bytes of an array that are kept to compare, not digested."""
+_LOCKS = ("_thread.lock", "_thread.RLock")
+"""Whoever only enters and leaves one learns nothing from it; what else it can do is seen when it is called."""
 
 
-class Closure:
+class Closure(Modules):
     """Reads what a function can read.
 
     Args:
@@ -91,15 +91,19 @@ class Closure:
         names: the names that attributes must have to be read.
         every: read attributes of any name.
         stores: what the code writes: the places that it can write to are noted, with what they hold.
+        contents: what arrays and containers held before: those that still do are not copied again.
 
     Attributes:
-        parts: the fingerprint: a list to be compared with another one by ``==``.
+        parts: the fingerprint: a list to be compared with another one by ``==``. Functions and tensors stand in it by their order, so that
+            a function that is made anew in each call, from the same code and the same variables, has the same one.
+        tensors: those that were reached, in that order.
         names, every: see the arguments.
         named: what the code that was reached names.
         codes: that code, with what is nested inside of it.
         cached: the attributes that a ``functools.cached_property`` writes.
-        slots: the places that the code can write to.
-        containers: by id, what holds other things and can be changed by methods of its own.
+        slots: the places that the code can write to, and all that can be changed by methods of its own.
+        contents: by id, what arrays and containers of numbers held.
+        absent: modules that the code imports and that nobody has imported yet.
         settled: False if something holds a result that an earlier call left (``functools.lru_cache``): then equal fingerprints are no
             promise for the next call.
 
@@ -107,17 +111,15 @@ class Closure:
         Unreadable: something cannot be compared.
     """
 
-    def __init__(self, function: Any, names: frozenset[str], every: bool = False, stores: Stores | None = None) -> None:
-        self.parts: list[Any] = []
-        self.names, self.every = names, every
-        self.named: set[str] = set()
-        self.codes: set[types.CodeType] = set()
-        self.cached: set[str] = set()
-        self.slots: list[Slot] = []
-        self.containers: dict[int, Any] = {}
-        self.settled = True
-        self._stores = stores
-        self._seen: dict[int, Any] = {}
+    def __init__(
+        self,
+        function: Any,
+        names: frozenset[str],
+        every: bool = False,
+        stores: Stores | None = None,
+        contents: Mapping[int, Any] = types.MappingProxyType({}),
+    ) -> None:
+        super().__init__(names, every, stores, contents)
         self._read(function)
 
     # -- things by their type ---------------------------------------------------------------------------------------------------------
@@ -125,16 +127,16 @@ class Closure:
     def _read(self, thing: Any) -> None:
         kind = type(thing)
         parts = self.parts
-        if kind in _VALUES:
+        if kind in VALUES:
             parts += (kind, thing)
             return
         if kind is float:
             parts.append(thing.hex())  # by sight: NaN is itself, and 0 is not −0
             return
-        parts.append(id(thing))
         if isinstance(thing, Node):
             self._read_tensor(thing, kind)
             return
+        parts.append(self._order.setdefault(id(thing), len(self._order)) if kind in _BY_ORDER else id(thing))
         if id(thing) in self._seen:
             return
         self._seen[id(thing)] = thing  # held, so that no other thing gets its address meanwhile
@@ -145,82 +147,42 @@ class Closure:
             self._read_other(thing, kind)
 
     def _read_tensor(self, x: Node, kind: type) -> None:
-        """All that a trace depends on: a new tensor may lie where an old one was."""
-        self.parts += (x.requires_grad, x._data.shape, x._data.dtype, x._backend)
+        """All that a trace depends on; which one it is, is known by when it was reached."""
+        number = self._order.setdefault(id(x), len(self._order))
+        self.parts.append(number)
+        if id(x) in self._seen:
+            return
+        self._seen[id(x)] = x
+        self.tensors.append(x)
+        self.parts += (x.requires_grad, x.entry is None, x._data.shape, x._data.dtype, x._backend)
         if self._names("grad"):
-            self.parts.append(id(x._grad))
+            self._read(x._grad)
+        if self._names("name"):
+            self.parts.append(x.name)
         if hasattr(x, "__dict__"):
             self._read_attributes(x, kind)
 
-    def _read_all(self, things: Iterable[Any]) -> None:
-        for thing in things:
-            self._read(thing)
-
-    def _read_by_name(self, name: str, thing: Any) -> None:
-        try:
-            self._read(thing)
-        except Unreadable as error:
-            error.path.append(name)
-            raise
-
-    def _read_list(self, things: Any) -> None:
-        self._note_items(things)
-        self.parts.append(len(things))
-        self._read_all(things)
-
-    def _read_tuple(self, things: Any) -> None:
-        self.parts.append(len(things))
-        self._read_all(things)
-
-    def _read_dict(self, table: Any) -> None:
-        self._note_items(table)
-        self.parts.append(len(table))
-        for key, value in table.items():
-            self._read(key)
-            self._read_by_name(str(key), value)
-
-    def _read_default(self, table: Any) -> None:
-        self._read_dict(table)
-        self._read(table.default_factory)
-
-    def _read_bytes(self, numbers: Any) -> None:
-        self._note_items(numbers)
-        self.parts += (numbers.typecode, numbers.tobytes())
-
     def _read_cached(self, thing: Any) -> None:
         self.settled = False
+        if self._stores is not None:
+            self.slots.append(CacheSlot(thing))
         self._read(thing.__wrapped__)
-
-    def _read_module(self, module: Any) -> None:
-        """Of a module of the user's own, what the code may name in it: where it may name anything, all data."""
-        if top(module.__name__) in STEADY:
-            return
-        table = vars(module)
-        for name in table if self.every else self.names.intersection(table):
-            if name in self.names or not isinstance(table[name], (types.FunctionType, types.ModuleType, type)):
-                self._note_key(table, name)
-                self.parts.append(name)
-                self._read_by_name(name, table[name])
-
-    def _read_array(self, values: numpy.ndarray) -> None:
-        if values.dtype.hasobject:
-            self._read_list(values.reshape(-1).tolist())
-            return
-        content = values.tobytes()
-        self.parts += (values.shape, values.dtype.str, content if len(content) <= _SMALL else hashlib.blake2b(content).digest())
-        if self._stores is not None and self._stores.items and values.flags.writeable:
-            self.slots.append(array_slot(values))
 
     # -- functions and classes --------------------------------------------------------------------------------------------------------
 
     def _read_function(self, function: Any) -> None:
-        if top(function.__globals__.get("__name__")) == LIBRARY and hasattr(function, "__wrapped__"):
+        steady = steady_function(function)
+        if steady and top(function.__globals__.get("__name__")) == LIBRARY and hasattr(function, "__wrapped__"):
             self._read(function.__wrapped__)  # a decorator of ours
             return
-        if top(function.__module__) in STEADY and not function.__closure__:
+        self.parts.append(function.__code__)
+        if steady and not function.__closure__:
+            self._read_patched(function.__dict__)
+            return
+        if steady and hasattr(function, "registry"):  # functools.singledispatch: what it found before is no matter
+            self._read(function.registry)
             return
         code, table = function.__code__, function.__globals__
-        self.parts.append(code)
         self.codes.update(nested(code))
         names = names_in(code)
         self.named.update(names)
@@ -230,10 +192,15 @@ class Closure:
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
             self._read_variable(name, cell)
         for name in names:
-            if name in table and not name.startswith("@"):  # a test runner's, which runs where an assertion fails
-                self._note_key(table, name)
-                self.parts.append(name)
-                self._read_by_name(name, table[name])
+            if name in table:
+                if not name.startswith("@"):  # a test runner's, which runs where an assertion fails
+                    self._note_key(table, name)
+                    self.parts.append(name)
+                    self._read_by_name(name, table[name])
+            elif name in BUILT_INS:  # somebody may have put it there
+                self._read_patched(BUILT_INS, (name,))
+        for name in imports_in(code):
+            self._read_import(name, table)
 
     def _read_variable(self, name: str, cell: Any) -> None:
         content = content_of(cell)
@@ -246,7 +213,10 @@ class Closure:
 
     def _read_class(self, kind: Any) -> None:
         for base in kind.__mro__:
-            if top(base.__module__) in STEADY:
+            if base is object:
+                continue
+            if steady_class(base):
+                self._read_patched(vars(base))
                 continue
             self.parts.append(id(base))
             if self._stores is not None:
@@ -276,40 +246,26 @@ class Closure:
             self._read_module(thing)
         elif isinstance(thing, _IMMUTABLE):
             self.parts += (kind, str(thing) if isinstance(thing, decimal.Decimal) else thing)
+            if isinstance(thing, decimal.Decimal):
+                self._read_context()
         elif isinstance(thing, numpy.generic):
             self.parts += (thing.dtype.str, thing.tobytes())
         elif (owner := backends.owner(thing)) is not None and kind is not numpy.ndarray and not isinstance(thing, numpy.ndarray):
-            self._read_array(owner.to_host(thing))
+            host = owner.to_host(thing)
+            self.parts += (host.shape, host.dtype.str, host.tobytes())
         elif kind.__name__ in _C_FUNCTIONS:
             self._read_c_function(thing)
-        elif kind.__name__ == "_abc_data":
+        elif kind.__name__ == "_abc_data" or f"{kind.__module__}.{kind.__name__}" in _LOCKS:
             return
         elif is_generator(kind):
             self._read_generator(thing)
         else:
             self._read_object(thing, kind)
 
-    def _read_c_function(self, thing: Any) -> None:
-        """Pure where it belongs to a module that is; a method depends on what it is bound to."""
-        bound = getattr(thing, "__self__", None)
-        if bound is not None and not isinstance(bound, (types.ModuleType, type)):
-            self._read(bound)
-        elif top(getattr(thing, "__module__", None) or "builtins") not in STEADY:
-            raise Unreadable(thing)
-
-    def _read_generator(self, thing: Any) -> None:
-        """A generator of random numbers: where it stands."""
-        self.parts.append(plain(state_of(thing)[0]()))
-        if self._stores is not None and self._stores.draws:
-            self._note_generator(thing, "a random number generator")
-
-    def _note_generator(self, thing: Any, what: str) -> None:
-        self.slots.append(Slot(what, *state_of(thing), lambda a, b: bool(plain(a) == plain(b))))
-
     def _read_object(self, thing: Any, kind: type) -> None:
         """An object of a class written in Python: its attributes, and what it inherits from a container or a value."""
         storage = storage_of(kind)
-        if storage is None or top(kind.__module__) in _FOREIGN:
+        if storage is None or (top(kind.__module__) in _FOREIGN and steady_class(kind)):
             raise Unreadable(thing)
         if storage is not object:
             _STORAGE[storage](self, thing)
@@ -323,39 +279,21 @@ class Closure:
             parts = self.parts
             for name, value in table.items():
                 if every or name in names:
-                    if type(value) in _VALUES:  # nearly always: no call
+                    if type(value) in VALUES:  # nearly always: no call
                         parts += (name, type(value), value)
                     else:
                         parts.append(name)
                         self._read_by_name(name, value)
-        for name in slots_of(kind):
-            value = getattr(thing, name, MISSING)
-            if value is not MISSING and (every or name in names):
+        for name, slot in slots_of(kind):
+            if (every or name in names) and not isinstance(thing, Node):
+                value = content_of(slot, thing)
                 self.parts.append(name)
-                self._read_by_name(name, value)
+                if value is not MISSING:
+                    self._read_by_name(name, value)
         if self._stores is not None:
             self._note_attributes(thing, kind, table)
 
-    def _names(self, name: str) -> bool:
-        return self.every or name in self.names
-
-    def restore(self) -> list[str]:
-        """Put back what was written to since; returns what that was, in words."""
-        changed = [slot for slot in self.slots if slot.changed()]
-        for slot in changed:
-            slot.restore()
-        return list(dict.fromkeys(slot.what for slot in changed))
-
     # -- places that can be written to ------------------------------------------------------------------------------------------------
-
-    def _note_items(self, container: Any) -> None:
-        self.containers[id(container)] = container
-        if self._stores is not None and self._stores.items and not isinstance(container, types.MappingProxyType):
-            self.slots.append(items_slot(container))
-
-    def _note_key(self, table: Any, name: str) -> None:
-        if self._stores is not None and self._stores.writes(name):
-            self.slots.append(key_slot(table, name))
 
     def _note_attributes(self, thing: Any, kind: type, table: Any) -> None:
         assert self._stores is not None
@@ -363,7 +301,7 @@ class Closure:
         if table is not None:
             self.slots += [key_slot(table, name) for name in (table if names is None else names)]
             self.slots += [keys_slot(table)] if names is None else []
-        self.slots += [attribute_slot(thing, name) for name in slots_of(kind) if self._stores.writes(name)]
+        self.slots += [member_slot(thing, name, slot) for name, slot in slots_of(kind) if self._stores.writes(name)]
 
 
 def closure_of(function: Any, names: Iterable[str] = ()) -> Closure:
@@ -378,17 +316,14 @@ def closure_of(function: Any, names: Iterable[str] = ()) -> Closure:
     Raises:
         Unreadable: something cannot be compared.
     """
-    known, every = frozenset(names), False
+    known, every, contents = frozenset(names), bool(_BY_ANY_NAME.intersection(names)), dict[int, Any]()
     while True:
-        closure = Closure(function, known, every)
+        closure = Closure(function, known, every, contents=contents)
+        contents = closure.contents
         if closure.named <= known:
             break
         known, every = known | closure.named, every or bool(closure.named & _BY_ANY_NAME)
-    stores = stores_of(closure.codes, closure.cached)
-    closure = Closure(function, known, every, stores)
-    if stores.draws:
-        closure._note_generator(sys.modules["numpy.random"].mtrand._rand, "np.random")
-    return closure
+    return Closure(function, known, every, stores_of(closure.codes, closure.cached), contents)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -396,6 +331,9 @@ def names_in(code: types.CodeType) -> tuple[str, ...]:
     """The globals and attributes that code names, and what is defined inside of it."""
     return tuple(sorted({name for part in nested(code) for name in part.co_names}))
 
+
+_BY_ORDER = frozenset([types.FunctionType, types.MethodType])
+"""What is what it is made of, so that it does not matter which one it is, only whether two are the same."""
 
 _READERS: dict[type, Callable[[Closure, Any], None]] = {
     types.FunctionType: Closure._read_function,
@@ -422,6 +360,8 @@ _READERS: dict[type, Callable[[Closure, Any], None]] = {
     classmethod: lambda closure, thing: closure._read(thing.__func__),
     numpy.ndarray: Closure._read_array,
     array.array: Closure._read_bytes,
+    operator.itemgetter: lambda closure, thing: closure._read_all(thing.__reduce__()[1]),
+    operator.attrgetter: Closure._read_getter,
 }
 _STORAGE: dict[type, Callable[[Closure, Any], None]] = {
     kind: _READERS[kind]
@@ -431,4 +371,5 @@ _STORAGE: dict[type, Callable[[Closure, Any], None]] = {
 _STORAGE |= {kind: lambda closure, thing, kind=kind: closure._read(kind(thing)) for kind in (int, float, str, bytes)}  # type: ignore[misc]
 _STORAGE[collections.defaultdict] = Closure._read_default
 _STORAGE[types.SimpleNamespace] = lambda closure, thing: None  # only attributes
+_STORAGE[threading.local] = lambda closure, thing: None  # this thread's attributes
 _STORAGE[BaseException] = lambda closure, thing: closure._read(thing.args)

@@ -7,19 +7,18 @@ import collections
 import functools
 import random
 import sys
+import threading
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy
 
-LIBRARY = __package__.partition(".")[0]
-STEADY = frozenset({LIBRARY, "numpy", "cupy", "llvmlite", *sys.stdlib_module_names})
-"""Packages whose functions, classes and modules read nothing that changes, but for what :mod:`tinygrad_rnn.random` knows."""
+from .steady import MODULE, steady_class
 
 STORAGE = frozenset(
     [dict, collections.OrderedDict, collections.defaultdict, list, collections.deque, bytearray, set, tuple, frozenset, complex, int, float,
-     str, bytes, functools.partial, types.SimpleNamespace, numpy.ndarray, array.array]
+     str, bytes, functools.partial, types.SimpleNamespace, numpy.ndarray, array.array, threading.local]
 )  # fmt: skip
 """Built-in types whose content can be read."""
 
@@ -34,10 +33,6 @@ class Unreadable(Exception):
     def __str__(self) -> str:
         name = ".".join(reversed(self.path[:4]))
         return f"{name or 'it'} is a {self.kind}, whose content cannot be compared"
-
-
-def top(module: str | None) -> str:
-    return (module or "").partition(".")[0]
 
 
 @functools.lru_cache(maxsize=4096)
@@ -69,17 +64,16 @@ _C_METHODS = (types.WrapperDescriptorType, types.MethodDescriptorType, types.Cla
 @functools.lru_cache(maxsize=4096)
 def used_by_library(kind: type) -> bool:
     """Whether code that is not read, in a base class of a library's, may read any attribute."""
-    bases = [base for base in kind.__mro__ if base is not object and top(base.__module__) in STEADY]
-    return any(not (base.__module__ == f"{LIBRARY}.nn.module" and base.__name__ == "Module") for base in bases)
+    bases = [base for base in kind.__mro__ if base is not object and steady_class(base)]
+    return any(not (base.__module__ == MODULE and base.__name__ == "Module") for base in bases)
 
 
 @functools.lru_cache(maxsize=4096)
-def slots_of(kind: type) -> tuple[str, ...]:
-    found: list[str] = []
-    for base in kind.__mro__:
-        slots = vars(base).get("__slots__", ())
-        found += [slots] if isinstance(slots, str) else slots
-    return tuple(name for name in dict.fromkeys(found) if name not in ("__dict__", "__weakref__"))
+def slots_of(kind: type) -> tuple[tuple[str, Any], ...]:
+    """The slots of a class and of its bases: the name as code has it, and what reads and writes it."""
+    bases = (base for base in kind.__mro__ if "__slots__" in vars(base))
+    slots = ((name, slot) for base in bases for name, slot in vars(base).items())
+    return tuple((name, slot) for name, slot in slots if type(slot) is types.MemberDescriptorType)
 
 
 def is_generator(kind: type) -> bool:
@@ -98,9 +92,16 @@ def state_of(thing: Any) -> tuple[Callable[[], Any], Callable[[Any], None]]:
     if holder is None and hasattr(thing, "get_state"):
         return functools.partial(thing.get_state, legacy=False), thing.set_state
     holder = thing if holder is None else holder
-    if not hasattr(holder, "state") or isinstance(thing, random.Random):
+    if isinstance(thing, random.Random) or not isinstance(holder, sys.modules["numpy.random"].BitGenerator):
         raise Unreadable(thing)
     return lambda: holder.state, lambda state: setattr(holder, "state", state)
+
+
+def children_of(thing: Any) -> Any:
+    """How many generators a generator of NumPy's has brought forth, which its state does not tell."""
+    holder = getattr(thing, "bit_generator", thing)
+    seeds = getattr(holder, "seed_seq", holder)
+    return getattr(seeds, "n_children_spawned", None)
 
 
 def plain(state: Any) -> Any:

@@ -10,25 +10,15 @@ import dis
 import functools
 import itertools
 import operator
-import sys
 import types
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy
-
 MISSING: Any = object()
 """What a place holds that is not there yet."""
 
 _ANY_NAME = frozenset(["setattr", "delattr", "__setattr__", "__delattr__", "__dict__", "vars", "exec", "eval", "globals", "locals"])
-_ITEMS = frozenset(
-    ["append", "appendleft", "extend", "extendleft", "insert", "pop", "popleft", "popitem", "remove", "discard", "add", "clear",
-     "update", "setdefault", "sort", "reverse", "rotate", "move_to_end", "__setitem__", "__delitem__", "setitem", "delitem",
-     "heappush", "heappop", "heapify", "insort", "out", "fill", "put", "place", "putmask", "copyto", "put_along_axis",
-     "fill_diagonal", "partition", "resize", "itemset", "setfield", "byteswap", "at", "flat", "setflags", "data"]
-)  # fmt: skip
-"""Names in code that may change elements of a container or of an array without an instruction that says so."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +28,10 @@ class Stores:
     Attributes:
         names: of attributes and globals; None for any.
         variables: those that it closes over.
-        items: whether it can write to elements of containers and arrays.
-        draws: whether it can draw from a random number generator of NumPy's, whose methods leave no sign of being called.
     """
 
     names: frozenset[str] | None
     variables: frozenset[str]
-    items: bool
-    draws: bool
 
     def writes(self, name: str) -> bool:
         return self.names is None or name in self.names
@@ -57,34 +43,16 @@ def stores_of(codes: Iterable[types.CodeType], cached: Iterable[str]) -> Stores:
     Args:
         cached: the attributes that a ``functools.cached_property`` writes.
     """
-    names, variables, items, named = set(cached), set[str](), False, set[str]()
+    names, variables, named = set(cached), set[str](), set[str]()
     for code in codes:
         strings = (constant if type(constant) is tuple else (constant,) for constant in code.co_consts)
         named.update(code.co_names, (part for group in strings for part in group if type(part) is str))
-        for operation, argument in _operations(code):
+        for operation, argument in operations(code):
             if operation in ("STORE_ATTR", "DELETE_ATTR", "STORE_GLOBAL", "DELETE_GLOBAL", "STORE_NAME"):
                 names.add(argument)
             elif operation in ("STORE_DEREF", "DELETE_DEREF"):
                 variables.add(argument)
-            else:
-                items = items or _changes_items(operation, argument)
-    names_or_any = None if named & _ANY_NAME else frozenset(names)
-    return Stores(names_or_any, frozenset(variables), items or bool(named & _ITEMS), bool(named & _draws()))
-
-
-def _changes_items(operation: str, argument: str) -> bool:
-    """Whether an instruction writes to an element, or joins in place."""
-    in_place = operation.startswith("INPLACE_") or (operation == "BINARY_OP" and argument.endswith("="))
-    return in_place or operation in ("STORE_SUBSCR", "DELETE_SUBSCR", "STORE_SLICE")
-
-
-def _draws() -> frozenset[str]:
-    """The names of all that draws random numbers in NumPy, or leads to it."""
-    random = sys.modules.get("numpy.random")
-    if random is None:  # nobody can have a generator
-        return frozenset()
-    names = {*dir(random), *dir(random.Generator), *dir(random.RandomState), *dir(random.BitGenerator), "getattr", "methodcaller"}
-    return frozenset(name for name in names if not name.startswith("_"))
+    return Stores(None if named & _ANY_NAME else frozenset(names), frozenset(variables))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -95,8 +63,23 @@ def nested(code: types.CodeType) -> tuple[types.CodeType, ...]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _operations(code: types.CodeType) -> tuple[tuple[str, str], ...]:
+def operations(code: types.CodeType) -> tuple[tuple[str, str], ...]:
+    """The instructions of code: what each does, and with what, in words."""
     return tuple((instruction.opname, instruction.argrepr) for instruction in dis.get_instructions(code))
+
+
+@functools.lru_cache(maxsize=4096)
+def imports_in(code: types.CodeType) -> tuple[str, ...]:
+    """The modules that code imports when it runs, relative ones with their dots."""
+    found: list[str] = []
+    for part in nested(code):
+        constants: list[Any] = []
+        for instruction in dis.get_instructions(part):
+            if instruction.opname == "LOAD_CONST":
+                constants.append(instruction.argval)
+            elif instruction.opname == "IMPORT_NAME":
+                found.append("." * constants[-2] + instruction.argval)  # before it: the level, and what is taken from it
+    return tuple(dict.fromkeys(found))
 
 
 # -- places ---------------------------------------------------------------------------------------------------------------------------
@@ -149,19 +132,45 @@ def keys_slot(table: dict[str, Any]) -> Slot:
     return Slot("an attribute", lambda: set(table), write, operator.eq)
 
 
-def attribute_slot(thing: Any, name: str) -> Slot:
-    """An attribute of a class, or of an object that has no table of them."""
-
-    def read() -> Any:
-        return vars(thing).get(name, MISSING) if isinstance(thing, type) else getattr(thing, name, MISSING)
+def attribute_slot(kind: type, name: str) -> Slot:
+    """An attribute of a class."""
 
     def write(value: Any) -> None:
         if value is MISSING:
-            delattr(thing, name)
+            type.__delattr__(kind, name)
         else:
-            setattr(thing, name, value)
+            type.__setattr__(kind, name, value)
 
-    return Slot(name, read, write)
+    return Slot(name, lambda: vars(kind).get(name, MISSING), write)
+
+
+def member_slot(thing: Any, name: str, member: Any) -> Slot:
+    """An attribute of an object that has a slot for it."""
+
+    def write(value: Any) -> None:
+        if value is MISSING:
+            member.__delete__(thing)
+        else:
+            member.__set__(thing, value)
+
+    return Slot(name, functools.partial(content_of, member, thing), write)
+
+
+class CacheSlot:
+    """What a ``functools.lru_cache`` holds: if something is put back, what was computed since is forgotten, and computed again."""
+
+    what = "a cache"
+
+    def __init__(self, cache: Any) -> None:
+        self._cache, self._misses = cache, cache.cache_info().misses
+
+    def changed(self) -> bool:
+        """Never by itself: that a result is kept changes nothing."""
+        return False
+
+    def forget(self) -> None:
+        if self._cache.cache_info().misses != self._misses:
+            self._cache.cache_clear()
 
 
 def variable_slot(name: str, cell: types.CellType) -> Slot:
@@ -176,38 +185,9 @@ def variable_slot(name: str, cell: types.CellType) -> Slot:
     return Slot(name, functools.partial(content_of, cell), write)
 
 
-def content_of(cell: types.CellType) -> Any:
+def content_of(cell: Any, *holder: Any) -> Any:
+    """What a variable that is closed over holds, or the slot of an object."""
     try:
-        return cell.cell_contents
-    except ValueError:  # a variable that is not set yet
+        return cell.__get__(*holder) if holder else cell.cell_contents
+    except (ValueError, AttributeError):  # it is not set yet
         return MISSING
-
-
-def items_slot(container: Any) -> Slot:
-    """What a list, a dict or a set holds."""
-
-    def read() -> list[Any]:
-        return [part for pair in container.items() for part in pair] if isinstance(container, dict) else list(container)
-
-    def write(content: list[Any]) -> None:
-        if isinstance(container, dict):
-            container.clear()
-            container.update(zip(content[::2], content[1::2], strict=True))
-        elif isinstance(container, set):
-            container.clear()
-            container.update(content)
-        else:
-            while container:
-                container.pop()
-            container.extend(content)
-
-    def same(one: list[Any], other: list[Any]) -> bool:
-        return len(one) == len(other) and all(map(operator.is_, one, other))
-
-    return Slot(f"a {type(container).__name__}", read, write, same)
-
-
-def array_slot(array: numpy.ndarray) -> Slot:
-    """The content of an array."""
-    same = lambda one, other: one.tobytes() == other.tobytes()  # noqa: E731
-    return Slot("an array", array.copy, functools.partial(numpy.copyto, array), same)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import types
 import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy
@@ -21,7 +23,7 @@ from .native import NativePlan
 from .plan import Core, Plan, extract_core, make_plan
 from .program import Number
 from .run import CompiledScan, ScanCall, SegmentedScan
-from .trace import Cell, TracedCell, trace_cell
+from .trace import Attempt, Cell, Reading, TracedCell, trace_cell
 
 _plans: dict[Any, Plan | str] = {}
 
@@ -66,11 +68,18 @@ def compiled_scan(
 
 # -- traces ---------------------------------------------------------------------------------------------------------------------------
 
-_traces: weakref.WeakKeyDictionary[Any, dict[Any, TracedCell]] = weakref.WeakKeyDictionary()
+_traces: weakref.WeakKeyDictionary[Any, dict[Any, TracedCell | _Refusal]] = weakref.WeakKeyDictionary()
+_shared: dict[Any, dict[Any, TracedCell]] = {}
+"""By their code, traces of functions that hold nothing but tensors and numbers: a function that is made anew in each call has one, too."""
+_MOST_SHARED = 256
 
 
 def _traced_cell(cell: Cell, xs: Any, state: Any, inputs: Sequence[Any], states: Sequence[Any]) -> TracedCell:
-    """The trace of a cell: the one made before, if nothing that the cell reads has changed since."""
+    """The trace of a cell: the one made before, if nothing that the cell reads has changed since.
+
+    Raises:
+        TraceError: there is none; says why.
+    """
     signature = (
         thread.recording,
         tape.default_dtype,
@@ -83,12 +92,39 @@ def _traced_cell(cell: Cell, xs: Any, state: Any, inputs: Sequence[Any], states:
     try:
         known = _traces.setdefault(cell, {})
     except TypeError:  # a callable that cannot be referred to weakly, or has no hash
-        return trace_cell(cell, xs, state, thread.recording)
-    traced = known.get(signature)
-    if traced is None or not traced.settled or not traced.holds(cell):
-        known.pop(signature, None)
-        traced = known[signature] = trace_cell(cell, xs, state, thread.recording)
+        known = {}
+    function = cell.__func__ if type(cell) is types.MethodType else cell
+    code = function.__code__ if type(function) is types.FunctionType else None
+    last, alike = known.get(signature), _shared.get(code, {}).get(signature)
+    for before in (last,) if alike is None or alike is last else (last, alike):
+        traced = None if before is None else before.bound(cell, states)
+        if traced is not None:
+            return traced
+    attempt = Attempt(frozenset() if last is None else last.reading.names)
+    try:
+        traced = trace_cell(cell, xs, state, thread.recording, attempt)
+    except TraceError as error:
+        if attempt.reading is not None:
+            known[signature] = _Refusal(str(error), attempt.reading)
+        raise
+    known[signature] = kept = traced.unbound()
+    if code is not None and not traced.reading.contents:
+        if len(_shared) >= _MOST_SHARED:
+            _shared.clear()
+        _shared.setdefault(code, {})[signature] = kept
     return traced
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """A cell that cannot be compiled: for that reason, as long as it reads what it read."""
+
+    reason: str
+    reading: Reading
+
+    def bound(self, cell: Cell, states: Sequence[Any]) -> None:
+        if self.reading.again(cell) is not None:
+            raise TraceError(self.reason)
 
 
 # -- plans ----------------------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from ..backends import Backend
 from ..chain_rule import Row
 from ..errors import TinygradRNNError, TraceError
 from ..reading.lines import line_of_entry
-from ..tape import ARRAY_ERRORS, Block, Entry, Key, Node, Scope, Tracing, apply, explained, key_of, thread
+from ..tape import ARRAY_ERRORS, Block, Entry, Key, Node, Refused, Scope, Tracing, apply, explained, key_of, thread
 from ..user_code import Line
 
 Apply = Callable[[Row, Sequence[Any], tuple[Any, ...]], Any]
@@ -122,15 +122,25 @@ def _hashable(params: Any) -> Any:
 
 
 class tracing(Block):
-    """A block in which every operation is recorded and no value may be looked at."""
+    """A block in which every operation is recorded and no value may be looked at.
+
+    Raises:
+        TraceError: one was.
+    """
 
     def __init__(self) -> None:
-        super().__init__(tracing=Tracing())
+        self._tracing = Tracing()
+        super().__init__(tracing=self._tracing)
 
     def __enter__(self) -> Tracing:
         super().__enter__()
         assert thread.tracing is not None
         return thread.tracing
+
+    def __exit__(self, *exception: Any) -> None:
+        super().__exit__(*exception)
+        if isinstance(exception[1], Refused) and self._tracing.refusal is not None:
+            raise self._tracing.refusal from None
 
 
 def _never(*_: Any) -> Any:

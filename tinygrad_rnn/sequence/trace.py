@@ -4,20 +4,22 @@ What is promised: a trace that is not refused does at every step what the cell's
 
 1. all that the cell can read is known before it runs (:mod:`tinygrad_rnn.reading.closure`: variables, globals, attributes, contents of
    arrays and containers, states of random number generators), and a cell that could read something else is refused by its name;
-2. what it calls is seen before it happens (:mod:`.watch`): what may give something else each time (a clock, a file, a random number),
-   or changes something that stays, refuses the trace before it is done;
-3. the places that its code can write to are compared after the trace: if it wrote to one, that is put back and the trace is refused;
+2. what it calls is seen before it happens (:mod:`.watch`): what may give something else each time (a clock, a file, a random number)
+   refuses the trace before it is done;
+3. the places that its code can write to, and all arrays, containers and random number generators that it can read, are compared after
+   the trace: if it wrote to one, that is put back and the trace is refused;
 4. the values of a step are placeholders: whoever looks at one refuses the trace, also where the cell catches the error.
 
 So a step can depend on nothing but its arguments and on what was read, and that is the same at every step; and as long as it is the same
 at the next call, so is the trace. That two traces are equal proves nothing and is not asked. A refusal leaves everything as it was, the
-user's random numbers too, and reading writes nothing: what another thread changes meanwhile stays.
+user's random numbers too, and reading writes nothing: an attribute that another thread changes meanwhile stays changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -28,13 +30,40 @@ from ..cleanup import with_cleanup
 from ..errors import TraceError
 from ..reading.closure import Closure, closure_of
 from ..reading.objects import Unreadable
-from ..tape import Node, Tracing, no_grad, now, recording
+from ..tape import Node, Refused, Tracing, no_grad, now, recording
 from ..user_code import line_of
+from .doubts import asked_of_tensors, refuse_first
 from .flow import Flow
 from .program import Trace, capture, placeholder, tracing
 from .watch import Watch
 
 Cell = Callable[[Any, Any], tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a cell could read when it was traced.
+
+    Attributes:
+        parts, names, every, contents: as :class:`~tinygrad_rnn.reading.closure.Closure` has it.
+        settled: whether what was learnt holds as long as all of that is the same.
+    """
+
+    parts: list[Any]
+    names: frozenset[str]
+    every: bool
+    contents: dict[int, Any]
+    settled: bool
+
+    def again(self, cell: Cell) -> Closure | None:
+        """What the cell reads now, if it is what it was."""
+        if not self.settled:
+            return None
+        try:
+            closure = Closure(cell, self.names, self.every, contents=self.contents)
+        except Unreadable:
+            return None
+        return closure if closure.parts == self.parts else None
 
 
 @dataclass
@@ -44,20 +73,21 @@ class TracedCell:
     Attributes:
         trace: the program of a step.
         y: the nesting of the cell's output.
-        parts, names, every: what the cell could read, as :class:`~tinygrad_rnn.reading.closure.Closure` has it.
-        looked: tensors from outside whose values the cell looked at, with these values.
-        settled: whether the trace holds as long as all of that is the same.
+        reading: what the cell could read.
+        places: of each tensor that the program uses beside its arguments: the number that it has among those that the cell reads; or
+            itself, where the cell made it.
+        asked: what the cell asks of its state besides its value.
+        looked: such tensors whose values the cell looked at, with these values.
         plans: by what is asked for.
         flows: by which operands need a residual.
     """
 
     trace: Trace
     y: Any
-    parts: list[Any]
-    names: frozenset[str]
-    every: bool
+    reading: Reading
+    places: list[Any]
+    asked: frozenset[str]
     looked: list[tuple[Any, bytes]]
-    settled: bool
     plans: dict[Any, Any] = field(default_factory=dict)
     flows: dict[tuple[bool, ...], Flow] = field(default_factory=dict)
 
@@ -72,84 +102,136 @@ class TracedCell:
             self.flows[needs] = Flow(self.trace.program, needs)
         return self.flows[needs]
 
-    def holds(self, cell: Cell) -> bool:
-        """Whether all that the cell reads is what it was."""
-        try:
-            unchanged = Closure(cell, self.names, self.every).parts == self.parts
-            return unchanged and all(_bytes(x) == content for x, content in self.looked)
-        except Unreadable:
-            return False
+    def unbound(self) -> TracedCell:
+        """Without the tensors of the cell, to be kept as long as anybody likes."""
+        return replace(self, trace=replace(self.trace, outside=[]))
+
+    def bound(self, cell: Cell, states: Sequence[Any]) -> TracedCell | None:
+        """With the tensors that the cell has now, if all that it reads is what it was.
+
+        Raises:
+            TraceError: with the states that it gets now it cannot be compiled; says why.
+        """
+        closure = self.reading.again(cell)
+        if closure is None or any(_bytes(_at(place, closure.tensors)) != content for place, content in self.looked):
+            return None
+        if self.asked:
+            refuse_first(self.asked, closure, states)
+        return replace(self, trace=replace(self.trace, outside=[_at(place, closure.tensors) for place in self.places]))
 
 
-def trace_cell(cell: Cell, xs: Any, state: Any, differentiated: bool) -> TracedCell:
+@dataclass
+class Attempt:
+    """An attempt to trace a cell.
+
+    Attributes:
+        names: of attributes that the cell is known to read.
+        reading: what the cell could read; None if it is no promise for the next attempt.
+    """
+
+    names: frozenset[str] = frozenset()
+    reading: Reading | None = None
+
+
+def _at(place: Any, tensors: Sequence[Any]) -> Any:
+    return tensors[place] if type(place) is int else place
+
+
+def trace_cell(cell: Cell, xs: Any, state: Any, differentiated: bool, attempt: Attempt | None = None) -> TracedCell:
     """Run one step of the cell on placeholders.
 
     Args:
         differentiated: whether residuals may be asked for: then states carry them.
+        attempt: what is known of the cell, and where it is noted what it reads, also if it is refused.
 
     Raises:
         TraceError: the cell cannot be compiled; says why, and in which line.
     """
     inputs, states = tree.leaves(xs), tree.leaves(state)
+    attempt = Attempt() if attempt is None else attempt
     backend = inputs[0]._backend
     with tracing() as trial, recording() if differentiated else no_grad(), backend.quiet():
         steps = [placeholder(backend.full(x.shape[1:], _poison(x), x.dtype), backend, x.requires_grad) for x in inputs]
         olds = [placeholder(backend.full(s.shape, _poison(s), s.dtype), backend, differentiated and s.dtype.kind == "f") for s in states]
         since = now()
-        returned, closure = _called(cell, trial, tree.unflatten(xs, steps), tree.unflatten(state, olds))
+        returned, closure = _called(cell, trial, tree.unflatten(xs, steps), tree.unflatten(state, olds), states, attempt)
         y, results = _checked(returned, state, states)
+        asked = asked_of_tensors(closure)
+        if "name" in asked and any(x.name is not None for x in (*olds, *results[len(results) - len(states) :])):
+            raise TraceError("the cell gives its state a name: that of the first step may be another one")
         trace = capture(results, steps, olds, (), since)
     count = len(results) - len(states)
     trace.program.outputs, trace.program.carried = trace.results[:count], trace.results[count:]
-    _refuse_poison(trace, closure)
-    looked = [(x, content.tobytes()) for x, content in _on_host(trial)]
-    return TracedCell(trace, tree.map_leaves(lambda _leaf: None, y), closure.parts, closure.names, closure.every, looked, closure.settled)
+    numbers = {id(x): number for number, x in enumerate(closure.tensors)}
+    _refuse_poison(trace, numbers)
+    looked = [(numbers.get(id(x), x), content.tobytes()) for x, content in _on_host(trial)]
+    places = [numbers.get(id(x), x) for x in trace.outside]
+    assert attempt.reading is not None
+    return TracedCell(trace, tree.map_leaves(lambda _leaf: None, y), attempt.reading, places, asked, looked)
 
 
-def _called(cell: Cell, trial: Tracing, x: Any, state: Any) -> tuple[Any, Closure]:
+def _called(cell: Cell, trial: Tracing, x: Any, state: Any, first: Sequence[Any], attempt: Attempt) -> tuple[Any, Closure]:
     """What the cell returns, and what it can read; everything that it could change is as it was.
+
+    Args:
+        first: the tensors of the state before the first step.
 
     Raises:
         TraceError: it raised an error, or something that a compiled cell cannot do.
     """
-    names = frozenset(["forward"])  # what a module's call runs
+    names = attempt.names | {"forward"}  # what a module's call runs
     while True:
         try:
             closure = closure_of(cell, names)
         except Unreadable as reason:
             raise TraceError(f"the cell reads something that may change: {reason}") from reason
-        watch, returned, failure, changed = Watch(closure, trial), None, None, list[str]()
+        refuse_first(asked_of_tensors(closure), closure, first)
+        watch, returned, failure, changed = Watch(closure, trial), list[Any](), None, list[str]()
         try:
-            returned = with_cleanup(partial(_put_back, closure, trial, changed), watch.call, cell, x, state)
+            with_cleanup(partial(_put_back, closure, trial, changed, returned), _run, returned, watch, cell, x, state)
+        except Refused:
+            pass
         except Exception as error:
             failure = error
-        if watch.unread is None or watch.unread in names:
+        known = closure.names if watch.unread is None else closure.names | {watch.unread}
+        if known == closure.names and closure.absent.isdisjoint(sys.modules):
             break
-        names |= {watch.unread}  # a method that runs seldom: read it too, and begin again
-        trial.refusal = None
-    _refuse(trial.refusal or failure, changed)
-    if Closure(cell, closure.names, closure.every).parts != closure.parts:
+        names, trial.refusal = known, None  # a method that runs seldom, or a module that nobody had imported: read it too, and begin again
+    settled = closure.settled and (not trial.looked or (failure is None and trial.refusal is None and not changed))
+    attempt.reading = Reading(closure.parts, closure.names, closure.every, closure.contents, settled)
+    _refuse(trial, failure, changed)
+    if Closure(cell, closure.names, closure.every, contents=closure.contents).parts != closure.parts:
+        attempt.reading = None  # another thread did it, perhaps
         raise TraceError("what the cell reads was changed while it was compiled")
-    return returned, closure
+    return returned[0], closure
 
 
-def _refuse(failure: BaseException | None, changed: Sequence[str]) -> None:
+def _run(returned: list[Any], watch: Watch, cell: Cell, x: Any, state: Any) -> None:
+    returned.append(watch.call(cell, x, state))
+
+
+def _refuse(trial: Tracing, failure: BaseException | None, changed: Sequence[str]) -> None:
     """
     Raises:
         TraceError: the cell failed, or changed something.
     """
-    if failure is not None:
-        line = line_of(failure)
+    reason = trial.refusal or failure
+    if reason is not None:
+        line = trial.line if trial.refusal else line_of(reason)
         where = "" if line is None else f" ({line.name}, line {line.number}: {line.code})"
-        raise TraceError(f"{failure}{where}") from failure
+        raise TraceError(f"{reason}{where}") from reason
+    if "random" in changed:
+        raise TraceError("the cell draws random numbers, from random")
     if "np.random" in changed or "a random number generator" in changed:
         raise TraceError("the cell draws random numbers, from NumPy")
     if changed:
         raise TraceError(f"the cell changes what it reads: {', '.join(changed)}")
 
 
-def _put_back(closure: Closure, trial: Tracing, changed: list[str]) -> None:
+def _put_back(closure: Closure, trial: Tracing, changed: list[str], returned: Sequence[Any]) -> None:
     changed += [*closure.restore(), *_restored(trial)]
+    if changed or trial.refusal or not returned:
+        closure.forget()
 
 
 def _restored(trial: Tracing) -> list[str]:
@@ -183,9 +265,8 @@ def _checked(returned: Any, state: Any, states: Sequence[Any]) -> tuple[Any, lis
     return y, results
 
 
-def _refuse_poison(trace: Trace, closure: Closure) -> None:
+def _refuse_poison(trace: Trace, known: Container[int]) -> None:
     """What differs from step to step must not have become a constant: placeholders hold NaN."""
-    known = {part for part in closure.parts if type(part) is int}
     made = [x for x in trace.outside if id(x) not in known and x.entry is None and x.dtype.kind == "f"]
     if any(numpy.isnan(x._backend.to_host(x._data)).any() for x in made):
         raise TraceError("the cell makes a constant of what differs from step to step")

@@ -7,6 +7,8 @@ any other (a clock, a file, a random number, a print) would not happen at each s
 from __future__ import annotations
 
 import functools
+import os
+import random
 import sys
 import types
 from collections.abc import Callable
@@ -24,23 +26,32 @@ _REFUSED_BUILTINS = frozenset(
 )  # fmt: skip
 _COMPUTES = frozenset(
     ["math", "cmath", "_operator", "_functools", "itertools", "_collections", "_abc", "_struct", "_bisect", "_json", "_statistics",
-     "_decimal", "_weakref", "_typing", "_contextvars", "_string", "unicodedata", "_sre", "_heapq"]
+     "_decimal", "_weakref", "_typing", "_contextvars", "_string", "unicodedata", "_sre", "_heapq", "zlib", "binascii", "_hashlib",
+     "_blake2", "_md5", "_sha1", "_sha2", "_sha256", "_sha512", "_sha3", "datetime", "_datetime"]
 )  # fmt: skip
-"""Modules of C functions that only compute; those that change an argument are known by the name, for any of them."""
-
-_CHANGES = frozenset(
-    ["append", "appendleft", "extend", "extendleft", "insert", "pop", "popleft", "popitem", "remove", "discard", "add", "clear", "update",
-     "setdefault", "sort", "reverse", "rotate", "move_to_end", "difference_update", "intersection_update", "symmetric_difference_update",
-     "setitem", "delitem", "iadd", "iconcat", "heappush", "heappop", "heapify", "heapreplace", "heappushpop", "insort", "insort_left",
-     "insort_right"]
-)  # fmt: skip
-"""Methods and functions that change a container."""
+"""Modules of C functions that only compute, or change what can be put back."""
 
 _OUTSIDE = frozenset(
     ["time", "posix", "nt", "_io", "io", "_socket", "_random", "signal", "_posixsubprocess", "select", "mmap", "fcntl", "syslog", "_ssl",
-     "_sqlite3", "_ctypes", "readline", "_curses", "winreg", "msvcrt", "_winapi", "_warnings"]
+     "_sqlite3", "_ctypes", "readline", "_curses", "winreg", "msvcrt", "_winapi", "_warnings", "_locale"]
 )  # fmt: skip
 """Modules of C functions that touch the world outside, also when code of the standard library calls them."""
+
+_HARMLESS = frozenset(
+    ["posix.fspath", "nt.fspath", "_warnings._filters_mutated", "sys.getsizeof", "sys.intern", "_thread.__enter__", "_thread.__exit__"]
+)
+"""Functions of such modules, and of others, that do not."""
+
+_LETS_GO = frozenset(["release", "close", "__exit__"])
+"""What code does on its way out, after a refusal too: what it holds must not stay held."""
+
+_NOT_PURE = frozenset(
+    ["fromfile", "load", "save", "tofile", "dump", "setflags", "now", "utcnow", "today", "fromtimestamp", "astimezone", "timestamp"]
+)  # fmt: skip
+"""Functions and methods of NumPy and of ``datetime`` that do."""
+
+_ENVIRONMENT = frozenset(method.__code__ for method in vars(type(os.environ)).values() if isinstance(method, types.FunctionType))
+_SEED = random.Random.seed.__code__
 
 
 class Watch:
@@ -59,19 +70,18 @@ class Watch:
 
     def __init__(self, closure: Closure, tracing: Tracing) -> None:
         self._closure, self._tracing = closure, tracing
+        self._other: Any = sys.getprofile()
+        if self._other is not None and not callable(self._other) and not hasattr(self._other, "disable"):
+            raise TraceError("a profiler is at work, so that the calls of the cell cannot be seen")
         self.unread: str | None = None
         self._trusted: types.FrameType | None = None
         """A call that is nothing of the cell's: all that it does is left alone."""
+        self._seeded: dict[int, random.Random] = {}
+        """Generators that the cell made by itself, from a number."""
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a function, and look at what it calls.
-
-        Raises:
-            TraceError: another profiler is at work that cannot be put aside.
-        """
-        other: Any = sys.getprofile()
-        if other is not None and not callable(other) and not hasattr(other, "disable"):
-            raise TraceError("a profiler is at work, so that the calls of the cell cannot be seen")
+        """Call a function, and look at what it calls."""
+        other = self._other
 
         def watched() -> Any:
             if other is not None and not callable(other):
@@ -95,6 +105,10 @@ class Watch:
         if event == "call":
             if code in effects:
                 self._tracing.refuse(f"the cell {effects[code]}, in {code.co_name}()")
+            if code in _ENVIRONMENT and _on_behalf_of(frame) == "user":
+                self._tracing.refuse("the cell reads or writes environment variables")
+            if code is _SEED and frame.f_locals["a"] is not None and id(frame.f_locals["self"]) not in self._closure.held:
+                self._seeded[id(frame.f_locals["self"])] = frame.f_locals["self"]
             if origin == "import" or code is calling_line.__code__:
                 self._trusted = frame
             elif origin == "user" and code not in self._closure.codes:
@@ -106,13 +120,25 @@ class Watch:
             self._check(argument, origin)
 
     def _check(self, function: Any, origin: str) -> None:
+        if self._tracing.refusal is not None and function.__name__ in _LETS_GO:
+            return
+        if id(getattr(function, "__self__", None)) in self._seeded or f"{_module(function)}.{function.__name__}" in _HARMLESS:
+            return
+        if function.__name__ == "pop" and type(function.__self__) is set and id(function.__self__) in self._closure.held:
+            self._tracing.refuse("the cell changes what it reads, by set.pop()")  # which one is next could not be put back
         if origin == "library":
             if _module(function) in _OUTSIDE:
                 self._tracing.refuse(f"the cell calls {_called(function)}")
-        elif id(getattr(function, "__self__", None)) in self._closure.containers and function.__name__ in _CHANGES:
-            self._tracing.refuse(f"the cell changes what it reads, by {_called(function)}")
         elif not _computes(function):
             self._tracing.refuse(f"the cell calls {_called(function)}, which is not known to do the same at each step")
+
+
+def _on_behalf_of(frame: types.FrameType) -> str:
+    """Whose code called the library that a frame is in."""
+    caller: types.FrameType | None = frame
+    while caller is not None and _origin(caller.f_code.co_filename) == "library":
+        caller = caller.f_back
+    return "user" if caller is None else _origin(caller.f_code.co_filename)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -130,11 +156,16 @@ def _computes(function: Any) -> bool:
     module, name = _module(function), function.__name__
     if module == "builtins":
         return name not in _REFUSED_BUILTINS
+    if function.__name__ in _NOT_PURE and module.partition(".")[0] in ("numpy", "datetime"):
+        return False
     if getattr(function, "__self__", None) is not None and not isinstance(function.__self__, types.ModuleType):
-        return module.partition(".")[0] in ("collections", "numpy", "re", "functools", "types", "_contextvars")
-    if module.partition(".")[0] == "numpy":
-        return name not in ("fromfile", "load", "save")
-    return module in _COMPUTES and name not in _CHANGES
+        return module.partition(".")[0] in _METHODS_COMPUTE
+    return module.partition(".")[0] == "numpy" or module in _COMPUTES
+
+
+_METHODS_COMPUTE = frozenset(
+    ["collections", "numpy", "re", "functools", "types", "_contextvars", "datetime", "_hashlib", "_blake2", "decimal"]
+)  # fmt: skip
 
 
 def _module(function: Any) -> str:
@@ -143,11 +174,14 @@ def _module(function: Any) -> str:
     if bound is None or isinstance(bound, types.ModuleType):
         return getattr(function, "__module__", None) or "builtins"
     kind, name = bound if isinstance(bound, type) else type(bound), function.__name__
-    return next((base for base in kind.__mro__ if name in vars(base)), kind).__module__
+    return next((base for base in kind.__mro__ if isinstance(vars(base).get(name), _OF_C)), kind).__module__
+
+
+_OF_C = (types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType, types.BuiltinFunctionType, staticmethod)
 
 
 def _called(function: Any) -> str:
     """``random.Random.random()``, as a reader knows it."""
     module = _module(function)
     name = getattr(function, "__qualname__", function.__name__)
-    return f"{name}()" if module == "builtins" else f"{module.lstrip('_')}.{name}()"
+    return f"{name}()" if module == "builtins" else f"{module if module == '__main__' else module.lstrip('_')}.{name}()"
