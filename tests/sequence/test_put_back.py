@@ -14,6 +14,7 @@ import pytest
 from scaled import assert_same, scaled
 
 import tinygrad_rnn as tg
+from tinygrad_rnn import nn
 
 pytestmark = pytest.mark.one_backend
 
@@ -261,3 +262,16 @@ def test_who_holds_the_first_state_and_does_not_ask_is_compiled():
         return new, new if x is not None else old
 
     tg.scan(cell, tg.tensor(np.ones((4, 3))), h, compiled=True)
+
+
+def test_a_class_of_the_library_that_a_cell_writes_to_is_as_the_loop_leaves_it(monkeypatch):
+    def counted(patch):
+        patch.setattr(nn.Module, "steps_of_a_test", 0, raising=False)
+
+        def scale():
+            nn.Module.steps_of_a_test += 1
+            return nn.Module.steps_of_a_test
+
+        return scaled(scale), None, lambda: nn.Module.steps_of_a_test
+
+    assert_same(counted, monkeypatch)

@@ -38,7 +38,7 @@ from ..tape import Node
 from .data import VALUES
 from .modules import BUILT_INS, Modules
 from .objects import Unreadable, is_generator, slots_of, storage_of, used_by_library
-from .steady import LIBRARY, steady_class, steady_function, top
+from .steady import LIBRARY, can_be_patched, steady_class, steady_function, top
 from .stores import (
     MISSING,
     CacheSlot,
@@ -215,13 +215,13 @@ class Closure(Modules):
         for base in kind.__mro__:
             if base is object:
                 continue
+            if self._stores is not None and can_be_patched(base):
+                names = vars(base) if self._stores.names is None else self._stores.names
+                self.slots += [attribute_slot(base, name) for name in names if not name.startswith("__")]
             if steady_class(base):
                 self._read_patched(vars(base))
                 continue
             self.parts.append(id(base))
-            if self._stores is not None:
-                names = vars(base) if self._stores.names is None else self._stores.names
-                self.slots += [attribute_slot(base, name) for name in names if not name.startswith("__")]
             for name, value in vars(base).items():
                 if isinstance(value, functools.cached_property):
                     self.cached.add(name)

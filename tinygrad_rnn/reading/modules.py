@@ -12,7 +12,7 @@ from typing import Any
 
 from .data import BUILT_IN, VALUES, Data
 from .objects import Unreadable
-from .steady import LIBRARY, steady_class, steady_function, steady_module
+from .steady import LIBRARY, can_be_patched, steady_function, steady_module
 from .stores import key_slot
 
 BUILT_INS = vars(builtins)
@@ -23,7 +23,7 @@ def _may_be_the_users(value: Any) -> bool:
     """Whether something that stands where nobody changes anything, usually, is the user's, or data."""
     if type(value) is types.FunctionType:
         return not steady_function(value)
-    return not steady_class(value) if isinstance(value, type) else type(value) in _DATA
+    return can_be_patched(value) if isinstance(value, type) else type(value) in _DATA
 
 
 class Modules(Data):
@@ -61,7 +61,8 @@ class Modules(Data):
         for name in self.names if names is None else names:
             if name in table:
                 value = table[name]
-                self._note_key(table, name)
+                if isinstance(table, dict):
+                    self._note_key(table, name)
                 parts.append(name)
                 if _may_be_the_users(value):
                     self._read_by_name(name, value)

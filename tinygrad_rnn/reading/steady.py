@@ -47,10 +47,15 @@ def steady_function(function: types.FunctionType) -> bool:
     return steady_file(function.__code__.co_filename)
 
 
+def can_be_patched(kind: type) -> bool:
+    """Whether attributes of a class can be set."""
+    return bool(kind.__flags__ & _HEAP_TYPE)
+
+
 @functools.lru_cache(maxsize=4096)
 def steady_class(kind: Any) -> bool:
     """Whether a class stands in such a module under its name, or is part of Python."""
-    if not kind.__flags__ & _HEAP_TYPE:
+    if not can_be_patched(kind):
         return True
     place: Any = sys.modules.get(kind.__module__)
     if place is None or not steady_module(place):
