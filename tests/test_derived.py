@@ -540,7 +540,6 @@ def test_a_third_operand_is_no_place_for_the_result():
         (lambda x: tg.exp("a"), tg.DtypeError, "dtype|str"),
         (lambda x: tg.quantile(x, 2.0), tg.ArgumentError, "between"),
         (lambda x: tg.cross(x.T, x.T), tg.ShapeError, "three"),
-        (lambda x: tg.zeros(2, 3), tg.ArgumentError, r"zeros\(\(2, 3\)\)"),
         (lambda x: tg.zeros((2, -3)), tg.ShapeError, "negative"),
         (lambda x: tg.zeros(2**62), tg.ShapeError, "memory"),
         (lambda x: tg.zeros((2, 2.5)), tg.ArgumentError, r"zeros: shape\[1\] must be a whole number, not 2.5"),

@@ -8,6 +8,7 @@ import ctypes
 import datetime
 import enum
 import functools
+import gc
 import math
 import os
 import random
@@ -292,3 +293,22 @@ def test_what_changed_between_two_calls_is_seen(setting):
         both()
     finally:
         tg.set_default_dtype("float32")
+
+
+def test_hooks_of_the_garbage_collector_are_none_of_the_cells():
+    called = []
+
+    def hook(phase, info):
+        called.append(time.perf_counter())
+
+    def cell(x, h):
+        kept = [[] for _ in range(2000)]  # more than the collector waits for
+        new = tg.tanh(x + h * len(kept))
+        return new, new
+
+    gc.callbacks.append(hook)
+    try:
+        tg.scan(cell, tg.ones((3, 2, 4)), tg.ones((2, 4)))
+    finally:
+        gc.callbacks.remove(hook)
+    assert tg.explain(cell).startswith("cell: compiled")

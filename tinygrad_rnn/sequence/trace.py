@@ -11,8 +11,9 @@ What is promised: a trace that is not refused does at every step what the cell's
 4. the values of a step are placeholders: whoever looks at one refuses the trace, also where the cell catches the error.
 
 So a step can depend on nothing but its arguments and on what was read, and that is the same at every step; and as long as it is the same
-at the next call, so is the trace. That two traces are equal proves nothing and is not asked. A refusal leaves everything as it was, the
-user's random numbers too, and reading writes nothing: an attribute that another thread changes meanwhile stays changed.
+at the next call, so is the trace. Nobody else's code runs meanwhile: the garbage collector, whose hooks it could be, waits. That two traces
+are equal proves nothing and is not asked. A refusal leaves everything as it was, the user's random numbers too, and reading writes nothing:
+an attribute that another thread changes meanwhile stays changed.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from ..cleanup import with_cleanup
 from ..errors import TraceError
 from ..reading.closure import Closure, closure_of
 from ..reading.objects import Unreadable
-from ..tape import Node, Refused, Tracing, no_grad, now, recording
+from ..tape import Node, Refused, Tracing, no_collection, no_grad, now, recording
 from ..user_code import line_of
 from .doubts import asked_of_tensors, refuse_first
 from .flow import Flow
@@ -150,7 +151,7 @@ def trace_cell(cell: Cell, xs: Any, state: Any, differentiated: bool, attempt: A
     inputs, states = tree.leaves(xs), tree.leaves(state)
     attempt = Attempt() if attempt is None else attempt
     backend = inputs[0]._backend
-    with tracing() as trial, recording() if differentiated else no_grad(), backend.quiet():
+    with no_collection(), tracing() as trial, recording() if differentiated else no_grad(), backend.quiet():
         steps = [placeholder(backend.full(x.shape[1:], _poison(x), x.dtype), backend, x.requires_grad) for x in inputs]
         olds = [placeholder(backend.full(s.shape, _poison(s), s.dtype), backend, differentiated and s.dtype.kind == "f") for s in states]
         since = now()
