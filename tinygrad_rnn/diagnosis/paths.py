@@ -169,7 +169,7 @@ def step_paths(chain: Chain, crossed: Crossed, step: int, limit: int) -> StepPat
     inside = {entry.index: entry for entry in chain.entries[step]}
     counts = _counts(chain, step)
     guarded = any(entry.row.masks for entry in inside.values())
-    backend = chain.entries[step][0].backend
+    backend = chain.backend
     entering = {key: residual for key, residual in crossed.arrived.items() if chain.step_of(key) == step}
     sent = crossed.sent[step]
     order = itertools.count()

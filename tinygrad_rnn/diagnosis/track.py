@@ -100,7 +100,7 @@ class Track:
         chain, last, crossed = trail.chain, trail.last, trail.crossed
         self.chain, self.last, self.run, self._crossed = chain, last, trail.run, crossed
         self._paths: dict[int, StepPaths] = {}
-        backend = chain.entries[0][0].backend
+        backend = chain.backend
         sizes = Sizes(backend)
         received: list[list[int]] = [[] for _ in range(len(chain))]
         passed: list[list[int]] = [[] for _ in range(len(chain))]
@@ -138,7 +138,7 @@ class Track:
     @cached_property
     def states(self) -> dict[str, numpy.ndarray]:
         """For each state the norm of the residual that arrives at it after each step; 0 where it is not on the tape."""
-        sizes = Sizes(self.chain.entries[0][0].backend)
+        sizes = Sizes(self.chain.backend)
         numbers = []
         for i in range(len(self.chain.states)):
             for step in range(len(self.chain)):

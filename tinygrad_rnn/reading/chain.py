@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import Any
 
 from .. import tree
-from ..tape import Call, Entry, Key, Node, Scope, key_of
+from ..backends import Backend
+from ..tape import Call, Entry, Key, Node, Scope, Tape, key_of
 from .path import Way, cheapest
 from .words import distinct
 
@@ -55,6 +56,16 @@ class Chain:
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    @property
+    def backend(self) -> Backend:
+        """Of its tensors."""
+        return self.entries[0][0].backend
+
+    @cached_property
+    def readouts(self) -> Tape:
+        """The operations that no state depends on."""
+        return Tape([entry for inside in self.entries for entry in inside if entry.index not in self._carried])
 
     @property
     def call(self) -> Call | None:
@@ -160,6 +171,10 @@ class Chain:
     def carries(self, key: Key, step: int) -> bool:
         """Whether a step's states depend on a tensor that it made."""
         return self.step_of(key) == step and key[0] in self._carried
+
+    def hands_on(self, step: int) -> bool:
+        """Whether a state after a step is on the tape."""
+        return any(entry.index in self._carried for entry in self.entries[step])
 
     def _starts(self) -> set[Key]:
         """The tensors before the first step; the cell may hand one on for some steps."""

@@ -166,14 +166,11 @@ class Trail:
         crossed: what went from step to step in that pass.
         last: the step that the followed residual comes into; None if none comes.
         several: whether something comes into other steps too.
-        entered: the norm of the residual that comes to the states of that step, to which others are compared.
+        entered: the norm of the residual that comes to the states, to which others are compared.
     """
 
-    def __init__(self, chain: Chain, run: Pass, crossed: Crossed, last: int | None, several: bool) -> None:
-        self.chain, self.run, self.crossed, self.last, self.several = chain, run, crossed, last, several
-        rooms = (crossed.entered, crossed.arrived)  # a last step may hand no state on
-        came = [[residual for key, residual in room.items() if last is not None and chain.step_of(key) == last] for room in rooms]
-        self.entered = overall(came[0] or came[1], chain.entries[0][0].backend)
+    def __init__(self, chain: Chain, run: Pass, crossed: Crossed, last: int | None, several: bool, entered: float) -> None:
+        self.chain, self.run, self.crossed, self.last, self.several, self.entered = chain, run, crossed, last, several, entered
 
     def size(self, state: int, step: int) -> float | None:
         """The norm of the residual at a state after a step, by whatever way; None where none arrives."""
@@ -221,15 +218,17 @@ class Followed:
         sources = {chain: (self.whole, crossed[chain]) for chain in chains}
         for chain in sorted(chains, key=_count, reverse=True):  # a chain that holds others before those
             run, across = sources[chain]
-            reached = _reached(chain, across)
-            last = max(reached, default=None)
-            if alone and last is not None and (len(reached) > 1 or chain.entries[0][0].index in self._alone):
-                entering = [(chain.nodes[key], r) for key, r in across.readout.items() if chain.step_of(key) == last]
+            last = _last_entered(chain, across.readout)
+            reached = _steps_of(chain, across.readout)
+            several = last is not None and any(step < last for step in reached)
+            followed = {} if last is None else _since(chain, across.readout, last)
+            if alone and last is not None and (several or chain.entries[0][0].index in self._alone):
+                entering = [(chain.nodes[key], residual) for key, residual in followed.items()]
                 within = [other for other in chains if other is chain or chain.step_of((other.entries[0][0].index, 0)) is not None]
-                run, crossed = self._pass(_up_to(chain, last), entering, within)
+                run, crossed = self._pass(_up_to(chain, max(reached)), entering, within)
                 across = crossed[chain]
                 sources.update({other: (run, crossed[other]) for other in within if _count(other) < _count(chain)})
-            trails[chain] = Trail(chain, run, across, last, len(reached) > 1)
+            trails[chain] = Trail(chain, run, across, last, several, _entered(chain, followed, last))
         self.trails = [trails[chain] for chain in chains]
 
     def _pass(
@@ -296,10 +295,49 @@ def _count(chain: Chain) -> int:
     return sum(map(len, chain.entries))
 
 
-def _reached(chain: Chain, crossed: Crossed) -> set[int]:
-    """The steps that something other than 0 comes into from outside."""
-    norms = sizes(crossed.readout.values(), chain.entries[0][0].backend)
-    steps = (chain.step_of(key) for key, norm in zip(crossed.readout, norms, strict=True) if norm != 0)
+def _read_back(chain: Chain, readout: Room) -> Crossed:
+    """What comes from outside, carried through readouts only, up to the states."""
+    seeds = [(chain.nodes[key], residual) for key, residual in readout.items()]
+    crossed = Crossed(chain, seeds)
+
+    def watch(entry: Entry, g: Any, operand: int, part: Array) -> None:
+        for room, key in crossed.borders.get((entry.index, operand), ()):
+            add_to(room, key, part)
+
+    if seeds:
+        pull_back(seeds, watch=watch, through=chain.readouts, watched={index for index, _ in crossed.borders})
+    return crossed
+
+
+def _last_entered(chain: Chain, readout: Room) -> int | None:
+    """The last step into whose states something other than 0 comes; None if there is none.
+
+    What comes into an output may end in a mask on the way to them. A step that hands no state on, since nothing
+    needs the one after it, counts as what it sends to the states before.
+    """
+    crossed = _read_back(chain, readout)
+    last = max(_steps_of(chain, crossed.entered), default=None)
+    if last is None or last + 1 == len(chain) or chain.hands_on(last + 1):
+        return last
+    return last + bool(_steps_of(chain, crossed.sent[last + 1]))
+
+
+def _since(chain: Chain, readout: Room, last: int) -> Room:
+    """Of what comes from outside that into a step and those after it."""
+    steps = {key: chain.step_of(key) for key in readout}
+    return {key: readout[key] for key, step in steps.items() if step is not None and step >= last}
+
+
+def _entered(chain: Chain, followed: Room, last: int | None) -> float:
+    """The norm of what comes to the states; of what comes into a step that hands none on."""
+    if last is None or chain.hands_on(last):
+        return overall(_read_back(chain, followed).entered.values(), chain.backend)
+    return overall((residual for key, residual in followed.items() if chain.step_of(key) == last), chain.backend)
+
+
+def _steps_of(chain: Chain, room: Room) -> set[int]:
+    """The steps whose tensors something other than 0 comes to."""
+    steps = (chain.step_of(key) for key, norm in zip(room, sizes(room.values(), chain.backend), strict=True) if norm != 0)
     return {step for step in steps if step is not None}
 
 
