@@ -104,3 +104,17 @@ def test_an_output_that_goes_on_beyond_a_length(lengths: list[int]) -> None:
     expected = [numpy.hypot(*(0.5 ** max(length - 1 - step, 0) for length in lengths)) for step in range(track.last, -1, -1)]
     assert track.last == max(lengths) - 1
     numpy.testing.assert_allclose(track.remaining, numpy.array(expected) / numpy.sqrt(2), rtol=1e-12)
+
+
+def test_a_chain_that_nothing_comes_into_has_no_horizon() -> None:
+    w = tg.tensor(0.5, dtype=tg.float64, requires_grad=True)
+
+    def cell(x: Any, h: Any) -> Any:
+        h = w * h + x
+        return h, h
+
+    runs = [tg.scan(cell, numpy.ones((T, B)), tg.tensor(numpy.zeros(B)), lengths=[length] * B)[0] for length in (T, 0)]
+    report = tg.flow(tg.sum(runs[0] + runs[1]))
+    assert sorted(track.verdict().kind for track in report.tracks) == ["unreached", "vanishing"]
+    assert report.horizon == T - 1  # 0.5⁶ = 0.016
+    assert tg.flow(tg.sum(runs[1])).horizon == 0

@@ -45,15 +45,15 @@ class StateJacobian:
             raise FlowError(f"flow: there is no state {of!r}: there are {', '.join(map(repr, chain.states)) or 'none'}")
         self.chain, self.last, self.direct = chain, last, direct
         states = [i for i, name in enumerate(chain.states) if of in (None, name)]
-        self._states = [i for i in states if chain.state_at(i, last) is not None]
+        self._nodes = nodes = chain.nodes | {key_of(y): y for entry in chain.entries[last] for y in entry.results()}
+        ends = {i: nodes.get(key) for i in states if (key := chain.state_at(i, last)) is not None}
+        self._states = [i for i, node in ends.items() if node is not None]
         if not self._states:
             raise FlowError("flow: no state after the last step is on the tape: let the loss depend on it")
-        nodes = chain.nodes | {key_of(y): y for entry in chain.entries[last] for y in entry.results()}
-        self._nodes = nodes
         self._targets: dict[int | None, dict[Key, None]] = {}
         for key, step in chain.crossings.values():
             self._targets.setdefault(step, {})[key] = None
-        self._ends = [nodes[self._key(i, last)] for i in self._states]
+        self._ends = [node for node in ends.values() if node is not None]
         self._backend = self._ends[0]._backend
         self.size = sum(x._data.size for x in self._ends)
 
@@ -146,17 +146,18 @@ class StateJacobian:
     def _forward(self, v: numpy.ndarray, step: int) -> numpy.ndarray:
         """J v, where v stands at the states after a step."""
         keys = [self._key(i, step) for i in self._states]
-        tangents = [(self.chain.nodes[key], part) for key, part in zip(keys, self._arrays(v), strict=True)]
-        since = max(entry.index for entry in self.chain.entries[step])
+        tangents = [(self.chain.nodes[key], part) for key, part in zip(keys, self._arrays(v), strict=True) if key is not None]
+        since = max(entry.index for inside in self.chain.entries[: step + 1] for entry in inside[-1:])
         pushed = push_forward(self._ends, tangents, since=since)
         parts = [numpy.zeros(x._data.size) if t is None else self._host(t) for x, t in zip(self._ends, pushed, strict=True)]
         return numpy.concatenate(parts)
 
     # -- states as one vector -------------------------------------------------------------------------------------------------------------
 
-    def _key(self, state: int, step: int) -> Key:
+    def _key(self, state: int, step: int) -> Key | None:
+        """What a state is after a step; None where nothing depends on it."""
         key = self.chain.state_at(state, step)
-        if key is None:
+        if key is None and not self.chain.complete:
             raise FlowError(f"flow: the state {self.chain.states[state]!r} is not on the tape after step {self.chain.labels[step]}")
         return key
 
@@ -168,10 +169,11 @@ class StateJacobian:
         ]
 
     def _split(self, vector: numpy.ndarray) -> dict[Key, Array]:
-        return dict(zip((self._key(i, self.last) for i in self._states), self._arrays(vector), strict=True))
+        return dict(zip(map(key_of, self._ends), self._arrays(vector), strict=True))
 
     def _joined(self, held: dict[Key, Array], step: int) -> numpy.ndarray:
-        parts = [held.get(self._key(i, step)) for i in self._states]
+        keys = [self._key(i, step) for i in self._states]
+        parts = [None if key is None else held.get(key) for key in keys]
         return numpy.concatenate(
             [numpy.zeros(x._data.size) if part is None else self._host(part) for x, part in zip(self._ends, parts, strict=True)]
         )

@@ -140,9 +140,11 @@ class Report:
 
     @property
     def horizon(self) -> int:
-        """How many steps back at least 1 % of the residual still reaches, in the chain where that is least."""
+        """How many steps back at least 1 % of the residual still reaches, in the chain where that is least; of those that none comes into
+        nothing is said."""
         self.track()
-        return min(track.verdict().horizon for track in self.tracks)
+        verdicts = [track.verdict() for track in self.tracks]
+        return min((verdict.horizon for verdict in verdicts if verdict.kind != "unreached"), default=0)
 
     # -- words ------------------------------------------------------------------------------------------------------------------------
 

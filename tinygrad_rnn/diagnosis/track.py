@@ -105,10 +105,11 @@ class Track:
         received: list[list[int]] = [[] for _ in range(len(chain))]
         passed: list[list[int]] = [[] for _ in range(len(chain))]
         held: list[list[int]] = [[] for _ in range(len(chain))]
-        for key, residual in crossed.arrived.items():
+        arrived = {key: sizes.add(residual) for key, residual in crossed.arrived.items()}
+        for key, number in arrived.items():
             step = chain.step_of(key)
             if step is not None:
-                received[step].append(sizes.add(residual))
+                received[step].append(number)
         across: dict[Key, Any] = {}
         for step in reversed(range(len(chain))):
             for key, residual in crossed.sent[step].items():
@@ -118,6 +119,7 @@ class Track:
             across = {key: kept for key, kept in across.items() if chain.step_of(key) != step}
             held[step] = [sizes.add(residual) if number is None else number for residual, number in across.values()]
         norms = sizes.read()
+        self._arrived: dict[Key | None, float] = {key: float(norms[number]) for key, number in arrived.items()}
         self.received, self.passed, crossing = (_grouped(norms, groups) for groups in (received, passed, held))
         start = trail.entered
         back = crossing[last:0:-1] if last is not None else crossing[:0]
@@ -234,34 +236,43 @@ class Track:
         finite = numpy.isfinite(left)
         if not finite.all() or left.max() > 1 / REACH:
             top = int(numpy.argmin(finite)) if not finite.all() else int(left.argmax())
-            return Verdict("exploding", steps, top, float(left[top]), _rate(left, top), self.name)
+            return Verdict("exploding", steps, top, float(left[top]), self._rate(top), self.name)
         horizon = int(numpy.flatnonzero(left >= REACH)[-1])
         alive = int(numpy.flatnonzero(left >= _TINY)[-1])
-        rate = _rate(left, alive) if alive or not steps else 0.0
-        return Verdict(_kind(left, rate), horizon, steps, float(left[-1]), rate, self.name)
+        rate = self._rate(alive) if alive or not steps else 0.0
+        return Verdict(self._kind(rate), horizon, steps, float(left[-1]), rate, self.name)
+
+    def _kind(self, rate: float) -> str:
+        """What becomes of a residual that neither grew a hundredfold nor is not finite."""
+        left = self.remaining
+        if left[-1] < REACH:
+            return "vanishing"
+        if len(left) - 1 < _FEW or 0 < numpy.count_nonzero(numpy.diff(left)) < _FEW:
+            return "unknown"
+        change = _SPAN * math.log(rate) if rate > 0 else -math.inf
+        if abs(change) <= -math.log(REACH):
+            return "healthy"
+        return "exploding" if change > 0 and left[-1] > 1 else "vanishing" if change < 0 and left[-1] < 1 else "healthy"
+
+    def _rate(self, steps: int) -> float:
+        """The steady gain, over so many steps back; a step that a mask leaves out for all is none."""
+        left = self.remaining
+        if not math.isfinite(left[steps]):
+            return float(left[steps])
+        first = 1 if steps > 1 and left[1] > 0 else 0
+        counted = sum(self._acts(back) for back in range(first, steps))
+        return math.exp((math.log(left[steps]) - math.log(left[first])) / counted) if counted else 1.0
+
+    def _acts(self, back: int) -> bool:
+        """Whether something becomes of the residual in the step that it meets after so many steps back: its size
+        changes, or it goes from one state to another."""
+        assert self.last is not None
+        if self.remaining[back] != self.remaining[back + 1]:
+            return True
+        step, chain = self.last - back, self.chain
+        sizes = [[self._arrived.get(chain.state_at(i, at), 0.0) for i in range(chain.count)] for at in (step, step - 1)]
+        return sizes[0] != sizes[1]
 
 
 def _grouped(norms: numpy.ndarray, groups: Sequence[list[int]]) -> numpy.ndarray:
     return joint(norms[[number for group in groups for number in group]], [len(group) for group in groups])
-
-
-def _kind(left: numpy.ndarray, rate: float) -> str:
-    """What becomes of a residual that neither grew a hundredfold nor is not finite."""
-    if left[-1] < REACH:
-        return "vanishing"
-    changes = numpy.count_nonzero(numpy.diff(left))
-    if len(left) - 1 < _FEW or 0 < changes < _FEW:
-        return "unknown"
-    change = _SPAN * math.log(rate) if rate > 0 else -math.inf
-    if abs(change) <= -math.log(REACH):
-        return "healthy"
-    return "exploding" if change > 0 and left[-1] > 1 else "vanishing" if change < 0 and left[-1] < 1 else "healthy"
-
-
-def _rate(left: numpy.ndarray, steps: int) -> float:
-    """The steady gain, over so many steps back; a step that a mask leaves out for all is none."""
-    if not math.isfinite(left[steps]):
-        return float(left[steps])
-    first = 1 if steps > 1 and left[1] > 0 else 0
-    changes = int(numpy.count_nonzero(numpy.diff(left[first : steps + 1])))
-    return math.exp((math.log(left[steps]) - math.log(left[first])) / changes) if changes else 1.0

@@ -37,6 +37,8 @@ class Chain:
         crossings: for each (entry, operand) where a residual leaves a step, the tensor that it goes to, and
             the step that it leaves: a number, or None for what reads the chain's results from outside.
         nodes: by key the tensors that something crosses to.
+        complete: whether the calls of the cell say what its states are: then nothing on the tape depends on a
+            state that is not there.
         inlets: for each (entry, operand) where an operation of a step that no state depends on, such as a
             readout, uses what states depend on, that tensor: through there residuals come to the states.
     """
@@ -48,6 +50,7 @@ class Chain:
         labels = [scope.label for scope in scopes]
         self.labels = labels if len(set(map(str, labels))) == len(labels) else list(range(len(labels)))
         self.alone = True
+        self.complete = False
         self.crossings: dict[tuple[int, int], tuple[Key, int | None]] = {}
         self.nodes: dict[Key, Node] = {}
         self._step_of = {entry.index: step for step, inside in enumerate(entries) for entry in inside}
@@ -141,7 +144,9 @@ class Chain:
 
     def settle(self) -> None:
         """Find the states, and with them what crosses to the tensors before the first step."""
-        self._slots = self._slots_by_calls() or self._slots_by_uses()
+        slots = self._slots_by_calls()
+        self.complete = bool(slots)
+        self._slots = slots or self._slots_by_uses()
         self._fill_by_makers()
         starts = self._starts()
         for step, inside in enumerate(self.entries):

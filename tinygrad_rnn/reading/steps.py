@@ -1,8 +1,12 @@
 """Where time steps are on a tape, and which of them belong together: a *chain* for each layer and direction.
 
 Operations are recorded inside time steps: ``tape.Scope`` of kind "step", or the calls of a cell in a loop of
-the user's own. Where a step uses what another step of the same cell made, a state crosses between them, and
-both belong to one chain.
+the user's own. Where a step uses what another step of the same cell made, or takes it as its state, both belong
+to one loop; a loop is a chain if something crosses between its steps.
+
+    step 0     step 1     step 2     step 3
+      h₀ ─────────────────► h₂                    h[t] = f(h[t−2]): two ways side by side, yet one chain, as
+                 h₁ ─────────────────► h₃         each step hands (h[t−1], h[t]) to the next
 """
 
 from __future__ import annotations
@@ -23,7 +27,8 @@ def given_name(x: Node) -> str:
 def find_chains(
     tape: Tape, name_of: Callable[[Node], str] = given_name, owner_of: Callable[[Chain], tuple[str, str]] = lambda chain: ("", "")
 ) -> list[Chain]:
-    """The chains of at least two steps, those that others depend on first.
+    """The chains of at least two steps, those that others depend on first. A step that nothing depends on, between
+    others, is one without operations.
 
     Args:
         name_of: what the user calls a tensor.
@@ -40,8 +45,9 @@ def find_chains(
             found = stacks[scope] = stack(scope.outer) + ((steps_of[scope],) if scope in steps_of else ())
         return found
 
-    inside: dict[Scope, list[Entry]] = {}
+    inside: dict[Scope, list[Entry]] = {step: [] for step in steps_of.values()}
     joined: dict[Scope, Scope] = {}
+    crossed: list[Scope] = []
 
     def root(step: Scope) -> Scope:
         while joined.setdefault(step, step) is not step:
@@ -51,15 +57,22 @@ def find_chains(
     for entry in tape:
         ours = stack(entry.scope)
         for step in ours:
-            inside.setdefault(step, []).append(entry)
+            inside[step].append(entry)
         for x, needed in zip(entry.inputs, entry.needs, strict=True):
             if needed and x.entry is not None and x.entry.scope is not entry.scope:
                 for one, other in _parting(ours, stack(x.entry.scope)):
                     joined[root(one)] = root(other)
-    members: dict[Scope, list[Scope]] = {}
-    for step in inside:
-        members.setdefault(root(step), []).append(step)
-    chains = [Chain(steps, [inside[s] for s in steps], name_of) for steps in members.values() if len(steps) > 1]
+                    crossed.append(one)
+    for scope in steps_of:
+        for maker in _makers_of_state(scope):
+            for one, other in _parting(stack(scope), stack(maker)):
+                joined[root(one)] = root(other)
+    loops: dict[Scope, list[Scope]] = {}
+    for step in sorted(inside, key=lambda step: step.start):
+        if inside[step] or root(step) in loops:  # nothing before the first on the tape
+            loops.setdefault(root(step), []).append(step)
+    linked = {root(step) for step in crossed}
+    chains = [Chain(steps, [inside[step] for step in steps], name_of) for one, steps in loops.items() if one in linked]
     _link(tape, chains)
     for chain in chains:
         chain.settle()
@@ -90,7 +103,7 @@ def _link(tape: Tape, chains: Sequence[Chain]) -> None:
 def time_steps(tape: Tape) -> dict[Scope, Scope]:
     """The time steps of scans, by themselves; without any, the calls of a module in a loop of the user's own,
     by the step of each."""
-    scopes = dict.fromkeys(outer for scope in dict.fromkeys(entry.scope for entry in tape) for outer in outwards(scope))
+    scopes = _scopes(tape)
     steps = {scope: scope for scope in scopes if scope.kind == "step"}
     if steps:
         return steps
@@ -101,6 +114,34 @@ def time_steps(tape: Tape) -> dict[Scope, Scope]:
             calls.setdefault((scope.outer, id(scope.label)), []).append((scope, call))
     loops = (loop for loop in calls.values() if len(loop) > 1 and _goes_on(loop[0][0], loop[1][1]))
     return {scope: Scope("step", number, scope.outer, call) for loop in loops for number, (scope, call) in enumerate(loop)}
+
+
+def _scopes(tape: Tape) -> dict[Scope, None]:
+    """The places in the program that a tape was recorded in, and the steps of the same loops before those, also
+    where nothing on the tape depends on them."""
+    scopes = dict.fromkeys(outer for scope in dict.fromkeys(entry.scope for entry in tape) for outer in outwards(scope))
+    waiting = [*scopes]
+    while waiting:
+        scope = waiting.pop()
+        for maker in _makers_of_state(scope):
+            for before in outwards(maker):
+                if before not in scopes and before.outer is scope.outer and _code(before) == _code(scope):
+                    scopes[before] = None
+                    waiting.append(before)
+    return scopes
+
+
+def _makers_of_state(scope: Scope) -> Iterator[Scope]:
+    """Where the state was made that a cell was called with."""
+    for x in leaves_of_state(without_self(scope)):
+        if isinstance(x, Node) and x.entry is not None and x.entry.scope is not None:
+            yield x.entry.scope
+
+
+def _code(scope: Scope) -> tuple[str, Any]:
+    """Equal for calls of one cell."""
+    call = without_self(scope)
+    return scope.kind, None if call is None else id(call[0])
 
 
 def _goes_on(first: Scope, second: Call | None) -> bool:
