@@ -2,7 +2,8 @@
 
 The cell, or the module, that recorded operations is called again on the same arguments while a trace function
 looks at the local variables after each line: what the code binds to ``f`` there is called ``f``. Nothing of
-it stays: what the code changes beside its result is put back.
+it stays: what the code changes beside its result is put back. Code that reads what cannot be put back (an open
+file, a generator) is not called: its variables give no names.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Again(Observer):
         arguments: leaves in place of those that the call had, from left to right; floats require a residual,
             so that everything made of them is recorded.
         entries: what was recorded, in order.
-        returned: what came back; None if the code failed this time: what was read so far counts.
+        returned: what came back; None if the code was not called, or failed this time: what was read so far counts.
     """
 
     def __init__(self, scope: Scope) -> None:
@@ -69,11 +70,12 @@ class Again(Observer):
         function, arguments, keywords = scope.call
         arguments, keywords = tree.map_leaves(_fresh, (arguments, keywords))
         self.arguments = tree.leaves((arguments, keywords))
-        numbers, tracer = random.States(), sys.gettrace()
+        self.returned: Any = None
         try:
             closure = closure_of(scope.call)
         except Unreadable:
-            closure = None
+            return
+        numbers, tracer = random.States(), sys.gettrace()
         backend = next((x._backend for x in self.arguments if isinstance(x, Node)), None)
         own = Scope(scope.kind, scope.label, None, scope.call)
 
@@ -84,11 +86,9 @@ class Again(Observer):
 
         def put_back() -> None:
             sys.settrace(tracer)
-            if closure is not None:
-                closure.restore()
+            closure.restore()
             numbers.restore()
 
-        self.returned: Any = None
         with contextlib.suppress(Exception):  # what was read so far counts
             self.returned = with_cleanup(put_back, watched)
 
