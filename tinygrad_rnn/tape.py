@@ -337,6 +337,8 @@ def apply(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = (), constan
         y = backend.asarray(y)
     wanted = wanted and thread.recording and not constant
     if not wanted and not thread.tracing:
+        if _exposed and thread.observer is not None:
+            thread.observer.passed(Entry(row, backend, inputs, xs, params, (False,) * len(needs), y if several else (y,), thread.scope))
         if several:
             return tuple([Node.result_type(part, backend) for part in y])
         return Node.result_type(y, backend)
@@ -566,6 +568,9 @@ class Observer(Block):
     its own in there.
     """
 
+    each_step = False
+    """Whether a scan runs step by step for it."""
+
     def __init__(self) -> None:
         super().__init__(observer=weakref.proxy(self))  # so that the block can be lost
 
@@ -581,6 +586,9 @@ class Observer(Block):
 
     def recorded(self, entry: Entry) -> None:
         """Told of each new entry."""
+
+    def passed(self, entry: Entry) -> None:
+        """Told of each operation that is not recorded, as the entry that it would have been."""
 
     def pulled(self, entry: Entry, g: Any, operand: int, part: Any) -> None:
         """Told of each part of a residual, as ``watch`` in :func:`pull_back`."""

@@ -9,36 +9,42 @@ Inside of the block each operation remembers the user's line, and its results an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from ..backends import Backend
 from ..errors import NonFiniteError
 from ..reading.lines import Lines, line_of_entry
-from ..reading.words import symbol_of
+from ..reading.words import printable, symbol_of
 from ..tape import Entry, Node, pull_back, recording, thread
+from ..user_code import Line
 
 
 class detect_anomaly(Lines):
     """A block in which the operation that first makes a NaN or an infinity, forward or backward, raises an error that names its line.
 
-    An infinity that was there before, as the −inf of a mask, is no anomaly; a NaN always is. A compiled scan is run again step by step when
-    something comes out of it that is not finite.
+    An infinity that was there before, as the −inf of a mask, is no anomaly; a NaN always is, and one that came in from outside of the block
+    is told as such. Operations that are not recorded are looked at too, and scans run step by step, so that a result counts whether
+    something depends on it or not.
 
     Raises:
         NonFiniteError: says the direction, the time step, the operation and the line.
     """
 
+    each_step = True
+
     def recorded(self, entry: Entry) -> None:
         if thread.tracing:  # what placeholders hold means nothing
             return
         super().recorded(entry)
-        arrays = [x for x in entry.xs if hasattr(x, "dtype")]
-        if made_here(entry.backend, arrays, entry.ys):
+        if made_here(entry.backend, [*entry.xs, *entry.params], entry.ys):
             if entry.row.unfold is not None:
                 with recording():
                     entry.row.unfold(entry, entry.inputs)
-            raise NonFiniteError(told("forward", entry))
+            raise NonFiniteError(told("forward", entry, line_of_entry(entry)))
+
+    passed = recorded
 
     def pulled(self, entry: Entry, g: Any, operand: int, part: Any) -> None:
         if thread.tracing:
@@ -50,26 +56,50 @@ class detect_anomaly(Lines):
                     results = entry.row.unfold(entry, entry.inputs)
                 parts = g if entry.row.several else [g]
                 pull_back([(y, _array(one)) for y, one in zip(results, parts, strict=True) if one is not None])
-            raise NonFiniteError(told("backward", entry))
+            raise NonFiniteError(told("backward", entry, line_of_entry(entry), arrived))
 
 
 def made_here(backend: Backend, before: Sequence[Any], after: Sequence[Any]) -> bool:
     """Whether something is not finite that was finite before, or is NaN."""
-    broken = [array for array in after if array.dtype.kind == "f" and not backend.all(backend.isfinite(array))]
+    broken = [array for array in after if not _finite(backend, array)]
     if not broken:
         return False
-    finite = all(array.dtype.kind != "f" or backend.all(backend.isfinite(array)) for array in before)
-    return finite or any(backend.any(backend.isnan(array)) for array in broken)
+    return all(_finite(backend, x) for x in before) or any(backend.any(backend.isnan(array)) for array in broken)
 
 
-def told(direction: str, entry: Entry) -> str:
-    """``first non-finite value: forward, step 12, exp in line 31 of user.py: y = tg.exp(x)``"""
+def _finite(backend: Backend, x: Any) -> bool:
+    """Of an array, or a number; of what is neither there is nothing to say."""
+    if isinstance(x, float):
+        return math.isfinite(x)
+    return getattr(getattr(x, "dtype", None), "kind", "") != "f" or bool(backend.all(backend.isfinite(x)))
+
+
+def told(direction: str, entry: Entry, line: Line | None, arrived: Sequence[Any] = ()) -> str:
+    """``first non-finite value: forward, step 12, exp in line 31 of user.py: y = tg.exp(x)``
+
+    Args:
+        direction: forward or backward.
+        entry: where it was made, or met.
+        line: of the user's code, if it is known.
+        arrived: the residuals that came to the entry.
+    """
     step = None if entry.scope is None else entry.scope.within("step")
     where = [direction, *([] if step is None else [f"step {step.label}"])]
     name = entry.row.name if symbol_of(entry) == entry.row.name else f"{symbol_of(entry)} ({entry.row.name})"
-    place = line_of_entry(entry)
-    line = f" {place}" if place is not None else " (its line is known in anomaly mode: with tg.detect_anomaly())"
-    return f"first non-finite value: {', '.join(where)}, {name}{line}"
+    place = f" {line}" if line is not None else " (its line is known in anomaly mode: with tg.detect_anomaly())"
+    return f"first non-finite value: {', '.join(where)}, {name}{place}{_from_outside(entry, arrived)}"
+
+
+def _from_outside(entry: Entry, arrived: Sequence[Any]) -> str:
+    """What is to be said where the NaN was there before."""
+    backend = entry.backend
+    if any(backend.any(backend.isnan(residual)) for residual in arrived):
+        return "; the residual that came in already held NaN"
+    for x, array in zip(entry.inputs, entry.xs, strict=True):
+        if isinstance(x, Node) and array.dtype.kind == "f" and backend.any(backend.isnan(array)):
+            called = f" {printable(x.name)!r}" if x.name else ""
+            return f"; its operand{called} already held NaN: that was made before, or is data"
+    return ""
 
 
 def _array(x: Any) -> Any:

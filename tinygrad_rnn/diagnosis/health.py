@@ -12,6 +12,7 @@ from ..reading.chain import Chain
 from ..reading.followed import Pass
 from ..reading.words import percent, symbol_of
 from ..tape import Entry, Node, Tape
+from ..user_code import Line
 from .anomaly import made_here, told
 
 FLAT = 0.01
@@ -91,13 +92,18 @@ def _slopes(entry: Entry) -> Any:
         return entry.row.pull(entry.backend, entry.backend.ones_like(entry.y), entry.y, entry.xs, entry.params, needs)[first]
 
 
-def first_not_finite(tape: Tape, runs: Sequence[Pass]) -> str | None:
-    """Which operation made the first value that is not finite, forward or else in one of the backward passes; None if all are finite."""
+def first_not_finite(tape: Tape, runs: Sequence[Pass], line_of: Callable[[Entry], Line | None]) -> str | None:
+    """Which operation made the first value that is not finite, forward or else in one of the backward passes; None if all are finite.
+
+    Args:
+        line_of: the line of the user's code that recorded an entry, if it is known.
+    """
     for entry in tape:
-        if made_here(entry.backend, [x for x in entry.xs if hasattr(x, "dtype")], entry.ys):
-            return told("forward", entry)
+        if made_here(entry.backend, [*entry.xs, *entry.params], entry.ys):
+            return told("forward", entry, line_of(entry))
     for run in runs:
         broken = ~numpy.isfinite(run.sent)
         if broken.any():
-            return told("backward", run.entries[run.operands[int(broken.argmax()), 0]])
+            entry = run.entries[run.operands[int(broken.argmax()), 0]]
+            return told("backward", entry, line_of(entry))
     return None

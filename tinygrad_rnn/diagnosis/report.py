@@ -103,6 +103,7 @@ class Report:
 
     def __init__(self, recording: Recording, followed: Followed) -> None:
         self.tape, self._followed, self._name_of = recording.tape, followed, recording.name_of
+        self._line_of = recording.names.line
         self.tracks = [Track(trail) for trail in followed.trails]
 
     # -- numbers ----------------------------------------------------------------------------------------------------------------------
@@ -186,9 +187,9 @@ class Report:
         return list(activations(self.tape, [track.chain for track in self.tracks], self._name_of))
 
     def not_finite(self) -> str | None:
-        """Where the first NaN or infinity was made: the direction, the step, the operation, and its line if the forward pass ran in
-        anomaly mode; None if all is finite."""
-        return first_not_finite(self.tape, self._followed.passes)
+        """Where the first NaN or infinity was made: the direction, the step, the operation, and its line if that is in a cell or a module,
+        or the forward pass ran in anomaly mode; None if all is finite."""
+        return first_not_finite(self.tape, self._followed.passes, self._line_of)
 
     def table(self) -> str:
         """For each time step the residual at each state, the step's gain, and the path that carries most."""

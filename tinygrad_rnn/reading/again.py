@@ -19,9 +19,10 @@ from typing import Any
 
 from .. import random, tree
 from ..cleanup import with_cleanup
-from ..tape import Entry, Key, Node, Observer, Scope, in_scope, key_of, recording
+from ..tape import Entry, Key, Node, Scope, in_scope, key_of, recording
 from ..user_code import PACKAGE, file_of, is_user, within
 from .closure import closure_of
+from .lines import Lines
 from .objects import Unreadable
 
 _MODULES = os.path.join(PACKAGE, "nn")
@@ -51,7 +52,7 @@ class Name:
         return self.kind == ELEMENT, self.depth, self.kind
 
 
-class Again(Observer):
+class Again(Lines):
     """The call of a scope, once more.
 
     Attributes:
@@ -93,6 +94,7 @@ class Again(Observer):
             self.returned = with_cleanup(put_back, watched)
 
     def recorded(self, entry: Entry) -> None:
+        super().recorded(entry)
         self.entries.append(entry)
 
     def bind(self, x: Node, name: Name) -> None:

@@ -17,9 +17,11 @@ from typing import Any
 
 from .. import tree
 from ..tape import Entry, Key, Node, Scope, Tape, key_of, thread
+from ..user_code import Line
 from .again import ELEMENT, Again, Name
 from .alike import partners
 from .chain import leaves_of_state, without_self
+from .lines import line_of_entry
 from .steps import outwards, time_steps
 from .words import stem
 
@@ -94,6 +96,14 @@ class Names:
     def call_of(self, entry: Entry) -> Scope | None:
         """The scope that is called again to name an entry's results."""
         return None if entry.scope is None else self._chosen[entry.scope]
+
+    def line(self, entry: Entry) -> Line | None:
+        """The line of the user's code that recorded an entry: remembered then, or read where that code is called again."""
+        known, scope = line_of_entry(entry), self.call_of(entry)
+        reading = None if known or scope is None else self._reading(scope)
+        if reading is None or scope is None:
+            return known
+        return next((line_of_entry(other) for one, other in reading.matched(scope, self._inside[scope]) if one is entry), None)
 
     # -- as they are asked for --------------------------------------------------------------------------------------------------------
 
@@ -190,7 +200,7 @@ class _Reading:
 
     def results(self, scope: Scope, entries: Sequence[Entry]) -> Iterator[tuple[Key, str]]:
         """The names of a call's results, by key."""
-        for entry, other in self._matched(scope, entries):
+        for entry, other in self.matched(scope, entries):
             for position in range(len(entry.ys)):
                 name = self._names.get((other.index, position))
                 if name:
@@ -202,7 +212,7 @@ class _Reading:
         return self._outside | {key_of(x): name for x, name in named if name and isinstance(x, Node)}
 
     def states(self, scope: Scope, entries: Sequence[Entry]) -> list[State]:
-        partner = {other.index: entry.index for entry, other in self._matched(scope, entries)}
+        partner = {other.index: entry.index for entry, other in self.matched(scope, entries)}
         befores = _leaves_of(scope)[len(self._arguments) - len(self._states) :]
         return [
             State(name, before, None if after is None or after[0] not in partner else (partner[after[0]], after[1]))
@@ -210,7 +220,7 @@ class _Reading:
             if isinstance(before, Node)
         ]
 
-    def _matched(self, scope: Scope, entries: Sequence[Entry]) -> Iterator[tuple[Entry, Entry]]:
+    def matched(self, scope: Scope, entries: Sequence[Entry]) -> Iterator[tuple[Entry, Entry]]:
         """The call's operations with those that were recorded again; what holds for one call holds for all
         that recorded the same rows."""
         rows = tuple([entry.row for entry in entries])

@@ -34,7 +34,9 @@ def number(value: float, digits: int) -> str:
 
 
 def percent(share: float) -> str:
-    """``91 %``, and never 0 or 100 for what is not."""
+    """``91 %``, and never 0 or 100 for what is not; of what is infinite no part is known."""
+    if not math.isfinite(share):
+        return "an unknown part"
     if 0 < share < 0.01:
         return "<1 %"
     if 0.99 < share < 1 - 1e-9:

@@ -40,7 +40,7 @@ def scan(
             holds there is never computed with.
         reverse: from the last step to the first; each sample from the end of its own length. Outputs stay at their steps.
         compiled: "auto" compiles the cell where it can be traced and runs the eager loop otherwise (:func:`explain` says why); True raises
-            instead; False is the eager loop in any case.
+            instead; False is the eager loop in any case, and so is any of them in anomaly mode.
         checkpoint: keep the tape of that many steps at a time only, and run them again in the backward pass.
         mask: (T, B) booleans: where False, a sample keeps its state, as beyond its length.
         masked_output: what comes out at such a step: "zero", or "previous" for the output of the step before.
@@ -88,6 +88,8 @@ def _scanned(
     reason = ""
     if compiled is False:
         reason = "compiled=False"
+    elif thread.observer is not None and thread.observer.each_step:
+        reason = "anomaly mode looks at every operation"
     elif 0 in tree.leaves(xs)[0].shape[:2] or not tree.leaves(state):
         reason = "there are no steps, no samples or no state"
     elif checkpoint is not None and live is not None and masked_output == "previous":
