@@ -2,12 +2,17 @@
 
 import errno
 import importlib
+import json
 import os
 import pickle
+import re
 import stat
+import tempfile
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import atomic
@@ -151,11 +156,56 @@ def test_a_missing_file_and_a_folder(path):
         tg.load(path.parent)
 
 
-def test_dtypes_numpy_lacks(path):
-    header = b'{"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}'
-    path.write_bytes(len(header).to_bytes(8, "little") + header + b"\x00\x00")
-    with pytest.raises(tg.CheckpointError, match="float32"):
+@pytest.mark.parametrize(
+    ("dtype", "size"), [("BF16", 8), ("F8_E4M3", 4), ("F8_E5M2", 4), ("F8_E8M0", 4), ("F4", 2), ("F6_E2M3", 3), ("C64", 32), ("X", 4)]
+)
+def test_dtypes_that_tensors_lack(dtype, size, path):
+    header = json.dumps({"a": {"dtype": dtype, "shape": [4], "data_offsets": [0, size]}}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(size))
+    with pytest.raises(tg.CheckpointError, match="save it again"):
         tg.load(path)
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(["__metadata__", "format", "dtype"])
+NUMBERS = st.sampled_from([*"?bBhHiIlLqQefdg", ">f8", ">i2", "c8", "S3", "U2", "O", "M8[s]"]).map(lambda kind: np.ones(2, kind))
+
+
+@given(st.dictionaries(TEXTS, NUMBERS, max_size=3), st.none() | st.dictionaries(TEXTS, TEXTS, max_size=3))
+@example({}, None)
+@example({}, {})
+@example({"a": np.ones(2, np.longdouble)}, None)
+@example({"__metadata__": np.ones(1), "w": np.ones(2)}, {"a": "b"})
+def test_what_is_written_is_read(arrays, words):
+    """Or it is refused before anything is written, by a word of ours."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "a.safetensors")
+        try:
+            tg.save(path, arrays, words)
+        except tg.CheckpointError as error:
+            assert re.search("'__metadata__'|dtype", str(error))  # noqa: PT017
+            assert os.listdir(folder) == []
+            return
+        found = tg.load(path)
+    assert found.metadata == (words or {})
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert found[name].dtype == array.dtype.newbyteorder("=")
+        np.testing.assert_array_equal(found[name].numpy(), array)
+
+
+def test_a_module_without_parameters_goes_and_comes_back(path):
+    tg.save(path, tg.nn.Dropout(), {})
+    tg.nn.Dropout().load_state_dict(tg.load(path))
+    assert tg.load(path) == {}
+
+
+def test_more_words_than_a_reader_takes(path):
+    tg.save(path, {}, {"a": "x" * 99_999_000})
+    assert len(tg.load(path).metadata["a"]) == 99_999_000
+    path.unlink()
+    with pytest.raises(tg.CheckpointError, match=r"cannot hold this.*shorter"):
+        tg.save(path, {}, {"a": "x" * 100_000_000})
+    assert not list(path.parent.iterdir())
 
 
 def test_without_the_package(path, monkeypatch):
@@ -230,11 +280,111 @@ def test_places_that_are_no_files(tmp_path):
         tg.save(tmp_path / f"{300 * 'a'}.safetensors", ARRAYS)
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
-def test_a_device_is_not_replaced_by_a_file():
+@pytest.fixture
+def pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path / "pipe"
+
+
+def test_a_pipe_is_neither_replaced_nor_waited_for(pipe):
     with pytest.raises(tg.CheckpointError, match="is no file"):
-        tg.save("/dev/full", ARRAYS)
-    assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
+        tg.save(pipe, ARRAYS)
+    (pipe.parent / "link").symlink_to(pipe)
+    with pytest.raises(tg.CheckpointError, match="is no file"):
+        tg.save(pipe.parent / "link", ARRAYS)
+    with pytest.raises(tg.CheckpointError, match="is no file"):
+        tg.load(pipe)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert sorted(os.listdir(pipe.parent)) == ["link", "pipe"]
+
+
+@pytest.mark.parametrize("name", ["new", "old", "link"])
+def test_the_kernels_folders_hold_no_files(name, tmp_path, monkeypatch):
+    """Also where a name there leads on to a file, as that of the standard output does."""
+    kernels, old = tmp_path / "kernels", tmp_path / "file"
+    kernels.mkdir()
+    old.write_bytes(b"before")
+    (kernels / "old").write_bytes(b"before")
+    (kernels / "link").symlink_to(old)
+    (tmp_path / "other").symlink_to(kernels / name)
+    monkeypatch.setattr(atomic, "_KERNELS", re.compile(re.escape(str(kernels))))
+    for path in (kernels / name, tmp_path / "other"):
+        with pytest.raises(tg.CheckpointError, match="holds no files"):
+            tg.save(path, ARRAYS)
+    assert sorted(os.listdir(kernels)) == ["link", "old"]
+    assert old.read_bytes() == (kernels / "old").read_bytes() == b"before"
+
+
+@pytest.mark.parametrize(("folder", "is_one"), [
+    ("/dev", True), ("/proc", True), ("/proc/1/fd", True), ("/sys/class", True), ("/dev/fd", True),
+    ("/dev/shm", False), ("/home/dev", False), ("/process", False), ("/", False),
+])  # fmt: skip
+def test_which_folders_are_the_kernels(folder, is_one):
+    assert bool(atomic._KERNELS.fullmatch(folder)) is is_one
+
+
+WRITERS = {
+    "checkpoint": ("a.safetensors", lambda path: tg.save(path, ARRAYS)),
+    "picture": ("a.dot", lambda path: tg.draw(tg.sum(tg.ones(2) * tg.tensor([1.0], requires_grad=True))).save(path)),
+    "a block": ("a.txt", lambda path: _written_in_a_block(path)),
+}
+
+
+def _written_in_a_block(path):
+    with atomic.replacing(path) as temporary:
+        assert stat.S_IMODE(temporary.stat().st_mode) & 0o077 == 0 or not path.exists()  # nobody else reads what is half written
+        temporary.write_bytes(b"content")
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("ways", [["target"], ["links/target"], ["links/between", "target"]], ids=str)
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_link_stays_and_what_it_leads_to_is_written(writer, ways, exists, tmp_path, monkeypatch):
+    """By relative and by absolute links, over several links, and to where nothing is yet."""
+    name, write = WRITERS[writer]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "links").mkdir()
+    target = tmp_path / "links" / "target" if len(ways) == 1 and "/" in ways[0] else tmp_path / "target"
+    links = [tmp_path / name, tmp_path / "links" / "between"][: len(ways)]
+    links[0].symlink_to(ways[0])
+    if len(ways) == 2:
+        links[1].symlink_to(target)
+    if exists:
+        target.write_bytes(b"before")
+    write(links[0])
+    assert all(link.is_symlink() for link in links)
+    assert target.is_file()
+    assert not target.is_symlink()
+    assert target.read_bytes() not in (b"", b"before")
+    assert {path for path in tmp_path.rglob("*") if path.is_file() and not path.is_symlink()} == {target}
+
+
+def test_links_in_a_ring(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(tg.CheckpointError, match="ring"):
+        tg.save(tmp_path / "a", ARRAYS)
+    assert (tmp_path / "a").is_symlink()
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o666])
+def test_a_file_keeps_its_permissions(writer, mode, tmp_path):
+    name, write = WRITERS[writer]
+    path = tmp_path / name
+    path.write_bytes(b"before")
+    path.chmod(mode)
+    write(path)
+    assert path.read_bytes() != b"before"
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root gives files away")
+def test_a_file_keeps_its_owner(path):
+    tg.save(path, ARRAYS)
+    os.chown(path, 1234, 2345)
+    tg.save(path, {"a": np.ones(3)})
+    assert (path.stat().st_uid, path.stat().st_gid) == (1234, 2345)
 
 
 def test_a_new_file_has_the_usual_permissions(path, tmp_path):

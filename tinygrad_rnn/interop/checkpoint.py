@@ -51,7 +51,12 @@ def save(path: str | Path, source: Any, metadata: Mapping[str, str] | None = Non
         if not word.isprintable() and any(0xD800 <= ord(character) < 0xE000 for character in word):
             raise CheckpointError(f"save: {arguments.shown(word)} holds half a character, which no file can: it is no text")
     arrays = {name: _storable(name, value) for name, value in state.items()}
-    atomic.write(path, _safetensors(".numpy").save(arrays, words))
+    package = _safetensors()
+    try:
+        content = _safetensors(".numpy").save(arrays, words or None)  # a reader refuses words that are there and empty
+    except package.SafetensorError as error:  # more than its readers take
+        raise CheckpointError(f"save: the format cannot hold this ({error}): give fewer or shorter names and metadata") from error
+    atomic.write(path, content)
 
 
 def load(path: str | Path) -> Checkpoint:
@@ -61,19 +66,32 @@ def load(path: str | Path) -> Checkpoint:
         CheckpointError: the package safetensors is missing, or the file is missing, cut short, of another kind or of dtypes NumPy lacks.
     """
     path, package = arguments.path("load: path", path), _safetensors()
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
+        raise CheckpointError(f"cannot read {path}: it is {'a folder' if os.path.isdir(path) else 'no file'}")
     try:
         with package.safe_open(path, framework="numpy") as file:
-            return Checkpoint({name: tensor(file.get_tensor(name)) for name in file.keys()}, file.metadata() or {})  # noqa: SIM118
+            tensors = {name: _read(path, file, name) for name in file.keys()}  # noqa: SIM118
+            return Checkpoint(tensors, file.metadata() or {})
     except OSError as error:
-        reason = "it is a folder" if os.path.isdir(path) else error if os.path.exists(path) else "there is no such file"
-        raise CheckpointError(f"cannot read {path}: {reason}") from error
+        raise CheckpointError(f"cannot read {path}: {error if os.path.exists(path) else 'there is no such file'}") from error
     except package.SafetensorError as error:
         raise CheckpointError(
             f"{path} is not a whole safetensors file ({error}): it was cut short, or another program made it; take another copy, or save "
             "it again as safetensors where it came from"
         ) from error
-    except TypeError as error:
-        raise CheckpointError(f"{path} holds a dtype that NumPy lacks ({error}): save it again as float32 where it came from") from error
+
+
+_DTYPES = frozenset(["BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64", "F16", "F32", "F64"])
+"""What a file may hold that is a tensor here."""
+
+
+def _read(path: str, file: Any, name: str) -> Tensor:
+    dtype = file.get_slice(name).get_dtype()
+    if dtype not in _DTYPES:
+        raise CheckpointError(
+            f"{path} holds {name!r} of the dtype {dtype}, which tensors lack: save it again as float32 where it came from"
+        )
+    return tensor(file.get_tensor(name))
 
 
 def _storable(name: str, value: Any) -> numpy.ndarray:
@@ -82,6 +100,10 @@ def _storable(name: str, value: Any) -> numpy.ndarray:
         array = host_values(value)
     except (DtypeError, ShapeError) as error:
         raise CheckpointError(f"save: {name!r} is no tensor or array: {error}") from error
+    if name == "__metadata__":
+        raise CheckpointError("save: the name '__metadata__' is the file format's own; choose another one for the array")
+    if array.dtype.itemsize > 8:
+        raise CheckpointError(f"save: {name!r} has the dtype {array.dtype}, which files lack: convert it with .astype('float64')")
     return numpy.asarray(array, order="C")
 
 
