@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import random
+import re
 
 import numpy as np
 import pytest
@@ -97,16 +100,35 @@ def test_machine_code_gives_the_same_bits_as_numpy(monkeypatch, name, options, d
         np.testing.assert_array_equal(a, b)
 
 
+SWITCHES = {"momentum": [0.0, 0.9], "dampening": [0.0, 0.3], "nesterov": [False, True], "amsgrad": [False, True], "centered": [False, True]}
+
+
 @pytest.mark.one_backend
-def test_a_state_without_a_buffer_begins_it_anew(monkeypatch):
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSProp"])
+@pytest.mark.parametrize("seed", range(8))
+def test_a_state_is_taken_whenever_it_was_saved(name, seed, monkeypatch):
+    """Also right after an option was switched, on or off: the twin makes the same steps to the last bit, in machine code too."""
     monkeypatch.setattr(optim, "_MANY", 1)
-    p = tg.nn.Parameter([1.0, 2.0])
-    optimizer = optim.Adam([p], lr=0.1)
-    optimizer.load_state_dict(optimizer.state_dict() | {"steps": [3]})
-    p.grad = tg.tensor([0.5, -2.0])
-    optimizer.step()
-    mean, root = 0.1 / (1 - 0.9**4), math.sqrt(0.001 / (1 - 0.999**4))
-    np.testing.assert_allclose(p.numpy(), np.array([1.0, 2.0]) - 0.1 * mean / root * np.array([1, -1]), rtol=1e-6)
+    rng, chance = np.random.default_rng(seed), random.Random(seed)
+    ours = parameters(rng)
+    optimizer = getattr(optim, name)(ours, lr=0.1)
+    for step in range(8):
+        set_grads(ours, random_grads(rng, step))
+        optimizer.step()
+        for option in optimizer.state_dict()["options"].keys() & SWITCHES.keys():
+            with contextlib.suppress(tg.ArgumentError):  # nesterov without a momentum
+                setattr(optimizer, option, chance.choice(SWITCHES[option]))
+        twins = [tg.nn.Parameter(p) for p in ours]
+        twin = getattr(optim, name)(twins)
+        twin.load_state_dict(optimizer.state_dict())
+        before, grads = optimizer.state_dict(), random_grads(rng, step)
+        for tensors, one in ((twins, twin), (ours, optimizer)):
+            set_grads(tensors, grads)
+            one.step()
+        for p, q in zip(ours, twins, strict=True):
+            assert p.numpy().tobytes() == q.numpy().tobytes()
+        if chance.random() < 0.5:
+            optimizer.load_state_dict(before)
 
 
 @all_options
@@ -138,20 +160,62 @@ def test_state_dict_goes_on_where_it_stood(rng, name, options):
     "change",
     [
         {"steps": [1]},
+        {"steps": [1, 1, 1], "buffers": {}},
+        {"steps": [0, 0, 0]},
+        {"steps": [10**400, 1, 1]},
+        {"steps": [2**62, 1, 1]},
+        {"steps": [-1, 1, 1]},
+        {"steps": [1.0, 1, 1]},
         {"options": {"lr": 1.0}},
-        {"buffers": {"9.mean": np.zeros(1)}},
-        {"buffers": {"mean": np.zeros(1)}},
+        *[{"buffers": {key: np.zeros((3, 2))}} for key in ("9.mean", "mean", "0.foo", "0.", "00.mean", "٠.mean", "+0.mean", "0.mean.")],
         {"buffers": {"0.mean": np.zeros(5)}},
         {"more": 1},
     ],
+    ids=lambda change: f"{change!r:.60}",
 )
 def test_a_foreign_state_changes_nothing(rng, change):
-    optimizer = optim.Adam(parameters(rng), lr=0.5)
+    """Buffers are put beside those that are there: each by itself is one too many."""
+    ps = parameters(rng)
+    optimizer = optim.Adam(ps, lr=0.5)
+    set_grads(ps, [np.ones(shape) for shape in SHAPES])
+    optimizer.step()
     before = optimizer.state_dict()
+    change = {part: {**before[part], **new} if part == "buffers" and new else new for part, new in change.items()}
     with pytest.raises(tg.CheckpointError, match="Adam"):
         optimizer.load_state_dict(before | change)
-    assert optimizer.state_dict()["options"] == before["options"]
-    assert optimizer.state_dict()["steps"] == before["steps"]
+    after = optimizer.state_dict()
+    assert (after["options"], after["steps"]) == (before["options"], before["steps"])
+    assert {key: b.numpy().tobytes() for key, b in after["buffers"].items()} == {
+        key: b.numpy().tobytes() for key, b in before["buffers"].items()
+    }
+
+
+@all_options
+def test_each_buffer_is_missed(rng, name, options):
+    ps = parameters(rng)
+    optimizer = getattr(optim, name)(ps, **options)
+    set_grads(ps, [np.ones(shape) for shape in SHAPES])
+    optimizer.step()
+    state = optimizer.state_dict()
+    for key in state["buffers"]:
+        rest = {other: buffer for other, buffer in state["buffers"].items() if other != key}
+        with pytest.raises(tg.CheckpointError, match=re.escape(f"lacks the buffers {key} after 1 steps")):
+            optimizer.load_state_dict(state | {"buffers": rest})
+    optimizer.load_state_dict(state)
+
+
+def test_nesterovs_rule_holds_for_changes_and_states(rng):
+    ps = parameters(rng)
+    plain, nesterov = optim.SGD(ps), optim.SGD(ps, momentum=0.9, nesterov=True)
+    for optimizer, option, value in ((plain, "nesterov", True), (nesterov, "momentum", 0.0), (nesterov, "dampening", 0.1)):
+        before = optimizer.state_dict()["options"]
+        with pytest.raises(tg.ArgumentError, match="nesterov needs a momentum"):
+            setattr(optimizer, option, value)
+        with pytest.raises(tg.CheckpointError, match="nesterov needs a momentum"):
+            optimizer.load_state_dict({**optimizer.state_dict(), "options": {**before, option: value}})
+        assert optimizer.state_dict()["options"] == before
+    plain.load_state_dict(nesterov.state_dict())
+    assert (plain.momentum, plain.nesterov) == (0.9, True)
 
 
 @all_options
@@ -406,6 +470,42 @@ def test_schedule_state():
     assert rates(twin, 3) == rates(schedule, 3)
     with pytest.raises(tg.CheckpointError):
         twin.load_state_dict({"lr": 1})
+
+
+class Halved(optim.Schedule):
+    """Its first factor is not 1."""
+
+    def factor(self, n):
+        return 0.5 / (n + 1)
+
+
+SCHEDULES = {
+    "StepLR": lambda o: optim.StepLR(o, 2, 0.3),
+    "CosineLR": lambda o: optim.CosineLR(o, 5, 0.1),
+    "WarmupLR": lambda o: optim.WarmupLR(o, 3),
+    "WarmupLR then": lambda o: optim.WarmupLR(o, 2, then=Halved(o)),
+    "Halved": Halved,
+}
+
+
+def test_all_schedules_are_tried():
+    assert {name for name in optim.__all__ if name.endswith("LR")} <= SCHEDULES.keys()
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("steps", [0, 1, 2, 5])
+def test_after_the_warm_up_a_schedule_goes_as_it_would_alone(name, steps):
+    def optimizer():
+        return optim.SGD([tg.nn.Parameter(1.0)], lr=0.7)
+
+    alone, o = rates(SCHEDULES[name](optimizer()), 8), optimizer()
+    found = rates(optim.WarmupLR(o, steps, then=SCHEDULES[name](o)), steps + 8)
+    assert found == pytest.approx([0.7 * (n + 1) / steps for n in range(steps)] + alone)
+
+
+def test_a_warm_up_to_a_schedule_of_another_optimiser_has_its_own_rate():
+    first, second = (optim.SGD([tg.nn.Parameter(1.0)], lr=lr) for lr in (0.1, 2.0))
+    assert rates(optim.WarmupLR(second, 2, then=optim.StepLR(first, 1, 0.5)), 4) == [1.0, 2.0, 2.0, 1.0]
 
 
 @pytest.mark.peer

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, ClassVar
 
 from . import arguments, chain_rule
@@ -62,6 +62,9 @@ class Optimizer:
     lr: float
     checks: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {}
     """What each option must be, in the terms of ``arguments``; one that is not named here is a number that is not negative."""
+    averages: ClassVar[Mapping[str, str | None] | None] = None
+    """What the method keeps of each parameter, zeros at first: by name the option that asks for it, None where each step does; None in all
+    where the method does not say, and a state dict's are not looked at."""
 
     _options: tuple[str, ...] = ()
 
@@ -74,8 +77,7 @@ class Optimizer:
             if parameter.entry is not None:
                 raise ArgumentError(f"{name}: parameters must be leaf tensors, not results of an operation such as {parameter!r}")
         self._options = tuple(options)
-        for option, value in options.items():
-            setattr(self, option, value)
+        self._set(options)
         self._steps = [0] * len(self.parameters)
         ids = [id(parameter) for parameter in self.parameters]
         self._turns = [ids[:i].count(ids[i]) for i in range(len(ids))]
@@ -85,11 +87,28 @@ class Optimizer:
         self._buffers: list[dict[str, Any]] = [{} for _ in self.parameters]
 
     def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, self._checked(name, value) if name in self._options else value)
+        if name in self._options:
+            self._set({name: value})
+        else:
+            super().__setattr__(name, value)
 
-    def _checked(self, option: str, value: Any) -> Any:
-        check = self.checks.get(option, _plain)
-        return check(f"{type(self).__name__}: {option}", value)
+    def _set(self, options: Mapping[str, Any]) -> None:
+        """Change options, all of them or, if one does not fit, none."""
+        vars(self).update(self._checked(options))
+
+    def _checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Options as the method goes on with them.
+
+        Raises:
+            ArgumentError: one has a value that it cannot have, or not beside the others.
+        """
+        name = type(self).__name__
+        checked = {option: self.checks.get(option, _plain)(f"{name}: {option}", value) for option, value in options.items()}
+        self._fit({**vars(self), **checked})
+        return checked
+
+    def _fit(self, options: Mapping[str, Any]) -> None:
+        """Check options beside each other."""
 
     @effect("changes parameters")
     def step(self) -> None:
@@ -154,39 +173,55 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """``options``, ``steps`` of each parameter, and ``buffers``: copies of the running averages, under "number of parameter.name"."""
-        buffers = {
-            f"{i}.{name}": Tensor(array.copy(), self.parameters[i]._backend)
-            for i, held in enumerate(self._buffers)
-            for name, array in held.items()
-        }
+        buffers = {}
+        for i, (parameter, held) in enumerate(zip(self.parameters, self._buffers, strict=True)):
+            late = self._needed(i, self._steps, vars(self)) - held.keys()  # an option asks for them since the last step
+            arrays = {**held, **{name: parameter._backend.zeros_like(_wide(parameter._data)) for name in sorted(late)}}
+            buffers.update({f"{i}.{name}": Tensor(array.copy(), parameter._backend) for name, array in arrays.items()})
         return {"options": {name: getattr(self, name) for name in self._options}, "steps": list(self._steps), "buffers": buffers}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from where another optimiser of the same kind stood; all of it or, if anything does not fit, nothing.
 
         Raises:
-            CheckpointError: the state is another kind's, or its buffers do not fit the parameters.
+            CheckpointError: the state is another kind's, or its buffers are not those that its steps have left, of the parameters' shapes.
         """
         name = type(self).__name__
         options, arrays = dict(_part(name, state, "options")), _part(name, state, "buffers")
         if set(state) != {"options", "steps", "buffers"} or set(self._options) != set(options):
             raise CheckpointError(f"{name}: the state dict is not one of this optimiser")
         try:
-            options = {option: self._checked(option, value) for option, value in options.items()}
-            steps = [arguments.whole("a number of steps", n, 0) for n in arguments.several("steps", state["steps"])]
+            options = self._checked(options)
+            steps = [arguments.size("a number of steps", n) for n in arguments.several("steps", state["steps"])]
         except ArgumentError as error:
             raise CheckpointError(f"{name}: the state dict is not one of this optimiser: {error}") from error
         if len(steps) != len(self.parameters):
             raise CheckpointError(f"{name}: the state dict is of {len(steps)} parameters, there are {len(self.parameters)}")
         buffers: list[dict[str, Any]] = [{} for _ in self.parameters]
+        numbers = {str(i): i for i in range(len(buffers))}
         for key, value in arrays.items():
             number, _, part = str(key).partition(".")
-            if not number.isdecimal() or int(number) >= len(buffers):
+            if number not in numbers:
                 raise CheckpointError(f"{name}: the buffer {key!r} belongs to no parameter")
-            buffers[int(number)][part] = self._buffer_of(int(number), key, value)
-        for option, value in options.items():
-            setattr(self, option, value)
-        self._steps, self._buffers = steps, buffers
+            buffers[numbers[number]][part] = self._buffer_of(numbers[number], key, value)
+        for i, held in enumerate(buffers):
+            self._check_names(i, held.keys(), steps, options)
+        vars(self).update(options, _steps=steps, _buffers=buffers)
+
+    def _needed(self, i: int, steps: Sequence[int], options: Mapping[str, Any]) -> Set[str]:
+        """The averages that steps leave of a parameter."""
+        averages = self.averages if self.averages and steps[i] else {}
+        return {name for name, option in averages.items() if option is None or options[option]}
+
+    def _check_names(self, i: int, names: Set[str], steps: Sequence[int], options: Mapping[str, Any]) -> None:
+        """Whether a state dict has the averages that its steps have left; those of options that are off now may be there too."""
+        if self.averages is None:
+            return
+        needed, known = self._needed(i, steps, options), self.averages.keys() if steps[i] else set()
+        if not needed <= names <= known:
+            wrong = ", ".join(f"{i}.{name}" for name in sorted(needed - names or names - known))
+            said = f"lacks the buffers {wrong}" if needed - names else f"has the buffers {wrong}, which the method does not keep"
+            raise CheckpointError(f"{type(self).__name__}: the state dict {said} after {steps[i]} steps")
 
     def _buffer_of(self, i: int, key: str, value: Any) -> Any:
         """A buffer of a state dict where and as the step wants it."""
@@ -266,29 +301,29 @@ class SGD(Optimizer):
         nesterov: bool = False,
     ) -> None:
         super().__init__(parameters, lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov)
-        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
-            raise ArgumentError("SGD: nesterov needs a momentum and no dampening")
 
     checks: ClassVar = {**_rates("lr momentum dampening weight_decay"), "nesterov": arguments.flag}
+    averages: ClassVar = {"velocity": "momentum"}
     momentum: float
     dampening: float
     weight_decay: float
     nesterov: bool
 
+    def _fit(self, options: Mapping[str, Any]) -> None:
+        if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
+            raise ArgumentError("SGD: nesterov needs a momentum and no dampening")
+
     def _numbers(self, n: int) -> tuple[float, ...]:
-        return self.lr, self.momentum, self.dampening, self.weight_decay
+        return self.lr, self.momentum, self.dampening if n > 1 else 0.0, self.weight_decay  # not dampened at first, as in PyTorch
 
     def _updated(self, np: Any, p: Any, g: Any, buffers: dict[str, Any], numbers: Any) -> Any:
         rate, momentum, dampening, decay = numbers
         if self.weight_decay:
             g = g + p * decay
         if self.momentum:
-            if "velocity" in buffers:
-                velocity = buffers["velocity"]
-                velocity *= momentum
-                velocity += g * (1 - dampening)
-            else:
-                velocity = buffers["velocity"] = np.asarray(g).copy()  # not dampened, as in PyTorch
+            velocity = _buffer(np, buffers, "velocity", p)
+            velocity *= momentum
+            velocity += g * (1 - dampening)
             g = g + velocity * momentum if self.nesterov else velocity
         return _moved(p, g, rate)
 
@@ -313,6 +348,7 @@ class Adam(Optimizer):
         super().__init__(parameters, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
 
     checks: ClassVar = {**_rates("lr eps weight_decay"), "betas": arguments.decays, "amsgrad": arguments.flag}
+    averages: ClassVar = {"mean": None, "square": None, "largest": "amsgrad"}
     betas: tuple[float, float]
     eps: float
     weight_decay: float
@@ -380,6 +416,7 @@ class RMSProp(Optimizer):
         super().__init__(parameters, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered)
 
     checks: ClassVar = {**_rates("lr eps weight_decay momentum"), "alpha": arguments.decay, "centered": arguments.flag}
+    averages: ClassVar = {"square": None, "mean": "centered", "velocity": "momentum"}
     alpha: float
     eps: float
     weight_decay: float

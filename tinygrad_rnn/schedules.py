@@ -11,14 +11,19 @@ from .errors import ArgumentError, CheckpointError
 
 
 class Schedule:
-    """Sets an optimiser's learning rate to its first one times ``factor(n)``, where n counts the calls of ``step``."""
+    """Sets an optimiser's learning rate to its first one times ``factor(n)``, where n counts the calls of ``step``.
 
-    def __init__(self, optimizer: Any) -> None:
+    Args:
+        optimizer: whose ``lr`` is set.
+        base_lr: the first rate; None is the optimiser's own.
+    """
+
+    def __init__(self, optimizer: Any, base_lr: float | None = None) -> None:
         name = type(self).__name__
         if not hasattr(optimizer, "lr"):
             raise arguments.refused(f"{name}: optimizer", "an optimiser", optimizer)
-        self.optimizer, self.base_lr, self.count = optimizer, arguments.rate(f"{name}: the lr of optimizer", optimizer.lr), 0
-        self._set(self.base_lr, 0)
+        self.optimizer, self.count = optimizer, 0
+        self._set(arguments.rate(f"{name}: the lr of optimizer", optimizer.lr if base_lr is None else base_lr), 0)
 
     def factor(self, n: int) -> float:
         """What the first learning rate is multiplied by after n steps."""
@@ -82,7 +87,7 @@ class CosineLR(Schedule):
 
 
 class WarmupLR(Schedule):
-    """Up in a line, 1/steps, 2/steps, … 1; then on by another schedule's factor, or level.
+    """Up in a line to the first rate, 1/steps, 2/steps, … 1; then on as another schedule would from its start, or level.
 
     ``WarmupLR(optimizer, 100, then=CosineLR(optimizer, 900))``: only the outer one is stepped.
     """
@@ -91,8 +96,8 @@ class WarmupLR(Schedule):
         self.steps = arguments.size("WarmupLR: steps", steps)
         if then is not None and not isinstance(then, Schedule):
             raise arguments.refused("WarmupLR: then", "another schedule, or None", then)
-        self.then = then
-        super().__init__(optimizer)
+        self.then = then  # it has set the optimiser's rate already, by its own first factor
+        super().__init__(optimizer, then.base_lr if then is not None and then.optimizer is optimizer else None)
 
     def factor(self, n: int) -> float:
         if _steps(n) < self.steps:
