@@ -223,7 +223,7 @@ def shape(what: str, value: Any, least: int = 0) -> tuple[int, ...]:
 
 
 def dtype(what: str, value: Any) -> numpy.dtype[Any]:
-    """A bool, int or float dtype by any name that NumPy knows.
+    """A bool, int or float dtype by any name that NumPy knows, in this machine's order of bytes.
 
     Raises:
         DtypeError: it is none.
@@ -234,7 +234,7 @@ def dtype(what: str, value: Any) -> numpy.dtype[Any]:
         kind = None
     if kind is None or kind.kind not in "biuf":
         raise DtypeError(f"{what} must be a bool, int or float dtype such as 'float32', not {shown(value)}")
-    return kind
+    return kind if kind.isnative else numpy.dtype(kind.type)
 
 
 def float_dtype(what: str, value: Any) -> numpy.dtype[Any]:

@@ -18,6 +18,7 @@ import gc
 import itertools
 import math
 import numbers
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -368,7 +369,7 @@ def lift(x: Any, backend: Backend) -> Any:
     if isinstance(x, Node):
         return x
     if isinstance(x, backend.array_type):
-        return Node.result_type(_of_numbers(x, x).copy(), backend)
+        return Node.result_type(plain_array(x, backend).copy(), backend)
     if holds_tensors(x):
         return _stacked(x, *_joint_kind(tree.leaves(x)))
     owner = backends.owner(x)
@@ -457,25 +458,52 @@ _TYPED = (numpy.ndarray, numpy.generic)
 def _array(x: Any, dtype: Any) -> numpy.ndarray:
     try:
         return numpy.asarray(x, dtype)
+    except TapeError as error:  # of a tensor inside
+        raise TapeError(f"{arguments.place(x)}{error}") from None
     except (ValueError, TypeError, OverflowError) as error:
         if "inhomogeneous" in str(error):
             raise _uneven(x, "several") from error
         raise DtypeError(f"{arguments.place(x)}cannot make a tensor of {type(x).__name__}: {error}") from error
-    except TapeError as error:
-        raise TapeError(f"{arguments.place(x)}{error}") from None
+    except RuntimeError as error:  # PyTorch's for its tensors on a tape
+        said = f"cannot make a tensor of {type(x).__name__}: {error}"
+        raise DtypeError(f"{arguments.place(x)}{said}; take its values without its history, as with .detach()") from error
+
+
+def plain_array(x: Array, backend: Backend) -> Array:
+    """An array of a backend's own class, and its memory, of an array that may be of a subclass.
+
+    Raises:
+        DtypeError: not numbers, or some of them are masked.
+    """
+    return backend.asarray(_of_numbers(x, x))
 
 
 def _of_numbers(array: Array, x: Any, dtype: Any = None) -> Array:
-    """An array that was made of x, if it is one of numbers; with a dtype also of fractions and of whole numbers of any size.
+    """An array that was made of x, if it is one of numbers; with a dtype also of fractions and of whole numbers of any size. Its bytes
+    are in this machine's order.
 
     Raises:
-        DtypeError: it is none.
+        DtypeError: it is none, or some of the numbers are masked.
     """
     kind = array.dtype.kind
+    if type(x) is not numpy.ndarray and _is_masked(x):
+        raise DtypeError(f"{arguments.place(x)}cannot make a tensor of a masked array: write .filled(number), or .compressed()")
+    if not array.dtype.isnative and kind in "biuf":
+        return array.astype(numpy.dtype(array.dtype.type))
     if kind in "biuf" or (kind == "O" and dtype is not None and all(isinstance(part, numbers.Real) for part in array.flat)):
         return array
     given = f"{arguments.shown(x)}, dtype {array.dtype}"
     raise DtypeError(f"{arguments.place(x)}cannot make a tensor of {given}: give numbers that are bool, int or float")
+
+
+def _is_masked(x: Any) -> bool:
+    """Whether an array, or one in a nested list, has numbers that do not count."""
+    masked = sys.modules.get("numpy.ma")  # where nobody has loaded it there are none
+    if masked is None or type(x) in _NUMBERS:
+        return False
+    if isinstance(x, (list, tuple)):
+        return any(map(_is_masked, x))
+    return isinstance(x, masked.MaskedArray) and bool(masked.is_masked(x))
 
 
 def _lifted(inputs: Sequence[Any]) -> list[Any]:

@@ -51,14 +51,16 @@ class Tensor(Node):
     @effect("gives a tensor another array")
     def data(self, array: Any) -> None:
         new = array._data if isinstance(array, Node) else array
-        if not isinstance(new, self._backend.array_type):
+        if isinstance(new, self._backend.array_type):
+            new = tape.plain_array(new, self._backend)
+        else:
             new = self._backend.from_host(host_array(new, self._data.dtype))
         if new.shape != self._data.shape:
             raise ShapeError(f"data of shape {tuple(self._data.shape)} cannot be replaced by shape {tuple(new.shape)}")
         if new.dtype != self._data.dtype:
             raise DtypeError(f"data of dtype {self._data.dtype} cannot be replaced by {new.dtype}; convert it first")
         self._data = new
-        if new is array:  # whoever assigned it can still write into it
+        if isinstance(array, self._backend.array_type):  # whoever assigned it can still write into it
             expose(self)
 
     @property

@@ -112,7 +112,11 @@ class LayerNorm(Module):
 
 
 class Dropout(Module):
-    """In training, 0 with probability p, and what is left divided by 1 − p; otherwise x itself (Srivastava et al. 2014)."""
+    """In training, 0 with probability p, and what is left divided by 1 − p; otherwise x itself (Srivastava et al. 2014).
+
+    Raises:
+        DtypeError: x is to be divided, and no float.
+    """
 
     def __init__(self, p: float = 0.5) -> None:
         self.p = arguments.probability("Dropout: p", p)
@@ -121,6 +125,8 @@ class Dropout(Module):
         x = ops.as_tensor(not_a_pair("Dropout", x))
         if not self.training or self.p == 0:
             return x
+        if x.dtype.kind != "f":
+            raise DtypeError(f"Dropout: the input has dtype {x.dtype}: convert it with .astype('float32')")
         kept = random.generator().random(x.shape) >= self.p
         scale = 1 / (1 - self.p) if self.p < 1 else 0.0
         return x * tensor(kept * scale, x.dtype, backend=x.backend)

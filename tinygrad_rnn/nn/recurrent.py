@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from .. import arguments, ops, tape, tree
-from ..errors import ArgumentWarning, DtypeError, ShapeError
+from ..errors import ArgumentError, ArgumentWarning, DtypeError, ShapeError
 from ..sequence import checked_options, explain, scan
 from ..tensor import Tensor
 from .cells import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell
@@ -107,6 +107,10 @@ class Recurrent(Module):
         return tree.map_leaves(zeros, size)
 
 
+_OPTIONS: dict[str, Any] = {"masked_output": "zero", "compiled": "auto", "checkpoint": None}
+"""What layers of cells hand on to each of them."""
+
+
 def _swapped(x: Any) -> Tensor:
     return ops.swapaxes(x, 0, 1)
 
@@ -144,6 +148,9 @@ class Stack(Module):
         **options: Any,
     ) -> None:
         name = type(self).__name__
+        if unknown := sorted(options.keys() - _OPTIONS.keys()):
+            raise ArgumentError(f"{name}: there is no argument {unknown[0]!r}")
+        options = checked_options(name, False, **{**_OPTIONS, **options})
         self.input_size = arguments.size(f"{name}: input_size", input_size)
         self.num_layers = arguments.size(f"{name}: num_layers", num_layers, 1)
         self.batch_first = arguments.flag(f"{name}: batch_first", batch_first)
@@ -155,7 +162,7 @@ class Stack(Module):
         self.layers: list[list[Recurrent]] = []
         directions = (False, True) if bidirectional else (False,)
         for _ in range(self.num_layers):
-            layer = [Recurrent(make_cell(input_size), reverse, **options) for reverse in directions]
+            layer = [Recurrent(make_cell(input_size), **{**options, "reverse": reverse}) for reverse in directions]
             self.layers.append(layer)
             input_size = sum(run.cell.output_size for run in layer)
 
