@@ -120,9 +120,14 @@ def interp(x: Any, xp: Any, fp: Any) -> Tensor:
     x, xp, fp = ops._with_partner(x, xp, fp)
     if xp.ndim != 1 or xp.shape != fp.shape or not xp.size:
         raise ShapeError(f"interp: xp and fp must be vectors of one length, not of shapes {xp.shape} and {fp.shape}")
-    after = ops.clip(ops.searchsorted(xp, x, "right"), 1, xp.shape[0] - 1)
-    x0, x1, y0, y1 = (ops.take(line, i, 0) for line in (xp, fp) for i in (after - 1, after))
-    y = y0 + (x - x0) * ((y1 - y0) / (x1 - x0))
+    last = xp.shape[0] - 1
+    after = ops.clip(ops.searchsorted(xp, x, "right"), builtins.min(1, last), last)
+    x0, x1, y0, y1 = (ops.take(line, i, 0) for line in (xp, fp) for i in (ops.maximum(after - 1, 0), after))
+    with x._backend.quiet():  # at infinities, where NumPy too comes from the other side, or takes the point itself
+        slope = (y1 - y0) / (x1 - x0)
+        y, backwards = y0 + (x - x0) * slope, y1 + (x - x1) * slope
+    level = (x == x0) | ((y0 == y1) & (x == x))
+    y = ops.where(ops.isnan(y), ops.where(x == x1, y1, ops.where(level, y0, backwards)), y)
     return ops.where(x < xp[0], fp[0], ops.where(x > xp[-1], fp[-1], y))
 
 
@@ -202,15 +207,29 @@ def _single(x: Tensor) -> Tensor:
 
 
 def average(x: Any, axis: int | None = None, weights: Any = None) -> Tensor:
-    """The weighted mean."""
+    """The weighted mean.
+
+    Args:
+        x: the numbers.
+        axis: over which; all of them by default.
+        weights: of the shape of x, or a vector along the axis.
+
+    Raises:
+        ShapeError: the weights do not fit.
+        ArgumentError: they add up to 0. On a device and in a trace, where nobody looks, the result is then not finite.
+    """
     if weights is None:
         return mean(x, axis)
     x, weights = as_tensor(x), as_float(weights)
+    weights = ops.astype(weights, numpy.result_type(x.dtype, weights.dtype))
     if weights.shape != x.shape:
         if axis is None or weights.ndim != 1 or weights.shape[0] != x.shape[axis_of(x, axis)]:
             raise ShapeError(f"average: weights of shape {weights.shape} are neither of shape {x.shape} nor a vector along axis {axis}")
         weights = ops.reshape(weights, tuple(-1 if i == axis_of(x, axis) else 1 for i in range(x.ndim)))
-    return ops.sum(x * weights, axis) / ops.sum(ops.broadcast_to(weights, x.shape), axis)
+    total = ops.sum(ops.broadcast_to(weights, x.shape), axis)
+    if not thread.tracing and total.backend == "numpy" and not total._data.all():
+        raise ArgumentError("average: the weights add up to 0, so there is no mean")
+    return ops.sum(x * weights, axis) / total
 
 
 def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
@@ -308,8 +327,14 @@ def _at_shares(name: str, x: Any, q: Any, whole: int, axis: Axis, keepdims: bool
 def _between(rising: Tensor, share: float) -> Tensor:
     """The value at a share of a sorted last axis."""
     place = share * (rising.shape[-1] - 1)
-    low, high = _last(rising, math.floor(place)), _last(rising, math.ceil(place))
-    return low + (high - low) * (place - math.floor(place))
+    below = math.floor(place)
+    low, part = _last(rising, below), place - below
+    if part == 0:
+        return low
+    high = _last(rising, below + 1)
+    infinite = ops.isinf(low) | ops.isinf(high)  # their difference would be NaN
+    start, end = (ops.where(infinite, 0, x) for x in (low, high))
+    return ops.where(infinite, low * (1 - part) + high * part, start + (end - start) * part)
 
 
 def median(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -317,9 +342,21 @@ def median(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Tensor:
-    """The integral along an axis by trapezoids."""
-    y = ops.moveaxis(y, axis, -1)
-    widths = dx if x is None else diff(x)
+    """The integral along an axis by trapezoids.
+
+    Args:
+        y: the heights.
+        x: where they are: a vector, or an array that has the axis at the same place from the end as y.
+        dx: the widths, where there is no x.
+        axis: along which.
+
+    Raises:
+        ShapeError, IndexRangeError: x does not fit y.
+    """
+    y = as_tensor(y)
+    from_end = axis_of(y, axis) - y.ndim
+    y = ops.moveaxis(y, from_end, -1)
+    widths = dx if x is None else diff(x) if as_tensor(x).ndim == 1 else diff(ops.moveaxis(x, from_end, -1))
     return ops.sum(widths * (_last(y, slice(1, None)) + _last(y, slice(None, -1))) * 0.5, -1)
 
 
@@ -447,7 +484,7 @@ def vecdot(a: Any, b: Any) -> Tensor:
     a, b = ops._with_partner(a, b)
     if a.shape[-1:] != b.shape[-1:] or a.ndim == 0:
         raise ShapeError(f"vecdot: last axes must be equally long, those of shapes {a.shape} and {b.shape} are not")
-    return ops.sum(ops.multiply(a, b), -1)
+    return ops.narrow_sum(ops.multiply(a, b), -1)
 
 
 def cross(a: Any, b: Any, axis: int = -1) -> Tensor:
@@ -763,7 +800,7 @@ def _same_shape(name: str, prediction: Any, target: Any) -> tuple[Tensor, Tensor
     prediction, target = ops._with_partner(prediction, target)
     if prediction.shape != target.shape:
         raise ShapeError(f"{name}: prediction has shape {prediction.shape}, target {target.shape}: they must be equal")
-    return prediction, target
+    return (prediction if target.dtype.kind == "f" else as_float(prediction)), target  # whole numbers may have no negative ones
 
 
 def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
@@ -787,9 +824,24 @@ def huber_loss(prediction: Any, target: Any, delta: float = 1.0, reduction: str 
 
 
 def bce_with_logits(logits: Any, target: Any, reduction: str = "mean", pos_weight: Any = None) -> Tensor:
-    """−[y log σ(z) + (1 − y) log(1 − σ(z))] = (1 − y) z + softplus(−z), stable for every z."""
+    """−[y log σ(z) + (1 − y) log(1 − σ(z))] = (1 − y) z + softplus(−z), stable for every z.
+
+    Args:
+        logits: z, of any shape.
+        target: y, from 0 to 1, of the same shape.
+        reduction: "mean", "sum" or "none".
+        pos_weight: what y log σ(z) is multiplied by; of a shape that broadcasts to that of the logits.
+
+    Raises:
+        ShapeError: the shapes do not fit.
+    """
     logits, target = _same_shape("bce_with_logits", logits, target)
-    weight = 1 if pos_weight is None else 1 + (as_tensor(pos_weight) - 1) * target
+    weight: Any = 1
+    if pos_weight is not None:
+        pos_weight = as_float(pos_weight)
+        if ops._joint_shape("bce_with_logits: pos_weight", pos_weight.shape, logits.shape) != logits.shape:
+            raise ShapeError(f"bce_with_logits: pos_weight has shape {pos_weight.shape}, which does not broadcast to {logits.shape}")
+        weight = 1 + (pos_weight - 1) * target
     return _reduced((1 - target) * logits + weight * ops.softplus(-logits), reduction)
 
 
@@ -802,12 +854,13 @@ def cross_entropy(
         logits: (..., classes, ...), the classes along ``axis`` (the last by default).
         target: class numbers, of the shape without ``axis``; or probabilities, of the same shape.
         reduction: "mean" over the targets that count, "sum" (the source's loss) or "none".
-        ignore_index: a class number that does not count.
+        ignore_index: a class number that does not count; only where the target is class numbers.
         label_smoothing: that share of the target spread evenly over all classes.
 
     Raises:
         IndexRangeError: a class number is none of the classes and not ``ignore_index``. On a device, where nobody looks, the loss is NaN.
         ShapeError, DtypeError: logits and target do not fit.
+        ArgumentError: an ``ignore_index`` for probabilities.
     """
     logits, target = ops._with_partner(logits, target)
     if logits.ndim == 0:
@@ -819,6 +872,8 @@ def cross_entropy(
     if _is_half(logits):
         return ops.astype(cross_entropy(_single(logits), target, axis, reduction, ignore_index, label_smoothing), logits.dtype)
     if target.dtype.kind == "f":
+        if ignore_index is not None:
+            raise ArgumentError("cross_entropy: ignore_index names a class number, and the target is probabilities: leave it out")
         if target.shape != logits.shape:
             raise ShapeError(f"cross_entropy: probabilities have shape {target.shape}, logits {logits.shape}; class numbers must be ints")
         target = target * (1 - label_smoothing) + label_smoothing / classes if label_smoothing else target
@@ -874,7 +929,7 @@ def nll_loss(log_probabilities: Any, target: Any, axis: int = -1, reduction: str
         IndexRangeError: a class number is none of the classes. On a device, where nobody looks, the loss is NaN.
     """
     logs, target = ops._with_partner(log_probabilities, target)
-    axis = axis_of(logs, axis)
+    logs, axis = as_float(logs), axis_of(logs, axis)
     _check_classes("nll_loss", target, logs, axis)
     advice = "; what does not count is left out by cross_entropy(…, ignore_index=)"
     chosen = ops.expand_dims(ops.check_range("nll_loss: the class number", target, logs.shape[axis], 0, advice), axis)

@@ -90,9 +90,15 @@ def reciprocal(x: Any) -> Tensor:
 
 
 def divide(x1: Any, x2: Any) -> Tensor:
-    """x1 / x2: weighting by a reciprocal."""
-    if isinstance(x2, Node) and x2._data.dtype.kind != "f":  # whole numbers take the dtype that NumPy's quotient has
-        x1 = x1 if type(x1) in (float, int, bool) else lift(x1, x2._backend)
+    """x1 / x2: weighting by a reciprocal, which is taken in the dtype that NumPy's quotient has."""
+    if type(x2) in (float, int, bool):
+        return apply(w.MULTIPLY, (x1, reciprocal(x2)))
+    if not isinstance(x2, Node):
+        x2 = lift(x2, x1._backend) if isinstance(x1, Node) else as_tensor(x2)
+    if type(x1) not in (float, int, bool):
+        x1 = x1 if isinstance(x1, Node) else lift(x1, x2._backend)
+    same = isinstance(x1, Node) and x1._data.dtype is x2._data.dtype
+    if not same or x2._data.dtype.kind != "f":
         joint = numpy.result_type(x1._data.dtype if isinstance(x1, Node) else x1, x2._data.dtype)
         x2 = astype(x2, joint if joint.kind == "f" else numpy.float64)
     return apply(w.MULTIPLY, (x1, reciprocal(x2)))
@@ -221,7 +227,7 @@ def _einsum_letters(subscripts: str, ranks: list[int]) -> tuple[list[str], str]:
 def _einsum_without(gone: set[str], letters: str, x: Tensor) -> tuple[str, Tensor]:
     """An operand with the axes of some indices summed out."""
     axes = tuple(i for i, letter in enumerate(letters) if letter in gone)
-    return ("".join(letter for letter in letters if letter not in gone), sum(x, axis=axes)) if axes else (letters, x)
+    return ("".join(letter for letter in letters if letter not in gone), narrow_sum(x, axes)) if axes else (letters, x)
 
 
 def _einsum_diagonal(letters: str, x: Tensor) -> tuple[str, Tensor]:
@@ -258,6 +264,11 @@ def sum(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) ->
     """Sum over axes (all of them by default)."""
     x = as_tensor(x) if dtype is None else astype(x, dtype)
     return apply(a.SUM, (x,), (axes_of(x, axis), _flag(keepdims)))
+
+
+def narrow_sum(x: Tensor, axis: Axis) -> Tensor:
+    """The sum in the dtype of x, as in products, where that of small whole numbers is not a wider one."""
+    return astype(sum(x, axis), x._data.dtype)
 
 
 def cumsum(x: Any, axis: int | None = None) -> Tensor:

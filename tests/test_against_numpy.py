@@ -1,0 +1,279 @@
+"""NumPy's results over all axes, at infinities and for small whole numbers; and losses that cannot wrap around or be stretched."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_rnn as tg
+
+INF, NAN = math.inf, math.nan
+X = np.random.default_rng(0).normal(size=(3, 4, 2))
+Q = np.array([0.1, 0.5, 1.0])
+
+# -- axes -----------------------------------------------------------------------------------------------------------------------------
+
+
+def along(axis, ndim=3):
+    """The place of a vector along an axis."""
+    return [-1 if i == axis % ndim else 1 for i in range(ndim)]
+
+
+def both(name):
+    return lambda np, x, **kwargs: getattr(np, name)(x, **kwargs)
+
+
+_SINGLE = ["diff", "cumsum", "cumprod", "sort", "argsort", "argmax", "argmin", "flip", "ptp", "median", "unstack"]
+_REDUCTIONS = ["sum", "mean", "prod", "std", "var", "max", "min", "all", "any", "nansum", "nanmean", "nanmax", "nanmin", "count_nonzero"]
+ONE_AXIS = {
+    **{name: both(name) for name in _SINGLE},
+    **{name: both(name) for name in _REDUCTIONS},
+    "diff twice": lambda np, x, axis: np.diff(x, 2, axis),
+    "quantile": lambda np, x, axis: np.quantile(x, Q, axis=axis),
+    "percentile": lambda np, x, axis: np.percentile(x, 100 * Q, axis=axis),
+    "roll": lambda np, x, axis: np.roll(x, 1, axis),
+    "take": lambda np, x, axis: np.take(x, [1, 0, -1], axis),
+    "take_along_axis": lambda np, x, axis: np.take_along_axis(x, np.argsort(x, axis), axis),
+    "repeat": lambda np, x, axis: np.repeat(x, 2, axis),
+    "delete": lambda np, x, axis: np.delete(x, 1, axis),
+    "append": lambda np, x, axis: np.append(x, x, axis),
+    "concatenate": lambda np, x, axis: np.concatenate([x, x], axis),
+    "stack": lambda np, x, axis: np.stack([x, 2 * x], axis),
+    "array_split": lambda np, x, axis: np.array_split(x, 2, axis),
+    "expand_dims": lambda np, x, axis: np.expand_dims(x, axis),
+    "squeeze": lambda np, x, axis: np.squeeze(np.expand_dims(x, axis), axis),
+    "average": lambda np, x, axis: np.average(x, axis, np.arange(1.0, x.shape[axis] + 1)),
+    "average of all weights": lambda np, x, axis: np.average(x, axis, x * x + 1),
+    "trapezoid": lambda np, x, axis: np.trapezoid(x, axis=axis),
+    "trapezoid of widths": lambda np, x, axis: np.trapezoid(x, dx=0.5, axis=axis),
+    "trapezoid of a vector": lambda np, x, axis: np.trapezoid(x, np.arange(x.shape[axis]) ** 2.0, axis=axis),
+    "trapezoid of places": lambda np, x, axis: np.trapezoid(x, np.cumsum(x * x, axis), axis=axis),
+    "trapezoid of a column": lambda np, x, axis: np.trapezoid(x, np.reshape(np.arange(x.shape[axis]) ** 2.0, along(axis)), axis=axis),
+    "norm": lambda np, x, axis: np.linalg.norm(x, axis=axis),
+    "norm of order 1": lambda np, x, axis: np.linalg.norm(x, 1, axis),
+}
+TWO_AXES = {
+    "swapaxes": lambda np, x, a, b: np.swapaxes(x, a, b),
+    "moveaxis": lambda np, x, a, b: np.moveaxis(x, a, b),
+    "rot90": lambda np, x, a, b: np.rot90(x, 1, (a, b)),
+    "diagonal": lambda np, x, a, b: np.diagonal(x, 1, a, b),
+    "trace": lambda np, x, a, b: np.trace(x, 0, a, b),
+    "tensordot": lambda np, x, a, b: np.tensordot(x, x, ([a, b], [a, b])),
+    "sum": lambda np, x, a, b: np.sum(x, (a, b)),
+    "median": lambda np, x, a, b: np.median(x, (a, b)),
+    "quantile": lambda np, x, a, b: np.quantile(x, Q, (a, b), keepdims=True),
+    "flip": lambda np, x, a, b: np.flip(x, (a, b)),
+    "roll": lambda np, x, a, b: np.roll(x, (1, 2), (a, b)),
+    "norm": lambda np, x, a, b: np.linalg.norm(x, axis=(a, b)),
+    "norm of order inf": lambda np, x, a, b: np.linalg.norm(x, math.inf, axis=(a, b)),
+}
+
+
+def equal(found, expected):
+    assert isinstance(found, (list, tuple)) == isinstance(expected, (list, tuple))
+    if isinstance(expected, (list, tuple)):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            equal(one, other)
+        return
+    assert found.shape == np.shape(expected)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("axis", range(-3, 3))
+@pytest.mark.parametrize("name", ONE_AXIS)
+def test_every_axis_is_numpys(name, axis):
+    equal(ONE_AXIS[name](tg, tg.tensor(X), axis=axis), ONE_AXIS[name](np, X, axis=axis))
+
+
+@pytest.mark.parametrize(("first", "second"), [(a, b) for a, b in itertools.product(range(-3, 3), repeat=2) if a % 3 != b % 3])
+@pytest.mark.parametrize("name", TWO_AXES)
+def test_every_two_axes_are_numpys(name, first, second):
+    equal(TWO_AXES[name](tg, tg.tensor(X), first, second), TWO_AXES[name](np, X, first, second))
+
+
+def test_every_function_with_an_axis_is_tried():
+    """But those whose result for an axis is that of a formula over it, which tests of their own have."""
+    with_axis = {name for name in tg.__dict__ if callable(getattr(tg, name)) and "axis" in _parameters(getattr(tg, name))}
+    tried = {name.split()[0] for name in (*ONE_AXIS, *TWO_AXES)}
+    formulas = {"cross", "cross_entropy", "nll_loss", "softmax", "log_softmax", "logsumexp", "split", "amax", "amin", "concat"}
+    assert with_axis - tried == formulas
+
+
+def _parameters(function):
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
+def test_trapezoids_over_an_axis_have_the_slope_of_their_sum():
+    y, x = np.cumsum(np.abs(X), 0), np.cumsum(np.abs(X) + 0.1, 0)
+    tg.check_gradients(lambda y, x: tg.trapezoid(y, x, axis=0), tg.tensor(y), tg.tensor(x))
+
+
+# -- infinities -----------------------------------------------------------------------------------------------------------------------
+
+VALUES = st.sampled_from([-INF, -2.0, 0.0, 1.0, 3.0, INF])
+
+
+@given(st.lists(VALUES, min_size=1, max_size=6))
+def test_the_median_of_infinities(values):
+    x = np.array(values)
+    with np.errstate(all="ignore"):
+        expected = np.median(x)
+        found = tg.median(tg.tensor(x)).item()
+    np.testing.assert_equal(found, float(expected))
+
+
+@given(st.lists(VALUES, min_size=1, max_size=6), st.floats(0, 1))
+def test_between_infinities(values, share):
+    """The line between two neighbours: NumPy's NaN where it subtracts infinities is the infinity that both sides have, or one."""
+    x = np.array(values)
+    low, high = (float(np.quantile(x, share, method=method)) for method in ("lower", "higher"))
+    with np.errstate(all="ignore"):
+        found = tg.quantile(tg.tensor(x), share).item()
+    if math.isinf(low) or math.isinf(high):
+        np.testing.assert_equal(found, low + high)
+    else:
+        np.testing.assert_allclose(found, np.quantile(x, share), rtol=1e-12, atol=1e-12)
+
+
+def test_a_median_of_infinities_sends_finite_residuals():
+    for values in ([INF, INF, 1.0], [INF, INF], [1.0, INF], [2.0, 2.0]):
+        x = tg.tensor(np.array(values), requires_grad=True)
+        tg.median(x).backward()
+        assert tg.sum(x.grad).item() == 1
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([-INF, -1.0, 0.0, 0.5, 2.0, INF]), VALUES | st.just(NAN)),
+        min_size=1,
+        max_size=5,
+        unique_by=lambda p: p[0],
+    ),
+    st.lists(VALUES | st.sampled_from([-0.5, 0.25, 5.0, NAN]), min_size=1, max_size=5),
+)
+def test_interpolation_is_numpys(points, xs):
+    xp, fp = map(np.array, zip(*sorted(points, key=lambda point: point[0]), strict=True))
+    x = np.array(xs)
+    expected = np.interp(x, xp, fp)
+    if len(xp) == 1:
+        expected = np.where(np.isnan(x), NAN, expected)  # NumPy's is the point there, and NaN where there are several
+    np.testing.assert_allclose(tg.interp(tg.tensor(x), tg.tensor(xp), tg.tensor(fp)).numpy(), expected, rtol=1e-12)
+
+
+def test_the_slope_of_a_line_between_points():
+    xp, fp = tg.tensor(np.array([0.0, 1.0, 3.0])), tg.tensor(np.array([1.0, 3.0, -1.0]))
+    x = tg.tensor(np.array([-1.0, 0.0, 0.5, 1.0, 2.0, 3.0, 4.0]), requires_grad=True)
+    tg.sum(tg.interp(x, xp, fp)).backward()
+    assert x.grad.tolist() == [0, 2, 2, -2, -2, -2, 0]
+
+
+# -- two dtypes -----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("second", ["float16", "float32", "float64", "int64", "uint8"])
+@pytest.mark.parametrize("first", ["float16", "float32", "float64", "int64", "uint8"])
+@pytest.mark.parametrize("of", ["tensors", "a tensor and an array", "an array and a tensor"])
+def test_a_quotient_of_two_dtypes_is_as_exact_as_numpys(first, second, of):
+    a, b = np.array([1, 2, 5]).astype(first), np.array([3, 7, 9]).astype(second)
+    expected = a / b
+    if of != "tensors" and tg.zeros(1).backend != "numpy":
+        with pytest.raises(tg.BackendError):
+            a / tg.tensor(b)
+        return
+    x = a if of.startswith("an array") else tg.tensor(a)
+    found = tg.divide(x, b if of.endswith("an array") else tg.tensor(b))
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(found.numpy(), expected, rtol=2 * np.finfo(expected.dtype).eps)
+
+
+# -- small whole numbers --------------------------------------------------------------------------------------------------------------
+
+SUMS = {
+    **{f"einsum {s}": lambda np, x, s=s: np.einsum(s, x) for s in ("ijk->", "ijk->i", "ijk->kj", "ijk->ijk")},
+    **{f"einsum {s}": lambda np, x, s=s: np.einsum(s, x, x) for s in ("ijk,ijk->", "ijk,ijk->k", "ijk,ljk->il")},
+    "einsum of a diagonal": lambda np, x: np.einsum("ii->", x[:2, :2, 0]),
+    "einsum of a stretched axis": lambda np, x: np.einsum("ijk,ilk->k", x[:, :1], x),
+    "vecdot": lambda np, x: np.vecdot(x, x),
+    "vdot": lambda np, x: np.vdot(x, x),
+    "inner": lambda np, x: np.inner(x, x),
+    "dot": lambda np, x: np.dot(x, np.swapaxes(x, 1, 2)),
+    "tensordot": lambda np, x: np.tensordot(x, x, ([0, 1], [0, 1])),
+    "sum": lambda np, x: np.sum(x, 0),
+    "trace": lambda np, x: np.trace(x),
+    "convolve": lambda np, x: np.convolve(x[:, 0, 0], x[:, 1, 0]),
+    "outer": lambda np, x: np.outer(x, x),
+}
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8", "int16", "uint32", "int64", "bool", "float32"])
+@pytest.mark.parametrize("name", SUMS)
+def test_sums_of_products_have_numpys_dtype(name, kind):
+    x = (np.arange(24).reshape(3, 4, 2) * 11 % 256).astype("uint8").astype(kind)
+    expected, found = SUMS[name](np, x), SUMS[name](tg, tg.tensor(x))
+    assert found.dtype == np.asarray(expected).dtype
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
+
+
+# -- losses ---------------------------------------------------------------------------------------------------------------------------
+
+LOSSES = {
+    "l1_loss": lambda a, b: np.abs(a - b),
+    "mse_loss": lambda a, b: (a - b) ** 2,
+    "huber_loss": lambda a, b: np.where(np.abs(a - b) <= 1, 0.5 * (a - b) ** 2, np.abs(a - b) - 0.5),
+}
+
+
+@pytest.mark.parametrize("second", ["uint8", "int8", "int64", "bool", "float32", "float64"])
+@pytest.mark.parametrize("first", ["uint8", "int8", "int64", "bool", "float32", "float64"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_of_whole_numbers_do_not_wrap_around(name, first, second):
+    a, b = np.array([1, 0, 120, 1]).astype(first), np.array([3, 1, 100, 0]).astype(second)
+    found = getattr(tg, name)(tg.tensor(a), tg.tensor(b), reduction="none")
+    assert found.dtype.kind == "f"
+    np.testing.assert_allclose(found.numpy(), LOSSES[name](a.astype(float), b.astype(float)))
+
+
+def test_the_negative_of_an_unsigned_logarithm():
+    assert tg.nll_loss(tg.tensor([[3, 0]], "uint8"), tg.tensor([0])).item() == -3
+
+
+def test_weights_without_a_sum_have_no_mean():
+    for weights, axis in (([1.0, -1.0], None), ([[0.0, 0.0], [1.0, 1.0]], 1), ([0, 0], 0)):
+        x = np.ones(np.shape(weights))
+        with pytest.raises(ZeroDivisionError):
+            np.average(x, axis, weights)
+        if tg.zeros(1).backend == "numpy":
+            with pytest.raises(tg.ArgumentError, match="average: the weights add up to 0"):
+                tg.average(tg.tensor(x), axis, weights)
+        else:  # a device would have to be waited for
+            assert not np.isfinite(tg.average(tg.tensor(x), axis, weights).numpy()).all()
+
+
+def test_weights_of_positives_do_not_stretch_a_loss():
+    z, y = tg.zeros((2, 3)), tg.ones((2, 3))
+    for fits in (2.0, tg.ones(3), tg.ones((2, 1)), tg.ones((2, 3)), tg.tensor([2], "uint8")):
+        assert tg.bce_with_logits(z, y, "none", pos_weight=fits).shape == (2, 3)
+    for larger in (tg.ones((4, 2, 3)), tg.ones((1, 2, 3)), tg.ones(2)):
+        with pytest.raises(tg.ShapeError, match="bce_with_logits: pos_weight"):
+            tg.bce_with_logits(z, y, "none", pos_weight=larger)
+    with pytest.raises(tg.ShapeError, match="bce_with_logits: pos_weight"):
+        tg.bce_with_logits(tg.zeros((2, 1)), tg.ones((2, 1)), pos_weight=tg.ones(3))
+    found = tg.bce_with_logits(z, y, "none", pos_weight=tg.tensor([0], "uint8"))  # 0 − 1 would be 255
+    np.testing.assert_array_equal(found.numpy(), np.zeros((2, 3)))
+
+
+def test_no_class_is_left_out_of_probabilities():
+    with pytest.raises(tg.ArgumentError, match="ignore_index"):
+        tg.cross_entropy(tg.zeros((2, 3)), tg.ones((2, 3)), ignore_index=0)
+    with pytest.raises(tg.ArgumentError, match="ignore_index"):
+        tg.cross_entropy(tg.zeros((2, 3), "float16"), tg.ones((2, 3), "float16"), ignore_index=-100)
