@@ -134,15 +134,17 @@ def test_the_median_of_infinities(values):
 
 @given(st.lists(VALUES, min_size=1, max_size=6), st.floats(0, 1))
 def test_between_infinities(values, share):
-    """The line between two neighbours: NumPy's NaN where it subtracts infinities is the infinity that both sides have, or one."""
-    x = np.array(values)
-    low, high = (float(np.quantile(x, share, method=method)) for method in ("lower", "higher"))
+    """On the line between two neighbours: NumPy's NaN where it subtracts infinities is the infinity that both sides have, or one."""
+    place = share * (len(values) - 1)
+    low, high = (sorted(values)[whole(place)] for whole in (math.floor, math.ceil))
     with np.errstate(all="ignore"):
-        found = tg.quantile(tg.tensor(x), share).item()
+        found = tg.quantile(tg.tensor(np.array(values)), share).item()
+        numpys = np.quantile(np.array(values), share)
     if math.isinf(low) or math.isinf(high):
         np.testing.assert_equal(found, low + high)
     else:
-        np.testing.assert_allclose(found, np.quantile(x, share), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(found, low + (high - low) * (place - math.floor(place)), rtol=1e-12, atol=1e-12)
+    assert np.isnan(numpys) or found == pytest.approx(float(numpys), abs=1e-12)
 
 
 def test_a_median_of_infinities_sends_finite_residuals():
@@ -277,3 +279,82 @@ def test_no_class_is_left_out_of_probabilities():
         tg.cross_entropy(tg.zeros((2, 3)), tg.ones((2, 3)), ignore_index=0)
     with pytest.raises(tg.ArgumentError, match="ignore_index"):
         tg.cross_entropy(tg.zeros((2, 3), "float16"), tg.ones((2, 3), "float16"), ignore_index=-100)
+
+
+# -- remainders -----------------------------------------------------------------------------------------------------------------------
+
+FLOATS = st.floats(width=32) | st.sampled_from([0.0, -0.0, 5.0, -5.0, 0.1, 3.0, 1e17, 1e30, INF, -INF, NAN])
+INTEGERS = st.integers(-(2**62), 2**62) | st.integers(-20, 20)
+REMAINDERS = {
+    "mod": (tg.mod, np.mod),
+    "remainder": (tg.remainder, np.remainder),
+    "%": (lambda a, b: a % b, np.mod),
+    "fmod": (tg.fmod, np.fmod),
+    "floor_divide": (tg.floor_divide, np.floor_divide),
+    "//": (lambda a, b: a // b, np.floor_divide),
+}
+
+
+@pytest.mark.parametrize("name", REMAINDERS)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@given(a=FLOATS, b=FLOATS)
+def test_remainders_of_floats_are_numpys(name, dtype, a, b):
+    ours, theirs = REMAINDERS[name]
+    a, b = np.array([a, 1.0], dtype), np.array([b, 0.1], dtype)
+    with np.errstate(all="ignore"):
+        found, expected = ours(tg.tensor(a), tg.tensor(b)).numpy(), theirs(a, b)
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
+
+
+@pytest.mark.parametrize("name", REMAINDERS)
+@given(a=INTEGERS, b=INTEGERS)
+def test_remainders_of_whole_numbers_are_numpys(name, a, b):
+    ours, theirs = REMAINDERS[name]
+    with np.errstate(all="ignore"):
+        found, expected = ours(tg.tensor(np.array([a])), tg.tensor(np.array([b]))), theirs(np.array([a]), np.array([b]))
+    assert found.dtype == expected.dtype
+    assert found.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("name", ["mod", "fmod"])
+def test_remainders_of_python_numbers(name):
+    ours, theirs = REMAINDERS[name]
+    for a, b in [(5.0, INF), (-5.0, INF), (1e17, 3.0), (1.0, 0.1), (-1.0, 0.1), (7, 3), (-7, 3), (7.5, 2)]:
+        x, y = np.array(a), np.array(b)
+        assert ours(tg.tensor(x), b).item() == theirs(x, b)
+        assert ours(a, tg.tensor(y)).item() == theirs(a, y)
+
+
+@pytest.mark.parametrize(("name", "wholes"), [("mod", [2, 3, -4, 0, 0, -1, 9]), ("fmod", [2, 3, -3, 0, 0, 0, 9])])
+def test_residuals_of_remainders(name, wholes):
+    """a − n b with the whole n that was taken off: 1 and −n, also where the quotient is rounded to the next one."""
+    a = tg.tensor(np.array([5.0, 7.5, -7.5, 1.0, 5.0, -1.0, 1.0]), requires_grad=True)
+    b = tg.tensor(np.array([2.0, 2.25, 2.25, 3.0, INF, 4.0, 0.1]), requires_grad=True)
+    tg.sum(REMAINDERS[name][0](a, b)).backward()
+    assert a.grad.tolist() == [1] * 7
+    assert b.grad.tolist() == [-n for n in wholes]
+
+
+@pytest.mark.parametrize("name", ["mod", "fmod"])
+@pytest.mark.parametrize("kind", ["int64", "int32", "float32", "float64"])
+def test_a_compiled_cell_has_the_same_remainders(name, kind):
+    """Also those of whole numbers, whose remainder by 0 is 0."""
+    f, whole = REMAINDERS[name][0], not kind.startswith("f")
+    x = np.random.default_rng(0).integers(-50, 50, (6, 4, 3)).astype(kind)
+    period = np.array([3, -7, 0 if whole else 2.5]).astype(kind)
+    h = tg.tensor(np.ones((4, 3), "float32" if whole else kind), requires_grad=True)
+    n = tg.tensor(period)
+
+    def cell(x, h):
+        y = f(x, n)
+        h = h * 0.5 + tg.tanh(y.astype(h.dtype))
+        return y, h
+
+    with np.errstate(all="ignore"):
+        (ys, last), (found, end) = (tg.scan(cell, tg.tensor(x), h, compiled=compiled) for compiled in (False, True))
+        np.testing.assert_array_equal(ys.numpy(), REMAINDERS[name][1](x, period))
+    assert found.dtype == ys.dtype
+    np.testing.assert_array_equal(found.numpy(), ys.numpy())
+    np.testing.assert_allclose(end.numpy(), last.numpy(), rtol=1e-6)

@@ -33,7 +33,7 @@ ELEMENTWISE = {row.name: row for row in (*rows.values(), *choices.values()) if r
 
 _COMPARISONS = ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal"]
 _LOGIC = ["logical_and", "logical_or", "logical_xor"]
-_PAIRS = ["add", "subtract", "multiply", "maximum", "minimum", "floor_divide", "power", "arctan2", "hypot", "logaddexp"]
+_PAIRS = ["add", "subtract", "multiply", "maximum", "minimum", "floor_divide", "mod", "fmod", "power", "arctan2", "hypot", "logaddexp"]
 OPERANDS = dict.fromkeys(ELEMENTWISE, 1) | dict.fromkeys([*_COMPARISONS, *_LOGIC, *_PAIRS], 2) | {"where": 3}
 
 _POWERS = [0, 1, 2, 3, 4, -1, -2, -3, 0.5, -0.5, 1.5, -1.5, 2.5, 1 / 3, 11.3]

@@ -23,20 +23,7 @@ from .tensor import HALF, Tensor
 
 
 true_divide = ops.divide
-
-
-def mod(x1: Any, x2: Any) -> Tensor:
-    """The remainder with the sign of x2."""
-    return as_tensor(x1) % x2
-
-
-remainder = mod
-
-
-def fmod(x1: Any, x2: Any) -> Tensor:
-    """The remainder with the sign of x1."""
-    x1 = as_tensor(x1)
-    return x1 - ops.trunc(x1 / x2) * x2
+remainder = ops.mod
 
 
 def fmax(x1: Any, x2: Any) -> Tensor:
@@ -984,7 +971,6 @@ __all__ = [
     "flipud",
     "fmax",
     "fmin",
-    "fmod",
     "gelu",
     "hard_sigmoid",
     "hardtanh",
@@ -1005,7 +991,6 @@ __all__ = [
     "mean",
     "median",
     "meshgrid",
-    "mod",
     "mse_loss",
     "nan_to_num",
     "nanmax",

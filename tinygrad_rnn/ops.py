@@ -78,6 +78,11 @@ arctanh = atanh = _unary(c.ARCTANH)
 arctan2 = atan2 = _binary(c.ARCTAN2)
 hypot = _binary(c.HYPOT)
 logaddexp = _binary(c.LOGADDEXP)
+mod = _binary(c.MOD)
+mod.__doc__ = """The remainder with the sign of x2, as x1 % x2. As NumPy's, exact; a kernel's is so for floats where the quotient lies below
+2⁴⁸ in float32 and 2¹⁰⁶ in float64, and NaN beyond, and for integers that float64 has."""
+fmod = _binary(c.FMOD)
+fmod.__doc__ = """The remainder with the sign of x1; as exact as :func:`mod`."""
 
 
 def reciprocal(x: Any) -> Tensor:
@@ -963,6 +968,7 @@ __all__ = [
     "flip",
     "floor",
     "floor_divide",
+    "fmod",
     "full",
     "full_like",
     "greater",
@@ -989,6 +995,7 @@ __all__ = [
     "maximum",
     "min",
     "minimum",
+    "mod",
     "moveaxis",
     "multiply",
     "negative",

@@ -280,10 +280,10 @@ class Tensor(Node):
         return ops.floor_divide(other, self)
 
     def __mod__(self, other: Any) -> Tensor:
-        return self - ops.floor_divide(self, other) * other
+        return ops.mod(self, other)
 
     def __rmod__(self, other: Any) -> Tensor:
-        return other - ops.floor_divide(other, self) * self
+        return ops.mod(other, self)
 
     def __matmul__(self, other: Any) -> Tensor:
         return ops.matmul(self, other)

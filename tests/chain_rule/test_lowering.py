@@ -46,10 +46,18 @@ def grid(name, kind):
 
 
 def where_defined(name, params, operands, *results):
-    """Results without those of casts to integers of what no integer is near: they are anything in NumPy."""
+    """Results without those of casts to integers of what no integer is near, which are anything in NumPy, and without those of remainders
+    beyond the quotients that kernels take, which are NaN there."""
+    if name in ("mod", "fmod"):
+        return [y[~huge_quotients(*operands)] for y in results]
     if name != "astype" or params[0].kind != "i":
         return results
     return [y[np.abs(operands[0]) < 2.0**31] for y in results]
+
+
+def huge_quotients(a, b):
+    with np.errstate(all="ignore"):
+        return (np.abs(a / b) >= 4.0 ** (np.finfo(a.dtype).nmant + 1)) & np.isfinite(a) & (b != 0)
 
 
 # -- what there is ----------------------------------------------------------------------------------------------
@@ -139,6 +147,27 @@ def test_quotients_are_rounded_down_as_numpys(kind):
     np.testing.assert_array_equal(found[~finite], expected[~finite])
     found, expected = found[finite], expected[finite]
     assert (np.abs(found - expected) <= np.spacing(np.abs(expected))).all()
+
+
+@both_floats
+@pytest.mark.parametrize("name", ["mod", "fmod"])
+def test_remainders_are_exact_or_nan(name, kind):
+    """Those of quotients of twice a float's digits; the others are not silently wrong."""
+    random, digits = np.random.default_rng(0), np.finfo(DTYPES[kind]).nmant + 1
+    b = random.normal(size=40_000) * 10.0 ** random.integers(-3, 4, 40_000)
+    a = b * 2.0 ** random.uniform(-3, 2.2 * digits, b.size) * random.choice([-1, 1], b.size)
+    whole = random.integers(1, 2**20, b.size)  # multiples and their neighbours
+    few = np.concatenate([a, np.rint(b) * whole, np.nextafter((b * whole).astype(DTYPES[kind]), np.inf), b]).astype(DTYPES[kind])
+    many = np.concatenate([b, np.rint(b), b, b * whole]).astype(DTYPES[kind])
+    huge = huge_quotients(few, many)
+    assert 1000 < huge.sum() < 10_000
+    found, expected = machine(name, (), kind, [few, many]), numpys(name, (), [few, many])
+    np.testing.assert_array_equal(found[~huge], expected[~huge])
+    assert np.isnan(found[huge]).all()
+    with mpmath.workprec(400):
+        for x, y, z in zip(few[~huge][::200].tolist(), many[~huge][::200].tolist(), found[~huge][::200].tolist(), strict=True):
+            if y and name == "fmod":
+                assert z == float(mpmath.sign(x) * mpmath.fmod(abs(mpmath.mpf(x)), abs(mpmath.mpf(y))))
 
 
 @pytest.mark.parametrize(("kind", "enough"), [("f32", 10.0), ("f64", 20.0)])

@@ -21,7 +21,7 @@ def test_random_cells(first):
                 assert not difference(number), number
 
 
-PAIRS = ("add", "subtract", "multiply", "maximum", "minimum", "power", "arctan2", "hypot", "logaddexp", "floor_divide")
+PAIRS = ("add", "subtract", "multiply", "maximum", "minimum", "power", "arctan2", "hypot", "logaddexp", "floor_divide", "mod", "fmod")
 COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 LOGIC = ("logical_and", "logical_or", "logical_xor")
 

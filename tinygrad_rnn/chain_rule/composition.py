@@ -118,6 +118,17 @@ def _raise_to_slope(np: Any, y: Any, x: Any, exponent: float) -> Any:
     return x * 0 if exponent == 0 else exponent * np.raise_to(x, exponent - 1)
 
 
+def _wholes_towards_zero(np: Any, y: Any, a: Any, b: Any) -> Any:
+    # how many b were taken off, from what is left: a quotient that is rounded first may be one more
+    return np.rint((y - a) * np.reciprocal(np.astype(b, y.dtype)))
+
+
+# between its jumps a remainder is a − n b with a whole n that stays
+MOD = composition(
+    "mod", arithmetic.mod, lambda np, y, a, b: 1, lambda np, y, a, b: -np.astype(np.floor_divide(a, b), y.dtype), symbol="mod"
+)
+FMOD = composition("fmod", arithmetic.fmod, lambda np, y, a, b: 1, _wholes_towards_zero)
+
 POWER = composition("power", powers.power, _power_slope_base, _power_slope_exponent, symbol="xʸ")
 RAISE_TO = composition("raise_to", powers.raise_to, _raise_to_slope, symbol="xⁿ")
 

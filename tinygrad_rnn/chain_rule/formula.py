@@ -102,6 +102,8 @@ _IN_WORDS = {
     "broadcast_to": "dx = dy, summed over the copies",
     "raise_to": "dx = dy · n · xⁿ⁻¹",
     "power": "da = dy · b · aᵇ⁻¹; db = dy · y · log(a)",
+    "mod": "da = dy; db = −dy · ⌊a / b⌋",
+    "fmod": "da = dy; db = −dy · trunc(a / b)",
     "solve": "db = A⁻ᵀ dy, dA = −db yᵀ",
     "det": "dA = dy · y · A⁻ᵀ",
     "einsum": "each side: dy and the other sides, output and operand swapped",

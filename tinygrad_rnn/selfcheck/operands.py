@@ -81,6 +81,7 @@ SAMPLES: dict[str, list[tuple[tuple[Any, ...], tuple[Any, ...]]]] = {
     "arcsinh": _elementwise(),
     "arccosh": _elementwise(1.3, 3),
     "arctanh": _elementwise(-0.8, 0.8),
+    **{name: [((x[0], np.abs(x[1]) + 0.7), ()) for x, _ in _pairs()] for name in ("mod", "fmod")},
     "power": [((np.abs(x[0]) + 0.5, x[1]), ()) for x, _ in _pairs()],
     "raise_to": [((real(3, 4, low=0.5, high=2),), (n,)) for n in (3, 2, 1, 0, -1, -2, 0.5, -1.5, 2.0)]
     + [((real(3, 4),), (n,)) for n in (3, 2, 1, 0)]

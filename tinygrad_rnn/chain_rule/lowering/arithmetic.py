@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from ...backends.atoms import Printer, Value, kind_of
@@ -73,6 +74,40 @@ def clip(k: Printer, x: Value, low: float | None, high: float | None) -> Value:
         if bound is not None:  # a bound that is NaN makes all NaN
             x = k.select(k.compare(beyond, x, bound), bound, x) if bound == bound else k.number(bound, x.kind)
     return x
+
+
+def _remainder(k: Printer, a: Value, b: Value) -> Value:
+    """What is left of a after as many b as go into it, with the sign of a, exactly: a quotient of twice a float's digits is taken off in
+    two parts, and neither difference needs rounding. NaN beyond such quotients."""
+    rest = a
+    for _ in range(2):
+        rest = difference(k, rest, k.trunc(rest / b), b)
+    rest = k.select(rest * k.copysign(1.0, a) < 0, rest + k.copysign(b, a), rest)
+    rest = k.select((k.abs(b) == math.inf) & (k.abs(a) < math.inf), a, rest)
+    within_digits = k.abs(a / b) < 2.0 ** (2 * FORMATS[a.kind].fraction + 2)
+    return k.select(within_digits, k.copysign(k.abs(rest), a), math.nan)
+
+
+def _of_integers_too(function: Callable[[Printer, Value, Value], Value]) -> Lowering:
+    """A remainder of floats; that of integers is taken in float64, and is 0 where NumPy's is, at a divisor of 0."""
+
+    def expression(k: Printer, a: Any, b: Any) -> Value:
+        a, b = k.joint(a, b)
+        if a.kind[0] == "f":
+            return function(k, a, b)
+        y = function(k, k.convert(a, "f64"), k.convert(b, "f64"))
+        return k.convert(k.select(k.compare("eq", b, 0), 0.0, y), a.kind)
+
+    return exact(expression)
+
+
+fmod = _of_integers_too(_remainder)
+
+
+@_of_integers_too
+def mod(k: Printer, a: Value, b: Value) -> Value:
+    rest = _remainder(k, a, b)
+    return k.select(rest == 0, k.copysign(0.0, b), k.select((rest < 0) ^ (b < 0), rest + b, rest))
 
 
 @within(1, floats=2)
