@@ -198,6 +198,42 @@ def test_a_quotient_of_two_dtypes_is_as_exact_as_numpys(first, second, of):
     np.testing.assert_allclose(found.numpy(), expected, rtol=2 * np.finfo(expected.dtype).eps)
 
 
+OPERATIONS = {
+    "add": lambda np, x, y: np.add(x, y),
+    "multiply": lambda np, x, y: np.multiply(y, x),
+    "operator": lambda np, x, y: x * y,
+    "operator from the right": lambda np, x, y: y - x,
+    "divide": lambda np, x, y: np.divide(x, y),
+    "power": lambda np, x, y: np.power(x, y),
+    "maximum": lambda np, x, y: np.maximum(x, y),
+    "mod": lambda np, x, y: np.mod(x, y),
+    "fmax": lambda np, x, y: np.fmax(x, y),
+    "matmul": lambda np, x, y: np.matmul(x, y),
+    "dot": lambda np, x, y: np.dot(y, x),
+    "vecdot": lambda np, x, y: np.vecdot(x, y),
+    "outer": lambda np, x, y: np.outer(x, y),
+    "einsum": lambda np, x, y: np.einsum("i,i", x, y),
+    "concatenate": lambda np, x, y: np.concatenate([x, y]),
+    "stack": lambda np, x, y: np.stack([x, y]),
+    "where": lambda np, x, y: np.where(np.greater(x, 1), x, y),
+    "average": lambda np, x, y: np.average(x, None, y),
+    "interp": lambda np, x, y: np.interp(y, x, x),
+    "isclose": lambda np, x, y: np.isclose(x, y, 0.0, 1e-12),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+def test_python_floats_in_a_list_take_the_dtype_that_they_meet(name, dtype):
+    """As a single one does: none is rounded to the default dtype first, and none widens the other."""
+    x, numbers = np.array([0.7, 1.9], dtype), [0.7, 0.3]
+    expected = OPERATIONS[name](np, x, np.array(numbers, dtype))
+    found = OPERATIONS[name](tg, tg.tensor(x), numbers)
+    assert found.dtype == np.asarray(expected).dtype or name == "interp"
+    rtol = 4 * float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(found.numpy().astype(float), np.asarray(expected, float), rtol=rtol, atol=rtol)
+
+
 # -- small whole numbers --------------------------------------------------------------------------------------------------------------
 
 SUMS = {

@@ -26,7 +26,7 @@ from .graph import draw
 from .ops import Tensor
 from .tensor import tensor
 from .train import snapshot
-from .train.config import SEED, Config, at_least, option
+from .train.config import SEED, Config, at_least, between, option
 from .train.loop import Trainer
 from .train.model import LAYERS, name_parameters
 from .train.progress import progress
@@ -109,13 +109,17 @@ def _parser() -> argparse.ArgumentParser:
     graph.set_defaults(command=_graph)
     graph.add_argument("what", nargs="?", metavar="RUN|CELL", help=f"the folder of a run, or a cell: {', '.join(LAYERS)}")
     graph.add_argument("--cell", choices=tuple(LAYERS), default="lstm", help="the recurrent cell (default: lstm)")
-    graph.add_argument("--steps", type=option(int, at_least(1)), default=2, metavar="N", help="over how many time steps (default: 2)")
+    graph.add_argument(
+        "--steps", type=option(int, between(1, 10_000)), default=2, metavar="N", help="over how many time steps (default: 2)"
+    )
     graph.add_argument("--out", metavar="FILE", help="where to; its ending is the format: svg, png, pdf, dot or html (default: CELL.svg)")
 
     look = commands.add_parser("flow", help="how far back residuals reach, and where they die", description="Follow the residuals back.")
     look.set_defaults(command=_flow)
     look.add_argument("what", nargs="?", default="lstm", metavar="RUN|CELL", help="the folder of a run, or a fresh cell (default: lstm)")
-    look.add_argument("--steps", type=option(int, at_least(2)), default=50, metavar="N", help="over how many time steps (default: 50)")
+    look.add_argument(
+        "--steps", type=option(int, between(2, 100_000)), default=50, metavar="N", help="over how many time steps (default: 50)"
+    )
     look.add_argument("--out", metavar="DIR", help="where to write flow.csv and flow.png (default: the run's folder, else here)")
 
     check = commands.add_parser("check", help="whether this installation computes what it should", description="Check an installation.")

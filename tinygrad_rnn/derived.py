@@ -207,7 +207,8 @@ def average(x: Any, axis: int | None = None, weights: Any = None) -> Tensor:
     """
     if weights is None:
         return mean(x, axis)
-    x, weights = as_tensor(x), as_float(weights)
+    x, weights = ops._with_partner(x, weights)
+    weights = as_float(weights)
     weights = ops.astype(weights, numpy.result_type(x.dtype, weights.dtype))
     if weights.shape != x.shape:
         if axis is None or weights.ndim != 1 or weights.shape[0] != x.shape[axis_of(x, axis)]:
@@ -503,6 +504,7 @@ def vdot(a: Any, b: Any) -> Tensor:
 
 def outer(a: Any, b: Any) -> Tensor:
     """Every element of a times every element of b."""
+    a, b = ops._with_partner(a, b)
     return ops.reshape(a, (-1, 1)) * ops.reshape(b, (1, -1))
 
 

@@ -23,7 +23,7 @@ from .chain_rule import weighting as w
 from .chain_rule.choice import WITHIN
 from .chain_rule.row import Row
 from .errors import ArgumentError, DtypeError, IndexRangeError, ShapeError
-from .tape import Node, apply, choose, holds_tensors, home, host_array, lift, thread
+from .tape import Node, apply, choose, floats_beside, holds_tensors, home, host_array, lift, thread
 
 Tensor = Any
 Axis = int | Sequence[int] | None
@@ -98,10 +98,10 @@ def divide(x1: Any, x2: Any) -> Tensor:
     """x1 / x2: weighting by a reciprocal, which is taken in the dtype that NumPy's quotient has."""
     if type(x2) in (float, int, bool):
         return apply(w.MULTIPLY, (x1, reciprocal(x2)))
-    if not isinstance(x2, Node):
-        x2 = lift(x2, x1._backend) if isinstance(x1, Node) else as_tensor(x2)
-    if type(x1) not in (float, int, bool):
-        x1 = x1 if isinstance(x1, Node) else lift(x1, x2._backend)
+    if type(x1) in (float, int, bool):
+        x2 = as_tensor(x2)
+    elif not (isinstance(x1, Node) and isinstance(x2, Node)):
+        x1, x2 = _with_partner(x1, x2)
     same = isinstance(x1, Node) and x1._data.dtype is x2._data.dtype
     if not same or x2._data.dtype.kind != "f":
         joint = numpy.result_type(x1._data.dtype if isinstance(x1, Node) else x1, x2._data.dtype)
@@ -757,8 +757,10 @@ def as_float(x: Any) -> Tensor:
 
 def _with_partner(*operands: Any) -> list[Tensor]:
     """All of them as tensors on one backend."""
-    backend = home(operands)
-    return [lift(x, backend) for x in operands]
+    if builtins.all(isinstance(x, Node) for x in operands):
+        return list(operands)
+    backend, floats = home(operands), floats_beside(operands)
+    return [lift(x, backend, floats) for x in operands]
 
 
 def zeros_like(x: Any, dtype: Any = None) -> Tensor:

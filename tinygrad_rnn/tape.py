@@ -357,9 +357,9 @@ def choose(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any
     return apply(row, inputs, params, constant=True)
 
 
-def lift(x: Any, backend: Backend) -> Any:
-    """Anything that NumPy can make an array of as a constant tensor; Python numbers get the default float dtype. A list or tuple that holds
-    tensors is their stack, recorded.
+def lift(x: Any, backend: Backend, floats: Any = None) -> Any:
+    """Anything that NumPy can make an array of as a constant tensor; Python floats get a dtype for them, by default the default one. A list
+    or tuple that holds tensors is their stack, recorded.
 
     Raises:
         DtypeError: not numbers.
@@ -375,7 +375,14 @@ def lift(x: Any, backend: Backend) -> Any:
     owner = backends.owner(x)
     if owner is not None and owner is not backend:
         raise BackendError(f"an array of another device met a tensor of the {backend.name!r} backend: move it with tensor(..., backend=)")
-    return Node.result_type(backend.from_host(host_array(x)), backend)
+    return Node.result_type(backend.from_host(host_array(x, None, floats)), backend)
+
+
+def floats_beside(operands: Iterable[Any], kinds: str = "f") -> Any:
+    """The dtype that Python floats take beside operands, those with dtypes of some kinds; None where there is no such one."""
+    dtypes = [getattr(x._data if isinstance(x, Node) else x, "dtype", None) for x in operands]
+    met = [dtype for dtype in dtypes if isinstance(dtype, numpy.dtype) and dtype.kind in kinds]
+    return numpy.result_type(*met, 0.0) if met else None
 
 
 def holds_tensors(x: Any) -> bool:
@@ -429,8 +436,8 @@ def _uneven(x: Any, shapes: str) -> ShapeError:
 default_dtype: Any = numpy.dtype(numpy.float32)
 
 
-def host_array(x: Any, dtype: Any = None) -> numpy.ndarray:
-    """A NumPy array of x; Python floats become the default dtype, arrays keep theirs.
+def host_array(x: Any, dtype: Any = None, floats: Any = None) -> numpy.ndarray:
+    """A NumPy array of x; arrays keep their dtype, Python floats get the one for them, by default the default one.
 
     Raises:
         DtypeError: not numbers, or complex ones.
@@ -441,7 +448,7 @@ def host_array(x: Any, dtype: Any = None) -> numpy.ndarray:
     array = array if dtype is None else _array(x, dtype)  # of x itself, not of the array: a number out of range is then an error
     typed = dtype is not None or isinstance(x, _TYPED) or hasattr(x, "__array__")
     if not typed and array.dtype == numpy.float64 and not (isinstance(x, (list, tuple)) and _holds(x, _TYPED)):
-        return array.astype(default_dtype)
+        return array.astype(floats or default_dtype)
     return array
 
 
@@ -508,8 +515,8 @@ def _is_masked(x: Any) -> bool:
 
 def _lifted(inputs: Sequence[Any]) -> list[Any]:
     """Operands as tensors and Python numbers."""
-    backend = home(inputs)
-    return [x if type(x) in _NUMBERS else lift(x, backend) for x in inputs]
+    backend, floats = home(inputs), floats_beside(inputs, "iuf")
+    return [x if type(x) in _NUMBERS else lift(x, backend, floats) for x in inputs]
 
 
 def home(operands: Sequence[Any]) -> Backend:

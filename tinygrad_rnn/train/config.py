@@ -42,6 +42,18 @@ def at_least(least: int) -> Check:
     return functools.partial(arguments.size, least=least)
 
 
+def between(least: int, most: int) -> Check:
+    """The check of a whole number of what is made one by one, or drawn: more would be worked on for hours without a word."""
+
+    def check(what: str, value: Any) -> int:
+        number = arguments.size(what, value, least)
+        if number > most:
+            raise arguments.refused(what, f"at most {most:,}", value)
+        return number
+
+    return check
+
+
 SEED: Check = functools.partial(arguments.whole, least=0)
 
 
@@ -57,6 +69,10 @@ def _setting(default: Any, meaning: str, check: Check, **argument: Any) -> Any:
     return dataclasses.field(default=default, metadata={"meaning": meaning, "check": check, "argument": argument})
 
 
+WIDEST = 1 << 16
+"""Units: from there on a layer's matrix alone takes more memory than machines have."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Config:
     """The settings of a run; the defaults learn English-looking words in about 20 seconds on two cores of a Zen 4 (extra ``fast``).
@@ -66,9 +82,9 @@ class Config:
     """
 
     cell: str = _setting("lstm", "the recurrent cell", one_of(*LAYERS), choices=tuple(LAYERS))
-    hidden: int = _setting(128, "units of each layer", at_least(1))
-    layers: int = _setting(1, "layers on top of each other", at_least(1))
-    embed: int = _setting(32, "numbers that stand for a character", at_least(1))
+    hidden: int = _setting(128, "units of each layer", between(1, WIDEST))
+    layers: int = _setting(1, "layers on top of each other", between(1, 1000))
+    embed: int = _setting(32, "numbers that stand for a character", between(1, WIDEST))
     dropout: float = _setting(0.0, "share of units dropped between layers", arguments.decay)
     batch: int = _setting(32, "texts read at the same time", at_least(1))
     length: int = _setting(32, "time steps that residuals flow back through", at_least(1))
