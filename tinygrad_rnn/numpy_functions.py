@@ -63,7 +63,7 @@ def _shared() -> dict[Any, Callable[..., Any]]:
 
 _SHARED: dict[Any, Callable[..., Any]] = {
     **_shared(),
-    numpy.divmod: lambda x1, x2: (ops.floor_divide(x1, x2), derived.mod(x1, x2)),
+    numpy.divmod: lambda x1, x2: (ops.floor_divide(x1, x2), ops.mod(x1, x2)),
     numpy.bitwise_and: _of_booleans("and"),
     numpy.bitwise_or: _of_booleans("or"),
     numpy.bitwise_xor: _of_booleans("xor"),

@@ -96,17 +96,20 @@ def reciprocal(x: Any) -> Tensor:
 
 def divide(x1: Any, x2: Any) -> Tensor:
     """x1 / x2: weighting by a reciprocal, which is taken in the dtype that NumPy's quotient has."""
-    if type(x2) in (float, int, bool):
-        return apply(w.MULTIPLY, (x1, reciprocal(x2)))
-    if type(x1) in (float, int, bool):
-        x2 = as_tensor(x2)
-    elif not (isinstance(x1, Node) and isinstance(x2, Node)):
-        x1, x2 = _with_partner(x1, x2)
-    same = isinstance(x1, Node) and x1._data.dtype is x2._data.dtype
-    if not same or x2._data.dtype.kind != "f":
+    dtype = x2._data.dtype if isinstance(x2, Node) else None
+    alike = type(x1) in _PYTHONS or (isinstance(x1, Node) and x1._data.dtype is dtype)
+    if not (alike and dtype is not None and dtype.kind == "f") and type(x2) not in _PYTHONS:
+        if type(x1) in _PYTHONS:
+            x2 = as_tensor(x2)
+        else:
+            x1, x2 = _with_partner(x1, x2)
         joint = numpy.result_type(x1._data.dtype if isinstance(x1, Node) else x1, x2._data.dtype)
         x2 = astype(x2, joint if joint.kind == "f" else numpy.float64)
     return apply(w.MULTIPLY, (x1, reciprocal(x2)))
+
+
+_PYTHONS = frozenset((float, int, bool))
+"""Python's numbers, which take the dtype that they meet."""
 
 
 def power(x1: Any, x2: Any) -> Tensor:
@@ -757,7 +760,10 @@ def as_float(x: Any) -> Tensor:
 
 def _with_partner(*operands: Any) -> list[Tensor]:
     """All of them as tensors on one backend."""
-    if builtins.all(isinstance(x, Node) for x in operands):
+    for x in operands:
+        if not isinstance(x, Node):
+            break
+    else:  # nearly always
         return list(operands)
     backend, floats = home(operands), floats_beside(operands)
     return [lift(x, backend, floats) for x in operands]

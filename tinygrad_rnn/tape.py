@@ -448,7 +448,7 @@ def host_array(x: Any, dtype: Any = None, floats: Any = None) -> numpy.ndarray:
     array = array if dtype is None else _array(x, dtype)  # of x itself, not of the array: a number out of range is then an error
     typed = dtype is not None or isinstance(x, _TYPED) or hasattr(x, "__array__")
     if not typed and array.dtype == numpy.float64 and not (isinstance(x, (list, tuple)) and _holds(x, _TYPED)):
-        return array.astype(floats or default_dtype)
+        return array.astype(default_dtype if floats is None else floats)
     return array
 
 
