@@ -7,7 +7,7 @@ the norm alone is found by products J v and Jᵀ u, which push a tangent from s_
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -81,6 +81,23 @@ class StateJacobian:
             raise FlowError("flow: with the other paths cut the norm is found row by row only: leave exact out")
         return numpy.array([1.0, *(self._norm(back) for back in range(1, self.last + 1))])
 
+    def repeated(self, residuals: Mapping[Key, Array], turns: int) -> list[float]:
+        """By how much a residual grows on the way back from the step T to the first, each time that what comes out there comes to T again.
+
+        Args:
+            residuals: by key what comes to the states after T at first.
+            turns: how often it goes that way; less often where nothing is left of it or it is not finite.
+        """
+        growths: list[float] = []
+        v = self._joined(residuals, self.last)
+        while len(growths) < turns and v.any() and numpy.isfinite(v).all():
+            held = self._split(v / numpy.linalg.norm(v))
+            for step in range(self.last, 0, -1):
+                held = self._back(held, step)
+            v = self._joined(held, 0)
+            growths.append(float(numpy.linalg.norm(v)))
+        return growths
+
     def _norm(self, back: int) -> float:
         """The largest singular value: that of Jᵀ on the space of u, J Jᵀ u, (J Jᵀ)² u, … (Lanczos).
 
@@ -118,10 +135,11 @@ class StateJacobian:
         seeds = [(self._nodes[key], residual) for key, residual in held.items() if chain.step_of(key) == step]
         waiting = {key: residual for key, residual in held.items() if chain.step_of(key) != step}
         if seeds:
-            needs = self._masks(step) if self.direct else None
-            residuals, _ = pull_back(seeds, through=Tape(chain.entries[step]), needs=needs)
-            for key in self._targets.get(step, ()):
-                residual = residuals.at(chain.nodes[key])
+            targets = {key: chain.nodes[key] for key in self._targets.get(step, ())}
+            needs, wanted = (self._masks(step), None) if self.direct else (None, [*targets.values()])
+            residuals, _ = pull_back(seeds, wanted=wanted, through=Tape(chain.entries[step]), needs=needs)
+            for key, node in targets.items():
+                residual = residuals.at(node)
                 if residual is not None:
                     add_to(waiting, key, residual)
         return waiting
@@ -171,7 +189,7 @@ class StateJacobian:
     def _split(self, vector: numpy.ndarray) -> dict[Key, Array]:
         return dict(zip(map(key_of, self._ends), self._arrays(vector), strict=True))
 
-    def _joined(self, held: dict[Key, Array], step: int) -> numpy.ndarray:
+    def _joined(self, held: Mapping[Key, Array], step: int) -> numpy.ndarray:
         keys = [self._key(i, step) for i in self._states]
         parts = [None if key is None else held.get(key) for key in keys]
         return numpy.concatenate(

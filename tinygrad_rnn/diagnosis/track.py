@@ -36,8 +36,10 @@ _FEW = 3
 class Verdict:
     """How a residual gets through the time steps of a chain.
 
-    The kind follows from the rate, whatever the length of the sequence: whether 1 % or a hundredfold is reached within 100 steps, looked
-    at or not; or within those that were looked at, if they are more. What is less than at first does not explode, nor vanish what is more.
+    The kind follows from the rate, whatever the length of the sequence: whether 1 % or a hundredfold is reached within 100 steps, or within
+    those that were looked at, if they are more. Where fewer were, it tells what becomes of the residual if those repeat: of a network
+    whose later steps are unlike its first ones, as where a state has yet to fill, look at more of them. What is less than at first does
+    not explode.
 
     Attributes:
         kind: "vanishing"; "exploding", also where it is not finite; "healthy"; "unknown", too few steps to tell; or "unreached", none comes
@@ -46,7 +48,7 @@ class Verdict:
         steps: how many steps back were looked at.
         left: what is left of it at the first step, as a part.
         rate: the gain of one step: the average of those that change it, without the first one back, in which what comes in only spreads
-            over the states.
+            over the states; where fewer than 100 were looked at and neither end was reached, that of repeating them.
         chain: the name of the chain.
     """
 
@@ -71,13 +73,9 @@ class Verdict:
             return f"{head}: {looked}, which is too short a way to tell"
         if self.kind == "healthy":
             return f"{head}: {looked} ({rate} a step)"
-        end = "1 %" if self.kind == "vanishing" else "a hundredfold"
-        return f"{head}: {looked} ({rate} a step, which makes {end} in {_steps(_until(self.rate))})"
-
-
-def _until(rate: float) -> int:
-    """After how many steps 1 % is left, or a hundredfold there."""
-    return math.ceil(abs(math.log(REACH) / math.log(rate))) if 0 < rate < math.inf else 1
+        end, part = ("1 %", REACH) if self.kind == "vanishing" else ("a hundredfold", 1 / REACH)
+        further = math.ceil(math.log(part / self.left) / math.log(self.rate)) if 0 < self.rate < math.inf else 1
+        return f"{head}: {looked} ({rate} a step, which makes {end} in {_steps(self.steps + further)} if these repeat)"
 
 
 def _steps(count: int) -> str:
@@ -230,6 +228,10 @@ class Track:
 
     def verdict(self) -> Verdict:
         """Vanishing, exploding or healthy, by the rate, and how far was looked."""
+        return self._verdict
+
+    @cached_property
+    def _verdict(self) -> Verdict:
         steps, left = len(self.remaining) - 1, self.remaining
         if not left[0]:
             return Verdict("unreached", 0, steps, 0.0, 0.0, self.name)
@@ -240,19 +242,32 @@ class Track:
         horizon = int(numpy.flatnonzero(left >= REACH)[-1])
         alive = int(numpy.flatnonzero(left >= _TINY)[-1])
         rate = self._rate(alive) if alive or not steps else 0.0
-        return Verdict(self._kind(rate), horizon, steps, float(left[-1]), rate, self.name)
-
-    def _kind(self, rate: float) -> str:
-        """What becomes of a residual that neither grew a hundredfold nor is not finite."""
-        left = self.remaining
         if left[-1] < REACH:
-            return "vanishing"
-        if len(left) - 1 < _FEW or 0 < numpy.count_nonzero(numpy.diff(left)) < _FEW:
-            return "unknown"
-        change = _SPAN * math.log(rate) if rate > 0 else -math.inf
-        if abs(change) <= -math.log(REACH):
-            return "healthy"
-        return "exploding" if change > 0 and left[-1] > 1 else "vanishing" if change < 0 and left[-1] < 1 else "healthy"
+            return Verdict("vanishing", horizon, steps, float(left[-1]), rate, self.name)
+        if steps < _FEW or 0 < numpy.count_nonzero(numpy.diff(left)) < _FEW:
+            return Verdict("unknown", horizon, steps, float(left[-1]), rate, self.name)
+        further = max(_SPAN - sum(map(self._acts, range(steps))), 0)
+        rate = self._rate_of_repeated(further, rate)
+        return Verdict(_kind(float(left[-1]), rate, further), horizon, steps, float(left[-1]), rate, self.name)
+
+    def _rate_of_repeated(self, further: int, rate: float) -> float:
+        """The steady gain over so many steps further, if those that were looked at repeat; else the one that was measured.
+
+        At first a residual moves between the states, and to those that keep it: a few steps say little of how it goes on, but their
+        Jacobians do.
+        """
+        acting = [back for back in range(1, len(self.remaining) - 1) if self._acts(back)]
+        if not further or not acting or self.last is None:
+            return rate
+        try:
+            jacobian = StateJacobian(self.chain, self.last - acting[0], None, direct=False)
+        except FlowError:  # no state is on the tape there
+            return rate
+        growths = jacobian.repeated(self._crossed.arrived, 1 + math.ceil(further / len(acting)))  # in the first it settles
+        later = growths[len(growths) // 2 :]
+        if not later or not all(map(math.isfinite, later)):
+            return rate
+        return math.exp(sum(map(math.log, later)) / (len(acting) * len(later))) if all(later) else 0.0
 
     def _rate(self, steps: int) -> float:
         """The steady gain, over so many steps back; a step that a mask leaves out for all is none."""
@@ -272,6 +287,14 @@ class Track:
         step, chain = self.last - back, self.chain
         sizes = [[self._arrived.get(chain.state_at(i, at), 0.0) for i in range(chain.count)] for at in (step, step - 1)]
         return sizes[0] != sizes[1]
+
+
+def _kind(left: float, rate: float, further: int) -> str:
+    """What becomes of a residual of which so much is left, at a rate for so many steps further."""
+    change = math.log(left) + (further * math.log(rate) if rate > 0 else -math.inf)
+    if abs(change) <= -math.log(REACH):
+        return "healthy"
+    return "vanishing" if change < 0 else "exploding" if left > 1 else "healthy"
 
 
 def _grouped(norms: numpy.ndarray, groups: Sequence[list[int]]) -> numpy.ndarray:
