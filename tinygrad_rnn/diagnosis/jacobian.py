@@ -44,7 +44,7 @@ class StateJacobian:
         if of is not None and of not in chain.states:
             raise FlowError(f"flow: there is no state {of!r}: there are {', '.join(map(repr, chain.states)) or 'none'}")
         self.chain, self.last, self.direct = chain, last, direct
-        states = [i for i, name in enumerate(chain.states) if of in (None, name)]
+        states = range(chain.count) if of is None else [i for i, name in enumerate(chain.states) if name == of]
         self._nodes = nodes = chain.nodes | {key_of(y): y for entry in chain.entries[last] for y in entry.results()}
         ends = {i: nodes.get(key) for i in states if (key := chain.state_at(i, last)) is not None}
         self._states = [i for i, node in ends.items() if node is not None]
