@@ -704,7 +704,8 @@ def check_same(name: str, results: Sequence[Any], ys: Sequence[Any], alike: bool
 def work_of(results: Sequence[Node], since: int, inputs: Sequence[Node]) -> int:
     """A hash of the operations after ``since`` that lead from inputs to results, with their parameters, numbers and constants: numbers may
     cancel out of the results and stay in the slopes."""
-    place, work = {key_of(x): -i for i, x in enumerate(inputs, 1)}, list[Any]()
+    place: dict[Key, Any] = {key_of(x): ("input", i) for i, x in enumerate(inputs)}
+    work: list[Any] = []
     for number, entry in enumerate(Tape.of(*results, since=since)):
         work += entry.row.name, _hashed(entry.params)
         for x, array, needed in zip(entry.inputs, entry.xs, entry.needs, strict=True):
@@ -718,15 +719,15 @@ def work_of(results: Sequence[Node], since: int, inputs: Sequence[Node]) -> int:
 
 
 def _hashed(x: Any) -> Any:
-    """Equal for what computes the same: numbers by sight, arrays by content."""
+    """Equal for what computes the same: numbers by sight, since Python hashes −1 and −2 alike; arrays by content."""
     if isinstance(x, (tuple, list)):
         return tuple([_hashed(part) for part in x]) if x else ()
     if isinstance(x, slice):
-        return x.start, x.stop, x.step
+        return _hashed((x.start, x.stop, x.step))
     owner = backends.owner(x)
     if owner is not None:
         return x.shape, owner.fingerprint(x)
-    return repr(x) if type(x) in _NUMBERS else type(x) if callable(x) else x
+    return repr(x) if isinstance(x, numbers.Number) else type(x) if callable(x) else x
 
 
 # -- walking --------------------------------------------------------------------------------------------------------------------------
@@ -1228,7 +1229,8 @@ def push_replayed(results: Sequence[Any], inputs: Sequence[Node], since: int, ta
 
 
 def _replay_row(name: str, again: Callable[..., Any], args: Sequence[Any], asked: int, found: Sequence[Node], work: int | None) -> Row:
-    """
+    """The row of a replay.
+
     Args:
         work: that of the run that was recorded, which ``again`` must repeat to the bit; None where it does the same in another way.
     """

@@ -166,6 +166,25 @@ def test_which_of_two_equal_weights_was_used_is_compared_too():
         loss.backward()
 
 
+SWAPPED = {
+    "arguments": lambda a, b, swap: (b if swap else a) * 3.0,
+    "places": lambda a, b, swap: a[-2 if swap else -1] * b,
+    "places of NumPy's": lambda a, b, swap: a[np.int64(-2 if swap else -1)] * b,
+    "slices": lambda a, b, swap: a.reshape(2, -1)[-2::2] if swap else a.reshape(2, -1)[-1::2],
+}
+"""Pairs that Python hashes alike, as it does −1 and −2, and the first and second of something counted backwards."""
+
+
+@pytest.mark.parametrize("choose", SWAPPED.values(), ids=SWAPPED)
+def test_which_of_two_equal_operands_was_used_is_compared_too(choose):
+    a, b = (tg.tensor(np.ones(4), requires_grad=True) for _ in range(2))
+    swaps = iter([False, True])
+    loss = tg.sum(tg.checkpoint(lambda a, b: choose(a, b, next(swaps)))(a, b))
+    with pytest.raises(tg.TapeError, match="came to them in another way"):
+        loss.backward()
+    assert (a.grad, b.grad) == (None, None)
+
+
 @pytest.mark.parametrize("segment", [None, 2])
 def test_results_that_were_made_outside_keep_their_gradient(segment):
     def made():
