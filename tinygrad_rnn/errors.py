@@ -33,11 +33,12 @@ class BackendError(TinygradRNNError, RuntimeError):
 
 
 class TapeError(TinygradRNNError, RuntimeError):
-    """A backward pass that cannot be run: nothing was recorded, it was released, or a recorded array was changed in place."""
+    """What the tape cannot do, or not without a wrong number: nothing was recorded, it was released, an array on it was changed, what was
+    run again did something else, or values would leave it unasked."""
 
 
 class TraceError(TinygradRNNError, RuntimeError):
-    """A cell that cannot be traced, because it looks at a value."""
+    """A cell that cannot be traced: something in it may differ from step to step."""
 
 
 class CacheWarning(TinygradRNNError, UserWarning):

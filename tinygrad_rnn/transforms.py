@@ -240,8 +240,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
     Everything f uses is found by itself, also parameters it closes over. When it is run again it draws the same random numbers: from
     ``tg.random``, ``random`` and ``np.random``, whose states are put back for it. What comes out is compared with what came out first, bit
-    for bit: if f did something else the second time (it draws from a generator of its own, counts its calls, reads a setting that changed),
-    the backward pass is a TapeError and no gradient is wrong.
+    for bit, and so are the operations that led to it: if f did something else the second time (it draws from a generator of its own, counts
+    its calls, reads a setting that changed), the backward pass is a TapeError and no gradient is wrong.
     """
 
     arguments.function("checkpoint: f", f)
