@@ -1,9 +1,11 @@
-"""What a published cell is: the numbers that it works on, and the ways in which people write it down."""
+"""What a published cell is: the numbers that it works on, and the ways in which people write it down; and the step that many share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+
+import tinygrad_rnn as tg
 
 PUBLISHED: dict[str, Published] = {}
 """Every published cell, by name."""
@@ -35,3 +37,10 @@ class Published:
 def published(draw: Callable[..., Any]) -> Published:
     """File a cell by the function that draws its numbers."""
     return PUBLISHED.setdefault(draw.__name__, Published(draw))
+
+
+def lstm_step(a, c, axis=-1):
+    """An LSTM's new h and c by the sum of what comes into its gates."""
+    i, f, g, o = tg.split(a, 4, axis=axis)
+    c = tg.sigmoid(f) * c + tg.sigmoid(i) * tg.tanh(g)
+    return tg.sigmoid(o) * tg.tanh(c), c

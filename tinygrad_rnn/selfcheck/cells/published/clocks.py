@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tinygrad_rnn as tg
 
-from .cell import published
+from .cell import lstm_step, published
 
 
 @published
@@ -17,13 +17,6 @@ def phased_lstm(m):
 
 
 LEAK = 0.01
-
-
-def lstm_step(a, c):
-    """The new h and c by the sum of what comes in."""
-    i, f, g, o = tg.split(a, 4, axis=-1)
-    c = tg.sigmoid(f) * c + tg.sigmoid(i) * tg.tanh(g)
-    return tg.sigmoid(o) * tg.tanh(c), c
 
 
 @phased_lstm.spelling

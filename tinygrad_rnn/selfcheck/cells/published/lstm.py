@@ -6,7 +6,7 @@ import collections
 
 import tinygrad_rnn as tg
 
-from .cell import published
+from .cell import lstm_step, published
 
 
 @published
@@ -239,13 +239,6 @@ def zoneout_lstm(m):
     n = m.width
     xs = {"x": m.x(4), "keep_c": m.coins(m.steps, m.batch, n), "keep_h": m.coins(m.steps, m.batch, n)}
     return xs, (m.h(), m.h()), {"W": m.p(4, 4 * n), "U": m.p(n, 4 * n), "b": m.p(4 * n)}
-
-
-def lstm_step(a, c):
-    """The new h and c by the sum of what comes in."""
-    i, f, g, o = tg.split(a, 4, axis=-1)
-    c = tg.sigmoid(f) * c + tg.sigmoid(i) * tg.tanh(g)
-    return tg.sigmoid(o) * tg.tanh(c), c
 
 
 @zoneout_lstm.spelling

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tinygrad_rnn as tg
 
-from .cell import published
+from .cell import lstm_step, published
 
 SLOTS = 6
 
@@ -77,13 +77,6 @@ def attention_lstm(m):
     n = m.width
     weights = {"seen": m.p(m.batch, SLOTS, 2), "A": m.p(2, 7), "B": m.p(n, 7), "v": m.p(7)}
     return m.x(4), (m.h(), m.h()), weights | {"W": m.p(4, 4 * n), "U": m.p(n, 4 * n), "C": m.p(2, 4 * n)}
-
-
-def lstm_step(a, c):
-    """The new h and c by the sum of what comes in."""
-    i, f, g, o = tg.split(a, 4, axis=-1)
-    c = tg.sigmoid(f) * c + tg.sigmoid(i) * tg.tanh(g)
-    return tg.sigmoid(o) * tg.tanh(c), c
 
 
 @attention_lstm.spelling

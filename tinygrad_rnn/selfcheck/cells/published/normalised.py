@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tinygrad_rnn as tg
 
-from .cell import published
+from .cell import lstm_step, published
 
 EPSILON = 1e-3
 
@@ -87,19 +87,12 @@ def weight_norm_lstm(m):
     return m.x(4), (m.h(), m.h()), weights
 
 
-def gates(a, c):
-    """h and c by what comes into the gates."""
-    i, f, g, o = tg.split(a, 4, axis=-1)
-    c = tg.sigmoid(f) * c + tg.sigmoid(i) * tg.tanh(g)
-    return tg.sigmoid(o) * tg.tanh(c), c
-
-
 @weight_norm_lstm.spelling
 def weight_norm_lstm_by_norm(scan, x, state, V, g, R, r, b):
     def cell(x, state):
         h, c = state
         W, U = g * V / tg.linalg.norm(V, axis=0), r * R / tg.linalg.norm(R, axis=0, keepdims=True)
-        h, c = gates(x @ W + h @ U + b, c)
+        h, c = lstm_step(x @ W + h @ U + b, c)
         return h, (h, c)
 
     return scan(cell, x, state)
@@ -110,7 +103,7 @@ def weight_norm_lstm_by_scaled_products(scan, x, state, V, g, R, r, b):
     def cell(x, state):
         h, c = state
         a = (x @ V) * (g / tg.sqrt(tg.sum(V * V, axis=0))) + (h @ R) * (r * tg.sum(R**2, axis=0) ** -0.5) + b
-        h, c = gates(a, c)
+        h, c = lstm_step(a, c)
         return h, (h, c)
 
     return scan(cell, x, state)
@@ -126,7 +119,7 @@ def weight_norm_lstm_with_rows_of_weights(scan, x, state, V, g, R, r, b):
 
     def cell(x, state):
         h, c = state
-        h, c = gates(x @ weight(V, g).T + tg.inner(h, weight(R, r)) + b, c)
+        h, c = lstm_step(x @ weight(V, g).T + tg.inner(h, weight(R, r)) + b, c)
         return h, (h, c)
 
     return scan(cell, x, state)

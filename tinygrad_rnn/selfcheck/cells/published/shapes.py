@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tinygrad_rnn as tg
 
-from .cell import published
+from .cell import lstm_step, published
 
 
 @published
@@ -13,13 +13,6 @@ def lstm_of_one_sequence(m):
     n = m.width
     state = m.data(n), m.data(n)
     return m.data(m.steps, 4), state, {"W": m.p(4 * n, 4), "U": m.p(4 * n, n), "b": m.p(4 * n)}
-
-
-def lstm_step(a, c, axis=-1):
-    """The new h and c by the sum of what comes in."""
-    i, f, g, o = tg.split(a, 4, axis=axis)
-    c = tg.sigmoid(f) * c + tg.sigmoid(i) * tg.tanh(g)
-    return tg.sigmoid(o) * tg.tanh(c), c
 
 
 @lstm_of_one_sequence.spelling

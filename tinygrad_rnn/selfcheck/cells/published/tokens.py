@@ -6,7 +6,7 @@ import math
 
 import tinygrad_rnn as tg
 
-from .cell import published
+from .cell import lstm_step, published
 
 WORDS = 7
 
@@ -17,13 +17,6 @@ def lstm_on_tokens(m):
     n = m.width
     weights = {"E": m.p(WORDS, 6), "W": m.p(6, 4 * n), "U": m.p(n, 4 * n), "b": m.p(4 * n)}
     return m.ids(WORDS, m.steps, m.batch), (m.h(), m.h()), weights
-
-
-def lstm_step(a, c):
-    """The new h and c by the sum of what comes in."""
-    i, f, g, o = tg.split(a, 4, axis=-1)
-    c = tg.sigmoid(f) * c + tg.sigmoid(i) * tg.tanh(g)
-    return tg.sigmoid(o) * tg.tanh(c), c
 
 
 @lstm_on_tokens.spelling
