@@ -165,7 +165,8 @@ CONTRACT = re.findall(
     softmax log_softmax logsumexp cross_entropy mse_loss bce_with_logits huber_loss
     grad value_and_grad vjp jvp hvp jacobian hessian gradients checkpoint check_gradients
     nn optim scan draw flow detect_anomaly save load
-    ArgumentError ArgumentWarning BackendError CheckpointError DataError DrawError DtypeError FlowError GradientCheckError
+    ArgumentError ArgumentWarning BackendError CacheWarning CheckpointError DataError DrawError DrawWarning DtypeError FlowError
+    GradientCheckError
     IndexRangeError LinearAlgebraError
     ModuleError NonFiniteError ShapeError TapeError TinygradRNNError TraceError TrainingError
     """,

@@ -6,6 +6,7 @@ import random
 
 import numpy as np
 import pytest
+from chance import next_numbers, settled
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
@@ -18,16 +19,6 @@ DRAWS = {
     "tg.random": lambda shape: tg.random.generator().random(shape),
     "dropout": lambda shape: nn.Dropout(0.4)(tg.ones(shape, "float64")).numpy() * 0.5,
 }
-
-
-def settled(seed):
-    random.seed(seed)
-    np.random.seed(seed)
-    tg.random.seed(seed)
-
-
-def next_numbers():
-    return random.random(), np.random.random(), tg.random.generator().random()
 
 
 def zoneout(weight, draw):

@@ -11,7 +11,6 @@ import functools
 import gc
 import math
 import os
-import random
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chance import next_numbers, settled
 from stepwise import STEPWISE, forced
 
 import tinygrad_rnn as tg
@@ -29,24 +29,13 @@ pytestmark = pytest.mark.one_backend
 STEPS = 25
 
 
-def settled(seed):
-    """Every generator of random numbers of the process."""
-    random.seed(seed)
-    np.random.seed(seed)
-    tg.random.seed(seed)
-
-
-def chance():
-    return random.random(), np.random.random(), tg.random.generator().random()
-
-
 def run(make, how):
     """Outputs of two scans by one cell, what they left behind, and the next random numbers."""
     settled(3)
     cell = make()
     x, h = tg.tensor(np.linspace(-1, 1, STEPS * 2).reshape(STEPS, 2, 1)), tg.zeros((2, 1), "float64")
     found = [tg.scan(cell, x, h, compiled=how) for _ in range(2)]
-    return [y.numpy() for pair in found for y in pair], getattr(cell, "left", lambda: None)(), chance()
+    return [y.numpy() for pair in found for y in pair], getattr(cell, "left", lambda: None)(), next_numbers()
 
 
 def same(one, other):

@@ -103,17 +103,17 @@ class Elements:
     what = "an array"
 
     def __init__(self, thing: numpy.ndarray) -> None:
-        self.thing, self._kept = thing, plain_array(thing).copy()
+        self.thing, self._kept = thing, without_subclass(thing).copy()
 
     def same(self) -> bool:
         """Whether it still holds that."""
-        return _same_bits(plain_array(self.thing), self._kept)
+        return _same_bits(without_subclass(self.thing), self._kept)
 
     def changed(self) -> bool:
         return not self.same()
 
     def restore(self) -> None:
-        numpy.copyto(plain_array(self.thing), self._kept)
+        numpy.copyto(without_subclass(self.thing), self._kept)
 
     def objects(self) -> list[Any]:
         """All Python objects in it."""
@@ -125,7 +125,7 @@ class Elements:
     __hash__ = None  # type: ignore[assignment]
 
 
-def plain_array(values: numpy.ndarray) -> numpy.ndarray:
+def without_subclass(values: numpy.ndarray) -> numpy.ndarray:
     """The same array without what a class of its own makes of it."""
     return values if type(values) is numpy.ndarray else values.view(numpy.ndarray)
 

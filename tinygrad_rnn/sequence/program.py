@@ -112,9 +112,11 @@ def _hashable(params: Any) -> Any:
     if isinstance(params, (tuple, list)):
         return tuple(_hashable(part) for part in params)
     if isinstance(params, Number):
-        return ("number", repr(params.value))  # by sight: NaN is itself, and 0 neither −0 nor False
+        return ("number", _hashable(params.value))
+    if isinstance(params, (int, float)):
+        return repr(params)  # by sight: NaN is itself, and 0 neither −0 nor False
     if isinstance(params, slice):
-        return ("slice", params.start, params.stop, params.step)
+        return ("slice", *map(_hashable, (params.start, params.stop, params.step)))
     if isinstance(params, numpy.ndarray):
         return (params.shape, params.dtype.str, params.tobytes())
     owner = backends.owner(params)
