@@ -275,3 +275,63 @@ def test_a_class_of_the_library_that_a_cell_writes_to_is_as_the_loop_leaves_it(m
         return scaled(scale), None, lambda: nn.Module.steps_of_a_test
 
     assert_same(counted, monkeypatch)
+
+
+def _once_by_an_attribute(patch):
+    def scale():
+        if not hasattr(scale, "begun"):
+            scale.begun = True
+            return 2.0
+        return 1.0
+
+    return scaled(scale), None, lambda: vars(scale)
+
+
+def _counted_by_an_attribute(patch):
+    def scale():
+        scale.count = getattr(scale, "count", 0) + 1
+        return scale.count
+
+    return scaled(scale), None, lambda: vars(scale)
+
+
+def _counted_by_a_helpers_attribute(patch):
+    def helper():
+        try:
+            helper.count += 1
+        except AttributeError:
+            helper.count = 1
+        return helper.count
+
+    return scaled(lambda: helper()), None, lambda: vars(helper)
+
+
+def _counted_by_a_global(patch):
+    patch.delitem(globals(), "a_global_of_a_test", raising=False)
+
+    def scale():
+        global a_global_of_a_test
+        try:
+            a_global_of_a_test += 1
+        except NameError:
+            a_global_of_a_test = 1
+        return a_global_of_a_test
+
+    return scaled(scale), None, lambda: globals().pop("a_global_of_a_test")
+
+
+def _kept_by_the_cell_itself(patch):
+    def cell(x, h):
+        old = getattr(cell, "last", None)
+        cell.last = tg.tanh(x * 0.1 + h)
+        return (cell.last if old is None else cell.last + old), cell.last
+
+    return cell, None, lambda: cell.last.numpy()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [_once_by_an_attribute, _counted_by_an_attribute, _counted_by_a_helpers_attribute, _counted_by_a_global, _kept_by_the_cell_itself],
+)
+def test_a_name_that_comes_only_when_the_cell_runs_is_as_the_loop_leaves_it(make, monkeypatch):
+    assert_same(make, monkeypatch)

@@ -35,6 +35,7 @@ import numpy
 
 from .. import backends
 from ..tape import Node
+from .contents import Items
 from .data import VALUES
 from .modules import BUILT_INS, Modules
 from .objects import Unreadable, is_generator, slots_of, storage_of, used_by_library
@@ -189,6 +190,8 @@ class Closure(Modules):
         for value in (function.__defaults__, function.__kwdefaults__, function.__dict__):
             if value:
                 self._read(value)
+        if self._stores is not None and not function.__dict__:
+            self.slots.append(Items(function.__dict__))  # an attribute may come
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
             self._read_variable(name, cell)
         for name in names:
@@ -197,8 +200,10 @@ class Closure(Modules):
                     self._note_key(table, name)
                     self.parts.append(name)
                     self._read_by_name(name, table[name])
-            elif name in BUILT_INS:  # somebody may have put it there
-                self._read_patched(BUILT_INS, (name,))
+            else:
+                self._note_key(table, name)  # it may come
+                if name in BUILT_INS:  # somebody may have put it there
+                    self._read_patched(BUILT_INS, (name,))
         for name in imports_in(code):
             self._read_import(name, table)
 
