@@ -419,3 +419,32 @@ def test_a_module_that_does_not_say_what_it_computes():
         Holder()(tg.tensor([1.0]))
     with pytest.raises(NotImplementedError):
         nn.Module()(1)
+
+
+# -- assigning to parameters -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [lambda w: w.numpy() * 0, lambda w: w * 0.9, lambda w: w.detach(), lambda w: w.tolist(), lambda w: 0.5])
+def test_a_parameter_is_not_lost_by_an_assignment(value):
+    layer = nn.Linear(2, 3)
+    before = layer.weight
+    with pytest.raises(tg.ArgumentError, match=r"Linear: weight is a parameter.*weight\.data = .*nn\.Parameter"):
+        layer.weight = value(layer.weight)
+    assert layer.weight is before
+    layer.bias = None
+    layer.weight = other = nn.Parameter(np.zeros((3, 2)))
+    assert layer.parameters() == [other]
+
+
+def test_pytorchs_names_of_a_layers_weights_are_the_cells():
+    layer = nn.LSTM(3, 4, num_layers=2, bidirectional=True)
+    names = [name for name, _ in layer.named_parameters()]
+    x = tg.ones((2, 1, 3))
+    before = layer(x)[0].numpy()
+    for name in names:
+        with pytest.raises(tg.ArgumentError, match="is a parameter"):
+            setattr(layer, name, np.zeros(getattr(layer, name).shape, np.float32))
+        setattr(layer, name, nn.Parameter(np.zeros(getattr(layer, name).shape, np.float32)))
+    assert [name for name, _ in layer.named_parameters()] == names
+    assert layer(x)[0].tolist() == np.zeros_like(before).tolist()
+    assert (before != 0).any()

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from .. import arguments, backends
 from ..effects import effect
-from ..errors import CheckpointError, DtypeError, ModuleError, ShapeError
+from ..errors import ArgumentError, CheckpointError, DtypeError, ModuleError, ShapeError
 from ..tape import Scope, host_values, in_scope, thread
 from ..tensor import Tensor, tensor
 from .variables import held_by
@@ -57,6 +57,20 @@ class Module:
     """
 
     training: bool = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Assign an attribute.
+
+        Raises:
+            ArgumentError: a parameter would be lost without a word: its place is for another parameter, a module or None.
+        """
+        held = vars(self).get(name)
+        if isinstance(held, Tensor) and _counts(held) and not _may_replace(value):
+            raise ArgumentError(
+                f"{type(self).__name__}: {name} is a parameter, and {arguments.shown(value)} is none: "
+                f"for other values write {name}.data = …, for another parameter {name} = nn.Parameter(…)"
+            )
+        object.__setattr__(self, name, value)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -270,6 +284,11 @@ _WALKED: tuple[type, ...] = (Tensor, Module, dict, list, tuple)
 def _counts(value: Tensor) -> bool:
     """Whether a tensor that a module holds is a parameter, frozen ones included, and not some result that it keeps."""
     return isinstance(value, Parameter) or (value.requires_grad and value.entry is None)
+
+
+def _may_replace(value: Any) -> bool:
+    """Whether something may stand in a parameter's place."""
+    return value is None or isinstance(value, Module) or (isinstance(value, Tensor) and _counts(value))
 
 
 def _children(value: Any) -> Iterable[tuple[Any, Any]]:

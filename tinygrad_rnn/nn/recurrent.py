@@ -172,17 +172,31 @@ class Stack(Module):
             yield from self._cell_members() if name == "layers" else ((name, value),)
 
     def _cell_members(self) -> Iterator[tuple[str, Any]]:
+        return ((name, getattr(*place)) for name, place in self._places())
+
+    def _places(self) -> Iterator[tuple[str, tuple[Any, str]]]:
+        """The cells' attributes by PyTorch's names: in which cell, and under which name there."""
         for k, layer in enumerate(self.layers):
             for run in layer:
-                for name, value in run.cell._members():
-                    yield f"{name}_l{k}{'_reverse' if run.options['reverse'] else ''}", value
+                for name, _ in run.cell._members():
+                    yield f"{name}_l{k}{'_reverse' if run.options['reverse'] else ''}", (run.cell, name)
+
+    def _place(self, name: str) -> tuple[Any, str] | None:
+        return dict(self._places()).get(name) if "_l" in name and "layers" in vars(self) else None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """``layer.weight_ih_l0 = …`` is the cell's."""
+        place = self._place(name)
+        if place is None:
+            super().__setattr__(name, value)
+        else:
+            setattr(*place, value)
 
     def __getattr__(self, name: str) -> Any:
         """``layer.weight_ih_l0`` and its like."""
-        if "_l" in name and "layers" in vars(self):
-            for known, value in self._cell_members():
-                if known == name:
-                    return value
+        place = self._place(name)
+        if place is not None:
+            return getattr(*place)
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
     def __call__(self, x: Any, state: Any = None, lengths: Any = None, mask: Any = None) -> tuple[Tensor, Any]:

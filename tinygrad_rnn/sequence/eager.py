@@ -111,4 +111,6 @@ def _changed(cell: Cell, t: int, before: Any, after: Any) -> Exception:
         return ShapeError(f"{said}it was nested {before[0]}, it is {after[0]}")
     kinds = "it was " + ", ".join(map(str, before[1])) + "; it is " + ", ".join(map(str, after[1]))
     same_shapes = [kind[0] for kind in before[1]] == [kind[0] for kind in after[1]]
-    return (DtypeError if same_shapes else ShapeError)(said + kinds)
+    if not same_shapes:
+        return ShapeError(said + kinds)
+    return DtypeError(f"{said}{kinds}: begin with a state of that dtype, as by .astype('{after[1][0][1]}'), or let all have one dtype")
