@@ -158,6 +158,8 @@ def _refusal(name: str, function: Any, keywords: Mapping[str, Any]) -> str:
         return f"np.{name} writes into an array, which holds no gradient: use what tg.{name} returns, as in a = a + t for a += t"
     if function in _SHARED:
         return f"np.{name} was called with arguments that tg.{name} does not have: write it without them"
+    if name in _NAMES:
+        return f"np.{name} makes a constant, and so does tg.{name}"
     import difflib  # only errors need it
 
     nearest = _METHODS.get(name) or next(iter(difflib.get_close_matches(name, _NAMES, 1, 0.8)), "")
