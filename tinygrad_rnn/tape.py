@@ -972,9 +972,15 @@ def _counted(seeds: Sequence[tuple[Node, Any]]) -> list[Any]:
 
 
 def _has_nan(parts: Sequence[Any]) -> bool:
-    """Whether there is a NaN in any of them: a minimum passes it on, and costs less than a sum."""
-    arrays = (part._data if isinstance(part, Node) else part for part in parts)
-    return any(math.isnan(x.min()) for x in arrays if x.size)
+    """Whether there is a NaN in any of them: a sum of squares passes it on, and no other makes one; of many a minimum costs less."""
+    for part in parts:
+        x = part._data if isinstance(part, Node) else part
+        if x.size and math.isnan(x.min() if x.size > _FEW else (flat := x.ravel()).dot(flat)):
+            return True
+    return False
+
+
+_FEW = 4096
 
 
 def pull_entry(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -199,7 +200,7 @@ class Tensor(Node):
             ShapeError: several values and no ``grad``, or one of another shape.
         """
         create_graph = arguments.flag("backward: create_graph", create_graph)
-        with recording():  # what create_graph asks for, whatever the blocks around say
+        with _RECORDING if thread.recording else recording():  # what create_graph asks for, whatever the blocks around say
             residuals, _ = pull_back([(self, seed(self, grad, create_graph))], ops if create_graph else None)
             for leaf in residuals.leaves.values():
                 require_float(leaf._data.dtype, True)
@@ -431,6 +432,7 @@ class Tensor(Node):
 
 Node.result_type = Tensor
 
+_RECORDING = contextlib.nullcontext()
 _adding = threading.RLock()
 """Held while residuals are added to leaves, so that none is lost where several threads do so."""
 
