@@ -975,7 +975,7 @@ def _has_nan(parts: Sequence[Any]) -> bool:
     """Whether there is a NaN in any of them: a sum of squares passes it on, and no other makes one; of many a minimum costs less."""
     for part in parts:
         x = part._data if isinstance(part, Node) else part
-        if x.size and math.isnan(x.min() if x.size > _FEW else (flat := x.ravel()).dot(flat)):
+        if x.size and math.isnan(x.min() if x.size > _FEW else (flat := x.reshape(-1)) @ flat):
             return True
     return False
 
