@@ -15,6 +15,14 @@ import mpmath as mp
 Function = Callable[[Any], Any]
 
 
+def value_at(coefficients, x):
+    """A polynomial's value by Horner's rule, the highest power first."""
+    value = mp.mpf(0)
+    for a in coefficients:
+        value = value * x + a
+    return value
+
+
 def _ratio(function: Function, z: Any) -> Any:
     """f(√z) / √z."""
     return function(mp.sqrt(z)) / mp.sqrt(z)
@@ -80,7 +88,7 @@ def remez(values: Sequence[Any], weights: Sequence[Any], xs: Sequence[Any], degr
             matrix[row, degree + 1], right[row] = (-1) ** row, weights[i] * values[i]
         solved = mp.lu_solve(matrix, right)
         coefficients = [solved[power] for power in range(degree + 1)]
-        error = [w * (v - mp.polyval(coefficients[::-1], x)) for v, w, x in zip(values, weights, xs, strict=True)]
+        error = [w * (v - value_at(coefficients[::-1], x)) for v, w, x in zip(values, weights, xs, strict=True)]
         peaks = alternating(error, count)
         if len(peaks) < count or peaks == chosen:
             break
@@ -124,7 +132,7 @@ def fitted(name: str, bits: int) -> tuple[list[float], float]:
         coefficients.append(rounded(remez(rest, weight_of_rest, xs, degree)[0], bits))
         rest = [(value - coefficients[-1]) / x for value, x in zip(rest, xs, strict=True)]
         weight_of_rest = [w * abs(x) for w, x in zip(weight_of_rest, xs, strict=True)]
-    errors = [w * (v - mp.polyval(coefficients[::-1], x)) for v, w, x in zip(values, weights, xs, strict=True)]
+    errors = [w * (v - value_at(coefficients[::-1], x)) for v, w, x in zip(values, weights, xs, strict=True)]
     return [float(c) for c in reversed(coefficients)], float(mp.log(max(map(abs, errors)), 2))
 
 

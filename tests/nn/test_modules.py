@@ -424,7 +424,7 @@ def test_a_module_that_does_not_say_what_it_computes():
 # -- assigning to parameters -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [lambda w: w.numpy() * 0, lambda w: w * 0.9, lambda w: w.detach(), lambda w: w.tolist(), lambda w: 0.5])
+@pytest.mark.parametrize("value", [lambda w: w.numpy() * 0, lambda w: w.tolist(), lambda w: 0.5])
 def test_a_parameter_is_not_lost_by_an_assignment(value):
     layer = nn.Linear(2, 3)
     before = layer.weight

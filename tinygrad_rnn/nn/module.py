@@ -62,7 +62,7 @@ class Module:
         """Assign an attribute.
 
         Raises:
-            ArgumentError: a parameter would be lost without a word: its place is for another parameter, a module or None.
+            ArgumentError: a parameter would be lost without a word: its place is for another tensor, a module or None.
         """
         held = vars(self).get(name)
         if isinstance(held, Tensor) and _counts(held) and not _may_replace(value):
@@ -288,7 +288,7 @@ def _counts(value: Tensor) -> bool:
 
 def _may_replace(value: Any) -> bool:
     """Whether something may stand in a parameter's place."""
-    return value is None or isinstance(value, Module) or (isinstance(value, Tensor) and _counts(value))
+    return value is None or isinstance(value, (Module, Tensor))  # a tensor that another network made, in a hypernetwork
 
 
 def _children(value: Any) -> Iterable[tuple[Any, Any]]:
