@@ -7,9 +7,10 @@ samples and all time steps.
 from __future__ import annotations
 
 import builtins
+import functools
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy
 
@@ -18,6 +19,8 @@ from .errors import ArgumentError, DtypeError, IndexRangeError, ShapeError
 from .ops import Axis, as_float, as_tensor, axes_of, axis_of
 from .tape import thread
 from .tensor import HALF, Tensor
+
+F = TypeVar("F", bound=Callable[..., Tensor])
 
 # -- arithmetic -----------------------------------------------------------------------------------------------------------------------
 
@@ -184,13 +187,17 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return as_float(x).mean(axis, keepdims)
 
 
-def _is_half(x: Tensor) -> bool:
-    """Whether sums and squares of x soon leave its range, which ends at 65,504: they are taken in float32 then, as NumPy's mean is."""
-    return x._data.dtype is HALF
+def _not_in_half(function: F) -> F:
+    """A function that adds up: of halves in float32, as NumPy's mean is, since their sums and squares soon leave their range."""
 
+    @functools.wraps(function)
+    def wide(x: Any, *args: Any, **options: Any) -> Tensor:
+        x = as_float(x)
+        if x._data.dtype is HALF:
+            return ops.astype(function(ops.astype(x, numpy.float32), *args, **options), HALF)
+        return function(x, *args, **options)
 
-def _single(x: Tensor) -> Tensor:
-    return ops.astype(x, numpy.float32)
+    return wide  # type: ignore[return-value]
 
 
 def average(x: Any, axis: int | None = None, weights: Any = None) -> Tensor:
@@ -220,21 +227,17 @@ def average(x: Any, axis: int | None = None, weights: Any = None) -> Tensor:
     return ops.sum(x * weights, axis) / total
 
 
+@_not_in_half
 def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
     """Mean square distance from the mean, over n − ddof."""
-    x = as_float(x)
-    if _is_half(x):
-        return ops.astype(var(_single(x), axis, ddof, keepdims), x.dtype)
     centred = x - mean(x, axis, keepdims=True)
     degrees = _count(x, axis) - arguments.real("ddof", ddof)
     return ops.sum(centred * centred, axis, keepdims=keepdims) / builtins.max(degrees, 0)
 
 
+@_not_in_half
 def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
     """Root of the variance; where that is 0, so is the derivative."""
-    x = as_float(x)
-    if _is_half(x):
-        return ops.astype(std(_single(x), axis, ddof, keepdims), x.dtype)
     return safe_sqrt(var(x, axis, ddof, keepdims))
 
 
@@ -390,11 +393,9 @@ def diff(x: Any, n: int = 1, axis: int = -1) -> Tensor:
     return x
 
 
+@_not_in_half
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """log Σ exp(x), shifted by the maximum."""
-    x = as_float(x)
-    if _is_half(x):
-        return ops.astype(logsumexp(_single(x), axis, keepdims), x.dtype)
     top = ops.max(x, axis, keepdims=True).detach()
     finite = ops.isfinite(top)
     total = ops.sum(ops.exp(x - ops.where(finite, top, 0)), axis, keepdims=True)
@@ -402,20 +403,16 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return y if ops._flag(keepdims) else ops.squeeze(y, axes_of(x, axis))
 
 
+@_not_in_half
 def softmax(x: Any, axis: Axis = -1) -> Tensor:
     """exp(x) / Σ exp(x)."""
-    x = as_float(x)
-    if _is_half(x):
-        return ops.astype(softmax(_single(x), axis), x.dtype)
     weights = ops.exp(x - ops.max(x, axis, keepdims=True).detach())
     return weights / ops.sum(weights, axis, keepdims=True)
 
 
+@_not_in_half
 def log_softmax(x: Any, axis: Axis = -1) -> Tensor:
     """x − log Σ exp(x)."""
-    x = as_float(x)
-    if _is_half(x):
-        return ops.astype(log_softmax(_single(x), axis), x.dtype)
     shifted = x - ops.max(x, axis, keepdims=True).detach()
     return shifted - ops.log(ops.sum(ops.exp(shifted), axis, keepdims=True))
 
@@ -697,12 +694,10 @@ def stop_gradient(x: Any) -> Tensor:
 # -- linear algebra -------------------------------------------------------------------------------------------------------------------
 
 
+@_not_in_half
 def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Vector and Frobenius norms, as ``numpy.linalg.norm`` (orders None, "fro", ±inf, 0, and p over one axis; 1 and ±inf of matrices).
     At 0 the derivative is 0."""
-    x = as_float(x)
-    if _is_half(x):
-        return ops.astype(norm(_single(x), ord, axis, keepdims), x.dtype)
     ord = arguments.order("norm: ord", ord)
     if axis is None and ord is None:
         y = _p_norm(ravel(x), 2, (0,), False)
@@ -858,8 +853,9 @@ def cross_entropy(
     classes = logits.shape[axis]
     label_smoothing = arguments.probability("cross_entropy: label_smoothing", label_smoothing)
     arguments.choice("cross_entropy: reduction", reduction, _REDUCTIONS)
-    if _is_half(logits):
-        return ops.astype(cross_entropy(_single(logits), target, axis, reduction, ignore_index, label_smoothing), logits.dtype)
+    if logits._data.dtype is HALF:  # as _not_in_half does
+        single = ops.astype(logits, numpy.float32)
+        return ops.astype(cross_entropy(single, target, axis, reduction, ignore_index, label_smoothing), HALF)
     if target.dtype.kind == "f":
         if ignore_index is not None:
             raise ArgumentError("cross_entropy: ignore_index names a class number, and the target is probabilities: leave it out")

@@ -23,7 +23,7 @@ from .chain_rule import weighting as w
 from .chain_rule.choice import WITHIN
 from .chain_rule.row import Row
 from .errors import ArgumentError, DtypeError, IndexRangeError, ShapeError
-from .tape import Node, apply, choose, floats_beside, holds_tensors, home, host_array, lift, thread
+from .tape import PYTHON_NUMBERS, Node, apply, choose, floats_beside, holds_tensors, home, host_array, lift, thread
 
 Tensor = Any
 Axis = int | Sequence[int] | None
@@ -89,7 +89,7 @@ def reciprocal(x: Any) -> Tensor:
     """1 / x. Whole numbers become floats first: a reciprocal of ints would be cut to 0."""
     if isinstance(x, Node):
         return apply(c.RECIPROCAL, (x if x._data.dtype.kind == "f" else astype(x, numpy.float64),))
-    if type(x) in (float, int, bool):
+    if type(x) in PYTHON_NUMBERS:
         return 1 / x if x else math.copysign(math.inf, x)
     return reciprocal(as_tensor(x))
 
@@ -97,19 +97,15 @@ def reciprocal(x: Any) -> Tensor:
 def divide(x1: Any, x2: Any) -> Tensor:
     """x1 / x2: weighting by a reciprocal, which is taken in the dtype that NumPy's quotient has."""
     dtype = x2._data.dtype if isinstance(x2, Node) else None
-    alike = type(x1) in _PYTHONS or (isinstance(x1, Node) and x1._data.dtype is dtype)
-    if not (alike and dtype is not None and dtype.kind == "f") and type(x2) not in _PYTHONS:
-        if type(x1) in _PYTHONS:
+    alike = type(x1) in PYTHON_NUMBERS or (isinstance(x1, Node) and x1._data.dtype is dtype)
+    if not (alike and dtype is not None and dtype.kind == "f") and type(x2) not in PYTHON_NUMBERS:
+        if type(x1) in PYTHON_NUMBERS:
             x2 = as_tensor(x2)
         else:
             x1, x2 = _with_partner(x1, x2)
         joint = numpy.result_type(x1._data.dtype if isinstance(x1, Node) else x1, x2._data.dtype)
         x2 = astype(x2, joint if joint.kind == "f" else numpy.float64)
     return apply(w.MULTIPLY, (x1, reciprocal(x2)))
-
-
-_PYTHONS = frozenset((float, int, bool))
-"""Python's numbers, which take the dtype that they meet."""
 
 
 def power(x1: Any, x2: Any) -> Tensor:

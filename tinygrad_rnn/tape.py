@@ -284,7 +284,7 @@ class Node:
 
 def _settled(row: Row, inputs: Sequence[Any]) -> tuple[Backend, Sequence[Any], tuple[Any, ...], tuple[bool, ...]]:
     """The backend of operands of any kind, the operands as tensors and Python numbers, their arrays, and whether each needs a residual."""
-    if not all(isinstance(x, Node) or type(x) in _NUMBERS for x in inputs):
+    if not all(isinstance(x, Node) or type(x) in PYTHON_NUMBERS for x in inputs):
         inputs = _lifted(inputs)
     tensors = [x for x in inputs if isinstance(x, Node)]
     if not tensors:  # Python numbers only
@@ -296,7 +296,8 @@ def _settled(row: Row, inputs: Sequence[Any]) -> tuple[Backend, Sequence[Any], t
     return backend, inputs, xs, tuple([isinstance(x, Node) and x.requires_grad for x in inputs])
 
 
-_NUMBERS = frozenset((float, int, bool))
+PYTHON_NUMBERS = frozenset((float, int, bool))
+"""Types of numbers that take the dtype which they meet."""
 
 
 def apply(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = (), constant: bool = False) -> Any:
@@ -410,12 +411,12 @@ def _joint_kind(parts: Sequence[Any]) -> tuple[Backend, Any]:
     """The backend of the first tensor, and the dtype that Python numbers take among the others: as in arithmetic, they have none."""
     kinds = {getattr(x, "dtype", None) for x in parts}
     dtypes = [kind for kind in kinds if isinstance(kind, numpy.dtype)]
-    numbers = {type(x)(0) for x in parts if type(x) in _NUMBERS}
+    numbers = {type(x)(0) for x in parts if type(x) in PYTHON_NUMBERS}
     return next(x._backend for x in parts if isinstance(x, Node)), numpy.result_type(*dtypes, *numbers)
 
 
 def _stacked(x: Any, backend: Backend, dtype: Any) -> Any:
-    if type(x) in _NUMBERS:
+    if type(x) in PYTHON_NUMBERS:
         return Node.result_type(backend.asarray(backend.full((), x, dtype)), backend)
     if not isinstance(x, (list, tuple)):
         return lift(x, backend)
@@ -506,17 +507,17 @@ def _of_numbers(array: Array, x: Any, dtype: Any = None) -> Array:
 def _is_masked(x: Any) -> bool:
     """Whether an array, or one in a nested list, has numbers that do not count."""
     masked = sys.modules.get("numpy.ma")  # where nobody has loaded it there are none
-    if masked is None or type(x) in _NUMBERS:
+    if masked is None or type(x) in PYTHON_NUMBERS:
         return False
     if isinstance(x, (list, tuple)):
-        return any(map(_is_masked, x))
+        return _holds(x, masked.MaskedArray) and any(map(_is_masked, x))
     return isinstance(x, masked.MaskedArray) and bool(masked.is_masked(x))
 
 
 def _lifted(inputs: Sequence[Any]) -> list[Any]:
     """Operands as tensors and Python numbers."""
     backend, floats = home(inputs), floats_beside(inputs, "iuf")
-    return [x if type(x) in _NUMBERS else lift(x, backend, floats) for x in inputs]
+    return [x if type(x) in PYTHON_NUMBERS else lift(x, backend, floats) for x in inputs]
 
 
 def home(operands: Sequence[Any]) -> Backend:
@@ -719,15 +720,20 @@ def work_of(results: Sequence[Node], since: int, inputs: Sequence[Node]) -> int:
 
 
 def _hashed(x: Any) -> Any:
-    """Equal for what computes the same: numbers by sight, since Python hashes −1 and −2 alike; arrays by content."""
+    return by_sight(x, lambda owner, array: owner.fingerprint(array))
+
+
+def by_sight(x: Any, content: Callable[[Backend, Array], Any]) -> Any:
+    """Something hashable, equal for parameters that mean the same: numbers by sight, since NaN is itself, 0 is neither −0 nor False, and
+    Python hashes −1 and −2 alike; arrays by shape, dtype and ``content(backend, array)``."""
     if isinstance(x, (tuple, list)):
-        return tuple([_hashed(part) for part in x]) if x else ()
+        return tuple([by_sight(part, content) for part in x]) if x else ()
     if isinstance(x, slice):
-        return _hashed((x.start, x.stop, x.step))
+        return ("slice", *by_sight((x.start, x.stop, x.step), content))
     owner = backends.owner(x)
     if owner is not None:
-        return x.shape, owner.fingerprint(x)
-    return repr(x) if isinstance(x, numbers.Number) else type(x) if callable(x) else x
+        return x.shape, x.dtype.str, content(owner, x)
+    return repr(x) if isinstance(x, numbers.Number) else x
 
 
 # -- walking --------------------------------------------------------------------------------------------------------------------------

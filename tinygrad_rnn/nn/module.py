@@ -100,11 +100,7 @@ class Module:
         Raises:
             CheckpointError: one name stands for two parameters.
         """
-        found = set()
-        for name, parameter in self._by_name().items():
-            if id(parameter) not in found:
-                found.add(id(parameter))
-                yield name, parameter
+        yield from _once(self._by_name().items())
 
     def _by_name(self) -> dict[str, Tensor]:
         """Every name of every parameter."""
@@ -119,7 +115,7 @@ class Module:
 
     def parameters(self) -> list[Tensor]:
         """The parameters, each once."""
-        return list({id(parameter): parameter for _, parameter in _held(self, Tensor)}.values())
+        return [parameter for _, parameter in _once(_held(self, Tensor))]
 
     def state_dict(self) -> dict[str, Tensor]:
         """Every name, also the further ones of shared parameters, and its values off the tape.
@@ -173,11 +169,7 @@ class Module:
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """This module, under the name "", and those inside it, each once under its first dotted name."""
-        found = set()
-        for name, module in _held(self, Module):
-            if id(module) not in found:
-                found.add(id(module))
-                yield name, module
+        return _once(_held(self, Module))
 
     def modules(self) -> Iterator[Module]:
         """This module and those inside it, each once."""
@@ -221,8 +213,7 @@ class Module:
         return self
 
     def __repr__(self) -> str:
-        first = {id(parameter): (name, parameter) for name, parameter in reversed(list(_held(self, Tensor)))}
-        lines = [f"  {name}: {parameter.dtype}{list(parameter.shape)}" for name, parameter in reversed(first.values())]
+        lines = [f"  {name}: {parameter.dtype}{list(parameter.shape)}" for name, parameter in _once(_held(self, Tensor))]
         return "\n".join([f"{type(self).__name__}(", *lines, ")"]) if lines else f"{type(self).__name__}()"
 
 
@@ -241,6 +232,7 @@ def _marked(call: Callable[..., Any], module: Module, *args: Any, **kwargs: Any)
 
 
 M = TypeVar("M", bound=Module)
+T = TypeVar("T")
 
 
 def _held(value: Any, kind: type) -> Iterator[tuple[str, Any]]:
@@ -260,6 +252,15 @@ def _held(value: Any, kind: type) -> Iterator[tuple[str, Any]]:
                     if id(pair[1]) not in seen:
                         seen.add(id(pair[1]))
                         yield pair
+
+
+def _once(pairs: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
+    """Each thing under the first of its names."""
+    found = set()
+    for name, thing in pairs:
+        if id(thing) not in found:
+            found.add(id(thing))
+            yield name, thing
 
 
 def _walked(value: Any, kind: type, name: str, inside: tuple[Any, ...], functions: list[Any]) -> Iterator[tuple[str, Any]]:

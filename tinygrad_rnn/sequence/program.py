@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import numpy
-
-from .. import backends, tree
+from .. import tree
 from ..backends import Backend
 from ..chain_rule import Row
 from ..errors import TinygradRNNError, TraceError
 from ..reading.lines import line_of_entry
-from ..tape import ARRAY_ERRORS, Block, Entry, Key, Node, Refused, Scope, Tracing, apply, explained, key_of, thread
+from ..tape import ARRAY_ERRORS, Block, Entry, Key, Node, Refused, Scope, Tracing, apply, by_sight, explained, key_of, thread
 from ..user_code import Line
 
 Apply = Callable[[Row, Sequence[Any], tuple[Any, ...]], Any]
@@ -77,7 +75,7 @@ class Program:
             tuple(self.steps),
             tuple(self.states),
             tuple(self.fixed),
-            tuple((i.row.name, _hashable(i.operands), _hashable(i.params), i.results, i.stopped) for i in self.instructions),
+            tuple((i.row.name, tuple(map(_operand, i.operands)), _hashable(i.params), i.results, i.stopped) for i in self.instructions),
             tuple(self.outputs),
             tuple(self.carried),
         )
@@ -109,18 +107,11 @@ def on_arrays(backend: Backend) -> Apply:
 
 
 def _hashable(params: Any) -> Any:
-    if isinstance(params, (tuple, list)):
-        return tuple(_hashable(part) for part in params)
-    if isinstance(params, Number):
-        return ("number", _hashable(params.value))
-    if isinstance(params, (int, float)):
-        return repr(params)  # by sight: NaN is itself, and 0 neither −0 nor False
-    if isinstance(params, slice):
-        return ("slice", *map(_hashable, (params.start, params.stop, params.step)))
-    if isinstance(params, numpy.ndarray):
-        return (params.shape, params.dtype.str, params.tobytes())
-    owner = backends.owner(params)
-    return params if owner is None else _hashable(owner.to_host(params))
+    return by_sight(params, lambda owner, array: owner.to_host(array).tobytes())
+
+
+def _operand(ref: Any) -> Any:
+    return ("number", _hashable(ref.value)) if isinstance(ref, Number) else ref
 
 
 class tracing(Block):
