@@ -51,6 +51,7 @@ UFUNCS = [
     "arctanh",
     "cbrt",
     "ceil",
+    "copysign",
     "cos",
     "cosh",
     "equal",
@@ -230,6 +231,36 @@ def _reach(part: Any) -> int:
     return part.ndim if isinstance(part, ndarray) and part.dtype.kind == "b" else 1
 
 
+# -- numbers -------------------------------------------------------------------------------------------------------------------------------
+
+
+def _floor_divide(a: Any, b: Any, dtype: Any = None) -> Any:
+    whole = numpy.floor_divide(a, b)
+    return numpy.asarray(numpy.floor(numpy.asarray(a, whole.dtype) / b), whole.dtype) if whole.dtype.kind == "f" else whole
+
+
+def _mod(a: Any, b: Any, dtype: Any = None) -> Any:
+    rest = numpy.mod(a, b)
+    return numpy.asarray(a - _floor_divide(a, b) * b, rest.dtype) if rest.dtype.kind == "f" else rest
+
+
+def _power(a: Any, b: Any, dtype: Any = None) -> Any:
+    whole = numpy.result_type(a, b).kind == "i"
+    return numpy.power(a, numpy.maximum(b, 0)) * (numpy.asarray(b) >= 0) if whole else numpy.power(a, b)
+
+
+_CUPYS = {
+    "floor_divide": _floor_divide,
+    "__floordiv__": _floor_divide,
+    "mod": _mod,
+    "remainder": _mod,
+    "__mod__": _mod,
+    "power": _power,
+    "__pow__": _power,
+}
+"""What CuPy computes in another way than NumPy: one can tell where a quotient is rounded up, or infinite, and by negative powers."""
+
+
 # -- the array -------------------------------------------------------------------------------------------------------------------------
 
 
@@ -247,7 +278,7 @@ def _foreign(x: Any) -> bool:
 
 
 def _operator(name: str) -> Callable[..., Any]:
-    function, by_numpy = getattr(numpy.ndarray, name), getattr(numpy, _OPERATORS[name])
+    function, by_numpy = _CUPYS.get(name, getattr(numpy.ndarray, name)), getattr(numpy, _OPERATORS[name])
 
     def operate(self: ndarray, other: Any) -> Any:
         return by_numpy(self, other) if _foreign(other) else _run(function, self, other)
@@ -461,10 +492,10 @@ class ndarray:
 class ufunc:
     """An elementwise function."""
 
-    def __init__(self, name: str, function: Any) -> None:
+    def __init__(self, name: str, function: Any, nin: int) -> None:
         self.name = name
         self._function = function
-        self.nin = function.nin if isinstance(function, numpy.ufunc) else 1
+        self.nin = nin
 
     def __call__(self, *args: Any, out: Any = None, casting: str = "same_kind", dtype: Any = None) -> Any:
         if len(args) != self.nin:
@@ -789,7 +820,7 @@ def modules() -> dict[str, types.ModuleType]:
         if parent:
             setattr(made[parent], last, module)
     for name in UFUNCS:
-        setattr(made["cupy"], name, ufunc(name, getattr(numpy, name)))
+        setattr(made["cupy"], name, ufunc(name, _CUPYS.get(name, getattr(numpy, name)), getattr(numpy, name).nin))
     for name in SIGNATURES:
         room, _, last = f"cupy.{name}".rpartition(".")
         setattr(made[room], last, _checked(name, _function(name)))
@@ -802,7 +833,7 @@ def modules() -> dict[str, types.ModuleType]:
         for name, answer in answers.items():
             setattr(made[room], name, functools.partial(_answered, answer))
     made["cupyx"].errstate = _errstate  # type: ignore[attr-defined]
-    made["cupyx.scipy.special"].erf = ufunc("erf", _erf)  # type: ignore[attr-defined]
+    made["cupyx.scipy.special"].erf = ufunc("erf", _erf, 1)  # type: ignore[attr-defined]
     return made
 
 

@@ -556,9 +556,18 @@ def explained(error: Exception, row: Row, xs: Sequence[Any], params: tuple[Any, 
         return DtypeError(f"{said}; convert an operand with .astype(dtype)")
     if isinstance(error, TypeError):
         return ArgumentError(said) if params else DtypeError(f"{said}; convert an operand with .astype(dtype)")
-    if len(xs) == 1 and params and row.elementwise:
+    if row.elementwise and _fit(xs):
         return ArgumentError(said)
     return ShapeError(f"{said}; shapes broadcast from the last axis backwards, each equal or 1")
+
+
+def _fit(xs: Sequence[Any]) -> bool:
+    """Whether the shapes of operands broadcast."""
+    try:
+        numpy.broadcast_shapes(*(getattr(x, "shape", ()) for x in xs))
+    except ValueError:
+        return False
+    return True
 
 
 # -- arrays that the user can change in place -----------------------------------------------------------------------------------------

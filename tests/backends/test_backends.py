@@ -376,3 +376,28 @@ def test_residuals_of_rows_that_are_taken_many_times_add_up(
     tg.take(table, numbers, axis=0).backward(tg.tensor(g))
     expected = [g[numbers % 7 == row].sum(0) for row in range(7)]
     numpy.testing.assert_allclose(table.grad.numpy(), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_quotients_are_rounded_down_as_numpys(dtype):
+    """CuPy's own are ⌊a / b⌋ and a − ⌊a / b⌋ · b, where a / b may be rounded up, or infinite."""
+    numbers = [0.0, -0.0, 1.0, -1.0, 0.1, -0.1, 0.3, 0.7, 7.0, -7.5, 1e30, numpy.inf, -numpy.inf, numpy.nan]
+    a = numpy.array(numbers if dtype != "int64" else range(-9, 9)).astype(dtype)[:, None]
+    b = a.T if dtype != "int64" else a[a != 0]
+    np = backends.current()
+    with numpy.errstate(all="ignore"):
+        for name in ("mod", "floor_divide", "fmod"):
+            found = np.to_host(getattr(np, name)(np.from_host(a), np.from_host(b)))
+            expected = getattr(numpy, name)(a, b)
+            numpy.testing.assert_array_equal(found, expected)
+            known = ~numpy.isnan(expected)
+            numpy.testing.assert_array_equal(numpy.signbit(found[known]), numpy.signbit(expected[known]))
+
+
+@pytest.mark.parametrize("exponent", [-1, [0, -1]])
+def test_whole_numbers_have_no_negative_powers(exponent):
+    """CuPy's own are 0."""
+    with pytest.raises(tg.ArgumentError, match="negative integer powers"):
+        tg.tensor([1, 2]) ** (exponent if isinstance(exponent, int) else tg.tensor(exponent))
+    assert (tg.tensor([2, 4]) ** -1.0).numpy().tolist() == [0.5, 0.25]
+    assert (tg.tensor([2, 4]) ** tg.tensor([1, 0])).numpy().tolist() == [2, 1]

@@ -16,6 +16,7 @@ _ADVICE = (
     "check that `nvidia-smi` lists a device, and install CuPy with NVIDIA's libraries, for a driver with CUDA 13 by "
     "pip install 'tinygrad_rnn[gpu]', for one with CUDA 12 by pip install 'tinygrad_rnn[gpu-cuda12]'; or use the 'numpy' backend"
 )
+_NEGATIVE_POWER = "Integers to negative integer powers are not allowed."
 _PACKAGES = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x")
 
 
@@ -67,7 +68,11 @@ class CupyBackend(Backend):
         self._from_host = cupy.array
         self._to_host = cupy.asnumpy
         self._add_at = cupy.add.at
+        self._copysign = cupy.copysign
         self._erf = special.erf
+        self._floor_divide = cupy.floor_divide
+        self._mod = cupy.mod
+        self._power = cupy.power
         self._solve = cupy.linalg.solve
         self._errstate = cupyx.errstate
         self._raw_kernel = cupy.RawKernel
@@ -85,6 +90,41 @@ class CupyBackend(Backend):
     def erf(self, x: Array) -> Array:
         return self._erf(x)
 
+    def mod(self, a: Array, b: Array) -> Array:
+        """As ``numpy.mod``, exact and at infinities too: CuPy's is a − ⌊a / b⌋ · b, where the quotient may be rounded up."""
+        rest = self.fmod(a, b)
+        if rest.dtype.kind != "f":
+            return self._mod(a, b)
+        rest = self.where(_across(rest, b), rest + b, rest)
+        return self.where(rest == 0, self._copysign(rest, b), rest)
+
+    def floor_divide(self, a: Array, b: Array) -> Array:
+        """As ``numpy.floor_divide``: CuPy's is ⌊a / b⌋, where the quotient may be rounded up."""
+        rest = self.fmod(a, b)
+        if rest.dtype.kind != "f":
+            return self._floor_divide(a, b)
+        b = self.asarray(b, rest.dtype)
+        quotient, whole = a / b, (a - rest) / b
+        whole = self.rint(self.where(_across(rest, b), whole - 1, whole))
+        whole = self.where(whole == 0, self._copysign(whole, quotient), whole)
+        return self.where(b == 0, quotient, whole)
+
+    def power(self, a: Array, b: Array) -> Array:
+        """As ``numpy.power``; for whole numbers the host waits, since a negative exponent would pass unnoticed.
+
+        Raises:
+            ValueError: a whole number to a negative power.
+        """
+        y = self._power(a, b)
+        if y.dtype.kind == "i" and bool(self.any(self.asarray(b) < 0)):
+            raise ValueError(_NEGATIVE_POWER)
+        return y
+
+    def raise_to(self, x: Array, exponent: float) -> Array:
+        if x.dtype.kind == "i" and isinstance(exponent, int) and exponent < 0:
+            raise ValueError(_NEGATIVE_POWER)
+        return super().raise_to(x, exponent)
+
     def solve(self, a: Array, b: Array) -> Array:
         """As ``numpy.linalg.solve``; here alone the host waits, since a singular matrix would pass unnoticed."""
         with self._errstate(linalg="raise"):
@@ -95,3 +135,8 @@ class CupyBackend(Backend):
         if text not in self._kernels:
             self._kernels[text] = self._raw_kernel(text, name)
         return self._kernels[text]
+
+
+def _across(rest: Array, b: Array) -> Array:
+    """Where a remainder lies on the other side of 0 than b."""
+    return (rest != 0) & ((rest < 0) != (b < 0))

@@ -234,14 +234,20 @@ LARGE: dict[str, list[tuple[tuple[Any, ...], tuple[Any, ...]]]] = {
 }
 """More operands of some rows: where a device takes another way for larger arrays."""
 
+ENDS: dict[str, tuple[Any, ...]] = {"max": ((0,), False), "min": ((0,), False), "sort": (0,)}
+"""Rows that look along an axis, and the parameters with which they are given all of ``SPECIAL`` as one row."""
+
 SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 10.0, 88.0, -88.0, 104.0, -746.0, 1e30, -1e30, 1e-30, np.inf, -np.inf, np.nan])
 
 _QUARTERS, _OTHERS = _random.integers(-9, 9, (3, 4)) / 4, _random.integers(1, 5, (3, 1)) / 4  # ties, and no rounding
+_MODERATE = SPECIAL[(abs(SPECIAL) > 1e20) == np.isinf(SPECIAL)]  # quotients of those are no numbers of float32
+_MODERATE = np.append(_MODERATE[abs(_MODERATE) != 1e-30], [0.1, -0.1])
+_ROWS = np.array([SPECIAL, np.roll(SPECIAL, 5), np.where(np.isnan(SPECIAL), 3.0, SPECIAL)])
 _CONDITIONS = _random.integers(0, 2, (2, 3, 4)).astype(bool)
 
 CHOICES: dict[str, list[tuple[tuple[Any, ...], tuple[Any, ...]]]] = {
     **{
-        name: [((_QUARTERS, _OTHERS), ()), ((_OTHERS, _OTHERS), ()), ((_QUARTERS[0], _QUARTERS), ())]
+        name: [((_QUARTERS, _OTHERS), ()), ((_OTHERS, _OTHERS), ()), ((_QUARTERS[0], _QUARTERS), ()), ((SPECIAL[:, None], SPECIAL), ())]
         for name in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
     },
     **{
@@ -250,8 +256,13 @@ CHOICES: dict[str, list[tuple[tuple[Any, ...], tuple[Any, ...]]]] = {
     },
     "logical_not": [((_CONDITIONS[0],), ()), ((_QUARTERS,), ())],
     **{name: [((SPECIAL,), ()), ((_QUARTERS,), ())] for name in ("isnan", "isinf", "isfinite", "sign", "floor", "ceil", "rint", "trunc")},
-    "floor_divide": [((_QUARTERS, _OTHERS), ()), ((_QUARTERS, -_OTHERS), ()), ((np.arange(-6, 6), np.array(4)), ())],
-    **{name: [((_QUARTERS,), (axis,)) for axis in (0, 1)] + [((real(3, 2000),), (1,))] for name in ("argmax", "argmin")},
+    "floor_divide": [
+        ((_QUARTERS, _OTHERS), ()),
+        ((_QUARTERS, -_OTHERS), ()),
+        ((np.arange(-6, 6), np.array(4)), ()),
+        ((_MODERATE[:, None], _MODERATE), ()),
+    ],
+    **{name: [((_QUARTERS,), (axis,)) for axis in (0, 1)] + [((real(3, 2000),), (1,)), ((_ROWS,), (1,))] for name in ("argmax", "argmin")},
     "argsort": [((apart(3, 4),), (axis,)) for axis in (0, 1)] + [((apart(3, 2000),), (1,))],
     **{name: [((_CONDITIONS,), (axes,)) for axes in ((0,), (2,), (0, 1, 2))] for name in ("all", "any")},
     "searchsorted": [((np.sort(_QUARTERS[0]), _QUARTERS), (side,)) for side in ("left", "right")],

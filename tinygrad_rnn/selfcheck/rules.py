@@ -13,7 +13,7 @@ import tinygrad_rnn as tg
 from .. import backends, check, tree
 from ..chain_rule import Row, choices, rows
 from ..tape import apply
-from .operands import CHOICES, LARGE, SAMPLES, SPECIAL
+from .operands import CHOICES, ENDS, LARGE, SAMPLES, SPECIAL
 from .report import Facts, Item, compared, deviation, same_dtypes
 
 Sample = tuple[tuple[Any, ...], tuple[Any, ...]]
@@ -29,7 +29,7 @@ def items(backend: str, quick: bool) -> Iterator[Item]:
         for name, row in choices.items():
             yield f"{name} {dtype}", partial(_values_agree, row, CHOICES[name], backend, dtype)
         for name, row in rows.items():
-            if _takes_any_number(name):
+            if name in ENDS or _takes_any_number(name):
                 yield f"{name} at special values {dtype}", partial(_special_values_agree, row, backend, dtype)
     if backend == "numpy":
         for name, row in rows.items():
@@ -121,7 +121,7 @@ def _special_values_agree(row: Row, backend: str, dtype: str) -> Facts:
     count = len(SAMPLES[row.name][0][0])
     operands = tuple(x.reshape(-1) for x in numpy.meshgrid(*[SPECIAL] * count))
     errors = [0.0]
-    for params in dict.fromkeys(params for _, params in SAMPLES[row.name]):
+    for params in [ENDS[row.name]] if row.name in ENDS else dict.fromkeys(params for _, params in SAMPLES[row.name]):
         found = _values(row, (operands, params), backend, dtype)
         with numpy.errstate(all="ignore"):
             expected = _values(row, _rounded((operands, params), dtype), "numpy", "float64").astype(found.dtype)

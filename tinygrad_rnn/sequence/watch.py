@@ -19,7 +19,7 @@ from ..effects import effects
 from ..errors import TraceError
 from ..reading.closure import Closure
 from ..tape import Tracing
-from ..user_code import PACKAGE, calling_line, is_user, within
+from ..user_code import PACKAGE, calling_line, file_of, is_user, within
 
 _REFUSED_BUILTINS = frozenset(
     ["open", "input", "print", "breakpoint", "exec", "eval", "compile", "globals", "help", "exit", "quit", "id"]
@@ -101,7 +101,7 @@ class Watch:
             if event == "return" and frame is self._trusted:
                 self._trusted = None
             return
-        code, origin = frame.f_code, _origin(frame.f_code.co_filename)
+        code, origin = frame.f_code, _whose(frame)
         if event == "call":
             if code in effects:
                 self._tracing.refuse(f"the cell {effects[code]}, in {code.co_name}()")
@@ -112,7 +112,7 @@ class Watch:
             if origin == "import" or code is calling_line.__code__:
                 self._trusted = frame
             elif origin == "user" and code not in self._closure.codes:
-                if frame.f_back is None or _origin(frame.f_back.f_code.co_filename) != "ours":
+                if frame.f_back is None or _whose(frame.f_back) != "ours":
                     self.unread = self.unread or code.co_name
                     self._tracing.refuse(f"the cell runs {code.co_name}(), which it reaches in a way that cannot be followed")
                 self._trusted = frame  # an array module's
@@ -136,9 +136,16 @@ class Watch:
 def _on_behalf_of(frame: types.FrameType) -> str:
     """Whose code called the library that a frame is in."""
     caller: types.FrameType | None = frame
-    while caller is not None and _origin(caller.f_code.co_filename) == "library":
+    while caller is not None and _whose(caller) == "library":
         caller = caller.f_back
-    return "user" if caller is None else _origin(caller.f_code.co_filename)
+    return "user" if caller is None else _whose(caller)
+
+
+def _whose(frame: types.FrameType) -> str:
+    """As :func:`_origin`. What the standard library wrote for a named tuple knows no file, and only makes a tuple."""
+    if frame.f_globals.get("__name__", "").startswith("namedtuple_") and "__file__" not in frame.f_globals:
+        return "library"
+    return _origin(file_of(frame))
 
 
 @functools.lru_cache(maxsize=4096)
