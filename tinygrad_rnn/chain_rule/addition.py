@@ -13,8 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from . import routing
 from .lowering import arithmetic
 from .lowering.lowered import Lowering
+from .routing import Accumulated, LookedUp, Loops, Reduced, Reshaped, Routed
 from .row import Row, rows
 
 
@@ -22,7 +24,7 @@ def addition(
     name: str, adjoint: Callable[..., Any], symbol: str = "", linear: Callable[..., Any] | None = None, variadic: bool = False,
     operands: int = 1, lowering: Lowering | None = None, masks: bool = False, selects: bool = False,
     into: Callable[..., None] | None = None, forward: Callable[..., Any] | None = None, several: bool = False, flattens: bool = False,
-    verb: str = "",
+    verb: str = "", loops: Loops | None = None,
 ) -> Row:  # fmt: skip
     """File a linear operation by its adjoint.
 
@@ -32,6 +34,7 @@ def addition(
         forward: where it is not the namespace's function of that name.
         linear: linear(np, tangents, y, xs, *params) → tangent, for rows that choose a route from the values; else it is ``forward``.
         lowering: of what is elementwise, how it is computed in code.
+        loops: of what is not.
     """
 
     def call_by_name(np: Any, *args: Any) -> Any:
@@ -62,7 +65,7 @@ def addition(
     return rows.add(
         Row(
             name, "addition", symbol or name, call_variadic if variadic else call, pull, push, parts,
-            lowering=lowering, masks=masks, selects=selects, into=into, variadic=variadic, several=several, flattens=flattens,
+            lowering=lowering, loops=loops, masks=masks, selects=selects, into=into, variadic=variadic, several=several, flattens=flattens,
             verb=verb, named=forward is None and not variadic,
         )
     )  # fmt: skip
@@ -94,10 +97,18 @@ def _cumsum_adjoint(np: Any, g: Any, y: Any, x: Any, axis: int) -> Any:
     return np.flip(np.cumsum(np.flip(g, axis), axis), axis)
 
 
-SUM = addition("sum", _sum_adjoint, "Σ", forward=_over("sum"), verb="copied")
-CUMSUM = addition("cumsum", _cumsum_adjoint)
-BROADCAST_TO = addition("broadcast_to", lambda np, g, y, x, shape: np.sum_to(g, x.shape), "broadcast", verb="added up")
-SUM_TO = addition("sum_to", lambda np, g, y, x, shape: np.broadcast_to(g, x.shape), "Σ", verb="copied")
+SUM = addition("sum", _sum_adjoint, "Σ", forward=_over("sum"), verb="copied", loops=Reduced("sum", routing.over_axes))
+CUMSUM = addition("cumsum", _cumsum_adjoint, loops=Accumulated())
+BROADCAST_TO = addition(
+    "broadcast_to",
+    lambda np, g, y, x, shape: np.sum_to(g, x.shape),
+    "broadcast",
+    verb="added up",
+    loops=Routed(routing.broadcast_to),
+)
+SUM_TO = addition(
+    "sum_to", lambda np, g, y, x, shape: np.broadcast_to(g, x.shape), "Σ", verb="copied", loops=Reduced("sum", routing.to_shape)
+)
 
 # -- shapes ---------------------------------------------------------------------------------------------------------------------------
 
@@ -110,13 +121,13 @@ def _pad_adjoint(np: Any, g: Any, y: Any, x: Any, widths: tuple[tuple[int, int],
     return np.getitem(g, tuple(slice(before, before + n) for (before, _after), n in zip(widths, x.shape, strict=True)))
 
 
-RESHAPE = addition("reshape", lambda np, g, y, x, shape: np.reshape(g, x.shape))
-TRANSPOSE = addition("transpose", lambda np, g, y, x, axes: np.transpose(g, _inverse(axes)), "ᵀ")
-FLIP = addition("flip", lambda np, g, y, x, axes: np.flip(g, axes))
-ROLL = addition("roll", lambda np, g, y, x, shifts, axes: np.roll(g, tuple(-s for s in shifts), axes))
-PAD = addition("pad", _pad_adjoint)
-TRIL = addition("tril", lambda np, g, y, x, k: np.tril(g, k), selects=True)
-TRIU = addition("triu", lambda np, g, y, x, k: np.triu(g, k), selects=True)
+RESHAPE = addition("reshape", lambda np, g, y, x, shape: np.reshape(g, x.shape), loops=Reshaped())
+TRANSPOSE = addition("transpose", lambda np, g, y, x, axes: np.transpose(g, _inverse(axes)), "ᵀ", loops=Routed(routing.transpose))
+FLIP = addition("flip", lambda np, g, y, x, axes: np.flip(g, axes), loops=Routed(routing.flip))
+ROLL = addition("roll", lambda np, g, y, x, shifts, axes: np.roll(g, tuple(-s for s in shifts), axes), loops=Routed(routing.roll))
+PAD = addition("pad", _pad_adjoint, loops=Routed(routing.pad))
+TRIL = addition("tril", lambda np, g, y, x, k: np.tril(g, k), selects=True, loops=Routed(routing.tril))
+TRIU = addition("triu", lambda np, g, y, x, k: np.triu(g, k), selects=True, loops=Routed(routing.triu))
 
 # -- joining and splitting ------------------------------------------------------------------------------------------------------------
 
@@ -134,10 +145,22 @@ def _concatenate_adjoint(np: Any, g: Any, y: Any, xs: Any, axis: int) -> Any:
     return np.split(g, tuple(points), axis)
 
 
-CONCATENATE = addition("concatenate", _concatenate_adjoint, variadic=True)
-SPLIT = addition("split", lambda np, g, y, x, points, axis: np.concatenate(_gathered(np, g, y), axis), selects=True, several=True)
-STACK = addition("stack", lambda np, g, y, xs, axis: np.unstack(g, axis), variadic=True)
-UNSTACK = addition("unstack", lambda np, g, y, x, axis: np.stack(_gathered(np, g, y), axis), selects=True, several=True)
+CONCATENATE = addition("concatenate", _concatenate_adjoint, variadic=True, loops=Routed(routing.concatenate))
+SPLIT = addition(
+    "split",
+    lambda np, g, y, x, points, axis: np.concatenate(_gathered(np, g, y), axis),
+    selects=True,
+    several=True,
+    loops=Routed(routing.split),
+)
+STACK = addition("stack", lambda np, g, y, xs, axis: np.unstack(g, axis), variadic=True, loops=Routed(routing.stack))
+UNSTACK = addition(
+    "unstack",
+    lambda np, g, y, x, axis: np.stack(_gathered(np, g, y), axis),
+    selects=True,
+    several=True,
+    loops=Routed(routing.unstack),
+)
 
 # -- indexing -------------------------------------------------------------------------------------------------------------------------
 
@@ -150,8 +173,15 @@ def _take_into(np: Any, buffer: Any, g: Any, y: Any, x: Any, indices: Any, axis:
     np.add_at(buffer, (slice(None),) * axis + (indices,), g)
 
 
-GETITEM = addition("getitem", lambda np, g, y, x, index: np.scatter(g, index, x.shape), "[ ]", selects=True, into=_getitem_into)
-SCATTER = addition("scatter", lambda np, g, y, x, index, shape: np.getitem(g, index))
+GETITEM = addition(
+    "getitem",
+    lambda np, g, y, x, index: np.scatter(g, index, x.shape),
+    "[ ]",
+    selects=True,
+    into=_getitem_into,
+    loops=Routed(routing.getitem, index=0),
+)
+SCATTER = addition("scatter", lambda np, g, y, x, index, shape: np.getitem(g, index), loops=Routed(routing.scatter, index=0))
 TAKE = addition(
     "take",
     lambda np, g, y, x, indices, axis: (np.scatter_take(g, indices, axis, x.shape), None),
@@ -159,12 +189,14 @@ TAKE = addition(
     operands=2,
     selects=True,
     into=_take_into,
+    loops=LookedUp(),
 )
 SCATTER_TAKE = addition(
     "scatter_take",
     lambda np, g, y, x, indices, axis, shape: (np.take(g, indices, axis), None),
     linear=lambda np, t, y, xs, axis, shape: np.scatter_take(t[0], xs[1], axis, shape),
     operands=2,
+    loops=LookedUp(adjoint=True),
 )
 TAKE_ALONG_AXIS = addition(
     "take_along_axis",
@@ -172,12 +204,14 @@ TAKE_ALONG_AXIS = addition(
     linear=lambda np, t, y, xs, axis: np.take_along_axis(t[0], xs[1], axis),
     operands=2,
     selects=True,
+    loops=LookedUp(along=True),
 )
 SCATTER_ALONG_AXIS = addition(
     "scatter_along_axis",
     lambda np, g, y, x, indices, axis, shape: (np.take_along_axis(g, indices, axis), None),
     linear=lambda np, t, y, xs, axis, shape: np.scatter_along_axis(t[0], xs[1], axis, shape),
     operands=2,
+    loops=LookedUp(along=True, adjoint=True),
 )
 
 # -- routing by a choice of the values ------------------------------------------------------------------------------------------------
@@ -242,5 +276,5 @@ def _extremum_linear(np: Any, t: Any, y: Any, xs: Any, axes: tuple[int, ...], ke
 
 MAXIMUM = addition("maximum", _pair_adjoint, linear=_pair_linear, operands=2, lowering=arithmetic.maximum, masks=True, flattens=True)
 MINIMUM = addition("minimum", _pair_adjoint, linear=_pair_linear, operands=2, lowering=arithmetic.minimum, masks=True, flattens=True)
-MAX = addition("max", _extremum_adjoint, linear=_extremum_linear, masks=True, forward=_over("max"))
-MIN = addition("min", _extremum_adjoint, linear=_extremum_linear, masks=True, forward=_over("min"))
+MAX = addition("max", _extremum_adjoint, linear=_extremum_linear, masks=True, forward=_over("max"), loops=Reduced("max", routing.over_axes))
+MIN = addition("min", _extremum_adjoint, linear=_extremum_linear, masks=True, forward=_over("min"), loops=Reduced("min", routing.over_axes))

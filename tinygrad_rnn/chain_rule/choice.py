@@ -9,6 +9,7 @@ from typing import Any
 
 from .lowering import arithmetic
 from .lowering.lowered import Lowering
+from .routing import Checked, Loops, Reduced, without_axes
 from .row import Row
 
 
@@ -16,21 +17,23 @@ def _nothing(*_: Any) -> Any:
     raise AssertionError("a choice has no derivative")
 
 
-def _choice(name: str, lowering: Lowering | None = None) -> Row:
+def _choice(name: str, lowering: Lowering | None = None, loops: Loops | None = None) -> Row:
     def call(np: Any, *args: Any) -> Any:
         return getattr(np, name)(*args)
 
-    return Row(name, "choice", name, call, _nothing, _nothing, lowering=lowering)
+    return Row(name, "choice", name, call, _nothing, _nothing, lowering=lowering, loops=loops)
 
 
 _ELEMENTWISE = (
     "equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor logical_not isnan isinf isfinite "
     "sign floor ceil floor_divide rint trunc"
 )
-_BY_AXIS = "argmax argmin argsort all any searchsorted"
+_REDUCTIONS = "argmax argmin all any"
+_CALLED = "argsort searchsorted"
 
 choices = {name: _choice(name, getattr(arithmetic, name)) for name in _ELEMENTWISE.split()}
-choices |= {name: _choice(name) for name in _BY_AXIS.split()}
+choices |= {name: _choice(name, loops=Reduced(name, without_axes)) for name in _REDUCTIONS.split()}
+choices |= {name: _choice(name) for name in _CALLED.split()}
 
 WITHIN = Row(
     "within",
@@ -40,5 +43,6 @@ WITHIN = Row(
     _nothing,
     _nothing,
     outline=lambda np, x, *params: x,
+    loops=Checked(),
 )
 """Whole numbers themselves, where each lies in a range; so that a traced cell checks the numbers that it will meet."""

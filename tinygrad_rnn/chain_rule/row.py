@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .lowering.lowered import Lowering
+from .routing import Loops
 
 Case = Literal["composition", "addition", "weighting", "choice", "replay"]
 
@@ -31,6 +32,7 @@ class Row:
         forward, pull, push: see the module.
         parts: what its case's proof examines: slopes of a composition, adjoint and linear map of an addition, sides of a weighting.
         lowering: how one element is computed where code is written; None for what is not elementwise.
+        loops: how it is written as loops, of what is not elementwise; None for what is called.
         masks: some elements of x may not reach y, as the values decide; behind such a row a zero residual stays zero even at an infinite or
             NaN slope.
         selects: some elements of x do not reach y, as their places decide; the same holds for what leads to that x.
@@ -53,6 +55,7 @@ class Row:
     push: Callable[..., Any]
     parts: tuple[Callable[..., Any], ...] = field(default=(), repr=False)
     lowering: Lowering | None = field(default=None, repr=False)
+    loops: Loops | None = field(default=None, repr=False)
     masks: bool = False
     selects: bool = False
     spared: Callable[..., Sequence[Any]] | None = field(default=None, repr=False)

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from . import routing
 from .lowering import arithmetic
 from .lowering.lowered import Lowering
+from .routing import Contracted
 from .row import Row, rows
 
 
@@ -20,13 +22,14 @@ def weighting(
     symbol: str = "",
     lowering: Lowering | None = None,
     spared: Callable[..., Sequence[Any]] | None = None,
+    loops: Contracted | None = None,
 ) -> Row:
     """File a bilinear operation.
 
     Args:
         sides: the adjoint to each side, side(np, g, y, a, b).
         lowering: of an elementwise one, how it is computed in code.
-        spared: of one that adds up products, as in :class:`Row`.
+        spared, loops: of one that adds up products, as in :class:`Row`.
     """
 
     def call(np: Any, a: Any, b: Any) -> Any:
@@ -45,7 +48,9 @@ def weighting(
             return call(np, ta, b)
         return call(np, a, tb) if ta is None else call(np, ta, b) + call(np, a, tb)
 
-    return rows.add(Row(name, "weighting", symbol or name, call, pull, push, sides, lowering=lowering, spared=spared, named=True))
+    return rows.add(
+        Row(name, "weighting", symbol or name, call, pull, push, sides, lowering=lowering, spared=spared, named=True, loops=loops)
+    )
 
 
 def _matmul_spared(np: Any, g: Any, xs: Any, params: Any) -> Any:
@@ -64,6 +69,7 @@ MATMUL = weighting(
     lambda np, g, y, a, b: np.matmul(np.swapaxes(a, -1, -2), g),
     symbol="@",
     spared=_matmul_spared,
+    loops=Contracted(routing.of_matrices),
 )
 
 # -- einsum: any number of sides ------------------------------------------------------------------------------------------------------
@@ -112,5 +118,16 @@ def _einsum_push(np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
 
 
 EINSUM = rows.add(
-    Row("einsum", "weighting", "einsum", _einsum_forward, _einsum_pull, _einsum_push, (_einsum_side,), spared=_einsum_spared, variadic=True)
+    Row(
+        "einsum",
+        "weighting",
+        "einsum",
+        _einsum_forward,
+        _einsum_pull,
+        _einsum_push,
+        (_einsum_side,),
+        spared=_einsum_spared,
+        variadic=True,
+        loops=Contracted(routing.as_written),
+    )
 )

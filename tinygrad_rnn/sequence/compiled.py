@@ -20,6 +20,7 @@ from ..tape import Entry, Node, _exposed, _remember, thread
 from .device import DevicePlan
 from .explain import note_plan
 from .native import NativePlan
+from .nested import NestPlan
 from .plan import Core, Plan, extract_core, make_plan
 from .program import Number
 from .run import CompiledScan, ScanCall, SegmentedScan
@@ -175,21 +176,30 @@ def _core_needs(core: Core, needs: Sequence[bool]) -> dict[str, list[bool]]:
     }
 
 
-_engines: dict[int, NativePlan | DevicePlan | str] = {}
+_engines: dict[int, NativePlan | NestPlan | DevicePlan | str] = {}
 
 
-def _engine(plan: Plan, backend: Backend) -> NativePlan | DevicePlan | str:
+def _engine(plan: Plan, backend: Backend) -> NativePlan | NestPlan | DevicePlan | str:
     """The plan in machine code or in kernels, or the reason why it is interpreted."""
     if id(plan) not in _engines:
-        kind = NativePlan if backend.name == "numpy" else DevicePlan
-        if kind is NativePlan and not compiler.available():
+        if backend.name == "numpy" and not compiler.available():
             _engines[id(plan)] = "llvmlite 0.45 or newer is missing (pip install 'tinygrad_rnn[fast]')"
         else:
-            shape = plan.joint.shapes[(*plan.joint.states, *plan.joint.steps)[0]]
-            try:
-                if not shape:
-                    raise Unsupported("a state that is a single number")
-                _engines[id(plan)] = kind(plan, shape[0])
-            except Unsupported as reason:
-                _engines[id(plan)] = str(reason)
+            _engines[id(plan)] = _made(plan, backend)
     return _engines[id(plan)]
+
+
+def _made(plan: Plan, backend: Backend) -> NativePlan | NestPlan | DevicePlan | str:
+    """In loops over rows where every value is one of rows, else in loop nests."""
+    shape = plan.joint.shapes[(*plan.joint.states, *plan.joint.steps)[0]]
+    try:
+        if not shape:
+            raise Unsupported("a state that is a single number")
+        return NativePlan(plan, shape[0]) if backend.name == "numpy" else DevicePlan(plan, shape[0])
+    except Unsupported as reason:
+        if backend.name != "numpy":
+            return str(reason)
+    try:
+        return NestPlan(plan)
+    except Unsupported as reason:
+        return str(reason)

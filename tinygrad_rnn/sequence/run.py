@@ -28,11 +28,12 @@ from .eager import eager_scan
 from .flow import Flow
 from .interpreter import InterpretedRun
 from .native import NativePlan, NativeRun
+from .nested import NestPlan, NestRun
 from .plan import Plan, fixed_residuals
 from .program import Program
 from .trace import TracedCell, trace_cell
 
-RUNS: dict[type, Any] = {str: InterpretedRun, NativePlan: NativeRun, DevicePlan: DeviceRun}
+RUNS: dict[type, Any] = {str: InterpretedRun, NativePlan: NativeRun, NestPlan: NestRun, DevicePlan: DeviceRun}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,186 @@
+"""Writing functions that hold loops: blocks, counters, sums that are carried around, loads and stores; and tiles of products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ..atoms import Value
+from .emit import Emitter, vectors
+
+_MEMORY = {"i1": "i8"}
+"""What lies in memory under another type than in registers."""
+
+Body = Callable[[str, list[str]], list[str]]
+"""body(counter, what is carried) → what is carried on."""
+
+
+@dataclass
+class Endings:
+    """What stands at the end of a text of several functions.
+
+    Attributes:
+        metadata: what is known of loops, numbered.
+        declared: functions that are called.
+    """
+
+    metadata: list[str] = field(default_factory=list)
+    declared: set[str] = field(default_factory=set)
+
+    def text(self) -> str:
+        return "\n".join(["", *sorted(self.declared), *self.metadata, ""])
+
+
+class LoopEmitter(Emitter):
+    """Writes the blocks of one function.
+
+    Attributes:
+        block: the one that is being written.
+    """
+
+    def __init__(self, endings: Endings) -> None:
+        super().__init__("double")
+        self.block = "entry"
+        self._metadata, self._declared = endings.metadata, endings.declared
+        self._group: str | None = None
+
+    def open(self, label: str) -> None:
+        """Begin a block."""
+        self.line(f"{label}:")
+        self.block = label
+
+    def loop(
+        self, length: int | str, body: Body, carried: Sequence[tuple[str, str]] = (), parallel: bool = False, step: int = 1
+    ) -> list[str]:
+        """for (i = 0; i < length; i += step) carried = body(i, carried), for a length that is not 0.
+
+        Args:
+            carried: types and first values.
+            parallel: no round reads what another one writes, so that rounds may be done at once.
+
+        Returns:
+            What was carried out of the last round.
+        """
+        if isinstance(length, int) and length <= step:
+            return body("0", [first for _, first in carried])
+        head, latch, end = (self.label(name) for name in ("loop", "next", "done"))
+        i, names, before = self.fresh("i"), [self.fresh("a") for _ in carried], self.block
+        self.line(f"br label %{head}")
+        self.open(head)
+        phis = len(self.lines)
+        group = self._enter() if parallel else None
+        values = body(i, names)
+        self.line(f"br label %{latch}")
+        self.open(latch)
+        after = self.let(f"add nuw nsw i64 {i}, {step}")
+        more = self.let(f"icmp slt i64 {after}, {length}")
+        self.line(f"br i1 {more}, label %{head}, label %{end}{self._leave(group)}")
+        self.open(end)
+        starts = [("i64", i, "0", after), *((t, n, first, v) for (t, first), n, v in zip(carried, names, values, strict=True))]
+        self.lines[phis:phis] = [f"{n} = phi {t} [ {first}, %{before} ], [ {v}, %{latch} ]" for t, n, first, v in starts]
+        return values
+
+    def _enter(self) -> str | None:
+        outer, number = self._group, len(self._metadata)
+        self._group = f"!{number}"
+        self._metadata.append(f"!{number} = distinct !{{}}")
+        return outer
+
+    def _leave(self, outer: str | None) -> str:
+        """What is known of a parallel loop, for the one who makes vectors."""
+        if self._group is None:
+            return ""
+        group, first = self._group, len(self._metadata)
+        self._group = outer
+        self._metadata += [
+            f"!{first} = distinct !{{!{first}, !{first + 1}}}",
+            f'!{first + 1} = !{{!"llvm.loop.parallel_accesses", {group}}}',
+        ]
+        return f", !llvm.loop !{first}"
+
+    # -- memory -----------------------------------------------------------------------------------------------
+
+    def _suffix(self) -> str:
+        return f", !llvm.access.group {self._group}" if self._group else ""
+
+    def address(self, pointer: str, kind: str, at: str) -> str:
+        return pointer if at == "0" else self.let(f"getelementptr {_MEMORY.get(kind, self.TYPES[kind])}, ptr {pointer}, i64 {at}")
+
+    def load(self, pointer: str, kind: str, at: str) -> Value:
+        type_ = _MEMORY.get(kind, self.TYPES[kind])
+        register = self.let(f"load {type_}, ptr {self.address(pointer, kind, at)}{self._suffix()}")
+        return Value(self, self.let(f"icmp ne i8 {register}, 0") if kind == "i1" else register, kind)
+
+    def store(self, y: Value, pointer: str, at: str) -> None:
+        register = self.let(f"zext i1 {y.text} to i8") if y.kind == "i1" else y.text
+        type_ = _MEMORY.get(y.kind, self.TYPES[y.kind])
+        self.line(f"store {type_} {register}, ptr {self.address(pointer, y.kind, at)}{self._suffix()}")
+
+    def total(self, terms: Sequence[tuple[str, int]], const: int = 0) -> str:
+        """const + Σ factor · register."""
+        text = str(const) if const else ""
+        for register, factor in terms:
+            if register == "0":
+                continue
+            part = register if factor == 1 else self.let(f"mul nsw i64 {register}, {factor}")
+            text = self.let(f"add nsw i64 {text}, {part}") if text else part
+        return text or "0"
+
+    # -- vectors ----------------------------------------------------------------------------------------------
+
+    def call(self, type_: str, name: str, *operands: tuple[str, str]) -> str:
+        """Call one of LLVM's functions."""
+        self._declared.add(f"declare {type_} @{name}({', '.join(t for t, _ in operands)})")
+        return self.let(f"call {type_} @{name}({', '.join(f'{t} {x}' for t, x in operands)})")
+
+    def vector_load(self, pointer: str, kind: str, at: str, lanes: int) -> str:
+        """A vector; of fewer lanes than the processor's the others are 0."""
+        full, vector, suffix, size = vectors(self.TYPES[kind])
+        address = self.address(pointer, kind, at)
+        if lanes == full:
+            return self.let(f"load {vector}, ptr {address}, align {size}")
+        mask = f"<{full} x i1>"
+        return self.call(
+            vector,
+            f"llvm.masked.load.{suffix}.p0",
+            ("ptr", address),
+            ("i32", str(size)),
+            (mask, _first(full, lanes)),
+            (vector, "zeroinitializer"),
+        )
+
+    def vector_store(self, y: str, pointer: str, kind: str, at: str, lanes: int) -> None:
+        full, vector, suffix, size = vectors(self.TYPES[kind])
+        address = self.address(pointer, kind, at)
+        if lanes == full:
+            self.line(f"store {vector} {y}, ptr {address}, align {size}")
+            return
+        name, mask = f"llvm.masked.store.{suffix}.p0", f"<{full} x i1>"
+        self._declared.add(f"declare void @{name}({vector}, ptr, i32, {mask})")
+        self.line(f"call void @{name}({vector} {y}, ptr {address}, i32 {size}, {mask} {_first(full, lanes)})")
+
+    def splat(self, x: str, kind: str) -> str:
+        lanes, vector, *_ = vectors(self.TYPES[kind])
+        one = self.let(f"insertelement {vector} poison, {self.TYPES[kind]} {x}, i32 0")
+        return self.let(f"shufflevector {vector} {one}, {vector} poison, <{lanes} x i32> zeroinitializer")
+
+    def multiply_add(self, a: str, b: str, c: str, kind: str) -> str:
+        """a · b + c of vectors."""
+        _, vector, suffix, _ = vectors(self.TYPES[kind])
+        return self.call(vector, f"llvm.fma.{suffix}", *((vector, x) for x in (a, b, c)))
+
+
+def _first(lanes: int, count: int) -> str:
+    return f"<{', '.join(f'i1 {str(i < count).lower()}' for i in range(lanes))}>"
+
+
+def blocks(length: int, size: int) -> list[tuple[int, int, int]]:
+    """How a length is cut into blocks: (start, blocks, size) of the full ones, and of the rest."""
+    full, rest = divmod(length, size)
+    return [*([(0, full, size)] if full else []), *([(full * size, 1, rest)] if rest else [])]
+
+
+def tile_of(kind: str) -> tuple[int, int]:
+    """Rows and vectors of a tile: as many sums as fit the registers, beside what is multiplied."""
+    lanes, _, _, size = vectors(LoopEmitter.TYPES[kind])
+    return (4, 4) if lanes * size == 64 else (4, 2)

@@ -1,0 +1,91 @@
+"""Which form the loops of a contraction take, c[i, j] += a[i, k] · b[k, j]: what its strides ask for.
+
+    tile    j has stride 1 in b and c: a few rows i times a few vectors of j are added up in registers, over all k
+    dot     k has stride 1 in a and b: each element is a sum over vectors of k
+    along   j has stride 1 in a, b and c: vectors of j are added up in memory
+
+An operand whose strides fit none of them is copied in another order; once for all steps where it is a weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from .index import Index, Var
+
+FEW = 4
+"""Rows that an operand is used for, or columns, from which on it pays to copy it, or to use vectors of them."""
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A value in memory, and where in the order of its elements the one lies that is asked for."""
+
+    value: int
+    index: Index
+
+    def stride(self, var: Var) -> int:
+        return self.index.terms.get(var, 0)
+
+
+@dataclass
+class Contraction:
+    """value[index] = Σ a · b.
+
+    Attributes:
+        rows: the loops around.
+        tile: the rows i that share what is read of b.
+        vector: j.
+        sums: what is summed over, the innermost last.
+    """
+
+    value: int
+    index: Index
+    a: Operand
+    b: Operand
+    form: str
+    rows: list[Var]
+    sums: list[Var]
+    tile: Var | None = None
+    vector: Var | None = None
+
+
+def form_of(
+    kind: str, a: Operand, b: Operand, value: int, index: Index, rows: list[Var], sums: list[Var],
+    is_fixed: Callable[[int], bool], packed: Callable[[Operand, Sequence[Var]], Operand],
+) -> Contraction:  # fmt: skip
+    """The loops of a contraction.
+
+    Args:
+        rows, sums: the variables that stand in the result, and those that are summed over.
+        is_fixed: whether a value is the same at every step.
+        packed: copies an operand in another order of axes.
+    """
+    c = Operand(value, index)
+    vector = next((var for var in reversed(rows) if c.stride(var) == 1), None)
+    inner = [k for k in sums if a.stride(k) == b.stride(k) == 1]
+    sums = [*(k for k in sums if k not in inner), *inner]
+    if vector is None or kind not in ("f32", "f64"):
+        return Contraction(value, index, a, b, "dot", rows, sums)
+    rest = [var for var in rows if var is not vector]
+    if a.stride(vector) and b.stride(vector):
+        if a.stride(vector) == b.stride(vector) == 1:
+            return Contraction(value, index, a, b, "along", rest, sums, vector=vector)
+        return Contraction(value, index, a, b, "dot", rows, sums)
+    if a.stride(vector):
+        a, b = b, a
+    shared = [var for var in rest if not b.stride(var)]
+    uses = 1
+    for var in shared:
+        uses *= var.length
+    if inner and vector.length < FEW <= inner[-1].length:
+        return Contraction(value, index, a, b, "dot", rows, sums)
+    if b.stride(vector) != 1:
+        if inner and uses < FEW and not is_fixed(b.value):
+            return Contraction(value, index, a, b, "dot", rows, sums)
+        others = [var for var in rest if b.stride(var)]
+        b = packed(b, [*others, *(k for k in sums if b.stride(k)), vector])
+    tile = max(shared, key=lambda var: var.length, default=None)
+    sums.sort(key=lambda k: -abs(a.stride(k)))
+    return Contraction(value, index, a, b, "tile", [var for var in rest if var is not tile], sums, tile, vector)

@@ -1,0 +1,349 @@
+"""One element of a value, as an expression of elements that lie in memory.
+
+A step's values are arrays; most of them never need to exist. ``element(k, v, (i, j))`` writes element (i, j) of a value with the printer k:
+an elementwise row computes it from the same element of its operands, a routing asks for another one, and what lies in memory is read.
+So chains of rows become one expression, whatever the shapes are. The same walk with a printer that only counts says what would be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy
+
+from ..backends.atoms import Counter, Printer, Value, kind_of
+from ..backends.base import Unsupported
+from ..chain_rule.routing import Checked, Contracted, LookedUp, Piece, Reshaped, Routed, Shape
+from .index import Index, flat, unflat
+from .program import Instruction, Number, Program
+
+Indices = tuple[Index, ...]
+
+CHEAP = 6
+"""Atoms that are made again, instead of kept, where a value is used more than once."""
+
+
+class Needs(Exception):
+    """A value that must lie in memory, since it is read in a way that no expression can."""
+
+    def __init__(self, value: int) -> None:
+        super().__init__(value)
+        self.value = value
+
+
+class Reader(Protocol):
+    """What expressions are written with: a printer that knows loops.
+
+    Attributes:
+        printer: writes atoms.
+        cache: elements that are known already.
+    """
+
+    printer: Printer
+    cache: dict[Any, Value]
+
+    def read(self, value: int, place: Index, turns: Sequence[tuple[Value, int]] = ()) -> Value:
+        """An element of a value in memory, at a place in the order of elements; ``turns``: further places and how far apart they lie."""
+        ...
+
+    def whole(self, index: Index) -> Value:
+        """An index as a number."""
+        ...
+
+
+@dataclass(frozen=True)
+class Made:
+    """What makes a value: an instruction, and which of its results it is."""
+
+    instruction: Instruction
+    position: int
+
+
+class Elements:
+    """The values of one half of a step.
+
+    Args:
+        memory: those that lie in memory.
+
+    Attributes:
+        made: by value, what makes it.
+        cost: by value, the atoms of its expression.
+
+    Raises:
+        Unsupported: a value is of a dtype, or of a row, that there is no code for.
+    """
+
+    def __init__(self, program: Program, instructions: Sequence[Instruction], memory: set[int]) -> None:
+        self.shapes, self.dtypes = list(program.shapes), list(program.dtypes)
+        self.memory = set(memory)
+        self.made: dict[int, Made] = {}
+        self.tables: dict[int, int] = {}
+        self.instructions = self._in_pairs(instructions)
+        for instruction in self.instructions:
+            for position, result in enumerate(instruction.results):
+                self.made[result] = Made(instruction, position)
+            row = instruction.row
+            if row.lowering is None and row.loops is None:
+                raise Unsupported(f"the operation {row.name!r}")
+
+    def kind(self, value: int) -> str:
+        return kind_of(self.dtypes[value])
+
+    def _in_pairs(self, instructions: Sequence[Instruction]) -> list[Instruction]:
+        """With contractions of more than two operands as several of two, the smallest results first."""
+        found: list[Instruction] = []
+        for instruction in instructions:
+            if isinstance(instruction.row.loops, Contracted) and len(instruction.operands) > 2:
+                found += self._pairs(instruction)
+            else:
+                found.append(instruction)
+        return found
+
+    def _pairs(self, instruction: Instruction) -> list[Instruction]:
+        letters, output = self.letters(instruction)
+        lengths = {a: n for word, x in zip(letters, instruction.operands, strict=True) for a, n in zip(word, self.shapes[x], strict=True)}
+        todo = list(zip(letters, instruction.operands, strict=True))
+        found = []
+        while len(todo) > 2:
+            choices = []
+            for i in range(len(todo)):
+                for j in range(i):
+                    rest = {*output, *(a for k, (word, _) in enumerate(todo) if k not in (i, j) for a in word)}
+                    word = "".join(a for a in dict.fromkeys(todo[j][0] + todo[i][0]) if a in rest)
+                    choices.append((int(numpy.prod([lengths[a] for a in word])), j, i, word))
+            _, j, i, word = min(choices)
+            self.shapes.append(tuple(lengths[a] for a in word))
+            self.dtypes.append(self.dtypes[instruction.results[0]])
+            second, first = todo.pop(i), todo.pop(j)
+            both = Instruction(instruction.row, (first[1], second[1]), ((first[0], second[0]), word), (len(self.shapes) - 1,))
+            found.append(both)
+            todo.append((word, len(self.shapes) - 1))
+        last = tuple(word for word, _ in todo), output
+        return [*found, Instruction(instruction.row, tuple(x for _, x in todo), last, instruction.results)]
+
+    # -- what must lie in memory ------------------------------------------------------------------------------------------------------
+
+    def settle(self, wanted: Sequence[int]) -> None:
+        """Choose what lies in memory: what is no expression, and what would be made several times at some cost."""
+        uses = self._uses(wanted)
+        self.cost = dict.fromkeys(self.memory, 0)
+        for instruction in self.instructions:
+            for position, v in enumerate(instruction.results):
+                self.cost[v] = self._cost(instruction)
+                if v in self.memory or not self.is_expression(instruction, position) or (uses.get(v, 0) > 1 and self.cost[v] > CHEAP):
+                    self.memory.add(v)
+                    self.cost[v] = 0
+            grown = max(int(numpy.prod(self.shapes[v])) for v in instruction.results)
+            for x in instruction.operands:
+                if not isinstance(x, Number) and self.cost[x] > 2 and grown > numpy.prod(self.shapes[x]):
+                    self.memory.add(x)  # each of its elements would be made again for several of these
+                    self.cost[x] = 0
+
+    def _uses(self, wanted: Sequence[int]) -> dict[int, int]:
+        uses: dict[int, int] = {}
+        for v in (*wanted, *(x for i in self.instructions for x in i.operands if not isinstance(x, Number))):
+            uses[v] = uses.get(v, 0) + 1
+        return uses
+
+    def _cost(self, instruction: Instruction) -> int:
+        total = sum(self.cost[x] for x in instruction.operands if not isinstance(x, Number))
+        if instruction.row.lowering is None:
+            return total + (2 if isinstance(instruction.row.loops, Contracted) else 0)
+        counter = Counter()
+        operands = [x.value if isinstance(x, Number) else Value(counter, "", self.kind(x)) for x in instruction.operands]
+        instruction.row.lowering(counter, *operands, *instruction.params)
+        return total + counter.cost
+
+    def is_expression(self, instruction: Instruction, position: int) -> bool:
+        """Whether an element of a result is an expression of a few elements of the operands."""
+        loops = instruction.row.loops
+        if loops is None or isinstance(loops, (Reshaped, Checked)):
+            return True
+        if isinstance(loops, LookedUp):
+            return not loops.adjoint
+        if isinstance(loops, Routed):
+            if self.by_table(instruction):
+                return not self.is_adjoint(instruction)
+            return self.whole_piece(instruction, position) is not None
+        if isinstance(loops, Contracted):
+            inputs, output = self.letters(instruction)
+            return set().union(*inputs) <= set(output)
+        return False
+
+    # -- what rows say ----------------------------------------------------------------------------------------------------------------
+
+    def operand_shapes(self, instruction: Instruction) -> list[Shape]:
+        return [() if isinstance(x, Number) else self.shapes[x] for x in instruction.operands]
+
+    def letters(self, instruction: Instruction) -> tuple[Sequence[str], str]:
+        assert isinstance(instruction.row.loops, Contracted)
+        return instruction.row.loops.letters(self.operand_shapes(instruction), instruction.params)
+
+    def pieces(self, instruction: Instruction, position: int) -> list[Piece]:
+        assert isinstance(instruction.row.loops, Routed)
+        return instruction.row.loops.pieces(self.operand_shapes(instruction), instruction.params, position)
+
+    def whole_piece(self, instruction: Instruction, position: int) -> Piece | None:
+        """The piece that is all of a result."""
+        pieces = self.pieces(instruction, position)
+        whole = tuple((0, n, 1) for n in self.shapes[instruction.results[position]])
+        return pieces[0] if len(pieces) == 1 and pieces[0].box == whole else None
+
+    def by_table(self, instruction: Instruction) -> bool:
+        """Whether a routing is by an index that holds arrays."""
+        loops = instruction.row.loops
+        if not isinstance(loops, Routed) or loops.index is None:
+            return False
+        index = instruction.params[loops.index]
+        return any(hasattr(part, "dtype") and part.ndim > 0 for part in (index if isinstance(index, tuple) else (index,)))
+
+    def is_adjoint(self, instruction: Instruction) -> bool:
+        """Whether a routing by an index puts what was taken back, into zeros of a shape."""
+        return len(instruction.params) > 1
+
+    def places(self, instruction: Instruction) -> numpy.ndarray:
+        """For each element of what such an index takes, its place in what it is taken from."""
+        index, *rest = instruction.params
+        shape = rest[0] if rest else self.operand_shapes(instruction)[0]
+        return numpy.arange(numpy.prod(shape, dtype=numpy.int64)).reshape(shape)[index]
+
+    # -- elements ---------------------------------------------------------------------------------------------------------------------
+
+    def element(self, k: Reader, v: int, indices: Indices) -> Value:
+        """Write one element.
+
+        Raises:
+            Needs: a value must lie in memory for that.
+        """
+        key = v, indices
+        if key not in k.cache:
+            k.cache[key] = k.read(v, flat(indices, self.shapes[v])) if v in self.memory else self.computed(k, v, indices)
+        return k.cache[key]
+
+    def computed(self, k: Reader, v: int, indices: Indices) -> Value:
+        """The same of a value that may lie in memory, but is not read from there."""
+        made = self.made[v]
+        instruction, loops = made.instruction, made.instruction.row.loops
+        if instruction.row.lowering is not None:
+            xs = [x.value if isinstance(x, Number) else self.element(k, x, self.broadcast(indices, x)) for x in instruction.operands]
+            return k.printer.as_kind(instruction.row.lowering(k.printer, *xs, *instruction.params), self.kind(v))
+        if isinstance(loops, Reshaped):
+            return self._reshaped(k, instruction.operands[0], flat(indices, self.shapes[v]))
+        if isinstance(loops, Checked):
+            return self.element(k, instruction.operands[0], indices)
+        if isinstance(loops, LookedUp) and not loops.adjoint:
+            return self._looked_up(k, instruction, indices)
+        if isinstance(loops, Routed):
+            if self.by_table(instruction):
+                return self._from_table(k, v, instruction, indices)
+            piece = self.whole_piece(instruction, made.position)
+            if piece is not None:
+                return self.from_piece(k, instruction, piece, indices)
+        if isinstance(loops, Contracted) and self.is_expression(instruction, made.position):
+            return self._product(k, v, instruction, indices)
+        raise Needs(v)
+
+    def broadcast(self, indices: Indices, x: int) -> Indices:
+        """The indices of an operand that is broadcast."""
+        shape = self.shapes[x]
+        return tuple(Index() if n == 1 else index for n, index in zip(shape, indices[len(indices) - len(shape) :], strict=True))
+
+    def _reshaped(self, k: Reader, x: int, place: Index) -> Value:
+        if x in self.memory:
+            return k.read(x, place)
+        parts = unflat(place, self.shapes[x])
+        if parts is None:
+            raise Needs(x)
+        return self.element(k, x, tuple(parts))
+
+    def from_piece(self, k: Reader, instruction: Instruction, piece: Piece, places: Indices) -> Value:
+        """The element of an operand that a piece says, at places counted within the piece."""
+        indices = tuple((Index() if s.axis is None else places[s.axis] * s.scale) + s.offset for s in piece.steps)
+        value = self.element(k, instruction.operands[piece.operand], indices)
+        if piece.diagonal is None:
+            return value
+        side, number = piece.diagonal
+        distance = k.whole(places[-1]) - k.whole(places[-2])
+        return k.printer.select(distance <= number if side == "≤" else distance >= number, value, k.printer.number(0, value.kind))
+
+    def _product(self, k: Reader, v: int, instruction: Instruction, indices: Indices) -> Value:
+        inputs, output = self.letters(instruction)
+        at = dict(zip(output, indices, strict=True))
+        factors = []
+        for word, x in zip(inputs, instruction.operands, strict=True):
+            places = zip(word, self.shapes[x], strict=True)
+            factors.append(self.element(k, x, tuple(Index() if n == 1 else at[a] for a, n in places)))
+        y = factors[0]
+        for factor in factors[1:]:
+            y = y * factor
+        return k.printer.as_kind(y, self.kind(v))
+
+    # -- places that are values -------------------------------------------------------------------------------------------------------
+
+    def in_memory(self, x: int) -> int:
+        """The value in memory whose elements, in their order, are those of x."""
+        while x not in self.memory:
+            made = self.made[x].instruction
+            if not isinstance(made.row.loops, Reshaped):
+                raise Needs(x)
+            x = made.operands[0]
+        return x
+
+    def turned(self, k: Reader, numbers: int, indices: Indices, n: int) -> Value:
+        """A whole number of a value as a place on an axis of length n: counted from the end where it is negative, and never outside."""
+        p = k.printer
+        number = p.convert(self.element(k, numbers, indices), "i64")
+        number = p.select(number < 0, number + n, number)
+        return p.select(number < 0, 0, p.select(number > n - 1, n - 1, number))
+
+    def _looked_up(self, k: Reader, instruction: Instruction, indices: Indices) -> Value:
+        x, numbers = instruction.operands
+        axis, shape = instruction.params[0], self.shapes[x]
+        rest, number = self.split_places(instruction, indices)
+        base = self.in_memory(x)
+        stride = int(numpy.prod(shape[axis + 1 :]))
+        return k.read(base, flat(rest, shape), [(self.turned(k, numbers, number, shape[axis]), stride)])
+
+    def split_places(self, instruction: Instruction, indices: Indices) -> tuple[Indices, Indices]:
+        """From the indices of what is looked up to those of the whole, with 0 on the axis, and to those of the numbers."""
+        loops, (_, numbers), axis = instruction.row.loops, instruction.operands, instruction.params[0]
+        assert isinstance(loops, LookedUp)
+        if loops.along:
+            whole = instruction.params[1] if loops.adjoint else self.shapes[instruction.operands[0]]
+            places = [Index() if i == axis or n == 1 else index for i, (n, index) in enumerate(zip(whole, indices, strict=True))]
+            return tuple(places), self.broadcast(indices, numbers)
+        rank = len(self.shapes[numbers])
+        return (*indices[:axis], Index(), *indices[axis + rank :]), indices[axis : axis + rank]
+
+    def _from_table(self, k: Reader, v: int, instruction: Instruction, indices: Indices) -> Value:
+        base = self.in_memory(instruction.operands[0])
+        return k.read(base, Index(), [(self.table_entry(k, instruction, flat(indices, self.shapes[v])), 1)])
+
+    def table_entry(self, k: Reader, instruction: Instruction, place: Index) -> Value:
+        """The number at a place of an index of arrays."""
+        number = instruction.results[0]
+        if number not in self.tables:
+            self.tables[number] = -1 - len(self.tables)  # beside the program's own numbers
+        return k.read(self.tables[number], place)
+
+
+class Probe:
+    """Reads nothing, and notes what would be read."""
+
+    def __init__(self, elements: Elements) -> None:
+        self._elements = elements
+        self.printer = Counter()
+        self.cache: dict[Any, Value] = {}
+        self.reads: list[tuple[int, Index | None]] = []
+        self.indices: list[Index] = []
+
+    def read(self, value: int, place: Index, turns: Sequence[tuple[Value, int]] = ()) -> Value:
+        self.reads.append((value, None if turns else place))
+        self.indices.append(place)
+        return Value(self.printer, "", "i64" if value < 0 else self._elements.kind(value))
+
+    def whole(self, index: Index) -> Value:
+        self.indices.append(index)
+        return Value(self.printer, "", "i64")
