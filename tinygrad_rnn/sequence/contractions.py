@@ -75,6 +75,10 @@ def form_of(
         return Contraction(value, index, a, b, "dot", rows, sums)
     if a.stride(vector):
         a, b = b, a
+    if vector.batch:  # threads share its elements, which whole vectors would cut across
+        if b.stride(vector) == 1:
+            return Contraction(value, index, a, b, "along", rest, sums, vector=vector)
+        return Contraction(value, index, a, b, "dot", rows, sums)
     shared = [var for var in rest if not b.stride(var)]
     uses = 1
     for var in shared:

@@ -15,9 +15,14 @@ _serials = itertools.count()
 
 @dataclass(frozen=True, eq=False)
 class Var:
-    """A loop variable: 0, 1, … length − 1."""
+    """A loop variable: 0, 1, … length − 1.
+
+    Attributes:
+        batch: it counts samples, which threads share.
+    """
 
     length: int
+    batch: bool = False
     serial: int = field(default_factory=lambda: next(_serials))
 
     def __repr__(self) -> str:

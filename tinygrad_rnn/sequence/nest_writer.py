@@ -23,13 +23,14 @@ _JOINS = {"max": "maximum", "min": "minimum"}
 
 
 class NestWriter:
-    """Writes ``name(table of pointers, T, t of the first step, ±1, place of the first step in the order of running, ±1, flag)``.
+    """Writes ``name(table of pointers, T, t of the first step, ±1, place of the first step in the order of running, ±1, first sample, end
+    of the samples)``.
 
-    The flag is an integer, set to 1 where a number was out of its range.
+    The last pointer is that of a flag, an integer that is set to 1 where a number was out of its range.
     """
 
-    def __init__(self, name: str, elements: Elements, nests: Nests, endings: Endings) -> None:
-        self.name, self.elements, self.nests = name, elements, nests
+    def __init__(self, name: str, elements: Elements, nests: Nests, samples: int, endings: Endings) -> None:
+        self.name, self.elements, self.nests, self.samples = name, elements, nests, samples
         self.e = LoopEmitter(endings)
         self.printer = self.e
         self.cache: dict[Any, Value] = {}
@@ -56,7 +57,7 @@ class NestWriter:
         e.lines = []
         self._step_pointers()
         bases = []
-        for number, register in self._bases.items():
+        for number, register in [*self._bases.items(), (buffers, "%flag")]:
             bases += [
                 f"{register}.at = getelementptr ptr, ptr %table, i64 {number}",
                 f"{register} = load ptr, ptr {register}.at, !invariant.load !{{}}",
@@ -70,8 +71,8 @@ class NestWriter:
         ]
         end = ["%s1 = add i64 %s, 1", "%again = icmp slt i64 %s1, %steps", "br i1 %again, label %step, label %end"]
         lines = ["entry:", *bases, *prologue, "br label %step", "step:", *counters, *e.lines, *step, *end, "end:", "ret void"]
-        numbers = ", ".join(f"i64 %{name}" for name in ("steps", "t0", "dt", "at0", "dat"))
-        head = f'define void @{self.name}(ptr %table, {numbers}, ptr %flag) "prefer-vector-width"="512" {{'
+        numbers = ", ".join(f"i64 %{name}" for name in ("steps", "t0", "dt", "at0", "dat", "first", "last"))
+        head = f'define void @{self.name}(ptr %table, {numbers}) "prefer-vector-width"="512" {{'
         return "\n".join([head, *(line if line.endswith(":") else f"  {line}" for line in lines), "}"])
 
     def _step_pointers(self) -> None:
@@ -136,7 +137,17 @@ class NestWriter:
                 self._around(axes[1:], body, parallel)
             return []
 
-        self.e.loop(axes[0].length, inside, parallel=parallel and len(axes) == 1)
+        self._over(axes[0], inside, parallel=parallel and len(axes) == 1)
+
+    def _over(
+        self, axis: Var, body: Callable[[str, list[str]], list[str]], carried: Sequence[tuple[str, str]] = (), parallel: bool = False
+    ) -> list[str]:
+        """A loop over an axis; of the samples, over this thread's."""
+        if not axis.batch:
+            return self.e.loop(axis.length, body, carried, parallel)
+        inner = axis.length // self.samples
+        first, end = (self.e.total([(name, inner)]) for name in ("%first", "%last"))
+        return self.e.loop(end, body, carried, parallel, start=first)
 
     # -- nests ------------------------------------------------------------------------------------------------------------------------
 
@@ -179,9 +190,9 @@ class NestWriter:
         axes: list[Var] = []
         for var in group.space:
             last = self._longer.get(axes[-1], axes[-1]) if axes else None
-            if last and all(i.terms.get(last, 0) == i.terms.get(var, 0) * var.length for i in indices):
+            if last and not var.batch and all(i.terms.get(last, 0) == i.terms.get(var, 0) * var.length for i in indices):
                 self._registers[last] = "0"
-                axes[-1] = Var(axes[-1].length * var.length)
+                axes[-1] = Var(axes[-1].length * var.length, axes[-1].batch)
                 self._longer[axes[-1]] = var
             else:
                 axes.append(var)
@@ -233,7 +244,7 @@ class NestWriter:
             self._registers[axes[0]] = i
             return self._summed(axes[1:], body, [(t, x) for (t, _), x in zip(carried, known, strict=True)], parallel)
 
-        return self.e.loop(axes[0].length, inside, carried, parallel=parallel and len(axes) == 1)
+        return self._over(axes[0], inside, carried, parallel=parallel and len(axes) == 1)
 
     def _first(self, nest: Reduction, kind: str) -> str:
         if nest.how in _FIRST:
@@ -358,33 +369,48 @@ class NestWriter:
         high, wide = tile_of(kind)
         assert nest.vector is not None
         tall = nest.tile.length if nest.tile else 1
-        rows, columns = blocks(tall, high), blocks(nest.vector.length, wide * lanes)
+        columns = blocks(nest.vector.length, wide * lanes)
+        shared = nest.tile is not None and nest.tile.batch
 
         def around() -> None:
-            for (row, many, height), (column, more, width) in itertools.product(rows, columns):
-                self._blocks(nest, (row, many, height), (column, more, width), lanes)
+            for row, many, height in blocks(tall, high):
+                with self._own_rows(row, many, height) if shared else contextlib.nullcontext((str(row), str(row + many * height))) as rows:
+                    for column in columns:
+                        self._blocks(nest, rows, height, column, lanes)
 
         self._around(nest.rows, around)
 
-    def _blocks(self, nest: Contraction, rows: tuple[int, int, int], columns: tuple[int, int, int], lanes: int) -> None:
+    @contextlib.contextmanager
+    def _own_rows(self, row: int, many: int, height: int) -> Iterator[tuple[str, str]]:
+        """A block for those of the rows that are this thread's, if there are some: threads begin with whole tiles."""
+        e, end = self.e, str(row + many * height)
+        first = e.call("i64", "llvm.smax.i64", ("i64", "%first"), ("i64", str(row)))
+        last = e.call("i64", "llvm.smin.i64", ("i64", "%last"), ("i64", end))
+        some = e.let(f"icmp slt i64 {first}, {last}")
+        inside, after = e.label("rows"), e.label("done")
+        e.line(f"br i1 {some}, label %{inside}, label %{after}")
+        e.open(inside)
+        yield first, last
+        e.line(f"br label %{after}")
+        e.open(after)
+
+    def _blocks(self, nest: Contraction, rows: tuple[str, str], height: int, columns: tuple[int, int, int], lanes: int) -> None:
         """All tiles of one size."""
-        e, (row, many, height), (column, more, width) = self.e, rows, columns
+        e, (column, more, width) = self.e, columns
+        widths = [min(lanes, width - at) for at in range(0, width, lanes)]
 
         def of_rows(i: str, _: list[str]) -> list[str]:
             def of_columns(j: str, _: list[str]) -> list[str]:
                 with self._scope():
-                    self._tile(
-                        nest,
-                        e.total([(i, 1)], row),
-                        e.total([(j, 1)], column),
-                        height,
-                        [min(lanes, width - at) for at in range(0, width, lanes)],
-                    )
+                    self._tile(nest, i, e.total([(j, 1)], column), height, widths)
                 return []
 
             return e.loop(more * width, of_columns, step=width)
 
-        e.loop(many * height, of_rows, step=height)
+        if rows[0].isdigit() and int(rows[1]) - int(rows[0]) <= height:
+            of_rows(rows[0], [])
+        else:
+            e.loop(rows[1], of_rows, step=height, start=rows[0])
 
     def _tile(self, nest: Contraction, i: str, j: str, height: int, widths: list[int]) -> None:
         """A few rows times a few vectors, over all that is summed over."""

@@ -1,4 +1,7 @@
-"""Run a plan as loop nests: any cell whose rows say how they are written as loops, of any shapes and dtypes, on one thread."""
+"""Run a plan as loop nests: any cell whose rows say how they are written as loops, of any shapes and dtypes.
+
+Threads share the samples of the batch where no sample sees another; else one thread does it all.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,13 @@ import numpy
 from ..backends import Array, Backend
 from ..backends.atoms import KINDS, kind_of
 from ..backends.base import Unsupported
+from ..backends.native import thresholds
 from ..backends.native.compiler import compiled
 from ..backends.native.emit import tables
-from ..backends.native.loops import Endings
+from ..backends.native.loops import ROWS, Endings
 from ..backends.native.memory import address, aligned, keep_memory, numbers
-from ..backends.native.threads import run_parallel
+from ..backends.native.threads import run_parallel, shares, threads
+from .batch import PARTIAL, Axes, Batch, Mixed
 from .elements import Elements
 from .interpreter import InterpretedRun
 from .nest_writer import NestWriter
@@ -58,10 +63,30 @@ class NestPlan:
             kind_of(dtype)
             if 0 in shape:
                 raise Unsupported(f"a value of shape {shape}")
+        try:
+            self._halves(self._samples())
+        except Mixed:
+            self._halves(1)
+        self._compile()
+
+    def _samples(self) -> int:
+        program = self.program
+        return next((program.shapes[v][0] for v in (*program.steps, *program.states) if program.shapes[v]), 1)
+
+    def _halves(self, samples: int) -> None:
+        """Lay out both halves.
+
+        Raises:
+            Mixed: the samples meet.
+        """
+        self.samples = samples
+        shapes, program = self.program.shapes, self.program
+        self.axes: Axes = dict.fromkeys(range(len(shapes)))
+        if samples > 1:
+            self.axes |= {v: 0 for v in (*program.steps, *program.states) if shapes[v][:1] == (samples,)}
         self._forward()
         if self.training:
             self._backward()
-        self._compile()
 
     # -- where values lie -------------------------------------------------------------------------------------------------------------
 
@@ -93,7 +118,7 @@ class NestPlan:
         known = {*program.steps, *program.states, *program.fixed, *program.carried}
         self.kept = {v: self._new(buffers, v) for v in (plan.kept if self.training else ()) if v not in known}
         wanted += [Wanted(v, Place(buffer, "time")) for v, buffer in self.kept.items()]
-        self.forward = self._part(plan.forward, places, wanted, buffers)
+        self.forward = self._part(plan.forward, places, wanted, list(zip(program.carried, program.states, strict=True)), buffers)
 
     def _backward(self) -> None:
         plan, program = self.plan, self.program
@@ -107,6 +132,8 @@ class NestPlan:
             places.setdefault(new, Place(self.back_states[-1], "after"))
         self.back_kept = {v: self._new(buffers, v) for v in self.kept}
         places |= {v: Place(buffer, "time") for v, buffer in self.back_kept.items()}
+        pairs = zip((*plan.output_residuals, *plan.carried_residuals), (*program.outputs, *program.states), strict=True)
+        self.axes |= {g: self.axes[v] for g, v in pairs if g is not None}
         self.arriving = [None if v is None else self._new(buffers, v) for v in plan.output_residuals]
         for v, buffer in zip(plan.output_residuals, self.arriving, strict=True):
             if v is not None and buffer is not None:
@@ -119,13 +146,13 @@ class NestPlan:
             if arriving is not None:
                 places[arriving] = Place(self.carries[-1], "other")  # type: ignore[arg-type]
             if v is not None:
-                wanted.append(Wanted(leaving, Place(self.carries[-1], "this")))  # type: ignore[arg-type]
+                wanted.append(Wanted(leaving, Place(self.carries[-1], "this"), like=v))  # type: ignore[arg-type]
         self.leaving = [None if v is None else self._new(buffers, v) for v in plan.step_residuals]
         for v, buffer in zip(plan.step_residuals, self.leaving, strict=True):
             if v is not None and buffer is not None:
                 wanted.append(Wanted(v, Place(buffer, "time")))
         wanted += self._sinks(buffers, places)
-        self.backward = self._part(plan.backward, places, wanted, buffers)
+        self.backward = self._part(plan.backward, places, wanted, list(zip(plan.state_residuals, program.states, strict=True)), buffers)
 
     def _sinks(self, buffers: list[Buffer], places: dict[int, Place]) -> list[Wanted]:
         """What weights get: the operands of products are gathered, everything else is added up."""
@@ -147,9 +174,22 @@ class NestPlan:
 
     # -- code -------------------------------------------------------------------------------------------------------------------------
 
-    def _part(self, instructions: Sequence[Instruction], places: dict[int, Place], wanted: list[Wanted], buffers: list[Buffer]) -> Part:
+    def _part(
+        self,
+        instructions: Sequence[Instruction],
+        places: dict[int, Place],
+        wanted: list[Wanted],
+        turns: Sequence[tuple[int | None, int]],
+        buffers: list[Buffer],
+    ) -> Part:
         elements = Elements(self.program, instructions, set(places))
-        nests = Nests(elements, places, wanted, lambda kind, size: self._buffer(buffers, kind, size))
+        batch: dict[int, int] = {}
+        if self.samples > 1:
+            axes = Batch(elements, self.samples, {v: self.axes[v] for v in places}).axes
+            self.axes |= axes
+            self._check(wanted, turns)
+            batch = {v: axis for v, axis in axes.items() if axis is not None and axis != PARTIAL}
+        nests = Nests(elements, places, wanted, batch, lambda kind, size: self._buffer(buffers, kind, size))
         arrays = {}
         for result, number in elements.tables.items():
             table = numpy.ascontiguousarray(elements.places(elements.made[result].instruction), numpy.int64)
@@ -157,10 +197,27 @@ class NestPlan:
             arrays[nests.homes[number].buffer.number] = table
         return Part(0, buffers, nests, arrays)
 
+    def _check(self, wanted: Sequence[Wanted], turns: Sequence[tuple[int | None, int]]) -> None:
+        """See that every sample leaves where it belongs.
+
+        Args:
+            turns: what comes in the place of what, at the next step.
+
+        Raises:
+            Mixed: one does not.
+        """
+        for w in wanted:
+            axis = None if w.value is None else self.axes[w.value]
+            if (w.added and axis is None) or (not w.added and axis == PARTIAL):
+                raise Mixed
+        for v, home in turns:
+            if v is not None and self.axes[v] != self.axes[home]:
+                raise Mixed
+
     def _compile(self) -> None:
         parts = {"forward": self.forward} | ({"backward": self.backward} if self.training else {})
         endings = Endings()
-        writers = {name: NestWriter(name, part.nests.elements, part.nests, endings) for name, part in parts.items()}
+        writers = {name: NestWriter(name, part.nests.elements, part.nests, self.samples, endings) for name, part in parts.items()}
         self.text = "\n\n".join(writer.text(len(parts[name].buffers)) for name, writer in writers.items())
         self.text += tables(writer.e for writer in writers.values()) + endings.text()
         addresses = compiled(self.text, tuple(parts))
@@ -170,7 +227,8 @@ class NestPlan:
     def described(self) -> list[str]:
         """A line for each half."""
         parts = [("forward", self.forward)] + ([("backward", self.backward)] if self.training else [])
-        return [f"  {name:<10} {len(part.nests.stages)} loop nests, on one thread" for name, part in parts]
+        shared = "threads share the samples" if self.samples > 1 else "on one thread"
+        return [f"  {name:<10} {len(part.nests.stages)} loop nests, {shared}" for name, part in parts]
 
 
 class NestRun:
@@ -178,28 +236,43 @@ class NestRun:
 
     def __init__(self, laid: NestPlan, backend: Backend, streams: list[Array], fixed: list[Array], order: range, length: int) -> None:
         self.laid, self.backend = laid, backend
-        self.steps, self.step = len(order), order.step
+        self.steps, self.step, self.length = len(order), order.step, length
         self._again = (laid.plan, backend, streams, fixed, order, length)
         program = laid.program
         given = [*streams, *fixed, *laid.plan.constants]
         self.given = dict(zip((*program.steps, *program.fixed), map(numpy.ascontiguousarray, given), strict=True))
 
-    def _call(self, part: Part, arrays: dict[int, Array], backwards: bool) -> bool:
-        """Run a half; whether all numbers lay in their ranges."""
+    def _call(self, part: Part, arrays: dict[int, Array], backwards: bool, apart: Sequence[int] = ()) -> bool:
+        """Run a half; whether all numbers lay in their ranges.
+
+        Args:
+            apart: what the threads add up, (threads, …) each.
+        """
         if not self.steps:
             return True
         arrays = arrays | part.tables
-        for buffer in part.buffers:
-            if buffer.number not in arrays:  # nothing before and after the loop
-                arrays[buffer.number] = aligned((buffer.size,), _DTYPES[buffer.kind])
-        table, flag = numbers([address(arrays[buffer.number]) for buffer in part.buffers]), numbers([0])
         last = self.steps - 1
-        places = (last, -1) if backwards else (0, 1)
-        start = (last if self.step < 0 else 0) if not backwards else (0 if self.step < 0 else last)
-        direction = -self.step if backwards else self.step
-        arguments = (table.buffer_info()[0], self.steps, start, direction, *places, flag.buffer_info()[0])
-        run_parallel(part.address, [arguments])
-        return flag[0] == 0
+        order = (last, -1) if backwards else (0, 1)
+        times = (last if backwards == (self.step > 0) else 0, -self.step if backwards else self.step)
+        parts, held = [], []
+        for shard, samples in enumerate(self._shards(part)):
+            own = {number: array[shard] if number in apart else array for number, array in arrays.items()}
+            for buffer in part.buffers:
+                if buffer.number not in own:  # nothing before and after the loop
+                    own[buffer.number] = aligned((buffer.size,), _DTYPES[buffer.kind])
+            flag = numbers([0])
+            table = numbers([*(address(own[buffer.number]) for buffer in part.buffers), flag.buffer_info()[0]])
+            parts.append((table.buffer_info()[0], self.steps, *times, *order, *samples))
+            held.append((own, table, flag))
+        run_parallel(part.address, parts)
+        return not any(flag[0] for _, _, flag in held)
+
+    def _shards(self, part: Part) -> list[tuple[int, int]]:
+        """The samples of each thread: whole tiles of rows."""
+        samples = self.laid.samples
+        alone = part.nests.work * self.length <= thresholds.PARALLEL_FORWARD_MIN_WORK
+        tiles = -(-samples // ROWS)
+        return [(ROWS * first, min(ROWS * last, samples)) for first, last in shares(tiles, 1 if alone else max(1, min(threads(), tiles)))]
 
     def _room(self, v: int, slots: int) -> Array:
         program = self.laid.program
@@ -210,18 +283,29 @@ class NestRun:
         products.run()
         arrays = {laid.forward_inputs[v].buffer.number: array for v, array in self.given.items()}
         self.states = [self._room(v, self.steps + 1 if laid.training else 2) for v in program.states]
-        for array, buffer, first in zip(self.states, laid.states, states, strict=True):
+        for array, first in zip(self.states, states, strict=True):
             array[0] = first
-            arrays[buffer.number] = array
+        apart = [] if laid.training else self._apart(program.states, laid.states, self.states, laid.forward)
+        arrays.update({buffer.number: array for buffer, array in zip(laid.states, self.states, strict=True)})
         outputs = [self._room(v, self.steps) for v in program.outputs]
         arrays.update({buffer.number: array for buffer, array in zip(laid.outputs, outputs, strict=True)})
         self.kept = {v: self._room(v, self.steps) for v in laid.kept}
         arrays.update({laid.kept[v].number: array for v, array in self.kept.items()})
-        if not self._call(laid.forward, arrays, backwards=False):
+        if not self._call(laid.forward, arrays, backwards=False, apart=apart):
             plan, backend, *rest = self._again
             InterpretedRun(plan, backend, *rest).forward(states, products)  # finds the number, and raises
         end = self.steps if laid.training else self.steps % 2
-        return outputs, [array[end].copy() for array in self.states]
+        whole = [array[0] if buffer.number in apart else array for array, buffer in zip(self.states, laid.states, strict=True)]
+        return outputs, [array[end].copy() for array in whole]
+
+    def _apart(self, values: Sequence[int], buffers: Sequence[Buffer | None], arrays: list[Array], part: Part) -> list[int]:
+        """Give each thread its own of what takes turns and has no samples; the numbers of these buffers."""
+        numbers, threads = [], len(self._shards(part))
+        for i, (v, buffer) in enumerate(zip(values, buffers, strict=True)):
+            if buffer is not None and threads > 1 and self.laid.axes[v] is None:
+                arrays[i] = numpy.stack([arrays[i]] * threads)
+                numbers.append(buffer.number)
+        return numbers
 
     def backward(self, outputs: list[Any], states: list[Any], totals: dict[Any, Array], products: Any) -> tuple[list[Any], list[Any]]:
         laid = self.laid
@@ -231,11 +315,13 @@ class NestRun:
         for buffer, residual, v in zip(laid.arriving, outputs, laid.plan.output_residuals, strict=True):
             if buffer is not None:
                 arrays[buffer.number] = self._zeros(v, self.steps) if residual is None else numpy.ascontiguousarray(residual)
-        for buffer, residual, pair in zip(laid.carries, states, self._residual_pairs(), strict=True):
-            if buffer is not None:
-                arrays[buffer.number] = self._zeros(pair, 2)
-                if residual is not None:
-                    arrays[buffer.number][self.steps % 2] = residual
+        carries = []
+        for residual, v in zip(states, laid.program.states, strict=True):
+            carries.append(self._zeros(v, 2))
+            if residual is not None:
+                carries[-1][self.steps % 2] = residual
+        apart = self._apart(laid.program.states, laid.carries, carries, laid.backward)
+        arrays.update({buffer.number: array for buffer, array in zip(laid.carries, carries, strict=True) if buffer is not None})
         for buffer, v in zip(laid.leaving, laid.plan.step_residuals, strict=True):
             if buffer is not None:
                 arrays[buffer.number] = self._room(v, self.steps)
@@ -243,16 +329,13 @@ class NestRun:
             if buffer.number not in arrays:
                 arrays[buffer.number] = self._room(v, self.steps)
         for sink, buffer in laid.added.items():
-            arrays[buffer.number] = numpy.zeros(laid.program.shapes[sink.values[0]], laid.program.dtypes[sink.values[0]])
-        self._call(laid.backward, arrays, backwards=True)
+            shape = (len(self._shards(laid.backward)), *laid.program.shapes[sink.values[0]])
+            arrays[buffer.number] = numpy.zeros(shape, laid.program.dtypes[sink.values[0]])
+        self._call(laid.backward, arrays, backwards=True, apart=[*apart, *(buffer.number for buffer in laid.added.values())])
         self._sink(arrays, totals, products)
         streams = [None if buffer is None else arrays[buffer.number] for buffer in laid.leaving]
-        pairs = zip(laid.carries, laid.plan.state_residuals, strict=True)
-        return streams, [None if r is None or buffer is None else arrays[buffer.number][0] for buffer, r in pairs]
-
-    def _residual_pairs(self) -> list[int | None]:
-        pairs = zip(self.laid.plan.carried_residuals, self.laid.plan.state_residuals, strict=True)
-        return [leaving if arriving is None else arriving for arriving, leaving in pairs]
+        firsts = [array[0] if buffer and buffer.number in apart else array for array, buffer in zip(carries, laid.carries, strict=True)]
+        return streams, [None if r is None else x[0] for x, r in zip(firsts, laid.plan.state_residuals, strict=True)]
 
     def _zeros(self, v: int | None, slots: int) -> Array:
         assert v is not None
@@ -267,7 +350,7 @@ class NestRun:
                 left, right = (arrays[laid.gathered[v].number].reshape(-1, program.shapes[v][-1]) for v in sink.values)
                 totals[sink] = products.over_rows(left, right, totals.get(sink), -self.step)
             else:
-                part = arrays[laid.added[sink].number]
+                part = arrays[laid.added[sink].number].sum(0)
                 totals[sink] = totals[sink] + part if sink in totals else part
 
 

@@ -50,11 +50,16 @@ class Place:
 
 @dataclass
 class Wanted:
-    """A value that leaves the half, None for zeros; or is added to what is there."""
+    """A value that leaves the half, or is added to what is there.
+
+    Attributes:
+        value: None for zeros, in the shape of ``like``.
+    """
 
     value: int | None
     place: Place
     added: bool = False
+    like: int = -1
 
 
 @dataclass
@@ -143,6 +148,7 @@ class Nests:
 
     Args:
         places: where the values lie that the half is given.
+        batch: the axis of the samples in each value that has one, where threads share them.
         wanted: what it must make.
         buffer: makes a buffer of a kind and a size.
 
@@ -154,9 +160,14 @@ class Nests:
     """
 
     def __init__(
-        self, elements: Elements, places: dict[int, Place], wanted: Sequence[Wanted], buffer: Callable[[str, int], Buffer]
+        self,
+        elements: Elements,
+        places: dict[int, Place],
+        wanted: Sequence[Wanted],
+        batch: dict[int, int],
+        buffer: Callable[[str, int], Buffer],
     ) -> None:
-        self.elements, self._places, self._buffer = elements, places, buffer
+        self.elements, self._places, self._batch, self._buffer = elements, places, batch, buffer
         self.wanted = wanted
         elements.settle([w.value for w in wanted if w.value is not None])
         while True:
@@ -172,7 +183,7 @@ class Nests:
         self.stages: list[Nest] = []
         self.read: set[int] = set()
         self._maps: dict[int, tuple[int, Map | None]] = {}
-        self._spaces: dict[tuple[int, ...], tuple[Var, ...]] = {}
+        self._spaces: dict[tuple[tuple[int, bool], ...], tuple[Var, ...]] = {}
         elements = self.elements
         for w in self.wanted:
             if w.value in elements.memory and w.value not in self.homes and not w.added:
@@ -188,22 +199,34 @@ class Nests:
             if w.value is None or w.added or self.homes.get(w.value) != w.place:
                 self._leave(w)
 
+    @property
+    def work(self) -> int:
+        """About how many multiplications a step takes."""
+        total = 0
+        for nest in self.stages:
+            if isinstance(nest, Contraction):
+                axes = [*nest.rows, *nest.sums, *(var for var in (nest.tile, nest.vector) if var)]
+                total += int(numpy.prod([var.length for var in axes]))
+            elif isinstance(nest, Group):
+                total += 4 * len(nest.maps) * int(numpy.prod([var.length for var in nest.space]))
+        return total
+
     def _size(self, v: int) -> int:
         return int(numpy.prod(self.elements.shapes[v], dtype=numpy.int64))
 
     # -- spaces -----------------------------------------------------------------------------------------------------------------------
 
-    def _space(self, shape: Sequence[int]) -> tuple[tuple[Var, ...], Indices]:
-        """The variables of loops over a shape, the same for all nests, and the indices."""
-        lengths = tuple(n for n in shape if n != 1)
+    def _space(self, shape: Sequence[int], batch: int | None = None) -> tuple[tuple[Var, ...], Indices]:
+        """The variables of loops over a shape, the same for all nests, and the indices; ``batch`` is the axis of the samples."""
+        lengths = tuple((n, i == batch) for i, n in enumerate(shape) if n != 1)
         if lengths not in self._spaces:
-            self._spaces[lengths] = tuple(map(Var, lengths))
+            self._spaces[lengths] = tuple(Var(*length) for length in lengths)
         variables = iter(self._spaces[lengths])
         return self._spaces[lengths], tuple(Index() if n == 1 else of(next(variables)) for n in shape)
 
-    def _axes(self, shape: Sequence[int]) -> tuple[tuple[Var, ...], Indices]:
-        """A variable for each axis."""
-        axes = tuple(map(Var, shape))
+    def _axes(self, v: int) -> tuple[tuple[Var, ...], Indices]:
+        """A variable for each axis of a value."""
+        axes = tuple(Var(n, i == self._batch.get(v)) for i, n in enumerate(self.elements.shapes[v]))
         return axes, tuple(map(of, axes))
 
     # -- maps -------------------------------------------------------------------------------------------------------------------------
@@ -211,16 +234,14 @@ class Nests:
     def _leave(self, w: Wanted) -> None:
         elements = self.elements
         if w.value is None:
-            size = w.place.buffer.size
-            space, indices = self._space((size,))
-            self._join(space, Map(None, _zero(w.place.buffer.kind), flat(indices, (size,)), [Store(w.place, flat(indices, (size,)))]))
+            self._zeros(w.like, w.place)
             return
         stage, made = self._maps.get(w.value, (0, None))
         if made is not None and not w.added:
             made.stores.append(Store(w.place, made.index))
             return
         shape = elements.shapes[w.value]
-        space, indices = self._space(shape)
+        space, indices = self._space(shape, self._batch.get(w.value))
         index = flat(indices, shape)
         source = functools.partial(elements.element, v=w.value, indices=indices)
         new = Map(w.value, source, index, [Store(w.place, index, w.added)])
@@ -259,7 +280,7 @@ class Nests:
         if isinstance(loops, Reduced):
             self._reduce(v, instruction, loops)
         elif isinstance(loops, Accumulated):
-            axes, indices = self._axes(elements.shapes[v])
+            axes, indices = self._axes(v)
             self._append(v, RunningSum(v, instruction.operands[0], axes, axes[instruction.params[0]]), instruction.operands[0], indices)
         elif isinstance(loops, Contracted) and not elements.is_expression(instruction, position):
             self._contract(v, instruction)
@@ -268,7 +289,7 @@ class Nests:
         elif isinstance(loops, Routed) and not elements.by_table(instruction) and elements.whole_piece(instruction, position) is None:
             self._route(v, instruction, elements.pieces(instruction, position))
         else:
-            space, indices = self._space(elements.shapes[v])
+            space, indices = self._space(elements.shapes[v], self._batch.get(v))
             index = flat(indices, elements.shapes[v])
             new = Map(v, functools.partial(elements.computed, v=v, indices=indices), index, [Store(self.homes[v], index)])
             self._maps[v] = self._join(space, new), new
@@ -287,7 +308,7 @@ class Nests:
 
     def _reduce(self, v: int, instruction: Instruction, loops: Reduced) -> None:
         elements, x = self.elements, instruction.operands[0]
-        axes, indices = self._axes(elements.shapes[x])
+        axes, indices = self._axes(x)
         kept = loops.kept(elements.shapes[x], instruction.params)
         places = [Index()] * len(elements.shapes[v])
         for axis, to in zip(axes, kept, strict=True):
@@ -301,25 +322,25 @@ class Nests:
         last = -1
         lengths = [[len(range(*box)) for box in piece.box] for piece in pieces]
         if sum(int(numpy.prod(n)) for n in lengths) < self._size(v):
-            last = self._zeros(v)
+            last = self._zeros(v, home)
         for piece, box in zip(pieces, lengths, strict=True):
             if 0 in box:
                 continue
-            space, places = self._space(box)
+            space, places = self._space(box, self._batch.get(v))
             index = flat([place * step + start for place, (start, _, step) in zip(places, piece.box, strict=True)], shape)
             source = functools.partial(elements.from_piece, instruction=instruction, piece=piece, places=places)
             last = max(last, self._join(space, Map(None, source, index, [Store(home, index)]), last + 1 if last >= 0 else 0))
         self._maps[v] = last, None
 
-    def _zeros(self, v: int) -> int:
-        space, indices = self._space((self._size(v),))
-        index = flat(indices, (self._size(v),))
-        return self._join(space, Map(None, _zero(self.elements.kind(v)), index, [Store(self.homes[v], index)]))
+    def _zeros(self, v: int, place: Place) -> int:
+        space, indices = self._space(self.elements.shapes[v], self._batch.get(v))
+        index = flat(indices, self.elements.shapes[v])
+        return self._join(space, Map(None, _zero(place.buffer.kind), index, [Store(place, index)]))
 
     def _scatter(self, v: int, instruction: Instruction) -> None:
         elements, x = self.elements, instruction.operands[0]
-        axes, indices = self._axes(elements.shapes[x])
-        self._zeros(v)
+        axes, indices = self._axes(x)
+        self._zeros(v, self.homes[v])
         if isinstance(instruction.row.loops, LookedUp):
             rest, number = elements.split_places(instruction, indices)
             axis, shape = instruction.params
@@ -344,7 +365,12 @@ class Nests:
         for word, x in zip((*letters, output), (*instruction.operands, v), strict=True):
             for a, n in zip(word, elements.shapes[x], strict=True):
                 lengths[a] = max(n, lengths.get(a, 1))
-        axes = {a: Var(n) for a, n in lengths.items()}
+        samples = {
+            word[axis]
+            for word, x in zip((*letters, output), (*instruction.operands, v), strict=True)
+            if (axis := self._batch.get(x)) is not None
+        }
+        axes = {a: Var(n, a in samples) for a, n in lengths.items()}
 
         def places(word: str, x: int) -> Indices:
             return tuple(Index() if n == 1 else of(axes[a]) for a, n in zip(word, elements.shapes[x], strict=True))
@@ -355,7 +381,7 @@ class Nests:
         index = flat(places(output, v), elements.shapes[v])
         nest = form_of(elements.kind(v), operands[0], operands[1], v, index, rows, sums, self._is_fixed, self._packed)
         if nest.form == "along":
-            self._zeros(v)
+            self._zeros(v, self.homes[v])
         self.stages.append(nest)
         self._maps[v] = len(self.stages) - 1, None
 
@@ -374,12 +400,13 @@ class Nests:
         """The elements of an operand in another order of axes, copied: once where it is the same at every step."""
         elements, once = self.elements, self._is_fixed(operand.value)
         shape = tuple(var.length for var in order)
+        samples = next((i for i, var in enumerate(order) if var.batch), None)
         elements.shapes.append(shape)
         elements.dtypes.append(elements.dtypes[operand.value])
         new = len(elements.shapes) - 1
         self.homes[new] = Place(self._buffer(elements.kind(new), self._size(new)), "fixed")
         elements.memory.add(new)
-        space, indices = self._space(shape)
+        space, indices = self._space(shape, samples)
         place = operand.index.replaced(dict(zip(order, indices, strict=True)))
         copy = Map(new, lambda k: k.read(operand.value, place), flat(indices, shape), [Store(self.homes[new], flat(indices, shape))])
         self.read.update((operand.value, new))
@@ -398,7 +425,7 @@ class Nests:
             least = -end
         else:
             return
-        axes, indices = self._axes(self.elements.shapes[numbers])
+        axes, indices = self._axes(numbers)
         self._note(functools.partial(self.elements.element, v=numbers, indices=indices))
         self.stages.append(Check(numbers, axes, least, end))
 

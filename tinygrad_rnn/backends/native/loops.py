@@ -50,9 +50,15 @@ class LoopEmitter(Emitter):
         self.block = label
 
     def loop(
-        self, length: int | str, body: Body, carried: Sequence[tuple[str, str]] = (), parallel: bool = False, step: int = 1
+        self,
+        length: int | str,
+        body: Body,
+        carried: Sequence[tuple[str, str]] = (),
+        parallel: bool = False,
+        step: int = 1,
+        start: str = "0",
     ) -> list[str]:
-        """for (i = 0; i < length; i += step) carried = body(i, carried), for a length that is not 0.
+        """for (i = start; i < length; i += step) carried = body(i, carried), for one round at least.
 
         Args:
             carried: types and first values.
@@ -76,7 +82,7 @@ class LoopEmitter(Emitter):
         more = self.let(f"icmp slt i64 {after}, {length}")
         self.line(f"br i1 {more}, label %{head}, label %{end}{self._leave(group)}")
         self.open(end)
-        starts = [("i64", i, "0", after), *((t, n, first, v) for (t, first), n, v in zip(carried, names, values, strict=True))]
+        starts = [("i64", i, start, after), *((t, n, first, v) for (t, first), n, v in zip(carried, names, values, strict=True))]
         self.lines[phis:phis] = [f"{n} = phi {t} [ {first}, %{before} ], [ {v}, %{latch} ]" for t, n, first, v in starts]
         return values
 
@@ -180,7 +186,11 @@ def blocks(length: int, size: int) -> list[tuple[int, int, int]]:
     return [*([(0, full, size)] if full else []), *([(full * size, 1, rest)] if rest else [])]
 
 
+ROWS = 4
+"""Of a tile of a product."""
+
+
 def tile_of(kind: str) -> tuple[int, int]:
     """Rows and vectors of a tile: as many sums as fit the registers, beside what is multiplied."""
     lanes, _, _, size = vectors(LoopEmitter.TYPES[kind])
-    return (4, 4) if lanes * size == 64 else (4, 2)
+    return ROWS, 4 if lanes * size == 64 else 2
