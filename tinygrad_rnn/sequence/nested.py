@@ -256,7 +256,7 @@ class NestRun:
         times = (last if backwards == (self.step > 0) else 0, -self.step if backwards else self.step)
         parts, held = [], []
         for shard, samples in enumerate(self._shards(part)):
-            own = {number: array[shard] if number in apart else array for number, array in arrays.items()}
+            own = {number: array[shard, ...] if number in apart else array for number, array in arrays.items()}
             for buffer in part.buffers:
                 if buffer.number not in own:  # nothing before and after the loop
                     own[buffer.number] = aligned((buffer.size,), _DTYPES[buffer.kind])
@@ -295,8 +295,8 @@ class NestRun:
             plan, backend, *rest = self._again
             InterpretedRun(plan, backend, *rest).forward(states, products)  # finds the number, and raises
         end = self.steps if laid.training else self.steps % 2
-        whole = [array[0] if buffer.number in apart else array for array, buffer in zip(self.states, laid.states, strict=True)]
-        return outputs, [array[end].copy() for array in whole]
+        whole = [array[0, ...] if buffer.number in apart else array for array, buffer in zip(self.states, laid.states, strict=True)]
+        return outputs, [array[end, ...].copy() for array in whole]
 
     def _apart(self, values: Sequence[int], buffers: Sequence[Buffer | None], arrays: list[Array], part: Part) -> list[int]:
         """Give each thread its own of what takes turns and has no samples; the numbers of these buffers."""
@@ -334,8 +334,8 @@ class NestRun:
         self._call(laid.backward, arrays, backwards=True, apart=[*apart, *(buffer.number for buffer in laid.added.values())])
         self._sink(arrays, totals, products)
         streams = [None if buffer is None else arrays[buffer.number] for buffer in laid.leaving]
-        firsts = [array[0] if buffer and buffer.number in apart else array for array, buffer in zip(carries, laid.carries, strict=True)]
-        return streams, [None if r is None else x[0] for x, r in zip(firsts, laid.plan.state_residuals, strict=True)]
+        firsts = [array[0, ...] if buffer and buffer.number in apart else array for array, buffer in zip(carries, laid.carries, strict=True)]
+        return streams, [None if r is None else x[0, ...] for x, r in zip(firsts, laid.plan.state_residuals, strict=True)]
 
     def _zeros(self, v: int | None, slots: int) -> Array:
         assert v is not None
@@ -350,7 +350,7 @@ class NestRun:
                 left, right = (arrays[laid.gathered[v].number].reshape(-1, program.shapes[v][-1]) for v in sink.values)
                 totals[sink] = products.over_rows(left, right, totals.get(sink), -self.step)
             else:
-                part = arrays[laid.added[sink].number].sum(0)
+                part = numpy.asarray(arrays[laid.added[sink].number].sum(0))
                 totals[sink] = totals[sink] + part if sink in totals else part
 
 

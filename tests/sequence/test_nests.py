@@ -1,0 +1,120 @@
+"""Plans as loop nests: every cell, also those that are rows of a batch, on threads that share the samples."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import random_cells
+from compare import NATIVE
+from random_programs import difference
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import chain_rule
+from tinygrad_rnn.backends.base import Unsupported
+from tinygrad_rnn.backends.native import thresholds
+from tinygrad_rnn.chain_rule.routing import Piece, Routed, Step
+from tinygrad_rnn.selfcheck import cells, sequences
+from tinygrad_rnn.sequence import compiled
+from tinygrad_rnn.sequence.nested import NestPlan
+
+pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not NATIVE, reason="llvmlite is not installed")]
+
+
+@pytest.fixture
+def nests(monkeypatch):
+    """All plans run as nests, shared among threads however little there is to do; those that are made are listed."""
+    made = []
+
+    def as_nests(plan, backend):
+        try:
+            made.append(NestPlan(plan))
+        except Unsupported as reason:
+            return str(reason)
+        return made[-1]
+
+    monkeypatch.setattr(compiled, "_made", as_nests)
+    monkeypatch.setattr(thresholds, "PARALLEL_FORWARD_MIN_WORK", -1)
+    return made
+
+
+@pytest.mark.parametrize("make", [*cells.ALL, *cells.FORMULAS], ids=lambda make: make.__name__)
+def test_every_cell(make, nests):
+    facts = sequences.agrees(make, "numpy", "float64", 6, 5)
+    assert facts["error"] <= facts["tolerance"]
+    assert len(nests) > 0
+
+
+@pytest.mark.parametrize("first", range(0, 60, 15))
+def test_random_cells_of_rows(first, nests, monkeypatch):
+    monkeypatch.setattr(random_cells, "BATCH", 9)
+    for number in range(first, first + 15):
+        assert not random_cells.difference(number), number
+    assert sum(plan.samples > 1 for plan in nests) > len(nests) // 2
+
+
+@pytest.mark.parametrize("first", range(0, 100, 20))
+def test_random_programs(first):
+    """``python tests/sequence/random_programs.py 1000`` tries more."""
+    for number in range(first, first + 20):
+        assert not difference(number), number
+
+
+# -- planted faults ---------------------------------------------------------------------------------------------
+
+
+def _turned(piece: Piece) -> Piece:
+    """A piece that reads the last axis the other way round, or at another place."""
+    steps = list(piece.steps)
+    for i, step in reversed(list(enumerate(steps))):
+        if step.axis is not None:
+            start, end, by = piece.box[step.axis]
+            count = len(range(start, end, by))
+            steps[i] = Step(step.axis, -step.scale, step.offset + step.scale * (count - 1))
+            break
+    return dataclasses.replace(piece, steps=tuple(steps))
+
+
+ROUTINGS = {
+    "broadcast_to": lambda x: tg.broadcast_to(x, (2, *x.shape)),
+    "transpose": lambda x: tg.transpose(x, (1, 0)),
+    "flip": lambda x: tg.flip(x, axis=0),
+    "roll": lambda x: tg.roll(x, 1, axis=1),
+    "pad": lambda x: tg.pad(x, ((1, 0), (0, 2))),
+    "tril": lambda x: tg.tril(x),
+    "triu": lambda x: tg.triu(x),
+    "concatenate": lambda x: tg.concatenate([x, x * 2], axis=0),
+    "split": lambda x: tg.split(x, [1], axis=1)[1],
+    "stack": lambda x: tg.stack([x, x * 2]),
+    "unstack": lambda x: tg.unstack(x, axis=0)[1],
+    "getitem": lambda x: x[:, ::2],
+    "scatter": lambda x: x[:, ::2],
+}
+
+
+@pytest.mark.parametrize("name", ROUTINGS)
+def test_a_routing_that_turns_an_axis_round_is_noticed(name, nests, monkeypatch):
+    row, shape = chain_rule.rows[name], (3, 5)
+    x, h = np.random.default_rng(0).normal(size=(2, *shape)), np.random.default_rng(1).normal(size=shape)
+
+    def gradients(compiled):
+        xs, state = tg.tensor(x, requires_grad=True), tg.tensor(h, requires_grad=True)
+
+        def cell(x, h):
+            y = tg.sin(x + h)
+            routed = ROUTINGS[name](y)
+            return tg.sin(routed * np.arange(1.0, routed.size + 1).reshape(routed.shape)), y
+
+        ys, last = tg.scan(cell, xs, state, compiled=compiled)
+        (tg.sum(ys * ys) + tg.sum(last)).backward()
+        return [ys.numpy(), xs.grad.numpy(), state.grad.numpy()]
+
+    def alike():
+        monkeypatch.setattr(compiled, "_engines", {})
+        return all(np.allclose(a, b, rtol=1e-9) for a, b in zip(gradients(True), gradients(False), strict=True))
+
+    assert alike()
+    pieces = row.loops.pieces
+    monkeypatch.setitem(vars(row), "loops", Routed(lambda *args: [_turned(piece) for piece in pieces(*args)], row.loops.index))
+    assert not alike()
