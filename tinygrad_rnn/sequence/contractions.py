@@ -1,6 +1,7 @@
 """Which form the loops of a contraction take, c[i, j] += a[i, k] · b[k, j]: what its strides ask for.
 
-    tile    j has stride 1 in b and c: a few rows i times a few vectors of j are added up in registers, over all k
+    tile    j has stride 1 in b and c: a few rows i times a few vectors of j are added up in registers, over all k;
+            of a large weight the columns of a tile lie together, so that they are read one after another
     dot     k has stride 1 in a and b: each element is a sum over vectors of k
     along   j has stride 1 in a, b and c: vectors of j are added up in memory
 
@@ -9,6 +10,7 @@ An operand whose strides fit none of them is copied in another order; once for a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +18,9 @@ from .index import Index, Var
 
 FEW = 4
 """Rows that an operand is used for, or columns, from which on it pays to copy it, or to use vectors of them."""
+
+LARGE = 1 << 12
+"""Elements of a weight from which on it pays to lay it out in panels."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Contraction:
 def form_of(
     kind: str, a: Operand, b: Operand, value: int, index: Index, rows: list[Var], sums: list[Var],
     is_fixed: Callable[[int], bool], packed: Callable[[Operand, Sequence[Var]], Operand],
+    panels: Callable[[Operand, Sequence[Var], Var], Operand],
 ) -> Contraction:  # fmt: skip
     """The loops of a contraction.
 
@@ -61,6 +67,7 @@ def form_of(
         rows, sums: the variables that stand in the result, and those that are summed over.
         is_fixed: whether a value is the same at every step.
         packed: copies an operand in another order of axes.
+        panels: copies a matrix, the columns of a tile together.
     """
     c = Operand(value, index)
     vector = next((var for var in reversed(rows) if c.stride(var) == 1), None)
@@ -85,11 +92,13 @@ def form_of(
         uses *= var.length
     if inner and vector.length < FEW <= inner[-1].length:
         return Contraction(value, index, a, b, "dot", rows, sums)
-    if b.stride(vector) != 1:
+    others = [var for var in rest if b.stride(var)]
+    sums.sort(key=lambda k: -abs(a.stride(k)))
+    if is_fixed(b.value) and not others and math.prod(k.length for k in sums) * vector.length > LARGE:
+        b = panels(b, sums, vector)
+    elif b.stride(vector) != 1:
         if inner and uses < FEW and not is_fixed(b.value):
             return Contraction(value, index, a, b, "dot", rows, sums)
-        others = [var for var in rest if b.stride(var)]
         b = packed(b, [*others, *(k for k in sums if b.stride(k)), vector])
     tile = max(shared, key=lambda var: var.length, default=None)
-    sums.sort(key=lambda k: -abs(a.stride(k)))
     return Contraction(value, index, a, b, "tile", [var for var in rest if var is not tile], sums, tile, vector)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..backends.atoms import Value
 from ..backends.native.emit import literal, vectors
-from ..backends.native.loops import Endings, LoopEmitter, blocks, tile_of
+from ..backends.native.loops import ROWS, Endings, LoopEmitter, blocks, tile_width
 from .contractions import Contraction, Operand
 from .elements import Elements, Probe
 from .index import Index, Var, of
@@ -364,19 +364,16 @@ class NestWriter:
         self._around([*nest.rows, *nest.sums, nest.vector], add, parallel=True)
 
     def _tiles(self, nest: Contraction) -> None:
+        """Columns outside, rows inside: what is read of b for a tile serves all rows."""
         kind = self.elements.kind(nest.value)
-        lanes, *_ = vectors(self.e.TYPES[kind])
-        high, wide = tile_of(kind)
         assert nest.vector is not None
         tall = nest.tile.length if nest.tile else 1
-        columns = blocks(nest.vector.length, wide * lanes)
         shared = nest.tile is not None and nest.tile.batch
 
         def around() -> None:
-            for row, many, height in blocks(tall, high):
+            for columns, (row, many, height) in itertools.product(blocks(nest.vector.length, tile_width(kind)), blocks(tall, ROWS)):
                 with self._own_rows(row, many, height) if shared else contextlib.nullcontext((str(row), str(row + many * height))) as rows:
-                    for column in columns:
-                        self._blocks(nest, rows, height, column, lanes)
+                    self._blocks(nest, rows, height, columns)
 
         self._around(nest.rows, around)
 
@@ -394,23 +391,23 @@ class NestWriter:
         e.line(f"br label %{after}")
         e.open(after)
 
-    def _blocks(self, nest: Contraction, rows: tuple[str, str], height: int, columns: tuple[int, int, int], lanes: int) -> None:
+    def _blocks(self, nest: Contraction, rows: tuple[str, str], height: int, columns: tuple[int, int, int]) -> None:
         """All tiles of one size."""
         e, (column, more, width) = self.e, columns
+        lanes, *_ = vectors(e.TYPES[self.elements.kind(nest.value)])
         widths = [min(lanes, width - at) for at in range(0, width, lanes)]
 
-        def of_rows(i: str, _: list[str]) -> list[str]:
-            def of_columns(j: str, _: list[str]) -> list[str]:
+        def of_columns(j: str, _: list[str]) -> list[str]:
+            def of_rows(i: str, _: list[str]) -> list[str]:
                 with self._scope():
                     self._tile(nest, i, e.total([(j, 1)], column), height, widths)
                 return []
 
-            return e.loop(more * width, of_columns, step=width)
+            if rows[0].isdigit() and int(rows[1]) - int(rows[0]) <= height:
+                return of_rows(rows[0], [])
+            return e.loop(rows[1], of_rows, step=height, start=rows[0])
 
-        if rows[0].isdigit() and int(rows[1]) - int(rows[0]) <= height:
-            of_rows(rows[0], [])
-        else:
-            e.loop(rows[1], of_rows, step=height, start=rows[0])
+        e.loop(more * width, of_columns, step=width)
 
     def _tile(self, nest: Contraction, i: str, j: str, height: int, widths: list[int]) -> None:
         """A few rows times a few vectors, over all that is summed over."""

@@ -334,7 +334,9 @@ class NestRun:
         self._call(laid.backward, arrays, backwards=True, apart=[*apart, *(buffer.number for buffer in laid.added.values())])
         self._sink(arrays, totals, products)
         streams = [None if buffer is None else arrays[buffer.number] for buffer in laid.leaving]
-        firsts = [array[0, ...] if buffer and buffer.number in apart else array for array, buffer in zip(carries, laid.carries, strict=True)]
+        firsts = [
+            array[0, ...] if buffer and buffer.number in apart else array for array, buffer in zip(carries, laid.carries, strict=True)
+        ]
         return streams, [None if r is None else x[0, ...] for x, r in zip(firsts, laid.plan.state_residuals, strict=True)]
 
     def _zeros(self, v: int | None, slots: int) -> Array:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy
 
 from ..backends.atoms import Value
+from ..backends.native.loops import blocks, tile_width
 from ..chain_rule.routing import Accumulated, Checked, Contracted, LookedUp, Piece, Reduced, Routed
 from .contractions import Contraction, Operand, form_of
 from .elements import Elements, Indices, Needs, Probe, Reader
@@ -379,7 +380,7 @@ class Nests:
         rows = [axes[a] for a in output if lengths[a] > 1]
         sums = [axes[a] for a in lengths if a not in output]
         index = flat(places(output, v), elements.shapes[v])
-        nest = form_of(elements.kind(v), operands[0], operands[1], v, index, rows, sums, self._is_fixed, self._packed)
+        nest = form_of(elements.kind(v), operands[0], operands[1], v, index, rows, sums, self._is_fixed, self._packed, self._panels)
         if nest.form == "along":
             self._zeros(v, self.homes[v])
         self.stages.append(nest)
@@ -408,13 +409,41 @@ class Nests:
         elements.memory.add(new)
         space, indices = self._space(shape, samples)
         place = operand.index.replaced(dict(zip(order, indices, strict=True)))
-        copy = Map(new, lambda k: k.read(operand.value, place), flat(indices, shape), [Store(self.homes[new], flat(indices, shape))])
+        copy = Map(
+            new,
+            functools.partial(_read, value=operand.value, place=place),
+            flat(indices, shape),
+            [Store(self.homes[new], flat(indices, shape))],
+        )
         self.read.update((operand.value, new))
         if once:
             self.prologue.append(Group(space, [copy]))
         else:
             self._maps[new] = self._join(space, copy), None
         return Operand(new, flat(map(of, order), shape))
+
+    def _panels(self, operand: Operand, sums: Sequence[Var], vector: Var) -> Operand:
+        """The elements of a weight, k by j, as panels of the columns of a tile, copied once: element (k, j) of the panel that begins at
+        column j lies at j · K + k · width."""
+        elements, kind = self.elements, self.elements.kind(operand.value)
+        width, deep = tile_width(kind), int(numpy.prod([k.length for k in sums]))
+        elements.shapes.append((-(-vector.length // width), deep, width))
+        elements.dtypes.append(elements.dtypes[operand.value])
+        new = len(elements.shapes) - 1
+        self.homes[new] = Place(self._buffer(kind, self._size(new)), "fixed")
+        elements.memory.add(new)
+        self.read.update((operand.value, new))
+        for start, count, columns in blocks(vector.length, width):
+            shape = (count, *(k.length for k in sums), columns)
+            space, indices = self._space(shape)
+            column = indices[0] * width + indices[-1] + start
+            source = operand.index.replaced({vector: column, **dict(zip(sums, indices[1:-1], strict=True))})
+            depth = flat(indices[1:-1], shape[1:-1])
+            place = indices[0] * (deep * width) + depth * width + indices[-1] + start * deep
+            copy = Map(None, functools.partial(_read, value=operand.value, place=source), place, [Store(self.homes[new], place)])
+            self.prologue.append(Group(space, [copy]))
+        depth = flat(map(of, sums), [k.length for k in sums])
+        return Operand(new, of(vector) * deep + depth * width)
 
     def _checked(self, instruction: Instruction) -> None:
         loops = instruction.row.loops
@@ -432,3 +461,7 @@ class Nests:
 
 def _zero(kind: str) -> Callable[[Reader], Value]:
     return lambda k: k.printer.number(0, kind)
+
+
+def _read(k: Reader, value: int, place: Index) -> Value:
+    return k.read(value, place)

@@ -190,7 +190,7 @@ ROWS = 4
 """Of a tile of a product."""
 
 
-def tile_of(kind: str) -> tuple[int, int]:
-    """Rows and vectors of a tile: as many sums as fit the registers, beside what is multiplied."""
+def tile_width(kind: str) -> int:
+    """Columns of a tile: with its rows as many sums as fit the registers, beside what is multiplied."""
     lanes, _, _, size = vectors(LoopEmitter.TYPES[kind])
-    return ROWS, 4 if lanes * size == 64 else 2
+    return lanes * (4 if lanes * size == 64 else 2)
