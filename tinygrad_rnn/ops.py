@@ -493,6 +493,8 @@ def getitem(x: Any, index: Any) -> Tensor:
         return apply(a.GETITEM, (x,), (index,))
     x = as_tensor(x)
     parts = index if type(index) is tuple else (index,)
+    if thread.tracing is not None and builtins.any(isinstance(part, Node) and part.dtype.kind in "iu" for part in parts):
+        return _at_numbers(x, parts)
     settled = tuple(_index_part(part, x._backend) for part in parts)
     return apply(a.GETITEM, (x,), (settled if type(index) is tuple else settled[0],))
 
@@ -505,6 +507,39 @@ def _index_part(part: Any, backend: Backend) -> Any:
     if isinstance(part, (list, numpy.ndarray)):
         return backend.from_host(numpy.asarray(part, dtype=numpy.intp) if isinstance(part, list) and not part else host_array(part))
     return part
+
+
+def _at_numbers(x: Tensor, index: tuple[Any, ...]) -> Tensor:
+    """x[index] by numbers that a trace does not know yet: slices first, then one look-up along the axes that numbers choose from.
+
+    As NumPy has it, what the numbers choose stands where their axes stood; before all others where these did not stand together.
+    """
+    parts = _written_out(index, x.ndim)
+    basic = tuple(slice(None) if _is_number(part) else part for part in parts)
+    y = getitem(x, basic)
+    numbers = [(axis, part) for axis, part in enumerate(parts) if _is_number(part)]
+    axes = [axis for axis, _ in numbers]
+    if axes != list(range(axes[0], axes[-1] + 1)):
+        y = transpose(y, (*axes, *(axis for axis in range(y.ndim) if axis not in axes)))
+        axes = list(range(len(axes)))
+    first, lengths = axes[0], y.shape[axes[0] : axes[-1] + 1]
+    place: Any = 0
+    for (_, part), n in zip(numbers, lengths, strict=True):
+        part = indices_of("getitem: the index", x._backend, part, n)
+        place = place * n + (where(part < 0, part + n, part) if len(numbers) > 1 else part)
+    return take(reshape(y, (*y.shape[:first], -1, *y.shape[axes[-1] + 1 :])), place, first)
+
+
+def _is_number(part: Any) -> bool:
+    """Whether a part of an index chooses by numbers, beside others that do: also a single one."""
+    return part is not None and part is not Ellipsis and not isinstance(part, slice)
+
+
+def _written_out(index: tuple[Any, ...], rank: int) -> list[Any]:
+    """An index with a slice for each axis that it does not name."""
+    rest = [slice(None)] * (rank - builtins.sum(part is not None and part is not Ellipsis for part in index))
+    at = next((i for i, part in enumerate(index) if part is Ellipsis), len(index))
+    return [*index[:at], *rest, *index[at + 1 :]]
 
 
 def scatter(x: Any, index: Any, shape: Sequence[int]) -> Tensor:

@@ -118,3 +118,52 @@ def test_a_routing_that_turns_an_axis_round_is_noticed(name, nests, monkeypatch)
     pieces = row.loops.pieces
     monkeypatch.setitem(vars(row), "loops", Routed(lambda *args: [_turned(piece) for piece in pieces(*args)], row.loops.index))
     assert not alike()
+
+
+INDICES = {
+    "rows": lambda i, j: (i,),
+    "in the middle": lambda i, j: (slice(None), i),
+    "last": lambda i, j: (..., i),
+    "pairs": lambda i, j: (i, j),
+    "pairs of matrices": lambda i, j: (i[:, None], j),
+    "a number beside": lambda i, j: (1, i),
+    "a number behind": lambda i, j: (slice(None), i, -1),
+    "apart": lambda i, j: (i, slice(None), j),
+    "a new axis between": lambda i, j: (i, None, j),
+    "a new axis before": lambda i, j: (None, i),
+    "arrays beside": lambda i, j: (np.array([0, 1, 1]), slice(1, None), i),
+}
+
+
+@pytest.mark.parametrize("name", INDICES)
+def test_an_index_of_numbers_that_differ_from_step_to_step(name, nests):
+    """As NumPy's, whatever axes it names; the numbers count from the end where they are negative."""
+    random = np.random.default_rng(3)
+    x, i, j = random.normal(size=(4, 3, 3, 3)), random.integers(-3, 3, (4, 3)), random.integers(-3, 3, (4, 3))
+    shape = x[0][INDICES[name](i[0], j[0])].shape
+
+    def cell(x, state):
+        (total,) = state
+        values, i, j = x
+        y = values[INDICES[name](i, j)]
+        return y * y, (total + tg.sin(y),)
+
+    xs = tg.tensor(x, requires_grad=True)
+    ys, _ = tg.scan(cell, (xs, i, j), (tg.zeros(shape, "float64"),), compiled=True)
+    expected = np.stack([x[t][INDICES[name](i[t], j[t])] for t in range(4)])
+    np.testing.assert_array_equal(ys.numpy(), expected**2)
+    tg.sum(ys).backward()
+    gradient = np.zeros_like(x)
+    for t in range(4):
+        np.add.at(gradient[t], INDICES[name](i[t], j[t]), 2 * expected[t])
+    np.testing.assert_allclose(xs.grad.numpy(), gradient, rtol=1e-12)
+    assert nests
+
+
+def test_an_index_out_of_range_is_an_error(nests):
+    def cell(x, h):
+        return h[x], h
+
+    with pytest.raises(tg.IndexRangeError, match="5"):
+        tg.scan(cell, np.array([[0], [5]]), tg.ones((3, 2)), compiled=True)
+    assert nests

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy
 
@@ -33,7 +33,7 @@ class Needs(Exception):
         self.value = value
 
 
-class Reader(Protocol):
+class Reader:
     """What expressions are written with: a printer that knows loops.
 
     Attributes:
@@ -41,16 +41,17 @@ class Reader(Protocol):
         cache: elements that are known already.
     """
 
-    printer: Printer
-    cache: dict[Any, Value]
+    def __init__(self, printer: Printer) -> None:
+        self.printer = printer
+        self.cache: dict[Any, Value] = {}
 
     def read(self, value: int, place: Index, turns: Sequence[tuple[Value, int]] = ()) -> Value:
         """An element of a value in memory, at a place in the order of elements; ``turns``: further places and how far apart they lie."""
-        ...
+        raise NotImplementedError
 
     def whole(self, index: Index) -> Value:
         """An index as a number."""
-        ...
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -329,13 +330,13 @@ class Elements:
         return k.read(self.tables[number], place)
 
 
-class Probe:
+class Probe(Reader):
     """Reads nothing, and notes what would be read."""
 
     def __init__(self, elements: Elements) -> None:
+        self.counter = Counter()
+        super().__init__(self.counter)
         self._elements = elements
-        self.printer = Counter()
-        self.cache: dict[Any, Value] = {}
         self.reads: list[tuple[int, Index | None]] = []
         self.indices: list[Index] = []
 

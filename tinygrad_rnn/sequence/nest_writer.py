@@ -11,7 +11,7 @@ from ..backends.atoms import Value
 from ..backends.native.emit import literal, vectors
 from ..backends.native.loops import ROWS, Endings, LoopEmitter, blocks, tile_width
 from .contractions import Contraction, Operand
-from .elements import Elements, Probe
+from .elements import Elements, Probe, Reader
 from .index import Index, Var, of
 from .nests import Check, Group, Map, Nest, Nests, Place, Reduction, RunningSum, Scattering, Store
 
@@ -22,7 +22,7 @@ _FIRST = {"sum": 0, "all": 1, "any": 0}
 _JOINS = {"max": "maximum", "min": "minimum"}
 
 
-class NestWriter:
+class NestWriter(Reader):
     """Writes ``name(table of pointers, T, t of the first step, ±1, place of the first step in the order of running, ±1, first sample, end
     of the samples)``.
 
@@ -32,8 +32,7 @@ class NestWriter:
     def __init__(self, name: str, elements: Elements, nests: Nests, samples: int, endings: Endings) -> None:
         self.name, self.elements, self.nests, self.samples = name, elements, nests, samples
         self.e = LoopEmitter(endings)
-        self.printer = self.e
-        self.cache: dict[Any, Value] = {}
+        super().__init__(self.e)
         self._known: dict[tuple[int, Index], Value] = {}
         self._registers: dict[Var, str] = {}
         self._pointers: dict[Place, str] = {}
@@ -365,13 +364,13 @@ class NestWriter:
 
     def _tiles(self, nest: Contraction) -> None:
         """Columns outside, rows inside: what is read of b for a tile serves all rows."""
-        kind = self.elements.kind(nest.value)
         assert nest.vector is not None
+        width, long = tile_width(self.elements.kind(nest.value)), nest.vector.length
         tall = nest.tile.length if nest.tile else 1
         shared = nest.tile is not None and nest.tile.batch
 
         def around() -> None:
-            for columns, (row, many, height) in itertools.product(blocks(nest.vector.length, tile_width(kind)), blocks(tall, ROWS)):
+            for columns, (row, many, height) in itertools.product(blocks(long, width), blocks(tall, ROWS)):
                 with self._own_rows(row, many, height) if shared else contextlib.nullcontext((str(row), str(row + many * height))) as rows:
                     self._blocks(nest, rows, height, columns)
 

@@ -5,6 +5,7 @@ Threads share the samples of the batch where no sample sees another; else one th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -135,22 +136,24 @@ class NestPlan:
         pairs = zip((*plan.output_residuals, *plan.carried_residuals), (*program.outputs, *program.states), strict=True)
         self.axes |= {g: self.axes[v] for g, v in pairs if g is not None}
         self.arriving = [None if v is None else self._new(buffers, v) for v in plan.output_residuals]
-        for v, buffer in zip(plan.output_residuals, self.arriving, strict=True):
-            if v is not None and buffer is not None:
-                places[v] = Place(buffer, "time")
+        for g, buffer in zip(plan.output_residuals, self.arriving, strict=True):
+            if g is not None and buffer is not None:
+                places[g] = Place(buffer, "time")
         wanted: list[Wanted] = []
         self.carries: list[Buffer | None] = []
         for arriving, leaving in zip(plan.carried_residuals, plan.state_residuals, strict=True):
-            v = leaving if arriving is None else arriving
-            self.carries.append(None if v is None else self._new(buffers, v))
+            like = leaving if arriving is None else arriving
+            buffer = None if like is None else self._new(buffers, like)
+            self.carries.append(buffer)
+            if buffer is None or like is None:
+                continue
             if arriving is not None:
-                places[arriving] = Place(self.carries[-1], "other")  # type: ignore[arg-type]
-            if v is not None:
-                wanted.append(Wanted(leaving, Place(self.carries[-1], "this"), like=v))  # type: ignore[arg-type]
-        self.leaving = [None if v is None else self._new(buffers, v) for v in plan.step_residuals]
-        for v, buffer in zip(plan.step_residuals, self.leaving, strict=True):
-            if v is not None and buffer is not None:
-                wanted.append(Wanted(v, Place(buffer, "time")))
+                places[arriving] = Place(buffer, "other")
+            wanted.append(Wanted(leaving, Place(buffer, "this"), like=like))
+        self.leaving = [None if r is None else self._new(buffers, r) for r in plan.step_residuals]
+        for r, buffer in zip(plan.step_residuals, self.leaving, strict=True):
+            if r is not None and buffer is not None:
+                wanted.append(Wanted(r, Place(buffer, "time")))
         wanted += self._sinks(buffers, places)
         self.backward = self._part(plan.backward, places, wanted, list(zip(plan.state_residuals, program.states, strict=True)), buffers)
 
@@ -237,7 +240,7 @@ class NestRun:
     def __init__(self, laid: NestPlan, backend: Backend, streams: list[Array], fixed: list[Array], order: range, length: int) -> None:
         self.laid, self.backend = laid, backend
         self.steps, self.step, self.length = len(order), order.step, length
-        self._again = (laid.plan, backend, streams, fixed, order, length)
+        self._again = functools.partial(InterpretedRun, laid.plan, backend, streams, fixed, order, length)
         program = laid.program
         given = [*streams, *fixed, *laid.plan.constants]
         self.given = dict(zip((*program.steps, *program.fixed), map(numpy.ascontiguousarray, given), strict=True))
@@ -292,8 +295,7 @@ class NestRun:
         self.kept = {v: self._room(v, self.steps) for v in laid.kept}
         arrays.update({laid.kept[v].number: array for v, array in self.kept.items()})
         if not self._call(laid.forward, arrays, backwards=False, apart=apart):
-            plan, backend, *rest = self._again
-            InterpretedRun(plan, backend, *rest).forward(states, products)  # finds the number, and raises
+            self._again().forward(states, products)  # finds the number, and raises
         end = self.steps if laid.training else self.steps % 2
         whole = [array[0, ...] if buffer.number in apart else array for array, buffer in zip(self.states, laid.states, strict=True)]
         return outputs, [array[end, ...].copy() for array in whole]
@@ -324,6 +326,7 @@ class NestRun:
         arrays.update({buffer.number: array for buffer, array in zip(laid.carries, carries, strict=True) if buffer is not None})
         for buffer, v in zip(laid.leaving, laid.plan.step_residuals, strict=True):
             if buffer is not None:
+                assert v is not None
                 arrays[buffer.number] = self._room(v, self.steps)
         for v, buffer in laid.gathered.items():
             if buffer.number not in arrays:

@@ -389,7 +389,7 @@ class Nests:
     def _operand(self, x: int, indices: Indices) -> Operand:
         """Where an operand's elements lie, as they are."""
         probe = self._note(functools.partial(self.elements.element, v=x, indices=indices))
-        if len(probe.reads) != 1 or probe.printer.cost or probe.reads[0][1] is None:
+        if len(probe.reads) != 1 or probe.counter.cost or probe.reads[0][1] is None:
             raise Needs(x)
         return Operand(*probe.reads[0])  # type: ignore[arg-type]
 
@@ -442,7 +442,7 @@ class Nests:
             place = indices[0] * (deep * width) + depth * width + indices[-1] + start * deep
             copy = Map(None, functools.partial(_read, value=operand.value, place=source), place, [Store(self.homes[new], place)])
             self.prologue.append(Group(space, [copy]))
-        depth = flat(map(of, sums), [k.length for k in sums])
+        depth = flat(map(of, sums), tuple(k.length for k in sums))
         return Operand(new, of(vector) * deep + depth * width)
 
     def _checked(self, instruction: Instruction) -> None:
