@@ -493,7 +493,7 @@ def getitem(x: Any, index: Any) -> Tensor:
         return apply(a.GETITEM, (x,), (index,))
     x = as_tensor(x)
     parts = index if type(index) is tuple else (index,)
-    if thread.tracing is not None and builtins.any(isinstance(part, Node) and part.dtype.kind in "iu" for part in parts):
+    if thread.tracing is not None and builtins.any(isinstance(part, Node) and part._data.dtype.kind in "iu" for part in parts):
         return _at_numbers(x, parts)
     settled = tuple(_index_part(part, x._backend) for part in parts)
     return apply(a.GETITEM, (x,), (settled if type(index) is tuple else settled[0],))

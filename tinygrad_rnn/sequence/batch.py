@@ -49,7 +49,7 @@ class Batch:
             return None
         if PARTIAL in known:
             return self._of_partial(instruction, known)
-        if loops is None:
+        if instruction.row.lowering is not None:
             return self._broadcast(v, operands)
         if isinstance(loops, Reshaped):
             return self._reshaped(operands[0], v)

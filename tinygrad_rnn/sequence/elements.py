@@ -14,7 +14,6 @@ from typing import Any
 import numpy
 
 from ..backends.atoms import Counter, Printer, Value, kind_of
-from ..backends.base import Unsupported
 from ..chain_rule.routing import Checked, Contracted, LookedUp, Piece, Reshaped, Routed, Shape
 from .index import Index, flat, unflat
 from .program import Instruction, Number, Program
@@ -73,7 +72,7 @@ class Elements:
         cost: by value, the atoms of its expression.
 
     Raises:
-        Unsupported: a value is of a dtype, or of a row, that there is no code for.
+        Unsupported: a value is of a dtype that there is no code for.
     """
 
     def __init__(self, program: Program, instructions: Sequence[Instruction], memory: set[int]) -> None:
@@ -85,9 +84,6 @@ class Elements:
         for instruction in self.instructions:
             for position, result in enumerate(instruction.results):
                 self.made[result] = Made(instruction, position)
-            row = instruction.row
-            if row.lowering is None and row.loops is None:
-                raise Unsupported(f"the operation {row.name!r}")
 
     def kind(self, value: int) -> str:
         return kind_of(self.dtypes[value])
@@ -160,7 +156,7 @@ class Elements:
     def is_expression(self, instruction: Instruction, position: int) -> bool:
         """Whether an element of a result is an expression of a few elements of the operands."""
         loops = instruction.row.loops
-        if loops is None or isinstance(loops, (Reshaped, Checked)):
+        if instruction.row.lowering is not None or isinstance(loops, (Reshaped, Checked)):
             return True
         if isinstance(loops, LookedUp):
             return not loops.adjoint

@@ -13,7 +13,7 @@ from ..backends.native.loops import ROWS, Endings, LoopEmitter, blocks, tile_wid
 from .contractions import Contraction, Operand
 from .elements import Elements, Probe, Reader
 from .index import Index, Var, of
-from .nests import Check, Group, Map, Nest, Nests, Place, Reduction, RunningSum, Scattering, Store
+from .nests import Call, Check, Group, Map, Nest, Nests, Place, Reduction, RunningSum, Scattering, Store
 
 _SLOTS = {"time": ("%t", 0), "before": ("%at", 0), "after": ("%at", 1), "this": ("%at", 0), "other": ("%at", 1)}
 """From which number the part of a buffer comes that a step uses, and how many further it lies."""
@@ -40,17 +40,27 @@ class NestWriter(Reader):
         self._leaving = {w.place for w in nests.wanted}
         self._longer: dict[Var, Var] = {}
 
-    def text(self, buffers: int) -> str:
-        """The function. Every buffer's pointer is loaded at its beginning; those of the step at the beginning of each."""
+    def functions(self, buffers: int) -> list[str]:
+        """The texts of ``name``, or where rows are called, of ``name0``, what is done once, and of one for each stretch between calls."""
+        stages = self.nests.stages
+        cuts = [i for i, nest in enumerate(stages) if isinstance(nest, Call)]
+        if not cuts:
+            return [self._function(self.name, buffers, self.nests.prologue, stages)]
+        bounds = itertools.pairwise([-1, *cuts, len(stages)])
+        stretches = [stages[first + 1 : last] for first, last in bounds]
+        texts = [self._function(f"{self.name}0", buffers, self.nests.prologue, [])]
+        return texts + [self._function(f"{self.name}{i + 1}", buffers, [], stretch) for i, stretch in enumerate(stretches)]
+
+    def _function(self, name: str, buffers: int, once: Sequence[Nest], each: Sequence[Nest]) -> str:
+        """One function. Every buffer's pointer is loaded at its beginning; those of the step at the beginning of each."""
         e = self.e
-        for number in range(buffers):
-            self._bases[number] = f"%base{number}"
-        for nest in self.nests.prologue:
+        e.lines, e.block, self._pointers = [], "entry", {}
+        self._bases = {number: f"%base{number}" for number in range(buffers)}
+        for nest in once:
             self._write(nest)
         before, prologue = e.block, e.lines
-        e.lines, self._pointers = [], {}
-        e.block = "step"
-        for nest in self.nests.stages:
+        e.lines, e.block, self._pointers = [], "step", {}
+        for nest in each:
             self._write(nest)
         step, last = e.lines, e.block
         e.lines = []
@@ -70,8 +80,8 @@ class NestWriter(Reader):
         ]
         end = ["%s1 = add i64 %s, 1", "%again = icmp slt i64 %s1, %steps", "br i1 %again, label %step, label %end"]
         lines = ["entry:", *bases, *prologue, "br label %step", "step:", *counters, *e.lines, *step, *end, "end:", "ret void"]
-        numbers = ", ".join(f"i64 %{name}" for name in ("steps", "t0", "dt", "at0", "dat", "first", "last"))
-        head = f'define void @{self.name}(ptr %table, {numbers}) "prefer-vector-width"="512" {{'
+        numbers = ", ".join(f"i64 %{number}" for number in ("steps", "t0", "dt", "at0", "dat", "first", "last"))
+        head = f'define void @{name}(ptr %table, {numbers}) "prefer-vector-width"="512" {{'
         return "\n".join([head, *(line if line.endswith(":") else f"  {line}" for line in lines), "}"])
 
     def _step_pointers(self) -> None:

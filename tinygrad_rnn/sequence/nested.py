@@ -6,8 +6,9 @@ Threads share the samples of the batch where no sample sees another; else one th
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy
@@ -25,9 +26,9 @@ from .batch import PARTIAL, Axes, Batch, Mixed
 from .elements import Elements
 from .interpreter import InterpretedRun
 from .nest_writer import NestWriter
-from .nests import Buffer, Nests, Place, Wanted
+from .nests import Buffer, Call, Nests, Place, Wanted
 from .plan import Plan, Sink
-from .program import Instruction
+from .program import Instruction, Number, on_arrays
 
 
 @dataclass
@@ -35,16 +36,18 @@ class Part:
     """One half, compiled.
 
     Attributes:
-        address: of the function.
+        addresses: of the function; where rows are called, of what is done once and of the stretches between calls.
+        calls: what is called between them.
         buffers: all that it uses, by number.
         nests: what it does.
         tables: arrays of places that it reads.
     """
 
-    address: int
     buffers: list[Buffer]
     nests: Nests
     tables: dict[int, Array]
+    calls: list[Instruction]
+    addresses: list[int] = field(default_factory=list)
 
 
 class NestPlan:
@@ -53,8 +56,6 @@ class NestPlan:
     Raises:
         Unsupported: one of its rows cannot be written as loops.
     """
-
-    calls: Sequence[tuple[str, str, str]] = ()
 
     def __init__(self, plan: Plan) -> None:
         keep_memory()
@@ -198,7 +199,7 @@ class NestPlan:
             table = numpy.ascontiguousarray(elements.places(elements.made[result].instruction), numpy.int64)
             nests.homes[number] = Place(self._buffer(buffers, "i64", table.size), "fixed")
             arrays[nests.homes[number].buffer.number] = table
-        return Part(0, buffers, nests, arrays)
+        return Part(buffers, nests, arrays, [nest.instruction for nest in nests.stages if isinstance(nest, Call)])
 
     def _check(self, wanted: Sequence[Wanted], turns: Sequence[tuple[int | None, int]]) -> None:
         """See that every sample leaves where it belongs.
@@ -221,11 +222,13 @@ class NestPlan:
         parts = {"forward": self.forward} | ({"backward": self.backward} if self.training else {})
         endings = Endings()
         writers = {name: NestWriter(name, part.nests.elements, part.nests, self.samples, endings) for name, part in parts.items()}
-        self.text = "\n\n".join(writer.text(len(parts[name].buffers)) for name, writer in writers.items())
+        self.text = "\n\n".join(text for name, writer in writers.items() for text in writer.functions(len(parts[name].buffers)))
         self.text += tables(writer.e for writer in writers.values()) + endings.text()
-        addresses = compiled(self.text, tuple(parts))
+        names = {name: [name] if not part.calls else [f"{name}{i}" for i in range(len(part.calls) + 2)] for name, part in parts.items()}
+        addresses = compiled(self.text, tuple(itertools.chain(*names.values())))
         for name, part in parts.items():
-            part.address = addresses[name]
+            part.addresses = [addresses[function] for function in names[name]]
+        self.calls = [(i.row.name, "it is no loops", "") for part in parts.values() for i in part.calls]
 
     def described(self) -> list[str]:
         """A line for each half."""
@@ -267,13 +270,37 @@ class NestRun:
             table = numbers([*(address(own[buffer.number]) for buffer in part.buffers), flag.buffer_info()[0]])
             parts.append((table.buffer_info()[0], self.steps, *times, *order, *samples))
             held.append((own, table, flag))
-        run_parallel(part.address, parts)
+        if part.calls:
+            self._between_calls(part, arrays | held[0][0], parts[0])
+        else:
+            run_parallel(part.addresses[0], parts)
         return not any(flag[0] for _, _, flag in held)
+
+    def _between_calls(self, part: Part, arrays: dict[int, Array], arguments: tuple[int, ...]) -> None:
+        """Step by step: stretches of machine code, and rows that are called between them."""
+        table, steps, t, dt, at, dat, *samples = arguments
+        once, first, *others = part.addresses
+        run_parallel(once, [(table, 1, t, 0, at, 0, *samples)])
+        call = on_arrays(self.backend)
+        for step in range(steps):
+            now = t + step * dt, at + step * dat
+            run_parallel(first, [(table, 1, now[0], 0, now[1], 0, *samples)])
+            for instruction, address_after in zip(part.calls, others, strict=True):
+                xs = [x.value if isinstance(x, Number) else self._view(part, arrays, x, *now) for x in instruction.operands]
+                self._view(part, arrays, instruction.results[0], *now)[...] = call(instruction.row, xs, instruction.params)
+                run_parallel(address_after, [(table, 1, now[0], 0, now[1], 0, *samples)])
+
+    def _view(self, part: Part, arrays: dict[int, Array], v: int, t: int, at: int) -> Array:
+        """A value in memory at a step."""
+        home = part.nests.homes[v]
+        slots = {"time": t, "before": at, "after": at + 1, "this": at % 2, "other": (at + 1) % 2}
+        array = arrays[home.buffer.number]
+        return (array[slots[home.slot], ...] if home.slot in slots else array).reshape(part.nests.elements.shapes[v])
 
     def _shards(self, part: Part) -> list[tuple[int, int]]:
         """The samples of each thread: whole tiles of rows."""
         samples = self.laid.samples
-        alone = part.nests.work * self.length <= thresholds.PARALLEL_FORWARD_MIN_WORK
+        alone = bool(part.calls) or part.nests.work * self.length <= thresholds.PARALLEL_FORWARD_MIN_WORK
         tiles = -(-samples // ROWS)
         return [(ROWS * first, min(ROWS * last, samples)) for first, last in shares(tiles, 1 if alone else max(1, min(threads(), tiles)))]
 

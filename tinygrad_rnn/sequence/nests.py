@@ -22,7 +22,7 @@ from ..chain_rule.routing import Accumulated, Checked, Contracted, LookedUp, Pie
 from .contractions import Contraction, Operand, form_of
 from .elements import Elements, Indices, Needs, Probe, Reader
 from .index import Index, Var, flat, of
-from .program import Instruction
+from .program import Instruction, Number
 
 
 @dataclass(eq=False)
@@ -141,7 +141,12 @@ class Check:
     end: int
 
 
-Nest = Group | Reduction | RunningSum | Scattering | Contraction | Check
+@dataclass
+class Call:
+    instruction: Instruction
+
+
+Nest = Group | Reduction | RunningSum | Scattering | Contraction | Check | Call
 
 
 class Nests:
@@ -278,7 +283,9 @@ class Nests:
 
     def _make(self, v: int, instruction: Instruction, position: int) -> None:
         elements, loops = self.elements, instruction.row.loops
-        if isinstance(loops, Reduced):
+        if loops is None and instruction.row.lowering is None:
+            self._call(v, instruction)
+        elif isinstance(loops, Reduced):
             self._reduce(v, instruction, loops)
         elif isinstance(loops, Accumulated):
             axes, indices = self._axes(v)
@@ -294,6 +301,14 @@ class Nests:
             index = flat(indices, elements.shapes[v])
             new = Map(v, functools.partial(elements.computed, v=v, indices=indices), index, [Store(self.homes[v], index)])
             self._maps[v] = self._join(space, new), new
+
+    def _call(self, v: int, instruction: Instruction) -> None:
+        for x in instruction.operands:
+            if not isinstance(x, Number) and x not in self.elements.memory:
+                raise Needs(x)
+        self.read.update(x for x in instruction.operands if not isinstance(x, Number))
+        self.stages.append(Call(instruction))
+        self._maps[v] = len(self.stages) - 1, None
 
     def _append(self, v: int, nest: Nest, operand: int, indices: Indices) -> None:
         """A nest at the end, which reads an operand."""
