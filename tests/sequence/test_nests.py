@@ -167,3 +167,32 @@ def test_an_index_out_of_range_is_an_error(nests):
     with pytest.raises(tg.IndexRangeError, match="5"):
         tg.scan(cell, np.array([[0], [5]]), tg.ones((3, 2)), compiled=True)
     assert nests
+
+
+SPELLINGS = {
+    "@": lambda h, W: h @ W,
+    "einsum": lambda h, W: tg.einsum("bi,io->bo", h, W),
+    "the weight first": lambda h, W: tg.einsum("io,bi->bo", W, h),
+    "the weight transposed": lambda h, W: tg.einsum("bi,oi->bo", h, W.T),
+    "tensordot": lambda h, W: tg.tensordot(h, W, axes=1),
+    "columns": lambda h, W: (W.T @ h.T).T,
+}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_a_product_is_planned_alike_however_it_is_spelled(name):
+    """One product before the loop, one in it, and weight gradients as one product over all steps."""
+    W, U = (tg.tensor(np.random.default_rng(i).normal(size=(4, 4)), requires_grad=True) for i in range(2))
+
+    def cell(x, h):
+        h = tg.tanh(SPELLINGS[name](x, W) + SPELLINGS[name](h, U))
+        return h, h
+
+    ys, _ = tg.scan(cell, tg.ones((5, 3, 4), "float64"), tg.zeros((3, 4), "float64"), compiled=True)
+    told = tg.explain(cell)
+    assert "all steps  matmul (3, 4) (4, 4) -> (3, 4)" in told
+    assert "after      1 weight gradient as one product over all steps" in told
+    h = np.zeros((3, 4))
+    for y in ys.numpy():
+        h = np.tanh(np.ones((3, 4)) @ W.numpy() + h @ U.numpy())
+        np.testing.assert_allclose(y, h, rtol=1e-12)

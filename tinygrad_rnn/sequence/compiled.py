@@ -21,6 +21,7 @@ from .device import DevicePlan
 from .explain import note_plan
 from .native import NativePlan
 from .nested import NestPlan
+from .normal_form import normal_form
 from .plan import Core, Plan, extract_core, make_plan
 from .program import Number
 from .run import CompiledScan, ScanCall, SegmentedScan
@@ -151,7 +152,7 @@ def _plan(traced: TracedCell, needs: tuple[bool, ...], live: bool, masked_output
 
 def _planned(traced: TracedCell, needs: Sequence[bool], live: bool, previous: bool, backend: Backend) -> Plan | str:
     """A plan, or the reason why there is none: all of it is differentiated and checked here, before a step runs."""
-    core = extract_core(traced.trace.program, live, previous)
+    core = extract_core(normal_form(traced.trace.program), live, previous)
     try:
         plan = make_plan(core, backend, _core_needs(core, needs) if True in needs else None)
         plan.check()

@@ -1,0 +1,97 @@
+"""However a product is spelled, it is planned as the same weighting: bi,io→bo, io,bi→bo and bi,oi→bo are x @ W and x @ Wᵀ."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ..chain_rule.addition import ASTYPE, TRANSPOSE
+from ..chain_rule.routing import Contracted, Reshaped
+from ..chain_rule.weighting import MATMUL
+from .plan import ancestors
+from .program import Instruction, Number, Program
+
+
+def normal_form(program: Program) -> Program:
+    """The program with products of two matrices as ``matmul``, of the rows of a batch from the left; values keep their numbers, and new
+    ones come after them."""
+    new = dataclasses.replace(program, shapes=list(program.shapes), dtypes=list(program.dtypes), instructions=[])
+    same: dict[Any, int] = {}
+    made: dict[int, Instruction] = {}
+
+    def ref(x: Any) -> Any:
+        return same.get(x, x) if isinstance(x, int) else x
+
+    for instruction in program.instructions:
+        instruction = dataclasses.replace(instruction, operands=tuple(map(ref, instruction.operands)))
+        x, y = instruction.operands[0], instruction.results[0]
+        if _is_same(new, instruction):
+            if not instruction.stopped:
+                same[y] = x
+                continue
+            instruction = Instruction(ASTYPE, (x,), (new.dtypes[x],), (y,), stopped=True)
+        steps = _as_matmul(new, instruction) or _turned(new, instruction, made) or [instruction]
+        new.instructions += steps
+        made.update((result, step) for step in steps for result in step.results)
+    new.outputs, new.carried = [list(map(ref, values)) for values in (program.outputs, program.carried)]
+    new.instructions = ancestors(new, [*new.outputs, *new.carried])
+    return new
+
+
+def _turned(program: Program, instruction: Instruction, made: dict[int, Instruction]) -> list[Instruction] | None:
+    """(a @ b)ᵀ as bᵀ @ aᵀ, where one of these is there already."""
+    if not _is_transpose(instruction):
+        return None
+    product = made.get(instruction.operands[0])
+    if product is None or product.row is not MATMUL or product.stopped != instruction.stopped:
+        return None
+    a, b = product.operands
+    if not any(isinstance(x, int) and x in made and _is_transpose(made[x]) for x in (a, b)):
+        return None
+    found: list[Instruction] = []
+    turned = []
+    for x in (b, a):
+        before = made.get(x)
+        turned.append(before.operands[0] if before and _is_transpose(before) else _transposed(program, x, found))
+    return [*found, Instruction(MATMUL, tuple(turned), (), instruction.results, instruction.stopped)]
+
+
+def _is_same(program: Program, instruction: Instruction) -> bool:
+    """Whether a reshape or a transpose changes nothing."""
+    if isinstance(instruction.row.loops, Reshaped):
+        return program.shapes[instruction.operands[0]] == program.shapes[instruction.results[0]]
+    return instruction.row is TRANSPOSE and instruction.params[0] == tuple(range(len(instruction.params[0])))
+
+
+def _is_transpose(instruction: Instruction) -> bool:
+    return instruction.row is TRANSPOSE and instruction.params[0] == (1, 0)
+
+
+def _as_matmul(program: Program, instruction: Instruction) -> list[Instruction] | None:
+    """(i k, k j → i j), with transposes where axes stand the other way round; None for what is another sum of products."""
+    loops, operands = instruction.row.loops, instruction.operands
+    if not isinstance(loops, Contracted) or instruction.row is MATMUL or len(operands) != 2 or any(isinstance(x, Number) for x in operands):
+        return None
+    words, output = loops.letters([program.shapes[x] for x in operands], instruction.params)
+    if [len(set(word)) for word in (*words, output)] != [2, 2, 2] or len(set("".join(words))) != 3:
+        return None
+    pairs = list(zip(words, operands, strict=True))
+    if output[0] not in pairs[0][0]:
+        pairs.reverse()
+    (left, a), (right, b) = pairs
+    summed = set(left) & set(right)
+    if len(summed) != 1 or output[0] not in left or output[1] not in right or summed & set(output):
+        return None
+    letter = summed.pop()
+    if program.shapes[a][left.index(letter)] != program.shapes[b][right.index(letter)]:  # one of them is repeated
+        return None
+    found: list[Instruction] = []
+    a = a if left[0] == output[0] else _transposed(program, a, found)
+    b = b if right[1] == output[1] else _transposed(program, b, found)
+    return [*found, Instruction(MATMUL, (a, b), (), instruction.results, instruction.stopped)]
+
+
+def _transposed(program: Program, x: Any, instructions: list[Instruction]) -> int:
+    y = program.value(program.shapes[x][::-1], program.dtypes[x])
+    instructions.append(Instruction(TRANSPOSE, (x,), ((1, 0),), (y,)))
+    return y
