@@ -102,3 +102,17 @@ def form_of(
         b = packed(b, [*others, *(k for k in sums if b.stride(k)), vector])
     tile = max(shared, key=lambda var: var.length, default=None)
     return Contraction(value, index, a, b, "tile", [var for var in rest if var is not tile], sums, tile, vector)
+
+
+def plain_form_of(
+    kind: str, a: Operand, b: Operand, value: int, index: Index, rows: list[Var], sums: list[Var],
+    is_fixed: Callable[[int], bool], packed: Callable[[Operand, Sequence[Var]], Operand],
+    panels: Callable[[Operand, Sequence[Var], Var], Operand],
+) -> Contraction:  # fmt: skip
+    """The loops of a contraction whose elements are made by a thread of a device each: neighbours read what lies side by side."""
+    vector = next((var for var in reversed(rows) if Operand(value, index).stride(var) == 1), None)
+    if vector is not None and a.stride(vector):
+        a, b = b, a
+    if vector is not None and b.stride(vector) > 1 and is_fixed(b.value):
+        b = packed(b, [*(var for var in (*rows, *sums) if b.stride(var) and var is not vector), vector])
+    return Contraction(value, index, a, b, "dot", rows, sums)

@@ -13,7 +13,8 @@ from ..backends.native.loops import ROWS, Endings, LoopEmitter, blocks, tile_wid
 from .contractions import Contraction, Operand
 from .elements import Elements, Probe, Reader
 from .index import Index, Var, of
-from .nests import Call, Check, Group, Map, Nest, Nests, Place, Reduction, RunningSum, Scattering, Store
+from .nest_planner import Nests
+from .nests import Call, Check, Group, Map, Nest, Place, Reduction, RunningSum, Scattering, Store
 
 _SLOTS = {"time": ("%t", 0), "before": ("%at", 0), "after": ("%at", 1), "this": ("%at", 0), "other": ("%at", 1)}
 """From which number the part of a buffer comes that a step uses, and how many further it lies."""

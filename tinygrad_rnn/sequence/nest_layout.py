@@ -1,0 +1,222 @@
+"""A plan as loop nests: where its values lie, and the nests of both halves. Any cell whose rows say how they are written as loops, of any
+shapes and dtypes.
+
+Threads, or blocks of a device, share the samples of the batch where no sample sees another; else one does it all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy
+
+from ..backends import Array
+from ..backends.atoms import kind_of
+from ..backends.base import Unsupported
+from .batch import PARTIAL, Axes, Batch, Mixed
+from .elements import Elements
+from .nest_planner import Nests
+from .nests import Buffer, Call, Place, Wanted
+from .plan import Plan, Sink
+from .program import Instruction
+
+
+@dataclass
+class Part:
+    """One half.
+
+    Attributes:
+        buffers: all that it uses, by number.
+        nests: what it does.
+        tables: arrays of places that it reads.
+        calls: rows that are called.
+        addresses: of its function; where rows are called, of what is done once and of the stretches between calls.
+    """
+
+    buffers: list[Buffer]
+    nests: Nests
+    tables: dict[int, Array]
+    calls: list[Instruction]
+    addresses: list[int] = field(default_factory=list)
+
+
+class NestLayout:
+    """The layout of a plan.
+
+    Args:
+        tiles: whether products are made in tiles.
+
+    Raises:
+        Unsupported: one of its rows cannot be written as loops.
+    """
+
+    def __init__(self, plan: Plan, tiles: bool) -> None:
+        self._tiles = tiles
+        self.plan, self.program = plan, plan.joint
+        self.training = plan.differentiated
+        for shape, dtype in zip(self.program.shapes, self.program.dtypes, strict=True):
+            kind_of(dtype)
+            if 0 in shape:
+                raise Unsupported(f"a value of shape {shape}")
+        try:
+            self._halves(self._samples())
+        except Mixed:
+            self._halves(1)
+
+    def _samples(self) -> int:
+        program = self.program
+        return next((program.shapes[v][0] for v in (*program.steps, *program.states) if program.shapes[v]), 1)
+
+    def _halves(self, samples: int) -> None:
+        """Lay out both halves.
+
+        Raises:
+            Mixed: the samples meet.
+        """
+        self.samples = samples
+        shapes, program = self.program.shapes, self.program
+        self.axes: Axes = dict.fromkeys(range(len(shapes)))
+        if samples > 1:
+            self.axes |= {v: 0 for v in (*program.steps, *program.states) if shapes[v][:1] == (samples,)}
+        self._forward()
+        if self.training:
+            self._backward()
+
+    # -- where values lie -------------------------------------------------------------------------------------------------------------
+
+    def _new(self, buffers: list[Buffer], v: int) -> Buffer:
+        return self._buffer(buffers, kind_of(self.program.dtypes[v]), int(numpy.prod(self.program.shapes[v], dtype=numpy.int64)))
+
+    def _buffer(self, buffers: list[Buffer], kind: str, size: int, own: int = 0) -> Buffer:
+        buffers.append(Buffer(len(buffers), kind, size, own))
+        return buffers[-1]
+
+    def _own(self, buffer: Buffer, v: int, slots: int) -> None:
+        """What takes turns and has no samples is each thread's own: threads are at different steps."""
+        if self.samples > 1 and self.axes[v] is None:
+            buffer.own = slots * buffer.size
+
+    def _inputs(self, buffers: list[Buffer]) -> dict[int, Place]:
+        program = self.program
+        places = {v: Place(self._new(buffers, v), "time") for v in program.steps}
+        return places | {v: Place(self._new(buffers, v), "fixed") for v in program.fixed}
+
+    def _forward(self) -> None:
+        plan, program = self.plan, self.program
+        buffers: list[Buffer] = []
+        places = self.forward_inputs = self._inputs(buffers)
+        before, after = ("before", "after") if self.training else ("this", "other")
+        wanted: list[Wanted] = []
+        self.states = []
+        for v, new in zip(program.states, program.carried, strict=True):
+            places = places | {v: Place(self._new(buffers, v), before)}
+            self.states.append(places[v].buffer)
+            self._own(places[v].buffer, v, 0 if self.training else 2)
+            wanted.append(Wanted(new, Place(places[v].buffer, after)))
+        self.outputs = [self._new(buffers, v) for v in program.outputs]
+        wanted += [Wanted(v, Place(buffer, "time")) for v, buffer in zip(program.outputs, self.outputs, strict=True)]
+        known = {*program.steps, *program.states, *program.fixed, *program.carried}
+        self.kept = {v: self._new(buffers, v) for v in (plan.kept if self.training else ()) if v not in known}
+        wanted += [Wanted(v, Place(buffer, "time")) for v, buffer in self.kept.items()]
+        self.forward = self._part(plan.forward, places, wanted, list(zip(program.carried, program.states, strict=True)), buffers)
+
+    def _backward(self) -> None:
+        plan, program = self.plan, self.program
+        buffers: list[Buffer] = []
+        places = self._inputs(buffers)
+        self.backward_inputs = dict(places)
+        self.back_states = []
+        for v, new in zip(program.states, program.carried, strict=True):
+            self.back_states.append(self._new(buffers, v))
+            places[v] = Place(self.back_states[-1], "before")
+            places.setdefault(new, Place(self.back_states[-1], "after"))
+        self.back_kept = {v: self._new(buffers, v) for v in self.kept}
+        places |= {v: Place(buffer, "time") for v, buffer in self.back_kept.items()}
+        pairs = zip((*plan.output_residuals, *plan.carried_residuals), (*program.outputs, *program.states), strict=True)
+        self.axes |= {g: self.axes[v] for g, v in pairs if g is not None}
+        self.arriving = [None if v is None else self._new(buffers, v) for v in plan.output_residuals]
+        for g, buffer in zip(plan.output_residuals, self.arriving, strict=True):
+            if g is not None and buffer is not None:
+                places[g] = Place(buffer, "time")
+        wanted: list[Wanted] = []
+        self.carries: list[Buffer | None] = []
+        for arriving, leaving, v in zip(plan.carried_residuals, plan.state_residuals, program.states, strict=True):
+            like = leaving if arriving is None else arriving
+            buffer = None if like is None else self._new(buffers, like)
+            self.carries.append(buffer)
+            if buffer is None or like is None:
+                continue
+            self._own(buffer, v, 2)
+            if arriving is not None:
+                places[arriving] = Place(buffer, "other")
+            wanted.append(Wanted(leaving, Place(buffer, "this"), like=like))
+        self.leaving = [None if r is None else self._new(buffers, r) for r in plan.step_residuals]
+        for r, buffer in zip(plan.step_residuals, self.leaving, strict=True):
+            if r is not None and buffer is not None:
+                wanted.append(Wanted(r, Place(buffer, "time")))
+        wanted += self._sinks(buffers, places)
+        self.backward = self._part(plan.backward, places, wanted, list(zip(plan.state_residuals, program.states, strict=True)), buffers)
+        for sink, buffer in self.added.items():
+            if self.axes[sink.values[0]] == PARTIAL:
+                buffer.own = buffer.size
+
+    def _sinks(self, buffers: list[Buffer], places: dict[int, Place]) -> list[Wanted]:
+        """What weights get: the operands of products are gathered, everything else is added up."""
+        wanted: list[Wanted] = []
+        self.gathered: dict[int, Buffer] = {}
+        self.added: dict[Sink, Buffer] = {}
+        for sink in (sink for sinks in self.plan.sinks.values() for sink in sinks):
+            if sink.kind == "product":
+                for v in sink.values:
+                    if v in places and places[v].slot == "time":
+                        self.gathered[v] = places[v].buffer
+                    elif v not in self.gathered:
+                        self.gathered[v] = self._new(buffers, v)
+                        wanted.append(Wanted(v, Place(self.gathered[v], "time")))
+            else:
+                self.added[sink] = self._new(buffers, sink.values[0])
+                wanted.append(Wanted(sink.values[0], Place(self.added[sink], "fixed"), added=True))
+        return wanted
+
+    # -- code -------------------------------------------------------------------------------------------------------------------------
+
+    def _part(
+        self,
+        instructions: Sequence[Instruction],
+        places: dict[int, Place],
+        wanted: list[Wanted],
+        turns: Sequence[tuple[int | None, int]],
+        buffers: list[Buffer],
+    ) -> Part:
+        elements = Elements(self.program, instructions, set(places))
+        batch: dict[int, int] = {}
+        if self.samples > 1:
+            axes = Batch(elements, self.samples, {v: self.axes[v] for v in places}).axes
+            self.axes |= axes
+            self._check(wanted, turns)
+            batch = {v: axis for v, axis in axes.items() if axis is not None and axis != PARTIAL}
+        nests = Nests(elements, places, wanted, batch, lambda kind, size, own: self._buffer(buffers, kind, size, own), self._tiles)
+        arrays = {}
+        for result, number in elements.tables.items():
+            table = numpy.ascontiguousarray(elements.places(elements.made[result].instruction), numpy.int64)
+            nests.homes[number] = Place(self._buffer(buffers, "i64", table.size), "fixed")
+            arrays[nests.homes[number].buffer.number] = table
+        return Part(buffers, nests, arrays, [nest.instruction for nest in nests.stages if isinstance(nest, Call)])
+
+    def _check(self, wanted: Sequence[Wanted], turns: Sequence[tuple[int | None, int]]) -> None:
+        """See that every sample leaves where it belongs.
+
+        Args:
+            turns: what comes in the place of what, at the next step.
+
+        Raises:
+            Mixed: one does not.
+        """
+        for w in wanted:
+            axis = None if w.value is None else self.axes[w.value]
+            if (w.added and axis is None) or (not w.added and axis == PARTIAL):
+                raise Mixed
+        for v, home in turns:
+            if v is not None and self.axes[v] != self.axes[home]:
+                raise Mixed

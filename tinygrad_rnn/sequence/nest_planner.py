@@ -1,0 +1,360 @@
+"""Which nest makes each value of a half, and in which order: a value that is read element for element joins the nest that reads it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+import numpy
+
+from ..backends.atoms import Value
+from ..backends.native.loops import blocks, tile_width
+from ..chain_rule.routing import Accumulated, Checked, Contracted, LookedUp, Piece, Reduced, Routed
+from .contractions import Contraction, Operand, form_of, plain_form_of
+from .elements import Elements, Indices, Needs, Probe, Reader
+from .index import Index, Var, flat, of
+from .nests import Buffer, Call, Check, Group, Map, Nest, Place, Reduction, RunningSum, Scattering, Store, Wanted
+from .program import Instruction, Number
+
+
+class Nests:
+    """The nests of a half.
+
+    Args:
+        places: where the values lie that the half is given.
+        batch: the axis of the samples in each value that has one, where threads share them.
+        wanted: what it must make.
+        buffer: makes a buffer of a kind and a size, and of how many elements that are a thread's own.
+        tiles: whether products are made in tiles.
+
+    Attributes:
+        homes: where each value in memory lies.
+        prologue: nests that run once, before the loop over time.
+        stages: nests of each step, in order.
+        read: the values that are read from memory.
+    """
+
+    def __init__(
+        self,
+        elements: Elements,
+        places: dict[int, Place],
+        wanted: Sequence[Wanted],
+        batch: dict[int, int],
+        buffer: Callable[[str, int, int], Buffer],
+        tiles: bool,
+    ) -> None:
+        self.elements, self._places, self._batch, self._buffer, self._tiles = elements, places, batch, buffer, tiles
+        self.wanted = wanted
+        elements.settle([w.value for w in wanted if w.value is not None])
+        while True:
+            try:
+                self._plan()
+                return
+            except Needs as need:
+                elements.memory.add(need.value)
+
+    def _plan(self) -> None:
+        self.homes: dict[int, Place] = dict(self._places)
+        self.prologue: list[Nest] = []
+        self.stages: list[Nest] = []
+        self.read: set[int] = set()
+        self._maps: dict[int, tuple[int, Map | None]] = {}
+        self._spaces: dict[tuple[tuple[int, bool], ...], tuple[Var, ...]] = {}
+        elements = self.elements
+        for w in self.wanted:
+            if w.value in elements.memory and w.value not in self.homes and not w.added:
+                self.homes[w.value] = w.place
+        for instruction in elements.instructions:
+            self._checked(instruction)
+            for position, v in enumerate(instruction.results):
+                if v in elements.memory and v not in self._places:
+                    if v not in self.homes:
+                        self.homes[v] = Place(
+                            self._buffer(elements.kind(v), self._size(v), 0 if v in self._batch else self._size(v)), "fixed"
+                        )
+                    self._make(v, instruction, position)
+        for w in self.wanted:
+            if w.value is None or w.added or self.homes.get(w.value) != w.place:
+                self._leave(w)
+
+    @property
+    def work(self) -> int:
+        """About how many multiplications a step takes."""
+        total = 0
+        for nest in self.stages:
+            if isinstance(nest, Contraction):
+                axes = [*nest.rows, *nest.sums, *(var for var in (nest.tile, nest.vector) if var)]
+                total += int(numpy.prod([var.length for var in axes]))
+            elif isinstance(nest, Group):
+                total += 4 * len(nest.maps) * int(numpy.prod([var.length for var in nest.space]))
+        return total
+
+    def _scratch(self, v: int, shared: bool) -> Place:
+        """Memory for a value that is nothing before and after the loop; without samples each thread has its own."""
+        return Place(self._buffer(self.elements.kind(v), self._size(v), 0 if shared else self._size(v)), "fixed")
+
+    def _size(self, v: int) -> int:
+        return int(numpy.prod(self.elements.shapes[v], dtype=numpy.int64))
+
+    # -- spaces -----------------------------------------------------------------------------------------------------------------------
+
+    def _space(self, shape: Sequence[int], batch: int | None = None) -> tuple[tuple[Var, ...], Indices]:
+        """The variables of loops over a shape, the same for all nests, and the indices; ``batch`` is the axis of the samples."""
+        lengths = tuple((n, i == batch) for i, n in enumerate(shape) if n != 1)
+        if lengths not in self._spaces:
+            self._spaces[lengths] = tuple(Var(*length) for length in lengths)
+        variables = iter(self._spaces[lengths])
+        return self._spaces[lengths], tuple(Index() if n == 1 else of(next(variables)) for n in shape)
+
+    def _axes(self, v: int) -> tuple[tuple[Var, ...], Indices]:
+        """A variable for each axis of a value."""
+        axes = tuple(Var(n, i == self._batch.get(v)) for i, n in enumerate(self.elements.shapes[v]))
+        return axes, tuple(map(of, axes))
+
+    # -- maps -------------------------------------------------------------------------------------------------------------------------
+
+    def _leave(self, w: Wanted) -> None:
+        elements = self.elements
+        if w.value is None:
+            self._zeros(w.like, w.place)
+            return
+        stage, made = self._maps.get(w.value, (0, None))
+        if made is not None and not w.added:
+            made.stores.append(Store(w.place, made.index))
+            return
+        shape = elements.shapes[w.value]
+        space, indices = self._space(shape, self._batch.get(w.value))
+        index = flat(indices, shape)
+        source = functools.partial(elements.element, v=w.value, indices=indices)
+        new = Map(w.value, source, index, [Store(w.place, index, w.added)])
+        stage = self._join(space, new)
+        if w.value not in elements.memory:
+            self._maps.setdefault(w.value, (stage, new))
+
+    def _join(self, space: tuple[Var, ...], new: Map, after: int = 0) -> int:
+        """Put a map in the first group over its space that comes late enough; returns the stage."""
+        probe = Probe(self.elements)
+        new.source(probe)
+        for u, index in probe.reads:
+            stage, made = self._maps.get(u, (-1, None))
+            here = made is not None and index == made.index and self._is_group(stage, space)
+            after = max(after, stage if here else stage + 1)
+        stage = next((i for i in range(after, len(self.stages)) if self._is_group(i, space)), len(self.stages))
+        if stage == len(self.stages):
+            self.stages.append(Group(space))
+        group = self.stages[stage]
+        assert isinstance(group, Group)
+        group.maps.append(new)
+        for u, index in probe.reads:
+            source, made = self._maps.get(u, (-1, None))
+            if source != stage or made is None or index != made.index:
+                self.read.add(u)
+        return stage
+
+    def _is_group(self, stage: int, space: tuple[Var, ...]) -> bool:
+        nest = self.stages[stage]
+        return isinstance(nest, Group) and nest.space == space
+
+    # -- values in memory -------------------------------------------------------------------------------------------------------------
+
+    def _make(self, v: int, instruction: Instruction, position: int) -> None:
+        elements, loops = self.elements, instruction.row.loops
+        if loops is None and instruction.row.lowering is None:
+            self._call(v, instruction)
+        elif isinstance(loops, Reduced):
+            self._reduce(v, instruction, loops)
+        elif isinstance(loops, Accumulated):
+            axes, indices = self._axes(v)
+            self._append(v, RunningSum(v, instruction.operands[0], axes, axes[instruction.params[0]]), instruction.operands[0], indices)
+        elif isinstance(loops, Contracted) and not elements.is_expression(instruction, position):
+            self._contract(v, instruction)
+        elif (isinstance(loops, LookedUp) and loops.adjoint) or (elements.by_table(instruction) and elements.is_adjoint(instruction)):
+            self._scatter(v, instruction)
+        elif isinstance(loops, Routed) and not elements.by_table(instruction) and elements.whole_piece(instruction, position) is None:
+            self._route(v, instruction, elements.pieces(instruction, position))
+        else:
+            space, indices = self._space(elements.shapes[v], self._batch.get(v))
+            index = flat(indices, elements.shapes[v])
+            new = Map(v, functools.partial(elements.computed, v=v, indices=indices), index, [Store(self.homes[v], index)])
+            self._maps[v] = self._join(space, new), new
+
+    def _call(self, v: int, instruction: Instruction) -> None:
+        for x in instruction.operands:
+            if not isinstance(x, Number) and x not in self.elements.memory:
+                raise Needs(x)
+        self.read.update(x for x in instruction.operands if not isinstance(x, Number))
+        self.stages.append(Call(instruction))
+        self._maps[v] = len(self.stages) - 1, None
+
+    def _append(self, v: int, nest: Nest, operand: int, indices: Indices) -> None:
+        """A nest at the end, which reads an operand."""
+        self._note(functools.partial(self.elements.element, v=operand, indices=indices))
+        self.stages.append(nest)
+        self._maps[v] = len(self.stages) - 1, None
+
+    def _note(self, source: Callable[[Reader], Value]) -> Probe:
+        probe = Probe(self.elements)
+        source(probe)
+        self.read.update(u for u, _ in probe.reads)
+        return probe
+
+    def _reduce(self, v: int, instruction: Instruction, loops: Reduced) -> None:
+        elements, x = self.elements, instruction.operands[0]
+        axes, indices = self._axes(x)
+        kept = loops.kept(elements.shapes[x], instruction.params)
+        places = [Index()] * len(elements.shapes[v])
+        for axis, to in zip(axes, kept, strict=True):
+            if to is not None and elements.shapes[v][to] != 1:
+                places[to] = of(axis)
+        stay = tuple(axis for axis, to in zip(axes, kept, strict=True) if to is not None and elements.shapes[v][to] != 1)
+        self._append(v, Reduction(v, loops.how, x, axes, stay, flat(places, elements.shapes[v])), x, indices)
+
+    def _route(self, v: int, instruction: Instruction, pieces: Sequence[Piece]) -> None:
+        elements, shape, home = self.elements, self.elements.shapes[v], self.homes[v]
+        last = -1
+        lengths = [[len(range(*box)) for box in piece.box] for piece in pieces]
+        if sum(int(numpy.prod(n)) for n in lengths) < self._size(v):
+            last = self._zeros(v, home)
+        for piece, box in zip(pieces, lengths, strict=True):
+            if 0 in box:
+                continue
+            space, places = self._space(box, self._batch.get(v))
+            index = flat([place * step + start for place, (start, _, step) in zip(places, piece.box, strict=True)], shape)
+            source = functools.partial(elements.from_piece, instruction=instruction, piece=piece, places=places)
+            last = max(last, self._join(space, Map(None, source, index, [Store(home, index)]), last + 1 if last >= 0 else 0))
+        self._maps[v] = last, None
+
+    def _zeros(self, v: int, place: Place) -> int:
+        space, indices = self._space(self.elements.shapes[v], self._batch.get(v))
+        index = flat(indices, self.elements.shapes[v])
+        return self._join(space, Map(None, _zero(place.buffer.kind), index, [Store(place, index)]))
+
+    def _scatter(self, v: int, instruction: Instruction) -> None:
+        elements, x = self.elements, instruction.operands[0]
+        axes, indices = self._axes(x)
+        self._zeros(v, self.homes[v])
+        if isinstance(instruction.row.loops, LookedUp):
+            rest, number = elements.split_places(instruction, indices)
+            axis, shape = instruction.params
+            n, stride = shape[axis], int(numpy.prod(shape[axis + 1 :]))
+            index = flat(rest, shape)
+
+            def turn(k: Reader) -> tuple[Value, int]:
+                return elements.turned(k, instruction.operands[1], number, n), stride
+        else:
+            index = Index()
+
+            def turn(k: Reader) -> tuple[Value, int]:
+                return elements.table_entry(k, instruction, flat(indices, elements.shapes[x])), 1
+
+        self._note(lambda k: turn(k)[0])
+        self._append(v, Scattering(v, x, axes, index, turn), x, indices)
+
+    def _contract(self, v: int, instruction: Instruction) -> None:
+        elements = self.elements
+        letters, output = elements.letters(instruction)
+        lengths: dict[str, int] = {}
+        for word, x in zip((*letters, output), (*instruction.operands, v), strict=True):
+            for a, n in zip(word, elements.shapes[x], strict=True):
+                lengths[a] = max(n, lengths.get(a, 1))
+        samples = {
+            word[axis]
+            for word, x in zip((*letters, output), (*instruction.operands, v), strict=True)
+            if (axis := self._batch.get(x)) is not None
+        }
+        axes = {a: Var(n, a in samples) for a, n in lengths.items()}
+
+        def places(word: str, x: int) -> Indices:
+            return tuple(Index() if n == 1 else of(axes[a]) for a, n in zip(word, elements.shapes[x], strict=True))
+
+        operands = [self._operand(x, places(word, x)) for word, x in zip(letters, instruction.operands, strict=True)]
+        rows = [axes[a] for a in output if lengths[a] > 1]
+        sums = [axes[a] for a in lengths if a not in output]
+        index = flat(places(output, v), elements.shapes[v])
+        nest = (form_of if self._tiles else plain_form_of)(
+            elements.kind(v), operands[0], operands[1], v, index, rows, sums, self._is_fixed, self._packed, self._panels
+        )
+        if nest.form == "along":
+            self._zeros(v, self.homes[v])
+        self.stages.append(nest)
+        self._maps[v] = len(self.stages) - 1, None
+
+    def _operand(self, x: int, indices: Indices) -> Operand:
+        """Where an operand's elements lie, as they are."""
+        probe = self._note(functools.partial(self.elements.element, v=x, indices=indices))
+        if len(probe.reads) != 1 or probe.counter.cost or probe.reads[0][1] is None:
+            raise Needs(x)
+        return Operand(*probe.reads[0])  # type: ignore[arg-type]
+
+    def _is_fixed(self, v: int) -> bool:
+        """Whether a value is there before the loop, and the same at every step."""
+        return v in self._places and self._places[v].slot == "fixed"
+
+    def _packed(self, operand: Operand, order: Sequence[Var]) -> Operand:
+        """The elements of an operand in another order of axes, copied: once where it is the same at every step."""
+        elements, once = self.elements, self._is_fixed(operand.value)
+        shape = tuple(var.length for var in order)
+        samples = next((i for i, var in enumerate(order) if var.batch), None)
+        elements.shapes.append(shape)
+        elements.dtypes.append(elements.dtypes[operand.value])
+        new = len(elements.shapes) - 1
+        self.homes[new] = self._scratch(new, once or samples is not None)
+        elements.memory.add(new)
+        space, indices = self._space(shape, samples)
+        place = operand.index.replaced(dict(zip(order, indices, strict=True)))
+        copy = Map(
+            new,
+            functools.partial(_read, value=operand.value, place=place),
+            flat(indices, shape),
+            [Store(self.homes[new], flat(indices, shape))],
+        )
+        self.read.update((operand.value, new))
+        if once:
+            self.prologue.append(Group(space, [copy]))
+        else:
+            self._maps[new] = self._join(space, copy), None
+        return Operand(new, flat(map(of, order), shape))
+
+    def _panels(self, operand: Operand, sums: Sequence[Var], vector: Var) -> Operand:
+        """The elements of a weight, k by j, as panels of the columns of a tile, copied once: element (k, j) of the panel that begins at
+        column j lies at j · K + k · width."""
+        elements, kind = self.elements, self.elements.kind(operand.value)
+        width, deep = tile_width(kind), int(numpy.prod([k.length for k in sums]))
+        elements.shapes.append((-(-vector.length // width), deep, width))
+        elements.dtypes.append(elements.dtypes[operand.value])
+        new = len(elements.shapes) - 1
+        self.homes[new] = self._scratch(new, True)
+        elements.memory.add(new)
+        self.read.update((operand.value, new))
+        for start, count, columns in blocks(vector.length, width):
+            shape = (count, *(k.length for k in sums), columns)
+            space, indices = self._space(shape)
+            column = indices[0] * width + indices[-1] + start
+            source = operand.index.replaced({vector: column, **dict(zip(sums, indices[1:-1], strict=True))})
+            depth = flat(indices[1:-1], shape[1:-1])
+            place = indices[0] * (deep * width) + depth * width + indices[-1] + start * deep
+            copy = Map(None, functools.partial(_read, value=operand.value, place=source), place, [Store(self.homes[new], place)])
+            self.prologue.append(Group(space, [copy]))
+        depth = flat(map(of, sums), tuple(k.length for k in sums))
+        return Operand(new, of(vector) * deep + depth * width)
+
+    def _checked(self, instruction: Instruction) -> None:
+        loops = instruction.row.loops
+        if isinstance(loops, Checked):
+            numbers, least, end = instruction.operands[0], instruction.params[1], instruction.params[2]
+        elif isinstance(loops, LookedUp) and not loops.adjoint:
+            numbers, end = instruction.operands[1], self.elements.shapes[instruction.operands[0]][instruction.params[0]]
+            least = -end
+        else:
+            return
+        axes, indices = self._axes(numbers)
+        self._note(functools.partial(self.elements.element, v=numbers, indices=indices))
+        self.stages.append(Check(numbers, axes, least, end))
+
+
+def _zero(kind: str) -> Callable[[Reader], Value]:
+    return lambda k: k.printer.number(0, kind)
+
+
+def _read(k: Reader, value: int, place: Index) -> Value:
+    return k.read(value, place)
