@@ -76,7 +76,7 @@ class CupyBackend(Backend):
         self._solve = cupy.linalg.solve
         self._errstate = cupyx.errstate
         self._raw_kernel = cupy.RawKernel
-        self._kernels: dict[str, Any] = {}
+        self._kernels: dict[tuple[str, str], Any] = {}
 
     def from_host(self, array: numpy.ndarray) -> Array:
         return self._from_host(array)
@@ -132,9 +132,9 @@ class CupyBackend(Backend):
 
     def kernel(self, text: str, name: str) -> Any:
         """A kernel from its CUDA C text, to be called with (blocks, threads, arguments): compiled once, by the first call."""
-        if text not in self._kernels:
-            self._kernels[text] = self._raw_kernel(text, name)
-        return self._kernels[text]
+        if (text, name) not in self._kernels:
+            self._kernels[text, name] = self._raw_kernel(text, name)
+        return self._kernels[text, name]
 
 
 def _across(rest: Array, b: Array) -> Array:

@@ -17,8 +17,8 @@ from ..backends.native import compiler
 from ..chain_rule import Row
 from ..errors import TinygradRNNError, TraceError
 from ..tape import Entry, Node, _exposed, _remember, thread
-from .device import DevicePlan
 from .explain import note_plan
+from .kernels import KernelPlan
 from .native import NativePlan
 from .nested import NestPlan
 from .normal_form import normal_form
@@ -177,10 +177,10 @@ def _core_needs(core: Core, needs: Sequence[bool]) -> dict[str, list[bool]]:
     }
 
 
-_engines: dict[int, NativePlan | NestPlan | DevicePlan | str] = {}
+_engines: dict[int, NativePlan | NestPlan | KernelPlan | str] = {}
 
 
-def _engine(plan: Plan, backend: Backend) -> NativePlan | NestPlan | DevicePlan | str:
+def _engine(plan: Plan, backend: Backend) -> NativePlan | NestPlan | KernelPlan | str:
     """The plan in machine code or in kernels, or the reason why it is interpreted."""
     if id(plan) not in _engines:
         if backend.name == "numpy" and not compiler.available():
@@ -190,17 +190,17 @@ def _engine(plan: Plan, backend: Backend) -> NativePlan | NestPlan | DevicePlan 
     return _engines[id(plan)]
 
 
-def _made(plan: Plan, backend: Backend) -> NativePlan | NestPlan | DevicePlan | str:
-    """In loops over rows where every value is one of rows, else in loop nests."""
-    shape = plan.joint.shapes[(*plan.joint.states, *plan.joint.steps)[0]]
+def _made(plan: Plan, backend: Backend) -> NativePlan | NestPlan | KernelPlan | str:
+    """On the processor in loops over rows where every value is one of rows, else in loop nests."""
     try:
-        if not shape:
-            raise Unsupported("a state that is a single number")
-        return NativePlan(plan, shape[0]) if backend.name == "numpy" else DevicePlan(plan, shape[0])
-    except Unsupported as reason:
         if backend.name != "numpy":
-            return str(reason)
-    try:
-        return NestPlan(plan)
+            return KernelPlan(plan)
+        shape = plan.joint.shapes[(*plan.joint.states, *plan.joint.steps)[0]]
+        try:
+            if not shape:
+                raise Unsupported("a state that is a single number")
+            return NativePlan(plan, shape[0])
+        except Unsupported:
+            return NestPlan(plan)
     except Unsupported as reason:
         return str(reason)

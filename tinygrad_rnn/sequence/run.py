@@ -23,17 +23,17 @@ from ..reading.lines import Lines
 from ..tape import Entry, Node, check_current, now, pull_replayed, push_replayed, recording, thread
 from ..user_code import Line
 from .around import around
-from .device import DevicePlan, DeviceRun
 from .eager import eager_scan
 from .flow import Flow
 from .interpreter import InterpretedRun
+from .kernels import KernelPlan, KernelRun
 from .native import NativePlan, NativeRun
 from .nested import NestPlan, NestRun
 from .plan import Plan, fixed_residuals
 from .program import Program
 from .trace import TracedCell, trace_cell
 
-RUNS: dict[type, Any] = {str: InterpretedRun, NativePlan: NativeRun, NestPlan: NestRun, DevicePlan: DeviceRun}
+RUNS: dict[type, Any] = {str: InterpretedRun, NativePlan: NativeRun, NestPlan: NestRun, KernelPlan: KernelRun}
 
 
 @dataclass(frozen=True)

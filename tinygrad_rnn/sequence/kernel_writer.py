@@ -1,0 +1,256 @@
+"""A half of a step, its nests, as one kernel in CUDA C: the whole loop over time runs on the device.
+
+A block owns samples of the batch, so no block waits for another; between nests the threads of a block wait for each other. What is the same
+at every step and laid out anew is made by a kernel before, by all blocks together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from ..backends import cuda
+from ..backends.atoms import Value
+from ..backends.base import Unsupported
+from .contractions import Contraction
+from .elements import Elements, Reader
+from .index import Index, Var, of
+from .nest_planner import Nests
+from .nests import Buffer, Call, Check, Group, Nest, Place, Reduction, RunningSum, Scattering, Store
+
+_SLOTS = {"time": "t", "before": "at", "after": "(at + 1)", "this": "(at & 1)", "other": "((at + 1) & 1)"}
+_SIZES = ("steps", "t0", "dt", "at0", "dat", "share")
+
+
+class KernelWriter(Reader):
+    """Writes ``name(buffers…, steps, t of the first step, ±1, place of the first step in the order of running, ±1, samples of a block)``.
+
+    Attributes:
+        longest: rounds of the longest loop that threads share, for one sample.
+    """
+
+    def __init__(self, name: str, elements: Elements, nests: Nests, samples: int) -> None:
+        self.name, self.elements, self.nests, self.samples = name, elements, nests, samples
+        self.c = cuda.Emitter("float")
+        super().__init__(self.c)
+        self._known: dict[tuple[int, Index], Value] = {}
+        self._registers: dict[Var, str] = {}
+        self.longest = 1
+
+    def text(self, buffers: Sequence[Buffer]) -> str:
+        """Both kernels; the one of what is done once is called ``name_once``."""
+        once = self._kernel(
+            f"{self.name}_once", buffers, self.nests.prologue, "blockIdx.x * blockDim.x + threadIdx.x", "gridDim.x * blockDim.x"
+        )
+        each = self._kernel(self.name, buffers, self.nests.stages, "threadIdx.x", "blockDim.x")
+        return "\n".join([*self.c.table_lines(), *(once if self.nests.prologue else []), *each, ""])
+
+    def _kernel(self, name: str, buffers: Sequence[Buffer], nests: Sequence[Nest], thread: str, threads: str) -> list[str]:
+        self._thread, self._threads, self._once = thread, threads, nests is self.nests.prologue
+        lines: list[str] = []
+        with self.c.into(lines):
+            for nest in nests:
+                self._known, self.cache = {}, {}
+                with self._braces("{"):
+                    _WRITE[type(nest)](self, nest)
+                if not self._once:
+                    self.c.lines.append("__syncthreads();")
+        if not self._once:
+            lines = ["for (long long s = 0; s < steps; s++) {", "const long long t = t0 + s * dt, at = at0 + s * dat;", *lines, "}"]
+        types = [self.c.TYPES[buffer.kind] for buffer in buffers]
+        pointers = [f"{type_}* p{buffer.number}" for type_, buffer in zip(types, buffers, strict=True)]
+        moved = [f"p{b.number} += blockIdx.x * {b.own}LL;" for b in buffers if b.own]
+        samples = f"const long long first = {'0' if self._once else 'blockIdx.x * share'};"
+        end = str(self.samples) if self._once else f"first + share < {self.samples} ? first + share : {self.samples}"
+        sizes = [f"long long {size}" for size in _SIZES]
+        head = [
+            f'extern "C" __global__ void {name}({", ".join([*pointers, *sizes])}) {{',
+            *moved,
+            samples,
+            f"const long long last = {end};",
+        ]
+        return [*head, "(void)first; (void)last; (void)t0; (void)dt; (void)at0; (void)dat; (void)share;", *lines, "}"]
+
+    # -- what expressions are written with --------------------------------------------------------------------------------------------
+
+    def read(self, value: int, place: Index, turns: Sequence[tuple[Value, int]] = ()) -> Value:
+        if not turns and (value, place) in self._known:
+            return self._known[value, place]
+        home = self.nests.homes[value]
+        extra = "".join(f" + {turn.text} * {stride}" for turn, stride in turns)
+        return self.c.put(home.buffer.kind, f"{self._pointer(home)}[{self._at(place)}{extra}]")
+
+    def whole(self, index: Index) -> Value:
+        return self.c.put("i64", self._at(index))
+
+    def _at(self, index: Index) -> str:
+        terms = [self._registers[var] if factor == 1 else f"{self._registers[var]} * {factor}" for var, factor in index.terms.items()]
+        return " + ".join([*terms, *([str(index.const)] if index.const or not terms else [])])
+
+    def _pointer(self, place: Place) -> str:
+        base = f"p{place.buffer.number}"
+        return base if place.slot == "fixed" else f"({base} + {_SLOTS[place.slot]} * {place.buffer.size}LL)"
+
+    def _store(self, y: Value, place: Place, at: str, added: bool = False) -> None:
+        y = self.c.as_kind(y, place.buffer.kind)
+        where = f"{self._pointer(place)}[{at}]"
+        if added:
+            y = self.c.put(y.kind, where) + y
+        self.c.lines.append(f"{where} = {y.text};")
+
+    # -- loops ------------------------------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _braces(self, head: str) -> Iterator[None]:
+        """A block, whose values are not known after it."""
+        cache, known = dict(self.cache), dict(self._known)
+        self.c.lines.append(head)
+        yield
+        self.c.lines.append("}")
+        self.cache, self._known = cache, known
+
+    def _length(self, axis: Var) -> str:
+        return "(last - first)" if axis.batch else f"{axis.length}LL"
+
+    @contextlib.contextmanager
+    def _shared(self, axes: Sequence[Var]) -> Iterator[None]:
+        """Rounds over all axes, shared among the threads."""
+        i, rest = self.c.fresh("i"), self.c.fresh("r")
+        total = " * ".join(map(self._length, axes)) or "1"
+        rounds = 1
+        for axis in axes:
+            rounds *= 1 if axis.batch else axis.length
+        self.longest = max(self.longest, rounds)
+        with self._braces(f"for (long long {i} = {self._thread}; {i} < {total}; {i} += {self._threads}) {{"):
+            self.c.lines.append(f"long long {rest} = {i};")
+            for axis in reversed(axes):
+                self._registers[axis] = self.c.fresh("x")
+                start = "first + " if axis.batch else ""
+                self.c.lines.append(f"const long long {self._registers[axis]} = {start}{rest} % {self._length(axis)};")
+                self.c.lines.append(f"{rest} /= {self._length(axis)};")
+            yield
+
+    @contextlib.contextmanager
+    def _around(self, axes: Sequence[Var]) -> Iterator[None]:
+        """Loops of one thread, the last of them the innermost."""
+        with contextlib.ExitStack() as stack:
+            for axis in axes:
+                x = self._registers[axis] = self.c.fresh("k")
+                start, end = ("first", "last") if axis.batch else ("0", f"{axis.length}LL")
+                stack.enter_context(self._braces(f"for (long long {x} = {start}; {x} < {end}; {x}++) {{"))
+            yield
+
+    # -- nests ------------------------------------------------------------------------------------------------------------------------
+
+    def _group(self, group: Group) -> None:
+        with self._shared(group.space):
+            todo: list[tuple[Value, Store]] = []
+            for m in group.maps:
+                y = m.source(self)
+                if m.value is not None:
+                    self._known[m.value, m.index] = y
+                todo += [(y, store) for store in m.stores]
+            for y, store in todo:
+                self._store(y, store.place, self._at(store.index), store.added)
+
+    def _variable(self, kind: str, first: str) -> Value:
+        name = self.c.fresh("a")
+        self.c.lines.append(f"{self.c.TYPES[kind]} {name} = {first};")
+        return Value(self.c, name, kind)
+
+    def _reduction(self, nest: Reduction) -> None:
+        c, kind = self.c, self.elements.kind(nest.operand)
+        home, lost = self.nests.homes[nest.value], [axis for axis in nest.axes if axis not in nest.kept]
+        indices = tuple(map(of, nest.axes))
+        with self._shared(nest.kept):
+            if nest.how in ("argmax", "argmin"):
+                total = self._position(nest, kind, lost, indices)
+            else:
+                kind = self.elements.kind(nest.value)
+                total = self._variable(kind, _first(nest.how, kind, c))
+                with self._around(lost):
+                    x = c.as_kind(self.elements.element(self, nest.operand, indices), kind)
+                    c.lines.append(f"{total.text} = {self._joined(nest.how, total, x)};")
+            self._store(total, home, self._at(nest.index))
+
+    def _joined(self, how: str, total: Value, x: Value) -> str:
+        if how in ("max", "min"):
+            wins = x > total if how == "max" else x < total
+            wins = wins | (x != x) if x.kind[0] == "f" else wins
+            return self.c.select(wins, x, total).text
+        return (total & x if how == "all" else total | x if how == "any" else total + x).text
+
+    def _position(self, nest: Reduction, kind: str, lost: Sequence[Var], indices: tuple[Index, ...]) -> Value:
+        """The place of the first extremum; NaN is one."""
+        c = self.c
+        best, at = self._variable(kind, c.literal(0, kind)), self._variable("i64", "0")
+        place = Index()
+        for axis in lost:
+            place = place * axis.length + of(axis)
+        with self._around(lost):
+            x, here = self.elements.element(self, nest.operand, indices), self.whole(place)
+            wins = (x > best if nest.how == "argmax" else x < best) | (here == 0)
+            if kind[0] == "f":
+                wins = wins | ((x != x) & (best == best))
+            c.lines.append(f"if ({wins.text}) {{ {best.text} = {x.text}; {at.text} = {here.text}; }}")
+        return at
+
+    def _running_sum(self, nest: RunningSum) -> None:
+        kind, home = self.elements.kind(nest.value), self.nests.homes[nest.value]
+        place = Index()
+        for axis in nest.axes:
+            place = place * axis.length + of(axis)
+        with self._shared([axis for axis in nest.axes if axis is not nest.along]):
+            total = self._variable(kind, self.c.literal(0, kind))
+            with self._around([nest.along]):
+                x = self.c.as_kind(self.elements.element(self, nest.operand, tuple(map(of, nest.axes))), kind)
+                self.c.lines.append(f"{total.text} = {(total + x).text};")
+                self._store(total, home, self._at(place))
+
+    def _scattering(self, nest: Scattering) -> None:
+        """Samples are shared; the rest is added by one thread, always in the same order."""
+        kind, home = self.elements.kind(nest.value), self.nests.homes[nest.value]
+        samples = [axis for axis in nest.axes if axis.batch and nest.index.terms.get(axis)]
+        with self._shared(samples), self._around([axis for axis in nest.axes if axis not in samples]):
+            turn, stride = nest.turn(self)
+            x = self.c.as_kind(self.elements.element(self, nest.operand, tuple(map(of, nest.axes))), kind)
+            self._store(x, home, f"{self._at(nest.index)} + {turn.text} * {stride}", added=True)
+
+    def _contraction(self, nest: Contraction) -> None:
+        c, kind = self.c, self.elements.kind(nest.value)
+        with self._shared(nest.rows):
+            total = self._variable(kind, c.literal(0, kind))
+            with self._around(nest.sums):
+                a, b = (c.as_kind(self.read(x.value, x.index), kind) for x in (nest.a, nest.b))
+                y = c.fma(a, b, total) if kind[0] == "f" else total | (a & b) if kind == "i1" else total + a * b
+                c.lines.append(f"{total.text} = {y.text};")
+            self._store(total, self.nests.homes[nest.value], self._at(nest.index))
+
+    def _check(self, nest: Check) -> None:
+        """A device is not waited for."""
+
+    def _call(self, nest: Call) -> None:
+        raise Unsupported(f"the operation {nest.instruction.row.name!r}")
+
+
+def _first(how: str, kind: str, c: cuda.Emitter) -> str:
+    if how in ("sum", "any", "all"):
+        return c.literal(how == "all", kind)
+    if kind[0] == "f":
+        return c.literal(float("-inf" if how == "max" else "inf"), kind)
+    if kind == "i1":
+        return c.literal(how == "min", kind)
+    bits = 31 if kind == "i32" else 63
+    return f"(-{2**bits - 1}{'LL' if bits == 63 else ''} - 1)" if how == "max" else c.literal(2**bits - 1, kind)
+
+
+_WRITE: dict[type, Callable[[KernelWriter, Any], None]] = {
+    Group: KernelWriter._group,
+    Reduction: KernelWriter._reduction,
+    RunningSum: KernelWriter._running_sum,
+    Scattering: KernelWriter._scattering,
+    Contraction: KernelWriter._contraction,
+    Check: KernelWriter._check,
+    Call: KernelWriter._call,
+}

@@ -1,0 +1,73 @@
+"""Run a plan on a device: each half is one kernel, whose blocks share the samples of the batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backends import Array, cuda
+from ..backends.atoms import KINDS
+from .kernel_writer import KernelWriter
+from .nest_layout import NestLayout, Part
+from .nested import LaidOutRun
+from .plan import Plan
+
+MOST_BLOCKS = 256
+"""About twice as many as devices have processors."""
+
+
+class KernelPlan(NestLayout):
+    """The layout and the kernels of a plan.
+
+    Raises:
+        Unsupported: one of its rows cannot be written as loops.
+    """
+
+    calls: tuple[tuple[str, str, str], ...] = ()
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan, tiles=False)
+        parts = {"forward": self.forward} | ({"backward": self.backward} if self.training else {})
+        self.texts: dict[int, tuple[str, str, int]] = {}
+        for name, part in parts.items():
+            writer = KernelWriter(name, part.nests.elements, part.nests, self.samples)
+            text = writer.text(part.buffers)
+            self.texts[id(part)] = name, text, cuda.block_of(writer.longest)
+
+    @property
+    def blocks(self) -> int:
+        return min(self.samples, MOST_BLOCKS)
+
+    def described(self) -> list[str]:
+        """A line for each half."""
+        parts = [("forward", self.forward)] + ([("backward", self.backward)] if self.training else [])
+        return [f"  {name:<10} one kernel of {len(part.nests.stages)} loop nests, {self.blocks} blocks" for name, part in parts]
+
+
+class KernelRun(LaidOutRun):
+    """One scan in kernels."""
+
+    def _call(self, part: Part, arrays: dict[int, Array], times: tuple[int, int], order: tuple[int, int]) -> bool:
+        backend, blocks = self.backend, self.laid.blocks
+        name, text, threads = self.laid.texts[id(part)]
+        tables = {number: backend.from_host(table) for number, table in part.tables.items()}
+        buffers = []
+        for buffer in part.buffers:
+            array = tables.get(buffer.number, arrays.get(buffer.number))
+            if array is None:  # nothing before and after the loop
+                array = backend.empty((max(buffer.size, blocks * buffer.own),), _DTYPES[buffer.kind])
+            buffers.append(array)
+        arguments = (*buffers, self.steps, *times, *order, -(-self.laid.samples // blocks))
+        if part.nests.prologue:
+            backend.kernel(text, f"{name}_once")((MOST_BLOCKS,), (cuda.LARGEST_BLOCK,), arguments)
+        backend.kernel(text, name)((blocks,), (threads,), arguments)
+        return True
+
+    def _threads(self, part: Part) -> int:
+        return int(self.laid.blocks)
+
+    def _room(self, v: int, slots: int) -> Array:
+        program: Any = self.laid.program
+        return self.backend.empty((slots, *program.shapes[v]), program.dtypes[v])
+
+
+_DTYPES = {kind: name for name, kind in KINDS.items()}
