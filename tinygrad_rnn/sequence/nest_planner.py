@@ -76,6 +76,14 @@ class Nests:
         for w in self.wanted:
             if w.value is None or w.added or self.homes.get(w.value) != w.place:
                 self._leave(w)
+        self._drop({w.place for w in self.wanted})
+
+    def _drop(self, leaving: set[Place]) -> None:
+        """Store nothing that nobody reads: others in a group have it from a register."""
+        for nest in self.stages:
+            for m in nest.maps if isinstance(nest, Group) else ():
+                if m.value is not None and m.value not in self.read:
+                    m.stores = [s for s in m.stores if s.place in leaving or s.place != self.homes.get(m.value)]
 
     @property
     def work(self) -> int:
@@ -211,17 +219,17 @@ class Nests:
 
     def _route(self, v: int, instruction: Instruction, pieces: Sequence[Piece]) -> None:
         elements, shape, home = self.elements, self.elements.shapes[v], self.homes[v]
-        last = -1
         lengths = [[len(range(*box)) for box in piece.box] for piece in pieces]
-        if sum(int(numpy.prod(n)) for n in lengths) < self._size(v):
-            last = self._zeros(v, home)
+        covered = sum(int(numpy.prod(n)) for n in lengths) == self._size(v)
+        after = 0 if covered else self._zeros(v, home) + 1
+        last = after - 1
         for piece, box in zip(pieces, lengths, strict=True):
             if 0 in box:
                 continue
             space, places = self._space(box, self._batch.get(v))
             index = flat([place * step + start for place, (start, _, step) in zip(places, piece.box, strict=True)], shape)
             source = functools.partial(elements.from_piece, instruction=instruction, piece=piece, places=places)
-            last = max(last, self._join(space, Map(None, source, index, [Store(home, index)]), last + 1 if last >= 0 else 0))
+            last = max(last, self._join(space, Map(None, source, index, [Store(home, index)]), after))
         self._maps[v] = last, None
 
     def _zeros(self, v: int, place: Place) -> int:

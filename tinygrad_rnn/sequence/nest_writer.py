@@ -14,7 +14,7 @@ from .contractions import Contraction, Operand
 from .elements import Elements, Probe, Reader
 from .index import Index, Var, of
 from .nest_planner import Nests
-from .nests import Call, Check, Group, Map, Nest, Place, Reduction, RunningSum, Scattering, Store
+from .nests import Call, Check, Group, Nest, Place, Reduction, RunningSum, Scattering, Store
 
 _SLOTS = {"time": ("%t", 0), "before": ("%at", 0), "after": ("%at", 1), "this": ("%at", 0), "other": ("%at", 1)}
 """From which number the part of a buffer comes that a step uses, and how many further it lies."""
@@ -38,7 +38,6 @@ class NestWriter(Reader):
         self._registers: dict[Var, str] = {}
         self._pointers: dict[Place, str] = {}
         self._bases: dict[int, str] = {}
-        self._leaving = {w.place for w in nests.wanted}
         self._longer: dict[Var, Var] = {}
 
     def functions(self, buffers: int) -> list[str]:
@@ -167,8 +166,7 @@ class NestWriter(Reader):
             _WRITE[type(nest)](self, nest)
 
     def _group(self, group: Group) -> None:
-        stores = {id(m): [s for s in m.stores if self._is_read(m, s)] for m in group.maps}
-        axes = self._merged(group, stores)
+        axes = self._merged(group)
 
         def body() -> None:
             todo: list[tuple[Value, Store]] = []
@@ -176,27 +174,23 @@ class NestWriter(Reader):
                 y = m.source(self)
                 if m.value is not None:
                     self._known[m.value, m.index] = y
-                todo += [(y, store) for store in stores[id(m)]]
+                todo += [(y, store) for store in m.stores]
             for y, store in todo:
                 self._store(y, store)
 
         self._around(axes, body, parallel=True)
-
-    def _is_read(self, m: Map, store: Store) -> bool:
-        """Whether anybody reads what is stored: others in the group have it from a register."""
-        return m.value is None or store.place != self.nests.homes.get(m.value) or m.value in self.nests.read or store.place in self._leaving
 
     def _store(self, y: Value, store: Store) -> None:
         pointer, at = self._pointer(store.place), self._at(store.index)
         y = self.e.as_kind(y, store.place.buffer.kind)
         self.e.store(y + self.e.load(pointer, y.kind, at) if store.added else y, pointer, at)
 
-    def _merged(self, group: Group, stores: dict[int, list[Store]]) -> list[Var]:
+    def _merged(self, group: Group) -> list[Var]:
         """The axes of a group, neighbours as one where every place says so: then loops are longer."""
         probe = Probe(self.elements)
         for m in group.maps:
             m.source(probe)
-        indices = [*probe.indices, *(s.index for each in stores.values() for s in each)]
+        indices = [*probe.indices, *(s.index for m in group.maps for s in m.stores)]
         axes: list[Var] = []
         for var in group.space:
             last = self._longer.get(axes[-1], axes[-1]) if axes else None
