@@ -15,7 +15,7 @@ from .c import CPrinter
 C_TYPES = {"float": "float", "double": "double", "i8": "bool"}
 """What a buffer's kind is called in C."""
 
-LARGEST_BLOCK = 256
+LARGEST_BLOCK = 1024
 LARGEST_GRID = 65535
 """Of blocks over rows: what every device takes in the second direction."""
 
