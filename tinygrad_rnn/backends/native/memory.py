@@ -42,9 +42,12 @@ def numbers(values: Sequence[int]) -> array[int]:
     return array("q", values)
 
 
+_address, _byte = ctypes.addressof, ctypes.c_char.from_buffer
+
+
 def address(block: Any) -> int:
     """Where an array begins; ``ctypes.data`` of NumPy's says the same, six times slower."""
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(block))
+        return _address(_byte(block))
     except (TypeError, ValueError):  # read-only, empty, or a part with gaps
         return int(block.ctypes.data)

@@ -14,6 +14,7 @@ from . import compiler, emit, memory
 from .threads import run_parallel
 
 
+@functools.cache
 def panel(kind: str) -> int:
     """Columns of a panel: two vectors of the processor."""
     return 2 * emit.vectors(kind)[0]
