@@ -878,7 +878,10 @@ class Residuals:
         if not entry.row.several:
             return self.held.pop((entry.index, 0), None)
         parts = [self.held.pop((entry.index, i), None) for i in range(len(entry.ys))]
-        return None if all(part is None for part in parts) else parts
+        for part in parts:
+            if part is not None:
+                return parts
+        return None
 
 
 def key_of(node: Node) -> Key:
@@ -918,12 +921,13 @@ def pull_back(
         watch = watch or (thread.observer.pulled if thread.observer is not None else None)
     wanted_keys = None if wanted is None else {key_of(node) for node in wanted}
     needs_of: Any = needs if wanted_keys is None else _towards(tape, wanted_keys)
-    rows = {entry.row for entry in tape}
-    masked = any(row.masks for row in rows)
+    masked = leaves_out = False
+    for row in {entry.row for entry in tape}:
+        masked = masked or row.masks
+        leaves_out = leaves_out or row.masks or row.selects or row.unfold is not None
     backend = seeds[0][0]._backend
     # a device is looked at only where an index by a mask has waited for it anyway
     looks = not backend.asynchronous or any(entry.row is GETITEM and _by_mask(*entry.params) for entry in tape)
-    leaves_out = masked or any(row.selects or row.unfold is not None for row in rows)
     carry = functools.partial(_carry, tape, seeds, np, wanted_keys, needs_of)
     pull: Callable[..., None] = pull_entry
     with backend.quiet():

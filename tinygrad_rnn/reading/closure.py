@@ -123,7 +123,7 @@ class Closure(Modules):
     # -- things by their type ---------------------------------------------------------------------------------------------------------
 
     def _read(self, thing: Any) -> None:
-        kind = type(thing)
+        kind: Any = type(thing)
         parts = self.parts
         if kind in VALUES:
             parts += (kind, thing)
@@ -287,6 +287,9 @@ class Closure(Modules):
                     if every or name in names:
                         if type(value) in VALUES:  # nearly always: no call
                             parts += (name, type(value), value)
+                        elif isinstance(value, Node):
+                            parts.append(name)
+                            self._read_tensor(value, type(value))
                         else:
                             parts.append(name)
                             self._read(value)

@@ -44,6 +44,9 @@ class Code:
     scratch: list[tuple[int, int]] | None = None
     room: int = 0
 
+    def __post_init__(self) -> None:
+        self.sizes_at = address(self.sizes)
+
 
 class NativePlan:
     """The layout and the code of a plan for one batch size.
@@ -457,9 +460,9 @@ class NativeRun(LaidOutRun):
         for buffer in apart:
             for shard, table in enumerate(tables):
                 table[buffer.number] += shard * buffer.width * self.laid.dtype.itemsize
-        sizes, start = address(code.sizes), 0 if self.step > 0 else self.steps - 1
+        start = 0 if self.step > 0 else self.steps - 1
         parts = [
-            (table.buffer_info()[0], sizes, self.steps, self.laid.batch, first, last, start, self.step)
+            (table.buffer_info()[0], code.sizes_at, self.steps, self.laid.batch, first, last, start, self.step)
             for table, (first, last) in zip(tables, shards, strict=True)
         ]
         return parts, (block, tables, arrays, code)
