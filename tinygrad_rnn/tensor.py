@@ -202,13 +202,11 @@ class Tensor(Node):
         create_graph = arguments.flag("backward: create_graph", create_graph)
         with _RECORDING if thread.recording else recording():  # what create_graph asks for, whatever the blocks around say
             residuals, _ = pull_back([(self, seed(self, grad, create_graph))], ops if create_graph else None)
-            leaves, held, owned = residuals.leaves.items(), residuals.held, residuals.owned
-            for _, leaf in leaves:
-                if leaf._data.dtype.kind != "f":
-                    require_float(leaf._data.dtype, True)
+            for leaf in residuals.leaves.values():
+                require_float(leaf._data.dtype, True)
             with _adding:
-                for key, leaf in leaves:
-                    _add_to_grad(leaf, held[key], key in owned)
+                for key, leaf in residuals.leaves.items():
+                    _add_to_grad(leaf, residuals.held[key], key in residuals.owned)
 
     def detach(self) -> Tensor:
         """The same array off the tape."""
