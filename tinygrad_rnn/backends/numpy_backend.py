@@ -46,7 +46,7 @@ class NumpyBackend(Backend):
         return y
 
     def broadcast_to(self, x: Array, shape: tuple[int, ...]) -> Array:
-        """NumPy takes longer to say that one number is the same everywhere than to add up a small array."""
+        """As NumPy's, which takes longer to spread one number than to add up a small array."""
         if x.ndim > len(shape) or x.size != 1:
             return numpy.broadcast_to(x, shape)
         y: numpy.ndarray = numpy.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
