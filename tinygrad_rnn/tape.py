@@ -16,7 +16,6 @@ import dataclasses
 import functools
 import gc
 import itertools
-import math
 import numbers
 import sys
 import threading
@@ -879,7 +878,10 @@ class Residuals:
         if not entry.row.several:
             return self.held.pop((entry.index, 0), None)
         parts = [self.held.pop((entry.index, i), None) for i in range(len(entry.ys))]
-        return None if all(part is None for part in parts) else parts
+        for part in parts:
+            if part is not None:
+                return parts
+        return None
 
 
 def key_of(node: Node) -> Key:
@@ -919,19 +921,20 @@ def pull_back(
         watch = watch or (thread.observer.pulled if thread.observer is not None else None)
     wanted_keys = None if wanted is None else {key_of(node) for node in wanted}
     needs_of: Any = needs if wanted_keys is None else _towards(tape, wanted_keys)
-    rows = {entry.row for entry in tape}
-    masked = any(row.masks for row in rows)
+    masked = leaves_out = False
+    for row in {entry.row for entry in tape}:
+        masked = masked or row.masks
+        leaves_out = leaves_out or row.masks or row.selects or row.unfold is not None
     backend = seeds[0][0]._backend
     # a device is looked at only where an index by a mask has waited for it anyway
     looks = not backend.asynchronous or any(entry.row is GETITEM and _by_mask(*entry.params) for entry in tape)
-    leaves_out = masked or any(row.selects or row.unfold is not None for row in rows)
     carry = functools.partial(_carry, tape, seeds, np, wanted_keys, needs_of)
     pull: Callable[..., None] = pull_entry
     with backend.quiet():
         if looks and leaves_out and not thread.tracing:
             residuals, caught = carry(pull_entry, None)
             ends = [*residuals.held.values(), *caught.values()]
-            if _has_nan(ends) and not _has_nan(_counted(seeds)):
+            if backend.any_nan(_arrays(ends)) and not backend.any_nan(_counted(seeds)):
                 pull = _pull_spared  # 0 · NaN or 0 · ∞, of what was left out: the results do not show it
             elif watch is None:
                 return residuals, caught
@@ -982,20 +985,13 @@ def _by_mask(index: Any) -> bool:
 
 def _counted(seeds: Sequence[tuple[Node, Any]]) -> list[Any]:
     """What a pass starts from: residuals, and results where theirs is not 0. A NaN in there goes on by rights."""
-    arrays = [(node._backend, node._data, g._data if isinstance(g, Node) else g) for node, g in seeds]
-    return [part for space, y, g in arrays for part in (g, space.where(g == 0, 0, y))]
+    arrays = _arrays([g for _, g in seeds])
+    return [part for (node, _), g in zip(seeds, arrays, strict=True) for part in (g, node._backend.where(g == 0, 0, node._data))]
 
 
-def _has_nan(parts: Sequence[Any]) -> bool:
-    """Whether there is a NaN in any of them: a sum of squares passes it on, and no other makes one; of many a minimum costs less."""
-    for part in parts:
-        x = part._data if isinstance(part, Node) else part
-        if x.size and math.isnan(x.min() if x.size > _FEW else (flat := x.reshape(-1)) @ flat):
-            return True
-    return False
-
-
-_FEW = 4096
+def _arrays(residuals: Sequence[Any]) -> list[Array]:
+    """Of residuals, which are tensors where they are recorded."""
+    return [g._data if isinstance(g, Node) else g for g in residuals]
 
 
 def pull_entry(

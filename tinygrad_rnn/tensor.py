@@ -549,7 +549,8 @@ def seed(result: Any, grad: Any, recorded: bool) -> Any:
         if result.size != 1:
             raise ShapeError(f"backward: a tensor of shape {result.shape} has {result.size} values: sum it, or give grad= of that shape")
         grad = ops.ones_like(result)
-    grad = ops.astype(tape.lift(grad, result._backend), result._data.dtype)
-    if grad.shape != result.shape:
-        raise ShapeError(f"backward: grad has shape {grad.shape}, the result has {result.shape}")
+    else:
+        grad = ops.astype(tape.lift(grad, result._backend), result._data.dtype)
+        if grad.shape != result.shape:
+            raise ShapeError(f"backward: grad has shape {grad.shape}, the result has {result.shape}")
     return grad if recorded else grad._data

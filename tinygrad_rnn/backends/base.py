@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy
@@ -91,7 +91,6 @@ ARRAY_FUNCTIONS = [
     "pad",
     "power",
     "reciprocal",
-    "reshape",
     "rint",
     "roll",
     "searchsorted",
@@ -296,6 +295,9 @@ class Backend:
     def copy(self, x: Array) -> Array:
         return x.copy()
 
+    def reshape(self, x: Array, shape: Any) -> Array:
+        return x.reshape(shape)
+
     def swapaxes(self, x: Array, axis1: int, axis2: int) -> Array:
         return x.swapaxes(axis1, axis2)
 
@@ -327,6 +329,10 @@ class Backend:
     def products(self) -> Products:
         """Matrix products that may wait for each other."""
         return Products(self)
+
+    def any_nan(self, arrays: Iterable[Array]) -> bool:
+        """Whether there is a NaN in any of some arrays."""
+        return any(bool(self.any(self.isnan(x))) for x in arrays)
 
     def same_bits(self, a: Array, b: Array) -> bool:
         """Whether two arrays are equal bit for bit: NaN is itself, and 0 is not −0."""

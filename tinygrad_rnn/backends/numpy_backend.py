@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import math
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy
@@ -43,6 +44,21 @@ class NumpyBackend(Backend):
         for i in range(0, x.shape[1], step):
             y[:, i : i + step] = x[:, i : i + step]
         return y
+
+    def broadcast_to(self, x: Array, shape: tuple[int, ...]) -> Array:
+        """As NumPy's, which takes longer to spread one number than to add up a small array."""
+        if x.ndim > len(shape) or x.size != 1:
+            return numpy.broadcast_to(x, shape)
+        y: numpy.ndarray = numpy.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
+        y.flags.writeable = False
+        return y
+
+    def any_nan(self, arrays: Iterable[Array]) -> bool:
+        """A sum of squares passes a NaN on, and no other makes one; of many elements a minimum costs less."""
+        for x in arrays:
+            if x.size and math.isnan(numpy.minimum.reduce(x, None) if x.size > _FEW else (flat := x.reshape(-1)).dot(flat)):
+                return True
+        return False
 
     def within(self, x: Array, what: str, least: int, n: int, advice: str) -> Array:
         if x.size and (x.max() >= n or x.min() < least):
@@ -100,6 +116,9 @@ def _lost(before: contextvars.Context, reference: weakref.ref[_Quiet]) -> None:
     if set(numpy.geterr().values()) == {"ignore"}:
         numpy.seterr(**before.run(numpy.geterr))
 
+
+_FEW = 1 << 12
+"""Elements of an array that are multiplied and added up sooner than compared."""
 
 _LARGE = 1 << 14
 """Elements of a matrix that does not stay in the nearest cache while it is copied."""

@@ -90,7 +90,7 @@ def _over(name: str) -> Callable[..., Any]:
 
 
 def _sum_adjoint(np: Any, g: Any, y: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    return np.broadcast_to(_spread(np, g, x, axes, keepdims), x.shape)
+    return np.broadcast_to(g if g.ndim == 0 else _spread(np, g, x, axes, keepdims), x.shape)
 
 
 def _cumsum_adjoint(np: Any, g: Any, y: Any, x: Any, axis: int) -> Any:

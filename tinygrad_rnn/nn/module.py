@@ -88,7 +88,7 @@ class Module:
         forward = getattr(type(self), "forward", None)
         if forward is None:
             raise ModuleError(f"{type(self).__name__} cannot be called: define __call__(self, …) or forward(self, …) in the class")
-        return _marked(forward, self, *args, **kwargs)
+        return in_scope(Scope("module", self, thread.scope, (forward, (self, *args), kwargs)), forward, self, *args, **kwargs)
 
     def _members(self) -> Iterable[tuple[str, Any]]:
         """What the walker goes on to, by name: the attributes, in the order in which they were assigned."""
@@ -115,7 +115,7 @@ class Module:
 
     def parameters(self) -> list[Tensor]:
         """The parameters, each once."""
-        return [parameter for _, parameter in _once(_held(self, Tensor))]
+        return list({id(parameter): parameter for _, parameter in _held(self, Tensor)}.values())
 
     def state_dict(self) -> dict[str, Tensor]:
         """Every name, also the further ones of shared parameters, and its values off the tape.
@@ -222,36 +222,34 @@ def _recorded(call: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(call)
     def recorded(self: Module, *args: Any, **kwargs: Any) -> Any:
-        return _marked(call, self, *args, **kwargs)
+        return in_scope(Scope("module", self, thread.scope, (call, (self, *args), kwargs)), call, self, *args, **kwargs)
 
     return recorded
-
-
-def _marked(call: Callable[..., Any], module: Module, *args: Any, **kwargs: Any) -> Any:
-    return in_scope(Scope("module", module, thread.scope, (call, (module, *args), kwargs)), call, module, *args, **kwargs)
 
 
 M = TypeVar("M", bound=Module)
 T = TypeVar("T")
 
 
-def _held(value: Any, kind: type) -> Iterator[tuple[str, Any]]:
+def _held(value: Any, kind: type) -> list[tuple[str, Any]]:
     """The walker: modules or parameters inside a value, with their dotted names. What holds itself is not walked twice.
 
     What functions hold comes last, and only what is held nowhere else.
     """
     functions: list[tuple[str, Any, tuple[Any, ...]]] = []
-    seen: set[int] = set()
-    for pair in _walked(value, kind, "", (), functions):
-        seen.add(id(pair[1]))
-        yield pair
+    held: list[tuple[str, Any]] = []
+    _walk(value, kind, "", (), held, functions)
+    seen = {id(thing) for _, thing in held} if functions else set()
     for path, function, inside in functions:  # grows on the way
         for name, variable in held_by(function):
             if isinstance(variable, _WALKED):
-                for pair in _walked({name: variable}, kind, path, (*inside, function), functions):
+                more: list[tuple[str, Any]] = []
+                _walk({name: variable}, kind, path, (*inside, function), more, functions)
+                for pair in more:
                     if id(pair[1]) not in seen:
                         seen.add(id(pair[1]))
-                        yield pair
+                        held.append(pair)
+    return held
 
 
 def _once(pairs: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
@@ -263,18 +261,19 @@ def _once(pairs: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
             yield name, thing
 
 
-def _walked(value: Any, kind: type, name: str, inside: tuple[Any, ...], functions: list[Any]) -> Iterator[tuple[str, Any]]:
-    if any(value is outer for outer in inside):
-        return
+def _walk(value: Any, kind: type, name: str, inside: tuple[Any, ...], held: list[tuple[str, Any]], functions: list[Any]) -> None:
+    for outer in inside:
+        if value is outer:
+            return
     if isinstance(value, kind):
-        yield name, value
+        held.append((name, value))
     for key, child in _children(value):
         if isinstance(child, _WALKED):
             path = f"{name}.{key}" if name else str(key)
             if not isinstance(child, Tensor):
-                yield from _walked(child, kind, path, (*inside, value), functions)
+                _walk(child, kind, path, (*inside, value), held, functions)
             elif kind is Tensor and _counts(child):
-                yield path, child
+                held.append((path, child))
         elif callable(child) and not any(child is outer for outer in inside):
             functions.append((f"{name}.{key}" if name else str(key), child, (*inside, value)))
 

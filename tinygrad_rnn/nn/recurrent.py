@@ -169,10 +169,11 @@ class Stack(Module):
     def _members(self) -> Iterator[tuple[str, Any]]:
         """The cells' parameters under PyTorch's names, weight_ih_l0, …, weight_ih_l0_reverse, …, and what a subclass has beside them."""
         for name, value in vars(self).items():
-            yield from self._cell_members() if name == "layers" else ((name, value),)
-
-    def _cell_members(self) -> Iterator[tuple[str, Any]]:
-        return ((name, getattr(*place)) for name, place in self._places())
+            if name == "layers":
+                for path, (cell, member) in self._places():
+                    yield path, getattr(cell, member)
+            else:
+                yield name, value
 
     def _places(self) -> Iterator[tuple[str, tuple[Any, str]]]:
         """The cells' attributes by PyTorch's names: in which cell, and under which name there."""

@@ -77,9 +77,6 @@ _BY_ANY_NAME = frozenset(
 )  # fmt: skip
 """Where code names one of these it may read attributes whose names do not stand in it: then all are read."""
 
-_FOREIGN = frozenset(["ctypes", "multiprocessing", "subprocess", "socket", "sqlite3"])
-"""Modules of objects that are more than their attributes."""
-
 _LOCKS = ("_thread.lock", "_thread.RLock")
 """Whoever only enters and leaves one learns nothing from it; what else it can do is seen when it is called."""
 
@@ -126,7 +123,7 @@ class Closure(Modules):
     # -- things by their type ---------------------------------------------------------------------------------------------------------
 
     def _read(self, thing: Any) -> None:
-        kind = type(thing)
+        kind: Any = type(thing)
         parts = self.parts
         if kind in VALUES:
             parts += (kind, thing)
@@ -144,6 +141,9 @@ class Closure(Modules):
         read = _READERS.get(kind)
         if read is not None:
             read(self, thing)
+        elif _is_plain(kind) and backends.owner(thing) is None:
+            self._read_class(kind)
+            self._read_attributes(thing, kind)
         else:
             self._read_other(thing, kind)
 
@@ -156,9 +156,9 @@ class Closure(Modules):
         self._seen[id(x)] = x
         self.tensors.append(x)
         self.parts += (x.requires_grad, x.entry is None, x._data.shape, x._data.dtype, x._backend)
-        if self._names("grad"):
+        if self.every or "grad" in self.names:
             self._read(x._grad)
-        if self._names("name"):
+        if self.every or "name" in self.names:
             self.parts.append(x.name)
         if hasattr(x, "__dict__"):
             self._read_attributes(x, kind)
@@ -270,7 +270,7 @@ class Closure(Modules):
     def _read_object(self, thing: Any, kind: type) -> None:
         """An object of a class written in Python: its attributes, and what it inherits from a container or a value."""
         storage = storage_of(kind)
-        if storage is None or (top(kind.__module__) in _FOREIGN and steady_class(kind)):
+        if storage is None:
             raise Unreadable(thing)
         if storage is not object:
             _STORAGE[storage](self, thing)
@@ -282,13 +282,20 @@ class Closure(Modules):
         table = getattr(thing, "__dict__", None)
         if table:
             parts = self.parts
-            for name, value in table.items():
-                if every or name in names:
-                    if type(value) in VALUES:  # nearly always: no call
-                        parts += (name, type(value), value)
-                    else:
-                        parts.append(name)
-                        self._read_by_name(name, value)
+            try:  # as _read_by_name does
+                for name, value in table.items():
+                    if every or name in names:
+                        if type(value) in VALUES:  # nearly always: no call
+                            parts += (name, type(value), value)
+                        elif isinstance(value, Node):
+                            parts.append(name)
+                            self._read_tensor(value, type(value))
+                        else:
+                            parts.append(name)
+                            self._read(value)
+            except Unreadable as error:
+                error.path.append(name)
+                raise
         for name, slot in slots_of(kind):
             if (every or name in names) and not isinstance(thing, Node):
                 value = content_of(slot, thing)
@@ -329,6 +336,13 @@ def closure_of(function: Any, names: Iterable[str] = ()) -> Closure:
             break
         known, every = known | closure.named, every or bool(closure.named & _BY_ANY_NAME)
     return Closure(function, known, every, stores_of(closure.codes, closure.cached), contents)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_plain(kind: type) -> bool:
+    """Whether objects of a class are nothing but their attributes, as most classes that users write."""
+    told_apart = kind.__name__ in _C_FUNCTIONS or kind.__name__ == "_abc_data" or is_generator(kind)
+    return storage_of(kind) is object and not told_apart and not issubclass(kind, _IMMUTABLE)
 
 
 @functools.lru_cache(maxsize=4096)

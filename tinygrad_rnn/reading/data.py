@@ -18,7 +18,7 @@ from .objects import Unreadable, children_of, plain, state_of
 from .steady import LIBRARY, top
 from .stores import CacheSlot, Slot, Stores
 
-VALUES = (int, str, bool, bytes, type(None), type(Ellipsis), type(NotImplemented))
+VALUES = frozenset([int, str, bool, bytes, type(None), type(Ellipsis), type(NotImplemented)])
 """Types whose instances are what they compare equal to."""
 
 BUILT_IN = frozenset([dict, collections.OrderedDict, list, collections.deque, set, tuple, frozenset])

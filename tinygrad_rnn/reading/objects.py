@@ -14,13 +14,16 @@ from typing import Any
 
 import numpy
 
-from .steady import MODULE, steady_class
+from .steady import MODULE, steady_class, top
 
 STORAGE = frozenset(
     [dict, collections.OrderedDict, collections.defaultdict, list, collections.deque, bytearray, set, tuple, frozenset, complex, int, float,
      str, bytes, functools.partial, types.SimpleNamespace, numpy.ndarray, array.array, threading.local]
 )  # fmt: skip
 """Built-in types whose content can be read."""
+
+_FOREIGN = frozenset(["ctypes", "multiprocessing", "subprocess", "socket", "sqlite3"])
+"""Modules of objects that are more than their attributes."""
 
 
 class Unreadable(Exception):
@@ -38,6 +41,8 @@ class Unreadable(Exception):
 @functools.lru_cache(maxsize=4096)
 def storage_of(kind: type) -> Any:
     """The built-in type that a class keeps its content in, besides attributes: ``object`` if none; None if it is one that is not known."""
+    if top(kind.__module__) in _FOREIGN and steady_class(kind):
+        return None
     for base in kind.__mro__:
         if base is object or base in STORAGE:
             return base

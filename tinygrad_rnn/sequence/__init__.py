@@ -57,9 +57,9 @@ def scan(
     options = checked_options("scan", reverse, masked_output, compiled, checkpoint)
     xs = tree.map_leaves(as_tensor, xs)
     inputs = tree.leaves(xs)
-    if not inputs or any(x.ndim == 0 for x in inputs):
+    if not inputs or () in [x._data.shape for x in inputs]:
         raise ShapeError("scan: xs needs at least one tensor, each with the time as its first axis")
-    if len({x.shape[0] for x in inputs}) > 1:
+    if len({x._data.shape[0] for x in inputs}) > 1:
         raise ShapeError(f"scan: the tensors of xs differ in their number of steps: {[x.shape for x in inputs]}")
     state = tree.map_leaves(lambda leaf: lift(leaf, inputs[0]._backend), state)
     if not thread.recording:  # h += … in the cell would change a learned state itself

@@ -39,18 +39,18 @@ def compiled_scan(
         TraceError: the cell cannot be compiled; says why.
     """
     inputs, states = tree.leaves(xs), tree.leaves(state)
-    traced = _traced_cell(cell, xs, state, inputs, states)
+    traced, outside = _traced_cell(cell, xs, state, inputs, states)
     trace, backend = traced.trace, inputs[0]._backend
     if live is not None and any(trace.program.shapes[v][:1] != live.shape[1:] for v in trace.program.outputs):
         raise TraceError("with lengths or a mask each output needs the batch as its first axis")
-    operands = [*inputs, *states, *trace.outside]
+    operands = [*inputs, *states, *outside]
     needs = tuple([x.requires_grad for x in operands]) if thread.recording else (False,) * len(operands)
     plan = _plan(traced, needs, live is not None, masked_output, backend)
     engine = _engine(plan, backend)
     note_plan(cell, plan, engine)
     counts, steps = (len(inputs), len(states)), inputs[0].shape[0]
     flow = traced.flow(needs)
-    call = ScanCall(plan, engine, traced, flow, cell, xs, state, live, reverse, masked_output, backend, needs, counts, steps)
+    call = ScanCall(plan, engine, traced, outside, flow, cell, xs, state, live, reverse, masked_output, backend, needs, counts, steps)
     run = CompiledScan(call) if checkpoint is None or True not in needs else SegmentedScan(call, checkpoint)
     arrays = [x._data for x in operands]
     results = run.forward(arrays)
@@ -76,8 +76,8 @@ _shared: dict[Any, dict[Any, TracedCell]] = {}
 _MOST_SHARED = 256
 
 
-def _traced_cell(cell: Cell, xs: Any, state: Any, inputs: Sequence[Any], states: Sequence[Any]) -> TracedCell:
-    """The trace of a cell: the one made before, if nothing that the cell reads has changed since.
+def _traced_cell(cell: Cell, xs: Any, state: Any, inputs: Sequence[Any], states: Sequence[Any]) -> tuple[TracedCell, list[Any]]:
+    """The trace of a cell, the one made before, if nothing that the cell reads has changed since; and the tensors beside its arguments.
 
     Raises:
         TraceError: there is none; says why.
@@ -99,9 +99,9 @@ def _traced_cell(cell: Cell, xs: Any, state: Any, inputs: Sequence[Any], states:
     code = function.__code__ if type(function) is types.FunctionType else None
     last, alike = known.get(signature), _shared.get(code, {}).get(signature)
     for before in (last,) if alike is None or alike is last else (last, alike):
-        traced = None if before is None else before.bound(cell, states)
-        if traced is not None:
-            return traced
+        outside = None if before is None else before.bound(cell, states)
+        if outside is not None and isinstance(before, TracedCell):  # a refusal has none
+            return before, outside
     attempt = Attempt(frozenset() if last is None else last.reading.names)
     try:
         traced = trace_cell(cell, xs, state, thread.recording, attempt)
@@ -109,12 +109,13 @@ def _traced_cell(cell: Cell, xs: Any, state: Any, inputs: Sequence[Any], states:
         if attempt.reading is not None:
             known[signature] = _Refusal(str(error), attempt.reading)
         raise
-    known[signature] = kept = traced.unbound()
+    outside, traced.trace.outside = traced.trace.outside, []  # which would live as long as the trace is known
+    known[signature] = traced
     if code is not None and not traced.reading.contents:
         if len(_shared) >= _MOST_SHARED:
             _shared.clear()
-        _shared.setdefault(code, {})[signature] = kept
-    return traced
+        _shared.setdefault(code, {})[signature] = traced
+    return traced, outside
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ..backends.base import CACHE_LINE, Unsupported
 from ..backends.native import gemm, thresholds
 from ..backends.native.compiler import compiled
 from ..backends.native.emit import FLOATS, tables, type_name
-from ..backends.native.memory import address, aligned, keep_memory, numbers
+from ..backends.native.memory import address, keep_memory, numbers
 from ..backends.native.panels import packed, panel
 from ..backends.native.threads import run_parallel, shares, threads
 from ..chain_rule.addition import TRANSPOSE
@@ -35,12 +35,17 @@ class Code:
         address: of a function of (table of pointers, sizes, T, B, first row, last row, t of the first step, ±1).
         sizes: the sizes that the text left open.
         buffers: what it reads or writes. A matrix that only products read is not among them: its panels are.
+        scratch, room: by number, the bytes of buffers that are nothing before and after the loop, and of all of them.
     """
 
     address: int
     sizes: numpy.ndarray
     buffers: set[Buffer]
     scratch: list[tuple[int, int]] | None = None
+    room: int = 0
+
+    def __post_init__(self) -> None:
+        self.sizes_at = address(self.sizes)
 
 
 class NativePlan:
@@ -441,9 +446,10 @@ class NativeRun(LaidOutRun):
             apart: what the shards add up, (shards, width) each.
         """
         if code.scratch is None:
-            code.scratch = self._scratch(code, layout, arrays)
-        block = aligned((sum(size for _, size in code.scratch) or 1,), numpy.dtype(numpy.uint8))
-        free, pointers = address(block), [0] * len(layout.buffers)
+            scratch = self._scratch(code, layout, arrays)
+            code.room, code.scratch = sum(size for _, size in scratch), scratch
+        block = numpy.empty(code.room + CACHE_LINE, numpy.uint8)
+        free, pointers = -(-address(block) // CACHE_LINE) * CACHE_LINE, [0] * len(layout.buffers)
         for number, size in code.scratch:
             pointers[number] = free
             free += size
@@ -454,9 +460,9 @@ class NativeRun(LaidOutRun):
         for buffer in apart:
             for shard, table in enumerate(tables):
                 table[buffer.number] += shard * buffer.width * self.laid.dtype.itemsize
-        sizes, start = address(code.sizes), 0 if self.step > 0 else self.steps - 1
+        start = 0 if self.step > 0 else self.steps - 1
         parts = [
-            (table.buffer_info()[0], sizes, self.steps, self.laid.batch, first, last, start, self.step)
+            (table.buffer_info()[0], code.sizes_at, self.steps, self.laid.batch, first, last, start, self.step)
             for table, (first, last) in zip(tables, shards, strict=True)
         ]
         return parts, (block, tables, arrays, code)

@@ -36,14 +36,15 @@ from .trace import TracedCell, trace_cell
 RUNS: dict[type, Any] = {str: InterpretedRun, NativePlan: NativeRun, NestPlan: NestRun, KernelPlan: KernelRun}
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class ScanCall:
     """One call of ``scan``.
 
     Attributes:
         plan: what to do.
         engine: the plan in machine code or kernels, or the reason why it is interpreted.
-        traced: the cell's trace, with the tensors that it uses beside its arguments.
+        traced: the cell's trace.
+        outside: the tensors that it uses beside its arguments.
         flow: which operands the loop would bring residuals to.
         cell, xs, state, live, reverse, masked_output: as in :func:`~.eager.eager_scan`.
         backend: of its tensors.
@@ -55,6 +56,7 @@ class ScanCall:
     plan: Plan
     engine: Any
     traced: TracedCell
+    outside: list[Any]
     flow: Flow
     cell: Any
     xs: Any
@@ -173,12 +175,12 @@ class CompiledScan:
     def _replay(self, np: Any, xs: Sequence[Any]) -> tuple[list[Any], list[Any], int]:
         head = sum(self.call.counts)
         if isinstance(np, Backend):
-            check_current("scan", self.call.traced.trace.outside, xs[head:])
+            check_current("scan", self.call.outside, xs[head:])
             heads = [Node.result_type(x, np, x.dtype.kind == "f") for x in xs[:head]]
         else:
             heads = [np.reshape(x, x.shape) for x in xs[:head]]
         since = now()
-        return self._eager(heads, self.call.traced.trace.outside), [*heads, *self.call.traced.trace.outside], since
+        return self._eager(heads, self.call.outside), [*heads, *self.call.outside], since
 
     def _eager(self, xs: Sequence[Any], outside: Sequence[Any]) -> list[Any]:
         """The same scan, recorded step by step, on these inputs and states: the program that ran, whatever its cell reads by now."""

@@ -103,29 +103,21 @@ class TracedCell:
             self.flows[needs] = Flow(self.trace.program, needs)
         return self.flows[needs]
 
-    def unbound(self) -> TracedCell:
-        """Without the tensors of the cell, to be kept as long as anybody likes."""
-        return self._using([])
-
-    def bound(self, cell: Cell, states: Sequence[Any]) -> TracedCell | None:
-        """With the tensors that the cell has now, if all that it reads is what it was.
+    def bound(self, cell: Cell, states: Sequence[Any]) -> list[Any] | None:
+        """The tensors that the program uses beside its arguments, as the cell has them now, if all that it reads is what it was.
 
         Raises:
             TraceError: with the states that it gets now it cannot be compiled; says why.
         """
         closure = self.reading.again(cell)
-        if closure is None or any(_bytes(_at(place, closure.tensors)) != content for place, content in self.looked):
+        if closure is None:
+            return None
+        if self.looked and any(_bytes(_at(place, closure.tensors)) != content for place, content in self.looked):
             return None
         if self.asked:
             refuse_first(self.asked, closure, states)
-        return self._using([_at(place, closure.tensors) for place in self.places])
-
-    def _using(self, outside: list[Any]) -> TracedCell:
-        """The same trace with other tensors beside its arguments; quicker than ``dataclasses.replace``, since each call of a scan asks."""
-        trace, traced = object.__new__(Trace), object.__new__(TracedCell)
-        vars(trace).update(vars(self.trace), outside=outside)
-        vars(traced).update(vars(self), trace=trace)
-        return traced
+        tensors = closure.tensors
+        return [tensors[place] if type(place) is int else place for place in self.places]
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -32,6 +33,7 @@ def literal(value: float, kind: str) -> str:
     return f"0x{numpy.float64(value).view(numpy.uint64):016X}"
 
 
+@functools.cache
 def vectors(kind: str) -> tuple[int, str, str, int]:
     """Of the processor's vectors: how many elements they have, LLVM's type, how its functions of them end, and bytes of an element."""
     size = 4 if kind == "float" else 8

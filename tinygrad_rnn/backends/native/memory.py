@@ -30,11 +30,12 @@ def keep_memory() -> None:
         mallopt(_TRIM_THRESHOLD, 256 << 20)
 
 
-def aligned(shape: tuple[int, ...], dtype: Any) -> numpy.ndarray:
-    """An empty array that begins with a cache line: a vector that lies in two of them takes twice as long to load."""
-    size = math.prod(shape) * dtype.itemsize
-    room = numpy.empty(size + CACHE_LINE, numpy.uint8)
-    return numpy.ndarray(shape, dtype, room, -address(room) % CACHE_LINE)
+def aligned(shape: tuple[int, ...], dtype: Any) -> tuple[numpy.ndarray, int]:
+    """An empty array that begins with a cache line, and its address: a vector that lies in two lines takes twice as long to load."""
+    room = numpy.empty(math.prod(shape) * dtype.itemsize + CACHE_LINE, numpy.uint8)
+    begin = address(room)
+    skipped = -begin % CACHE_LINE
+    return numpy.ndarray(shape, dtype, room, skipped), begin + skipped
 
 
 def numbers(values: Sequence[int]) -> array[int]:
@@ -42,9 +43,12 @@ def numbers(values: Sequence[int]) -> array[int]:
     return array("q", values)
 
 
+_address, _byte = ctypes.addressof, ctypes.c_char.from_buffer
+
+
 def address(block: Any) -> int:
     """Where an array begins; ``ctypes.data`` of NumPy's says the same, six times slower."""
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(block))
+        return _address(_byte(block))
     except (TypeError, ValueError):  # read-only, empty, or a part with gaps
         return int(block.ctypes.data)

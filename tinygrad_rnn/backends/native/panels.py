@@ -14,6 +14,7 @@ from . import compiler, emit, memory
 from .threads import run_parallel
 
 
+@functools.cache
 def panel(kind: str) -> int:
     """Columns of a panel: two vectors of the processor."""
     return 2 * emit.vectors(kind)[0]
@@ -26,14 +27,14 @@ def packed(matrix: numpy.ndarray, width: int, transposed: bool) -> numpy.ndarray
     count = -(-columns // width)
     kind = emit.FLOATS.get(matrix.dtype)
     if kind is not None and width == panel(kind) and source.flags.f_contiguous and 0 not in source.shape:
-        panels = memory.aligned((count, rows, width), matrix.dtype)
-        run_parallel(_turn(kind), [(memory.address(source.T), memory.address(panels), rows, columns)])
+        panels, begin = memory.aligned((count, rows, width), matrix.dtype)
+        run_parallel(_turn(kind), [(memory.address(source.T), begin, rows, columns)])
         return panels
     if count * width != columns:
         whole = numpy.zeros((rows, count * width), matrix.dtype)
         whole[:, :columns] = source
         source = whole
-    panels = memory.aligned((count, rows, width), matrix.dtype)
+    panels, _ = memory.aligned((count, rows, width), matrix.dtype)
     panels[...] = source.reshape(rows, count, width).transpose(1, 0, 2)
     return panels
 

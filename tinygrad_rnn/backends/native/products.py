@@ -149,8 +149,11 @@ class GatheredProducts(Products):
 
     def _await(self, *read: Any) -> None:
         """Make what was promised, if it is about to be read."""
-        if any(x is c or x.base is c for c in self._made for x in read):
-            self.run()
+        for c in self._made:
+            for x in read:
+                if x is c or x.base is c:
+                    self.run()
+                    return
 
     def _rows(self, a: Any, b: Any, kind: str, work: int) -> numpy.ndarray:
         (m, k), n, size = a.shape, b.shape[1], a.itemsize

@@ -51,7 +51,7 @@ _BOXES, _BOX = 32, 16
 
 def memory_of(room: int, ticks: Callable[[], int]) -> numpy.ndarray:
     """The memory of a team of so many boxes, none of which has a worker yet."""
-    words = memory.aligned((_BOXES + _BOX * room,), numpy.dtype(numpy.int64))
+    words, _ = memory.aligned((_BOXES + _BOX * room,), numpy.dtype(numpy.int64))
     words[...] = IDLE
     for lock in (TEAM["never"], *range(_BOXES + BOX["lock"], len(words), _BOX)):
         words[lock] = _held_lock()

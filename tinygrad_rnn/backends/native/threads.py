@@ -204,6 +204,7 @@ def workers(elements: int) -> int:
     return threads() if elements >= thresholds.PARALLEL_MIN_ELEMENTS else 1
 
 
+@functools.lru_cache(maxsize=1024)
 def shares(length: int, count: int) -> list[tuple[int, int]]:
     """Bounds of so many parts of a length."""
     return list(itertools.pairwise(length * i // count for i in range(count + 1)))
