@@ -5,6 +5,7 @@ A test that has nothing to do with arrays, or chooses its backends itself, is ma
 
 from __future__ import annotations
 
+import collections
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -22,6 +23,17 @@ BACKENDS = ("numpy", "cupy")
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.definition.get_closest_marker("one_backend") is None:
         metafunc.parametrize("backend", BACKENDS, indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Coverage measures every seventh case of a test, the first among them. To measure a case makes it take twice as long or longer,
+    and most go the ways of those before: so what is reported as reached is reached, and little more is than that."""
+    cases = collections.Counter[str]()
+    for item in items:
+        test = item.nodeid.partition("[")[0]
+        if cases[test] % 7:
+            item.add_marker("no_cover")
+        cases[test] += 1
 
 
 @pytest.fixture(autouse=True)
