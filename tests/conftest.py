@@ -26,8 +26,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Coverage measures every seventh case of a test, the first among them. To measure a case makes it take twice as long or longer,
-    and most go the ways of those before: so what is reported as reached is reached, and little more is than that."""
+    """Coverage measures every seventh case of a test, beginning with the first: measured, Python takes twice as long or longer, and most
+    cases go the ways of those before. What it says is reached is reached; a way that only other cases go counts as missed."""
     cases = collections.Counter[str]()
     for item in items:
         test = item.nodeid.partition("[")[0]
