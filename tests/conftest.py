@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _libraries(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Kernels stay with what pytest keeps (``--cache-clear`` deletes it): they are called by their texts, and so never stale."""
     cache = getattr(request.config, "cache", None)
-    strict_cupy.libraries = cache.mkdir("kernels") if cache else tmp_path_factory.mktemp("kernels")
+    strict_cupy.RawKernel.libraries = cache.mkdir("kernels") if cache else tmp_path_factory.mktemp("kernels")
 
 
 @pytest.fixture(autouse=True)

@@ -774,9 +774,6 @@ int launch(unsigned *grid, unsigned *block, void **arguments) {
 }
 """
 
-libraries: Path
-"""The folder where kernels that are compiled stay, for all processes and later runs; ``conftest.py`` names it."""
-
 
 @functools.cache
 def _compiled(code: str, name: str, kinds: tuple[str, ...]) -> Any:
@@ -789,9 +786,9 @@ def _compiled(code: str, name: str, kinds: tuple[str, ...]) -> Any:
     parts = [_BARRIER, code, thread, _IN_TURNS] if "__syncthreads" in code else [code, thread, _ONE_BY_ONE]
     text = "".join([_DEVICE, *parts, _LAUNCH])
     options = ["-O1", "-Wall", "-Werror", "-shared", "-fPIC"]
-    library = libraries / f"{hashlib.sha256(' '.join([platform.machine(), *options, text]).encode()).hexdigest()}.so"
+    library = RawKernel.libraries / f"{hashlib.sha256(' '.join([platform.machine(), *options, text]).encode()).hexdigest()}.so"
     if not library.exists():
-        with tempfile.TemporaryDirectory(dir=libraries) as folder:
+        with tempfile.TemporaryDirectory(dir=RawKernel.libraries) as folder:
             source, new = Path(folder, "kernel.c"), Path(folder, "kernel.so")
             source.write_text(text)
             done = subprocess.run(["cc", *options, str(source), "-o", str(new), "-lm"], capture_output=True, text=True)
@@ -802,6 +799,9 @@ def _compiled(code: str, name: str, kinds: tuple[str, ...]) -> Any:
 
 class RawKernel:
     """A kernel in CUDA C, compiled as C at its first launch. Arguments are laid down as CuPy does: Python's whole numbers have 64 bits."""
+
+    libraries: Path
+    """The folder where what is compiled stays, for all processes and later runs; ``conftest.py`` names it."""
 
     def __init__(
         self, code: str, name: str, options: tuple[str, ...] = (), backend: str = "nvrtc", *, translate_cucomplex: bool = False,
