@@ -26,12 +26,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Coverage measures every seventh case of a test, beginning with the first: measured, Python takes twice as long or longer, and most
+    """Coverage measures every fifth case of a test, beginning with the first: measured, Python takes twice as long or longer, and most
     cases go the ways of those before. What it says is reached is reached; a way that only other cases go counts as missed."""
     cases = collections.Counter[str]()
     for item in items:
         test = item.nodeid.partition("[")[0]
-        if cases[test] % 7:
+        if cases[test] % 5 and item.get_closest_marker("measured") is None:
             item.add_marker("no_cover")
         cases[test] += 1
 
