@@ -1,4 +1,4 @@
-"""The adding problem: of 40 random numbers two are marked, and the answer is their sum (Hochreiter & Schmidhuber 1997)."""
+"""The adding problem: of 20 random numbers two are marked, and the answer is their sum (Hochreiter & Schmidhuber 1997)."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 
 import tinygrad_rnn as tg
 
-T, BATCH, HIDDEN, STEPS, SEEDS = 40, 32, 32, 800, 2
+T, BATCH, HIDDEN, STEPS, SEEDS = 20, 32, 32, 500, 2
 
 
 def samples(rng):
@@ -30,7 +30,7 @@ def losses(name, seed):
     tg.random.seed(seed)
     rng, found, layer, readout = np.random.default_rng(seed), [], network(name), tg.nn.Linear(HIDDEN, 1)
     parameters = [*layer.parameters(), *readout.parameters()]
-    optimiser = tg.optim.Adam(parameters, lr=0.003 if name == "relu RNN, U = 1" else 0.01)
+    optimiser = tg.optim.Adam(parameters, lr=0.003 if name == "relu RNN, U = 1" else 0.02)
     for _ in range(STEPS):
         x, target = samples(rng)
         loss = tg.mse_loss(readout(layer(x)[0][-1]), target)

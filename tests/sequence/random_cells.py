@@ -149,10 +149,12 @@ def _add(m, widths, emit):
     n = widths[a]
     if kind == "unary":
         name = m.one_of(sorted(UNARY))
-        emit(n, f"{name}({a})", lambda v: UNARY[name](v[a]))
+        f = UNARY[name]  # not looked up in the cell: whoever compiles it would read all of them
+        emit(n, f"{name}({a})", lambda v: f(v[a]))
     elif kind == "binary":
         name, b = m.one_of(sorted(BINARY)), m.one_of([i for i, width in enumerate(widths) if width == n])
-        emit(n, f"{name}({a}, {b})", lambda v: BINARY[name](v[a], v[b]))
+        f = BINARY[name]
+        emit(n, f"{name}({a}, {b})", lambda v: f(v[a], v[b]))
     elif kind == "matmul":
         width = m.one_of(WIDTHS)
         w = m.parameter(n, width)

@@ -167,6 +167,12 @@ class Nvrtc:
         return status, log.value.decode()
 
 
+def together(texts):
+    """Several kernels as one program, which takes half the time: each in a namespace, where two may have one name if C cannot see it."""
+    inside = [text.replace('extern "C" ', "") for text in texts]
+    return "\n".join(f"namespace program{i} {{\n{text}}}" for i, text in enumerate(inside))
+
+
 @pytest.mark.slow
 @pytest.mark.cupy
 @pytest.mark.parametrize(("dtype", "generation"), [("float32", "sm_90"), ("float64", "sm_80")])  # Hopper and Ampere
@@ -181,6 +187,8 @@ def test_kernels_are_cuda(dtype, generation, monkeypatch):
     texts = list(backends.current()._kernels)
     assert any("row_sum" in text for text in texts)
     options = f"--gpu-architecture={generation}", "-std=c++17", "-ftz=true"  # as CuPy's
-    for text in texts:
-        assert nvrtc.compile(text, *options) == (0, ""), text
-    assert nvrtc.compile(texts[0].replace("long long rows", "long long columns"), *options)[0] != 0
+    assert nvrtc.compile(texts[0], *options) == (0, "")
+    for i in range(0, len(texts), 16):
+        several = together(texts[i : i + 16])
+        assert nvrtc.compile(several, *options) == (0, ""), several
+    assert nvrtc.compile(several.replace("long long rows", "long long columns", 1), *options)[0] != 0

@@ -42,7 +42,7 @@ def same(ours: list[np.ndarray], others: list[Any]) -> None:
 
 
 @pytest.mark.one_backend
-@pytest.mark.parametrize("compiled", [False, "auto"])
+@pytest.mark.parametrize("compiled", [pytest.param(False, marks=pytest.mark.measured), "auto"])
 @pytest.mark.parametrize(("name", "spelling"), SPELLINGS)
 def test_spellings_agree(name, spelling, compiled):
     same(run(name, spelling, compiled), first(name))

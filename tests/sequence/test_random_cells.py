@@ -69,3 +69,16 @@ def test_every_elementwise_row_in_a_cell(backend, name):
     random = np.random.default_rng(2)
     x, h = (tg.tensor(random.normal(size=s), requires_grad=True) for s in ((STEPS, BATCH, 5), (BATCH, 5)))
     compare(backend, cell, [weight, x, h], x, h)
+
+
+def test_compiling_does_not_take_as_long_as_there_are_paths(backend):
+    """Each value is read twice by the next: 2⁴⁰ ways lead from the state to itself, over 120 operations."""
+
+    def cell(x, h):
+        for _ in range(40):
+            h = 0.5 * h + tg.tanh(h)
+        return h, 0.1 * h + x
+
+    random = np.random.default_rng(3)
+    x, h = (tg.tensor(random.normal(size=s), requires_grad=True) for s in ((STEPS, BATCH, 5), (BATCH, 5)))
+    compare(backend, cell, [x, h], x, h)

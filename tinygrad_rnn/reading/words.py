@@ -57,7 +57,7 @@ def plain(text: str, limit: int = 28) -> str:
 
 
 def printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def short(text: str, limit: int) -> str:

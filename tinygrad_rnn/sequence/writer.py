@@ -181,6 +181,7 @@ class RowWriter:
         self.pointers: dict[Any, str] = {}
         self.scalars: dict[int, Value] = {}
         self.levels: dict[int, int] = {}
+        self.cuts: dict[int, set[int]] = {}
         self.sums = self._row_sums()
 
     def write(self) -> None:
@@ -240,6 +241,11 @@ class RowWriter:
         return [(a, b - a) for a, b in itertools.pairwise(cuts)]
 
     def _cuts(self, value: int) -> set[int]:
+        if value not in self.cuts:  # what is read twice is walked once: else the time doubles with each such value
+            self.cuts[value] = self._cuts_within(value)
+        return self.cuts[value]
+
+    def _cuts_within(self, value: int) -> set[int]:
         made = self.w.made.get(value)
         if made is None or self._available(value) or self.shapes.kinds[value] == "scalar":
             return set()
