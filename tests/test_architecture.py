@@ -18,7 +18,7 @@ pytestmark = pytest.mark.one_backend
 
 PACKAGE = Path(tg.__file__).parent
 FLOORS: list[set[str]] = [
-    {"errors", "effects", "user_code", "cleanup"},
+    {"caches", "errors", "effects", "user_code", "cleanup"},
     {"arguments", "tree"},
     {"random", "atomic", "backends"},
     {"chain_rule"},

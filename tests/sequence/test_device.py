@@ -178,7 +178,7 @@ def test_kernels_are_cuda(dtype, generation, monkeypatch):
         cell, _, xs, state = make(Maker(dtype, 3, 5))
         ys, _ = compiled_scan(cell, xs, state, live=np.ones((T, 3), bool))
         sum(tg.sum(y) for y in tree.leaves(ys)).backward()
-    texts = list(backends.current()._kernels)
+    texts = backends.current()._kernels.keys()
     assert any("row_sum" in text for text in texts)
     options = f"--gpu-architecture={generation}", "-std=c++17", "-ftz=true"  # as CuPy's
     for text in texts:

@@ -8,8 +8,8 @@ import ctypes
 import datetime
 import enum
 import functools
-import inspect
 import gc
+import inspect
 import math
 import os
 import sys

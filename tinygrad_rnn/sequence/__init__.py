@@ -11,12 +11,12 @@ from .. import arguments, tree
 from ..errors import DtypeError, ShapeError, TraceError
 from ..ops import as_tensor
 from ..tape import host_array, lift, thread
-from .compiled import compiled_scan
+from .compiled import clear_caches, compiled_scan
 from .eager import eager_scan
 from .explain import explain, note_refusal
 from .padding import Padding
 
-__all__ = ["checked_options", "explain", "scan"]
+__all__ = ["checked_options", "clear_caches", "explain", "scan"]
 
 
 def scan(

@@ -9,14 +9,14 @@ from typing import Any
 from .plan import Plan
 from .program import Number, Program
 
-_last: weakref.WeakKeyDictionary[Any, tuple[Plan, Any] | str] = weakref.WeakKeyDictionary()
-"""For each cell how it ran last: its plan and engine, or the reason why it was not compiled."""
+_last: weakref.WeakKeyDictionary[Any, tuple[weakref.ref[Plan], Any] | str] = weakref.WeakKeyDictionary()
+"""For each cell how it ran last: its plan and engine, kept alive by others, or the reason why it was not compiled."""
 
 
 def note_plan(cell: Any, plan: Plan, engine: Any) -> None:
     """Remember how a cell runs."""
     with contextlib.suppress(TypeError):
-        _last[cell] = plan, engine
+        _last[cell] = weakref.ref(plan), engine
 
 
 def note_refusal(cell: Any, reason: str) -> None:
@@ -36,7 +36,10 @@ def explain(cell: Any) -> str:
         return f"{name}: not run yet"
     if isinstance(how, str):
         return f"{name}: runs step by step, not compiled: {how}"
-    plan, engine = how
+    plan, engine = how[0](), how[1]
+    if plan is None:
+        return f"{name}: what it was compiled to was dropped since, for other cells"
+    engine = plan.engine if engine is None else engine
     lines = [f"{name}: compiled" + (f", interpreted: {engine}" if isinstance(engine, str) else "")]
     whole = plan.core.whole
     lines += [f"  once       {_described(whole, i)}" for i in plan.core.once]

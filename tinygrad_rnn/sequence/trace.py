@@ -21,12 +21,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy
 
 from .. import tree
+from ..caches import Recent
 from ..cleanup import with_cleanup
 from ..errors import TraceError
 from ..reading.closure import Closure, closure_of
@@ -35,6 +36,7 @@ from ..tape import Node, Refused, Tracing, no_collection, no_grad, now, recordin
 from ..user_code import line_of
 from .doubts import asked_of_tensors, refuse_first
 from .flow import Flow
+from .numbers import Form, form_of
 from .program import Trace, capture, placeholder, tracing
 from .watch import Watch
 
@@ -79,7 +81,7 @@ class TracedCell:
             itself, where the cell made it.
         asked: what the cell asks of its state besides its value.
         looked: such tensors whose values the cell looked at, with these values.
-        plans: by what is asked for.
+        form: the program that is planned, and the numbers that it takes.
         flows: by which operands need a residual.
     """
 
@@ -89,19 +91,12 @@ class TracedCell:
     places: list[Any]
     asked: frozenset[str]
     looked: list[tuple[Any, bytes]]
-    plans: dict[Any, Any] = field(default_factory=dict)
-    flows: dict[tuple[bool, ...], Flow] = field(default_factory=dict)
-
-    @cached_property
-    def key(self) -> Any:
-        """Equal for cells that do the same on the same kinds of tensors."""
-        return self.trace.program.key()
+    form: Form
+    flows: Recent[tuple[bool, ...], Flow] = field(default_factory=lambda: Recent(64))
 
     def flow(self, needs: tuple[bool, ...]) -> Flow:
         """Which results carry residuals."""
-        if needs not in self.flows:
-            self.flows[needs] = Flow(self.trace.program, needs)
-        return self.flows[needs]
+        return self.flows.get(needs) or self.flows.share(needs, Flow(self.trace.program, needs))
 
     def unbound(self) -> TracedCell:
         """Without the tensors of the cell, to be kept as long as anybody likes."""
@@ -175,7 +170,7 @@ def trace_cell(cell: Cell, xs: Any, state: Any, differentiated: bool, attempt: A
     looked = [(numbers.get(id(x), x), content.tobytes()) for x, content in _on_host(trial)]
     places = [numbers.get(id(x), x) for x in trace.outside]
     assert attempt.reading is not None
-    return TracedCell(trace, tree.map_leaves(lambda _leaf: None, y), attempt.reading, places, asked, looked)
+    return TracedCell(trace, tree.map_leaves(lambda _leaf: None, y), attempt.reading, places, asked, looked, form_of(trace.program))
 
 
 def _called(cell: Cell, trial: Tracing, x: Any, state: Any, first: Sequence[Any], attempt: Attempt) -> tuple[Any, Closure]:
