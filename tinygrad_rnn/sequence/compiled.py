@@ -46,7 +46,7 @@ def compiled_scan(
     needs = tuple([x.requires_grad for x in operands]) if thread.recording else (False,) * len(operands)
     plan = _plan(traced, needs, live is not None, masked_output, backend)
     engine = _engine(plan, backend)
-    note_plan(cell, plan, engine if isinstance(engine, str) else None)
+    note_plan(cell, plan, engine, backend.name)
     counts, steps = (len(inputs), len(states)), inputs[0].shape[0]
     flow = traced.flow(needs)
     call = ScanCall(plan, engine, traced, flow, cell, xs, state, live, reverse, masked_output, backend, needs, counts, steps)
@@ -111,7 +111,7 @@ def _traced_cell(cell: Cell, xs: Any, state: Any, inputs: Sequence[Any], states:
         traced = trace_cell(cell, xs, state, thread.recording, attempt)
     except TraceError as error:
         if attempt.reading is not None:
-            known.put(signature, _Refusal(str(error), attempt.reading))
+            known.put(signature, _Refusal(error, attempt.reading))
         raise
     kept = known.put(signature, traced.unbound())
     if code is not None and not traced.reading.contents:
@@ -136,12 +136,12 @@ def _known(cell: Cell) -> Recent[Any, Any]:
 class _Refusal:
     """A cell that cannot be compiled: for that reason, as long as it reads what it read."""
 
-    reason: str
+    error: TraceError
     reading: Reading
 
     def bound(self, cell: Cell, states: Sequence[Any]) -> None:
         if self.reading.again(cell) is not None:
-            raise TraceError(self.reason)
+            raise TraceError(self.error.reason, self.error.advice)
 
 
 # -- plans ----------------------------------------------------------------------------------------------------------------------------
@@ -202,13 +202,14 @@ def _engine(plan: Plan, backend: Backend) -> NativePlan | DevicePlan | str:
 def _built(plan: Plan, backend: Backend) -> NativePlan | DevicePlan | str:
     kind = NativePlan if backend.name == "numpy" else DevicePlan
     if kind is NativePlan and not compiler.available():
-        return "llvmlite 0.45 or newer is missing (pip install 'tinygrad_rnn[fast]')"
+        return "llvmlite 0.45 or newer is missing: pip install 'tinygrad_rnn[fast]'"
     shape = plan.joint.shapes[(*plan.joint.states, *plan.joint.steps)[0]]
     try:
         if not shape:
             raise Unsupported("a state that is a single number")
         return kind(plan, shape[0])
     except Unsupported as reason:
+        plan.advice = reason.advice
         return str(reason)
 
 

@@ -236,7 +236,8 @@ class Plan:
         constants: arrays that the rules made while the step was differentiated.
         kept: values of the forward part that the backward part uses.
         around: what is before and after the loop, by the number of steps; 0 for any.
-        engine: what runs it, once that is known.
+        engine: what runs it, once that is known: machine code, or the reason why it runs as calls.
+        advice: in that case what to write instead, "" where nothing better can be written.
     """
 
     core: Core
@@ -252,6 +253,7 @@ class Plan:
     kept: list[int] = field(default_factory=list)
     around: Recent[int, Any] = field(default_factory=lambda: Recent(32))
     engine: Any = None
+    advice: str = ""
 
     @property
     def differentiated(self) -> bool:

@@ -33,12 +33,12 @@ from ..errors import TraceError
 from ..reading.closure import Closure, closure_of
 from ..reading.objects import Unreadable
 from ..tape import Node, Refused, Tracing, no_collection, no_grad, now, recording
-from ..user_code import line_of
+from ..user_code import Line, line_of
 from .doubts import asked_of_tensors, refuse_first
 from .flow import Flow
 from .numbers import Form, form_of
 from .program import Trace, capture, placeholder, tracing
-from .watch import Watch
+from .watch import CARRIED, DRAWN_BEFORE, Watch
 
 Cell = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -161,7 +161,7 @@ def trace_cell(cell: Cell, xs: Any, state: Any, differentiated: bool, attempt: A
         y, results = _checked(returned, state, states)
         asked = asked_of_tensors(closure)
         if "name" in asked and any(x.name is not None for x in (*olds, *results[len(results) - len(states) :])):
-            raise TraceError("the cell gives its state a name: that of the first step may be another one")
+            raise TraceError("the cell gives its state a name: that of the first step may be another one", "name it after the scan")
         trace = capture(results, steps, olds, (), since)
     count = len(results) - len(states)
     trace.program.outputs, trace.program.carried = trace.results[:count], trace.results[count:]
@@ -218,17 +218,20 @@ def _refuse(trial: Tracing, failure: BaseException | None, changed: Sequence[str
     Raises:
         TraceError: the cell failed, or changed something.
     """
-    reason = trial.refusal or failure
-    if reason is not None:
-        line = trial.line if trial.refusal else line_of(reason)
-        where = "" if line is None else f" ({line.name}, line {line.number}: {line.code})"
-        raise TraceError(f"{reason}{where}") from reason
+    if trial.refusal is not None:
+        raise TraceError(trial.refusal.reason + _where(trial.line), trial.refusal.advice) from trial.refusal
+    if failure is not None:
+        raise TraceError(f"{failure}{_where(line_of(failure))}") from failure
     if "random" in changed:
-        raise TraceError("the cell draws random numbers, from random")
+        raise TraceError("the cell draws random numbers, from random", DRAWN_BEFORE)
     if "np.random" in changed or "a random number generator" in changed:
-        raise TraceError("the cell draws random numbers, from NumPy")
+        raise TraceError("the cell draws random numbers, from NumPy", DRAWN_BEFORE)
     if changed:
-        raise TraceError(f"the cell changes what it reads: {', '.join(changed)}")
+        raise TraceError(f"the cell changes what it reads: {', '.join(changed)}", CARRIED)
+
+
+def _where(line: Line | None) -> str:
+    return "" if line is None else f" ({line.name}, line {line.number}: {line.code})"
 
 
 def _put_back(closure: Closure, trial: Tracing, changed: list[str], returned: Sequence[Any]) -> None:
