@@ -18,7 +18,7 @@ pytestmark = pytest.mark.one_backend
 
 PACKAGE = Path(tg.__file__).parent
 FLOORS: list[set[str]] = [
-    {"errors", "effects", "user_code", "cleanup"},
+    {"caches", "errors", "effects", "user_code", "cleanup"},
     {"arguments", "tree"},
     {"random", "atomic", "backends"},
     {"chain_rule"},
@@ -164,9 +164,9 @@ CONTRACT = re.findall(
     expand_dims moveaxis swapaxes broadcast_to logaddexp hypot expm1 log1p arcsin arccos arctan arcsinh arccosh arctanh arctan2
     softmax log_softmax logsumexp cross_entropy mse_loss bce_with_logits huber_loss
     grad value_and_grad vjp jvp hvp jacobian hessian gradients checkpoint check_gradients
-    nn optim scan draw flow detect_anomaly save load
-    ArgumentError ArgumentWarning BackendError CacheWarning CheckpointError DataError DrawError DrawWarning DtypeError FlowError
-    GradientCheckError
+    nn optim scan explain clear_caches draw flow detect_anomaly save load
+    ArgumentError ArgumentWarning BackendError CacheWarning CheckpointError CompileWarning
+    DataError DrawError DrawWarning DtypeError FlowError GradientCheckError
     IndexRangeError LinearAlgebraError
     ModuleError NonFiniteError ShapeError TapeError TinygradRNNError TraceError TrainingError
     """,

@@ -13,6 +13,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import arguments, optim
+from tinygrad_rnn.backends.formula import Loop
 from tinygrad_rnn.backends.native import compiler, threads, thresholds
 
 OPTIONS = [
@@ -86,13 +87,13 @@ def stepped(name, options, dtype, seed):
 def test_machine_code_gives_the_same_bits_as_numpy(monkeypatch, name, options, dtype, count):
     monkeypatch.setattr(threads, "threads", lambda: count)
     monkeypatch.setattr(thresholds, "PARALLEL_MIN_ELEMENTS", 0)
-    monkeypatch.setattr(optim, "_loops", {})
+    optim._loops.clear()
     found = []
     for many in (1 << 60, 1):
-        assert not optim._loops
+        assert len(optim._loops) == 0
         monkeypatch.setattr(optim, "_MANY", many)
         found.append(stepped(name, options, dtype, seed=4))
-    assert all(loop is not None for loop in optim._loops.values())
+    assert all(isinstance(loop, Loop) for loop in optim._loops.values())
     assert len(optim._loops) >= 1
     (ours, buffers), (theirs, other_buffers) = found
     assert buffers.keys() == other_buffers.keys()

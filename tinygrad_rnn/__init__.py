@@ -55,6 +55,7 @@ _ON_DEMAND = {
     "interop": "interop",
     "scan": "sequence:scan",
     "explain": "sequence:explain",
+    "clear_caches": "sequence:clear_caches",
     "draw": "graph:draw",
     "flow": "diagnosis:flow",
     "detect_anomaly": "diagnosis.anomaly:detect_anomaly",

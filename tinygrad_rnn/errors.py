@@ -38,7 +38,20 @@ class TapeError(TinygradRNNError, RuntimeError):
 
 
 class TraceError(TinygradRNNError, RuntimeError):
-    """A cell that cannot be traced: something in it may differ from step to step."""
+    """A cell that cannot be compiled: something in it may differ from step to step, for example.
+
+    Attributes:
+        reason: why.
+        advice: what to write instead; "" where nothing better can be written.
+    """
+
+    def __init__(self, reason: str, advice: str = "") -> None:
+        super().__init__(f"{reason}; {advice}" if advice else reason)
+        self.reason, self.advice = reason, advice
+
+
+class CompileWarning(TinygradRNNError, UserWarning):
+    """A cell that runs slower than it could: as calls of an array module, or step by step. The text says why, and what to write instead."""
 
 
 class CacheWarning(TinygradRNNError, UserWarning):
@@ -91,6 +104,7 @@ __all__ = [
     "BackendError",
     "CacheWarning",
     "CheckpointError",
+    "CompileWarning",
     "DataError",
     "DrawError",
     "DrawWarning",

@@ -16,6 +16,7 @@ from . import arguments, chain_rule
 from .backends import base
 from .backends.formula import Loop
 from .backends.native import compiler, emit
+from .caches import Recent, recent
 from .effects import effect
 from .errors import ArgumentError, ArgumentWarning, BackendError, CheckpointError, DtypeError, ShapeError
 from .schedules import CosineLR, Schedule, StepLR, WarmupLR
@@ -143,17 +144,19 @@ class Optimizer:
             return None
         chosen = tuple([bool(getattr(self, name)) for name in self._options])
         key = type(self), chosen, names, dtype
-        if key not in _loops:
+        loop = _loops.get(key)
+        if loop is None:
 
             def formula(np: Any, arrays: Any, given: Any) -> Any:
                 p, g, *buffers = arrays
                 return self._updated(np, p, g, dict(zip(names, buffers, strict=True)), given)
 
             try:
-                _loops[key] = Loop(formula, len(rows[0]), numbers, dtype, _LOWERINGS)
-            except base.Unsupported:  # a buffer is missing: the state dict had none
-                _loops[key] = None
-        return _loops[key]
+                loop = Loop(formula, len(rows[0]), numbers, dtype, _LOWERINGS)
+            except base.Unsupported as reason:  # a buffer is missing: the state dict had none
+                loop = str(reason)
+            _loops.put(key, loop)
+        return None if isinstance(loop, str) else loop
 
     def _numbers(self, n: int) -> tuple[float, ...]:
         """What the update takes at the n-th step."""
@@ -240,8 +243,8 @@ _MANY = 1 << 13
 
 _LOWERINGS = {name: row.lowering for name, row in chain_rule.rows.items()}
 
-_loops: dict[Any, Loop | None] = {}
-"""Updates in machine code, by what decides over their form."""
+_loops: Recent[Any, Loop | str] = recent(64)
+"""Updates in machine code, by what decides over their form, or why there is none."""
 
 
 def _plain(what: str, value: Any) -> Any:

@@ -82,9 +82,9 @@ class Tracing:
         self.refusal: TraceError | None = None
         self.line: Any = None
 
-    def refuse(self, reason: str) -> NoReturn:
+    def refuse(self, reason: str, advice: str = "") -> NoReturn:
         if self.refusal is None:
-            self.refusal, self.line = TraceError(reason), calling_line()
+            self.refusal, self.line = TraceError(reason, advice), calling_line()
         raise Refused
 
     def look(self, x: Node, what: str) -> None:
@@ -94,7 +94,10 @@ class Tracing:
             Refused: they differ from step to step.
         """
         if x.entry is not None:
-            self.refuse(f"a cell that is being compiled cannot look at {what}: they differ from step to step")
+            self.refuse(
+                f"a cell that is being compiled cannot look at {what}: they differ from step to step",
+                "choose by tg.where(condition, a, b), and look at values after the scan",
+            )
         self.looked.setdefault(id(x), (x, x._data.copy()))
 
 

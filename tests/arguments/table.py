@@ -176,6 +176,7 @@ OWN: dict[str, dict[str, Argument]] = {
         "rtol": _is("rate", 1e-5),
         "atol": _is("rate", 1e-7),
     },
+    "tg.clear_caches": {"disk": _is("flag", False)},
     "tg.clip": {"a_min": _tensor(0.5), "a_max": _tensor(1.0), "min": _is("tensor", None), "max": _is("tensor", None)},
     "Tensor.clip": {"min": _tensor(0.5), "max": _tensor(1.0)},
     "tg.cross": {"axis": _is("axis", -1)},

@@ -14,9 +14,7 @@ from compare import compiled_scan, eager, results, running, same
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import backends, tree
-from tinygrad_rnn.selfcheck import cells
 from tinygrad_rnn.selfcheck.cells import BUILT_IN, FORMULAS, WRITTEN, Maker, T
-from tinygrad_rnn.sequence.device import DeviceRun
 
 pytestmark = [pytest.mark.one_backend, pytest.mark.parametrize("backend", ["cupy"], indirect=True)]
 
@@ -65,9 +63,10 @@ def test_sizes_and_precision(make, dtype, batch, width):
     compare(make, dtype, batch, width)
 
 
-def test_more_rows_than_a_grid_has_blocks(monkeypatch):
-    monkeypatch.setattr("tinygrad_rnn.backends.cuda.LARGEST_GRID", 2)
+def test_more_samples_than_blocks(monkeypatch):
+    monkeypatch.setattr("tinygrad_rnn.sequence.kernels.MOST_BLOCKS", 2)
     for make in (NAMED["lstm"], NAMED["layer_norm"], NAMED["gru_after"]):
+        tg.clear_caches()
         compare(make, batch=5)
 
 
@@ -84,60 +83,47 @@ def test_formulas(make, dtype):
     compare(make, dtype)
 
 
-@pytest.fixture
-def calls(device, monkeypatch):
-    """What the device did in the loops over time of one training step: (launches forward, backward, times that the host waited).
-
-    Memory that is taken counts as a launch on the stand-in: so no loop takes any."""
-    walk, counted = DeviceRun._walk, []
-
-    def counting(*arguments):
-        before = device.launches, device.synchronisations
-        walk(*arguments)
-        counted.append((device.launches - before[0], device.synchronisations - before[1]))
-
-    def measure(make, steps, **options):
-        counted.clear()
-        cell, _, xs, state = make(Maker("float32", 3, 6, steps=steps))
-        ys, _ = compiled_scan(cell, xs, state, **options)
-        sum(tg.sum(y * y) for y in tree.leaves(ys)).backward()
-        (forward, waited), (backward, waited_too) = counted
-        return forward, backward, waited + waited_too
-
-    monkeypatch.setattr(DeviceRun, "_walk", counting)
-    return measure
-
-
+@named("rnn_tanh", "lstm", "peephole", "separate_matrices", "layer_norm", "gru_after", "gru_before", "no_products")
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize(
-    ("name", "forward", "backward"),
-    [
-        ("rnn_tanh", 2, 2),  # a product and a kernel
-        ("lstm", 2, 2),
-        ("peephole", 2, 2),
-        ("peephole_by_hand", 2, 2),
-        ("separate_matrices", 2, 2),
-        ("layer_norm", 2, 2),
-        ("gru_after", 2, 2),
-        ("gru_before", 4, 4),  # two products, one after the other
-        ("no_products", 1, 1),
-    ],
-)
-def test_launches_in_a_step(calls, name, forward, backward, masked):
-    short, long = (calls(NAMED[name], steps, live=np.arange(steps)[:, None] < [steps, 1, 2] if masked else None) for steps in (3, 7))
-    assert [b - a for a, b in zip(short, long, strict=True)] == [4 * forward, 4 * backward, 0]
-    assert short[2] == 0
-    extra = masked or name.startswith("gru")  # where two steps share a kernel, the first and the last step have one for themselves
-    assert long[:2] == (7 * forward, 7 * backward + (extra and name != "no_products"))
+def test_launches_do_not_grow_with_the_steps(make, masked, device):
+    """The loop over time is in the kernel; and the host waits for nothing."""
+
+    def launches(steps):
+        cell, _, xs, state = make(Maker("float32", 3, 6, steps=steps))
+        device.reset()
+        ys, _ = compiled_scan(cell, xs, state, live=np.arange(steps)[:, None] < [steps, 1, 2] if masked else None)
+        sum(tg.sum(y * y) for y in tree.leaves(ys)).backward()
+        return device.launches, device.synchronisations
+
+    short, long = launches(3), launches(7)
+    assert short == long
+    assert long[1] == 0
 
 
-def test_what_has_no_kernel_is_interpreted():
-    cell, _, xs, state = cells.attention_per_sample(Maker("float64", 3, 5))
+def test_samples_that_meet_are_left_to_one_block(device):
+    """A mean over the batch."""
+
+    def cell(x, h):
+        h = tg.tanh(h + x - tg.mean(x + h, axis=0))
+        return h, h
+
+    x, h = (tg.tensor(np.random.default_rng(i).normal(size=shape), requires_grad=True) for i, shape in enumerate([(4, 3, 5), (3, 5)]))
+    expected = results(lambda: eager(cell, x, h), [x, h])
+    same(results(lambda: compiled_scan(cell, x, h), [x, h]), expected, 1e-12)
+    assert "1 blocks" in tg.explain(cell)
+
+
+def test_what_has_no_kernel_is_called():
+    def cell(x, h):
+        h = tg.sort(x + h, axis=1)
+        return h, h
+
+    x, h = tg.ones((4, 3, 5), "float64"), tg.zeros((3, 5), "float64")
     reasons = []
     with running("native", reasons):
-        ys, _ = compiled_scan(cell, xs, state)
+        ys, _ = compiled_scan(cell, x, h)
     assert len(reasons) == 1
-    np.testing.assert_allclose(ys.numpy(), eager(cell, xs, state)[0].numpy(), rtol=1e-12)
+    np.testing.assert_allclose(ys.numpy(), eager(cell, x, h)[0].numpy(), rtol=1e-12)
 
 
 # -- the device's own compiler ---------------------------------------------------------------------------------------------
@@ -184,11 +170,11 @@ def test_kernels_are_cuda(dtype, generation, monkeypatch):
         cell, _, xs, state = make(Maker(dtype, 3, 5))
         ys, _ = compiled_scan(cell, xs, state, live=np.ones((T, 3), bool))
         sum(tg.sum(y) for y in tree.leaves(ys)).backward()
-    texts = list(backends.current()._kernels)
-    assert any("row_sum" in text for text in texts)
+    texts = list(dict.fromkeys(text for text, _ in backends.current()._kernels.keys()))  # noqa: SIM118
+    assert all("__syncthreads" in text for text in texts)
     options = f"--gpu-architecture={generation}", "-std=c++17", "-ftz=true"  # as CuPy's
     assert nvrtc.compile(texts[0], *options) == (0, "")
     for i in range(0, len(texts), 16):
         several = together(texts[i : i + 16])
         assert nvrtc.compile(several, *options) == (0, ""), several
-    assert nvrtc.compile(several.replace("long long rows", "long long columns", 1), *options)[0] != 0
+    assert nvrtc.compile(several.replace("long long steps", "long long columns", 1), *options)[0] != 0

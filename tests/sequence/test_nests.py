@@ -34,9 +34,11 @@ def nests(monkeypatch):
             return str(reason)
         return made[-1]
 
-    monkeypatch.setattr(compiled, "_made", as_nests)
+    monkeypatch.setattr(compiled, "_built", as_nests)
     monkeypatch.setattr(thresholds, "PARALLEL_FORWARD_MIN_WORK", -1)
-    return made
+    tg.clear_caches()
+    yield made
+    tg.clear_caches()
 
 
 @pytest.mark.parametrize("make", [*cells.ALL, *cells.FORMULAS], ids=lambda make: make.__name__)
@@ -111,7 +113,7 @@ def test_a_routing_that_turns_an_axis_round_is_noticed(name, nests, monkeypatch)
         return [ys.numpy(), xs.grad.numpy(), state.grad.numpy()]
 
     def alike():
-        monkeypatch.setattr(compiled, "_engines", {})
+        tg.clear_caches()
         return all(np.allclose(a, b, rtol=1e-9) for a, b in zip(gradients(True), gradients(False), strict=True))
 
     assert alike()

@@ -399,8 +399,8 @@ def test_explain_says_why_the_loop_was_asked_for():
     }.items():
         tg.scan(cell, x, h, **call)
         assert reason in tg.explain(cell)
-        assert "step by step, not compiled" in tg.explain(cell)
+        assert tg.explain(cell).startswith("cell: step by step: ")
     tg.scan(cell, x[:0], h)
     assert "no steps" in tg.explain(cell)
     tg.scan(cell, x, h)
-    assert tg.explain(cell).startswith("cell: compiled")
+    assert "step by step" not in tg.explain(cell)

@@ -123,7 +123,16 @@ CACHE_LINE = 64
 
 
 class Unsupported(Exception):
-    """What a backend cannot write as code of its own: it is run as calls instead."""
+    """What a backend cannot write as code of its own: it is run as calls instead.
+
+    Args:
+        what: it is, after "no kernel holds".
+        advice: what to write instead; "" where nothing better can be written.
+    """
+
+    def __init__(self, what: str, advice: str = "") -> None:
+        super().__init__(f"no kernel holds {what}" + (f"; {advice}" if advice else ""))
+        self.advice = advice
 
 
 class Products:

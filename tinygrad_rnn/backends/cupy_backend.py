@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy
 
+from ..caches import Recent, recent
 from ..errors import BackendError
 from .base import Array, Backend
 
@@ -76,7 +77,7 @@ class CupyBackend(Backend):
         self._solve = cupy.linalg.solve
         self._errstate = cupyx.errstate
         self._raw_kernel = cupy.RawKernel
-        self._kernels: dict[tuple[str, str], Any] = {}
+        self._kernels: Recent[tuple[str, str], Any] = recent(1024)
 
     def from_host(self, array: numpy.ndarray) -> Array:
         return self._from_host(array)
@@ -132,9 +133,7 @@ class CupyBackend(Backend):
 
     def kernel(self, text: str, name: str) -> Any:
         """A kernel from its CUDA C text, to be called with (blocks, threads, arguments): compiled once, by the first call."""
-        if (text, name) not in self._kernels:
-            self._kernels[text, name] = self._raw_kernel(text, name)
-        return self._kernels[text, name]
+        return self._kernels.get((text, name)) or self._kernels.share((text, name), self._raw_kernel(text, name))
 
 
 def _across(rest: Array, b: Array) -> Array:

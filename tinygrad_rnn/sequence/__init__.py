@@ -11,12 +11,12 @@ from .. import arguments, tree
 from ..errors import DtypeError, ShapeError, TraceError
 from ..ops import as_tensor
 from ..tape import host_array, lift, thread
-from .compiled import compiled_scan
+from .compiled import clear_caches, compiled_scan
 from .eager import eager_scan
 from .explain import explain, note_refusal
 from .padding import Padding
 
-__all__ = ["checked_options", "explain", "scan"]
+__all__ = ["checked_options", "clear_caches", "explain", "scan"]
 
 
 def scan(
@@ -85,23 +85,23 @@ def _scanned(
     masked_output: str,
 ) -> tuple[Any, Any]:
     """The compiled run where that is asked for and possible, else the loop."""
-    reason = ""
+    refusal = None
     if compiled is False:
-        reason = "compiled=False"
+        refusal = TraceError("compiled=False")
     elif thread.observer is not None and thread.observer.each_step:
-        reason = "anomaly mode looks at every operation"
+        refusal = TraceError("anomaly mode looks at every operation")
     elif 0 in tree.leaves(xs)[0].shape[:2] or not tree.leaves(state):
-        reason = "there are no steps, no samples or no state"
+        refusal = TraceError("there are no steps, no samples or no state")
     elif checkpoint is not None and live is not None and masked_output == "previous":
-        reason = "with checkpoint, masked_output='previous' and lengths or a mask an output goes from segment to segment"
+        refusal = TraceError("with checkpoint, masked_output='previous' and lengths or a mask an output goes from segment to segment")
     else:
         try:
             return compiled_scan(cell, xs, state, live, reverse, masked_output, checkpoint)
         except TraceError as error:
             if compiled is True:
                 raise
-            reason = str(error)
-    note_refusal(cell, reason)
+            refusal = error
+    note_refusal(cell, refusal)
     return eager_scan(cell, xs, state, live, reverse, masked_output, checkpoint)
 
 

@@ -191,5 +191,4 @@ def around(plan: Plan, backend: Backend, steps: int, wanted: Sequence[bool]) -> 
     place, here = (0, one) if one.key() == two.key() else (steps, Around(core, backend, steps, wanted, arriving))
     shapes = zip(one.derived.program.shapes, two.derived.program.shapes, strict=True)
     here.part({v for v, (a, b) in enumerate(shapes) if a != b})
-    known[place] = here
-    return here
+    return known.share(place, here)

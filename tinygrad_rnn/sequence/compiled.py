@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import types
 import weakref
 from collections.abc import Sequence
@@ -10,11 +11,13 @@ from typing import Any
 
 import numpy
 
-from .. import backends, tape, tree
+from .. import arguments, backends, caches, tape, tree
 from ..backends import Backend
 from ..backends.base import Unsupported
-from ..backends.native import compiler
+from ..backends.native import code_cache, compiler
+from ..caches import Recent, recent
 from ..chain_rule import Row
+from ..effects import effect
 from ..errors import TinygradRNNError, TraceError
 from ..tape import Entry, Node, _exposed, _remember, thread
 from .explain import note_plan
@@ -26,8 +29,6 @@ from .plan import Core, Plan, extract_core, make_plan
 from .program import Number
 from .run import CompiledScan, ScanCall, SegmentedScan
 from .trace import Attempt, Cell, Reading, TracedCell, trace_cell
-
-_plans: dict[Any, Plan | str] = {}
 
 
 def compiled_scan(
@@ -47,7 +48,7 @@ def compiled_scan(
     needs = tuple([x.requires_grad for x in operands]) if thread.recording else (False,) * len(operands)
     plan = _plan(traced, needs, live is not None, masked_output, backend)
     engine = _engine(plan, backend)
-    note_plan(cell, plan, engine)
+    note_plan(cell, plan, engine, backend.name)
     counts, steps = (len(inputs), len(states)), inputs[0].shape[0]
     flow = traced.flow(needs)
     call = ScanCall(plan, engine, traced, outside, flow, cell, xs, state, live, reverse, masked_output, backend, needs, counts, steps)
@@ -70,10 +71,17 @@ def compiled_scan(
 
 # -- traces ---------------------------------------------------------------------------------------------------------------------------
 
-_traces: weakref.WeakKeyDictionary[Any, dict[Any, TracedCell | _Refusal]] = weakref.WeakKeyDictionary()
-_shared: dict[Any, dict[Any, TracedCell]] = {}
+_KINDS_OF_OPERANDS = 64
+"""For so many of them the traces of a cell are kept."""
+
+_traces = recent(512)
+"""By weak references to cells."""
+
+_gone: list[Any] = []
+"""References to cells that are no more. Appending to it cannot be interrupted, as a function of ours could."""
+
+_shared = recent(256)
 """By their code, traces of functions that hold nothing but tensors and numbers: a function that is made anew in each call has one, too."""
-_MOST_SHARED = 256
 
 
 def _traced_cell(cell: Cell, xs: Any, state: Any, inputs: Sequence[Any], states: Sequence[Any]) -> tuple[TracedCell, list[Any]]:
@@ -91,13 +99,11 @@ def _traced_cell(cell: Cell, xs: Any, state: Any, inputs: Sequence[Any], states:
         tuple([(x._data.shape[1:], x._data.dtype, x.requires_grad, x._backend) for x in inputs]),
         tuple([(x._data.shape, x._data.dtype) for x in states]),
     )
-    try:
-        known = _traces.setdefault(cell, {})
-    except TypeError:  # a callable that cannot be referred to weakly, or has no hash
-        known = {}
+    known = _known(cell)
     function = cell.__func__ if type(cell) is types.MethodType else cell
     code = function.__code__ if type(function) is types.FunctionType else None
-    last, alike = known.get(signature), _shared.get(code, {}).get(signature)
+    same_code = None if code is None else _shared.get(code)
+    last, alike = known.get(signature), None if same_code is None else same_code.get(signature)
     for before in (last,) if alike is None or alike is last else (last, alike):
         outside = None if before is None else before.bound(cell, states)
         if outside is not None and isinstance(before, TracedCell):  # a refusal has none
@@ -107,30 +113,44 @@ def _traced_cell(cell: Cell, xs: Any, state: Any, inputs: Sequence[Any], states:
         traced = trace_cell(cell, xs, state, thread.recording, attempt)
     except TraceError as error:
         if attempt.reading is not None:
-            known[signature] = _Refusal(str(error), attempt.reading)
+            known.put(signature, _Refusal(error, attempt.reading))
         raise
     outside, traced.trace.outside = traced.trace.outside, []  # which would live as long as the trace is known
-    known[signature] = traced
+    kept = known.put(signature, traced)
     if code is not None and not traced.reading.contents:
-        if len(_shared) >= _MOST_SHARED:
-            _shared.clear()
-        _shared.setdefault(code, {})[signature] = traced
+        (_shared.get(code) or _shared.share(code, Recent(_KINDS_OF_OPERANDS))).put(signature, kept)
     return traced, outside
+
+
+def _known(cell: Cell) -> Recent[Any, Any]:
+    """The traces of a cell, by the kinds of its operands."""
+    if _gone:
+        with contextlib.suppress(IndexError):  # another thread was sooner
+            while True:
+                _traces.drop(_gone.pop())
+    try:
+        known = _traces.get(weakref.ref(cell))
+        return _traces.share(weakref.ref(cell, _gone.append), Recent(_KINDS_OF_OPERANDS)) if known is None else known
+    except TypeError:  # a callable that cannot be referred to weakly, or has no hash
+        return Recent(1)
 
 
 @dataclass(frozen=True)
 class _Refusal:
     """A cell that cannot be compiled: for that reason, as long as it reads what it read."""
 
-    reason: str
+    error: TraceError
     reading: Reading
 
     def bound(self, cell: Cell, states: Sequence[Any]) -> None:
         if self.reading.again(cell) is not None:
-            raise TraceError(self.reason)
+            raise TraceError(self.error.reason, self.error.advice)
 
 
 # -- plans ----------------------------------------------------------------------------------------------------------------------------
+
+
+_plans = recent(512)
 
 
 def _plan(traced: TracedCell, needs: tuple[bool, ...], live: bool, masked_output: str, backend: Backend) -> Plan:
@@ -139,13 +159,10 @@ def _plan(traced: TracedCell, needs: tuple[bool, ...], live: bool, masked_output
     Raises:
         TraceError: there is none; says why.
     """
-    asked = backend.name, needs, live, masked_output
-    plan = traced.plans.get(asked)
+    key = traced.form.key, backend.name, needs, live, masked_output
+    plan = _plans.get(key)
     if plan is None:
-        key = traced.key, *asked
-        if key not in _plans:
-            _plans[key] = _planned(traced, needs, live, masked_output == "previous", backend)
-        plan = traced.plans[asked] = _plans[key]
+        plan = _plans.share(key, _planned(traced, needs, live, masked_output == "previous", backend))
     if isinstance(plan, str):
         raise TraceError(plan)
     return plan
@@ -153,7 +170,7 @@ def _plan(traced: TracedCell, needs: tuple[bool, ...], live: bool, masked_output
 
 def _planned(traced: TracedCell, needs: Sequence[bool], live: bool, previous: bool, backend: Backend) -> Plan | str:
     """A plan, or the reason why there is none: all of it is differentiated and checked here, before a step runs."""
-    core = extract_core(normal_form(traced.trace.program), live, previous)
+    core = extract_core(normal_form(traced.form.program), live, previous)
     try:
         plan = make_plan(core, backend, _core_needs(core, needs) if True in needs else None)
         plan.check()
@@ -165,7 +182,7 @@ def _planned(traced: TracedCell, needs: Sequence[bool], live: bool, previous: bo
 def _core_needs(core: Core, needs: Sequence[bool]) -> dict[str, list[bool]]:
     """Which of the core's inputs need a residual: those that depend on something asked for. Every state does: it carries residuals."""
     program = core.whole
-    asked = {v for v, need in zip((*program.steps, *program.states, *program.fixed), needs, strict=True) if need}
+    asked = {v for v, need in zip((*program.steps, *program.states, *program.fixed), needs, strict=False) if need}  # numbers do not
     for instruction in (*core.once, *core.hoisted):
         if not instruction.stopped and any(not isinstance(ref, Number) and ref in asked for ref in instruction.operands):
             asked.update(instruction.results)
@@ -178,21 +195,20 @@ def _core_needs(core: Core, needs: Sequence[bool]) -> dict[str, list[bool]]:
     }
 
 
-_engines: dict[int, NativePlan | NestPlan | KernelPlan | str] = {}
+Engine = NativePlan | NestPlan | KernelPlan
 
 
-def _engine(plan: Plan, backend: Backend) -> NativePlan | NestPlan | KernelPlan | str:
-    """The plan in machine code or in kernels, or the reason why it is interpreted."""
-    if id(plan) not in _engines:
-        if backend.name == "numpy" and not compiler.available():
-            _engines[id(plan)] = "llvmlite 0.45 or newer is missing (pip install 'tinygrad_rnn[fast]')"
-        else:
-            _engines[id(plan)] = _made(plan, backend)
-    return _engines[id(plan)]
+def _engine(plan: Plan, backend: Backend) -> Engine | str:
+    """The plan in machine code or in kernels, or the reason why it is interpreted; made once."""
+    if plan.engine is None:
+        plan.engine = _built(plan, backend)
+    return plan.engine
 
 
-def _made(plan: Plan, backend: Backend) -> NativePlan | NestPlan | KernelPlan | str:
+def _built(plan: Plan, backend: Backend) -> Engine | str:
     """On the processor in loops over rows where every value is one of rows, else in loop nests."""
+    if backend.name == "numpy" and not compiler.available():
+        return "llvmlite 0.45 or newer is missing: pip install 'tinygrad_rnn[fast]'"
     try:
         if backend.name != "numpy":
             return KernelPlan(plan)
@@ -204,4 +220,27 @@ def _made(plan: Plan, backend: Backend) -> NativePlan | NestPlan | KernelPlan | 
         except Unsupported:
             return NestPlan(plan)
     except Unsupported as reason:
+        plan.advice = reason.advice
         return str(reason)
+
+
+# -- all that is kept -----------------------------------------------------------------------------------------------------------------
+
+
+@effect("empties the caches")
+def clear_caches(disk: bool = False) -> None:
+    """Forget all traces, plans and machine code: each cell is compiled anew at its next call, with the same results.
+
+    There is seldom a need: what is kept is bounded, and what was used least recently goes first. Code that runs, or that a tape needs for
+    its backward pass, stays as long as it does.
+
+    Args:
+        disk: also remove the code that is kept for the next process, in the folder that ``TINYGRAD_RNN_CACHE`` names.
+
+    Raises:
+        ArgumentError: ``disk`` is neither True nor False.
+    """
+    disk = arguments.flag("clear_caches: disk", disk)
+    caches.clear()
+    if disk:
+        code_cache.clear()

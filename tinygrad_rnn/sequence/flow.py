@@ -30,10 +30,10 @@ class Flow:
     def __init__(self, program: Program, needs: Sequence[bool]) -> None:
         inputs, states = len(program.steps), len(program.states)
         floats = zip((*program.steps, *program.fixed), (*needs[:inputs], *needs[inputs + states :]), strict=True)
-        self._program, self._asked = program, {v for v, need in floats if need}
+        self._program, asked = program, {v for v, need in floats if need}
         self._first = tuple(needs[inputs : inputs + states]), (False,) * len(program.outputs)
-        self._steps: dict[Any, tuple[_Flags, _Flags]] = {}
-        self._steps_back: dict[Any, tuple[_Flags, _Flags]] = {}
+        self._one_step = functools.lru_cache(maxsize=256)(functools.partial(_one_step, program, asked))
+        self._one_step_back = functools.lru_cache(maxsize=256)(functools.partial(_one_step_back, program))
         self.unmasked = functools.lru_cache(maxsize=256)(lambda steps: self.results(None, False, False, steps))
         self.unmasked_back = functools.lru_cache(maxsize=256)(lambda g, steps: self.operands(g, None, False, False, steps))
 
@@ -75,17 +75,13 @@ class Flow:
     ) -> tuple[_Flags, tuple[_Flags, _Flags]]:
         """The flags of states before a step; of outputs before it, where masked ones repeat those; and of what else is read."""
         y = _either(outputs, before[0])
-        if (state, y) not in self._steps_back:
-            self._steps_back[state, y] = _one_step_back(self._program, state, y)
-        old, read = self._steps_back[state, y]
+        old, read = self._one_step_back(state, y)
         repeated = y if masked and previous else (False,) * len(y)
         return (_either(old, state) if masked else old), (repeated, _either(before[1], read))
 
     def _step(self, masked: bool, previous: bool, state: _Flags, before: _Flags) -> tuple[_Flags, _Flags]:
         """The flags of states and outputs after a step, from those of states and outputs before it."""
-        if state not in self._steps:
-            self._steps[state] = _one_step(self._program, self._asked, state)
-        new, y = self._steps[state]
+        new, y = self._one_step(state)
         if not masked:
             return new, y
         return _either(new, state), _either(y, before) if previous else y

@@ -52,12 +52,15 @@ class NativePlan:
     """The layout and the code of a plan for one batch size.
 
     Attributes:
+        calls: what is still called: names of rows, each with the reason and what to write instead; here nothing is.
         read: the inputs that are read as they are, not only laid out for products.
         work: multiplications of a step and row.
 
     Raises:
         Unsupported: the plan cannot be written as loops over rows.
     """
+
+    calls: Sequence[tuple[str, str, str]] = ()
 
     def __init__(self, plan: Plan, batch: int) -> None:
         keep_memory()
@@ -70,7 +73,7 @@ class NativePlan:
             raise Unsupported("values of several dtypes")
         self.dtype = floats.pop()
         if self.dtype not in FLOATS:
-            raise Unsupported(f"the dtype {self.dtype}")
+            raise Unsupported(f"values of {self.dtype}", "have the cell compute in float32 or float64")
         self.kind = type_name(self.dtype)
         self.shapes = Shapes(program, batch)
         self.arriving = [g for g in (*plan.output_residuals, *plan.carried_residuals) if g is not None]

@@ -181,7 +181,7 @@ class NestRun(LaidOutRun):
             for buffer in part.buffers:
                 array = arrays.get(buffer.number)
                 if array is None:  # nothing before and after the loop
-                    array = aligned((buffer.size,), _DTYPES[buffer.kind])
+                    array, _ = aligned((buffer.size,), _DTYPES[buffer.kind])
                 elif buffer.own:
                     array = array[shard, ...]
                 own[buffer.number] = array
@@ -228,7 +228,7 @@ class NestRun(LaidOutRun):
 
     def _room(self, v: int, slots: int) -> Array:
         program = self.laid.program
-        return aligned((slots, *program.shapes[v]), program.dtypes[v])
+        return aligned((slots, *program.shapes[v]), program.dtypes[v])[0]
 
 
 _DTYPES = {kind: numpy.dtype(name) for name, kind in KINDS.items()}

@@ -17,6 +17,7 @@ import numpy
 
 from .. import ops
 from ..backends import Backend
+from ..caches import Recent
 from ..chain_rule.addition import ADD, CONCATENATE, SPLIT, SUM_TO, TRANSPOSE, WHERE
 from ..chain_rule.weighting import MATMUL
 from ..errors import TraceError
@@ -221,7 +222,7 @@ class Sink:
     values: tuple[int, ...]
 
 
-@dataclass
+@dataclass(eq=False)
 class Plan:
     """Everything known of a compiled scan before it runs.
 
@@ -235,6 +236,8 @@ class Plan:
         constants: arrays that the rules made while the step was differentiated.
         kept: values of the forward part that the backward part uses.
         around: what is before and after the loop, by the number of steps; 0 for any.
+        engine: what runs it, once that is known: machine code, or the reason why it runs as calls.
+        advice: in that case what to write instead, "" where nothing better can be written.
     """
 
     core: Core
@@ -248,7 +251,9 @@ class Plan:
     sinks: dict[int, list[Sink]] = field(default_factory=dict)
     constants: list[Any] = field(default_factory=list)
     kept: list[int] = field(default_factory=list)
-    around: dict[int, Any] = field(default_factory=dict)
+    around: Recent[int, Any] = field(default_factory=lambda: Recent(32))
+    engine: Any = None
+    advice: str = ""
 
     @property
     def differentiated(self) -> bool:

@@ -215,7 +215,7 @@ def capture(results: Sequence[Any], steps: Sequence[Any], states: Sequence[Any],
         key = key_of(x)
         if key not in number:
             if x.entry is not None and (x.entry.index > since or (x.entry.scope is not None and x.entry.scope.within("trace") is not None)):
-                raise TraceError("the cell kept a tensor from another step")
+                raise TraceError("the cell kept a tensor from another step", "carry it in the state")
             number[key] = program.value(x._data.shape, x._data.dtype)
             program.fixed.append(number[key])
             outside.append(x)
@@ -226,7 +226,9 @@ def capture(results: Sequence[Any], steps: Sequence[Any], states: Sequence[Any],
     entries = _entries(results, since)
     for entry in entries:
         if entry.row.case == "replay":
-            raise TraceError(f"the cell holds a program that is run again in the backward pass: {entry.row.name}")
+            raise TraceError(
+                f"the cell holds a program that is run again in the backward pass: {entry.row.name}", "give scan checkpoint= instead"
+            )
         operands = tuple(ref(x) for x in entry.inputs)
         made_here = tuple(program.value(y.shape, y.dtype) for y in entry.ys)
         number.update(((entry.index, position), result) for position, result in enumerate(made_here))

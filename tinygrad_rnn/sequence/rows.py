@@ -6,7 +6,6 @@ number of rows. Going back, elements are made again from the operands; what was 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from ..backends.native.compiler import available, compiled
 from ..backends.native.emit import FLOATS, tables, type_name
 from ..backends.native.memory import address, keep_memory, numbers
 from ..backends.native.threads import run_parallel, shares, workers
+from ..caches import memoised
 from ..chain_rule.addition import TAKE_ALONG_AXIS
 from ..chain_rule.weighting import MATMUL
 from ..tape import Node, record_replay, recording, thread
@@ -59,7 +59,7 @@ def by_rows(name: str, function: Callable[..., Any], operands: Sequence[Any], op
     return record_replay(name, lambda *xs: function(*xs, *options), operands, y, pull)
 
 
-@functools.cache
+@memoised(256)
 def _kernel(
     function: Callable[..., Any], options: tuple[Any, ...], kinds: tuple[tuple[int, Any], ...], wanted: tuple[bool, ...], backend: Backend
 ) -> _Kernel | None:

@@ -97,9 +97,11 @@ class ForwardPass:
         inputs, states = call.counts
         plan, backend, program = call.plan, call.backend, call.plan.core.program
         steps = operands[0].shape[0]
-        self._around = around(plan, backend, steps, [*call.needs[:inputs], *call.needs[inputs + states :]])
+        numbers = [backend.from_host(number) for number in call.traced.form.numbers]
+        needs = [*call.needs[:inputs], *call.needs[inputs + states :], *[False] * len(numbers)]
+        self._around = around(plan, backend, steps, needs)
         with backend.products() as products:
-            fed, self._kept = self._around.before([*operands[:inputs], *operands[inputs + states :]], products)
+            fed, self._kept = self._around.before([*operands[:inputs], *operands[inputs + states :], *numbers], products)
             streams, fixed = fed[: len(plan.core.streams)], fed[len(plan.core.streams) :]
             arrays = streams + _masks(program, live, len(streams), backend)
             firsts = list(operands[inputs : inputs + states])
@@ -126,7 +128,8 @@ class ForwardPass:
     def fixed(self, totals: dict[Any, Any], products: Any) -> list[Any]:
         """The residuals of tensors from outside, after all steps."""
         call = self.call
-        return self._around.after(self._kept, fixed_residuals(call.plan, totals, call.backend, products), products)
+        residuals = self._around.after(self._kept, fixed_residuals(call.plan, totals, call.backend, products), products)
+        return residuals[: len(call.outside)]  # the rest is of numbers
 
 
 class CompiledScan:
@@ -202,7 +205,7 @@ class CompiledScan:
                 again = trace_cell(call.cell, call.xs, call.state, True)
         except TraceError:
             return unknown
-        return again.trace.lines if again.key == traced.key else unknown
+        return again.trace.lines if again.trace.program.key() == traced.trace.program.key() else unknown
 
 
 class SegmentedScan(CompiledScan):

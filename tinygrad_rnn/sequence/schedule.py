@@ -220,7 +220,7 @@ def check_instruction(shapes: Shapes, instruction: Instruction) -> None:
             raise Unsupported("a broadcast to another rank")
     elif row.elementwise:
         if len(out) == 1 and shapes.kinds[instruction.results[0]] == "scalar":
-            raise Unsupported("arithmetic on a vector over the batch; keep its axis with keepdims=True")
+            raise Unsupported("arithmetic on a vector over the batch", "keep its axis with keepdims=True")
         if any(shapes.kinds[r] == "matrix" and program.shapes[r] != out for r in instruction.operands if not isinstance(r, Number)):
             raise Unsupported("a fixed matrix of another shape")
     else:

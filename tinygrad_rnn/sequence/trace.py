@@ -21,22 +21,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy
 
 from .. import tree
+from ..caches import Recent
 from ..cleanup import with_cleanup
 from ..errors import TraceError
 from ..reading.closure import Closure, closure_of
 from ..reading.objects import Unreadable
 from ..tape import Node, Refused, Tracing, no_collection, no_grad, now, recording
-from ..user_code import line_of
+from ..user_code import Line, line_of
 from .doubts import asked_of_tensors, refuse_first
 from .flow import Flow
+from .numbers import Form, form_of
 from .program import Trace, capture, placeholder, tracing
-from .watch import Watch
+from .watch import CARRIED, DRAWN_BEFORE, Watch
 
 Cell = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -79,7 +81,7 @@ class TracedCell:
             itself, where the cell made it.
         asked: what the cell asks of its state besides its value.
         looked: such tensors whose values the cell looked at, with these values.
-        plans: by what is asked for.
+        form: the program that is planned, and the numbers that it takes.
         flows: by which operands need a residual.
     """
 
@@ -89,19 +91,12 @@ class TracedCell:
     places: list[Any]
     asked: frozenset[str]
     looked: list[tuple[Any, bytes]]
-    plans: dict[Any, Any] = field(default_factory=dict)
-    flows: dict[tuple[bool, ...], Flow] = field(default_factory=dict)
-
-    @cached_property
-    def key(self) -> Any:
-        """Equal for cells that do the same on the same kinds of tensors."""
-        return self.trace.program.key()
+    form: Form
+    flows: Recent[tuple[bool, ...], Flow] = field(default_factory=lambda: Recent(64))
 
     def flow(self, needs: tuple[bool, ...]) -> Flow:
         """Which results carry residuals."""
-        if needs not in self.flows:
-            self.flows[needs] = Flow(self.trace.program, needs)
-        return self.flows[needs]
+        return self.flows.get(needs) or self.flows.share(needs, Flow(self.trace.program, needs))
 
     def bound(self, cell: Cell, states: Sequence[Any]) -> list[Any] | None:
         """The tensors that the program uses beside its arguments, as the cell has them now, if all that it reads is what it was.
@@ -158,7 +153,7 @@ def trace_cell(cell: Cell, xs: Any, state: Any, differentiated: bool, attempt: A
         y, results = _checked(returned, state, states)
         asked = asked_of_tensors(closure)
         if "name" in asked and any(x.name is not None for x in (*olds, *results[len(results) - len(states) :])):
-            raise TraceError("the cell gives its state a name: that of the first step may be another one")
+            raise TraceError("the cell gives its state a name: that of the first step may be another one", "name it after the scan")
         trace = capture(results, steps, olds, (), since)
     count = len(results) - len(states)
     trace.program.outputs, trace.program.carried = trace.results[:count], trace.results[count:]
@@ -167,7 +162,7 @@ def trace_cell(cell: Cell, xs: Any, state: Any, differentiated: bool, attempt: A
     looked = [(numbers.get(id(x), x), content.tobytes()) for x, content in _on_host(trial)]
     places = [numbers.get(id(x), x) for x in trace.outside]
     assert attempt.reading is not None
-    return TracedCell(trace, tree.map_leaves(lambda _leaf: None, y), attempt.reading, places, asked, looked)
+    return TracedCell(trace, tree.map_leaves(lambda _leaf: None, y), attempt.reading, places, asked, looked, form_of(trace.program))
 
 
 def _called(cell: Cell, trial: Tracing, x: Any, state: Any, first: Sequence[Any], attempt: Attempt) -> tuple[Any, Closure]:
@@ -215,17 +210,20 @@ def _refuse(trial: Tracing, failure: BaseException | None, changed: Sequence[str
     Raises:
         TraceError: the cell failed, or changed something.
     """
-    reason = trial.refusal or failure
-    if reason is not None:
-        line = trial.line if trial.refusal else line_of(reason)
-        where = "" if line is None else f" ({line.name}, line {line.number}: {line.code})"
-        raise TraceError(f"{reason}{where}") from reason
+    if trial.refusal is not None:
+        raise TraceError(trial.refusal.reason + _where(trial.line), trial.refusal.advice) from trial.refusal
+    if failure is not None:
+        raise TraceError(f"{failure}{_where(line_of(failure))}") from failure
     if "random" in changed:
-        raise TraceError("the cell draws random numbers, from random")
+        raise TraceError("the cell draws random numbers, from random", DRAWN_BEFORE)
     if "np.random" in changed or "a random number generator" in changed:
-        raise TraceError("the cell draws random numbers, from NumPy")
+        raise TraceError("the cell draws random numbers, from NumPy", DRAWN_BEFORE)
     if changed:
-        raise TraceError(f"the cell changes what it reads: {', '.join(changed)}")
+        raise TraceError(f"the cell changes what it reads: {', '.join(changed)}", CARRIED)
+
+
+def _where(line: Line | None) -> str:
+    return "" if line is None else f" ({line.name}, line {line.number}: {line.code})"
 
 
 def _put_back(closure: Closure, trial: Tracing, changed: list[str], returned: Sequence[Any]) -> None:

@@ -54,6 +54,12 @@ _ENVIRONMENT = frozenset(method.__code__ for method in vars(type(os.environ)).va
 _SEED = random.Random.seed.__code__
 
 
+DRAWN_BEFORE = "draw the numbers before the scan and give them to it with xs"
+DONE_BEFORE = "do that before or after the scan"
+CARRIED = "carry what changes in the state"
+"""What to write instead."""
+
+
 class Watch:
     """A block in which what a cell calls is looked at.
 
@@ -104,9 +110,11 @@ class Watch:
         code, origin = frame.f_code, _whose(frame)
         if event == "call":
             if code in effects:
-                self._tracing.refuse(f"the cell {effects[code]}, in {code.co_name}()")
+                self._tracing.refuse(
+                    f"the cell {effects[code]}, in {code.co_name}()", DRAWN_BEFORE if "random" in effects[code] else DONE_BEFORE
+                )
             if code in _ENVIRONMENT and _on_behalf_of(frame) == "user":
-                self._tracing.refuse("the cell reads or writes environment variables")
+                self._tracing.refuse("the cell reads or writes environment variables", DONE_BEFORE)
             if code is _SEED and frame.f_locals["a"] is not None and id(frame.f_locals["self"]) not in self._closure.held:
                 self._seeded[id(frame.f_locals["self"])] = frame.f_locals["self"]
             if origin == "import" or code is calling_line.__code__:
@@ -125,12 +133,17 @@ class Watch:
         if id(getattr(function, "__self__", None)) in self._seeded or f"{_module(function)}.{function.__name__}" in _HARMLESS:
             return
         if function.__name__ == "pop" and type(function.__self__) is set and id(function.__self__) in self._closure.held:
-            self._tracing.refuse("the cell changes what it reads, by set.pop()")  # which one is next could not be put back
+            self._tracing.refuse("the cell changes what it reads, by set.pop()", CARRIED)  # which one is next could not be put back
         if origin == "library":
             if _module(function) in _OUTSIDE:
-                self._tracing.refuse(f"the cell calls {_called(function)}")
+                self._tracing.refuse(f"the cell calls {_called(function)}", _instead(function))
         elif not _computes(function):
-            self._tracing.refuse(f"the cell calls {_called(function)}, which is not known to do the same at each step")
+            self._tracing.refuse(f"the cell calls {_called(function)}, which is not known to do the same at each step", _instead(function))
+
+
+def _instead(function: Any) -> str:
+    """What to write instead of a call."""
+    return DRAWN_BEFORE if "random" in _called(function).lower() else DONE_BEFORE
 
 
 def _on_behalf_of(frame: types.FrameType) -> str:

@@ -76,6 +76,19 @@ def keep(name: str, code: bytes) -> None:
         _warn(reason)
 
 
+def clear() -> None:
+    """Remove all code that is kept. Other files are not ours, and stay."""
+    try:
+        with _opened() as folder:
+            for name in _names(folder):
+                with contextlib.suppress(FileNotFoundError):  # another process was sooner
+                    os.unlink(folder.at(name), dir_fd=folder.descriptor)
+    except FileNotFoundError:  # nothing has been kept yet
+        return
+    except OSError as reason:
+        _warn(reason)
+
+
 # -- the folder -------------------------------------------------------------------------------------------------------
 
 
@@ -193,18 +206,22 @@ def _write(folder: _Folder, name: str, content: bytes) -> None:
             os.unlink(temporary, dir_fd=folder.descriptor)
 
 
+def _names(folder: _Folder) -> list[str]:
+    """Of entries, and of files that become entries."""
+    names = os.listdir(folder.path if folder.descriptor is None else folder.descriptor)
+    return [name for name in names if _ENTRY.fullmatch(name) or _TEMPORARY.fullmatch(name)]
+
+
 def _prune(folder: _Folder) -> None:
     """Remove the least recently used entries beyond the bounds, and what killed processes left. Other files are not ours."""
     entries = []
-    for name in os.listdir(folder.path if folder.descriptor is None else folder.descriptor):
+    for name in _names(folder):
         with contextlib.suppress(OSError):  # another process was sooner
+            status = os.stat(folder.at(name), dir_fd=folder.descriptor, follow_symlinks=False)
             if _ENTRY.fullmatch(name):
-                status = os.stat(folder.at(name), dir_fd=folder.descriptor, follow_symlinks=False)
                 entries.append((status.st_mtime_ns, status.st_size, name))
-            elif _TEMPORARY.fullmatch(name):
-                status = os.stat(folder.at(name), dir_fd=folder.descriptor, follow_symlinks=False)
-                if status.st_mtime < time.time() - _ABANDONED:
-                    os.unlink(folder.at(name), dir_fd=folder.descriptor)
+            elif status.st_mtime < time.time() - _ABANDONED:
+                os.unlink(folder.at(name), dir_fd=folder.descriptor)
     size = 0
     for place, (_, length, name) in enumerate(sorted(entries, reverse=True)):
         size += length

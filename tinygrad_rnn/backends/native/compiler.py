@@ -9,6 +9,7 @@ import functools
 import hashlib
 from typing import Any
 
+from ...caches import recent
 from . import code_cache
 
 _RECIPE = "2"
@@ -49,13 +50,17 @@ def has(feature: str) -> bool:
 def _optimised(text: str, machine: Any = None) -> Any:
     """The module of a text, for this processor or another."""
     llvm, machine = _target()[0], machine or _target()[1]
-    module = llvm.parse_assembly(text)
+    module = llvm.parse_assembly(text, llvm.create_context())  # what the text names goes with the module
     module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     options.loop_vectorization = True
     options.loop_unrolling = False
     builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
+    passes = builder.getModulePassManager()
+    passes.run(module, builder)
+    # 0.1 MB that llvmlite forgets to free: its class inherits a _dispose that does nothing before the one that does
+    llvm.newpassmanagers.NewPassManager._dispose(passes)
+    passes.detach()
     return module
 
 
@@ -64,26 +69,46 @@ def assembly(text: str) -> str:
     return str(_target()[1].emit_assembly(_optimised(text)))
 
 
-_engines: list[Any] = []
+class Address(int):
+    """Where a function of machine code begins. Whoever holds it holds the code, which is freed with the last of them.
+
+    Attributes:
+        engine: LLVM's owner of the code.
+    """
+
+    engine: Any
 
 
-@functools.cache
-def compiled(text: str, names: tuple[str, ...]) -> dict[str, int]:
+_codes = recent(512)
+"""The functions of a text, by its digest."""
+
+
+def compiled(text: str, names: tuple[str, ...]) -> dict[str, Address]:
     """The addresses of functions of a text: compiled, or taken from the cache."""
     llvm, machine = _target()
     processor = f"{machine.triple} {llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
     source = f"{_RECIPE}\n{processor}\n{llvm.llvm_version_info}\n{text}"
     name = hashlib.sha256(source.encode()).hexdigest()
-    code = code_cache.load(name)
-    if code is None:
-        code = bytes(machine.emit_object(_optimised(text)))
-        code_cache.keep(name, code)
-    empty = llvm.parse_assembly("")
-    engine = llvm.create_mcjit_compiler(empty, llvm.Target.from_default_triple().create_target_machine())
+    addresses: dict[str, Address] | None = _codes.get((name, names))
+    if addresses is None:
+        code = code_cache.load(name)
+        if code is None:
+            code = bytes(machine.emit_object(_optimised(text)))
+            code_cache.keep(name, code)
+        addresses = _codes.share((name, names), _addresses(code, names))  # two threads may have made one each
+    return addresses
+
+
+def _addresses(code: bytes, names: tuple[str, ...]) -> dict[str, Address]:
+    """Of functions of an object file, which is put where it can be run."""
+    llvm, _ = _target()
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), llvm.Target.from_default_triple().create_target_machine())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    _engines.append(engine)  # the code lives as long as its engine; two threads may have made one each
-    return {function: engine.get_function_address(function) for function in names}
+    addresses = {name: Address(engine.get_function_address(name)) for name in names}
+    for address in addresses.values():
+        address.engine = engine
+    return addresses
 
 
 @functools.cache

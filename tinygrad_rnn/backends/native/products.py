@@ -95,7 +95,7 @@ def _text(kind: str) -> str:
 
 
 @functools.cache
-def _code(kind: str) -> dict[str, int]:
+def _code(kind: str) -> dict[str, compiler.Address]:
     """The addresses of these functions."""
     return compiler.compiled(_text(kind), ("rows", "columns", "several"))
 

@@ -42,6 +42,7 @@ class _Team:
     def __init__(self) -> None:
         addresses = compiler.compiled(handover.text(), tuple(_SIGNATURES))
         functions = {name: ctypes.CFUNCTYPE(*types)(addresses[name]) for name, types in _SIGNATURES.items()}
+        self._code = addresses  # workers run it
         self._run, self._start, self._join, self._serve, self._stop, ticks = functions.values()
         self._threads: list[threading.Thread] = []
         self._started, self._room = 0, (os.cpu_count() or 1) - 1
@@ -111,7 +112,7 @@ def run_parallel(function: int, parts: Sequence[Sequence[int]]) -> None:
     No Python runs in this thread meanwhile, so an interrupt comes when all is done. The caller keeps the memory that it names.
     """
     if len(parts) == 1:
-        _callable(function, len(parts[0]))(*parts[0])
+        _callable(int(function), len(parts[0]))(*parts[0])  # a plain number: what is remembered here holds no code
     else:
         _team().run(function, parts)
 
@@ -133,7 +134,8 @@ class Ticket:
 
 _numbers = itertools.count(2)
 _in_use: dict[int, tuple[Any, weakref.ref[Ticket]]] = {}
-"""The memory of what may not be done yet, by ticket: nothing frees it before somebody has waited, whatever becomes of the tickets."""
+"""The code and the memory of what may not be done yet, by ticket: nothing frees them before somebody has waited, whatever becomes of the
+tickets."""
 
 
 def start(ticket: Ticket, function: int, parts: Sequence[Sequence[int]], held: Any) -> None:
@@ -145,7 +147,7 @@ def start(ticket: Ticket, function: int, parts: Sequence[Sequence[int]], held: A
     """
     if len(parts) == 1 and threads() > 1:
         number = ticket.number
-        _in_use[number] = held, weakref.ref(ticket, functools.partial(_settle, number))
+        _in_use[number] = (function, held), weakref.ref(ticket, functools.partial(_settle, number))
         _team().start(number, function, parts[0])
     else:
         run_parallel(function, parts)

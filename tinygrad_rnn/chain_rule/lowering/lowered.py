@@ -38,7 +38,7 @@ class Lowering:
         return _cost(self, operands, params)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4096)
 def _cost(lowering: Lowering, operands: int, params: tuple[Any, ...]) -> int:
     k = Counter()
     lowering(k, *(Value(k, "", "f64") for _ in range(operands)), *params)

@@ -1,0 +1,242 @@
+"""``explain`` begins with the truth about the last run, and a warning comes where something better can be written."""
+
+from __future__ import annotations
+
+import pathlib
+import random
+import sys
+import time
+import types
+import warnings
+
+import numpy as np
+import pytest
+from compare import NATIVE
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import nn
+from tinygrad_rnn.backends.native import compiler
+from tinygrad_rnn.sequence import compiled
+from tinygrad_rnn.sequence.interpreter import InterpretedRun
+
+machine_code = pytest.mark.skipif(not NATIVE, reason="there is no code generator here")
+one_backend = pytest.mark.one_backend
+X, H = (5, 2, 4), (2, 4)
+
+
+def data(dtype="float64"):
+    return tg.ones(X, dtype), tg.zeros(H, dtype)
+
+
+def said(cell):
+    return tg.explain(cell).splitlines()[0]
+
+
+def warned(cell, x, h, **options):
+    """The texts of all warnings of a scan."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        tg.scan(cell, x, h, **options)
+    assert all(warning.category is tg.CompileWarning for warning in told)
+    return [str(warning.message) for warning in told]
+
+
+def halves():
+    """A cell in a dtype that no kernel has."""
+
+    def cell(x, h):
+        h = tg.tanh(x + h)
+        return h, h
+
+    return cell
+
+
+@pytest.mark.parametrize("differentiated", [False, True])
+def test_machine_code_is_called_so(backend, differentiated):
+    if backend == "numpy" and not NATIVE:
+        pytest.skip("there is no code generator here")
+    cell = nn.GRUCell(4, 4, dtype="float64")
+    x, h = data()
+    with tg.no_grad() if not differentiated else warnings.catch_warnings():
+        assert warned(cell, x, h) == []
+    assert said(cell) == f"GRUCell: {'machine code' if backend == 'numpy' else 'CUDA kernels'}"
+
+
+@machine_code
+@one_backend
+def test_what_is_said_is_what_ran(monkeypatch):
+    """The loop of calls is entered where calls are told of, and only there."""
+    entered = []
+    forward = InterpretedRun.forward
+    monkeypatch.setattr(InterpretedRun, "forward", lambda run, *arguments: entered.append(run) or forward(run, *arguments))
+    fast, slow = halves(), halves()
+    tg.scan(fast, *data())
+    assert not entered
+    assert said(fast) == "cell: machine code"
+    tg.scan(slow, *data("float16"))
+    assert len(entered) == 1
+    assert said(slow) == "cell: NumPy calls: no kernel holds values of float16; have the cell compute in float32 or float64"
+    assert "each step  2 calls forward" in tg.explain(slow)
+    tg.scan(slow, *data())
+    assert len(entered) == 1
+    assert said(slow) == "cell: machine code"
+
+
+@machine_code
+@one_backend
+def test_a_cell_of_calls_warns_once_at_the_users_line():
+    cell, (x, h) = halves(), data("float16")
+    with pytest.warns(tg.CompileWarning, match=r"^cell runs as NumPy calls: .*float32") as told:
+        tg.scan(cell, x, h)
+    (warning,) = told
+    assert warning.filename == __file__
+    assert "tg.scan(cell, x, h)" in pathlib.Path(__file__).read_text(encoding="utf-8").splitlines()[warning.lineno - 1]
+    assert warned(cell, x, h) == []
+    assert warned(cell, tg.ones((5, 3, 4), "float16"), tg.zeros((3, 4), "float16")) == []  # another plan, the same reason
+    assert len(warned(halves(), x, h)) == 1
+
+
+@machine_code
+@one_backend
+def test_a_layer_warns_at_the_users_line_too():
+    layer = nn.GRU(4, 4, dtype="float16")
+    with pytest.warns(tg.CompileWarning) as told:
+        layer(tg.ones(X, "float16"))
+    assert [warning.filename for warning in told] == [__file__]
+    assert layer.explain().startswith("GRUCell: NumPy calls: ")
+
+
+def anew(function):
+    """What makes another function of the same code: of each the warnings are counted anew."""
+    return lambda: types.FunctionType(function.__code__, globals(), "copy")
+
+
+def _looks(x, h):
+    return (h, h * 2) if float(tg.sum(h).item()) > 100 else (h, x + h)
+
+
+def _prints(x, h):
+    sys.stdout.write("")
+    return h, x + h
+
+
+def _draws(x, h):
+    return h, x + h * random.random()
+
+
+def _draws_from_numpy(x, h):
+    return h, x + h * np.random.random()
+
+
+def _draws_ours(x, h):
+    return h, x + h * tg.random.generator().normal()
+
+
+def _tells_the_time(x, h):
+    return h, x + h * (time.time() > 0)
+
+
+class _Counts:
+    count = 0
+
+    def __call__(self, x, h):
+        self.count += 1
+        return h, x + h
+
+
+class _Keeps:
+    def __init__(self):
+        self.all = []
+
+    def step(self, x, h):
+        self.all.append(1)
+        return h, x + h
+
+
+SLOW = {
+    "values": (anew(_looks), "tg.where"),
+    "print": (anew(_prints), "before or after the scan"),
+    "random": (anew(_draws), "with xs"),
+    "NumPy's random": (anew(_draws_from_numpy), "with xs"),
+    "our random": (anew(_draws_ours), "with xs"),
+    "time": (anew(_tells_the_time), "before or after the scan"),
+    "a counter": (_Counts, "in the state"),
+    "a list": (lambda: _Keeps().step, "in the state"),
+}
+
+
+@machine_code
+@pytest.mark.parametrize(("make", "advice"), SLOW.values(), ids=[name.replace(" ", "-") for name in SLOW])
+def test_a_cell_that_runs_step_by_step_warns_once_with_what_to_write(backend, make, advice):
+    cell = make()
+    x, h = data()
+    (text,) = warned(cell, x, h)
+    assert " runs step by step: " in text
+    assert advice in text
+    assert warned(cell, x, h) == []
+    owner = cell if not isinstance(cell, types.MethodType) else None  # a bound method is another object at each look
+    assert owner is None or said(cell) == text.replace(" runs step by step", ": step by step", 1)
+
+
+@one_backend
+def test_no_warning_where_the_loop_is_asked_for_or_nothing_better_can_be_written():
+    x, h = data()
+    assert warned(anew(_looks)(), x, h, compiled=False) == []
+    assert warned(halves(), x[:0], h) == []
+
+    def asks(x, h):
+        return h, x + h * bool(h.requires_grad)
+
+    assert warned(asks, x, h) == []
+    assert said(asks).startswith("asks: step by step: the cell asks for requires_grad")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with tg.detect_anomaly():
+            tg.scan(anew(_looks)(), x, h)
+
+
+@one_backend
+def test_without_a_code_generator_it_is_said_first_and_nothing_warns(monkeypatch):
+    tg.clear_caches()
+    monkeypatch.setattr(compiler, "available", lambda: False)
+    cell, (x, h) = halves(), data()
+    assert warned(cell, x, h) == []
+    assert said(cell) == "cell: NumPy calls: llvmlite 0.45 or newer is missing: pip install 'tinygrad_rnn[fast]'"
+    assert warned(halves(), *data("float16")) == []
+    assert warned(anew(_looks)(), x, h) == []
+    tg.clear_caches()
+
+
+@machine_code
+@one_backend
+def test_calls_inside_of_machine_code_are_told_one_by_one(monkeypatch):
+    """What an engine still calls it lists: names, reasons, and what to write instead."""
+    built = compiled._built
+
+    def with_calls(plan, backend):
+        engine = built(plan, backend)
+        engine.calls = [("inv", "LAPACK inverts it", "write solve(a, b)"), ("sort", "its order is found by comparing", "")]
+        return engine
+
+    monkeypatch.setattr(compiled, "_built", with_calls)
+    tg.clear_caches()
+    cell, (x, h) = halves(), data()
+    assert warned(cell, x, h) == ["cell runs with calls of inv: LAPACK inverts it; write solve(a, b)"]
+    assert tg.explain(cell).splitlines()[:3] == [
+        "cell: machine code with 2 calls",
+        "  call       inv: LAPACK inverts it; write solve(a, b)",
+        "  call       sort: its order is found by comparing",
+    ]
+    tg.clear_caches()
+
+
+@one_backend
+def test_a_warning_that_is_an_error_leaves_the_cell_as_it_was():
+    cell, (x, h) = anew(_looks)(), data()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        if NATIVE:
+            with pytest.raises(tg.CompileWarning):
+                tg.scan(cell, x, h)
+        ys, _ = tg.scan(cell, x, h)
+    np.testing.assert_array_equal(ys.numpy(), tg.scan(cell, x, h, compiled=False)[0].numpy())
