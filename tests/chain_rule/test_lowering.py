@@ -289,7 +289,8 @@ def test_cuda_is_within_the_bounds_too(kind, backend):
         y = emitter.as_kind(ulp.expression(name, params)(emitter, *values), kind)
         stores.append(f"{array(np.empty_like(xs[0]))} = {y.text};")
     count = min(x.size for x in arrays)
-    text = cuda.kernel("every_row", real, pointers, ["rows"], emitter.table_lines(), [*emitter.lines, *stores])
+    lines = ["for (long long b = 0; b < rows; b++) {", *emitter.lines, *stores, "}"]
+    text = "\n".join([*emitter.table_lines(), *cuda.kernel("every_row", [*pointers, "long long rows"], lines)])
     device.kernel(text, "every_row")((1, 1), (1,), (*arrays, count))
     results = iter(device.to_host(x)[:count] for x in arrays)
     for (name, params), xs in operands.items():

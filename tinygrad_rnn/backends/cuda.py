@@ -1,9 +1,4 @@
-"""Kernels for the CuPy backend: CUDA C text, which CuPy compiles at the first launch and keeps on disk.
-
-The text holds no sizes, so layers of one structure share one kernel, whatever their sizes. All kernels have one form: blocks run over rows
-of the batch and, where no sum over a row is needed, over columns; the threads of a block run over columns. A sum over a row is made by the
-one block that owns the row, always in the same order.
-"""
+"""Kernels for the CuPy backend: CUDA C text, which CuPy compiles at the first launch and keeps on disk."""
 
 from __future__ import annotations
 
@@ -12,63 +7,19 @@ from typing import ClassVar
 
 from .c import CPrinter
 
-C_TYPES = {"float": "float", "double": "double", "i8": "bool"}
-"""What a buffer's kind is called in C."""
-
 LARGEST_BLOCK = 1024
-LARGEST_GRID = 65535
-"""Of blocks over rows: what every device takes in the second direction."""
+"""Threads that a block has at most, on every device."""
 
 
 def block_of(width: int) -> int:
-    """Threads in a block for rows of that width: a power of two, as sums over a row need, and whole warps."""
+    """Threads in a block for loops of that length: a power of two, and whole warps."""
     return min(LARGEST_BLOCK, max(32, 1 << (width - 1).bit_length()))
 
 
-def kernel(name: str, kind: str, pointers: Sequence[str], sizes: Sequence[str], tables: Sequence[str], body: Sequence[str]) -> str:
-    """The text of a kernel.
+def kernel(name: str, parameters: Sequence[str], body: Sequence[str]) -> list[str]:
+    """The lines of a kernel."""
+    return [f'extern "C" __global__ void {name}({", ".join(parameters)}) {{', *body, "}"]
 
-    Args:
-        kind: of its floating-point numbers.
-        pointers: its parameters of that kind, declared.
-        sizes: the names of its whole numbers.
-        tables: that it looks up in, declared.
-        body: what is done for one row, number b. It may call ``row_sum`` where one block does all of the row.
-    """
-    parameters = ", ".join([*pointers, *(f"long long {size}" for size in sizes)])
-    summing = any("row_sum(" in line for line in body)
-    lines = [
-        *tables,
-        *([_ROW_SUM.replace("real", kind).replace("LARGEST_BLOCK", str(LARGEST_BLOCK))] if summing else []),
-        f'extern "C" __global__ void {name}({parameters}) {{',
-        "  for (long long b = blockIdx.y; b < rows; b += gridDim.y) {",
-        *(f"    {line}" for line in body),
-        "  }",
-        "}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def loop(length: str, body: Sequence[str]) -> list[str]:
-    """What is done for one column, number j."""
-    head = f"for (int j = blockIdx.x * blockDim.x + threadIdx.x; j < {length}; j += gridDim.x * blockDim.x) {{"
-    return [head, *(f"  {line}" for line in body), "}"]
-
-
-_ROW_SUM = """\
-__device__ real row_sum(real x) {
-  __shared__ real part[LARGEST_BLOCK];
-  part[threadIdx.x] = x;
-  __syncthreads();
-  for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {
-    if (threadIdx.x < half) part[threadIdx.x] += part[threadIdx.x + half];
-    __syncthreads();
-  }
-  const real total = part[0];
-  __syncthreads();  // the next sum overwrites the parts
-  return total;
-}
-"""
 
 # -- atoms ----------------------------------------------------------------------------------------------------------------------------
 

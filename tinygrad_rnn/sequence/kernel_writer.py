@@ -64,13 +64,7 @@ class KernelWriter(Reader):
         samples = f"const long long first = {'0' if self._once else 'blockIdx.x * share'};"
         end = str(self.samples) if self._once else f"first + share < {self.samples} ? first + share : {self.samples}"
         sizes = [f"long long {size}" for size in _SIZES]
-        head = [
-            f'extern "C" __global__ void {name}({", ".join([*pointers, *sizes])}) {{',
-            *moved,
-            samples,
-            f"const long long last = {end};",
-        ]
-        return [*head, "(void)first; (void)last; (void)t0; (void)dt; (void)at0; (void)dat; (void)share;", *lines, "}"]
+        return cuda.kernel(name, [*pointers, *sizes], [*moved, samples, f"const long long last = {end};", *lines])
 
     # -- what expressions are written with --------------------------------------------------------------------------------------------
 

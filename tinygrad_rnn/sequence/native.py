@@ -322,8 +322,8 @@ class NativePlan:
         self.backward = codes[1] if self.training else None
 
 
-class LaidOutRun:
-    """What runs of a laid-out plan share: the memory of states, of outputs and of what is kept, and reading the results off it.
+class NativeRun:
+    """One scan in machine code; the same interface as :class:`InterpretedRun`.
 
     Attributes:
         laid: the layout.
@@ -332,12 +332,83 @@ class LaidOutRun:
         stash: the arrays of what is kept, by value.
     """
 
-    laid: NativePlan
-    backend: Backend
-    steps: int
-    step: int
     states: list[Array]
     stash: dict[int, Array]
+
+    def __init__(self, native: NativePlan, backend: Backend, streams: list[Array], fixed: list[Array], order: range, length: int) -> None:
+        self.laid, self.backend = native, backend
+        self.steps, self.step = len(order), order.step
+        program = native.plan.joint
+        given = zip((*program.steps, *program.fixed), (*streams, *fixed, *native.plan.constants), strict=True)
+        self.given = {v: numpy.ascontiguousarray(x) if v in native.read else x for v, x in given}
+        self.length = length
+
+    def _prepared(
+        self, code: Code, layout: Layout, arrays: dict[Buffer, Array], shards: list[tuple[int, int]], apart: Sequence[Buffer] = ()
+    ) -> tuple[Any, ...]:
+        """What a half is called with for each shard, and the memory that has to be there as long as it runs; scratch is made here.
+
+        Args:
+            apart: what the shards add up, (shards, width) each.
+        """
+        if code.scratch is None:
+            scratch = self._scratch(code, layout, arrays)
+            code.room, code.scratch = sum(size for _, size in scratch), scratch
+        block = numpy.empty(code.room + CACHE_LINE, numpy.uint8)
+        free, pointers = -(-address(block) // CACHE_LINE) * CACHE_LINE, [0] * len(layout.buffers)
+        for number, size in code.scratch:
+            pointers[number] = free
+            free += size
+        for buffer in code.buffers:
+            if buffer in arrays:
+                pointers[buffer.number] = address(arrays[buffer])
+        tables = [numbers(pointers) for _ in shards]
+        for buffer in apart:
+            for shard, table in enumerate(tables):
+                table[buffer.number] += shard * buffer.width * self.laid.dtype.itemsize
+        start = 0 if self.step > 0 else self.steps - 1
+        parts = [
+            (table.buffer_info()[0], code.sizes_at, self.steps, self.laid.batch, first, last, start, self.step)
+            for table, (first, last) in zip(tables, shards, strict=True)
+        ]
+        return parts, (block, tables, arrays, code)
+
+    def _scratch(self, code: Code, layout: Layout, arrays: dict[Buffer, Array]) -> list[tuple[int, int]]:
+        """The numbers of the buffers that are nothing before and after the loop, and how many bytes each takes: whole cache lines."""
+        row = self.laid.batch * self.laid.dtype.itemsize
+        return [(b.number, -(-b.width * row // CACHE_LINE) * CACHE_LINE) for b in layout.buffers if b in code.buffers and b not in arrays]
+
+    def forward(self, states: list[Array], products: Any) -> tuple[list[Array], list[Array]]:
+        native = self.laid
+        arrays = self._inputs(native.forward_half)
+        outputs = self._make_room(arrays, states)
+        shards = _shards(native, self.length, thresholds.PARALLEL_FORWARD_MIN_WORK)
+        parts, _memory = self._prepared(native.forward, native.forward_layout, arrays, shards)
+        products.run()
+        run_parallel(native.forward.address, parts)
+        return self._results(outputs)
+
+    def _inputs(self, half: Half) -> dict[Buffer, Array]:
+        arrays = {half.places[v].buffer: array for v, array in self.given.items()}
+        for (v, transposed), buffer in half.packed.items():
+            arrays[buffer] = packed(self.given[v], buffer.width, transposed)
+        return arrays
+
+    def backward(self, outputs: list[Any], states: list[Any], totals: dict[Any, Array], products: Any) -> tuple[list[Any], list[Any]]:
+        native = self.laid
+        assert native.backward is not None
+        arrays = self._inputs(native.backward_half)
+        self._give_back(arrays, outputs, states)
+        shards = _shards(native, self.length, thresholds.PARALLEL_BACKWARD_MIN_WORK)
+        sums = []
+        for sink, place in native.sum_places.items():
+            sums.append(place.buffer)
+            arrays[place.buffer] = totals[sink] if sink in totals else numpy.zeros((len(shards), place.buffer.width), native.dtype)
+        products.after(native.backward.address, *self._prepared(native.backward, native.backward_layout, arrays, shards, sums))
+        self._sink(arrays, totals, products)
+        return self._residuals(arrays)
+
+    # -- memory ----------------------------------------------------------------------------------------------------------------------
 
     def _empty(self, buffer: Buffer, slots: int) -> Array:
         return self.backend.empty((slots, self.laid.batch, buffer.width), self.laid.dtype)
@@ -427,83 +498,6 @@ def _array(buffer: Buffer, arrays: dict[Buffer, Array]) -> Array:
         return arrays[buffer]
     outer, column = buffer.inside
     return arrays[outer][..., column : column + buffer.width]
-
-
-class NativeRun(LaidOutRun):
-    """One scan in machine code; the same interface as :class:`InterpretedRun`."""
-
-    def __init__(self, native: NativePlan, backend: Backend, streams: list[Array], fixed: list[Array], order: range, length: int) -> None:
-        self.laid, self.backend = native, backend
-        self.steps, self.step = len(order), order.step
-        program = native.plan.joint
-        given = zip((*program.steps, *program.fixed), (*streams, *fixed, *native.plan.constants), strict=True)
-        self.given = {v: numpy.ascontiguousarray(x) if v in native.read else x for v, x in given}
-        self.length = length
-
-    def _prepared(
-        self, code: Code, layout: Layout, arrays: dict[Buffer, Array], shards: list[tuple[int, int]], apart: Sequence[Buffer] = ()
-    ) -> tuple[Any, ...]:
-        """What a half is called with for each shard, and the memory that has to be there as long as it runs; scratch is made here.
-
-        Args:
-            apart: what the shards add up, (shards, width) each.
-        """
-        if code.scratch is None:
-            scratch = self._scratch(code, layout, arrays)
-            code.room, code.scratch = sum(size for _, size in scratch), scratch
-        block = numpy.empty(code.room + CACHE_LINE, numpy.uint8)
-        free, pointers = -(-address(block) // CACHE_LINE) * CACHE_LINE, [0] * len(layout.buffers)
-        for number, size in code.scratch:
-            pointers[number] = free
-            free += size
-        for buffer in code.buffers:
-            if buffer in arrays:
-                pointers[buffer.number] = address(arrays[buffer])
-        tables = [numbers(pointers) for _ in shards]
-        for buffer in apart:
-            for shard, table in enumerate(tables):
-                table[buffer.number] += shard * buffer.width * self.laid.dtype.itemsize
-        start = 0 if self.step > 0 else self.steps - 1
-        parts = [
-            (table.buffer_info()[0], code.sizes_at, self.steps, self.laid.batch, first, last, start, self.step)
-            for table, (first, last) in zip(tables, shards, strict=True)
-        ]
-        return parts, (block, tables, arrays, code)
-
-    def _scratch(self, code: Code, layout: Layout, arrays: dict[Buffer, Array]) -> list[tuple[int, int]]:
-        """The numbers of the buffers that are nothing before and after the loop, and how many bytes each takes: whole cache lines."""
-        row = self.laid.batch * self.laid.dtype.itemsize
-        return [(b.number, -(-b.width * row // CACHE_LINE) * CACHE_LINE) for b in layout.buffers if b in code.buffers and b not in arrays]
-
-    def forward(self, states: list[Array], products: Any) -> tuple[list[Array], list[Array]]:
-        native = self.laid
-        arrays = self._inputs(native.forward_half)
-        outputs = self._make_room(arrays, states)
-        shards = _shards(native, self.length, thresholds.PARALLEL_FORWARD_MIN_WORK)
-        parts, _memory = self._prepared(native.forward, native.forward_layout, arrays, shards)
-        products.run()
-        run_parallel(native.forward.address, parts)
-        return self._results(outputs)
-
-    def _inputs(self, half: Half) -> dict[Buffer, Array]:
-        arrays = {half.places[v].buffer: array for v, array in self.given.items()}
-        for (v, transposed), buffer in half.packed.items():
-            arrays[buffer] = packed(self.given[v], buffer.width, transposed)
-        return arrays
-
-    def backward(self, outputs: list[Any], states: list[Any], totals: dict[Any, Array], products: Any) -> tuple[list[Any], list[Any]]:
-        native = self.laid
-        assert native.backward is not None
-        arrays = self._inputs(native.backward_half)
-        self._give_back(arrays, outputs, states)
-        shards = _shards(native, self.length, thresholds.PARALLEL_BACKWARD_MIN_WORK)
-        sums = []
-        for sink, place in native.sum_places.items():
-            sums.append(place.buffer)
-            arrays[place.buffer] = totals[sink] if sink in totals else numpy.zeros((len(shards), place.buffer.width), native.dtype)
-        products.after(native.backward.address, *self._prepared(native.backward, native.backward_layout, arrays, shards, sums))
-        self._sink(arrays, totals, products)
-        return self._residuals(arrays)
 
 
 def _shards(native: NativePlan, steps: int, pays: int) -> list[tuple[int, int]]:
