@@ -64,7 +64,8 @@ class KernelWriter(Reader):
         samples = f"const long long first = {'0' if self._once else 'blockIdx.x * share'};"
         end = str(self.samples) if self._once else f"first + share < {self.samples} ? first + share : {self.samples}"
         sizes = [f"long long {size}" for size in _SIZES]
-        return cuda.kernel(name, [*pointers, *sizes], [*moved, samples, f"const long long last = {end};", *lines])
+        bounds = [samples, f"const long long last = {end};", "(void)first; (void)last;"]  # not every kernel asks for them
+        return cuda.kernel(name, [*pointers, *sizes], [*moved, *bounds, *lines])
 
     # -- what expressions are written with --------------------------------------------------------------------------------------------
 
