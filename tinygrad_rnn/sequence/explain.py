@@ -20,7 +20,7 @@ _last: weakref.WeakKeyDictionary[Any, tuple[weakref.ref[Plan], Any, str] | str] 
 was not compiled."""
 
 _told: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
-"""For each cell the warnings that it was given."""
+"""For each cell the warnings that were given of it."""
 
 _CODE = {"numpy": "machine code", "cupy": "CUDA kernels"}
 _CALLS = {"numpy": "NumPy calls", "cupy": "CuPy calls"}
@@ -50,11 +50,13 @@ def _warn(cell: Any, what: str, advice: str) -> None:
     if not advice or not compiler.available():
         return
     owner = cell.__self__ if isinstance(cell, types.MethodType) else cell  # a bound method is made anew by whoever asks for it
-    with contextlib.suppress(TypeError):
+    try:
         told = _told.setdefault(owner, set())
-        if what in told:
-            return
-        told.add(what)
+    except TypeError:  # it has no hash, or cannot be referred to weakly
+        told = _told.setdefault(type(owner), set())
+    if what in told:
+        return
+    told.add(what)
     line = calling_line()
     message = CompileWarning(f"{_name(cell)} {what}")
     if line is None:
