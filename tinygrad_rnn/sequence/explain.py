@@ -21,7 +21,7 @@ _last: weakref.WeakKeyDictionary[Any, tuple[weakref.ref[Plan], Any, str] | str] 
 was not compiled."""
 
 _told: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
-"""For each cell the warnings that it was given."""
+"""For each cell the warnings that were given of it."""
 
 _CODE = {"numpy": "machine code", "cupy": "CUDA kernels"}
 _CALLS = {"numpy": "NumPy calls", "cupy": "CuPy calls"}
@@ -39,6 +39,18 @@ def note_plan(cell: Any, plan: Plan, engine: Any, backend: str) -> None:
             _warn(cell, f"runs with calls of {row}: {_with(why, advice)}", advice)
 
 
+def refuse_calls(engine: Any, backend: str) -> None:
+    """
+    Raises:
+        TraceError: a part of it runs as calls; says which and why.
+    """
+    if isinstance(engine, str):
+        raise TraceError(f"the cell runs as {_CALLS[backend]}: {engine}")
+    if engine.calls:
+        parts = [f"{row}: {_with(why, advice)}" for row, why, advice in engine.calls]
+        raise TraceError(f"the cell runs with calls of {', and of '.join(parts)}")
+
+
 def note_refusal(cell: Any, refusal: TraceError) -> None:
     """Remember why a cell runs step by step, and warn if something else could be written."""
     with contextlib.suppress(TypeError):
@@ -51,11 +63,13 @@ def _warn(cell: Any, what: str, advice: str) -> None:
     if not advice or not compiler.available():
         return
     owner = cell.__self__ if isinstance(cell, types.MethodType) else cell  # a bound method is made anew by whoever asks for it
-    with contextlib.suppress(TypeError):
+    try:
         told = _told.setdefault(owner, set())
-        if what in told:
-            return
-        told.add(what)
+    except TypeError:  # it has no hash, or cannot be referred to weakly
+        told = _told.setdefault(type(owner), set())
+    if what in told:
+        return
+    told.add(what)
     line = calling_line()
     message = CompileWarning(f"{_name(cell)} {what}")
     if line is None:
