@@ -259,3 +259,39 @@ def test_a_warning_that_is_an_error_leaves_the_cell_as_it_was():
                 tg.scan(cell, x, h)
         ys, _ = tg.scan(cell, x, h)
     np.testing.assert_array_equal(ys.numpy(), tg.scan(cell, x, h, compiled=False)[0].numpy())
+
+
+@machine_code
+def test_compiled_true_is_machine_code_or_kernels_or_an_error(backend, monkeypatch):
+    cell, (x, h) = halves(), data()
+    tg.scan(cell, x, h, compiled=True)
+    assert said(cell) == f"cell: {'machine code' if backend == 'numpy' else 'CUDA kernels'}"
+    with pytest.raises(tg.TraceError, match=r"the cell runs as .*Py calls: no kernel holds values of float16; have the cell compute in"):
+        tg.scan(cell, *data("float16"), compiled=True)
+    assert said(cell).endswith(("machine code", "CUDA kernels"))  # nothing ran
+    ys, _ = tg.scan(cell, *data("float16"))
+    assert ys.dtype == np.float16
+    with pytest.raises(tg.TraceError, match="cannot look at its values"):
+        tg.scan(anew(_looks)(), x, h, compiled=True)
+    monkeypatch.setattr(
+        compiled, "_built", lambda plan, backend: types.SimpleNamespace(calls=[("inv", "LAPACK inverts it", "write solve")])
+    )
+    tg.clear_caches()
+    with pytest.raises(tg.TraceError, match="the cell runs with calls of inv: LAPACK inverts it; write solve"):
+        tg.scan(cell, x, h, compiled=True)
+    tg.clear_caches()
+
+
+@one_backend
+def test_compiled_true_in_anomaly_mode_is_the_loop():
+    with tg.detect_anomaly():
+        tg.scan(halves(), *data(), compiled=True)
+
+
+@one_backend
+def test_compiled_true_without_a_code_generator_says_how_to_get_it(monkeypatch):
+    tg.clear_caches()
+    monkeypatch.setattr(compiler, "available", lambda: False)
+    with pytest.raises(tg.TraceError, match=r"llvmlite 0\.45 or newer is missing: pip install"):
+        tg.scan(halves(), *data(), compiled=True)
+    tg.clear_caches()

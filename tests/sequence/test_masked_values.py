@@ -47,7 +47,10 @@ def run(way, cell, xs, state, **options):
     if way in ("loop", "checkpointed loop"):
         return tg.scan(cell, xs, state, compiled=False, checkpoint=2 if way == "checkpointed loop" else None, **options)
     with running(way) if way in ("native", "interpreted") else contextlib.nullcontext():
-        return tg.scan(cell, xs, state, compiled=True, checkpoint=2 if way == "checkpoint" else None, **options)
+        how = True if way == "native" else "auto"
+        found = tg.scan(cell, xs, state, compiled=how, checkpoint=2 if way == "checkpoint" else None, **options)
+        assert "step by step" not in tg.explain(cell)
+        return found
 
 
 def ways(backend):

@@ -40,7 +40,8 @@ def scan(
             holds there is never computed with.
         reverse: from the last step to the first; each sample from the end of its own length. Outputs stay at their steps.
         compiled: "auto" compiles the cell where it can be traced and runs the eager loop otherwise (:func:`explain` says why); True raises
-            instead; False is the eager loop in any case, and so is any of them in anomaly mode.
+            instead, also where some of it would run as calls of the array module; False is the eager loop in any case, and so is any of
+            them in anomaly mode.
         checkpoint: keep the tape of that many steps at a time only, and run them again in the backward pass.
         mask: (T, B) booleans: where False, a sample keeps its state, as beyond its length.
         masked_output: what comes out at such a step: "zero", or "previous" for the output of the step before.
@@ -51,7 +52,7 @@ def scan(
     Raises:
         ArgumentError: the cell cannot be called, or an option is none.
         ShapeError, DtypeError: what goes in does not fit, or the cell changed the nesting, a shape or a dtype of its state.
-        TraceError: compiled=True, and the cell cannot be compiled.
+        TraceError: compiled=True, and the cell does not run as machine code, or as kernels of a device; says why.
     """
     arguments.function("scan: cell", cell, instance=True)
     options = checked_options("scan", reverse, masked_output, compiled, checkpoint)
@@ -96,7 +97,7 @@ def _scanned(
         refusal = TraceError("with checkpoint, masked_output='previous' and lengths or a mask an output goes from segment to segment")
     else:
         try:
-            return compiled_scan(cell, xs, state, live, reverse, masked_output, checkpoint)
+            return compiled_scan(cell, xs, state, live, reverse, masked_output, checkpoint, no_calls=compiled is True)
         except TraceError as error:
             if compiled is True:
                 raise

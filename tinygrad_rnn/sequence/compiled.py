@@ -21,7 +21,7 @@ from ..effects import effect
 from ..errors import TinygradRNNError, TraceError
 from ..tape import Entry, Node, _exposed, _remember, thread
 from .device import DevicePlan
-from .explain import note_plan
+from .explain import note_plan, refuse_calls
 from .native import NativePlan
 from .plan import Core, Plan, extract_core, make_plan
 from .program import Number
@@ -30,9 +30,19 @@ from .trace import Attempt, Cell, Reading, TracedCell, trace_cell
 
 
 def compiled_scan(
-    cell: Cell, xs: Any, state: Any, live: numpy.ndarray | None, reverse: bool, masked_output: str, checkpoint: int | None = None
+    cell: Cell,
+    xs: Any,
+    state: Any,
+    live: numpy.ndarray | None,
+    reverse: bool,
+    masked_output: str,
+    checkpoint: int | None = None,
+    no_calls: bool = False,
 ) -> tuple[Any, Any]:
     """As :func:`eager_scan`, compiled.
+
+    Args:
+        no_calls: refuse what is not machine code, or kernels of a device, throughout.
 
     Raises:
         TraceError: the cell cannot be compiled; says why.
@@ -46,6 +56,8 @@ def compiled_scan(
     needs = tuple([x.requires_grad for x in operands]) if thread.recording else (False,) * len(operands)
     plan = _plan(traced, needs, live is not None, masked_output, backend)
     engine = _engine(plan, backend)
+    if no_calls:
+        refuse_calls(engine, backend.name)
     note_plan(cell, plan, engine, backend.name)
     counts, steps = (len(inputs), len(states)), inputs[0].shape[0]
     flow = traced.flow(needs)

@@ -38,6 +38,18 @@ def note_plan(cell: Any, plan: Plan, engine: Any, backend: str) -> None:
             _warn(cell, f"runs with calls of {row}: {_with(why, advice)}", advice)
 
 
+def refuse_calls(engine: Any, backend: str) -> None:
+    """
+    Raises:
+        TraceError: a part of it runs as calls; says which and why.
+    """
+    if isinstance(engine, str):
+        raise TraceError(f"the cell runs as {_CALLS[backend]}: {engine}")
+    if engine.calls:
+        parts = [f"{row}: {_with(why, advice)}" for row, why, advice in engine.calls]
+        raise TraceError(f"the cell runs with calls of {', and of '.join(parts)}")
+
+
 def note_refusal(cell: Any, refusal: TraceError) -> None:
     """Remember why a cell runs step by step, and warn if something else could be written."""
     with contextlib.suppress(TypeError):
