@@ -168,6 +168,22 @@ def test_a_cell_that_is_gone_leaves_no_trace_of_its_own(few):
     assert len(compiled._traces) == 1
 
 
+def test_a_refused_cell_is_freed_with_what_it_holds():
+    """What is remembered of it is the reason alone, not the error, which holds all that was running."""
+    x, h = data()
+    weight = tg.tensor(np.ones(4), requires_grad=True)
+
+    def cell(x, h):
+        return (h, h) if float(tg.sum(h).item()) > 100 else (h, x + h * weight)
+
+    tg.scan(cell, x.detach(), h)
+    assert "step by step" in tg.explain(cell)
+    gone = weakref.ref(cell), weakref.ref(weight)
+    cell = weight = None
+    gc.collect()
+    assert [reference() for reference in gone] == [None, None]
+
+
 def test_a_cell_that_meets_many_kinds_of_operands_keeps_the_last():
     cell = cell_of(0)
     for batch in range(1, 2 * compiled._KINDS_OF_OPERANDS):

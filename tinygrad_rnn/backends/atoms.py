@@ -39,7 +39,8 @@ def kind_of(dtype: Any) -> str:
     """
     name = numpy.dtype(dtype).name
     if name not in KINDS:
-        raise Unsupported(f"the dtype {name}")
+        wide = "int64" if name.startswith(("int", "uint")) else "float32 or float64"
+        raise Unsupported(f"values of {name}", f"have the cell compute in {wide}")
     return KINDS[name]
 
 

@@ -125,7 +125,7 @@ def _traced_cell(cell: Cell, xs: Any, state: Any, inputs: Sequence[Any], states:
         traced = trace_cell(cell, xs, state, thread.recording, attempt)
     except TraceError as error:
         if attempt.reading is not None:
-            known.put(signature, _Refusal(error, attempt.reading))
+            known.put(signature, _Refusal(error.reason, error.advice, attempt.reading))
         raise
     outside, traced.trace.outside = traced.trace.outside, []  # which would live as long as the trace is known
     kept = known.put(signature, traced)
@@ -151,12 +151,13 @@ def _known(cell: Cell) -> Recent[Any, Any]:
 class _Refusal:
     """A cell that cannot be compiled: for that reason, as long as it reads what it read."""
 
-    error: TraceError
+    reason: str
+    advice: str
     reading: Reading
 
     def bound(self, cell: Cell, states: Sequence[Any]) -> None:
         if self.reading.again(cell) is not None:
-            raise TraceError(self.error.reason, self.error.advice)
+            raise TraceError(self.reason, self.advice)
 
 
 # -- plans ----------------------------------------------------------------------------------------------------------------------------

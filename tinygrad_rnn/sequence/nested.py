@@ -47,7 +47,7 @@ class NestPlan(NestLayout):
         addresses = compiled(self.text, tuple(itertools.chain(*names.values())))
         for name, part in parts.items():
             part.addresses = [addresses[function] for function in names[name]]
-        self.calls = [(i.row.name, "it is no loops", "") for part in parts.values() for i in part.calls]
+        self.calls = [(i.row.name, "the array module's function does it", "") for part in parts.values() for i in part.calls]
 
     def described(self) -> list[str]:
         """A line for each half."""
