@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from . import eager, handover, latency, memory, pictures, scaling, sequence, training
+from . import cells, eager, handover, latency, memory, pictures, scaling, sequence, training
 
 TABLES = {
     "eager": eager.main,
     "sequence": sequence.main,
+    "cells": cells.main,
     "training": training.main,
     "memory": memory.main,
     "latency": latency.main,

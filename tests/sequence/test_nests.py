@@ -198,3 +198,22 @@ def test_a_product_is_planned_alike_however_it_is_spelled(name):
     for y in ys.numpy():
         h = np.tanh(np.ones((3, 4)) @ W.numpy() + h @ U.numpy())
         np.testing.assert_allclose(y, h, rtol=1e-12)
+
+
+@pytest.mark.parametrize("segment", [1, 2, 3])
+def test_no_bit_of_a_gradient_changes_where_steps_are_kept_in_segments(segment, nests):
+    random = np.random.default_rng(4)
+    W, b, M = (tg.tensor(random.normal(size=shape), requires_grad=True) for shape in [(5, 5), (5,), (9, 2, 5)])
+    xs = tg.tensor(random.normal(size=(7, 9, 5)), requires_grad=True)
+
+    def cell(x, h):
+        h = tg.tanh(x + h @ W + b + tg.sum(M * h[:, None, :], axis=1))
+        return h, h
+
+    def gradients(checkpoint):
+        ys, last = tg.scan(cell, xs, tg.zeros((9, 5), "float64"), checkpoint=checkpoint, compiled=True)
+        return [g.numpy() for g in tg.gradients(tg.sum(ys * ys) + tg.sum(last), [W, b, M, xs])]
+
+    for a, b_ in zip(gradients(segment), gradients(None), strict=True):
+        np.testing.assert_array_equal(a, b_)
+    assert nests

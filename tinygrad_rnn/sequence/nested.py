@@ -41,10 +41,10 @@ class NestPlan(NestLayout):
         parts = {"forward": self.forward} | ({"backward": self.backward} if self.training else {})
         endings = Endings()
         writers = {name: NestWriter(name, part.nests.elements, part.nests, self.samples, endings) for name, part in parts.items()}
-        self.text = "\n\n".join(text for name, writer in writers.items() for text in writer.functions(len(parts[name].buffers)))
-        self.text += tables(writer.e for writer in writers.values()) + endings.text()
+        text = "\n\n".join(text for name, writer in writers.items() for text in writer.functions(len(parts[name].buffers)))
+        text += tables(writer.e for writer in writers.values()) + endings.text()
         names = {name: [name] if not part.calls else [f"{name}{i}" for i in range(len(part.calls) + 2)] for name, part in parts.items()}
-        addresses = compiled(self.text, tuple(itertools.chain(*names.values())))
+        addresses = compiled(text, tuple(itertools.chain(*names.values())))
         for name, part in parts.items():
             part.addresses = [addresses[function] for function in names[name]]
         self.calls = [(i.row.name, "the array module's function does it", "") for part in parts.values() for i in part.calls]
@@ -144,8 +144,10 @@ class LaidOutRun:
             if buffer.number not in arrays:
                 arrays[buffer.number] = self._room(v, self.steps)
         for sink, buffer in laid.added.items():
-            shape = (*([self._threads(laid.backward)] if buffer.own else []), *laid.program.shapes[sink.values[0]])
-            arrays[buffer.number] = self.backend.zeros(shape, laid.program.dtypes[sink.values[0]])
+            if buffer not in totals:
+                shape = (*([self._threads(laid.backward)] if buffer.own else []), *laid.program.shapes[sink.values[0]])
+                totals[buffer] = self.backend.zeros(shape, laid.program.dtypes[sink.values[0]])
+            arrays[buffer.number] = totals[buffer]  # sums go on from step to step, wherever steps are cut
         self._half(laid.backward, arrays, backwards=True)
         self._sink(arrays, totals, products)
         streams = [None if buffer is None else arrays[buffer.number] for buffer in laid.leaving]
@@ -166,8 +168,7 @@ class LaidOutRun:
                 totals[sink] = products.over_rows(left, right, totals.get(sink), -self.step)
             else:
                 buffer = laid.added[sink]
-                part = self.backend.asarray(arrays[buffer.number].sum(0)) if buffer.own else arrays[buffer.number]
-                totals[sink] = totals[sink] + part if sink in totals else part
+                totals[sink] = self.backend.asarray(totals[buffer].sum(0)) if buffer.own else totals[buffer]
 
 
 class NestRun(LaidOutRun):
