@@ -217,3 +217,20 @@ def test_no_bit_of_a_gradient_changes_where_steps_are_kept_in_segments(segment, 
     for a, b_ in zip(gradients(segment), gradients(None), strict=True):
         np.testing.assert_array_equal(a, b_)
     assert nests
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("float32", "float64"), ("float64", "float32"), ("int64", "float64"), ("int32", "int64"), ("bool", "int64")]
+)
+def test_products_of_two_dtypes(first, second, nests):
+    random = np.random.default_rng(6)
+    x, W = (random.integers(0, 3, (3, 5, 40)) + 0.5).astype(first), (random.integers(0, 3, (40, 48)) - 0.25).astype(second)
+
+    def cell(x, h):
+        return (x @ tg.tensor(W), tg.einsum("bi,io->ob", x, tg.tensor(W))), h
+
+    (ys, turned), _ = tg.scan(cell, x, tg.zeros((5, 1)), compiled=True)
+    np.testing.assert_allclose(ys.numpy(), x @ W, rtol=1e-6)
+    np.testing.assert_array_equal(turned.numpy(), ys.numpy().swapaxes(1, 2))
+    assert ys.dtype == (x @ W).dtype
+    assert nests

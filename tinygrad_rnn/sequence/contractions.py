@@ -57,13 +57,14 @@ class Contraction:
 
 
 def form_of(
-    kind: str, a: Operand, b: Operand, value: int, index: Index, rows: list[Var], sums: list[Var],
+    vectors: bool, a: Operand, b: Operand, value: int, index: Index, rows: list[Var], sums: list[Var],
     is_fixed: Callable[[int], bool], packed: Callable[[Operand, Sequence[Var]], Operand],
     panels: Callable[[Operand, Sequence[Var], Var], Operand],
 ) -> Contraction:  # fmt: skip
     """The loops of a contraction.
 
     Args:
+        vectors: whether the operands and the result are floats of one dtype.
         rows, sums: the variables that stand in the result, and those that are summed over.
         is_fixed: whether a value is the same at every step.
         packed: copies an operand in another order of axes.
@@ -73,7 +74,7 @@ def form_of(
     vector = next((var for var in reversed(rows) if c.stride(var) == 1), None)
     inner = [k for k in sums if a.stride(k) == b.stride(k) == 1]
     sums = [*(k for k in sums if k not in inner), *inner]
-    if vector is None or kind not in ("f32", "f64"):
+    if vector is None or not vectors:
         return Contraction(value, index, a, b, "dot", rows, sums)
     rest = [var for var in rows if var is not vector]
     if a.stride(vector) and b.stride(vector):
@@ -105,7 +106,7 @@ def form_of(
 
 
 def plain_form_of(
-    kind: str, a: Operand, b: Operand, value: int, index: Index, rows: list[Var], sums: list[Var],
+    vectors: bool, a: Operand, b: Operand, value: int, index: Index, rows: list[Var], sums: list[Var],
     is_fixed: Callable[[int], bool], packed: Callable[[Operand, Sequence[Var]], Operand],
     panels: Callable[[Operand, Sequence[Var], Var], Operand],
 ) -> Contraction:  # fmt: skip

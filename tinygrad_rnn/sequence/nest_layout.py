@@ -88,8 +88,8 @@ class NestLayout:
     def _new(self, buffers: list[Buffer], v: int) -> Buffer:
         return self._buffer(buffers, kind_of(self.program.dtypes[v]), int(numpy.prod(self.program.shapes[v], dtype=numpy.int64)))
 
-    def _buffer(self, buffers: list[Buffer], kind: str, size: int, own: int = 0) -> Buffer:
-        buffers.append(Buffer(len(buffers), kind, size, own))
+    def _buffer(self, buffers: list[Buffer], kind: str, size: int) -> Buffer:
+        buffers.append(Buffer(len(buffers), kind, size))
         return buffers[-1]
 
     def _own(self, buffer: Buffer, v: int, slots: int) -> None:
@@ -196,7 +196,7 @@ class NestLayout:
             self.axes |= axes
             self._check(wanted, turns)
             batch = {v: axis for v, axis in axes.items() if axis is not None and axis != PARTIAL}
-        nests = Nests(elements, places, wanted, batch, lambda kind, size, own: self._buffer(buffers, kind, size, own), self._tiles)
+        nests = Nests(elements, places, wanted, batch, buffers, self._tiles)
         arrays = {}
         for result, number in elements.tables.items():
             table = numpy.ascontiguousarray(elements.places(elements.made[result].instruction), numpy.int64)

@@ -24,7 +24,7 @@ class Nests:
         places: where the values lie that the half is given.
         batch: the axis of the samples in each value that has one, where threads share them.
         wanted: what it must make.
-        buffer: makes a buffer of a kind and a size, and of how many elements that are a thread's own.
+        buffers: those that there are; grows.
         tiles: whether products are made in tiles.
 
     Attributes:
@@ -40,18 +40,20 @@ class Nests:
         places: dict[int, Place],
         wanted: Sequence[Wanted],
         batch: dict[int, int],
-        buffer: Callable[[str, int, int], Buffer],
+        buffers: list[Buffer],
         tiles: bool,
     ) -> None:
-        self.elements, self._places, self._batch, self._buffer, self._tiles = elements, places, batch, buffer, tiles
+        self.elements, self._places, self._batch, self._buffers, self._tiles = elements, places, batch, buffers, tiles
         self.wanted = wanted
         elements.settle([w.value for w in wanted if w.value is not None])
+        counts = len(buffers), len(elements.shapes)
         while True:
             try:
                 self._plan()
                 return
             except Needs as need:
                 elements.memory.add(need.value)
+                del buffers[counts[0] :], elements.shapes[counts[1] :], elements.dtypes[counts[1] :]
 
     def _plan(self) -> None:
         self.homes: dict[int, Place] = dict(self._places)
@@ -69,9 +71,7 @@ class Nests:
             for position, v in enumerate(instruction.results):
                 if v in elements.memory and v not in self._places:
                     if v not in self.homes:
-                        self.homes[v] = Place(
-                            self._buffer(elements.kind(v), self._size(v), 0 if v in self._batch else self._size(v)), "fixed"
-                        )
+                        self.homes[v] = self._scratch(v, v in self._batch)
                     self._make(v, instruction, position)
         for w in self.wanted:
             if w.value is None or w.added or self.homes.get(w.value) != w.place:
@@ -99,7 +99,9 @@ class Nests:
 
     def _scratch(self, v: int, shared: bool) -> Place:
         """Memory for a value that is nothing before and after the loop; without samples each thread has its own."""
-        return Place(self._buffer(self.elements.kind(v), self._size(v), 0 if shared else self._size(v)), "fixed")
+        size = self._size(v)
+        self._buffers.append(Buffer(len(self._buffers), self.elements.kind(v), size, 0 if shared else size))
+        return Place(self._buffers[-1], "fixed")
 
     def _size(self, v: int) -> int:
         return int(numpy.prod(self.elements.shapes[v], dtype=numpy.int64))
@@ -279,9 +281,10 @@ class Nests:
         rows = [axes[a] for a in output if lengths[a] > 1]
         sums = [axes[a] for a in lengths if a not in output]
         index = flat(places(output, v), elements.shapes[v])
-        nest = (form_of if self._tiles else plain_form_of)(
-            elements.kind(v), operands[0], operands[1], v, index, rows, sums, self._is_fixed, self._packed, self._panels
-        )
+        kinds = {elements.kind(x) for x in (*instruction.operands, v)}
+        choose = form_of if self._tiles else plain_form_of
+        vectors = len(kinds) == 1 and kinds <= {"f32", "f64"}
+        nest = choose(vectors, operands[0], operands[1], v, index, rows, sums, self._is_fixed, self._packed, self._panels)
         if nest.form == "along":
             self._zeros(v, self.homes[v])
         self.stages.append(nest)
