@@ -1,44 +1,31 @@
-"""A half of a step, its nests, as one function of LLVM text: the loop over time, and in it the nests in their order."""
+"""A half of a step, its nests, as functions of LLVM text: the loop over time, and in it the nests in their order."""
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..backends.atoms import Value
-from ..backends.native.emit import literal, vectors
-from ..backends.native.loops import ROWS, Endings, LoopEmitter, blocks, tile_width
-from .contractions import Contraction, Operand
-from .elements import Elements, Probe, Reader
+from ..backends.native.emit import literal
+from .contractions import Contraction
+from .elements import Probe
 from .index import Index, Var, of
-from .nest_planner import Nests
-from .nests import Call, Check, Group, Nest, Place, Reduction, RunningSum, Scattering, Store
+from .nests import Call, Check, Group, Nest, Reduction, RunningSum, Scattering, Store
+from .product_writer import ProductWriter
 
 _SLOTS = {"time": ("%t", 0), "before": ("%at", 0), "after": ("%at", 1), "this": ("%at", 0), "other": ("%at", 1)}
 """From which number the part of a buffer comes that a step uses, and how many further it lies."""
 
 _FIRST = {"sum": 0, "all": 1, "any": 0}
-_JOINS = {"max": "maximum", "min": "minimum"}
 
 
-class NestWriter(Reader):
+class NestWriter(ProductWriter):
     """Writes ``name(table of pointers, T, t of the first step, ±1, place of the first step in the order of running, ±1, first sample, end
     of the samples)``.
 
     The last pointer is that of a flag, an integer that is set to 1 where a number was out of its range.
     """
-
-    def __init__(self, name: str, elements: Elements, nests: Nests, samples: int, endings: Endings) -> None:
-        self.name, self.elements, self.nests, self.samples = name, elements, nests, samples
-        self.e = LoopEmitter(endings)
-        super().__init__(self.e)
-        self._known: dict[tuple[int, Index], Value] = {}
-        self._registers: dict[Var, str] = {}
-        self._pointers: dict[Place, str] = {}
-        self._bases: dict[int, str] = {}
-        self._longer: dict[Var, Var] = {}
 
     def functions(self, buffers: int) -> list[str]:
         """The texts of ``name``, or where rows are called, of ``name0``, what is done once, and of one for each stretch between calls."""
@@ -97,68 +84,6 @@ class NestWriter(Reader):
             type_ = "i8" if place.buffer.kind == "i1" else e.TYPES[place.buffer.kind]
             by = e.let(f"mul i64 {slot}, {place.buffer.size}")
             e.line(f"{register} = getelementptr {type_}, ptr {base}, i64 {by}")
-
-    def _pointer(self, place: Place) -> str:
-        if place.slot == "fixed":
-            return self._bases[place.buffer.number]
-        if place not in self._pointers:
-            self._pointers[place] = f"%p{len(self._pointers)}"
-        return self._pointers[place]
-
-    # -- what expressions are written with --------------------------------------------------------------------------------------------
-
-    def read(self, value: int, place: Index, turns: Sequence[tuple[Value, int]] = ()) -> Value:
-        if not turns and (value, place) in self._known:
-            return self._known[value, place]
-        home = self.nests.homes[value]
-        terms = [(turn.text, stride) for turn, stride in turns]
-        return self.e.load(self._pointer(home), home.buffer.kind, self.e.total([*self._terms(place), *terms], place.const))
-
-    def whole(self, index: Index) -> Value:
-        return Value(self.e, self._at(index), "i64")
-
-    def _terms(self, index: Index) -> list[tuple[str, int]]:
-        return [(self._registers[var], factor) for var, factor in index.terms.items()]
-
-    def _at(self, index: Index) -> str:
-        return self.e.total(self._terms(index), index.const)
-
-    def _pointer_at(self, operand: Operand) -> tuple[str, str]:
-        return self._pointer(self.nests.homes[operand.value]), self._at(operand.index)
-
-    @contextlib.contextmanager
-    def _scope(self) -> Iterator[None]:
-        """A block whose expressions are not known after it."""
-        cache, known = dict(self.cache), dict(self._known)
-        yield
-        self.cache, self._known = cache, known
-
-    def _around(self, axes: Sequence[Var], body: Callable[[], None], parallel: bool = False) -> None:
-        """Loops, the last of them the innermost."""
-        if not axes:
-            with self._scope():
-                body()
-            return
-
-        def inside(i: str, _: list[str]) -> list[str]:
-            self._registers[self._longer.get(axes[0], axes[0])] = i
-            with self._scope():
-                self._around(axes[1:], body, parallel)
-            return []
-
-        self._over(axes[0], inside, parallel=parallel and len(axes) == 1)
-
-    def _over(
-        self, axis: Var, body: Callable[[str, list[str]], list[str]], carried: Sequence[tuple[str, str]] = (), parallel: bool = False
-    ) -> list[str]:
-        """A loop over an axis; of the samples, over this thread's."""
-        if not axis.batch:
-            return self.e.loop(axis.length, body, carried, parallel)
-        inner = axis.length // self.samples
-        first, end = (self.e.total([(name, inner)]) for name in ("%first", "%last"))
-        return self.e.loop(end, body, carried, parallel, start=first)
-
-    # -- nests ------------------------------------------------------------------------------------------------------------------------
 
     def _write(self, nest: Nest) -> None:
         with self._scope():
@@ -236,20 +161,6 @@ class NestWriter(Reader):
         self._around(nest.kept, begin, parallel=True)
         self._around(nest.axes, add, parallel=True)
 
-    def _summed(
-        self, axes: Sequence[Var], body: Callable[[list[str]], list[str]], carried: Sequence[tuple[str, str]], parallel: bool = True
-    ) -> list[str]:
-        """Loops that carry values around."""
-        if not axes:
-            with self._scope():
-                return body([first for _, first in carried])
-
-        def inside(i: str, known: list[str]) -> list[str]:
-            self._registers[axes[0]] = i
-            return self._summed(axes[1:], body, [(t, x) for (t, _), x in zip(carried, known, strict=True)], parallel)
-
-        return self._over(axes[0], inside, carried, parallel=parallel and len(axes) == 1)
-
     def _first(self, nest: Reduction, kind: str) -> str:
         if nest.how in _FIRST:
             return self.e.literal(_FIRST[nest.how], kind)
@@ -259,16 +170,6 @@ class NestWriter(Reader):
         if bits == 1:
             return "false" if nest.how == "max" else "true"
         return str(-(2 ** (bits - 1)) if nest.how == "max" else 2 ** (bits - 1) - 1)
-
-    def _joined(self, how: str, a: Value, b: Value) -> str:
-        e, kind = self.e, a.kind
-        if how in _JOINS:
-            type_ = e.TYPES[kind]
-            name = f"llvm.{_JOINS[how]}.{kind}" if kind[0] == "f" else f"llvm.{'s' if kind != 'i1' else 'u'}{how}.{kind}"
-            return e.call(type_, name, (type_, a.text), (type_, b.text))
-        if how == "sum" and kind[0] == "f":  # in any order: in vectors
-            return e.let(f"fadd reassoc {e.TYPES[kind]} {a.text}, {b.text}")
-        return (a & b if how == "all" else a | b if how == "any" else a + b).text
 
     def _position(self, nest: Reduction, lost: list[Var], indices: tuple[Index, ...]) -> None:
         """The place of the first extremum; NaN is one."""
@@ -333,113 +234,6 @@ class NestWriter(Reader):
         bad = self._summed(nest.axes, outside, [("i1", "false")])[0]
         before = Value(e, e.let("load i64, ptr %flag"), "i64")
         e.line(f"store i64 {(before | e.convert(Value(e, bad, 'i1'), 'i64')).text}, ptr %flag")
-
-    # -- contractions -----------------------------------------------------------------------------------------------------------------
-
-    def _contraction(self, nest: Contraction) -> None:
-        {"tile": self._tiles, "dot": self._dots, "along": self._along}[nest.form](nest)
-
-    def _factor(self, operand: Operand) -> Value:
-        return self.read(operand.value, operand.index)
-
-    def _dots(self, nest: Contraction) -> None:
-        e, kind = self.e, self.elements.kind(nest.value)
-        home = self.nests.homes[nest.value]
-
-        def element() -> None:
-            def add(known: list[str]) -> list[str]:
-                y = e.as_kind(self._factor(nest.a) * self._factor(nest.b), kind)
-                return [self._joined("any" if kind == "i1" else "sum", Value(e, known[0], kind), y)]
-
-            total = self._summed(nest.sums, add, [(e.TYPES[kind], e.literal(0, kind))])
-            e.store(Value(e, total[0], kind), self._pointer(home), self._at(nest.index))
-
-        self._around(nest.rows, element)
-
-    def _along(self, nest: Contraction) -> None:
-        e, kind = self.e, self.elements.kind(nest.value)
-        home = self.nests.homes[nest.value]
-        assert nest.vector is not None
-
-        def add() -> None:
-            pointer, at = self._pointer(home), self._at(nest.index)
-            e.store(e.fma(self._factor(nest.a), self._factor(nest.b), e.load(pointer, kind, at)), pointer, at)
-
-        self._around([*nest.rows, *nest.sums, nest.vector], add, parallel=True)
-
-    def _tiles(self, nest: Contraction) -> None:
-        """Columns outside, rows inside: what is read of b for a tile serves all rows."""
-        assert nest.vector is not None
-        width, long = tile_width(self.elements.kind(nest.value)), nest.vector.length
-        tall = nest.tile.length if nest.tile else 1
-        shared = nest.tile is not None and nest.tile.batch
-
-        def around() -> None:
-            for columns, (row, many, height) in itertools.product(blocks(long, width), blocks(tall, ROWS)):
-                with self._own_rows(row, many, height) if shared else contextlib.nullcontext((str(row), str(row + many * height))) as rows:
-                    self._blocks(nest, rows, height, columns)
-
-        self._around(nest.rows, around)
-
-    @contextlib.contextmanager
-    def _own_rows(self, row: int, many: int, height: int) -> Iterator[tuple[str, str]]:
-        """A block for those of the rows that are this thread's, if there are some: threads begin with whole tiles."""
-        e, end = self.e, str(row + many * height)
-        first = e.call("i64", "llvm.smax.i64", ("i64", "%first"), ("i64", str(row)))
-        last = e.call("i64", "llvm.smin.i64", ("i64", "%last"), ("i64", end))
-        some = e.let(f"icmp slt i64 {first}, {last}")
-        inside, after = e.label("rows"), e.label("done")
-        e.line(f"br i1 {some}, label %{inside}, label %{after}")
-        e.open(inside)
-        yield first, last
-        e.line(f"br label %{after}")
-        e.open(after)
-
-    def _blocks(self, nest: Contraction, rows: tuple[str, str], height: int, columns: tuple[int, int, int]) -> None:
-        """All tiles of one size."""
-        e, (column, more, width) = self.e, columns
-        lanes, *_ = vectors(e.TYPES[self.elements.kind(nest.value)])
-        widths = [min(lanes, width - at) for at in range(0, width, lanes)]
-
-        def of_columns(j: str, _: list[str]) -> list[str]:
-            def of_rows(i: str, _: list[str]) -> list[str]:
-                with self._scope():
-                    self._tile(nest, i, e.total([(j, 1)], column), height, widths)
-                return []
-
-            if rows[0].isdigit() and int(rows[1]) - int(rows[0]) <= height:
-                return of_rows(rows[0], [])
-            return e.loop(rows[1], of_rows, step=height, start=rows[0])
-
-        e.loop(more * width, of_columns, step=width)
-
-    def _tile(self, nest: Contraction, i: str, j: str, height: int, widths: list[int]) -> None:
-        """A few rows times a few vectors, over all that is summed over."""
-        e, kind = self.e, self.elements.kind(nest.value)
-        lanes, vector, *_ = vectors(e.TYPES[kind])
-        assert nest.vector is not None
-        if nest.tile:
-            self._registers[nest.tile] = i
-        self._registers[nest.vector] = j
-        a, b, c = nest.a, nest.b, Operand(nest.value, nest.index)
-
-        def add(known: list[str]) -> list[str]:
-            pointer, at = self._pointer_at(b)
-            loaded = [e.vector_load(pointer, kind, e.total([(at, 1)], n * lanes), width) for n, width in enumerate(widths)]
-            pointer, at = self._pointer_at(a)
-            totals = []
-            for row in range(height):
-                stride = a.stride(nest.tile) if nest.tile else 0
-                x = e.splat(e.load(pointer, kind, e.total([(at, 1)], row * stride)).text, kind)
-                for n, y in enumerate(loaded):
-                    totals.append(e.multiply_add(x, y, known[row * len(widths) + n], kind))
-            return totals
-
-        totals = self._summed(nest.sums, add, [(vector, "zeroinitializer")] * (height * len(widths)), parallel=False)
-        pointer, at = self._pointer_at(c)
-        for (row, (n, width)), y in zip(itertools.product(range(height), enumerate(widths)), totals, strict=True):
-            stride = c.stride(nest.tile) if nest.tile else 0
-            e.vector_store(y, pointer, kind, e.total([(at, 1)], row * stride + n * lanes), width)
 
 
 _WRITE: dict[type, Callable[[NestWriter, Any], None]] = {

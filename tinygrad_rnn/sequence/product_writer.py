@@ -1,0 +1,122 @@
+"""Writing contractions as LLVM text, in the forms that :mod:`~tinygrad_rnn.sequence.contractions` names."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+
+from ..backends.atoms import Value
+from ..backends.native.emit import vectors
+from ..backends.native.loops import ROWS, blocks, tile_width
+from .contractions import Contraction, Operand
+from .loop_writer import LoopWriter
+
+
+class ProductWriter(LoopWriter):
+    """Writes sums of products."""
+
+    def _contraction(self, nest: Contraction) -> None:
+        {"tile": self._tiles, "dot": self._dots, "along": self._along}[nest.form](nest)
+
+    def _factor(self, operand: Operand) -> Value:
+        return self.read(operand.value, operand.index)
+
+    def _dots(self, nest: Contraction) -> None:
+        e, kind = self.e, self.elements.kind(nest.value)
+        home = self.nests.homes[nest.value]
+
+        def element() -> None:
+            def add(known: list[str]) -> list[str]:
+                y = e.as_kind(self._factor(nest.a) * self._factor(nest.b), kind)
+                return [self._joined("any" if kind == "i1" else "sum", Value(e, known[0], kind), y)]
+
+            total = self._summed(nest.sums, add, [(e.TYPES[kind], e.literal(0, kind))])
+            e.store(Value(e, total[0], kind), self._pointer(home), self._at(nest.index))
+
+        self._around(nest.rows, element)
+
+    def _along(self, nest: Contraction) -> None:
+        e, kind = self.e, self.elements.kind(nest.value)
+        home = self.nests.homes[nest.value]
+        assert nest.vector is not None
+
+        def add() -> None:
+            pointer, at = self._pointer(home), self._at(nest.index)
+            e.store(e.fma(self._factor(nest.a), self._factor(nest.b), e.load(pointer, kind, at)), pointer, at)
+
+        self._around([*nest.rows, *nest.sums, nest.vector], add, parallel=True)
+
+    def _tiles(self, nest: Contraction) -> None:
+        """Columns outside, rows inside: what is read of b for a tile serves all rows."""
+        assert nest.vector is not None
+        width, long = tile_width(self.elements.kind(nest.value)), nest.vector.length
+        tall = nest.tile.length if nest.tile else 1
+        shared = nest.tile is not None and nest.tile.batch
+
+        def around() -> None:
+            for columns, (row, many, height) in itertools.product(blocks(long, width), blocks(tall, ROWS)):
+                with self._own_rows(row, many, height) if shared else contextlib.nullcontext((str(row), str(row + many * height))) as rows:
+                    self._blocks(nest, rows, height, columns)
+
+        self._around(nest.rows, around)
+
+    @contextlib.contextmanager
+    def _own_rows(self, row: int, many: int, height: int) -> Iterator[tuple[str, str]]:
+        """A block for those of the rows that are this thread's, if there are some: threads begin with whole tiles."""
+        e, end = self.e, str(row + many * height)
+        first = e.call("i64", "llvm.smax.i64", ("i64", "%first"), ("i64", str(row)))
+        last = e.call("i64", "llvm.smin.i64", ("i64", "%last"), ("i64", end))
+        some = e.let(f"icmp slt i64 {first}, {last}")
+        inside, after = e.label("rows"), e.label("done")
+        e.line(f"br i1 {some}, label %{inside}, label %{after}")
+        e.open(inside)
+        yield first, last
+        e.line(f"br label %{after}")
+        e.open(after)
+
+    def _blocks(self, nest: Contraction, rows: tuple[str, str], height: int, columns: tuple[int, int, int]) -> None:
+        """All tiles of one size."""
+        e, (column, more, width) = self.e, columns
+        lanes, *_ = vectors(e.TYPES[self.elements.kind(nest.value)])
+        widths = [min(lanes, width - at) for at in range(0, width, lanes)]
+
+        def of_columns(j: str, _: list[str]) -> list[str]:
+            def of_rows(i: str, _: list[str]) -> list[str]:
+                with self._scope():
+                    self._tile(nest, i, e.total([(j, 1)], column), height, widths)
+                return []
+
+            if rows[0].isdigit() and int(rows[1]) - int(rows[0]) <= height:
+                return of_rows(rows[0], [])
+            return e.loop(rows[1], of_rows, step=height, start=rows[0])
+
+        e.loop(more * width, of_columns, step=width)
+
+    def _tile(self, nest: Contraction, i: str, j: str, height: int, widths: list[int]) -> None:
+        """A few rows times a few vectors, over all that is summed over."""
+        e, kind = self.e, self.elements.kind(nest.value)
+        lanes, vector, *_ = vectors(e.TYPES[kind])
+        assert nest.vector is not None
+        if nest.tile:
+            self._registers[nest.tile] = i
+        self._registers[nest.vector] = j
+        a, b, c = nest.a, nest.b, Operand(nest.value, nest.index)
+
+        def add(known: list[str]) -> list[str]:
+            pointer, at = self._pointer_at(b)
+            loaded = [e.vector_load(pointer, kind, e.total([(at, 1)], n * lanes), width) for n, width in enumerate(widths)]
+            pointer, at = self._pointer_at(a)
+            totals = []
+            for row in range(height):
+                stride = a.stride(nest.tile) if nest.tile else 0
+                x = e.splat(e.load(pointer, kind, e.total([(at, 1)], row * stride)).text, kind)
+                for n, y in enumerate(loaded):
+                    totals.append(e.multiply_add(x, y, known[row * len(widths) + n], kind))
+            return totals
+
+        totals = self._summed(nest.sums, add, [(vector, "zeroinitializer")] * (height * len(widths)), parallel=False)
+        pointer, at = self._pointer_at(c)
+        for (row, (n, width)), y in zip(itertools.product(range(height), enumerate(widths)), totals, strict=True):
+            stride = c.stride(nest.tile) if nest.tile else 0
+            e.vector_store(y, pointer, kind, e.total([(at, 1)], row * stride + n * lanes), width)
