@@ -279,3 +279,24 @@ def test_a_long_sequence_needs_no_stack():
     last.backward()
     assert np.allclose(x.grad.numpy(), 1)
     assert tree.structure(ys) == "*"
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_number_as_a_state_takes_the_shape_and_dtype_that_the_cell_gives_it(compiled, dtype):
+    def cell(x, state):
+        h, (count, best) = state
+        h = tg.tanh(x + h)
+        return h, (h, (count + 1, tg.maximum(best, tg.sum(h, axis=1))))
+
+    x = tg.tensor(np.random.default_rng(0).normal(size=(3, 2, 4)), dtype, requires_grad=True)
+    ys, (h, (count, best)) = tg.scan(cell, x, (0.5, (0, -1.0)), compiled=compiled)
+    expected, total = np.full((2, 4), 0.5, dtype), np.full(2, -1.0, dtype)
+    for t in range(3):
+        expected = np.tanh(x.numpy()[t] + expected)
+        total = np.maximum(total, expected.sum(1))
+    np.testing.assert_allclose(h.numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(best.numpy(), total, rtol=1e-6)
+    assert (h.dtype, best.dtype, int(count.item())) == (dtype, dtype, 3)
+    tg.sum(ys).backward()
+    assert x.grad.shape == x.shape

@@ -10,11 +10,12 @@ import numpy
 from .. import arguments, tree
 from ..errors import DtypeError, ShapeError, TraceError
 from ..ops import as_tensor
-from ..tape import host_array, lift, thread
+from ..tape import PYTHON_NUMBERS, host_array, lift, thread
 from .compiled import clear_caches, compiled_scan
 from .eager import eager_scan
 from .explain import explain, note_refusal
 from .padding import Padding
+from .trace import begin
 
 __all__ = ["checked_options", "clear_caches", "explain", "scan"]
 
@@ -35,7 +36,8 @@ def scan(
     Args:
         cell: a function or module of tensors.
         xs: (T, B, …), time first, or nested tensors of that kind: then each step sees the same nesting.
-        state: the state before the first step, nested in any way; each leaf (B, …) if there are lengths or a mask.
+        state: the state before the first step, nested in any way; each leaf (B, …) if there are lengths or a mask. A Python number stands
+            for a tensor of that number, of the shape and dtype that the cell returns.
         lengths: (B,) whole numbers. Beyond its length a sample keeps its state, and the cell sees the last input that counts again: what xs
             holds there is never computed with.
         reverse: from the last step to the first; each sample from the end of its own length. Outputs stay at their steps.
@@ -62,6 +64,7 @@ def scan(
         raise ShapeError("scan: xs needs at least one tensor, each with the time as its first axis")
     if len({x._data.shape[0] for x in inputs}) > 1:
         raise ShapeError(f"scan: the tensors of xs differ in their number of steps: {[x.shape for x in inputs]}")
+    state = begin(cell, xs, tree.map_leaves(lambda leaf: leaf if type(leaf) in PYTHON_NUMBERS else lift(leaf, inputs[0]._backend), state))
     state = tree.map_leaves(lambda leaf: lift(leaf, inputs[0]._backend), state)
     if not thread.recording:  # h += … in the cell would change a learned state itself
         state = tree.map_leaves(lambda leaf: leaf.detach(), state)

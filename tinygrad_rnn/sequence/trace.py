@@ -19,6 +19,7 @@ an attribute that another thread changes meanwhile stays changed.
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,7 +33,7 @@ from ..cleanup import with_cleanup
 from ..errors import TraceError
 from ..reading.closure import Closure, closure_of
 from ..reading.objects import Unreadable
-from ..tape import Node, Refused, Tracing, no_collection, no_grad, now, recording
+from ..tape import PYTHON_NUMBERS, Node, Refused, Tracing, no_collection, no_grad, now, recording
 from ..user_code import Line, line_of
 from .doubts import asked_of_tensors, refuse_first
 from .flow import Flow
@@ -163,6 +164,58 @@ def trace_cell(cell: Cell, xs: Any, state: Any, differentiated: bool, attempt: A
     places = [numbers.get(id(x), x) for x in trace.outside]
     assert attempt.reading is not None
     return TracedCell(trace, tree.map_leaves(lambda _leaf: None, y), attempt.reading, places, asked, looked, form_of(trace.program))
+
+
+_begun: weakref.WeakKeyDictionary[Any, dict[Any, list[Any]]] = weakref.WeakKeyDictionary()
+"""By cell, and by the kinds of its inputs and of a state with numbers in it: the shapes and dtypes of the state that it returns."""
+
+
+def begin(cell: Cell, xs: Any, state: Any) -> Any:
+    """A state with a tensor in the place of each Python number: that number, in the shape and dtype that the cell gives it at a first step.
+
+    Args:
+        xs: tensors, time first.
+        state: nested tensors and Python numbers.
+    """
+    leaves, inputs = tree.leaves(state), tree.leaves(xs)
+    numbers = [type(leaf) in PYTHON_NUMBERS for leaf in leaves]
+    if True not in numbers or not len(inputs[0]):
+        return state
+    kinds = [type(s) if number else (s.shape, s.dtype) for s, number in zip(leaves, numbers, strict=True)]
+    key = tuple((x.shape[1:], x.dtype) for x in inputs), tree.structure(xs), tree.structure(state), tuple(kinds)
+    try:
+        known = _begun.setdefault(cell, {})
+    except TypeError:  # it has no hash, or cannot be referred to weakly
+        known = {}
+    if key not in known:
+        returned = _first_step(cell, xs, state)
+        new = tree.leaves(returned[1]) if isinstance(returned, (tuple, list)) and len(returned) == 2 else []
+        kinds_of_new = [(leaf._data.shape, leaf._data.dtype) if isinstance(leaf, Node) else None for leaf in new]
+        known[key] = kinds_of_new if len(new) == len(leaves) else [None] * len(leaves)  # scan says what is wrong
+    backend = inputs[0]._backend
+    made = []
+    for leaf, number, kind in zip(leaves, numbers, known[key], strict=True):
+        if number and kind is not None:
+            leaf = Node.result_type(backend.full(kind[0], leaf, kind[1]), backend)
+        made.append(leaf)
+    return tree.unflatten(state, made)
+
+
+def _first_step(cell: Cell, xs: Any, state: Any) -> Any:
+    """What the cell returns at a first step, of which nothing stays; as a trace, or, where that is refused, by one more step."""
+    backend = tree.leaves(xs)[0]._backend
+
+    def stands(x: Any, shape: tuple[int, ...]) -> Any:
+        return placeholder(backend.full(shape, _poison(x), x.dtype), backend, False)
+
+    try:
+        with no_collection(), tracing() as trial, no_grad(), backend.quiet():
+            x = tree.map_leaves(lambda leaf: stands(leaf, leaf.shape[1:]), xs)
+            old = tree.map_leaves(lambda leaf: leaf if type(leaf) in PYTHON_NUMBERS else stands(leaf, leaf.shape), state)
+            return _called(cell, trial, x, old, [], Attempt())[0]
+    except TraceError:
+        with no_grad():
+            return cell(tree.map_leaves(lambda leaf: leaf[0], xs), state)
 
 
 def _called(cell: Cell, trial: Tracing, x: Any, state: Any, first: Sequence[Any], attempt: Attempt) -> tuple[Any, Closure]:
