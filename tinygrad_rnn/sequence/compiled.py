@@ -208,6 +208,9 @@ def _core_needs(core: Core, needs: Sequence[bool]) -> dict[str, list[bool]]:
     }
 
 
+_LONG = 500
+"""Instructions from which on loop nests, which write alike products once, take less time to compile than one kernel for all of a row."""
+
 Engine = NativePlan | NestPlan | KernelPlan
 
 
@@ -227,8 +230,8 @@ def _built(plan: Plan, backend: Backend) -> Engine | str:
             return KernelPlan(plan)
         shape = plan.joint.shapes[(*plan.joint.states, *plan.joint.steps)[0]]
         try:
-            if not shape:
-                raise Unsupported("a state that is a single number")
+            if not shape or len(plan.forward) + len(plan.backward) > _LONG:
+                raise Unsupported("a state that is a single number, or a long step")
             return NativePlan(plan, shape[0])
         except Unsupported:
             return NestPlan(plan)

@@ -55,6 +55,11 @@ class Contraction:
     tile: Var | None = None
     vector: Var | None = None
 
+    @property
+    def operands(self) -> tuple[Operand, Operand, Operand]:
+        """a, b and the result."""
+        return self.a, self.b, Operand(self.value, self.index)
+
 
 def form_of(
     vectors: bool, a: Operand, b: Operand, value: int, index: Index, rows: list[Var], sums: list[Var],

@@ -7,6 +7,7 @@ So chains of rows become one expression, whatever the shapes are. The same walk 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -86,7 +87,7 @@ class Elements:
                 self.made[result] = Made(instruction, position)
 
     def kind(self, value: int) -> str:
-        return kind_of(self.dtypes[value])
+        return _kind(self.dtypes[value])
 
     def _in_pairs(self, instructions: Sequence[Instruction]) -> list[Instruction]:
         """With contractions of more than two operands as several of two, the smallest results first."""
@@ -132,11 +133,32 @@ class Elements:
                 if v in self.memory or not self.is_expression(instruction, position) or (uses.get(v, 0) > 1 and self.cost[v] > CHEAP):
                     self.memory.add(v)
                     self.cost[v] = 0
+            for x in self._read_as_they_lie(instruction):
+                self.memory.add(x)
+                self.cost[x] = 0
             grown = max(int(numpy.prod(self.shapes[v])) for v in instruction.results)
             for x in instruction.operands:
                 if not isinstance(x, Number) and self.cost[x] > 2 and grown > numpy.prod(self.shapes[x]):
                     self.memory.add(x)  # each of its elements would be made again for several of these
                     self.cost[x] = 0
+
+    def _read_as_they_lie(self, instruction: Instruction) -> list[int]:
+        """Operands that no expression can stand for: what a call gets, what places that are values are looked up in, what a product reads
+        again and again."""
+        loops, operands = instruction.row.loops, [x for x in instruction.operands if not isinstance(x, Number)]
+        if loops is None and instruction.row.lowering is None:
+            return operands
+        if (isinstance(loops, LookedUp) and not loops.adjoint) or (self.by_table(instruction) and not self.is_adjoint(instruction)):
+            return [self._of_one_order(operands[0])]
+        if isinstance(loops, Contracted) and not self.is_expression(instruction, 0):
+            return [self._of_one_order(x) for x in operands if self.cost[x]]
+        return []
+
+    def _of_one_order(self, x: int) -> int:
+        """What a reshape, and reshapes of it, have their elements from."""
+        while x not in self.memory and isinstance(self.made[x].instruction.row.loops, Reshaped):
+            x = self.made[x].instruction.operands[0]
+        return x
 
     def _uses(self, wanted: Sequence[int]) -> dict[int, int]:
         uses: dict[int, int] = {}
@@ -324,6 +346,9 @@ class Elements:
         if number not in self.tables:
             self.tables[number] = -1 - len(self.tables)  # beside the program's own numbers
         return k.read(self.tables[number], place)
+
+
+_kind = functools.lru_cache(maxsize=64)(kind_of)
 
 
 class Probe(Reader):

@@ -32,18 +32,24 @@ class Var:
 class Index:
     """const + Σ factor · variable."""
 
-    __slots__ = ("const", "terms")
+    __slots__ = ("_hash", "const", "terms")
 
     def __init__(self, const: int = 0, terms: Mapping[Var, int] | Iterable[tuple[Var, int]] = ()) -> None:
         pairs = terms.items() if isinstance(terms, Mapping) else terms
         self.const = const
         self.terms = {var: factor for var, factor in pairs if factor and var.length > 1}
 
+    _hash: int
+
     def __repr__(self) -> str:
         return " + ".join([*(f"{factor}·{var}" for var, factor in self.terms.items()), str(self.const)])
 
     def __hash__(self) -> int:
-        return hash((self.const, frozenset(self.terms.items())))
+        try:
+            return self._hash
+        except AttributeError:
+            self._hash = hash((self.const, frozenset(self.terms.items())))
+            return self._hash
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Index) and self.const == other.const and self.terms == other.terms
@@ -86,10 +92,13 @@ def of(var: Var) -> Index:
 
 def flat(indices: Iterable[Index], shape: tuple[int, ...]) -> Index:
     """The place in the order of elements."""
-    total = Index()
-    for index, n in zip(indices, shape, strict=True):
-        total = total * n + index
-    return total
+    const, terms, stride = 0, dict[Var, int](), 1
+    for index, n in zip(reversed(tuple(indices)), reversed(shape), strict=True):
+        const += index.const * stride
+        for var, factor in index.terms.items():
+            terms[var] = terms.get(var, 0) + factor * stride
+        stride *= n
+    return Index(const, terms)
 
 
 def unflat(place: Index, shape: tuple[int, ...]) -> list[Index] | None:

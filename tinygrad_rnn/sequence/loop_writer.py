@@ -7,11 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ..backends.atoms import Value
 from ..backends.native.loops import Endings, LoopEmitter
-from .contractions import Operand
-from .elements import Elements, Reader
+from .elements import Reader
 from .index import Index, Var
-from .nest_planner import Nests
-from .nests import Place
 
 _JOINS = {"max": "maximum", "min": "minimum"}
 
@@ -23,41 +20,19 @@ class LoopWriter(Reader):
         e: writes the function.
     """
 
-    def __init__(self, name: str, elements: Elements, nests: Nests, samples: int, endings: Endings) -> None:
-        self.name, self.elements, self.nests, self.samples = name, elements, nests, samples
+    def __init__(self, samples: int, endings: Endings) -> None:
+        self.samples, self.endings = samples, endings
         self.e = LoopEmitter(endings)
         super().__init__(self.e)
         self._known: dict[tuple[int, Index], Value] = {}
         self._registers: dict[Var, str] = {}
-        self._pointers: dict[Place, str] = {}
-        self._bases: dict[int, str] = {}
         self._longer: dict[Var, Var] = {}
-
-    def _pointer(self, place: Place) -> str:
-        if place.slot == "fixed":
-            return self._bases[place.buffer.number]
-        if place not in self._pointers:
-            self._pointers[place] = f"%p{len(self._pointers)}"
-        return self._pointers[place]
-
-    def read(self, value: int, place: Index, turns: Sequence[tuple[Value, int]] = ()) -> Value:
-        if not turns and (value, place) in self._known:
-            return self._known[value, place]
-        home = self.nests.homes[value]
-        terms = [(turn.text, stride) for turn, stride in turns]
-        return self.e.load(self._pointer(home), home.buffer.kind, self.e.total([*self._terms(place), *terms], place.const))
-
-    def whole(self, index: Index) -> Value:
-        return Value(self.e, self._at(index), "i64")
 
     def _terms(self, index: Index) -> list[tuple[str, int]]:
         return [(self._registers[var], factor) for var, factor in index.terms.items()]
 
     def _at(self, index: Index) -> str:
         return self.e.total(self._terms(index), index.const)
-
-    def _pointer_at(self, operand: Operand) -> tuple[str, str]:
-        return self._pointer(self.nests.homes[operand.value]), self._at(operand.index)
 
     @contextlib.contextmanager
     def _scope(self) -> Iterator[None]:

@@ -8,11 +8,14 @@ from typing import Any
 
 from ..backends.atoms import Value
 from ..backends.native.emit import literal
+from ..backends.native.loops import Endings
 from .contractions import Contraction
-from .elements import Probe
+from .elements import Elements, Probe
 from .index import Index, Var, of
-from .nests import Call, Check, Group, Nest, Reduction, RunningSum, Scattering, Store
-from .product_writer import ProductWriter
+from .loop_writer import LoopWriter
+from .nest_planner import Nests
+from .nests import Call, Check, Group, Nest, Place, Reduction, RunningSum, Scattering, Store
+from .product_writer import ProductWriter, key_of
 
 _SLOTS = {"time": ("%t", 0), "before": ("%at", 0), "after": ("%at", 1), "this": ("%at", 0), "other": ("%at", 1)}
 """From which number the part of a buffer comes that a step uses, and how many further it lies."""
@@ -20,12 +23,18 @@ _SLOTS = {"time": ("%t", 0), "before": ("%at", 0), "after": ("%at", 1), "this": 
 _FIRST = {"sum": 0, "all": 1, "any": 0}
 
 
-class NestWriter(ProductWriter):
+class NestWriter(LoopWriter):
     """Writes ``name(table of pointers, T, t of the first step, ±1, place of the first step in the order of running, ±1, first sample, end
     of the samples)``.
 
     The last pointer is that of a flag, an integer that is set to 1 where a number was out of its range.
     """
+
+    def __init__(self, name: str, elements: Elements, nests: Nests, samples: int, endings: Endings) -> None:
+        super().__init__(samples, endings)
+        self.name, self.elements, self.nests = name, elements, nests
+        self._pointers: dict[Place, str] = {}
+        self._bases: dict[int, str] = {}
 
     def functions(self, buffers: int) -> list[str]:
         """The texts of ``name``, or where rows are called, of ``name0``, what is done once, and of one for each stretch between calls."""
@@ -84,6 +93,23 @@ class NestWriter(ProductWriter):
             type_ = "i8" if place.buffer.kind == "i1" else e.TYPES[place.buffer.kind]
             by = e.let(f"mul i64 {slot}, {place.buffer.size}")
             e.line(f"{register} = getelementptr {type_}, ptr {base}, i64 {by}")
+
+    def _pointer(self, place: Place) -> str:
+        if place.slot == "fixed":
+            return self._bases[place.buffer.number]
+        if place not in self._pointers:
+            self._pointers[place] = f"%p{len(self._pointers)}"
+        return self._pointers[place]
+
+    def read(self, value: int, place: Index, turns: Sequence[tuple[Value, int]] = ()) -> Value:
+        if not turns and (value, place) in self._known:
+            return self._known[value, place]
+        home = self.nests.homes[value]
+        terms = [(turn.text, stride) for turn, stride in turns]
+        return self.e.load(self._pointer(home), home.buffer.kind, self.e.total([*self._terms(place), *terms], place.const))
+
+    def whole(self, index: Index) -> Value:
+        return Value(self.e, self._at(index), "i64")
 
     def _write(self, nest: Nest) -> None:
         with self._scope():
@@ -234,6 +260,19 @@ class NestWriter(ProductWriter):
         bad = self._summed(nest.axes, outside, [("i1", "false")])[0]
         before = Value(e, e.let("load i64, ptr %flag"), "i64")
         e.line(f"store i64 {(before | e.convert(Value(e, bad, 'i1'), 'i64')).text}, ptr %flag")
+
+    def _contraction(self, nest: Contraction) -> None:
+        """A call of a function, which others that are alike call too."""
+        homes = [self.nests.homes[x.value] for x in nest.operands]
+        key = key_of(nest, [home.buffer.kind for home in homes])
+        name = self.endings.names.get(key)
+        if name is None:
+            name = self.endings.names[key] = f"product{len(self.endings.names)}"
+            self.endings.functions.append(ProductWriter(nest, key, self.samples, self.endings).text(name))
+        pointers = [
+            self.e.address(self._pointer(home), home.buffer.kind, str(x.index.const)) for home, x in zip(homes, nest.operands, strict=True)
+        ]
+        self.e.line(f"call void @{name}({', '.join(f'ptr {p}' for p in pointers)}, i64 %first, i64 %last)")
 
 
 _WRITE: dict[type, Callable[[NestWriter, Any], None]] = {

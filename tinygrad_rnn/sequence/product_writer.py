@@ -4,53 +4,84 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ..backends.atoms import Value
 from ..backends.native.emit import vectors
-from ..backends.native.loops import ROWS, blocks, tile_width
-from .contractions import Contraction, Operand
+from ..backends.native.loops import ROWS, Endings, blocks, tile_width
+from .contractions import Contraction
+from .index import Var
 from .loop_writer import LoopWriter
 
 
+def key_of(nest: Contraction, kinds: Sequence[str]) -> tuple[Any, ...]:
+    """Equal for contractions that do the same at other places in memory.
+
+    Args:
+        kinds: of a, b and the result.
+    """
+
+    def told(var: Var | None) -> tuple[int, ...]:
+        return () if var is None else (var.length, var.batch, *(x.stride(var) for x in nest.operands))
+
+    return nest.form, *kinds, *(tuple(map(told, group)) for group in (nest.rows, nest.sums, [nest.tile], [nest.vector]))
+
+
 class ProductWriter(LoopWriter):
-    """Writes sums of products."""
+    """Writes a contraction as ``name(a, b, result, first sample, end of the samples)``.
 
-    def _contraction(self, nest: Contraction) -> None:
-        {"tile": self._tiles, "dot": self._dots, "along": self._along}[nest.form](nest)
+    Args:
+        key: as :func:`key_of` says.
+    """
 
-    def _factor(self, operand: Operand) -> Value:
-        return self.read(operand.value, operand.index)
+    def __init__(self, nest: Contraction, key: tuple[Any, ...], samples: int, endings: Endings) -> None:
+        super().__init__(samples, endings)
+        self.nest = nest
+        self.kinds = dict(zip("abc", key[1:4], strict=True))
+
+    def text(self, name: str) -> str:
+        {"tile": self._tiles, "dot": self._dots, "along": self._along}[self.nest.form](self.nest)
+        lines = ["entry:", *self.e.lines, "ret void"]
+        head = f'define internal void @{name}(ptr %a, ptr %b, ptr %c, i64 %first, i64 %last) noinline "prefer-vector-width"="512" {{'
+        return "\n".join([head, *(line if line.endswith(":") else f"  {line}" for line in lines), "}", ""])
+
+    def _place(self, operand: str) -> tuple[str, str]:
+        """The pointer of a, b or c, and the number of the element."""
+        x = self.nest.operands["abc".index(operand)]
+        return f"%{operand}", self.e.total(self._terms(x.index))
+
+    def _factor(self, operand: str) -> Value:
+        pointer, at = self._place(operand)
+        return self.e.load(pointer, self.kinds[operand], at)
 
     def _dots(self, nest: Contraction) -> None:
-        e, kind = self.e, self.elements.kind(nest.value)
-        home = self.nests.homes[nest.value]
+        e, kind = self.e, self.kinds["c"]
 
         def element() -> None:
             def add(known: list[str]) -> list[str]:
-                y = e.as_kind(self._factor(nest.a) * self._factor(nest.b), kind)
+                y = e.as_kind(self._factor("a") * self._factor("b"), kind)
                 return [self._joined("any" if kind == "i1" else "sum", Value(e, known[0], kind), y)]
 
             total = self._summed(nest.sums, add, [(e.TYPES[kind], e.literal(0, kind))])
-            e.store(Value(e, total[0], kind), self._pointer(home), self._at(nest.index))
+            e.store(Value(e, total[0], kind), *self._place("c"))
 
         self._around(nest.rows, element)
 
     def _along(self, nest: Contraction) -> None:
-        e, kind = self.e, self.elements.kind(nest.value)
-        home = self.nests.homes[nest.value]
+        e, kind = self.e, self.kinds["c"]
         assert nest.vector is not None
 
         def add() -> None:
-            pointer, at = self._pointer(home), self._at(nest.index)
-            e.store(e.fma(self._factor(nest.a), self._factor(nest.b), e.load(pointer, kind, at)), pointer, at)
+            pointer, at = self._place("c")
+            e.store(e.fma(self._factor("a"), self._factor("b"), e.load(pointer, kind, at)), pointer, at)
 
         self._around([*nest.rows, *nest.sums, nest.vector], add, parallel=True)
 
     def _tiles(self, nest: Contraction) -> None:
         """Columns outside, rows inside: what is read of b for a tile serves all rows."""
         assert nest.vector is not None
-        width, long = tile_width(self.elements.kind(nest.value)), nest.vector.length
+        width, long = tile_width(self.kinds["c"]), nest.vector.length
         tall = nest.tile.length if nest.tile else 1
         shared = nest.tile is not None and nest.tile.batch
 
@@ -78,7 +109,7 @@ class ProductWriter(LoopWriter):
     def _blocks(self, nest: Contraction, rows: tuple[str, str], height: int, columns: tuple[int, int, int]) -> None:
         """All tiles of one size."""
         e, (column, more, width) = self.e, columns
-        lanes, *_ = vectors(e.TYPES[self.elements.kind(nest.value)])
+        lanes, *_ = vectors(e.TYPES[self.kinds["c"]])
         widths = [min(lanes, width - at) for at in range(0, width, lanes)]
 
         def of_columns(j: str, _: list[str]) -> list[str]:
@@ -95,18 +126,18 @@ class ProductWriter(LoopWriter):
 
     def _tile(self, nest: Contraction, i: str, j: str, height: int, widths: list[int]) -> None:
         """A few rows times a few vectors, over all that is summed over."""
-        e, kind = self.e, self.elements.kind(nest.value)
+        e, kind = self.e, self.kinds["c"]
         lanes, vector, *_ = vectors(e.TYPES[kind])
         assert nest.vector is not None
         if nest.tile:
             self._registers[nest.tile] = i
         self._registers[nest.vector] = j
-        a, b, c = nest.a, nest.b, Operand(nest.value, nest.index)
+        a, _, c = nest.operands
 
         def add(known: list[str]) -> list[str]:
-            pointer, at = self._pointer_at(b)
+            pointer, at = self._place("b")
             loaded = [e.vector_load(pointer, kind, e.total([(at, 1)], n * lanes), width) for n, width in enumerate(widths)]
-            pointer, at = self._pointer_at(a)
+            pointer, at = self._place("a")
             totals = []
             for row in range(height):
                 stride = a.stride(nest.tile) if nest.tile else 0
@@ -116,7 +147,7 @@ class ProductWriter(LoopWriter):
             return totals
 
         totals = self._summed(nest.sums, add, [(vector, "zeroinitializer")] * (height * len(widths)), parallel=False)
-        pointer, at = self._pointer_at(c)
+        pointer, at = self._place("c")
         for (row, (n, width)), y in zip(itertools.product(range(height), enumerate(widths)), totals, strict=True):
             stride = c.stride(nest.tile) if nest.tile else 0
             e.vector_store(y, pointer, kind, e.total([(at, 1)], row * stride + n * lanes), width)

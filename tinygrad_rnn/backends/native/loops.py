@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..atoms import Value
 from .emit import Emitter, vectors
@@ -21,14 +22,18 @@ class Endings:
 
     Attributes:
         metadata: what is known of loops, numbered.
-        declared: functions that are called.
+        declared: functions of LLVM's that are called.
+        functions: texts of those that are called from several places.
+        names: of these, by what they do.
     """
 
     metadata: list[str] = field(default_factory=list)
     declared: set[str] = field(default_factory=set)
+    functions: list[str] = field(default_factory=list)
+    names: dict[Any, str] = field(default_factory=dict)
 
     def text(self) -> str:
-        return "\n".join(["", *sorted(self.declared), *self.metadata, ""])
+        return "\n".join(["", *self.functions, *sorted(self.declared), *self.metadata, ""])
 
 
 class LoopEmitter(Emitter):
