@@ -47,7 +47,7 @@ def run(way, cell, xs, state, **options):
     if way in ("loop", "checkpointed loop"):
         return tg.scan(cell, xs, state, compiled=False, checkpoint=2 if way == "checkpointed loop" else None, **options)
     with running(way) if way in ("native", "interpreted") else contextlib.nullcontext():
-        how = True if way == "native" else "auto"
+        how = True if way == "native" and tree.leaves(xs)[0].dtype != np.float16 else "auto"  # no kernel holds those
         found = tg.scan(cell, xs, state, compiled=how, checkpoint=2 if way == "checkpoint" else None, **options)
         assert "step by step" not in tg.explain(cell)
         return found

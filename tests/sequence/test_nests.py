@@ -234,26 +234,3 @@ def test_products_of_two_dtypes(first, second, nests):
     np.testing.assert_array_equal(turned.numpy(), ys.numpy().swapaxes(1, 2))
     assert ys.dtype == (x @ W).dtype
     assert nests
-
-
-def test_a_scan_in_a_cell_is_part_of_the_cell():
-    """The last state over letters is what a word brings."""
-    random = np.random.default_rng(5)
-    U, W = (tg.tensor(random.normal(size=(4, 4)), requires_grad=True) for _ in range(2))
-
-    def letter(x, h):
-        h = tg.tanh(x + h @ U)
-        return h, h
-
-    def word(x, h):
-        h = tg.tanh(tg.scan(letter, x, tg.zeros((3, 4), "float64"))[1] @ W + h)
-        return h, h
-
-    def gradients(compiled):
-        xs = tg.tensor(np.random.default_rng(6).normal(size=(5, 6, 3, 4)), requires_grad=True)
-        ys, _ = tg.scan(word, xs, tg.zeros((3, 4), "float64"), compiled=compiled)
-        return [ys.numpy(), *(g.numpy() for g in tg.gradients(tg.sum(ys * ys), [xs, U, W]))]
-
-    for a, b in zip(gradients(False), gradients(True), strict=True):
-        np.testing.assert_allclose(b, a, rtol=1e-10, atol=1e-12)
-    assert tg.explain(word).startswith("word: machine code")

@@ -20,10 +20,6 @@ from .trace import begin
 __all__ = ["checked_options", "clear_caches", "explain", "scan"]
 
 
-_UNROLLED = 64
-"""Steps of a scan in a cell that become part of that cell."""
-
-
 def scan(
     cell: Callable[[Any, Any], tuple[Any, Any]],
     xs: Any,
@@ -92,9 +88,7 @@ def _scanned(
     checkpoint: int | None,
     masked_output: str,
 ) -> tuple[Any, Any]:
-    """The compiled run where that is asked for and possible, else the loop; in a cell that is being traced its steps are the cell's."""
-    if thread.tracing is not None and len(tree.leaves(xs)[0]) <= _UNROLLED:
-        return eager_scan(cell, xs, state, live, reverse, masked_output, None)
+    """The compiled run where that is asked for and possible, else the loop."""
     refusal = None
     if compiled is False:
         refusal = TraceError("compiled=False")

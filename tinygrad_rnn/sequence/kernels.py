@@ -29,8 +29,9 @@ class KernelPlan(NestLayout):
         parts = {"forward": self.forward} | ({"backward": self.backward} if self.training else {})
         self.texts: dict[int, tuple[str, str, int]] = {}
         for name, part in parts.items():
+            assert part.nests is not None
             writer = KernelWriter(name, part.nests.elements, part.nests, self.samples)
-            text = writer.text(part.buffers)
+            text, part.nests = writer.text(part.buffers), None
             self.texts[id(part)] = name, text, cuda.block_of(writer.longest)
 
     @property
@@ -40,7 +41,7 @@ class KernelPlan(NestLayout):
     def described(self) -> list[str]:
         """A line for each half."""
         parts = [("forward", self.forward)] + ([("backward", self.backward)] if self.training else [])
-        return [f"  {name:<10} one kernel of {len(part.nests.stages)} loop nests, {self.blocks} blocks" for name, part in parts]
+        return [f"  {name:<10} one kernel of {part.count} loop nests, {self.blocks} blocks" for name, part in parts]
 
 
 class KernelRun(LaidOutRun):
@@ -57,7 +58,7 @@ class KernelRun(LaidOutRun):
                 array = backend.empty((max(buffer.size, blocks * buffer.own),), _DTYPES[buffer.kind])
             buffers.append(array)
         arguments = (*buffers, self.steps, *times, *order, -(-self.laid.samples // blocks))
-        if part.nests.prologue:
+        if part.prepares:
             backend.kernel(text, f"{name}_once")((MOST_BLOCKS,), (cuda.LARGEST_BLOCK,), arguments)
         backend.kernel(text, name)((blocks,), (threads,), arguments)
         return True

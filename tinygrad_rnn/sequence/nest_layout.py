@@ -19,7 +19,7 @@ from .elements import Elements
 from .nest_planner import Nests
 from .nests import Buffer, Call, Place, Wanted
 from .plan import Plan, Sink
-from .program import Instruction
+from .program import Instruction, Number
 
 
 @dataclass
@@ -28,16 +28,23 @@ class Part:
 
     Attributes:
         buffers: all that it uses, by number.
-        nests: what it does.
+        nests: what it does; nothing once its code is made.
         tables: arrays of places that it reads.
         calls: rows that are called.
+        views: where the values lie that they read and make, and their shapes.
+        count, work: how many nests a step has, and about how many multiplications it takes.
+        prepares: whether something is done once, before the loop.
         addresses: of its function; where rows are called, of what is done once and of the stretches between calls.
     """
 
     buffers: list[Buffer]
-    nests: Nests
+    nests: Nests | None
     tables: dict[int, Array]
     calls: list[Instruction]
+    views: dict[int, tuple[Place, tuple[int, ...]]]
+    count: int
+    work: int
+    prepares: bool
     addresses: list[int] = field(default_factory=list)
 
 
@@ -202,7 +209,10 @@ class NestLayout:
             table = numpy.ascontiguousarray(elements.places(elements.made[result].instruction), numpy.int64)
             nests.homes[number] = Place(self._buffer(buffers, "i64", table.size), "fixed")
             arrays[nests.homes[number].buffer.number] = table
-        return Part(buffers, nests, arrays, [nest.instruction for nest in nests.stages if isinstance(nest, Call)])
+        calls = [nest.instruction for nest in nests.stages if isinstance(nest, Call)]
+        values = {x for call in calls for x in (*call.operands, *call.results) if not isinstance(x, Number)}
+        views = {v: (nests.homes[v], elements.shapes[v]) for v in values}
+        return Part(buffers, nests, arrays, calls, views, len(nests.stages), nests.work, bool(nests.prologue))
 
     def _check(self, wanted: Sequence[Wanted], turns: Sequence[tuple[int | None, int]]) -> None:
         """See that every sample leaves where it belongs.

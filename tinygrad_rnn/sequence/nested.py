@@ -40,7 +40,11 @@ class NestPlan(NestLayout):
     def _compile(self) -> None:
         parts = {"forward": self.forward} | ({"backward": self.backward} if self.training else {})
         endings = Endings()
-        writers = {name: NestWriter(name, part.nests.elements, part.nests, self.samples, endings) for name, part in parts.items()}
+        writers = {}
+        for name, part in parts.items():
+            assert part.nests is not None
+            writers[name] = NestWriter(name, part.nests.elements, part.nests, self.samples, endings)
+            part.nests = None
         text = "\n\n".join(text for name, writer in writers.items() for text in writer.functions(len(parts[name].buffers)))
         text += tables(writer.e for writer in writers.values()) + endings.text()
         names = {name: [name] if not part.calls else [f"{name}{i}" for i in range(len(part.calls) + 2)] for name, part in parts.items()}
@@ -53,7 +57,7 @@ class NestPlan(NestLayout):
         """A line for each half."""
         parts = [("forward", self.forward)] + ([("backward", self.backward)] if self.training else [])
         shared = "threads share the samples" if self.samples > 1 else "on one thread"
-        return [f"  {name:<10} {len(part.nests.stages)} loop nests, {shared}" for name, part in parts]
+        return [f"  {name:<10} {part.count} loop nests, {shared}" for name, part in parts]
 
 
 class LaidOutRun:
@@ -212,15 +216,15 @@ class NestRun(LaidOutRun):
 
     def _view(self, part: Part, arrays: dict[int, Array], v: int, t: int, at: int) -> Array:
         """A value in memory at a step."""
-        home = part.nests.homes[v]
+        home, shape = part.views[v]
         slots = {"time": t, "before": at, "after": at + 1, "this": at % 2, "other": (at + 1) % 2}
         array = arrays[home.buffer.number]
-        return (array[slots[home.slot], ...] if home.slot in slots else array).reshape(part.nests.elements.shapes[v])
+        return (array[slots[home.slot], ...] if home.slot in slots else array).reshape(shape)
 
     def _shards(self, part: Part) -> list[tuple[int, int]]:
         """The samples of each thread: whole tiles of rows."""
         samples = self.laid.samples
-        alone = bool(part.calls) or part.nests.work * self.length <= thresholds.PARALLEL_FORWARD_MIN_WORK
+        alone = bool(part.calls) or part.work * self.length <= thresholds.PARALLEL_FORWARD_MIN_WORK
         tiles = -(-samples // ROWS)
         return [(ROWS * first, min(ROWS * last, samples)) for first, last in shares(tiles, 1 if alone else max(1, min(threads(), tiles)))]
 

@@ -18,6 +18,7 @@ an attribute that another thread changes meanwhile stays changed.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import weakref
 from collections.abc import Callable, Container, Sequence
@@ -196,7 +197,8 @@ def begin(cell: Cell, xs: Any, state: Any) -> Any:
     made = []
     for leaf, number, kind in zip(leaves, numbers, known[key], strict=True):
         if number and kind is not None:
-            leaf = Node.result_type(backend.full(kind[0], leaf, kind[1]), backend)
+            with contextlib.suppress(OverflowError):  # it fits nowhere, as scan will say
+                leaf = Node.result_type(backend.full(kind[0], leaf, kind[1]), backend)
         made.append(leaf)
     return tree.unflatten(state, made)
 
