@@ -341,7 +341,8 @@ def test_remainders_of_floats_are_numpys(name, dtype, a, b):
         found, expected = ours(tg.tensor(a), tg.tensor(b)).numpy(), theirs(a, b)
     assert found.dtype == expected.dtype
     np.testing.assert_array_equal(found, expected)
-    np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
+    known = ~np.isnan(expected)  # the sign of a NaN says nothing
+    np.testing.assert_array_equal(np.signbit(found[known]), np.signbit(expected[known]))
 
 
 @pytest.mark.parametrize("name", REMAINDERS)
