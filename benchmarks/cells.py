@@ -45,7 +45,7 @@ def _training(cell: Any, xs: Any, state: Any, parameters: list[Any]) -> Run:
 # -- one thing changed ----------------------------------------------------------------------------------------------------------------
 
 BENT: dict[str, tuple[float, Callable[[Any], Any]]] = {
-    **{name: (2.0, getattr(tg, name)) for name in ("sigmoid", "softplus", "sin", "erf", "gelu", "arctan", "log1p", "cbrt")},
+    **{name: (2.0, getattr(tg, name)) for name in ("sigmoid", "softplus", "sin", "erf", "gelu", "arctan", "arcsinh", "cbrt")},
     "softmax": (2.0, lambda a: tg.softmax(a, axis=1)),
     "logsumexp": (2.0, lambda a: a - tg.logsumexp(a, axis=1, keepdims=True)),
     "norm": (2.0, lambda a: a / tg.norm(a, axis=1, keepdims=True)),

@@ -183,7 +183,7 @@ def _plan(traced: TracedCell, needs: tuple[bool, ...], live: bool, masked_output
 
 def _planned(traced: TracedCell, needs: Sequence[bool], live: bool, previous: bool, backend: Backend) -> Plan | str:
     """A plan, or the reason why there is none: all of it is differentiated and checked here, before a step runs."""
-    core = extract_core(normal_form(traced.form.program), live, previous)
+    core = extract_core(normal_form(traced.form.program, needs), live, previous)
     try:
         plan = make_plan(core, backend, _core_needs(core, needs) if True in needs else None)
         plan.check()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from ..chain_rule.addition import ASTYPE, TRANSPOSE
@@ -12,9 +13,15 @@ from .plan import ancestors
 from .program import Instruction, Number, Program
 
 
-def normal_form(program: Program) -> Program:
+def normal_form(program: Program, needs: Sequence[bool]) -> Program:
     """The program with products of two matrices as ``matmul``, of the rows of a batch from the left; values keep their numbers, and new
-    ones come after them."""
+    ones come after them.
+
+    Args:
+        needs: for the steps, states and fixed inputs whether a residual is asked for.
+    """
+    inputs = [*program.steps, *program.states, *program.fixed]
+    free = {v for v, need in zip(inputs, needs, strict=False) if not need and v not in program.states}  # no residual comes there anyway
     new = dataclasses.replace(program, shapes=list(program.shapes), dtypes=list(program.dtypes), instructions=[])
     same: dict[Any, int] = {}
     made: dict[int, Instruction] = {}
@@ -25,8 +32,10 @@ def normal_form(program: Program) -> Program:
     for instruction in program.instructions:
         instruction = dataclasses.replace(instruction, operands=tuple(map(ref, instruction.operands)))
         x, y = instruction.operands[0], instruction.results[0]
+        if all(operand in free for operand in instruction.operands if isinstance(operand, int)):
+            free.update(instruction.results)
         if _is_same(new, instruction):
-            if not instruction.stopped:
+            if not instruction.stopped or x in free:
                 same[y] = x
                 continue
             instruction = Instruction(ASTYPE, (x,), (new.dtypes[x],), (y,), stopped=True)
