@@ -82,30 +82,23 @@ def changed() -> None:
         h = tg.tanh(tg.take(table, k, axis=0) @ W + h @ U + b)
         return h, h
 
-    def before() -> Run:
-        def cell(x: Any, h: Any) -> Any:
-            h = tg.tanh(x @ W + h @ U + b)
-            return h, h
-
-        def run() -> None:
-            ys, _ = tg.scan(cell, tg.take(table, ids, axis=0), state, compiled=True)
-            tg.sum(ys * ys).backward()
-            for p in (*parameters, table):
-                p.grad = None
-
-        return run
-
-    def vector(x: Any, h: Any) -> Any:
+    def plain(x: Any, h: Any) -> Any:
         h = tg.tanh(x @ W + h @ U + b)
         return h, h
+
+    def before() -> None:
+        ys, _ = tg.scan(plain, tg.take(table, ids, axis=0), state, compiled=True)
+        tg.sum(ys * ys).backward()
+        for p in (*parameters, table):
+            p.grad = None
 
     print(f"\ncells: one thing changed, T {T}, B {B}, H {H}; ours / the tanh cell")
     pairs: dict[str, tuple[float, Run, Run]] = {name: (bar, like(f), like()) for name, (bar, f) in BENT.items()}
     pairs |= {name: (1.1, like(product=f), like()) for name, f in SPELLED.items()}
-    pairs["ids inside / embedded before"] = 1.5, _training(inside, ids, state, [*parameters, table]), before()
+    pairs["ids inside / embedded before"] = 1.5, _training(inside, ids, state, [*parameters, table]), before
     one = tg.tensor(_random(T, H))
-    rows = _training(vector, tg.tensor(_random(T, 1, H)), tg.zeros((1, H)), parameters)
-    pairs["(H,) / (1, H)"] = 1.2, _training(vector, one, tg.zeros(H), parameters), rows
+    rows = _training(plain, tg.tensor(_random(T, 1, H)), tg.zeros((1, H)), parameters)
+    pairs["(H,) / (1, H)"] = 1.2, _training(plain, one, tg.zeros(H), parameters), rows
     gains, decays = tg.tensor(_random(T, 1024)), tg.tensor(_random(T, 1024, 1))
     pairs["(B,) / (B, 1), B 1024"] = 1.2, _training(_leaky, gains, _parameter(1024), []), _training(_leaky, decays, _parameter(1024, 1), [])
     for name, (bar, ours, theirs) in pairs.items():

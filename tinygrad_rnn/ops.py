@@ -21,6 +21,7 @@ from .chain_rule import choices
 from .chain_rule import composition as c
 from .chain_rule import weighting as w
 from .chain_rule.choice import WITHIN
+from .chain_rule.routing import written_out
 from .chain_rule.row import Row
 from .errors import ArgumentError, DtypeError, IndexRangeError, ShapeError
 from .tape import PYTHON_NUMBERS, Node, apply, choose, floats_beside, holds_tensors, home, host_array, lift, thread
@@ -514,7 +515,7 @@ def _at_numbers(x: Tensor, index: tuple[Any, ...]) -> Tensor:
 
     As NumPy has it, what the numbers choose stands where their axes stood; before all others where these did not stand together.
     """
-    parts = _written_out(index, x.ndim)
+    parts = [part for part, _ in written_out(index, x.shape)]
     basic = tuple(slice(None) if _is_number(part) else part for part in parts)
     y = getitem(x, basic)
     numbers = [(axis, part) for axis, part in enumerate(parts) if _is_number(part)]
@@ -533,13 +534,6 @@ def _at_numbers(x: Tensor, index: tuple[Any, ...]) -> Tensor:
 def _is_number(part: Any) -> bool:
     """Whether a part of an index chooses by numbers, beside others that do: also a single one."""
     return part is not None and part is not Ellipsis and not isinstance(part, slice)
-
-
-def _written_out(index: tuple[Any, ...], rank: int) -> list[Any]:
-    """An index with a slice for each axis that it does not name."""
-    rest = [slice(None)] * (rank - builtins.sum(part is not None and part is not Ellipsis for part in index))
-    at = next((i for i, part in enumerate(index) if part is Ellipsis), len(index))
-    return [*index[:at], *rest, *index[at + 1 :]]
 
 
 def scatter(x: Any, index: Any, shape: Sequence[int]) -> Tensor:

@@ -137,7 +137,7 @@ class Noted(dict):
         return super().__getitem__(key)
 
 
-@pytest.mark.parametrize("make", [lambda: Emitter("float"), c.CPrinter, lambda: cuda.Emitter("float")], ids=["LLVM", "C", "CUDA"])
+@pytest.mark.parametrize("make", [lambda: Emitter("float"), c.CPrinter, cuda.Emitter], ids=["LLVM", "C", "CUDA"])
 def test_no_language_has_an_atom_that_is_not_tried(make):
     k = make()
     k.ATOMS, k.fused, k.rounds = Noted(k.ATOMS), True, True

@@ -276,7 +276,7 @@ def test_c_does_nothing_undefined(compiled_c, capfd):
 def test_cuda_is_within_the_bounds_too(kind, backend):
     """One kernel of all rows, compiled as C by the stand-in."""
     device, real = backends.current(), "float" if kind == "f32" else "double"
-    emitter, pointers, arrays, stores = cuda.Emitter(real), [], [], []
+    emitter, pointers, arrays, stores = cuda.Emitter(), [], [], []
 
     def array(content, constant=""):
         pointers.append(f"{constant}{real}* p{len(arrays)}")

@@ -14,6 +14,7 @@ from tinygrad_rnn.sequence import compiled
 from tinygrad_rnn.sequence.eager import eager_scan
 
 NATIVE = compiler.available()
+machine_code = pytest.mark.skipif(not NATIVE, reason="there is no code generator here")
 _chosen = compiled._engine
 
 

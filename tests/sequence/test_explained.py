@@ -12,7 +12,7 @@ import warnings
 
 import numpy as np
 import pytest
-from compare import NATIVE
+from compare import NATIVE, machine_code
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
@@ -20,7 +20,6 @@ from tinygrad_rnn.backends.native import compiler
 from tinygrad_rnn.sequence import compiled
 from tinygrad_rnn.sequence.interpreter import InterpretedRun
 
-machine_code = pytest.mark.skipif(not NATIVE, reason="there is no code generator here")
 one_backend = pytest.mark.one_backend
 X, H = (5, 2, 4), (2, 4)
 

@@ -8,14 +8,13 @@ import weakref
 
 import numpy as np
 import pytest
-from compare import NATIVE, eager
+from compare import eager, machine_code
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.backends.native import code_cache, compiler, panels, products, threads
 from tinygrad_rnn.sequence import compiled, numbers
 
 pytestmark = [pytest.mark.one_backend]
-machine_code = pytest.mark.skipif(not NATIVE, reason="there is no code generator here")
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import random_cells
-from compare import NATIVE
+from compare import machine_code
 from random_programs import difference
 
 import tinygrad_rnn as tg
@@ -19,7 +19,7 @@ from tinygrad_rnn.selfcheck import cells, sequences
 from tinygrad_rnn.sequence import compiled
 from tinygrad_rnn.sequence.nested import NestPlan
 
-pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not NATIVE, reason="llvmlite is not installed")]
+pytestmark = [pytest.mark.one_backend, machine_code]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from compare import NATIVE, compiled_scan, eager, results, running, same
+from compare import NATIVE, compiled_scan, eager, machine_code, results, running, same
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.backends.native import code_cache, compiler
@@ -16,9 +16,6 @@ from tinygrad_rnn.sequence import compiled
 def ways(backend):
     """Machine code or kernels, and calls."""
     return ("native", "interpreted") if backend == "cupy" or NATIVE else ("interpreted",)
-
-
-machine_code = pytest.mark.skipif(not NATIVE, reason="there is no code generator here")
 
 
 class Annealed:

@@ -27,6 +27,8 @@ from .base import Unsupported
 KINDS = {"bool": "i1", "int32": "i32", "int64": "i64", "float32": "f32", "float64": "f64"}
 """What the numbers of a dtype are called in code."""
 
+DTYPES = {kind: numpy.dtype(name) for name, kind in KINDS.items()}
+
 BITS = {"f32": "i32", "f64": "i64", "i32": "f32", "i64": "f64"}
 """The kind that holds the bits of another."""
 

@@ -69,7 +69,8 @@ class CPrinter(Printer):
 
     def literal(self, value: Any, kind: str) -> str:
         if kind[0] == "i":
-            return str(int(value)) + ("LL" if kind == "i64" else "")
+            value, ending = int(value), "LL" if kind == "i64" else ""
+            return f"({value + 1}{ending} - 1)" if value == -(2**63) else f"{value}{ending}"  # C has no such literal
         value, ending = (float(numpy.float32(value)), "f") if kind == "f32" else (float(value), "")
         if math.isfinite(value):
             text = f"{value!r}{ending}"

@@ -25,11 +25,7 @@ def kernel(name: str, parameters: Sequence[str], body: Sequence[str]) -> list[st
 
 
 class Emitter(CPrinter):
-    """Writes lines of a kernel.
-
-    Args:
-        kind: C's name of its floating-point numbers.
-    """
+    """Writes lines of a kernel."""
 
     ATOMS: ClassVar[dict[str, str]] = CPrinter.ATOMS | {
         # by name: the compiler joins what is written with signs
@@ -41,8 +37,3 @@ class Emitter(CPrinter):
         "floating.i64": "__longlong_as_double({0})",
     }
     TABLE: ClassVar[str] = "__device__ const"
-
-    def __init__(self, kind: str) -> None:
-        super().__init__()
-        self.kind = kind
-        self.float = "f32" if kind == "float" else "f64"

@@ -213,7 +213,7 @@ def getitem(shapes: Sequence[Shape], params: tuple[Any, ...], _position: int) ->
     (shape,), (index,) = shapes, params
     box: list[tuple[int, int, int]] = []
     steps: list[Step] = []
-    for part, n in _parts(index, shape):
+    for part, n in written_out(index, shape):
         if part is None:
             box.append((0, 1, 1))
         elif isinstance(part, slice):
@@ -231,7 +231,7 @@ def scatter(shapes: Sequence[Shape], params: tuple[Any, ...], _position: int) ->
     box: list[tuple[int, int, int]] = []
     steps: list[Step] = []
     axis = 0
-    for part, n in _parts(index, shape):
+    for part, n in written_out(index, shape):
         if part is None:
             steps.append(Step(None))
         elif isinstance(part, slice):
@@ -247,8 +247,9 @@ def scatter(shapes: Sequence[Shape], params: tuple[Any, ...], _position: int) ->
     return [Piece(0, tuple(box), tuple(steps))]
 
 
-def _parts(index: Any, shape: Shape) -> list[tuple[Any, int]]:
-    """For each part of an index, written out, the length of its axis."""
+def written_out(index: Any, shape: Shape) -> list[tuple[Any, int]]:
+    """The parts of an index of numbers, slices, ``None`` and ``...``, with a slice for each axis that it does not name; and the length of
+    the axis of each."""
     parts = list(index) if isinstance(index, tuple) else [index]
     taken = sum(part is not None and part is not Ellipsis for part in parts)
     rest = [slice(None)] * (len(shape) - taken)

@@ -227,14 +227,12 @@ def _built(plan: Plan, backend: Backend) -> Engine | str:
         return "llvmlite 0.45 or newer is missing: pip install 'tinygrad_rnn[fast]'"
     try:
         if backend.name != "numpy":
-            return KernelPlan(plan)
+            return KernelPlan(plan, backend)
         shape = plan.joint.shapes[(*plan.joint.states, *plan.joint.steps)[0]]
-        try:
-            if not shape or len(plan.forward) + len(plan.backward) > _LONG:
-                raise Unsupported("a state that is a single number, or a long step")
-            return NativePlan(plan, shape[0])
-        except Unsupported:
-            return NestPlan(plan)
+        if shape and len(plan.forward) + len(plan.backward) <= _LONG:
+            with contextlib.suppress(Unsupported):
+                return NativePlan(plan, shape[0])
+        return NestPlan(plan)
     except Unsupported as reason:
         plan.advice = reason.advice
         return str(reason)

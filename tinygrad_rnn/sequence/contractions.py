@@ -93,9 +93,7 @@ def form_of(
             return Contraction(value, index, a, b, "along", rest, sums, vector=vector)
         return Contraction(value, index, a, b, "dot", rows, sums)
     shared = [var for var in rest if not b.stride(var)]
-    uses = 1
-    for var in shared:
-        uses *= var.length
+    uses = math.prod(var.length for var in shared)
     if inner and vector.length < FEW <= inner[-1].length:
         return Contraction(value, index, a, b, "dot", rows, sums)
     others = [var for var in rest if b.stride(var)]
@@ -111,9 +109,8 @@ def form_of(
 
 
 def plain_form_of(
-    vectors: bool, a: Operand, b: Operand, value: int, index: Index, rows: list[Var], sums: list[Var],
+    a: Operand, b: Operand, value: int, index: Index, rows: list[Var], sums: list[Var],
     is_fixed: Callable[[int], bool], packed: Callable[[Operand, Sequence[Var]], Operand],
-    panels: Callable[[Operand, Sequence[Var], Var], Operand],
 ) -> Contraction:  # fmt: skip
     """The loops of a contraction whose elements are made by a thread of a device each: neighbours read what lies side by side."""
     vector = next((var for var in reversed(rows) if Operand(value, index).stride(var) == 1), None)

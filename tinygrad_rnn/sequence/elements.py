@@ -39,11 +39,13 @@ class Reader:
     Attributes:
         printer: writes atoms.
         cache: elements that are known already.
+        known: those of values in memory that are in a register, by value and place.
     """
 
     def __init__(self, printer: Printer) -> None:
         self.printer = printer
         self.cache: dict[Any, Value] = {}
+        self.known: dict[tuple[int, Index], Value] = {}
 
     def read(self, value: int, place: Index, turns: Sequence[tuple[Value, int]] = ()) -> Value:
         """An element of a value in memory, at a place in the order of elements; ``turns``: further places and how far apart they lie."""

@@ -15,11 +15,10 @@ from ..backends.atoms import Value
 from ..backends.base import Unsupported
 from .contractions import Contraction
 from .elements import Elements, Reader
-from .index import Index, Var, of
+from .index import Index, Var, flat, of
 from .nest_planner import Nests
-from .nests import Buffer, Call, Check, Group, Nest, Place, Reduction, RunningSum, Scattering, Store
+from .nests import SLOTS, Buffer, Call, Check, Group, Nest, Place, Reduction, RunningSum, Scattering
 
-_SLOTS = {"time": "t", "before": "at", "after": "(at + 1)", "this": "(at & 1)", "other": "((at + 1) & 1)"}
 _SIZES = ("steps", "t0", "dt", "at0", "dat", "share")
 
 
@@ -32,9 +31,8 @@ class KernelWriter(Reader):
 
     def __init__(self, name: str, elements: Elements, nests: Nests, samples: int) -> None:
         self.name, self.elements, self.nests, self.samples = name, elements, nests, samples
-        self.c = cuda.Emitter("float")
+        self.c = cuda.Emitter()
         super().__init__(self.c)
-        self._known: dict[tuple[int, Index], Value] = {}
         self._registers: dict[Var, str] = {}
         self.longest = 1
 
@@ -51,7 +49,7 @@ class KernelWriter(Reader):
         lines: list[str] = []
         with self.c.into(lines):
             for nest in nests:
-                self._known, self.cache = {}, {}
+                self.known, self.cache = {}, {}
                 with self._braces("{"):
                     _WRITE[type(nest)](self, nest)
                 if not self._once:
@@ -70,8 +68,8 @@ class KernelWriter(Reader):
     # -- what expressions are written with --------------------------------------------------------------------------------------------
 
     def read(self, value: int, place: Index, turns: Sequence[tuple[Value, int]] = ()) -> Value:
-        if not turns and (value, place) in self._known:
-            return self._known[value, place]
+        if not turns and (value, place) in self.known:
+            return self.known[value, place]
         home = self.nests.homes[value]
         extra = "".join(f" + {turn.text} * {stride}" for turn, stride in turns)
         return self.c.put(home.buffer.kind, f"{self._pointer(home)}[{self._at(place)}{extra}]")
@@ -85,7 +83,10 @@ class KernelWriter(Reader):
 
     def _pointer(self, place: Place) -> str:
         base = f"p{place.buffer.number}"
-        return base if place.slot == "fixed" else f"({base} + {_SLOTS[place.slot]} * {place.buffer.size}LL)"
+        if place.slot == "fixed":
+            return base
+        counter, further, turns = SLOTS[place.slot]
+        return f"({base} + (({counter} + {further}){' & 1' if turns else ''}) * {place.buffer.size}LL)"
 
     def _store(self, y: Value, place: Place, at: str, added: bool = False) -> None:
         y = self.c.as_kind(y, place.buffer.kind)
@@ -99,11 +100,11 @@ class KernelWriter(Reader):
     @contextlib.contextmanager
     def _braces(self, head: str) -> Iterator[None]:
         """A block, whose values are not known after it."""
-        cache, known = dict(self.cache), dict(self._known)
+        cache, known = dict(self.cache), dict(self.known)
         self.c.lines.append(head)
         yield
         self.c.lines.append("}")
-        self.cache, self._known = cache, known
+        self.cache, self.known = cache, known
 
     def _length(self, axis: Var) -> str:
         return "(last - first)" if axis.batch else f"{axis.length}LL"
@@ -140,13 +141,7 @@ class KernelWriter(Reader):
 
     def _group(self, group: Group) -> None:
         with self._shared(group.space):
-            todo: list[tuple[Value, Store]] = []
-            for m in group.maps:
-                y = m.source(self)
-                if m.value is not None:
-                    self._known[m.value, m.index] = y
-                todo += [(y, store) for store in m.stores]
-            for y, store in todo:
+            for y, store in group.values(self):
                 self._store(y, store.place, self._at(store.index), store.added)
 
     def _variable(self, kind: str, first: str) -> Value:
@@ -163,7 +158,7 @@ class KernelWriter(Reader):
                 total = self._position(nest, kind, lost, indices)
             else:
                 kind = self.elements.kind(nest.value)
-                total = self._variable(kind, _first(nest.how, kind, c))
+                total = self._variable(kind, c.literal(nest.first(kind), kind))
                 with self._around(lost):
                     x = c.as_kind(self.elements.element(self, nest.operand, indices), kind)
                     c.lines.append(f"{total.text} = {self._joined(nest.how, total, x)};")
@@ -180,9 +175,7 @@ class KernelWriter(Reader):
         """The place of the first extremum; NaN is one."""
         c = self.c
         best, at = self._variable(kind, c.literal(0, kind)), self._variable("i64", "0")
-        place = Index()
-        for axis in lost:
-            place = place * axis.length + of(axis)
+        place = flat(map(of, lost), tuple(axis.length for axis in lost))
         with self._around(lost):
             x, here = self.elements.element(self, nest.operand, indices), self.whole(place)
             wins = (x > best if nest.how == "argmax" else x < best) | (here == 0)
@@ -193,9 +186,7 @@ class KernelWriter(Reader):
 
     def _running_sum(self, nest: RunningSum) -> None:
         kind, home = self.elements.kind(nest.value), self.nests.homes[nest.value]
-        place = Index()
-        for axis in nest.axes:
-            place = place * axis.length + of(axis)
+        place = flat(map(of, nest.axes), self.elements.shapes[nest.value])
         with self._shared([axis for axis in nest.axes if axis is not nest.along]):
             total = self._variable(kind, self.c.literal(0, kind))
             with self._around([nest.along]):
@@ -227,17 +218,6 @@ class KernelWriter(Reader):
 
     def _call(self, nest: Call) -> None:
         raise Unsupported(f"the operation {nest.instruction.row.name!r}")
-
-
-def _first(how: str, kind: str, c: cuda.Emitter) -> str:
-    if how in ("sum", "any", "all"):
-        return c.literal(how == "all", kind)
-    if kind[0] == "f":
-        return c.literal(float("-inf" if how == "max" else "inf"), kind)
-    if kind == "i1":
-        return c.literal(how == "min", kind)
-    bits = 31 if kind == "i32" else 63
-    return f"(-{2**bits - 1}{'LL' if bits == 63 else ''} - 1)" if how == "max" else c.literal(2**bits - 1, kind)
 
 
 _WRITE: dict[type, Callable[[KernelWriter, Any], None]] = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backends import Array, cuda
-from ..backends.atoms import KINDS
+from ..backends import Array, Backend, cuda
+from ..backends.atoms import DTYPES
 from .kernel_writer import KernelWriter
 from .nest_layout import NestLayout, Part
 from .nested import LaidOutRun
@@ -24,11 +24,11 @@ class KernelPlan(NestLayout):
 
     calls: tuple[tuple[str, str, str], ...] = ()
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, backend: Backend) -> None:
         super().__init__(plan, tiles=False)
-        parts = {"forward": self.forward} | ({"backward": self.backward} if self.training else {})
         self.texts: dict[int, tuple[str, str, int]] = {}
-        for name, part in parts.items():
+        for name, part in self.parts.items():
+            part.tables = {number: backend.from_host(table) for number, table in part.tables.items()}
             assert part.nests is not None
             writer = KernelWriter(name, part.nests.elements, part.nests, self.samples)
             text, part.nests = writer.text(part.buffers), None
@@ -40,8 +40,7 @@ class KernelPlan(NestLayout):
 
     def described(self) -> list[str]:
         """A line for each half."""
-        parts = [("forward", self.forward)] + ([("backward", self.backward)] if self.training else [])
-        return [f"  {name:<10} one kernel of {part.count} loop nests, {self.blocks} blocks" for name, part in parts]
+        return [f"  {name:<10} one kernel of {part.count} loop nests, {self.blocks} blocks" for name, part in self.parts.items()]
 
 
 class KernelRun(LaidOutRun):
@@ -50,12 +49,12 @@ class KernelRun(LaidOutRun):
     def _call(self, part: Part, arrays: dict[int, Array], times: tuple[int, int], order: tuple[int, int]) -> bool:
         backend, blocks = self.backend, self.laid.blocks
         name, text, threads = self.laid.texts[id(part)]
-        tables = {number: backend.from_host(table) for number, table in part.tables.items()}
+        arrays = arrays | part.tables
         buffers = []
         for buffer in part.buffers:
-            array = tables.get(buffer.number, arrays.get(buffer.number))
+            array = arrays.get(buffer.number)
             if array is None:  # nothing before and after the loop
-                array = backend.empty((max(buffer.size, blocks * buffer.own),), _DTYPES[buffer.kind])
+                array = backend.empty((max(buffer.size, blocks * buffer.own),), DTYPES[buffer.kind])
             buffers.append(array)
         arguments = (*buffers, self.steps, *times, *order, -(-self.laid.samples // blocks))
         if part.prepares:
@@ -69,6 +68,3 @@ class KernelRun(LaidOutRun):
     def _room(self, v: int, slots: int) -> Array:
         program: Any = self.laid.program
         return self.backend.empty((slots, *program.shapes[v]), program.dtypes[v])
-
-
-_DTYPES = {kind: name for name, kind in KINDS.items()}

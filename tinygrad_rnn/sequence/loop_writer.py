@@ -24,7 +24,6 @@ class LoopWriter(Reader):
         self.samples, self.endings = samples, endings
         self.e = LoopEmitter(endings)
         super().__init__(self.e)
-        self._known: dict[tuple[int, Index], Value] = {}
         self._registers: dict[Var, str] = {}
         self._longer: dict[Var, Var] = {}
 
@@ -37,9 +36,9 @@ class LoopWriter(Reader):
     @contextlib.contextmanager
     def _scope(self) -> Iterator[None]:
         """A block whose expressions are not known after it."""
-        cache, known = dict(self.cache), dict(self._known)
+        cache, known = dict(self.cache), dict(self.known)
         yield
-        self.cache, self._known = cache, known
+        self.cache, self.known = cache, known
 
     def _around(self, axes: Sequence[Var], body: Callable[[], None], parallel: bool = False) -> None:
         """Loops, the last of them the innermost."""

@@ -6,6 +6,7 @@ Threads, or blocks of a device, share the samples of the batch where no sample s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -71,6 +72,11 @@ class NestLayout:
         except Mixed:
             self._halves(1)
 
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The halves that there are, by name."""
+        return {"forward": self.forward} | ({"backward": self.backward} if self.training else {})
+
     def _samples(self) -> int:
         program = self.program
         return next((program.shapes[v][0] for v in (*program.steps, *program.states) if program.shapes[v]), 1)
@@ -93,7 +99,7 @@ class NestLayout:
     # -- where values lie -------------------------------------------------------------------------------------------------------------
 
     def _new(self, buffers: list[Buffer], v: int) -> Buffer:
-        return self._buffer(buffers, kind_of(self.program.dtypes[v]), int(numpy.prod(self.program.shapes[v], dtype=numpy.int64)))
+        return self._buffer(buffers, kind_of(self.program.dtypes[v]), math.prod(self.program.shapes[v]))
 
     def _buffer(self, buffers: list[Buffer], kind: str, size: int) -> Buffer:
         buffers.append(Buffer(len(buffers), kind, size))

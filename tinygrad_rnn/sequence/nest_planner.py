@@ -281,10 +281,13 @@ class Nests:
         rows = [axes[a] for a in output if lengths[a] > 1]
         sums = [axes[a] for a in lengths if a not in output]
         index = flat(places(output, v), elements.shapes[v])
-        kinds = {elements.kind(x) for x in (*instruction.operands, v)}
-        choose = form_of if self._tiles else plain_form_of
-        vectors = len(kinds) == 1 and kinds <= {"f32", "f64"}
-        nest = choose(vectors, operands[0], operands[1], v, index, rows, sums, self._is_fixed, self._packed, self._panels)
+        left, right = operands
+        if self._tiles:
+            kinds = {elements.kind(x) for x in (*instruction.operands, v)}
+            vectors = len(kinds) == 1 and kinds <= {"f32", "f64"}
+            nest = form_of(vectors, left, right, v, index, rows, sums, self._is_fixed, self._packed, self._panels)
+        else:
+            nest = plain_form_of(left, right, v, index, rows, sums, self._is_fixed, self._packed)
         if nest.form == "along":
             self._zeros(v, self.homes[v])
         self.stages.append(nest)

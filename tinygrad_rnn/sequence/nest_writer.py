@@ -7,20 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..backends.atoms import Value
-from ..backends.native.emit import literal
 from ..backends.native.loops import Endings
 from .contractions import Contraction
 from .elements import Elements, Probe
-from .index import Index, Var, of
+from .index import Index, Var, flat, of
 from .loop_writer import LoopWriter
 from .nest_planner import Nests
-from .nests import Call, Check, Group, Nest, Place, Reduction, RunningSum, Scattering, Store
+from .nests import SLOTS, Call, Check, Group, Nest, Place, Reduction, RunningSum, Scattering, Store
 from .product_writer import ProductWriter, key_of
-
-_SLOTS = {"time": ("%t", 0), "before": ("%at", 0), "after": ("%at", 1), "this": ("%at", 0), "other": ("%at", 1)}
-"""From which number the part of a buffer comes that a step uses, and how many further it lies."""
-
-_FIRST = {"sum": 0, "all": 1, "any": 0}
 
 
 class NestWriter(LoopWriter):
@@ -86,9 +80,9 @@ class NestWriter(LoopWriter):
             base = self._bases[place.buffer.number]
             if place.slot == "fixed":
                 continue
-            counter, further = _SLOTS[place.slot]
-            slot = e.let(f"add i64 {counter}, {further}")
-            if place.slot in ("this", "other"):
+            counter, further, turns = SLOTS[place.slot]
+            slot = e.let(f"add i64 %{counter}, {further}")
+            if turns:
                 slot = e.let(f"and i64 {slot}, 1")
             type_ = "i8" if place.buffer.kind == "i1" else e.TYPES[place.buffer.kind]
             by = e.let(f"mul i64 {slot}, {place.buffer.size}")
@@ -102,8 +96,8 @@ class NestWriter(LoopWriter):
         return self._pointers[place]
 
     def read(self, value: int, place: Index, turns: Sequence[tuple[Value, int]] = ()) -> Value:
-        if not turns and (value, place) in self._known:
-            return self._known[value, place]
+        if not turns and (value, place) in self.known:
+            return self.known[value, place]
         home = self.nests.homes[value]
         terms = [(turn.text, stride) for turn, stride in turns]
         return self.e.load(self._pointer(home), home.buffer.kind, self.e.total([*self._terms(place), *terms], place.const))
@@ -113,20 +107,14 @@ class NestWriter(LoopWriter):
 
     def _write(self, nest: Nest) -> None:
         with self._scope():
-            self._known, self.cache = {}, {}
+            self.known, self.cache = {}, {}
             _WRITE[type(nest)](self, nest)
 
     def _group(self, group: Group) -> None:
         axes = self._merged(group)
 
         def body() -> None:
-            todo: list[tuple[Value, Store]] = []
-            for m in group.maps:
-                y = m.source(self)
-                if m.value is not None:
-                    self._known[m.value, m.index] = y
-                todo += [(y, store) for store in m.stores]
-            for y, store in todo:
+            for y, store in group.values(self):
                 self._store(y, store)
 
         self._around(axes, body, parallel=True)
@@ -162,7 +150,7 @@ class NestWriter(LoopWriter):
             self._position(nest, lost, indices)
             return
         home = self.nests.homes[nest.value]
-        first = self._first(nest, kind)
+        first = e.literal(nest.first(kind), kind)
         if not long or long[-1] in lost:
 
             def element() -> None:
@@ -187,23 +175,11 @@ class NestWriter(LoopWriter):
         self._around(nest.kept, begin, parallel=True)
         self._around(nest.axes, add, parallel=True)
 
-    def _first(self, nest: Reduction, kind: str) -> str:
-        if nest.how in _FIRST:
-            return self.e.literal(_FIRST[nest.how], kind)
-        if kind[0] == "f":
-            return literal(float("-inf") if nest.how == "max" else float("inf"), self.e.TYPES[kind])
-        bits = {"i1": 1, "i32": 32, "i64": 64}[kind]
-        if bits == 1:
-            return "false" if nest.how == "max" else "true"
-        return str(-(2 ** (bits - 1)) if nest.how == "max" else 2 ** (bits - 1) - 1)
-
     def _position(self, nest: Reduction, lost: list[Var], indices: tuple[Index, ...]) -> None:
         """The place of the first extremum; NaN is one."""
         e, kind = self.e, self.elements.kind(nest.operand)
         sign = "gt" if nest.how == "argmax" else "lt"
-        place = Index()
-        for axis in lost:
-            place = place * axis.length + of(axis)
+        place = flat(map(of, lost), tuple(axis.length for axis in lost))
 
         def element() -> None:
             def better(known: list[str]) -> list[str]:
@@ -224,9 +200,7 @@ class NestWriter(LoopWriter):
     def _running_sum(self, nest: RunningSum) -> None:
         e, kind = self.e, self.elements.kind(nest.value)
         indices, home = tuple(map(of, nest.axes)), self.nests.homes[nest.value]
-        place = Index()
-        for axis in nest.axes:
-            place = place * axis.length + of(axis)
+        place = flat(map(of, nest.axes), self.elements.shapes[nest.value])
 
         def row() -> None:
             def add(known: list[str]) -> list[str]:

@@ -7,10 +7,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-import numpy
-
 from ..backends import Array, Backend
-from ..backends.atoms import KINDS
+from ..backends.atoms import DTYPES
 from ..backends.native import thresholds
 from ..backends.native.compiler import compiled
 from ..backends.native.emit import tables
@@ -20,7 +18,7 @@ from ..backends.native.threads import run_parallel, shares, threads
 from .interpreter import InterpretedRun
 from .nest_layout import NestLayout, Part
 from .nest_writer import NestWriter
-from .nests import Buffer
+from .nests import SLOTS, Buffer
 from .plan import Plan
 from .program import Number, on_arrays
 
@@ -38,8 +36,7 @@ class NestPlan(NestLayout):
         self._compile()
 
     def _compile(self) -> None:
-        parts = {"forward": self.forward} | ({"backward": self.backward} if self.training else {})
-        endings = Endings()
+        parts, endings = self.parts, Endings()
         writers = {}
         for name, part in parts.items():
             assert part.nests is not None
@@ -55,9 +52,8 @@ class NestPlan(NestLayout):
 
     def described(self) -> list[str]:
         """A line for each half."""
-        parts = [("forward", self.forward)] + ([("backward", self.backward)] if self.training else [])
         shared = "threads share the samples" if self.samples > 1 else "on one thread"
-        return [f"  {name:<10} {part.count} loop nests, {shared}" for name, part in parts]
+        return [f"  {name:<10} {part.count} loop nests, {shared}" for name, part in self.parts.items()]
 
 
 class LaidOutRun:
@@ -186,7 +182,7 @@ class NestRun(LaidOutRun):
             for buffer in part.buffers:
                 array = arrays.get(buffer.number)
                 if array is None:  # nothing before and after the loop
-                    array, _ = aligned((buffer.size,), _DTYPES[buffer.kind])
+                    array, _ = aligned((buffer.size,), DTYPES[buffer.kind])
                 elif buffer.own:
                     array = array[shard, ...]
                 own[buffer.number] = array
@@ -217,9 +213,12 @@ class NestRun(LaidOutRun):
     def _view(self, part: Part, arrays: dict[int, Array], v: int, t: int, at: int) -> Array:
         """A value in memory at a step."""
         home, shape = part.views[v]
-        slots = {"time": t, "before": at, "after": at + 1, "this": at % 2, "other": (at + 1) % 2}
         array = arrays[home.buffer.number]
-        return (array[slots[home.slot], ...] if home.slot in slots else array).reshape(shape)
+        if home.slot != "fixed":
+            counter, further, turns = SLOTS[home.slot]
+            slot = {"t": t, "at": at}[counter] + further
+            array = array[slot % 2 if turns else slot, ...]
+        return array.reshape(shape)
 
     def _shards(self, part: Part) -> list[tuple[int, int]]:
         """The samples of each thread: whole tiles of rows."""
@@ -234,6 +233,3 @@ class NestRun(LaidOutRun):
     def _room(self, v: int, slots: int) -> Array:
         program = self.laid.program
         return aligned((slots, *program.shapes[v]), program.dtypes[v])[0]
-
-
-_DTYPES = {kind: numpy.dtype(name) for name, kind in KINDS.items()}

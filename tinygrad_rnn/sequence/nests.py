@@ -6,10 +6,12 @@ RunningSum   sums so far along an axis
 Scattering   elements are added at places that are values
 Contraction  sums of products, in the form that the strides of its operands ask for
 Check        whether numbers lie in a range
+Call         a row that is no loops: a function of the array module
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -44,6 +46,11 @@ class Place:
 
     buffer: Buffer
     slot: str
+
+
+SLOTS = {"time": ("t", 0, False), "before": ("at", 0, False), "after": ("at", 1, False), "this": ("at", 0, True), "other": ("at", 1, True)}
+"""Which part of a buffer a step uses: from its place t in time, or its place ``at`` in the order of running; how many further it lies; and
+whether there are two parts, that take turns."""
 
 
 @dataclass
@@ -87,6 +94,19 @@ class Group:
     space: tuple[Var, ...]
     maps: list[Map] = field(default_factory=list)
 
+    def values(self, k: Reader) -> list[tuple[Value, Store]]:
+        """Write the element of each map, and say where each is to be stored: all of them are made before one is stored."""
+        found: list[tuple[Value, Store]] = []
+        for m in self.maps:
+            y = m.source(k)
+            if m.value is not None:
+                k.known[m.value, m.index] = y
+            found += [(y, store) for store in m.stores]
+        return found
+
+
+_ENDS = {"i1": (0, 1), "i32": (-(2**31), 2**31 - 1), "i64": (-(2**63), 2**63 - 1)}
+
 
 @dataclass
 class Reduction:
@@ -103,6 +123,11 @@ class Reduction:
     axes: tuple[Var, ...]
     kept: tuple[Var, ...]
     index: Index
+
+    def first(self, kind: str) -> float:
+        """What nothing adds up to; of extrema the number of a kind that all others win against."""
+        least, most = _ENDS.get(kind, (-math.inf, math.inf))
+        return {"max": least, "min": most, "all": 1}.get(self.how, 0)
 
 
 @dataclass
