@@ -65,7 +65,7 @@ def _switches() -> dict[str, Any]:
         "tape.thread.inside": tape.thread.inside,
         "the process's backend": backends._process_backend,
         "the block's backend": backends._blocks.get(),
-        "the default dtype": tape.default_dtype,
+        "the default dtype": tape.host.default_dtype,
     }
 
 
@@ -74,7 +74,7 @@ def no_switch_stays_flipped(backend: str) -> Iterator[None]:
     before = _switches()
     yield
     after = _switches()
-    tape.thread.recording, tape.thread.scope, tape.thread.tracing, tape.default_dtype = True, None, None, numpy.dtype("float32")
+    tape.thread.recording, tape.thread.scope, tape.thread.tracing, tape.host.default_dtype = True, None, None, numpy.dtype("float32")
     backends._blocks.set(None)
     flipped = [f"{name}: {before[name]} became {after[name]}" for name in before if after[name] is not before[name]]
     assert not flipped, f"the test left switches flipped: {'; '.join(flipped)}"

@@ -476,7 +476,7 @@ def test_memory_is_given_back_when_the_result_goes() -> None:
     del y, z, loss
     assert [ref() for ref in entries] == [None] * 4
     assert [ref() for ref in arrays] == [None] * 2
-    assert not any(exposure.block() is None for exposure in tape._exposed.values())
+    assert not any(exposure.block() is None for exposure in tape.writes.exposed.values())
 
 
 @pytest.mark.usefixtures("no_collector")
@@ -499,12 +499,12 @@ def test_memory_is_given_back_after_create_graph_errors_and_transforms() -> None
 
 
 def test_exposed_arrays_leave_the_table_with_their_last_reference() -> None:
-    before = len(tape._exposed)
+    before = len(tape.writes.exposed)
     tensors = [leaf([float(i)]) for i in range(10)]
     assert len({id(t.data) for t in tensors}) == 10
-    assert len(tape._exposed) == before + 10
+    assert len(tape.writes.exposed) == before + 10
     del tensors
-    assert len(tape._exposed) == before
+    assert len(tape.writes.exposed) == before
 
 
 # -- looking ---------------------------------------------------------------------------------------------------------------------------

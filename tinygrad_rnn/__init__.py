@@ -24,11 +24,9 @@ from numpy import nan as nan
 from numpy import newaxis as newaxis
 from numpy import pi as pi
 
-from . import arguments as _arguments
 from . import linalg as linalg
 from . import numpy_functions as _numpy_functions  # noqa: F401
 from . import random as random
-from . import tape as _tape
 from . import torch_names as _torch_names  # noqa: F401
 from .backends import available_backends as available_backends
 from .backends import set_backend as set_backend
@@ -36,12 +34,13 @@ from .backends import use_backend as use_backend
 from .chain_rule import rows as rows
 from .check import check_gradients as check_gradients
 from .derived import *  # noqa: F403
-from .effects import effect as _effect
 from .errors import *  # noqa: F403
 from .ops import *  # noqa: F403
 from .ops import as_tensor as asarray  # noqa: F401
 from .tape import Tape as Tape
+from .tape import host as _host
 from .tape import no_grad as no_grad
+from .tape.host import set_default_dtype as set_default_dtype
 from .tensor import Tensor as Tensor
 from .tensor import tensor as array  # noqa: F401
 from .tensor import tensor as tensor
@@ -67,18 +66,12 @@ _ON_DEMAND = {
 
 def __getattr__(name: str) -> Any:
     if name == "default_dtype":
-        return _tape.default_dtype
+        return _host.default_dtype
     if name not in _ON_DEMAND:
         raise AttributeError(f"module 'tinygrad_rnn' has no attribute {name!r}")
     module, _, part = _ON_DEMAND[name].partition(":")
     found = importlib.import_module(f".{module}", __name__)
     return getattr(found, part) if part else found
-
-
-@_effect("sets the default dtype")
-def set_default_dtype(dtype: Any) -> None:
-    """The dtype that Python floats and lists of them get (float32 at first)."""
-    _tape.default_dtype = _arguments.float_dtype("set_default_dtype: dtype", dtype)
 
 
 def __dir__() -> list[str]:

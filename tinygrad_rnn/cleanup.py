@@ -6,7 +6,9 @@ the first instruction of an ``__exit__``. One interrupt cuts off one of them, so
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import gc
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -20,3 +22,19 @@ def with_cleanup(cleanup: Callable[[], object], function: Callable[..., Any], *a
     except BaseException:
         cleanup()
         raise
+
+
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """Hundreds of thousands of objects are made and none of them is garbage: looking for some would take longer than all else."""
+    was = gc.isenabled()
+    try:
+        try:
+            gc.disable()
+            yield
+        finally:
+            if was:
+                gc.enable()
+    finally:  # an interrupt may have cut off the other one
+        if was:
+            gc.enable()

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 import numpy
 
-from . import arguments, backends, ops, tape
+from . import arguments, backends, ops
 from .errors import ArgumentError, DtypeError, IndexRangeError, ShapeError
 from .ops import Axis, as_float, as_tensor, axes_of, axis_of
-from .tape import thread
+from .tape import host, thread
 from .tensor import HALF, Tensor
 
 F = TypeVar("F", bound=Callable[..., Tensor])
@@ -302,7 +302,7 @@ def percentile(x: Any, q: Any, axis: Axis = None, keepdims: bool = False) -> Ten
 
 
 def _at_shares(name: str, x: Any, q: Any, whole: int, axis: Axis, keepdims: bool) -> Tensor:
-    shares = tape.host_array(q, numpy.float64) / whole
+    shares = host.host_array(q, numpy.float64) / whole
     if not ((shares >= 0) & (shares <= 1)).all():
         raise arguments.refused(f"{name}: q", f"a share between 0 and {whole}, or several", q)
     lined, kept = _in_line(as_float(x), axis)
@@ -569,7 +569,7 @@ def delete(x: Any, indices: Any, axis: int | None = None) -> Tensor:
         x, axis = ravel(x), 0
     places = numpy.arange(x.shape[axis_of(x, axis)])
     try:
-        left = numpy.delete(places, indices if isinstance(indices, slice) else tape.host_array(indices))
+        left = numpy.delete(places, indices if isinstance(indices, slice) else host.host_array(indices))
     except IndexError as error:
         raise IndexRangeError(f"delete: indices: {error}") from error
     except (ValueError, TypeError) as error:
@@ -595,7 +595,7 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Ten
     if axis is None:
         x, axis = ravel(x), 0
     try:
-        places = numpy.repeat(numpy.arange(x.shape[axis_of(x, axis)]), tape.host_array(repeats))
+        places = numpy.repeat(numpy.arange(x.shape[axis_of(x, axis)]), host.host_array(repeats))
     except (ValueError, TypeError) as error:
         raise ArgumentError(f"repeat: repeats must be whole numbers, 0 or more, one or one for each slice: {error}") from error
     return ops.take(x, places, axis)
@@ -929,7 +929,7 @@ def one_hot(indices: Any, classes: int, dtype: Any = None) -> Tensor:
         IndexRangeError: an index is none of the classes. On a device, where nobody looks, all its elements are 0.
     """
     classes = arguments.size("one_hot: classes", classes)
-    dtype = tape.default_dtype if dtype is None else arguments.dtype("one_hot: dtype", dtype)
+    dtype = host.default_dtype if dtype is None else arguments.dtype("one_hot: dtype", dtype)
     backend = indices._backend if isinstance(indices, Tensor) else backends.current()
     indices = ops.indices_of("one_hot: the index", backend, indices, classes, 0, kinds="iub")
     positions = Tensor(indices._backend.arange(classes), indices._backend)

@@ -73,7 +73,7 @@ def test_anomaly_mode_names_step_operation_and_line(compiled: bool | str) -> Non
         with pytest.raises(tg.NonFiniteError, match="backward, step 4, √"), tg.detect_anomaly():
             tg.sum(y).backward()
     assert tape.thread.observer is None
-    assert 0 not in tape._exposed
+    assert not tape.mode.observing
 
 
 def test_anomaly_mode_lets_pass_what_was_infinite_before() -> None:

@@ -11,11 +11,12 @@ import sys
 from typing import Any
 
 from .. import arguments, tree
+from ..cleanup import no_collection
 from ..errors import FlowError, TapeError
 from ..reading.followed import Followed, ones
 from ..reading.lines import Lines
 from ..reading.recording import Recording
-from ..tape import Node, no_collection
+from ..tape import Node
 from .anomaly import detect_anomaly
 from .report import Report
 from .track import Track

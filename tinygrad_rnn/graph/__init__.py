@@ -14,12 +14,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import arguments, tree
+from ..cleanup import no_collection
 from ..errors import DrawError, DrawWarning, TapeError
 from ..reading.chain import Chain
 from ..reading.followed import Followed, Trail, ones
 from ..reading.recording import Recording
 from ..reading.words import gain_label, symbol_of
-from ..tape import Node, Tape, no_collection
+from ..tape import Node, Tape
 from .cells_view import CellsView
 from .gains import Gains
 from .inside import scenes_inside

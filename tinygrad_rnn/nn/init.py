@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy
 
-from .. import arguments, random, tape
+from .. import arguments, random
 from ..errors import ShapeError
+from ..tape import host
 
 
 def _kind(name: str, dtype: Any) -> Any:
     """The dtype to round to; looked at before numbers are drawn, as every argument here."""
-    return tape.default_dtype if dtype is None else arguments.dtype(f"{name}: dtype", dtype)
+    return host.default_dtype if dtype is None else arguments.dtype(f"{name}: dtype", dtype)
 
 
 def _matrix(name: str, shape: Sequence[int]) -> tuple[int, int]:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from .. import arguments, ops, tape, tree
+from .. import arguments, ops, tree
 from ..errors import ArgumentError, ArgumentWarning, DtypeError, ShapeError
 from ..sequence import checked_options, explain, scan
+from ..tape import host, lift
 from ..tensor import Tensor
 from .cells import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell
 from .layers import Dropout, not_a_pair
@@ -96,7 +97,7 @@ class Recurrent(Module):
         first = tree.leaves(x)[0]
         dtype = first.dtype
         if dtype.kind != "f":  # class numbers: the floats begin inside the cell
-            dtype = next((parameter.dtype for _, parameter in self.named_parameters()), tape.default_dtype)
+            dtype = next((parameter.dtype for _, parameter in self.named_parameters()), host.default_dtype)
 
         what = f"the state_size of the cell {type(self.cell).__name__}"
 
@@ -119,7 +120,7 @@ def _time_first(mask: Any) -> Any:
     """A mask (B, T), which is used on the host."""
     if mask is None:
         return None
-    mask = tape.host_array(mask)
+    mask = host.host_array(mask)
     if mask.ndim != 2:
         raise ShapeError(f"mask must have shape (B, T) with batch_first, not {mask.shape}")
     return mask.swapaxes(0, 1)
@@ -215,7 +216,7 @@ class Stack(Module):
         Raises:
             ShapeError, DtypeError: x, the state, lengths or mask does not fit.
         """
-        x = tape.lift(not_a_pair(type(self).__name__, x), self.layers[0][0].cell.weight_ih._backend)
+        x = lift(not_a_pair(type(self).__name__, x), self.layers[0][0].cell.weight_ih._backend)
         if x.ndim not in (2, 3):
             raise ShapeError(
                 f"{type(self).__name__}: the input has shape {x.shape}: expected (T, B, {self.input_size}) or (T, {self.input_size})"
@@ -262,7 +263,7 @@ class Stack(Module):
             raise ShapeError(f"{type(self).__name__}: the state is {len(shapes)} tensors of shapes {shapes}, got {len(given)}")
         parts = []
         for leaf, shape in zip(given, shapes, strict=True):
-            leaf = tape.lift(leaf, x._backend)
+            leaf = lift(leaf, x._backend)
             if leaf.shape != shape:
                 raise ShapeError(
                     f"{type(self).__name__}: a tensor of the state has shape {leaf.shape}: expected {shape}, (layers · directions, …)"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy
 
-from .. import arguments, backends, caches, tape, tree
+from .. import arguments, backends, caches, tree
 from ..backends import Backend
 from ..backends.base import Unsupported
 from ..backends.native import code_cache, compiler
@@ -19,7 +19,7 @@ from ..caches import Recent, recent
 from ..chain_rule import Row
 from ..effects import effect
 from ..errors import TinygradRNNError, TraceError
-from ..tape import Entry, Node, _exposed, _remember, thread
+from ..tape import Entry, Node, host, note, thread
 from .explain import note_plan, refuse_calls
 from .kernels import KernelPlan
 from .native import NativePlan
@@ -73,8 +73,7 @@ def compiled_scan(
     else:
         row = Row("scan", "replay", "scan", run.pull, run.pull, run.push, several=True, unfold=run.unfold)
         entry = Entry(row, backend, operands, arrays, (), needs, tuple(results), thread.scope)
-        if _exposed:
-            _remember(entry)
+        note(entry)
         kinds = enumerate(zip(results, wanted, strict=True))
         made = [Node.result_type(y, backend, want, entry if want else None, i) for i, (y, want) in kinds]
     count = len(made) - len(states)
@@ -104,7 +103,7 @@ def _traced_cell(cell: Cell, xs: Any, state: Any, inputs: Sequence[Any], states:
     """
     signature = (
         thread.recording,
-        tape.default_dtype,
+        host.default_dtype,
         backends.current(),
         tree.structure(xs),
         tree.structure(state),

@@ -30,11 +30,11 @@ import numpy
 
 from .. import tree
 from ..caches import Recent
-from ..cleanup import with_cleanup
+from ..cleanup import no_collection, with_cleanup
 from ..errors import TraceError
 from ..reading.closure import Closure, closure_of
 from ..reading.objects import Unreadable
-from ..tape import PYTHON_NUMBERS, Node, Refused, Tracing, no_collection, no_grad, now, recording
+from ..tape import PYTHON_NUMBERS, Node, Refused, Tracing, no_grad, now, recording
 from ..user_code import Line, line_of
 from .doubts import asked_of_tensors, refuse_first
 from .flow import Flow

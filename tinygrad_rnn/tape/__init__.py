@@ -1,0 +1,57 @@
+"""The tape: which operation made which array from which, in recorded order.
+
+entry       what it is made of: tensors, entries, scopes
+mode        whether a thread records, what it traces, who looks on
+host        NumPy arrays of what a user hands over
+writes      arrays that the user changes in place
+record      running a row and recording it
+walk        the entries that lead to a result
+residuals   carrying a residual over one entry
+passes      residuals back, tangents forward
+work        what a piece of program did
+replay      a piece of program as one entry
+"""
+
+from .entry import Call as Call
+from .entry import Entry as Entry
+from .entry import Key as Key
+from .entry import Node as Node
+from .entry import Scope as Scope
+from .entry import key_of as key_of
+from .entry import now as now
+from .host import PYTHON_NUMBERS as PYTHON_NUMBERS
+from .host import holds_tensors as holds_tensors
+from .host import host_array as host_array
+from .host import host_values as host_values
+from .host import plain_array as plain_array
+from .mode import Block as Block
+from .mode import Observer as Observer
+from .mode import Refused as Refused
+from .mode import Tracing as Tracing
+from .mode import in_scope as in_scope
+from .mode import no_grad as no_grad
+from .mode import recording as recording
+from .mode import scope as scope
+from .mode import thread as thread
+from .passes import pull_back as pull_back
+from .passes import pull_replayed as pull_replayed
+from .passes import push_forward as push_forward
+from .passes import push_replayed as push_replayed
+from .record import ARRAY_ERRORS as ARRAY_ERRORS
+from .record import apply as apply
+from .record import choose as choose
+from .record import cuts as cuts
+from .record import explained as explained
+from .record import floats_beside as floats_beside
+from .record import home as home
+from .record import lift as lift
+from .record import note as note
+from .replay import apply_replay as apply_replay
+from .replay import record_replay as record_replay
+from .residuals import Residuals as Residuals
+from .residuals import pull_watched as pull_watched
+from .walk import Tape as Tape
+from .work import by_sight as by_sight
+from .writes import check_current as check_current
+from .writes import check_unchanged as check_unchanged
+from .writes import expose as expose

@@ -1,0 +1,130 @@
+"""What a tape is made of: tensors, the entries that made them, and the parts of the program that these stand in.
+
+    x ──┐                      a tensor (Node) knows the entry that made it,
+        ├─[entry 7: multiply]── y     an entry knows its operands;
+    w ──┘                      entries carry an increasing index.
+
+Nothing refers forwards: so memory is given back when a result goes out of scope.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..backends import Array, Backend
+from ..chain_rule import Row
+
+_indices = itertools.count()
+
+
+def now() -> int:
+    """An index after everything recorded so far."""
+    return next(_indices)
+
+
+Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+
+Key = tuple[int, int]
+"""What a tensor is known by, see :func:`key_of`."""
+
+
+class Scope:
+    """A part of a program that entries are recorded in: a time step of a scan, or a call of a module.
+
+    Attributes:
+        kind: "step" or "module".
+        label: the number of the step, or the module.
+        outer: the scope around it.
+        call: the function that runs inside, and its arguments: who looks at the tape may call it again.
+        after: of a step, the keys of the state's tensors after it, where it ran in a scan.
+        start: an index before everything recorded inside.
+    """
+
+    __slots__ = ("after", "call", "kind", "label", "outer", "start")
+
+    def __init__(self, kind: str, label: Any, outer: Scope | None, call: Call | None = None) -> None:
+        self.kind, self.label, self.outer, self.call = kind, label, outer, call
+        self.after: Sequence[Key] | None = None
+        self.start = next(_indices)
+
+    def within(self, kind: str) -> Scope | None:
+        """The innermost scope of that kind, from here outwards."""
+        scope: Scope | None = self
+        while scope is not None and scope.kind != kind:
+            scope = scope.outer
+        return scope
+
+
+class Entry:
+    """One recorded operation.
+
+    Attributes:
+        index: its place in the order of recording.
+        row: which operation.
+        inputs: its operands: tensors, or Python numbers.
+        xs: their arrays as they were.
+        params: its constants: axes, shapes, indices.
+        needs: for each operand whether a residual should reach it.
+        ys: the arrays that came out: one, unless the row has several.
+        scope: where in the user's program.
+    """
+
+    __slots__ = ("__weakref__", "backend", "index", "inputs", "needs", "params", "row", "scope", "xs", "ys")
+
+    def __init__(
+        self, row: Row, backend: Backend, inputs: Sequence[Any], xs: Any, params: Any, needs: Any, ys: tuple[Array, ...],
+        scope: Scope | None,
+    ) -> None:  # fmt: skip
+        self.index = next(_indices)
+        self.row = row
+        self.backend = backend
+        self.inputs = inputs
+        self.xs = xs
+        self.params = params
+        self.needs = needs
+        self.ys = ys
+        self.scope = scope
+
+    @property
+    def y(self) -> Any:
+        """What came out as rules take it: an array, or the tuple of them."""
+        return self.ys if self.row.several else self.ys[0]
+
+    def results(self) -> tuple[Any, ...]:
+        """What came out as tensors on the tape."""
+        return tuple([Node.result_type(y, self.backend, True, self, i) for i, y in enumerate(self.ys)])
+
+    def __repr__(self) -> str:
+        return f"<entry {self.index}: {self.row.name}>"
+
+
+class Node:
+    """An array and its place on the tape; ``Tensor`` adds the operators.
+
+    Attributes:
+        entry: the entry that made it, or None for a leaf.
+        position: which of that entry's outputs it is.
+    """
+
+    __slots__ = ("__weakref__", "_backend", "_data", "_grad", "entry", "name", "position", "requires_grad")
+
+    result_type: type[Any]
+    """What results are made of: the subclass that has the operators."""
+
+    def __init__(self, data: Array, backend: Backend, requires_grad: bool = False, entry: Entry | None = None, position: int = 0) -> None:
+        self._data = data
+        self._backend = backend
+        self.requires_grad = requires_grad
+        self.entry = entry
+        self.position = position
+        self._grad: Any = None
+        self.name: str | None = None
+
+
+def key_of(node: Node) -> Key:
+    """What tells a tensor from all others: the index of its entry and which of the results it is; −1 and its identity for a leaf, as long
+    as something refers to that."""
+    return (-1, id(node)) if node.entry is None else (node.entry.index, node.position)

@@ -1,0 +1,200 @@
+"""What each thread has for itself: whether it records, what it traces, and where in the user's program it is."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from .. import arguments
+from ..backends import Array
+from ..errors import TraceError
+from ..user_code import calling_line
+from .entry import Call, Entry, Node, Scope
+
+
+class _Thread(threading.local):
+    """What each thread has for itself: whether it records, and where in the user's program it is."""
+
+    def __init__(self) -> None:
+        self.recording = True
+        self.scope: Scope | None = None
+        self.tracing: Tracing | None = None
+        self.observer: Observer | None = None
+        self.line: Any = None
+        """The user's line that is meant, or False where it is not known, while something runs that is not the user's code."""
+        self.inside: tuple[weakref.ref[Block], dict[str, Any]] | None = None
+        """The innermost block around, and how all this was before it."""
+
+
+thread = _Thread()
+
+
+class Refused(BaseException):
+    """A program cannot be traced. No ``except Exception`` of its own stops it; the block around the trace makes a TraceError of it."""
+
+
+class Tracing:
+    """A program that is being traced: what stands for its values are placeholders.
+
+    Attributes:
+        looked: by id, the tensors from outside whose values it looked at, and what they were.
+        refusal: why it cannot be traced. It counts also where the program catches it.
+        line: the user's line that was running then.
+    """
+
+    def __init__(self) -> None:
+        self.looked: dict[int, tuple[Node, Array]] = {}
+        self.refusal: TraceError | None = None
+        self.line: Any = None
+
+    def refuse(self, reason: str, advice: str = "") -> NoReturn:
+        if self.refusal is None:
+            self.refusal, self.line = TraceError(reason, advice), calling_line()
+        raise Refused
+
+    def look(self, x: Node, what: str) -> None:
+        """Somebody asks for the values of a tensor.
+
+        Raises:
+            Refused: they differ from step to step.
+        """
+        if x.entry is not None:
+            self.refuse(
+                f"a cell that is being compiled cannot look at {what}: they differ from step to step",
+                "choose by tg.where(condition, a, b), and look at values after the scan",
+            )
+        self.looked.setdefault(id(x), (x, x._data.copy()))
+
+
+class Block:
+    """A ``with`` block in which some of what a thread has for itself is different; afterwards all of it is as before.
+
+    Blocks nest; an object may be entered again inside itself, and by several threads. An interrupt may come between any two
+    instructions, so also before the first one of ``__exit__``. Therefore everything changes in one step, the end of a block also
+    ends the blocks inside whose own end was cut off, and a block that is lost is ended by that.
+    """
+
+    def __init__(self, **changes: Any) -> None:
+        self._changes = changes
+
+    def __enter__(self) -> Any:
+        here = thread.__dict__
+        here.update(self._changes, inside=(weakref.ref(self, _lost), here.copy()))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        here = thread.__dict__
+        block = here["inside"]
+        while block is not None:
+            reference, before = block
+            if reference() is self:
+                here.update(before)
+                return
+            block = before["inside"]
+
+
+def _lost(reference: Any) -> None:
+    """End a block that nobody is inside of any more: if there are others inside it, the end of the outermost one of these will do it."""
+    now = thread.__dict__
+    while now["inside"] is not None:
+        lost, before = now["inside"]
+        if lost is reference:
+            now.update(before)
+            return
+        now = before
+
+
+class no_grad(Block):
+    """Record nothing: as a block, ``with no_grad():``, or as a decorator. Blocks nest."""
+
+    def __init__(self) -> None:
+        super().__init__(recording=False)
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        arguments.function("no_grad: function", function)
+
+        @functools.wraps(function)
+        def unrecorded(*args: Any, **kwargs: Any) -> Any:
+            with no_grad():
+                return function(*args, **kwargs)
+
+        return unrecorded
+
+
+def recording() -> Block:
+    """A block that records, whatever the blocks around say."""
+    return Block(recording=True)
+
+
+class scope(Block):
+    """A block whose operations are recorded under that name."""
+
+    def __init__(self, kind: str, label: Any, call: Call | None = None) -> None:
+        self._scope = Scope(kind, label, thread.scope, call)
+        super().__init__(scope=self._scope)
+
+    def __enter__(self) -> Scope:
+        super().__enter__()
+        return self._scope
+
+
+def in_scope(scope: Scope | None, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function whose operations are recorded in a scope: as a block, but quicker."""
+    here = thread.__dict__
+    before = here.copy()
+    try:  # as with_cleanup does
+        try:
+            here["scope"] = scope
+            return function(*args, **kwargs)
+        finally:
+            here.update(before)
+    except BaseException:
+        here.update(before)
+        raise
+
+
+# -- looking on ---------------------------------------------------------------------------------------------------
+
+observing: set[int] = set()
+"""The threads inside of an observer's block. Each operation asks whether there are any, which costs less than a
+look at its own thread."""
+
+
+class Observer(Block):
+    """Looks at everything that is recorded and pulled in a block, ``with observer:``; several such blocks nest, the inner one looks."""
+
+    each_step = False
+    """Whether a scan runs step by step for it."""
+
+    def __init__(self) -> None:
+        super().__init__(observer=weakref.proxy(self))  # so that the block can be lost
+
+    def __enter__(self) -> Observer:
+        observing.add(threading.get_ident())
+        super().__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        super().__exit__(*exception)
+        if thread.observer is None:
+            observing.discard(threading.get_ident())
+
+    def recorded(self, entry: Entry) -> None:
+        """Told of each new entry."""
+
+    def passed(self, entry: Entry) -> None:
+        """Told of each operation that is not recorded, as the entry that it would have been."""
+
+    def pulled(self, entry: Entry, g: Any, operand: int, part: Any) -> None:
+        """Told of each part of a residual, as ``watch`` in :func:`pull_back`."""
+
+
+def tell(entry: Entry) -> None:
+    """Tell this thread's observer of a new entry."""
+    if thread.observer is not None:
+        thread.observer.recorded(entry)
+    else:
+        observing.discard(threading.get_ident())  # its block may have been lost

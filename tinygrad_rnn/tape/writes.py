@@ -1,0 +1,92 @@
+"""Arrays that the user can change in place.
+
+A user who takes ``tensor.data`` holds an array that may stand on the tape. NumPy does not tell of writes, so the
+content of such an array is fingerprinted when it is handed out and when something is recorded with it; a backward
+pass compares. Nobody else pays: the table is empty as long as nobody has asked for an array, and an array that
+nobody else refers to any more leaves it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..backends import Array
+from ..errors import TapeError
+from .entry import Entry, Node
+
+
+class _Exposure:
+    """The fingerprints of one memory block: (index of the first entry that they hold for, fingerprint)."""
+
+    __slots__ = ("block", "history")
+
+    def __init__(self, block: Any, fingerprint: int) -> None:
+        self.block = block
+        self.history = [(-1, fingerprint)]
+
+
+exposed: dict[int, _Exposure] = {}
+
+
+def _block(array: Array) -> Array:
+    """The array that owns the memory of a view."""
+    base = getattr(array, "base", None)
+    return array if base is None or not isinstance(base, type(array)) else base
+
+
+def expose(node: Node) -> Array:
+    """The array of a tensor, to be handed to the user."""
+    block = _block(node._data)
+    if id(block) not in exposed:
+        key = id(block)
+        reference = weakref.ref(block, lambda _gone: exposed.pop(key, None))
+        exposed[key] = _Exposure(reference, node._backend.fingerprint(block))
+    return node._data
+
+
+def remember(entry: Entry) -> None:
+    """Note what the exposed arrays of an entry hold, if that is not what they held before."""
+    for array in (*entry.xs, *entry.ys):
+        exposure = exposed.get(id(_block(array)))
+        if exposure is not None:
+            fingerprint = entry.backend.fingerprint(_block(array))
+            if fingerprint != exposure.history[-1][1]:
+                exposure.history.append((entry.index, fingerprint))
+
+
+def check_unchanged(entries: Iterable[Entry]) -> None:
+    """What is told of entries holds for the arrays that they were recorded with.
+
+    Raises:
+        TapeError: one of them was written into since.
+    """
+    now: dict[int, int] = {}
+    for entry in entries:
+        for array in (*entry.xs, *entry.ys):
+            key = id(_block(array))
+            if key not in exposed:
+                continue
+            if key not in now:
+                now[key] = entry.backend.fingerprint(_block(array))
+            recorded = next(f for index, f in reversed(exposed[key].history) if index <= entry.index)
+            if recorded != now[key]:
+                raise TapeError(
+                    f"an array of shape {tuple(array.shape)} was changed in place after {entry.row.name!r} (entry {entry.index}) "
+                    "recorded it: its gradient would be wrong; write to a copy, or assign tensor.data = new_array"
+                )
+
+
+def check_current(name: str, operands: Sequence[Any], xs: Sequence[Any]) -> None:
+    """A pass that reads the operands as tensors needs the arrays that they had: an optimiser may have given them others since.
+
+    Raises:
+        TapeError: a tensor has another array now.
+    """
+    for x, array in zip(operands, xs, strict=True):
+        if isinstance(x, Node) and x._data is not array:
+            raise TapeError(
+                f"a tensor of shape {tuple(array.shape)} got another array after {name!r} recorded it: "
+                "differentiate before the optimiser's step or the assignment to .data"
+            )
