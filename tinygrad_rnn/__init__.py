@@ -35,8 +35,14 @@ from .chain_rule import rows as rows
 from .check import check_gradients as check_gradients
 from .derived import *  # noqa: F403
 from .errors import *  # noqa: F403
-from .ops import *  # noqa: F403
 from .ops import as_tensor as asarray  # noqa: F401
+from .ops.addition import *  # noqa: F403
+from .ops.choice import *  # noqa: F403
+from .ops.composition import *  # noqa: F403
+from .ops.create import *  # noqa: F403
+from .ops.indexing import *  # noqa: F403
+from .ops.shapes import *  # noqa: F403
+from .ops.weighting import *  # noqa: F403
 from .tape import Tape as Tape
 from .tape import host as _host
 from .tape import no_grad as no_grad

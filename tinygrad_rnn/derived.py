@@ -31,13 +31,13 @@ remainder = ops.mod
 
 def fmax(x1: Any, x2: Any) -> Tensor:
     """The larger one; the other where one is NaN."""
-    x1, x2 = ops._with_partner(x1, x2)
+    x1, x2 = ops.as_tensors(x1, x2)
     return ops.maximum(ops.where(ops.isnan(x1), x2, x1), ops.where(ops.isnan(x2), x1, x2))
 
 
 def fmin(x1: Any, x2: Any) -> Tensor:
     """The smaller one; the other where one is NaN."""
-    x1, x2 = ops._with_partner(x1, x2)
+    x1, x2 = ops.as_tensors(x1, x2)
     return ops.minimum(ops.where(ops.isnan(x1), x2, x1), ops.where(ops.isnan(x2), x1, x2))
 
 
@@ -86,7 +86,7 @@ around = round
 
 
 def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Tensor:
-    a, b = ops._with_partner(a, b)
+    a, b = ops.as_tensors(a, b)
     return (a == b) | (ops.isfinite(b) & (ops.abs(a - b) <= atol + rtol * ops.abs(b)))
 
 
@@ -107,7 +107,7 @@ def select(conditions: Sequence[Any], choices: Sequence[Any], default: Any = 0) 
 
 def interp(x: Any, xp: Any, fp: Any) -> Tensor:
     """The line through the points (xp, fp), level outside; xp must rise."""
-    x, xp, fp = ops._with_partner(x, xp, fp)
+    x, xp, fp = ops.as_tensors(x, xp, fp)
     if xp.ndim != 1 or xp.shape != fp.shape or not xp.size:
         raise ShapeError(f"interp: xp and fp must be vectors of one length, not of shapes {xp.shape} and {fp.shape}")
     last = xp.shape[0] - 1
@@ -214,7 +214,7 @@ def average(x: Any, axis: int | None = None, weights: Any = None) -> Tensor:
     """
     if weights is None:
         return mean(x, axis)
-    x, weights = ops._with_partner(x, weights)
+    x, weights = ops.as_tensors(x, weights)
     weights = as_float(weights)
     weights = ops.astype(weights, numpy.result_type(x.dtype, weights.dtype))
     if weights.shape != x.shape:
@@ -311,7 +311,7 @@ def _at_shares(name: str, x: Any, q: Any, whole: int, axis: Axis, keepdims: bool
     rising = ops.sort(lined)
     missing = ops.isnan(_last(rising, -1))
     ys = [ops.where(missing, math.nan, _between(rising, float(share))) for share in shares.reshape(-1)]
-    ys = [ops.reshape(y, kept) for y in ys] if ops._flag(keepdims) else ys
+    ys = [ops.reshape(y, kept) for y in ys] if arguments.flag("keepdims", keepdims) else ys
     return ops.reshape(ops.stack(ys), (*shares.shape, *ys[0].shape))
 
 
@@ -366,7 +366,7 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
         half = y.shape[-1] // 2
         pairs = _last(y, slice(0, half)) * _last(y, slice(half, 2 * half))
         y = pairs if 2 * half == y.shape[-1] else ops.concatenate([pairs, _last(y, slice(2 * half, None))], -1)
-    return ops.reshape(y, kept) if ops._flag(keepdims) else _last(y, 0)
+    return ops.reshape(y, kept) if arguments.flag("keepdims", keepdims) else _last(y, 0)
 
 
 def cumprod(x: Any, axis: int | None = None) -> Tensor:
@@ -400,7 +400,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     finite = ops.isfinite(top)
     total = ops.sum(ops.exp(x - ops.where(finite, top, 0)), axis, keepdims=True)
     y = ops.log(ops.where(finite, total, 1)) + top
-    return y if ops._flag(keepdims) else ops.squeeze(y, axes_of(x, axis))
+    return y if arguments.flag("keepdims", keepdims) else ops.squeeze(y, axes_of(x, axis))
 
 
 @_not_in_half
@@ -422,7 +422,7 @@ def log_softmax(x: Any, axis: Axis = -1) -> Tensor:
 
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
     """Sum over the last ``axes`` axes of a and the first of b, or over two lists of axes."""
-    a, b = ops._with_partner(a, b)
+    a, b = ops.as_tensors(a, b)
     ours, theirs = _paired_axes(a, b, axes)
     if [a.shape[i] for i in ours] != [b.shape[i] for i in theirs]:
         raise ShapeError(f"tensordot: axes {list(ours)} of shape {a.shape} do not match axes {list(theirs)} of shape {b.shape}")
@@ -452,7 +452,7 @@ def _paired_axes(a: Tensor, b: Tensor, axes: Any) -> tuple[Sequence[int], Sequen
 
 def dot(a: Any, b: Any) -> Tensor:
     """As ``numpy.dot``."""
-    a, b = ops._with_partner(a, b)
+    a, b = ops.as_tensors(a, b)
     if a.ndim == 0 or b.ndim == 0:
         return a * b
     return ops.matmul(a, b) if b.ndim == 1 or (a.ndim <= 2 and b.ndim <= 2) else tensordot(a, b, ([-1], [-2]))
@@ -460,13 +460,13 @@ def dot(a: Any, b: Any) -> Tensor:
 
 def inner(a: Any, b: Any) -> Tensor:
     """Sum over the last axes of both."""
-    a, b = ops._with_partner(a, b)
+    a, b = ops.as_tensors(a, b)
     return a * b if a.ndim == 0 or b.ndim == 0 else tensordot(a, b, ([-1], [-1]))
 
 
 def vecdot(a: Any, b: Any) -> Tensor:
     """Sum of products over the last axis, the others broadcast."""
-    a, b = ops._with_partner(a, b)
+    a, b = ops.as_tensors(a, b)
     if a.shape[-1:] != b.shape[-1:] or a.ndim == 0:
         raise ShapeError(f"vecdot: last axes must be equally long, those of shapes {a.shape} and {b.shape} are not")
     return ops.narrow_sum(ops.multiply(a, b), -1)
@@ -474,7 +474,7 @@ def vecdot(a: Any, b: Any) -> Tensor:
 
 def cross(a: Any, b: Any, axis: int = -1) -> Tensor:
     """The product of vectors of three that is orthogonal to both."""
-    a, b = ops._with_partner(a, b)
+    a, b = ops.as_tensors(a, b)
     if a.shape[axis_of(a, axis)] != 3 or b.shape[axis_of(b, axis)] != 3:
         raise ShapeError(f"cross: needs vectors of three along axis {axis}, got shapes {a.shape} and {b.shape}")
     return ops.roll(a, -1, axis) * ops.roll(b, -2, axis) - ops.roll(a, -2, axis) * ops.roll(b, -1, axis)
@@ -482,7 +482,7 @@ def cross(a: Any, b: Any, axis: int = -1) -> Tensor:
 
 def convolve(a: Any, v: Any, mode: str = "full") -> Tensor:
     """Sums of products of two vectors, one of them backwards and shifted; mode "full", "same" or "valid"."""
-    a, v = ops._with_partner(a, v)
+    a, v = ops.as_tensors(a, v)
     if a.ndim != 1 or v.ndim != 1 or not a.size or not v.size:
         raise ShapeError(f"convolve: needs two vectors, got shapes {a.shape} and {v.shape}")
     if a.size < v.size:
@@ -501,13 +501,13 @@ def vdot(a: Any, b: Any) -> Tensor:
 
 def outer(a: Any, b: Any) -> Tensor:
     """Every element of a times every element of b."""
-    a, b = ops._with_partner(a, b)
+    a, b = ops.as_tensors(a, b)
     return ops.reshape(a, (-1, 1)) * ops.reshape(b, (1, -1))
 
 
 def kron(a: Any, b: Any) -> Tensor:
     """Kronecker product of matrices (or of arrays with equally many axes)."""
-    a, b = ops._with_partner(a, b)
+    a, b = ops.as_tensors(a, b)
     rank = builtins.max(a.ndim, b.ndim)
     a = ops.reshape(a, (1,) * (rank - a.ndim) + a.shape)
     b = ops.reshape(b, (1,) * (rank - b.ndim) + b.shape)
@@ -544,8 +544,8 @@ def rot90(x: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
 
 def broadcast_arrays(*arrays: Any) -> tuple[Tensor, ...]:
     """All of them in their joint shape."""
-    parts = ops._with_partner(*arrays)
-    shape = ops._joint_shape("broadcast_arrays", *(x.shape for x in parts))
+    parts = ops.as_tensors(*arrays)
+    shape = ops.joint_shape("broadcast_arrays", *(x.shape for x in parts))
     return tuple(ops.broadcast_to(x, shape) for x in parts)
 
 
@@ -781,7 +781,7 @@ def _reduced(losses: Tensor, reduction: str) -> Tensor:
 
 
 def _same_shape(name: str, prediction: Any, target: Any) -> tuple[Tensor, Tensor]:
-    prediction, target = ops._with_partner(prediction, target)
+    prediction, target = ops.as_tensors(prediction, target)
     if prediction.shape != target.shape:
         raise ShapeError(f"{name}: prediction has shape {prediction.shape}, target {target.shape}: they must be equal")
     return (prediction if target.dtype.kind == "f" else as_float(prediction)), target  # whole numbers may have no negative ones
@@ -823,7 +823,7 @@ def bce_with_logits(logits: Any, target: Any, reduction: str = "mean", pos_weigh
     weight: Any = 1
     if pos_weight is not None:
         pos_weight = as_float(pos_weight)
-        if ops._joint_shape("bce_with_logits: pos_weight", pos_weight.shape, logits.shape) != logits.shape:
+        if ops.joint_shape("bce_with_logits: pos_weight", pos_weight.shape, logits.shape) != logits.shape:
             raise ShapeError(f"bce_with_logits: pos_weight has shape {pos_weight.shape}, which does not broadcast to {logits.shape}")
         weight = 1 + (pos_weight - 1) * target
     return _reduced((1 - target) * logits + weight * ops.softplus(-logits), reduction)
@@ -846,7 +846,7 @@ def cross_entropy(
         ShapeError, DtypeError: logits and target do not fit.
         ArgumentError: an ``ignore_index`` for probabilities.
     """
-    logits, target = ops._with_partner(logits, target)
+    logits, target = ops.as_tensors(logits, target)
     if logits.ndim == 0:
         raise ShapeError("cross_entropy: logits need an axis of classes")
     axis = axis_of(logits, axis)
@@ -913,7 +913,7 @@ def nll_loss(log_probabilities: Any, target: Any, axis: int = -1, reduction: str
     Raises:
         IndexRangeError: a class number is none of the classes. On a device, where nobody looks, the loss is NaN.
     """
-    logs, target = ops._with_partner(log_probabilities, target)
+    logs, target = ops.as_tensors(log_probabilities, target)
     logs, axis = as_float(logs), axis_of(logs, axis)
     _check_classes("nll_loss", target, logs, axis)
     advice = "; what does not count is left out by cross_entropy(…, ignore_index=)"

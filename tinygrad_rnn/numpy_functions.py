@@ -20,7 +20,7 @@ from .tape import cuts
 from .tensor import Tensor, off_tape
 
 _NAMES = {
-    **{name: getattr(room, name) for room in (ops, derived) for name in room.__all__},
+    **{name: getattr(room, name) for room in (*ops.ROOMS, derived) for name in room.__all__},
     **{f"linalg.{name}": getattr(linalg, name) for name in linalg.__all__},
 }
 """The library's functions of arrays."""

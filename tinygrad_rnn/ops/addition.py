@@ -1,0 +1,122 @@
+"""Case 2, addition: what residuals pass unchanged. Sums, other dtypes, and routing by a choice of the forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from .. import arguments
+from ..chain_rule import Row
+from ..chain_rule import addition as a
+from ..errors import ArgumentError
+from ..tape import apply, choose
+from .operands import Axis, Tensor, as_tensor, as_tensors, axes_of, binary, unary
+from .shapes import along
+
+add = binary(a.ADD)
+
+subtract = binary(a.SUBTRACT)
+
+negative = unary(a.NEGATIVE)
+
+
+def sum(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
+    """Sum over axes (all of them by default)."""
+    x = as_tensor(x) if dtype is None else astype(x, dtype)
+    return apply(a.SUM, (x,), (axes_of(x, axis), arguments.flag("keepdims", keepdims)))
+
+
+def narrow_sum(x: Tensor, axis: Axis) -> Tensor:
+    """The sum in the dtype of x, as in products, where that of small whole numbers is not a wider one."""
+    return astype(sum(x, axis), x._data.dtype)
+
+
+def sum_to(x: Any, shape: Sequence[int]) -> Tensor:
+    """Sum over the axes that broadcasting from ``shape`` would add or stretch."""
+    return apply(a.SUM_TO, (x,), (tuple(shape),))
+
+
+def cumsum(x: Any, axis: int | None = None) -> Tensor:
+    """Running sum along an axis, or over the flattened array."""
+    x, axis = along(x, axis)
+    return apply(a.CUMSUM, (x,), (axis,))
+
+
+def astype(x: Any, dtype: Any) -> Tensor:
+    """The tensor in another dtype; bool and int results are constants."""
+    dtype = arguments.dtype("astype: dtype", dtype)
+    x = as_tensor(x)
+    if x._data.dtype == dtype:
+        return x
+    return (apply if dtype.kind == "f" else choose)(a.ASTYPE, (x,), (dtype,))
+
+
+def as_float(x: Any) -> Tensor:
+    x = as_tensor(x)
+    return x if x._data.dtype.kind == "f" else astype(x, numpy.float64)
+
+
+def copy(x: Any) -> Tensor:
+    """The same values in memory of their own; residuals pass."""
+    x = as_tensor(x)
+    return (apply if x._data.dtype.kind == "f" else choose)(a.ASTYPE, (x,), (x._data.dtype,))
+
+
+# -- routing by a choice ------------------------------------------------------------------------------
+
+maximum = binary(a.MAXIMUM)
+
+minimum = binary(a.MINIMUM)
+
+
+def where(condition: Any, x: Any, y: Any) -> Tensor:
+    """x where the condition holds, else y. The branch not taken gets the residual 0, whatever its slope."""
+    return apply(a.WHERE, (as_tensors(condition, x, y)[0] if isinstance(condition, bool) else condition, x, y))
+
+
+def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Tensor:
+    """x held between two bounds; at a bound the residual passes. Bounds that are tensors get residuals as in maximum and minimum."""
+    if (a_min is not None and min is not None) or (a_max is not None and max is not None):
+        raise ArgumentError("clip: give a bound by one name, a_min and a_max or min and max")
+    a_min, a_max = min if a_min is None else a_min, max if a_max is None else a_max
+    if not (isinstance(a_min, _NUMBERS) and isinstance(a_max, _NUMBERS)):
+        x = x if a_min is None else maximum(x, a_min)
+        return x if a_max is None else minimum(x, a_max)
+    return as_tensor(x) if a_min is None and a_max is None else apply(a.CLIP, (x,), (a_min, a_max))
+
+
+_NUMBERS = (int, float, numpy.integer, numpy.floating, numpy.bool_, type(None))
+"""What bounds of ``clip`` are that get no residuals."""
+
+
+def _extremum(row: Row, x: Any, axis: Axis, keepdims: bool) -> Tensor:
+    x = as_tensor(x)
+    return apply(row, (x,), (axes_of(x, axis), arguments.flag("keepdims", keepdims)))
+
+
+def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The largest element over axes; ties share the residual equally."""
+    return _extremum(a.MAX, x, axis, keepdims)
+
+
+def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The smallest element over axes; ties share the residual equally."""
+    return _extremum(a.MIN, x, axis, keepdims)
+
+
+amax, amin = max, min
+
+
+def sort(x: Any, axis: int | None = -1) -> Tensor:
+    """In rising order along an axis."""
+    x, axis = along(x, axis)
+    return apply(a.SORT, (x,), (axis,))
+
+
+# fmt: off
+__all__ = [
+    "add", "amax", "amin", "astype", "clip", "copy", "cumsum", "max", "maximum", "min", "minimum",
+    "negative", "sort", "subtract", "sum", "where",
+]

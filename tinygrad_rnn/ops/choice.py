@@ -1,0 +1,87 @@
+"""No case at all: comparisons, signs, roundings, positions. They move only in jumps, so no residual passes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import arguments
+from ..chain_rule import choices
+from ..errors import ShapeError
+from ..tape import choose
+from .operands import Axis, Tensor, as_tensor, as_tensors, axes_of, axis_of, binary, unary
+from .shapes import along, expand_dims, reshape
+
+equal = binary(choices["equal"])
+not_equal = binary(choices["not_equal"])
+less = binary(choices["less"])
+less_equal = binary(choices["less_equal"])
+greater = binary(choices["greater"])
+greater_equal = binary(choices["greater_equal"])
+logical_and = binary(choices["logical_and"])
+logical_or = binary(choices["logical_or"])
+logical_xor = binary(choices["logical_xor"])
+floor_divide = binary(choices["floor_divide"])
+logical_not = unary(choices["logical_not"])
+isnan = unary(choices["isnan"])
+isinf = unary(choices["isinf"])
+isfinite = unary(choices["isfinite"])
+sign = unary(choices["sign"])
+floor = unary(choices["floor"])
+ceil = unary(choices["ceil"])
+rint = unary(choices["rint"])
+trunc = unary(choices["trunc"])
+
+
+def _position(name: str, x: Any, axis: int | None, keepdims: bool) -> Tensor:
+    x, keepdims = as_tensor(x), arguments.flag("keepdims", keepdims)
+    if axis is None:
+        y = choose(choices[name], (reshape(x, (-1,)),), (0,))
+        return reshape(y, (1,) * x.ndim) if keepdims else y
+    y = choose(choices[name], (x,), (axis_of(x, axis),))
+    return expand_dims(y, axis) if keepdims else y
+
+
+def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The place of the largest element, the first of several."""
+    return _position("argmax", x, axis, keepdims)
+
+
+def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The place of the smallest element, the first of several."""
+    return _position("argmin", x, axis, keepdims)
+
+
+def argsort(x: Any, axis: int | None = -1) -> Tensor:
+    x, axis = along(x, axis)
+    return choose(choices["argsort"], (x,), (axis,))
+
+
+def _quantifier(name: str, x: Any, axis: Axis, keepdims: bool) -> Tensor:
+    x = as_tensor(x)
+    axes = axes_of(x, axis)
+    y = choose(choices[name], (x,), (axes,))
+    return expand_dims(y, axes) if arguments.flag("keepdims", keepdims) else y
+
+
+def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    return _quantifier("all", x, axis, keepdims)
+
+
+def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    return _quantifier("any", x, axis, keepdims)
+
+
+def searchsorted(a: Any, v: Any, side: str = "left") -> Tensor:
+    """Where the elements of v would stand in the sorted vector a."""
+    a, v = as_tensors(a, v)
+    if a.ndim != 1:
+        raise ShapeError(f"searchsorted: a must be a vector, not of shape {a.shape}")
+    return choose(choices["searchsorted"], (a, v), (arguments.choice("searchsorted: side", side, ("left", "right")),))
+
+
+# fmt: off
+__all__ = [
+    "all", "any", "argmax", "argmin", "argsort", "ceil", "equal", "floor", "floor_divide", "greater",
+    "greater_equal", "isfinite", "isinf", "isnan", "less", "less_equal", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "not_equal", "rint", "searchsorted", "sign", "trunc",
+]

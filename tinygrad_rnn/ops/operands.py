@@ -1,0 +1,110 @@
+"""What every operation does with its operands before it applies its row: makes them tensors, settles axes and shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy
+
+from .. import arguments, backends
+from ..chain_rule import Row
+from ..errors import IndexRangeError, ShapeError
+from ..tape import Node, apply, choose, floats_beside, home, lift
+
+Tensor = Any
+
+Axis = int | Sequence[int] | None
+
+
+def unary(row: Row) -> Callable[[Any], Tensor]:
+    """The function of one operand that applies a row."""
+    run = choose if row.case == "choice" else apply
+
+    def function(x: Any) -> Tensor:
+        return run(row, (x,))
+
+    function.__name__ = function.__qualname__ = row.name
+    function.__doc__ = f"{row.name}(x), elementwise: {_KINDS[row.case]}."
+    return function
+
+
+def binary(row: Row) -> Callable[[Any, Any], Tensor]:
+    """The function of two operands that applies a row."""
+    run = choose if row.case == "choice" else apply
+
+    def function(x1: Any, x2: Any) -> Tensor:
+        return run(row, (x1, x2))
+
+    function.__name__ = function.__qualname__ = row.name
+    function.__doc__ = f"{row.name}(x1, x2), elementwise with broadcasting: {_KINDS[row.case]}."
+    return function
+
+
+_KINDS = {
+    "composition": "a composition",
+    "addition": "an addition",
+    "weighting": "a weighting",
+    "choice": "it moves only in jumps, so no residual passes",
+}
+
+
+def as_tensor(x: Any) -> Tensor:
+    """x itself if it is a tensor, else a constant tensor of it."""
+    return x if isinstance(x, Node) else lift(x, backends.owner(x) or backends.current())
+
+
+def as_tensors(*operands: Any) -> list[Tensor]:
+    """All of them as tensors on one backend."""
+    for x in operands:
+        if not isinstance(x, Node):
+            break
+    else:  # nearly always
+        return list(operands)
+    backend, floats = home(operands), floats_beside(operands)
+    return [lift(x, backend, floats) for x in operands]
+
+
+def joint_shape(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+    try:
+        return numpy.broadcast_shapes(*shapes)
+    except ValueError as error:
+        raise ShapeError(f"{name}: {error}") from error
+
+
+def axis_of(x: Tensor, axis: int) -> int:
+    """An axis counted from the front.
+
+    Raises:
+        IndexRangeError: there is no such axis.
+    """
+    return axis_among(axis, len(x._data.shape))
+
+
+def axes_of(x: Tensor, axis: Axis, ordered: bool = False, repeated: bool = False) -> tuple[int, ...]:
+    """Axes counted from the front, all of them for None; sorted unless their order counts."""
+    rank = len(x._data.shape)
+    if axis is None:
+        return tuple(range(rank))
+    if type(axis) is int:
+        return (axis_among(axis, rank),)
+    axes = axes_among(axis, rank, repeated)
+    return axes if ordered else tuple(sorted(axes))
+
+
+def axis_among(axis: int, rank: int) -> int:
+    if type(axis) is not int:
+        axis = arguments.whole("axis", axis)
+    if not -rank <= axis < rank:
+        raise IndexRangeError(f"axis {axis} is out of range for {rank} axes")
+    return axis % rank
+
+
+def axes_among(axis: Any, rank: int, repeated: bool = False) -> tuple[int, ...]:
+    if isinstance(axis, Iterator):  # who reads it twice finds nothing the second time
+        raise arguments.refused("axis", "a whole number or a tuple of them", axis)
+    parts = axis if type(axis) is tuple else arguments.wholes("axis", axis)
+    axes = tuple([axis_among(part, rank) for part in parts])
+    if len(set(axes)) != len(axes) and not repeated:
+        raise ShapeError(f"an axis stands twice in {axis}")
+    return axes
