@@ -26,7 +26,7 @@ from tinygrad_rnn import backends, nn, optim, tape
 from tinygrad_rnn.backends.native import compiler, products, threads, thresholds
 from tinygrad_rnn.cleanup import no_collection
 from tinygrad_rnn.sequence import compiled, native, program
-from tinygrad_rnn.tensor import _adding
+from tinygrad_rnn.tape.ends import adding
 
 pytestmark = pytest.mark.one_backend
 
@@ -86,8 +86,8 @@ class Interrupter:
             return True
         finally:
             sys.settrace(before)
-            while _adding._is_owned():  # only tracing can come before the one instruction that releases a lock
-                _adding.release()
+            while adding._is_owned():  # only tracing can come before the one instruction that releases a lock
+                adding.release()
         return False
 
     def places(self, function: Callable[[], Any]) -> list[Place]:

@@ -16,7 +16,7 @@ from tinygrad_rnn import derived, linalg, nn, ops, tree
 Tensor = tg.Tensor
 
 PUBLIC = {
-    **{name: getattr(room, name) for room in (*ops.ROOMS, derived) for name in room.__all__},
+    **{name: getattr(room, name) for room in (*ops.ROOMS, *derived.ROOMS) for name in room.__all__},
     **{f"linalg.{name}": getattr(linalg, name) for name in linalg.__all__},
 }
 NOT_OF_ARRAYS = {"arange", "eye", "full", "identity", "linspace", "ones", "zeros"}

@@ -33,7 +33,13 @@ from .backends import set_backend as set_backend
 from .backends import use_backend as use_backend
 from .chain_rule import rows as rows
 from .check import check_gradients as check_gradients
-from .derived import *  # noqa: F403
+from .derived.elementwise import *  # noqa: F403
+from .derived.linalg import *  # noqa: F403
+from .derived.losses import *  # noqa: F403
+from .derived.products import *  # noqa: F403
+from .derived.quantiles import *  # noqa: F403
+from .derived.reductions import *  # noqa: F403
+from .derived.shapes import *  # noqa: F403
 from .errors import *  # noqa: F403
 from .ops import as_tensor as asarray  # noqa: F401
 from .ops.addition import *  # noqa: F403

@@ -1,6 +1,6 @@
 """Linear algebra under NumPy's names."""
 
-from .derived import inv, matrix_power, norm
+from .derived.linalg import inv, matrix_power, norm
 from .ops import det, solve
 
 __all__ = ["det", "inv", "matrix_power", "norm", "solve"]

@@ -16,11 +16,11 @@ import numpy
 
 from . import derived, linalg, ops, tree
 from .errors import TapeError, TinygradRNNError
-from .tape import cuts
-from .tensor import Tensor, off_tape
+from .tape import cuts, off_tape
+from .tensor import Tensor
 
 _NAMES = {
-    **{name: getattr(room, name) for room in (*ops.ROOMS, derived) for name in room.__all__},
+    **{name: getattr(room, name) for room in (*ops.ROOMS, *derived.ROOMS) for name in room.__all__},
     **{f"linalg.{name}": getattr(linalg, name) for name in linalg.__all__},
 }
 """The library's functions of arrays."""

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy
 
-from . import arguments, backends, ops, tape
+from . import arguments, backends, ops
 from .chain_rule.addition import ADD, ASTYPE, NEGATIVE, SUBTRACT
 from .chain_rule.weighting import MULTIPLY
 from .effects import effect
-from .errors import BackendError, DtypeError, ShapeError, TapeError
-from .tape import Node, apply, choose, cuts, expose, holds_tensors, host_array, pull_back, recording, thread
+from .errors import BackendError, ShapeError, TapeError
+from .tape import (
+    Node,
+    Values,
+    add_to_leaves,
+    apply,
+    choose,
+    cuts,
+    holds_tensors,
+    host_array,
+    lift,
+    off_tape,
+    pull_back,
+    recording,
+    require_float,
+    seed,
+    thread,
+)
 
-HALF = numpy.dtype(numpy.float16)
-"""A dtype whose sums and squares soon leave its range, which ends at 65,504."""
 
-
-class Tensor(Node):
+class Tensor(Values):
     """An array that remembers how it was made. Make one with :func:`tensor`.
 
     Attributes:
@@ -30,65 +42,11 @@ class Tensor(Node):
 
     __slots__ = ()
 
-    def __hash__(self) -> int:
-        if thread.tracing is not None and self.entry is not None:  # it would not be found where the tensor of a step is
-            thread.tracing.look(self, "its hash")
-        return Node.__hash__(self)
+    __hash__ = Values.__hash__  # a class with an __eq__ of its own has none otherwise
 
     # how NumPy's functions and the operators of its arrays take a tensor: ``numpy_functions`` binds them
     __array_ufunc__: Callable[..., Any]
     __array_function__: Callable[..., Any]
-
-    # -- looking ----------------------------------------------------------------------------------------------------------------------
-
-    @property
-    def data(self) -> Any:
-        """The array itself, to read or to write; assign to replace it. Writing into an array that a later backward pass needs makes that
-        pass a TapeError."""
-        self._look("its data")
-        return expose(self)
-
-    @data.setter
-    @effect("gives a tensor another array")
-    def data(self, array: Any) -> None:
-        new = array._data if isinstance(array, Node) else array
-        if isinstance(new, self._backend.array_type):
-            new = tape.plain_array(new, self._backend)
-        else:
-            new = self._backend.from_host(host_array(new, self._data.dtype))
-        if new.shape != self._data.shape:
-            raise ShapeError(f"data of shape {tuple(self._data.shape)} cannot be replaced by shape {tuple(new.shape)}")
-        if new.dtype != self._data.dtype:
-            raise DtypeError(f"data of dtype {self._data.dtype} cannot be replaced by {new.dtype}; convert it first")
-        self._data = new
-        if isinstance(array, self._backend.array_type):  # whoever assigned it can still write into it
-            expose(self)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._data.shape
-
-    @property
-    def ndim(self) -> int:
-        return len(self._data.shape)
-
-    @property
-    def size(self) -> int:
-        return int(self._data.size)
-
-    @property
-    def dtype(self) -> numpy.dtype[Any]:
-        return self._data.dtype
-
-    @property
-    def backend(self) -> str:
-        return self._backend.name
-
-    @property
-    def is_leaf(self) -> bool:
-        if thread.tracing is not None and self.entry is not None:
-            thread.tracing.look(self, "whether it is a leaf")
-        return self.entry is None
 
     @property
     def grad(self) -> Tensor | None:
@@ -113,73 +71,8 @@ class Tensor(Node):
             raise BackendError(f"grad is on the {value.backend!r} backend, its tensor on {self.backend!r}: move it with .to(name)")
         self._grad = None if value is None else ops.astype(value, self._data.dtype)
 
-    def numpy(self) -> numpy.ndarray:
-        """The values as a NumPy array: a read-only view on the processor, a copy from a device."""
-        self._look("its values")
-        return self._backend.to_host(self._data)
-
-    def item(self) -> float | int | bool:
-        """The one value as a Python number.
-
-        Raises:
-            ShapeError: there are several.
-        """
-        if self.size != 1:
-            raise ShapeError(f"item: a tensor of shape {self.shape} has {self.size} values, not one")
-        return self.numpy().reshape(()).item()
-
-    def tolist(self) -> Any:
-        return self.numpy().tolist()
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        if cuts(self):
-            raise off_tape("as an array it is not recorded; tg.tanh(t), np.tanh(t) and the like are, and tg.stack of several")
-        return numpy.array(self.numpy(), dtype=dtype) if copy or dtype is not None else self.numpy()
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __index__(self) -> int:
-        if self.dtype.kind not in "iu":
-            raise DtypeError(f"a tensor of dtype {self.dtype} is not an index")
-        return int(self.item())
-
-    def __bool__(self) -> bool:
-        return bool(self.item())
-
     def __round__(self, ndigits: int | None = None) -> Tensor:
         return self.round(ndigits or 0)
-
-    def __format__(self, spec: str) -> str:
-        """A single value as a number: ``f"{loss:.3f}"``."""
-        if spec and self.size != 1:
-            raise ShapeError(f"format {spec!r} is for one value, a tensor of shape {self.shape} has {self.size}: format parts of .tolist()")
-        return format(self.item(), spec) if spec else str(self)
-
-    def __len__(self) -> int:
-        if self.ndim == 0:
-            raise ShapeError("a number has no length")
-        return int(self.shape[0])
-
-    def __repr__(self) -> str:
-        if thread.tracing:
-            return f"tensor(shape={self.shape}, dtype={self.dtype})"
-        values = numpy.array2string(self.numpy(), separator=", ", prefix="tensor(")
-        made = f", from={self.entry.row.name}" if self.entry is not None and self.requires_grad else ""
-        leaf = ", requires_grad=True" if self.requires_grad and self.entry is None else ""
-        return f"tensor({values}, dtype={self.dtype}{leaf}{made})"
-
-    def _look(self, what: str) -> None:
-        if thread.tracing is not None:
-            thread.tracing.look(self, what)
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        if self.entry is not None:
-            raise TapeError("a result on the tape is not copied or pickled, since all that led to it would go along: use .detach()")
-        return super().__reduce_ex__(protocol)
 
     # -- backward ---------------------------------------------------------------------------------------------------------------------
 
@@ -202,11 +95,7 @@ class Tensor(Node):
         create_graph = arguments.flag("backward: create_graph", create_graph)
         with _RECORDING if thread.recording else recording():  # what create_graph asks for, whatever the blocks around say
             residuals, _ = pull_back([(self, seed(self, grad, create_graph))], ops if create_graph else None)
-            for leaf in residuals.leaves.values():
-                require_float(leaf._data.dtype, True)
-            with _adding:
-                for key, leaf in residuals.leaves.items():
-                    _add_to_grad(leaf, residuals.held[key], key in residuals.owned)
+            add_to_leaves(residuals)
 
     def detach(self) -> Tensor:
         """The same array off the tape."""
@@ -382,12 +271,6 @@ class Tensor(Node):
     def sum(self, axis: ops.Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
         return ops.sum(self, axis, dtype, keepdims)
 
-    def mean(self, axis: ops.Axis = None, keepdims: bool = False) -> Tensor:
-        if self._data.dtype is HALF:  # whose sums soon leave its range
-            return ops.astype(ops.astype(self, numpy.float32).mean(axis, keepdims), self._data.dtype)
-        total = ops.sum(self, axis, keepdims=keepdims)
-        return total * (total.size / self.size) if self.size else total / 0.0
-
     def max(self, axis: ops.Axis = None, keepdims: bool = False) -> Tensor:
         return ops.max(self, axis, keepdims)
 
@@ -422,6 +305,7 @@ class Tensor(Node):
     cumprod: Callable[..., Tensor]
     diagonal: Callable[..., Tensor]
     dot: Callable[..., Tensor]
+    mean: Callable[..., Tensor]
     prod: Callable[..., Tensor]
     repeat: Callable[..., Tensor]
     round: Callable[..., Tensor]
@@ -433,20 +317,6 @@ class Tensor(Node):
 Node.result_type = Tensor
 
 _RECORDING = contextlib.nullcontext()
-_adding = threading.RLock()
-"""Held while residuals are added to leaves, so that none is lost where several threads do so."""
-
-
-def _add_to_grad(leaf: Node, residual: Any, owned: bool) -> None:
-    """Add a residual to a leaf's: recorded ones are tensors, others arrays, which may be kept if they are ours."""
-    if isinstance(residual, Node):
-        leaf._grad = residual if leaf._grad is None else leaf._grad + residual
-        return
-    if leaf._grad is not None:
-        residual = leaf._grad._data + residual
-    elif not owned:
-        residual = leaf._backend.copy(residual)
-    leaf._grad = Tensor(leaf._backend.asarray(residual), leaf._backend)
 
 
 class Variable(Tensor):
@@ -484,18 +354,6 @@ def _written(index: Any) -> str:
     return "…" if isinstance(index, (Node, numpy.ndarray, tuple, slice)) else repr(index)
 
 
-def off_tape(advice: str) -> TapeError:
-    """The error for a recorded tensor whose values alone would go on."""
-    return TapeError(
-        f"a tensor that requires grad would leave the tape: {advice}; where no gradient is wanted, write .numpy() or .detach()"
-    )
-
-
-def require_float(dtype: Any, wanted: bool) -> None:
-    if wanted and dtype.kind != "f":
-        raise DtypeError(f"only float tensors have gradients, not {dtype}: convert with .astype('float32')")
-
-
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, backend: str | None = None, name: str | None = None) -> Tensor:
     """A new tensor with a copy of the data.
 
@@ -517,7 +375,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, backend: s
     name = None if name is None else arguments.text("tensor: name", name)
     target = backends.current() if backend is None else backends.get(backend)
     if holds_tensors(data):
-        data = tape.lift(data, target)
+        data = lift(data, target)
     if cuts(data) and (data.entry is not None or isinstance(data, Variable)):
         raise off_tape("tensor(…) copies values: go on with the tensor itself, or with tg.stack of several")
     owner = backends.owner(data._data if isinstance(data, Node) else data)
@@ -529,28 +387,6 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, backend: s
     else:
         array = target.from_host(host_array(data, dtype))
     require_float(array.dtype, requires_grad)
-    made = Tensor(array, target, requires_grad)
-    made.name = name
-    return made
-
-
-def seed(result: Any, grad: Any, recorded: bool) -> Any:
-    """The residual that a backward pass starts from.
-
-    Raises:
-        TapeError: the result was not recorded.
-        ShapeError: several values and no ``grad``, or one of another shape.
-    """
-    if not result.requires_grad:
-        raise TapeError(
-            "backward: nothing was recorded that leads here: make a tensor with requires_grad=True, and do not compute under no_grad"
-        )
-    if grad is None:
-        if result.size != 1:
-            raise ShapeError(f"backward: a tensor of shape {result.shape} has {result.size} values: sum it, or give grad= of that shape")
-        grad = ops.ones_like(result)
-    else:
-        grad = ops.astype(tape.lift(grad, result._backend), result._data.dtype)
-        if grad.shape != result.shape:
-            raise ShapeError(f"backward: grad has shape {grad.shape}, the result has {result.shape}")
-    return grad if recorded else grad._data
+    result = Tensor(array, target, requires_grad)
+    result.name = name
+    return result

@@ -14,8 +14,8 @@ from typing import Any
 from . import arguments, ops, random, tree
 from .errors import DtypeError, IndexRangeError, ShapeError, TapeError
 from .ops import as_tensor
-from .tape import Node, Tape, apply_replay, key_of, lift, pull_back, push_forward, recording
-from .tensor import Tensor, Variable, require_float, seed
+from .tape import Node, Tape, apply_replay, key_of, lift, pull_back, push_forward, recording, require_float, seed
+from .tensor import Tensor, Variable
 
 
 def _variable(x: Any) -> Tensor:

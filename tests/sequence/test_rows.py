@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import derived
 from tinygrad_rnn.backends.native import compiler, threads, thresholds
+from tinygrad_rnn.derived import losses
 from tinygrad_rnn.sequence import rows
 
 pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not compiler.available(), reason="llvmlite is not installed")]
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not compiler.available
 @pytest.fixture(autouse=True)
 def _always(monkeypatch):
     """However little there is to do."""
-    monkeypatch.setattr(derived, "_MANY", 1)
+    monkeypatch.setattr(losses, "KERNEL_MIN_ELEMENTS", 1)
 
 
 def closed_form(z, classes, smoothing):
@@ -84,7 +84,7 @@ def test_second_order_and_tangents_are_those_of_the_operations(rng, monkeypatch)
         return tg.cross_entropy(x * x, classes)
 
     found = tg.hvp(loss, x, v).numpy(), tg.jvp(loss, x, v)[1].item()
-    monkeypatch.setattr(derived, "_MANY", 1 << 60)
+    monkeypatch.setattr(losses, "KERNEL_MIN_ELEMENTS", 1 << 60)
     np.testing.assert_allclose(found[0], tg.hvp(loss, x, v).numpy(), rtol=0, atol=1e-15)
     np.testing.assert_allclose(found[1], tg.jvp(loss, x, v)[1].item(), rtol=1e-14)
 

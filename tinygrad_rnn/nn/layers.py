@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from .. import arguments, derived, ops, random
+from .. import arguments, ops, random
+from ..derived.reductions import mean, widened
 from ..errors import ArgumentError, DtypeError, ShapeError
 from ..tape import lift
-from ..tensor import HALF, Tensor, tensor
+from ..tensor import Tensor, tensor
 from . import init
 from .module import Module, Parameter
 
@@ -103,12 +104,11 @@ class LayerNorm(Module):
         return self._standardised(x) * self.weight + self.bias
 
     def _standardised(self, x: Tensor) -> Tensor:
-        if x.dtype is HALF:  # its squares soon leave its range, and a small eps is 0 in it
-            return ops.astype(self._standardised(ops.astype(x, "float32")), HALF)
+        x, dtype = widened(x)  # a small eps is 0 in halves
         axes = tuple(range(-self.weight.ndim, 0))
-        centred = x - derived.mean(x, axes, keepdims=True)
-        variance = derived.mean(centred * centred, axes, keepdims=True)
-        return centred * ops.reciprocal(ops.sqrt(variance + self.eps))
+        centred = x - mean(x, axes, keepdims=True)
+        variance = mean(centred * centred, axes, keepdims=True)
+        return ops.astype(centred * ops.reciprocal(ops.sqrt(variance + self.eps)), dtype)
 
 
 class Dropout(Module):

@@ -12,6 +12,9 @@ work        what a piece of program did
 replay      a piece of program as one entry
 """
 
+from .ends import add_to_leaves as add_to_leaves
+from .ends import require_float as require_float
+from .ends import seed as seed
 from .entry import Call as Call
 from .entry import Entry as Entry
 from .entry import Key as Key
@@ -23,7 +26,6 @@ from .host import PYTHON_NUMBERS as PYTHON_NUMBERS
 from .host import holds_tensors as holds_tensors
 from .host import host_array as host_array
 from .host import host_values as host_values
-from .host import plain_array as plain_array
 from .mode import Block as Block
 from .mode import Observer as Observer
 from .mode import Refused as Refused
@@ -40,7 +42,6 @@ from .passes import push_replayed as push_replayed
 from .record import ARRAY_ERRORS as ARRAY_ERRORS
 from .record import apply as apply
 from .record import choose as choose
-from .record import cuts as cuts
 from .record import explained as explained
 from .record import floats_beside as floats_beside
 from .record import home as home
@@ -50,8 +51,10 @@ from .replay import apply_replay as apply_replay
 from .replay import record_replay as record_replay
 from .residuals import Residuals as Residuals
 from .residuals import pull_watched as pull_watched
+from .values import Values as Values
+from .values import cuts as cuts
+from .values import off_tape as off_tape
 from .walk import Tape as Tape
 from .work import by_sight as by_sight
 from .writes import check_current as check_current
 from .writes import check_unchanged as check_unchanged
-from .writes import expose as expose

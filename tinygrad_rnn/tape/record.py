@@ -165,11 +165,6 @@ def floats_beside(operands: Iterable[Any], kinds: str = "f") -> Any:
     return numpy.result_type(*met, 0.0) if met else None
 
 
-def cuts(x: Any) -> bool:
-    """Whether the values of x alone, off the tape, would silently lose a gradient."""
-    return isinstance(x, Node) and x.requires_grad and thread.recording
-
-
 # -- errors -------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy
 
 from .. import arguments, backends, nn, optim, random
-from ..derived import cross_entropy
+from ..derived.losses import cross_entropy
 from ..diagnosis import Report, flow
 from ..errors import TrainingError
 from ..ops import Tensor

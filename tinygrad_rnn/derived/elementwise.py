@@ -1,0 +1,188 @@
+"""Functions of elements: arithmetic, activations, choices between values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from .. import arguments, ops
+from ..errors import ShapeError
+from ..ops import as_float, as_tensor
+from ..tensor import Tensor
+
+# -- arithmetic ---------------------------------------------------------------------------------------
+
+true_divide = ops.divide
+
+remainder = ops.mod
+
+
+def square(x: Any) -> Tensor:
+    return ops.multiply(x, x)
+
+
+def positive(x: Any) -> Tensor:
+    return as_tensor(x)
+
+
+def fmax(x1: Any, x2: Any) -> Tensor:
+    """The larger one; the other where one is NaN."""
+    x1, x2 = ops.as_tensors(x1, x2)
+    return ops.maximum(ops.where(ops.isnan(x1), x2, x1), ops.where(ops.isnan(x2), x1, x2))
+
+
+def fmin(x1: Any, x2: Any) -> Tensor:
+    """The smaller one; the other where one is NaN."""
+    x1, x2 = ops.as_tensors(x1, x2)
+    return ops.minimum(ops.where(ops.isnan(x1), x2, x1), ops.where(ops.isnan(x2), x1, x2))
+
+
+def fabs(x: Any) -> Tensor:
+    return ops.abs(as_float(x))
+
+
+def degrees(x: Any) -> Tensor:
+    return as_float(x) * (180 / math.pi)
+
+
+def radians(x: Any) -> Tensor:
+    return as_float(x) * (math.pi / 180)
+
+
+rad2deg, deg2rad = degrees, radians
+
+
+def sinc(x: Any) -> Tensor:
+    """sin(πx) / πx, by its series where that is 0 / 0."""
+    x = as_float(x) * math.pi
+    near = ops.abs(x) < 1e-3
+    far = ops.where(near, 1, x)
+    return ops.where(near, 1 - x * x / 6 * (1 - x * x / 20), ops.sin(far) / far)
+
+
+def logaddexp2(x1: Any, x2: Any) -> Tensor:
+    """log₂(2^x1 + 2^x2)."""
+    return ops.logaddexp(as_float(x1) * math.log(2), as_float(x2) * math.log(2)) * (1 / math.log(2))
+
+
+def round(x: Any, decimals: int = 0) -> Tensor:
+    """To even at halves. It moves in jumps: no residual passes."""
+    x, decimals = as_tensor(x), arguments.whole("round: decimals", decimals)
+    if x.dtype.kind != "f":
+        return x if decimals >= 0 else ops.astype(round(ops.astype(x, numpy.float64), decimals), x.dtype)
+    if decimals == 0:
+        return ops.rint(x)
+    if abs(decimals) > 308:
+        raise arguments.refused("round: decimals", "a whole number from -308 to 308", decimals)
+    scale = 10.0 ** abs(decimals)
+    return ops.rint(x * scale) / scale if decimals > 0 else ops.rint(x / scale) * scale
+
+
+around = round
+
+
+def nan_to_num(x: Any, nan: float = 0.0) -> Tensor:
+    """NaN replaced by a number, infinities by the largest ones."""
+    x = as_tensor(x)
+    if x.dtype.kind != "f":
+        return x
+    top = float(numpy.finfo(x.dtype).max)
+    return ops.where(ops.isnan(x), nan, ops.clip(x, -top, top))
+
+
+def safe_sqrt(x: Tensor) -> Tensor:
+    """√x with the derivative 0 at 0, of every order."""
+    zero = x == 0
+    return ops.where(zero, 0, ops.sqrt(ops.where(zero, 1, x)))
+
+
+# -- comparing and choosing ---------------------------------------------------------------------------
+
+
+def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Tensor:
+    a, b = ops.as_tensors(a, b)
+    return (a == b) | (ops.isfinite(b) & (ops.abs(a - b) <= atol + rtol * ops.abs(b)))
+
+
+def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
+    return bool(ops.all(isclose(a, b, rtol, atol)))
+
+
+def select(conditions: Sequence[Any], choices: Sequence[Any], default: Any = 0) -> Tensor:
+    """The choice of the first condition that holds."""
+    y = default
+    tests, values = arguments.several("select: conditions", conditions), arguments.several("select: choices", choices)
+    if len(tests) != len(values) or not tests:
+        raise ShapeError(f"select: {len(tests)} conditions for {len(values)} choices")
+    for condition, choice in zip(reversed(tests), reversed(values), strict=True):
+        y = ops.where(condition, choice, y)
+    return as_tensor(y)
+
+
+def interp(x: Any, xp: Any, fp: Any) -> Tensor:
+    """The line through the points (xp, fp), level outside; xp must rise."""
+    x, xp, fp = ops.as_tensors(x, xp, fp)
+    if xp.ndim != 1 or xp.shape != fp.shape or not xp.size:
+        raise ShapeError(f"interp: xp and fp must be vectors of one length, not of shapes {xp.shape} and {fp.shape}")
+    last = xp.shape[0] - 1
+    after = ops.clip(ops.searchsorted(xp, x, "right"), min(1, last), last)
+    x0, x1, y0, y1 = (ops.take(line, i, 0) for line in (xp, fp) for i in (ops.maximum(after - 1, 0), after))
+    with x._backend.quiet():  # at infinities, where NumPy too comes from the other side, or takes the point itself
+        slope = (y1 - y0) / (x1 - x0)
+        y, backwards = y0 + (x - x0) * slope, y1 + (x - x1) * slope
+    level = (x == x0) | ((y0 == y1) & (x == x))
+    y = ops.where(ops.isnan(y), ops.where(x == x1, y1, ops.where(level, y0, backwards)), y)
+    return ops.where(x < xp[0], fp[0], ops.where(x > xp[-1], fp[-1], y))
+
+
+# -- activations --------------------------------------------------------------------------------------
+
+
+def log_sigmoid(x: Any) -> Tensor:
+    """log σ(x) = −softplus(−x)."""
+    return -ops.softplus(-as_tensor(x))
+
+
+def silu(x: Any) -> Tensor:
+    return ops.multiply(x, ops.sigmoid(x))
+
+
+def gelu(x: Any) -> Tensor:
+    """x Φ(x), with the error function (Hendrycks & Gimpel 2016)."""
+    return 0.5 * as_tensor(x) * (1 + ops.erf(as_tensor(x) * (1 / math.sqrt(2))))
+
+
+def leaky_relu(x: Any, negative_slope: float = 0.01) -> Tensor:
+    x = as_tensor(x)
+    return ops.where(x > 0, x, x * negative_slope)
+
+
+def elu(x: Any, alpha: float = 1.0) -> Tensor:
+    x = as_tensor(x)
+    return ops.where(x > 0, x, alpha * ops.expm1(ops.minimum(x, 0)))
+
+
+def hardtanh(x: Any, low: float = -1.0, high: float = 1.0) -> Tensor:
+    return ops.clip(x, low, high)
+
+
+def hard_sigmoid(x: Any) -> Tensor:
+    """clip(x / 6 + ½, 0, 1)."""
+    return ops.clip(as_tensor(x) / 6 + 0.5, 0.0, 1.0)
+
+
+def softsign(x: Any) -> Tensor:
+    x = as_tensor(x)
+    return x / (1 + ops.abs(x))
+
+
+# fmt: off
+__all__ = [
+    "allclose", "around", "deg2rad", "degrees", "elu", "fabs", "fmax", "fmin", "gelu", "hard_sigmoid",
+    "hardtanh", "interp", "isclose", "leaky_relu", "log_sigmoid", "logaddexp2", "nan_to_num", "positive",
+    "rad2deg", "radians", "remainder", "round", "select", "silu", "sinc", "softsign", "square",
+    "true_divide",
+]

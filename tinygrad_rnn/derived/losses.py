@@ -1,0 +1,194 @@
+"""Losses. They are means unless told otherwise; ``reduction="sum"`` is the source's loss, over all samples and time steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import arguments, backends, ops
+from ..errors import ArgumentError, DtypeError, ShapeError
+from ..ops import as_float, axis_of
+from ..tape import host, thread
+from ..tensor import Tensor
+from .elementwise import square
+from .reductions import log_softmax, mean, widened
+
+_REDUCTIONS = ("mean", "sum", "none")
+
+
+def _reduced(losses: Tensor, reduction: str) -> Tensor:
+    arguments.choice("reduction", reduction, _REDUCTIONS)
+    if reduction == "none":
+        return losses
+    return ops.sum(losses) if reduction == "sum" else mean(losses)
+
+
+def _same_shape(name: str, prediction: Any, target: Any) -> tuple[Tensor, Tensor]:
+    prediction, target = ops.as_tensors(prediction, target)
+    if prediction.shape != target.shape:
+        raise ShapeError(f"{name}: prediction has shape {prediction.shape}, target {target.shape}: they must be equal")
+    return (prediction if target.dtype.kind == "f" else as_float(prediction)), target  # whole numbers may have no negative ones
+
+
+def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
+    """(ŷ − y)²."""
+    prediction, target = _same_shape("mse_loss", prediction, target)
+    return _reduced(square(prediction - target), reduction)
+
+
+def l1_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
+    """|ŷ − y|."""
+    prediction, target = _same_shape("l1_loss", prediction, target)
+    return _reduced(ops.abs(prediction - target), reduction)
+
+
+def huber_loss(prediction: Any, target: Any, delta: float = 1.0, reduction: str = "mean") -> Tensor:
+    """½ d² within delta, delta (|d| − ½ delta) beyond (Huber 1964)."""
+    prediction, target = _same_shape("huber_loss", prediction, target)
+    delta = arguments.positive("huber_loss: delta", delta)
+    distance = ops.abs(prediction - target)
+    return _reduced(ops.where(distance <= delta, 0.5 * distance * distance, delta * (distance - 0.5 * delta)), reduction)
+
+
+def bce_with_logits(logits: Any, target: Any, reduction: str = "mean", pos_weight: Any = None) -> Tensor:
+    """−[y log σ(z) + (1 − y) log(1 − σ(z))] = (1 − y) z + softplus(−z), stable for every z.
+
+    Args:
+        logits: z, of any shape.
+        target: y, from 0 to 1, of the same shape.
+        reduction: "mean", "sum" or "none".
+        pos_weight: what y log σ(z) is multiplied by; of a shape that broadcasts to that of the logits.
+
+    Raises:
+        ShapeError: the shapes do not fit.
+    """
+    logits, target = _same_shape("bce_with_logits", logits, target)
+    weight: Any = 1
+    if pos_weight is not None:
+        pos_weight = as_float(pos_weight)
+        if ops.joint_shape("bce_with_logits: pos_weight", pos_weight.shape, logits.shape) != logits.shape:
+            raise ShapeError(f"bce_with_logits: pos_weight has shape {pos_weight.shape}, which does not broadcast to {logits.shape}")
+        weight = 1 + (pos_weight - 1) * target
+    return _reduced((1 - target) * logits + weight * ops.softplus(-logits), reduction)
+
+
+# -- classes ------------------------------------------------------------------------------------------
+
+
+def cross_entropy(
+    logits: Any, target: Any, axis: int = -1, reduction: str = "mean", ignore_index: int | None = None, label_smoothing: float = 0.0
+) -> Tensor:
+    """−log softmax(logits) at the target.
+
+    Args:
+        logits: (..., classes, ...), the classes along ``axis`` (the last by default).
+        target: class numbers, of the shape without ``axis``; or probabilities, of the same shape.
+        reduction: "mean" over the targets that count, "sum" (the source's loss) or "none".
+        ignore_index: a class number that does not count; only where the target is class numbers.
+        label_smoothing: that share of the target spread evenly over all classes.
+
+    Raises:
+        IndexRangeError: a class number is none of the classes and not ``ignore_index``. On a device, where nobody looks, the loss is NaN.
+        ShapeError, DtypeError: logits and target do not fit.
+        ArgumentError: an ``ignore_index`` for probabilities.
+    """
+    logits, target = ops.as_tensors(logits, target)
+    if logits.ndim == 0:
+        raise ShapeError("cross_entropy: logits need an axis of classes")
+    axis = axis_of(logits, axis)
+    label_smoothing = arguments.probability("cross_entropy: label_smoothing", label_smoothing)
+    arguments.choice("cross_entropy: reduction", reduction, _REDUCTIONS)
+    logits, dtype = widened(logits)
+    if target.dtype.kind == "f":
+        if ignore_index is not None:
+            raise ArgumentError("cross_entropy: ignore_index names a class number, and the target is probabilities: leave it out")
+        counts, losses = None, _losses_to_probabilities(logits, target, axis, label_smoothing)
+    else:
+        _check_classes("cross_entropy", target, logits, axis)
+        counts = None if ignore_index is None else target != arguments.whole("cross_entropy: ignore_index", ignore_index)
+        losses = _losses_to_classes(logits, target, counts, axis, label_smoothing)
+    return ops.astype(_reduced_over(losses, counts, reduction), dtype)
+
+
+def _losses_to_probabilities(logits: Tensor, target: Tensor, axis: int, label_smoothing: float) -> Tensor:
+    if target.shape != logits.shape:
+        raise ShapeError(f"cross_entropy: probabilities have shape {target.shape}, logits {logits.shape}; class numbers must be ints")
+    target = target * (1 - label_smoothing) + label_smoothing / logits.shape[axis] if label_smoothing else target
+    return -ops.sum(target * log_softmax(logits, axis), axis)
+
+
+def _losses_to_classes(logits: Tensor, target: Tensor, counts: Tensor | None, axis: int, label_smoothing: float) -> Tensor:
+    """0 for a target that does not count."""
+    number, classes = target if counts is None else ops.where(counts, target, 0), logits.shape[axis]
+    advice = "; a number for targets that do not count is named by ignore_index="
+    number = ops.expand_dims(ops.check_range("cross_entropy: the class number", number, classes, 0, advice), axis)
+    if axis == logits.ndim - 1 and logits.size >= KERNEL_MIN_ELEMENTS and not thread.tracing:
+        from ..sequence.rows import by_rows  # only those who have much to do need a compiler
+
+        losses = by_rows("cross_entropy", _class_losses, (logits, number), (-1, label_smoothing))
+    else:
+        losses = _class_losses(logits, number, axis, label_smoothing)
+    losses = ops.squeeze(ops.nan_outside(losses, number, classes), axis)
+    return losses if counts is None else ops.where(counts, losses, 0)
+
+
+KERNEL_MIN_ELEMENTS = 1 << 13
+"""Elements from which a kernel for all operations of a row pays."""
+
+
+def _check_classes(name: str, target: Tensor, scores: Tensor, axis: int) -> None:
+    """Whether targets are whole numbers, one where scores have an axis of classes."""
+    expected = tuple(n for i, n in enumerate(scores.shape) if i != axis)
+    if target.dtype.kind not in "iu":
+        raise DtypeError(f"{name}: class numbers are whole, got dtype {target.dtype}")
+    if target.shape != expected:
+        raise ShapeError(f"{name}: class numbers have shape {target.shape}, scores of shape {scores.shape} need {expected}")
+
+
+def _class_losses(logits: Tensor, number: Tensor, axis: int, label_smoothing: float) -> Tensor:
+    """log Σ exp(z) − z at the class: the other log-probabilities are never made."""
+    shifted = logits - ops.max(logits, axis, keepdims=True).detach()
+    picked = ops.pick(shifted, number, axis)
+    if label_smoothing:
+        picked = (1 - label_smoothing) * picked + label_smoothing * mean(shifted, axis, keepdims=True)
+    return ops.log(ops.sum(ops.exp(shifted), axis, keepdims=True)) - picked
+
+
+def _reduced_over(losses: Tensor, counts: Tensor | None, reduction: str) -> Tensor:
+    if reduction == "mean" and counts is not None:
+        return ops.sum(losses) / ops.sum(ops.astype(counts, losses.dtype))
+    return _reduced(losses, reduction)
+
+
+def nll_loss(log_probabilities: Any, target: Any, axis: int = -1, reduction: str = "mean") -> Tensor:
+    """−log p at the target, from log probabilities.
+
+    Raises:
+        IndexRangeError: a class number is none of the classes. On a device, where nobody looks, the loss is NaN.
+    """
+    logs, target = ops.as_tensors(log_probabilities, target)
+    logs, axis = as_float(logs), axis_of(logs, axis)
+    _check_classes("nll_loss", target, logs, axis)
+    advice = "; what does not count is left out by cross_entropy(…, ignore_index=)"
+    chosen = ops.expand_dims(ops.check_range("nll_loss: the class number", target, logs.shape[axis], 0, advice), axis)
+    losses = ops.nan_outside(-ops.pick(logs, chosen, axis), chosen, logs.shape[axis])
+    return _reduced(ops.squeeze(losses, axis), reduction)
+
+
+def one_hot(indices: Any, classes: int, dtype: Any = None) -> Tensor:
+    """1 at the index, 0 elsewhere, along a new last axis.
+
+    Raises:
+        IndexRangeError: an index is none of the classes. On a device, where nobody looks, all its elements are 0.
+    """
+    classes = arguments.size("one_hot: classes", classes)
+    dtype = host.default_dtype if dtype is None else arguments.dtype("one_hot: dtype", dtype)
+    backend = indices._backend if isinstance(indices, Tensor) else backends.current()
+    indices = ops.indices_of("one_hot: the index", backend, indices, classes, 0, kinds="iub")
+    positions = Tensor(indices._backend.arange(classes), indices._backend)
+    return ops.astype(ops.expand_dims(indices, -1) == positions, dtype)
+
+
+# fmt: off
+__all__ = [
+    "bce_with_logits", "cross_entropy", "huber_loss", "l1_loss", "mse_loss", "nll_loss", "one_hot",
+]

@@ -1,0 +1,115 @@
+"""Sums of products, under all the names that they have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from .. import arguments, ops
+from ..errors import ShapeError
+from ..ops import axes_of, axis_of
+from ..tensor import Tensor
+
+
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
+    """Sum over the last ``axes`` axes of a and the first of b, or over two lists of axes."""
+    a, b = ops.as_tensors(a, b)
+    ours, theirs = _paired_axes(a, b, axes)
+    if [a.shape[i] for i in ours] != [b.shape[i] for i in theirs]:
+        raise ShapeError(f"tensordot: axes {list(ours)} of shape {a.shape} do not match axes {list(theirs)} of shape {b.shape}")
+    kept_a = [i for i in range(a.ndim) if i not in ours]
+    kept_b = [i for i in range(b.ndim) if i not in theirs]
+    inner_size = math.prod(a.shape[i] for i in ours)
+    rows = math.prod(a.shape[i] for i in kept_a)
+    columns = math.prod(b.shape[i] for i in kept_b)
+    left = ops.reshape(ops.transpose(a, (*kept_a, *ours)), (rows, inner_size))
+    right = ops.reshape(ops.transpose(b, (*theirs, *kept_b)), (inner_size, columns))
+    return ops.reshape(ops.matmul(left, right), (*(a.shape[i] for i in kept_a), *(b.shape[i] for i in kept_b)))
+
+
+def _paired_axes(a: Tensor, b: Tensor, axes: Any) -> tuple[Sequence[int], Sequence[int]]:
+    """The axes of a and those of b that a product sums over."""
+    if not arguments.is_one(axes):
+        sides = arguments.several("tensordot: axes", axes)
+        if len(sides) != 2:
+            raise arguments.refused("tensordot: axes", "a whole number, or axes of a and axes of b", axes)
+        ours, theirs = (arguments.wholes("tensordot: axes", side) for side in sides)
+        return axes_of(a, ours, ordered=True), axes_of(b, theirs, ordered=True)
+    count = arguments.whole("tensordot: axes", axes, 0)
+    if count > min(a.ndim, b.ndim):
+        raise ShapeError(f"tensordot: {count} axes to sum over, of shapes {a.shape} and {b.shape}")
+    return range(a.ndim - count, a.ndim), range(count)
+
+
+def dot(a: Any, b: Any) -> Tensor:
+    """As ``numpy.dot``."""
+    a, b = ops.as_tensors(a, b)
+    if a.ndim == 0 or b.ndim == 0:
+        return a * b
+    return ops.matmul(a, b) if b.ndim == 1 or (a.ndim <= 2 and b.ndim <= 2) else tensordot(a, b, ([-1], [-2]))
+
+
+def inner(a: Any, b: Any) -> Tensor:
+    """Sum over the last axes of both."""
+    a, b = ops.as_tensors(a, b)
+    return a * b if a.ndim == 0 or b.ndim == 0 else tensordot(a, b, ([-1], [-1]))
+
+
+def vecdot(a: Any, b: Any) -> Tensor:
+    """Sum of products over the last axis, the others broadcast."""
+    a, b = ops.as_tensors(a, b)
+    if a.shape[-1:] != b.shape[-1:] or a.ndim == 0:
+        raise ShapeError(f"vecdot: last axes must be equally long, those of shapes {a.shape} and {b.shape} are not")
+    return ops.narrow_sum(ops.multiply(a, b), -1)
+
+
+def vdot(a: Any, b: Any) -> Tensor:
+    """Sum of products of all elements, in their order."""
+    return vecdot(ops.reshape(a, (-1,)), ops.reshape(b, (-1,)))
+
+
+def cross(a: Any, b: Any, axis: int = -1) -> Tensor:
+    """The product of vectors of three that is orthogonal to both."""
+    a, b = ops.as_tensors(a, b)
+    if a.shape[axis_of(a, axis)] != 3 or b.shape[axis_of(b, axis)] != 3:
+        raise ShapeError(f"cross: needs vectors of three along axis {axis}, got shapes {a.shape} and {b.shape}")
+    return ops.roll(a, -1, axis) * ops.roll(b, -2, axis) - ops.roll(a, -2, axis) * ops.roll(b, -1, axis)
+
+
+def convolve(a: Any, v: Any, mode: str = "full") -> Tensor:
+    """Sums of products of two vectors, one of them backwards and shifted; mode "full", "same" or "valid"."""
+    a, v = ops.as_tensors(a, v)
+    if a.ndim != 1 or v.ndim != 1 or not a.size or not v.size:
+        raise ShapeError(f"convolve: needs two vectors, got shapes {a.shape} and {v.shape}")
+    if a.size < v.size:
+        a, v = v, a
+    n, m = a.size, v.size
+    parts = {"full": (0, n + m - 1), "same": ((m - 1) // 2, n), "valid": (m - 1, n - m + 1)}
+    start, length = parts[arguments.choice("convolve: mode", mode, tuple(parts))]
+    windows = start + numpy.arange(length)[:, None] + numpy.arange(m)
+    return ops.matmul(ops.take(ops.pad(a, m - 1), windows, 0), ops.flip(v))
+
+
+def outer(a: Any, b: Any) -> Tensor:
+    """Every element of a times every element of b."""
+    a, b = ops.as_tensors(a, b)
+    return ops.reshape(a, (-1, 1)) * ops.reshape(b, (1, -1))
+
+
+def kron(a: Any, b: Any) -> Tensor:
+    """Kronecker product of matrices (or of arrays with equally many axes)."""
+    a, b = ops.as_tensors(a, b)
+    rank = max(a.ndim, b.ndim)
+    a = ops.reshape(a, (1,) * (rank - a.ndim) + a.shape)
+    b = ops.reshape(b, (1,) * (rank - b.ndim) + b.shape)
+    wide = ops.reshape(a, [n for m in a.shape for n in (m, 1)]) * ops.reshape(b, [n for m in b.shape for n in (1, m)])
+    return ops.reshape(wide, [m * n for m, n in zip(a.shape, b.shape, strict=True)])
+
+
+# fmt: off
+__all__ = [
+    "convolve", "cross", "dot", "inner", "kron", "outer", "tensordot", "vdot", "vecdot",
+]

@@ -1,0 +1,198 @@
+"""Functions over axes: means, variances, products, softmax, and what runs along an axis."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy
+
+from .. import arguments, ops
+from ..errors import ArgumentError, ShapeError
+from ..ops import Axis, along, as_float, as_tensor, axes_of, axis_of
+from ..tape import thread
+from ..tensor import Tensor
+from .elementwise import safe_sqrt
+from .shapes import last, lined_up
+
+
+def widened(x: Any) -> tuple[Tensor, numpy.dtype[Any]]:
+    """A float tensor with 32 bits at least, and the dtype that it had: sums and squares of halves soon leave their
+    range, which ends at 65,504."""
+    x = as_float(x)
+    dtype = x._data.dtype
+    return x if dtype.itemsize > 2 else ops.astype(x, numpy.float32), dtype
+
+
+def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The sum over the count."""
+    x, dtype = widened(x)
+    total = ops.sum(x, axis, keepdims=keepdims)
+    return ops.astype(total * (total.size / x.size) if x.size else total / 0.0, dtype)
+
+
+def average(x: Any, axis: int | None = None, weights: Any = None) -> Tensor:
+    """The weighted mean.
+
+    Args:
+        x: the numbers.
+        axis: over which; all of them by default.
+        weights: of the shape of x, or a vector along the axis.
+
+    Raises:
+        ShapeError: the weights do not fit.
+        ArgumentError: they add up to 0. On a device and in a trace, where nobody looks, the result is then not finite.
+    """
+    if weights is None:
+        return mean(x, axis)
+    x, weights = ops.as_tensors(x, weights)
+    weights = as_float(weights)
+    weights = ops.astype(weights, numpy.result_type(x.dtype, weights.dtype))
+    if weights.shape != x.shape:
+        if axis is None or weights.ndim != 1 or weights.shape[0] != x.shape[axis_of(x, axis)]:
+            raise ShapeError(f"average: weights of shape {weights.shape} are neither of shape {x.shape} nor a vector along axis {axis}")
+        weights = ops.reshape(weights, tuple(-1 if i == axis_of(x, axis) else 1 for i in range(x.ndim)))
+    total = ops.sum(ops.broadcast_to(weights, x.shape), axis)
+    if not thread.tracing and total.backend == "numpy" and not total._data.all():
+        raise ArgumentError("average: the weights add up to 0, so there is no mean")
+    return ops.sum(x * weights, axis) / total
+
+
+def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+    """Mean square distance from the mean, over n − ddof."""
+    x, dtype = widened(x)
+    centred = x - mean(x, axis, keepdims=True)
+    degrees = math.prod(x.shape[i] for i in axes_of(x, axis)) - arguments.real("ddof", ddof)
+    return ops.astype(ops.sum(centred * centred, axis, keepdims=keepdims) / max(degrees, 0), dtype)
+
+
+def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+    """Root of the variance; where that is 0, so is the derivative."""
+    x, dtype = widened(x)
+    return ops.astype(safe_sqrt(var(x, axis, ddof, keepdims)), dtype)
+
+
+def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    return ops.max(x, axis, keepdims) - ops.min(x, axis, keepdims)
+
+
+def nansum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The sum of what is not NaN."""
+    x = as_tensor(x)
+    return ops.sum(ops.where(ops.isnan(x), 0, x), axis, keepdims=keepdims)
+
+
+def nanmean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The mean of what is not NaN."""
+    x = as_float(x)
+    return nansum(x, axis, keepdims) / ops.sum(ops.logical_not(ops.isnan(x)), axis, x.dtype, keepdims)
+
+
+def nanmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The largest that is not NaN; NaN if there is none."""
+    x = as_float(x)
+    missing = ops.isnan(x)
+    y = ops.max(ops.where(missing, -math.inf, x), axis, keepdims)
+    return ops.where(ops.all(missing, axis, keepdims), math.nan, y)
+
+
+def nanmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The smallest that is not NaN; NaN if there is none."""
+    return -nanmax(-as_float(x), axis, keepdims)
+
+
+def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    return ops.sum(as_tensor(x) != 0, axis, keepdims=keepdims)
+
+
+def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Product over axes as a tree of weightings, so zeros need no care."""
+    y, kept = lined_up(_wide(x), axis)
+    if y.shape[-1] == 0:
+        y = ops.sum(y, -1, keepdims=True) + 1
+    while y.shape[-1] > 1:
+        half = y.shape[-1] // 2
+        pairs = last(y, slice(0, half)) * last(y, slice(half, 2 * half))
+        y = pairs if 2 * half == y.shape[-1] else ops.concatenate([pairs, last(y, slice(2 * half, None))], -1)
+    return ops.reshape(y, kept) if arguments.flag("keepdims", keepdims) else last(y, 0)
+
+
+def _wide(x: Any) -> Tensor:
+    """Small whole numbers as the wide ones that NumPy multiplies them in."""
+    x = as_tensor(x)
+    return x if x.dtype.kind == "f" else ops.astype(x, numpy.prod(numpy.ones(1, x.dtype)).dtype)
+
+
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """log Σ exp(x), shifted by the maximum."""
+    x, dtype = widened(x)
+    top = ops.max(x, axis, keepdims=True).detach()
+    finite = ops.isfinite(top)
+    total = ops.sum(ops.exp(x - ops.where(finite, top, 0)), axis, keepdims=True)
+    y = ops.astype(ops.log(ops.where(finite, total, 1)) + top, dtype)
+    return y if arguments.flag("keepdims", keepdims) else ops.squeeze(y, axes_of(x, axis))
+
+
+def softmax(x: Any, axis: Axis = -1) -> Tensor:
+    """exp(x) / Σ exp(x)."""
+    x, dtype = widened(x)
+    weights = ops.exp(x - ops.max(x, axis, keepdims=True).detach())
+    return ops.astype(weights / ops.sum(weights, axis, keepdims=True), dtype)
+
+
+def log_softmax(x: Any, axis: Axis = -1) -> Tensor:
+    """x − log Σ exp(x)."""
+    x, dtype = widened(x)
+    shifted = x - ops.max(x, axis, keepdims=True).detach()
+    return ops.astype(shifted - ops.log(ops.sum(ops.exp(shifted), axis, keepdims=True)), dtype)
+
+
+# -- along an axis ------------------------------------------------------------------------------------
+
+
+def cumprod(x: Any, axis: int | None = None) -> Tensor:
+    """Running product by doubling strides: log₂ n weightings."""
+    x, axis = along(_wide(x), axis)
+    y = ops.moveaxis(x, axis, -1)
+    stride = 1
+    while stride < y.shape[-1]:
+        head = last(y, slice(0, stride))
+        y = ops.concatenate([head, last(y, slice(stride, None)) * last(y, slice(0, -stride))], -1)
+        stride *= 2
+    return ops.moveaxis(y, -1, axis)
+
+
+def diff(x: Any, n: int = 1, axis: int = -1) -> Tensor:
+    """Differences of neighbours, n times."""
+    x = as_tensor(x)
+    place = axis_of(x, axis)
+    lead = (slice(None),) * place
+    for _ in range(min(arguments.whole("diff: n", n, 0), x.shape[place])):  # then nothing is left
+        x = ops.getitem(x, (*lead, slice(1, None))) - ops.getitem(x, (*lead, slice(None, -1)))
+    return x
+
+
+def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Tensor:
+    """The integral along an axis by trapezoids.
+
+    Args:
+        y: the heights.
+        x: where they are: a vector, or an array that has the axis at the same place from the end as y.
+        dx: the widths, where there is no x.
+        axis: along which.
+
+    Raises:
+        ShapeError, IndexRangeError: x does not fit y.
+    """
+    y = as_tensor(y)
+    from_end = axis_of(y, axis) - y.ndim
+    y = ops.moveaxis(y, from_end, -1)
+    widths = dx if x is None else diff(x) if as_tensor(x).ndim == 1 else diff(ops.moveaxis(x, from_end, -1))
+    return ops.sum(widths * (last(y, slice(1, None)) + last(y, slice(None, -1))) * 0.5, -1)
+
+
+# fmt: off
+__all__ = [
+    "average", "count_nonzero", "cumprod", "diff", "log_softmax", "logsumexp", "mean", "nanmax",
+    "nanmean", "nanmin", "nansum", "prod", "ptp", "softmax", "std", "trapezoid", "var",
+]

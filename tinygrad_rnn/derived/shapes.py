@@ -1,0 +1,210 @@
+"""The same elements elsewhere: repeated, turned, joined, cut, taken from a diagonal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from .. import arguments, ops
+from ..errors import ArgumentError, IndexRangeError, ShapeError
+from ..ops import Axis, along, as_tensor, axes_of, axis_of
+from ..tape import host_array
+from ..tensor import Tensor
+
+
+def ravel(x: Any) -> Tensor:
+    return ops.reshape(x, (-1,))
+
+
+def matrix_transpose(x: Any) -> Tensor:
+    return ops.swapaxes(x, -1, -2)
+
+
+permute_dims = ops.transpose
+
+
+def stop_gradient(x: Any) -> Tensor:
+    """The value as a constant: no residual passes."""
+    return as_tensor(x).detach()
+
+
+def last(x: Tensor, index: Any) -> Tensor:
+    return ops.getitem(x, (..., index))
+
+
+def lined_up(x: Tensor, axis: Axis) -> tuple[Tensor, tuple[int, ...]]:
+    """The axes as a single last one; and the shape of a reduction that keeps them."""
+    axes = axes_of(x, axis)
+    rest = [i for i in range(x.ndim) if i not in axes]
+    lined = ops.reshape(ops.transpose(x, (*rest, *axes)), (*(x.shape[i] for i in rest), math.prod(x.shape[i] for i in axes)))
+    return lined, tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+
+
+def rot90(x: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
+    """Turned by k quarters from the first axis towards the second."""
+    x, k = as_tensor(x), arguments.whole("rot90: k", k)
+    plane = axes_of(x, arguments.wholes("rot90: axes", axes), ordered=True)
+    if len(plane) != 2:
+        raise arguments.refused("rot90: axes", "two axes", axes)
+    first, second = plane
+    if k % 2 == 0:
+        return ops.flip(x, plane) if k % 4 else x
+    x = ops.swapaxes(x, first, second)
+    return ops.flip(x, first if k % 4 == 1 else second)
+
+
+def fliplr(x: Any) -> Tensor:
+    return ops.flip(x, 1)
+
+
+def flipud(x: Any) -> Tensor:
+    return ops.flip(x, 0)
+
+
+def broadcast_arrays(*arrays: Any) -> tuple[Tensor, ...]:
+    """All of them in their joint shape."""
+    parts = ops.as_tensors(*arrays)
+    shape = ops.joint_shape("broadcast_arrays", *(x.shape for x in parts))
+    return tuple(ops.broadcast_to(x, shape) for x in parts)
+
+
+def meshgrid(*vectors: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
+    """The coordinates of a grid, an array for each vector; "xy" puts the first along the columns, "ij" along the rows."""
+    arguments.choice("meshgrid: indexing", indexing, ("xy", "ij"))
+    count = len(vectors)
+    order = [1, 0, *range(2, count)] if indexing == "xy" and count > 1 else list(range(count))
+    lined = [ops.reshape(x, [-1 if i == place else 1 for i in range(count)]) for x, place in zip(vectors, order, strict=True)]
+    return broadcast_arrays(*lined)
+
+
+def append(x: Any, values: Any, axis: int | None = None) -> Tensor:
+    return ops.concatenate([x, values], axis)
+
+
+def delete(x: Any, indices: Any, axis: int | None = None) -> Tensor:
+    """Without the slices at the given places."""
+    x, axis = along(x, axis)
+    places = numpy.arange(x.shape[axis])
+    try:
+        left = numpy.delete(places, indices if isinstance(indices, slice) else host_array(indices))
+    except IndexError as error:
+        raise IndexRangeError(f"delete: indices: {error}") from error
+    except (ValueError, TypeError) as error:
+        raise ArgumentError(f"delete: indices must be whole numbers, a slice or a mask: {error}") from error
+    return ops.take(x, left, axis)
+
+
+def tile(x: Any, reps: int | Sequence[int]) -> Tensor:
+    """The array repeated as blocks along its axes."""
+    x = as_tensor(x)
+    times = arguments.shape("tile: reps", reps)
+    times = (1,) * (x.ndim - len(times)) + times
+    shape = (1,) * (len(times) - x.ndim) + x.shape
+    blocks = ops.broadcast_to(
+        ops.reshape(x, [n for m in shape for n in (1, m)]), [n for pair in zip(times, shape, strict=True) for n in pair]
+    )
+    return ops.reshape(blocks, [t * m for t, m in zip(times, shape, strict=True)])
+
+
+def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
+    """Each slice along an axis several times in a row."""
+    x, axis = along(x, axis)
+    try:
+        places = numpy.repeat(numpy.arange(x.shape[axis]), host_array(repeats))
+    except (ValueError, TypeError) as error:
+        raise ArgumentError(f"repeat: repeats must be whole numbers, 0 or more, one or one for each slice: {error}") from error
+    return ops.take(x, places, axis)
+
+
+# -- diagonals ----------------------------------------------------------------------------------------
+
+
+def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The diagonal of two axes, as the last axis."""
+    x, offset = as_tensor(x), arguments.whole("diagonal: offset", offset)
+    x = ops.moveaxis(x, (axis1, axis2), (-2, -1))
+    rows, columns = x.shape[-2:]
+    offset = max(-rows, min(offset, columns))
+    n = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
+    line = numpy.arange(n)
+    return ops.getitem(x, (..., line - min(offset, 0), line + max(offset, 0)))
+
+
+def diag(x: Any, k: int = 0) -> Tensor:
+    """A vector as the diagonal of a matrix, or the diagonal of a matrix."""
+    x, k = as_tensor(x), arguments.whole("diag: k", k)
+    if x.ndim == 2:
+        return diagonal(x, k)
+    if x.ndim != 1:
+        raise ShapeError(f"diag: needs a vector or a matrix, got shape {x.shape}")
+    n = x.shape[0] + abs(k)
+    arguments.shape("diag: the matrix", (n, n))
+    line = numpy.arange(x.shape[0])
+    rows, columns = (x._backend.from_host(line + max(s * k, 0)) for s in (-1, 1))
+    return ops.scatter(x, (rows, columns), (n, n))
+
+
+def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    return ops.sum(diagonal(x, offset, axis1, axis2), -1)
+
+
+# -- joining and splitting ----------------------------------------------------------------------------
+
+
+def atleast_1d(x: Any) -> Tensor:
+    x = as_tensor(x)
+    return ops.reshape(x, (1,)) if x.ndim == 0 else x
+
+
+def atleast_2d(x: Any) -> Tensor:
+    x = atleast_1d(x)
+    return ops.reshape(x, (1, -1)) if x.ndim == 1 else x
+
+
+def vstack(arrays: Sequence[Any]) -> Tensor:
+    return ops.concatenate([atleast_2d(x) for x in arguments.several("vstack: arrays", arrays)], 0)
+
+
+def hstack(arrays: Sequence[Any]) -> Tensor:
+    parts = [atleast_1d(x) for x in arguments.several("hstack: arrays", arrays)]
+    return ops.concatenate(parts, 0 if parts and parts[0].ndim == 1 else 1)
+
+
+def dstack(arrays: Sequence[Any]) -> Tensor:
+    parts = [atleast_2d(x) for x in arguments.several("dstack: arrays", arrays)]
+    return ops.concatenate([ops.expand_dims(x, 2) if x.ndim == 2 else x for x in parts], 2)
+
+
+def column_stack(arrays: Sequence[Any]) -> Tensor:
+    """Vectors as the columns of a matrix."""
+    parts = [atleast_1d(x) for x in arguments.several("column_stack: arrays", arrays)]
+    return ops.concatenate([ops.expand_dims(x, 1) if x.ndim == 1 else x for x in parts], 1)
+
+
+def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
+    """As split, but a number of parts need not divide the axis: the first ones are one longer."""
+    if not arguments.is_one(indices_or_sections):
+        return ops.split(x, indices_or_sections, axis)
+    x, parts = as_tensor(x), arguments.size("array_split: indices_or_sections", indices_or_sections, 1)
+    each, longer = divmod(x.shape[axis_of(x, axis)], parts)
+    return ops.split(x, [i * each + min(i, longer) for i in range(1, parts)], axis)
+
+
+def hsplit(x: Any, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    x = as_tensor(x)
+    return ops.split(x, indices_or_sections, 1 if x.ndim > 1 else 0)
+
+
+def vsplit(x: Any, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    return ops.split(x, indices_or_sections, 0)
+
+
+# fmt: off
+__all__ = [
+    "append", "array_split", "atleast_1d", "atleast_2d", "broadcast_arrays", "column_stack", "delete",
+    "diag", "diagonal", "dstack", "fliplr", "flipud", "hsplit", "hstack", "matrix_transpose", "meshgrid",
+    "permute_dims", "ravel", "repeat", "rot90", "stop_gradient", "tile", "trace", "vsplit", "vstack",
+]

@@ -1,0 +1,154 @@
+"""A tensor as it looks from outside: its values and their shape, to the user, to Python and to NumPy.
+
+Whoever looks at values looks off the tape; a trace, which has none, refuses it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+
+from ..effects import effect
+from ..errors import DtypeError, ShapeError, TapeError
+from .entry import Node
+from .host import host_array, plain_array
+from .mode import thread
+from .writes import expose
+
+
+def cuts(x: Any) -> bool:
+    """Whether the values of x alone, off the tape, would silently lose a gradient."""
+    return isinstance(x, Node) and x.requires_grad and thread.recording
+
+
+def off_tape(advice: str) -> TapeError:
+    """The error for a recorded tensor whose values alone would go on."""
+    return TapeError(
+        f"a tensor that requires grad would leave the tape: {advice}; where no gradient is wanted, write .numpy() or .detach()"
+    )
+
+
+class Values(Node):
+    """An array that can be looked at."""
+
+    __slots__ = ()
+
+    @property
+    def data(self) -> Any:
+        """The array itself, to read or to write; assign to replace it. Writing into an array that a later backward pass needs makes that
+        pass a TapeError."""
+        self._look("its data")
+        return expose(self)
+
+    @data.setter
+    @effect("gives a tensor another array")
+    def data(self, array: Any) -> None:
+        new = array._data if isinstance(array, Node) else array
+        if isinstance(new, self._backend.array_type):
+            new = plain_array(new, self._backend)
+        else:
+            new = self._backend.from_host(host_array(new, self._data.dtype))
+        if new.shape != self._data.shape:
+            raise ShapeError(f"data of shape {tuple(self._data.shape)} cannot be replaced by shape {tuple(new.shape)}")
+        if new.dtype != self._data.dtype:
+            raise DtypeError(f"data of dtype {self._data.dtype} cannot be replaced by {new.dtype}; convert it first")
+        self._data = new
+        if isinstance(array, self._backend.array_type):  # whoever assigned it can still write into it
+            expose(self)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self._data.shape)
+
+    @property
+    def size(self) -> int:
+        return int(self._data.size)
+
+    @property
+    def dtype(self) -> numpy.dtype[Any]:
+        return self._data.dtype
+
+    @property
+    def backend(self) -> str:
+        return self._backend.name
+
+    @property
+    def is_leaf(self) -> bool:
+        if thread.tracing is not None and self.entry is not None:
+            thread.tracing.look(self, "whether it is a leaf")
+        return self.entry is None
+
+    def numpy(self) -> numpy.ndarray:
+        """The values as a NumPy array: a read-only view on the processor, a copy from a device."""
+        self._look("its values")
+        return self._backend.to_host(self._data)
+
+    def item(self) -> float | int | bool:
+        """The one value as a Python number.
+
+        Raises:
+            ShapeError: there are several.
+        """
+        if self.size != 1:
+            raise ShapeError(f"item: a tensor of shape {self.shape} has {self.size} values, not one")
+        return self.numpy().reshape(()).item()
+
+    def tolist(self) -> Any:
+        return self.numpy().tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if cuts(self):
+            raise off_tape("as an array it is not recorded; tg.tanh(t), np.tanh(t) and the like are, and tg.stack of several")
+        return numpy.array(self.numpy(), dtype=dtype) if copy or dtype is not None else self.numpy()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise DtypeError(f"a tensor of dtype {self.dtype} is not an index")
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __format__(self, spec: str) -> str:
+        """A single value as a number: ``f"{loss:.3f}"``."""
+        if spec and self.size != 1:
+            raise ShapeError(f"format {spec!r} is for one value, a tensor of shape {self.shape} has {self.size}: format parts of .tolist()")
+        return format(self.item(), spec) if spec else str(self)
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise ShapeError("a number has no length")
+        return int(self.shape[0])
+
+    def __hash__(self) -> int:
+        if thread.tracing is not None and self.entry is not None:  # it would not be found where the tensor of a step is
+            thread.tracing.look(self, "its hash")
+        return Node.__hash__(self)
+
+    def __repr__(self) -> str:
+        if thread.tracing:
+            return f"tensor(shape={self.shape}, dtype={self.dtype})"
+        values = numpy.array2string(self.numpy(), separator=", ", prefix="tensor(")
+        made = f", from={self.entry.row.name}" if self.entry is not None and self.requires_grad else ""
+        leaf = ", requires_grad=True" if self.requires_grad and self.entry is None else ""
+        return f"tensor({values}, dtype={self.dtype}{leaf}{made})"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self.entry is not None:
+            raise TapeError("a result on the tape is not copied or pickled, since all that led to it would go along: use .detach()")
+        return super().__reduce_ex__(protocol)
+
+    def _look(self, what: str) -> None:
+        if thread.tracing is not None:
+            thread.tracing.look(self, what)
