@@ -30,7 +30,7 @@ FLOORS: list[set[str]] = [
     {"derived"},
     {"linalg"},
     {"numpy_functions", "torch_names"},
-    {"nn", "schedules"},
+    {"nn"},
     {"optim"},
     {"check", "graph", "diagnosis"},
     {"interop"},
@@ -113,6 +113,12 @@ def test_modules_do_not_import_each_other_in_circles() -> None:
         free = {name for name, needs in below.items() if not needs & below.keys()}
         assert free, f"imports go in a circle: { {name: sorted(needs & below.keys()) for name, needs in below.items()} }"
         below = {name: needs for name, needs in below.items() if name not in free}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_private_names_stay_in_their_file(name: str) -> None:
+    imports = [node for node in ast.walk(_tree(name)) if isinstance(node, ast.ImportFrom) and node.module != "__future__"]
+    assert [alias.name for node in imports for alias in node.names if re.match(r"_[a-z]", alias.name)] == []
 
 
 def test_no_room_for_odds_and_ends() -> None:

@@ -25,6 +25,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn import backends, nn, optim, tape
 from tinygrad_rnn.backends.native import compiler, products, threads, thresholds
 from tinygrad_rnn.cleanup import no_collection
+from tinygrad_rnn.optim import machine_code
 from tinygrad_rnn.sequence import compiled, native, program
 from tinygrad_rnn.tape.ends import adding
 
@@ -241,7 +242,7 @@ def shared(backward: bool) -> Iterator[None]:
         patch.setattr(thresholds, "PARALLEL_PRODUCT_MIN_WORK", some)
         patch.setattr(thresholds, "PARALLEL_FORWARD_MIN_WORK", some)
         patch.setattr(thresholds, "PARALLEL_BACKWARD_MIN_WORK", some if backward else none)
-        patch.setattr(optim, "_MANY", some)
+        patch.setattr(machine_code, "LOOP_MIN_ELEMENTS", some)
         patch.setattr(os, "cpu_count", lambda: 2)
         patch.setattr(threads, "_teams", {})
         for module in (threads, native, products):

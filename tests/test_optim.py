@@ -15,6 +15,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn import arguments, optim
 from tinygrad_rnn.backends.formula import Loop
 from tinygrad_rnn.backends.native import compiler, threads, thresholds
+from tinygrad_rnn.optim import machine_code
 
 OPTIONS = [
     ("SGD", {"lr": 0.1}),
@@ -87,14 +88,14 @@ def stepped(name, options, dtype, seed):
 def test_machine_code_gives_the_same_bits_as_numpy(monkeypatch, name, options, dtype, count):
     monkeypatch.setattr(threads, "threads", lambda: count)
     monkeypatch.setattr(thresholds, "PARALLEL_MIN_ELEMENTS", 0)
-    optim._loops.clear()
+    machine_code.loops.clear()
     found = []
     for many in (1 << 60, 1):
-        assert len(optim._loops) == 0
-        monkeypatch.setattr(optim, "_MANY", many)
+        assert len(machine_code.loops) == 0
+        monkeypatch.setattr(machine_code, "LOOP_MIN_ELEMENTS", many)
         found.append(stepped(name, options, dtype, seed=4))
-    assert all(isinstance(loop, Loop) for loop in optim._loops.values())
-    assert len(optim._loops) >= 1
+    assert all(isinstance(loop, Loop) for loop in machine_code.loops.values())
+    assert len(machine_code.loops) >= 1
     (ours, buffers), (theirs, other_buffers) = found
     assert buffers.keys() == other_buffers.keys()
     for a, b in zip([*ours, *buffers.values()], [*theirs, *other_buffers.values()], strict=True):
@@ -109,7 +110,7 @@ SWITCHES = {"momentum": [0.0, 0.9], "dampening": [0.0, 0.3], "nesterov": [False,
 @pytest.mark.parametrize("seed", range(8))
 def test_a_state_is_taken_whenever_it_was_saved(name, seed, monkeypatch):
     """Also right after an option was switched, on or off: the twin makes the same steps to the last bit, in machine code too."""
-    monkeypatch.setattr(optim, "_MANY", 1)
+    monkeypatch.setattr(machine_code, "LOOP_MIN_ELEMENTS", 1)
     rng, chance = np.random.default_rng(seed), random.Random(seed)
     ours = parameters(rng)
     optimizer = getattr(optim, name)(ours, lr=0.1)
@@ -490,7 +491,7 @@ SCHEDULES = {
 
 
 def test_all_schedules_are_tried():
-    assert {name for name in optim.__all__ if name.endswith("LR")} <= SCHEDULES.keys()
+    assert {name for name in dir(optim) if name.endswith("LR")} <= SCHEDULES.keys()
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

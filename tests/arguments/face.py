@@ -220,7 +220,7 @@ def _methods(kind: type) -> Iterator[str]:
 def _public() -> Iterator[tuple[str, Any, Maker]]:
     """Labels, what is called, and how it is got in a world."""
     for room, module in MODULES.items():
-        for name in getattr(module, "__all__", dir(module)) if room == "optim" else dir(module):
+        for name in dir(module):
             thing = getattr(module, name)
             brought = room in ("random", "init") and getattr(thing, "__module__", "") != module.__name__
             if name.startswith("_") or brought or not _ours(thing):

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from . import arguments
-from .errors import ArgumentError, CheckpointError
+from .. import arguments
+from ..errors import ArgumentError, CheckpointError
 
 
 class Schedule:
@@ -103,6 +103,3 @@ class WarmupLR(Schedule):
         if _steps(n) < self.steps:
             return (n + 1) / self.steps
         return self.then.factor(n - self.steps) if self.then else 1.0
-
-
-__all__ = ["CosineLR", "Schedule", "StepLR", "WarmupLR"]
