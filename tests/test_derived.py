@@ -547,6 +547,8 @@ def test_a_third_operand_is_no_place_for_the_result():
         (lambda x: tg.sum(x, keepdims="yes"), tg.ArgumentError, "keepdims must be True or False, not 'yes'"),
         (lambda x: tg.where(x > 1, x, None), tg.DtypeError, "where: y: cannot make a tensor of None"),
         (lambda x: tg.maximum(x, "a"), tg.DtypeError, "x2: cannot make a tensor of 'a'"),
+        (lambda x: tg.softmax("a"), tg.DtypeError, "^softmax: x: cannot make a tensor of 'a'"),
+        (lambda x: tg.linalg.norm("a"), tg.DtypeError, "^norm: x: cannot make a tensor of 'a'"),
         (lambda x: tg.tensor(np.array(["a", "b", "c"])), tg.DtypeError, "cannot make a tensor of"),
         (lambda x: tg.tensor(np.ones(3, complex)), tg.DtypeError, "complex128"),
         (lambda x: tg.tensor([1, 2]) ** -1, tg.ArgumentError, "negative integer powers"),

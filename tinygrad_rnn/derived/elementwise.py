@@ -16,7 +16,6 @@ from ..tensor import Tensor
 # -- arithmetic ---------------------------------------------------------------------------------------
 
 true_divide = ops.divide
-
 remainder = ops.mod
 
 

@@ -16,9 +16,7 @@ from .operands import Axis, Tensor, as_tensor, as_tensors, axes_of, binary, unar
 from .shapes import along
 
 add = binary(a.ADD)
-
 subtract = binary(a.SUBTRACT)
-
 negative = unary(a.NEGATIVE)
 
 
@@ -67,7 +65,6 @@ def copy(x: Any) -> Tensor:
 # -- routing by a choice ------------------------------------------------------------------------------
 
 maximum = binary(a.MAXIMUM)
-
 minimum = binary(a.MINIMUM)
 
 

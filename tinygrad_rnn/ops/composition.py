@@ -16,71 +16,38 @@ from .operands import Tensor, as_tensor, as_tensors, binary, joint_shape, unary
 from .shapes import broadcast_to, reshape, squeeze
 
 exp = unary(c.EXP)
-
 exp2 = unary(c.EXP2)
-
 expm1 = unary(c.EXPM1)
-
 log = unary(c.LOG)
-
 log2 = unary(c.LOG2)
-
 log10 = unary(c.LOG10)
-
 log1p = unary(c.LOG1P)
-
 sqrt = unary(c.SQRT)
-
 cbrt = unary(c.CBRT)
-
 tanh = unary(c.TANH)
-
 sigmoid = unary(c.SIGMOID)
-
 softplus = unary(c.SOFTPLUS)
-
 relu = unary(c.RELU)
-
 abs = absolute = unary(c.ABS)
-
 erf = unary(c.ERF)
-
 sin = unary(c.SIN)
-
 cos = unary(c.COS)
-
 tan = unary(c.TAN)
-
 arcsin = asin = unary(c.ARCSIN)
-
 arccos = acos = unary(c.ARCCOS)
-
 arctan = atan = unary(c.ARCTAN)
-
 sinh = unary(c.SINH)
-
 cosh = unary(c.COSH)
-
 arcsinh = asinh = unary(c.ARCSINH)
-
 arccosh = acosh = unary(c.ARCCOSH)
-
 arctanh = atanh = unary(c.ARCTANH)
-
 arctan2 = atan2 = binary(c.ARCTAN2)
-
 hypot = binary(c.HYPOT)
-
 logaddexp = binary(c.LOGADDEXP)
-
 mod = binary(c.MOD)
-
-
 mod.__doc__ = """The remainder with the sign of x2, as x1 % x2. As NumPy's, exact; a kernel's is so for floats where the quotient lies below
 2⁴⁸ in float32 and 2¹⁰⁶ in float64, and NaN beyond, and for integers that float64 has."""
-
 fmod = binary(c.FMOD)
-
 fmod.__doc__ = """The remainder with the sign of x1; as exact as :func:`mod`."""
 
 

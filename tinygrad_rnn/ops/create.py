@@ -81,7 +81,7 @@ def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
     columns = rows if m is None else arguments.size("eye: m", m)
     arguments.shape("eye: the shape (n, m)", (rows, columns))
     k = max(-rows, min(arguments.whole("eye: k", k), columns))
-    return _made(numpy.eye(rows, columns, k), _dtype("eye", dtype, True))
+    return _on_backend(numpy.eye(rows, columns, k), _dtype("eye", dtype, True))
 
 
 def arange(*args: Any, dtype: Any = None) -> Tensor:
@@ -96,7 +96,7 @@ def arange(*args: Any, dtype: Any = None) -> Tensor:
         values = numpy.arange(*args)
     except (ValueError, OverflowError) as error:
         raise ArgumentError(f"arange: {error}") from error
-    return _made(values, _dtype("arange", dtype, any(isinstance(x, float) for x in args)))
+    return _on_backend(values, _dtype("arange", dtype, any(isinstance(x, float) for x in args)))
 
 
 def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Tensor:
@@ -104,7 +104,7 @@ def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dt
     ends = host_array(start), host_array(stop)
     num, endpoint = arguments.size("linspace: num", num), arguments.flag("linspace: endpoint", endpoint)
     try:
-        return _made(numpy.linspace(*ends, num, endpoint), _dtype("linspace", dtype, True))
+        return _on_backend(numpy.linspace(*ends, num, endpoint), _dtype("linspace", dtype, True))
     except ValueError as error:
         raise ShapeError(f"linspace: start of shape {ends[0].shape}, stop of shape {ends[1].shape}: {error}") from error
 
@@ -116,7 +116,7 @@ def _dtype(name: str, dtype: Any, floats: bool) -> Any:
     return arguments.dtype(f"{name}: dtype", dtype)
 
 
-def _made(array: numpy.ndarray, dtype: Any) -> Tensor:
+def _on_backend(array: numpy.ndarray, dtype: Any) -> Tensor:
     backend = backends.current()
     return Node.result_type(backend.from_host(host_array(array, dtype)), backend)
 

@@ -134,11 +134,11 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0
 
 def _pad_with(x: Tensor, widths: tuple[tuple[int, int], ...], constant_values: Any) -> Tensor:
     values = host_array(constant_values)
-    padded = apply(a.PAD, (x,), (widths,))
+    y = apply(a.PAD, (x,), (widths,))
     if not values.any():
-        return padded
+        return y
     frame = numpy.pad(numpy.zeros(x.shape, x.dtype), widths, constant_values=values)
-    return padded + Node.result_type(x._backend.from_host(frame), x._backend)
+    return y + Node.result_type(x._backend.from_host(frame), x._backend)
 
 
 # -- places that were chosen --------------------------------------------------------------------------

@@ -19,27 +19,27 @@ def reshape(x: Any, shape: int | Sequence[int]) -> Tensor:
     return apply(a.RESHAPE, (x,), (_whole_shape(x.shape, lengths),))
 
 
-def along(x: Any, axis: int | None) -> tuple[Tensor, int]:
-    """A tensor and one of its axes counted from the front; for None, all its elements in a line."""
-    x = as_tensor(x)
-    return (reshape(x, (-1,)), 0) if axis is None else (x, axis_of(x, axis))
-
-
 _INT = frozenset((int,))
 
 
-def _whole_shape(shape: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, ...]:
-    if -1 not in wanted:
-        return wanted
+def _whole_shape(shape: tuple[int, ...], lengths: tuple[int, ...]) -> tuple[int, ...]:
+    if -1 not in lengths:
+        return lengths
     known = 1
-    for n in wanted:
+    for n in lengths:
         known *= 1 if n == -1 else n
     size = 1
     for n in shape:
         size *= n
-    if wanted.count(-1) > 1 or known == 0 or size % known:
-        raise ShapeError(f"reshape: {list(shape)} cannot take the shape {list(wanted)}")
-    return tuple(size // known if n == -1 else n for n in wanted)
+    if lengths.count(-1) > 1 or known == 0 or size % known:
+        raise ShapeError(f"reshape: {list(shape)} cannot take the shape {list(lengths)}")
+    return tuple(size // known if n == -1 else n for n in lengths)
+
+
+def along(x: Any, axis: int | None) -> tuple[Tensor, int]:
+    """A tensor and one of its axes counted from the front; for None, all its elements in a line."""
+    x = as_tensor(x)
+    return (reshape(x, (-1,)), 0) if axis is None else (x, axis_of(x, axis))
 
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:

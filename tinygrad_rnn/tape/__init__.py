@@ -10,6 +10,8 @@ residuals   carrying a residual over one entry
 passes      residuals back, tangents forward
 work        what a piece of program did
 replay      a piece of program as one entry
+values      a tensor as it looks from outside
+ends        where a backward pass starts, and the leaves where it ends
 """
 
 from .ends import add_to_leaves as add_to_leaves

@@ -92,8 +92,8 @@ def _of_numbers(array: Array, x: Any, dtype: Any = None) -> Array:
         return array.astype(numpy.dtype(array.dtype.type))
     if kind in "biuf" or (kind == "O" and dtype is not None and all(isinstance(part, numbers.Real) for part in array.flat)):
         return array
-    given = f"{arguments.shown(x)}, dtype {array.dtype}"
-    raise DtypeError(f"{arguments.place(x)}cannot make a tensor of {given}: give numbers that are bool, int or float")
+    what = f"{arguments.shown(x)}, dtype {array.dtype}"
+    raise DtypeError(f"{arguments.place(x)}cannot make a tensor of {what}: give numbers that are bool, int or float")
 
 
 def _is_masked(x: Any) -> bool:

@@ -140,9 +140,9 @@ class Values(Node):
         if thread.tracing:
             return f"tensor(shape={self.shape}, dtype={self.dtype})"
         values = numpy.array2string(self.numpy(), separator=", ", prefix="tensor(")
-        made = f", from={self.entry.row.name}" if self.entry is not None and self.requires_grad else ""
+        source = f", from={self.entry.row.name}" if self.entry is not None and self.requires_grad else ""
         leaf = ", requires_grad=True" if self.requires_grad and self.entry is None else ""
-        return f"tensor({values}, dtype={self.dtype}{leaf}{made})"
+        return f"tensor({values}, dtype={self.dtype}{leaf}{source})"
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if self.entry is not None:

@@ -24,7 +24,7 @@ class Tape(Sequence[Entry]):
         Raises:
             TapeError: an entry on the way was released.
         """
-        found: dict[int, Entry] = {}
+        entries: dict[int, Entry] = {}
         for node in outputs:
             if not isinstance(node, Node):
                 raise arguments.refused("Tape.of: outputs", "tensors", node)
@@ -33,16 +33,16 @@ class Tape(Sequence[Entry]):
         while todo:
             entry = todo.pop()
             index = entry.index
-            if index in found:
+            if index in entries:
                 continue
             if entry.inputs is None:
                 raise TapeError(f"the tape was released (at entry {index}, {entry.row.name!r}): run the forward pass again")
-            found[index] = entry
+            entries[index] = entry
             for x in itertools.compress(entry.inputs, entry.needs):
                 maker = x.entry
-                if maker is not None and maker.index > since and maker.index not in found:
+                if maker is not None and maker.index > since and maker.index not in entries:
                     todo.append(maker)
-        return cls([found[index] for index in sorted(found)])
+        return cls([entries[index] for index in sorted(entries)])
 
     def release(self) -> None:
         """Give the arrays back now. A later backward pass through these entries is a TapeError."""
