@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import string
 from typing import Any
 
 from .. import arguments
@@ -63,6 +62,10 @@ def einsum(subscripts: str, *operands: Any, optimize: Any = True) -> Tensor:
     return apply(w.EINSUM, xs, (tuple(inputs), output))
 
 
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""Of ``string``, whose import takes as long as that of five of our files."""
+
+
 def _einsum_letters(subscripts: str, ranks: list[int]) -> tuple[list[str], str]:
     """Subscripts with the output written out and ``...`` replaced by letters of their own."""
     text = subscripts.replace(" ", "")
@@ -70,14 +73,14 @@ def _einsum_letters(subscripts: str, ranks: list[int]) -> tuple[list[str], str]:
     inputs = left.split(",")
     if len(inputs) != len(ranks):
         raise ShapeError(f"einsum {subscripts!r}: {len(inputs)} subscripts for {len(ranks)} operands")
-    unused = [letter for letter in string.ascii_letters if letter not in text]
+    unused = [letter for letter in _LETTERS if letter not in text]
     hidden = [rank - len(part.replace("...", "")) if "..." in part else 0 for part, rank in zip(inputs, ranks, strict=True)]
     wide = unused[: max(hidden, default=0)]
     for part, rank, extra in zip(inputs, ranks, hidden, strict=True):
         if extra < 0 or ("..." not in part and len(part) != rank):
             raise ShapeError(f"einsum {subscripts!r}: {part!r} does not fit an operand with {rank} axes")
     inputs = [part.replace("...", "".join(wide[len(wide) - extra :])) for part, extra in zip(inputs, hidden, strict=True)]
-    if any(letter not in string.ascii_letters for part in (*inputs, output.replace("...", "")) for letter in part):
+    if any(letter not in _LETTERS for part in (*inputs, output.replace("...", "")) for letter in part):
         raise ShapeError(f"einsum {subscripts!r}: indices are letters, operands are parted by commas")
     if arrow:
         return inputs, output.replace("...", "".join(wide))
