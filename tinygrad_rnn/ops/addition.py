@@ -11,7 +11,7 @@ from .. import arguments
 from ..chain_rule import Row
 from ..chain_rule import addition as a
 from ..errors import ArgumentError
-from ..tape import apply, choose
+from ..tape import Node, apply, choose
 from .operands import Axis, Tensor, as_tensor, as_tensors, axes_of, binary, unary
 from .shapes import along
 
@@ -44,6 +44,8 @@ def cumsum(x: Any, axis: int | None = None) -> Tensor:
 
 def astype(x: Any, dtype: Any) -> Tensor:
     """The tensor in another dtype; bool and int results are constants."""
+    if isinstance(x, Node) and x._data.dtype is dtype:  # where functions put back what they widened
+        return x
     dtype = arguments.dtype("astype: dtype", dtype)
     x = as_tensor(x)
     if x._data.dtype == dtype:
