@@ -1,4 +1,4 @@
-"""Losses. They are means unless told otherwise; ``reduction="sum"`` is the source's loss, over all samples and time steps."""
+"""Losses: means by default; with ``reduction="sum"`` the source's loss, over all samples and time steps."""
 
 from __future__ import annotations
 

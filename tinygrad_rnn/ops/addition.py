@@ -1,4 +1,4 @@
-"""Case 2, addition: what residuals pass unchanged. Sums, other dtypes, and routing by a choice of the forward pass."""
+"""Case 2, addition, where residuals pass unchanged: sums, other dtypes, and routing by a choice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No case at all: comparisons, signs, roundings, positions. They move only in jumps, so no residual passes."""
+"""No case at all: comparisons, signs, roundings, positions. They move in jumps, so no residual passes."""
 
 from __future__ import annotations
 

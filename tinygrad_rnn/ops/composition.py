@@ -1,4 +1,7 @@
-"""Case 1, composition: functions of one element, powers, and what has a matrix for a slope. Division is one by its reciprocal."""
+"""Case 1, composition: functions of one element, powers, and what has a matrix for a slope.
+
+Division is here too: weighting by a reciprocal.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Case 2, addition, by places that are chosen: indices of every kind, look-ups, their adjoints, and padding.
 
-Places that somebody chose are looked at before they are used, on the processor; on a device nobody waits to look.
+On the processor, places are checked before they are used; on a device nobody waits to check them.
 """
 
 from __future__ import annotations

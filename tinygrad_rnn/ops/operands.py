@@ -1,4 +1,4 @@
-"""What every operation does with its operands before it applies its row: makes them tensors, settles axes and shapes."""
+"""What operations do with operands before they apply a row: make them tensors, settle axes and shapes."""
 
 from __future__ import annotations
 

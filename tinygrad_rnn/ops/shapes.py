@@ -1,4 +1,4 @@
-"""Case 2, addition, by places that are known beforehand: another shape, another order, joined, taken apart."""
+"""Case 2, addition, by known places: another shape, another order, joined, taken apart."""
 
 from __future__ import annotations
 

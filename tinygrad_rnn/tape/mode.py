@@ -1,4 +1,4 @@
-"""What each thread has for itself: whether it records, what it traces, and where in the user's program it is."""
+"""What each thread has for itself: whether it records, what it traces, where in the program it is, who looks on."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ look at its own thread."""
 
 
 class Observer(Block):
-    """Looks at everything that is recorded and pulled in a block, ``with observer:``; several such blocks nest, the inner one looks."""
+    """Looks at all that is recorded and pulled in a block, ``with observer:``. Blocks nest, and the inner one looks."""
 
     each_step = False
     """Whether a scan runs step by step for it."""

@@ -1,4 +1,4 @@
-"""The two passes over a tape: residuals back, in one loop from its end, and tangents forward. No recursion anywhere."""
+"""The two passes over a tape, each one loop without recursion: residuals back, tangents forward."""
 
 from __future__ import annotations
 
