@@ -438,6 +438,14 @@ def test_indices_count_from_the_end_where_they_are_no_classes():
     assert tg.take_along_axis(x, [[-3]], 1).numpy().tolist() == [[1]]
 
 
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_probabilities_of_a_wider_dtype_give_a_loss_of_that_dtype(reduction):
+    z, p = tg.tensor(np.zeros((2, 3), np.float32)), tg.tensor(np.full((2, 3), 1 / 3))
+    loss = tg.cross_entropy(z, p, reduction=reduction)
+    assert loss.dtype == np.float64
+    np.testing.assert_allclose(loss.numpy(), np.log(3), rtol=1e-7)
+
+
 # -- float16 ---------------------------------------------------------------------------------------------------------------------------
 
 

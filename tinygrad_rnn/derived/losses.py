@@ -106,7 +106,8 @@ def cross_entropy(
         _check_classes("cross_entropy", target, logits, axis)
         counts = None if ignore_index is None else target != arguments.whole("cross_entropy: ignore_index", ignore_index)
         losses = _losses_to_classes(logits, target, counts, axis, label_smoothing)
-    return ops.astype(_reduced_over(losses, counts, reduction), dtype)
+    loss = _reduced_over(losses, counts, reduction)
+    return loss if logits._data.dtype is dtype else ops.astype(loss, dtype)  # probabilities may have a wider dtype
 
 
 def _losses_to_probabilities(logits: Tensor, target: Tensor, axis: int, label_smoothing: float) -> Tensor:
