@@ -1,6 +1,7 @@
 """What every test runs under: both backends, strict floating point, a seed, and a check that it leaves no switch flipped.
 
 A test that has nothing to do with arrays, or chooses its backends itself, is marked ``one_backend`` and runs once, on NumPy.
+Of the combinations of a test's parameters those run that ``covering.py`` chooses; with ``--every`` all do.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+import covering
 import numpy
 import pytest
 import strict_cupy
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import backends, tape
+from tinygrad_rnn.backends.native import code_cache
 
 BACKENDS = ("numpy", "cupy")
 
@@ -25,7 +28,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("backend", BACKENDS, indirect=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every", action="store_true", help="run every combination of parameters and every seed, not only those that cover all pairs"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("every"):
+        chosen = covering.daily(items)
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = [item for item in items if item in chosen]
+    _measure_some(items)
+
+
+def _measure_some(items: list[pytest.Item]) -> None:
     """Coverage measures every fifth case of a test, beginning with the first: measured, Python takes twice as long or longer, and most
     cases go the ways of those before. What it says is reached is reached; a way that only other cases go counts as missed."""
     cases = collections.Counter[str]()
@@ -37,10 +54,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _libraries(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Kernels stay with what pytest keeps (``--cache-clear`` deletes it): they are called by their texts, and so never stale."""
+def _compiled_code(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Kernels and machine code stay with what pytest keeps (``--cache-clear`` deletes it), for all workers and later runs: they are
+    called by what they are made from, and so never stale. There is more of it than a user has."""
     cache = getattr(request.config, "cache", None)
-    strict_cupy.RawKernel.libraries = cache.mkdir("kernels") if cache else tmp_path_factory.mktemp("kernels")
+    folder = cache.mkdir if cache else tmp_path_factory.mktemp
+    strict_cupy.RawKernel.libraries = folder("kernels")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TINYGRAD_RNN_CACHE", str(folder("code")))
+        patch.setattr(code_cache, "MOST_ENTRIES", 20_000)
+        patch.setattr(code_cache, "MOST_BYTES", 1 << 30)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -25,6 +25,9 @@ CLAIMS = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
 pytestmark = pytest.mark.one_backend
 each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 
+LONG = ("14_peephole_timing", "15_gru_cost", "16_adding_problem", "17_copying_memory")
+"""They train for 10 s and longer."""
+
 
 def run(script, monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", [str(script), *arguments])
@@ -38,7 +41,11 @@ def test_there_are_all():
     assert [script.stem[:2] for script in SCRIPTS] == [f"{number:02}" for number in range(1, 19)]
 
 
-@each_script
+@pytest.mark.parametrize(
+    "script",
+    [pytest.param(script, marks=pytest.mark.thorough) if script.stem in LONG else script for script in SCRIPTS],
+    ids=lambda script: script.stem,
+)
 def test_it_runs_says_something_and_writes_its_figure(script, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     name = FIGURES.get(script.stem)

@@ -80,6 +80,7 @@ class Interrupter:
         """Whether it was interrupted."""
         self.counts, self.target = {}, target
         before = sys.gettrace()
+        sys._getframe().f_trace_opcodes = True  # or Python 3.12 looks at none: it asks only where tracing begins
         sys.settrace(self._called)
         try:
             function()

@@ -77,7 +77,7 @@ class World:
             "training": [module.training for module in (self.layer, self.lstm)],
             "random": tg.random.get_state(),
             "default dtype": tg.default_dtype,
-            "backend": tg.backends.current().name,
+            "backend": (tg.backends.current().name, tg.backends._process_backend is None),
             "recording": tg.tape.thread.recording,
             "files": {name: Path(place, name).read_bytes() for place, _, names in os.walk(self.folder) for name in names},
         }

@@ -327,6 +327,7 @@ def vector_loop(assembly):
     raise AssertionError(f"no loop: {assembly}")
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("target", TARGETS)
 @both_floats
 def test_loops_are_vector_code_without_calls(kind, target):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy
 import pytest
+from covering import seeds
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.diagnosis.paths import CASES
@@ -55,7 +56,7 @@ def _sums(paths: Any) -> dict[Any, Any]:
     return totals
 
 
-@pytest.mark.parametrize("number", range(25))
+@pytest.mark.parametrize("number", seeds(25, daily=8))
 def test_paths_add_up(number: int) -> None:
     rng = numpy.random.default_rng(number)
     states = 1 + number % 2

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy
 import pytest
+from covering import seeds
 from programs import Program
 
 import tinygrad_rnn as tg
-
-SEEDS = range(40)
 
 
 def _told(seed: int, compiled: bool | str) -> tuple[dict[str, Any], dict[str, str]]:
@@ -43,7 +42,7 @@ def _told(seed: int, compiled: bool | str) -> tuple[dict[str, Any], dict[str, st
 
 
 @pytest.mark.one_backend
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", seeds(40, daily=12))
 def test_the_same_is_told(seed: int) -> None:
     with numpy.errstate(all="ignore"):
         (numbers, texts), (expected, words) = _told(seed, "auto"), _told(seed, False)

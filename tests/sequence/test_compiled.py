@@ -54,6 +54,7 @@ def test_values_and_gradients(backend, make):
     compare(backend, cell, wanted, xs, state, make not in CALLED, reverse=True)
 
 
+@pytest.mark.one_backend  # of calls on a device the next test but one masks some steps
 @every_cell
 def test_lengths_masks_and_what_comes_out_there(backend, make):
     cell, wanted, xs, state = made(make)
@@ -129,6 +130,7 @@ def test_against_central_differences(backend):
     tg.check_gradients(loss, x, h, w, u)
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize(("batch", "width"), [(1, 5), (1, 1), (3, 1), (2, 2), (5, 5), (2, 17), (4, 33), (7, 8)])
 @pytest.mark.parametrize("make", [separate_matrices, layer_norm, choices], ids=lambda make: make.__name__)
 def test_sizes(backend, make, batch, width):
@@ -326,6 +328,7 @@ def no_bit_differs(scan, wanted, segments):
 
 @pytest.mark.one_backend
 @pytest.mark.skipif(not NATIVE, reason="there is no code generator here")
+@pytest.mark.each_value
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("make", [*BUILT_IN, *WRITTEN], ids=lambda make: make.__name__)
 def test_checkpoints_change_no_bit_of_machine_code(make, dtype):

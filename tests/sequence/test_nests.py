@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import random_cells
 from compare import machine_code
+from covering import seeds
 from random_programs import difference
 
 import tinygrad_rnn as tg
@@ -48,7 +49,7 @@ def test_every_cell(make, nests):
     assert len(nests) > 0
 
 
-@pytest.mark.parametrize("first", range(0, 60, 15))
+@pytest.mark.parametrize("first", seeds(60, daily=2, step=15))
 def test_random_cells_of_rows(first, nests, monkeypatch):
     monkeypatch.setattr(random_cells, "BATCH", 9)
     for number in range(first, first + 15):
@@ -56,7 +57,7 @@ def test_random_cells_of_rows(first, nests, monkeypatch):
     assert sum(plan.samples > 1 for plan in nests) > len(nests) // 2
 
 
-@pytest.mark.parametrize("first", range(0, 100, 20))
+@pytest.mark.parametrize("first", seeds(100, daily=2, step=20))
 def test_random_programs(first):
     """``python tests/sequence/random_programs.py 1000`` tries more."""
     for number in range(first, first + 20):

@@ -180,6 +180,7 @@ OPERATIONS = [
 SIDES = [(row, left) for row in OPERATIONS for left in (False, True) if left or row is not tg.power]  # x ** number is another operation
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize(("row", "left"), SIDES, ids=[f"{row.__name__}-{'left' if left else 'right'}" for row, left in SIDES])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "bool"])
 def test_each_operation_takes_a_number_that_changes(backend, row, left, dtype):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from compare import compare, kinds, running
+from covering import seeds
 from random_cells import BATCH, STEPS, difference
 
 import tinygrad_rnn as tg
@@ -12,7 +13,7 @@ from tinygrad_rnn import chain_rule
 
 
 @pytest.mark.one_backend
-@pytest.mark.parametrize("first", range(0, 300, 20))
+@pytest.mark.parametrize("first", seeds(300, daily=4, step=20))
 def test_random_cells(first):
     """``python tests/sequence/random_cells.py 10000`` tries more."""
     for kind in kinds("numpy"):
@@ -56,6 +57,7 @@ def elementwise_cells():
     return cells
 
 
+@pytest.mark.one_backend  # on a device each row is proved by test_registry.py, and calls are made by test_compiled.py
 @pytest.mark.parametrize("name", elementwise_cells())
 def test_every_elementwise_row_in_a_cell(backend, name):
     """Each is machine code, forward and backward, where there is any."""
