@@ -35,7 +35,7 @@ PACKAGE = str(Path(tg.__file__).parent)
 BLOCKS = (PACKAGE, contextlib.__file__, str(Path(np.__file__).parent / "_core" / "_ufunc_config.py"), __file__)
 """Where instructions are counted: the library, and what it makes blocks of."""
 
-STRIDE = int(os.environ.get("TINYGRAD_RNN_STRIDE", "24"))
+STRIDE = int(os.environ.get("TINYGRAD_RNN_STRIDE", "48"))
 """Of the instructions outside of the hand-over every so many-th is interrupted; with 1 all are, which takes minutes."""
 
 HAIL = 1000
@@ -307,7 +307,7 @@ def test_a_first_call_interrupted_anywhere_leaves_nothing_behind():
         rooms = ("tape", "cleanup.py", "trace.py", "watch.py", "program.py")
         traced = [place for place in places if not {*Path(place[0].co_filename).parts[-2:]}.isdisjoint(rooms)]
         assert len(places) > 10 * STRIDE
-        for place in traced[::STRIDE] + places[:: 16 * STRIDE]:
+        for place in traced[::STRIDE] + places[:: 8 * STRIDE]:
             interrupter.run(first, place)
             assert free(), place
             assert state() == before, place

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -199,6 +200,8 @@ def _raise_to(x: Any, exponent: Any) -> Any:
 
 
 def _erf(x: Any) -> Any:
+    if x.dtype == np.float64:
+        return np.vectorize(math.erf, otypes=[float])(x)
     return np.array([_longest(mpmath.erf(mpmath.mpf(float(value)))) for value in x]).astype(x.dtype)
 
 

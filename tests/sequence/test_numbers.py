@@ -54,6 +54,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("change", CHANGES.values(), ids=[name.replace(" ", "-") for name in CHANGES])
 def test_all_values_give_what_the_loop_gives(backend, change, dtype):
