@@ -54,7 +54,7 @@ def test_values_and_gradients(backend, make):
     compare(backend, cell, wanted, xs, state, make not in CALLED, reverse=True)
 
 
-@pytest.mark.one_backend  # of calls on a device the next test but one masks some steps
+@pytest.mark.one_backend  # on a device test_zero_comes_out_where_masked has masks, of fewer cells
 @every_cell
 def test_lengths_masks_and_what_comes_out_there(backend, make):
     cell, wanted, xs, state = made(make)
