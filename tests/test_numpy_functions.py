@@ -159,6 +159,12 @@ def test_what_numpy_is_called_with_is_recorded(label: str) -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_both_results_of_divmod_are_numpys_for_either_sign() -> None:
+    a, b = np.array([-7.5, 7.5, -7.5, 7.5]), np.array([2.0, -2.0, -2.0, 2.0])
+    for ours, theirs in zip(np.divmod(tg.tensor(a), tg.tensor(b)), np.divmod(a, b), strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs)
+
+
 # -- arguments -------------------------------------------------------------------------------------------------------------------------
 
 
