@@ -1,4 +1,4 @@
-"""Compiled code on disk: shared by sizes and processes, and no harm whatever happens to the folder. And the code itself is vector code."""
+"""Compiled code on disk: shared by processes and lengths of sequences, and no harm whatever becomes of the folder. It is vector code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from compare import NATIVE, compiled_scan, eager
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
 from tinygrad_rnn.backends.native import code_cache, compiler, panels, products, threads
-from tinygrad_rnn.sequence import compiled
+from tinygrad_rnn.sequence import nested
 
 pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not NATIVE, reason="there is no code generator here")]
 
@@ -37,11 +37,11 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache", count
 
 
-def run(width=6, build=nn.GRUCell):
+def run(width=6, build=nn.GRUCell, steps=3):
     """One scan and its gradients, compared with the eager loop."""
     cell = build(4, width, dtype="float64")
     random = np.random.default_rng(width)
-    x, h = (tg.tensor(random.normal(size=s), requires_grad=True) for s in ((3, 2, 4), (2, width)))
+    x, h = (tg.tensor(random.normal(size=s), requires_grad=True) for s in ((steps, 2, 4), (2, width)))
     found, expected = (tg.gradients(tg.sum(scan(cell, x, h)[0] ** 2), [x, h, *cell.parameters()]) for scan in (compiled_scan, eager))
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12, atol=1e-12)
@@ -51,13 +51,15 @@ def entries(folder):
     return sorted(path for path in folder.iterdir() if path.suffix == ".o")
 
 
-def test_a_layer_of_another_size_compiles_nothing_new(cache):
+def test_other_weights_and_longer_sequences_compile_nothing_new(cache):
     folder, count = cache
-    run(6)
+    run()
     assert len(count) == len(entries(folder)) == 1
-    for width in (7, 16, 33):
-        run(width)
+    for steps in (1, 4, 40):
+        run(steps=steps)
     assert len(count) == 1
+    run(7)
+    assert len(count) == len(entries(folder)) == 2
 
 
 def test_what_is_kept_is_used(cache, monkeypatch):
@@ -214,13 +216,16 @@ def test_compiling_is_quick(cache):
 # -- the code ---------------------------------------------------------------------------------------------------------------------------
 
 
-def _texts(dtype):
+def _texts(dtype, monkeypatch):
+    texts, compile_text = [], nested.compiled
+    monkeypatch.setattr(nested, "compiled", lambda text, names: texts.append(text) or compile_text(text, names))
     tg.clear_caches()
-    cells = [build(4, 6, dtype=dtype) for build in (nn.LSTMCell, nn.GRUCell, nn.PeepholeLSTMCell, nn.RNNCell)]
-    for cell in cells:
-        state = tuple(tg.zeros((2, 6), dtype) for _ in range(2)) if isinstance(cell.state_size, tuple) else tg.zeros((2, 6), dtype)
+    for build in (nn.LSTMCell, nn.GRUCell, nn.PeepholeLSTMCell, nn.RNNCell):
+        cell = build(4, 64, dtype=dtype)
+        state = tuple(tg.zeros((2, 64), dtype) for _ in range(2)) if isinstance(cell.state_size, tuple) else tg.zeros((2, 64), dtype)
         compiled_scan(cell, tg.tensor(np.ones((3, 2, 4)), dtype, requires_grad=True), state)
-    return [plan.engine.text for plan in compiled._plans.values()]
+    assert len(texts) == 4
+    return texts
 
 
 def _innermost_loops(assembly):
@@ -253,7 +258,7 @@ def test_the_hot_loops_are_vector_code(dtype, monkeypatch):
         pytest.skip("this processor has no AVX2")
     letter = "s" if dtype == "float32" else "d"
     arithmetic = rf"\bv(?:div|mul|add|sub|fn?m(?:add|sub)\d+)[ps]{letter}\b"
-    for text in _texts(dtype):
+    for text in _texts(dtype, monkeypatch):
         halves = _innermost_loops(compiler.assembly(text))
         assert set(halves) == {"forward", "backward"}
         for name, loops in halves.items():
@@ -269,7 +274,7 @@ def test_the_hot_loops_are_vector_code(dtype, monkeypatch):
 
 def test_the_check_of_vector_code_finds_scalar_code(monkeypatch):
     """The same text without optimisation has no packed loop."""
-    text = re.sub(r"(define void @\w+\(.*) \"prefer-vector-width\"=\"512\" {", r"\1 noinline optnone {", _texts("float32")[0])
+    text = re.sub(r"(define void @\w+\(.*) \"prefer-vector-width\"=\"512\" {", r"\1 noinline optnone {", _texts("float32", monkeypatch)[0])
     assert "optnone" in text
     loops = [lines for loops in _innermost_loops(compiler.assembly(text)).values() for lines in loops]
     assert not any(_with(lines, r"\bvdivps\b") for lines in loops)

@@ -22,7 +22,6 @@ from ..errors import TinygradRNNError, TraceError
 from ..tape import Entry, Node, host, note, thread
 from .explain import note_plan, refuse_calls
 from .kernels import KernelPlan
-from .native import NativePlan
 from .nested import NestPlan
 from .normal_form import normal_form
 from .plan import Core, Plan, extract_core, make_plan
@@ -207,10 +206,7 @@ def _core_needs(core: Core, needs: Sequence[bool]) -> dict[str, list[bool]]:
     }
 
 
-_LONG = 500
-"""Instructions from which on loop nests, which write alike products once, take less time to compile than one kernel for all of a row."""
-
-Engine = NativePlan | NestPlan | KernelPlan
+Engine = NestPlan | KernelPlan
 
 
 def _engine(plan: Plan, backend: Backend) -> Engine | str:
@@ -221,16 +217,11 @@ def _engine(plan: Plan, backend: Backend) -> Engine | str:
 
 
 def _built(plan: Plan, backend: Backend) -> Engine | str:
-    """On the processor in loops over rows where every value is one of rows, else in loop nests."""
     if backend.name == "numpy" and not compiler.available():
         return "llvmlite 0.45 or newer is missing: pip install 'tinygrad_rnn[fast]'"
     try:
         if backend.name != "numpy":
             return KernelPlan(plan, backend)
-        shape = plan.joint.shapes[(*plan.joint.states, *plan.joint.steps)[0]]
-        if shape and len(plan.forward) + len(plan.backward) <= _LONG:
-            with contextlib.suppress(Unsupported):
-                return NativePlan(plan, shape[0])
         return NestPlan(plan)
     except Unsupported as reason:
         plan.advice = reason.advice

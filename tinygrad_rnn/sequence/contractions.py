@@ -64,7 +64,7 @@ class Contraction:
 def form_of(
     vectors: bool, a: Operand, b: Operand, value: int, index: Index, rows: list[Var], sums: list[Var],
     is_fixed: Callable[[int], bool], packed: Callable[[Operand, Sequence[Var]], Operand],
-    panels: Callable[[Operand, Sequence[Var], Var], Operand],
+    panels: Callable[[Operand, Sequence[Var], Var, int], Operand],
 ) -> Contraction:  # fmt: skip
     """The loops of a contraction.
 
@@ -73,7 +73,7 @@ def form_of(
         rows, sums: the variables that stand in the result, and those that are summed over.
         is_fixed: whether a value is the same at every step.
         packed: copies an operand in another order of axes.
-        panels: copies a matrix, the columns of a tile together.
+        panels: copies a matrix, the columns of a tile of so many rows together.
     """
     c = Operand(value, index)
     vector = next((var for var in reversed(rows) if c.stride(var) == 1), None)
@@ -97,14 +97,14 @@ def form_of(
     if inner and vector.length < FEW <= inner[-1].length:
         return Contraction(value, index, a, b, "dot", rows, sums)
     others = [var for var in rest if b.stride(var)]
+    tile = max(shared, key=lambda var: var.length, default=None)
     sums.sort(key=lambda k: -abs(a.stride(k)))
     if is_fixed(b.value) and not others and math.prod(k.length for k in sums) * vector.length > LARGE:
-        b = panels(b, sums, vector)
+        b = panels(b, sums, vector, tile.length if tile else 1)
     elif b.stride(vector) != 1:
         if inner and uses < FEW and not is_fixed(b.value):
             return Contraction(value, index, a, b, "dot", rows, sums)
         b = packed(b, [*others, *(k for k in sums if b.stride(k)), vector])
-    tile = max(shared, key=lambda var: var.length, default=None)
     return Contraction(value, index, a, b, "tile", [var for var in rest if var is not tile], sums, tile, vector)
 
 

@@ -8,7 +8,7 @@ So chains of rows become one expression, whatever the shapes are. The same walk 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -176,6 +176,22 @@ class Elements:
         operands = [x.value if isinstance(x, Number) else Value(counter, "", self.kind(x)) for x in instruction.operands]
         instruction.row.lowering(counter, *operands, *instruction.params)
         return total + counter.cost
+
+    def atoms_again(self, instruction: Instruction, atoms: Mapping[int, int]) -> int | None:
+        """The atoms of an element, made from what is there; None where it is no expression of that.
+
+        Args:
+            atoms: of what is there, or can be made from that.
+        """
+        loops, operands = instruction.row.loops, [x for x in instruction.operands if not isinstance(x, Number)]
+        looks_up = isinstance(loops, LookedUp) or self.by_table(instruction)
+        if looks_up or not all(x in atoms for x in operands):
+            return None
+        if not all(self.is_expression(instruction, i) for i in range(len(instruction.results))):
+            return None
+        lowering = instruction.row.lowering
+        own = 1 if lowering is None else lowering.cost(len(instruction.operands), instruction.params)
+        return own + sum(atoms[x] for x in operands)
 
     def is_expression(self, instruction: Instruction, position: int) -> bool:
         """Whether an element of a result is an expression of a few elements of the operands."""

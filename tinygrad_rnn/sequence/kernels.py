@@ -38,15 +38,15 @@ class KernelPlan(NestLayout):
     def blocks(self) -> int:
         return min(self.samples, MOST_BLOCKS)
 
-    def described(self) -> list[str]:
-        """A line for each half."""
-        return [f"  {name:<10} one kernel of {part.count} loop nests, {self.blocks} blocks" for name, part in self.parts.items()]
+    @property
+    def shared(self) -> str:
+        return f"one kernel of {self.blocks} blocks"
 
 
 class KernelRun(LaidOutRun):
     """One scan in kernels."""
 
-    def _call(self, part: Part, arrays: dict[int, Array], times: tuple[int, int], order: tuple[int, int]) -> bool:
+    def _call(self, part: Part, arrays: dict[int, Array], times: tuple[int, int], order: tuple[int, int], products: Any) -> bool:
         backend, blocks = self.backend, self.laid.blocks
         name, text, threads = self.laid.texts[id(part)]
         arrays = arrays | part.tables

@@ -16,11 +16,15 @@ from ..backends import Array
 from ..backends.atoms import kind_of
 from ..backends.base import Unsupported
 from .batch import PARTIAL, Axes, Batch, Mixed
+from .contractions import Contraction
 from .elements import Elements
 from .nest_planner import Nests
 from .nests import Buffer, Call, Place, Wanted
-from .plan import Plan, Sink
+from .plan import Plan, Sink, ancestors
 from .program import Instruction, Number
+
+MADE_AGAIN = 12
+"""Atoms that the backward half makes again, instead of reading what was kept."""
 
 
 @dataclass
@@ -33,8 +37,9 @@ class Part:
         tables: arrays of places that it reads.
         calls: rows that are called.
         views: where the values lie that they read and make, and their shapes.
-        count, work: how many nests a step has, and about how many multiplications it takes.
+        count, products, work: how many nests a step has, how many of them are products, and about how many multiplications it takes.
         prepares: whether something is done once, before the loop.
+        reads: the values that it reads from memory.
         addresses: of its function; where rows are called, of what is done once and of the stretches between calls.
     """
 
@@ -44,8 +49,10 @@ class Part:
     calls: list[Instruction]
     views: dict[int, tuple[Place, tuple[int, ...]]]
     count: int
+    products: int
     work: int
     prepares: bool
+    reads: set[int]
     addresses: list[int] = field(default_factory=list)
 
 
@@ -96,6 +103,21 @@ class NestLayout:
         if self.training:
             self._backward()
 
+    def described(self) -> list[str]:
+        """A line for each half, and one for what is kept between them."""
+        lines = [f"  {name:<10} {self._counted(part)}, {self.shared}" for name, part in self.parts.items()]
+        sizes = [math.prod(self.program.shapes[v]) * self.program.dtypes[v].itemsize for v in self.kept]
+        return lines + ([f"  kept       {len(sizes)} value{'s' * (len(sizes) != 1)}, {sum(sizes):,} bytes a step"] if sizes else [])
+
+    def _counted(self, part: Part) -> str:
+        nests = f"{part.count} loop nest{'s' * (part.count != 1)}"
+        return f"{nests}, {part.products} of them product{'s' * (part.products != 1)}" if part.products else nests
+
+    @property
+    def shared(self) -> str:
+        """Who shares the work, in words."""
+        raise NotImplementedError
+
     # -- where values lie -------------------------------------------------------------------------------------------------------------
 
     def _new(self, buffers: list[Buffer], v: int) -> Buffer:
@@ -127,12 +149,31 @@ class NestLayout:
             self.states.append(places[v].buffer)
             self._own(places[v].buffer, v, 0 if self.training else 2)
             wanted.append(Wanted(new, Place(places[v].buffer, after)))
-        self.outputs = [self._new(buffers, v) for v in program.outputs]
-        wanted += [Wanted(v, Place(buffer, "time")) for v, buffer in zip(program.outputs, self.outputs, strict=True)]
-        known = {*program.steps, *program.states, *program.fixed, *program.carried}
-        self.kept = {v: self._new(buffers, v) for v in (plan.kept if self.training else ()) if v not in known}
+        outputs = [v for v in dict.fromkeys(program.outputs) if not (self.training and v in program.carried)]  # all states are kept anyway
+        self.outputs = {v: self._new(buffers, v) for v in outputs}
+        wanted += [Wanted(v, Place(buffer, "time")) for v, buffer in self.outputs.items()]
+        self.kept = {v: self._new(buffers, v) for v in self._kept()}
         wanted += [Wanted(v, Place(buffer, "time")) for v, buffer in self.kept.items()]
         self.forward = self._part(plan.forward, places, wanted, list(zip(program.carried, program.states, strict=True)), buffers)
+
+    def _kept(self) -> list[int]:
+        """What the backward half gets from the forward one: what costs much to make again, and what the rest is made from."""
+        plan, program = self.plan, self.program
+        if not self.training:
+            return []
+        known = {*program.steps, *program.states, *program.fixed, *program.carried}
+        elements = Elements(program, plan.forward, known)
+        gathered = {v for sinks in plan.sinks.values() for sink in sinks if sink.kind == "product" for v in sink.values}
+        kept, atoms = [], dict.fromkeys(known, 0)
+        for instruction in elements.instructions:
+            again = elements.atoms_again(instruction, atoms)
+            for v in instruction.results:
+                if v not in known and again is not None and again <= MADE_AGAIN and v not in gathered:
+                    atoms[v] = again
+                elif v not in known and v in plan.kept:
+                    kept.append(v)
+                    atoms[v] = 0
+        return kept
 
     def _backward(self) -> None:
         plan, program = self.plan, self.program
@@ -169,7 +210,8 @@ class NestLayout:
             if r is not None and buffer is not None:
                 wanted.append(Wanted(r, Place(buffer, "time")))
         wanted += self._sinks(buffers, places)
-        self.backward = self._part(plan.backward, places, wanted, list(zip(plan.state_residuals, program.states, strict=True)), buffers)
+        code = ancestors(program, [w.value for w in wanted if w.value is not None], lambda v: v not in places)
+        self.backward = self._part(code, places, wanted, list(zip(plan.state_residuals, program.states, strict=True)), buffers)
         for sink, buffer in self.added.items():
             if self.axes[sink.values[0]] == PARTIAL:
                 buffer.own = buffer.size
@@ -177,16 +219,18 @@ class NestLayout:
     def _sinks(self, buffers: list[Buffer], places: dict[int, Place]) -> list[Wanted]:
         """What weights get: the operands of products are gathered, everything else is added up."""
         wanted: list[Wanted] = []
-        self.gathered: dict[int, Buffer] = {}
+        steps = zip(self.plan.step_residuals, self.leaving, strict=True)
+        there = places | {r: Place(buffer, "time") for r, buffer in steps if r is not None and buffer is not None}
+        self.gathered: dict[int, Place] = {}
         self.added: dict[Sink, Buffer] = {}
         for sink in (sink for sinks in self.plan.sinks.values() for sink in sinks):
             if sink.kind == "product":
                 for v in sink.values:
-                    if v in places and places[v].slot == "time":
-                        self.gathered[v] = places[v].buffer
+                    if v in there and there[v].slot in ("time", "before", "after"):
+                        self.gathered[v] = there[v]
                     elif v not in self.gathered:
-                        self.gathered[v] = self._new(buffers, v)
-                        wanted.append(Wanted(v, Place(self.gathered[v], "time")))
+                        self.gathered[v] = Place(self._new(buffers, v), "time")
+                        wanted.append(Wanted(v, self.gathered[v]))
             else:
                 self.added[sink] = self._new(buffers, sink.values[0])
                 wanted.append(Wanted(sink.values[0], Place(self.added[sink], "fixed"), added=True))
@@ -218,7 +262,8 @@ class NestLayout:
         calls = [nest.instruction for nest in nests.stages if isinstance(nest, Call)]
         values = {x for call in calls for x in (*call.operands, *call.results) if not isinstance(x, Number)}
         views = {v: (nests.homes[v], elements.shapes[v]) for v in values}
-        return Part(buffers, nests, arrays, calls, views, len(nests.stages), nests.work, bool(nests.prologue))
+        products = sum(isinstance(nest, Contraction) for nest in nests.stages)
+        return Part(buffers, nests, arrays, calls, views, len(nests.stages), products, nests.work, bool(nests.prologue), nests.read)
 
     def _check(self, wanted: Sequence[Wanted], turns: Sequence[tuple[int | None, int]]) -> None:
         """See that every sample leaves where it belongs.

@@ -329,11 +329,11 @@ class Nests:
             self._maps[new] = self._join(space, copy), None
         return Operand(new, flat(map(of, order), shape))
 
-    def _panels(self, operand: Operand, sums: Sequence[Var], vector: Var) -> Operand:
-        """The elements of a weight, k by j, as panels of the columns of a tile, copied once: element (k, j) of the panel that begins at
-        column j lies at j · K + k · width."""
+    def _panels(self, operand: Operand, sums: Sequence[Var], vector: Var, rows: int) -> Operand:
+        """A weight, k by j, as panels of the columns of a tile of so many rows, copied once: element (k, j) of the panel that
+        begins at column j lies at j · K + k · width."""
         elements, kind = self.elements, self.elements.kind(operand.value)
-        width, deep = tile_width(kind), int(numpy.prod([k.length for k in sums]))
+        width, deep = tile_width(kind, rows), int(numpy.prod([k.length for k in sums]))
         elements.shapes.append((-(-vector.length // width), deep, width))
         elements.dtypes.append(elements.dtypes[operand.value])
         new = len(elements.shapes) - 1

@@ -50,10 +50,9 @@ class NestPlan(NestLayout):
             part.addresses = [addresses[function] for function in names[name]]
         self.calls = [(i.row.name, "the array module's function does it", "") for part in parts.values() for i in part.calls]
 
-    def described(self) -> list[str]:
-        """A line for each half."""
-        shared = "threads share the samples" if self.samples > 1 else "on one thread"
-        return [f"  {name:<10} {part.count} loop nests, {shared}" for name, part in self.parts.items()]
+    @property
+    def shared(self) -> str:
+        return "threads share the samples" if self.samples > 1 else "on one thread"
 
 
 class LaidOutRun:
@@ -70,12 +69,13 @@ class LaidOutRun:
         given = [*streams, *fixed, *laid.plan.constants]
         self.given = dict(zip((*program.steps, *program.fixed), map(backend.ascontiguousarray, given), strict=True))
 
-    def _call(self, part: Part, arrays: dict[int, Array], times: tuple[int, int], order: tuple[int, int]) -> bool:
+    def _call(self, part: Part, arrays: dict[int, Array], times: tuple[int, int], order: tuple[int, int], products: Any) -> bool:
         """Run a half; whether all numbers lay in their ranges.
 
         Args:
             arrays: by the number of their buffer; of what is a thread's own, for all threads.
             times, order: the first step and the next one's distance, in time and in the order of running.
+            products: what waits until the half is done; None where the caller does.
         """
         raise NotImplementedError
 
@@ -87,15 +87,17 @@ class LaidOutRun:
         """Memory for a value, so many times."""
         raise NotImplementedError
 
-    def _half(self, part: Part, arrays: dict[int, Array], backwards: bool) -> bool:
+    def _half(self, part: Part, arrays: dict[int, Array], products: Any = None) -> bool:
+        """Run a half, the backward one where there are products, which are to read what it makes."""
         if not self.steps:
             return True
-        last = self.steps - 1
+        backwards, last = products is not None, self.steps - 1
         order = (last, -1) if backwards else (0, 1)
         times = (last if backwards == (self.step > 0) else 0, -self.step if backwards else self.step)
-        return self._call(part, arrays, times, order)
+        return self._call(part, arrays, times, order, products)
 
     def forward(self, states: list[Array], products: Any) -> tuple[list[Array], list[Array]]:
+        """From the first states to the outputs at all steps and the last states; once."""
         laid, program = self.laid, self.laid.program
         products.run()
         arrays = {laid.forward_inputs[v].buffer.number: array for v, array in self.given.items()}
@@ -103,14 +105,27 @@ class LaidOutRun:
         for array, first in zip(self.states, states, strict=True):
             array[0] = first
         self._turns(arrays, laid.states, self.states, laid.forward)
-        outputs = [self._room(v, self.steps) for v in program.outputs]
-        arrays.update({buffer.number: array for buffer, array in zip(laid.outputs, outputs, strict=True)})
+        outputs = {v: self._room(v, self.steps) for v in laid.outputs}
+        arrays.update({laid.outputs[v].number: array for v, array in outputs.items()})
         self.kept = {v: self._room(v, self.steps) for v in laid.kept}
         arrays.update({laid.kept[v].number: array for v, array in self.kept.items()})
-        if not self._half(laid.forward, arrays, backwards=False):
+        if not self._half(laid.forward, arrays):
             self._again().forward(states, products)  # finds the number, and raises
+        del self._again
+        later = laid.backward.reads.union(laid.gathered) if laid.training else ()
+        self.given = {v: array for v, array in self.given.items() if v in later}  # the memory of others is free
         end = self.steps if laid.training else self.steps % 2
-        return outputs, [self._first(arrays, buffer)[end, ...].copy() for buffer in laid.states]
+        last = [self._first(arrays, buffer)[end, ...].copy() for buffer in laid.states]
+        results = []
+        for i, v in enumerate(program.outputs):
+            y = outputs[v] if v in outputs else self._all_states(v)
+            results.append(y.copy() if v in program.outputs[:i] else y)
+        return results, last
+
+    def _all_states(self, v: int) -> Array:
+        """A new state at all steps, in the order of time."""
+        array = self.states[self.laid.program.carried.index(v)][1:]
+        return array if self.step > 0 else array[::-1].copy()
 
     def _turns(self, arrays: dict[int, Array], buffers: Sequence[Buffer | None], own: Sequence[Array], part: Part) -> None:
         """Lay down what takes turns, for each thread where it is its own."""
@@ -140,15 +155,15 @@ class LaidOutRun:
             if buffer is not None:
                 assert v is not None
                 arrays[buffer.number] = self._room(v, self.steps)
-        for v, buffer in laid.gathered.items():
-            if buffer.number not in arrays:
-                arrays[buffer.number] = self._room(v, self.steps)
+        for v, place in laid.gathered.items():
+            if place.buffer.number not in arrays:
+                arrays[place.buffer.number] = self._room(v, self.steps)
         for sink, buffer in laid.added.items():
             if buffer not in totals:
                 shape = (*([self._threads(laid.backward)] if buffer.own else []), *laid.program.shapes[sink.values[0]])
                 totals[buffer] = self.backend.zeros(shape, laid.program.dtypes[sink.values[0]])
             arrays[buffer.number] = totals[buffer]  # sums go on from step to step, wherever steps are cut
-        self._half(laid.backward, arrays, backwards=True)
+        self._half(laid.backward, arrays, products)
         self._sink(arrays, totals, products)
         streams = [None if buffer is None else arrays[buffer.number] for buffer in laid.leaving]
         pairs = zip(laid.carries, laid.plan.state_residuals, strict=True)
@@ -161,20 +176,28 @@ class LaidOutRun:
 
     def _sink(self, arrays: dict[int, Array], totals: dict[Any, Array], products: Any) -> None:
         """Add what fixed values get: one product over all steps for each weighting, what the loop added up for the rest."""
-        laid, program = self.laid, self.laid.program
+        laid = self.laid
         for sink in (sink for sinks in laid.plan.sinks.values() for sink in sinks):
             if sink.kind == "product":
-                left, right = (arrays[laid.gathered[v].number].reshape(-1, program.shapes[v][-1]) for v in sink.values)
+                left, right = (self._all_steps(v, arrays) for v in sink.values)
                 totals[sink] = products.over_rows(left, right, totals.get(sink), -self.step)
             else:
-                buffer = laid.added[sink]
-                totals[sink] = self.backend.asarray(totals[buffer].sum(0)) if buffer.own else totals[buffer]
+                totals[sink] = totals[laid.added[sink]]
+
+    def _all_steps(self, v: int, arrays: dict[int, Array]) -> Array:
+        """A value at all steps, in the order of time, under each other."""
+        place = self.laid.gathered[v]
+        array = arrays[place.buffer.number]
+        if place.slot != "time":  # states lie in the order of running
+            array = array[1:] if place.slot == "after" else array[:-1]
+            array = array if self.step > 0 else array[::-1]
+        return array.reshape(-1, self.laid.program.shapes[v][-1])
 
 
 class NestRun(LaidOutRun):
     """One scan in machine code."""
 
-    def _call(self, part: Part, arrays: dict[int, Array], times: tuple[int, int], order: tuple[int, int]) -> bool:
+    def _call(self, part: Part, arrays: dict[int, Array], times: tuple[int, int], order: tuple[int, int], products: Any) -> bool:
         arrays = arrays | part.tables
         parts, held = [], []
         for shard, samples in enumerate(self._shards(part)):
@@ -192,6 +215,9 @@ class NestRun(LaidOutRun):
             held.append((own, table, flag))
         if part.calls:
             self._between_calls(part, held[0][0], parts[0])
+        elif products is not None:
+            products.after(part.addresses[0], parts, held)
+            return True  # the forward half saw them
         else:
             run_parallel(part.addresses[0], parts)
         return not any(flag[0] for _, _, flag in held)

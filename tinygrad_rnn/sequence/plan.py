@@ -402,7 +402,7 @@ def fixed_residuals(plan: Plan, totals: dict[Any, Any], backend: Backend, produc
     products.wait()
 
     def of(v: int, sink: Sink) -> Any:
-        return backend.sum_to(totals[sink], plan.joint.shapes[v]) if sink.kind == "sum" else totals[sink]
+        return totals[sink] if sink.kind == "product" else backend.sum_to(totals[sink], plan.joint.shapes[v])
 
     fixed = plan.joint.fixed[: len(plan.core.program.fixed)]
     return [products.total([of(v, sink) for sink in plan.sinks[v]]) if v in plan.sinks else None for v in fixed]

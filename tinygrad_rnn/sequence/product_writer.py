@@ -81,8 +81,8 @@ class ProductWriter(LoopWriter):
     def _tiles(self, nest: Contraction) -> None:
         """Columns outside, rows inside: what is read of b for a tile serves all rows."""
         assert nest.vector is not None
-        width, long = tile_width(self.kinds["c"]), nest.vector.length
-        tall = nest.tile.length if nest.tile else 1
+        tall, long = nest.tile.length if nest.tile else 1, nest.vector.length
+        width = tile_width(self.kinds["c"], tall)
         shared = nest.tile is not None and nest.tile.batch
 
         def around() -> None:

@@ -1,11 +1,13 @@
 """A function of rows as one kernel: the loss of every character from its scores, say.
 
-The function is traced on two rows and differentiated by its own rules, as the step of a scan is; so the kernel is the same for any
-number of rows. Going back, elements are made again from the operands; what was one number of a row is kept.
+The function is traced on a block of rows and differentiated by its own rules, as the step of a scan is; blocks follow one another as steps
+do, so the kernel is the same for any number of rows. Going back, elements are made again from the operands; what was one number of a row
+is kept.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,19 +15,26 @@ import numpy
 
 from .. import ops
 from ..backends import Array, Backend
+from ..backends.atoms import DTYPES, kind_of
 from ..backends.base import Unsupported
 from ..backends.native.compiler import available, compiled
-from ..backends.native.emit import FLOATS, tables, type_name
-from ..backends.native.memory import address, keep_memory, numbers
+from ..backends.native.emit import tables
+from ..backends.native.loops import Endings
+from ..backends.native.memory import address, aligned, keep_memory, numbers
 from ..backends.native.threads import run_parallel, shares, workers
 from ..caches import memoised
-from ..chain_rule.addition import TAKE_ALONG_AXIS
-from ..chain_rule.weighting import MATMUL
+from ..chain_rule.routing import LookedUp
 from ..tape import Node, record_replay, recording, thread
+from .batch import PARTIAL, Batch, Mixed
+from .elements import Elements
+from .nest_planner import Nests
+from .nest_writer import NestWriter
+from .nests import Buffer, Call, Place, Wanted
 from .plan import ancestors, derive, dummy
 from .program import Instruction, placeholder, tracing
-from .schedule import REDUCTIONS, Half, Layout, Place, Scheduler, Shapes, check_instruction
-from .writer import Writer
+
+BLOCK = 16
+"""Rows of a block: what is made of them stays in the nearest cache."""
 
 
 def by_rows(name: str, function: Callable[..., Any], operands: Sequence[Any], options: tuple[Any, ...]) -> Any:
@@ -75,6 +84,9 @@ def _kernel(
 class _Kernel:
     """A function of rows for operands of some widths and dtypes, in machine code.
 
+    Attributes:
+        indices: which operands name elements of a row, and of how many.
+
     Raises:
         Unsupported: it cannot be written as loops over rows.
     """
@@ -82,65 +94,79 @@ class _Kernel:
     def __init__(self, function: Callable[..., Any], kinds: Sequence[tuple[int, Any]], wanted: Sequence[bool], backend: Backend) -> None:
         keep_memory()
         with tracing(), recording(), backend.quiet():
-            # two rows: a batch of one could be taken for a vector that is the same for all
-            heads = [placeholder(dummy((2, n), dtype, backend), backend, want) for (n, dtype), want in zip(kinds, wanted, strict=True)]
+            heads = [placeholder(dummy((BLOCK, n), dtype, backend), backend, want) for (n, dtype), want in zip(kinds, wanted, strict=True)]
             like = function(*heads)._data
             arriving = placeholder(dummy(like.shape, like.dtype, backend), backend, False)
             derived = derive(lambda: [function(*heads)], heads, [], [], [arriving])
         self.program = program = derived.program
-        self.dtype = like.dtype
-        if {dtype for dtype in program.dtypes if dtype.kind == "f"} != {self.dtype} or self.dtype not in FLOATS:
-            raise Unsupported("values of several dtypes")
-        self.kind = type_name(self.dtype)
-        self.shapes = Shapes(program, 2)
-        code = [*derived.forward, *derived.backward]
-        self.shapes.note_rest([], code)
-        for instruction in code:
-            check_instruction(self.shapes, instruction)
-            if instruction.row is MATMUL:
-                raise Unsupported("a product")
-        chosen = [i for i in derived.forward if i.row is TAKE_ALONG_AXIS]
-        self.indices = [(program.steps.index(i.operands[1]), self.shapes.widths[i.operands[0]]) for i in chosen]
         self.result = derived.results[0]
         self.residuals = [r for r in derived.residuals if r is not None]
-        if derived.constants or len(self.residuals) < sum(wanted):
+        if derived.constants or len(self.residuals) < sum(wanted) or any(program.shapes[v][:1] != (BLOCK,) for v in self.residuals):
             raise Unsupported("numbers from outside, or an operand that no residual reaches")
+        chosen = [i for i in derived.forward if isinstance(i.row.loops, LookedUp)]
+        self.indices = [(program.steps.index(i.operands[1]), program.shapes[i.operands[0]][-1]) for i in chosen]
         self.kept = self._numbers(derived.forward)
-        forward = self._half(derived.forward, program.steps, [self.result, *self.kept])
-        halves = [Writer("forward", self.shapes, forward, derived.forward, self.kind, False, masked=True)]
-        if self.residuals:
-            backward = self._half(code, [*program.steps, *self.kept, *program.states], self.residuals)
-            halves.append(Writer("backward", self.shapes, backward, code, self.kind, True, masked=True))
-        text = "\n\n".join(half.text() for half in halves) + tables(half.emit for half in halves)
-        addresses = compiled(text, tuple(half.name for half in halves))
-        self.code = {half.name: (addresses[half.name], numpy.array(half.numbers, numpy.int64)) for half in halves}
+        self._compile(derived.forward)
 
     def _numbers(self, forward: Sequence[Instruction]) -> list[int]:
-        """What the forward part reduces to one number of a row and the backward part needs."""
-        needed = ancestors(self.program, self.residuals)
-        return [i.results[0] for i in forward if i.row in REDUCTIONS and i in needed]
+        """What the forward half reduces to one number of a row and the backward half needs."""
+        needed, elements = ancestors(self.program, self.residuals), Elements(self.program, forward, set(self.program.steps))
+        reduced = [(i, p, v) for i in forward if i in needed for p, v in enumerate(i.results) if math.prod(self.program.shapes[v]) == BLOCK]
+        return [v for i, position, v in reduced if not elements.is_expression(i, position)]
 
-    def _half(self, code: Sequence[Instruction], given: Sequence[int], wanted: Sequence[int]) -> Half:
-        """Its buffers are what is given and what is wanted, in this order."""
-        layout = Layout()
+    def _compile(self, forward: Sequence[Instruction]) -> None:
+        program, endings = self.program, Endings()
+        halves = {"forward": (forward, program.steps, [self.result, *self.kept])}
+        if self.residuals:
+            halves["backward"] = program.instructions, [*program.steps, *self.kept, *program.states], self.residuals
+        self.buffers: dict[str, list[Buffer]] = {}
+        writers = []
+        for name, (code, known, wanted) in halves.items():
+            code = ancestors(program, wanted, lambda v, known=frozenset(known): v not in known)
+            nests, self.buffers[name] = self._nests(code, known, wanted)
+            writers.append(NestWriter(name, nests.elements, nests, BLOCK, endings))
+        texts = [text for writer in writers for text in writer.functions(len(self.buffers[writer.name]))]
+        self.code = compiled("\n\n".join(texts) + tables(w.e for w in writers) + endings.text(), tuple(halves))
 
-        def place(v: int) -> Place:
-            return Place(layout.new(self.shapes.widths[v], "row", type_name(self.program.dtypes[v])), 0, "row")
-
-        places = {v: place(v) for v in given}
-        return Scheduler(self.shapes, layout, code, places, self.kind).schedule({v: [place(v)] for v in wanted}, {})
+    def _nests(self, code: Sequence[Instruction], known: Sequence[int], wanted: Sequence[int]) -> tuple[Nests, list[Buffer]]:
+        """Its buffers are what is known and what is wanted, in this order, and then what lies between."""
+        program = self.program
+        elements = Elements(program, code, set(known))
+        try:
+            axes = Batch(elements, BLOCK, dict.fromkeys(known, 0)).axes
+        except Mixed:
+            raise Unsupported("rows that depend on each other") from None
+        if any(axes[v] != 0 for v in wanted):
+            raise Unsupported("rows that depend on each other")
+        sizes = [(program.dtypes[v], math.prod(program.shapes[v])) for v in (*known, *wanted)]
+        buffers = [Buffer(i, kind_of(dtype), size) for i, (dtype, size) in enumerate(sizes)]
+        places = {v: Place(buffer, "time") for v, buffer in zip(known, buffers, strict=False)}
+        leaving = [Wanted(v, Place(buffer, "time")) for v, buffer in zip(wanted, buffers[len(known) :], strict=True)]
+        batch = {v: axis for v, axis in axes.items() if axis is not None and axis != PARTIAL}
+        nests = Nests(elements, places, leaving, batch, buffers, tiles=True)
+        if elements.tables or any(isinstance(nest, Call) for nest in nests.stages):
+            raise Unsupported("a row that is called")
+        return nests, buffers
 
     def _run(self, name: str, given: Sequence[Array], wanted: Sequence[int]) -> list[Array]:
-        code, sizes = self.code[name]
         rows = len(given[0])
-        made = [numpy.empty((rows, self.shapes.widths[v]), self.dtype) for v in wanted]
-        table = numbers([address(array) for array in (*given, *made)])
-        bounds = shares(rows, workers(given[0].size))
-        run_parallel(code, [(table.buffer_info()[0], address(sizes), 1, rows, first, last, 0, 1) for first, last in bounds])
-        return made
+        results = [numpy.empty((rows, *self.program.shapes[v][1:]), self.program.dtypes[v]) for v in wanted]
+        pointers = [address(array) for array in (*given, *results)]
+        full, rest = divmod(rows, BLOCK)
+        blocks, held = [(first, last - first, BLOCK) for first, last in shares(full, workers(given[0].size))] if full else [], []
+        parts = []
+        for first, count, height in [*blocks, (full, 1, rest)] if rest else blocks:
+            scratch = [aligned((buffer.size,), DTYPES[buffer.kind]) for buffer in self.buffers[name][len(pointers) :]]
+            flag = numbers([0])  # that a number names no element, which was looked at before
+            table = numbers([*pointers, *(at for _, at in scratch), flag.buffer_info()[0]])
+            held.append((scratch, flag, table))
+            parts.append((table.buffer_info()[0], count, first, 1, 0, 0, 0, height))
+        if parts:
+            run_parallel(self.code[name], parts)
+        return results
 
     def forward(self, operands: Sequence[Array]) -> tuple[Array, list[Array]]:
-        """The result, and what the backward part needs beside the operands."""
+        """The result, and what the backward half needs beside the operands."""
         y, *kept = self._run("forward", operands, [self.result, *self.kept])
         return y, kept
 

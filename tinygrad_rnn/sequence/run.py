@@ -27,13 +27,12 @@ from .eager import eager_scan
 from .flow import Flow
 from .interpreter import InterpretedRun
 from .kernels import KernelPlan, KernelRun
-from .native import NativePlan, NativeRun
 from .nested import NestPlan, NestRun
 from .plan import Plan, fixed_residuals
 from .program import Program
 from .trace import TracedCell, trace_cell
 
-RUNS: dict[type, Any] = {str: InterpretedRun, NativePlan: NativeRun, NestPlan: NestRun, KernelPlan: KernelRun}
+RUNS: dict[type, Any] = {str: InterpretedRun, NestPlan: NestRun, KernelPlan: KernelRun}
 
 
 @dataclass(eq=False)

@@ -195,7 +195,8 @@ ROWS = 4
 """Of a tile of a product."""
 
 
-def tile_width(kind: str) -> int:
-    """Columns of a tile: with its rows as many sums as fit the registers, beside what is multiplied."""
+def tile_width(kind: str, rows: int) -> int:
+    """Columns of a tile of some rows: as many sums as fit the registers, beside what is multiplied; of one row enough to keep the
+    processor's multipliers busy."""
     lanes, _, _, size = vectors(LoopEmitter.TYPES[kind])
-    return lanes * (4 if lanes * size == 64 else 2)
+    return lanes * (4 if lanes * size == 64 else 2) * (2 if rows == 1 else 1)
