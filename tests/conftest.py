@@ -7,8 +7,10 @@ Of the combinations of a test's parameters those run that ``covering.py`` choose
 from __future__ import annotations
 
 import collections
+import hashlib
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import covering
@@ -18,7 +20,7 @@ import strict_cupy
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import backends, tape
-from tinygrad_rnn.backends.native import code_cache
+from tinygrad_rnn.backends.native import code_cache, compiler
 
 BACKENDS = ("numpy", "cupy")
 
@@ -56,12 +58,14 @@ def _measure_some(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _compiled_code(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Kernels and machine code stay with what pytest keeps (``--cache-clear`` deletes it), for all workers and later runs: they are
-    called by what they are made from, and so never stale. There is more of it than a user has."""
+    called by what they are made from, machine code also by the text of the compiler, and so never stale. There is more of it than a
+    user has."""
     cache = getattr(request.config, "cache", None)
     folder = cache.mkdir if cache else tmp_path_factory.mktemp
     strict_cupy.RawKernel.libraries = folder("kernels")
+    made_by = hashlib.sha256(Path(compiler.__file__).read_bytes()).hexdigest()[:16]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TINYGRAD_RNN_CACHE", str(folder("code")))
+        patch.setenv("TINYGRAD_RNN_CACHE", str(folder(f"code-{made_by}")))
         patch.setattr(code_cache, "MOST_ENTRIES", 20_000)
         patch.setattr(code_cache, "MOST_BYTES", 1 << 30)
         yield
