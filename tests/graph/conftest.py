@@ -37,7 +37,7 @@ def layouts(request, monkeypatch):
     return request.param
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chromium():
     programs = [shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")]
     if None in programs:
