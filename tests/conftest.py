@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import coverage
 import covering
 import numpy
 import pytest
@@ -53,6 +54,15 @@ def _measure_some(items: list[pytest.Item]) -> None:
         if cases[test] % 5 and item.get_closest_marker("measured") is None:
             item.add_marker("no_cover")
         cases[test] += 1
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """pytest-cov begins to measure in a worker before it knows that it is in one, and there begins once more: what it began first, which
+    no report reads, would measure on where ``no_cover`` stops the other."""
+    first = coverage.Coverage.current() if hasattr(session.config, "workerinput") else None
+    if first is not None:
+        first.stop()
 
 
 @pytest.fixture(scope="session", autouse=True)
