@@ -11,7 +11,7 @@ import tempfile
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
@@ -170,6 +170,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampl
 NUMBERS = st.sampled_from([*"?bBhHiIlLqQefdg", ">f8", ">i2", "c8", "S3", "U2", "O", "M8[s]"]).map(lambda kind: np.ones(2, kind))
 
 
+@settings(deadline=None)  # a busy machine takes longer
 @given(st.dictionaries(TEXTS, NUMBERS, max_size=3), st.none() | st.dictionaries(TEXTS, TEXTS, max_size=3))
 @example({}, None)
 @example({}, {})
