@@ -13,7 +13,6 @@ from random_programs import difference
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import chain_rule
-from tinygrad_rnn.backends.base import Unsupported
 from tinygrad_rnn.backends.native import thresholds
 from tinygrad_rnn.chain_rule.routing import Piece, Routed, Step
 from tinygrad_rnn.selfcheck import cells, sequences
@@ -25,20 +24,18 @@ pytestmark = [pytest.mark.one_backend, machine_code]
 
 @pytest.fixture
 def nests(monkeypatch):
-    """All plans run as nests, shared among threads however little there is to do; those that are made are listed."""
-    made = []
+    """Samples are shared among threads however little there is to do; the plans that are made are listed."""
+    plans, build = [], compiled._built
 
-    def as_nests(plan, backend):
-        try:
-            made.append(NestPlan(plan))
-        except Unsupported as reason:
-            return str(reason)
-        return made[-1]
+    def noted(plan, backend):
+        plans.append(build(plan, backend))
+        return plans[-1]
 
-    monkeypatch.setattr(compiled, "_built", as_nests)
-    monkeypatch.setattr(thresholds, "PARALLEL_FORWARD_MIN_WORK", -1)
+    monkeypatch.setattr(compiled, "_built", noted)
+    for name in ("PARALLEL_FORWARD_MIN_WORK", "PARALLEL_BACKWARD_MIN_WORK"):
+        monkeypatch.setattr(thresholds, name, -1)
     tg.clear_caches()
-    yield made
+    yield plans
     tg.clear_caches()
 
 
@@ -54,7 +51,29 @@ def test_random_cells_of_rows(first, nests, monkeypatch):
     monkeypatch.setattr(random_cells, "BATCH", 9)
     for number in range(first, first + 15):
         assert not random_cells.difference(number), number
-    assert sum(plan.samples > 1 for plan in nests) > len(nests) // 2
+    assert sum(isinstance(plan, NestPlan) and plan.samples > 1 for plan in nests) > len(nests) // 2
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("width", [1, 2, 4, 7, 8, 16, 33, 64, 200])
+def test_products_of_a_single_row(width, dtype):
+    """Sums in several chains where the columns are few, and tiles that are wider than for more rows."""
+    rng = np.random.default_rng(width)
+    weights = {name: rng.normal(size=(width, n)) / width for name, n in (("u", width), ("v", 3 * width))}
+    u, v = (tg.tensor(w.astype(dtype), requires_grad=True) for w in weights.values())
+
+    def cell(x, h):
+        y = tg.tanh(x + h @ u)
+        return y @ v, y
+
+    x = tg.tensor(rng.normal(size=(5, 1, width)).astype(dtype), requires_grad=True)
+    ys, last = tg.scan(cell, x, tg.zeros((1, width), dtype), compiled=True)
+    found = [ys, last, *tg.gradients(tg.sum(ys * ys) + tg.sum(last), [x, u, v])]
+    ys, last = tg.scan(cell, x, tg.zeros((1, width), dtype), compiled=False)
+    expected = [ys, last, *tg.gradients(tg.sum(ys * ys) + tg.sum(last), [x, u, v])]
+    for a, b in zip(found, expected, strict=True):
+        tolerance = {"float32": 1e-5, "float64": 1e-12}[dtype] * max(1, float(np.abs(b.numpy()).max()))
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("first", seeds(100, daily=2, step=20))

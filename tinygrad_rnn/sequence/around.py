@@ -15,7 +15,8 @@ from ..chain_rule.addition import TRANSPOSE
 from ..chain_rule.weighting import MATMUL
 from ..errors import TraceError
 from ..tape import apply, choose, recording
-from .plan import Core, Plan, check_order, derive, dummy
+from .hoist import Core
+from .plan import Plan, check_order, derive, dummy
 from .program import Instruction, Number, on_arrays, placeholder, tracing
 
 

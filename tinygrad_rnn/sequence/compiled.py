@@ -21,10 +21,11 @@ from ..effects import effect
 from ..errors import TinygradRNNError, TraceError
 from ..tape import Entry, Node, host, note, thread
 from .explain import note_plan, refuse_calls
+from .hoist import Core, extract_core
 from .kernels import KernelPlan
 from .nested import NestPlan
 from .normal_form import normal_form
-from .plan import Core, Plan, extract_core, make_plan
+from .plan import Plan, make_plan
 from .program import Number
 from .run import CompiledScan, ScanCall, SegmentedScan
 from .trace import Attempt, Cell, Reading, TracedCell, trace_cell

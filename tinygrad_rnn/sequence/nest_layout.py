@@ -18,9 +18,10 @@ from ..backends.base import Unsupported
 from .batch import PARTIAL, Axes, Batch, Mixed
 from .contractions import Contraction
 from .elements import Elements
+from .hoist import ancestors
 from .nest_planner import Nests
 from .nests import Buffer, Call, Place, Wanted
-from .plan import Plan, Sink, ancestors
+from .plan import Plan, Sink
 from .program import Instruction, Number
 
 MADE_AGAIN = 12

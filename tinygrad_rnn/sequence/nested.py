@@ -249,7 +249,9 @@ class NestRun(LaidOutRun):
     def _shards(self, part: Part) -> list[tuple[int, int]]:
         """The samples of each thread: whole tiles of rows."""
         samples = self.laid.samples
-        alone = bool(part.calls) or part.work * self.length <= thresholds.PARALLEL_FORWARD_MIN_WORK
+        backwards = part is not self.laid.forward
+        pays = thresholds.PARALLEL_BACKWARD_MIN_WORK if backwards else thresholds.PARALLEL_FORWARD_MIN_WORK
+        alone = bool(part.calls) or part.work * self.length <= pays
         tiles = -(-samples // ROWS)
         return [(ROWS * first, min(ROWS * last, samples)) for first, last in shares(tiles, 1 if alone else max(1, min(threads(), tiles)))]
 

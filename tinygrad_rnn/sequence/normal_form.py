@@ -9,7 +9,7 @@ from typing import Any
 from ..chain_rule.addition import ASTYPE, TRANSPOSE
 from ..chain_rule.routing import Contracted, Reshaped
 from ..chain_rule.weighting import MATMUL
-from .plan import ancestors
+from .hoist import ancestors
 from .program import Instruction, Number, Program
 
 

@@ -1,10 +1,7 @@
-"""From one step's program to a plan for all steps.
+"""A plan for all steps: the loop's step and its derivative.
 
-1. *Hoist.* What depends on x alone and ends in a matmul leaves the loop: one GEMM over all T. What never changes is computed once.
-2. *Merge.* Matmuls inside the loop that share a left operand become one, with their right operands side by side.
-3. *Mask.* Lengths and masks are part of the plan: ``where`` between the new state and the old one.
-4. *Differentiate* the step by its own rows, recorded like everything else.
-5. *Sink.* A weight's residual Σₜ aₜᵀ gₜ leaves the backward loop: aₜ and gₜ are kept and become one GEMM over all T.
+1. *Differentiate* the step by its own rows, recorded like everything else.
+2. *Sink.* A weight's residual Σₜ aₜᵀ gₜ leaves the backward loop: aₜ and gₜ are kept and become one GEMM over all T.
 """
 
 from __future__ import annotations
@@ -13,200 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy
-
 from .. import ops
 from ..backends import Backend
 from ..caches import Recent
-from ..chain_rule.addition import ADD, CONCATENATE, SPLIT, SUM_TO, TRANSPOSE, WHERE
+from ..chain_rule.addition import ADD, SUM_TO, TRANSPOSE
 from ..chain_rule.weighting import MATMUL
 from ..errors import TraceError
 from ..tape import apply, choose, now, pull_back, recording
+from .hoist import Core, ancestors
 from .program import Instruction, Number, Program, capture, placeholder, tracing
-
-# -- hoist and merge ------------------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Core:
-    """What stays in the loop, and what was taken out of it.
-
-    Attributes:
-        program: the loop's step; its ``steps``, ``fixed`` inputs come from the values named in ``streams`` and ``constants``.
-        whole: the cell's step as traced.
-        streams: values of ``whole`` that differ from step to step and feed the loop: inputs x, or products of them.
-        constants: values of ``whole`` that are the same at every step and feed the loop, each a tuple: several are merged side by side.
-        once: instructions of ``whole`` that are computed once, before the loop.
-        hoisted: instructions of ``whole`` that are computed for all steps at once, before the loop.
-    """
-
-    program: Program
-    whole: Program
-    streams: list[int]
-    constants: list[tuple[int, ...]]
-    once: list[Instruction]
-    hoisted: list[Instruction]
-
-
-def _classes(program: Program) -> dict[int, str]:
-    """For each value whether it is "fixed", depends on x alone ("step"), or on the state ("loop")."""
-    classes = dict.fromkeys(program.fixed, "fixed") | dict.fromkeys(program.steps, "step") | dict.fromkeys(program.states, "loop")
-    for instruction in program.instructions:
-        kinds = {classes[ref] for ref in instruction.operands if not isinstance(ref, Number)}
-        kind = "loop" if "loop" in kinds else "step" if "step" in kinds else "fixed"
-        classes.update(dict.fromkeys(instruction.results, kind))
-    return classes
-
-
-def _rowwise(program: Program, classes: dict[int, str], instruction: Instruction) -> bool:
-    """Whether running it on the steps laid under each other, (T·B, n), is the same as running it on each step, (B, n)."""
-    row = instruction.row
-    batches = {program.shapes[ref][:1] for ref in instruction.operands if not isinstance(ref, Number) and classes[ref] == "step"}
-    if len(batches) > 1:
-        return False
-    for ref in instruction.operands:
-        if isinstance(ref, Number):
-            continue
-        shape = program.shapes[ref]
-        if classes[ref] == "step" and (len(shape) != 2 or program.dtypes[ref].kind != "f"):
-            return False
-        if classes[ref] == "fixed" and row is not MATMUL and not (len(shape) <= 1 or (len(shape) == 2 and shape[0] == 1)):
-            return False
-    if row is MATMUL:
-        a, b = instruction.operands
-        return classes[a] == "step" and classes[b] == "fixed" and len(program.shapes[b]) == 2
-    return row.elementwise or (row is SPLIT and instruction.params[1] == 1) or (row is CONCATENATE and instruction.params[0] == 1)
-
-
-def extract_core(program: Program, live: bool, previous: bool) -> Core:
-    """Hoist and merge."""
-    classes = _classes(program)
-    hoistable: set[int] = set(program.steps)
-    for instruction in program.instructions:
-        ready = all(isinstance(r, Number) or classes[r] == "fixed" or r in hoistable for r in instruction.operands)
-        if ready and classes[instruction.results[0]] == "step" and _rowwise(program, classes, instruction):
-            hoistable.update(instruction.results)
-    products = [i for i in program.instructions if i.row is MATMUL and i.results[0] in hoistable]
-    hoisted = ancestors(program, [i.results[0] for i in products], lambda v: classes[v] == "step")
-    once = [i for i in program.instructions if classes[i.results[0]] == "fixed"]
-    out = {v for i in (*hoisted, *once) for v in i.results}
-    inside = [i for i in program.instructions if not out.issuperset(i.results)]
-    core = Core(Program(), program, [], [], once, hoisted)
-    _fill_core(core, inside, classes, live, previous)
-    return core
-
-
-def ancestors(program: Program, wanted: Sequence[int], follow: Any = lambda _v: True) -> list[Instruction]:
-    """The instructions that lead to values, in order."""
-    producers = program.producers()
-    needed: set[int] = set()
-    todo = list(wanted)
-    chosen: set[int] = set()
-    while todo:
-        value = todo.pop()
-        if value in needed or value not in producers or not follow(value):
-            continue
-        instruction = producers[value]
-        needed.update(instruction.results)
-        chosen.add(instruction.results[0])
-        todo.extend(ref for ref in instruction.operands if not isinstance(ref, Number))
-    return [i for i in program.instructions if i.results[0] in chosen]
-
-
-def _fill_core(core: Core, inside: list[Instruction], classes: dict[int, str], live: bool, previous: bool) -> None:
-    whole, new = core.whole, core.program
-    number: dict[int, int] = {}
-    for value in whole.states:
-        number[value] = new.value(whole.shapes[value], whole.dtypes[value])
-        new.states.append(number[value])
-    merged = _merged(whole, inside, classes)
-
-    def ref(old: Any) -> Any:
-        if isinstance(old, Number):
-            return old
-        if old not in number:
-            number[old] = new.value(whole.shapes[old], whole.dtypes[old])
-            if classes[old] == "fixed":
-                core.constants.append((old,))
-                new.fixed.append(number[old])
-            else:
-                core.streams.append(old)
-                new.steps.append(number[old])
-        return number[old]
-
-    for instruction in inside:
-        if instruction.results[0] in number:
-            continue  # part of a merged product
-        group = merged.get(instruction.results[0])
-        if group is None:
-            operands = tuple(ref(r) for r in instruction.operands)
-            results = tuple(new.value(whole.shapes[r], whole.dtypes[r]) for r in instruction.results)
-            number.update(zip(instruction.results, results, strict=True))
-            new.instructions.append(Instruction(instruction.row, operands, instruction.params, results, instruction.stopped))
-        else:
-            _add_merged(core, group, number, ref)
-    new.outputs = [ref(v) for v in whole.outputs]
-    new.carried = [ref(v) for v in whole.carried]
-    if live:
-        _mask(new, previous)
-
-
-def _merged(program: Program, inside: list[Instruction], classes: dict[int, str]) -> dict[int, list[Instruction]]:
-    """Groups of matmuls by a shared left operand and fixed right ones of one dtype, under the result of the first."""
-    groups: dict[Any, list[Instruction]] = {}
-    for instruction in inside:
-        if instruction.row is MATMUL and not instruction.stopped and not any(isinstance(r, Number) for r in instruction.operands):
-            a, b = instruction.operands
-            if classes[b] == "fixed" and len(program.shapes[a]) == len(program.shapes[b]) == 2:
-                groups.setdefault((a, program.dtypes[b]), []).append(instruction)
-    return {group[0].results[0]: group for group in groups.values() if len(group) > 1}
-
-
-def _add_merged(core: Core, group: list[Instruction], number: dict[int, int], ref: Any) -> None:
-    whole, new = core.whole, core.program
-    left = ref(group[0].operands[0])
-    rights = tuple(i.operands[1] for i in group)
-    widths = [whole.shapes[r][1] for r in rights]
-    dtype = whole.dtypes[group[0].results[0]]
-    side_by_side = new.value((whole.shapes[rights[0]][0], sum(widths)), whole.dtypes[rights[0]])
-    core.constants.append(rights)
-    new.fixed.append(side_by_side)
-    product = new.value((new.shapes[left][0], sum(widths)), dtype)
-    new.instructions.append(Instruction(MATMUL, (left, side_by_side), (), (product,)))
-    parts = tuple(new.value((new.shapes[left][0], width), dtype) for width in widths)
-    points = tuple(int(p) for p in numpy.cumsum(widths)[:-1])
-    new.instructions.append(Instruction(SPLIT, (product,), (points, 1), parts))
-    number.update({i.results[0]: part for i, part in zip(group, parts, strict=True)})
-
-
-def _mask(program: Program, previous: bool) -> None:
-    """Where a sample is not live it keeps its state, and 0 or the output before comes out. The mask is the last of the steps."""
-    outputs = []
-    masks: dict[int, int] = {}
-
-    def where(new: int, old: Any) -> int:
-        shape = program.shapes[new]
-        if len(shape) not in masks:
-            masks[len(shape)] = program.value((shape[0], *(1,) * (len(shape) - 1)), numpy.dtype(bool))
-        chosen = program.value(shape, program.dtypes[new])
-        program.instructions.append(Instruction(WHERE, (masks[len(shape)], new, old), (), (chosen,)))
-        return chosen
-
-    program.carried = [where(new, old) for new, old in zip(program.carried, program.states, strict=True)]
-    for output in program.outputs:
-        if previous:
-            before = program.value(program.shapes[output], program.dtypes[output])
-            program.states.append(before)
-            chosen = where(output, before)
-            program.carried.append(chosen)
-        else:
-            chosen = where(output, Number(0))
-        outputs.append(chosen)
-    program.outputs = outputs
-    program.steps.extend(masks.values())
-
-
-# -- differentiate and sink -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)

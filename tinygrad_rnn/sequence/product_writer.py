@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..backends.atoms import Value
@@ -13,6 +13,9 @@ from ..backends.native.loops import ROWS, Endings, blocks, tile_width
 from .contractions import Contraction
 from .index import Var
 from .loop_writer import LoopWriter
+
+CHAINS = 8
+"""Sums that a processor works at, at a time: two begin in each cycle, and one takes four."""
 
 
 def key_of(nest: Contraction, kinds: Sequence[str]) -> tuple[Any, ...]:
@@ -146,8 +149,29 @@ class ProductWriter(LoopWriter):
                     totals.append(e.multiply_add(x, y, known[row * len(widths) + n], kind))
             return totals
 
-        totals = self._summed(nest.sums, add, [(vector, "zeroinitializer")] * (height * len(widths)), parallel=False)
+        totals = self._in_chains(nest, add, height * len(widths), vector)
         pointer, at = self._place("c")
         for (row, (n, width)), y in zip(itertools.product(range(height), enumerate(widths)), totals, strict=True):
             stride = c.stride(nest.tile) if nest.tile else 0
             e.vector_store(y, pointer, kind, e.total([(at, 1)], row * stride + n * lanes), width)
+
+    def _in_chains(self, nest: Contraction, add: Callable[[list[str]], list[str]], count: int, vector: str) -> list[str]:
+        """Sums over all that is summed over; of a single row with few columns in several chains, since each has to wait for itself."""
+        last, single = nest.sums[-1], nest.tile is None or nest.tile.length == 1
+        chains = next((n for n in (4, 2) if single and n * count <= CHAINS and last.length % n == 0), 1)
+
+        def inside(i: str, known: list[str]) -> list[str]:
+            totals = []
+            for chain in range(chains):
+                self._registers[last] = self.e.total([(i, 1)], chain)
+                totals += add(known[chain * count : (chain + 1) * count])
+            return totals
+
+        def over_last(known: list[str]) -> list[str]:
+            return self.e.loop(last.length, inside, [(vector, x) for x in known], step=chains)
+
+        totals = self._summed(nest.sums[:-1], over_last, [(vector, "zeroinitializer")] * (chains * count), parallel=False)
+        while len(totals) > count:
+            half = len(totals) // 2
+            totals = [self.e.let(f"fadd {vector} {a}, {b}") for a, b in zip(totals[:half], totals[half:], strict=True)]
+        return totals

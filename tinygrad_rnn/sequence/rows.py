@@ -27,10 +27,11 @@ from ..chain_rule.routing import LookedUp
 from ..tape import Node, record_replay, recording, thread
 from .batch import PARTIAL, Batch, Mixed
 from .elements import Elements
+from .hoist import ancestors
 from .nest_planner import Nests
 from .nest_writer import NestWriter
 from .nests import Buffer, Call, Place, Wanted
-from .plan import ancestors, derive, dummy
+from .plan import derive, dummy
 from .program import Instruction, placeholder, tracing
 
 BLOCK = 16
