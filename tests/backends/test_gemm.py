@@ -110,6 +110,22 @@ def test_rows_may_be_cut_anywhere(rng, shape, dtype):
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (7, 3, 5, 2), (53, 4, 33, 20), (100, 9, 6, 64)])
+def test_products_of_each_sample(rng, shape, dtype):
+    """Of arrays that are parts of others, too, and with equal bits wherever the steps are cut."""
+    (k, count, m, n), cut = shape, shape[0] // 3
+    a, b = rng.standard_normal((k, count, m)).astype(dtype), rng.standard_normal((k, 2 * count, n)).astype(dtype)[:, ::2]
+    gathered = products.GatheredProducts()
+    for order in (1, -1):
+        whole, total = gathered.of_each(a, b, None, order), None
+        for part in (slice(0, cut), slice(cut, k))[::order]:
+            total = gathered.of_each(a[part], b[part], total, order) if len(a[part]) else total
+            gathered.run()
+        np.testing.assert_array_equal(total, whole)
+        np.testing.assert_allclose(whole, np.einsum("tni,tnj->nij", a, b), rtol=0, atol=1e-4 if dtype is np.float32 else 1e-12)
+
+
 def test_a_promised_product_is_made_before_it_is_read(rng):
     a, b, c = (rng.standard_normal((90, 90)) for _ in range(3))
     gathered = products.GatheredProducts()

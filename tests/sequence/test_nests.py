@@ -83,6 +83,41 @@ def test_random_programs(first):
         assert not difference(number), number
 
 
+def _attends(memory, weights):
+    def cell(x, h):
+        scores = tg.softmax(tg.einsum("bd,bld->bl", h @ weights, memory), axis=1)
+        h = tg.tanh(x + tg.einsum("bl,bld->bd", scores, memory))
+        return h, h
+
+    return cell
+
+
+def _mixes(memory, weights):
+    def cell(x, h):  # heads: two axes that are not summed
+        parts = tg.reshape(h @ weights, (3, 2, 4))
+        h = tg.tanh(x + tg.reshape(tg.einsum("bhi,bhij->bhj", parts, memory), (3, 8)))
+        return h, h
+
+    return cell
+
+
+@pytest.mark.parametrize(("make", "shape"), [(_attends, (3, 9, 8)), (_mixes, (3, 2, 4, 4))])
+@pytest.mark.parametrize(
+    "options", [{}, {"reverse": True}, {"checkpoint": 3}, {"lengths": [7, 0, 4]}], ids=lambda options: "".join(options)
+)
+def test_what_each_sample_weights_by_gets_one_product_over_all_steps(make, shape, options):
+    rng = np.random.default_rng(3)
+    memory, weights, x = (tg.tensor(rng.normal(size=s), requires_grad=True) for s in (shape, (8, 8), (7, 3, 8)))
+    cell, outcomes = make(memory, weights), []
+    for how in (True, False):
+        ys, _ = tg.scan(cell, x, tg.zeros((3, 8), "float64"), compiled=how, **options)
+        outcomes.append([ys.numpy(), *(g.numpy() for g in tg.gradients(tg.sum(ys * ys), [memory, weights, x]))])
+        if how:
+            assert "after      2 weight" in tg.explain(cell) or "after      3 weight" in tg.explain(cell)
+    for found, expected in zip(*outcomes, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * max(1, np.abs(expected).max()))
+
+
 # -- planted faults ---------------------------------------------------------------------------------------------
 
 

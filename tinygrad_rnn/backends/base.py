@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import math
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy
+
+from .promised import Products
 
 Array = Any
 """A NumPy or CuPy array."""
@@ -133,54 +135,6 @@ class Unsupported(Exception):
     def __init__(self, what: str, advice: str = "") -> None:
         super().__init__(f"no kernel holds {what}" + (f"; {advice}" if advice else ""))
         self.advice = advice
-
-
-class Products:
-    """Matrix products that may wait for each other; here none does.
-
-    What ``matmul`` returns is there after ``run``; until then nothing but a transpose may be made of it. A block, ``with products:``, runs
-    them at its end, also where it is interrupted: memory is in use until then.
-    """
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-
-    def matmul(self, a: Array, b: Array) -> Array:
-        return self._backend.matmul(a, b)
-
-    def rows(self, a: Array, b: Array) -> Array:
-        """A @ B, each row the same to the last bit whatever rows there are beside it, where ours is the product."""
-        return self.matmul(a, b)
-
-    def over_rows(self, a: Array, b: Array, total: Array | None, order: int) -> Array:
-        """Aᵀ @ B, added to a total; row by row, from the first (order 1) or the last (−1), so where ours is the product it comes out the
-        same to the last bit wherever the rows are cut."""
-        product = self.matmul(a.T, b)
-        return product if total is None else total + product
-
-    def wait(self) -> None:
-        """Until all is there that products read."""
-
-    def start(self) -> None:
-        """Have what was promised made meanwhile, if it is little."""
-
-    def run(self) -> None:
-        """Make what was promised."""
-
-    def __enter__(self) -> Products:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
-        if kind is None:
-            self.run()
-        else:  # nobody will read what was promised
-            self.wait()
-
-    def total(self, parts: Sequence[Array]) -> Array:
-        """The sum of arrays that may be promised."""
-        if len(parts) > 1:
-            self.run()
-        return sum(parts[1:], parts[0])
 
 
 class Backend:

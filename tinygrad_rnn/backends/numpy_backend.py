@@ -12,7 +12,8 @@ from typing import Any
 import numpy
 
 from ..errors import IndexRangeError
-from .base import CACHE_LINE, Array, Backend, Products, erf_series
+from .base import CACHE_LINE, Array, Backend, erf_series
+from .promised import Products
 
 
 class NumpyBackend(Backend):

@@ -129,7 +129,7 @@ def _lines(plan: Plan, calls: str | None, backend: str) -> Iterator[str]:
         yield f"  each step  {len(plan.forward)} calls forward, {len(plan.backward)} backward"
     else:
         yield from engine.described()
-    sunk = sum(sink.kind == "product" for sinks in plan.sinks.values() for sink in sinks)
+    sunk = sum(sink.gathered for sinks in plan.sinks.values() for sink in sinks)
     if plan.sinks:
         yield f"  after      {sunk} weight gradient{'s' * (sunk != 1)} as one product over all steps"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..backends import Array, Backend
-from .plan import Plan, Sink
+from .plan import Plan, Sink, over_steps
 from .program import Program, on_arrays
 
 
@@ -89,8 +89,8 @@ class InterpretedRun:
     def _sunk(self, sink: Sink, parts: list[tuple[Array, ...]], total: Any, products: Any) -> Array:
         """Σₜ over the gathered parts, added to a total: one GEMM over all steps for a product."""
         backend = self.backend
-        if sink.kind == "product":
-            left, right = (backend.concatenate([part[i] for part in parts], 0) for i in (0, 1))
-            return products.over_rows(left, right, total, 1)
+        if sink.gathered:
+            left, right = (backend.stack([part[i] for part in parts], 0) for i in (0, 1))
+            return over_steps(products, sink, left, right, total, 1)
         part = backend.stack([part[0] for part in parts], 0).sum(0)
         return part if total is None else total + part

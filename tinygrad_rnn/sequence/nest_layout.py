@@ -164,7 +164,7 @@ class NestLayout:
             return []
         known = {*program.steps, *program.states, *program.fixed, *program.carried}
         elements = Elements(program, plan.forward, known)
-        gathered = {v for sinks in plan.sinks.values() for sink in sinks if sink.kind == "product" for v in sink.values}
+        gathered = {v for sinks in plan.sinks.values() for sink in sinks if sink.gathered for v in sink.values}
         kept, atoms = [], dict.fromkeys(known, 0)
         for instruction in elements.instructions:
             again = elements.atoms_again(instruction, atoms)
@@ -225,7 +225,7 @@ class NestLayout:
         self.gathered: dict[int, Place] = {}
         self.added: dict[Sink, Buffer] = {}
         for sink in (sink for sinks in self.plan.sinks.values() for sink in sinks):
-            if sink.kind == "product":
+            if sink.gathered:
                 for v in sink.values:
                     if v in there and there[v].slot in ("time", "before", "after"):
                         self.gathered[v] = there[v]

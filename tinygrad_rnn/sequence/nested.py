@@ -19,7 +19,7 @@ from .interpreter import InterpretedRun
 from .nest_layout import NestLayout, Part
 from .nest_writer import NestWriter
 from .nests import SLOTS, Buffer
-from .plan import Plan
+from .plan import Plan, over_steps
 from .program import Number, on_arrays
 
 
@@ -178,20 +178,20 @@ class LaidOutRun:
         """Add what fixed values get: one product over all steps for each weighting, what the loop added up for the rest."""
         laid = self.laid
         for sink in (sink for sinks in laid.plan.sinks.values() for sink in sinks):
-            if sink.kind == "product":
+            if sink.gathered:
                 left, right = (self._all_steps(v, arrays) for v in sink.values)
-                totals[sink] = products.over_rows(left, right, totals.get(sink), -self.step)
+                totals[sink] = over_steps(products, sink, left, right, totals.get(sink), -self.step)
             else:
                 totals[sink] = totals[laid.added[sink]]
 
     def _all_steps(self, v: int, arrays: dict[int, Array]) -> Array:
-        """A value at all steps, in the order of time, under each other."""
+        """A value at all steps, in the order of time."""
         place = self.laid.gathered[v]
         array = arrays[place.buffer.number]
         if place.slot != "time":  # states lie in the order of running
             array = array[1:] if place.slot == "after" else array[:-1]
             array = array if self.step > 0 else array[::-1]
-        return array.reshape(-1, self.laid.program.shapes[v][-1])
+        return array
 
 
 class NestRun(LaidOutRun):

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +16,7 @@ from .. import ops
 from ..backends import Backend
 from ..caches import Recent
 from ..chain_rule.addition import ADD, SUM_TO, TRANSPOSE
+from ..chain_rule.routing import Contracted
 from ..chain_rule.weighting import MATMUL
 from ..errors import TraceError
 from ..tape import apply, choose, now, pull_back, recording
@@ -26,12 +29,20 @@ class Sink:
     """One term of a fixed value's residual, summed over all steps.
 
     Attributes:
-        kind: "product" for Σ aᵀ g, "sum" for a sum over the batch, "plain" for anything else.
+        kind: "product" for Σ aᵀ g, "batched" for such a product of each sample, Σ a[b, i] g[b, j], "sum" for a sum over the batch, "plain"
+            for anything else.
         values: (a, g), or the one value.
+        shared: how many axes b stands for.
     """
 
     kind: str
     values: tuple[int, ...]
+    shared: int = 0
+
+    @property
+    def gathered(self) -> bool:
+        """Whether its values are kept, and multiplied for all steps at once."""
+        return self.kind in ("product", "batched")
 
 
 @dataclass(eq=False)
@@ -214,14 +225,23 @@ def fixed_residuals(plan: Plan, totals: dict[Any, Any], backend: Backend, produc
     products.wait()
 
     def of(v: int, sink: Sink) -> Any:
-        return totals[sink] if sink.kind == "product" else backend.sum_to(totals[sink], plan.joint.shapes[v])
+        shape = plan.joint.shapes[v]
+        return totals[sink].reshape(shape) if sink.gathered else backend.sum_to(totals[sink], shape)
 
     fixed = plan.joint.fixed[: len(plan.core.program.fixed)]
     return [products.total([of(v, sink) for sink in plan.sinks[v]]) if v in plan.sinks else None for v in fixed]
 
 
+def over_steps(products: Any, sink: Sink, a: Any, g: Any, total: Any, order: int) -> Any:
+    """What a gathered sink adds up to, (T, …) each, and the total so far; from the first step (order 1) or the last (−1)."""
+    if sink.kind == "product":
+        return products.over_rows(a.reshape(-1, a.shape[-1]), g.reshape(-1, g.shape[-1]), total, order)
+    lead = len(a), math.prod(a.shape[1 : 1 + sink.shared])
+    return products.of_each(a.reshape(*lead, -1), g.reshape(*lead, -1), total, order)
+
+
 def _sinks(program: Program, residual: int) -> list[Sink]:
-    """The terms of a residual: Σ aᵀ g and sums over the batch are recognised by the rows that made them."""
+    """The terms of a residual: products and sums over the batch are recognised by the rows that made them."""
     producers = program.producers()
     sinks, todo = [], [residual]
     while todo:
@@ -231,6 +251,8 @@ def _sinks(program: Program, residual: int) -> list[Sink]:
             todo.extend(made.operands)
         elif made is not None and _is_of_matrices(program, made) and (left := producers.get(made.operands[0])) and left.row is TRANSPOSE:
             sinks.append(Sink("product", (left.operands[0], made.operands[1])))
+        elif made is not None and (batched := _batched(program, made)) is not None:
+            sinks.append(batched)
         elif made is not None and made.row is SUM_TO and len(program.shapes[made.operands[0]]) == 2:
             sinks.append(Sink("sum", (made.operands[0],)))
         else:
@@ -241,6 +263,23 @@ def _sinks(program: Program, residual: int) -> list[Sink]:
 def _is_of_matrices(program: Program, instruction: Instruction) -> bool:
     """A single product, not a stack of them: only those of all steps are one product."""
     return instruction.row is MATMUL and len(program.shapes[instruction.results[0]]) == 2
+
+
+def _batched(program: Program, instruction: Instruction) -> Sink | None:
+    """The sink of a[b, i] · g[b, j], an element for each b, i and j, where these are more than there are of both."""
+    loops, operands = instruction.row.loops, instruction.operands
+    if not isinstance(loops, Contracted) or len(operands) != 2 or any(isinstance(x, Number) for x in operands):
+        return None
+    words, result = loops.letters([program.shapes[x] for x in operands], instruction.params)
+    size = {x: math.prod(program.shapes[x]) for x in (*operands, *instruction.results)}
+    if 2 * (size[operands[0]] + size[operands[1]]) > size[instruction.results[0]]:
+        return None
+    for (a, left), (g, right) in itertools.permutations(zip(operands, words, strict=True)):
+        shared = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))
+        same = program.shapes[a][:shared] == program.shapes[g][:shared] and program.dtypes[a] == program.dtypes[g]
+        if 0 < shared < min(len(left), len(right)) and result == left + right[shared:] and same:
+            return Sink("batched", (a, g), shared)
+    return None
 
 
 def _same_shapes(program: Program, instruction: Instruction) -> bool:

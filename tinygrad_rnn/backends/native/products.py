@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy
 
-from ..base import Products
+from ..promised import Products
 from . import compiler, emit, gemm, memory, thresholds
 from .panels import packed, panel
 from .threads import Ticket, join, run_parallel, start, threads
@@ -146,6 +146,23 @@ class GatheredProducts(Products):
             return super().over_rows(a, b, total, order)
         self._await(a, b)
         return self._columns(self._whole(a), self._whole(b), total, order, kind)
+
+    def of_each(self, a: Any, b: Any, total: Any, order: int) -> Any:
+        kind = emit.FLOATS.get(a.dtype)
+        if kind is None or a.dtype != b.dtype or 0 in (*a.shape, *b.shape):
+            return super().of_each(a, b, total, order)
+        self._await(a, b)
+        a, b = self._whole(a), self._whole(b)
+        (steps, count, m), n, size = a.shape, b.shape[2], a.itemsize
+        c = numpy.empty((count, m, n), a.dtype) if total is None else total
+        start = (steps - 1) * count if order < 0 else 0
+        begin, right, end = memory.address(a) + start * m * size, memory.address(b) + start * n * size, memory.address(c)
+        columns, work = _code(kind)["columns"], count * m * n * steps
+        for lines, each in self._shared(count, 1, work):
+            for i in range(*each):
+                places = begin + i * m * size, order * count * m, m, right + i * n * size, order * count * n, n, end + i * m * n * size
+                lines += (columns, *places, steps, 0, n, total is not None)
+        return self._promised(kind, work, a, b, c)
 
     def _await(self, *read: Any) -> None:
         """Make what was promised, if it is about to be read."""
