@@ -26,7 +26,8 @@ from tinygrad_rnn import backends, nn, optim, tape
 from tinygrad_rnn.backends.native import compiler, products, threads, thresholds
 from tinygrad_rnn.cleanup import no_collection
 from tinygrad_rnn.optim import machine_code
-from tinygrad_rnn.sequence import compiled, native, program
+from tinygrad_rnn.sequence import compiled, program
+from tinygrad_rnn.sequence import nested as nested_loops
 from tinygrad_rnn.tape.ends import adding
 
 pytestmark = pytest.mark.one_backend
@@ -250,7 +251,7 @@ def shared(backward: bool) -> Iterator[None]:
         patch.setattr(machine_code, "LOOP_MIN_ELEMENTS", some)
         patch.setattr(os, "cpu_count", lambda: 2)
         patch.setattr(threads, "_teams", {})
-        for module in (threads, native, products):
+        for module in (threads, nested_loops, products):
             patch.setattr(module, "threads", lambda: 2)
         yield
         threads._team().stop()
