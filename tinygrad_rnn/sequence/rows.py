@@ -107,7 +107,7 @@ class _Kernel:
         chosen = [i for i in derived.forward if isinstance(i.row.loops, LookedUp)]
         self.indices = [(program.steps.index(i.operands[1]), program.shapes[i.operands[0]][-1]) for i in chosen]
         self.kept = self._numbers(derived.forward)
-        self._compile(derived.forward)
+        self._compile()
 
     def _numbers(self, forward: Sequence[Instruction]) -> list[int]:
         """What the forward half reduces to one number of a row and the backward half needs."""
@@ -115,24 +115,23 @@ class _Kernel:
         reduced = [(i, p, v) for i in forward if i in needed for p, v in enumerate(i.results) if math.prod(self.program.shapes[v]) == BLOCK]
         return [v for i, position, v in reduced if not elements.is_expression(i, position)]
 
-    def _compile(self, forward: Sequence[Instruction]) -> None:
+    def _compile(self) -> None:
         program, endings = self.program, Endings()
-        halves = {"forward": (forward, program.steps, [self.result, *self.kept])}
+        halves = {"forward": (program.steps, [self.result, *self.kept])}
         if self.residuals:
-            halves["backward"] = program.instructions, [*program.steps, *self.kept, *program.states], self.residuals
+            halves["backward"] = [*program.steps, *self.kept, *program.states], self.residuals
         self.buffers: dict[str, list[Buffer]] = {}
         writers = []
-        for name, (code, known, wanted) in halves.items():
-            code = ancestors(program, wanted, lambda v, known=frozenset(known): v not in known)
-            nests, self.buffers[name] = self._nests(code, known, wanted)
+        for name, (known, wanted) in halves.items():
+            nests, self.buffers[name] = self._nests(known, wanted)
             writers.append(NestWriter(name, nests.elements, nests, BLOCK, endings))
         texts = [text for writer in writers for text in writer.functions(len(self.buffers[writer.name]))]
         self.code = compiled("\n\n".join(texts) + tables(w.e for w in writers) + endings.text(), tuple(halves))
 
-    def _nests(self, code: Sequence[Instruction], known: Sequence[int], wanted: Sequence[int]) -> tuple[Nests, list[Buffer]]:
+    def _nests(self, known: Sequence[int], wanted: Sequence[int]) -> tuple[Nests, list[Buffer]]:
         """Its buffers are what is known and what is wanted, in this order, and then what lies between."""
         program = self.program
-        elements = Elements(program, code, set(known))
+        elements = Elements(program, ancestors(program, wanted, lambda v: v not in known), set(known))
         try:
             axes = Batch(elements, BLOCK, dict.fromkeys(known, 0)).axes
         except Mixed:
