@@ -12,6 +12,7 @@ import gc
 import inspect
 import math
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -312,3 +313,28 @@ def test_what_a_library_makes_of_a_named_tuple_is_no_function_of_the_cells():
         return h, h
 
     tg.scan(cell, tg.ones((3, 2)), tg.zeros(2), compiled=True)
+
+
+FIRST_USES = {
+    "a room that is imported when it is first asked for": "return (h := tg.relu(x + h) if tg.nn.Linear else x), h",
+    "linear algebra": "return (h := tg.tanh(x + h @ tg.linalg.inv(w))), h",
+    "a scan that makes the team and its code": "return (h := tg.scan(lambda a, b: (a + b, a + b), tg.stack([x, h]), h)[1]), h",
+}
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("body", FIRST_USES.values(), ids=FIRST_USES)
+def test_what_the_library_does_when_first_used_is_nothing_of_the_cells(body, tmp_path):
+    """In a process of its own, with empty caches: imports, folders, shared libraries."""
+    script = tmp_path / "first.py"
+    script.write_text(
+        "import numpy as np, tinygrad_rnn as tg\n"
+        "w = tg.tensor(np.eye(4) * 2)\n"
+        f"def cell(x, h):\n    {body}\n"
+        "with tg.no_grad():\n    tg.scan(cell, tg.ones((5, 3, 4), 'float64'), tg.zeros((3, 4), 'float64'))\n"
+        "print(tg.explain(cell))\n"
+    )
+    environment = os.environ | {"TINYGRAD_RNN_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(Path(tg.__file__).parent.parent)}
+    found = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, check=True)
+    assert "the cell calls" not in found.stdout
+    assert "the cell runs" not in found.stdout

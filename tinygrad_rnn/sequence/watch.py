@@ -124,7 +124,7 @@ class Watch:
                     self.unread = self.unread or code.co_name
                     self._tracing.refuse(f"the cell runs {code.co_name}(), which it reaches in a way that cannot be followed")
                 self._trusted = frame  # an array module's
-        elif event == "c_call" and origin != "ours":
+        elif event == "c_call" and _on_behalf_of(frame) == "user":  # what ours do to the world outside says so, in effects
             self._check(argument, origin)
 
     def _check(self, function: Any, origin: str) -> None:
@@ -155,7 +155,10 @@ def _on_behalf_of(frame: types.FrameType) -> str:
 
 
 def _whose(frame: types.FrameType) -> str:
-    """As :func:`_origin`. What the standard library wrote for a named tuple knows no file, and only makes a tuple."""
+    """As :func:`_origin`. What the standard library wrote for a named tuple knows no file, and only makes a tuple; the import machinery is
+    known by its code, since its modules may be given a file."""
+    if frame.f_code.co_filename.startswith("<frozen importlib"):
+        return "import"
     if frame.f_globals.get("__name__", "").startswith("namedtuple_") and "__file__" not in frame.f_globals:
         return "library"
     return _origin(file_of(frame))
@@ -163,9 +166,7 @@ def _whose(frame: types.FrameType) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _origin(file: str) -> str:
-    """Whose code a file is: "ours", a "library" that is trusted but for the world outside, the "import" machinery, or the "user"'s."""
-    if file.startswith("<frozen importlib"):
-        return "import"
+    """Whose code a file is: "ours", a "library" that is trusted but for the world outside, or the "user"'s."""
     if within(file, PACKAGE):
         return "ours"
     return "user" if is_user(file) else "library"
