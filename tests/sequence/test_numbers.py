@@ -236,3 +236,14 @@ def _loss(cell, w, x, h, how):
         return tg.sum(tg.scan(cell, x, h, compiled=how)[0] ** 2)
     finally:
         cell.w = kept
+
+
+@pytest.mark.parametrize("number", [0.5, -0.25, 3, 0, 0.0, True, float("nan")])
+def test_a_number_is_true_where_it_is_not_zero(backend, number):
+    """Also one that stays, and is part of the code: no whole number is made of it first."""
+    x, h = tg.tensor(np.array([[[1.0, 0.0, -2.0]]])), tg.zeros((1, 3), "float64")
+
+    def cell(x, h):
+        return tg.logical_and(number, x), h + x
+
+    np.testing.assert_array_equal(compiled_scan(cell, x, h)[0].numpy(), np.logical_and(number, x.numpy()))

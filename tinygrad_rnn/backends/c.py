@@ -68,6 +68,8 @@ class CPrinter(Printer):
         return Value(self, name, kind)
 
     def literal(self, value: Any, kind: str) -> str:
+        if kind == "i1":
+            return str(int(bool(value)))  # 0.5 is true
         if kind[0] == "i":
             value, ending = int(value), "LL" if kind == "i64" else ""
             return f"({value + 1}{ending} - 1)" if value == -(2**63) else f"{value}{ending}"  # C has no such literal
