@@ -91,6 +91,16 @@ def test_panels_hold_the_matrix(shape, dtype, transposed, width, rng):
         assert not joined[:, source.shape[1] :].any()
 
 
+def whole_and_in_two(gathered, product, a, b, cut, order):
+    """The product over all steps, which has the same bits where they are cut in two."""
+    whole, total = product(a, b, None, order), None
+    for part in (slice(0, cut), slice(cut, len(a)))[::order]:
+        total = product(a[part], b[part], total, order) if len(a[part]) else total
+        gathered.run()
+    np.testing.assert_array_equal(total, whole)
+    return whole
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (7, 3, 5), (530, 70, 100)])
 def test_rows_may_be_cut_anywhere(rng, shape, dtype):
@@ -99,11 +109,7 @@ def test_rows_may_be_cut_anywhere(rng, shape, dtype):
     a, b, w = (rng.standard_normal(s).astype(dtype) for s in ((k, m), (k, n), (m, n)))
     gathered = products.GatheredProducts()
     for order in (1, -1):
-        whole, total = gathered.over_rows(a, b, None, order), None
-        for part in (slice(0, cut), slice(cut, k))[::order]:
-            total = gathered.over_rows(a[part], b[part], total, order) if len(a[part]) else total
-            gathered.run()
-        np.testing.assert_array_equal(total, whole)
+        whole = whole_and_in_two(gathered, gathered.over_rows, a, b, cut, order)
         np.testing.assert_allclose(whole, a.T @ b, rtol=1e-4 if dtype is np.float32 else 1e-12, atol=1e-4 if dtype is np.float32 else 1e-12)
     whole, parts = gathered.rows(a, w), [gathered.rows(a[:cut], w), gathered.rows(a[cut:], w)]
     gathered.run()
@@ -118,11 +124,7 @@ def test_products_of_each_sample(rng, shape, dtype):
     a, b = rng.standard_normal((k, count, m)).astype(dtype), rng.standard_normal((k, 2 * count, n)).astype(dtype)[:, ::2]
     gathered = products.GatheredProducts()
     for order in (1, -1):
-        whole, total = gathered.of_each(a, b, None, order), None
-        for part in (slice(0, cut), slice(cut, k))[::order]:
-            total = gathered.of_each(a[part], b[part], total, order) if len(a[part]) else total
-            gathered.run()
-        np.testing.assert_array_equal(total, whole)
+        whole = whole_and_in_two(gathered, gathered.of_each, a, b, cut, order)
         np.testing.assert_allclose(whole, np.einsum("tni,tnj->nij", a, b), rtol=0, atol=1e-4 if dtype is np.float32 else 1e-12)
 
 

@@ -13,14 +13,14 @@ import zlib
 
 import numpy as np
 import pytest
-from compare import NATIVE, compiled_scan, eager
+from compare import compiled_scan, eager, machine_code
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
 from tinygrad_rnn.backends.native import code_cache, compiler, panels, products, threads
 from tinygrad_rnn.sequence import nested
 
-pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not NATIVE, reason="there is no code generator here")]
+pytestmark = [pytest.mark.one_backend, machine_code]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 import pytest
-from compare import NATIVE, compare, compiled_scan, eager, kinds, results, running, same
+from compare import compare, compiled_scan, eager, kinds, machine_code, results, running, same
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn, tree
@@ -327,7 +327,7 @@ def no_bit_differs(scan, wanted, segments):
 
 
 @pytest.mark.one_backend
-@pytest.mark.skipif(not NATIVE, reason="there is no code generator here")
+@machine_code
 @pytest.mark.each_value
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("make", [*BUILT_IN, *WRITTEN], ids=lambda make: make.__name__)
@@ -338,7 +338,7 @@ def test_checkpoints_change_no_bit_of_machine_code(make, dtype):
 
 
 @pytest.mark.one_backend
-@pytest.mark.skipif(not NATIVE, reason="there is no code generator here")
+@machine_code
 def test_checkpoints_change_no_bit_where_threads_share_the_work():
     layer, x = nn.LSTM(24, 40), tg.tensor(np.random.default_rng(0).normal(size=(33, 18, 24)), "float32", requires_grad=True)
 

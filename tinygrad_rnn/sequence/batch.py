@@ -42,6 +42,11 @@ class Batch:
             for position, v in enumerate(instruction.results):
                 self.axes[v] = self._axis(instruction, position, v)
 
+    @property
+    def along(self) -> dict[int, int]:
+        """The axis of each value that has the samples along one."""
+        return {v: axis for v, axis in self.axes.items() if axis is not None and axis != PARTIAL}
+
     def _axis(self, instruction: Instruction, position: int, v: int) -> int | None:
         loops, operands = instruction.row.loops, [x for x in instruction.operands if not isinstance(x, Number)]
         known = [self.axes[x] for x in operands]

@@ -221,9 +221,7 @@ def _built(plan: Plan, backend: Backend) -> Engine | str:
     if backend.name == "numpy" and not compiler.available():
         return "llvmlite 0.45 or newer is missing: pip install 'tinygrad_rnn[fast]'"
     try:
-        if backend.name != "numpy":
-            return KernelPlan(plan, backend)
-        return NestPlan(plan)
+        return NestPlan(plan) if backend.name == "numpy" else KernelPlan(plan, backend)
     except Unsupported as reason:
         plan.advice = reason.advice
         return str(reason)

@@ -250,10 +250,10 @@ class NestLayout:
         elements = Elements(self.program, instructions, set(places))
         batch: dict[int, int] = {}
         if self.samples > 1:
-            axes = Batch(elements, self.samples, {v: self.axes[v] for v in places}).axes
-            self.axes |= axes
+            samples = Batch(elements, self.samples, {v: self.axes[v] for v in places})
+            self.axes |= samples.axes
             self._check(wanted, turns)
-            batch = {v: axis for v, axis in axes.items() if axis is not None and axis != PARTIAL}
+            batch = samples.along
         nests = Nests(elements, places, wanted, batch, buffers, self._tiles)
         arrays = {}
         for result, number in elements.tables.items():

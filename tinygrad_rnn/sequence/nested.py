@@ -124,8 +124,13 @@ class LaidOutRun:
 
     def _all_states(self, v: int) -> Array:
         """A new state at all steps, in the order of time."""
-        array = self.states[self.laid.program.carried.index(v)][1:]
-        return array if self.step > 0 else array[::-1].copy()
+        array = self._in_time(self.states[self.laid.program.carried.index(v)], "after")
+        return array if self.step > 0 else array.copy()
+
+    def _in_time(self, states: Array, slot: str) -> Array:
+        """States before or after each step, which lie in the order of running, in that of time."""
+        array = states[1:] if slot == "after" else states[:-1]
+        return array if self.step > 0 else array[::-1]
 
     def _turns(self, arrays: dict[int, Array], buffers: Sequence[Buffer | None], own: Sequence[Array], part: Part) -> None:
         """Lay down what takes turns, for each thread where it is its own."""
@@ -188,10 +193,7 @@ class LaidOutRun:
         """A value at all steps, in the order of time."""
         place = self.laid.gathered[v]
         array = arrays[place.buffer.number]
-        if place.slot != "time":  # states lie in the order of running
-            array = array[1:] if place.slot == "after" else array[:-1]
-            array = array if self.step > 0 else array[::-1]
-        return array
+        return array if place.slot == "time" else self._in_time(array, place.slot)
 
 
 class NestRun(LaidOutRun):

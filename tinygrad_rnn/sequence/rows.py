@@ -25,7 +25,7 @@ from ..backends.native.threads import run_parallel, shares, workers
 from ..caches import memoised
 from ..chain_rule.routing import LookedUp
 from ..tape import Node, record_replay, recording, thread
-from .batch import PARTIAL, Batch, Mixed
+from .batch import Batch, Mixed
 from .elements import Elements
 from .hoist import ancestors
 from .nest_planner import Nests
@@ -133,17 +133,16 @@ class _Kernel:
         program = self.program
         elements = Elements(program, ancestors(program, wanted, lambda v: v not in known), set(known))
         try:
-            axes = Batch(elements, BLOCK, dict.fromkeys(known, 0)).axes
+            rows = Batch(elements, BLOCK, dict.fromkeys(known, 0))
         except Mixed:
             raise Unsupported("rows that depend on each other") from None
-        if any(axes[v] != 0 for v in wanted):
+        if any(rows.axes[v] != 0 for v in wanted):
             raise Unsupported("rows that depend on each other")
         sizes = [(program.dtypes[v], math.prod(program.shapes[v])) for v in (*known, *wanted)]
         buffers = [Buffer(i, kind_of(dtype), size) for i, (dtype, size) in enumerate(sizes)]
         places = {v: Place(buffer, "time") for v, buffer in zip(known, buffers, strict=False)}
         leaving = [Wanted(v, Place(buffer, "time")) for v, buffer in zip(wanted, buffers[len(known) :], strict=True)]
-        batch = {v: axis for v, axis in axes.items() if axis is not None and axis != PARTIAL}
-        nests = Nests(elements, places, leaving, batch, buffers, tiles=True)
+        nests = Nests(elements, places, leaving, rows.along, buffers, tiles=True)
         if elements.tables or any(isinstance(nest, Call) for nest in nests.stages):
             raise Unsupported("a row that is called")
         return nests, buffers

@@ -14,16 +14,13 @@ from .compiler import has, vector_bytes
 FLOATS = {numpy.dtype(numpy.float32): "float", numpy.dtype(numpy.float64): "double"}
 """LLVM's names of the floats that code is written for."""
 
-_NAMES = FLOATS | {numpy.dtype(numpy.int64): "i64", numpy.dtype(numpy.bool_): "i8"}
-
-
-LOADED = {"float": "f32", "double": "f64", "i64": "i64", "i8": "i1"}
-"""The kinds of numbers that lie in memory under these names."""
+KINDS = {"float": "f32", "double": "f64"}
+"""What atoms call them."""
 
 
 def type_name(dtype: Any) -> str:
-    """LLVM's name for a dtype."""
-    return _NAMES[dtype]
+    """LLVM's name for a dtype of floats."""
+    return FLOATS[dtype]
 
 
 def literal(value: float, kind: str) -> str:
@@ -106,7 +103,7 @@ class Emitter(Printer):
 
     def __init__(self, kind: str) -> None:
         super().__init__(fused=has("fma"), rounds=has("sse4.1"))
-        self.kind = LOADED[kind]
+        self.kind = KINDS[kind]
 
     def put(self, kind: str, text: str) -> Value:
         return Value(self, self.let(text), kind)

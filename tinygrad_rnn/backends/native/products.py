@@ -134,22 +134,22 @@ class GatheredProducts(Products):
         return numpy.matmul(a, b)
 
     def rows(self, a: Any, b: Any) -> Any:
-        kind = emit.FLOATS.get(a.dtype)
-        if kind is None or a.dtype != b.dtype or 0 in (*a.shape, *b.shape):
+        kind = _kind(a, b)
+        if kind is None:
             return self.matmul(a, b)
         self._await(a, b)
         return self._rows(self._whole(a), b, kind, len(a) * b.size)
 
     def over_rows(self, a: Any, b: Any, total: Any, order: int) -> Any:
-        kind = emit.FLOATS.get(a.dtype)
-        if kind is None or a.dtype != b.dtype or 0 in (*a.shape, *b.shape):
+        kind = _kind(a, b)
+        if kind is None:
             return super().over_rows(a, b, total, order)
         self._await(a, b)
         return self._columns(self._whole(a), self._whole(b), total, order, kind)
 
     def of_each(self, a: Any, b: Any, total: Any, order: int) -> Any:
-        kind = emit.FLOATS.get(a.dtype)
-        if kind is None or a.dtype != b.dtype or 0 in (*a.shape, *b.shape):
+        kind = _kind(a, b)
+        if kind is None:
             return super().of_each(a, b, total, order)
         self._await(a, b)
         a, b = self._whole(a), self._whole(b)
@@ -241,6 +241,11 @@ class GatheredProducts(Products):
             tables = [memory.numbers(lines) for lines in self._lines if lines]
             run_parallel(self._several, [(table.buffer_info()[0], len(table) // _LINE) for table in tables])
             self._forget()
+
+
+def _kind(a: Any, b: Any) -> str | None:
+    """LLVM's name of the floats of both; None where the product is left to NumPy."""
+    return emit.FLOATS.get(a.dtype) if a.dtype == b.dtype and 0 not in (*a.shape, *b.shape) else None
 
 
 @functools.lru_cache(maxsize=1024)
