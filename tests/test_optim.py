@@ -13,7 +13,6 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import arguments, optim
-from tinygrad_rnn.backends.formula import Loop
 from tinygrad_rnn.backends.native import compiler, threads, thresholds
 from tinygrad_rnn.optim import machine_code
 
@@ -91,10 +90,9 @@ def test_machine_code_gives_the_same_bits_as_numpy(monkeypatch, name, options, d
     machine_code.loops.clear()
     found = []
     for many in (1 << 60, 1):
-        assert len(machine_code.loops) == 0
         monkeypatch.setattr(machine_code, "LOOP_MIN_ELEMENTS", many)
         found.append(stepped(name, options, dtype, seed=4))
-    assert all(isinstance(loop, Loop) for loop in machine_code.loops.values())
+    assert all(not isinstance(loop, str) for loop in machine_code.loops.values())
     assert len(machine_code.loops) >= 1
     (ours, buffers), (theirs, other_buffers) = found
     assert buffers.keys() == other_buffers.keys()
@@ -311,7 +309,7 @@ def test_an_optimiser_of_the_users_says_what_its_options_are():
         def _numbers(self, n):
             return (self.rate,)
 
-        def _updated(self, np, p, g, buffers, numbers):
+        def _updated(self, np, p, g, averages, numbers):
             return p - g * numbers[0]
 
     p = tg.nn.Parameter([1.0])

@@ -180,7 +180,7 @@ class Printer:
             Unsupported: there is none for operands of that kind.
         """
         last = xs[-1].kind
-        names = name, f"{name}.{last}", f"{name}.{_CLASSES[last]}"
+        names = f"{name}.{last}", f"{name}.{_CLASSES[last]}", name
         template = next((self.ATOMS[name] for name in names if name in self.ATOMS), None)
         if template is None:
             raise Unsupported(f"{name!r} of numbers of the kind {last}")

@@ -289,6 +289,10 @@ class Backend:
         """x itself, whole numbers from ``least`` to n − 1. Others are an error only where looking at them does not mean to wait."""
         return x
 
+    def runs_machine_code(self) -> bool:
+        """Whether code made for this processor works on its arrays, and can be made."""
+        return False
+
     def products(self) -> Products:
         """Matrix products that may wait for each other."""
         return Products(self)

@@ -72,6 +72,11 @@ class NumpyBackend(Backend):
         x = numpy.asarray(x)
         return erf_series(numpy.atleast_1d(x).astype(numpy.float64)).reshape(x.shape).astype(x.dtype, copy=False)
 
+    def runs_machine_code(self) -> bool:
+        from .native import compiler  # only those who have much to do need a compiler
+
+        return compiler.available()
+
     def products(self) -> Products:
         """Ours where there is a compiler: they wait for each other, and leave no threads that go on spinning."""
         gathered = self._gathered_products
@@ -79,9 +84,9 @@ class NumpyBackend(Backend):
 
     @functools.cached_property
     def _gathered_products(self) -> type[Any] | None:
-        from .native import compiler, products  # only those who have much to do need a compiler
+        from .native import products
 
-        return products.GatheredProducts if compiler.available() else None
+        return products.GatheredProducts if self.runs_machine_code() else None
 
     def quiet(self) -> Any:
         return _Quiet()

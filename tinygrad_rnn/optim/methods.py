@@ -16,26 +16,6 @@ def _rates(options: str) -> dict[str, Callable[[str, Any], Any]]:
     return dict.fromkeys(options.split(), arguments.rate)
 
 
-def _buffer(np: Any, buffers: dict[str, Any], name: str, like: Any) -> Any:
-    """A running average, zeros at first."""
-    if name not in buffers:
-        buffers[name] = np.zeros_like(like)
-    return buffers[name]
-
-
-def _average(mean: Any, value: Any, decay: float) -> None:
-    """mean ← decay · mean + (1 − decay) · value, in place."""
-    mean *= decay
-    mean += value * (1 - decay)
-
-
-def _moved(p: Any, direction: Any, rate: float) -> Any:
-    """p − rate · direction, a new array."""
-    new = direction * -rate
-    new += p
-    return new
-
-
 class SGD(Optimizer):
     """p ← p − lr · v with v ← momentum · v + (1 − dampening) · g, and g + momentum · v in place of v if Nesterov's."""
 
@@ -62,18 +42,17 @@ class SGD(Optimizer):
             raise ArgumentError("SGD: nesterov needs a momentum and no dampening")
 
     def _numbers(self, n: int) -> tuple[float, ...]:
-        return self.lr, self.momentum, self.dampening if n > 1 else 0.0, self.weight_decay  # not dampened at first, as in PyTorch
+        share = 1 - self.dampening if n > 1 else 1.0  # not dampened at first, as in PyTorch
+        return self.lr, self.momentum, share, self.weight_decay
 
-    def _updated(self, np: Any, p: Any, g: Any, buffers: dict[str, Any], numbers: Any) -> Any:
-        rate, momentum, dampening, decay = numbers
+    def _updated(self, np: Any, p: Any, g: Any, averages: dict[str, Any], numbers: Any) -> Any:
+        rate, momentum, share, decay = numbers
         if self.weight_decay:
             g = g + p * decay
         if self.momentum:
-            velocity = _buffer(np, buffers, "velocity", p)
-            velocity *= momentum
-            velocity += g * (1 - dampening)
+            velocity = averages["velocity"] = averages["velocity"] * momentum + g * share
             g = g + velocity * momentum if self.nesterov else velocity
-        return _moved(p, g, rate)
+        return p - g * rate
 
 
 class Adam(Optimizer):
@@ -104,23 +83,22 @@ class Adam(Optimizer):
 
     def _numbers(self, n: int) -> tuple[float, ...]:
         first, second = self.betas
-        return self.lr, self.weight_decay, first, second, self.eps, 1 - first**n, 1 / math.sqrt(1 - second**n)
+        rate, scale = self.lr / (1 - first**n), 1 / math.sqrt(1 - second**n)
+        return self._decay(), rate, scale, self.eps, first, 1 - first, second, 1 - second
 
-    def _updated(self, np: Any, p: Any, g: Any, buffers: dict[str, Any], numbers: Any) -> Any:
-        return self._adapted(np, p, g + p * numbers[1] if self.weight_decay else g, buffers, numbers)
+    def _decay(self) -> float:
+        return self.weight_decay
 
-    def _adapted(self, np: Any, p: Any, g: Any, buffers: dict[str, Any], numbers: Any) -> Any:
-        rate, _, first, second, eps, mean_share, square_scale = numbers
-        mean, square = _buffer(np, buffers, "mean", p), _buffer(np, buffers, "square", p)
-        _average(mean, g, first)
-        _average(square, g * g, second)
+    def _updated(self, np: Any, p: Any, g: Any, averages: dict[str, Any], numbers: Any) -> Any:
+        return self._adapted(np, p, g + p * numbers[0] if self.weight_decay else g, averages, numbers)
+
+    def _adapted(self, np: Any, p: Any, g: Any, averages: dict[str, Any], numbers: Any) -> Any:
+        _, rate, scale, eps, first, first_share, second, second_share = numbers
+        mean = averages["mean"] = averages["mean"] * first + g * first_share
+        square = averages["square"] = averages["square"] * second + g * g * second_share
         if self.amsgrad:
-            largest = _buffer(np, buffers, "largest", p)
-            square = np.maximum(largest, square, out=largest)
-        root = np.sqrt(square)
-        root *= square_scale
-        root += eps
-        return _moved(p, mean / root, rate / mean_share)
+            square = averages["largest"] = np.maximum(averages["largest"], square)
+        return p - mean * np.reciprocal(np.sqrt(square) * scale + eps) * rate
 
 
 class AdamW(Adam):
@@ -137,9 +115,11 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(parameters, lr, betas, eps, weight_decay, amsgrad)
 
-    def _updated(self, np: Any, p: Any, g: Any, buffers: dict[str, Any], numbers: Any) -> Any:
-        rate, decay, *_ = numbers
-        return self._adapted(np, p * (1 - rate * decay), g, buffers, numbers)
+    def _decay(self) -> float:
+        return 1 - self.lr * self.weight_decay
+
+    def _updated(self, np: Any, p: Any, g: Any, averages: dict[str, Any], numbers: Any) -> Any:
+        return self._adapted(np, p * numbers[0], g, averages, numbers)
 
 
 class RMSProp(Optimizer):
@@ -172,23 +152,17 @@ class RMSProp(Optimizer):
     centered: bool
 
     def _numbers(self, n: int) -> tuple[float, ...]:
-        return self.lr, self.alpha, self.eps, self.weight_decay, self.momentum
+        return self.lr, self.alpha, 1 - self.alpha, self.eps, self.weight_decay, self.momentum
 
-    def _updated(self, np: Any, p: Any, g: Any, buffers: dict[str, Any], numbers: Any) -> Any:
-        rate, alpha, eps, decay, momentum = numbers
+    def _updated(self, np: Any, p: Any, g: Any, averages: dict[str, Any], numbers: Any) -> Any:
+        rate, alpha, share, eps, decay, momentum = numbers
         if self.weight_decay:
             g = g + p * decay
-        square = _buffer(np, buffers, "square", p)
-        _average(square, g * g, alpha)
+        square = averages["square"] = averages["square"] * alpha + g * g * share
         if self.centered:
-            mean = _buffer(np, buffers, "mean", p)
-            _average(mean, g, alpha)
+            mean = averages["mean"] = averages["mean"] * alpha + g * share
             square = square - mean * mean
-        root = np.sqrt(square)
-        root += eps
-        if not self.momentum:
-            return _moved(p, g / root, rate)
-        velocity = _buffer(np, buffers, "velocity", p)
-        velocity *= momentum
-        velocity += g / root
-        return _moved(p, velocity, rate)
+        direction = g * np.reciprocal(np.sqrt(square) + eps)
+        if self.momentum:
+            direction = averages["velocity"] = averages["velocity"] * momentum + direction
+        return p - direction * rate

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, ClassVar
 
 from .. import arguments
-from ..backends.formula import Loop
+from ..backends import Backend
 from ..effects import effect
 from ..errors import ArgumentError, ArgumentWarning, CheckpointError, DtypeError, ShapeError
 from ..tape import host_values
@@ -42,9 +42,8 @@ class Optimizer:
     lr: float
     checks: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {}
     """What each option must be, in the terms of ``arguments``; one that is not named here is a number that is not negative."""
-    averages: ClassVar[Mapping[str, str | None] | None] = None
-    """What the method keeps of each parameter, zeros at first: by name the option that asks for it, None where each step does; None in all
-    where the method does not say, and a state dict's are not looked at."""
+    averages: ClassVar[Mapping[str, str | None]] = {}
+    """What the method keeps of each parameter, zeros at first: by name the option that asks for it, None where each step does."""
 
     _options: tuple[str, ...] = ()
 
@@ -97,40 +96,47 @@ class Optimizer:
         for i, parameter in enumerate(self.parameters):
             if parameter._grad is not None:
                 self._steps[i] += 1
-                key = (self._turns[i], parameter._backend, self._steps[i], parameter._data.dtype, tuple(self._buffers[i]))
-                groups.setdefault(key, []).append(i)
-        for (_turn, backend, n, dtype, names), members in groups.items():
-            numbers, rows = self._numbers(n), [self._arrays(i) for i in members]
-            loop = None if n == 1 else self._loop(backend, dtype, names, len(numbers), rows)  # buffers are made by the first step
-            if loop is None:
-                new = [self._updated(backend, p, g, self._buffers[i], numbers) for i, (p, g, *_) in zip(members, rows, strict=True)]
-            else:
-                new = loop.run(rows, numbers)
-            for i, array in zip(members, new, strict=True):
-                # a 0-d result is a number in NumPy, and a learning rate that is a NumPy number would widen float32
-                self.parameters[i]._data = backend.asarray(array, dtype=dtype)
+                groups.setdefault((self._turns[i], parameter._backend, self._steps[i], parameter._data.dtype), []).append(i)
+        names = [name for name, option in self.averages.items() if option is None or getattr(self, option)]
+        for (_turn, backend, n, dtype), members in groups.items():
+            self._step(members, names, self._numbers(n), backend, dtype)
 
-    def _arrays(self, i: int) -> list[Any]:
-        """A parameter, its residual and its buffers."""
-        parameter = self.parameters[i]
-        return [wide(parameter._data), wide(parameter._grad._data), *self._buffers[i].values()]
+    def _step(self, members: Sequence[int], names: Sequence[str], numbers: Sequence[float], backend: Backend, dtype: Any) -> None:
+        """Change parameters that have come as far as each other, of one dtype."""
 
-    def _loop(self, backend: Any, dtype: Any, names: tuple[str, ...], numbers: int, rows: list[list[Any]]) -> Loop | None:
-        """The update in machine code; None where it is not worth it or cannot be."""
+        def formula(np: Any, arrays: Sequence[Any], scalars: Sequence[Any]) -> list[Any]:
+            p, g, *held = arrays
+            averages = dict(zip(names, held, strict=True))
+            return [self._updated(np, p, g, averages, scalars), *averages.values()]
 
-        def formula(np: Any, arrays: Any, scalars: Any) -> Any:
-            p, g, *buffers = arrays
-            return self._updated(np, p, g, dict(zip(names, buffers, strict=True)), scalars)
-
+        sets = [self._arrays(i, names) for i in members]
         choices = tuple([bool(getattr(self, name)) for name in self._options])
-        return update_loop(formula, (type(self), choices, names, dtype), backend, dtype, numbers, rows)
+        loop = update_loop(formula, (type(self), choices, dtype), backend, dtype, len(numbers), sets)
+        if loop is not None:
+            for i, new in zip(members, loop.run(sets, numbers), strict=True):
+                self.parameters[i]._data = new
+            return
+        for i, arrays in zip(members, sets, strict=True):
+            new, *held = formula(backend, arrays, numbers)
+            for name, array in zip(names, held, strict=True):
+                self._buffers[i][name] = backend.asarray(array)  # NumPy makes a number of a result without axes
+            self.parameters[i]._data = backend.asarray(new, dtype=dtype)
+
+    def _arrays(self, i: int, names: Sequence[str]) -> list[Any]:
+        """A parameter, its residual and its averages."""
+        parameter, held = self.parameters[i], self._buffers[i]
+        p = wide(parameter._data)
+        for name in names:
+            if name not in held:
+                held[name] = parameter._backend.zeros_like(p)
+        return [p, wide(parameter._grad._data), *(held[name] for name in names)]
 
     def _numbers(self, n: int) -> tuple[float, ...]:
         """What the update takes at the n-th step."""
         raise NotImplementedError
 
-    def _updated(self, np: Any, p: Any, g: Any, buffers: dict[str, Any], numbers: Any) -> Any:
-        """The new value, an array of its own, of a parameter p with the residual g; buffers are changed in place.
+    def _updated(self, np: Any, p: Any, g: Any, averages: dict[str, Any], numbers: Any) -> Any:
+        """The new value of a parameter p with the residual g; new averages are put in the place of the old ones. ``np`` has the functions.
 
         Options only choose what is computed; what goes into it is among the numbers.
         """
@@ -180,13 +186,11 @@ class Optimizer:
 
     def _needed(self, i: int, steps: Sequence[int], options: Mapping[str, Any]) -> Set[str]:
         """The averages that steps leave of a parameter."""
-        averages = self.averages if self.averages and steps[i] else {}
+        averages = self.averages if steps[i] else {}
         return {name for name, option in averages.items() if option is None or options[option]}
 
     def _check_names(self, i: int, names: Set[str], steps: Sequence[int], options: Mapping[str, Any]) -> None:
         """Whether a state dict has the averages that its steps have left; those of options that are off now may be there too."""
-        if self.averages is None:
-            return
         needed, known = self._needed(i, steps, options), self.averages.keys() if steps[i] else set()
         if not needed <= names <= known:
             wrong = ", ".join(f"{i}.{name}" for name in sorted(needed - names or names - known))

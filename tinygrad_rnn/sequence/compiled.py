@@ -14,7 +14,7 @@ import numpy
 from .. import arguments, backends, caches, tree
 from ..backends import Backend
 from ..backends.base import Unsupported
-from ..backends.native import code_cache, compiler
+from ..backends.native import code_cache
 from ..caches import Recent, recent
 from ..chain_rule import Row
 from ..effects import effect
@@ -218,10 +218,10 @@ def _engine(plan: Plan, backend: Backend) -> Engine | str:
 
 
 def _built(plan: Plan, backend: Backend) -> Engine | str:
-    if backend.name == "numpy" and not compiler.available():
+    if backend.name == "numpy" and not backend.runs_machine_code():
         return "llvmlite 0.45 or newer is missing: pip install 'tinygrad_rnn[fast]'"
     try:
-        return NestPlan(plan) if backend.name == "numpy" else KernelPlan(plan, backend)
+        return NestPlan(plan) if backend.runs_machine_code() else KernelPlan(plan, backend)
     except Unsupported as reason:
         plan.advice = reason.advice
         return str(reason)

@@ -285,9 +285,9 @@ class Nests:
         if self._tiles:
             kinds = {elements.kind(x) for x in (*instruction.operands, v)}
             vectors = len(kinds) == 1 and kinds <= {"f32", "f64"}
-            nest = form_of(vectors, left, right, v, index, rows, sums, self._is_fixed, self._packed, self._panels)
+            nest = form_of(vectors, left, right, v, index, rows, sums, self.is_fixed, self._packed, self._panels)
         else:
-            nest = plain_form_of(left, right, v, index, rows, sums, self._is_fixed, self._packed)
+            nest = plain_form_of(left, right, v, index, rows, sums, self.is_fixed, self._packed)
         if nest.form == "along":
             self._zeros(v, self.homes[v])
         self.stages.append(nest)
@@ -300,13 +300,13 @@ class Nests:
             raise Needs(x)
         return Operand(*probe.reads[0])  # type: ignore[arg-type]
 
-    def _is_fixed(self, v: int) -> bool:
+    def is_fixed(self, v: int) -> bool:
         """Whether a value is there before the loop, and the same at every step."""
         return v in self._places and self._places[v].slot == "fixed"
 
     def _packed(self, operand: Operand, order: Sequence[Var]) -> Operand:
         """The elements of an operand in another order of axes, copied: once where it is the same at every step."""
-        elements, once = self.elements, self._is_fixed(operand.value)
+        elements, once = self.elements, self.is_fixed(operand.value)
         shape = tuple(var.length for var in order)
         samples = next((i for i, var in enumerate(order) if var.batch), None)
         elements.shapes.append(shape)

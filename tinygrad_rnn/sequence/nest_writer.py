@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..backends.atoms import Value
+from ..backends.native.emit import tables
 from ..backends.native.loops import Endings
 from .contractions import Contraction
 from .elements import Elements, Probe
@@ -100,7 +101,8 @@ class NestWriter(LoopWriter):
             return self.known[value, place]
         home = self.nests.homes[value]
         terms = [(turn.text, stride) for turn, stride in turns]
-        return self.e.load(self._pointer(home), home.buffer.kind, self.e.total([*self._terms(place), *terms], place.const))
+        at = self.e.total([*self._terms(place), *terms], place.const)
+        return self.e.load(self._pointer(home), home.buffer.kind, at, self.nests.is_fixed(value))
 
     def whole(self, index: Index) -> Value:
         return Value(self.e, self._at(index), "i64")
@@ -247,6 +249,12 @@ class NestWriter(LoopWriter):
             self.e.address(self._pointer(home), home.buffer.kind, str(x.index.const)) for home, x in zip(homes, nest.operands, strict=True)
         ]
         self.e.line(f"call void @{name}({', '.join(f'ptr {p}' for p in pointers)}, i64 %first, i64 %last)")
+
+
+def text_of(writers: Mapping[NestWriter, int], endings: Endings) -> str:
+    """Their functions as one text, for so many buffers each."""
+    functions = [text for writer, buffers in writers.items() for text in writer.functions(buffers)]
+    return "\n\n".join(functions) + tables(writer.e for writer in writers) + endings.text()
 
 
 _WRITE: dict[type, Callable[[NestWriter, Any], None]] = {

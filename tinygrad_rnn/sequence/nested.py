@@ -11,13 +11,12 @@ from ..backends import Array, Backend
 from ..backends.atoms import DTYPES
 from ..backends.native import thresholds
 from ..backends.native.compiler import compiled
-from ..backends.native.emit import tables
 from ..backends.native.loops import ROWS, Endings
 from ..backends.native.memory import address, aligned, keep_memory, numbers
 from ..backends.native.threads import run_parallel, shares, threads
 from .interpreter import InterpretedRun
 from .nest_layout import NestLayout, Part
-from .nest_writer import NestWriter
+from .nest_writer import NestWriter, text_of
 from .nests import SLOTS, Buffer
 from .plan import Plan, over_steps
 from .program import Number, on_arrays
@@ -40,12 +39,10 @@ class NestPlan(NestLayout):
         writers = {}
         for name, part in parts.items():
             assert part.nests is not None
-            writers[name] = NestWriter(name, part.nests.elements, part.nests, self.samples, endings)
+            writers[NestWriter(name, part.nests.elements, part.nests, self.samples, endings)] = len(part.buffers)
             part.nests = None
-        text = "\n\n".join(text for name, writer in writers.items() for text in writer.functions(len(parts[name].buffers)))
-        text += tables(writer.e for writer in writers.values()) + endings.text()
         names = {name: [name] if not part.calls else [f"{name}{i}" for i in range(len(part.calls) + 2)] for name, part in parts.items()}
-        addresses = compiled(text, tuple(itertools.chain(*names.values())))
+        addresses = compiled(text_of(writers, endings), tuple(itertools.chain(*names.values())))
         for name, part in parts.items():
             part.addresses = [addresses[function] for function in names[name]]
         self.calls = [(i.row.name, "the array module's function does it", "") for part in parts.values() for i in part.calls]

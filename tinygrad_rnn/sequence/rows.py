@@ -15,22 +15,15 @@ import numpy
 
 from .. import ops
 from ..backends import Array, Backend
-from ..backends.atoms import DTYPES, kind_of
 from ..backends.base import Unsupported
-from ..backends.native.compiler import available, compiled
-from ..backends.native.emit import tables
-from ..backends.native.loops import Endings
-from ..backends.native.memory import address, aligned, keep_memory, numbers
-from ..backends.native.threads import run_parallel, shares, workers
+from ..backends.native.memory import address
+from ..backends.native.threads import shares, workers
 from ..caches import memoised
 from ..chain_rule.routing import LookedUp
 from ..tape import Node, record_replay, recording, thread
-from .batch import Batch, Mixed
+from .blocks import Blocks
 from .elements import Elements
 from .hoist import ancestors
-from .nest_planner import Nests
-from .nest_writer import NestWriter
-from .nests import Buffer, Call, Place, Wanted
 from .plan import derive, dummy
 from .program import Instruction, placeholder, tracing
 
@@ -74,7 +67,7 @@ def _kernel(
     function: Callable[..., Any], options: tuple[Any, ...], kinds: tuple[tuple[int, Any], ...], wanted: tuple[bool, ...], backend: Backend
 ) -> _Kernel | None:
     """None where the function cannot be written as loops over rows."""
-    if backend.name != "numpy" or not available():
+    if not backend.runs_machine_code():
         return None
     try:
         return _Kernel(lambda *xs: function(*xs, *options), kinds, wanted, backend)
@@ -93,7 +86,6 @@ class _Kernel:
     """
 
     def __init__(self, function: Callable[..., Any], kinds: Sequence[tuple[int, Any]], wanted: Sequence[bool], backend: Backend) -> None:
-        keep_memory()
         with tracing(), recording(), backend.quiet():
             heads = [placeholder(dummy((BLOCK, n), dtype, backend), backend, want) for (n, dtype), want in zip(kinds, wanted, strict=True)]
             like = function(*heads)._data
@@ -107,7 +99,9 @@ class _Kernel:
         chosen = [i for i in derived.forward if isinstance(i.row.loops, LookedUp)]
         self.indices = [(program.steps.index(i.operands[1]), program.shapes[i.operands[0]][-1]) for i in chosen]
         self.kept = self._numbers(derived.forward)
-        self._compile()
+        self._forward = Blocks(program, BLOCK, program.steps, [self.result, *self.kept])
+        if self.residuals:
+            self._backward = Blocks(program, BLOCK, [*program.steps, *self.kept, *program.states], self.residuals)
 
     def _numbers(self, forward: Sequence[Instruction]) -> list[int]:
         """What the forward half reduces to one number of a row and the backward half needs."""
@@ -115,60 +109,20 @@ class _Kernel:
         reduced = [(i, p, v) for i in forward if i in needed for p, v in enumerate(i.results) if math.prod(self.program.shapes[v]) == BLOCK]
         return [v for i, position, v in reduced if not elements.is_expression(i, position)]
 
-    def _compile(self) -> None:
-        program, endings = self.program, Endings()
-        halves = {"forward": (program.steps, [self.result, *self.kept])}
-        if self.residuals:
-            halves["backward"] = [*program.steps, *self.kept, *program.states], self.residuals
-        self.buffers: dict[str, list[Buffer]] = {}
-        writers = []
-        for name, (known, wanted) in halves.items():
-            nests, self.buffers[name] = self._nests(known, wanted)
-            writers.append(NestWriter(name, nests.elements, nests, BLOCK, endings))
-        texts = [text for writer in writers for text in writer.functions(len(self.buffers[writer.name]))]
-        self.code = compiled("\n\n".join(texts) + tables(w.e for w in writers) + endings.text(), tuple(halves))
-
-    def _nests(self, known: Sequence[int], wanted: Sequence[int]) -> tuple[Nests, list[Buffer]]:
-        """Its buffers are what is known and what is wanted, in this order, and then what lies between."""
-        program = self.program
-        elements = Elements(program, ancestors(program, wanted, lambda v: v not in known), set(known))
-        try:
-            rows = Batch(elements, BLOCK, dict.fromkeys(known, 0))
-        except Mixed:
-            raise Unsupported("rows that depend on each other") from None
-        if any(rows.axes[v] != 0 for v in wanted):
-            raise Unsupported("rows that depend on each other")
-        sizes = [(program.dtypes[v], math.prod(program.shapes[v])) for v in (*known, *wanted)]
-        buffers = [Buffer(i, kind_of(dtype), size) for i, (dtype, size) in enumerate(sizes)]
-        places = {v: Place(buffer, "time") for v, buffer in zip(known, buffers, strict=False)}
-        leaving = [Wanted(v, Place(buffer, "time")) for v, buffer in zip(wanted, buffers[len(known) :], strict=True)]
-        nests = Nests(elements, places, leaving, rows.along, buffers, tiles=True)
-        if elements.tables or any(isinstance(nest, Call) for nest in nests.stages):
-            raise Unsupported("a row that is called")
-        return nests, buffers
-
-    def _run(self, name: str, given: Sequence[Array], wanted: Sequence[int]) -> list[Array]:
+    def _run(self, half: Blocks, given: Sequence[Array], wanted: Sequence[int]) -> list[Array]:
         rows = len(given[0])
         results = [numpy.empty((rows, *self.program.shapes[v][1:]), self.program.dtypes[v]) for v in wanted]
-        pointers = [address(array) for array in (*given, *results)]
         full, rest = divmod(rows, BLOCK)
-        blocks, held = [(first, last - first, BLOCK) for first, last in shares(full, workers(given[0].size))] if full else [], []
-        parts = []
-        for first, count, height in [*blocks, (full, 1, rest)] if rest else blocks:
-            scratch = [aligned((buffer.size,), DTYPES[buffer.kind]) for buffer in self.buffers[name][len(pointers) :]]
-            flag = numbers([0])  # that a number names no element, which was looked at before
-            table = numbers([*pointers, *(at for _, at in scratch), flag.buffer_info()[0]])
-            held.append((scratch, flag, table))
-            parts.append((table.buffer_info()[0], count, first, 1, 0, 0, 0, height))
-        if parts:
-            run_parallel(self.code[name], parts)
+        pointers = [address(array) for array in (*given, *results)]
+        work = [[(pointers, last - first, first, 0, BLOCK)] for first, last in shares(full, workers(given[0].size)) if first < last]
+        half.run([*work, [(pointers, 1, full, 0, rest)]] if rest else work)
         return results
 
     def forward(self, operands: Sequence[Array]) -> tuple[Array, list[Array]]:
         """The result, and what the backward half needs beside the operands."""
-        y, *kept = self._run("forward", operands, [self.result, *self.kept])
+        y, *kept = self._run(self._forward, operands, [self.result, *self.kept])
         return y, kept
 
     def backward(self, operands: Sequence[Array], kept: Sequence[Array], g: Array) -> list[Array]:
         """The residuals of the operands that one was asked for."""
-        return self._run("backward", [*operands, *kept, g], self.residuals)
+        return self._run(self._backward, [*operands, *kept, g], self.residuals)

@@ -117,9 +117,11 @@ class LoopEmitter(Emitter):
     def address(self, pointer: str, kind: str, at: str) -> str:
         return pointer if at == "0" else self.let(f"getelementptr {_MEMORY.get(kind, self.TYPES[kind])}, ptr {pointer}, i64 {at}")
 
-    def load(self, pointer: str, kind: str, at: str) -> Value:
+    def load(self, pointer: str, kind: str, at: str, constant: bool = False) -> Value:
+        """A number in memory; ``constant`` where the function never writes there, so that it is loaded before loops."""
         type_ = _MEMORY.get(kind, self.TYPES[kind])
-        register = self.let(f"load {type_}, ptr {self.address(pointer, kind, at)}{self._suffix()}")
+        constancy = ", !invariant.load !{}" if constant else ""
+        register = self.let(f"load {type_}, ptr {self.address(pointer, kind, at)}{constancy}{self._suffix()}")
         return Value(self, self.let(f"icmp ne i8 {register}, 0") if kind == "i1" else register, kind)
 
     def store(self, y: Value, pointer: str, at: str) -> None:
