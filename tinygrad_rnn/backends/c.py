@@ -30,7 +30,7 @@ class CPrinter(Printer):
         **{f"{name}.i": f"({{T}})((unsigned {{T}}){{0}} {sign} (unsigned {{T}}){{1}})" for name, sign in _SIGNS.items()},
         **{f"{name}.{c}": f"{{0}} {sign} {{1}}" for name, sign in (("and", "&"), ("or", "|"), ("xor", "^")) for c in "ib"},
         **{name: f"{{0}} {sign} {{1}}" for name, sign in _TESTS.items()},
-        **{f"{name}.b": f"(int){{0}} {sign} {{1}}" for name, sign in _TESTS.items()},
+        **{f"{name}.b": f"(int){{0}} {sign} (int){{1}}" for name, sign in _TESTS.items()},
         **{f"{name}.f": f"{name}{{F}}({{0}})" for name in ("sqrt", "rint", "floor", "ceil", "trunc")},
         **{f"{a}.{b}": "({to}){0}" for a in _TYPES for b in _TYPES if a != b != "i1"},
         "add.b": "{0} | {1}",
