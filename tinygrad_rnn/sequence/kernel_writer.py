@@ -152,15 +152,14 @@ class KernelWriter(Reader):
     def _reduction(self, nest: Reduction) -> None:
         c, kind = self.c, self.elements.kind(nest.operand)
         home, lost = self.nests.homes[nest.value], [axis for axis in nest.axes if axis not in nest.kept]
-        indices = tuple(map(of, nest.axes))
         with self._shared(nest.kept):
             if nest.how in ("argmax", "argmin"):
-                total = self._position(nest, kind, lost, indices)
+                total = self._position(nest, kind, lost)
             else:
                 kind = self.elements.kind(nest.value)
                 total = self._variable(kind, c.literal(nest.first(kind), kind))
                 with self._around(lost):
-                    x = c.as_kind(self.elements.element(self, nest.operand, indices), kind)
+                    x = c.as_kind(self.elements.element(self, nest.operand, nest.indices), kind)
                     c.lines.append(f"{total.text} = {self._joined(nest.how, total, x)};")
             self._store(total, home, self._at(nest.index))
 
@@ -171,13 +170,13 @@ class KernelWriter(Reader):
             return self.c.select(wins, x, total).text
         return (total & x if how == "all" else total | x if how == "any" else total + x).text
 
-    def _position(self, nest: Reduction, kind: str, lost: Sequence[Var], indices: tuple[Index, ...]) -> Value:
+    def _position(self, nest: Reduction, kind: str, lost: Sequence[Var]) -> Value:
         """The place of the first extremum; NaN is one."""
         c = self.c
         best, at = self._variable(kind, c.literal(0, kind)), self._variable("i64", "0")
         place = flat(map(of, lost), tuple(axis.length for axis in lost))
         with self._around(lost):
-            x, here = self.elements.element(self, nest.operand, indices), self.whole(place)
+            x, here = self.elements.element(self, nest.operand, nest.indices), self.whole(place)
             wins = (x > best if nest.how == "argmax" else x < best) | (here == 0)
             if kind[0] == "f":
                 wins = wins | ((x != x) & (best == best))

@@ -94,7 +94,9 @@ class Nests:
                 axes = [*nest.rows, *nest.sums, *(var for var in (nest.tile, nest.vector) if var)]
                 total += int(numpy.prod([var.length for var in axes]))
             elif isinstance(nest, Group):
-                total += 4 * len(nest.maps) * int(numpy.prod([var.length for var in nest.space]))
+                total += 4 * (len(nest.maps) + len(nest.reductions)) * int(numpy.prod([var.length for var in nest.space]))
+            elif isinstance(nest, (Reduction, RunningSum, Scattering)):
+                total += 4 * int(numpy.prod([var.length for var in nest.axes]))
         return total
 
     def _scratch(self, v: int, shared: bool) -> Place:
@@ -145,21 +147,29 @@ class Nests:
         """Put a map in the first group over its space that comes late enough; returns the stage."""
         probe = Probe(self.elements)
         new.source(probe)
-        for u, index in probe.reads:
-            stage, made = self._maps.get(u, (-1, None))
-            here = made is not None and index == made.index and self._is_group(stage, space)
-            after = max(after, stage if here else stage + 1)
+        after = max([after, *(stage + (not here) for stage, here in self._sources(space, probe))])
         stage = next((i for i in range(after, len(self.stages)) if self._is_group(i, space)), len(self.stages))
         if stage == len(self.stages):
             self.stages.append(Group(space))
         group = self.stages[stage]
         assert isinstance(group, Group)
         group.maps.append(new)
-        for u, index in probe.reads:
-            source, made = self._maps.get(u, (-1, None))
-            if source != stage or made is None or index != made.index:
-                self.read.add(u)
+        self._note_reads(probe, space, stage)
         return stage
+
+    def _sources(self, space: tuple[Var, ...], probe: Probe) -> list[tuple[int, bool]]:
+        """Of what is read where it is made, and whether a group over the space has it in a register there."""
+        found = []
+        for u, index in probe.reads:
+            stage, made = self._maps.get(u, (-1, None))
+            found.append((stage, made is not None and index == made.index and self._is_group(stage, space)))
+        return found
+
+    def _note_reads(self, probe: Probe, space: tuple[Var, ...], at: int) -> None:
+        """Note what a stage reads from memory."""
+        for (u, _), (stage, here) in zip(probe.reads, self._sources(space, probe), strict=True):
+            if stage != at or not here:
+                self.read.add(u)
 
     def _is_group(self, stage: int, space: tuple[Var, ...]) -> bool:
         nest = self.stages[stage]
@@ -209,15 +219,30 @@ class Nests:
         return probe
 
     def _reduce(self, v: int, instruction: Instruction, loops: Reduced) -> None:
-        elements, x = self.elements, instruction.operands[0]
+        shapes, x = self.elements.shapes, instruction.operands[0]
+        kept = loops.kept(shapes[x], instruction.params)
+        if self._tiles and not loops.how.startswith("arg"):
+            space, indices = self._space(shapes[x], self._batch.get(x))
+            stage = self._beside(space, functools.partial(self.elements.element, v=x, indices=indices))
+            if stage is not None:
+                group = self.stages[stage]
+                assert isinstance(group, Group)
+                group.reductions.append(Reduction.of(v, loops.how, x, space, indices, kept, shapes[v]))
+                self._maps[v] = stage, None
+                return
         axes, indices = self._axes(x)
-        kept = loops.kept(elements.shapes[x], instruction.params)
-        places = [Index()] * len(elements.shapes[v])
-        for axis, to in zip(axes, kept, strict=True):
-            if to is not None and elements.shapes[v][to] != 1:
-                places[to] = of(axis)
-        stay = tuple(axis for axis, to in zip(axes, kept, strict=True) if to is not None and elements.shapes[v][to] != 1)
-        self._append(v, Reduction(v, loops.how, x, axes, stay, flat(places, elements.shapes[v])), x, indices)
+        self._append(v, Reduction.of(v, loops.how, x, axes, indices, kept, shapes[v]), x, indices)
+
+    def _beside(self, space: tuple[Var, ...], source: Callable[[Reader], Value]) -> int | None:
+        """The group that makes what an expression reads, in the same loops; None where there is none."""
+        probe = Probe(self.elements)
+        source(probe)
+        sources = self._sources(space, probe)
+        after = max((stage + (not here) for stage, here in sources), default=0)
+        if space and any(here and stage == after for stage, here in sources):
+            self._note_reads(probe, space, after)
+            return after
+        return None
 
     def _route(self, v: int, instruction: Instruction, pieces: Sequence[Piece]) -> None:
         elements, shape, home = self.elements, self.elements.shapes[v], self.homes[v]

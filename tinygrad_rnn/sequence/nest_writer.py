@@ -113,13 +113,74 @@ class NestWriter(LoopWriter):
             _WRITE[type(nest)](self, nest)
 
     def _group(self, group: Group) -> None:
-        axes = self._merged(group)
-
         def body() -> None:
             for y, store in group.values(self):
                 self._store(y, store)
 
-        self._around(axes, body, parallel=True)
+        if group.reductions:
+            self._with_reductions(group, body)
+        else:
+            self._around(self._merged(group), body, parallel=True)
+
+    def _with_reductions(self, group: Group, body: Callable[[], None]) -> None:
+        """Loops in which some values become one: along the innermost axis in a register, else in memory."""
+        e, inner = self.e, group.space[-1]
+        along = [nest for nest in group.reductions if inner not in nest.index.terms]
+        across = [nest for nest in group.reductions if inner in nest.index.terms]
+        alone = [nest for nest in along if len(nest.kept) == len(nest.axes) - 1]
+        for nest in group.reductions:
+            if nest not in alone:
+                self._begin(nest)
+        axes = self._merged(group)  # from here on its loops alone
+
+        def inside(i: str, known: list[str]) -> list[str]:
+            self._registers[inner] = i
+            with self._scope():
+                body()
+                for nest in across:
+                    self._add(nest, self._operand(nest))
+                return [
+                    self._joined(nest.how, Value(e, total, self.elements.kind(nest.value)), self._operand(nest))
+                    for nest, total in zip(along, known, strict=True)
+                ]
+
+        def line() -> None:
+            totals = self._over(axes[-1], inside, [self._first(nest) for nest in along], parallel=True)
+            for nest, total in zip(along, totals, strict=True):
+                y = Value(e, total, self.elements.kind(nest.value))
+                if nest in alone:
+                    e.store(y, self._pointer(self.nests.homes[nest.value]), self._at(nest.index))
+                else:
+                    self._add(nest, y)
+
+        self._around(axes[:-1], line)
+
+    def _operand(self, nest: Reduction) -> Value:
+        return self.e.as_kind(self.elements.element(self, nest.operand, nest.indices), self.elements.kind(nest.value))
+
+    def _first(self, nest: Reduction) -> tuple[str, str]:
+        """LLVM's type of a reduction's result, and what nothing adds up to."""
+        kind = self.elements.kind(nest.value)
+        return self.e.TYPES[kind], self.e.literal(nest.first(kind), kind)
+
+    def _begin(self, nest: Reduction) -> None:
+        """Put in place what nothing adds up to."""
+
+        def begin() -> None:
+            first = Value(self.e, self._first(nest)[1], self.elements.kind(nest.value))
+            self.e.store(first, self._pointer(self.nests.homes[nest.value]), self._at(nest.index))
+
+        self._around(nest.kept, begin, parallel=True)
+
+    def _add(self, nest: Reduction, y: Value) -> None:
+        """Join a number to what is in memory."""
+        pointer, at = self._pointer(self.nests.homes[nest.value]), self._at(nest.index)
+        known = self.e.load(pointer, y.kind, at)
+        if nest.how in ("max", "min") and y.kind[0] == "f":  # shorter than LLVM's own, which also tells 0 from −0
+            wins = (y > known if nest.how == "max" else y < known) | (y != y)
+            self.e.store(self.e.select(wins, y, known), pointer, at)
+        else:
+            self.e.store(Value(self.e, self._joined(nest.how, known, y), y.kind), pointer, at)
 
     def _store(self, y: Value, store: Store) -> None:
         pointer, at = self._pointer(store.place), self._at(store.index)
@@ -131,7 +192,9 @@ class NestWriter(LoopWriter):
         probe = Probe(self.elements)
         for m in group.maps:
             m.source(probe)
-        indices = [*probe.indices, *(s.index for m in group.maps for s in m.stores)]
+        for nest in group.reductions:
+            self.elements.element(probe, nest.operand, nest.indices)
+        indices = [*probe.indices, *(s.index for m in group.maps for s in m.stores), *(nest.index for nest in group.reductions)]
         axes: list[Var] = []
         for var in group.space:
             last = self._longer.get(axes[-1], axes[-1]) if axes else None
@@ -147,37 +210,24 @@ class NestWriter(LoopWriter):
         e, kind = self.e, self.elements.kind(nest.value)
         lost = [axis for axis in nest.axes if axis not in nest.kept]
         long = [axis for axis in nest.axes if axis.length > 1]
-        indices = tuple(map(of, nest.axes))
         if nest.how in ("argmax", "argmin"):
-            self._position(nest, lost, indices)
+            self._position(nest, lost)
             return
-        home = self.nests.homes[nest.value]
-        first = e.literal(nest.first(kind), kind)
-        if not long or long[-1] in lost:
-
-            def element() -> None:
-                def joined(known: list[str]) -> list[str]:
-                    y = e.as_kind(self.elements.element(self, nest.operand, indices), kind)
-                    return [self._joined(nest.how, Value(e, known[0], kind), y)]
-
-                total = self._summed(lost, joined, [(e.TYPES[kind], first)])
-                e.store(Value(e, total[0], kind), self._pointer(home), self._at(nest.index))
-
-            self._around(nest.kept, element)
+        if long and long[-1] not in lost:
+            self._begin(nest)
+            self._around(nest.axes, lambda: self._add(nest, self._operand(nest)), parallel=True)
             return
 
-        def begin() -> None:
-            e.store(Value(e, first, kind), self._pointer(home), self._at(nest.index))
+        def element() -> None:
+            def joined(known: list[str]) -> list[str]:
+                return [self._joined(nest.how, Value(e, known[0], kind), self._operand(nest))]
 
-        def add() -> None:
-            y = e.as_kind(self.elements.element(self, nest.operand, indices), kind)
-            pointer, at = self._pointer(home), self._at(nest.index)
-            e.store(Value(e, self._joined(nest.how, e.load(pointer, kind, at), y), kind), pointer, at)
+            total = self._summed(lost, joined, [self._first(nest)])
+            e.store(Value(e, total[0], kind), self._pointer(self.nests.homes[nest.value]), self._at(nest.index))
 
-        self._around(nest.kept, begin, parallel=True)
-        self._around(nest.axes, add, parallel=True)
+        self._around(nest.kept, element)
 
-    def _position(self, nest: Reduction, lost: list[Var], indices: tuple[Index, ...]) -> None:
+    def _position(self, nest: Reduction, lost: list[Var]) -> None:
         """The place of the first extremum; NaN is one."""
         e, kind = self.e, self.elements.kind(nest.operand)
         sign = "gt" if nest.how == "argmax" else "lt"
@@ -186,7 +236,7 @@ class NestWriter(LoopWriter):
         def element() -> None:
             def better(known: list[str]) -> list[str]:
                 best, at = Value(e, known[0], kind), Value(e, known[1], "i64")
-                x, here = self.elements.element(self, nest.operand, indices), self.whole(place)
+                x, here = self.elements.element(self, nest.operand, nest.indices), self.whole(place)
                 wins = e.compare(sign, x, best) | (here == 0)
                 if kind[0] == "f":
                     wins = wins | ((x != x) & (best == best))

@@ -12,13 +12,13 @@ Call         a row that is no loops: a function of the array module
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ..backends.atoms import Value
 from .contractions import Contraction
 from .elements import Reader
-from .index import Index, Var
+from .index import Index, Var, flat
 from .program import Instruction
 
 
@@ -91,8 +91,16 @@ class Map:
 
 @dataclass
 class Group:
+    """Loops over a space.
+
+    Attributes:
+        maps: what is made in them.
+        reductions: of what is made there, or costs little beside it; their axes are the space's.
+    """
+
     space: tuple[Var, ...]
     maps: list[Map] = field(default_factory=list)
+    reductions: list[Reduction] = field(default_factory=list)
 
     def values(self, k: Reader) -> list[tuple[Value, Store]]:
         """Write the element of each map, and say where each is to be stored: all of them are made before one is stored."""
@@ -113,16 +121,38 @@ class Reduction:
     """value[kept axes] = how over the other axes of the operand.
 
     Attributes:
-        axes: a variable for each axis of the operand.
+        indices: of the operand's element.
+        axes: the variables in them.
         kept: which of them stay.
+        index: the place of the result.
     """
 
     value: int
     how: str
     operand: int
+    indices: tuple[Index, ...]
     axes: tuple[Var, ...]
     kept: tuple[Var, ...]
     index: Index
+
+    @classmethod
+    def of(
+        cls,
+        value: int,
+        how: str,
+        operand: int,
+        axes: tuple[Var, ...],
+        indices: tuple[Index, ...],
+        to: Sequence[int | None],
+        shape: tuple[int, ...],
+    ) -> Reduction:
+        """One to a result of a shape; ``to`` says which axis of it each axis of the operand becomes."""
+        places, kept = [Index()] * len(shape), list[Var]()
+        for index, axis in zip(indices, to, strict=True):
+            if axis is not None and shape[axis] != 1:
+                places[axis] = index
+                kept += index.terms
+        return cls(value, how, operand, indices, axes, tuple(kept), flat(places, shape))
 
     def first(self, kind: str) -> float:
         """What nothing adds up to; of extrema the number of a kind that all others win against."""
