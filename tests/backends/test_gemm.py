@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
-
 import numpy as np
 import pytest
 
-from tinygrad_rnn.backends.native import compiler, emit, gemm, memory, panels, products, thresholds
+from tinygrad_rnn.backends.native import compiler, emit, panels, products, thresholds
 
 pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not compiler.available(), reason="llvmlite is not installed")]
 
@@ -42,33 +40,6 @@ def test_products(size, dtype, threads, rng, monkeypatch):
             np.testing.assert_allclose(found, expected, rtol=0, atol=(2e-5 if dtype == "float32" else 1e-13) * np.sqrt(inner) * 4)
 
 
-ONCE = """
-define void @once(ptr %a, ptr %b, ptr %c, i64 %rows, i64 %columns, i64 %inner, i64 %turn) "prefer-vector-width"="512" {
-  %back = trunc i64 %turn to i1
-  call void @gemm(ptr %a, i64 %inner, ptr %b, ptr %c, i64 %columns, i64 %rows, i64 %columns, i64 %inner, i1 %back)
-  ret void
-}
-"""
-
-
-@pytest.mark.parametrize("columns", [1, 31, 32, 33, 64, 70, 96, 130])
-@pytest.mark.parametrize("rows", [1, 2, 3])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_product_of_a_step_in_both_directions(rows, columns, dtype, rng):
-    kind = emit.type_name(np.dtype(dtype))
-    function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)(compiler.compiled(gemm.text(kind) + ONCE, ("once",))["once"])
-    for inner in (1, 2, 3, 64, 65):
-        a, b = rng.standard_normal((rows, inner)).astype(dtype), rng.standard_normal((inner, columns)).astype(dtype)
-        laid = panels.packed(b, panels.panel(kind), False)
-        there, back = np.full((2, rows + 1, columns), 7.0, dtype)
-        for turn, c in enumerate((there, back)):
-            function(*map(memory.address, (a, laid, c)), rows, columns, inner, turn)
-        expected = a.astype(np.float64) @ b.astype(np.float64)
-        np.testing.assert_allclose(there[:-1], expected, rtol=0, atol=(2e-5 if dtype == "float32" else 1e-13) * np.sqrt(inner) * 4)
-        np.testing.assert_array_equal(back, there)
-        assert (there[-1] == 7).all()
-
-
 def test_other_products_are_numpys(rng):
     stack = rng.standard_normal((4, 80, 80))
     np.testing.assert_array_equal(product(stack, stack), stack @ stack)
@@ -77,14 +48,12 @@ def test_other_products_are_numpys(rng):
 
 
 @pytest.mark.parametrize("width", [16, None])
-@pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(1, 1), (5, 70), (70, 5), (33, 64), (64, 33)])
-def test_panels_hold_the_matrix(shape, dtype, transposed, width, rng):
+def test_panels_hold_the_matrix(shape, dtype, width, rng):
     width = width or panels.panel(emit.type_name(np.dtype(dtype)))
-    for matrix in layouts(rng.standard_normal(shape).astype(dtype)):
-        source = matrix.T if transposed else matrix
-        laid = panels.packed(matrix, width, transposed)
+    for source in layouts(rng.standard_normal(shape).astype(dtype)):
+        laid = panels.packed(source, width)
         assert laid.shape == (-(-source.shape[1] // width), len(source), width)
         joined = laid.transpose(1, 0, 2).reshape(len(source), -1)
         np.testing.assert_array_equal(joined[:, : source.shape[1]], source)

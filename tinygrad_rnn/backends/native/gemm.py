@@ -11,15 +11,13 @@ import functools
 from . import compiler, emit
 
 
-def _tile(rows: int, panels: int, kind: str, in_order: bool) -> list[str]:
+def _tile(rows: int, panels: int, kind: str) -> list[str]:
     """C[:rows, :2 lanes] = A[:rows] @ panel, or added to C, with the sums in registers; only the first ``left`` columns. Or two panels at
     once, which lie one after the other.
 
-    Few rows have several sums for each element, over every second or fourth step: one alone would wait for itself. In order there is one
-    sum, which comes out the same to the last bit wherever rows and steps are cut.
+    Each element is one sum, in order: it comes out the same to the last bit wherever rows and steps are cut.
     """
     lanes, vector, suffix, size = emit.vectors(kind)
-    sums = 1 if in_order else max(1, 4 // rows // panels)
     halves = range(2 * panels)
     each = [(r, h) for r in range(rows) for h in halves]
     text = [
@@ -28,8 +26,6 @@ def _tile(rows: int, panels: int, kind: str, in_order: bool) -> list[str]:
         "entry:",
         *emit.splat("lefts", "%left", "i64", lanes),
         *emit.splat("adds", "%add", "i1", lanes),
-        f"  %odd = urem i64 %K, {sums}",
-        "  %even = sub i64 %K, %odd",
         f"  %panel = mul i64 %K, {2 * lanes}",
     ]
     for h in halves:
@@ -60,25 +56,11 @@ def _tile(rows: int, panels: int, kind: str, in_order: bool) -> list[str]:
         return lines
 
     text += ["  br label %head", "head:", "  %k = phi i64 [ 0, %entry ], [ %k.next, %body ]"]
-    for u in range(sums):
-        text += [
-            f"  %s{u}.{r}.{h} = phi {vector} [ {f'%i{r}.{h}' if u == 0 else 'zeroinitializer'}, %entry ], [ %n{u}.{r}.{h}, %body ]"
-            for r, h in each
-        ]
-    text += ["  %more = icmp slt i64 %k, %even", "  br i1 %more, label %body, label %rest", "body:"]
-    for u in range(sums):
-        text += [f"  %k.{u} = add i64 %k, {u}", *terms(f"u{u}.", f"%k.{u}", f"s{u}.", f"n{u}.")]
-    text += [f"  %k.next = add nuw nsw i64 %k, {sums}", "  br label %head"]
-    text += ["rest:", "  %kr = phi i64 [ %even, %head ], [ %kr.next, %single ]"]
-    text += [f"  %t{r}.{h} = phi {vector} [ %s0.{r}.{h}, %head ], [ %l{r}.{h}, %single ]" for r, h in each]
-    text += ["  %some = icmp slt i64 %kr, %K", "  br i1 %some, label %single, label %done", "single:"]
-    text += [*terms("r.", "%kr", "t", "l"), "  %kr.next = add nuw nsw i64 %kr, 1", "  br label %rest", "done:"]
+    text += [f"  %s{r}.{h} = phi {vector} [ %i{r}.{h}, %entry ], [ %n{r}.{h}, %body ]" for r, h in each]
+    text += ["  %more = icmp slt i64 %k, %K", "  br i1 %more, label %body, label %done", "body:"]
+    text += [*terms("r.", "%k", "s", "n"), "  %k.next = add nuw nsw i64 %k, 1", "  br label %head", "done:"]
     for r, h in each:
-        total = f"%t{r}.{h}"
-        for u in range(1, sums):
-            text.append(f"  %f{u}.{r}.{h} = fadd {vector} {total}, %s{u}.{r}.{h}")
-            total = f"%f{u}.{r}.{h}"
-        text.append(f"  call void @llvm.masked.store.{suffix}.p0({vector} {total}, ptr %c{r}.{h}, i32 {size}, <{lanes} x i1> %m{h})")
+        text.append(f"  call void @llvm.masked.store.{suffix}.p0({vector} %s{r}.{h}, ptr %c{r}.{h}, i32 {size}, <{lanes} x i1> %m{h})")
     return [*text, "  ret void", "}"]
 
 
@@ -107,11 +89,10 @@ def row_tiles(kind: str, row: str, step: str, panel: str, inner: str, add: str, 
 
 
 @functools.cache
-def text(kind: str, in_order: bool = False) -> str:
-    """``@gemm(a, lda, panels, c, ldc, rows, columns, inner, back)``: C = A @ B, row-major, B in panels; inner is 1 or more.
+def text(kind: str) -> str:
+    """``@gemm(a, lda, panels, c, ldc, rows, columns, inner)``: C = A @ B, row-major, B in panels; inner is 1 or more.
 
-    A single row waits for B to come from the second cache. So it takes two panels at a time, and where every second step goes ``back``
-    through them, it begins with those that are still in the nearest cache; each sum is the same. With more rows ``back`` changes nothing.
+    A single row waits for B to come from the second cache, so it takes two panels at a time.
     """
     lanes, vector, suffix, _ = emit.vectors(kind)
     lines = [
@@ -119,23 +100,22 @@ def text(kind: str, in_order: bool = False) -> str:
         *emit.masked(kind),
     ]
     for rows in (8, 4, 2, 1):
-        lines += _tile(rows, 1, kind, in_order)
+        lines += _tile(rows, 1, kind)
     lines += [
-        *_tile(1, 2, kind, in_order),
-        "define internal void @row(ptr %a, ptr %b, ptr %c, i64 %N, i64 %K, i1 %back) {",
-        *["entry:", "  %most = sub i64 %N, 1", f"  %end = and i64 %most, {-4 * lanes}", "  %start = select i1 %back, i64 %end, i64 0"],
-        *[f"  %move = select i1 %back, i64 {-4 * lanes}, i64 {4 * lanes}", "  br label %pair"],
-        *["pair:", "  %n = phi i64 [ %start, %entry ], [ %n1, %after ]", "  %left = sub i64 %N, %n", "  %go = icmp ult i64 %n, %N"],
+        *_tile(1, 2, kind),
+        "define internal void @row(ptr %a, ptr %b, ptr %c, i64 %N, i64 %K) {",
+        *["entry:", "  br label %pair", "pair:", "  %n = phi i64 [ 0, %entry ], [ %n1, %after ]"],
+        *["  %left = sub i64 %N, %n", "  %go = icmp slt i64 %n, %N"],
         *["  br i1 %go, label %some, label %exit", "some:", "  %po = mul i64 %n, %K", f"  %p = getelementptr {kind}, ptr %b, i64 %po"],
         *[f"  %cn = getelementptr {kind}, ptr %c, i64 %n", f"  %two = icmp sgt i64 %left, {2 * lanes}"],
         *["  br i1 %two, label %both, label %single", "both:"],
         "  call void @tile1x2(ptr %a, i64 0, i64 1, ptr %p, ptr %cn, i64 0, i64 %K, i64 %left, i1 false)",
         *["  br label %after", "single:"],
         "  call void @tile1x1(ptr %a, i64 0, i64 1, ptr %p, ptr %cn, i64 0, i64 %K, i64 %left, i1 false)",
-        *["  br label %after", "after:", "  %n1 = add i64 %n, %move", "  br label %pair", "exit:", "  ret void", "}"],
-        "define internal void @gemm(ptr %as, i64 %lda, ptr %b, ptr %c, i64 %ldc, i64 %M, i64 %N, i64 %K, i1 %back) {",
+        *["  br label %after", "after:", f"  %n1 = add i64 %n, {4 * lanes}", "  br label %pair", "exit:", "  ret void", "}"],
+        "define internal void @gemm(ptr %as, i64 %lda, ptr %b, ptr %c, i64 %ldc, i64 %M, i64 %N, i64 %K) {",
         *["entry:", "  %lone = icmp eq i64 %M, 1", "  br i1 %lone, label %one, label %panel"],
-        *["one:", "  call void @row(ptr %as, ptr %b, ptr %c, i64 %N, i64 %K, i1 %back)", "  ret void"],
+        *["one:", "  call void @row(ptr %as, ptr %b, ptr %c, i64 %N, i64 %K)", "  ret void"],
         "panel:",
         "  %n = phi i64 [ 0, %entry ], [ %n1, %after ]",
         "  %left = sub i64 %N, %n",

@@ -20,22 +20,21 @@ def panel(kind: str) -> int:
     return 2 * emit.vectors(kind)[0]
 
 
-def packed(matrix: numpy.ndarray, width: int, transposed: bool) -> numpy.ndarray:
-    """(panels, rows, width): the matrix, or its transpose, in panels; the last one filled up with zeros."""
-    source = matrix.T if transposed else matrix
-    rows, columns = source.shape
+def packed(matrix: numpy.ndarray, width: int) -> numpy.ndarray:
+    """(panels, rows, width): a matrix in panels; the last one filled up with zeros."""
+    rows, columns = matrix.shape
     count = -(-columns // width)
     kind = emit.FLOATS.get(matrix.dtype)
-    if kind is not None and width == panel(kind) and source.flags.f_contiguous and 0 not in source.shape:
+    if kind is not None and width == panel(kind) and matrix.flags.f_contiguous and 0 not in matrix.shape:
         panels, begin = memory.aligned((count, rows, width), matrix.dtype)
-        run_parallel(_turn(kind), [(memory.address(source.T), begin, rows, columns)])
+        run_parallel(_turn(kind), [(memory.address(matrix.T), begin, rows, columns)])
         return panels
     if count * width != columns:
         whole = numpy.zeros((rows, count * width), matrix.dtype)
-        whole[:, :columns] = source
-        source = whole
+        whole[:, :columns] = matrix
+        matrix = whole
     panels, _ = memory.aligned((count, rows, width), matrix.dtype)
-    panels[...] = source.reshape(rows, count, width).transpose(1, 0, 2)
+    panels[...] = matrix.reshape(rows, count, width).transpose(1, 0, 2)
     return panels
 
 

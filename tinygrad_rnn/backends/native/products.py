@@ -58,7 +58,7 @@ def _text(kind: str) -> str:
         *["  %short = icmp slt i64 %rest, %block", "  %count = select i1 %short, i64 %rest, i64 %block"],
         *["  %ao = mul i64 %m, %K", f"  %ap = getelementptr {kind}, ptr %a, i64 %ao"],
         *["  %co = mul i64 %m, %N", f"  %cp = getelementptr {kind}, ptr %c, i64 %co"],
-        "  call void @gemm(ptr %ap, i64 %K, ptr %b, ptr %cp, i64 %N, i64 %count, i64 %N, i64 %K, i1 false)",
+        "  call void @gemm(ptr %ap, i64 %K, ptr %b, ptr %cp, i64 %N, i64 %count, i64 %N, i64 %K)",
         *["  br label %some", "exit:", "  ret void", "}"],
         'define void @columns(ptr %r) "prefer-vector-width"="512" {',
         *[
@@ -91,7 +91,7 @@ def _text(kind: str) -> str:
         *["  %line = getelementptr i64, ptr %table, i64 %o", "  %f = load ptr, ptr %line", "  %r = getelementptr i64, ptr %line, i64 1"],
         *["  call void %f(ptr %r)", "  %i1 = add nuw nsw i64 %i, 1", "  br label %head", "exit:", "  ret void", "}"],
     ]
-    return gemm.text(kind, in_order=True) + "\n".join(lines) + "\n"
+    return gemm.text(kind) + "\n".join(lines) + "\n"
 
 
 @functools.cache
@@ -174,7 +174,7 @@ class GatheredProducts(Products):
 
     def _rows(self, a: Any, b: Any, kind: str, work: int) -> numpy.ndarray:
         (m, k), n, size = a.shape, b.shape[1], a.itemsize
-        panels, c = packed(b, panel(kind), False), numpy.empty((m, n), a.dtype)
+        panels, c = packed(b, panel(kind)), numpy.empty((m, n), a.dtype)
         begin, right, end = memory.address(a), memory.address(panels), memory.address(c)
         block = max(8, thresholds.NEAR_BYTES // (k * size) // 8 * 8)
         rows = _code(kind)["rows"]
