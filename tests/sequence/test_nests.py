@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
 import random_cells
-from compare import machine_code
+from compare import compare, machine_code
 from covering import seeds
 from random_programs import difference
 
@@ -16,8 +17,9 @@ from tinygrad_rnn import chain_rule
 from tinygrad_rnn.backends.native import thresholds
 from tinygrad_rnn.chain_rule.routing import Piece, Routed, Step
 from tinygrad_rnn.selfcheck import cells, sequences
-from tinygrad_rnn.sequence import compiled
+from tinygrad_rnn.sequence import compiled, nest_writer
 from tinygrad_rnn.sequence.nested import NestPlan
+from tinygrad_rnn.sequence.nests import Group
 
 pytestmark = [pytest.mark.one_backend, machine_code]
 
@@ -289,3 +291,24 @@ def test_products_of_two_dtypes(first, second, nests):
     np.testing.assert_array_equal(turned.numpy(), ys.numpy().swapaxes(1, 2))
     assert ys.dtype == (x @ W).dtype
     assert nests
+
+
+AXES = [axes for count in (1, 2, 3) for axes in itertools.combinations((1, 2, 3, 4), count)]
+
+
+@pytest.mark.parametrize("how", [tg.sum, tg.max])
+@pytest.mark.parametrize("axes", AXES, ids=str)
+def test_values_are_reduced_in_the_loops_that_make_them(axes, how, nests, rng, monkeypatch):
+    """Along any axes, also where loops over several axes are one, and two reductions go through the same loops."""
+    groups, build = [], nest_writer._WRITE[Group]
+    monkeypatch.setitem(nest_writer._WRITE, Group, lambda writer, group: groups.append(group) or build(writer, group))
+
+    def cell(x, h):
+        z = tg.exp(x * h)
+        large = how(z, axis=axes, keepdims=True)
+        return z * large, tg.tanh(h + large) * tg.sum(z, axis=-1, keepdims=True) * 0.01
+
+    xs = tg.tensor(rng.normal(size=(4, 6, 3, 1, 4, 5)), requires_grad=True)
+    state = tg.tensor(rng.normal(size=(6, 3, 1, 4, 5)), requires_grad=True)
+    compare("numpy", cell, [xs, state], xs, state)
+    assert any(group.reductions for group in groups)
