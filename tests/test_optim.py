@@ -322,6 +322,37 @@ def test_an_optimiser_of_the_users_says_what_its_options_are():
         Halving([p], -0.25, "up")
 
 
+@pytest.mark.parametrize("size", [10, 10_000])
+@pytest.mark.parametrize("options", [("up", "down"), (1, 2)], ids=str)
+def test_an_option_chooses_what_is_computed_at_any_size(size, options):
+    """Also one that is not only on or off, switched between steps and different in two optimisers of a kind."""
+
+    class Chosen(optim.Optimizer):
+        def __init__(self, parameters, way):
+            super().__init__(parameters, way=way)
+
+        checks = {"way": lambda what, value: value}  # noqa: RUF012
+
+        def _numbers(self, n):
+            return (0.5,)
+
+        def _updated(self, np, p, g, averages, numbers):
+            return p + g * numbers[0] * {"up": 1, "down": -1, 1: 2, 2: 4}[self.way]
+
+    expected, changes = 0.0, {"up": 0.5, "down": -0.5, 1: 1.0, 2: 2.0}
+    first = tg.nn.Parameter(np.zeros(size))
+    optimizer = Chosen([first], options[0])
+    for way in options * 2:
+        optimizer.way = way
+        other = tg.nn.Parameter(np.zeros(size))
+        first.grad = other.grad = tg.ones(size, "float64")
+        optimizer.step()
+        Chosen([other], way).step()
+        expected += changes[way]
+        assert (first.numpy() == expected).all()
+        assert (other.numpy() == changes[way]).all()
+
+
 # -- narrow numbers -------------------------------------------------------------------------------------------------------------------
 
 

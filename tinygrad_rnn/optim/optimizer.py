@@ -110,7 +110,7 @@ class Optimizer:
             return [self._updated(np, p, g, averages, scalars), *averages.values()]
 
         sets = [self._arrays(i, names) for i in members]
-        choices = tuple([bool(getattr(self, name)) for name in self._options])
+        choices = tuple([self._choice(name) for name in self._options])
         loop = update_loop(formula, (type(self), choices, dtype), backend, dtype, len(numbers), sets)
         if loop is not None:
             for i, new in zip(members, loop.run(sets, numbers), strict=True):
@@ -121,6 +121,11 @@ class Optimizer:
             for name, array in zip(names, held, strict=True):
                 self._buffers[i][name] = backend.asarray(array)  # NumPy makes a number of a result without axes
             self.parameters[i]._data = backend.asarray(new, dtype=dtype)
+
+    def _choice(self, name: str) -> Any:
+        """What an option decides over the form of the update: a rate whether it is 0, any other one by all that it is."""
+        value, rate = getattr(self, name), name == "lr" or self.checks.get(name) in _RATES
+        return bool(value) if rate else repr(value)
 
     def _arrays(self, i: int, names: Sequence[str]) -> list[Any]:
         """A parameter, its residual and its averages."""
@@ -138,7 +143,8 @@ class Optimizer:
     def _updated(self, np: Any, p: Any, g: Any, averages: dict[str, Any], numbers: Any) -> Any:
         """The new value of a parameter p with the residual g; new averages are put in the place of the old ones. ``np`` has the functions.
 
-        Options only choose what is computed; what goes into it is among the numbers.
+        Options only choose what is computed, those that ``checks`` calls rates or decays only by being 0 or not; what goes into it is among
+        the numbers.
         """
         raise NotImplementedError
 
@@ -207,6 +213,9 @@ class Optimizer:
         if array.shape != parameter.shape:
             raise CheckpointError(f"{name}: the buffer {key!r} has shape {array.shape}, its parameter {parameter.shape}")
         return wide(parameter._backend.from_host(array.astype(parameter.dtype if parameter.dtype.itemsize >= 4 else "float32")))
+
+
+_RATES = (arguments.rate, arguments.decay, arguments.decays)
 
 
 def _plain(what: str, value: Any) -> Any:
