@@ -20,26 +20,25 @@ loops: Recent[Any, ElementwiseLoop | str] = recent(64)
 """Updates in machine code, by what decides over their form, or why there is none."""
 
 
-def update_loop(
-    formula: Formula, key: Any, backend: Backend, dtype: Any, numbers: int, sets: Sequence[Sequence[Any]]
-) -> ElementwiseLoop | None:
-    """The loop for the arrays of some parameters; None where it is not worth it or cannot be.
+def pays(backend: Backend, dtype: Any, sets: Sequence[Sequence[Any]]) -> bool:
+    """Whether a loop is worth it for the arrays of some parameters, and can read them: each parameter itself, its residual and averages."""
+    if sum([arrays[0].size for arrays in sets]) < LOOP_MIN_ELEMENTS or not backend.runs_machine_code():
+        return False
+    return all(x.flags.c_contiguous and x.dtype == dtype for arrays in sets for x in arrays)
+
+
+def update_loop(formula: Formula, key: Any, backend: Backend, dtype: Any, arrays: int, numbers: int) -> ElementwiseLoop | None:
+    """The loop of a formula that takes so many arrays and numbers; None where there can be none.
 
     Args:
-        key: what decides over the loop's form.
-        numbers: how many of them the formula takes.
-        sets: for each parameter itself, its residual and its averages.
+        key: what decides over its form.
     """
-    if sum([arrays[0].size for arrays in sets]) < LOOP_MIN_ELEMENTS or not backend.runs_machine_code():
-        return None
-    if not all(x.flags.c_contiguous and x.dtype == dtype for arrays in sets for x in arrays):
-        return None
     loop = loops.get(key)
     if loop is None:
         from ..sequence.elementwise import ElementwiseLoop  # only those who have much to do need a compiler
 
         try:
-            loop = ElementwiseLoop(formula, len(sets[0]), numbers, dtype, backend)
+            loop = ElementwiseLoop(formula, arrays, numbers, dtype, backend)
         except (TraceError, Unsupported) as reason:
             loop = str(reason)
         loops.put(key, loop)

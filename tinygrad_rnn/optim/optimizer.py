@@ -18,7 +18,7 @@ from ..effects import effect
 from ..errors import ArgumentError, ArgumentWarning, CheckpointError, DtypeError, ShapeError
 from ..tape import host_values
 from ..tensor import Tensor
-from .machine_code import update_loop
+from .machine_code import pays, update_loop
 from .parameters import tensors_of, wide
 
 
@@ -110,8 +110,10 @@ class Optimizer:
             return [self._updated(np, p, g, averages, scalars), *averages.values()]
 
         sets = [self._arrays(i, names) for i in members]
-        choices = tuple([self._choice(name) for name in self._options])
-        loop = update_loop(formula, (type(self), choices, dtype), backend, dtype, len(numbers), sets)
+        loop = None
+        if pays(backend, dtype, sets):
+            key = type(self), tuple([self._choice(name) for name in self._options]), dtype
+            loop = update_loop(formula, key, backend, dtype, len(sets[0]), len(numbers))
         if loop is not None:
             for i, new in zip(members, loop.run(sets, numbers), strict=True):
                 self.parameters[i]._data = new

@@ -114,8 +114,11 @@ class _Kernel:
         results = [numpy.empty((rows, *self.program.shapes[v][1:]), self.program.dtypes[v]) for v in wanted]
         full, rest = divmod(rows, BLOCK)
         pointers = [address(array) for array in (*given, *results)]
-        work = [[(pointers, last - first, first, 0, BLOCK)] for first, last in shares(full, workers(given[0].size)) if first < last]
-        half.run([*work, [(pointers, 1, full, 0, rest)]] if rest else work)
+        bounds = shares(full, workers(given[0].size))
+        work = [[(pointers, last - first, first, 0, BLOCK)] if first < last else [] for first, last in bounds]
+        if rest:
+            work[-1].append((pointers, 1, full, 0, rest))
+        half.run(work)
         return results
 
     def forward(self, operands: Sequence[Array]) -> tuple[Array, list[Array]]:
