@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tinygrad_rnn import chain_rule
 from tinygrad_rnn.backends.native import thresholds
 from tinygrad_rnn.chain_rule.routing import Piece, Routed, Step
 from tinygrad_rnn.selfcheck import cells, sequences
-from tinygrad_rnn.sequence import compiled, nest_writer
+from tinygrad_rnn.sequence import compiled, nest_writer, nested
 from tinygrad_rnn.sequence.nested import NestPlan
 from tinygrad_rnn.sequence.nests import Group
 
@@ -312,3 +313,26 @@ def test_values_are_reduced_in_the_loops_that_make_them(axes, how, nests, rng, m
     state = tg.tensor(rng.normal(size=(6, 3, 1, 4, 5)), requires_grad=True)
     compare("numpy", cell, [xs, state], xs, state)
     assert any(group.reductions for group in groups)
+
+
+def test_nests_that_are_alike_are_written_once(nests, rng, monkeypatch):
+    """Forty rounds of what a cell goes round take no more machine code than ten; what differs in a number stays apart."""
+    texts, build = [], nested.text_of
+    monkeypatch.setattr(nested, "text_of", lambda writers, endings: texts.append(build(writers, endings)) or texts[-1])
+    W = tg.tensor(rng.normal(size=(5, 5)) * 0.2, requires_grad=True)
+
+    def rounds(count):
+        def cell(x, h):
+            for i in range(count):
+                h = tg.tanh(h @ W + x) * (0.9 if i % 2 else 1.1)
+            return h, h
+
+        return cell
+
+    xs, state = tg.tensor(rng.normal(size=(3, 2, 5)), requires_grad=True), tg.zeros((2, 5), dtype="float64")
+    for count in (10, 40):
+        texts.clear()
+        compare("numpy", rounds(count), [xs, W], xs, state)
+        written = len(re.findall(r"^define internal", "".join(texts), re.MULTILINE))
+        assert written < 25, count
+        assert "".join(texts).count("call void @nest") > 3 * count

@@ -13,9 +13,9 @@ from ..backends.native.memory import aligned, keep_memory, numbers
 from ..backends.native.threads import run_parallel
 from .batch import Batch, Mixed
 from .elements import Elements
+from .half_writer import HalfWriter, text_of
 from .hoist import ancestors
 from .nest_planner import Nests
-from .nest_writer import NestWriter, text_of
 from .nests import Buffer, Call, Group, Place, Wanted
 from .program import Program
 
@@ -61,7 +61,7 @@ class Blocks:
         self._between = buffers[len(kinds) :]
         self._width = len(buffers) + 5
         endings = Endings()
-        writer = NestWriter("rows", elements, nests, size, endings)
+        writer = HalfWriter("rows", elements, nests, size, endings)
         text = _each(len(buffers) + 1) + text_of({writer: len(buffers)}, endings)
         self._address = compiled(text, ("each",))["each"]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import types
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..backends.native import compiler
@@ -47,8 +48,7 @@ def refuse_calls(engine: Any, backend: str) -> None:
     if isinstance(engine, str):
         raise TraceError(f"the cell runs as {_CALLS[backend]}: {engine}")
     if engine.calls:
-        parts = [f"{row}: {_with(why, advice)}" for row, why, advice in engine.calls]
-        raise TraceError(f"the cell runs with calls of {', and of '.join(parts)}")
+        raise TraceError(f"the cell runs with calls of {', and of '.join(_counted(engine.calls))}")
 
 
 def note_refusal(cell: Any, refusal: TraceError) -> None:
@@ -116,8 +116,7 @@ def _lines(plan: Plan, calls: str | None, backend: str) -> Iterator[str]:
     else:
         count = len(engine.calls)
         yield _CODE[backend] + (f" with {count} call{'s' * (count != 1)}" if count else "")
-        for row, why, advice in engine.calls:
-            yield f"  call       {row}: {_with(why, advice)}"
+        yield from (f"  call       {line}" for line in _counted(engine.calls))
     if is_linear(whole):
         yield "  step       linear in its state: only sums, and weightings by what does not depend on it"
     yield from (f"  once       {_described(whole, i)}" for i in plan.core.once)
@@ -132,6 +131,11 @@ def _lines(plan: Plan, calls: str | None, backend: str) -> Iterator[str]:
     sunk = sum(sink.gathered for sinks in plan.sinks.values() for sink in sinks)
     if plan.sinks:
         yield f"  after      {sunk} weight gradient{'s' * (sunk != 1)} as one product over all steps"
+
+
+def _counted(calls: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Calls as lines, those that are alike as one."""
+    return [f"{row}{f', {n} times' if n > 1 else ''}: {_with(why, advice)}" for (row, why, advice), n in collections.Counter(calls).items()]
 
 
 def _described(program: Program, instruction: Any) -> str:

@@ -1,100 +1,45 @@
-"""A half of a step, its nests, as functions of LLVM text: the loop over time, and in it the nests in their order."""
+"""A nest as a function of LLVM text, which nests that are alike share."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..backends.atoms import Value
-from ..backends.native.emit import tables
 from ..backends.native.loops import Endings
-from .contractions import Contraction
 from .elements import Elements, Probe
 from .index import Index, Var, flat, of
 from .loop_writer import LoopWriter
 from .nest_planner import Nests
-from .nests import SLOTS, Call, Check, Group, Nest, Place, Reduction, RunningSum, Scattering, Store
-from .product_writer import ProductWriter, key_of
+from .nests import Check, Group, Nest, Place, Reduction, RunningSum, Scattering, Store
+
+_METADATA = re.compile(r"!(\d+)")
 
 
 class NestWriter(LoopWriter):
-    """Writes ``name(table of pointers, T, t of the first step, ±1, place of the first step in the order of running, ±1, first sample, end
-    of the samples)``.
+    """Writes a function of a nest's places in memory, of a flag that is set to 1 where a number was out of its range, of the first sample
+    and of the end of the samples.
 
-    The last pointer is that of a flag, an integer that is set to 1 where a number was out of its range.
+    Attributes:
+        places: those in memory, in the order of the function's parameters.
+        lines: the function's.
+        key: equal for nests that do the same at other places in memory.
     """
 
-    def __init__(self, name: str, elements: Elements, nests: Nests, samples: int, endings: Endings) -> None:
+    def __init__(self, nest: Nest, elements: Elements, nests: Nests, samples: int, endings: Endings) -> None:
         super().__init__(samples, endings)
-        self.name, self.elements, self.nests = name, elements, nests
-        self._pointers: dict[Place, str] = {}
-        self._bases: dict[int, str] = {}
-
-    def functions(self, buffers: int) -> list[str]:
-        """The texts of ``name``, or where rows are called, of ``name0``, what is done once, and of one for each stretch between calls."""
-        stages = self.nests.stages
-        cuts = [i for i, nest in enumerate(stages) if isinstance(nest, Call)]
-        if not cuts:
-            return [self._function(self.name, buffers, self.nests.prologue, stages)]
-        bounds = itertools.pairwise([-1, *cuts, len(stages)])
-        stretches = [stages[first + 1 : last] for first, last in bounds]
-        texts = [self._function(f"{self.name}0", buffers, self.nests.prologue, [])]
-        return texts + [self._function(f"{self.name}{i + 1}", buffers, [], stretch) for i, stretch in enumerate(stretches)]
-
-    def _function(self, name: str, buffers: int, once: Sequence[Nest], each: Sequence[Nest]) -> str:
-        """One function. Every buffer's pointer is loaded at its beginning; those of the step at the beginning of each."""
-        e = self.e
-        e.lines, e.block, self._pointers = [], "entry", {}
-        self._bases = {number: f"%base{number}" for number in range(buffers)}
-        for nest in once:
-            self._write(nest)
-        before, prologue = e.block, e.lines
-        e.lines, e.block, self._pointers = [], "step", {}
-        for nest in each:
-            self._write(nest)
-        step, last = e.lines, e.block
-        e.lines = []
-        self._step_pointers()
-        bases = []
-        for number, register in [*self._bases.items(), (buffers, "%flag")]:
-            bases += [
-                f"{register}.at = getelementptr ptr, ptr %table, i64 {number}",
-                f"{register} = load ptr, ptr {register}.at, !invariant.load !{{}}",
-            ]
-        counters = [
-            f"%s = phi i64 [ 0, %{before} ], [ %s1, %{last} ]",
-            "%t.by = mul i64 %s, %dt",
-            "%t = add i64 %t0, %t.by",
-            "%at.by = mul i64 %s, %dat",
-            "%at = add i64 %at0, %at.by",
-        ]
-        end = ["%s1 = add i64 %s, 1", "%again = icmp slt i64 %s1, %steps", "br i1 %again, label %step, label %end"]
-        lines = ["entry:", *bases, *prologue, "br label %step", "step:", *counters, *e.lines, *step, *end, "end:", "ret void"]
-        numbers = ", ".join(f"i64 %{number}" for number in ("steps", "t0", "dt", "at0", "dat", "first", "last"))
-        head = f'define void @{name}(ptr %table, {numbers}) "prefer-vector-width"="512" {{'
-        return "\n".join([head, *(line if line.endswith(":") else f"  {line}" for line in lines), "}"])
-
-    def _step_pointers(self) -> None:
-        e = self.e
-        for place, register in self._pointers.items():
-            base = self._bases[place.buffer.number]
-            if place.slot == "fixed":
-                continue
-            counter, further, turns = SLOTS[place.slot]
-            slot = e.let(f"add i64 %{counter}, {further}")
-            if turns:
-                slot = e.let(f"and i64 {slot}, 1")
-            type_ = "i8" if place.buffer.kind == "i1" else e.TYPES[place.buffer.kind]
-            by = e.let(f"mul i64 {slot}, {place.buffer.size}")
-            e.line(f"{register} = getelementptr {type_}, ptr {base}, i64 {by}")
+        self.elements, self.nests = elements, nests
+        self.places: dict[Place, str] = {}
+        known = len(endings.metadata)
+        _WRITE[type(nest)](self, nest)
+        self.lines = ["entry:", *self.e.lines, "ret void"]
+        self.key = _METADATA.sub(lambda number: f"!{int(number[1]) - known}", "\n".join([str(len(self.places)), *self.lines]))
+        if self.key in endings.functions:
+            del endings.metadata[known:]
 
     def _pointer(self, place: Place) -> str:
-        if place.slot == "fixed":
-            return self._bases[place.buffer.number]
-        if place not in self._pointers:
-            self._pointers[place] = f"%p{len(self._pointers)}"
-        return self._pointers[place]
+        return self.places.setdefault(place, f"%p{len(self.places)}")
 
     def read(self, value: int, place: Index, turns: Sequence[tuple[Value, int]] = ()) -> Value:
         if not turns and (value, place) in self.known:
@@ -106,11 +51,6 @@ class NestWriter(LoopWriter):
 
     def whole(self, index: Index) -> Value:
         return Value(self.e, self._at(index), "i64")
-
-    def _write(self, nest: Nest) -> None:
-        with self._scope():
-            self.known, self.cache = {}, {}
-            _WRITE[type(nest)](self, nest)
 
     def _group(self, group: Group) -> None:
         def body() -> None:
@@ -287,25 +227,6 @@ class NestWriter(LoopWriter):
         before = Value(e, e.let("load i64, ptr %flag"), "i64")
         e.line(f"store i64 {(before | e.convert(Value(e, bad, 'i1'), 'i64')).text}, ptr %flag")
 
-    def _contraction(self, nest: Contraction) -> None:
-        """A call of a function, which others that are alike call too."""
-        homes = [self.nests.homes[x.value] for x in nest.operands]
-        key = key_of(nest, [home.buffer.kind for home in homes])
-        name = self.endings.names.get(key)
-        if name is None:
-            name = self.endings.names[key] = f"product{len(self.endings.names)}"
-            self.endings.functions.append(ProductWriter(nest, key, self.samples, self.endings).text(name))
-        pointers = [
-            self.e.address(self._pointer(home), home.buffer.kind, str(x.index.const)) for home, x in zip(homes, nest.operands, strict=True)
-        ]
-        self.e.line(f"call void @{name}({', '.join(f'ptr {p}' for p in pointers)}, i64 %first, i64 %last)")
-
-
-def text_of(writers: Mapping[NestWriter, int], endings: Endings) -> str:
-    """Their functions as one text, for so many buffers each."""
-    functions = [text for writer, buffers in writers.items() for text in writer.functions(buffers)]
-    return "\n\n".join(functions) + tables(writer.e for writer in writers) + endings.text()
-
 
 _WRITE: dict[type, Callable[[NestWriter, Any], None]] = {
     Group: NestWriter._group,
@@ -313,5 +234,4 @@ _WRITE: dict[type, Callable[[NestWriter, Any], None]] = {
     RunningSum: NestWriter._running_sum,
     Scattering: NestWriter._scattering,
     Check: NestWriter._check,
-    Contraction: NestWriter._contraction,
 }

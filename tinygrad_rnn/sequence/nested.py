@@ -14,9 +14,9 @@ from ..backends.native.compiler import compiled
 from ..backends.native.loops import ROWS, Endings
 from ..backends.native.memory import address, aligned, keep_memory, numbers
 from ..backends.native.threads import run_parallel, shares, threads
+from .half_writer import HalfWriter, text_of
 from .interpreter import InterpretedRun
 from .nest_layout import NestLayout, Part
-from .nest_writer import NestWriter, text_of
 from .nests import SLOTS, Buffer
 from .plan import Plan, over_steps
 from .program import Number, on_arrays
@@ -39,7 +39,7 @@ class NestPlan(NestLayout):
         writers = {}
         for name, part in parts.items():
             assert part.nests is not None
-            writers[NestWriter(name, part.nests.elements, part.nests, self.samples, endings)] = len(part.buffers)
+            writers[HalfWriter(name, part.nests.elements, part.nests, self.samples, endings)] = len(part.buffers)
             part.nests = None
         names = {name: [name] if not part.calls else [f"{name}{i}" for i in range(len(part.calls) + 2)] for name, part in parts.items()}
         addresses = compiled(text_of(writers, endings), tuple(itertools.chain(*names.values())))

@@ -32,7 +32,7 @@ def key_of(nest: Contraction, kinds: Sequence[str]) -> tuple[Any, ...]:
 
 
 class ProductWriter(LoopWriter):
-    """Writes a contraction as ``name(a, b, result, first sample, end of the samples)``.
+    """Writes a contraction as a function of a, b, the result, the first sample and the end of the samples.
 
     Args:
         key: as :func:`key_of` says.
@@ -43,11 +43,9 @@ class ProductWriter(LoopWriter):
         self.nest = nest
         self.kinds = dict(zip("abc", key[1:4], strict=True))
 
-    def text(self, name: str) -> str:
+    def lines(self) -> list[str]:
         {"tile": self._tiles, "dot": self._dots, "along": self._along}[self.nest.form](self.nest)
-        lines = ["entry:", *self.e.lines, "ret void"]
-        head = f'define internal void @{name}(ptr %a, ptr %b, ptr %c, i64 %first, i64 %last) noinline "prefer-vector-width"="512" {{'
-        return "\n".join([head, *(line if line.endswith(":") else f"  {line}" for line in lines), "}", ""])
+        return ["entry:", *self.e.lines, "ret void"]
 
     def _place(self, operand: str) -> tuple[str, str]:
         """The pointer of a, b or c, and the number of the element."""

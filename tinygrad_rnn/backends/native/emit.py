@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy
@@ -136,12 +136,11 @@ class Emitter(Printer):
         return register
 
 
-def tables(emitters: Iterable[Emitter]) -> str:
+def table_lines(tables: Mapping[str, tuple[str, tuple[float, ...]]]) -> list[str]:
     """The tables that functions of one text look up in."""
-    found = {name: table for emitter in emitters for name, table in emitter.tables.items()}
     lines = []
-    for name, (kind, numbers) in found.items():
+    for name, (kind, numbers) in tables.items():
         type_ = Emitter.TYPES[kind]
         entries = ", ".join(f"{type_} {literal(number, type_)}" for number in numbers)
-        lines.append(f"\n@{name} = private unnamed_addr constant [{len(numbers)} x {type_}] [{entries}]\n")
-    return "".join(lines)
+        lines.append(f"@{name} = private unnamed_addr constant [{len(numbers)} x {type_}] [{entries}]")
+    return lines

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..atoms import Value
-from .emit import Emitter, vectors
+from .emit import Emitter, table_lines, vectors
 
 _MEMORY = {"i1": "i8"}
 """What lies in memory under another type than in registers."""
@@ -17,23 +17,56 @@ Body = Callable[[str, list[str]], list[str]]
 
 
 @dataclass
+class Function:
+    """A function that may be called from several places.
+
+    Attributes:
+        parameters: its pointers; numbers of the first sample and of the end of the samples follow.
+        apart: whether it stays one, instead of becoming part of the one that calls it.
+    """
+
+    name: str
+    parameters: Sequence[str]
+    lines: list[str]
+    apart: bool
+
+    def text(self) -> str:
+        parameters = ", ".join([*(f"ptr {p}" for p in self.parameters), "i64 %first", "i64 %last"])
+        return function_text(f"internal void @{self.name}({parameters}){' noinline' if self.apart else ''}", self.lines)
+
+
+@dataclass
 class Endings:
     """What stands at the end of a text of several functions.
 
     Attributes:
         metadata: what is known of loops, numbered.
         declared: functions of LLVM's that are called.
-        functions: texts of those that are called from several places.
-        names: of these, by what they do.
+        tables: what is looked up in, by name: kinds and numbers.
+        functions: those that are called from several places, by what they do.
     """
 
     metadata: list[str] = field(default_factory=list)
     declared: set[str] = field(default_factory=set)
-    functions: list[str] = field(default_factory=list)
-    names: dict[Any, str] = field(default_factory=dict)
+    tables: dict[str, tuple[str, tuple[float, ...]]] = field(default_factory=dict)
+    functions: dict[Any, Function] = field(default_factory=dict)
+
+    def function(self, key: Any, parameters: Sequence[str], lines: Callable[[], list[str]], apart: bool = False) -> str:
+        """The name of the function that does what the key says; written where there is none."""
+        if key in self.functions:
+            self.functions[key].apart = True
+        else:
+            self.functions[key] = Function(f"nest{len(self.functions)}", parameters, lines(), apart)
+        return self.functions[key].name
 
     def text(self) -> str:
-        return "\n".join(["", *self.functions, *sorted(self.declared), *self.metadata, ""])
+        functions = [function.text() for function in self.functions.values()]
+        return "\n".join([*functions, *table_lines(self.tables), *sorted(self.declared), *self.metadata, ""])
+
+
+def function_text(head: str, lines: Sequence[str]) -> str:
+    """A function that does these lines."""
+    return "\n".join([f'define {head} "prefer-vector-width"="512" {{', *(x if x.endswith(":") else f"  {x}" for x in lines), "}", ""])
 
 
 class LoopEmitter(Emitter):
@@ -46,7 +79,7 @@ class LoopEmitter(Emitter):
     def __init__(self, endings: Endings) -> None:
         super().__init__("double")
         self.block = "entry"
-        self._metadata, self._declared = endings.metadata, endings.declared
+        self._metadata, self._declared, self.tables = endings.metadata, endings.declared, endings.tables
         self._group: str | None = None
 
     def open(self, label: str) -> None:
@@ -114,8 +147,11 @@ class LoopEmitter(Emitter):
     def _suffix(self) -> str:
         return f", !llvm.access.group {self._group}" if self._group else ""
 
+    def offset(self, pointer: str, kind: str, at: str) -> str:
+        return f"getelementptr {_MEMORY.get(kind, self.TYPES[kind])}, ptr {pointer}, i64 {at}"
+
     def address(self, pointer: str, kind: str, at: str) -> str:
-        return pointer if at == "0" else self.let(f"getelementptr {_MEMORY.get(kind, self.TYPES[kind])}, ptr {pointer}, i64 {at}")
+        return pointer if at == "0" else self.let(self.offset(pointer, kind, at))
 
     def load(self, pointer: str, kind: str, at: str, constant: bool = False) -> Value:
         """A number in memory; ``constant`` where the function never writes there, so that it is loaded before loops."""
