@@ -66,7 +66,7 @@ def look() -> float:
 def main() -> None:
     print(f"pictures, seconds: text (limit), text and SVG\n{timing.machine()}")
     for name, (draw, limit) in pictures().items():
-        found = timing.medians({"text": draw, "svg": lambda draw=draw: draw().svg()}, seconds=1.0)
+        found = timing.medians({"text": draw, "svg": lambda draw=draw: draw().svg()}, seconds=0.5)
         text, svg = found["text"] / 1e3, found["svg"] / 1e3
         print(f"  {name:<36}{text:8.3f}  ({limit}{'' if text <= limit else ', missed'}){svg:10.3f}")
     seconds, share = heat_map(), look()

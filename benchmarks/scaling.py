@@ -136,7 +136,7 @@ def size_table(size: tuple[int, ...], seconds: float) -> None:
     print(f"  {'the products alone / training':<44}{found['products'] / found['training']:5.2f}")
 
 
-def main(seconds: float = 8.0) -> None:
+def main(seconds: float = 1.0) -> None:
     print(f"how time grows, float32\n{timing.machine()}")
     steps_table(seconds)
     for size in SIZES:

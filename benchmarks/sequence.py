@@ -160,7 +160,7 @@ def _number(loss: Any) -> float:
     return float(loss.detach()) if hasattr(loss, "detach") else float(loss)
 
 
-def main(seconds: float = 6.0) -> None:
+def main(seconds: float = 1.0) -> None:
     print(f"forward + backward, float32, milliseconds: ours / theirs = ratio (limit)\n{timing.machine()}")
     for i, size in enumerate(SIZES):
         print(f"T, B, I, H = {size}")

@@ -1,4 +1,4 @@
-"""How everything here is measured: rounds that alternate between the contestants, medians, ratios."""
+"""How everything here is measured: blocks of runs that alternate between the contestants, medians, ratios."""
 
 from __future__ import annotations
 
@@ -8,28 +8,34 @@ import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
+BLOCKS = 2
 
-def medians(contestants: dict[str, Callable[[], object]], seconds: float = 3.0, least: int = 3) -> dict[str, float]:
-    """The median time of each in milliseconds. They take turns, so that noise of the machine meets all alike; each turn is a few calls, the
-    first of which does not count: thread pools of the one before may still be spinning."""
+
+def medians(contestants: dict[str, Callable[[], object]], seconds: float = 1.0) -> dict[str, float]:
+    """The median time of each in milliseconds, the less of those of two blocks.
+
+    They take turns, so that what else the machine does meets all alike, and a turn is a block of so many seconds: after a call that shared
+    its work its threads look out for more for a while, and take a core from whoever comes next.
+    """
     for run in contestants.values():
         run()
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    end = time.perf_counter() + seconds
-    rounds = 0
-    while time.perf_counter() < end or rounds < least:
-        rounds += 1
+    found: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(BLOCKS):
         for name, run in contestants.items():
-            time.sleep(0.01)
+            time.sleep(0.05)
             run()
-            turn_end = time.perf_counter() + 0.05
-            while True:
-                start = time.perf_counter()
-                run()
-                times[name].append(time.perf_counter() - start)
-                if time.perf_counter() > turn_end:
-                    break
-    return {name: 1e3 * statistics.median(taken) for name, taken in times.items()}
+            found[name].append(_median(run, seconds))
+    return {name: 1e3 * min(times) for name, times in found.items()}
+
+
+def _median(run: Callable[[], object], seconds: float) -> float:
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while not times or time.perf_counter() < end:
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
 
 
 def machine() -> str:

@@ -61,7 +61,7 @@ def compare(trainer: Trainer, theirs: Callable[[], float]) -> None:
         assert abs(a - b) <= 1e-3 * abs(b), f"update {number}: the losses differ, {a} and {b} bits per character"
 
 
-def main(seconds: float = 6.0) -> None:
+def main(seconds: float = 2.0) -> None:
     config = Config(steps=1_000_000)
     trainer = Trainer(config, config.corpus())
     theirs = their_loop(trainer)
