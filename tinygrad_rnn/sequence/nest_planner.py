@@ -147,14 +147,15 @@ class Nests:
         """Put a map in the first group over its space that comes late enough; returns the stage."""
         probe = Probe(self.elements)
         new.source(probe)
-        after = max([after, *(stage + (not here) for stage, here in self._sources(space, probe))])
+        sources = self._sources(space, probe)
+        after = max([after, *(stage + (not here) for stage, here in sources)])
         stage = next((i for i in range(after, len(self.stages)) if self._is_group(i, space)), len(self.stages))
         if stage == len(self.stages):
             self.stages.append(Group(space))
         group = self.stages[stage]
         assert isinstance(group, Group)
         group.maps.append(new)
-        self._note_reads(probe, space, stage)
+        self._note_reads(probe, sources, stage)
         return stage
 
     def _sources(self, space: tuple[Var, ...], probe: Probe) -> list[tuple[int, bool]]:
@@ -165,11 +166,9 @@ class Nests:
             found.append((stage, made is not None and index == made.index and self._is_group(stage, space)))
         return found
 
-    def _note_reads(self, probe: Probe, space: tuple[Var, ...], at: int) -> None:
+    def _note_reads(self, probe: Probe, sources: Sequence[tuple[int, bool]], at: int) -> None:
         """Note what a stage reads from memory."""
-        for (u, _), (stage, here) in zip(probe.reads, self._sources(space, probe), strict=True):
-            if stage != at or not here:
-                self.read.add(u)
+        self.read.update(u for (u, _), (stage, here) in zip(probe.reads, sources, strict=True) if stage != at or not here)
 
     def _is_group(self, stage: int, space: tuple[Var, ...]) -> bool:
         nest = self.stages[stage]
@@ -240,7 +239,7 @@ class Nests:
         sources = self._sources(space, probe)
         after = max((stage + (not here) for stage, here in sources), default=0)
         if space and any(here and stage == after for stage, here in sources):
-            self._note_reads(probe, space, after)
+            self._note_reads(probe, sources, after)
             return after
         return None
 
