@@ -191,7 +191,13 @@ class Printer:
         return y
 
     def number(self, value: Any, kind: str) -> Value:
-        """A number that is known."""
+        """A number that is known.
+
+        Raises:
+            Unsupported: it is an integer of more than 64 bits.
+        """
+        if kind == "i64" and not -(2**63) <= value < 2**63:
+            raise Unsupported(f"the integer {value}")
         return Value(self, self.literal(value, kind), kind)
 
     def lookup(self, table: Sequence[float], index: Value, kind: str) -> Value:
@@ -282,6 +288,8 @@ class Printer:
             kind = "f64"
         if kind == "i1" or (kind[0] == "i" and "f64" in weak):
             kind = max({kind, *weak}, key=_ORDER.index)
+        if kind == "i32" and any(isinstance(x, int) and not -(2**31) <= x < 2**31 for x in xs):
+            kind = "i64"  # in a comparison, or a choice; arithmetic refuses such a number
         joined = [self.as_kind(x, kind) for x in xs]
         return joined if strong else [Value(self, x.text, kind, weak=True) for x in joined]
 

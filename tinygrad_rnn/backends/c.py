@@ -39,7 +39,7 @@ class CPrinter(Printer):
         "abs.i": "{0} < 0 ? ({T})(0 - (unsigned {T}){0}) : {0}",
         "bits.f": "bits_of_{S}({0})",
         "copysign.f": "copysign{F}({0}, {1})",
-        "div.f": "{0} / {1}",
+        "div": "{0} / {1}",
         "floating.i": "float_of_{S}({0})",
         "fma.f": "fma{F}({0}, {1}, {2})",
         "lshr.i": "({T})((unsigned {T}){0} >> {1})",

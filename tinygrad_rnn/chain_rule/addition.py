@@ -24,7 +24,7 @@ def addition(
     name: str, adjoint: Callable[..., Any], symbol: str = "", linear: Callable[..., Any] | None = None, variadic: bool = False,
     operands: int = 1, lowering: Lowering | None = None, masks: bool = False, selects: bool = False,
     into: Callable[..., None] | None = None, forward: Callable[..., Any] | None = None, several: bool = False, flattens: bool = False,
-    verb: str = "", loops: Loops | None = None,
+    decides: int | None = None, verb: str = "", loops: Loops | None = None,
 ) -> Row:  # fmt: skip
     """File a linear operation by its adjoint.
 
@@ -66,7 +66,7 @@ def addition(
         Row(
             name, "addition", symbol or name, call_variadic if variadic else call, pull, push, parts,
             lowering=lowering, loops=loops, masks=masks, selects=selects, into=into, variadic=variadic, several=several, flattens=flattens,
-            verb=verb, named=forward is None and not variadic,
+            decides=decides, verb=verb, named=forward is None and not variadic,
         )
     )  # fmt: skip
 
@@ -187,6 +187,7 @@ TAKE = addition(
     lambda np, g, y, x, indices, axis: (np.scatter_take(g, indices, axis, x.shape), None),
     linear=lambda np, t, y, xs, axis: np.take(t[0], xs[1], axis),
     operands=2,
+    decides=1,
     selects=True,
     into=_take_into,
     loops=LookedUp(),
@@ -196,6 +197,7 @@ SCATTER_TAKE = addition(
     lambda np, g, y, x, indices, axis, shape: (np.take(g, indices, axis), None),
     linear=lambda np, t, y, xs, axis, shape: np.scatter_take(t[0], xs[1], axis, shape),
     operands=2,
+    decides=1,
     loops=LookedUp(adjoint=True),
 )
 TAKE_ALONG_AXIS = addition(
@@ -203,6 +205,7 @@ TAKE_ALONG_AXIS = addition(
     lambda np, g, y, x, indices, axis: (np.scatter_along_axis(g, indices, axis, x.shape), None),
     linear=lambda np, t, y, xs, axis: np.take_along_axis(t[0], xs[1], axis),
     operands=2,
+    decides=1,
     selects=True,
     loops=LookedUp(along=True),
 )
@@ -211,6 +214,7 @@ SCATTER_ALONG_AXIS = addition(
     lambda np, g, y, x, indices, axis, shape: (np.take_along_axis(g, indices, axis), None),
     linear=lambda np, t, y, xs, axis, shape: np.scatter_along_axis(t[0], xs[1], axis, shape),
     operands=2,
+    decides=1,
     loops=LookedUp(along=True, adjoint=True),
 )
 
@@ -221,6 +225,7 @@ WHERE = addition(
     lambda np, g, y, condition, a, b: (None, np.where(condition, g, 0), np.where(condition, 0, g)),
     linear=lambda np, t, y, xs: np.where(xs[0], t[1], t[2]),
     operands=3,
+    decides=0,
     lowering=arithmetic.where,
     masks=True,
 )

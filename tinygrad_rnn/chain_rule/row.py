@@ -43,6 +43,7 @@ class Row:
         outline: outline(np, *xs, *params) → an array like y, whatever the values: where ``forward`` may refuse some.
         several: its result is a tuple of arrays, of one also where there is one only.
         flattens: its slope tells of a unit that is saturated or dead: it is bounded, or routes by a kink.
+        decides: of an addition, the number of the operand that says where the others go, and goes nowhere itself.
         verb: of an addition that has fewer or more elements than its operand: what becomes of a residual, which no number says.
         unfold: of a replay: from its entry and its operands to its results, recorded operation by operation.
     """
@@ -65,6 +66,7 @@ class Row:
     outline: Callable[..., Any] | None = field(default=None, repr=False)
     several: bool = False
     flattens: bool = False
+    decides: int | None = None
     verb: str = ""
     unfold: Callable[..., Sequence[Any]] | None = field(default=None, repr=False)
 

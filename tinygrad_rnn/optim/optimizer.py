@@ -125,9 +125,9 @@ class Optimizer:
             self.parameters[i]._data = backend.asarray(new, dtype=dtype)
 
     def _choice(self, name: str) -> Any:
-        """What an option decides over the form of the update: a rate whether it is 0, any other one by all that it is."""
+        """What an option decides over the form of the update: rates whether they are 0; any other one by all that it is."""
         value, rate = getattr(self, name), name == "lr" or self.checks.get(name) in _RATES
-        return bool(value) if rate else repr(value)
+        return repr(value) if not rate else tuple(map(bool, value)) if isinstance(value, tuple) else bool(value)
 
     def _arrays(self, i: int, names: Sequence[str]) -> list[Any]:
         """A parameter, its residual and its averages."""

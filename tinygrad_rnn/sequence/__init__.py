@@ -11,7 +11,7 @@ from .. import arguments, tree
 from ..errors import DtypeError, ShapeError, TraceError
 from ..ops import as_tensor
 from ..tape import PYTHON_NUMBERS, host_array, lift, thread
-from .compiled import clear_caches, compiled_scan
+from .compiled import clear_caches, compiled_scan, known_of
 from .eager import eager_scan
 from .explain import explain, note_refusal
 from .padding import Padding
@@ -64,7 +64,8 @@ def scan(
         raise ShapeError("scan: xs needs at least one tensor, each with the time as its first axis")
     if len({x._data.shape[0] for x in inputs}) > 1:
         raise ShapeError(f"scan: the tensors of xs differ in their number of steps: {[x.shape for x in inputs]}")
-    state = begin(cell, xs, tree.map_leaves(lambda leaf: leaf if type(leaf) in PYTHON_NUMBERS else lift(leaf, inputs[0]._backend), state))
+    state = tree.map_leaves(lambda leaf: leaf if type(leaf) in PYTHON_NUMBERS else lift(leaf, inputs[0]._backend), state)
+    state = begin(cell, xs, state, known_of(cell))
     state = tree.map_leaves(lambda leaf: lift(leaf, inputs[0]._backend), state)
     if not thread.recording:  # h += … in the cell would change a learned state itself
         state = tree.map_leaves(lambda leaf: leaf.detach(), state)

@@ -188,8 +188,8 @@ def around(plan: Plan, backend: Backend, steps: int, wanted: Sequence[bool]) -> 
     core = plan.core
     arriving = [r is not None for r in plan.step_residuals[: len(core.streams)]] or [False] * len(core.streams)
     arriving += [v in plan.sinks for v in plan.joint.fixed[: len(core.program.fixed)]]
-    one, two = (Around(core, backend, n, wanted, arriving) for n in (1, 2))
-    place, here = (0, one) if one.key() == two.key() else (steps, Around(core, backend, steps, wanted, arriving))
-    shapes = zip(one.derived.program.shapes, two.derived.program.shapes, strict=True)
+    two, three = (Around(core, backend, n, wanted, arriving) for n in (2, 3))  # at a single step of a single row nothing is broadcast
+    place, here = (0, two) if two.key() == three.key() else (steps, Around(core, backend, steps, wanted, arriving))
+    shapes = zip(two.derived.program.shapes, three.derived.program.shapes, strict=True)
     here.part({v for v, (a, b) in enumerate(shapes) if a != b})
     return known.share(place, here)

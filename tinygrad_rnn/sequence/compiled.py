@@ -110,7 +110,7 @@ def _traced_cell(cell: Cell, xs: Any, state: Any, inputs: Sequence[Any], states:
         tuple([(x._data.shape[1:], x._data.dtype, x.requires_grad, x._backend) for x in inputs]),
         tuple([(x._data.shape, x._data.dtype) for x in states]),
     )
-    known = _known(cell)
+    known = known_of(cell)
     function = cell.__func__ if type(cell) is types.MethodType else cell
     code = function.__code__ if type(function) is types.FunctionType else None
     same_code = None if code is None else _shared.get(code)
@@ -133,8 +133,8 @@ def _traced_cell(cell: Cell, xs: Any, state: Any, inputs: Sequence[Any], states:
     return traced, outside
 
 
-def _known(cell: Cell) -> Recent[Any, Any]:
-    """The traces of a cell, by the kinds of its operands."""
+def known_of(cell: Cell) -> Recent[Any, Any]:
+    """What is known of a cell, its traces first of all, by the kinds of its operands."""
     if _gone:
         with contextlib.suppress(IndexError):  # another thread was sooner
             while True:

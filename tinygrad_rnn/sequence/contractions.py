@@ -98,7 +98,7 @@ def form_of(
         return Contraction(value, index, a, b, "dot", rows, sums)
     others = [var for var in rest if b.stride(var)]
     tile = max(shared, key=lambda var: var.length, default=None)
-    sums.sort(key=lambda k: -abs(a.stride(k)))
+    sums.sort(key=lambda k: (not k.batch, -abs(a.stride(k))))
     if is_fixed(b.value) and not others and math.prod(k.length for k in sums) * vector.length > LARGE:
         b = panels(b, sums, vector, tile.length if tile else 1)
     elif b.stride(vector) != 1:

@@ -148,7 +148,7 @@ class Elements:
         """Operands that no expression can stand for: what a call gets, what places that are values are looked up in, what a product reads
         again and again."""
         loops, operands = instruction.row.loops, [x for x in instruction.operands if not isinstance(x, Number)]
-        if loops is None and instruction.row.lowering is None:
+        if self.is_called(instruction):
             return operands
         if (isinstance(loops, LookedUp) and not loops.adjoint) or (self.by_table(instruction) and not self.is_adjoint(instruction)):
             return [self._of_one_order(operands[0])]
@@ -170,12 +170,17 @@ class Elements:
 
     def _cost(self, instruction: Instruction) -> int:
         total = sum(self.cost[x] for x in instruction.operands if not isinstance(x, Number))
-        if instruction.row.lowering is None:
-            return total + (2 if isinstance(instruction.row.loops, Contracted) else 0)
-        counter = Counter()
-        operands = [x.value if isinstance(x, Number) else Value(counter, "", self.kind(x)) for x in instruction.operands]
-        instruction.row.lowering(counter, *operands, *instruction.params)
-        return total + counter.cost
+        return total + (self._own_atoms(instruction) or 2 * isinstance(instruction.row.loops, Contracted))
+
+    def _own_atoms(self, instruction: Instruction) -> int | None:
+        """The atoms of an elementwise row; None where no code is written for such operands."""
+        operands = tuple(x.value if isinstance(x, Number) else self.kind(x) for x in instruction.operands)
+        lowering = instruction.row.lowering
+        return None if lowering is None else lowering.cost(operands, instruction.params)
+
+    def is_called(self, instruction: Instruction) -> bool:
+        """Whether it is a call of the array module's function."""
+        return instruction.row.loops is None and self._own_atoms(instruction) is None
 
     def atoms_again(self, instruction: Instruction, atoms: Mapping[int, int]) -> int | None:
         """The atoms of an element, made from what is there; None where it is no expression of that.
@@ -189,15 +194,16 @@ class Elements:
             return None
         if not all(self.is_expression(instruction, i) for i in range(len(instruction.results))):
             return None
-        lowering = instruction.row.lowering
-        own = 1 if lowering is None else lowering.cost(len(instruction.operands), instruction.params)
-        return own + sum(atoms[x] for x in operands)
+        own = self._own_atoms(instruction)
+        return (1 if own is None else own) + sum(atoms[x] for x in operands)
 
     def is_expression(self, instruction: Instruction, position: int) -> bool:
         """Whether an element of a result is an expression of a few elements of the operands."""
         loops = instruction.row.loops
-        if instruction.row.lowering is not None or isinstance(loops, (Reshaped, Checked)):
+        if isinstance(loops, (Reshaped, Checked)):
             return True
+        if instruction.row.lowering is not None:
+            return not self.is_called(instruction)
         if isinstance(loops, LookedUp):
             return not loops.adjoint
         if isinstance(loops, Routed):

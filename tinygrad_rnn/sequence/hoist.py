@@ -191,7 +191,7 @@ def _mask(program: Program, previous: bool) -> None:
             chosen = where(output, before)
             program.carried.append(chosen)
         else:
-            chosen = where(output, Number(0))
+            chosen = where(output, Number(program.dtypes[output].type(0).item()))
         outputs.append(chosen)
     program.outputs = outputs
     program.steps.extend(masks.values())

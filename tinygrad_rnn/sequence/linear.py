@@ -22,10 +22,9 @@ def is_linear(program: Program) -> bool:
 
 def _keeps(program: Program, instruction: Instruction, tied: set[int]) -> bool:
     """Whether an instruction is linear in those of its operands that depend on the state."""
-    row, operands = instruction.row, [x for x in instruction.operands if not isinstance(x, Number)]
-    deciding = {x for x in operands if program.dtypes[x].kind != "f"}
+    row, operands = instruction.row, instruction.operands
     if row.case == "weighting":
-        return sum(x in tied for x in instruction.operands) == 1
-    if row.case != "addition" or deciding & tied:
-        return False
-    return len(row.parts) == 1 or bool(deciding)  # else its operands decide themselves where they go
+        return sum(x in tied for x in operands) == 1
+    if row.decides is not None:
+        return operands[row.decides] not in tied
+    return row.case == "addition" and len(row.parts) == 1  # else its operands decide themselves where they go

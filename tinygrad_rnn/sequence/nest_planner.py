@@ -178,7 +178,7 @@ class Nests:
 
     def _make(self, v: int, instruction: Instruction, position: int) -> None:
         elements, loops = self.elements, instruction.row.loops
-        if loops is None and instruction.row.lowering is None:
+        if elements.is_called(instruction):
             self._call(v, instruction)
         elif isinstance(loops, Reduced):
             self._reduce(v, instruction, loops)

@@ -156,7 +156,7 @@ class ProductWriter(LoopWriter):
     def _in_chains(self, nest: Contraction, add: Callable[[list[str]], list[str]], count: int, vector: str) -> list[str]:
         """Sums over all that is summed over; of a single row with few columns in several chains, since each has to wait for itself."""
         last, single = nest.sums[-1], nest.tile is None or nest.tile.length == 1
-        chains = next((n for n in (4, 2) if single and n * count <= CHAINS and last.length % n == 0), 1)
+        chains = next((n for n in (4, 2) if single and n * count <= CHAINS and last.length % n == 0 and not last.batch), 1)
 
         def inside(i: str, known: list[str]) -> list[str]:
             totals = []
@@ -168,7 +168,10 @@ class ProductWriter(LoopWriter):
         def over_last(known: list[str]) -> list[str]:
             return self.e.loop(last.length, inside, [(vector, x) for x in known], step=chains)
 
-        totals = self._summed(nest.sums[:-1], over_last, [(vector, "zeroinitializer")] * (chains * count), parallel=False)
+        start = [(vector, "zeroinitializer")] * (chains * count)
+        if chains == 1:
+            return self._summed(nest.sums, add, start, parallel=False)
+        totals = self._summed(nest.sums[:-1], over_last, start, parallel=False)
         while len(totals) > count:
             half = len(totals) // 2
             totals = [self.e.let(f"fadd {vector} {a}, {b}") for a, b in zip(totals[:half], totals[half:], strict=True)]

@@ -88,30 +88,48 @@ def _remainder(k: Printer, a: Value, b: Value) -> Value:
     return k.select(within_digits, k.copysign(k.abs(rest), a), math.nan)
 
 
-def _of_integers_too(function: Callable[[Printer, Value, Value], Value]) -> Lowering:
-    """A remainder of floats; that of integers is taken in float64, and is 0 where NumPy's is, at a divisor of 0."""
+Division = Callable[[Printer, Value, Value], Value]
+
+
+def _of_both(ulp: float, of_floats: Division, of_integers: Division) -> Lowering:
+    """A division of floats, and one of integers."""
 
     def expression(k: Printer, a: Any, b: Any) -> Value:
         a, b = k.joint(a, b)
-        if a.kind[0] == "f":
-            return function(k, a, b)
-        y = function(k, k.convert(a, "f64"), k.convert(b, "f64"))
-        return k.convert(k.select(k.compare("eq", b, 0), 0.0, y), a.kind)
+        return (of_floats if a.kind[0] == "f" else of_integers)(k, a, b)
 
-    return exact(expression)
+    return within(ulp, floats=0)(expression)
 
 
-fmod = _of_integers_too(_remainder)
+def _divided(k: Printer, a: Value, b: Value) -> tuple[Value, Value]:
+    """The quotient of integers, towards 0, and what is left, with the sign of a; both 0 at a divisor of 0, as NumPy's are. By −1, where a
+    processor would stop at the least integer, it is −a."""
+    turned = b == -1
+    divisor = k.select(turned | (b == 0), 1, b)
+    quotient = k.select(b == 0, 0, k.select(turned, -a, k.binary("div", a, divisor)))
+    return quotient, k.select((b == 0) | turned, 0, a - quotient * divisor)
 
 
-@_of_integers_too
-def mod(k: Printer, a: Value, b: Value) -> Value:
+def _on_the_other_side(rest: Value, b: Value) -> Value:
+    return (rest != 0) & ((rest < 0) ^ (b < 0))
+
+
+def _mod(k: Printer, a: Value, b: Value) -> Value:
     rest = _remainder(k, a, b)
     return k.select(rest == 0, k.copysign(0.0, b), k.select((rest < 0) ^ (b < 0), rest + b, rest))
 
 
-@within(1, floats=2)
-def floor_divide(k: Printer, a: Value, b: Value) -> Value:
+def _mod_of_integers(k: Printer, a: Value, b: Value) -> Value:
+    _, rest = _divided(k, a, b)
+    return k.select(_on_the_other_side(rest, b), rest + b, rest)
+
+
+def _floor_divide_of_integers(k: Printer, a: Value, b: Value) -> Value:
+    quotient, rest = _divided(k, a, b)
+    return k.select(_on_the_other_side(rest, b), quotient - 1, quotient)
+
+
+def _floor_divide(k: Printer, a: Value, b: Value) -> Value:
     """NumPy's: (a − remainder) / b, and 1 less where the remainder lies on the other side of 0 than b.
 
     The remainder is exact where integers have all their digits. Beyond, it is left out: the last digit may
@@ -125,8 +143,13 @@ def floor_divide(k: Printer, a: Value, b: Value) -> Value:
     rest = k.select(k.abs(b) == math.inf, a, rest)
     rest = k.select(k.abs(quotient) < 2.0 ** (FORMATS[a.kind].fraction + 1), rest, 0.0)
     y = (a - rest) / b
-    y = k.select((rest != 0) & ((rest < 0) ^ (b < 0)), y - 1, y)
+    y = k.select(_on_the_other_side(rest, b), y - 1, y)
     near = k.floor(y)
     near = k.select(y - near > 0.5, near + 1, near)
     y = k.select(y == 0, k.copysign(0.0, quotient), near)
     return k.select(b == 0, quotient, k.select(k.abs(a) == math.inf, math.nan, y))
+
+
+fmod = _of_both(0.5, _remainder, lambda k, a, b: _divided(k, a, b)[1])
+mod = _of_both(0.5, _mod, _mod_of_integers)
+floor_divide = _of_both(1, _floor_divide, _floor_divide_of_integers)

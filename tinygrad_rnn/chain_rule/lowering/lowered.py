@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...backends.atoms import Counter, Printer, Value
+from ...backends.base import Unsupported
 
 Expression = Callable[..., Value]
 """expression(k, *operands, *params) → the result, in the atoms of a printer k."""
@@ -33,15 +34,18 @@ class Lowering:
             operands = (*k.real(*operands[: self.floats]), *operands[self.floats :])
         return self.expression(k, *operands)
 
-    def cost(self, operands: int, params: tuple[Any, ...]) -> int:
-        """About how many additions take as long."""
+    def cost(self, operands: tuple[Any, ...], params: tuple[Any, ...]) -> int | None:
+        """About how many additions take as long; None where there is no code for such operands, each a kind or a Python number."""
         return _cost(self, operands, params)
 
 
 @functools.lru_cache(maxsize=4096)
-def _cost(lowering: Lowering, operands: int, params: tuple[Any, ...]) -> int:
+def _cost(lowering: Lowering, operands: tuple[Any, ...], params: tuple[Any, ...]) -> int | None:
     k = Counter()
-    lowering(k, *(Value(k, "", "f64") for _ in range(operands)), *params)
+    try:
+        lowering(k, *(Value(k, "", x) if isinstance(x, str) else x for x in operands), *params)
+    except Unsupported:
+        return None
     return k.cost
 
 

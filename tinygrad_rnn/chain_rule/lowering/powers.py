@@ -7,8 +7,10 @@ bits in float64.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from ...backends.atoms import Printer, Value
+from ...backends.base import Unsupported
 from .exponential import exp_of_pair
 from .floats import FORMATS, Table, exact_product, exact_sum, fast_sum, polynomial, significand, small_float
 from .lowered import within
@@ -53,8 +55,12 @@ def _log(k: Printer, x: Value) -> tuple[Value, Value]:
     return y, y_low + k.fma(e, low, a_low + a_low)
 
 
-@within(4, floats=2)
-def power(k: Printer, base: Value, exponent: Value) -> Value:
+@within(4, floats=0)
+def power(k: Printer, base: Any, exponent: Any) -> Value:
+    """Of integers none: NumPy refuses negative exponents, which code would have to look for."""
+    base, exponent = k.joint(base, exponent)
+    if base.kind[0] != "f":
+        raise Unsupported("a power of integers")
     size = k.abs(base)
     log, log_low = _log(k, size)
     log = k.select(size < math.inf, log, size)
@@ -71,12 +77,15 @@ def power(k: Printer, base: Value, exponent: Value) -> Value:
     return k.select(whole & odd, k.copysign(y, base), y)
 
 
-@within(4)
+@within(4, floats=0)
 def raise_to(k: Printer, x: Value, exponent: float) -> Value:
-    """x to a fixed power: products and roots where few will do.
+    """x to a fixed power: products and roots where few will do; of integers to a whole one always products.
 
     As in NumPy, ½ is the root itself, NaN of −∞ and −0 of −0; other halves take these for ∞ and 0.
     """
+    if x.kind[0] != "f" and isinstance(exponent, int) and exponent >= 0:
+        return _whole_power(k, x, exponent)
+    (x,) = k.real(x)
     if exponent == 0:
         return k.number(1.0, x.kind)
     if exponent == 1:
@@ -97,6 +106,16 @@ def raise_to(k: Printer, x: Value, exponent: float) -> Value:
         return a * root if exponent == 1.5 else a * a * root
     inverse = 1 / root
     return inverse if exponent == -0.5 else inverse / a
+
+
+def _whole_power(k: Printer, x: Value, exponent: int) -> Value:
+    """By squares, one for each binary digit of the exponent."""
+    y = k.number(1, x.kind)
+    while exponent:
+        if exponent & 1:
+            y = y * x
+        x, exponent = x * x, exponent >> 1
+    return y
 
 
 @within(0.5)
