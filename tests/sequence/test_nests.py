@@ -9,16 +9,17 @@ import re
 import numpy as np
 import pytest
 import random_cells
+import shared_samples
 from compare import compare, machine_code
 from covering import seeds
 from random_programs import difference
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import chain_rule
-from tinygrad_rnn.backends.native import thresholds
 from tinygrad_rnn.chain_rule.routing import Piece, Routed, Step
 from tinygrad_rnn.selfcheck import cells, sequences
 from tinygrad_rnn.sequence import compiled, nest_writer, nested
+from tinygrad_rnn.sequence.nest_planner import Nests
 from tinygrad_rnn.sequence.nested import NestPlan
 from tinygrad_rnn.sequence.nests import Group
 
@@ -35,9 +36,7 @@ def nests(monkeypatch):
         return plans[-1]
 
     monkeypatch.setattr(compiled, "_built", noted)
-    for name in ("PARALLEL_FORWARD_MIN_WORK", "PARALLEL_BACKWARD_MIN_WORK"):
-        monkeypatch.setattr(thresholds, name, -1)
-    tg.clear_caches()
+    shared_samples.begin(monkeypatch)
     yield plans
     tg.clear_caches()
 
@@ -336,3 +335,78 @@ def test_nests_that_are_alike_are_written_once(nests, rng, monkeypatch):
         written = len(re.findall(r"^define internal", "".join(texts), re.MULTILINE))
         assert written < 25, count
         assert "".join(texts).count("call void @nest") > 3 * count
+
+
+@pytest.mark.parametrize("spelling", ["bhi,hij->bhj", "bhi,hij->hbj", "hib,hij->bhj"])
+def test_what_is_summed_over_samples_is_a_threads_own(spelling, nests, rng):
+    """The weight's residual is a sum over samples, of which each thread makes a part."""
+    W = tg.tensor(rng.normal(size=(2, 5, 5)), requires_grad=True)
+
+    def cell(x, h):
+        first, _, last = spelling.partition(",")[0], None, spelling[-3:]
+        turned = tg.transpose(h, [("bhi").index(a) for a in first])
+        n = tg.transpose(tg.einsum(spelling, turned, W), [last.index(a) for a in "bhj"])
+        return tg.tanh(n + x), tg.tanh(n + x)
+
+    xs = tg.tensor(rng.normal(size=(7, 9, 2, 5)), requires_grad=True)
+    for _ in range(2):
+        compare("numpy", cell, [xs, W], xs, tg.zeros((9, 2, 5), dtype="float64"))
+
+
+SHARED = {
+    "rows": lambda h, W: h @ W,
+    "an axis of places": lambda h, W: tg.reshape(tg.reshape(h, (-1, 5)) @ W, h.shape),
+    "an index of arrays": lambda h, W: h[:, [2, 0, 1, 1]][:, :3] @ W,
+    "places side by side": lambda h, W: tg.reshape(tg.reshape(h, (-1, 15))[:, ::-1], h.shape) @ W,
+    "a mean of each": lambda h, W: h - tg.reshape(tg.mean(tg.reshape(h, (-1, 5)), axis=1, keepdims=True), (-1, 3, 1)) * W[0],
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_threads_share_samples_of_several_places(name, nests, rng):
+    W = tg.tensor(rng.normal(size=(5, 5)) * 0.4, requires_grad=True)
+
+    def cell(x, h):
+        h = tg.tanh(SHARED[name](h, W) + x)
+        return h, h
+
+    xs = tg.tensor(rng.normal(size=(4, 9, 3, 5)), requires_grad=True)
+    compare("numpy", cell, [xs, W], xs, tg.zeros((9, 3, 5), dtype="float64"))
+    assert all(plan.samples == 9 for plan in nests)
+
+
+def test_what_lets_samples_see_each_other_is_said(nests, rng):
+    def cell(x, h):
+        h = tg.tanh(x + h[::-1])
+        return h, h
+
+    tg.scan(cell, tg.tensor(rng.normal(size=(4, 9, 3))), tg.zeros((9, 3), dtype="float64"), compiled=True)
+    assert "on one thread, since getitem lets samples see each other" in tg.explain(cell)
+
+
+@pytest.mark.parametrize("rounds", [2000])
+def test_long_chains(rounds, nests, rng):
+    """No expression is as deep as the chain is long, and planning takes time in proportion."""
+
+    def cell(x, h):
+        for _ in range(rounds):
+            h = h * 0.999 + x
+        return h, h
+
+    xs = tg.tensor(rng.normal(size=(2, 3, 2)), requires_grad=True)
+    compare("numpy", cell, [xs], xs, tg.zeros((3, 2), dtype="float64"))
+
+
+def test_planning_again_does_not_grow_with_a_chain(nests, rng, monkeypatch):
+    """What must lie in memory is found for all of a step at once."""
+    plans, plan = [], Nests._plan
+    monkeypatch.setattr(Nests, "_plan", lambda self: plans.append(self) or plan(self))
+
+    def cell(x, h):
+        for _ in range(20):
+            h = tg.reshape(tg.roll(tg.reshape(tg.tanh(h), (-1, 2, 3)), 1, 1), h.shape) + x
+        return h, h
+
+    xs = tg.tensor(rng.normal(size=(2, 9, 6)), requires_grad=True)
+    compare("numpy", cell, [xs], xs, tg.zeros((9, 6), dtype="float64"))
+    assert len(plans) <= 4

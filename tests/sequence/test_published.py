@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
+import shared_samples
 import strict_cupy
 
 import tinygrad_rnn as tg
@@ -27,6 +29,8 @@ CALLED = {
     ("beam_search", "by_rows"): {"argsort"},
 }
 """Equations of matrices, and sorting, are calls; what else a step does is machine code there too."""
+OF_THREE = {"crf", "ctc", "attention_decoder"}
+"""These hold lengths of three samples."""
 STEP_BY_STEP = {("hierarchical", "scan_in_the_cell")}
 """A scan in the cell is a program of its own."""
 
@@ -75,6 +79,20 @@ def test_what_is_called(name, spelling):
         run(name, spelling, True)
     parts = str(caught.value).split("calls of ")[1].split(", and of ")
     assert {re.match(r"\w+", part)[0] for part in parts} == CALLED[name, spelling]
+
+
+SHARED = [*zip(SPELLINGS, [() if i % 4 == 0 else pytest.mark.thorough for i in range(len(SPELLINGS))], strict=True)]
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize(("name", "spelling"), [pytest.param(*spelling, marks=marks) for spelling, marks in SHARED])
+def test_threads_that_share_samples(name, spelling, monkeypatch):
+    """Nine samples, where a cell has no batch of its own."""
+    monkeypatch.setattr(sys.modules[__name__], "BATCH", BATCH if name in OF_THREE else 9)
+    expected = run(name, spelling, False)
+    shared_samples.begin(monkeypatch)
+    for _ in range(2):
+        same(run(name, spelling, "auto"), expected)
 
 
 @pytest.mark.one_backend

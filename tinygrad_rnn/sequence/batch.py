@@ -1,11 +1,13 @@
 """Along which axis the samples of a batch lie in each value of a step, if no sample sees another: then threads share them.
 
-A value has the samples along an axis, or it is the same for all of them (None), or it is a sum over them, of which each thread has a part:
-such a part may only be scaled, routed and added on, to leave in a weight's residual.
+A value has the samples along an axis, one after another, each with as many places as another; or it is the same for all of them (None); or
+it is a sum over them, of which each thread has a part: such a part may only be scaled, routed and added on, to leave in a weight's
+residual.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy
@@ -21,7 +23,11 @@ Axes = dict[int, int | None]
 
 
 class Mixed(Exception):
-    """A value of one sample depends on another sample."""
+    """A value of one sample depends on another sample: what a row of that name makes."""
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__(name)
+        self.name = name
 
 
 class Batch:
@@ -40,7 +46,10 @@ class Batch:
         self.axes: Axes = dict(axes)
         for instruction in elements.instructions:
             for position, v in enumerate(instruction.results):
-                self.axes[v] = self._axis(instruction, position, v)
+                try:
+                    self.axes[v] = self._axis(instruction, position, v)
+                except Mixed:
+                    raise Mixed(instruction.row.name) from None
 
     @property
     def along(self) -> dict[int, int]:
@@ -64,8 +73,8 @@ class Batch:
             return self._contracted(instruction)
         if isinstance(loops, LookedUp):
             return self._looked_up(instruction, loops)
-        if isinstance(loops, Routed) and not self._elements.by_table(instruction):
-            return self._routed(instruction, position, v)
+        if isinstance(loops, Routed):
+            return self._by_table(instruction, v) if self._elements.by_table(instruction) else self._routed(instruction, position, v)
         if isinstance(loops, Checked) or (isinstance(loops, Accumulated) and instruction.params[0] != known[0]):
             return known[0]
         raise Mixed
@@ -98,7 +107,7 @@ class Batch:
         assert axis is not None
         outer = int(numpy.prod(before[:axis]))
         for i, n in enumerate(after):
-            if n == self._size and int(numpy.prod(after[:i])) == outer:
+            if n % self._size == 0 and int(numpy.prod(after[:i])) == outer:
                 return i
         raise Mixed
 
@@ -107,7 +116,7 @@ class Batch:
         axis = self.axes[x]
         assert axis is not None
         to = loops.kept(self._elements.shapes[x], instruction.params)[axis]
-        if to is not None and self._elements.shapes[instruction.results[0]][to] == self._size:
+        if to is not None and self._elements.shapes[instruction.results[0]][to] == self._elements.shapes[x][axis]:
             return to
         if loops.how == "sum":
             return PARTIAL
@@ -149,12 +158,30 @@ class Batch:
     def _routed(self, instruction: Instruction, position: int, v: int) -> int | None:
         shape, found = self._elements.shapes[v], []
         for piece in self._elements.pieces(instruction, position):
-            axis = self.axes[instruction.operands[piece.operand]]
+            x = instruction.operands[piece.operand]
+            axis = self.axes[x]
             if axis is None:
                 continue
-            step = piece.steps[axis]
-            whole = step.axis is not None and (step.scale, step.offset) == (1, 0)
-            if not whole or piece.box[step.axis] != (0, self._size, 1) or shape[step.axis] != self._size:  # type: ignore[index]
+            step, n = piece.steps[axis], self._elements.shapes[x][axis]
+            if step.axis is None or (step.scale, step.offset) != (1, 0) or piece.box[step.axis] != (0, n, 1) or shape[step.axis] != n:
                 raise Mixed
             found.append(step.axis)
         return self._one(found)
+
+    def _by_table(self, instruction: Instruction, v: int) -> int:
+        """Where an index of arrays leaves each sample, if it does not tell them apart."""
+        (x,), places = instruction.operands, self._elements.places(instruction)
+        axis, before, after = self.axes[x], self._elements.shapes[x], self._elements.shapes[v]
+        assert axis is not None
+        put_back = self._elements.is_adjoint(instruction)
+        from_, to = (after, before) if put_back else (before, after)
+        for i, n in enumerate(after):
+            there, here = (i, axis) if put_back else (axis, i)
+            if n % self._size == 0 and (self._samples(from_, there, places) == self._samples(to, here)).all():
+                return i
+        raise Mixed
+
+    def _samples(self, shape: Sequence[int], axis: int, places: numpy.ndarray | None = None) -> numpy.ndarray:
+        """Of which sample each element of a shape is that has them along an axis; of places in it, or of all, in that shape."""
+        places = numpy.arange(math.prod(shape)).reshape(shape) if places is None else places
+        return places // math.prod(shape[axis + 1 :]) % shape[axis] // (shape[axis] // self._size)

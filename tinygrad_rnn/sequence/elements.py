@@ -17,12 +17,17 @@ import numpy
 from ..backends.atoms import Counter, Printer, Value, kind_of
 from ..chain_rule.routing import Checked, Contracted, LookedUp, Piece, Reshaped, Routed, Shape
 from .index import Index, flat, unflat
+from .pairs import in_pairs
 from .program import Instruction, Number, Program
 
 Indices = tuple[Index, ...]
 
 CHEAP = 6
 """Atoms that are made again, instead of kept, where a value is used more than once."""
+
+
+DEEP = 64
+"""Rows that an expression follows back: what lies behind them is kept, or writing it would go too deep."""
 
 
 class Needs(Exception):
@@ -83,7 +88,7 @@ class Elements:
         self.memory = set(memory)
         self.made: dict[int, Made] = {}
         self.tables: dict[int, int] = {}
-        self.instructions = self._in_pairs(instructions)
+        self.instructions = in_pairs(instructions, self.shapes, self.dtypes)
         for instruction in self.instructions:
             for position, result in enumerate(instruction.results):
                 self.made[result] = Made(instruction, position)
@@ -91,50 +96,21 @@ class Elements:
     def kind(self, value: int) -> str:
         return _kind(self.dtypes[value])
 
-    def _in_pairs(self, instructions: Sequence[Instruction]) -> list[Instruction]:
-        """With contractions of more than two operands as several of two, the smallest results first."""
-        found: list[Instruction] = []
-        for instruction in instructions:
-            if isinstance(instruction.row.loops, Contracted) and len(instruction.operands) > 2:
-                found += self._pairs(instruction)
-            else:
-                found.append(instruction)
-        return found
-
-    def _pairs(self, instruction: Instruction) -> list[Instruction]:
-        letters, output = self.letters(instruction)
-        lengths = {a: n for word, x in zip(letters, instruction.operands, strict=True) for a, n in zip(word, self.shapes[x], strict=True)}
-        todo = list(zip(letters, instruction.operands, strict=True))
-        found = []
-        while len(todo) > 2:
-            choices = []
-            for i in range(len(todo)):
-                for j in range(i):
-                    rest = {*output, *(a for k, (word, _) in enumerate(todo) if k not in (i, j) for a in word)}
-                    word = "".join(a for a in dict.fromkeys(todo[j][0] + todo[i][0]) if a in rest)
-                    choices.append((int(numpy.prod([lengths[a] for a in word])), j, i, word))
-            _, j, i, word = min(choices)
-            self.shapes.append(tuple(lengths[a] for a in word))
-            self.dtypes.append(self.dtypes[instruction.results[0]])
-            second, first = todo.pop(i), todo.pop(j)
-            both = Instruction(instruction.row, (first[1], second[1]), ((first[0], second[0]), word), (len(self.shapes) - 1,))
-            found.append(both)
-            todo.append((word, len(self.shapes) - 1))
-        last = tuple(word for word, _ in todo), output
-        return [*found, Instruction(instruction.row, tuple(x for _, x in todo), last, instruction.results)]
-
     # -- what must lie in memory ------------------------------------------------------------------------------------------------------
 
     def settle(self, wanted: Sequence[int]) -> None:
         """Choose what lies in memory: what is no expression, and what would be made several times at some cost."""
         uses = self._uses(wanted)
         self.cost = dict.fromkeys(self.memory, 0)
+        depth = dict.fromkeys(self.memory, 0)
         for instruction in self.instructions:
             for position, v in enumerate(instruction.results):
                 self.cost[v] = self._cost(instruction)
-                if v in self.memory or not self.is_expression(instruction, position) or (uses.get(v, 0) > 1 and self.cost[v] > CHEAP):
+                depth[v] = 1 + max((depth[x] for x in instruction.operands if not isinstance(x, Number)), default=0)
+                often = uses.get(v, 0) > 1 and self.cost[v] > CHEAP
+                if v in self.memory or not self.is_expression(instruction, position) or often or depth[v] > DEEP:
                     self.memory.add(v)
-                    self.cost[v] = 0
+                    self.cost[v] = depth[v] = 0
             for x in self._read_as_they_lie(instruction):
                 self.memory.add(x)
                 self.cost[x] = 0

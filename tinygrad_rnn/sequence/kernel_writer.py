@@ -107,7 +107,10 @@ class KernelWriter(Reader):
         self.cache, self.known = cache, known
 
     def _length(self, axis: Var) -> str:
-        return "(last - first)" if axis.batch else f"{axis.length}LL"
+        return f"((last - first) * {axis.length // self.samples}LL)" if axis.batch else f"{axis.length}LL"
+
+    def _start(self, axis: Var) -> str:
+        return f"first * {axis.length // self.samples}LL" if axis.batch else "0"
 
     @contextlib.contextmanager
     def _shared(self, axes: Sequence[Var]) -> Iterator[None]:
@@ -116,15 +119,15 @@ class KernelWriter(Reader):
         total = " * ".join(map(self._length, axes)) or "1"
         rounds = 1
         for axis in axes:
-            rounds *= 1 if axis.batch else axis.length
+            rounds *= axis.length // self.samples if axis.batch else axis.length
         self.longest = max(self.longest, rounds)
         with self._braces(f"for (long long {i} = {self._thread}; {i} < {total}; {i} += {self._threads}) {{"):
             self.c.lines.append(f"long long {rest} = {i};")
             for axis in reversed(axes):
                 self._registers[axis] = self.c.fresh("x")
-                start = "first + " if axis.batch else ""
-                self.c.lines.append(f"const long long {self._registers[axis]} = {start}{rest} % {self._length(axis)};")
-                self.c.lines.append(f"{rest} /= {self._length(axis)};")
+                length = self._length(axis)
+                self.c.lines.append(f"const long long {self._registers[axis]} = {self._start(axis)} + {rest} % {length};")
+                self.c.lines.append(f"{rest} /= {length};")
             yield
 
     @contextlib.contextmanager
@@ -133,8 +136,8 @@ class KernelWriter(Reader):
         with contextlib.ExitStack() as stack:
             for axis in axes:
                 x = self._registers[axis] = self.c.fresh("k")
-                start, end = ("first", "last") if axis.batch else ("0", f"{axis.length}LL")
-                stack.enter_context(self._braces(f"for (long long {x} = {start}; {x} < {end}; {x}++) {{"))
+                start, length = self._start(axis), self._length(axis)
+                stack.enter_context(self._braces(f"for (long long {x} = {start}; {x} < {start} + {length}; {x}++) {{"))
             yield
 
     # -- nests ------------------------------------------------------------------------------------------------------------------------

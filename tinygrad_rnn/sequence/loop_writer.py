@@ -61,9 +61,13 @@ class LoopWriter(Reader):
         """A loop over an axis; of the samples, over this thread's."""
         if not axis.batch:
             return self.e.loop(axis.length, body, carried, parallel)
-        inner = axis.length // self.samples
-        first, end = (self.e.total([(name, inner)]) for name in ("%first", "%last"))
+        first, end = self._share(axis)
         return self.e.loop(end, body, carried, parallel, start=first)
+
+    def _share(self, axis: Var) -> tuple[str, str]:
+        """The places of this thread's samples on an axis of all of them."""
+        first, end = (self.e.total([(name, axis.length // self.samples)]) for name in ("%first", "%last"))
+        return first, end
 
     def _summed(
         self, axes: Sequence[Var], body: Callable[[list[str]], list[str]], carried: Sequence[tuple[str, str]], parallel: bool = True

@@ -20,7 +20,7 @@ from .contractions import Contraction
 from .elements import Elements
 from .hoist import ancestors
 from .nest_planner import Nests
-from .nests import Buffer, Call, Place, Wanted
+from .nests import Buffer, Call, Place, Wanted, work_of
 from .plan import Plan, Sink
 from .program import Instruction, Number
 
@@ -63,12 +63,15 @@ class NestLayout:
     Args:
         tiles: whether products are made in tiles.
 
+    Attributes:
+        mixed: what lets samples see each other, "" where nothing does.
+
     Raises:
         Unsupported: one of its rows cannot be written as loops.
     """
 
     def __init__(self, plan: Plan, tiles: bool) -> None:
-        self._tiles = tiles
+        self._tiles, self.mixed = tiles, ""
         self.plan, self.program = plan, plan.joint
         self.training = plan.differentiated
         for shape, dtype in zip(self.program.shapes, self.program.dtypes, strict=True):
@@ -77,7 +80,8 @@ class NestLayout:
                 raise Unsupported(f"a value of shape {shape}")
         try:
             self._halves(self._samples())
-        except Mixed:
+        except Mixed as reason:
+            self.mixed = reason.name
             self._halves(1)
 
     @property
@@ -264,7 +268,9 @@ class NestLayout:
         values = {x for call in calls for x in (*call.operands, *call.results) if not isinstance(x, Number)}
         views = {v: (nests.homes[v], elements.shapes[v]) for v in values}
         products = sum(isinstance(nest, Contraction) for nest in nests.stages)
-        return Part(buffers, nests, arrays, calls, views, len(nests.stages), products, nests.work, bool(nests.prologue), nests.read)
+        return Part(
+            buffers, nests, arrays, calls, views, len(nests.stages), products, work_of(nests.stages), bool(nests.prologue), nests.read
+        )
 
     def _check(self, wanted: Sequence[Wanted], turns: Sequence[tuple[int | None, int]]) -> None:
         """See that every sample leaves where it belongs.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy
 
 from ..backends.atoms import Value
 from ..backends.native.loops import blocks, tile_width
 from ..chain_rule.routing import Accumulated, Checked, Contracted, LookedUp, Piece, Reduced, Routed
-from .contractions import Contraction, Operand, form_of, plain_form_of
+from .contractions import Operand, form_of, plain_form_of
 from .elements import Elements, Indices, Needs, Probe, Reader
 from .index import Index, Var, flat, of
 from .nests import Buffer, Call, Check, Group, Map, Nest, Place, Reduction, RunningSum, Scattering, Store, Wanted
@@ -47,15 +48,12 @@ class Nests:
         self.wanted = wanted
         elements.settle([w.value for w in wanted if w.value is not None])
         counts = len(buffers), len(elements.shapes)
-        while True:
-            try:
-                self._plan()
-                return
-            except Needs as need:
-                elements.memory.add(need.value)
-                del buffers[counts[0] :], elements.shapes[counts[1] :], elements.dtypes[counts[1] :]
+        while missing := self._plan():
+            elements.memory |= missing
+            del buffers[counts[0] :], elements.shapes[counts[1] :], elements.dtypes[counts[1] :]
 
-    def _plan(self) -> None:
+    def _plan(self) -> set[int]:
+        """Plan all nests; returns what must lie in memory besides, for which it is to be done again."""
         self.homes: dict[int, Place] = dict(self._places)
         self.prologue: list[Nest] = []
         self.stages: list[Nest] = []
@@ -66,17 +64,22 @@ class Nests:
         for w in self.wanted:
             if w.value in elements.memory and w.value not in self.homes and not w.added:
                 self.homes[w.value] = w.place
+        missing: set[int] = set()
         for instruction in elements.instructions:
-            self._checked(instruction)
+            with _noting(missing):
+                self._checked(instruction)
             for position, v in enumerate(instruction.results):
                 if v in elements.memory and v not in self._places:
                     if v not in self.homes:
                         self.homes[v] = self._scratch(v, v in self._batch)
-                    self._make(v, instruction, position)
+                    with _noting(missing):
+                        self._make(v, instruction, position)
         for w in self.wanted:
             if w.value is None or w.added or self.homes.get(w.value) != w.place:
-                self._leave(w)
+                with _noting(missing):
+                    self._leave(w)
         self._drop({w.place for w in self.wanted})
+        return missing
 
     def _drop(self, leaving: set[Place]) -> None:
         """Store nothing that nobody reads: others in a group have it from a register."""
@@ -84,20 +87,6 @@ class Nests:
             for m in nest.maps if isinstance(nest, Group) else ():
                 if m.value is not None and m.value not in self.read:
                     m.stores = [s for s in m.stores if s.place in leaving or s.place != self.homes.get(m.value)]
-
-    @property
-    def work(self) -> int:
-        """About how many multiplications a step takes."""
-        total = 0
-        for nest in self.stages:
-            if isinstance(nest, Contraction):
-                axes = [*nest.rows, *nest.sums, *(var for var in (nest.tile, nest.vector) if var)]
-                total += int(numpy.prod([var.length for var in axes]))
-            elif isinstance(nest, Group):
-                total += 4 * (len(nest.maps) + len(nest.reductions)) * int(numpy.prod([var.length for var in nest.space]))
-            elif isinstance(nest, (Reduction, RunningSum, Scattering)):
-                total += 4 * int(numpy.prod([var.length for var in nest.axes]))
-        return total
 
     def _scratch(self, v: int, shared: bool) -> Place:
         """Memory for a value that is nothing before and after the loop; without samples each thread has its own."""
@@ -388,6 +377,15 @@ class Nests:
         axes, indices = self._axes(numbers)
         self._note(functools.partial(self.elements.element, v=numbers, indices=indices))
         self.stages.append(Check(numbers, axes, least, end))
+
+
+@contextlib.contextmanager
+def _noting(missing: set[int]) -> Iterator[None]:
+    """A block that ends where a value must lie in memory and does not."""
+    try:
+        yield
+    except Needs as need:
+        missing.add(need.value)
 
 
 def _zero(kind: str) -> Callable[[Reader], Value]:

@@ -49,7 +49,8 @@ class NestPlan(NestLayout):
 
     @property
     def shared(self) -> str:
-        return "threads share the samples" if self.samples > 1 else "on one thread"
+        mixed = f", since {self.mixed} lets samples see each other" if self.mixed else ""
+        return "threads share the samples" if self.samples > 1 else f"on one thread{mixed}"
 
 
 class LaidOutRun:

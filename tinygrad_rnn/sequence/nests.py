@@ -199,3 +199,17 @@ class Call:
 
 
 Nest = Group | Reduction | RunningSum | Scattering | Contraction | Check | Call
+
+
+def work_of(nests: Sequence[Nest]) -> int:
+    """About how many multiplications they take."""
+    total = 0
+    for nest in nests:
+        if isinstance(nest, Contraction):
+            axes = [*nest.rows, *nest.sums, *(var for var in (nest.tile, nest.vector) if var)]
+            total += math.prod(var.length for var in axes)
+        elif isinstance(nest, Group):
+            total += 4 * (len(nest.maps) + len(nest.reductions)) * math.prod(var.length for var in nest.space)
+        elif isinstance(nest, (Reduction, RunningSum, Scattering)):
+            total += 4 * math.prod(var.length for var in nest.axes)
+    return total

@@ -84,21 +84,23 @@ class ProductWriter(LoopWriter):
         assert nest.vector is not None
         tall, long = nest.tile.length if nest.tile else 1, nest.vector.length
         width = tile_width(self.kinds["c"], tall)
-        shared = nest.tile is not None and nest.tile.batch
 
         def around() -> None:
             for columns, (row, many, height) in itertools.product(blocks(long, width), blocks(tall, ROWS)):
-                with self._own_rows(row, many, height) if shared else contextlib.nullcontext((str(row), str(row + many * height))) as rows:
+                with self._rows(nest.tile, row, row + many * height) as rows:
                     self._blocks(nest, rows, height, columns)
 
         self._around(nest.rows, around)
 
     @contextlib.contextmanager
-    def _own_rows(self, row: int, many: int, height: int) -> Iterator[tuple[str, str]]:
-        """A block for those of the rows that are this thread's, if there are some: threads begin with whole tiles."""
-        e, end = self.e, str(row + many * height)
-        first = e.call("i64", "llvm.smax.i64", ("i64", "%first"), ("i64", str(row)))
-        last = e.call("i64", "llvm.smin.i64", ("i64", "%last"), ("i64", end))
+    def _rows(self, tile: Var | None, row: int, end: int) -> Iterator[tuple[str, str]]:
+        """Where rows begin and end; of samples a block for this thread's, if there are some: threads begin with whole tiles."""
+        if tile is None or not tile.batch:
+            yield str(row), str(end)
+            return
+        e, share = self.e, self._share(tile)
+        first = e.call("i64", "llvm.smax.i64", ("i64", share[0]), ("i64", str(row)))
+        last = e.call("i64", "llvm.smin.i64", ("i64", share[1]), ("i64", str(end)))
         some = e.let(f"icmp slt i64 {first}, {last}")
         inside, after = e.label("rows"), e.label("done")
         e.line(f"br i1 {some}, label %{inside}, label %{after}")
