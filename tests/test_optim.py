@@ -568,3 +568,20 @@ def test_a_parameter_that_is_given_twice_is_stepped_twice(size):
         p.grad = tg.tensor(np.zeros(size))
         optimizer.step()
         np.testing.assert_allclose(p.numpy(), 0.9 ** (2 * n), rtol=1e-14)
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("size", [10, 10_000])
+def test_which_of_several_decays_are_zero_may_choose_the_update(size):
+    """As a subclass may: with few numbers, where arrays take it, and with many, where machine code does."""
+
+    class Steps(optim.Adam):
+        def _updated(self, np, p, g, averages, numbers):
+            super()._updated(np, p, g, averages, numbers)
+            return p - (0.1 if self.betas[0] else 0.2)
+
+    for first, expected in ((0.9, 0.9), (0.0, 0.8), (0.9, 0.9)):
+        w = tg.tensor(np.ones(size), "float64", requires_grad=True)
+        w.grad = tg.ones(size, dtype="float64")
+        Steps([w], betas=(first, 0.99)).step()
+        np.testing.assert_allclose(w.numpy(), expected, rtol=1e-15)

@@ -204,7 +204,7 @@ class Backend:
         return self.quietly(self._sigmoid, x)
 
     def _sigmoid(self, x: Array) -> Array:
-        y = self.exp(-x)
+        y = self.exp(-(self.astype(x, numpy.float64) if x.dtype.kind == "i" else x))  # the least integer is its own negative
         if y.ndim == 0:  # reductions to a scalar type cannot be written in place
             return 1 / (1 + y)
         y += 1
