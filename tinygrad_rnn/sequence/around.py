@@ -23,7 +23,7 @@ from .program import Instruction, Number, on_arrays, placeholder, tracing
 class Around:
     """Before and after the loop, for a number of steps; its inputs are the steps' inputs and the tensors from outside.
 
-    The steps lie under each other, (T · B, n), since what is hoisted works on rows.
+    The steps lie under each other, (T · B, …), since what is hoisted works on rows.
 
     Args:
         wanted: for each input whether its residual is asked for.
@@ -171,12 +171,12 @@ class Around:
 
 
 def _stacked(shape: tuple[int, ...], steps: int) -> tuple[int, ...]:
-    return (steps * shape[0], shape[1]) if len(shape) == 2 else (steps, *shape)
+    return (steps * shape[0], *shape[1:]) if len(shape) > 1 else (steps, *shape)
 
 
 def _rows(x: Array, shape: tuple[int, ...]) -> Array:
-    """All steps of a matrix under each other."""
-    return x.reshape(len(x) * shape[0], shape[1]) if len(shape) == 2 else x
+    """All steps of a value with rows under each other."""
+    return x.reshape(len(x) * shape[0], *shape[1:]) if len(shape) > 1 else x
 
 
 def around(plan: Plan, backend: Backend, steps: int, wanted: Sequence[bool]) -> Around:

@@ -8,12 +8,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy
 
-from ..chain_rule.addition import CONCATENATE, SPLIT, WHERE
+from ..chain_rule.addition import CONCATENATE, RESHAPE, SPLIT, WHERE
 from ..chain_rule.weighting import MATMUL
 from .program import Instruction, Number, Program
 
@@ -50,23 +50,33 @@ def _classes(program: Program) -> dict[int, str]:
 
 
 def _rowwise(program: Program, classes: dict[int, str], instruction: Instruction) -> bool:
-    """Whether running it on the steps laid under each other, (T·B, n), is the same as running it on each step, (B, n)."""
+    """Whether running it on the steps laid under each other, (T·B, …), is the same as running it on each step, (B, …)."""
     row = instruction.row
+    if row is RESHAPE:
+        return all(len(program.shapes[v]) > 1 for v in (*instruction.operands, *instruction.results))
+    ranks = {len(program.shapes[ref]) for ref in instruction.operands if not isinstance(ref, Number) and classes[ref] == "step"}
     batches = {program.shapes[ref][:1] for ref in instruction.operands if not isinstance(ref, Number) and classes[ref] == "step"}
-    if len(batches) > 1:
+    if len(batches) > 1 or len(ranks) > 1:
         return False
     for ref in instruction.operands:
         if isinstance(ref, Number):
             continue
         shape = program.shapes[ref]
-        if classes[ref] == "step" and (len(shape) != 2 or program.dtypes[ref].kind != "f"):
+        if classes[ref] == "step" and (len(shape) < 2 or program.dtypes[ref].kind != "f"):
             return False
-        if classes[ref] == "fixed" and row is not MATMUL and not (len(shape) <= 1 or (len(shape) == 2 and shape[0] == 1)):
+        if classes[ref] == "fixed" and row is not MATMUL and not (len(shape) < min(ranks) or (len(shape) in ranks and shape[0] == 1)):
             return False
     if row is MATMUL:
         a, b = instruction.operands
         return classes[a] == "step" and classes[b] == "fixed" and len(program.shapes[b]) == 2
-    return row.elementwise or (row is SPLIT and instruction.params[1] == 1) or (row is CONCATENATE and instruction.params[0] == 1)
+    return row.elementwise or (row is SPLIT and instruction.params[1] > 0) or (row is CONCATENATE and instruction.params[0] > 0)
+
+
+def _of_any_length(instruction: Instruction) -> Instruction:
+    """The same for steps laid under each other: a reshape finds out how many rows there are."""
+    if instruction.row is not RESHAPE:
+        return instruction
+    return replace(instruction, params=((-1, *instruction.params[0][1:]),))
 
 
 def extract_core(program: Program, live: bool, previous: bool) -> Core:
@@ -82,7 +92,7 @@ def extract_core(program: Program, live: bool, previous: bool) -> Core:
     once = [i for i in program.instructions if classes[i.results[0]] == "fixed"]
     out = {v for i in (*hoisted, *once) for v in i.results}
     inside = [i for i in program.instructions if not out.issuperset(i.results)]
-    core = Core(Program(), program, [], [], once, hoisted)
+    core = Core(Program(), program, [], [], once, [*map(_of_any_length, hoisted)])
     _fill_core(core, inside, classes, live, previous)
     return core
 

@@ -78,10 +78,13 @@ class NestLayout:
             kind_of(dtype)
             if 0 in shape:
                 raise Unsupported(f"a value of shape {shape}")
-        try:
-            self._halves(self._samples())
-        except Mixed as reason:
-            self.mixed = reason.name
+        for samples in self._batches():
+            try:
+                self._halves(samples)
+                break
+            except Mixed as reason:
+                self.mixed = reason.name
+        else:
             self._halves(1)
 
     @property
@@ -89,9 +92,10 @@ class NestLayout:
         """The halves that there are, by name."""
         return {"forward": self.forward} | ({"backward": self.backward} if self.training else {})
 
-    def _samples(self) -> int:
+    def _batches(self) -> list[int]:
+        """How many samples there may be: as many as a first axis is long, the fewest first, since several places may be one sample's."""
         program = self.program
-        return next((program.shapes[v][0] for v in (*program.steps, *program.states) if program.shapes[v]), 1)
+        return sorted({n for v in (*program.steps, *program.states) for n in program.shapes[v][:1]} - {1})
 
     def _halves(self, samples: int) -> None:
         """Lay out both halves.
@@ -103,7 +107,7 @@ class NestLayout:
         shapes, program = self.program.shapes, self.program
         self.axes: Axes = dict.fromkeys(range(len(shapes)))
         if samples > 1:
-            self.axes |= {v: 0 for v in (*program.steps, *program.states) if shapes[v][:1] == (samples,)}
+            self.axes |= {v: 0 for v in (*program.steps, *program.states) if shapes[v] and shapes[v][0] % samples == 0}
         self._forward()
         if self.training:
             self._backward()

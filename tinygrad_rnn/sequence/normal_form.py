@@ -1,12 +1,14 @@
-"""However a product is spelled, it is planned as the same weighting: bi,io→bo, io,bi→bo and bi,oi→bo are x @ W and x @ Wᵀ."""
+"""However a product is spelled, it is planned as the same weighting: bi,io→bo, io,bi→bo and bi,oi→bo are x @ W and x @ Wᵀ, and
+bi,igj→bgj is x @ W with the columns of W in groups."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..chain_rule.addition import ASTYPE, TRANSPOSE
+from ..chain_rule.addition import ASTYPE, RESHAPE, TRANSPOSE
 from ..chain_rule.routing import Contracted, Reshaped
 from ..chain_rule.weighting import MATMUL
 from .hoist import ancestors
@@ -61,7 +63,7 @@ def _turned(program: Program, instruction: Instruction, made: dict[int, Instruct
     turned = []
     for x in (b, a):
         before = made.get(x)
-        turned.append(before.operands[0] if before and _is_transpose(before) else _transposed(program, x, found))
+        turned.append(before.operands[0] if before and _is_transpose(before) else _transposed(program, x, (1, 0), found))
     return [*found, Instruction(MATMUL, tuple(turned), (), instruction.results, instruction.stopped)]
 
 
@@ -77,30 +79,51 @@ def _is_transpose(instruction: Instruction) -> bool:
 
 
 def _as_matmul(program: Program, instruction: Instruction) -> list[Instruction] | None:
-    """(i k, k j → i j), with transposes where axes stand the other way round; None for what is another sum of products."""
+    """Σ over what two operands share, with what only one of them has as rows and columns: (i k, k j → i j), each letter for one axis or for
+    several, with transposes where axes stand in another order; None for what is another sum of products."""
     loops, operands = instruction.row.loops, instruction.operands
     if not isinstance(loops, Contracted) or instruction.row is MATMUL or len(operands) != 2 or any(isinstance(x, Number) for x in operands):
         return None
     words, output = loops.letters([program.shapes[x] for x in operands], instruction.params)
-    if [len(set(word)) for word in (*words, output)] != [2, 2, 2] or len(set("".join(words))) != 3:
-        return None
     pairs = list(zip(words, operands, strict=True))
-    if output[0] not in pairs[0][0]:
+    if output and output[0] not in pairs[0][0]:
         pairs.reverse()
     (left, a), (right, b) = pairs
-    summed = set(left) & set(right)
-    if len(summed) != 1 or output[0] not in left or output[1] not in right or summed & set(output):
+    rows, columns = ([i for i in output if i not in word] for word in (right, left))
+    summed = [i for i in right if i in left and i not in output]
+    whole = sorted(left) == sorted([*rows, *summed]) and sorted(right) == sorted([*summed, *columns])
+    if not (rows and columns and summed and whole and sorted(output) == sorted(rows + columns)):
         return None
-    letter = summed.pop()
-    if program.shapes[a][left.index(letter)] != program.shapes[b][right.index(letter)]:  # one of them is repeated
+    lengths = dict(zip(left, program.shapes[a], strict=True)) | dict(zip(right, program.shapes[b], strict=True))
+    if any(lengths[i] != n for i, n in zip(left, program.shapes[a], strict=True)):  # one of them is repeated
         return None
+
+    def shape(*groups: list[str]) -> tuple[int, ...]:
+        return tuple(math.prod(lengths[i] for i in group) for group in groups)
+
     found: list[Instruction] = []
-    a = a if left[0] == output[0] else _transposed(program, a, found)
-    b = b if right[1] == output[1] else _transposed(program, b, found)
-    return [*found, Instruction(MATMUL, (a, b), (), instruction.results, instruction.stopped)]
+    a = _reshaped(program, _transposed(program, a, [left.index(i) for i in rows + summed], found), shape(rows, summed), found)
+    b = _reshaped(program, _transposed(program, b, [right.index(i) for i in summed + columns], found), shape(summed, columns), found)
+    made = program.value(shape(rows, columns), program.dtypes[instruction.results[0]])
+    found.append(Instruction(MATMUL, (a, b), (), (made,), instruction.stopped))
+    made = _reshaped(program, made, shape(*([i] for i in rows + columns)), found)
+    _transposed(program, made, [(rows + columns).index(i) for i in output], found)
+    return [*found[:-1], dataclasses.replace(found[-1], results=instruction.results)]
 
 
-def _transposed(program: Program, x: Any, instructions: list[Instruction]) -> int:
-    y = program.value(program.shapes[x][::-1], program.dtypes[x])
-    instructions.append(Instruction(TRANSPOSE, (x,), ((1, 0),), (y,)))
+def _reshaped(program: Program, x: Any, shape: tuple[int, ...], instructions: list[Instruction]) -> Any:
+    """x in a shape, itself where it has it."""
+    if program.shapes[x] == shape:
+        return x
+    y = program.value(shape, program.dtypes[x])
+    instructions.append(Instruction(RESHAPE, (x,), (shape,), (y,)))
+    return y
+
+
+def _transposed(program: Program, x: Any, order: Sequence[int], instructions: list[Instruction]) -> Any:
+    """x with its axes in an order, itself where they stand so."""
+    if list(order) == list(range(len(order))):
+        return x
+    y = program.value(tuple(program.shapes[x][i] for i in order), program.dtypes[x])
+    instructions.append(Instruction(TRANSPOSE, (x,), (tuple(order),), (y,)))
     return y
