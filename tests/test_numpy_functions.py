@@ -255,6 +255,17 @@ def test_booleans_of_arrays() -> None:
     assert (~(t > 0)).tolist() == np.invert(t > 0).tolist() == [False, True]
 
 
+@pytest.mark.one_backend
+@pytest.mark.parametrize("numbers", [[5, 6], [5.0, 6.0]])
+def test_signs_of_booleans_are_no_truths_of_numbers(numbers) -> None:
+    """NumPy's are the bits of whole numbers: 5 & 3 is 1."""
+    x, truth = tg.tensor(numbers), tg.tensor([True, False])
+    for call in (lambda: x & 3, lambda: 3 & x, lambda: truth | x, lambda: x ^ truth, lambda: ~x, lambda: truth & np.array(numbers)):
+        with pytest.raises(tg.DtypeError, match=r"is for booleans, not \w+: compare before"):
+            call()
+    assert (truth & True).tolist() == (True & truth).tolist() == [True, False]
+
+
 # -- operators -------------------------------------------------------------------------------------------------------------------------
 
 OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.mod, operator.matmul]

@@ -22,7 +22,7 @@ import numpy as np
 
 from tinygrad_rnn.backends.atoms import Value
 from tinygrad_rnn.backends.native import compiler
-from tinygrad_rnn.backends.native.emit import Emitter, tables
+from tinygrad_rnn.backends.native.emit import Emitter, table_lines
 from tinygrad_rnn.chain_rule import choices, rows
 
 Arrays = Sequence[np.ndarray]
@@ -100,7 +100,7 @@ each:
 end:
   ret void
 }}
-{tables([e])}
+{chr(10).join(table_lines(e.tables))}
 !0 = distinct !{{}}
 !1 = distinct !{{!1, !2, !3, !4}}
 !2 = !{{!"llvm.loop.parallel_accesses", !0}}

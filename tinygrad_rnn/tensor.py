@@ -13,6 +13,7 @@ from .chain_rule.addition import ADD, ASTYPE, NEGATIVE, SUBTRACT
 from .chain_rule.weighting import MULTIPLY
 from .effects import effect
 from .errors import BackendError, ShapeError, TapeError
+from .ops.choice import truths
 from .tape import (
     Node,
     Values,
@@ -200,20 +201,20 @@ class Tensor(Values):
         return True if other is None else ops.not_equal(self, other)
 
     def __and__(self, other: Any) -> Tensor:
-        return ops.logical_and(self, other)
+        return ops.logical_and(*truths("&", self, other))
 
     def __or__(self, other: Any) -> Tensor:
-        return ops.logical_or(self, other)
+        return ops.logical_or(*truths("|", self, other))
 
     __rand__, __ror__ = __and__, __or__
 
     def __xor__(self, other: Any) -> Tensor:
-        return ops.logical_xor(self, other)
+        return ops.logical_xor(*truths("^", self, other))
 
     __rxor__ = __xor__
 
     def __invert__(self) -> Tensor:
-        return ops.logical_not(self)
+        return ops.logical_not(*truths("~", self))
 
     def __getitem__(self, index: Any) -> Tensor:
         return ops.getitem(self, index)

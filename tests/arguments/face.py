@@ -197,6 +197,7 @@ OPERATORS = [
     "__xor__",
     "__getitem__",
 ]
+OF_BOOLEANS = ["__and__", "__or__", "__xor__"]
 
 
 def sum_of_squares(*xs: Any) -> Any:
@@ -230,7 +231,8 @@ def _public() -> Iterator[tuple[str, Any, Maker]]:
     for kind, make in INSTANCES.items():
         for name in _methods(kind):
             thing = inspect.getattr_static(kind, name)
-            yield f"{kind.__name__}.{name}", thing, lambda w, make=make, name=name: getattr(make(w), name)
+            on = (lambda w: w.x > 1) if kind is tg.Tensor and name in OF_BOOLEANS else make
+            yield f"{kind.__name__}.{name}", thing, lambda w, make=on, name=name: getattr(make(w), name)
     for thing in TRAIN:
         yield f"train.{thing.__qualname__}", thing, lambda w, thing=thing: thing
     for label, make in MADE.items():

@@ -24,7 +24,7 @@ def addition(
     name: str, adjoint: Callable[..., Any], symbol: str = "", linear: Callable[..., Any] | None = None, variadic: bool = False,
     operands: int = 1, lowering: Lowering | None = None, masks: bool = False, selects: bool = False,
     into: Callable[..., None] | None = None, forward: Callable[..., Any] | None = None, several: bool = False, flattens: bool = False,
-    decides: int | None = None, verb: str = "", loops: Loops | None = None,
+    decides: int | None = None, outline: Callable[..., Any] | None = None, verb: str = "", loops: Loops | None = None,
 ) -> Row:  # fmt: skip
     """File a linear operation by its adjoint.
 
@@ -66,7 +66,7 @@ def addition(
         Row(
             name, "addition", symbol or name, call_variadic if variadic else call, pull, push, parts,
             lowering=lowering, loops=loops, masks=masks, selects=selects, into=into, variadic=variadic, several=several, flattens=flattens,
-            decides=decides, verb=verb, named=forward is None and not variadic,
+            decides=decides, outline=outline, verb=verb, named=forward is None and not variadic,
         )
     )  # fmt: skip
 
@@ -188,6 +188,7 @@ TAKE = addition(
     linear=lambda np, t, y, xs, axis: np.take(t[0], xs[1], axis),
     operands=2,
     decides=1,
+    outline=lambda np, x, indices, axis: np.take(x, np.zeros_like(indices), axis),
     selects=True,
     into=_take_into,
     loops=LookedUp(),
@@ -206,6 +207,7 @@ TAKE_ALONG_AXIS = addition(
     linear=lambda np, t, y, xs, axis: np.take_along_axis(t[0], xs[1], axis),
     operands=2,
     decides=1,
+    outline=lambda np, x, indices, axis: np.take_along_axis(x, np.zeros_like(indices), axis),
     selects=True,
     loops=LookedUp(along=True),
 )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy
+
 from .. import arguments
 from ..chain_rule import choices
-from ..errors import ShapeError
-from ..tape import choose
+from ..errors import DtypeError, ShapeError
+from ..tape import PYTHON_NUMBERS, choose
 from .operands import Axis, Tensor, as_tensor, as_tensors, axes_of, axis_of, binary, unary
 from .shapes import along, expand_dims, reshape
 
@@ -77,6 +79,22 @@ def searchsorted(a: Any, v: Any, side: str = "left") -> Tensor:
     if a.ndim != 1:
         raise ShapeError(f"searchsorted: a must be a vector, not of shape {a.shape}")
     return choose(choices["searchsorted"], (a, v), (arguments.choice("searchsorted: side", side, ("left", "right")),))
+
+
+def truths(sign: str, *xs: Any) -> tuple[Any, ...]:
+    """Operands of a sign that NumPy has for booleans, and for the bits of whole numbers, which are no truths.
+
+    Raises:
+        DtypeError: one is not boolean.
+    """
+    for x in xs:
+        dtype = numpy.asarray(x).dtype if type(x) in PYTHON_NUMBERS else getattr(x, "dtype", None)
+        if isinstance(dtype, numpy.dtype) and dtype.kind in "iuf":
+            advice = (
+                "compare before, as in x > 0, or take logical_and and its like; for the bits of whole numbers np.bitwise_and and its like"
+            )
+            raise DtypeError(f"{sign} is for booleans, not {dtype}: {advice}")
+    return xs
 
 
 # fmt: off

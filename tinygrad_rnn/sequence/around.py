@@ -42,7 +42,7 @@ class Around:
 
             heads = [place(whole, v, i < len(whole.steps), want) for i, (v, want) in enumerate(zip(inputs, wanted, strict=True))]
             fed = [*((v, True) for v in loop.steps[: len(core.streams)]), *((v, False) for v in loop.fixed)]
-            residuals = [place(loop, v, stream, False) if come else None for (v, stream), come in zip(fed, arriving, strict=True)]
+            residuals = [place(loop, v, stream, True) if come else None for (v, stream), come in zip(fed, arriving, strict=True)]
 
             def run() -> list[Any]:
                 values = dict(zip(inputs, heads, strict=True))

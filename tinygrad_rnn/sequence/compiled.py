@@ -55,29 +55,80 @@ def compiled_scan(
     if live is not None and any(trace.program.shapes[v][:1] != live.shape[1:] for v in trace.program.outputs):
         raise TraceError("with lengths or a mask each output needs the batch as its first axis")
     operands = [*inputs, *states, *outside]
-    needs = tuple([x.requires_grad for x in operands]) if thread.recording else (False,) * len(operands)
+    needs = _needs(operands)
     plan = _plan(traced, needs, live is not None, masked_output, backend)
     engine = _engine(plan, backend)
     if no_calls:
         refuse_calls(engine, backend.name)
     note_plan(cell, plan, engine, backend.name)
-    counts, steps = (len(inputs), len(states)), inputs[0].shape[0]
-    flow = traced.flow(needs)
-    call = ScanCall(plan, engine, traced, outside, flow, cell, xs, state, live, reverse, masked_output, backend, needs, counts, steps)
+    counts, steps, flow = (len(inputs), len(states)), inputs[0].shape[0], traced.flow(needs)
+    call = ScanCall(
+        plan, engine, traced, outside, flow, cell, xs, state, live, reverse, masked_output, backend, needs, counts, steps, _scan_of
+    )
+    made = _recorded(call, operands, checkpoint)
+    count = len(made) - len(states)
+    return tree.unflatten(traced.y, made[:count]), tree.unflatten(state, made[count:])
+
+
+def _scan_of(
+    like: ScanCall, traced: TracedCell, xs: list[Any], state: list[Any], outside: list[Any], reverse: bool,
+    live: numpy.ndarray | None = None, masked_output: str = "zero",
+) -> tuple[list[Any], list[Any]]:  # fmt: skip
+    """A program that comes from a scan, its derivative say, as another scan of as many steps.
+
+    Raises:
+        TraceError: it cannot be planned.
+    """
+    operands, backend = [*xs, *state, *outside], like.backend
+    needs = _needs(operands)
+    plan = _plan(traced, needs, live is not None, masked_output, backend)
+    engine, flow, counts = _engine(plan, backend), traced.flow(needs), (len(xs), len(state))
+    call = ScanCall(
+        plan,
+        engine,
+        traced,
+        outside,
+        flow,
+        like.cell,
+        xs,
+        state,
+        live,
+        reverse,
+        masked_output,
+        backend,
+        needs,
+        counts,
+        like.steps,
+        _scan_of,
+    )
+    made = _recorded(call, operands, None)
+    count = len(made) - len(state)
+    return made[:count], made[count:]
+
+
+def _needs(operands: Sequence[Any]) -> tuple[bool, ...]:
+    """For each operand whether it needs a residual."""
+    return tuple([x.requires_grad for x in operands]) if thread.recording else (False,) * len(operands)
+
+
+def _recorded(call: ScanCall, operands: list[Any], checkpoint: int | None) -> list[Any]:
+    """Run forward; the outputs and the last states, recorded as one entry."""
+    needs, backend, live = call.needs, call.backend, call.live
     run = CompiledScan(call) if checkpoint is None or True not in needs else SegmentedScan(call, checkpoint)
     arrays = [x._data for x in operands]
     results = run.forward(arrays)
-    wanted = flow.unmasked(steps) if live is None else flow.results(live, reverse, masked_output == "previous", steps)
+    wanted = (
+        call.flow.unmasked(call.steps)
+        if live is None
+        else call.flow.results(live, call.reverse, call.masked_output == "previous", call.steps)
+    )
     if True not in wanted:
-        made = [Node.result_type(array, backend) for array in results]
-    else:
-        row = Row("scan", "replay", "scan", run.pull, run.pull, run.push, several=True, unfold=run.unfold)
-        entry = Entry(row, backend, operands, arrays, (), needs, tuple(results), thread.scope)
-        note(entry)
-        kinds = enumerate(zip(results, wanted, strict=True))
-        made = [Node.result_type(y, backend, want, entry if want else None, i) for i, (y, want) in kinds]
-    count = len(made) - len(states)
-    return tree.unflatten(traced.y, made[:count]), tree.unflatten(state, made[count:])
+        return [Node.result_type(array, backend) for array in results]
+    row = Row("scan", "replay", "scan", run.pull, run.pull, run.push, several=True, unfold=run.unfold)
+    entry = Entry(row, backend, operands, arrays, (), needs, tuple(results), thread.scope)
+    note(entry)
+    kinds = enumerate(zip(results, wanted, strict=True))
+    return [Node.result_type(y, backend, want, entry if want else None, i) for i, (y, want) in kinds]
 
 
 # -- traces ---------------------------------------------------------------------------------------------------------------------------

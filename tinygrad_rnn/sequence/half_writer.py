@@ -75,9 +75,7 @@ class HalfWriter:
     def _product(self, nest: Contraction) -> tuple[str, list[str]]:
         homes = [self.nests.homes[x.value] for x in nest.operands]
         key = key_of(nest, [home.buffer.kind for home in homes])
-        name = self.endings.function(
-            key, ["%a", "%b", "%c"], lambda: ProductWriter(nest, key, self.samples, self.endings).lines(), apart=True
-        )
+        name = self.endings.function(key, ["%a", "%b", "%c"], lambda: ProductWriter(nest, key, self.samples, self.endings).lines())
         operands = zip(homes, nest.operands, strict=True)
         return name, [self.e.address(self._pointer(home), home.buffer.kind, str(x.index.const)) for home, x in operands]
 

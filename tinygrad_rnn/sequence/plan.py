@@ -59,6 +59,7 @@ class Plan:
         constants: arrays that the rules made while the step was differentiated.
         kept: values of the forward part that the backward part uses.
         around: what is before and after the loop, by the number of steps; 0 for any.
+        derived: its derivatives as loops, by their mode.
         engine: what runs it, once that is known: machine code, or the reason why it runs as calls.
         advice: in that case what to write instead, "" where nothing better can be written.
     """
@@ -75,6 +76,7 @@ class Plan:
     constants: list[Any] = field(default_factory=list)
     kept: list[int] = field(default_factory=list)
     around: Recent[int, Any] = field(default_factory=lambda: Recent(32))
+    derived: Recent[Any, Any] = field(default_factory=lambda: Recent(32))
     engine: Any = None
     advice: str = ""
 
@@ -130,7 +132,7 @@ def make_plan(core: Core, backend: Backend, needs: dict[str, list[bool]] | None)
 
         steps, states, fixed = (places(getattr(program, name), needs[name]) for name in ("steps", "states", "fixed"))
         left = [*program.outputs, *program.carried]
-        arriving = places(left, [False] * len(left))
+        arriving = places(left, [program.dtypes[v].kind == "f" for v in left])  # residuals may have residuals themselves
 
         def run() -> list[Any]:
             values = dict(zip((*program.steps, *program.states, *program.fixed), (*steps, *states, *fixed), strict=True))

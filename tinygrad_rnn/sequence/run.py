@@ -10,7 +10,7 @@ in another thread, finds nothing and runs the forward pass again for itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,14 +22,14 @@ from ..errors import TraceError
 from ..reading.lines import Lines
 from ..tape import Entry, Node, check_current, now, pull_replayed, push_replayed, recording, thread
 from ..user_code import Line
-from .around import around
+from .around import Around, around
+from .derivative import pulled, pushed, pushed_arrays
 from .eager import eager_scan
 from .flow import Flow
 from .interpreter import InterpretedRun
 from .kernels import KernelPlan, KernelRun
 from .nested import NestPlan, NestRun
 from .plan import Plan, fixed_residuals
-from .program import Program
 from .trace import TracedCell, trace_cell
 
 RUNS: dict[type, Any] = {str: InterpretedRun, NestPlan: NestRun, KernelPlan: KernelRun}
@@ -50,6 +50,8 @@ class ScanCall:
         needs: for each operand (inputs, states, tensors from outside) whether it needs a residual.
         counts: how many inputs and states there are.
         steps: how many steps the whole scan has.
+        scan: runs another program as this one is run: scan(call, traced cell, inputs, states, tensors from outside, reverse, live,
+            masked_output) → outputs and last states, recorded.
     """
 
     plan: Plan
@@ -67,6 +69,24 @@ class ScanCall:
     needs: Sequence[bool]
     counts: tuple[int, int]
     steps: int
+    scan: Callable[..., tuple[list[Any], list[Any]]]
+
+    def around(self, steps: int) -> Around:
+        """What is before and after the loop."""
+        inputs, states = self.counts
+        numbers = [False] * len(self.traced.form.numbers)
+        return around(self.plan, self.backend, steps, [*self.needs[:inputs], *self.needs[inputs + states :], *numbers])
+
+    def masks(self, live: numpy.ndarray | None) -> list[Any]:
+        """The mask of some steps with as many axes as each place needs."""
+        if live is None:
+            return []
+        program = self.plan.core.program
+        places = program.steps[len(self.plan.core.streams) :]
+        return [self.backend.from_host(live.reshape(live.shape[0], *program.shapes[v])) for v in places]
+
+    def tensor(self, array: Any) -> Any:
+        return Node.result_type(array, self.backend)
 
     def arrived(self, g: Sequence[Any], parts: Sequence[Any]) -> list[Any]:
         """The residuals of operands; None, and not zeros, where nothing leads from the residuals of results, as in the loop: an optimiser
@@ -97,12 +117,11 @@ class ForwardPass:
         plan, backend, program = call.plan, call.backend, call.plan.core.program
         steps = operands[0].shape[0]
         numbers = [backend.from_host(number) for number in call.traced.form.numbers]
-        needs = [*call.needs[:inputs], *call.needs[inputs + states :], *[False] * len(numbers)]
-        self._around = around(plan, backend, steps, needs)
+        self._around = call.around(steps)
         with backend.products() as products:
             fed, self._kept = self._around.before([*operands[:inputs], *operands[inputs + states :], *numbers], products)
             streams, fixed = fed[: len(plan.core.streams)], fed[len(plan.core.streams) :]
-            arrays = streams + _masks(program, live, len(streams), backend)
+            arrays = streams + call.masks(live)
             firsts = list(operands[inputs : inputs + states])
             for v in program.states[states:]:  # outputs before the first step
                 firsts.append(backend.zeros(program.shapes[v], program.dtypes[v]))
@@ -152,12 +171,27 @@ class CompiledScan:
 
     def pull(self, np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
         if not isinstance(np, Backend):
-            return self._replay_pull(np, g, xs)
+            return self._pull_recorded(np, g, xs)
         run, totals = self._take(xs), dict[Any, Any]()
         with np.products() as products:
             parts, firsts = run.back(g, totals, products)
             fixed = run.fixed(totals, products)
         return self.call.arrived(g, [*parts, *firsts, *fixed])
+
+    def _pull_recorded(self, np: Any, g: Any, xs: Any) -> Any:
+        try:
+            return self.call.arrived(g, pulled(self.call, g, xs))
+        except TraceError:
+            results, inputs, since = self._replay(np, xs)
+            return pull_replayed(results, inputs, since, g, np)
+
+    def push(self, np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
+        on_arrays = isinstance(np, Backend)
+        try:
+            return (pushed_arrays if on_arrays else pushed)(self.call, tangents, xs)
+        except TraceError:
+            results, inputs, since = self._replay(np, xs)
+            return push_replayed(results, inputs, since, tangents, None if on_arrays else np)
 
     # -- step by step -----------------------------------------------------------------------------------------------------------------
 
@@ -165,14 +199,6 @@ class CompiledScan:
         """The operations of every step, for those who want to look inside."""
         head = sum(self.call.counts)
         return self._eager(inputs[:head], inputs[head:])
-
-    def push(self, np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
-        results, inputs, since = self._replay(np, xs)
-        return push_replayed(results, inputs, since, tangents, None if isinstance(np, Backend) else np)
-
-    def _replay_pull(self, np: Any, g: Any, xs: Any) -> Any:
-        results, inputs, since = self._replay(np, xs)
-        return pull_replayed(results, inputs, since, g, np)
 
     def _replay(self, np: Any, xs: Sequence[Any]) -> tuple[list[Any], list[Any], int]:
         head = sum(self.call.counts)
@@ -238,7 +264,7 @@ class SegmentedScan(CompiledScan):
 
     def pull(self, np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
         if not isinstance(np, Backend):
-            return self._replay_pull(np, g, xs)
+            return self._pull_recorded(np, g, xs)
         count, steps = len(g) - self.call.counts[1], self.call.counts[0]
         carried, whole, totals = list(g[count:]), list[Any]([None] * steps), dict[Any, Any]()
         for part, before in reversed(self.before):
@@ -252,10 +278,3 @@ class SegmentedScan(CompiledScan):
         with np.products() as products:
             fixed = run.fixed(totals, products)
         return self.call.arrived(g, [*whole, *carried, *fixed])
-
-
-def _masks(program: Program, live: numpy.ndarray | None, streams: int, backend: Backend) -> list[Any]:
-    """The mask with as many axes as each place needs."""
-    if live is None:
-        return []
-    return [backend.from_host(live.reshape(live.shape[0], *program.shapes[v])) for v in program.steps[streams:]]

@@ -37,8 +37,8 @@ from ..tape import PYTHON_NUMBERS, Node, Refused, Tracing, no_grad, now, recordi
 from ..user_code import Line, line_of
 from .doubts import asked_of_tensors, refuse_first
 from .flow import Flow
-from .numbers import Form, form_of
-from .program import Trace, capture, placeholder, tracing
+from .numbers import Form, Key, form_of
+from .program import Program, Trace, capture, placeholder, tracing
 from .watch import CARRIED, DRAWN_BEFORE, Watch
 
 Cell = Callable[[Any, Any], tuple[Any, Any]]
@@ -164,6 +164,13 @@ def trace_cell(cell: Cell, xs: Any, state: Any, differentiated: bool, attempt: A
     places = [numbers.get(id(x), x) for x in trace.outside]
     assert attempt.reading is not None
     return TracedCell(trace, tree.map_leaves(lambda _leaf: None, y), attempt.reading, places, asked, looked, form_of(trace.program))
+
+
+def cell_of(program: Program) -> TracedCell:
+    """A program of ours as a traced cell: it reads nothing, and its outputs are a list."""
+    trace = Trace(program, [], [*program.outputs, *program.carried], [], [None] * len(program.instructions), {})
+    reading = Reading([], frozenset(), False, {}, True)
+    return TracedCell(trace, [None] * len(program.outputs), reading, [], frozenset(), [], Form(program, [], Key(program.key())))
 
 
 @dataclass(frozen=True)

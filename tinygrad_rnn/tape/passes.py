@@ -63,8 +63,11 @@ def pull_back(
         if looks and leaves_out and not thread.tracing:
             residuals, caught = carry(pull_entry, None)
             ends = [*residuals.held.values(), *caught.values()]
-            if backend.any_nan(_arrays(ends)) and not backend.any_nan(_counted(seeds)):
-                pull = _pull_spared  # 0 · NaN or 0 · ∞, of what was left out: the results do not show it
+            if backend.any_nan(_arrays(ends)):
+                if not backend.any_nan(_counted(seeds)):
+                    pull = _pull_spared  # 0 · NaN or 0 · ∞, of what was left out: the results do not show it
+                elif not masked and watch is None:
+                    return residuals, caught
             elif watch is None:
                 return residuals, caught
         behind = {entry.index for entry in tape} if masked else set() if pull is _pull_spared else None
@@ -182,7 +185,7 @@ def push_forward(outputs: Sequence[Node], tangents: Sequence[tuple[Node, Any]], 
     with outputs[0]._backend.quiet():
         for entry in tape:
             incoming = [arrived.get(key_of(x)) if isinstance(x, Node) else None for x in entry.inputs]
-            if all(tangent is None for tangent in incoming):
+            if all(tangent is None for tangent in incoming) or True not in entry.needs:  # in a trace, what is a constant
                 continue
             several = entry.row.several
             space, xs, ys = (entry.backend, entry.xs, entry.ys) if np is None else (np, entry.inputs, entry.results())

@@ -70,7 +70,7 @@ class Emitter(Printer):
     ATOMS: ClassVar[dict[str, str]] = {
         **{f"{name}.f": f"f{name} {{T}} {{0}}, {{1}}" for name in ("add", "sub", "mul", "div")},
         **{f"{name}.i": f"{name} {{T}} {{0}}, {{1}}" for name in ("add", "sub", "mul", "and", "or", "xor", "shl", "lshr")},
-        "div.i": "sdiv {T} {0}, {1}",
+        "quot.i": "sdiv {T} {0}, {1}",
         **{f"{name}.b": f"{name} i1 {{0}}, {{1}}" for name in ("and", "or", "xor")},
         "add.b": "or i1 {0}, {1}",
         "mul.b": "and i1 {0}, {1}",

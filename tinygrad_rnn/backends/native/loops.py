@@ -18,21 +18,19 @@ Body = Callable[[str, list[str]], list[str]]
 
 @dataclass
 class Function:
-    """A function that may be called from several places.
+    """A function that may be called from several places. It stays one: in pieces a long text is compiled several times as fast.
 
     Attributes:
         parameters: its pointers; numbers of the first sample and of the end of the samples follow.
-        apart: whether it stays one, instead of becoming part of the one that calls it.
     """
 
     name: str
     parameters: Sequence[str]
     lines: list[str]
-    apart: bool
 
     def text(self) -> str:
         parameters = ", ".join([*(f"ptr {p}" for p in self.parameters), "i64 %first", "i64 %last"])
-        return function_text(f"internal void @{self.name}({parameters}){' noinline' if self.apart else ''}", self.lines)
+        return function_text(f"internal void @{self.name}({parameters}) noinline", self.lines)
 
 
 @dataclass
@@ -51,12 +49,10 @@ class Endings:
     tables: dict[str, tuple[str, tuple[float, ...]]] = field(default_factory=dict)
     functions: dict[Any, Function] = field(default_factory=dict)
 
-    def function(self, key: Any, parameters: Sequence[str], lines: Callable[[], list[str]], apart: bool = False) -> str:
+    def function(self, key: Any, parameters: Sequence[str], lines: Callable[[], list[str]]) -> str:
         """The name of the function that does what the key says; written where there is none."""
-        if key in self.functions:
-            self.functions[key].apart = True
-        else:
-            self.functions[key] = Function(f"nest{len(self.functions)}", parameters, lines(), apart)
+        if key not in self.functions:
+            self.functions[key] = Function(f"nest{len(self.functions)}", parameters, lines())
         return self.functions[key].name
 
     def text(self) -> str:

@@ -39,10 +39,16 @@ isfinite = within(0.5)(lambda k, x: k.abs(x) < math.inf)
 where = exact(lambda k, condition, a, b: k.select(k.truth(condition), a, b))
 astype = exact(lambda k, x, dtype: k.as_kind(x, kind_of(dtype)))
 
-floor = exact(lambda k, x: k.floor(x))
-ceil = exact(lambda k, x: k.ceil(x))
-rint = exact(lambda k, x: k.rint(x))
-trunc = exact(lambda k, x: k.trunc(x))
+
+def _rounding(function: Callable[[Printer, Value], Value]) -> Lowering:
+    """Of integers themselves."""
+    return exact(lambda k, x: function(k, x) if x.kind[0] == "f" else x)
+
+
+floor = _rounding(lambda k, x: k.floor(x))
+ceil = _rounding(lambda k, x: k.ceil(x))
+rint = _rounding(lambda k, x: k.rint(x))
+trunc = _rounding(lambda k, x: k.trunc(x))
 
 
 @exact
@@ -77,15 +83,33 @@ def clip(k: Printer, x: Value, low: float | None, high: float | None) -> Value:
 
 
 def _remainder(k: Printer, a: Value, b: Value) -> Value:
-    """What is left of a after as many b as go into it, with the sign of a, exactly: a quotient of twice a float's digits is taken off in
-    two parts, and neither difference needs rounding. NaN beyond such quotients."""
-    rest = a
-    for _ in range(2):
-        rest = difference(k, rest, k.trunc(rest / b), b)
-    rest = k.select(rest * k.copysign(1.0, a) < 0, rest + k.copysign(b, a), rest)
-    rest = k.select((k.abs(b) == math.inf) & (k.abs(a) < math.inf), a, rest)
-    within_digits = k.abs(a / b) < 2.0 ** (2 * FORMATS[a.kind].fraction + 2)
-    return k.select(within_digits, k.copysign(k.abs(rest), a), math.nan)
+    """What is left of a after as many b as go into it, with the sign of a, exactly.
+
+    A quotient is taken off in parts of a float's digits, so that no difference needs rounding; of float32 in float64, where no quotient is
+    infinite, and of float64 first by large multiples of b.
+    """
+    x, y = k.convert(a, "f64"), k.convert(b, "f64")
+    rest = x
+    for divisor, bits in [(y, 277)] if a.kind == "f32" else _divisors(k, y):
+        for _ in range(-(-bits // _DIGITS)):
+            rest = difference(k, rest, k.trunc(rest / divisor), divisor)
+    rest = k.select(rest * k.copysign(1.0, x) < 0, rest + k.copysign(y, x), rest)
+    rest = k.select((k.abs(y) == math.inf) & (k.abs(x) < math.inf), x, rest)
+    return k.convert(k.copysign(k.abs(rest), x), a.kind)
+
+
+_DIGITS = 51
+"""Binary digits that a difference takes off at least."""
+
+_FAR = 2.0**550
+
+
+def _divisors(k: Printer, b: Value) -> list[tuple[Value, int]]:
+    """Multiples of b that follow each other, and how many binary digits a quotient by each has at most: finite ones."""
+    size = k.abs(b)
+    second = k.select(size < 2.0**-500, b * _FAR, b)
+    first = k.select(size < 2.0**400, second * _FAR, second)
+    return [(first, 1025), (second, 551), (b, 551)]
 
 
 Division = Callable[[Printer, Value, Value], Value]
@@ -106,7 +130,7 @@ def _divided(k: Printer, a: Value, b: Value) -> tuple[Value, Value]:
     processor would stop at the least integer, it is −a."""
     turned = b == -1
     divisor = k.select(turned | (b == 0), 1, b)
-    quotient = k.select(b == 0, 0, k.select(turned, -a, k.binary("div", a, divisor)))
+    quotient = k.select(b == 0, 0, k.select(turned, -a, k.binary("quot", a, divisor)))
     return quotient, k.select((b == 0) | turned, 0, a - quotient * divisor)
 
 

@@ -1,0 +1,264 @@
+"""The derivative of a scan as scans.
+
+A plan is a program of rows; so is its derivative, which is planned, run and derived again as any other:
+
+    reverse   the loop once more, for what its derivative reads; then a loop the other way round, whose step is the step's derivative
+    forward   one loop, whose step is the step and its tangents
+
+So derivatives of derivatives, of any order and in either mode, are compiled scans, and no rule is written for them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .. import ops
+from ..backends import Backend
+from ..chain_rule.addition import ADD
+from ..tape import Node, apply, choose, no_grad, now, push_forward, recording
+from .around import Around
+from .plan import Plan, Sink, dummy
+from .program import Instruction, Program, capture, placeholder, tracing
+from .trace import TracedCell, cell_of
+
+# -- reverse --------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class _Reverse:
+    """The two loops of a plan's derivative.
+
+    Attributes:
+        forward: from the loop's inputs to what its derivative reads.
+        backward: from that and the residuals of outputs to those of the steps' inputs, and to what is multiplied after the loop.
+        known: the values that are outputs of ``forward``.
+        leaving: the values that are outputs of ``backward``.
+        carried: which states' residuals its states are, and after them which sinks.
+        stops: states that have no residual before the step, whatever arrives after it.
+    """
+
+    forward: TracedCell
+    backward: TracedCell
+    known: list[int]
+    leaving: list[int]
+    carried: list[int]
+    sums: list[Sink]
+    stops: list[int]
+
+
+def _reverse(plan: Plan) -> _Reverse:
+    joint = plan.joint
+    known = [v for v in plan.kept if v not in joint.steps]
+    forward = replace(joint, instructions=plan.forward, outputs=known)
+    program = Program([*joint.shapes], [*joint.dtypes], fixed=[*joint.fixed], instructions=[*plan.backward])
+    program.steps = [*plan.kept, *(v for v in plan.output_residuals if v is not None)]
+    carried, stops = [], []
+    for i, (arriving, leaving) in enumerate(zip(plan.carried_residuals, plan.state_residuals, strict=True)):
+        like = leaving if arriving is None else arriving
+        if like is None:
+            continue
+        kind = program.shapes[like], program.dtypes[like]
+        program.states.append(program.value(*kind) if arriving is None else arriving)
+        if leaving is None:  # no residual goes on: nothing is carried
+            leaving = program.value(*kind)
+            program.fixed.append(leaving)
+            stops.append(i)
+        program.carried.append(leaving)
+        carried.append(i)
+    sinks = [sink for of_one in plan.sinks.values() for sink in of_one]
+    sums = [sink for sink in sinks if not sink.gathered]
+    for sink in sums:
+        (v,) = sink.values
+        before, after = (program.value(program.shapes[v], program.dtypes[v]) for _ in range(2))
+        program.instructions.append(Instruction(ADD, (before, v), (), (after,)))
+        program.states.append(before)
+        program.carried.append(after)
+    left = [v for v in plan.step_residuals if v is not None] + [v for sink in sinks if sink.gathered for v in sink.values]
+    program.outputs = [v for v in dict.fromkeys(left) if v not in plan.kept]
+    return _Reverse(cell_of(forward), cell_of(program), known, program.outputs, carried, sums, stops)
+
+
+def pulled(call: Any, g: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
+    """The residuals of a scan's operands, recorded, from those of its results; None where none arrives.
+
+    Args:
+        call: the :class:`~.run.ScanCall`.
+        g: tensors, None where nothing arrives.
+        xs: the operands.
+
+    Raises:
+        TraceError: the derivative cannot be planned.
+    """
+    plan, backend, (inputs, states) = call.plan, call.backend, call.counts
+    loops = plan.derived.get("reverse") or plan.derived.share("reverse", _reverse(plan))
+    joint, program, count = plan.joint, plan.core.program, len(plan.core.program.outputs)
+    head = call.around(call.steps)
+    numbers = [call.tensor(backend.from_host(number)) for number in call.traced.form.numbers]
+    before, fed = _before(head, [*xs[:inputs], *xs[inputs + states :], *numbers])
+    streams = [*fed[: len(plan.core.streams)], *map(call.tensor, call.masks(call.live))]
+    fixed = [*fed[len(plan.core.streams) :], *map(call.tensor, plan.constants)]
+
+    def zeros(v: int, *steps: int) -> Any:
+        return call.tensor(backend.zeros((*steps, *joint.shapes[v]), joint.dtypes[v]))
+
+    firsts = [*xs[inputs : inputs + states], *(zeros(v) for v in program.states[states:])]
+    ys, _ = call.scan(call, loops.forward, streams, firsts, fixed, call.reverse)
+    values = dict(zip(joint.steps, streams, strict=True)) | dict(zip(loops.known, ys, strict=True))
+    arriving = [zeros(v, call.steps) if part is None else part for v, part in zip(plan.output_residuals, g, strict=False) if v is not None]
+    last = [*g[count:], *[None] * (len(joint.states) - states)]
+    carried = [zeros(joint.states[i]) if last[i] is None else last[i] for i in loops.carried]
+    begun = [*carried, *(zeros(sink.values[0]) for sink in loops.sums)]
+    stops = [zeros(joint.states[i]) for i in loops.stops]
+    steps = [*(values[v] for v in plan.kept), *arriving]
+    ys, ended = call.scan(call, loops.backward, steps, begun, [*fixed, *stops], not call.reverse)
+    values.update(zip(loops.leaving, ys, strict=True))
+    totals = dict(zip(loops.sums, ended[len(carried) :], strict=True))
+    found = dict(zip(loops.carried, ended, strict=False))
+    of_states = [found.get(i) if r is not None else None for i, r in enumerate(plan.state_residuals[:states])]
+    of_streams = [None if r is None else values[r] for r in plan.step_residuals[: len(plan.core.streams)]]
+    of_fixed = [_total(plan, v, values, totals) for v in joint.fixed[: len(program.fixed)]]
+    parts = _after(head, before, [*of_streams, *of_fixed])
+    ends = [*parts[:inputs], *of_states, *parts[inputs : inputs + len(call.outside)]]
+    return [None if part is None else ops.reshape(part, x.shape) for part, x in zip(ends, xs, strict=True)]
+
+
+def _before(head: Around, given: Sequence[Any]) -> tuple[dict[int, Any], list[Any]]:
+    """All values before the loop, and those that feed it."""
+    derived, core = head.derived, head.core
+    steps = len(core.whole.steps)
+    rows = [_rows(x, core.whole.shapes[v]) for x, v in zip(given[:steps], core.whole.steps, strict=True)]
+    values: dict[int, Any] = dict(zip(derived.program.steps, [*rows, *given[steps:]], strict=True))
+    values.update((v, Node.result_type(x, head.backend)) for v, x in zip(derived.program.fixed, derived.constants, strict=True))
+    derived.program.run(values, apply, derived.forward, choose)
+    made = [values[v] for v in derived.results]
+    times = given[0].shape[0]
+    streams = [ops.reshape(x, (times, *core.whole.shapes[v])) for x, v in zip(made, core.streams, strict=False)]
+    return values, [*streams, *made[len(streams) :]]
+
+
+def _after(head: Around, values: dict[int, Any], residuals: Sequence[Any]) -> list[Any]:
+    """The residuals of what was given before the loop, from those of what feeds it."""
+    derived, core = head.derived, head.core
+    shapes = [core.whole.shapes[v] for v in core.streams]
+    come = [_rows(g, shapes[i]) if i < len(shapes) else g for i, g in enumerate(residuals) if g is not None]
+    values.update(zip(derived.program.states, come, strict=True))
+    derived.program.run(values, apply, derived.backward, choose)
+    return [None if r is None else values[r] for r in derived.residuals]
+
+
+def _rows(x: Any, shape: tuple[int, ...]) -> Any:
+    """All steps of a value with rows under each other."""
+    return ops.reshape(x, (-1, *shape[1:])) if len(shape) > 1 else x
+
+
+def _total(plan: Plan, v: int, values: dict[int, Any], totals: dict[Sink, Any]) -> Any:
+    """The residual of a fixed value: what its sinks add up to; None where there are none."""
+    if v not in plan.sinks:
+        return None
+    shape = plan.joint.shapes[v]
+    terms = [_over_steps(sink, values, shape) if sink.gathered else ops.sum_to(totals[sink], shape) for sink in plan.sinks[v]]
+    return functools.reduce(ops.add, terms)
+
+
+def _over_steps(sink: Sink, values: dict[int, Any], shape: tuple[int, ...]) -> Any:
+    """One product over all steps."""
+    a, g = (values[v] for v in sink.values)
+    if sink.kind == "product":
+        rows = [ops.reshape(x, (-1, x.shape[-1])) for x in (a, g)]
+        return ops.reshape(ops.matmul(ops.transpose(rows[0]), rows[1]), shape)
+    lead = shape[: sink.shared]
+    left, right = (ops.reshape(x, (x.shape[0], _size(lead), -1)) for x in (a, g))
+    return ops.reshape(ops.matmul(ops.transpose(left, (1, 2, 0)), ops.transpose(right, (1, 0, 2))), shape)
+
+
+def _size(shape: Sequence[int]) -> int:
+    return functools.reduce(lambda a, b: a * b, shape, 1)
+
+
+# -- forward --------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class _Forward:
+    """A step and its tangents.
+
+    Attributes:
+        cell: its outputs, states and fixed inputs are those of the step, and after them their tangents.
+        moved: which outputs have a tangent.
+        outside: tensors that the rules made.
+    """
+
+    cell: TracedCell
+    moved: list[bool]
+    outside: list[Any]
+
+
+def _forward(whole: Program, moving: Sequence[bool], backend: Backend) -> _Forward:
+    """The step of a cell with its tangents.
+
+    Args:
+        moving: of its steps and fixed inputs, which have a tangent; all states of floats have one.
+    """
+    with tracing(), recording(), backend.quiet():
+
+        def place(v: int, wanted: bool) -> Any:
+            return placeholder(dummy(whole.shapes[v], whole.dtypes[v], backend), backend, wanted)
+
+        wanted = dict(zip([*whole.steps, *whole.fixed], moving, strict=True)) | {v: whole.dtypes[v].kind == "f" for v in whole.states}
+        heads = {v: place(v, want) for v, want in wanted.items()}
+        tangents = {v: place(v, True) for v, want in wanted.items() if want}
+        since, values = now(), dict(heads)
+        whole.run(values, apply, None, choose)
+        results = [values[v] for v in (*whole.outputs, *whole.carried)]
+        pushed = push_forward(results, [(heads[v], t) for v, t in tangents.items()], ops, since)
+        count = len(whole.outputs)
+        floats = [v for v in whole.states if v in tangents]
+        new = [t for t, v in zip(pushed[count:], whole.states, strict=True) if v in tangents]
+        new = [ops.zeros_like(heads[v]) if t is None else t for t, v in zip(new, floats, strict=True)]
+        moved = [t for t in pushed[:count] if t is not None]
+
+        def places(values: Sequence[int]) -> list[Any]:
+            return [*(heads[v] for v in values), *(tangents[v] for v in values if v in tangents)]
+
+        found = [*results[:count], *moved, *results[count:], *new]
+        trace = capture(found, places(whole.steps), places(whole.states), places(whole.fixed), since)
+    ends = count + len(moved)
+    trace.program.outputs, trace.program.carried = trace.results[:ends], trace.results[ends:]
+    return _Forward(cell_of(trace.program), [t is not None for t in pushed[:count]], trace.outside)
+
+
+def pushed(call: Any, tangents: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
+    """The tangents of a scan's results, recorded, from those of its operands; None where none arrives.
+
+    Raises:
+        TraceError: the derivative cannot be planned.
+    """
+    plan, backend, (inputs, states) = call.plan, call.backend, call.counts
+    whole = plan.core.whole
+    numbers = [call.tensor(backend.from_host(number)) for number in call.traced.form.numbers]
+    given = [*xs[:inputs], *xs[inputs + states :], *numbers]
+    arrived = [*tangents[:inputs], *tangents[inputs + states :], *[None] * len(numbers)]
+    moving = tuple(t is not None for t in arrived)
+    key = "forward", moving
+    step = plan.derived.get(key) or plan.derived.share(key, _forward(whole, moving, backend))
+    old = xs[inputs : inputs + states]
+    floats = [
+        ops.zeros_like(x) if t is None else t for x, t in zip(old, tangents[inputs : inputs + states], strict=True) if x.dtype.kind == "f"
+    ]
+    streams = [*given[:inputs], *(t for t in arrived[:inputs] if t is not None)]
+    fixed = [*given[inputs:], *(t for t in arrived[inputs:] if t is not None), *step.outside]
+    ys, last = call.scan(call, step.cell, streams, [*old, *floats], fixed, call.reverse, call.live, call.masked_output)
+    count, new = len(whole.outputs), iter(last[states:])
+    made = iter(ys[count:])
+    outputs = [next(made) if moves else None for moves in step.moved]
+    return [*outputs, *(next(new) if x.dtype.kind == "f" else None for x in old)]
+
+
+def pushed_arrays(call: Any, tangents: Sequence[Any], xs: Sequence[Any]) -> tuple[Any, ...]:
+    """The same of arrays."""
+    with no_grad():
+        found = pushed(call, [None if t is None else call.tensor(t) for t in tangents], [*map(call.tensor, xs)])
+    return tuple(None if t is None else t._data for t in found)
