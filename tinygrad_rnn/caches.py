@@ -63,6 +63,11 @@ class Recent(Generic[K, V]):
         self._make_room()
         return held
 
+    def take(self, key: K) -> V | None:
+        """Take out the value of a key, which nobody else gets then; None if there is none."""
+        item = self._items.pop(key, None)
+        return None if item is None else item.value
+
     def drop(self, key: K) -> None:
         """Hold it no more, if it is held."""
         self._items.pop(key, None)

@@ -322,6 +322,8 @@ OWN: dict[str, dict[str, Argument]] = {
     "LSTMCell.__call__": _PAIR_CALL,
     "PeepholeLSTMCell.__call__": _PAIR_CALL,
     "Recurrent.__call__": {"x": _is("leaves", lambda w: tg.zeros((3, 2, 3))), "state": _is("leaves", lambda w: tg.zeros((2, 4)))},
+    "Recurrent.stepper": {"state": _is("leaves", lambda w: tg.zeros((2, 4)))},
+    "RNN.stepper": {"state": _is("tensor", lambda w: tg.zeros((1, 2, 4)))},
     "RNN.__call__": {"x": _is("tensor", lambda w: tg.zeros((3, 2, 3))), "state": _is("tensor", lambda w: tg.zeros((1, 2, 4)))},
     # optimisers
     "SGD.load_state_dict": {"state": _is("state of an optimiser", lambda w: optim.SGD(w.parameters, momentum=0.9).state_dict())},

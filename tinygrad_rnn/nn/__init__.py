@@ -5,6 +5,7 @@ from .cells import GRUCell as GRUCell
 from .cells import LSTMCell as LSTMCell
 from .cells import PeepholeLSTMCell as PeepholeLSTMCell
 from .cells import RNNCell as RNNCell
+from .cells import Shape as Shape
 from .layers import Dropout as Dropout
 from .layers import Embedding as Embedding
 from .layers import LayerNorm as LayerNorm
@@ -17,5 +18,4 @@ from .recurrent import LSTM as LSTM
 from .recurrent import RNN as RNN
 from .recurrent import PeepholeLSTM as PeepholeLSTM
 from .recurrent import Recurrent as Recurrent
-from .recurrent import Shape as Shape
 from .recurrent import detach as detach

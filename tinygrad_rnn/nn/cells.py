@@ -24,6 +24,21 @@ from .layers import require
 from .module import Module, Parameter
 
 
+class Shape:
+    """The axes after the batch of one tensor of a state, where they are not one: ``state_size = Shape(4, 4)`` is a matrix for each sample,
+    ``state_size = (4, 4)`` two vectors.
+
+    Raises:
+        ArgumentError: an axis is no whole number, or below 0.
+    """
+
+    def __init__(self, *axes: int) -> None:
+        self.axes = tuple([arguments.size(f"Shape: axes[{i}]", n) for i, n in enumerate(axes)])
+
+    def __repr__(self) -> str:
+        return f"Shape({', '.join(map(str, self.axes))})"
+
+
 class Cell(Module):
     """What the cells share: the two projections, and the checks of what comes in.
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from .. import arguments, ops, tree
 from ..errors import ArgumentError, ArgumentWarning, DtypeError, ShapeError
-from ..sequence import checked_options, explain, scan
+from ..sequence import Column, Stepper, checked_options, explain, scan
 from ..tape import host, lift
 from ..tensor import Tensor
-from .cells import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell
+from .cells import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell, Shape
 from .layers import Dropout, not_a_pair
 from .module import Module
 
@@ -22,21 +22,6 @@ def detach(state: Any) -> Any:
     if not all(isinstance(leaf, Tensor) for leaf in tree.leaves(state)):
         raise arguments.refused("detach: state", "a tensor, or tensors nested as a state is", state)
     return tree.map_leaves(lambda leaf: leaf.detach(), state)
-
-
-class Shape:
-    """The axes after the batch of one tensor of a state, where they are not one: ``state_size = Shape(4, 4)`` is a matrix for each sample,
-    ``state_size = (4, 4)`` two vectors.
-
-    Raises:
-        ArgumentError: an axis is no whole number, or below 0.
-    """
-
-    def __init__(self, *axes: int) -> None:
-        self.axes = tuple([arguments.size(f"Shape: axes[{i}]", n) for i, n in enumerate(axes)])
-
-    def __repr__(self) -> str:
-        return f"Shape({', '.join(map(str, self.axes))})"
 
 
 class Recurrent(Module):
@@ -90,6 +75,21 @@ class Recurrent(Module):
         """How the cell was last run; see :func:`tinygrad_rnn.explain`."""
         return explain(self.cell)
 
+    def stepper(self, state: Any = None) -> Stepper:
+        """The cell one step at a time, without a tape: ``y = stepper(x)`` for x (B, …), with the state kept inside.
+
+        Args:
+            state: before the first step; by default zeros, as of a call.
+
+        Raises:
+            ArgumentError: it runs from the end.
+        """
+        if self.options["reverse"]:
+            raise ArgumentError(f"{type(self).__name__}.stepper: a layer that runs from the end takes no single steps")
+        if state is None:
+            return Stepper(self.cell, lambda x: self._zeros(tree.map_leaves(_as_steps, x)))
+        return Stepper(self.cell, tree.map_leaves(ops.as_tensor, state))
+
     def _zeros(self, x: Any) -> Any:
         size = getattr(self.cell, "state_size", None)
         if size is None:
@@ -110,6 +110,10 @@ class Recurrent(Module):
 
 _OPTIONS: dict[str, Any] = {"masked_output": "zero", "compiled": "auto", "checkpoint": None}
 """What layers of cells hand on to each of them."""
+
+
+def _as_steps(x: Any) -> Tensor:
+    return ops.expand_dims(x, 0)
 
 
 def _swapped(x: Any) -> Tensor:
@@ -232,6 +236,34 @@ class Stack(Module):
             return ops.squeeze(y, 1), tree.map_leaves(lambda leaf: ops.squeeze(leaf, 1), state)
         return _swapped(y) if swap else y, state
 
+    def stepper(self, state: Any = None) -> Stepper:
+        """All layers one step at a time, without a tape: ``y = stepper(x)`` for x (B, input_size), with the state kept inside.
+
+        Args:
+            state: before the first step, as a call takes it; zeros by default. ``stepper.state`` is laid out alike.
+
+        Raises:
+            ArgumentError: the layer is bidirectional, or would draw dropout: say ``.eval()`` before.
+
+        Example:
+            >>> stepper = nn.LSTM(3, 8).stepper()
+            >>> y = stepper(tg.zeros((1, 3)))
+        """
+        if self.bidirectional:
+            raise ArgumentError(f"{type(self).__name__}.stepper: a layer that also runs from the end takes no single steps")
+        if self.dropout.p and self.dropout.training:
+            raise ArgumentError(f"{type(self).__name__}.stepper: dropout is drawn for whole sequences: say .eval() before")
+        runs = [layer[0] for layer in self.layers]
+        if state is not None:
+            state, weight = tree.map_leaves(ops.as_tensor, state), runs[0].cell.weight_ih
+            batch = max([1, *(leaf.shape[1] for leaf in tree.leaves(state) if leaf.ndim == 3)])
+            state = self._states(Tensor(weight._backend.zeros((1, batch, self.input_size), weight.dtype), weight._backend), state, False)
+
+        def zeros(x: Any) -> list[Any]:
+            return [run._zeros(_as_steps(x)) for run in runs]
+
+        return Stepper(Column([run.cell for run in runs]), zeros if state is None else state, _together)
+
     def explain(self) -> str:
         """How each layer's cell was last run; see :func:`tinygrad_rnn.explain`."""
         return "\n".join(run.explain() for layer in self.layers for run in layer)
@@ -247,9 +279,7 @@ class Stack(Module):
                 ys.append(y)
                 after.append(state)
             x = ops.concatenate(ys, -1) if self.bidirectional else ys[0]
-        together = zip(*map(tree.leaves, after), strict=True)
-        stacked = [ops.reshape(leaves[0], (1, *leaves[0].shape)) if len(leaves) == 1 else ops.stack(leaves) for leaves in together]
-        return x, tree.unflatten(after[0], stacked)
+        return x, _together(after)
 
     def _states(self, x: Tensor, state: Any, single: bool) -> list[Any]:
         """The state of each cell."""
@@ -272,6 +302,13 @@ class Stack(Module):
                 raise DtypeError(f"{type(self).__name__}: a tensor of the state has dtype {leaf.dtype}, the input has {x.dtype}")
             parts.append(ops.unstack(ops.expand_dims(leaf, 1) if single else leaf))
         return [tree.unflatten(size, one) for one in zip(*parts, strict=True)]
+
+
+def _together(states: list[Any]) -> Any:
+    """The states of all cells, one above the other."""
+    together = zip(*map(tree.leaves, states), strict=True)
+    stacked = [ops.reshape(leaves[0], (1, *leaves[0].shape)) if len(leaves) == 1 else ops.stack(leaves) for leaves in together]
+    return tree.unflatten(states[0], stacked)
 
 
 class RNN(Stack):

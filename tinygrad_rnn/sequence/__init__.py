@@ -15,9 +15,10 @@ from .compiled import clear_caches, compiled_scan, known_of
 from .eager import eager_scan
 from .explain import explain, note_refusal
 from .padding import Padding
+from .stepper import Column, Stepper
 from .trace import begin
 
-__all__ = ["checked_options", "clear_caches", "explain", "scan"]
+__all__ = ["Column", "Stepper", "checked_options", "clear_caches", "explain", "scan"]
 
 
 def scan(

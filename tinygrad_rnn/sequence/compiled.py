@@ -18,8 +18,9 @@ from ..backends.native import code_cache
 from ..caches import Recent, recent
 from ..chain_rule import Row
 from ..effects import effect
-from ..errors import TinygradRNNError, TraceError
+from ..errors import IndexRangeError, TinygradRNNError, TraceError
 from ..tape import Entry, Node, host, note, thread
+from .bound_step import BoundStep
 from .explain import note_plan, refuse_calls
 from .hoist import Core, extract_core
 from .kernels import KernelPlan
@@ -50,12 +51,16 @@ def compiled_scan(
         TraceError: the cell cannot be compiled; says why.
     """
     inputs, states = tree.leaves(xs), tree.leaves(state)
-    traced, outside = _traced_cell(cell, xs, state, inputs, states)
+    traced, outside = traced_cell(cell, xs, state, inputs, states)
     trace, backend = traced.trace, inputs[0]._backend
     if live is not None and any(trace.program.shapes[v][:1] != live.shape[1:] for v in trace.program.outputs):
         raise TraceError("with lengths or a mask each output needs the batch as its first axis")
     operands = [*inputs, *states, *outside]
     needs = _needs(operands)
+    if live is None and inputs[0]._data.shape[0] == 1 and True not in needs and backend.runs_machine_code():
+        single = _single_step(cell, traced, inputs, states, outside)
+        if single is not None:
+            return tree.unflatten(traced.y, single[0]), tree.unflatten(state, single[1])
     plan = _plan(traced, needs, live is not None, masked_output, backend)
     engine = _engine(plan, backend)
     if no_calls:
@@ -68,6 +73,34 @@ def compiled_scan(
     made = _recorded(call, operands, checkpoint)
     count = len(made) - len(states)
     return tree.unflatten(traced.y, made[:count]), tree.unflatten(state, made[count:])
+
+
+_steps = recent(32)
+"""By traces' identities, steps that are bound to their weights and memory, with the trace; in use by one thread at a time."""
+
+
+def _single_step(
+    cell: Cell, traced: TracedCell, inputs: Sequence[Any], states: Sequence[Any], outside: Sequence[Any]
+) -> tuple[list[Any], list[Any]] | None:
+    """Outputs and last states of a scan of one step without residuals; None where it is no machine code, or a number is out of range."""
+    known, step = _steps.take(id(traced)) or (None, None)
+    if known is not traced or (step is not None and not step.holds(outside)):
+        try:
+            step = BoundStep(traced, [Node.result_type(x._data[0, ...], x._backend) for x in inputs], states, outside)
+        except (Unsupported, TraceError):
+            step = None
+    try:
+        if step is None:
+            return None
+        step.put([s._data for s in states])
+        ys = [Node.result_type(y[None], step.backend) for y in step.outputs([x._data[0, ...] for x in inputs])]
+        last = [Node.result_type(s, step.backend) for s in step.states()]
+    except IndexRangeError:
+        return None
+    finally:
+        _steps.put(id(traced), (traced, step))
+    note_plan(cell, step.plan, step.plan.engine, step.backend.name)
+    return ys, last
 
 
 def _scan_of(
@@ -146,7 +179,7 @@ _shared = recent(256)
 """By their code, traces of functions that hold nothing but tensors and numbers: a function that is made anew in each call has one, too."""
 
 
-def _traced_cell(cell: Cell, xs: Any, state: Any, inputs: Sequence[Any], states: Sequence[Any]) -> tuple[TracedCell, list[Any]]:
+def traced_cell(cell: Cell, xs: Any, state: Any, inputs: Sequence[Any], states: Sequence[Any]) -> tuple[TracedCell, list[Any]]:
     """The trace of a cell, the one made before, if nothing that the cell reads has changed since; and the tensors beside its arguments.
 
     Raises:

@@ -19,18 +19,22 @@ class HalfWriter:
     of the samples)``.
 
     The last pointer is that of a flag, an integer that is set to 1 where a number was out of its range.
+
+    Args:
+        apart: whether what is done once is a function of its own.
     """
 
-    def __init__(self, name: str, elements: Elements, nests: Nests, samples: int, endings: Endings) -> None:
+    def __init__(self, name: str, elements: Elements, nests: Nests, samples: int, endings: Endings, apart: bool = False) -> None:
+        self.apart = apart
         self.name, self.elements, self.nests, self.samples, self.endings = name, elements, nests, samples, endings
         self.e = LoopEmitter(endings)
         self._pointers: dict[Place, str] = {}
 
     def functions(self, buffers: int) -> list[str]:
-        """The texts of ``name``, or where rows are called, of ``name0``, what is done once, and of one for each stretch between calls."""
+        """The texts of ``name``; or of ``name0``, what is done once, and of one for each stretch between calls."""
         stages = self.nests.stages
         cuts = [i for i, nest in enumerate(stages) if isinstance(nest, Call)]
-        if not cuts:
+        if not cuts and not self.apart:
             return [self._function(self.name, buffers, self.nests.prologue, stages)]
         bounds = itertools.pairwise([-1, *cuts, len(stages)])
         stretches = [stages[first + 1 : last] for first, last in bounds]

@@ -79,15 +79,21 @@ def _of_any_length(instruction: Instruction) -> Instruction:
     return replace(instruction, params=((-1, *instruction.params[0][1:]),))
 
 
-def extract_core(program: Program, live: bool, previous: bool) -> Core:
-    """Hoist and merge."""
+def extract_core(program: Program, live: bool = False, previous: bool = False, hoists: bool = True) -> Core:
+    """Hoist and merge.
+
+    Args:
+        live: whether there are masks.
+        previous: whether masked outputs repeat the one before.
+        hoists: whether what depends on x alone leaves the loop.
+    """
     classes = _classes(program)
     hoistable: set[int] = set(program.steps)
     for instruction in program.instructions:
         ready = all(isinstance(r, Number) or classes[r] == "fixed" or r in hoistable for r in instruction.operands)
         if ready and classes[instruction.results[0]] == "step" and _rowwise(program, classes, instruction):
             hoistable.update(instruction.results)
-    products = [i for i in program.instructions if i.row is MATMUL and i.results[0] in hoistable]
+    products = [i for i in program.instructions if i.row is MATMUL and i.results[0] in hoistable and hoists]
     hoisted = ancestors(program, [i.results[0] for i in products], lambda v: classes[v] == "step")
     once = [i for i in program.instructions if classes[i.results[0]] == "fixed"]
     out = {v for i in (*hoisted, *once) for v in i.results}

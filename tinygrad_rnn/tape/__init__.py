@@ -60,3 +60,5 @@ from .walk import Tape as Tape
 from .work import by_sight as by_sight
 from .writes import check_current as check_current
 from .writes import check_unchanged as check_unchanged
+from .writes import exposed as exposed
+from .writes import fingerprint_if_exposed as fingerprint_if_exposed

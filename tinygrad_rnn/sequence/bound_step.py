@@ -1,0 +1,187 @@
+"""A single step with all that it reads and writes in its place."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+from .. import tree
+from ..backends.atoms import DTYPES
+from ..backends.base import Unsupported
+from ..backends.native import thresholds
+from ..backends.native.compiler import compiled
+from ..backends.native.loops import ROWS, Endings
+from ..backends.native.memory import address, aligned, numbers
+from ..backends.native.threads import run_parallel, shares, threads
+from ..errors import IndexRangeError
+from ..tape import Node, exposed, fingerprint_if_exposed
+from .around import around
+from .half_writer import HalfWriter, text_of
+from .hoist import extract_core
+from .nest_layout import NestLayout
+from .normal_form import normal_form
+from .plan import make_plan
+from .trace import TracedCell
+
+
+class _Layout(NestLayout):
+    """The layout of a plan whose steps come one by one: what is done once is a function of its own."""
+
+    calls: tuple[Any, ...] = ()
+    shared = "one step at a time"
+
+
+class BoundStep:
+    """A step of a traced cell, without a tape: weights, memory and addresses are bound.
+
+    Args:
+        inputs: tensors like those that it will get.
+        states: like the state.
+        outside: the weights.
+
+    Attributes:
+        tensor: the class of tensors.
+        plan: what is done.
+
+    Raises:
+        TraceError: it cannot be planned.
+        Unsupported: it is no machine code.
+    """
+
+    def __init__(self, traced: TracedCell, inputs: Sequence[Any], states: Sequence[Any], outside: Sequence[Any]) -> None:
+        self.backend, self.tensor = inputs[0]._backend, Node.result_type
+        if not self.backend.runs_machine_code():
+            raise Unsupported("there is no machine code for its arrays here")
+        self._y = traced.y
+        core = extract_core(normal_form(traced.form.program, [False] * (len(inputs) + len(states) + len(outside))), hoists=False)
+        self.plan = make_plan(core, self.backend, None)
+        self.plan.check()
+        self._weights = [weakref.ref(tensor._data) for tensor in outside]
+        self._fingerprints = [*map(fingerprint_if_exposed, outside)]
+        given = [*(x._data[None] for x in inputs), *(x._data for x in outside), *map(self.backend.from_host, traced.form.numbers)]
+        with self.backend.products() as products:
+            fed, _ = around(self.plan, self.backend, 1, [False] * len(given)).before(given, products)
+            products.run()
+        layout = self.plan.engine = _Layout(self.plan, tiles=True)
+        if layout.forward.calls:
+            raise Unsupported(f"a call of {layout.forward.calls[0].row.name}")
+        self._lay(layout, [*fed, *self.plan.constants])
+
+    def _lay(self, layout: _Layout, fed: Sequence[Any]) -> None:
+        """Memory for everything, and the machine code."""
+        program, part = layout.program, layout.forward
+        assert part.nests is not None
+        arrays: dict[int, Any] = dict(part.tables)
+        for v, array in zip((*program.steps, *program.fixed), fed, strict=True):
+            arrays[layout.forward_inputs[v].buffer.number] = _placed(array)
+        whole, streams = self.plan.core.whole, self.plan.core.streams
+        places = [arrays[layout.forward_inputs[v].buffer.number][0, ...] for v in program.steps]
+        self._inputs = [(whole.steps.index(v), place) for v, place in zip(streams, places, strict=True)]
+        self._states = [aligned((2, *program.shapes[v]), program.dtypes[v])[0] for v in program.states]
+        arrays.update((buffer.number, array) for buffer, array in zip(layout.states, self._states, strict=True))
+        outputs = {v: aligned((1, *program.shapes[v]), program.dtypes[v])[0] for v in layout.outputs}
+        arrays.update((buffer.number, outputs[v]) for v, buffer in layout.outputs.items())
+        self._outputs = [outputs[v][0, ...] for v in program.outputs]
+        endings = Endings()
+        writer = HalfWriter("each", part.nests.elements, part.nests, layout.samples, endings, apart=True)
+        self._code = compiled(_STEP + text_of({writer: len(part.buffers)}, endings), ("each0", "step"))
+        prepare = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 7)(self._code["each0"])
+        self._flag, self._arguments = numbers([0]), []
+        self._held: list[Any] = [arrays]
+        for first, last in _shards(layout):
+            own = {b.number: aligned((b.size,), DTYPES[b.kind])[0] for b in part.buffers if b.number not in arrays}
+            table = numbers([*(address((arrays | own)[b.number]) for b in part.buffers), self._flag.buffer_info()[0]])
+            prepare(table.buffer_info()[0], 1, 0, 0, 0, 0, first, last)
+            self._arguments.append(numbers([table.buffer_info()[0], 0, first, last]))
+            self._held += [own, table]
+        part.nests = None
+        self._parts = [(x.buffer_info()[0],) for x in self._arguments]
+        self._run, self._argument = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._code["step"]), ctypes.c_void_p(self._parts[0][0])
+        v = whole.steps[0]
+        self._shape, self._dtype = whole.shapes[v], whole.dtypes[v]
+        self._single = len(whole.steps) == len(streams) == len(self._parts) == 1 and self._y is None
+
+    def holds(self, outside: Sequence[Any]) -> bool:
+        """Whether the arrays of these weights are those that were bound, as they were then."""
+        for tensor, array in zip(outside, self._weights, strict=True):  # a generator takes three times as long
+            if tensor._data is not array():
+                return False
+        return not exposed or [*map(fingerprint_if_exposed, outside)] == self._fingerprints
+
+    def takes(self, x: Any, outside: Sequence[Any]) -> bool:
+        """Whether an array is the one input of a step, and all is as it was."""
+        return self._single and x.shape == self._shape and x.dtype == self._dtype and self.holds(outside)
+
+    def one(self, x: Any) -> Any:
+        """A step of one input and one output."""
+        self._inputs[0][1][...] = x
+        self._run(self._argument)
+        if self._flag[0]:
+            raise self._refusal()
+        return self.tensor(self._outputs[0].copy(), self.backend)
+
+    def step(self, xs: Sequence[Any]) -> Any:
+        """A step of any number of inputs and outputs, nested as the cell's.
+
+        Raises:
+            IndexRangeError: a number names no element.
+        """
+        return tree.unflatten(self._y, [self.tensor(y, self.backend) for y in self.outputs(xs)])
+
+    def outputs(self, xs: Sequence[Any]) -> list[Any]:
+        """The same as arrays."""
+        for i, place in self._inputs:
+            place[...] = xs[i]
+        run_parallel(self._code["step"], self._parts)
+        if self._flag[0]:
+            raise self._refusal()
+        return [y.copy() for y in self._outputs]
+
+    def _refusal(self) -> IndexRangeError:
+        """Of a step that is taken back."""
+        self._flag[0] = 0
+        for arguments in self._arguments:
+            arguments[1] ^= 1
+        return IndexRangeError("a whole number in this step names no element of what it looks up")
+
+    def states(self) -> list[Any]:
+        """The arrays of the state now."""
+        return [array[self._arguments[0][1]].copy() for array in self._states]
+
+    def put(self, states: Sequence[Any]) -> None:
+        """Go on from a state."""
+        for place, array in zip(self._states, states, strict=True):
+            place[self._arguments[0][1]] = array
+
+
+def _placed(array: Any) -> Any:
+    """The same numbers where a cache line begins."""
+    place, _ = aligned(array.shape, array.dtype)
+    place[...] = array
+    return place
+
+
+def _shards(layout: NestLayout) -> list[tuple[int, int]]:
+    """The samples of each thread: whole tiles of rows."""
+    tiles = -(-layout.samples // ROWS)
+    many = 1 if layout.forward.work <= thresholds.PARALLEL_FORWARD_MIN_WORK else max(1, min(threads(), tiles))
+    return [(ROWS * first, min(ROWS * last, layout.samples)) for first, last in shares(tiles, many)]
+
+
+_STEP = """define void @step(ptr %arguments) {
+  %table = load ptr, ptr %arguments
+  %at.place = getelementptr i64, ptr %arguments, i64 1
+  %at = load i64, ptr %at.place
+  %first.place = getelementptr i64, ptr %arguments, i64 2
+  %first = load i64, ptr %first.place
+  %last.place = getelementptr i64, ptr %arguments, i64 3
+  %last = load i64, ptr %last.place
+  call void @each1(ptr %table, i64 1, i64 0, i64 0, i64 %at, i64 0, i64 %first, i64 %last)
+  %next = xor i64 %at, 1
+  store i64 %next, ptr %at.place
+  ret void
+}
+"""
+"""One step by (table of pointers, which of both places holds the state, first sample, end of the samples); changes the place."""
