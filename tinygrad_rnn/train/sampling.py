@@ -35,9 +35,10 @@ def sample(
     model.eval()
     numbers: list[int] = []
     logits, state = model(tensor(given[:, None], backend=backend))
+    scores, stepper = logits.numpy()[-1, 0], model.recurrent.stepper(state)
     for _ in range(length):
-        numbers.append(_draw(logits.numpy()[-1, 0], temperature, chance))
-        logits, state = model(tensor([[numbers[-1]]], backend=backend), state)
+        numbers.append(_draw(scores, temperature, chance))
+        scores = model.readout(stepper(model.embedding(tensor(numbers[-1:], backend=backend)))).numpy()[0]
     return prompt + vocabulary.decode(numpy.array(numbers, dtype=int))
 
 
