@@ -294,3 +294,39 @@ def test_compiled_true_without_a_code_generator_says_how_to_get_it(monkeypatch):
     with pytest.raises(tg.TraceError, match=r"llvmlite 0\.45 or newer is missing: pip install"):
         tg.scan(halves(), *data(), compiled=True)
     tg.clear_caches()
+
+
+@pytest.mark.one_backend
+def test_a_layer_tells_of_its_cells():
+    layer = nn.LSTM(3, 4, num_layers=2, bidirectional=True)
+    layer(tg.zeros((5, 2, 3)))
+    assert tg.explain(layer) == layer.explain()
+    names = [line.split(":")[0] for line in layer.explain().splitlines() if not line.startswith(" ")]
+    assert names == [f"{name}, LSTMCell" for name in ("l0", "l0_reverse", "l1", "l1_reverse")]
+    single = nn.GRU(3, 4)
+    single(tg.zeros((5, 2, 3)))
+    assert tg.explain(single).startswith("GRUCell: ")
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("name", ["compiled", "checkpoint", "masked_output", "reverse"])
+def test_options_are_settled_when_a_layer_is_made(name):
+    for layer in (nn.LSTM(3, 4), nn.Recurrent(nn.GRUCell(3, 4))):
+        with pytest.raises(tg.ArgumentError, match=f"{name} is settled when a layer is made"):
+            setattr(layer, name, None)
+
+
+@pytest.mark.one_backend
+def test_why_one_thread_does_it_all():
+    def sorting(x, h):
+        h = tg.sort(tg.tanh(x + h), axis=-1)
+        return h, h
+
+    def alone(x, h):
+        h = tg.tanh(x + h @ tg.ones((4, 4)))
+        return h, h
+
+    tg.scan(sorting, tg.zeros((3, 9, 4)), tg.zeros((9, 4)))
+    assert "on one thread, beside calls" in tg.explain(sorting)
+    tg.scan(alone, tg.zeros((3, 4)), tg.zeros(4))
+    assert "samples see each other" not in tg.explain(alone)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from .. import arguments, backends
 from ..effects import effect
@@ -57,13 +57,18 @@ class Module:
     """
 
     training: bool = True
+    settled: ClassVar[tuple[str, ...]] = ()
+    """Names of options that count when an object is made, and that nobody would hear of later."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Assign an attribute.
 
         Raises:
-            ArgumentError: a parameter would be lost without a word: its place is for another tensor, a module or None.
+            ArgumentError: a parameter would be lost without a word: its place is for another tensor, a module or None; or it is an option
+                that is settled.
         """
+        if name in self.settled:
+            raise ArgumentError(f"{type(self).__name__}: {name} is settled when a layer is made: give {name}=… there")
         held = vars(self).get(name)
         if isinstance(held, Tensor) and _counts(held) and not _may_replace(value):
             raise ArgumentError(

@@ -36,6 +36,8 @@ class Recurrent(Module):
         masked_output, compiled, checkpoint: as in :func:`tinygrad_rnn.scan`.
     """
 
+    settled = ("reverse", "masked_output", "compiled", "checkpoint")
+
     def __init__(
         self,
         cell: Any,
@@ -141,6 +143,8 @@ class Stack(Module):
         bidirectional: each layer has a second cell that runs from the end; the outputs stand side by side.
         masked_output, compiled, checkpoint: as in :func:`tinygrad_rnn.scan`.
     """
+
+    settled = Recurrent.settled
 
     def __init__(
         self,
@@ -266,7 +270,8 @@ class Stack(Module):
 
     def explain(self) -> str:
         """How each layer's cell was last run; see :func:`tinygrad_rnn.explain`."""
-        return "\n".join(run.explain() for layer in self.layers for run in layer)
+        runs = [(f"l{k}{'_reverse' if run.options['reverse'] else ''}", run) for k, layer in enumerate(self.layers) for run in layer]
+        return "\n".join(run.explain() if len(runs) == 1 else f"{name}, {run.explain()}" for name, run in runs)
 
     def _run(self, x: Tensor, states: list[Any], lengths: Any, mask: Any) -> tuple[Tensor, Any]:
         """Layer by layer, with one state for each cell."""

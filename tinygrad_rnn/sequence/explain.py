@@ -91,7 +91,8 @@ def explain(cell: Any) -> str:
     except TypeError:
         return f"{name}: cannot be remembered: it has no hash or cannot be referred to weakly"
     if how is None:
-        return f"{name}: not run yet"
+        told = getattr(cell, "explain", None)  # a layer tells of its cells
+        return str(told()) if callable(told) else f"{name}: not run yet"
     if isinstance(how, str):
         return f"{name}: step by step: {how}"
     reference, calls, backend = how
@@ -129,7 +130,7 @@ def _lines(plan: Plan, calls: str | None, backend: str) -> Iterator[str]:
     else:
         yield from engine.described()
     sunk = sum(sink.gathered for sinks in plan.sinks.values() for sink in sinks)
-    if plan.sinks:
+    if sunk:
         yield f"  after      {sunk} weight gradient{'s' * (sunk != 1)} as one product over all steps"
 
 

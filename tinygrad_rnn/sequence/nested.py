@@ -49,7 +49,10 @@ class NestPlan(NestLayout):
 
     @property
     def shared(self) -> str:
-        mixed = f", since {self.mixed} lets samples see each other" if self.mixed else ""
+        if any(part.calls for part in self.parts.values()):
+            return "on one thread, beside calls"
+        rows = any(len(self.program.shapes[v]) > 1 for v in (*self.program.steps, *self.program.states))
+        mixed = f", since {self.mixed} lets samples see each other" if self.mixed and rows else ""
         return "threads share the samples" if self.samples > 1 else f"on one thread{mixed}"
 
 
