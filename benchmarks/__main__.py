@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from . import cells, eager, handover, latency, memory, pictures, scaling, sequence, training
+from . import cells, derivatives, eager, grid, handover, latency, memory, pictures, scaling, sequence, steps, training
 
 TABLES = {
     "eager": eager.main,
     "sequence": sequence.main,
     "cells": cells.main,
+    "grid": grid.main,
+    "steps": steps.main,
+    "derivatives": derivatives.main,
     "training": training.main,
     "memory": memory.main,
     "latency": latency.main,
