@@ -38,10 +38,11 @@ def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     try:
         if isinstance(tree, dict):
             return {key: map_leaves(function, part) for key, part in tree.items()}
-        parts = [map_leaves(function, part) for part in tree]
+        parts = [map_leaves(function, part) if isinstance(part, _NESTS) else function(part) for part in tree]
     except RecursionError:
         raise ArgumentError(_ENDLESS) from None
-    return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    kind: Any = type(tree)
+    return tuple(parts) if kind is tuple else kind(*parts) if hasattr(tree, "_fields") else kind(parts)
 
 
 def unflatten(like: Any, flat: Iterable[Any]) -> Any:

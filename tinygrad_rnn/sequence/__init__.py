@@ -65,9 +65,10 @@ def scan(
         raise ShapeError("scan: xs needs at least one tensor, each with the time as its first axis")
     if len({x._data.shape[0] for x in inputs}) > 1:
         raise ShapeError(f"scan: the tensors of xs differ in their number of steps: {[x.shape for x in inputs]}")
-    state = tree.map_leaves(lambda leaf: leaf if type(leaf) in PYTHON_NUMBERS else lift(leaf, inputs[0]._backend), state)
-    state = begin(cell, xs, state, known_of(cell))
-    state = tree.map_leaves(lambda leaf: lift(leaf, inputs[0]._backend), state)
+    backend = inputs[0]._backend
+    state = tree.map_leaves(lambda leaf: leaf if type(leaf) in PYTHON_NUMBERS else lift(leaf, backend), state)
+    if any(type(leaf) in PYTHON_NUMBERS for leaf in tree.leaves(state)):
+        state = tree.map_leaves(lambda leaf: lift(leaf, backend), begin(cell, xs, state, known_of(cell)))
     if not thread.recording:  # h += … in the cell would change a learned state itself
         state = tree.map_leaves(lambda leaf: leaf.detach(), state)
     live = _live(lengths, mask, inputs[0].shape)

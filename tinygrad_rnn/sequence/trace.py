@@ -191,7 +191,7 @@ def begin(cell: Cell, xs: Any, state: Any, known: Recent[Any, Any]) -> Any:
     """
     leaves, inputs = tree.leaves(state), tree.leaves(xs)
     numbers = [type(leaf) in PYTHON_NUMBERS for leaf in leaves]
-    if True not in numbers or not len(inputs[0]):
+    if not len(inputs[0]):
         return state
     kinds = [type(s) if number else (s.shape, s.dtype) for s, number in zip(leaves, numbers, strict=True)]
     key = _Begun, tuple((x.shape[1:], x.dtype) for x in inputs), tree.structure(xs), tree.structure(state), tuple(kinds)
