@@ -220,3 +220,16 @@ def test_top_level_is_as_it_was_laid_out() -> None:
         assert (root / name).exists()
     assert (PACKAGE / "py.typed").exists()
     assert (PACKAGE / "backends").is_dir()
+
+
+def test_what_plans_loops_knows_no_processor():
+    """Kernels of a device are planned and written without what machine code for this processor is made with."""
+    sequence = Path(tg.__file__).parent / "sequence"
+    todo, seen = ["kernels", "kernel_writer"], set[str]()
+    while todo:
+        name = todo.pop()
+        seen.add(name)
+        text = (sequence / f"{name}.py").read_text(encoding="utf-8")
+        assert "native" not in text, name
+        todo += [other for other in re.findall(r"^from \.(\w+) import", text, re.MULTILINE) if other not in seen]
+    assert {"nest_layout", "nest_planner", "elements", "laid_out_run", "plan"} <= seen

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..backends.atoms import DTYPES, kind_of
 from ..backends.base import Unsupported
 from ..backends.native.compiler import compiled
-from ..backends.native.loops import Endings
+from ..backends.native.loops import Endings, tile_width
 from ..backends.native.memory import aligned, keep_memory, numbers
 from ..backends.native.threads import run_parallel
 from .batch import Batch, Mixed
@@ -54,7 +54,7 @@ class Blocks:
         places = {v: Place(buffer, "time") for v, buffer in zip(known, buffers, strict=False)}
         places |= {v: Place(buffer, "fixed") for v, buffer in zip(fixed, buffers[len(known) :], strict=False)}
         leaving = [Wanted(v, Place(buffer, "time")) for v, buffer in zip(wanted, buffers[len(given) :], strict=True)]
-        nests = Nests(elements, places, leaving, rows.along, buffers, tiles=True)
+        nests = Nests(elements, places, leaving, rows.along, buffers, tile_width)
         if elements.tables or any(isinstance(nest, Call) for nest in nests.stages):
             raise Unsupported("a row that is called")
         self.one_loop = [*map(type, nests.stages)] == [Group] and not nests.prologue

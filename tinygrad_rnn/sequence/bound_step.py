@@ -12,15 +12,16 @@ from ..backends.atoms import DTYPES
 from ..backends.base import Unsupported
 from ..backends.native import thresholds
 from ..backends.native.compiler import compiled
-from ..backends.native.loops import ROWS, Endings
+from ..backends.native.loops import Endings, tile_width
 from ..backends.native.memory import address, aligned, numbers
-from ..backends.native.threads import run_parallel, shares, threads
+from ..backends.native.threads import run_parallel
 from ..errors import IndexRangeError
 from ..tape import Node, exposed, fingerprint_if_exposed
 from .around import around
 from .half_writer import HalfWriter, text_of
 from .hoist import extract_core
 from .nest_layout import NestLayout
+from .nested import samples_of_threads
 from .normal_form import normal_form
 from .plan import make_plan
 from .trace import TracedCell
@@ -64,7 +65,7 @@ class BoundStep:
         with self.backend.products() as products:
             fed, _ = around(self.plan, self.backend, 1, [False] * len(given)).before(given, products)
             products.run()
-        layout = self.plan.engine = _Layout(self.plan, tiles=True)
+        layout = self.plan.engine = _Layout(self.plan, tile_width)
         if layout.forward.calls:
             raise Unsupported(f"a call of {layout.forward.calls[0].row.name}")
         self._lay(layout, [*fed, *self.plan.constants])
@@ -90,7 +91,8 @@ class BoundStep:
         prepare = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 7)(self._code["each0"])
         self._flag, self._arguments = numbers([0]), []
         self._held: list[Any] = [arrays]
-        for first, last in _shards(layout):
+        alone = part.work <= thresholds.PARALLEL_FORWARD_MIN_WORK
+        for first, last in samples_of_threads(layout.samples, alone):
             own = {b.number: aligned((b.size,), DTYPES[b.kind])[0] for b in part.buffers if b.number not in arrays}
             table = numbers([*(address((arrays | own)[b.number]) for b in part.buffers), self._flag.buffer_info()[0]])
             prepare(table.buffer_info()[0], 1, 0, 0, 0, 0, first, last)
@@ -161,13 +163,6 @@ def _placed(array: Any) -> Any:
     place, _ = aligned(array.shape, array.dtype)
     place[...] = array
     return place
-
-
-def _shards(layout: NestLayout) -> list[tuple[int, int]]:
-    """The samples of each thread: whole tiles of rows."""
-    tiles = -(-layout.samples // ROWS)
-    many = 1 if layout.forward.work <= thresholds.PARALLEL_FORWARD_MIN_WORK else max(1, min(threads(), tiles))
-    return [(ROWS * first, min(ROWS * last, layout.samples)) for first, last in shares(tiles, many)]
 
 
 _STEP = """define void @step(ptr %arguments) {

@@ -111,3 +111,9 @@ def unflat(place: Index, shape: tuple[int, ...]) -> list[Index] | None:
         place, rest = parts
         found.append(rest)
     return [place, *reversed(found)] if shape else []
+
+
+def blocks(length: int, size: int) -> list[tuple[int, int, int]]:
+    """How a length is cut into blocks: (start, blocks, size) of the full ones, and of the rest."""
+    full, rest = divmod(length, size)
+    return [*([(0, full, size)] if full else []), *([(full * size, 1, rest)] if rest else [])]

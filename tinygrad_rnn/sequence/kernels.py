@@ -7,8 +7,8 @@ from typing import Any
 from ..backends import Array, Backend, cuda
 from ..backends.atoms import DTYPES
 from .kernel_writer import KernelWriter
+from .laid_out_run import LaidOutRun
 from .nest_layout import NestLayout, Part
-from .nested import LaidOutRun
 from .plan import Plan
 
 MOST_BLOCKS = 256
@@ -25,7 +25,7 @@ class KernelPlan(NestLayout):
     calls: tuple[tuple[str, str, str], ...] = ()
 
     def __init__(self, plan: Plan, backend: Backend) -> None:
-        super().__init__(plan, tiles=False)
+        super().__init__(plan, None)
         self.texts: dict[int, tuple[str, str, int]] = {}
         for name, part in self.parts.items():
             part.tables = {number: backend.from_host(table) for number, table in part.tables.items()}
@@ -45,6 +45,8 @@ class KernelPlan(NestLayout):
 
 class KernelRun(LaidOutRun):
     """One scan in kernels."""
+
+    laid: KernelPlan
 
     def _call(self, part: Part, arrays: dict[int, Array], times: tuple[int, int], order: tuple[int, int], products: Any) -> bool:
         backend, blocks = self.backend, self.laid.blocks

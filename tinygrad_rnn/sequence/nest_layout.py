@@ -19,7 +19,7 @@ from .batch import PARTIAL, Axes, Batch, Mixed
 from .contractions import Contraction
 from .elements import Elements
 from .hoist import ancestors
-from .nest_planner import Nests
+from .nest_planner import Nests, TileWidth
 from .nests import Buffer, Call, Place, Wanted, work_of
 from .plan import Plan, Sink
 from .program import Instruction, Number
@@ -61,7 +61,7 @@ class NestLayout:
     """The layout of a plan.
 
     Args:
-        tiles: whether products are made in tiles.
+        tile_width: the columns of a tile of products of a kind, for so many rows; None where none are made.
 
     Attributes:
         mixed: what lets samples see each other, "" where nothing does.
@@ -70,8 +70,8 @@ class NestLayout:
         Unsupported: one of its rows cannot be written as loops.
     """
 
-    def __init__(self, plan: Plan, tiles: bool) -> None:
-        self._tiles, self.mixed = tiles, ""
+    def __init__(self, plan: Plan, tile_width: TileWidth | None) -> None:
+        self._tile_width, self.mixed = tile_width, ""
         self.plan, self.program = plan, plan.joint
         self.training = plan.differentiated
         for shape, dtype in zip(self.program.shapes, self.program.dtypes, strict=True):
@@ -262,7 +262,7 @@ class NestLayout:
             self.axes |= samples.axes
             self._check(wanted, turns)
             batch = samples.along
-        nests = Nests(elements, places, wanted, batch, buffers, self._tiles)
+        nests = Nests(elements, places, wanted, batch, buffers, self._tile_width)
         arrays = {}
         for result, number in elements.tables.items():
             table = numpy.ascontiguousarray(elements.places(elements.made[result].instruction), numpy.int64)

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy
 
 from ..backends.atoms import Value
-from ..backends.native.loops import blocks, tile_width
 from ..chain_rule.routing import Accumulated, Checked, Contracted, LookedUp, Piece, Reduced, Routed
 from .contractions import Operand, form_of, plain_form_of
 from .elements import Elements, Indices, Needs, Probe, Reader
-from .index import Index, Var, flat, of
+from .index import Index, Var, blocks, flat, of
 from .nests import Buffer, Call, Check, Group, Map, Nest, Place, Reduction, RunningSum, Scattering, Store, Wanted
 from .program import Instruction, Number
+
+TileWidth = Callable[[str, int], int]
 
 
 class Nests:
@@ -26,7 +27,7 @@ class Nests:
         batch: the axis of the samples in each value that has one, where threads share them.
         wanted: what it must make.
         buffers: those that there are; grows.
-        tiles: whether products are made in tiles.
+        tile_width: the columns of a tile of products of a kind, for so many rows; None where none are made.
 
     Attributes:
         homes: where each value in memory lies.
@@ -42,9 +43,10 @@ class Nests:
         wanted: Sequence[Wanted],
         batch: dict[int, int],
         buffers: list[Buffer],
-        tiles: bool,
+        tile_width: TileWidth | None,
     ) -> None:
-        self.elements, self._places, self._batch, self._buffers, self._tiles = elements, places, batch, buffers, tiles
+        self.elements, self._places, self._batch, self._buffers = elements, places, batch, buffers
+        self._tile_width = tile_width
         self.wanted = wanted
         elements.settle([w.value for w in wanted if w.value is not None])
         counts = len(buffers), len(elements.shapes)
@@ -209,7 +211,7 @@ class Nests:
     def _reduce(self, v: int, instruction: Instruction, loops: Reduced) -> None:
         shapes, x = self.elements.shapes, instruction.operands[0]
         kept = loops.kept(shapes[x], instruction.params)
-        if self._tiles and not loops.how.startswith("arg"):
+        if self._tile_width and not loops.how.startswith("arg"):
             space, indices = self._space(shapes[x], self._batch.get(x))
             stage = self._beside(space, functools.partial(self.elements.element, v=x, indices=indices))
             if stage is not None:
@@ -295,7 +297,7 @@ class Nests:
         sums = [axes[a] for a in lengths if a not in output]
         index = flat(places(output, v), elements.shapes[v])
         left, right = operands
-        if self._tiles:
+        if self._tile_width:
             kinds = {elements.kind(x) for x in (*instruction.operands, v)}
             vectors = len(kinds) == 1 and kinds <= {"f32", "f64"}
             nest = form_of(vectors, left, right, v, index, rows, sums, self.is_fixed, self._packed, self._panels)
@@ -346,7 +348,8 @@ class Nests:
         """A weight, k by j, as panels of the columns of a tile of so many rows, copied once: element (k, j) of the panel that
         begins at column j lies at j · K + k · width."""
         elements, kind = self.elements, self.elements.kind(operand.value)
-        width, deep = tile_width(kind, rows), int(numpy.prod([k.length for k in sums]))
+        assert self._tile_width is not None
+        width, deep = self._tile_width(kind, rows), int(numpy.prod([k.length for k in sums]))
         elements.shapes.append((-(-vector.length // width), deep, width))
         elements.dtypes.append(elements.dtypes[operand.value])
         new = len(elements.shapes) - 1

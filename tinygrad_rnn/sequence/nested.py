@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-from collections.abc import Sequence
 from typing import Any
 
-from ..backends import Array, Backend
+from ..backends import Array
 from ..backends.atoms import DTYPES
 from ..backends.native import thresholds
 from ..backends.native.compiler import compiled
-from ..backends.native.loops import ROWS, Endings
+from ..backends.native.loops import ROWS, Endings, tile_width
 from ..backends.native.memory import address, aligned, keep_memory, numbers
 from ..backends.native.threads import run_parallel, shares, threads
 from .half_writer import HalfWriter, text_of
-from .interpreter import InterpretedRun
+from .laid_out_run import LaidOutRun
 from .nest_layout import NestLayout, Part
-from .nests import SLOTS, Buffer
-from .plan import Plan, over_steps
+from .nests import SLOTS
+from .plan import Plan
 from .program import Number, on_arrays
 
 
@@ -31,7 +29,7 @@ class NestPlan(NestLayout):
 
     def __init__(self, plan: Plan) -> None:
         keep_memory()
-        super().__init__(plan, tiles=True)
+        super().__init__(plan, tile_width)
         self._compile()
 
     def _compile(self) -> None:
@@ -54,147 +52,6 @@ class NestPlan(NestLayout):
         rows = any(len(self.program.shapes[v]) > 1 for v in (*self.program.steps, *self.program.states))
         mixed = f", since {self.mixed} lets samples see each other" if self.mixed and rows else ""
         return "threads share the samples" if self.samples > 1 else f"on one thread{mixed}"
-
-
-class LaidOutRun:
-    """One scan in loop nests; the same interface as :class:`InterpretedRun`.
-
-    Memory, and the order of all that happens, is the same for every engine; how a half runs is told by ``_call``.
-    """
-
-    def __init__(self, laid: Any, backend: Backend, streams: list[Array], fixed: list[Array], order: range, length: int) -> None:
-        self.laid, self.backend = laid, backend
-        self.steps, self.step, self.length = len(order), order.step, length
-        self._again = functools.partial(InterpretedRun, laid.plan, backend, streams, fixed, order, length)
-        program = laid.program
-        given = [*streams, *fixed, *laid.plan.constants]
-        self.given = dict(zip((*program.steps, *program.fixed), map(backend.ascontiguousarray, given), strict=True))
-
-    def _call(self, part: Part, arrays: dict[int, Array], times: tuple[int, int], order: tuple[int, int], products: Any) -> bool:
-        """Run a half; whether all numbers lay in their ranges.
-
-        Args:
-            arrays: by the number of their buffer; of what is a thread's own, for all threads.
-            times, order: the first step and the next one's distance, in time and in the order of running.
-            products: what waits until the half is done; None where the caller does.
-        """
-        raise NotImplementedError
-
-    def _threads(self, part: Part) -> int:
-        """How many share the samples."""
-        raise NotImplementedError
-
-    def _room(self, v: int, slots: int) -> Array:
-        """Memory for a value, so many times."""
-        raise NotImplementedError
-
-    def _half(self, part: Part, arrays: dict[int, Array], products: Any = None) -> bool:
-        """Run a half, the backward one where there are products, which are to read what it makes."""
-        if not self.steps:
-            return True
-        backwards, last = products is not None, self.steps - 1
-        order = (last, -1) if backwards else (0, 1)
-        times = (last if backwards == (self.step > 0) else 0, -self.step if backwards else self.step)
-        return self._call(part, arrays, times, order, products)
-
-    def forward(self, states: list[Array], products: Any) -> tuple[list[Array], list[Array]]:
-        """From the first states to the outputs at all steps and the last states; once."""
-        laid, program = self.laid, self.laid.program
-        products.run()
-        arrays = {laid.forward_inputs[v].buffer.number: array for v, array in self.given.items()}
-        self.states = [self._room(v, self.steps + 1 if laid.training else 2) for v in program.states]
-        for array, first in zip(self.states, states, strict=True):
-            array[0] = first
-        self._turns(arrays, laid.states, self.states, laid.forward)
-        outputs = {v: self._room(v, self.steps) for v in laid.outputs}
-        arrays.update({laid.outputs[v].number: array for v, array in outputs.items()})
-        self.kept = {v: self._room(v, self.steps) for v in laid.kept}
-        arrays.update({laid.kept[v].number: array for v, array in self.kept.items()})
-        if not self._half(laid.forward, arrays):
-            self._again().forward(states, products)  # finds the number, and raises
-        del self._again
-        later = laid.backward.reads.union(laid.gathered) if laid.training else ()
-        self.given = {v: array for v, array in self.given.items() if v in later}  # the memory of others is free
-        end = self.steps if laid.training else self.steps % 2
-        last = [self._first(arrays, buffer)[end, ...].copy() for buffer in laid.states]
-        results = []
-        for i, v in enumerate(program.outputs):
-            y = outputs[v] if v in outputs else self._all_states(v)
-            results.append(y.copy() if v in program.outputs[:i] else y)
-        return results, last
-
-    def _all_states(self, v: int) -> Array:
-        """A new state at all steps, in the order of time."""
-        array = self._in_time(self.states[self.laid.program.carried.index(v)], "after")
-        return array if self.step > 0 else array.copy()
-
-    def _in_time(self, states: Array, slot: str) -> Array:
-        """States before or after each step, which lie in the order of running, in that of time."""
-        array = states[1:] if slot == "after" else states[:-1]
-        return array if self.step > 0 else array[::-1]
-
-    def _turns(self, arrays: dict[int, Array], buffers: Sequence[Buffer | None], own: Sequence[Array], part: Part) -> None:
-        """Lay down what takes turns, for each thread where it is its own."""
-        for buffer, array in zip(buffers, own, strict=True):
-            if buffer is not None:
-                arrays[buffer.number] = self.backend.stack([array] * self._threads(part), 0) if buffer.own else array
-
-    def _first(self, arrays: dict[int, Array], buffer: Buffer) -> Array:
-        """An array, of the first thread where each has one."""
-        return arrays[buffer.number][0, ...] if buffer.own else arrays[buffer.number]
-
-    def backward(self, outputs: list[Any], states: list[Any], totals: dict[Any, Array], products: Any) -> tuple[list[Any], list[Any]]:
-        laid = self.laid
-        arrays = {laid.backward_inputs[v].buffer.number: array for v, array in self.given.items()}
-        arrays.update({buffer.number: array for buffer, array in zip(laid.back_states, self.states, strict=True)})
-        arrays.update({laid.back_kept[v].number: array for v, array in self.kept.items()})
-        for buffer, residual, v in zip(laid.arriving, outputs, laid.plan.output_residuals, strict=True):
-            if buffer is not None:
-                arrays[buffer.number] = self._zeros(v, self.steps) if residual is None else self.backend.ascontiguousarray(residual)
-        carries = []
-        for residual, v in zip(states, laid.program.states, strict=True):
-            carries.append(self._zeros(v, 2))
-            if residual is not None:
-                carries[-1][self.steps % 2] = residual
-        self._turns(arrays, laid.carries, carries, laid.backward)
-        for buffer, v in zip(laid.leaving, laid.plan.step_residuals, strict=True):
-            if buffer is not None:
-                assert v is not None
-                arrays[buffer.number] = self._room(v, self.steps)
-        for v, place in laid.gathered.items():
-            if place.buffer.number not in arrays:
-                arrays[place.buffer.number] = self._room(v, self.steps)
-        for sink, buffer in laid.added.items():
-            if buffer not in totals:
-                shape = (*([self._threads(laid.backward)] if buffer.own else []), *laid.program.shapes[sink.values[0]])
-                totals[buffer] = self.backend.zeros(shape, laid.program.dtypes[sink.values[0]])
-            arrays[buffer.number] = totals[buffer]  # sums go on from step to step, wherever steps are cut
-        self._half(laid.backward, arrays, products)
-        self._sink(arrays, totals, products)
-        streams = [None if buffer is None else arrays[buffer.number] for buffer in laid.leaving]
-        pairs = zip(laid.carries, laid.plan.state_residuals, strict=True)
-        return streams, [None if r is None or buffer is None else self._first(arrays, buffer)[0, ...] for buffer, r in pairs]
-
-    def _zeros(self, v: int | None, slots: int) -> Array:
-        assert v is not None
-        program = self.laid.program
-        return self.backend.zeros((slots, *program.shapes[v]), program.dtypes[v])
-
-    def _sink(self, arrays: dict[int, Array], totals: dict[Any, Array], products: Any) -> None:
-        """Add what fixed values get: one product over all steps for each weighting, what the loop added up for the rest."""
-        laid = self.laid
-        for sink in (sink for sinks in laid.plan.sinks.values() for sink in sinks):
-            if sink.gathered:
-                left, right = (self._all_steps(v, arrays) for v in sink.values)
-                totals[sink] = over_steps(products, sink, left, right, totals.get(sink), -self.step)
-            else:
-                totals[sink] = totals[laid.added[sink]]
-
-    def _all_steps(self, v: int, arrays: dict[int, Array]) -> Array:
-        """A value at all steps, in the order of time."""
-        place = self.laid.gathered[v]
-        array = arrays[place.buffer.number]
-        return array if place.slot == "time" else self._in_time(array, place.slot)
 
 
 class NestRun(LaidOutRun):
@@ -250,13 +107,11 @@ class NestRun(LaidOutRun):
         return array.reshape(shape)
 
     def _shards(self, part: Part) -> list[tuple[int, int]]:
-        """The samples of each thread: whole tiles of rows."""
-        samples = self.laid.samples
+        """The samples of each thread."""
         backwards = part is not self.laid.forward
         pays = thresholds.PARALLEL_BACKWARD_MIN_WORK if backwards else thresholds.PARALLEL_FORWARD_MIN_WORK
         alone = bool(part.calls) or part.work * self.length <= pays
-        tiles = -(-samples // ROWS)
-        return [(ROWS * first, min(ROWS * last, samples)) for first, last in shares(tiles, 1 if alone else max(1, min(threads(), tiles)))]
+        return samples_of_threads(self.laid.samples, alone)
 
     def _threads(self, part: Part) -> int:
         return len(self._shards(part))
@@ -264,3 +119,9 @@ class NestRun(LaidOutRun):
     def _room(self, v: int, slots: int) -> Array:
         program = self.laid.program
         return aligned((slots, *program.shapes[v]), program.dtypes[v])[0]
+
+
+def samples_of_threads(samples: int, alone: bool) -> list[tuple[int, int]]:
+    """The first sample of each thread and the end of its samples: whole tiles of rows."""
+    tiles = -(-samples // ROWS)
+    return [(ROWS * first, min(ROWS * last, samples)) for first, last in shares(tiles, 1 if alone else max(1, min(threads(), tiles)))]

@@ -9,9 +9,9 @@ from typing import Any
 
 from ..backends.atoms import Value
 from ..backends.native.emit import vectors
-from ..backends.native.loops import ROWS, Endings, blocks, tile_width
+from ..backends.native.loops import ROWS, Endings, tile_width
 from .contractions import Contraction
-from .index import Var
+from .index import Var, blocks
 from .loop_writer import LoopWriter
 
 CHAINS = 8

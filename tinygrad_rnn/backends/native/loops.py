@@ -219,12 +219,6 @@ def _first(lanes: int, count: int) -> str:
     return f"<{', '.join(f'i1 {str(i < count).lower()}' for i in range(lanes))}>"
 
 
-def blocks(length: int, size: int) -> list[tuple[int, int, int]]:
-    """How a length is cut into blocks: (start, blocks, size) of the full ones, and of the rest."""
-    full, rest = divmod(length, size)
-    return [*([(0, full, size)] if full else []), *([(full * size, 1, rest)] if rest else [])]
-
-
 ROWS = 4
 """Of a tile of a product."""
 
