@@ -410,3 +410,18 @@ def test_planning_again_does_not_grow_with_a_chain(nests, rng, monkeypatch):
     xs = tg.tensor(rng.normal(size=(2, 9, 6)), requires_grad=True)
     compare("numpy", cell, [xs], xs, tg.zeros((9, 6), dtype="float64"))
     assert len(plans) <= 4
+
+
+def test_loops_are_of_bounded_length(nests, rng):
+    """A row of a table that is made element by element: the machine code is in pieces, as long as they may be."""
+
+    def row(cost, h):
+        made = [h[:, 0] + cost[:, 0]]
+        for j in range(1, 60):
+            made.append(cost[:, j] + tg.minimum(tg.minimum(h[:, j], h[:, j - 1]), made[-1]))
+        h = tg.stack(made, 1)
+        return h[:, -1], h
+
+    xs, state = tg.tensor(rng.normal(size=(3, 9, 60)), requires_grad=True), tg.tensor(rng.normal(size=(9, 60)), requires_grad=True)
+    compare("numpy", row, [xs, state], xs, state)
+    assert min(part.count for plan in nests for part in plan.parts.values()) > 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy
@@ -13,7 +14,7 @@ from ..chain_rule.routing import Accumulated, Checked, Contracted, LookedUp, Pie
 from .contractions import Operand, form_of, plain_form_of
 from .elements import Elements, Indices, Needs, Probe, Reader
 from .index import Index, Var, blocks, flat, of
-from .nests import Buffer, Call, Check, Group, Map, Nest, Place, Reduction, RunningSum, Scattering, Store, Wanted
+from .nests import MAPS, Buffer, Call, Check, Group, Map, Nest, Place, Reduction, RunningSum, Scattering, Store, Wanted
 from .program import Instruction, Number
 
 TileWidth = Callable[[str, int], int]
@@ -140,7 +141,7 @@ class Nests:
         new.source(probe)
         sources = self._sources(space, probe)
         after = max([after, *(stage + (not here) for stage, here in sources)])
-        stage = next((i for i in range(after, len(self.stages)) if self._is_group(i, space)), len(self.stages))
+        stage = next((i for i in range(after, len(self.stages)) if self._is_group(i, space, MAPS)), len(self.stages))
         if stage == len(self.stages):
             self.stages.append(Group(space))
         group = self.stages[stage]
@@ -161,9 +162,9 @@ class Nests:
         """Note what a stage reads from memory."""
         self.read.update(u for (u, _), (stage, here) in zip(probe.reads, sources, strict=True) if stage != at or not here)
 
-    def _is_group(self, stage: int, space: tuple[Var, ...]) -> bool:
+    def _is_group(self, stage: int, space: tuple[Var, ...], maps: float = math.inf) -> bool:
         nest = self.stages[stage]
-        return isinstance(nest, Group) and nest.space == space
+        return isinstance(nest, Group) and nest.space == space and len(nest.maps) < maps
 
     # -- values in memory -------------------------------------------------------------------------------------------------------------
 

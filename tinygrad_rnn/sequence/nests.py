@@ -89,6 +89,10 @@ class Map:
     stores: list[Store]
 
 
+MAPS = 32
+"""Values that are made in the same loops: to compile longer loops takes more than in proportion."""
+
+
 @dataclass
 class Group:
     """Loops over a space.
