@@ -77,15 +77,6 @@ class NumpyBackend(Backend):
 
         return compiler.available()
 
-    def matmul(self, a: Array, b: Array) -> Array:
-        """NumPy's; a large one of matrices ours, which leaves no threads that go on spinning and take a core from the next scan."""
-        if a.ndim == b.ndim == 2 and len(a) * b.size > _LARGE_PRODUCT and self._gathered_products is not None:
-            products = self._gathered_products()
-            y = products.matmul(a, b)
-            products.run()
-            return y
-        return numpy.matmul(a, b)
-
     def products(self) -> Products:
         """Ours where there is a compiler: they wait for each other, and leave no threads that go on spinning."""
         gathered = self._gathered_products
@@ -134,9 +125,6 @@ def _lost(before: contextvars.Context, reference: weakref.ref[_Quiet]) -> None:
 
 _FEW = 1 << 12
 """Elements of an array that are multiplied and added up sooner than compared."""
-
-_LARGE_PRODUCT = 1 << 20
-"""Multiplications of a product that NumPy would share among threads."""
 
 _LARGE = 1 << 14
 """Elements of a matrix that does not stay in the nearest cache while it is copied."""

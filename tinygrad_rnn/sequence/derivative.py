@@ -11,6 +11,7 @@ So derivatives of derivatives, of any order and in either mode, are compiled sca
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -36,8 +37,9 @@ class _Reverse:
         backward: from that and the residuals of outputs to those of the steps' inputs, and to what is multiplied after the loop.
         known: the values that are outputs of ``forward``.
         leaving: the values that are outputs of ``backward``.
-        carried: which states' residuals its states are, and after them which sinks.
-        stops: states that have no residual before the step, whatever arrives after it.
+        carried: which states' residuals are the states of ``backward``.
+        sums: the sinks that are added up in the states after those.
+        stops: which states have no residual before a step, whatever arrives after it.
     """
 
     forward: TracedCell
@@ -170,12 +172,8 @@ def _over_steps(sink: Sink, values: dict[int, Any], shape: tuple[int, ...]) -> A
         rows = [ops.reshape(x, (-1, x.shape[-1])) for x in (a, g)]
         return ops.reshape(ops.matmul(ops.transpose(rows[0]), rows[1]), shape)
     lead = shape[: sink.shared]
-    left, right = (ops.reshape(x, (x.shape[0], _size(lead), -1)) for x in (a, g))
+    left, right = (ops.reshape(x, (x.shape[0], math.prod(lead), -1)) for x in (a, g))
     return ops.reshape(ops.matmul(ops.transpose(left, (1, 2, 0)), ops.transpose(right, (1, 0, 2))), shape)
-
-
-def _size(shape: Sequence[int]) -> int:
-    return functools.reduce(lambda a, b: a * b, shape, 1)
 
 
 # -- forward --------------------------------------------------------------------------------------------------------------------------
