@@ -53,6 +53,11 @@ def first(name: str) -> list[np.ndarray]:
     return run(name, next(iter(PUBLISHED[name].spellings)), False)
 
 
+def some_daily(each: int) -> list[Any]:
+    """All spellings, of which one of so many runs daily."""
+    return [pytest.param(*spelling, marks=() if i % each == 0 else pytest.mark.thorough) for i, spelling in enumerate(SPELLINGS)]
+
+
 def same(ours: list[np.ndarray], others: list[Any]) -> None:
     for y, z in zip(ours, others, strict=True):
         np.testing.assert_allclose(y.reshape(-1), z.reshape(-1), rtol=1e-8, atol=1e-10)
@@ -60,7 +65,7 @@ def same(ours: list[np.ndarray], others: list[Any]) -> None:
 
 @pytest.mark.one_backend
 @pytest.mark.measured
-@pytest.mark.parametrize(("name", "spelling"), SPELLINGS)
+@pytest.mark.parametrize(("name", "spelling"), some_daily(3))
 def test_spellings_agree_by_the_loop(name, spelling):
     same(run(name, spelling, False), first(name))
 
@@ -81,11 +86,8 @@ def test_what_is_called(name, spelling):
     assert {re.match(r"\w+", part)[0] for part in parts} == CALLED[name, spelling]
 
 
-SHARED = [*zip(SPELLINGS, [() if i % 4 == 0 else pytest.mark.thorough for i in range(len(SPELLINGS))], strict=True)]
-
-
 @pytest.mark.one_backend
-@pytest.mark.parametrize(("name", "spelling"), [pytest.param(*spelling, marks=marks) for spelling, marks in SHARED])
+@pytest.mark.parametrize(("name", "spelling"), some_daily(4))
 def test_threads_that_share_samples(name, spelling, monkeypatch):
     """Nine samples, where a cell has no batch of its own."""
     monkeypatch.setattr(sys.modules[__name__], "BATCH", BATCH if name in OF_THREE else 9)
