@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import functools
 import gc
+import itertools
 import pickle
 import threading
 import time
@@ -668,3 +670,13 @@ def test_a_key_tells_a_tensor_from_all_others_whatever_it_holds() -> None:
     assert tape.key_of(x) == known[0]
     (entry,) = {part.entry for part in parts}
     assert [tape.key_of(node) for node in entry.results()] == known[-3:] == [(entry.index, i) for i in range(3)]
+
+
+def test_residuals_without_axes_meet_in_any_order(backend):
+    """A number that is used as it is, several times, and by an index that adds into a place of its own."""
+    for uses in itertools.permutations([lambda x: x * 2.0, lambda x: x * 3.0, lambda x: x[...], lambda x: x[()], lambda x: x * 5.0]):
+        x = tg.tensor(1.5, "float32", requires_grad=True)
+        total = functools.reduce(tg.add, [use(x) for use in uses])
+        total.backward()
+        assert x.grad.numpy() == 12
+        assert x.grad.shape == ()

@@ -58,8 +58,9 @@ class Residuals:
             held = backend.zeros(like.shape, like.dtype)
             if node.entry is None:
                 self.leaves[key] = node
-        elif key not in self.owned:
-            held = backend.asarray(held).copy()
+        else:
+            held = backend.asarray(held)  # a sum without axes is a number of NumPy's
+            held = held if key in self.owned else held.copy()
         self.held[key] = held
         self.owned.add(key)
         return held
