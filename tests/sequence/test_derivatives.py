@@ -122,3 +122,23 @@ def test_what_the_cell_stops_has_no_tangent(never_step_by_step, rng):
 
     tangents = [tg.jvp(lambda x: number(x, compiled), x, v)[1].item() for compiled in (True, False)]  # noqa: B023
     assert tangents[0] == pytest.approx(tangents[1], rel=1e-12)
+
+
+@pytest.mark.parametrize("output", [True, False])
+@pytest.mark.parametrize("weight", [True, False])
+def test_cells_that_read_nothing_of_the_input(weight, output, never_step_by_step, rng):
+    """The loops of the derivative have as many steps as the scan, though no input says so."""
+    W, first = tg.tensor(rng.normal(size=(3, 3)) * 0.5, requires_grad=True), tg.tensor(rng.normal(size=(2, 3)), requires_grad=True)
+    leaves = [first, W] if weight else [first]
+
+    def cell(x, h):
+        h = tg.tanh(h @ W) if weight else h * 0.5
+        return (h if output else tg.ones((2,))), h
+
+    found = []
+    for compiled in (True, False):
+        ys, last = tg.scan(cell, tg.zeros((7, 2, 3), dtype="float64"), first, compiled=compiled)
+        gradients = tg.gradients(tg.sum(ys * ys) + tg.sum(last * last * last), leaves, create_graph=True)
+        penalty = functools.reduce(tg.add, [tg.sum(g * g) for g in gradients])
+        found.append([g.numpy() for g in tg.gradients(penalty, leaves)])
+    same(*found)

@@ -111,7 +111,7 @@ class Around:
         self._run(derived.forward, values, products, {}, 1)
         products.start()
         made = [values[v] for v in derived.results]
-        times = len(arrays[0])
+        times = len(arrays[0]) if steps else 0
         streams = [x.reshape(times, *core.whole.shapes[v]) for x, v in zip(made, core.streams, strict=False)]
         return [*streams, *made[len(streams) :]], {v: values[v] for v in self.kept if v in values}
 

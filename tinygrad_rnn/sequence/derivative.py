@@ -99,7 +99,7 @@ def pulled(call: Any, g: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
     joint, program, count = plan.joint, plan.core.program, len(plan.core.program.outputs)
     head = call.around(call.steps)
     numbers = [call.tensor(backend.from_host(number)) for number in call.traced.form.numbers]
-    before, fed = _before(head, [*xs[:inputs], *xs[inputs + states :], *numbers])
+    before, fed = _before(head, [*xs[:inputs], *xs[inputs + states :], *numbers], call.steps)
     streams = [*fed[: len(plan.core.streams)], *map(call.tensor, call.masks(call.live))]
     fixed = [*fed[len(plan.core.streams) :], *map(call.tensor, plan.constants)]
 
@@ -127,7 +127,7 @@ def pulled(call: Any, g: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
     return [None if part is None else ops.reshape(part, x.shape) for part, x in zip(ends, xs, strict=True)]
 
 
-def _before(head: Around, given: Sequence[Any]) -> tuple[dict[int, Any], list[Any]]:
+def _before(head: Around, given: Sequence[Any], times: int) -> tuple[dict[int, Any], list[Any]]:
     """All values before the loop, and those that feed it."""
     derived, core = head.derived, head.core
     steps = len(core.whole.steps)
@@ -136,7 +136,6 @@ def _before(head: Around, given: Sequence[Any]) -> tuple[dict[int, Any], list[An
     values.update((v, Node.result_type(x, head.backend)) for v, x in zip(derived.program.fixed, derived.constants, strict=True))
     derived.program.run(values, apply, derived.forward, choose)
     made = [values[v] for v in derived.results]
-    times = given[0].shape[0]
     streams = [ops.reshape(x, (times, *core.whole.shapes[v])) for x, v in zip(made, core.streams, strict=False)]
     return values, [*streams, *made[len(streams) :]]
 
