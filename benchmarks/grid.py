@@ -9,10 +9,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-import tinygrad_rnn as tg
-
 from . import sequence, timing
 
 T = 50
@@ -36,30 +32,6 @@ OTHERS: dict[str, tuple[str, int, int, int, dict[str, Any]]] = {
 Run = Callable[[], object]
 
 
-def other_pair(kind: str, batch: int, inputs: int, hidden: int, options: dict[str, Any]) -> tuple[Run, Run]:
-    """Ours and PyTorch's layer with options and the same weights."""
-    import torch
-
-    torch.manual_seed(0)
-    dtype = options.get("dtype", "float32")
-    theirs = getattr(torch.nn, kind)(inputs, hidden, **{k: v for k, v in options.items() if k != "dtype"}).to(getattr(torch, dtype))
-    ours = getattr(tg.nn, kind)(inputs, hidden, **options)
-    ours.load_state_dict(theirs.state_dict())
-    shape = (batch, T, inputs) if options.get("batch_first") else (T, batch, inputs)
-    data = np.random.default_rng(0).standard_normal(shape).astype(dtype)
-    x, x_theirs = tg.tensor(data, requires_grad=True), torch.tensor(data, requires_grad=True)
-
-    def run_theirs() -> Any:
-        theirs.zero_grad()
-        x_theirs.grad = None
-        y, _ = theirs(x_theirs)
-        loss = (y * y).sum()
-        loss.backward()
-        return loss
-
-    return sequence.layer_pass(ours, x), run_theirs
-
-
 def _ratio(pair: tuple[Run, Run], seconds: float) -> float:
     ours, theirs = pair
     a, b = float(ours().item()), float(theirs().item())  # type: ignore[attr-defined]
@@ -81,7 +53,7 @@ def main(seconds: float = 0.3) -> None:
         mean = math.exp(sum(map(math.log, all_of_kind)) / len(all_of_kind))
         print(f"  geometric mean {mean:.2f}, {missed} of {len(all_of_kind)} above 1")
     print("other layers")
-    for name, (kind, *given) in OTHERS.items():
-        ratio = _ratio(other_pair(kind, *given), seconds)  # type: ignore[arg-type]
-        sizes = ", ".join(map(str, given[:3]))
+    for name, (kind, *size, options) in OTHERS.items():
+        ratio = _ratio(sequence.layer_pair(kind, (T, *size), **options), seconds)  # type: ignore[arg-type]
+        sizes = ", ".join(map(str, size))
         print(f"  {name:<26}{kind} B, I, H = {sizes:<16}{ratio:5.2f}{'' if ratio <= 1 else '  MISSED'}", flush=True)

@@ -36,16 +36,17 @@ def layer_pass(layer: Any, x: Any) -> Run:
     return run
 
 
-def layer_pair(kind: str, size: tuple[int, ...]) -> tuple[Run, Run]:
-    """Ours and PyTorch's layer of the same weights: one forward and backward pass of Σ y², to x, weights and biases."""
+def layer_pair(kind: str, size: tuple[int, ...], dtype: str = "float32", **options: Any) -> tuple[Run, Run]:
+    """Ours and PyTorch's layer of the same weights and options: one forward and backward pass of Σ y², to x, weights and biases."""
     import torch
 
     steps, batch, inputs, hidden = size
     torch.manual_seed(0)
-    theirs = getattr(torch.nn, kind)(inputs, hidden)
-    ours = getattr(tg.nn, kind)(inputs, hidden)
+    theirs = getattr(torch.nn, kind)(inputs, hidden, **options).to(getattr(torch, dtype))
+    ours = getattr(tg.nn, kind)(inputs, hidden, dtype=dtype, **options)
     ours.load_state_dict(theirs.state_dict())
-    data = np.random.default_rng(0).standard_normal((steps, batch, inputs)).astype(np.float32)
+    shape = (batch, steps, inputs) if options.get("batch_first") else (steps, batch, inputs)
+    data = np.random.default_rng(0).standard_normal(shape).astype(dtype)
     x, x_theirs = tg.tensor(data, requires_grad=True), torch.tensor(data, requires_grad=True)
 
     def run_theirs() -> Any:

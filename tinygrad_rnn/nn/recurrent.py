@@ -186,10 +186,13 @@ class Stack(Module):
 
     def _places(self) -> Iterator[tuple[str, tuple[Any, str]]]:
         """The cells' attributes by PyTorch's names: in which cell, and under which name there."""
-        for k, layer in enumerate(self.layers):
-            for run in layer:
-                for name, _ in run.cell._members():
-                    yield f"{name}_l{k}{'_reverse' if run.options['reverse'] else ''}", (run.cell, name)
+        for ending, run in self._runs():
+            for name, _ in run.cell._members():
+                yield f"{name}_{ending}", (run.cell, name)
+
+    def _runs(self) -> list[tuple[str, Recurrent]]:
+        """All cells as layers, by what ends PyTorch's names of their parameters."""
+        return [(f"l{k}{'_reverse' if run.options['reverse'] else ''}", run) for k, layer in enumerate(self.layers) for run in layer]
 
     def _place(self, name: str) -> tuple[Any, str] | None:
         return dict(self._places()).get(name) if "_l" in name and "layers" in vars(self) else None
@@ -270,7 +273,7 @@ class Stack(Module):
 
     def explain(self) -> str:
         """How each layer's cell was last run; see :func:`tinygrad_rnn.explain`."""
-        runs = [(f"l{k}{'_reverse' if run.options['reverse'] else ''}", run) for k, layer in enumerate(self.layers) for run in layer]
+        runs = self._runs()
         return "\n".join(run.explain() if len(runs) == 1 else f"{name}, {run.explain()}" for name, run in runs)
 
     def _run(self, x: Tensor, states: list[Any], lengths: Any, mask: Any) -> tuple[Tensor, Any]:

@@ -64,7 +64,6 @@ class BoundStep:
         given = [*(x._data[None] for x in inputs), *(x._data for x in outside), *map(self.backend.from_host, traced.form.numbers)]
         with self.backend.products() as products:
             fed, _ = around(self.plan, self.backend, 1, [False] * len(given)).before(given, products)
-            products.run()
         layout = self.plan.engine = _Layout(self.plan, tile_width)
         if layout.forward.calls:
             raise Unsupported(f"a call of {layout.forward.calls[0].row.name}")

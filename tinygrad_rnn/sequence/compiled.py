@@ -55,8 +55,7 @@ def compiled_scan(
     trace, backend = traced.trace, inputs[0]._backend
     if live is not None and any(trace.program.shapes[v][:1] != live.shape[1:] for v in trace.program.outputs):
         raise TraceError("with lengths or a mask each output needs the batch as its first axis")
-    operands = [*inputs, *states, *outside]
-    needs = _needs(operands)
+    needs = _needs([*inputs, *states, *outside])
     if live is None and inputs[0]._data.shape[0] == 1 and True not in needs and backend.runs_machine_code():
         single = _single_step(cell, traced, inputs, states, outside)
         if single is not None:
@@ -66,13 +65,8 @@ def compiled_scan(
     if no_calls:
         refuse_calls(engine, backend.name)
     note_plan(cell, plan, engine, backend.name)
-    counts, steps, flow = (len(inputs), len(states)), inputs[0].shape[0], traced.flow(needs)
-    call = ScanCall(
-        plan, engine, traced, outside, flow, cell, xs, state, live, reverse, masked_output, backend, needs, counts, steps, _scan_of
-    )
-    made = _recorded(call, operands, checkpoint)
-    count = len(made) - len(states)
-    return tree.unflatten(traced.y, made[:count]), tree.unflatten(state, made[count:])
+    ys, last = _recorded(plan, engine, cell, traced, xs, state, outside, inputs[0].shape[0], reverse, live, masked_output, checkpoint)
+    return tree.unflatten(traced.y, ys), tree.unflatten(state, last)
 
 
 _steps = recent(32)
@@ -112,31 +106,9 @@ def _scan_of(
     Raises:
         TraceError: it cannot be planned.
     """
-    operands, backend = [*xs, *state, *outside], like.backend
-    needs = _needs(operands)
-    plan = _plan(traced, needs, live is not None, masked_output, backend)
-    engine, flow, counts = _engine(plan, backend), traced.flow(needs), (len(xs), len(state))
-    call = ScanCall(
-        plan,
-        engine,
-        traced,
-        outside,
-        flow,
-        like.cell,
-        xs,
-        state,
-        live,
-        reverse,
-        masked_output,
-        backend,
-        needs,
-        counts,
-        like.steps,
-        _scan_of,
-    )
-    made = _recorded(call, operands, None)
-    count = len(made) - len(state)
-    return made[:count], made[count:]
+    plan = _plan(traced, _needs([*xs, *state, *outside]), live is not None, masked_output, like.backend)
+    engine = _engine(plan, like.backend)
+    return _recorded(plan, engine, like.cell, traced, xs, state, outside, like.steps, reverse, live, masked_output, None)
 
 
 def _needs(operands: Sequence[Any]) -> tuple[bool, ...]:
@@ -144,24 +116,32 @@ def _needs(operands: Sequence[Any]) -> tuple[bool, ...]:
     return tuple([x.requires_grad for x in operands]) if thread.recording else (False,) * len(operands)
 
 
-def _recorded(call: ScanCall, operands: list[Any], checkpoint: int | None) -> list[Any]:
+def _recorded(
+    plan: Plan, engine: Engine | str, cell: Cell, traced: TracedCell, xs: Any, state: Any, outside: list[Any], steps: int, reverse: bool,
+    live: numpy.ndarray | None, masked_output: str, checkpoint: int | None,
+) -> tuple[list[Any], list[Any]]:  # fmt: skip
     """Run forward; the outputs and the last states, recorded as one entry."""
-    needs, backend, live = call.needs, call.backend, call.live
+    inputs, states = tree.leaves(xs), tree.leaves(state)
+    operands, counts = [*inputs, *states, *outside], (len(inputs), len(states))
+    needs, backend = _needs(operands), operands[0]._backend
+    flow = traced.flow(needs)
+    call = ScanCall(
+        plan, engine, traced, outside, flow, cell, xs, state, live, reverse, masked_output, backend, needs, counts, steps, _scan_of
+    )
     run = CompiledScan(call) if checkpoint is None or True not in needs else SegmentedScan(call, checkpoint)
     arrays = [x._data for x in operands]
     results = run.forward(arrays)
-    wanted = (
-        call.flow.unmasked(call.steps)
-        if live is None
-        else call.flow.results(live, call.reverse, call.masked_output == "previous", call.steps)
-    )
+    wanted = flow.unmasked(steps) if live is None else flow.results(live, reverse, masked_output == "previous", steps)
     if True not in wanted:
-        return [Node.result_type(array, backend) for array in results]
-    row = Row("scan", "replay", "scan", run.pull, run.pull, run.push, several=True, unfold=run.unfold)
-    entry = Entry(row, backend, operands, arrays, (), needs, tuple(results), thread.scope)
-    note(entry)
-    kinds = enumerate(zip(results, wanted, strict=True))
-    return [Node.result_type(y, backend, want, entry if want else None, i) for i, (y, want) in kinds]
+        made = [Node.result_type(array, backend) for array in results]
+    else:
+        row = Row("scan", "replay", "scan", run.pull, run.pull, run.push, several=True, unfold=run.unfold)
+        entry = Entry(row, backend, operands, arrays, (), needs, tuple(results), thread.scope)
+        note(entry)
+        kinds = enumerate(zip(results, wanted, strict=True))
+        made = [Node.result_type(y, backend, want, entry if want else None, i) for i, (y, want) in kinds]
+    count = len(made) - len(states)
+    return made[:count], made[count:]
 
 
 # -- traces ---------------------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from .. import arguments, ops, transforms, tree
 from ..errors import ArgumentError, DtypeError, ShapeError
 from ..tape import Node, key_of, no_grad, scope
 from ..tensor import Tensor
-from .padding import reaching
+from .padding import nothing, reaching
 
 Cell = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -56,7 +56,9 @@ def _segment(
                 if _kind(new) != kind:
                     raise _changed(cell, t, kind, _kind(new))
                 if live is not None and not live[t].all():
-                    other = y if masked_output == "previous" and y is not None else tree.map_leaves(_nothing, output)
+                    other = (
+                        y if masked_output == "previous" and y is not None else tree.map_leaves(lambda leaf: nothing(leaf.dtype), output)
+                    )
                     output, new = _chosen(live[t], output, other), _chosen(live[t], new, state)
                 inside.after = [key_of(leaf) for leaf in tree.leaves(new)]
             y, state = output, new
@@ -64,11 +66,6 @@ def _segment(
         return ys, state
 
     return run
-
-
-def _nothing(y: Any) -> Any:
-    """0, or False."""
-    return y.dtype.type(0).item()
 
 
 def _pair(cell: Cell, returned: Any) -> tuple[Any, Any]:

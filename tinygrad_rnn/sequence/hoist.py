@@ -15,6 +15,7 @@ import numpy
 
 from ..chain_rule.addition import CONCATENATE, RESHAPE, SPLIT, WHERE
 from ..chain_rule.weighting import MATMUL
+from .padding import nothing
 from .program import Instruction, Number, Program
 
 
@@ -207,7 +208,7 @@ def _mask(program: Program, previous: bool) -> None:
             chosen = where(output, before)
             program.carried.append(chosen)
         else:
-            chosen = where(output, Number(program.dtypes[output].type(0).item()))
+            chosen = where(output, Number(nothing(program.dtypes[output])))
         outputs.append(chosen)
     program.outputs = outputs
     program.steps.extend(masks.values())

@@ -67,3 +67,8 @@ class Padding:
 def reaching(live: numpy.ndarray, leaf: Tensor) -> Any:
     """A mask with as many axes as a tensor, where that is."""
     return tensor(live.reshape(live.shape + (1,) * (leaf.ndim - live.ndim)), backend=leaf.backend)
+
+
+def nothing(dtype: Any) -> Any:
+    """What comes out beyond lengths: 0, or False."""
+    return dtype.type(0).item()
