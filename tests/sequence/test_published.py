@@ -19,6 +19,8 @@ from tinygrad_rnn.selfcheck.cells.published import PUBLISHED
 
 BATCH, WIDTH = 3, 5
 SPELLINGS = [(name, spelling) for name, cell in PUBLISHED.items() for spelling in cell.spellings]
+ONE_OF_FOUR = [pytest.param(*spelling, marks=pytest.mark.thorough if i % 4 else ()) for i, spelling in enumerate(SPELLINGS)]
+"""The others run with ``--every``."""
 
 CALLED = {
     ("deep_equilibrium", "by_solve"): {"solve"},
@@ -53,11 +55,6 @@ def first(name: str) -> list[np.ndarray]:
     return run(name, next(iter(PUBLISHED[name].spellings)), False)
 
 
-def some_daily(each: int) -> list[Any]:
-    """All spellings, of which one of so many runs daily."""
-    return [pytest.param(*spelling, marks=() if i % each == 0 else pytest.mark.thorough) for i, spelling in enumerate(SPELLINGS)]
-
-
 def same(ours: list[np.ndarray], others: list[Any]) -> None:
     for y, z in zip(ours, others, strict=True):
         np.testing.assert_allclose(y.reshape(-1), z.reshape(-1), rtol=1e-8, atol=1e-10)
@@ -65,7 +62,7 @@ def same(ours: list[np.ndarray], others: list[Any]) -> None:
 
 @pytest.mark.one_backend
 @pytest.mark.measured
-@pytest.mark.parametrize(("name", "spelling"), some_daily(3))
+@pytest.mark.parametrize(("name", "spelling"), SPELLINGS)
 def test_spellings_agree_by_the_loop(name, spelling):
     same(run(name, spelling, False), first(name))
 
@@ -87,7 +84,7 @@ def test_what_is_called(name, spelling):
 
 
 @pytest.mark.one_backend
-@pytest.mark.parametrize(("name", "spelling"), some_daily(4))
+@pytest.mark.parametrize(("name", "spelling"), ONE_OF_FOUR)
 def test_threads_that_share_samples(name, spelling, monkeypatch):
     """Nine samples, where a cell has no batch of its own."""
     monkeypatch.setattr(sys.modules[__name__], "BATCH", BATCH if name in OF_THREE else 9)
