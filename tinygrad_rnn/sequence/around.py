@@ -53,6 +53,7 @@ class Around:
             self.derived = derive(run, heads, [], [], residuals)
         self.stacked: set[int] = set()
         self.contractions: set[int] = set()
+        self.turned: set[int] = set()
         self.each: list[Instruction] = []
         self.last: list[Instruction] = []
         self.kept: set[int] = set()
@@ -82,6 +83,8 @@ class Around:
         if late & stacked:
             raise TraceError("what is computed for all steps at once depends on a sum over them")
         made = {v for i in self.derived.backward for v in i.results}
+        uses = [(v, i.row) for i in self.last for v in i.operands if not isinstance(v, Number)]
+        self.turned = {v for v in self.contractions if {row for u, row in uses if u == v} == {TRANSPOSE}}
         self._check()
         self.stacked = stacked if self.derived.program.states else set()  # a forward pass alone is not compared to another one
         self.kept = {v for i in self.derived.backward for v in i.operands if type(v) is int} - made
@@ -151,6 +154,10 @@ class Around:
             row, (result, *_) = instruction.row, instruction.results
             xs: list[Any] = [v.value if type(v) is Number else values[v] for v in instruction.operands]
             if result in self.contractions:
+                if row is MATMUL and result in self.turned:  # made as the transpose is to lie
+                    totals[result] = self._summed(row, [xs[1].T, xs[0].T], instruction.params, totals.get(result), products, order)
+                    values[result] = totals[result].T
+                    continue
                 values[result] = totals[result] = self._summed(row, xs, instruction.params, totals.get(result), products, order)
             elif row is MATMUL:
                 values[result] = products.rows(*xs) if result in self.stacked else products.matmul(*xs)

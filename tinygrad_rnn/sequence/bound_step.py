@@ -75,7 +75,7 @@ class BoundStep:
         assert part.nests is not None
         arrays: dict[int, Any] = dict(part.tables)
         for v, array in zip((*program.steps, *program.fixed), fed, strict=True):
-            arrays[layout.forward_inputs[v].buffer.number] = _placed(array)
+            arrays[layout.forward_inputs[v].buffer.number] = _placed(array.T if v in layout.turned else array)
         whole, streams = self.plan.core.whole, self.plan.core.streams
         places = [arrays[layout.forward_inputs[v].buffer.number][0, ...] for v in program.steps]
         self._inputs = [(whole.steps.index(v), place) for v, place in zip(streams, places, strict=True)]

@@ -8,7 +8,7 @@ So chains of rows become one expression, whatever the shapes are. The same walk 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,7 @@ class Elements:
 
     Args:
         memory: those that lie in memory.
+        transposed: matrices among them of which the transpose lies there.
 
     Attributes:
         made: by value, what makes it.
@@ -83,7 +84,8 @@ class Elements:
         Unsupported: a value is of a dtype that there is no code for.
     """
 
-    def __init__(self, program: Program, instructions: Sequence[Instruction], memory: set[int]) -> None:
+    def __init__(self, program: Program, instructions: Sequence[Instruction], memory: set[int], transposed: Collection[int] = ()) -> None:
+        self.transposed = transposed
         self.shapes, self.dtypes = list(program.shapes), list(program.dtypes)
         self.memory = set(memory)
         self.made: dict[int, Made] = {}
@@ -238,8 +240,13 @@ class Elements:
         """
         key = v, indices
         if key not in k.cache:
-            k.cache[key] = k.read(v, flat(indices, self.shapes[v])) if v in self.memory else self.computed(k, v, indices)
+            k.cache[key] = k.read(v, self.place(v, indices)) if v in self.memory else self.computed(k, v, indices)
         return k.cache[key]
+
+    def place(self, v: int, indices: Indices) -> Index:
+        """Where an element of a value in memory lies there."""
+        turn = -1 if v in self.transposed else 1
+        return flat(indices[::turn], self.shapes[v][::turn])
 
     def computed(self, k: Reader, v: int, indices: Indices) -> Value:
         """The same of a value that may lie in memory, but is not read from there."""

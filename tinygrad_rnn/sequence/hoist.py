@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy
 
-from ..chain_rule.addition import CONCATENATE, RESHAPE, SPLIT, WHERE
+from ..chain_rule.addition import CONCATENATE, RESHAPE, SPLIT, TRANSPOSE, WHERE
 from ..chain_rule.weighting import MATMUL
 from .padding import nothing
 from .program import Instruction, Number, Program
@@ -38,6 +38,12 @@ class Core:
     constants: list[tuple[int, ...]]
     once: list[Instruction]
     hoisted: list[Instruction]
+
+    @property
+    def turned(self) -> list[bool]:
+        """For each of the constants whether it is another matrix, transposed: then it is the other one that lies in memory."""
+        made = {i.results[0] for i in self.once if i.row is TRANSPOSE and i.params == ((1, 0),)}
+        return [len(group) == 1 and group[0] in made for group in self.constants]
 
 
 def _classes(program: Program) -> dict[int, str]:

@@ -25,7 +25,9 @@ class LaidOutRun:
         self._again = functools.partial(InterpretedRun, laid.plan, backend, streams, fixed, order, length)
         program = laid.program
         given = [*streams, *fixed, *laid.plan.constants]
-        self.given = dict(zip((*program.steps, *program.fixed), map(backend.ascontiguousarray, given), strict=True))
+        self.given: dict[int, Array] = {}
+        for v, x in zip((*program.steps, *program.fixed), given, strict=True):
+            self.given[v] = backend.ascontiguousarray(x.T if v in laid.turned else x)
 
     def _call(self, part: Part, arrays: dict[int, Array], times: tuple[int, int], order: tuple[int, int], products: Any) -> bool:
         """Run a half; whether all numbers lay in their ranges.

@@ -64,6 +64,7 @@ class NestLayout:
         tile_width: the columns of a tile of products of a kind, for so many rows; None where none are made.
 
     Attributes:
+        turned: matrices of which the transpose lies in memory.
         mixed: what lets samples see each other, "" where nothing does.
 
     Raises:
@@ -72,7 +73,7 @@ class NestLayout:
 
     def __init__(self, plan: Plan, tile_width: TileWidth | None) -> None:
         self._tile_width, self.mixed = tile_width, ""
-        self.plan, self.program = plan, plan.joint
+        self.plan, self.program, self.turned = plan, plan.joint, plan.turned
         self.training = plan.differentiated
         for shape, dtype in zip(self.program.shapes, self.program.dtypes, strict=True):
             kind_of(dtype)
@@ -171,7 +172,7 @@ class NestLayout:
         if not self.training:
             return []
         known = {*program.steps, *program.states, *program.fixed, *program.carried}
-        elements = Elements(program, plan.forward, known)
+        elements = Elements(program, plan.forward, known, self.turned)
         gathered = {v for sinks in plan.sinks.values() for sink in sinks if sink.gathered for v in sink.values}
         kept, atoms = [], dict.fromkeys(known, 0)
         for instruction in elements.instructions:
@@ -255,7 +256,7 @@ class NestLayout:
         turns: Sequence[tuple[int | None, int]],
         buffers: list[Buffer],
     ) -> Part:
-        elements = Elements(self.program, instructions, set(places))
+        elements = Elements(self.program, instructions, set(places), self.turned)
         batch: dict[int, int] = {}
         if self.samples > 1:
             samples = Batch(elements, self.samples, {v: self.axes[v] for v in places})

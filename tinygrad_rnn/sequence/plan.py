@@ -33,11 +33,13 @@ class Sink:
             for anything else.
         values: (a, g), or the one value.
         shared: how many axes b stands for.
+        turned: whether (Σ gᵀ a)ᵀ is made of a product.
     """
 
     kind: str
     values: tuple[int, ...]
     shared: int = 0
+    turned: bool = False
 
     @property
     def gathered(self) -> bool:
@@ -84,6 +86,16 @@ class Plan:
     def differentiated(self) -> bool:
         """Whether a residual goes back through the loop; it may pass without an instruction."""
         return bool(self.sinks) or any(r is not None for r in (*self.step_residuals, *self.state_residuals))
+
+    @property
+    def turned(self) -> set[int]:
+        """The matrices from outside, in the loop's numbers, of which the transpose lies in memory: those that are read by products alone."""
+        joint = self.joint
+        found = {v for v, turned in zip(joint.fixed, self.core.turned, strict=False) if turned}
+        for instruction in joint.instructions:
+            if not isinstance(instruction.row.loops, Contracted) and instruction.row is not TRANSPOSE:
+                found.difference_update(x for x in instruction.operands if not isinstance(x, Number))
+        return found.difference((*joint.outputs, *joint.carried))
 
     def check(self) -> None:
         """See that every value is there when it is read, in the forward and in the backward part.
@@ -206,9 +218,10 @@ def _assembled(core: Core, derived: Derived) -> Plan:
     plan.output_residuals, plan.carried_residuals = arriving_or_none[:ends], arriving_or_none[ends:]
     plan.step_residuals = residuals[: counts[0]]
     plan.state_residuals = residuals[counts[0] : counts[0] + counts[1]]
+    turned = plan.turned
     for value, residual in zip(joint.fixed, residuals[counts[0] + counts[1] :], strict=False):
         if residual is not None:
-            plan.sinks[value] = _sinks(joint, residual)
+            plan.sinks[value] = _sinks(joint, residual, value in turned)
     plan.backward = _backward_instructions(plan)
     made = {v for i in plan.backward for v in i.results}
     used = {ref for i in plan.backward for ref in i.operands if not isinstance(ref, Number)}
@@ -228,21 +241,24 @@ def fixed_residuals(plan: Plan, totals: dict[Any, Any], backend: Backend, produc
 
     def of(v: int, sink: Sink) -> Any:
         shape = plan.joint.shapes[v]
-        return totals[sink].reshape(shape) if sink.gathered else backend.sum_to(totals[sink], shape)
+        if not sink.gathered:
+            return backend.sum_to(totals[sink], shape)
+        return totals[sink].T if sink.turned else totals[sink].reshape(shape)
 
     fixed = plan.joint.fixed[: len(plan.core.program.fixed)]
     return [products.total([of(v, sink) for sink in plan.sinks[v]]) if v in plan.sinks else None for v in fixed]
 
 
 def over_steps(products: Any, sink: Sink, a: Any, g: Any, total: Any, order: int) -> Any:
-    """What a gathered sink adds up to, (T, …) each, and the total so far; from the first step (order 1) or the last (−1)."""
+    """What a gathered sink adds up to, (T, …) each, and the total so far, transposed if it is turned; from the first step (order 1) or the last (−1)."""
     if sink.kind == "product":
-        return products.over_rows(a.reshape(-1, a.shape[-1]), g.reshape(-1, g.shape[-1]), total, order)
+        left, right = (x.reshape(-1, x.shape[-1]) for x in ((g, a) if sink.turned else (a, g)))
+        return products.over_rows(left, right, total, order)
     lead = len(a), math.prod(a.shape[1 : 1 + sink.shared])
     return products.of_each(a.reshape(*lead, -1), g.reshape(*lead, -1), total, order)
 
 
-def _sinks(program: Program, residual: int) -> list[Sink]:
+def _sinks(program: Program, residual: int, turned: bool) -> list[Sink]:
     """The terms of a residual: products and sums over the batch are recognised by the rows that made them."""
     producers = program.producers()
     sinks, todo = [], [residual]
@@ -252,7 +268,7 @@ def _sinks(program: Program, residual: int) -> list[Sink]:
         if made is not None and made.row is ADD and program.shapes[value] == program.shapes[residual] and _same_shapes(program, made):
             todo.extend(made.operands)
         elif made is not None and _is_of_matrices(program, made) and (left := producers.get(made.operands[0])) and left.row is TRANSPOSE:
-            sinks.append(Sink("product", (left.operands[0], made.operands[1])))
+            sinks.append(Sink("product", (left.operands[0], made.operands[1]), turned=turned))
         elif made is not None and (batched := _batched(program, made)) is not None:
             sinks.append(batched)
         elif made is not None and made.row is SUM_TO and len(program.shapes[made.operands[0]]) == 2:
