@@ -45,6 +45,7 @@ class Row:
         flattens: its slope tells of a unit that is saturated or dead: it is bounded, or routes by a kink.
         decides: of an addition, the number of the operand that says where the others go, and goes nowhere itself.
         verb: of an addition that has fewer or more elements than its operand: what becomes of a residual, which no number says.
+        fresh: each residual that it sends on is an array that nothing else has.
         unfold: of a replay: from its entry and its operands to its results, recorded operation by operation.
     """
 
@@ -68,6 +69,7 @@ class Row:
     flattens: bool = False
     decides: int | None = None
     verb: str = ""
+    fresh: bool = False
     unfold: Callable[..., Sequence[Any]] | None = field(default=None, repr=False)
 
     @property

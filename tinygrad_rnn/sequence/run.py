@@ -149,6 +149,24 @@ class ForwardPass:
         residuals = self._around.after(self._kept, fixed_residuals(call.plan, totals, call.backend, products), products)
         return residuals[: len(call.outside)]  # the rest is of numbers
 
+    def apart(self, parts: Sequence[Any], arrived: Sequence[Any]) -> list[Any]:
+        """Residuals, copied where two of them, or one and what arrived, are the same memory."""
+        others = [x for x in (*arrived, *self.call.plan.constants, *self._around.derived.constants) if x is not None]
+        taken, found = {id(_owner(x)) for x in others}, list[Any]()
+        for part in parts:
+            if part is not None:
+                part = part.copy() if id(_owner(part)) in taken else part
+                taken.add(id(_owner(part)))
+            found.append(part)
+        return found
+
+
+def _owner(array: Any) -> Any:
+    """Whose memory it is."""
+    while (base := getattr(array, "base", None)) is not None:
+        array = base
+    return array
+
 
 class CompiledScan:
     """A scan on the tape: its forward pass, and what its entry does with residuals and tangents."""
@@ -176,7 +194,7 @@ class CompiledScan:
         with np.products() as products:
             parts, firsts = run.back(g, totals, products)
             fixed = run.fixed(totals, products)
-        return self.call.arrived(g, [*parts, *firsts, *fixed])
+        return self.call.arrived(g, run.apart([*parts, *firsts, *fixed], g))
 
     def _pull_recorded(self, np: Any, g: Any, xs: Any) -> Any:
         try:
@@ -277,4 +295,4 @@ class SegmentedScan(CompiledScan):
                     whole[i][part] = residual
         with np.products() as products:
             fixed = run.fixed(totals, products)
-        return self.call.arrived(g, [*whole, *carried, *fixed])
+        return self.call.arrived(g, run.apart([*whole, *carried, *fixed], g))

@@ -123,6 +123,8 @@ def pull_entry(
             held[key] = part
             if producer is None:
                 residuals.leaves[key] = x
+                if row.fresh and np is None:
+                    residuals.owned.add(key)
         elif key in residuals.owned:
             before += part
             held[key] = before
