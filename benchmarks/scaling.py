@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.backends.native import memory, panels, products
-from tinygrad_rnn.backends.native.threads import run_parallel, threads
+from tinygrad_rnn.backends.native import products
 
 from . import timing
 
@@ -62,7 +61,7 @@ def inference(layer: Any, size: tuple[int, ...]) -> Run:
 
 
 def only_products(size: tuple[int, ...]) -> Run:
-    """Nothing but the products of an LSTM, forward and backward, in the package's own machine code."""
+    """Nothing but the products of an LSTM, forward and backward: those over all steps in the package's own machine code."""
     steps, batch, inputs, hidden = size
     random = np.random.default_rng(0)
     x, h, z, w, u = (
@@ -89,18 +88,10 @@ def only_products(size: tuple[int, ...]) -> Run:
 
 
 def each_step(a: np.ndarray, b: np.ndarray, steps: int) -> None:
-    """The rows of every step times b, one step after the other: b laid out once, the batch shared among the threads."""
-    batch, (inner, columns) = len(a) // steps, b.shape
-    laid = panels.packed(b, panels.panel("float"), False)
-    out = np.empty((batch, columns), np.float32)
-    bounds = products.parts(batch, 8, True, threads())
-    left, right, result = memory.address(a), memory.address(laid), memory.address(out)
-    block = 1 << 20
-    lines = np.array([(left + 4 * i * inner, right, result + 4 * i * columns, j - i, columns, inner, block) for i, j in bounds])
-    given = [(memory.address(line),) for line in lines]
-    for _ in range(steps):
-        run_parallel(products._code("float")["rows"], given)
-        lines[:, 0] += 4 * batch * inner
+    """The rows of every step times b, one step after the other, by NumPy's BLAS."""
+    out = np.empty((len(a) // steps, b.shape[1]), np.float32)
+    for rows in a.reshape(steps, -1, a.shape[1]):
+        np.matmul(rows, b, out)
 
 
 def _data(size: tuple[int, ...]) -> np.ndarray:

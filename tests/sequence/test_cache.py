@@ -17,7 +17,7 @@ from compare import compiled_scan, eager, machine_code
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
-from tinygrad_rnn.backends.native import code_cache, compiler, panels, products, threads
+from tinygrad_rnn.backends.native import code_cache, compiler, products, threads
 from tinygrad_rnn.sequence import nested
 
 pytestmark = [pytest.mark.one_backend, machine_code]
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.one_backend, machine_code]
 def cache(tmp_path, monkeypatch):
     """An empty cache folder, and a memory that has forgotten the code of all cells; with it, what was compiled since."""
     for kind in ("float", "double"):
-        products._code(kind), panels._turn(kind)  # these are no cell's, nor are the threads
+        products._code(kind)  # these are no cell's, nor are the threads
     threads._team()
     monkeypatch.setenv("TINYGRAD_RNN_CACHE", str(tmp_path / "cache"))
     optimised, count = compiler._optimised, []

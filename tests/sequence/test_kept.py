@@ -11,7 +11,7 @@ import pytest
 from compare import eager, machine_code
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.backends.native import code_cache, compiler, panels, products, threads
+from tinygrad_rnn.backends.native import code_cache, compiler, products, threads
 from tinygrad_rnn.sequence import compiled, numbers
 
 pytestmark = [pytest.mark.one_backend]
@@ -36,7 +36,7 @@ def few(monkeypatch):
 @pytest.fixture
 def engines(monkeypatch):
     """The owners of cells' machine code that are alive."""
-    products._code("double"), panels._turn("double"), threads._team()  # these are no cell's, and stay
+    products._code("double"), threads._team()  # these are no cell's, and stay
     alive, addresses = weakref.WeakSet(), compiler._addresses
 
     def watched(code, names):

@@ -33,7 +33,7 @@ class Sink:
             for anything else.
         values: (a, g), or the one value.
         shared: how many axes b stands for.
-        turned: whether (Σ gᵀ a)ᵀ is made of a product.
+        turned: whether the transpose is made of a product, Σ gᵀ a.
     """
 
     kind: str
@@ -89,7 +89,7 @@ class Plan:
 
     @property
     def turned(self) -> set[int]:
-        """The matrices from outside, in the loop's numbers, of which the transpose lies in memory: those that are read by products alone."""
+        """The matrices from outside, in the loop's numbers, of which the transpose lies in memory: what products alone read."""
         joint = self.joint
         found = {v for v, turned in zip(joint.fixed, self.core.turned, strict=False) if turned}
         for instruction in joint.instructions:
@@ -250,7 +250,8 @@ def fixed_residuals(plan: Plan, totals: dict[Any, Any], backend: Backend, produc
 
 
 def over_steps(products: Any, sink: Sink, a: Any, g: Any, total: Any, order: int) -> Any:
-    """What a gathered sink adds up to, (T, …) each, and the total so far, transposed if it is turned; from the first step (order 1) or the last (−1)."""
+    """What a gathered sink adds up to, (T, …) each, and the total so far; from the first step (order 1) or the last (−1). Of a turned
+    one the transpose."""
     if sink.kind == "product":
         left, right = (x.reshape(-1, x.shape[-1]) for x in ((g, a) if sink.turned else (a, g)))
         return products.over_rows(left, right, total, order)

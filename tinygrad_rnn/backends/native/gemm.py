@@ -1,131 +1,321 @@
-"""Matrix products as LLVM text, with their right side in panels.
+"""Matrix products as LLVM text: C = A @ B, or added to C, where each element is one sum in the order of k.
 
-A tile of the product stays in registers while its panel streams by; nothing is copied at a step, as a BLAS does at each call.
-On two cores of a Zen 4 this reaches 110 GFLOP/s a core at 16 × 512 × 128 float32, where OpenBLAS called by pointer reaches 72.
+So an element comes out the same to the last bit wherever rows, columns and steps are cut. The loops are those of Goto and van de Geijn,
+"Anatomy of high-performance matrix multiplication" (2008):
+
+    for a block of columns of B, and of k:      copied into panels of two vectors' width, which stay in the second cache
+        for a few rows of A:                    as they lie, or copied where a column of A lies in a row of memory
+            for each panel:                     a tile of C stays in registers while the panel streams by
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
-from . import compiler, emit
+from . import compiler, thresholds
+from .emit import KINDS, vectors
+from .loops import Endings, LoopEmitter, function_text
 
+DEPTH = 256
+"""Most steps of k in a block."""
 
-def _tile(rows: int, panels: int, kind: str) -> list[str]:
-    """C[:rows, :2 lanes] = A[:rows] @ panel, or added to C, with the sums in registers; only the first ``left`` columns. Or two panels at
-    once, which lie one after the other.
+TALL = 48
+"""Rows of a block of A that is copied, whole tiles and whole cache lines."""
 
-    Each element is one sum, in order: it comes out the same to the last bit wherever rows and steps are cut.
-    """
-    lanes, vector, suffix, size = emit.vectors(kind)
-    halves = range(2 * panels)
-    each = [(r, h) for r in range(rows) for h in halves]
-    text = [
-        f"define internal void @tile{rows}x{panels}(ptr %a, i64 %row, i64 %step, ptr %p, ptr %c, i64 %ldc, i64 %K, i64 %left, i1 %add)",
-        "  alwaysinline {",
-        "entry:",
-        *emit.splat("lefts", "%left", "i64", lanes),
-        *emit.splat("adds", "%add", "i1", lanes),
-        f"  %panel = mul i64 %K, {2 * lanes}",
-    ]
-    for h in halves:
-        columns = ", ".join(f"i64 {i + h * lanes}" for i in range(lanes))
-        text += [f"  %m{h} = icmp slt <{lanes} x i64> <{columns}>, %lefts", f"  %o{h} = and <{lanes} x i1> %m{h}, %adds"]
-    for r in range(rows):
-        text += [f"  %ao{r} = mul i64 %row, {r}", f"  %a{r} = getelementptr {kind}, ptr %a, i64 %ao{r}"]
-        text += [f"  %co{r} = mul i64 %ldc, {r}", f"  %c{r}.0 = getelementptr {kind}, ptr %c, i64 %co{r}"]
-        text += [f"  %c{r}.{h} = getelementptr {kind}, ptr %c{r}.0, i64 {h * lanes}" for h in halves[1:]]
-    for r, h in each:
-        mask = f"<{lanes} x i1> %o{h}, {vector} zeroinitializer"
-        text.append(f"  %i{r}.{h} = call {vector} @llvm.masked.load.{suffix}.p0(ptr %c{r}.{h}, i32 {size}, {mask})")
-
-    def terms(name: str, k: str, held: str, made: str) -> list[str]:
-        """One step of the sums: loads of the panel and of A at k, and a multiply-add for each sum."""
-        lines = [f"  %{name}po = mul i64 {k}, {2 * lanes}", f"  %{name}p0 = getelementptr {kind}, ptr %p, i64 %{name}po"]
-        for h in halves[1:]:
-            before, far = (h - 1, lanes) if h % 2 else (h - 2, "%panel")
-            lines.append(f"  %{name}p{h} = getelementptr {kind}, ptr %{name}p{before}, i64 {far}")
-        lines.append(f"  %{name}ko = mul i64 {k}, %step")
-        lines += [f"  %{name}b{h} = load {vector}, ptr %{name}p{h}, align {size}" for h in halves]
-        for r in range(rows):
-            lines += [f"  %{name}ak{r} = getelementptr {kind}, ptr %a{r}, i64 %{name}ko", f"  %{name}x{r} = load {kind}, ptr %{name}ak{r}"]
-            lines += emit.splat(f"{name}v{r}", f"%{name}x{r}", kind, lanes)
-        for r, h in each:
-            operands = f"{vector} %{name}v{r}, {vector} %{name}b{h}, {vector} %{held}{r}.{h}"
-            lines.append(f"  %{made}{r}.{h} = call {vector} @llvm.fma.{suffix}({operands})")
-        return lines
-
-    text += ["  br label %head", "head:", "  %k = phi i64 [ 0, %entry ], [ %k.next, %body ]"]
-    text += [f"  %s{r}.{h} = phi {vector} [ %i{r}.{h}, %entry ], [ %n{r}.{h}, %body ]" for r, h in each]
-    text += ["  %more = icmp slt i64 %k, %K", "  br i1 %more, label %body, label %done", "body:"]
-    text += [*terms("r.", "%k", "s", "n"), "  %k.next = add nuw nsw i64 %k, 1", "  br label %head", "done:"]
-    for r, h in each:
-        text.append(f"  call void @llvm.masked.store.{suffix}.p0({vector} %s{r}.{h}, ptr %c{r}.{h}, i32 {size}, <{lanes} x i1> %m{h})")
-    return [*text, "  ret void", "}"]
+FIELDS = ("a", "b", "c", "room", "row", "step", "across", "ldc", "M", "N", "K", "depth", "width", "more")
+"""What a product is called with: three matrices and memory to copy to; how many elements rows and columns of A lie apart, and columns of B
+or, where these are neighbours, its rows; those of C; the sizes; of a block of B; and whether it is added to C."""
 
 
-def row_tiles(kind: str, row: str, step: str, panel: str, inner: str, add: str, before: str) -> list[str]:
-    """All rows of C for one panel, in tiles as high as there are registers for; goes on at ``after``."""
-    heights = (8, 4, 2, 1) if compiler.vector_bytes() == 64 else (4, 2, 1)
-    lines, start = [f"  br label %try{heights[0]}"], "0"
-    for rows, after in zip(heights, [*(f"try{h}" for h in heights[1:]), "after"], strict=True):
-        lines += [
-            f"try{rows}:",
-            f"  %m{rows} = phi i64 [ {start}, %{before} ], [ %e{rows}, %do{rows} ]",
-            f"  %e{rows} = add i64 %m{rows}, {rows}",
-            f"  %ok{rows} = icmp sle i64 %e{rows}, %M",
-            f"  br i1 %ok{rows}, label %do{rows}, label %{after}",
-            f"do{rows}:",
-            f"  %ao{rows} = mul i64 %m{rows}, {row}",
-            f"  %ap{rows} = getelementptr {kind}, ptr %as, i64 %ao{rows}",
-            f"  %co{rows} = mul i64 %m{rows}, %ldc",
-            f"  %cp{rows} = getelementptr {kind}, ptr %cn, i64 %co{rows}",
-            f"  call void @tile{rows}x1(ptr %ap{rows}, i64 {row}, i64 {step}, ptr {panel}, ptr %cp{rows}, i64 %ldc, i64 {inner}, i64 %left,"
-            f" i1 {add})",
-            f"  br label %try{rows}",
-        ]
-        before, start = f"try{rows}", f"%m{rows}"
-    return lines
+def panel(kind: str) -> int:
+    """Columns of a panel: two vectors of the processor."""
+    return 2 * vectors(kind)[0]
+
+
+def blocks(kind: str, columns: int, inner: int) -> tuple[int, int]:
+    """How deep and how wide the blocks of B are."""
+    depth, least = -(-inner // -(-inner // DEPTH)), panel(kind)
+    most = thresholds.NEAR_BYTES // (depth * vectors(kind)[3]) // least * least
+    return depth, min(max(least, most), -(-columns // least) * least)
+
+
+ROOM = thresholds.NEAR_BYTES + DEPTH * TALL * 8 + (1 << 14)
+"""Bytes of memory that a block of B and one of A are copied to; squares at the end of a panel reach over it."""
+
+
+def _heights() -> tuple[int, ...]:
+    """Rows of tiles: as many sums as there are registers, beside a row of the panel and an element of A."""
+    return (12, 6, 4, 2, 1) if compiler.vector_bytes() == 64 else (6, 4, 2, 1)
+
+
+def names() -> dict[tuple[bool, bool], str]:
+    """The functions, by whether a column of A lies in a row of memory, and a column of B does."""
+    return {(a, b): f"product{'_columns' * a}{'_turned' * b}" for a in (False, True) for b in (False, True)}
 
 
 @functools.cache
 def text(kind: str) -> str:
-    """``@gemm(a, lda, panels, c, ldc, rows, columns, inner)``: C = A @ B, row-major, B in panels; inner is 1 or more.
+    """``@product…(numbers)``, the fields in their order; K is 1 or more."""
+    endings = Endings()
+    parts = [_Tile(kind, rows, whole, endings).text() for rows in _heights() for whole in (True, False)]
+    parts += [_Product(kind, *turned, endings).text(name) for turned, name in names().items()]
+    return "\n".join([*parts, endings.text()])
 
-    A single row waits for B to come from the second cache, so it takes two panels at a time.
+
+class _Writer:
+    """Writes a function of vectors."""
+
+    def __init__(self, kind: str, endings: Endings) -> None:
+        self.type, self.e = kind, LoopEmitter(endings)
+        self.kind = KINDS[kind]
+        self.lanes, self.vector, self.suffix, self.size = vectors(kind)
+
+    def mask(self, left: str, start: int = 0) -> str:
+        """Which of the places from start on come before ``left``."""
+        e, type_ = self.e, f"<{self.lanes} x i64>"
+        one = e.let(f"insertelement {type_} poison, i64 {left}, i32 0")
+        all_ = e.let(f"shufflevector {type_} {one}, {type_} poison, <{self.lanes} x i32> zeroinitializer")
+        places = ", ".join(f"i64 {i + start}" for i in range(self.lanes))
+        return e.let(f"icmp slt {type_} <{places}>, {all_}")
+
+    def load(self, pointer: str, mask: str = "") -> str:
+        if not mask:
+            return self.e.let(f"load {self.vector}, ptr {pointer}, align {self.size}")
+        masked = (f"<{self.lanes} x i1>", mask)
+        rest = (self.vector, "zeroinitializer")
+        return self.e.call(self.vector, f"llvm.masked.load.{self.suffix}.p0", ("ptr", pointer), ("i32", str(self.size)), masked, rest)
+
+    def store(self, y: str, pointer: str, mask: str = "") -> None:
+        if not mask:
+            self.e.line(f"store {self.vector} {y}, ptr {pointer}, align {self.size}")
+            return
+        masked = (f"<{self.lanes} x i1>", mask)
+        self.e.do(f"llvm.masked.store.{self.suffix}.p0", (self.vector, y), ("ptr", pointer), ("i32", str(self.size)), masked)
+
+    def at(self, pointer: str, *terms: tuple[str, int]) -> str:
+        return self.e.address(pointer, self.kind, self.e.total(terms))
+
+    def least(self, a: str, b: str) -> str:
+        return self.e.call("i64", "llvm.smin.i64", ("i64", a), ("i64", b))
+
+    def either(self, condition: str, then: Callable[[], None], otherwise: Callable[[], None]) -> None:
+        """If and else."""
+        e = self.e
+        yes, no, end = (e.label(name) for name in ("then", "else", "end"))
+        e.line(f"br i1 {condition}, label %{yes}, label %{no}")
+        for label, body in ((yes, then), (no, otherwise)):
+            e.open(label)
+            body()
+            e.line(f"br label %{end}")
+        e.open(end)
+
+
+class _Tile(_Writer):
+    """``@tile…(a, row, step, panel, c, ldc, depth, add, left)``: rows of C, as wide as a panel or ``left``, over a block of k."""
+
+    def __init__(self, kind: str, rows: int, whole: bool, endings: Endings) -> None:
+        super().__init__(kind, endings)
+        self.rows, self.whole = rows, whole
+
+    def text(self) -> str:
+        e, sums = self.e, [(r, h) for r in range(self.rows) for h in (0, 1)]
+        masks = ["", ""] if self.whole else [self.mask("%left", h * self.lanes) for h in (0, 1)]
+        places = [self.at("%c", *([("%ldc", r)] if r else []), *([(str(self.lanes), 1)] if h else [])) for r, h in sums]
+        e.line("br i1 %add, label %known, label %sums")
+        begin = e.block
+        e.open("known")
+        known = [self.load(place, masks[h]) for place, (_, h) in zip(places, sums, strict=True)]
+        e.line("br label %sums")
+        e.open("sums")
+        first = [e.let(f"phi {self.vector} [ zeroinitializer, %{begin} ], [ {x}, %known ]") for x in known]
+        rows = [self.at("%a", *([("%row", r)] if r else [])) for r in range(self.rows)]
+
+        def add(k: str, totals: list[str]) -> list[str]:
+            b = [self.load(self.at("%panel", (k, 2 * self.lanes), *([(str(self.lanes), 1)] if h else []))) for h in (0, 1)]
+            at = e.let(f"mul nsw i64 {k}, %step")
+            xs = [e.splat(e.load(row, self.kind, at).text, self.kind) for row in rows]
+            return [e.multiply_add(xs[r], b[h], total, self.kind) for (r, h), total in zip(sums, totals, strict=True)]
+
+        totals = e.loop("%depth", add, [(self.vector, x) for x in first])
+        for y, place, (_, h) in zip(totals, places, sums, strict=True):
+            self.store(y, place, masks[h])
+        e.line("ret void")
+        return function_text(f"internal void @{self.name}({_TILE}) alwaysinline", ["entry:", *e.lines])
+
+    @property
+    def name(self) -> str:
+        return f"tile{self.rows}{'' if self.whole else '_part'}"
+
+
+_TILE = "ptr %a, i64 %row, i64 %step, ptr %panel, ptr %c, i64 %ldc, i64 %depth, i1 %add, i64 %left"
+
+
+class _Product(_Writer):
+    """The loops around the tiles.
+
+    Args:
+        columns: whether a column of A lies in a row of memory.
+        turned: whether a column of B does.
     """
-    lanes, vector, suffix, _ = emit.vectors(kind)
-    lines = [
-        f"declare {vector} @llvm.fma.{suffix}({vector}, {vector}, {vector})",
-        *emit.masked(kind),
-    ]
-    for rows in (8, 4, 2, 1):
-        lines += _tile(rows, 1, kind)
-    lines += [
-        *_tile(1, 2, kind),
-        "define internal void @row(ptr %a, ptr %b, ptr %c, i64 %N, i64 %K) {",
-        *["entry:", "  br label %pair", "pair:", "  %n = phi i64 [ 0, %entry ], [ %n1, %after ]"],
-        *["  %left = sub i64 %N, %n", "  %go = icmp slt i64 %n, %N"],
-        *["  br i1 %go, label %some, label %exit", "some:", "  %po = mul i64 %n, %K", f"  %p = getelementptr {kind}, ptr %b, i64 %po"],
-        *[f"  %cn = getelementptr {kind}, ptr %c, i64 %n", f"  %two = icmp sgt i64 %left, {2 * lanes}"],
-        *["  br i1 %two, label %both, label %single", "both:"],
-        "  call void @tile1x2(ptr %a, i64 0, i64 1, ptr %p, ptr %cn, i64 0, i64 %K, i64 %left, i1 false)",
-        *["  br label %after", "single:"],
-        "  call void @tile1x1(ptr %a, i64 0, i64 1, ptr %p, ptr %cn, i64 0, i64 %K, i64 %left, i1 false)",
-        *["  br label %after", "after:", f"  %n1 = add i64 %n, {4 * lanes}", "  br label %pair", "exit:", "  ret void", "}"],
-        "define internal void @gemm(ptr %as, i64 %lda, ptr %b, ptr %c, i64 %ldc, i64 %M, i64 %N, i64 %K) {",
-        *["entry:", "  %lone = icmp eq i64 %M, 1", "  br i1 %lone, label %one, label %panel"],
-        *["one:", "  call void @row(ptr %as, ptr %b, ptr %c, i64 %N, i64 %K)", "  ret void"],
-        "panel:",
-        "  %n = phi i64 [ 0, %entry ], [ %n1, %after ]",
-        "  %left = sub i64 %N, %n",
-        "  %go = icmp sgt i64 %left, 0",
-        "  br i1 %go, label %rows, label %exit",
-        "rows:",
-        "  %po = mul i64 %n, %K",
-        f"  %p = getelementptr {kind}, ptr %b, i64 %po",
-        f"  %cn = getelementptr {kind}, ptr %c, i64 %n",
-        *row_tiles(kind, "%lda", "1", "%p", "%K", "false", "rows"),
-        *["after:", f"  %n1 = add i64 %n, {2 * lanes}", "  br label %panel", "exit:", "  ret void", "}"],
-    ]
-    return "\n".join(lines) + "\n"
+
+    def __init__(self, kind: str, columns: bool, turned: bool, endings: Endings) -> None:
+        super().__init__(kind, endings)
+        self.columns, self.turned, self.panel = columns, turned, panel(kind)
+
+    def text(self, name: str) -> str:
+        e = self.e
+        for i, field in enumerate(FIELDS):
+            type_ = "ptr" if field in ("a", "b", "c", "room") else "i64"
+            place = e.let(f"getelementptr i64, ptr %numbers, i64 {i}")
+            e.line(f"%{field} = load {type_}, ptr {place}")
+        block = e.let("mul i64 %depth, %width")
+        e.line(f"%tall = {e.offset('%room', self.kind, e.total([(block, 1)], self.lanes * self.panel))}")
+        self._over("%N", "%width", lambda j, count: self._over("%K", "%depth", lambda k, deep: self._block(j, count, k, deep)))
+        e.line("ret void")
+        return function_text(f"void @{name}(ptr %numbers)", ["entry:", *e.lines])
+
+    def _over(self, length: str, step: str, body: Callable[[str, str], None]) -> None:
+        """Blocks of a length: where each begins, and how long it is."""
+
+        def inside(i: str, _: list[str]) -> list[str]:
+            body(i, self.least(self.e.let(f"sub i64 {length}, {i}"), step))
+            return []
+
+        self.e.loop(length, inside, step=step)
+
+    def _block(self, j: str, count: str, k: str, deep: str) -> None:
+        e = self.e
+        self._copy(j, count, k, deep)
+        added = e.let(f"icmp ne i64 {e.let(f'or i64 {k}, %more')}, 0")
+        if not self.columns:
+            self._rows(self.at("%a", (k, 1)), "%row", "1", self.at("%c", (j, 1)), "%M", count, deep, added)
+            return
+
+        def tall(i: str, rows: str) -> None:
+            far = e.let(f"mul nsw i64 {k}, %step")
+            self._copy_tall(self.at("%a", (i, 1), (far, 1)), rows, deep)
+            down = e.let(f"mul nsw i64 {i}, %ldc")
+            self._rows("%tall", "1", str(TALL), self.at("%c", (j, 1), (down, 1)), rows, count, deep, added)
+
+        self._over("%M", str(TALL), tall)
+
+    # -- copies -----------------------------------------------------------------------------------------------------------------------
+
+    def _copy_tall(self, a: str, rows: str, deep: str) -> None:
+        """Some rows of A, k by k."""
+        e = self.e
+        masks = [self.mask(rows, at) for at in range(0, TALL, self.lanes)]
+
+        def line(k: str, _: list[str]) -> list[str]:
+            far = e.let(f"mul nsw i64 {k}, %step")
+            begin, to = self.at(a, (far, 1)), self.at("%tall", (k, TALL))
+            for i, mask in enumerate(masks):
+                self.store(self.load(self.at(begin, (str(i * self.lanes), 1)), mask), self.at(to, (str(i * self.lanes), 1)))
+            return []
+
+        e.loop(deep, line)
+
+    def _copy(self, j: str, count: str, k: str, deep: str) -> None:
+        """A block of B, panel by panel."""
+        e = self.e
+        down, across = (j, k) if self.turned else (k, j)
+        far = e.let(f"mul nsw i64 {down}, %across")
+        begin = self.at("%b", (far, 1), (across, 1))
+
+        def one(n: str, columns: str) -> None:
+            to = self.at("%room", (e.let(f"mul nsw i64 {n}, {deep}"), 1))
+            (self._turn if self.turned else self._straight)(begin, to, n, columns, deep)
+
+        self._over(count, str(self.panel), one)
+
+    def _straight(self, b: str, to: str, n: str, columns: str, deep: str) -> None:
+        masks = [self.mask(columns, h * self.lanes) for h in (0, 1)]
+
+        def line(k: str, _: list[str]) -> list[str]:
+            far = self.e.let(f"mul nsw i64 {k}, %across")
+            for h, mask in enumerate(masks):
+                x = self.load(self.at(b, (far, 1), (n, 1), (str(h * self.lanes), 1)), mask)
+                self.store(x, self.at(to, (k, self.panel), (str(h * self.lanes), 1)))
+            return []
+
+        self.e.loop(deep, line)
+
+    def _turn(self, b: str, to: str, n: str, columns: str, deep: str) -> None:
+        """Squares of as many rows as a vector has elements are turned in registers."""
+        e = self.e
+
+        def squares(k: str, left: str) -> None:
+            full = e.let(f"and i1 {e.let(f'icmp eq i64 {left}, {self.lanes}')}, {e.let(f'icmp eq i64 {columns}, {self.panel}')}")
+            self.either(full, lambda: self._square(b, to, n, k, None), lambda: self._square(b, to, n, k, (left, columns)))
+
+        self._over(deep, str(self.lanes), squares)
+
+    def _square(self, b: str, to: str, n: str, k: str, bounds: tuple[str, str] | None) -> None:
+        e, lanes = self.e, self.lanes
+        inside = self.mask(bounds[0]) if bounds else ""
+        for h in (0, 1):
+            rows = []
+            for r in range(lanes):
+                column = h * lanes + r
+                mask = inside
+                if bounds:
+                    there = e.let(f"icmp sgt i64 {bounds[1]}, {column}")
+                    none = f"<{lanes} x i1> zeroinitializer"
+                    mask = e.let(f"select i1 {there}, <{lanes} x i1> {inside}, {none}")
+                far = e.let(f"mul nsw i64 {e.total([(n, 1)], column)}, %across")
+                rows.append(self.load(self.at(b, (far, 1), (k, 1)), mask))
+            for r, y in enumerate(self._transposed(rows)):
+                self.store(y, self.at(to, (k, self.panel), (str(r * self.panel + h * lanes), 1)))
+
+    def _transposed(self, rows: list[str]) -> list[str]:
+        """In stages that each exchange halves of pairs of rows: rows whose numbers differ by a step exchange the elements that lie on the
+        wrong side of it."""
+        lanes, step = self.lanes, 1
+        while step < lanes:
+            new = list(rows)
+            for r in (r for r in range(lanes) if not r & step):
+                first = [lanes + i - step if i & step else i for i in range(lanes)]
+                second = [lanes + i if i & step else i + step for i in range(lanes)]
+                for to, chosen in ((r, first), (r + step, second)):
+                    places = ", ".join(f"i32 {i}" for i in chosen)
+                    pair = f"{self.vector} {rows[r]}, {self.vector} {rows[r + step]}"
+                    new[to] = self.e.let(f"shufflevector {pair}, <{lanes} x i32> <{places}>")
+            rows, step = new, 2 * step
+        return rows
+
+    # -- tiles ------------------------------------------------------------------------------------------------------------------------
+
+    def _rows(self, a: str, row: str, step: str, c: str, rows: str, count: str, deep: str, added: str) -> None:
+        """All rows, in tiles as high as there are registers for, and all panels of the block."""
+        e, start = self.e, "0"
+        for height in _heights():
+            end = e.let(f"sub i64 {rows}, {height - 1}")
+
+            def tiles(i: str, _: list[str], height: int = height) -> list[str]:
+                before = self.at(a, (e.let(f"mul nsw i64 {i}, {row}"), 1))
+                under = self.at(c, (e.let(f"mul nsw i64 {i}, %ldc"), 1))
+                self._over(count, str(self.panel), lambda n, left: self._tile(height, before, row, step, under, n, left, deep, added))
+                return []
+
+            start = self._while(start, end, height, tiles)
+
+    def _while(self, start: str, end: str, step: int, body: Callable[[str, list[str]], list[str]]) -> str:
+        """As a loop, for no round perhaps; where it ended."""
+        e, before, done = self.e, self.e.block, self.e.label("past")
+        into = e.label("into")
+        e.line(f"br i1 {e.let(f'icmp slt i64 {start}, {end}')}, label %{into}, label %{done}")
+        e.open(into)
+        (last,) = e.loop(end, lambda i, known: [*body(i, known), e.let(f"add i64 {i}, {step}")], [("i64", start)], step=step, start=start)
+        leave = e.block
+        e.line(f"br label %{done}")
+        e.open(done)
+        return e.let(f"phi i64 [ {start}, %{before} ], [ {last}, %{leave} ]")
+
+    def _tile(self, height: int, a: str, row: str, step: str, c: str, n: str, left: str, deep: str, added: str) -> None:
+        e = self.e
+        panel = self.at("%room", (e.let(f"mul nsw i64 {n}, {deep}"), 1))
+        c = self.at(c, (n, 1))
+        values = f"ptr {a}, i64 {row}, i64 {step}, ptr {panel}, ptr {c}, i64 %ldc, i64 {deep}, i1 {added}, i64 {left}"
+        full = e.let(f"icmp eq i64 {left}, {self.panel}")
+        self.either(full, lambda: e.line(f"call void @tile{height}({values})"), lambda: e.line(f"call void @tile{height}_part({values})"))

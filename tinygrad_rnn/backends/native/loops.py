@@ -89,7 +89,7 @@ class LoopEmitter(Emitter):
         body: Body,
         carried: Sequence[tuple[str, str]] = (),
         parallel: bool = False,
-        step: int = 1,
+        step: int | str = 1,
         start: str = "0",
     ) -> list[str]:
         """for (i = start; i < length; i += step) carried = body(i, carried), for one round at least.
@@ -101,7 +101,7 @@ class LoopEmitter(Emitter):
         Returns:
             What was carried out of the last round.
         """
-        if isinstance(length, int) and length <= step:
+        if isinstance(length, int) and isinstance(step, int) and length <= step:
             return body("0", [first for _, first in carried])
         head, latch, end = (self.label(name) for name in ("loop", "next", "done"))
         i, names, before = self.fresh("i"), [self.fresh("a") for _ in carried], self.block
@@ -178,6 +178,11 @@ class LoopEmitter(Emitter):
         self._declared.add(f"declare {type_} @{name}({', '.join(t for t, _ in operands)})")
         return self.let(f"call {type_} @{name}({', '.join(f'{t} {x}' for t, x in operands)})")
 
+    def do(self, name: str, *operands: tuple[str, str]) -> None:
+        """Call one that returns nothing."""
+        self._declared.add(f"declare void @{name}({', '.join(t for t, _ in operands)})")
+        self.line(f"call void @{name}({', '.join(f'{t} {x}' for t, x in operands)})")
+
     def vector_load(self, pointer: str, kind: str, at: str, lanes: int) -> str:
         """A vector; of fewer lanes than the processor's the others are 0."""
         full, vector, suffix, size = vectors(self.TYPES[kind])
@@ -200,9 +205,8 @@ class LoopEmitter(Emitter):
         if lanes == full:
             self.line(f"store {vector} {y}, ptr {address}, align {size}")
             return
-        name, mask = f"llvm.masked.store.{suffix}.p0", f"<{full} x i1>"
-        self._declared.add(f"declare void @{name}({vector}, ptr, i32, {mask})")
-        self.line(f"call void @{name}({vector} {y}, ptr {address}, i32 {size}, {mask} {_first(full, lanes)})")
+        mask = f"<{full} x i1>", _first(full, lanes)
+        self.do(f"llvm.masked.store.{suffix}.p0", (vector, y), ("ptr", address), ("i32", str(size)), mask)
 
     def splat(self, x: str, kind: str) -> str:
         lanes, vector, *_ = vectors(self.TYPES[kind])

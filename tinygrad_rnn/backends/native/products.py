@@ -11,93 +11,40 @@ import numpy
 
 from ..promised import Products
 from . import compiler, emit, gemm, memory, thresholds
-from .panels import packed, panel
 from .threads import Ticket, join, run_parallel, start, threads
 
-_LINE = 12
+_LINE = 1 + len(gemm.FIELDS)
 """Numbers that say one product: its function, and what that is called with."""
-
-
-def _fields(names: str) -> list[str]:
-    """Load what a product is called with: its numbers lie one after another where %r points."""
-    lines = []
-    for i, name in enumerate(names.split()):
-        kind = "ptr" if name in "abc" else "i64"
-        lines += [f"  %{name}.at = getelementptr i64, ptr %r, i64 {i}", f"  %{name} = load {kind}, ptr %{name}.at"]
-    return lines
-
-
-@functools.cache
-def _text(kind: str) -> str:
-    """The products that are called from Python, each with a pointer to its numbers.
-
-    ``@rows`` of a, b, c, M, N, K, block: C = A @ B with B in panels, so many rows of A with all panels before the next ones.
-    ``@columns`` of a, along, M, b, across, ldc, c, K, first, last, more: columns first to last of C = Aᵀ @ B, (M, ldc), or what is added
-    to C, over K rows, which lie ``along`` and ``across`` elements after each other, or before.
-    ``@several(table, count)``: one such product for each line of the table, its function first.
-    """
-    (lanes, vector, suffix, size), depth = emit.vectors(kind), thresholds.PANEL_ROWS
-    masks = []
-    for h in (0, 1):
-        columns = ", ".join(f"i64 {i + h * lanes}" for i in range(lanes))
-        masks.append(f"  %m.{h} = icmp slt <{lanes} x i64> <{columns}>, %lefts")
-    copies = []
-    for h in (0, 1):
-        copies += [
-            f"  %bs.{h} = getelementptr {kind}, ptr %br, i64 {h * lanes}",
-            f"  %to.{h} = getelementptr {kind}, ptr %sr, i64 {h * lanes}",
-        ]
-        mask = f"<{lanes} x i1> %m.{h}, {vector} zeroinitializer"
-        copies.append(f"  %x.{h} = call {vector} @llvm.masked.load.{suffix}.p0(ptr %bs.{h}, i32 {size}, {mask})")
-        copies.append(f"  store {vector} %x.{h}, ptr %to.{h}, align {size}")
-    lines = [
-        'define void @rows(ptr %r) "prefer-vector-width"="512" {',
-        *["entry:", *_fields("a b c M N K block")],
-        *["  br label %some", "some:", "  %m = phi i64 [ 0, %entry ], [ %m1, %do ]", "  %rest = sub i64 %M, %m"],
-        *["  %go = icmp sgt i64 %rest, 0", "  br i1 %go, label %do, label %exit", "do:", "  %m1 = add i64 %m, %block"],
-        *["  %short = icmp slt i64 %rest, %block", "  %count = select i1 %short, i64 %rest, i64 %block"],
-        *["  %ao = mul i64 %m, %K", f"  %ap = getelementptr {kind}, ptr %a, i64 %ao"],
-        *["  %co = mul i64 %m, %N", f"  %cp = getelementptr {kind}, ptr %c, i64 %co"],
-        "  call void @gemm(ptr %ap, i64 %K, ptr %b, ptr %cp, i64 %N, i64 %count, i64 %N, i64 %K)",
-        *["  br label %some", "exit:", "  ret void", "}"],
-        'define void @columns(ptr %r) "prefer-vector-width"="512" {',
-        *[
-            "entry:",
-            f"  %scratch = alloca {kind}, i64 {depth * 2 * lanes}, align 64",
-            *_fields("a along M b across ldc c K first last more"),
-            "  br label %deep",
-            "deep:",
-            "  %d = phi i64 [ 0, %entry ], [ %d1, %next ]",
-            "  %sum = or i64 %d, %more",
-            "  %add = icmp ne i64 %sum, 0",
-        ],
-        *["  %rest = sub i64 %K, %d", "  %some = icmp sgt i64 %rest, 0", "  br i1 %some, label %block, label %exit", "block:"],
-        *[f"  %short = icmp slt i64 %rest, {depth}", f"  %depth = select i1 %short, i64 %rest, i64 {depth}"],
-        *["  %ad = mul i64 %d, %along", f"  %as = getelementptr {kind}, ptr %a, i64 %ad", "  %bd = mul i64 %d, %across"],
-        "  br label %panel",
-        *["panel:", "  %n = phi i64 [ %first, %block ], [ %n1, %after ]", "  %left = sub i64 %last, %n", "  %go = icmp sgt i64 %left, 0"],
-        *["  br i1 %go, label %start, label %next", "start:", *emit.splat("lefts", "%left", "i64", lanes), *masks],
-        *["  %bo = add i64 %bd, %n", f"  %bn = getelementptr {kind}, ptr %b, i64 %bo", f"  %cn = getelementptr {kind}, ptr %c, i64 %n"],
-        *["  br label %copy", "copy:", "  %k = phi i64 [ 0, %start ], [ %k1, %copy ]", "  %bk = mul i64 %k, %across"],
-        *[f"  %br = getelementptr {kind}, ptr %bn, i64 %bk", f"  %sk = mul i64 %k, {2 * lanes}"],
-        *[f"  %sr = getelementptr {kind}, ptr %scratch, i64 %sk", *copies, "  %k1 = add nuw nsw i64 %k, 1"],
-        *["  %copying = icmp slt i64 %k1, %depth", "  br i1 %copying, label %copy, label %rows", "rows:"],
-        *gemm.row_tiles(kind, "1", "%along", "%scratch", "%depth", "%add", "rows"),
-        *["after:", f"  %n1 = add i64 %n, {2 * lanes}", "  br label %panel"],
-        *["next:", "  %d1 = add i64 %d, %depth", "  br label %deep", "exit:", "  ret void", "}"],
-        *["define void @several(ptr %table, i64 %count) {", "entry:", "  br label %head"],
-        *["head:", "  %i = phi i64 [ 0, %entry ], [ %i1, %body ]", "  %more = icmp slt i64 %i, %count"],
-        *["  br i1 %more, label %body, label %exit", "body:", f"  %o = mul i64 %i, {_LINE}"],
-        *["  %line = getelementptr i64, ptr %table, i64 %o", "  %f = load ptr, ptr %line", "  %r = getelementptr i64, ptr %line, i64 1"],
-        *["  call void %f(ptr %r)", "  %i1 = add nuw nsw i64 %i, 1", "  br label %head", "exit:", "  ret void", "}"],
-    ]
-    return gemm.text(kind) + "\n".join(lines) + "\n"
 
 
 @functools.cache
 def _code(kind: str) -> dict[str, compiler.Address]:
-    """The addresses of these functions."""
-    return compiler.compiled(_text(kind), ("rows", "columns", "several"))
+    """The addresses of the products, each called with a pointer to its numbers; and of ``@several(table, count)``: one such product for
+    each line of the table, its function first."""
+    names = (*gemm.names().values(), "several")
+    return compiler.compiled(gemm.text(kind) + _SEVERAL, names)
+
+
+_SEVERAL = f"""
+define void @several(ptr %table, i64 %count) {{
+entry:
+  br label %head
+head:
+  %i = phi i64 [ 0, %entry ], [ %i1, %body ]
+  %more = icmp slt i64 %i, %count
+  br i1 %more, label %body, label %exit
+body:
+  %o = mul i64 %i, {_LINE}
+  %line = getelementptr i64, ptr %table, i64 %o
+  %f = load ptr, ptr %line
+  %r = getelementptr i64, ptr %line, i64 1
+  call void %f(ptr %r)
+  %i1 = add nuw nsw i64 %i, 1
+  br label %head
+exit:
+  ret void
+}}
+"""
 
 
 class GatheredProducts(Products):
@@ -106,6 +53,7 @@ class GatheredProducts(Products):
     def __init__(self) -> None:
         self._threads = threads()
         self._ticket: Ticket | None = None
+        self._rooms: list[tuple[numpy.ndarray, int]] = []
         self._forget()
 
     def _forget(self) -> None:
@@ -119,15 +67,12 @@ class GatheredProducts(Products):
         kind = emit.FLOATS.get(a.dtype)
         if kind is None or a.dtype != b.dtype or a.ndim != 2 or b.ndim != 2 or a.shape[1] != len(b):
             return self._numpys(a, b)
-        work = len(a) * b.size
-        left, right = a.flags, b.flags
-        if work >= thresholds.OWN_PRODUCT_MIN_WORK and left.c_contiguous and (right.c_contiguous or right.f_contiguous):
-            return self._rows(a, b, kind, work)
-        if work >= thresholds.OWN_PRODUCT_MIN_WORK and left.f_contiguous and right.c_contiguous:
-            if -len(a) % panel(kind) < -b.shape[1] % panel(kind):  # turned, less of the last panel is empty
-                return self._columns(b, a.T, None, 1, kind).T
-            return self._columns(a.T, b, None, 1, kind)
-        return self._numpys(a, b)
+        if len(a) * b.size < thresholds.OWN_PRODUCT_MIN_WORK or not (_is_whole(a) and _is_whole(b)):
+            return self._numpys(a, b)
+        empty = [-n % gemm.panel(kind) for n in (len(a), b.shape[1])]
+        if empty[0] < empty[1]:  # turned, less of the last panel is empty
+            return self._product(b.T, a.T, None, 1, kind).T
+        return self._product(a, b, None, 1, kind)
 
     def _numpys(self, a: Any, b: Any) -> Any:
         self.wait()
@@ -138,14 +83,14 @@ class GatheredProducts(Products):
         if kind is None:
             return self.matmul(a, b)
         self._await(a, b)
-        return self._rows(self._whole(a), b, kind, len(a) * b.size)
+        return self._product(self._whole(a), self._whole(b), None, 1, kind)
 
     def over_rows(self, a: Any, b: Any, total: Any, order: int) -> Any:
         kind = _kind(a, b)
         if kind is None:
             return super().over_rows(a, b, total, order)
         self._await(a, b)
-        return self._columns(self._whole(a), self._whole(b), total, order, kind)
+        return self._product(self._whole(a).T, self._whole(b), total, order, kind)
 
     def of_each(self, a: Any, b: Any, total: Any, order: int) -> Any:
         kind = _kind(a, b)
@@ -157,11 +102,12 @@ class GatheredProducts(Products):
         c = numpy.empty((count, m, n), a.dtype) if total is None else total
         start = (steps - 1) * count if order < 0 else 0
         begin, right, end = memory.address(a) + start * m * size, memory.address(b) + start * n * size, memory.address(c)
-        columns, work = _code(kind)["columns"], count * m * n * steps
-        for lines, each in self._shared(count, 1, work):
+        work, blocks = count * m * n * steps, gemm.blocks(kind, n, steps)
+        for lines, room, each in self._shared(count, 1, work):
             for i in range(*each):
-                places = begin + i * m * size, order * count * m, m, right + i * n * size, order * count * n, n, end + i * m * n * size
-                lines += (columns, *places, steps, 0, n, total is not None)
+                places = begin + i * m * size, right + i * n * size, end + i * m * n * size, room
+                strides = 1, order * count * m, order * count * n, n
+                lines += (_code(kind)[gemm.names()[True, False]], *places, *strides, m, n, steps, *blocks, total is not None)
         return self._promised(kind, work, a, b, c)
 
     def _await(self, *read: Any) -> None:
@@ -172,31 +118,31 @@ class GatheredProducts(Products):
                     self.run()
                     return
 
-    def _rows(self, a: Any, b: Any, kind: str, work: int) -> numpy.ndarray:
+    def _product(self, a: Any, b: Any, total: Any, order: int, kind: str) -> numpy.ndarray:
+        """A @ B, added to a total; over k from the first (order 1) or the last (−1). Threads share its rows, or its columns."""
         (m, k), n, size = a.shape, b.shape[1], a.itemsize
-        panels, c = packed(b, panel(kind)), numpy.empty((m, n), a.dtype)
-        begin, right, end = memory.address(a), memory.address(panels), memory.address(c)
-        block = max(8, thresholds.NEAR_BYTES // (k * size) // 8 * 8)
-        rows = _code(kind)["rows"]
-        for lines, (i, j) in self._shared(m, 8, work):
-            lines += (rows, begin + i * k * size, right, end + i * n * size, j - i, n, k, block, 0, 0, 0, 0)
-        return self._promised(kind, work, a, panels, c)
-
-    def _columns(self, a: Any, b: Any, total: Any, order: int, kind: str) -> numpy.ndarray:
-        (k, m), n, size = a.shape, b.shape[1], a.itemsize
         c = numpy.empty((m, n), a.dtype) if total is None else total
-        begin, right, end = memory.address(a), memory.address(b), memory.address(c)
+        columns, turned = order < 0 or not a.flags.c_contiguous, not b.flags.c_contiguous
+        row, step = (1, m) if columns else (k, 1)
+        down, across = (1, k) if turned else (n, 1)
+        begin, right, end, work = memory.address(a.T if columns else a), memory.address(b.T if turned else b), memory.address(c), m * n * k
         if order < 0:
-            begin, right = begin + (k - 1) * m * size, right + (k - 1) * n * size
-        columns, work = _code(kind)["columns"], m * n * k
-        for lines, (i, j) in self._shared(n, panel(kind), work):
-            lines += (columns, begin, order * m, m, right, order * n, n, end, k, i, j, total is not None)
+            begin, right, step, down = begin + (k - 1) * step * size, right + (k - 1) * down * size, -step, -down
+        blocks, function, wide = gemm.blocks(kind, n, k), _code(kind)[gemm.names()[columns, turned]], n >= m
+        parts = self._shared(n, gemm.panel(kind), work) if wide else self._shared(m, gemm.TALL, work)
+        for lines, room, (i, j) in parts:
+            places = (begin, right + i * across * size, end + i * size) if wide else (begin + i * row * size, right, end + i * n * size)
+            sizes = (m, j - i) if wide else (j - i, n)
+            lines += (function, *places, room, row, step, across if turned else down, n, *sizes, k, *blocks, total is not None)
         return self._promised(kind, work, a, b, c)
 
-    def _shared(self, length: int, multiple: int, work: int) -> Iterator[tuple[list[int], tuple[int, int]]]:
-        """Where the lines of each thread go, and its part of a length."""
+    def _shared(self, length: int, multiple: int, work: int) -> Iterator[tuple[list[int], int, tuple[int, int]]]:
+        """Where the lines of each thread go, the memory that it copies to, and its part of a length."""
         shared = work > thresholds.PARALLEL_PRODUCT_MIN_WORK
-        return zip(self._lines, parts(length, multiple, shared, self._threads), strict=False)
+        for i, part in enumerate(parts(length, multiple, shared, self._threads)):
+            if len(self._rooms) == i:
+                self._rooms.append(memory.aligned((gemm.ROOM,), _BYTES))
+            yield self._lines[i], self._rooms[i][1], part
 
     def _promised(self, kind: str, work: int, left: numpy.ndarray, right: numpy.ndarray, c: numpy.ndarray) -> numpy.ndarray:
         self._several = _code(kind)["several"]
@@ -232,7 +178,7 @@ class GatheredProducts(Products):
             self.run()
         elif self._made:
             table = memory.numbers([number for lines in self._lines for number in lines])
-            self.after(self._several, [(table.buffer_info()[0], len(table) // _LINE)], (table, self._made, self._read))
+            self.after(self._several, [(table.buffer_info()[0], len(table) // _LINE)], (table, self._made, self._read, self._rooms))
             self._forget()
 
     def run(self) -> None:
@@ -246,6 +192,14 @@ class GatheredProducts(Products):
 def _kind(a: Any, b: Any) -> str | None:
     """LLVM's name of the floats of both; None where the product is left to NumPy."""
     return emit.FLOATS.get(a.dtype) if a.dtype == b.dtype and 0 not in (*a.shape, *b.shape) else None
+
+
+_BYTES = numpy.dtype(numpy.uint8)
+
+
+def _is_whole(x: Any) -> bool:
+    """Whether a matrix, or its transpose, lies in one piece."""
+    return bool(x.flags.c_contiguous or x.flags.f_contiguous)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -22,12 +22,8 @@ STARTED_PRODUCTS_MAX_WORK = 3_000_000
 sequence``)."""
 
 NEAR_BYTES = 1 << 18
-"""Of the left matrix of a product, so many are multiplied by all panels before the next ones: they stay in the second cache (``python -m
+"""Of a block of the right matrix of a product: it stays in the second cache while all rows of the left one use it (``python -m
 benchmarks scaling``)."""
-
-PANEL_ROWS = 256
-"""Rows of the right matrix that are laid out in a panel at a time: the panel stays in the nearest cache while all rows of the result use it
-(``python -m benchmarks scaling``)."""
 
 HANDOVER_SECONDS = {
     "spin": 0.7e-3,  # that a worker looks for its next piece of work before it sleeps: longer than Python takes between two
