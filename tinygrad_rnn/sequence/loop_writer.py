@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ..backends.atoms import Value
 from ..backends.native.loops import Endings, LoopEmitter
+from .columns import Split
 from .elements import Reader
 from .index import Index, Var
 
@@ -18,11 +19,17 @@ class LoopWriter(Reader):
 
     Attributes:
         e: writes the function.
+
+    Args:
+        samples: how many there are, of which each thread has those from ``first`` to ``last``.
+        split: the axis that threads share instead; then ``first`` is the thread's number, and ``last`` how many there are.
     """
 
-    def __init__(self, samples: int, endings: Endings) -> None:
-        self.samples, self.endings = samples, endings
+    def __init__(self, samples: int, endings: Endings, split: Split | None = None) -> None:
+        self.samples, self.endings, self.split = samples, endings, split
         self.e = LoopEmitter(endings)
+        if split is not None:
+            self._bounds = [self._bound(split, self.e.total([("%first", 1)], after)) for after in (0, 1)]
         super().__init__(self.e)
         self._registers: dict[Var, str] = {}
         self._longer: dict[Var, Var] = {}
@@ -59,15 +66,27 @@ class LoopWriter(Reader):
         self, axis: Var, body: Callable[[str, list[str]], list[str]], carried: Sequence[tuple[str, str]] = (), parallel: bool = False
     ) -> list[str]:
         """A loop over an axis; of the samples, over this thread's."""
-        if not axis.batch:
+        if not self._is_shared(axis):
             return self.e.loop(axis.length, body, carried, parallel)
         first, end = self._share(axis)
         return self.e.loop(end, body, carried, parallel, start=first)
 
     def _share(self, axis: Var) -> tuple[str, str]:
-        """The places of this thread's samples on an axis of all of them."""
+        """The places of this thread's elements on the axis that is shared, or of its samples on an axis of all of them."""
+        if not axis.batch:
+            return self._bounds[0], self._bounds[1]
         first, end = (self.e.total([(name, axis.length // self.samples)]) for name in ("%first", "%last"))
         return first, end
+
+    def _is_shared(self, axis: Var) -> bool:
+        return axis.batch or (self.split is not None and axis is self.split.axis)
+
+    def _bound(self, split: Split, thread: str) -> str:
+        """Where the part of a thread begins."""
+        e = self.e
+        part = e.let(f"udiv i64 {e.let(f'mul i64 {thread}, {split.parts}')}, %last")
+        whole = e.let(f"mul i64 {part}, {split.together}")
+        return e.call("i64", "llvm.smin.i64", ("i64", whole), ("i64", str(split.axis.length)))
 
     def _summed(
         self, axes: Sequence[Var], body: Callable[[list[str]], list[str]], carried: Sequence[tuple[str, str]], parallel: bool = True

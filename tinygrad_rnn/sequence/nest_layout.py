@@ -41,6 +41,7 @@ class Part:
         count, products, work: how many nests a step has, how many of them are products, and about how many multiplications it takes.
         prepares: whether something is done once, before the loop.
         reads: the values that it reads from memory.
+        gang: how many threads may share its columns.
         addresses: of its function; where rows are called, of what is done once and of the stretches between calls.
     """
 
@@ -55,6 +56,7 @@ class Part:
     prepares: bool
     reads: set[int]
     addresses: list[int] = field(default_factory=list)
+    gang: int = 1
 
 
 class NestLayout:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..backends.atoms import Value
 from ..backends.native.loops import Endings
+from .columns import Split
 from .elements import Elements, Probe
 from .index import Index, Var, flat, of
 from .loop_writer import LoopWriter
@@ -27,8 +28,8 @@ class NestWriter(LoopWriter):
         key: equal for nests that do the same at other places in memory.
     """
 
-    def __init__(self, nest: Nest, elements: Elements, nests: Nests, samples: int, endings: Endings) -> None:
-        super().__init__(samples, endings)
+    def __init__(self, nest: Nest, elements: Elements, nests: Nests, samples: int, endings: Endings, split: Split | None = None) -> None:
+        super().__init__(samples, endings, split)
         self.elements, self.nests = elements, nests
         self.places: dict[Place, str] = {}
         known = len(endings.metadata)
@@ -138,7 +139,8 @@ class NestWriter(LoopWriter):
         axes: list[Var] = []
         for var in group.space:
             last = self._longer.get(axes[-1], axes[-1]) if axes else None
-            if last and not var.batch and all(i.terms.get(last, 0) == i.terms.get(var, 0) * var.length for i in indices):
+            shared = self.split and self.split.axis in (last, var)
+            if last and not var.batch and not shared and all(i.terms.get(last, 0) == i.terms.get(var, 0) * var.length for i in indices):
                 self._registers[last] = "0"
                 axes[-1] = Var(axes[-1].length * var.length, axes[-1].batch)
                 self._longer[axes[-1]] = var

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 from ..backends import Array
@@ -11,11 +12,12 @@ from ..backends.native import thresholds
 from ..backends.native.compiler import compiled
 from ..backends.native.loops import ROWS, Endings, tile_width
 from ..backends.native.memory import address, aligned, keep_memory, numbers
-from ..backends.native.threads import run_parallel, shares, threads
+from ..backends.native.threads import gang, gather, run_parallel, shares, threads
+from .columns import Columns
 from .half_writer import HalfWriter, text_of
 from .laid_out_run import LaidOutRun
 from .nest_layout import NestLayout, Part
-from .nests import SLOTS
+from .nests import SLOTS, Buffer
 from .plan import Plan
 from .program import Number, on_arrays
 
@@ -32,13 +34,28 @@ class NestPlan(NestLayout):
         super().__init__(plan, tile_width)
         self._compile()
 
+    def _batches(self) -> list[int]:
+        """No samples where threads share columns."""
+        found = super()._batches()
+        return [] if self._reads_much(found) else found
+
+    def _reads_much(self, batches: list[int]) -> bool:
+        """Whether a step reads so much of weights, for so few samples, that it pays to read each of them by one thread only."""
+        program = self.program
+        read = sum(math.prod(program.shapes[v]) * program.dtypes[v].itemsize for v in program.fixed)
+        return read > thresholds.NEAR_BYTES * max(batches, default=1) // 4
+
     def _compile(self) -> None:
         parts, endings = self.parts, Endings()
         writers = {}
         for name, part in parts.items():
             assert part.nests is not None
-            writers[HalfWriter(name, part.nests.elements, part.nests, self.samples, endings)] = len(part.buffers)
-            part.nests = None
+            columns = None
+            if self.samples == 1 and not part.calls:
+                columns = Columns(part.nests, max(tile_width(kind, 1) for kind in ("f32", "f64")))
+                part.gang = columns.most
+            writer = HalfWriter(name, part.nests.elements, part.nests, self.samples, endings, columns=columns if part.gang > 1 else None)
+            writers[writer], part.nests = len(part.buffers), None
         names = {name: [name] if not part.calls else [f"{name}{i}" for i in range(len(part.calls) + 2)] for name, part in parts.items()}
         addresses = compiled(text_of(writers, endings), tuple(itertools.chain(*names.values())))
         for name, part in parts.items():
@@ -51,36 +68,46 @@ class NestPlan(NestLayout):
             return "on one thread, beside calls"
         rows = any(len(self.program.shapes[v]) > 1 for v in (*self.program.steps, *self.program.states))
         mixed = f", since {self.mixed} lets samples see each other" if self.mixed and rows else ""
-        return "threads share the samples" if self.samples > 1 else f"on one thread{mixed}"
+        if self.samples > 1:
+            return "threads share the samples"
+        return f"{'threads share the columns' if all(part.gang > 1 for part in self.parts.values()) else 'on one thread'}{mixed}"
 
 
 class NestRun(LaidOutRun):
     """One scan in machine code."""
 
     def _call(self, part: Part, arrays: dict[int, Array], times: tuple[int, int], order: tuple[int, int], products: Any) -> bool:
-        arrays = arrays | part.tables
+        arrays, shards, words = arrays | part.tables, self._shards(part), None
+        if part.gang > 1:
+            arrays.update((b.number, _memory(b)) for b in part.buffers if b.number not in arrays)
+            words = gang(len(shards))
         parts, held = [], []
-        for shard, samples in enumerate(self._shards(part)):
+        for shard, samples in enumerate(shards):
             own = {}
             for buffer in part.buffers:
                 array = arrays.get(buffer.number)
                 if array is None:  # nothing before and after the loop
-                    array, _ = aligned((buffer.size,), DTYPES[buffer.kind])
-                elif buffer.own:
+                    array = _memory(buffer)
+                elif buffer.own and words is None:
                     array = array[shard, ...]
                 own[buffer.number] = array
             flag = numbers([0])
-            table = numbers([*(address(own[buffer.number]) for buffer in part.buffers), flag.buffer_info()[0]])
+            further = [flag.buffer_info()[0], *([] if words is None else [address(words)])]
+            table = numbers([*(address(own[buffer.number]) for buffer in part.buffers), *further])
             parts.append((table.buffer_info()[0], self.steps, *times, *order, *samples))
-            held.append((own, table, flag))
+            held.append((own, table, flag, words))
         if part.calls:
             self._between_calls(part, held[0][0], parts[0])
+        elif words is not None and len(parts) > 1:
+            if products is not None:
+                products.wait()
+            gather(part.addresses[0], [given for *given, _, _ in parts], words)
         elif products is not None:
             products.after(part.addresses[0], parts, held)
             return True  # the forward half saw them
         else:
             run_parallel(part.addresses[0], parts)
-        return not any(flag[0] for _, _, flag in held)
+        return not any(flag[0] for _, _, flag, _ in held)
 
     def _between_calls(self, part: Part, arrays: dict[int, Array], arguments: tuple[int, ...]) -> None:
         """Step by step: stretches of machine code, and rows that are called between them."""
@@ -107,10 +134,13 @@ class NestRun(LaidOutRun):
         return array.reshape(shape)
 
     def _shards(self, part: Part) -> list[tuple[int, int]]:
-        """The samples of each thread."""
+        """The samples of each thread; or, where they share columns, its number and how many there are."""
         backwards = part is not self.laid.forward
         pays = thresholds.PARALLEL_BACKWARD_MIN_WORK if backwards else thresholds.PARALLEL_FORWARD_MIN_WORK
         alone = bool(part.calls) or part.work * self.length <= pays
+        if part.gang > 1:
+            many = 1 if alone else min(threads(), part.gang)
+            return [(i, many) for i in range(many)]
         return samples_of_threads(self.laid.samples, alone)
 
     def _threads(self, part: Part) -> int:
@@ -119,6 +149,10 @@ class NestRun(LaidOutRun):
     def _room(self, v: int, slots: int) -> Array:
         program = self.laid.program
         return aligned((slots, *program.shapes[v]), program.dtypes[v])[0]
+
+
+def _memory(buffer: Buffer) -> Array:
+    return aligned((buffer.size,), DTYPES[buffer.kind])[0]
 
 
 def samples_of_threads(samples: int, alone: bool) -> list[tuple[int, int]]:

@@ -10,6 +10,7 @@ from typing import Any
 from ..backends.atoms import Value
 from ..backends.native.emit import vectors
 from ..backends.native.loops import ROWS, Endings, tile_width
+from .columns import Split
 from .contractions import Contraction
 from .index import Var, blocks
 from .loop_writer import LoopWriter
@@ -18,7 +19,7 @@ CHAINS = 8
 """Sums that a processor works at, at a time: two begin in each cycle, and one takes four."""
 
 
-def key_of(nest: Contraction, kinds: Sequence[str]) -> tuple[Any, ...]:
+def key_of(nest: Contraction, kinds: Sequence[str], split: Split | None) -> tuple[Any, ...]:
     """Equal for contractions that do the same at other places in memory.
 
     Args:
@@ -26,7 +27,8 @@ def key_of(nest: Contraction, kinds: Sequence[str]) -> tuple[Any, ...]:
     """
 
     def told(var: Var | None) -> tuple[int, ...]:
-        return () if var is None else (var.length, var.batch, *(x.stride(var) for x in nest.operands))
+        shared = split.together if split is not None and var is split.axis else 0
+        return () if var is None else (var.length, var.batch, shared, *(x.stride(var) for x in nest.operands))
 
     return nest.form, *kinds, *(tuple(map(told, group)) for group in (nest.rows, nest.sums, [nest.tile], [nest.vector]))
 
@@ -38,8 +40,8 @@ class ProductWriter(LoopWriter):
         key: as :func:`key_of` says.
     """
 
-    def __init__(self, nest: Contraction, key: tuple[Any, ...], samples: int, endings: Endings) -> None:
-        super().__init__(samples, endings)
+    def __init__(self, nest: Contraction, key: tuple[Any, ...], samples: int, endings: Endings, split: Split | None = None) -> None:
+        super().__init__(samples, endings, split)
         self.nest = nest
         self.kinds = dict(zip("abc", key[1:4], strict=True))
 
@@ -87,22 +89,22 @@ class ProductWriter(LoopWriter):
 
         def around() -> None:
             for columns, (row, many, height) in itertools.product(blocks(long, width), blocks(tall, ROWS)):
-                with self._rows(nest.tile, row, row + many * height) as rows:
+                with self._within(nest.tile, row, row + many * height) as rows:
                     self._blocks(nest, rows, height, columns)
 
         self._around(nest.rows, around)
 
     @contextlib.contextmanager
-    def _rows(self, tile: Var | None, row: int, end: int) -> Iterator[tuple[str, str]]:
-        """Where rows begin and end; of samples a block for this thread's, if there are some: threads begin with whole tiles."""
-        if tile is None or not tile.batch:
-            yield str(row), str(end)
+    def _within(self, axis: Var | None, begin: int, end: int) -> Iterator[tuple[str, str]]:
+        """Bounds of rows or columns; of shared ones a block for this thread's, if there are some: threads begin with whole tiles."""
+        if axis is None or not self._is_shared(axis):
+            yield str(begin), str(end)
             return
-        e, share = self.e, self._share(tile)
-        first = e.call("i64", "llvm.smax.i64", ("i64", share[0]), ("i64", str(row)))
+        e, share = self.e, self._share(axis)
+        first = e.call("i64", "llvm.smax.i64", ("i64", share[0]), ("i64", str(begin)))
         last = e.call("i64", "llvm.smin.i64", ("i64", share[1]), ("i64", str(end)))
         some = e.let(f"icmp slt i64 {first}, {last}")
-        inside, after = e.label("rows"), e.label("done")
+        inside, after = e.label("some"), e.label("none")
         e.line(f"br i1 {some}, label %{inside}, label %{after}")
         e.open(inside)
         yield first, last
@@ -118,14 +120,18 @@ class ProductWriter(LoopWriter):
         def of_columns(j: str, _: list[str]) -> list[str]:
             def of_rows(i: str, _: list[str]) -> list[str]:
                 with self._scope():
-                    self._tile(nest, i, e.total([(j, 1)], column), height, widths)
+                    self._tile(nest, i, j, height, widths)
                 return []
 
             if rows[0].isdigit() and int(rows[1]) - int(rows[0]) <= height:
                 return of_rows(rows[0], [])
             return e.loop(rows[1], of_rows, step=height, start=rows[0])
 
-        e.loop(more * width, of_columns, step=width)
+        with self._within(nest.vector, column, column + more * width) as (first, last):
+            if last.isdigit() and more == 1:
+                of_columns(first, [])
+            else:
+                e.loop(last, of_columns, step=width, start=first)
 
     def _tile(self, nest: Contraction, i: str, j: str, height: int, widths: list[int]) -> None:
         """A few rows times a few vectors, over all that is summed over."""

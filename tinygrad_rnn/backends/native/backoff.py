@@ -1,7 +1,8 @@
 """Exponential back-off after a worker was preempted: other programs want the processors too.
 
-A call was worse than one thread where it took longer than all parts would have, one after another, at the pace of the
-quickest. And a worker that did not even begin had no processor, if it was awake or had the time to wake.
+A call was worse than one thread where it took longer, by a quarter, than all parts would have, one after another, at the pace of the
+quickest: parts that wait for memory differ by less. And a worker that did not even begin had no processor, if it was awake or had the
+time to wake.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ define internal void @judge(ptr %team, i64 %took, i64 %one, i64 %own, i64 %slept
 {load("penalty")}
 {at("backoff")}
   %lost = sub i64 %took, %one
-  %worse = icmp sgt i64 %lost, %late
+  %uneven = ashr i64 %one, 2
+  %most = add i64 %late, %uneven
+  %worse = icmp sgt i64 %lost, %most
   %asleep = icmp sgt i64 %slept, 0
   %time = select i1 %asleep, i64 %woken, i64 %prompt
   %enough = icmp sgt i64 %own, %time

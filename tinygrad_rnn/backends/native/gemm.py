@@ -21,7 +21,7 @@ DEPTH = 256
 """Most steps of k in a block."""
 
 TALL = 48
-"""Rows of a block of A that is copied, whole tiles and whole cache lines."""
+"""Rows of a block of A that is copied: whole tiles, and whole cache lines."""
 
 FIELDS = ("a", "b", "c", "room", "row", "step", "across", "ldc", "M", "N", "K", "depth", "width", "more")
 """What a product is called with: three matrices and memory to copy to; how many elements rows and columns of A lie apart, and columns of B
@@ -161,7 +161,7 @@ class _Product(_Writer):
 
     def __init__(self, kind: str, columns: bool, turned: bool, endings: Endings) -> None:
         super().__init__(kind, endings)
-        self.columns, self.turned, self.panel = columns, turned, panel(kind)
+        self.columns, self.turned, self.panel, self.height = columns, turned, panel(kind), _heights()[0]
 
     def text(self, name: str) -> str:
         e = self.e
@@ -189,32 +189,43 @@ class _Product(_Writer):
         self._copy(j, count, k, deep)
         added = e.let(f"icmp ne i64 {e.let(f'or i64 {k}, %more')}, 0")
         if not self.columns:
-            self._rows(self.at("%a", (k, 1)), "%row", "1", self.at("%c", (j, 1)), "%M", count, deep, added)
+            begin, under = self.at("%a", (k, 1)), self.at("%c", (j, 1))
+            self._rows(lambda i: self.at(begin, (e.let(f"mul nsw i64 {i}, %row"), 1)), ("%row", "1"), under, "%M", count, deep, added)
             return
 
         def tall(i: str, rows: str) -> None:
-            far = e.let(f"mul nsw i64 {k}, %step")
+            far, down = e.let(f"mul nsw i64 {k}, %step"), e.let(f"mul nsw i64 {i}, %ldc")
             self._copy_tall(self.at("%a", (i, 1), (far, 1)), rows, deep)
-            down = e.let(f"mul nsw i64 {i}, %ldc")
-            self._rows("%tall", "1", str(TALL), self.at("%c", (j, 1), (down, 1)), rows, count, deep, added)
+            strides = "1", str(self.height)
+            self._rows(functools.partial(self._of_tall, deep), strides, self.at("%c", (j, 1), (down, 1)), rows, count, deep, added)
 
         self._over("%M", str(TALL), tall)
+
+    def _of_tall(self, deep: str, i: str) -> str:
+        """Where a row of the copied block begins."""
+        tile = self.e.let(f"udiv i64 {i}, {self.height}")
+        rest = self.e.let(f"urem i64 {i}, {self.height}")
+        return self.at("%tall", (self.e.let(f"mul i64 {tile}, {deep}"), self.height), (rest, 1))
 
     # -- copies -----------------------------------------------------------------------------------------------------------------------
 
     def _copy_tall(self, a: str, rows: str, deep: str) -> None:
-        """Some rows of A, k by k."""
-        e = self.e
-        masks = [self.mask(rows, at) for at in range(0, TALL, self.lanes)]
+        """Some rows of A, tile by tile, k by k; what a vector holds beyond a tile is written over by the next k."""
 
-        def line(k: str, _: list[str]) -> list[str]:
-            far = e.let(f"mul nsw i64 {k}, %step")
-            begin, to = self.at(a, (far, 1)), self.at("%tall", (k, TALL))
-            for i, mask in enumerate(masks):
-                self.store(self.load(self.at(begin, (str(i * self.lanes), 1)), mask), self.at(to, (str(i * self.lanes), 1)))
-            return []
+        def tile(i: str, left: str) -> None:
+            places = range(0, self.height, self.lanes)
+            masks = [self.mask(left, place) for place in places]
 
-        e.loop(deep, line)
+            def line(k: str, _: list[str]) -> list[str]:
+                far = self.e.let(f"mul nsw i64 {k}, %step")
+                begin, to = self.at(a, (i, 1), (far, 1)), self.at(self._of_tall(deep, i), (k, self.height))
+                for place, mask in zip(places, masks, strict=True):
+                    self.store(self.load(self.at(begin, (str(place), 1)), mask), self.at(to, (str(place), 1)))
+                return []
+
+            self.e.loop(deep, line)
+
+        self._over(rows, str(self.height), tile)
 
     def _copy(self, j: str, count: str, k: str, deep: str) -> None:
         """A block of B, panel by panel."""
@@ -286,16 +297,21 @@ class _Product(_Writer):
 
     # -- tiles ------------------------------------------------------------------------------------------------------------------------
 
-    def _rows(self, a: str, row: str, step: str, c: str, rows: str, count: str, deep: str, added: str) -> None:
-        """All rows, in tiles as high as there are registers for, and all panels of the block."""
+    def _rows(self, place: Callable[[str], str], strides: tuple[str, str], c: str, rows: str, count: str, deep: str, added: str) -> None:
+        """All rows, in tiles as high as there are registers for, and all panels of the block.
+
+        Args:
+            place: where a row of A begins.
+            strides: how far its rows and its columns lie apart.
+        """
         e, start = self.e, "0"
         for height in _heights():
             end = e.let(f"sub i64 {rows}, {height - 1}")
 
             def tiles(i: str, _: list[str], height: int = height) -> list[str]:
-                before = self.at(a, (e.let(f"mul nsw i64 {i}, {row}"), 1))
+                a = place(i)
                 under = self.at(c, (e.let(f"mul nsw i64 {i}, %ldc"), 1))
-                self._over(count, str(self.panel), lambda n, left: self._tile(height, before, row, step, under, n, left, deep, added))
+                self._over(count, str(self.panel), lambda n, left: self._tile(height, a, strides, under, n, left, deep, added))
                 return []
 
             start = self._while(start, end, height, tiles)
@@ -312,10 +328,11 @@ class _Product(_Writer):
         e.open(done)
         return e.let(f"phi i64 [ {start}, %{before} ], [ {last}, %{leave} ]")
 
-    def _tile(self, height: int, a: str, row: str, step: str, c: str, n: str, left: str, deep: str, added: str) -> None:
+    def _tile(self, height: int, a: str, strides: tuple[str, str], c: str, n: str, left: str, deep: str, added: str) -> None:
         e = self.e
         panel = self.at("%room", (e.let(f"mul nsw i64 {n}, {deep}"), 1))
         c = self.at(c, (n, 1))
+        row, step = strides
         values = f"ptr {a}, i64 {row}, i64 {step}, ptr {panel}, ptr {c}, i64 %ldc, i64 {deep}, i1 {added}, i64 {left}"
         full = e.let(f"icmp eq i64 {left}, {self.panel}")
         self.either(full, lambda: e.line(f"call void @tile{height}({values})"), lambda: e.line(f"call void @tile{height}_part({values})"))

@@ -25,7 +25,7 @@ from __future__ import annotations
 import functools
 import platform
 
-from . import backoff, thresholds
+from . import backoff, gang, thresholds
 from .team import ARGUMENTS, ASLEEP, IDLE, POSTED, STOPPED, TAKEN, at, box, each, element, load
 
 
@@ -38,7 +38,7 @@ def text() -> str:
     ``@join(team, ticket)``: wait until what was started is done; at once if it is, or was never started.
     ``@serve(team)``: what a worker does. ``@stop(team)``: have idle workers return. ``@ticks()``: the time.
     """
-    return "\n".join((_calling(), _handing_over(), _owning(), _serving(), backoff.text()))
+    return "\n".join((_calling(), _handing_over(), _owning(), _serving(), backoff.text(), gang.text()))
 
 
 def _calling() -> str:

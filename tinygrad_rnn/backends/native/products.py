@@ -83,7 +83,7 @@ class GatheredProducts(Products):
         if kind is None:
             return self.matmul(a, b)
         self._await(a, b)
-        return self._product(self._whole(a), self._whole(b), None, 1, kind)
+        return self._product(self._whole(a), b if _is_whole(b) else self._whole(b), None, 1, kind)
 
     def over_rows(self, a: Any, b: Any, total: Any, order: int) -> Any:
         kind = _kind(a, b)

@@ -45,6 +45,19 @@ BOX = {
 }
 """The words of a box."""
 
+GANG = {
+    "come": 0,  # how many have, and whether the gate is shut
+    "team": 1,
+    "wait": 2,  # the function that waits for the others
+}
+"""The words of a gang."""
+
+MEMBERS, MEMBER = 16, 16
+"""Where the words of its members begin, and how far they lie apart: how often each has arrived, and how long it has waited."""
+
+GIVEN = 6
+"""Arguments of a function that a gang does, beside the thread's number and how many there are."""
+
 _BOXES, _BOX = 32, 16
 """Where the boxes begin, and how far they lie apart: two cache lines."""
 
@@ -90,8 +103,8 @@ def element(name: str, base: str, number: int | str) -> str:
 
 
 def at(name: str, of: str = "team") -> str:
-    """The address of a word of a team or a box, under its name: %name.at."""
-    return element(f"{name}.at", of, (TEAM if of == "team" else BOX)[name])
+    """The address of a word of a team, a box or a gang, under its name: %name.at."""
+    return element(f"{name}.at", of, {"team": TEAM, "box": BOX, "gang": GANG}[of][name])
 
 
 def load(name: str, of: str = "team") -> str:

@@ -33,6 +33,8 @@ _SIGNATURES: dict[str, Any] = {
     "serve": (None, _ADDRESS),
     "stop": (None, _ADDRESS),
     "ticks": (_NUMBER,),
+    "gather": (None, _ADDRESS, _NUMBER, _NUMBER, _ADDRESS, _NUMBER, _NUMBER),
+    "barrier": (None, _ADDRESS, _NUMBER, _NUMBER),
 }
 
 
@@ -43,7 +45,7 @@ class _Team:
         addresses = compiler.compiled(handover.text(), tuple(_SIGNATURES))
         functions = {name: ctypes.CFUNCTYPE(*types)(addresses[name]) for name, types in _SIGNATURES.items()}
         self._code = addresses  # workers run it
-        self._run, self._start, self._join, self._serve, self._stop, ticks = functions.values()
+        self._run, self._start, self._join, self._serve, self._stop, ticks, self._gather, _ = functions.values()
         self._threads: list[threading.Thread] = []
         self._started, self._room = 0, (os.cpu_count() or 1) - 1
         self._words = team.memory_of(self._room, ticks)
@@ -74,6 +76,18 @@ class _Team:
         self._start_workers(1)
         table = _table([part])
         self._start(self._at, ticket, function, table.buffer_info()[0], len(part))
+
+    def gather(self, function: int, parts: Sequence[Sequence[int]], gang: int) -> None:
+        self._start_workers(len(parts) - 1)
+        table = _table([(gang, function, *part) for part in parts])
+        self._gather(self._at, gang, function, table.buffer_info()[0], 2 + team.GIVEN, len(parts))
+
+    def gang(self, members: int) -> numpy.ndarray:
+        """The words of a gang of at most so many."""
+        words, _ = memory.aligned((team.MEMBERS + team.MEMBER * members,), numpy.dtype(numpy.int64))
+        words[...] = 0
+        words[team.GANG["team"]], words[team.GANG["wait"]] = self._at, self._code["barrier"]
+        return words
 
     def join(self, ticket: int) -> None:
         self._join(self._at, ticket)
@@ -115,6 +129,20 @@ def run_parallel(function: int, parts: Sequence[Sequence[int]]) -> None:
         _callable(int(function), len(parts[0]))(*parts[0])  # a plain number: what is remembered here holds no code
     else:
         _team().run(function, parts)
+
+
+def gang(members: int) -> numpy.ndarray:
+    """The words of a gang of at most so many threads, for one call of :func:`gather`."""
+    return _team().gang(members)
+
+
+def gather(function: int, parts: Sequence[Sequence[int]], words: numpy.ndarray) -> None:
+    """Call machine code by as many threads as come, up to one for each part: with its part, its number, and how many there are.
+
+    Args:
+        words: of the gang, which the code waits with.
+    """
+    _team().gather(function, parts, memory.address(words))
 
 
 # -- work that goes on meanwhile ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,164 @@
+"""Threads that share the columns of a step: no two of them meet in memory, and what they make does not depend on how many there are."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn.backends.native import thresholds
+from tinygrad_rnn.selfcheck.cells import Maker
+from tinygrad_rnn.selfcheck.cells.published import PUBLISHED
+from tinygrad_rnn.sequence import nested
+from tinygrad_rnn.sequence.columns import Columns
+from tinygrad_rnn.sequence.contractions import Contraction
+from tinygrad_rnn.sequence.nests import SLOTS, Group
+
+pytestmark = pytest.mark.one_backend
+SPELLINGS = [(name, spelling) for name, cell in PUBLISHED.items() for spelling in cell.spellings]
+SOME = [pytest.param(*spelling, marks=pytest.mark.thorough if i % 6 else ()) for i, spelling in enumerate(SPELLINGS)]
+"""The others run with ``--every``."""
+
+
+@pytest.fixture
+def sharing(monkeypatch):
+    """Columns are shared wherever they can be, by as many threads as the second value says; the first are all splits."""
+    noted, count = [], [2]
+
+    class Noted(Columns):
+        def __init__(self, nests, width):
+            super().__init__(nests, width)
+            noted.append(self)
+
+    monkeypatch.setattr(nested, "Columns", Noted)
+    monkeypatch.setattr(nested.NestPlan, "_reads_much", lambda self, batches: True)
+    monkeypatch.setattr(nested, "threads", lambda: count[0])
+    for name in ("PARALLEL_FORWARD_MIN_WORK", "PARALLEL_BACKWARD_MIN_WORK"):
+        monkeypatch.setattr(thresholds, name, 0)
+    tg.clear_caches()
+    yield noted, count
+    tg.clear_caches()
+
+
+def passed(name, spelling, compiled="auto", width=70):
+    """Results, and gradients of a sum of them all."""
+    cell = PUBLISHED[name]
+    xs, state, weights = cell.draw(Maker("float64", 3, width))
+    ys = tg.tree.leaves(cell.spellings[spelling](lambda *a, **k: tg.scan(*a, compiled=compiled, **k), xs, state, **weights))
+    loss = sum(tg.sum(tg.sin(y + i)) for i, y in enumerate(y for y in ys if y.dtype.kind == "f"))
+    leaves = [x for x in tg.tree.leaves((xs, state, weights)) if x.requires_grad]
+    loss.backward()
+    return [y.numpy() for y in ys] + [np.zeros(x.shape) if x.grad is None else x.grad.numpy() for x in leaves]
+
+
+def touched(columns, nest, thread, many):
+    """The elements of buffers that a thread reads and writes in a nest: (buffer, slot, is it written, elements or None for all)."""
+    split = columns.splits.get(id(nest))
+    if split is None and thread:
+        return
+    for place, index, writes in columns.touched(nest):
+        if index is None:
+            yield place, writes, None
+            continue
+        at = np.array([index.const])
+        for axis, stride in index.terms.items():
+            first, last = 0, axis.length
+            if split is not None and axis is split.axis:
+                first, last = (min(split.together * (split.parts * i // many), axis.length) for i in (thread, thread + 1))
+            at = (at[:, None] + stride * np.arange(first, last)).reshape(-1)
+        yield place, writes, at
+
+
+def meetings(columns, many, direction, rounds=3):
+    """Pairs of accesses by two threads to one element, of which one is a write, with nothing between them that both wait for."""
+    nests = columns._nests
+    timeline = [(nest, 0) for nest in nests.prologue] + [(None, 0)]
+    timeline += [(nest, n) for n in range(rounds) for nest in nests.stages]
+    since: dict = {}
+    for nest, n in timeline:
+        if nest is None or id(nest) in columns.waits:
+            since = {}
+        if nest is None:
+            continue
+        new: dict = {}
+        for thread in range(many):
+            for place, writes, at in touched(columns, nest, thread, many):
+                slot = 0
+                if place.slot != "fixed":
+                    _, further, turns = SLOTS[place.slot]
+                    slot = direction * n + further
+                    slot = slot % 2 if turns else slot
+                new.setdefault((place.buffer.number, slot), []).append((thread, writes, at))
+        for key, accesses in new.items():
+            for (a, a_writes, some), (b, b_writes, others) in itertools.product(accesses, accesses + since.get(key, [])):
+                if a != b and (a_writes or b_writes) and (some is None or others is None or np.intersect1d(some, others).size):
+                    yield nest, key
+        for key, accesses in new.items():
+            since.setdefault(key, []).extend(accesses)
+
+
+@pytest.mark.parametrize(("name", "spelling"), SOME)
+def test_no_two_threads_meet(name, spelling, sharing):
+    """Counted element by element, for two steps after the first."""
+    noted, _ = sharing
+    passed(name, spelling)
+    for columns, many, direction in itertools.product(noted, (2, 3), (1, -1)):
+        if columns.most >= many:
+            assert not list(meetings(columns, many, direction))
+
+
+@pytest.mark.parametrize(("name", "spelling"), SOME)
+def test_the_same_for_any_number_of_threads(name, spelling, sharing):
+    _, count = sharing
+    expected = passed(name, spelling, False)
+    found = []
+    for count[0] in (1, 2, 3):
+        found.append(passed(name, spelling))
+        for y, z in zip(found[-1], expected, strict=True):
+            np.testing.assert_allclose(y, z, rtol=1e-8, atol=1e-9 * max(1, np.abs(z).max(initial=0)))
+    for others in found[1:]:
+        for y, z in zip(others, found[0], strict=True):
+            np.testing.assert_allclose(y, z, rtol=1e-11, atol=1e-12 * max(1, np.abs(z).max(initial=0)))
+
+
+def test_the_check_finds_a_wait_that_is_left_out(sharing):
+    noted, _ = sharing
+    passed("lstm", next(iter(PUBLISHED["lstm"].spellings)))
+    assert noted
+    for columns in noted:
+        assert columns.waits
+        for wait in list(columns.waits):
+            columns.waits.remove(wait)
+            assert list(meetings(columns, 2, 1))
+            columns.waits.add(wait)
+
+
+@pytest.mark.parametrize(("layer", "waits"), [("RNN", (1, 1)), ("LSTM", (2, 1)), ("GRU", (2, 1))])
+def test_how_often_a_step_of_a_layer_waits(layer, waits, sharing):
+    """Before a product of the state, or of residuals, and before what is made of all gates; all nests are shared."""
+    noted, _ = sharing
+    x = tg.tensor(np.ones((4, 2, 16), np.float32), requires_grad=True)
+    y, _ = getattr(tg.nn, layer)(16, 64)(x)
+    tg.sum(y * y).backward()
+    assert tuple(len([nest for nest in columns._nests.stages if id(nest) in columns.waits]) for columns in noted) == waits
+    for columns in noted:
+        heavy = [nest for nest in columns._nests.stages if isinstance(nest, (Group, Contraction))]
+        assert all(id(nest) in columns.splits for nest in heavy)
+
+
+@pytest.mark.parametrize("layer", ["RNN", "LSTM", "GRU", "PeepholeLSTM"])
+def test_no_bit_of_a_layer_depends_on_how_many_there_are(layer, sharing, rng):
+    _, count = sharing
+    module = getattr(tg.nn, layer)(40, 130)
+    data, found = rng.standard_normal((6, 3, 40)).astype(np.float32), []
+    for count[0] in (1, 2, 3):
+        x = tg.tensor(data, requires_grad=True)
+        module.zero_grad()
+        y, _ = module(x)
+        tg.sum(y * y).backward()
+        found.append([y.numpy(), x.grad.numpy(), *(p.grad.numpy() for p in module.parameters())])
+    for others in found[1:]:
+        for y, z in zip(others, found[0], strict=True):
+            np.testing.assert_array_equal(y, z)
