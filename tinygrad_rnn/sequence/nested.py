@@ -10,7 +10,7 @@ from ..backends import Array
 from ..backends.atoms import DTYPES
 from ..backends.native import thresholds
 from ..backends.native.compiler import compiled
-from ..backends.native.loops import ROWS, Endings, tile_width
+from ..backends.native.loops import Endings, tile_height, tile_width
 from ..backends.native.memory import address, aligned, keep_memory, numbers
 from ..backends.native.threads import gang, gather, run_parallel, shares, threads
 from .columns import Columns
@@ -157,5 +157,6 @@ def _memory(buffer: Buffer) -> Array:
 
 def samples_of_threads(samples: int, alone: bool) -> list[tuple[int, int]]:
     """The first sample of each thread and the end of its samples: whole tiles of rows."""
-    tiles = -(-samples // ROWS)
-    return [(ROWS * first, min(ROWS * last, samples)) for first, last in shares(tiles, 1 if alone else max(1, min(threads(), tiles)))]
+    rows = tile_height(samples)
+    tiles = -(-samples // rows)
+    return [(rows * first, min(rows * last, samples)) for first, last in shares(tiles, 1 if alone else max(1, min(threads(), tiles)))]

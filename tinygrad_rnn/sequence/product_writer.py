@@ -9,7 +9,7 @@ from typing import Any
 
 from ..backends.atoms import Value
 from ..backends.native.emit import vectors
-from ..backends.native.loops import ROWS, Endings, tile_width
+from ..backends.native.loops import Endings, tile_height, tile_width
 from .columns import Split
 from .contractions import Contraction
 from .index import Var, blocks
@@ -85,10 +85,10 @@ class ProductWriter(LoopWriter):
         """Columns outside, rows inside: what is read of b for a tile serves all rows."""
         assert nest.vector is not None
         tall, long = nest.tile.length if nest.tile else 1, nest.vector.length
-        width = tile_width(self.kinds["c"], tall)
+        width, most = tile_width(self.kinds["c"], tall), tile_height(self.samples)
 
         def around() -> None:
-            for columns, (row, many, height) in itertools.product(blocks(long, width), blocks(tall, ROWS)):
+            for columns, (row, many, height) in itertools.product(blocks(long, width), blocks(tall, most)):
                 with self._within(nest.tile, row, row + many * height) as rows:
                     self._blocks(nest, rows, height, columns)
 

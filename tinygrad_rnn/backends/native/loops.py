@@ -223,8 +223,12 @@ def _first(lanes: int, count: int) -> str:
     return f"<{', '.join(f'i1 {str(i < count).lower()}' for i in range(lanes))}>"
 
 
-ROWS = 4
-"""Of a tile of a product."""
+def tile_height(samples: int) -> int:
+    """Rows of a tile: as many as there are registers for; less where threads share samples, whole tiles of them, and there are few."""
+    return 4 if 1 < samples < FEW_SAMPLES else 6
+
+
+FEW_SAMPLES = 48
 
 
 def tile_width(kind: str, rows: int) -> int:
