@@ -11,7 +11,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn.backends.native import thresholds
 from tinygrad_rnn.selfcheck.cells import Maker
 from tinygrad_rnn.selfcheck.cells.published import PUBLISHED
-from tinygrad_rnn.sequence import nested
+from tinygrad_rnn.sequence import bound_step, nested
 from tinygrad_rnn.sequence.columns import Columns
 from tinygrad_rnn.sequence.contractions import Contraction
 from tinygrad_rnn.sequence.nests import SLOTS, Group
@@ -162,3 +162,22 @@ def test_no_bit_of_a_layer_depends_on_how_many_there_are(layer, sharing, rng):
     for others in found[1:]:
         for y, z in zip(others, found[0], strict=True):
             np.testing.assert_array_equal(y, z)
+
+
+@pytest.mark.parametrize("layer", ["RNN", "LSTM", "GRU"])
+def test_a_stepper_shares_columns(layer, monkeypatch, rng):
+    """Step by step it goes the way of the whole sequence, also from an earlier state on."""
+    monkeypatch.setattr(thresholds, "PARALLEL_STEP_MIN_WORK", 0)
+    module = getattr(tg.nn, layer)(40, 130)
+    data = rng.standard_normal((9, 1, 40)).astype(np.float32)
+    with tg.no_grad():
+        ys, last = module(tg.tensor(data))
+    for count in (1, 2, 3):
+        monkeypatch.setattr(bound_step, "threads", lambda count=count: count)
+        stepper, kept = module.stepper(), None
+        for t, x in [*enumerate(data), *enumerate(data[3:], 3)]:
+            if t == 3:
+                stepper, kept = (stepper, stepper.state) if kept is None else (module.stepper(kept), kept)
+            np.testing.assert_allclose(stepper(tg.tensor(x)).numpy(), ys.numpy()[t], rtol=1e-5, atol=1e-6)
+        for a, b in zip(tg.tree.leaves(stepper.state), tg.tree.leaves(last), strict=True):
+            np.testing.assert_allclose(a.numpy().reshape(-1), b.numpy().reshape(-1), rtol=1e-5, atol=1e-6)

@@ -8,20 +8,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import tree
-from ..backends.atoms import DTYPES
 from ..backends.base import Unsupported
 from ..backends.native import thresholds
 from ..backends.native.compiler import compiled
 from ..backends.native.loops import Endings, tile_width
 from ..backends.native.memory import address, aligned, numbers
-from ..backends.native.threads import run_parallel
+from ..backends.native.team import GIVEN
+from ..backends.native.threads import bound, gang, run_parallel, threads
 from ..errors import IndexRangeError
 from ..tape import Node, exposed, fingerprint_if_exposed
 from .around import around
 from .half_writer import HalfWriter, text_of
 from .hoist import extract_core
-from .nest_layout import NestLayout
-from .nested import samples_of_threads
+from .nest_layout import NestLayout, Part
+from .nested import columns_of, memory_of, samples_of_threads
 from .normal_form import normal_form
 from .plan import make_plan
 from .trace import TracedCell
@@ -85,24 +85,50 @@ class BoundStep:
         arrays.update((buffer.number, outputs[v]) for v, buffer in layout.outputs.items())
         self._outputs = [outputs[v][0, ...] for v in program.outputs]
         endings = Endings()
-        writer = HalfWriter("each", part.nests.elements, part.nests, layout.samples, endings, apart=True)
-        self._code = compiled(_STEP + text_of({writer: len(part.buffers)}, endings), ("each0", "step"))
-        prepare = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 7)(self._code["each0"])
-        self._flag, self._arguments = numbers([0]), []
-        self._held: list[Any] = [arrays]
-        alone = part.work <= thresholds.PARALLEL_FORWARD_MIN_WORK
-        for first, last in samples_of_threads(layout.samples, alone):
-            own = {b.number: aligned((b.size,), DTYPES[b.kind])[0] for b in part.buffers if b.number not in arrays}
-            table = numbers([*(address((arrays | own)[b.number]) for b in part.buffers), self._flag.buffer_info()[0]])
-            prepare(table.buffer_info()[0], 1, 0, 0, 0, 0, first, last)
-            self._arguments.append(numbers([table.buffer_info()[0], 0, first, last]))
-            self._held += [own, table]
+        columns = columns_of(part, layout.samples)
+        writer = HalfWriter("each", part.nests.elements, part.nests, layout.samples, endings, apart=True, columns=columns)
+        self._code = compiled(_STEP + text_of({writer: len(part.buffers)}, endings), ("each0", "each1", "step", "together"))
+        self._flag, self._held = numbers([0]), list[Any]([arrays])
+        self._bind(part, arrays, layout.samples, columns is not None)
         part.nests = None
-        self._parts = [(x.buffer_info()[0],) for x in self._arguments]
-        self._run, self._argument = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._code["step"]), ctypes.c_void_p(self._parts[0][0])
         v = whole.steps[0]
         self._shape, self._dtype = whole.shapes[v], whole.dtypes[v]
         self._single = len(whole.steps) == len(streams) == len(self._parts) == 1 and self._y is None
+
+    def _bind(self, part: Part, arrays: dict[int, Any], samples: int, columns: bool) -> None:
+        """Settle what the machine code is called with, and do what is done once."""
+        prepare = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 7)(self._code["each0"])
+        shards, words, further = [(0, 1)], None, [self._flag.buffer_info()[0]]
+        if columns:
+            many = 1 if part.work <= thresholds.PARALLEL_STEP_MIN_WORK else min(threads(), part.gang)
+            words = gang(many)
+            further.append(address(words))
+            arrays = arrays | {b.number: memory_of(b) for b in part.buffers if b.number not in arrays}
+        else:
+            many, shards = 1, samples_of_threads(samples, part.work <= thresholds.PARALLEL_FORWARD_MIN_WORK)
+        tables = []
+        for first, last in shards:
+            own = arrays | {b.number: memory_of(b) for b in part.buffers if b.number not in arrays}
+            tables.append(numbers([*(address(own[b.number]) for b in part.buffers), *further]))
+            prepare(tables[-1].buffer_info()[0], 1, 0, 0, 0, 0, first, last)
+            self._held.append(own)
+        begin = [table.buffer_info()[0] for table in tables]
+        if words is not None and many > 1:
+            call, rows = bound(self._code["each1"], [(begin[0], 1, 0, 0, 0, 0)] * many, words)
+            self._at = [(rows, i * (2 + GIVEN) + _AT) for i in range(many)]
+            arguments, self._step = [numbers(call)], self._code["together"]
+        else:
+            arguments = [numbers([table, 0, *shard]) for table, shard in zip(begin, shards, strict=True)]
+            self._at, self._step = [(x, 1) for x in arguments], self._code["step"]
+        self._held += [tables, words, arguments]
+        self._parts = [(x.buffer_info()[0],) for x in arguments]
+        self._run, self._argument = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._step), ctypes.c_void_p(self._parts[0][0])
+
+    @property
+    def _now(self) -> int:
+        """Which of both places holds the state."""
+        numbers, at = self._at[0]
+        return int(numbers[at])
 
     def holds(self, outside: Sequence[Any]) -> bool:
         """Whether the arrays of these weights are those that were bound, as they were then."""
@@ -135,7 +161,7 @@ class BoundStep:
         """The same as arrays."""
         for i, place in self._inputs:
             place[...] = xs[i]
-        run_parallel(self._code["step"], self._parts)
+        run_parallel(self._step, self._parts)
         if self._flag[0]:
             raise self._refusal()
         return [y.copy() for y in self._outputs]
@@ -143,18 +169,18 @@ class BoundStep:
     def _refusal(self) -> IndexRangeError:
         """Of a step that is taken back."""
         self._flag[0] = 0
-        for arguments in self._arguments:
-            arguments[1] ^= 1
+        for words, at in self._at:
+            words[at] ^= 1
         return IndexRangeError("a whole number in this step names no element of what it looks up")
 
     def states(self) -> list[Any]:
         """The arrays of the state now."""
-        return [array[self._arguments[0][1]].copy() for array in self._states]
+        return [array[self._now].copy() for array in self._states]
 
     def put(self, states: Sequence[Any]) -> None:
         """Go on from a state."""
         for place, array in zip(self._states, states, strict=True):
-            place[self._arguments[0][1]] = array
+            place[self._now] = array
 
 
 def _placed(array: Any) -> Any:
@@ -164,7 +190,11 @@ def _placed(array: Any) -> Any:
     return place
 
 
-_STEP = """define void @step(ptr %arguments) {
+_AT = 6
+"""Where, in a part of a gang's call, the place of the state stands: after the gang, the function, pointers, the number of steps and two
+numbers of time."""
+
+_STEP = f"""define void @step(ptr %arguments) {{
   %table = load ptr, ptr %arguments
   %at.place = getelementptr i64, ptr %arguments, i64 1
   %at = load i64, ptr %at.place
@@ -176,6 +206,38 @@ _STEP = """define void @step(ptr %arguments) {
   %next = xor i64 %at, 1
   store i64 %next, ptr %at.place
   ret void
-}
+}}
+
+define void @together(ptr %call) {{
+  %gather = load ptr, ptr %call
+  %team.place = getelementptr i64, ptr %call, i64 1
+  %team = load ptr, ptr %team.place
+  %gang.place = getelementptr i64, ptr %call, i64 2
+  %gang = load ptr, ptr %gang.place
+  %function.place = getelementptr i64, ptr %call, i64 3
+  %function = load i64, ptr %function.place
+  %parts.place = getelementptr i64, ptr %call, i64 4
+  %parts = load ptr, ptr %parts.place
+  %width.place = getelementptr i64, ptr %call, i64 5
+  %width = load i64, ptr %width.place
+  %count.place = getelementptr i64, ptr %call, i64 6
+  %count = load i64, ptr %count.place
+  call void %gather(ptr %team, ptr %gang, i64 %function, ptr %parts, i64 %width, i64 %count)
+  br label %part
+part:
+  %i = phi i64 [ 0, %0 ], [ %i1, %part ]
+  %far = mul i64 %i, {2 + GIVEN}
+  %word = add i64 %far, {_AT}
+  %at.place = getelementptr i64, ptr %parts, i64 %word
+  %at = load i64, ptr %at.place
+  %next = xor i64 %at, 1
+  store i64 %next, ptr %at.place
+  %i1 = add i64 %i, 1
+  %more = icmp slt i64 %i1, %count
+  br i1 %more, label %part, label %end
+end:
+  ret void
+}}
 """
-"""One step by (table of pointers, which of both places holds the state, first sample, end of the samples); changes the place."""
+"""One step by (table of pointers, which of both places holds the state, first sample, end of the samples); or by a gang, with the call that
+gathers it. Both change the place."""

@@ -50,11 +50,8 @@ class NestPlan(NestLayout):
         writers = {}
         for name, part in parts.items():
             assert part.nests is not None
-            columns = None
-            if self.samples == 1 and not part.calls:
-                columns = Columns(part.nests, max(tile_width(kind, 1) for kind in ("f32", "f64")))
-                part.gang = columns.most
-            writer = HalfWriter(name, part.nests.elements, part.nests, self.samples, endings, columns=columns if part.gang > 1 else None)
+            columns = columns_of(part, self.samples)
+            writer = HalfWriter(name, part.nests.elements, part.nests, self.samples, endings, columns=columns)
             writers[writer], part.nests = len(part.buffers), None
         names = {name: [name] if not part.calls else [f"{name}{i}" for i in range(len(part.calls) + 2)] for name, part in parts.items()}
         addresses = compiled(text_of(writers, endings), tuple(itertools.chain(*names.values())))
@@ -79,7 +76,7 @@ class NestRun(LaidOutRun):
     def _call(self, part: Part, arrays: dict[int, Array], times: tuple[int, int], order: tuple[int, int], products: Any) -> bool:
         arrays, shards, words = arrays | part.tables, self._shards(part), None
         if part.gang > 1:
-            arrays.update((b.number, _memory(b)) for b in part.buffers if b.number not in arrays)
+            arrays.update((b.number, memory_of(b)) for b in part.buffers if b.number not in arrays)
             words = gang(len(shards))
         parts, held = [], []
         for shard, samples in enumerate(shards):
@@ -87,7 +84,7 @@ class NestRun(LaidOutRun):
             for buffer in part.buffers:
                 array = arrays.get(buffer.number)
                 if array is None:  # nothing before and after the loop
-                    array = _memory(buffer)
+                    array = memory_of(buffer)
                 elif buffer.own and words is None:
                     array = array[shard, ...]
                 own[buffer.number] = array
@@ -151,7 +148,17 @@ class NestRun(LaidOutRun):
         return aligned((slots, *program.shapes[v]), program.dtypes[v])[0]
 
 
-def _memory(buffer: Buffer) -> Array:
+def columns_of(part: Part, samples: int) -> Columns | None:
+    """How threads share the columns of a half, if they can and there are no samples to share."""
+    assert part.nests is not None
+    if samples > 1 or part.calls:
+        return None
+    columns = Columns(part.nests, max(tile_width(kind, 1) for kind in ("f32", "f64")))
+    part.gang = columns.most
+    return columns if columns.most > 1 else None
+
+
+def memory_of(buffer: Buffer) -> Array:
     return aligned((buffer.size,), DTYPES[buffer.kind])[0]
 
 

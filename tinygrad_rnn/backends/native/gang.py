@@ -7,7 +7,7 @@ the gate: the work is shared among those who are in by then, be it himself alone
 from __future__ import annotations
 
 from . import team
-from .team import element, load
+from .team import each, element, load
 
 SHUT = 1 << 32
 """Added to how many have come."""
@@ -117,6 +117,17 @@ share:
   %workers = call i64 @workers(ptr %team)
   %others = sub i64 %count, 1
   %shared = call i64 @llvm.smin.i64(i64 %workers, i64 %others)
+  store i64 0, ptr %gang
+{
+        each(
+            "%count",
+            f'''  %its.word = call i64 @member(i64 %i)
+{element("its", "gang", "%its.word")}
+{element("its.lost", "its", 1)}
+  store i64 0, ptr %its
+  store i64 0, ptr %its.lost''',
+        )
+    }
 {load("prompt")}
 {load("woken")}
   %start = call i64 @llvm.readcyclecounter()
@@ -124,8 +135,8 @@ share:
   %slept = call i64 @hand_out(ptr %team, i64 %shared, i64 %enter, ptr %parts, i64 %width)
   %asleep = icmp sgt i64 %slept, 0
   %time = select i1 %asleep, i64 %woken, i64 %prompt
-  br label %look
-look:
+  br label %watch
+watch:
   %come = load atomic i64, ptr %gang acquire, align 8
   %all = icmp sge i64 %come, %shared
   br i1 %all, label %shut, label %wait
@@ -134,7 +145,7 @@ wait:
   %now = call i64 @llvm.readcyclecounter()
   %waited = sub i64 %now, %start
   %enough = icmp sgt i64 %waited, %time
-  br i1 %enough, label %shut, label %look
+  br i1 %enough, label %shut, label %watch
 shut:
   %in = atomicrmw add ptr %gang, i64 {SHUT} acq_rel
   %many = add i64 %in, 1

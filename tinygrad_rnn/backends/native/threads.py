@@ -78,9 +78,13 @@ class _Team:
         self._start(self._at, ticket, function, table.buffer_info()[0], len(part))
 
     def gather(self, function: int, parts: Sequence[Sequence[int]], gang: int) -> None:
+        (_, *call), _table = self.bound(function, parts, gang)
+        self._gather(*call)
+
+    def bound(self, function: int, parts: Sequence[Sequence[int]], gang: int) -> tuple[list[int], Any]:
         self._start_workers(len(parts) - 1)
         table = _table([(gang, function, *part) for part in parts])
-        self._gather(self._at, gang, function, table.buffer_info()[0], 2 + team.GIVEN, len(parts))
+        return [self._code["gather"], self._at, gang, function, table.buffer_info()[0], 2 + team.GIVEN, len(parts)], table
 
     def gang(self, members: int) -> numpy.ndarray:
         """The words of a gang of at most so many."""
@@ -132,7 +136,7 @@ def run_parallel(function: int, parts: Sequence[Sequence[int]]) -> None:
 
 
 def gang(members: int) -> numpy.ndarray:
-    """The words of a gang of at most so many threads, for one call of :func:`gather`."""
+    """The words of a gang of at most so many threads, for one call of :func:`gather` at a time."""
     return _team().gang(members)
 
 
@@ -143,6 +147,12 @@ def gather(function: int, parts: Sequence[Sequence[int]], words: numpy.ndarray) 
         words: of the gang, which the code waits with.
     """
     _team().gather(function, parts, memory.address(words))
+
+
+def bound(function: int, parts: Sequence[Sequence[int]], words: numpy.ndarray) -> tuple[list[int], Any]:
+    """The same, for machine code to call: the address of what does it and what that takes; and the parts, one after another, each after two
+    numbers."""
+    return _team().bound(function, parts, memory.address(words))
 
 
 # -- work that goes on meanwhile ------------------------------------------------------------------------------------------------------

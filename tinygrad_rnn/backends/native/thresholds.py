@@ -11,6 +11,9 @@ PARALLEL_FORWARD_MIN_WORK, PARALLEL_BACKWARD_MIN_WORK = 1_000_000, 3_000_000
 """From which threads share the batch of a scan. Below, the backward loop is left to one of them, and Python prepares what comes after it
 meanwhile: that takes as long (``python -m benchmarks sequence``)."""
 
+PARALLEL_STEP_MIN_WORK = 150_000
+"""From which threads share the columns of a single step (``python -m benchmarks steps``)."""
+
 OWN_PRODUCT_MIN_WORK = 200_000
 """From which a product is made by the library's own code (``python -m benchmarks sequence``)."""
 
