@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def sharing(monkeypatch):
             noted.append(self)
 
     monkeypatch.setattr(nested, "Columns", Noted)
-    monkeypatch.setattr(nested.NestPlan, "_reads_much", lambda self, batches: True)
+    monkeypatch.setattr(nested, "_reads_much", lambda plan: True)
     monkeypatch.setattr(nested, "threads", lambda: count[0])
     for name in ("PARALLEL_FORWARD_MIN_WORK", "PARALLEL_BACKWARD_MIN_WORK"):
         monkeypatch.setattr(thresholds, name, 0)
@@ -181,3 +182,42 @@ def test_a_stepper_shares_columns(layer, monkeypatch, rng):
             np.testing.assert_allclose(stepper(tg.tensor(x)).numpy(), ys.numpy()[t], rtol=1e-5, atol=1e-6)
         for a, b in zip(tg.tree.leaves(stepper.state), tg.tree.leaves(last), strict=True):
             np.testing.assert_allclose(a.numpy().reshape(-1), b.numpy().reshape(-1), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_stepper_goes_on_in_a_forked_process(monkeypatch, rng, tmp_path):
+    """Alone: its threads stay behind."""
+    monkeypatch.setattr(thresholds, "PARALLEL_STEP_MIN_WORK", 0)
+    monkeypatch.setattr(bound_step, "threads", lambda: 2)
+    stepper, data = tg.nn.GRU(40, 130).stepper(), rng.standard_normal((6, 1, 40)).astype(np.float32)
+    for x in data[:3]:
+        stepper(tg.tensor(x))
+    child = os.fork()
+    found = [stepper(tg.tensor(x)).numpy().tobytes() for x in data[3:]]
+    if child == 0:
+        (tmp_path / "child").write_bytes(b"".join(found))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert (tmp_path / "child").read_bytes() == b"".join(found)
+
+
+@pytest.mark.parametrize(
+    ("layer", "rows", "width", "shared"),
+    [("LSTM", 1, 256, "columns"), ("LSTM", 8, 256, "columns"), ("LSTM", 32, 64, "samples"), ("LSTM", 64, 256, "samples")],
+)
+def test_columns_are_shared_where_rows_are_few(layer, rows, width, shared):
+    module = getattr(tg.nn, layer)(16, width)
+    tg.sum(module(tg.tensor(np.ones((3, rows, 16), np.float32), requires_grad=True))[0]).backward()
+    assert f"threads share the {shared}" in module.explain()
+
+
+def test_a_table_that_is_looked_up_in_is_not_read(rng):
+    table = tg.tensor(rng.standard_normal((50_000, 8)).astype(np.float32))
+
+    def cell(token, h):
+        h = tg.tanh(table[token] + h)
+        return h, h
+
+    tg.scan(cell, tg.tensor(np.ones((3, 8), np.int64)), tg.zeros((8, 8)))
+    assert "threads share the samples" in tg.explain(cell)

@@ -13,6 +13,8 @@ from ..backends.native.compiler import compiled
 from ..backends.native.loops import Endings, tile_height, tile_width
 from ..backends.native.memory import address, aligned, keep_memory, numbers
 from ..backends.native.threads import gang, gather, run_parallel, shares, threads
+from ..chain_rule.addition import TRANSPOSE
+from ..chain_rule.routing import Contracted
 from .columns import Columns
 from .half_writer import HalfWriter, text_of
 from .laid_out_run import LaidOutRun
@@ -31,27 +33,28 @@ class NestPlan(NestLayout):
 
     def __init__(self, plan: Plan) -> None:
         keep_memory()
+        self._may_share_samples = not _reads_much(plan)
         super().__init__(plan, tile_width)
-        self._compile()
+        columns = self._columns()
+        if not self._may_share_samples and not any(columns.values()):
+            self._may_share_samples = True
+            super().__init__(plan, tile_width)
+            columns = self._columns()
+        self._compile(columns)
 
     def _batches(self) -> list[int]:
         """No samples where threads share columns."""
-        found = super()._batches()
-        return [] if self._reads_much(found) else found
+        return super()._batches() if self._may_share_samples else []
 
-    def _reads_much(self, batches: list[int]) -> bool:
-        """Whether a step reads so much of weights, for so few samples, that it pays to read each of them by one thread only."""
-        program = self.program
-        read = sum(math.prod(program.shapes[v]) * program.dtypes[v].itemsize for v in program.fixed)
-        return read > thresholds.NEAR_BYTES * max(batches, default=1) // 4
+    def _columns(self) -> dict[str, Columns | None]:
+        return {name: columns_of(part, self.samples) for name, part in self.parts.items()}
 
-    def _compile(self) -> None:
+    def _compile(self, columns: dict[str, Columns | None]) -> None:
         parts, endings = self.parts, Endings()
         writers = {}
         for name, part in parts.items():
             assert part.nests is not None
-            columns = columns_of(part, self.samples)
-            writer = HalfWriter(name, part.nests.elements, part.nests, self.samples, endings, columns=columns)
+            writer = HalfWriter(name, part.nests.elements, part.nests, self.samples, endings, columns=columns[name])
             writers[writer], part.nests = len(part.buffers), None
         names = {name: [name] if not part.calls else [f"{name}{i}" for i in range(len(part.calls) + 2)] for name, part in parts.items()}
         addresses = compiled(text_of(writers, endings), tuple(itertools.chain(*names.values())))
@@ -146,6 +149,15 @@ class NestRun(LaidOutRun):
     def _room(self, v: int, slots: int) -> Array:
         program = self.laid.program
         return aligned((slots, *program.shapes[v]), program.dtypes[v])[0]
+
+
+def _reads_much(plan: Plan) -> bool:
+    """Whether products of a step read so much of weights, for so few rows, that it pays to have each of them read by one thread only."""
+    program = plan.joint
+    factors = {x for i in program.instructions if isinstance(i.row.loops, Contracted) or i.row is TRANSPOSE for x in i.operands}
+    read = sum(math.prod(program.shapes[v]) * program.dtypes[v].itemsize for v in program.fixed if v in factors)
+    rows = max((n for v in program.states for n in program.shapes[v][:1]), default=1)
+    return read > thresholds.NEAR_BYTES * rows // 4
 
 
 def columns_of(part: Part, samples: int) -> Columns | None:

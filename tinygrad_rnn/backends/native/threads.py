@@ -96,6 +96,10 @@ class _Team:
     def join(self, ticket: int) -> None:
         self._join(self._at, ticket)
 
+    def leave(self) -> None:
+        """There are no workers any longer, and nobody owns it."""
+        self._words[team.TEAM["workers"]] = self._words[team.TEAM["owner"]] = 0
+
     def stop(self) -> None:
         """Wait until all workers have returned; whoever asks from then on works alone."""
         self._room = 0
@@ -112,6 +116,7 @@ def _table(parts: Sequence[Sequence[int]]) -> Any:
 
 _PADDING = [0] * team.ARGUMENTS
 _teams: dict[None, _Team] = {}
+_left_behind: list[_Team] = []
 
 
 def _team() -> _Team:
@@ -208,7 +213,11 @@ def _settle_all() -> None:
 
 
 def _begin_anew() -> None:
-    """In a child process threads stay behind, and with them who could own the team, or wait for something."""
+    """In a child process threads stay behind, and with them who could own the team, or wait for something. Code that is bound to a team
+    goes on with it, alone."""
+    for each in _teams.values():
+        each.leave()
+        _left_behind.append(each)
     _teams.clear()
     _in_use.clear()
 
