@@ -124,6 +124,33 @@ def test_the_same_for_any_number_of_threads(name, spelling, sharing):
             np.testing.assert_allclose(y, z, rtol=1e-11, atol=1e-12 * max(1, np.abs(z).max(initial=0)))
 
 
+def flipped(x, h):
+    """Writes groups of four side by side, and reads them from other places, backwards."""
+    f = h.reshape(512)[2:258].reshape(64, 4)[:, ::-1]
+    return tg.tanh(f * 0.9 + x), tg.concatenate([tg.tanh(f * 0.9 + x), tg.sin(f * 0.7 - x)], axis=0)
+
+
+def turned_round(x, h):
+    """Reads the other end of what it writes."""
+    return h, 0.5 * tg.sin(h[::-1] * 0.9 + x[:, ::-1]) + 0.3 * tg.roll(h, 1, 0)
+
+
+@pytest.mark.parametrize(("cell", "shape"), [(flipped, (128, 4)), (turned_round, (128, 4)), (turned_round, (4, 128))])
+def test_places_that_are_counted_backwards(cell, shape, sharing, rng):
+    noted, _ = sharing
+    x = tg.tensor(rng.standard_normal((300, 64 if cell is flipped else shape[0], shape[1])), requires_grad=True)
+    h, found = tg.tensor(rng.standard_normal(shape), requires_grad=True), []
+    for compiled in (True, False):
+        x.grad = h.grad = None
+        ys, last = tg.scan(cell, x, h, compiled=compiled)
+        (tg.sum(ys[-3:] * ys[-3:]) + tg.sum(last)).backward()
+        found.append([ys.numpy(), last.numpy(), x.grad.numpy(), h.grad.numpy()])
+    for y, z in zip(*found, strict=True):
+        np.testing.assert_allclose(y, z, rtol=1e-6, atol=1e-8 * max(1, np.abs(z).max()))
+    for columns, direction in itertools.product(noted, (1, -1)):
+        assert not list(meetings(columns, 2, direction))
+
+
 def test_the_check_finds_a_wait_that_is_left_out(sharing):
     noted, _ = sharing
     passed("lstm", next(iter(PUBLISHED["lstm"].spellings)))

@@ -100,3 +100,39 @@ def test_no_bit_of_a_program_depends_on_which_layer_ran_first(size, dtype, rng):
     for found, product in zip(before, products, strict=True):
         np.testing.assert_array_equal(found, product())
     np.testing.assert_array_equal(before[0], a.numpy() @ b.numpy())
+
+
+OF_A_REDUCTION = {
+    "all": lambda x, h, w, v: x + h * w.sum() + v.sum(),
+    "rows": lambda x, h, w, v: x + h + w.mean(axis=0) + v,
+    "columns": lambda x, h, w, v: x + v + h * 0.5 + w.sum(axis=1),
+    "of a transpose": lambda x, h, w, v: x + h @ w + v + w.T.sum(axis=0),
+    "the same": lambda x, h, w, v: x + h + (v + w[0]),
+}
+
+
+@pytest.mark.parametrize("name", OF_A_REDUCTION)
+def test_residuals_of_a_scan_are_arrays_of_their_own(name, rng):
+    """Also where the residual is one number for many elements, or the same for two operands: what is added to one leaves all others."""
+    data, start = rng.standard_normal((3, 2, 5)), [rng.standard_normal((5, 5)), rng.standard_normal(5)]
+    found = []
+    for compiled in ("auto", False):
+        w, v = (tg.tensor(a, requires_grad=True) for a in start)
+        x = tg.tensor(data, requires_grad=True)
+
+        def cell(x, h, w=w, v=v):
+            h = tg.tanh(OF_A_REDUCTION[name](x, h, w, v))
+            return h, h
+
+        before = (w * w).sum() + (v * v).sum() + (x * x).sum()
+        ys, last = tg.scan(cell, x, tg.zeros((2, 5), dtype="float64"), compiled=compiled)
+        (tg.sum(ys * ys) + tg.sum(last) + before).backward()
+        grads = [leaf.grad._data for leaf in (w, v, x)]
+        for i, grad in enumerate(grads):
+            assert grad.flags.writeable
+            assert not any(np.shares_memory(grad, other) for other in grads[:i])
+        found.append([grad.copy() for grad in grads])
+        tg.sum(w).backward()  # adds to what is there
+        np.testing.assert_allclose(w.grad.numpy(), found[-1][0] + 1, rtol=1e-12)
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)

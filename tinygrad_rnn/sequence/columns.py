@@ -86,12 +86,12 @@ class Columns:
     def _possible(self, nest: Nest) -> list[Split]:
         if isinstance(nest, Group):
             written = [store.index for m in nest.maps for store in m.stores] + [r.index for r in nest.reductions]
-            return [self._along(axis, written) for axis in nest.space if all(axis in index.terms for index in written)]
+            return [self._along(axis, written) for axis in nest.space if all(index.terms.get(axis, 0) > 0 for index in written)]
         if isinstance(nest, Contraction):
             axes = [*nest.rows, *([nest.vector] if nest.vector else [])]
-            return [self._along(axis, [nest.index]) for axis in axes if axis in nest.index.terms]
+            return [self._along(axis, [nest.index]) for axis in axes if nest.index.terms.get(axis, 0) > 0]
         if isinstance(nest, Reduction):
-            return [self._along(axis, [nest.index]) for axis in nest.kept if axis in nest.index.terms]
+            return [self._along(axis, [nest.index]) for axis in nest.kept if nest.index.terms.get(axis, 0) > 0]
         return []
 
     def _along(self, axis: Var, written: Sequence[Index]) -> Split:
@@ -148,17 +148,20 @@ class Columns:
 
 
 def _whose(index: Index | None, split: Split | None) -> Any:
-    """Which thread touches an element: told by the stride of the axis and its length, where these say it."""
+    """Which thread touches an element: told by the stride of the axis and its length, where all else that says the place stays below the
+    stride, or is whole lengths further."""
     if split is None:
         return _FIRST
     stride = 0 if index is None else index.terms.get(split.axis, 0)
-    if index is None or not stride:
+    if index is None or stride <= 0:
         return _EVERYONE
-    whole, below = stride * split.axis.length, index.const % (stride * split.axis.length)
+    whole = stride * split.axis.length
+    least = most = index.const % whole
     for axis, step in index.terms.items():
         if axis is not split.axis and step % whole:
-            below += step * (axis.length - 1)
-    return (stride, split.axis.length, split.together) if below < stride else _EVERYONE
+            least += min(0, step * (axis.length - 1))
+            most += max(0, step * (axis.length - 1))
+    return (stride, split.axis.length, split.together) if least >= 0 and most < stride else _EVERYONE
 
 
 def _meet(some: Sequence[_Access], others: Sequence[_Access], together: Callable[[str, str], bool]) -> bool:

@@ -150,15 +150,22 @@ class ForwardPass:
         return residuals[: len(call.outside)]  # the rest is of numbers
 
     def apart(self, parts: Sequence[Any], arrived: Sequence[Any]) -> list[Any]:
-        """Residuals, copied where two of them, or one and what arrived, are the same memory."""
+        """Residuals that nothing else has: copied where two of them, or one and what was there, are the same memory, and where one number
+        stands for several elements."""
         others = [x for x in (*arrived, *self.call.plan.constants, *self._around.derived.constants) if x is not None]
         taken, found = {id(_owner(x)) for x in others}, list[Any]()
         for part in parts:
             if part is not None:
-                part = part.copy() if id(_owner(part)) in taken else part
+                part = part.copy() if id(_owner(part)) in taken or _is_spread(part) else part
                 taken.add(id(_owner(part)))
             found.append(part)
         return found
+
+
+def _is_spread(array: Any) -> bool:
+    """Whether several of its elements may be one in memory: then NumPy refuses to write there."""
+    spread = any(step == 0 and n > 1 for step, n in zip(array.strides, array.shape, strict=True))
+    return spread or not getattr(array.flags, "writeable", True)
 
 
 def _owner(array: Any) -> Any:
@@ -194,7 +201,7 @@ class CompiledScan:
         with np.products() as products:
             parts, firsts = run.back(g, totals, products)
             fixed = run.fixed(totals, products)
-        return self.call.arrived(g, run.apart([*parts, *firsts, *fixed], g))
+        return self.call.arrived(g, run.apart([*parts, *firsts, *fixed], [*g, *xs]))
 
     def _pull_recorded(self, np: Any, g: Any, xs: Any) -> Any:
         try:
@@ -295,4 +302,4 @@ class SegmentedScan(CompiledScan):
                     whole[i][part] = residual
         with np.products() as products:
             fixed = run.fixed(totals, products)
-        return self.call.arrived(g, run.apart([*whole, *carried, *fixed], g))
+        return self.call.arrived(g, run.apart([*whole, *carried, *fixed], [*g, *xs]))
