@@ -255,6 +255,10 @@ class Backend:
         y = self.sum(x, axis=axes, keepdims=True) if axes else x
         return y.reshape(shape)
 
+    def is_spread(self, x: Array) -> bool:
+        """Whether several elements of an array may be one in memory."""
+        return any(step == 0 and n > 1 for step, n in zip(x.strides, x.shape, strict=True))
+
     def copy(self, x: Array) -> Array:
         return x.copy()
 

@@ -37,6 +37,10 @@ class NumpyBackend(Backend):
         else:
             array[index] += values
 
+    def is_spread(self, x: Array) -> bool:
+        """NumPy lets nobody write to such an array."""
+        return not x.flags.writeable or super().is_spread(x)
+
     def copy(self, x: Array) -> Array:
         """NumPy copies a transpose element by element along its rows, each from another line of the cache; here lines are used whole."""
         if x.ndim != 2 or x.size < _LARGE or not x.flags.f_contiguous:

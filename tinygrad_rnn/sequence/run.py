@@ -156,16 +156,10 @@ class ForwardPass:
         taken, found = {id(_owner(x)) for x in others}, list[Any]()
         for part in parts:
             if part is not None:
-                part = part.copy() if id(_owner(part)) in taken or _is_spread(part) else part
+                part = part.copy() if id(_owner(part)) in taken or self.call.backend.is_spread(part) else part
                 taken.add(id(_owner(part)))
             found.append(part)
         return found
-
-
-def _is_spread(array: Any) -> bool:
-    """Whether several of its elements may be one in memory: then NumPy refuses to write there."""
-    spread = any(step == 0 and n > 1 for step, n in zip(array.strides, array.shape, strict=True))
-    return spread or not getattr(array.flags, "writeable", True)
 
 
 def _owner(array: Any) -> Any:
