@@ -13,7 +13,7 @@ from ..backends.native import thresholds
 from ..backends.native.compiler import compiled
 from ..backends.native.loops import Endings, tile_width
 from ..backends.native.memory import address, aligned, numbers
-from ..backends.native.team import GIVEN
+from ..backends.native.team import GIVEN, element
 from ..backends.native.threads import bound, gang, run_parallel, threads
 from ..errors import IndexRangeError
 from ..tape import Node, exposed, fingerprint_if_exposed
@@ -194,14 +194,17 @@ _AT = 6
 """Where, in a part of a gang's call, the place of the state stands: after the gang, the function, pointers, the number of steps and two
 numbers of time."""
 
+
+def _words(of: str, **types: str) -> str:
+    """Load the words of a table, in their order."""
+    lines = []
+    for i, (name, type_) in enumerate(types.items()):
+        lines += [element(f"{name}.place", of, i), f"  %{name} = load {type_}, ptr %{name}.place"]
+    return "\n".join(lines)
+
+
 _STEP = f"""define void @step(ptr %arguments) {{
-  %table = load ptr, ptr %arguments
-  %at.place = getelementptr i64, ptr %arguments, i64 1
-  %at = load i64, ptr %at.place
-  %first.place = getelementptr i64, ptr %arguments, i64 2
-  %first = load i64, ptr %first.place
-  %last.place = getelementptr i64, ptr %arguments, i64 3
-  %last = load i64, ptr %last.place
+{_words("arguments", table="ptr", at="i64", first="i64", last="i64")}
   call void @each1(ptr %table, i64 1, i64 0, i64 0, i64 %at, i64 0, i64 %first, i64 %last)
   %next = xor i64 %at, 1
   store i64 %next, ptr %at.place
@@ -209,19 +212,7 @@ _STEP = f"""define void @step(ptr %arguments) {{
 }}
 
 define void @together(ptr %call) {{
-  %gather = load ptr, ptr %call
-  %team.place = getelementptr i64, ptr %call, i64 1
-  %team = load ptr, ptr %team.place
-  %gang.place = getelementptr i64, ptr %call, i64 2
-  %gang = load ptr, ptr %gang.place
-  %function.place = getelementptr i64, ptr %call, i64 3
-  %function = load i64, ptr %function.place
-  %parts.place = getelementptr i64, ptr %call, i64 4
-  %parts = load ptr, ptr %parts.place
-  %width.place = getelementptr i64, ptr %call, i64 5
-  %width = load i64, ptr %width.place
-  %count.place = getelementptr i64, ptr %call, i64 6
-  %count = load i64, ptr %count.place
+{_words("call", gather="ptr", team="ptr", gang="ptr", function="i64", parts="ptr", width="i64", count="i64")}
   call void %gather(ptr %team, ptr %gang, i64 %function, ptr %parts, i64 %width, i64 %count)
   br label %part
 part:

@@ -38,24 +38,6 @@ def vectors(kind: str) -> tuple[int, str, str, int]:
     return lanes, f"<{lanes} x {kind}>", f"v{lanes}f{8 * size}", size
 
 
-def masked(kind: str) -> list[str]:
-    """What loads and stores the elements of a vector that a mask names."""
-    lanes, vector, suffix, _ = vectors(kind)
-    return [
-        f"declare {vector} @llvm.masked.load.{suffix}.p0(ptr, i32, <{lanes} x i1>, {vector})",
-        f"declare void @llvm.masked.store.{suffix}.p0({vector}, ptr, i32, <{lanes} x i1>)",
-    ]
-
-
-def splat(name: str, scalar: str, kind: str, lanes: int) -> list[str]:
-    """A vector whose elements are all the same."""
-    vector = f"<{lanes} x {kind}>"
-    return [
-        f"  %{name}.one = insertelement {vector} poison, {kind} {scalar}, i32 0",
-        f"  %{name} = shufflevector {vector} %{name}.one, {vector} poison, <{lanes} x i32> zeroinitializer",
-    ]
-
-
 # -- atoms ----------------------------------------------------------------------------------------------------------------------------
 
 

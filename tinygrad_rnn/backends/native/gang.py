@@ -34,32 +34,30 @@ define void @barrier(ptr %gang, i64 %number, i64 %many) {{
 arrive:
   %word = call i64 @member(i64 %number)
 {element("mine", "gang", "%word")}
-  %before = load i64, ptr %mine
-  %now = add i64 %before, 1
+  %known = load i64, ptr %mine
+  %now = add i64 %known, 1
   store atomic i64 %now, ptr %mine release, align 8
   %since = call i64 @llvm.readcyclecounter()
 {load("team", "gang")}
   %t = inttoptr i64 %team to ptr
-  br label %each
-each:
-  %i = phi i64 [ 0, %arrive ], [ %i.next, %there ]
-  %place = call i64 @member(i64 %i)
+{
+        each(
+            "%many",
+            f'''  %place = call i64 @member(i64 %i)
 {element("theirs", "gang", "%place")}
-  br label %look
-look:
+  br label %again
+again:
   %here = load atomic i64, ptr %theirs acquire, align 8
   %come = icmp sge i64 %here, %now
   br i1 %come, label %there, label %wait
 wait:
   call void @linger(ptr %t, i64 %since)
-  br label %look
-there:
-  %i.next = add i64 %i, 1
-  %more = icmp slt i64 %i.next, %many
-  br i1 %more, label %each, label %done
-done:
-  %end = call i64 @llvm.readcyclecounter()
-  %took = sub i64 %end, %since
+  br label %again
+there:''',
+        )
+    }
+  %done = call i64 @llvm.readcyclecounter()
+  %took = sub i64 %done, %since
   %lost.at = getelementptr i64, ptr %mine, i64 1
   %lost = load i64, ptr %lost.at
   %sum = add i64 %lost, %took
