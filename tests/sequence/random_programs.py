@@ -298,7 +298,7 @@ def outcome(number: int, compiled: Any) -> Any:
     m, cell, xs, state, options = make(number)
     values = tree.leaves(tg.scan(cell, xs, state, compiled=compiled, **options))
     rng = np.random.default_rng(5)
-    terms = [tg.sum((y + y * y) * rng.normal(size=y.shape).astype(y.dtype)) for y in values if y.dtype.kind == "f"]
+    terms = [tg.sum((y + y * y) * tg.tensor(rng.normal(size=y.shape), y.dtype)) for y in values if y.dtype.kind == "f"]
     loss = terms[0]
     for term in terms[1:]:
         loss = loss + term

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import strict_cupy
 from compare import compiled_scan, eager, results, running, same
+from covering import seeds
+from random_programs import difference
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import backends, tree
@@ -112,6 +114,34 @@ def test_samples_that_meet_are_left_to_one_block(device):
     expected = results(lambda: eager(cell, x, h), [x, h])
     same(results(lambda: compiled_scan(cell, x, h), [x, h]), expected, 1e-12)
     assert "1 blocks" in tg.explain(cell)
+
+
+@pytest.mark.parametrize("first", seeds(300, daily=2, step=5))
+def test_random_programs(first):
+    """What a cell may be made of beside the gates of the named ones: axes, joins, reductions, indices, in any order."""
+    for number in range(first, first + 5):
+        assert not difference(number), number
+
+
+@pytest.mark.parametrize(
+    "index",
+    [[2, 0, 2], (slice(None), np.array([1, 1, 0])), (np.array([[1], [2]]), np.array([0, 3])), (..., np.array([True, False, True, True]))],
+    ids=["rows", "columns", "both", "mask"],
+)
+def test_indices_of_arrays(index):
+    """They are on the device, and a kernel has a table of the places that they name."""
+
+    def cell(x, h):
+        taken = h[index]
+        h = tg.tanh(x + h + tg.sum(taken * taken))
+        return taken, h
+
+    x, h = (tg.tensor(np.random.default_rng(i).normal(size=shape), requires_grad=True) for i, shape in enumerate([(4, 3, 4), (3, 4)]))
+    expected = results(lambda: eager(cell, x, h), [x, h])
+    reasons = []
+    with running("native", reasons):
+        same(results(lambda: compiled_scan(cell, x, h), [x, h]), expected, 1e-12)
+    assert not reasons
 
 
 def test_what_has_no_kernel_is_called():

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy
 
+from .. import backends
 from ..backends.atoms import Counter, Printer, Value, kind_of
 from ..chain_rule.routing import Checked, Contracted, LookedUp, Piece, Reshaped, Routed, Shape
 from .index import Index, flat, unflat
@@ -228,7 +229,7 @@ class Elements:
         """For each element of what such an index takes, its place in what it is taken from."""
         index, *rest = instruction.params
         shape = rest[0] if rest else self.operand_shapes(instruction)[0]
-        return numpy.arange(numpy.prod(shape, dtype=numpy.int64)).reshape(shape)[index]
+        return numpy.arange(numpy.prod(shape, dtype=numpy.int64)).reshape(shape)[_on_host(index)]
 
     # -- elements ---------------------------------------------------------------------------------------------------------------------
 
@@ -353,6 +354,14 @@ class Elements:
         if number not in self.tables:
             self.tables[number] = -1 - len(self.tables)  # beside the program's own numbers
         return k.read(self.tables[number], place)
+
+
+def _on_host(index: Any) -> Any:
+    """An index whose arrays are NumPy's, whatever device they were on."""
+    if isinstance(index, tuple):
+        return tuple([_on_host(part) for part in index])
+    owner = backends.owner(index)
+    return index if owner is None else owner.to_host(index)
 
 
 _kind = functools.lru_cache(maxsize=64)(kind_of)
