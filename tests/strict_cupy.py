@@ -15,6 +15,7 @@ import hashlib
 import inspect
 import math
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -696,6 +697,7 @@ _DEVICE = r"""
 typedef struct { unsigned x, y, z; } dim3;
 static dim3 threadIdx, blockIdx, blockDim, gridDim;
 #define __global__
+#define __launch_bounds__(threads)
 #define __device__ static
 #define __shared__ static
 
@@ -812,17 +814,25 @@ class RawKernel:
         enable_cooperative_groups: bool = False,
     ) -> None:  # fmt: skip
         self.code, self.name = code, name
+        bounds = re.search(rf"__launch_bounds__\((\d+)\) {name}\(", code)
+        self.most = int(bounds[1]) if bounds else _REGISTERS // _REGISTERS_OF_A_THREAD
 
     def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: Any, *, shared_mem: int = 0) -> None:
         grid, block = ((*size, 1, 1)[:3] for size in (grid, block))
         if min(*grid, *block) < 1 or max(grid[1:]) > 65535 or math.prod(block) > 1024:
             raise ValueError(f"CUDA_ERROR_INVALID_VALUE: invalid argument: {grid} blocks of {block} threads")
+        if math.prod(block) > self.most:
+            raise RuntimeError(f"CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES: {block} threads, and a thread of {self.most} has more registers")
         kinds, values = zip(*map(_argument, args), strict=True)
         launch = _compiled(self.code, self.name, kinds)
         sizes = [(ctypes.c_uint * 3)(*size) for size in (grid, block)]
         counts.launches += 1
         addresses = (ctypes.c_void_p * len(values))(*[ctypes.addressof(value) for value in values])
         assert launch(*sizes, addresses) == 0, f"{self.name}: a barrier that not all threads of a block reach"
+
+
+_REGISTERS, _REGISTERS_OF_A_THREAD = 65536, 255
+"""What a block has, and what the compiler may give a thread where it does not know how many there are."""
 
 
 def _argument(x: Any) -> tuple[str, Any]:

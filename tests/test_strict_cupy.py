@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import operator
@@ -156,6 +157,12 @@ def test_kernels_are_held_to_what_a_device_takes(cp: Any) -> None:
     text = 'extern "C" __global__ void half(float* x) { if (threadIdx.x < 2) __syncthreads(); x[0] = 1; }'
     with pytest.raises(AssertionError, match="a barrier that not all threads of a block reach"):
         cp.RawKernel(text, "half")((1,), (32,), (x,))
+    with pytest.raises(RuntimeError, match="CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES"):
+        kernel((1,), (512,), (x, x, 4, 1.0))
+    for threads, taken in ((64, True), (32, False)):
+        bounded = cp.RawKernel(_ROW_SUMS.replace("void", f"void __launch_bounds__({threads})"), "row_sums")
+        with contextlib.nullcontext() if taken else pytest.raises(RuntimeError, match="64, 1, 1"):
+            bounded((1,), (64,), (x, x, 4, 1.0))
 
 
 def test_products_into_an_array_are_held_to_what_blas_takes(cp: Any, device: strict_cupy.Counts) -> None:

@@ -281,7 +281,7 @@ def test_cuda_is_within_the_bounds_too(kind, backend):
         stores.append(f"{array(np.empty_like(xs[0]))} = {y.text};")
     count = min(x.size for x in arrays)
     lines = ["for (long long b = 0; b < rows; b++) {", *emitter.lines, *stores, "}"]
-    text = "\n".join([*emitter.table_lines(), *cuda.kernel("every_row", [*pointers, "long long rows"], lines)])
+    text = "\n".join([*emitter.table_lines(), *cuda.kernel("every_row", 32, [*pointers, "long long rows"], lines)])
     device.kernel(text, "every_row")((1, 1), (1,), (*arrays, count))
     results = iter(device.to_host(x)[:count] for x in arrays)
     for (name, params), xs in operands.items():

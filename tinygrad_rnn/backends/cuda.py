@@ -16,9 +16,10 @@ def block_of(width: int) -> int:
     return min(LARGEST_BLOCK, max(32, 1 << (width - 1).bit_length()))
 
 
-def kernel(name: str, parameters: Sequence[str], body: Sequence[str]) -> list[str]:
-    """The lines of a kernel."""
-    return [f'extern "C" __global__ void {name}({", ".join(parameters)}) {{', *body, "}"]
+def kernel(name: str, threads: int, parameters: Sequence[str], body: Sequence[str]) -> list[str]:
+    """The lines of a kernel for blocks of at most so many threads: without their number the compiler may give each more registers than
+    there are for all of them, and the launch fails."""
+    return [f'extern "C" __global__ void __launch_bounds__({threads}) {name}({", ".join(parameters)}) {{', *body, "}"]
 
 
 # -- atoms ----------------------------------------------------------------------------------------------------------------------------

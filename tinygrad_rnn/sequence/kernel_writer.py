@@ -27,6 +27,7 @@ class KernelWriter(Reader):
 
     Attributes:
         longest: rounds of the longest loop that threads share, for one sample.
+        block: threads of a block.
     """
 
     def __init__(self, name: str, elements: Elements, nests: Nests, samples: int) -> None:
@@ -35,6 +36,10 @@ class KernelWriter(Reader):
         super().__init__(self.c)
         self._registers: dict[Var, str] = {}
         self.longest = 1
+
+    @property
+    def block(self) -> int:
+        return cuda.block_of(self.longest)
 
     def text(self, buffers: Sequence[Buffer]) -> str:
         """Both kernels; the one of what is done once is called ``name_once``."""
@@ -63,7 +68,7 @@ class KernelWriter(Reader):
         end = str(self.samples) if self._once else f"first + share < {self.samples} ? first + share : {self.samples}"
         sizes = [f"long long {size}" for size in _SIZES]
         bounds = [samples, f"const long long last = {end};", "(void)first; (void)last;"]  # not every kernel asks for them
-        return cuda.kernel(name, [*pointers, *sizes], [*moved, *bounds, *lines])
+        return cuda.kernel(name, cuda.LARGEST_BLOCK if self._once else self.block, [*pointers, *sizes], [*moved, *bounds, *lines])
 
     # -- what expressions are written with --------------------------------------------------------------------------------------------
 

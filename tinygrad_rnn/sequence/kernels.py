@@ -32,7 +32,7 @@ class KernelPlan(NestLayout):
             assert part.nests is not None
             writer = KernelWriter(name, part.nests.elements, part.nests, self.samples)
             text, part.nests = writer.text(part.buffers), None
-            self.texts[id(part)] = name, text, cuda.block_of(writer.longest)
+            self.texts[id(part)] = name, text, writer.block
 
     @property
     def blocks(self) -> int:
