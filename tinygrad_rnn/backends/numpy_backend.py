@@ -72,6 +72,12 @@ class NumpyBackend(Backend):
             raise IndexRangeError(f"{what} {x[tuple(place)]}{where} lies outside of {least} … {n - 1}{advice}")
         return x
 
+    def matmul(self, a: Array, b: Array) -> Array:
+        """Large ones as within scans: the threads of NumPy's go on spinning, and take a processor from the scan that comes next."""
+        if a.ndim != 2 or b.ndim != 2 or len(a) * b.size < _MUCH or not self.runs_machine_code():
+            return numpy.matmul(a, b)
+        return self._gathered_products.of(a, b)
+
     def erf(self, x: Array) -> Array:
         x = numpy.asarray(x)
         return erf_series(numpy.atleast_1d(x).astype(numpy.float64)).reshape(x.shape).astype(x.dtype, copy=False)
@@ -83,14 +89,13 @@ class NumpyBackend(Backend):
 
     def products(self) -> Products:
         """Ours where there is a compiler: they wait for each other, and leave no threads that go on spinning."""
-        gathered = self._gathered_products
-        return super().products() if gathered is None else gathered()
+        return self._gathered_products() if self.runs_machine_code() else super().products()
 
     @functools.cached_property
-    def _gathered_products(self) -> type[Any] | None:
+    def _gathered_products(self) -> Any:
         from .native import products
 
-        return products.GatheredProducts if self.runs_machine_code() else None
+        return products.GatheredProducts
 
     def quiet(self) -> Any:
         return _Quiet()
@@ -129,6 +134,9 @@ def _lost(before: contextvars.Context, reference: weakref.ref[_Quiet]) -> None:
 
 _FEW = 1 << 12
 """Elements of an array that are multiplied and added up sooner than compared."""
+
+_MUCH = 1 << 22
+"""Multiplications from which a product is worth the call (``python -m benchmarks training``); NumPy's takes threads for those, too."""
 
 _LARGE = 1 << 14
 """Elements of a matrix that does not stay in the nearest cache while it is copied."""

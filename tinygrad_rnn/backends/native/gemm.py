@@ -49,9 +49,8 @@ def _heights() -> tuple[int, ...]:
     return (12, 6, 4, 2, 1) if compiler.vector_bytes() == 64 else (6, 4, 2, 1)
 
 
-def names() -> dict[tuple[bool, bool], str]:
-    """The functions, by whether a column of A lies in a row of memory, and a column of B does."""
-    return {(a, b): f"product{'_columns' * a}{'_turned' * b}" for a in (False, True) for b in (False, True)}
+NAMES = {(a, b): f"product{'_columns' * a}{'_turned' * b}" for a in (False, True) for b in (False, True)}
+"""The functions, by whether a column of A lies in a row of memory, and a column of B does."""
 
 
 @functools.cache
@@ -59,7 +58,7 @@ def text(kind: str) -> str:
     """``@product…(numbers)``, the fields in their order; K is 1 or more."""
     endings = Endings()
     parts = [_Tile(kind, rows, whole, endings).text() for rows in _heights() for whole in (True, False)]
-    parts += [_Product(kind, *turned, endings).text(name) for turned, name in names().items()]
+    parts += [_Product(kind, *turned, endings).text(name) for turned, name in NAMES.items()]
     return "\n".join([*parts, endings.text()])
 
 

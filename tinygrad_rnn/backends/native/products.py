@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
 
 from ..promised import Products
 from . import compiler, emit, gemm, memory, thresholds
+from .emit import vectors
 from .threads import Ticket, join, run_parallel, start, threads
 
 _LINE = 1 + len(gemm.FIELDS)
@@ -21,7 +22,7 @@ _LINE = 1 + len(gemm.FIELDS)
 def _code(kind: str) -> dict[str, compiler.Address]:
     """The addresses of the products, each called with a pointer to its numbers; and of ``@several(table, count)``: one such product for
     each line of the table, its function first."""
-    names = (*gemm.names().values(), "several")
+    names = (*gemm.NAMES.values(), "several")
     return compiler.compiled(gemm.text(kind) + _SEVERAL, names)
 
 
@@ -56,6 +57,11 @@ class GatheredProducts(Products):
         self._rooms: list[tuple[numpy.ndarray, int]] = []
         self._forget()
 
+    def __exit__(self, *exception: Any) -> None:
+        super().__exit__(*exception)
+        _rooms.extend(self._rooms)
+        self._rooms = []
+
     def _forget(self) -> None:
         self._lines: list[list[int]] = [[] for _ in range(self._threads)]
         self._several = self._work = 0
@@ -69,10 +75,20 @@ class GatheredProducts(Products):
             return self._numpys(a, b)
         if len(a) * b.size < thresholds.OWN_PRODUCT_MIN_WORK or not (_is_whole(a) and _is_whole(b)):
             return self._numpys(a, b)
-        empty = [-n % gemm.panel(kind) for n in (len(a), b.shape[1])]
-        if empty[0] < empty[1]:  # turned, less of the last panel is empty
+        if -len(a) % gemm.panel(kind) < -b.shape[1] % gemm.panel(kind):  # turned, less of the last panel is empty
             return self._product(b.T, a.T, None, 1, kind).T
         return self._product(a, b, None, 1, kind)
+
+    @classmethod
+    def of(cls, a: Any, b: Any) -> Any:
+        """A @ B at once, laid out as NumPy's: a row is the same to the last bit, however A and B lie and whatever rows are beside it."""
+        kind = _kind(a, b)
+        if kind is None or a.shape[1] != len(b):
+            return numpy.matmul(a, b)
+        products = cls()
+        with products:
+            a, b = (x if _is_whole(x) else products._whole(x) for x in (a, b))
+            return products._product(a, b, None, 1, kind)
 
     def _numpys(self, a: Any, b: Any) -> Any:
         self.wait()
@@ -103,11 +119,12 @@ class GatheredProducts(Products):
         start = (steps - 1) * count if order < 0 else 0
         begin, right, end = memory.address(a) + start * m * size, memory.address(b) + start * n * size, memory.address(c)
         work, blocks = count * m * n * steps, gemm.blocks(kind, n, steps)
-        for lines, room, each in self._shared(count, 1, work):
+        for thread, each in enumerate(_parts(count, 1, work, self._threads)):
             for i in range(*each):
-                places = begin + i * m * size, right + i * n * size, end + i * m * n * size, room
+                places = begin + i * m * size, right + i * n * size, end + i * m * n * size, self._room(thread)
                 strides = 1, order * count * m, order * count * n, n
-                lines += (_code(kind)[gemm.names()[True, False]], *places, *strides, m, n, steps, *blocks, total is not None)
+                line = _code(kind)[gemm.NAMES[True, False]], *places, *strides, m, n, steps, *blocks, total is not None
+                self._lines[thread] += line
         return self._promised(kind, work, a, b, c)
 
     def _await(self, *read: Any) -> None:
@@ -120,29 +137,20 @@ class GatheredProducts(Products):
 
     def _product(self, a: Any, b: Any, total: Any, order: int, kind: str) -> numpy.ndarray:
         """A @ B, added to a total; over k from the first (order 1) or the last (−1). Threads share its rows, or its columns."""
-        (m, k), n, size = a.shape, b.shape[1], a.itemsize
+        (m, k), n = a.shape, b.shape[1]
         c = numpy.empty((m, n), a.dtype) if total is None else total
         columns, turned = order < 0 or not a.flags.c_contiguous, not b.flags.c_contiguous
-        row, step = (1, m) if columns else (k, 1)
-        down, across = (1, k) if turned else (n, 1)
-        begin, right, end, work = memory.address(a.T if columns else a), memory.address(b.T if turned else b), memory.address(c), m * n * k
-        if order < 0:
-            begin, right, step, down = begin + (k - 1) * step * size, right + (k - 1) * down * size, -step, -down
-        blocks, function, wide = gemm.blocks(kind, n, k), _code(kind)[gemm.names()[columns, turned]], n >= m
-        parts = self._shared(n, gemm.panel(kind), work) if wide else self._shared(m, gemm.TALL, work)
-        for lines, room, (i, j) in parts:
-            places = (begin, right + i * across * size, end + i * size) if wide else (begin + i * row * size, right, end + i * n * size)
-            sizes = (m, j - i) if wide else (j - i, n)
-            lines += (function, *places, room, row, step, across if turned else down, n, *sizes, k, *blocks, total is not None)
-        return self._promised(kind, work, a, b, c)
+        left, right, end = memory.address(a.T if columns else a), memory.address(b.T if turned else b), memory.address(c)
+        for thread, (of_a, of_b, of_c, sizes) in enumerate(_shares(kind, m, k, n, columns, turned, order, self._threads)):
+            function, further = _code(kind)[gemm.NAMES[columns, turned]], (*sizes, total is not None)
+            self._lines[thread] += (function, left + of_a, right + of_b, end + of_c, self._room(thread), *further)
+        return self._promised(kind, m * n * k, a, b, c)
 
-    def _shared(self, length: int, multiple: int, work: int) -> Iterator[tuple[list[int], int, tuple[int, int]]]:
-        """Where the lines of each thread go, the memory that it copies to, and its part of a length."""
-        shared = work > thresholds.PARALLEL_PRODUCT_MIN_WORK
-        for i, part in enumerate(parts(length, multiple, shared, self._threads)):
-            if len(self._rooms) == i:
-                self._rooms.append(memory.aligned((gemm.ROOM,), _BYTES))
-            yield self._lines[i], self._rooms[i][1], part
+    def _room(self, thread: int) -> int:
+        """Memory that a thread copies to."""
+        while len(self._rooms) <= thread:
+            self._rooms.append(_rooms.pop() if _rooms else memory.aligned((gemm.ROOM,), _BYTES))
+        return self._rooms[thread][1]
 
     def _promised(self, kind: str, work: int, left: numpy.ndarray, right: numpy.ndarray, c: numpy.ndarray) -> numpy.ndarray:
         self._several = _code(kind)["several"]
@@ -202,8 +210,32 @@ def _is_whole(x: Any) -> bool:
     return bool(x.flags.c_contiguous or x.flags.f_contiguous)
 
 
+_rooms: list[tuple[numpy.ndarray, int]] = []
+"""Memory to copy to that nobody uses at the moment, and where each begins."""
+
+
+_Share = tuple[int, int, int, tuple[int, ...]]
+
+
 @functools.lru_cache(maxsize=1024)
-def parts(length: int, multiple: int, shared: bool, threads: int) -> list[tuple[int, int]]:
-    """Bounds of a part for each of so many threads, or of the whole."""
-    count = max(1, min(threads, length // multiple)) if shared else 1
+def _shares(kind: str, m: int, k: int, n: int, columns: bool, turned: bool, order: int, threads: int) -> list[_Share]:
+    """For each thread how many bytes from their beginnings it begins with A, B and C, and the fields between the room and the last."""
+    size = vectors(kind)[3]
+    row, step = (1, m) if columns else (k, 1)
+    down, across = (1, k) if turned else (n, 1)
+    last = k - 1 if order < 0 else 0
+    blocks, wide = gemm.blocks(kind, n, k), n >= m
+    shares: list[_Share] = []
+    for i, j in _parts(n, gemm.panel(kind), m * n * k, threads) if wide else _parts(m, gemm.TALL, m * n * k, threads):
+        of_a, of_b, of_c = (0, i * across, i) if wide else (i * row, 0, i * n)
+        sizes = (m, j - i, k) if wide else (j - i, n, k)
+        strides = row, order * step, across if turned else order * down, n
+        shares.append(((of_a + last * step) * size, (of_b + last * down) * size, of_c * size, (*strides, *sizes, *blocks)))
+    return shares
+
+
+@functools.lru_cache(maxsize=1024)
+def _parts(length: int, multiple: int, work: int, threads: int) -> list[tuple[int, int]]:
+    """Bounds of a part for each of so many threads; of the whole, if more of them do not pay."""
+    count = max(1, min(threads, length // multiple)) if work > thresholds.PARALLEL_PRODUCT_MIN_WORK else 1
     return list(itertools.pairwise([*(round(length * i / count / multiple) * multiple for i in range(count)), length]))
