@@ -66,6 +66,8 @@ _ON_DEMAND = {
     "interop": "interop",
     "scan": "sequence:scan",
     "explain": "sequence:explain",
+    "memory_budget": "sequence:memory_budget",
+    "set_memory_budget": "sequence:set_memory_budget",
     "clear_caches": "sequence:clear_caches",
     "draw": "graph:draw",
     "flow": "diagnosis:flow",

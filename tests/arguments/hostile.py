@@ -173,6 +173,7 @@ KINDS: dict[str, Kind] = {
     "count": _kind(POSITIVE),
     "steps": _kind(f"{POSITIVE}|{LARGE}"),
     "from 0": _kind(f"{SIZE}|{LARGE}"),
+    "from 0 or None": _kind(f"{SIZE}|{LARGE}|None"),
     "real": _kind(REAL),
     "rate": _kind(RATE),
     "positive": _kind(f"{POSITIVE}|0-d tensor 0.5|0.5|NumPy's 0.5|fraction|2.5|2**62|2**70"),
@@ -264,7 +265,6 @@ KINDS: dict[str, Kind] = {
     "vocabulary": _kind(),
     "settings": _kind("empty dict"),
     # functions
-    "anything": _kind("|".join(POOL)),
     "function": _kind(FUNCTION),
     "instance": _kind("function|layer"),
 }

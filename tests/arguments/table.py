@@ -206,7 +206,11 @@ OWN: dict[str, dict[str, Argument]] = {
         "optimize": _is("word, True or False", True),
     },
     "tg.elu": {"alpha": _tensor(1.0)},
-    "tg.explain": {"cell": _is("anything", lambda w: _cell)},
+    "tg.explain": {
+        "cell": _is("instance", lambda w: _cell),
+        "xs": _is("leaves", lambda w: tg.zeros((3, 2, 3))),
+        "state": _is("leaves", lambda w: tg.zeros((2, 3))),
+    },
     "tg.eye": {"n": _is("size", 3), "m": _is("size", 2)},
     "tg.identity": {"n": _is("size", 3)},
     "tg.expand_dims": {"axis": _is("axes", 0)},
@@ -257,6 +261,7 @@ OWN: dict[str, dict[str, Argument]] = {
         "xs": _is("leaves", lambda w: tg.zeros((3, 2, 3))),
         "state": _is("leaves", lambda w: tg.zeros((2, 3))),
     },
+    "tg.set_memory_budget": {"most": _is("from 0 or None", None)},
     "tg.searchsorted": {"a": _VECTOR, "v": _tensor(X), "side": _is("choice", "left")},
     "tg.select": {
         "conditions": _is("tensors", lambda w: [tg.tensor(X > 1)]),

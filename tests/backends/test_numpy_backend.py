@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy
@@ -44,40 +43,3 @@ def test_what_is_spread_is_read_only_and_knows_whose_memory_it_is(x: Any, shape:
     assert numpy.may_share_memory(y, x) == numpy.may_share_memory(expected, x)
     if isinstance(x, numpy.ndarray):
         assert y.base is (x if x.base is None else x.base)
-
-
-ORDERS = {
-    "whole": lambda x: x,
-    "turned": lambda x: numpy.asfortranarray(x),
-    "with gaps": lambda x: numpy.repeat(x, 2, 1)[:, ::2],
-    "backwards": lambda x: x[::-1].copy()[::-1],
-    "read-only": lambda x: numpy.frombuffer(x.tobytes(), x.dtype).reshape(x.shape),
-}
-
-
-@pytest.mark.one_backend
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("orders", list(itertools.product(ORDERS, repeat=2)), ids=" and ".join)
-def test_large_products_do_not_depend_on_how_they_lie_or_on_what_is_beside_a_row(orders: tuple[str, str], dtype: str) -> None:
-    a, b = (numpy.random.default_rng(i).standard_normal(shape).astype(dtype) for i, shape in enumerate([(301, 177), (177, 103)]))
-    matmul, (first, second) = backends.get("numpy").matmul, (ORDERS[order] for order in orders)
-    y = matmul(first(a), second(b))
-    exact = a.astype(numpy.longdouble) @ b.astype(numpy.longdouble)
-    assert (y.dtype, y.flags.c_contiguous, y.flags.owndata) == (dtype, True, True)
-    assert numpy.abs(y - exact).max() < 177 * numpy.finfo(dtype).eps * numpy.abs(exact).max()
-    numpy.testing.assert_array_equal(y, matmul(a, b))
-    numpy.testing.assert_array_equal(y[:250], matmul(a[:250], b))
-
-
-@pytest.mark.one_backend
-def test_large_products_of_other_arrays_are_numpys() -> None:
-    matmul, random = backends.get("numpy").matmul, numpy.random.default_rng(0)
-    a, b = random.integers(-9, 9, (200, 150)), random.integers(-9, 9, (150, 160))
-    for x, y in ((a, b), (a, b / 7), (a.astype("float32"), b / 7), (a / 3 + 1j, b / 7), (a / 3, b[None] / 7)):
-        product = matmul(x, y)
-        assert product.dtype == numpy.matmul(x, y).dtype
-        numpy.testing.assert_allclose(product, numpy.matmul(x, y), rtol=1e-12)
-    spoilt = numpy.where(a == 3, numpy.nan, a / 2)
-    numpy.testing.assert_array_equal(numpy.isnan(matmul(spoilt, b / 7)), numpy.isnan(spoilt @ (b / 7)))
-    with pytest.raises(ValueError, match="mismatch"):
-        matmul(a / 3, b[1:] / 7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -91,3 +92,25 @@ def test_a_process_ends_while_its_threads_look_for_work():
     program = "import test_threads; test_threads.count(2)"
     done = [subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parent, check=False).returncode for _ in range(5)]
     assert done == [0] * 5
+
+
+def test_beside_scans_numpys_products_use_one_thread():
+    functions = threads._openblas_threads()
+    if functions is None:
+        pytest.skip("NumPy's BLAS is no OpenBLAS")
+    ask, put = functions
+    before = ask()
+    try:
+        put(2)
+        with contextlib.suppress(ZeroDivisionError), threads.alone():
+            assert (ask(), threads.threads()) == (1, 2)
+            with threads.alone():
+                assert (ask(), threads.threads()) == (1, 2)
+            assert (ask(), threads.threads()) == (1, 2)
+            _ = 1 / 0
+        assert (ask(), threads.threads()) == (2, 2)
+        put(1)
+        with threads.alone():
+            assert (ask(), threads.threads()) == (1, 1)
+    finally:
+        put(before)

@@ -192,6 +192,10 @@ class Backend:
         """A block in which floating-point warnings are off: a backward pass may meet the infinite slope of a branch not taken."""
         return contextlib.nullcontext()
 
+    def alone(self) -> contextlib.AbstractContextManager[Any]:
+        """A block in which the array module's own products use one thread: others would go on spinning, beside the scans that come next."""
+        return contextlib.nullcontext()
+
     def quietly(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function that only computes, with floating-point warnings off."""
         with self.quiet():
@@ -296,6 +300,10 @@ class Backend:
     def runs_machine_code(self) -> bool:
         """Whether code made for this processor works on its arrays, and can be made."""
         return False
+
+    def memory(self) -> int:
+        """Bytes of memory that there are, in use or not."""
+        raise NotImplementedError
 
     def products(self) -> Products:
         """Matrix products that may wait for each other."""

@@ -77,6 +77,7 @@ class CupyBackend(Backend):
         self._solve = cupy.linalg.solve
         self._errstate = cupyx.errstate
         self._raw_kernel = cupy.RawKernel
+        self._free_and_all = cupy.cuda.runtime.memGetInfo
         self._kernels: Recent[tuple[str, str], Any] = recent(1024)
 
     def from_host(self, array: numpy.ndarray) -> Array:
@@ -130,6 +131,9 @@ class CupyBackend(Backend):
         """As ``numpy.linalg.solve``; here alone the host waits, since a singular matrix would pass unnoticed."""
         with self._errstate(linalg="raise"):
             return self._solve(a, b)
+
+    def memory(self) -> int:
+        return int(self._free_and_all()[1])
 
     def kernel(self, text: str, name: str) -> Any:
         """A kernel from its CUDA C text, to be called with (blocks, threads, arguments): compiled once, by the first call."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import functools
 import math
+import os
 import weakref
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -72,12 +75,6 @@ class NumpyBackend(Backend):
             raise IndexRangeError(f"{what} {x[tuple(place)]}{where} lies outside of {least} … {n - 1}{advice}")
         return x
 
-    def matmul(self, a: Array, b: Array) -> Array:
-        """Large ones as within scans: the threads of NumPy's go on spinning, and take a processor from the scan that comes next."""
-        if a.ndim != 2 or b.ndim != 2 or len(a) * b.size < _MUCH or not self.runs_machine_code():
-            return numpy.matmul(a, b)
-        return self._gathered_products.of(a, b)
-
     def erf(self, x: Array) -> Array:
         x = numpy.asarray(x)
         return erf_series(numpy.atleast_1d(x).astype(numpy.float64)).reshape(x.shape).astype(x.dtype, copy=False)
@@ -86,6 +83,10 @@ class NumpyBackend(Backend):
         from .native import compiler  # only those who have much to do need a compiler
 
         return compiler.available()
+
+    def memory(self) -> int:
+        """Of the machine, or what its container may have."""
+        return _memory()
 
     def products(self) -> Products:
         """Ours where there is a compiler: they wait for each other, and leave no threads that go on spinning."""
@@ -100,9 +101,26 @@ class NumpyBackend(Backend):
     def quiet(self) -> Any:
         return _Quiet()
 
+    def alone(self) -> Any:
+        from .native import threads
+
+        return threads.alone() if self.runs_machine_code() else super().alone()
+
     def quietly(self, function: Callable[..., Any], *args: Any) -> Any:
         return _QUIET.copy().run(function, *args)  # faster than a block, and nothing comes between its end and an interrupt
 
+
+@functools.cache
+def _memory() -> int:
+    known = {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= set(getattr(os, "sysconf_names", ()))
+    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else _UNKNOWN]
+    with contextlib.suppress(OSError, ValueError):  # no container, or one without a limit
+        sizes.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(sizes)
+
+
+_UNKNOWN = 8 << 30
+"""Bytes of memory that a machine is taken to have if it does not say."""
 
 _QUIET = contextvars.Context()
 _QUIET.run(numpy.seterr, all="ignore")
@@ -134,9 +152,6 @@ def _lost(before: contextvars.Context, reference: weakref.ref[_Quiet]) -> None:
 
 _FEW = 1 << 12
 """Elements of an array that are multiplied and added up sooner than compared."""
-
-_MUCH = 1 << 22
-"""Multiplications from which a product is worth the call (``python -m benchmarks training``); NumPy's takes threads for those, too."""
 
 _LARGE = 1 << 14
 """Elements of a matrix that does not stay in the nearest cache while it is copied."""

@@ -45,7 +45,7 @@ class Recurrent(Module):
         batch_first: bool = False,
         masked_output: str = "zero",
         compiled: bool | str = "auto",
-        checkpoint: int | None = None,
+        checkpoint: int | str | None = None,
     ) -> None:
         name = type(self).__name__
         self.cell = arguments.function(f"{name}: cell", cell, instance=True)

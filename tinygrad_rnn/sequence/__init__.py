@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,14 +12,15 @@ from .. import arguments, tree
 from ..errors import DtypeError, ShapeError, TraceError
 from ..ops import as_tensor
 from ..tape import PYTHON_NUMBERS, host_array, lift, thread
-from .compiled import clear_caches, compiled_scan, known_of
+from .budget import memory_budget, set_memory_budget
+from .compiled import clear_caches, compiled_scan, known_of, planning
 from .eager import eager_scan
-from .explain import explain, note_refusal
+from .explain import note_refusal, told
 from .padding import Padding
 from .stepper import Column, Stepper
 from .trace import begin
 
-__all__ = ["Column", "Stepper", "checked_options", "clear_caches", "explain", "scan"]
+__all__ = ["Column", "Stepper", "checked_options", "clear_caches", "explain", "memory_budget", "scan", "set_memory_budget"]
 
 
 def scan(
@@ -28,7 +30,7 @@ def scan(
     lengths: Any = None,
     reverse: bool = False,
     compiled: bool | str = "auto",
-    checkpoint: int | None = None,
+    checkpoint: int | str | None = None,
     mask: Any = None,
     masked_output: str = "zero",
 ) -> tuple[Any, Any]:
@@ -45,7 +47,8 @@ def scan(
         compiled: "auto" compiles the cell where it can be traced and runs the eager loop otherwise (:func:`explain` says why); True raises
             instead, also where some of it would run as calls of the array module; False is the eager loop in any case, and so is any of
             them in anomaly mode.
-        checkpoint: keep the tape of that many steps at a time only, and run them again in the backward pass.
+        checkpoint: keep the tape of that many steps at a time only, and run them again in the backward pass. "auto" keeps all of it where
+            that is in the budget of :func:`set_memory_budget`, else as many steps at a time as are.
         mask: (T, B) booleans: where False, a sample keeps its state, as beyond its length.
         masked_output: what comes out at such a step: "zero", or "previous" for the output of the step before.
 
@@ -81,6 +84,29 @@ def scan(
     return y, padding.ended(last, state)
 
 
+def explain(cell: Any, xs: Any = None, state: Any = None, **options: Any) -> str:
+    """How ``scan`` last ran a cell, or a layer its cells; or, with inputs, how it would, before anything is run.
+
+    The first line says as what, the others which products were taken out of the loop, what is left in it, and what is kept in how many
+    bytes. A cell runs as "machine code" (on a device: "CUDA kernels"); as "machine code with 2 calls", which stand below with the reason
+    and what to write instead; as "NumPy calls", with the reason; or "step by step", with the reason and the line.
+
+    Args:
+        xs, state, options: as of :func:`scan`, or what a layer is called with. A cell that is not compiled is run.
+
+    Example:
+        >>> print(tg.explain(layer, x))
+
+    Raises:
+        ArgumentError: the cell cannot be called; with inputs, whatever :func:`scan` or the layer raises.
+    """
+    arguments.function("explain: cell", cell, instance=True)
+    if xs is not None:
+        with planning():
+            (cell if callable(getattr(cell, "explain", None)) else functools.partial(scan, cell))(xs, state, **options)
+    return told(cell)
+
+
 def _scanned(
     cell: Any,
     xs: Any,
@@ -88,22 +114,24 @@ def _scanned(
     live: numpy.ndarray | None,
     reverse: bool,
     compiled: bool | str,
-    checkpoint: int | None,
+    checkpoint: int | str | None,
     masked_output: str,
 ) -> tuple[Any, Any]:
     """The compiled run where that is asked for and possible, else the loop."""
     refusal = None
+    across = live is not None and masked_output == "previous"
     if compiled is False:
         refusal = TraceError("compiled=False")
     elif thread.observer is not None and thread.observer.each_step:
         refusal = TraceError("anomaly mode looks at every operation")
     elif 0 in tree.leaves(xs)[0].shape[:2] or not tree.leaves(state):
         refusal = TraceError("there are no steps, no samples or no state")
-    elif checkpoint is not None and live is not None and masked_output == "previous":
+    elif across and checkpoint not in (None, "auto"):
         refusal = TraceError("with checkpoint, masked_output='previous' and lengths or a mask an output goes from segment to segment")
     else:
         try:
-            return compiled_scan(cell, xs, state, live, reverse, masked_output, checkpoint, no_calls=compiled is True)
+            kept = None if across else checkpoint
+            return compiled_scan(cell, xs, state, live, reverse, masked_output, kept, no_calls=compiled is True)
         except TraceError as error:
             if compiled is True:
                 raise
@@ -122,8 +150,16 @@ def checked_options(name: str, reverse: Any, masked_output: Any, compiled: Any, 
         "reverse": arguments.flag(f"{name}: reverse", reverse),
         "masked_output": arguments.choice(f"{name}: masked_output", masked_output, ("zero", "previous")),
         "compiled": arguments.choice(f"{name}: compiled", compiled, ("auto", True, False)),
-        "checkpoint": None if checkpoint is None else arguments.whole(f"{name}: checkpoint, a number of steps,", checkpoint, 1),
+        "checkpoint": _steps_of(f"{name}: checkpoint", checkpoint),
     }
+
+
+def _steps_of(what: str, checkpoint: Any) -> int | str | None:
+    if checkpoint is None or (isinstance(checkpoint, str) and checkpoint == "auto"):
+        return checkpoint
+    if isinstance(checkpoint, str):
+        raise arguments.refused(what, "a number of steps, 'auto' or None", checkpoint)
+    return arguments.whole(f"{what}, a number of steps,", checkpoint, 1)
 
 
 def _live(lengths: Any, mask: Any, shape: tuple[int, ...]) -> numpy.ndarray | None:

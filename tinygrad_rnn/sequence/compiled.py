@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import types
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,13 +22,14 @@ from ..effects import effect
 from ..errors import IndexRangeError, TinygradRNNError, TraceError
 from ..tape import Entry, Node, host, note, thread
 from .bound_step import BoundStep
+from .budget import settled
 from .explain import note_plan, refuse_calls
 from .hoist import Core, extract_core
 from .kernels import KernelPlan
 from .nested import NestPlan
 from .normal_form import normal_form
 from .plan import Plan, make_plan
-from .program import Number
+from .program import Number, Program
 from .run import CompiledScan, ScanCall, SegmentedScan
 from .trace import Attempt, Cell, Reading, TracedCell, trace_cell
 
@@ -39,7 +41,7 @@ def compiled_scan(
     live: numpy.ndarray | None,
     reverse: bool,
     masked_output: str,
-    checkpoint: int | None = None,
+    checkpoint: int | str | None = None,
     no_calls: bool = False,
 ) -> tuple[Any, Any]:
     """As :func:`eager_scan`, compiled.
@@ -64,9 +66,37 @@ def compiled_scan(
     engine = _engine(plan, backend)
     if no_calls:
         refuse_calls(engine, backend.name)
-    note_plan(cell, plan, engine, backend.name)
-    ys, last = _recorded(plan, engine, cell, traced, xs, state, outside, inputs[0].shape[0], reverse, live, masked_output, checkpoint)
+    steps = inputs[0].shape[0]
+    kept = settled(checkpoint, plan, plan if isinstance(engine, str) else engine, backend, steps)
+    note_plan(cell, plan, engine, backend.name, steps, kept[0])
+    if _planning.get():
+        ys, last = _blank(trace.program, backend, steps, plan.differentiated)
+    else:
+        ys, last = _recorded(plan, engine, cell, traced, xs, state, outside, steps, reverse, live, masked_output, kept)
     return tree.unflatten(traced.y, ys), tree.unflatten(state, last)
+
+
+_planning = contextvars.ContextVar("tinygrad_rnn_planning", default=False)
+
+
+@contextlib.contextmanager
+def planning() -> Iterator[None]:
+    """A block in which scans are planned, and zeros come out, in no memory."""
+    before = _planning.set(True)
+    try:
+        yield
+    finally:
+        _planning.reset(before)
+
+
+def _blank(program: Program, backend: Backend, steps: int, differentiated: bool) -> tuple[list[Any], list[Any]]:
+    """Zeros in place of outputs and last states."""
+
+    def zeros(v: int, *further: int) -> Any:
+        zero = backend.broadcast_to(backend.zeros((), program.dtypes[v]), (*further, *program.shapes[v]))
+        return Node.result_type(zero, backend, differentiated and program.dtypes[v].kind == "f")
+
+    return [zeros(v, steps) for v in program.outputs], [zeros(v) for v in program.carried]
 
 
 _steps = recent(32)
@@ -93,7 +123,7 @@ def _single_step(
         return None
     finally:
         _steps.put(id(traced), (traced, step))
-    note_plan(cell, step.plan, step.plan.engine, step.backend.name)
+    note_plan(cell, step.plan, step.plan.engine, step.backend.name, 1, None)
     return ys, last
 
 
@@ -108,7 +138,7 @@ def _scan_of(
     """
     plan = _plan(traced, _needs([*xs, *state, *outside]), live is not None, masked_output, like.backend)
     engine = _engine(plan, like.backend)
-    return _recorded(plan, engine, like.cell, traced, xs, state, outside, like.steps, reverse, live, masked_output, None)
+    return _recorded(plan, engine, like.cell, traced, xs, state, outside, like.steps, reverse, live, masked_output, (None, 0))
 
 
 def _needs(operands: Sequence[Any]) -> tuple[bool, ...]:
@@ -118,9 +148,13 @@ def _needs(operands: Sequence[Any]) -> tuple[bool, ...]:
 
 def _recorded(
     plan: Plan, engine: Engine | str, cell: Cell, traced: TracedCell, xs: Any, state: Any, outside: list[Any], steps: int, reverse: bool,
-    live: numpy.ndarray | None, masked_output: str, checkpoint: int | None,
+    live: numpy.ndarray | None, masked_output: str, kept: tuple[int | None, int],
 ) -> tuple[list[Any], list[Any]]:  # fmt: skip
-    """Run forward; the outputs and the last states, recorded as one entry."""
+    """Run forward; the outputs and the last states, recorded as one entry.
+
+    Args:
+        kept: as of :func:`~.budget.settled`.
+    """
     inputs, states = tree.leaves(xs), tree.leaves(state)
     operands, counts = [*inputs, *states, *outside], (len(inputs), len(states))
     needs, backend = _needs(operands), operands[0]._backend
@@ -128,7 +162,7 @@ def _recorded(
     call = ScanCall(
         plan, engine, traced, outside, flow, cell, xs, state, live, reverse, masked_output, backend, needs, counts, steps, _scan_of
     )
-    run = CompiledScan(call) if checkpoint is None or True not in needs else SegmentedScan(call, checkpoint)
+    run = CompiledScan(call, kept[1]) if kept[0] is None or True not in needs else SegmentedScan(call, kept[0])
     arrays = [x._data for x in operands]
     results = run.forward(arrays)
     wanted = flow.unmasked(steps) if live is None else flow.results(live, reverse, masked_output == "previous", steps)

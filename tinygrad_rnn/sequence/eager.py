@@ -9,15 +9,16 @@ import numpy
 
 from .. import arguments, ops, transforms, tree
 from ..errors import ArgumentError, DtypeError, ShapeError
-from ..tape import Node, key_of, no_grad, scope
+from ..tape import Node, Tape, key_of, no_grad, now, scope
 from ..tensor import Tensor
+from .budget import steps_at_a_time
 from .padding import nothing, reaching
 
 Cell = Callable[[Any, Any], tuple[Any, Any]]
 
 
 def eager_scan(
-    cell: Cell, xs: Any, state: Any, live: numpy.ndarray | None, reverse: bool, masked_output: str, checkpoint: int | None,
+    cell: Cell, xs: Any, state: Any, live: numpy.ndarray | None, reverse: bool, masked_output: str, checkpoint: int | str | None,
     step: Cell | None = None,
 ) -> tuple[Any, Any]:  # fmt: skip
     """Run the loop.
@@ -32,15 +33,29 @@ def eager_scan(
     if not steps:
         return _no_outputs(cell, xs, state), state
     order = range(len(steps))[::-1] if reverse else range(len(steps))
-    length = checkpoint or len(steps)
-    y, ys = None, []
-    for start in range(0, len(steps), length):
-        segment = _segment(cell, step or cell, order[start : start + length], live, masked_output)
-        segment = segment if checkpoint is None else transforms.checkpoint(segment)
-        outputs, state = segment([steps[t] for t in order[start : start + length]], state, y)
+    y, ys = None, list[Any]()
+
+    def advance(times: Sequence[int], again: bool) -> None:
+        nonlocal y, state
+        segment = _segment(cell, step or cell, times, live, masked_output)
+        outputs, state = (transforms.checkpoint(segment) if again else segment)([steps[t] for t in times], state, y)
         y = outputs[-1]
-        ys += outputs
+        ys.extend(outputs)
+
+    if checkpoint == "auto":  # the first step tells how much one keeps
+        since = now()
+        advance(order[:1], False)
+        order, checkpoint = order[1:], _fitting(tree.leaves([y, state]), since, tree.leaves(state), len(order) - 1)
+    for start in range(0, len(order), length := int(checkpoint or max(1, len(order)))):
+        advance(order[start : start + length], checkpoint is not None)
     return _stacked(ys[::-1] if reverse else ys), state
+
+
+def _fitting(results: Sequence[Tensor], since: int, state: Sequence[Tensor], steps: int) -> int | None:
+    """How many of so many steps may be kept at a time, if each keeps what led to these results."""
+    arrays = {id(y): y for entry in Tape.of(*results, since=since) for y in entry.ys}
+    each = sum(y.nbytes for y in arrays.values())
+    return steps_at_a_time(results[0]._backend, steps, each, sum(s._data.nbytes for s in state)) if each else None
 
 
 def _segment(

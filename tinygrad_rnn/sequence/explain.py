@@ -8,7 +8,7 @@ import types
 import warnings
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..backends.native import compiler
 from ..errors import CompileWarning, TraceError
@@ -17,9 +17,26 @@ from .linear import is_linear
 from .plan import Plan
 from .program import Number, Program
 
-_last: weakref.WeakKeyDictionary[Any, tuple[weakref.ref[Plan], Any, str] | str] = weakref.WeakKeyDictionary()
-"""For each cell how it ran last: its plan, which others keep alive, the reason if that ran as calls, and the backend; or the reason why it
-was not compiled."""
+
+class Ran(NamedTuple):
+    """How a cell ran.
+
+    Attributes:
+        plan: which others keep alive.
+        calls: the reason if it ran as calls.
+        backend: the name of it.
+        steps, segment: how many steps it ran over, and of how many at a time all is kept; None for all of them.
+    """
+
+    plan: weakref.ref[Plan]
+    calls: str | None
+    backend: str
+    steps: int
+    segment: int | None
+
+
+_last: weakref.WeakKeyDictionary[Any, Ran | str] = weakref.WeakKeyDictionary()
+"""For each cell how it ran last, or the reason why it was not compiled."""
 
 _told: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
 """For each cell the warnings that were given of it."""
@@ -28,11 +45,15 @@ _CODE = {"numpy": "machine code", "cupy": "CUDA kernels"}
 _CALLS = {"numpy": "NumPy calls", "cupy": "CuPy calls"}
 
 
-def note_plan(cell: Any, plan: Plan, engine: Any, backend: str) -> None:
-    """Remember how a cell runs, and warn if a part of it runs as calls that could be written otherwise."""
+def note_plan(cell: Any, plan: Plan, engine: Any, backend: str, steps: int, segment: int | None) -> None:
+    """Remember how a cell runs, and warn if a part of it runs as calls that could be written otherwise.
+
+    Args:
+        segment: how many of the steps are kept at a time; None for all of them.
+    """
     calls = engine if isinstance(engine, str) else None
     with contextlib.suppress(TypeError):
-        _last[cell] = weakref.ref(plan), calls, backend
+        _last[cell] = Ran(weakref.ref(plan), calls, backend, steps, segment)
     if calls is not None:
         _warn(cell, f"runs as {_CALLS[backend]}: {calls}", plan.advice)
     elif engine.calls:
@@ -78,28 +99,22 @@ def _warn(cell: Any, what: str, advice: str) -> None:
         warnings.warn_explicit(message, CompileWarning, line.file, line.number)
 
 
-def explain(cell: Any) -> str:
-    """How ``scan`` last ran a cell. The first line says as what, the others which products were taken out of the loop, what is left in it,
-    and what is kept in how many bytes.
-
-    It ran as "machine code" (on a device: "CUDA kernels"); as "machine code with 2 calls", which stand below with the reason and what to
-    write instead; as "NumPy calls", with the reason; or "step by step", with the reason and the line.
-    """
+def told(cell: Any) -> str:
+    """How a cell was last run."""
     name = _name(cell)
     try:
         how = _last.get(cell)
     except TypeError:
         return f"{name}: cannot be remembered: it has no hash or cannot be referred to weakly"
     if how is None:
-        told = getattr(cell, "explain", None)  # a layer tells of its cells
-        return str(told()) if callable(told) else f"{name}: not run yet"
+        of_cells = getattr(cell, "explain", None)  # a layer tells of its cells
+        return str(of_cells()) if callable(of_cells) else f"{name}: not run yet"
     if isinstance(how, str):
         return f"{name}: step by step: {how}"
-    reference, calls, backend = how
-    plan = reference()
+    plan = how.plan()
     if plan is None:
         return f"{name}: what it was compiled to was dropped since, to make room for others"
-    return "\n".join([f"{name}: {line}" if i == 0 else line for i, line in enumerate(_lines(plan, calls, backend))])
+    return "\n".join([f"{name}: {line}" if i == 0 else line for i, line in enumerate(_lines(plan, how))])
 
 
 def _name(cell: Any) -> str:
@@ -110,13 +125,13 @@ def _with(why: str, advice: str) -> str:
     return f"{why}; {advice}" if advice else why
 
 
-def _lines(plan: Plan, calls: str | None, backend: str) -> Iterator[str]:
-    engine, whole = plan.engine, plan.core.whole
+def _lines(plan: Plan, how: Ran) -> Iterator[str]:
+    engine, whole, calls = plan.engine, plan.core.whole, how.calls
     if calls is not None:
-        yield f"{_CALLS[backend]}: {calls}"
+        yield f"{_CALLS[how.backend]}: {calls}"
     else:
         count = len(engine.calls)
-        yield _CODE[backend] + (f" with {count} call{'s' * (count != 1)}" if count else "")
+        yield _CODE[how.backend] + (f" with {count} call{'s' * (count != 1)}" if count else "")
         yield from (f"  call       {line}" for line in _counted(engine.calls))
     if is_linear(whole):
         yield "  step       linear in its state: only sums, and weightings by what does not depend on it"
@@ -129,6 +144,12 @@ def _lines(plan: Plan, calls: str | None, backend: str) -> Iterator[str]:
         yield f"  each step  {len(plan.forward)} calls forward, {len(plan.backward)} backward"
     else:
         yield from engine.described()
+    if plan.differentiated:
+        held = (plan if calls is not None else engine).held
+        each, count = plan.joint.bytes_of(held), min(how.steps, how.segment or how.steps)
+        at_a_time = "" if how.segment is None else " at a time, the others run again"
+        told = f"{each:,} bytes a step, {each * count:,} of {count} step{'s' * (count != 1)}{at_a_time}"
+        yield f"  kept       {len(held)} value{'s' * (len(held) != 1)}, {told}"
     sunk = sum(sink.gathered for sinks in plan.sinks.values() for sink in sinks)
     if sunk:
         yield f"  after      {sunk} weight gradient{'s' * (sunk != 1)} as one product over all steps"

@@ -116,10 +116,21 @@ class NestLayout:
             self._backward()
 
     def described(self) -> list[str]:
-        """A line for each half, and one for what is kept between them."""
-        lines = [f"  {name:<10} {self._counted(part)}, {self.shared}" for name, part in self.parts.items()]
-        sizes = [math.prod(self.program.shapes[v]) * self.program.dtypes[v].itemsize for v in self.kept]
-        return lines + ([f"  kept       {len(sizes)} value{'s' * (len(sizes) != 1)}, {sum(sizes):,} bytes a step"] if sizes else [])
+        """A line for each half."""
+        return [f"  {name:<10} {self._counted(part)}, {self.shared}" for name, part in self.parts.items()]
+
+    @property
+    def held(self) -> list[int]:
+        """As of a plan; states are not kept twice."""
+        later = self.backward.reads.union(self.gathered)
+        return [*(v for v in self.plan.made_before if v in later), *self.program.states, *self.kept]
+
+    @property
+    def returned(self) -> list[int]:
+        """As of a plan."""
+        there = {*self.held, *self.program.steps, *self.program.carried, *self.plan.output_residuals}
+        made = dict.fromkeys([*self.plan.step_residuals, *self.gathered])
+        return [v for v in made if v is not None and v not in there]
 
     def _counted(self, part: Part) -> str:
         nests = f"{part.count} loop nest{'s' * (part.count != 1)}"

@@ -97,6 +97,22 @@ class Plan:
                 found.difference_update(x for x in instruction.operands if not isinstance(x, Number))
         return found.difference((*joint.outputs, *joint.carried))
 
+    @property
+    def made_before(self) -> list[int]:
+        """The streams that were computed before the loop, in its numbers."""
+        return [v for v, stream in zip(self.joint.steps, self.core.streams, strict=False) if stream not in self.core.whole.steps]
+
+    @property
+    def held(self) -> list[int]:
+        """Values that stay for each step until its backward half is done, beside what the cell was given."""
+        return list(dict.fromkeys([*self.made_before, *(v for v in self.kept if v not in self.joint.steps)]))
+
+    @property
+    def returned(self) -> list[int]:
+        """Values that the backward half makes for each step."""
+        sunk = [v for sinks in self.sinks.values() for sink in sinks if sink.gathered for v in sink.values]
+        return list(dict.fromkeys([r for r in (*self.step_residuals, *sunk) if r is not None and r not in self.kept]))
+
     def check(self) -> None:
         """See that every value is there when it is read, in the forward and in the backward part.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -63,6 +64,9 @@ class Program:
         self.shapes.append(tuple(shape))
         self.dtypes.append(dtype)
         return len(self.shapes) - 1
+
+    def bytes_of(self, values: Iterable[int]) -> int:
+        return sum(math.prod(self.shapes[v]) * self.dtypes[v].itemsize for v in values)
 
     def producers(self) -> dict[int, Instruction]:
         return {result: instruction for instruction in self.instructions for result in instruction.results}

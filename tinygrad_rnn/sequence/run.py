@@ -23,6 +23,7 @@ from ..reading.lines import Lines
 from ..tape import Entry, Node, check_current, now, pull_replayed, push_replayed, recording, thread
 from ..user_code import Line
 from .around import Around, around
+from .budget import claim
 from .derivative import pulled, pushed, pushed_arrays
 from .eager import eager_scan
 from .flow import Flow
@@ -70,6 +71,11 @@ class ScanCall:
     counts: tuple[int, int]
     steps: int
     scan: Callable[..., tuple[list[Any], list[Any]]]
+
+    @property
+    def loop(self) -> Any:
+        """The plan, laid out where it is machine code or kernels."""
+        return self.plan if isinstance(self.engine, str) else self.engine
 
     def around(self, steps: int) -> Around:
         """What is before and after the loop."""
@@ -126,8 +132,7 @@ class ForwardPass:
             for v in program.states[states:]:  # outputs before the first step
                 firsts.append(backend.zeros(program.shapes[v], program.dtypes[v]))
             order = range(steps)[::-1] if call.reverse else range(steps)
-            loop = plan if isinstance(call.engine, str) else call.engine
-            self._loop = RUNS[type(call.engine)](loop, backend, arrays, fixed, order, call.steps)
+            self._loop = RUNS[type(call.engine)](call.loop, backend, arrays, fixed, order, call.steps)
             ys, last = self._loop.forward(firsts, products)
         self.results = [*ys, *last[:states]]
 
@@ -172,13 +177,19 @@ def _owner(array: Any) -> Any:
 class CompiledScan:
     """A scan on the tape: its forward pass, and what its entry does with residuals and tangents."""
 
-    def __init__(self, call: ScanCall) -> None:
-        self.call = call
+    def __init__(self, call: ScanCall, kept: int = 0) -> None:
+        """
+        Args:
+            kept: bytes, to be counted as kept until the backward pass.
+        """
+        self.call, self._kept = call, kept
         self._passes: list[ForwardPass] = []
 
     def forward(self, operands: Sequence[Any]) -> list[Any]:
         """From the arrays of inputs, states and tensors from outside: the arrays of outputs and last states."""
         run = ForwardPass(self.call, operands, self.call.live)
+        if self._kept:
+            claim(run, self._kept)
         self._passes.append(run)
         return run.results
 

@@ -74,7 +74,7 @@ class Trainer:
         if not self.model.training:
             self.model.train()
         self.optimizer.zero_grad()
-        with self.backend.quiet():  # a run that diverges says so itself
+        with self.backend.alone(), self.backend.quiet():  # a run that diverges says so itself
             loss, state = self.loss(self.corpus.training, self.done * config.length, config.length, self.state)
             bits = self._bits(loss.item(), config.length, "loss")
             (loss / (config.length * config.batch)).backward()
@@ -95,7 +95,7 @@ class Trainer:
         self.model.eval()
         streams, length = self.corpus.held_out, self.config.length
         total, state = 0.0, None
-        with self.backend.quiet():
+        with self.backend.alone(), self.backend.quiet():
             for position in range(0, streams.length, length):
                 loss, state = self.loss(streams, position, min(length, streams.length - position), state)
                 total += loss.item()

@@ -79,17 +79,6 @@ class GatheredProducts(Products):
             return self._product(b.T, a.T, None, 1, kind).T
         return self._product(a, b, None, 1, kind)
 
-    @classmethod
-    def of(cls, a: Any, b: Any) -> Any:
-        """A @ B at once, laid out as NumPy's: a row is the same to the last bit, however A and B lie and whatever rows are beside it."""
-        kind = _kind(a, b)
-        if kind is None or a.shape[1] != len(b):
-            return numpy.matmul(a, b)
-        products = cls()
-        with products:
-            a, b = (x if _is_whole(x) else products._whole(x) for x in (a, b))
-            return products._product(a, b, None, 1, kind)
-
     def _numpys(self, a: Any, b: Any) -> Any:
         self.wait()
         return numpy.matmul(a, b)

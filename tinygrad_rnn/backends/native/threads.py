@@ -17,7 +17,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -237,14 +237,16 @@ def _join_at_exit() -> None:
 
 
 @functools.cache
-def _openblas_threads() -> Any:
-    """The function of the OpenBLAS beside NumPy that tells its number of threads; None where there is none that is known here."""
+def _openblas_threads() -> tuple[Any, Any] | None:
+    """The functions of the OpenBLAS beside NumPy that tell and set its number of threads; None where there is none that is known here."""
     folder = Path(numpy.__file__).parent
     for pattern in (folder.parent / "numpy.libs" / "*openblas*", folder / ".dylibs" / "*openblas*"):
         for path in glob.glob(str(pattern)):
             for prefix, suffix in (("scipy_", "64_"), ("", "64_")):
                 with contextlib.suppress(OSError, AttributeError):
-                    return getattr(ctypes.CDLL(path), f"{prefix}openblas_get_num_threads{suffix}")
+                    library = ctypes.CDLL(path)
+                    tell, put = (getattr(library, f"{prefix}openblas_{name}_num_threads{suffix}") for name in ("get", "set"))
+                    return tell, put
     return None
 
 
@@ -261,8 +263,30 @@ def shares(length: int, count: int) -> list[tuple[int, int]]:
 
 def threads() -> int:
     """How many threads may be used: as many as NumPy's own products, so OMP_NUM_THREADS and the like and threadpoolctl set this too."""
-    ask = _openblas_threads()
-    if ask is not None:
-        return int(ask())
+    if _before:
+        return _before[-1]
+    functions = _openblas_threads()
+    if functions is not None:
+        return int(functions[0]())
     given = os.environ.get("OMP_NUM_THREADS", "")
     return int(given) if given.isdigit() else os.cpu_count() or 1
+
+
+_before: list[int] = []
+"""How many threads NumPy's products used before a block in which they use one; scans go on using as many."""
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """A block in which NumPy's products use one thread; a block in it changes nothing."""
+    functions = _openblas_threads()
+    if _before or functions is None:
+        yield
+        return
+    _before.append(threads())
+    try:
+        functions[1](1)
+        yield
+    finally:
+        functions[1](_before[-1])
+        _before.clear()

@@ -1,0 +1,89 @@
+"""``checkpoint="auto"``: how many bytes scans may keep for their backward passes, and how many steps of one that is."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import weakref
+from typing import Any
+
+from .. import arguments
+from ..backends import Backend, current
+from ..effects import effect
+
+_given: dict[None, int] = {}
+_claims: dict[int, int] = {}
+"""Bytes that scans keep at the moment, by the number of each claim."""
+
+_numbers = itertools.count()
+
+
+@effect("sets the memory budget of the process")
+def set_memory_budget(most: int | None) -> None:
+    """How many bytes all scans with ``checkpoint="auto"`` together may keep for their backward passes, in the whole process.
+
+    Args:
+        most: bytes, 0 or more; None for a quarter of the memory that the machine or the device has, which is so at first.
+
+    Raises:
+        ArgumentError: it is neither.
+
+    Example:
+        >>> tg.set_memory_budget(2 << 30)
+        >>> layer = tg.nn.LSTM(64, 256, checkpoint="auto")
+    """
+    if most is None:
+        _given.clear()
+    else:
+        _given[None] = arguments.whole("set_memory_budget: most, a number of bytes,", most, 0)
+
+
+def memory_budget() -> int:
+    """The bytes that :func:`set_memory_budget` set; by default those for the backend of new tensors."""
+    return _most(current())
+
+
+def _most(backend: Backend) -> int:
+    most = _given.get(None)
+    return backend.memory() // 4 if most is None else most
+
+
+def steps_at_a_time(backend: Backend, steps: int, each: int, between: int) -> int | None:
+    """How many steps to keep at a time, the rest being run again; None for all of them.
+
+    Where L of T steps are kept at a time, memory is L · each, and for every L steps the state before them, T / L · between: the most L for
+    which that is in the budget, so that there are few stretches; else that for which it is least, √(T · between / each).
+
+    Args:
+        each: bytes that a step needs until its backward pass is done.
+        between: bytes of the state.
+    """
+    most = _most(backend) - sum(list(_claims.values()))
+    if steps * each <= most:
+        return None
+    most = max(0, most)
+    least = math.sqrt(steps * between / each)
+    root = most * most - 4 * each * between * steps
+    found = least if root < 0 else max(least, (most + math.sqrt(root)) / (2 * each))
+    return min(steps, max(1, int(found)))
+
+
+def settled(checkpoint: int | str | None, plan: Any, loop: Any, backend: Backend, steps: int) -> tuple[int | None, int]:
+    """How many steps of a compiled scan to keep at a time, None for all of them; and the bytes to :func:`claim` for those.
+
+    Args:
+        checkpoint: as in :func:`tinygrad_rnn.scan`.
+        loop: the plan, laid out where it is machine code or kernels.
+    """
+    if checkpoint != "auto" or not plan.differentiated:
+        return checkpoint, 0  # type: ignore[return-value]
+    bytes_of = plan.joint.bytes_of
+    held = bytes_of(loop.held)
+    return steps_at_a_time(backend, steps, held + bytes_of(loop.returned), bytes_of(plan.joint.states)), steps * held
+
+
+def claim(owner: Any, kept: int) -> None:
+    """Count bytes as kept for as long as their owner is there."""
+    number = next(_numbers)
+    _claims[number] = kept
+    weakref.finalize(owner, _claims.pop, number, None)
