@@ -10,6 +10,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+import numpy
+import threadpoolctl
+
+import tinygrad_rnn as tg
 from tinygrad_rnn.backends.native import compiler, thresholds
 from tinygrad_rnn.backends.native.threads import run_parallel
 
@@ -80,3 +84,53 @@ def main() -> None:
             alone = total(lambda: [run_parallel(chain, [part]) for part in parts])
             shared = total(lambda: run_parallel(chain, parts))
         print(f"  200 + 200 beside {others} busy programs: alone {alone:8.1f}, shared {shared:8.1f}, ratio {shared / alone:.2f}")
+    sharing_the_machine()
+
+
+SIZE = 50, 32, 128, 128
+WITHIN = 20
+"""Steps after which both threads are in use again."""
+
+
+def training_step() -> Callable[[], object]:
+    """Forward and backward through a layer."""
+    steps, batch, inputs, units = SIZE
+    layer = tg.nn.LSTM(inputs, units)
+    x = tg.tensor(numpy.random.default_rng(0).standard_normal((steps, batch, inputs)), "float32", requires_grad=True)
+
+    def run() -> None:
+        layer.zero_grad()
+        x.grad = None
+        tg.sum(layer(x)[0]).backward()
+
+    return run
+
+
+def sharing_the_machine() -> None:
+    """A training step beside a program that spins on the other processor, and after its end."""
+    run = training_step()
+    one, two = quiet_times(run)
+    with busy(1):
+        for _ in range(WITHIN):
+            run()
+        beside = {"two": [], "one": []}  # type: dict[str, list[float]]
+        for _ in range(20):  # in turn, so that both meet the same
+            with threadpoolctl.threadpool_limits(1):
+                beside["one"] += [median(run, 1) for _ in range(5)]
+            beside["two"] += [median(run, 1) for _ in range(5)]
+    after = [median(run, 1) for _ in range(3 * WITHIN)]
+    again = next((i for i in range(len(after)) if statistics.median(after[i : i + 5]) < (one + two) / 2), len(after))
+    shared, alone = (statistics.median(beside[name]) for name in ("two", "one"))
+    print(f"  an LSTM's training step, T, B, I, H = {', '.join(map(str, SIZE))}, in ms: one thread {one / 1e3:.1f}, two {two / 1e3:.1f}")
+    verdict = "" if shared <= 1.1 * alone else ", missed"
+    print(f"    beside a program that spins: one thread {alone / 1e3:.1f}, two allowed {shared / 1e3:.1f} (at most the same{verdict})")
+    print(f"    after its end two threads at work again from step {again} on (at most {WITHIN}{'' if again <= WITHIN else ', missed'})")
+
+
+def quiet_times(run: Callable[[], object], rounds: int = 100) -> tuple[float, float]:
+    """Microseconds by one thread and by two."""
+    with threadpoolctl.threadpool_limits(1):
+        run()
+        one = median(run, rounds)
+    run()
+    return one, median(run, rounds)
