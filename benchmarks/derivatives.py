@@ -91,3 +91,19 @@ def main() -> None:
         print(f"  {name:<10}{found['ours']:8.2f} / {found['theirs']:.2f} = {ratio:.2f}  ({limit}{'' if ratio <= limit else ', missed'})")
     second = times["hvp"] / times["gradient"]
     print(f"  hvp / gradient {second:.1f}  (4{'' if second <= 4 else ', missed'})")
+    print(f"the last state of {H} units by the inputs of one sequence, T {T}, milliseconds: its Jacobian / the gradient of its sum")
+    for name in ("RNN", "LSTM", "GRU"):
+        found = timing.medians(dict(zip(("jacobian", "gradient"), of_the_last_state(getattr(tg.nn, name)(H, H)), strict=True)))
+        ratio = found["jacobian"] / found["gradient"]
+        print(f"  {name:<10}{found['jacobian']:8.2f} / {found['gradient']:.2f} = {ratio:.1f}  (8{'' if ratio <= 8 else ', missed'})")
+
+
+def of_the_last_state(layer: Any) -> tuple[Run, Run]:
+    """The residuals of all its elements, and of their sum."""
+    x = tg.tensor(X[:, :1])
+
+    def last(x: Any) -> Any:
+        return layer(x)[0][-1, 0]
+
+    matrix, gradient = tg.jacobian(last), tg.grad(lambda x: tg.sum(last(x)))
+    return lambda: matrix(x), lambda: gradient(x)

@@ -11,10 +11,10 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import arguments, ops, random, tree
+from . import arguments, batches, ops, random, tree
 from .errors import DtypeError, IndexRangeError, ShapeError, TapeError
 from .ops import as_tensor
-from .tape import Node, Tape, apply_replay, key_of, lift, pull_back, push_forward, recording, require_float, seed
+from .tape import Node, Tape, apply_replay, key_of, lift, no_grad, pull_back, push_forward, recording, require_float, seed
 from .tensor import Tensor, Variable
 
 
@@ -203,8 +203,19 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
 
 
 def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
-    """A function that returns ∂f/∂x with the shape of f's result followed by the shape of x: one backward pass for each element of f."""
+    """A function that returns ∂f/∂x with the shape of f's result followed by the shape of x.
 
+    The residuals of many elements of f go back together, in one pass: of losses of samples, w → (B,), it is the gradient for each sample.
+
+    Args:
+        f: takes a tensor at ``argnums`` and returns one.
+
+    Raises:
+        ShapeError: it takes or returns several.
+
+    Example:
+        >>> jacobian(lambda w: tg.mean((x @ w - y) ** 2, axis=1))(w)  # (B, *w.shape)
+    """
     arguments.function("jacobian: f", f)
     argnums = arguments.whole("jacobian: argnums", argnums, 0)
 
@@ -220,14 +231,30 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
                 zeros = y._backend.zeros((*y.shape, *x.shape), y.dtype)
                 return Tensor(zeros, y._backend)
             outside = _seen_outside([y], [x])
-            rows = []
-            for i in range(y.size):
-                unit = ops.zeros_like(y)
-                unit._data.reshape(-1)[i] = 1
-                rows.append(_pulled([(y, unit if outside else unit._data)], [x], outside)[0])
-            return ops.reshape(ops.stack(rows), (*y.shape, *x.shape))
+            rows = _rows_together(y, x, outside) if y.size >= batches.LEAST else None
+            if rows is None:
+                rows = ops.stack([_pulled([(y, one if outside else one._data)], [x], outside)[0] for one in batches.units(y, 0, y.size)])
+            return ops.reshape(rows, (*y.shape, *x.shape))
 
     return matrix
+
+
+def _rows_together(y: Tensor, x: Tensor, outside: bool) -> Tensor | None:
+    """The residuals of x from every element of y, many in one pass; None where they have to go one by one."""
+    g = Variable(y._backend.ones(y.shape, y.dtype), y._backend, True)
+    (residual,) = _pulled([(y, g)], [x], True)
+    parts = []
+    try:
+        with y._backend.quiet(), recording() if outside else no_grad():
+            for first in range(0, y.size, batches.MOST):
+                last = min(y.size, first + batches.MOST)
+                (part,) = batches.along([residual], [(g, batches.units(y, first, last))], last - first)
+                parts.append(ops.zeros((last - first, *x.shape), x.dtype) if part is None else part)
+            rows = ops.concatenate(parts)
+    except batches.NoBatch:
+        return None
+    # where a slope is infinite or NaN, a residual of 0 stays 0, which is decided for each of them
+    return rows if bool(rows._backend.all(rows._backend.isfinite(rows._data))) else None
 
 
 def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:

@@ -47,6 +47,7 @@ class Row:
         verb: of an addition that has fewer or more elements than its operand: what becomes of a residual, which no number says.
         fresh: each residual that it sends on is an array that nothing else has.
         unfold: of a replay: from its entry and its operands to its results, recorded operation by operation.
+        batched: of a replay: batched(xs, marked, count) → its results for so many values of the marked operands, as :func:`..batches.run`.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Row:
     verb: str = ""
     fresh: bool = False
     unfold: Callable[..., Sequence[Any]] | None = field(default=None, repr=False)
+    batched: Callable[..., Sequence[Any]] | None = field(default=None, repr=False)
 
     @property
     def elementwise(self) -> bool:

@@ -169,7 +169,7 @@ def _recorded(
     if True not in wanted:
         made = [Node.result_type(array, backend) for array in results]
     else:
-        row = Row("scan", "replay", "scan", run.pull, run.pull, run.push, several=True, fresh=True, unfold=run.unfold)
+        row = Row("scan", "replay", "scan", run.pull, run.pull, run.push, several=True, fresh=True, unfold=run.unfold, batched=run.batched)
         entry = Entry(row, backend, operands, arrays, (), needs, tuple(results), thread.scope)
         note(entry)
         kinds = enumerate(zip(results, wanted, strict=True))

@@ -18,11 +18,13 @@ import numpy
 
 from .. import tree
 from ..backends import Backend
+from ..batches import NoBatch
 from ..errors import TraceError
 from ..reading.lines import Lines
 from ..tape import Entry, Node, check_current, now, pull_replayed, push_replayed, recording, thread
 from ..user_code import Line
 from .around import Around, around
+from .batched import batched
 from .budget import claim
 from .derivative import pulled, pushed, pushed_arrays
 from .eager import eager_scan
@@ -222,6 +224,13 @@ class CompiledScan:
         except TraceError:
             results, inputs, since = self._replay(np, xs)
             return push_replayed(results, inputs, since, tangents, None if on_arrays else np)
+
+    def batched(self, xs: Sequence[Any], marked: Sequence[bool], count: int) -> Sequence[Any]:
+        """The results for many values of some operands at once."""
+        try:
+            return batched(self.call, xs, marked, count)
+        except TraceError:
+            raise NoBatch from None
 
     # -- step by step -----------------------------------------------------------------------------------------------------------------
 

@@ -85,8 +85,10 @@ class GatheredProducts(Products):
 
     def rows(self, a: Any, b: Any) -> Any:
         kind = _kind(a, b)
-        if kind is None:
+        if kind is None or b.ndim > 2:
             return self.matmul(a, b)
+        if a.ndim > 2:
+            return self.rows(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1])
         self._await(a, b)
         return self._product(self._whole(a), b if _is_whole(b) else self._whole(b), None, 1, kind)
 
