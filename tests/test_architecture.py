@@ -24,7 +24,7 @@ FLOORS: list[set[str]] = [
     {"chain_rule"},
     {"tape"},
     {"ops"},
-    {"tensor"},
+    {"tensor", "batches"},
     {"transforms", "reading"},
     {"sequence"},
     {"derived"},
