@@ -139,6 +139,31 @@ def test_gradients_of_each_sample(backend):
         np.testing.assert_allclose(found[i], tg.grad(lambda w, i=i: losses(w)[i])(w).numpy(), rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.one_backend
+@pytest.mark.parametrize(
+    ("size", "largest", "expected"), [(8, 1, 8), (64, 1, 64), (65, 1, 33), (200, 1, 50), (64, 1 << 22, 32), (64, 1 << 25, None)]
+)
+def test_as_many_together_as_there_is_memory_for(size, largest, expected):
+    x = tg.tensor(np.zeros(largest // 8 or 1), requires_grad=True)
+    assert batches.at_a_time(size, x * 2) == expected
+
+
+@pytest.mark.usefixtures("_all_together")
+def test_more_elements_than_are_run_together(backend, monkeypatch):
+    x = tg.tensor(X)
+    expected = one_by_one(FUNCTIONS["on both sides"], x)
+    for most in (1, 5, 17, 18):
+        monkeypatch.setattr(batches, "MOST", most)
+        np.testing.assert_allclose(tg.jacobian(FUNCTIONS["on both sides"])(x).numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.usefixtures("_all_together")
+def test_who_looks_on_sees_each_pass(backend):
+    x = tg.tensor(X)
+    with tg.detect_anomaly():
+        np.testing.assert_array_equal(tg.jacobian(FUNCTIONS["softmax"])(x).numpy(), one_by_one(FUNCTIONS["softmax"], x))
+
+
 # -- scans --------------------------------------------------------------------------------------------------------------------------------
 
 

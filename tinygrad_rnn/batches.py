@@ -26,6 +26,9 @@ the axis in front."""
 LEAST, MOST = 8, 64
 """Values that are run together: with fewer, to plan for them costs more than it saves."""
 
+LARGEST = 1 << 27
+"""Bytes of an array of all values together."""
+
 
 class NoBatch(Exception):
     """Something on the tape cannot be run for many values together."""
@@ -207,6 +210,13 @@ _RULES: dict[str, Rule] = {
     "einsum": _einsum,
 }
 """By the name of a row that is not elementwise."""
+
+
+def at_a_time(size: int, *results: Any) -> int | None:
+    """How many of so many values to run together, so that no array becomes too large; None for one by one."""
+    largest = max((y.nbytes for entry in Tape.of(*results) for y in entry.ys), default=1)
+    most = min(MOST, LARGEST // max(1, largest))
+    return -(-size // -(-size // most)) if most >= LEAST else None
 
 
 def units(y: Any, first: int, last: int) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 from . import arguments, batches, ops, random, tree
 from .errors import DtypeError, IndexRangeError, ShapeError, TapeError
 from .ops import as_tensor
-from .tape import Node, Tape, apply_replay, key_of, lift, no_grad, pull_back, push_forward, recording, require_float, seed
+from .tape import Node, Tape, apply_replay, key_of, lift, no_grad, pull_back, push_forward, recording, require_float, seed, thread
 from .tensor import Tensor, Variable
 
 
@@ -231,7 +231,7 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
                 zeros = y._backend.zeros((*y.shape, *x.shape), y.dtype)
                 return Tensor(zeros, y._backend)
             outside = _seen_outside([y], [x])
-            rows = _rows_together(y, x, outside) if y.size >= batches.LEAST else None
+            rows = _rows_together(y, x, outside)
             if rows is None:
                 rows = ops.stack([_pulled([(y, one if outside else one._data)], [x], outside)[0] for one in batches.units(y, 0, y.size)])
             return ops.reshape(rows, (*y.shape, *x.shape))
@@ -241,15 +241,20 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
 
 def _rows_together(y: Tensor, x: Tensor, outside: bool) -> Tensor | None:
     """The residuals of x from every element of y, many in one pass; None where they have to go one by one."""
+    if y.size < batches.LEAST or thread.tracing is not None or thread.observer is not None:
+        return None
     g = Variable(y._backend.ones(y.shape, y.dtype), y._backend, True)
     (residual,) = _pulled([(y, g)], [x], True)
-    parts = []
+    count, parts = batches.at_a_time(y.size, residual), []
+    if count is None:
+        return None
     try:
         with y._backend.quiet(), recording() if outside else no_grad():
-            for first in range(0, y.size, batches.MOST):
-                last = min(y.size, first + batches.MOST)
-                (part,) = batches.along([residual], [(g, batches.units(y, first, last))], last - first)
-                parts.append(ops.zeros((last - first, *x.shape), x.dtype) if part is None else part)
+            for first in range(0, y.size, count):
+                begin = min(first, y.size - count)  # all are as many: scans are compiled for a number
+                (part,) = batches.along([residual], [(g, batches.units(y, begin, begin + count))], count)
+                part = ops.zeros((count, *x.shape), x.dtype) if part is None else part
+                parts.append(part[first - begin :])
             rows = ops.concatenate(parts)
     except batches.NoBatch:
         return None

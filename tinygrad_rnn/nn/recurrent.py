@@ -308,7 +308,8 @@ class Stack(Module):
                 )
             if leaf.dtype != x.dtype:
                 raise DtypeError(f"{type(self).__name__}: a tensor of the state has dtype {leaf.dtype}, the input has {x.dtype}")
-            parts.append(ops.unstack(ops.expand_dims(leaf, 1) if single else leaf))
+            leaf = ops.expand_dims(leaf, 1) if single else leaf
+            parts.append(ops.unstack(leaf) if count > 1 else [ops.reshape(leaf, leaf.shape[1:])])
         return [tree.unflatten(size, one) for one in zip(*parts, strict=True)]
 
 
