@@ -60,6 +60,12 @@ def test_a_row_for_many_values(name):
                     np.testing.assert_allclose(y.numpy()[i], z.numpy(), rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.one_backend
+def test_few_rows_have_no_rule():
+    without = {name for name, row in ROWS.items() if not row.elementwise and name not in batches._RULES}
+    assert without == {"solve", "det", "searchsorted"}
+
+
 # -- Jacobians ----------------------------------------------------------------------------------------------------------------------------
 
 X = np.random.default_rng(0).normal(size=(2, 3, 4))

@@ -4,7 +4,7 @@ A residual goes back linearly, so the rows of a Jacobian are one pass of many re
 follows from what it is: an elementwise one broadcasts, of an addition the axes are counted on, a weighting is one of more matrices. What
 has no rule here runs once for each value.
 
-    for many residuals gₙ of y:   along([∂L/∂x], [(g, [g₀, g₁, …])])  →  [∂L/∂x for g₀, for g₁, …]
+    for many residuals gₙ of y:   along([x̄], [(g, [g₀, g₁, …])])  →  [[x̄ for g₀, x̄ for g₁, …]]
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def run(row: Row, xs: Sequence[Any], marked: Sequence[bool], params: tuple[Any, 
         return row.batched(xs, marked, count)
     if row.case == "replay":
         raise NoBatch
-    rule = _elementwise if row.elementwise else _RULES.get(row.name)
+    rule = _broadcasting if row.elementwise else _RULES.get(row.name)
     given = rule(xs, marked, params, count) if rule is not None else None
     if given is not None:
         y = apply(row, given[0], given[1], constant)
@@ -89,7 +89,7 @@ def _lengthened(x: Any, mark: bool, rank: int) -> Any:
     return ops.reshape(x, (x.shape[0], *(1,) * missing, *x.shape[1:])) if mark and missing else x
 
 
-def _elementwise(xs: Sequence[Any], marked: Sequence[bool], params: Any, count: int) -> Any:
+def _broadcasting(xs: Sequence[Any], marked: Sequence[bool], params: Any, count: int) -> Any:
     rank = max(_rank(x, mark) for x, mark in zip(xs, marked, strict=True))
     return [_lengthened(x, mark, rank) for x, mark in zip(xs, marked, strict=True)], params
 
@@ -174,11 +174,6 @@ def _along_axis(xs: Sequence[Any], marked: Sequence[bool], params: Any, count: i
     return _joined(xs, marked, (axis,), count)[0], (axis + 1, *((count, *s) for s in shape))
 
 
-def _matmul(xs: Sequence[Any], marked: Sequence[bool], params: Any, count: int) -> Any:
-    rank = max(_rank(x, mark) for x, mark in zip(xs, marked, strict=True))
-    return [_lengthened(x, mark, rank) for x, mark in zip(xs, marked, strict=True)], params
-
-
 def _einsum(xs: Sequence[Any], marked: Sequence[bool], params: Any, count: int) -> Any:
     terms, result = params
     letter = next(chr(i) for i in range(ord("A"), ord("Z") + 1) if chr(i) not in "".join([*terms, result]))
@@ -206,7 +201,7 @@ _RULES: dict[str, Rule] = {
     "scatter_take": _looked_up,
     "take_along_axis": _along_axis,
     "scatter_along_axis": _along_axis,
-    "matmul": _matmul,
+    "matmul": _broadcasting,
     "einsum": _einsum,
 }
 """By the name of a row that is not elementwise."""
