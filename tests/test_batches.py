@@ -173,9 +173,15 @@ def test_who_looks_on_sees_each_pass(backend):
 # -- scans --------------------------------------------------------------------------------------------------------------------------------
 
 
+def some(things, each):
+    """One of so many daily, all with ``--every``: each is compiled for many values."""
+    return [pytest.param(thing, marks=pytest.mark.thorough if i % each else ()) for i, thing in enumerate(things)]
+
+
+@pytest.mark.one_backend
 @pytest.mark.usefixtures("_all_together")
-@pytest.mark.parametrize("make", [*BUILT_IN, *WRITTEN], ids=lambda make: make.__name__)
-def test_through_a_cell(backend, make):
+@pytest.mark.parametrize("make", some([*BUILT_IN, *WRITTEN], 4), ids=lambda make: make.__name__)
+def test_through_a_cell(make):
     cell, parameters, xs, state = make(Maker("float64", 2, 3))
     leaves = [x for x in (*parameters, *tree.leaves((xs, state))) if x.requires_grad and x.size]
     for place in (0, len(leaves) - 1):
@@ -195,7 +201,7 @@ def test_through_a_cell(backend, make):
 
 @pytest.mark.one_backend
 @pytest.mark.usefixtures("_all_together")
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", some(PUBLISHED, 8))
 def test_through_a_published_cell(name):
     cell = PUBLISHED[name]
     xs, state, weights = cell.draw(Maker("float64", 3, 5))
