@@ -78,6 +78,7 @@ FUNCTIONS = {
     ),
     "axes": lambda x: tg.roll(tg.flip(tg.transpose(x, (2, 0, 1)), 1), 1, 0)[1:, None] * 2,
     "indices": lambda x: x[[1, 0, 0], :, [2, 3, 0]] * tg.take(x, [0, 2, 1], 1)[0, :, :3],
+    "a truth as an index": lambda x: x[True, :, 0] * x[None, :, True, 1],
     "a mask": lambda x: tg.where(x > 0, x * x, 0.1 * x),
     "joins": lambda x: tg.stack(tg.split(tg.concatenate([x, x * 2], 1), 3, 1)) + tg.pad(x, ((0, 0), (0, 0), (1, 1)))[:, :2, 1:5],
     "softmax": lambda x: tg.log_softmax(x) + tg.cumsum(x, 2),
@@ -130,6 +131,26 @@ def test_where_a_slope_is_infinite_a_residual_of_0_stays_0(backend):
     x = tg.tensor(np.array([0.0, 1.0, 4.0, 0.0]))
     found = tg.jacobian(lambda x: tg.where(x > 0, tg.sqrt(x), 0.0))(x).numpy()
     np.testing.assert_array_equal(found, np.diag([0, 0.5, 0.25, 0]))
+
+
+HIDDEN = {
+    "of a sample that is cut away": lambda x: tg.softmax(
+        (tg.tensor([[1, np.nan], [0.3, 0.4], [0.5, 0.1], [0.2, 0.9], [1, 1]]) @ x)[1:], -1
+    ),
+    "of a row whose residuals cancel": lambda x: (lambda r: tg.concatenate([r, -r]))((tg.tensor([[1, np.nan], [3, 4], [1, 1]]) @ x)[1:]),
+    "behind a choice": lambda x: (lambda r: tg.concatenate([r, -r]))(tg.where(x[0] > 0, tg.sqrt(x[0] * [0, 1]), 0.0)),
+    "of an infinite matrix": lambda x: (lambda h: (lambda r: tg.concatenate([r, -r]))(tg.where(tg.isfinite(h), h, 0)))(
+        x @ tg.tensor([[1, 2], [2, np.inf]])
+    ),
+}
+
+
+@pytest.mark.usefixtures("_all_together")
+@pytest.mark.parametrize("name", HIDDEN)
+def test_what_hides_a_nan_hides_it_for_each_residual(backend, name):
+    """Whether a residual is 0 is asked of each, and not of their sum, which may be 0 where they are not."""
+    x = tg.tensor(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    np.testing.assert_array_equal(tg.jacobian(HIDDEN[name])(x).numpy(), one_by_one(HIDDEN[name], x))
 
 
 @pytest.mark.usefixtures("_all_together")

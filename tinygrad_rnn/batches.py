@@ -151,7 +151,8 @@ def _joined(xs: Sequence[Any], marked: Sequence[bool], params: Any, count: int) 
 def _indexed(xs: Sequence[Any], marked: Any, params: Any, count: int) -> Any:
     index, *shape = params
     parts = index if isinstance(index, tuple) else (index,)
-    if any(getattr(part, "ndim", 0) for part in parts) and not _together(parts):
+    gathers = any(getattr(part, "ndim", 0) or isinstance(part, (bool, numpy.bool_)) for part in parts)
+    if gathers and not _together(parts):
         return None  # the axes of the arrays would come first
     return xs, ((slice(None), *parts), *((count, *s) for s in shape))
 

@@ -91,9 +91,9 @@ def gradients(outputs: Any, inputs: Any, grad_outputs: Any = None, create_graph:
     return tree.unflatten(inputs, _pulled(seeds, wanted, create_graph))
 
 
-def _pulled(seeds: Sequence[tuple[Any, Any]], wanted: Sequence[Any], create_graph: bool) -> list[Tensor]:
+def _pulled(seeds: Sequence[tuple[Any, Any]], wanted: Sequence[Any], create_graph: bool, linear: bool = False) -> list[Tensor]:
     with recording():
-        residuals, caught = pull_back(seeds, ops if create_graph else None, wanted)
+        residuals, caught = pull_back(seeds, ops if create_graph else None, wanted, linear=linear)
     found: list[Any] = []
     for x in wanted:
         residual = caught.get(key_of(x))
@@ -244,7 +244,7 @@ def _rows_together(y: Tensor, x: Tensor, outside: bool) -> Tensor | None:
     if y.size < batches.LEAST or thread.tracing is not None or thread.observer is not None:
         return None
     g = Variable(y._backend.ones(y.shape, y.dtype), y._backend, True)
-    (residual,) = _pulled([(y, g)], [x], True)
+    (residual,) = _pulled([(y, g)], [x], True, linear=True)
     count, parts = batches.at_a_time(y.size, residual), []
     if count is None:
         return None

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import backends
+from tinygrad_rnn import backends, tree
 from tinygrad_rnn.sequence import budget
+from tinygrad_rnn.sequence.bound_step import BoundStep
 from tinygrad_rnn.sequence.run import CompiledScan
 
 STEPS, BATCH, INPUTS, UNITS = 200, 8, 16, 32
@@ -92,6 +93,31 @@ def test_a_stack_tells_of_all_its_layers_before_it_is_run(backend):
     assert before.count("kept") == 4
     layer(x, lengths=[STEPS, *[3] * (BATCH - 1)])
     assert tg.explain(layer) == before
+
+
+def test_a_scan_in_a_cell_is_traced_as_ever(backend):
+    """What is planned for the outer one stays, so nothing that stands for a result may be in it."""
+    steps = tg.ones((4, 2, 3), "float64")
+
+    def outer(x, h):
+        last = tg.scan(lambda a, b: (b + a, b + a), steps, h)[1]
+        return last, last * 0.1 + x
+
+    xs, h = tg.ones((3, 2, 3), "float64"), tg.zeros((2, 3), "float64")
+    tg.explain(outer, xs, h)
+    np.testing.assert_allclose(tg.scan(outer, xs, h)[0].numpy()[:, 0, 0], [4, 5.4, 5.54])
+
+
+def test_nothing_is_drawn_run_or_changed(backend, monkeypatch):
+    layer, x = tg.nn.LSTM(INPUTS, UNITS, num_layers=2, dropout=0.5), data()
+    before = tg.random.get_state()
+    monkeypatch.setattr(CompiledScan, "forward", None)
+    monkeypatch.setattr(BoundStep, "outputs", None)
+    tg.explain(layer, x)
+    with tg.no_grad():
+        tg.explain(layer, x[:1])
+    assert tg.random.get_state() == before
+    assert all(p.grad is None for p in [x, *layer.parameters()])
 
 
 # -- how many steps -----------------------------------------------------------------------------------------------------------------------
@@ -212,6 +238,27 @@ def test_by_the_loop_the_first_step_tells_how_much_one_keeps(backend):
     assert counts[0] == 0
     assert counts == sorted(counts)
     assert len(set(counts)) > 2
+
+
+CELLS = {
+    "no residual goes back": (lambda x, n: (x > 0, n + 1), "int64"),
+    "a state that is dropped": (lambda x, h: (x, tg.zeros((INPUTS,)) + 1.0), "float32"),
+    "a number comes out": (lambda x, h: (1.0, h + x), "float32"),
+    "nothing is kept": (lambda x, h: (h, h), "float32"),
+}
+
+
+@pytest.mark.parametrize("compiled", ["auto", False])
+@pytest.mark.parametrize("most", [None, 0])
+@pytest.mark.parametrize("name", CELLS)
+def test_cells_of_which_little_is_kept(backend, name, most, compiled):
+    cell, dtype = CELLS[name]
+    x = data(shape=(6, INPUTS))
+    h = tg.tensor(np.ones(INPUTS), dtype, requires_grad=dtype == "float32")
+    tg.set_memory_budget(most)
+    found, expected = (tree.leaves(tg.scan(cell, x, h, compiled=compiled, checkpoint=c)) for c in ("auto", None))
+    for y, z in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(tg.asarray(y).numpy(), tg.asarray(z).numpy())
 
 
 def test_without_residuals_nothing_is_kept(backend):

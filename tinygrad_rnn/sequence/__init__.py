@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy
 
-from .. import arguments, tree
+from .. import arguments, random, tree
 from ..errors import DtypeError, ShapeError, TraceError
 from ..ops import as_tensor
 from ..tape import PYTHON_NUMBERS, host_array, lift, thread
@@ -102,8 +102,9 @@ def explain(cell: Any, xs: Any = None, state: Any = None, **options: Any) -> str
     """
     arguments.function("explain: cell", cell, instance=True)
     if xs is not None:
+        run = cell if callable(getattr(cell, "explain", None)) else functools.partial(scan, cell)
         with planning():
-            (cell if callable(getattr(cell, "explain", None)) else functools.partial(scan, cell))(xs, state, **options)
+            random.States().during(functools.partial(run, xs, state, **options))
     return told(cell)
 
 

@@ -75,8 +75,10 @@ def settled(checkpoint: int | str | None, plan: Any, loop: Any, backend: Backend
         checkpoint: as in :func:`tinygrad_rnn.scan`.
         loop: the plan, laid out where it is machine code or kernels.
     """
-    if checkpoint != "auto" or not plan.differentiated:
-        return checkpoint, 0  # type: ignore[return-value]
+    if checkpoint is None or isinstance(checkpoint, int):
+        return checkpoint, 0
+    if not plan.differentiated:
+        return None, 0
     bytes_of = plan.joint.bytes_of
     held = bytes_of(loop.held)
     return steps_at_a_time(backend, steps, held + bytes_of(loop.returned), bytes_of(plan.joint.states)), steps * held

@@ -58,7 +58,8 @@ def compiled_scan(
     if live is not None and any(trace.program.shapes[v][:1] != live.shape[1:] for v in trace.program.outputs):
         raise TraceError("with lengths or a mask each output needs the batch as its first axis")
     needs = _needs([*inputs, *states, *outside])
-    if live is None and inputs[0]._data.shape[0] == 1 and True not in needs and backend.runs_machine_code():
+    planned = _planning.get() and thread.tracing is None  # what is traced goes into a trace that stays
+    if not planned and live is None and inputs[0]._data.shape[0] == 1 and True not in needs and backend.runs_machine_code():
         single = _single_step(cell, traced, inputs, states, outside)
         if single is not None:
             return tree.unflatten(traced.y, single[0]), tree.unflatten(state, single[1])
@@ -69,7 +70,7 @@ def compiled_scan(
     steps = inputs[0].shape[0]
     kept = settled(checkpoint, plan, plan if isinstance(engine, str) else engine, backend, steps)
     note_plan(cell, plan, engine, backend.name, steps, kept[0])
-    if _planning.get():
+    if planned:
         ys, last = _blank(trace.program, backend, steps, plan.differentiated)
     else:
         ys, last = _recorded(plan, engine, cell, traced, xs, state, outside, steps, reverse, live, masked_output, kept)

@@ -51,8 +51,10 @@ def eager_scan(
     return _stacked(ys[::-1] if reverse else ys), state
 
 
-def _fitting(results: Sequence[Tensor], since: int, state: Sequence[Tensor], steps: int) -> int | None:
-    """How many of so many steps may be kept at a time, if each keeps what led to these results."""
+def _fitting(results: Sequence[Any], since: int, state: Sequence[Any], steps: int) -> int | None:
+    """How many of so many steps may be kept at a time, if each keeps what led to these results; None for all of them."""
+    if not all(isinstance(y, Node) for y in results):  # only what returns tensors can be run again
+        return None
     arrays = {id(y): y for entry in Tape.of(*results, since=since) for y in entry.ys}
     each = sum(y.nbytes for y in arrays.values())
     return steps_at_a_time(results[0]._backend, steps, each, sum(s._data.nbytes for s in state)) if each else None

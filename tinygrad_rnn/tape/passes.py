@@ -27,6 +27,7 @@ def pull_back(
     through: Tape | None = None,
     needs: Mapping[int, Sequence[bool] | None] | None = None,
     watched: Collection[int] | None = None,
+    linear: bool = False,
 ) -> tuple[Residuals, dict[Key, Any]]:
     """Reverse mode: carry residuals from results back to what they came from.
 
@@ -39,6 +40,7 @@ def pull_back(
         through: these entries only, in order; what other entries made counts as a leaf. None means all that lead to the results.
         needs: by index, the operands that a residual goes on to, where not to all that need one.
         watched: the indices of the entries to watch; None means all.
+        linear: spare nothing, whatever is NaN: what is recorded is linear in the residuals that it starts from, and holds for others.
 
     Returns:
         The residuals at the leaves, and those caught at wanted results on the way.
@@ -60,6 +62,8 @@ def pull_back(
     carry = functools.partial(_carry, tape, seeds, np, wanted_keys, needs_of)
     pull: Callable[..., None] = pull_entry
     with backend.quiet():
+        if linear:
+            return carry(pull_entry, None)
         if looks and leaves_out and not thread.tracing:
             residuals, caught = carry(pull_entry, None)
             ends = [*residuals.held.values(), *caught.values()]
