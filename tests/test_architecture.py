@@ -86,7 +86,10 @@ def _imported(name: str, nodes: list[ast.AST]) -> set[str]:
 
 
 def _tree(name: str) -> ast.Module:
-    return ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    """A module as it is run, without what only says types."""
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    tree.body = [node for node in tree.body if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")]
+    return tree
 
 
 def test_every_room_has_a_floor() -> None:
@@ -150,12 +153,19 @@ def test_import_pulls_in_numpy_and_nothing_else() -> None:
     assert new == {"tinygrad_rnn"}
 
 
+def test_import_pulls_in_little_of_the_standard_library() -> None:
+    """Each module that NumPy has not loaded costs milliseconds, ``pathlib`` twelve."""
+    new = set(_run("import numpy, sys; before = {*sys.modules}; import tinygrad_rnn; print(*({*sys.modules} - before))").split())
+    others = {name for name in new if not name.startswith("tinygrad_rnn") and not name.startswith("_")}
+    assert others <= {"bisect", "copy", "dataclasses", "gc", "random", "threading", "zlib", "keyword", "inspect"}
+
+
 @pytest.mark.slow
-def test_import_adds_at_most_a_twentieth_of_a_second_to_numpy(tmp_path: Path) -> None:
-    program = "import time, numpy; start = time.perf_counter(); import tinygrad_rnn; print(time.perf_counter() - start)"
+def test_import_takes_at_most_half_as_long_as_numpys(tmp_path: Path) -> None:
+    clock = "time.perf_counter()"
+    program = f"import time; a = {clock}; import numpy; b = {clock}; import tinygrad_rnn; c = {clock}; print((c - b) / (b - a))"
     _run(program, tmp_path)  # writes the bytecode
-    # the best of several: a busy machine only makes it slower
-    assert min(float(_run(program, tmp_path)) for _ in range(7)) <= 0.05
+    assert min(float(_run(program, tmp_path)) for _ in range(7)) <= 0.5
 
 
 # -- names -----------------------------------------------------------------------------------------------------------------------------

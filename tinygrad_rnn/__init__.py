@@ -11,7 +11,8 @@ print(x.grad, tg.Tape.of(loss), sep="\\n")
 from __future__ import annotations
 
 import importlib
-from typing import Any
+import types
+from typing import TYPE_CHECKING, Any
 
 from numpy import bool_ as bool_
 from numpy import e as e
@@ -58,6 +59,20 @@ from .tensor import tensor as array  # noqa: F401
 from .tensor import tensor as tensor
 from .transforms import *  # noqa: F403
 
+if TYPE_CHECKING:
+    from . import interop as interop
+    from . import nn as nn
+    from . import optim as optim
+    from .diagnosis import flow as flow
+    from .diagnosis.anomaly import detect_anomaly as detect_anomaly
+    from .graph import draw as draw
+    from .interop.checkpoint import load as load
+    from .interop.checkpoint import save as save
+    from .sequence import clear_caches as clear_caches
+    from .sequence import memory_budget as memory_budget
+    from .sequence import scan as scan
+    from .sequence import set_memory_budget as set_memory_budget
+
 __version__ = "0.1.0"
 
 _ON_DEMAND = {
@@ -89,4 +104,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_ON_DEMAND, "default_dtype"])
+    """What users call: of the modules those that are not on the way to it only."""
+    rooms = {"linalg", "random"}
+    names = {name for name, value in globals().items() if name in rooms or not isinstance(value, types.ModuleType)}
+    return sorted({*names, *_ON_DEMAND, "default_dtype"} - {"Any", "TYPE_CHECKING", "annotations"})

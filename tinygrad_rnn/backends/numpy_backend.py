@@ -9,7 +9,6 @@ import math
 import os
 import weakref
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy
@@ -114,8 +113,8 @@ class NumpyBackend(Backend):
 def _memory() -> int:
     known = {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= set(getattr(os, "sysconf_names", ()))
     sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else _UNKNOWN]
-    with contextlib.suppress(OSError, ValueError):  # no container, or one without a limit
-        sizes.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    with contextlib.suppress(OSError, ValueError), open("/sys/fs/cgroup/memory.max", encoding="ascii") as most:
+        sizes.append(int(most.read()))  # of a container that has a limit
     return min(sizes)
 
 

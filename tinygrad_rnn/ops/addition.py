@@ -45,7 +45,7 @@ def cumsum(x: Any, axis: int | None = None) -> Tensor:
 def astype(x: Any, dtype: Any) -> Tensor:
     """The tensor in another dtype; bool and int results are constants."""
     if isinstance(x, Node) and x._data.dtype is dtype:  # where functions put back what they widened
-        return x
+        return x  # type: ignore[return-value]
     dtype = arguments.dtype("astype: dtype", dtype)
     x = as_tensor(x)
     if x._data.dtype == dtype:

@@ -54,7 +54,7 @@ fmod = binary(c.FMOD)
 fmod.__doc__ = """The remainder with the sign of x1; as exact as :func:`mod`."""
 
 
-def reciprocal(x: Any) -> Tensor:
+def reciprocal(x: Any) -> Any:
     """1 / x. Whole numbers become floats first: a reciprocal of ints would be cut to 0."""
     if isinstance(x, Node):
         return apply(c.RECIPROCAL, (x if x._data.dtype.kind == "f" else astype(x, numpy.float64),))

@@ -156,7 +156,7 @@ def indices_of(what: str, backend: Backend, indices: Any, n: int, least: int | N
     if array.dtype.kind not in kinds and array.size:
         raise DtypeError(f"{what} must be a whole number, got dtype {array.dtype}")
     if isinstance(indices, Node):
-        return check_range(what, indices if array.dtype.kind in kinds else astype(indices, numpy.int64), n, least, advice)
+        return check_range(what, as_tensor(indices) if array.dtype.kind in kinds else astype(indices, numpy.int64), n, least, advice)
     backends.get("numpy").within(array, what, -n if least is None else least, n, advice)
     array = array if array.size else array.astype(numpy.int64)
     return Node.result_type(backend.from_host(array), backend)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy
 
@@ -12,7 +12,10 @@ from ..chain_rule import Row
 from ..errors import IndexRangeError, ShapeError
 from ..tape import Node, apply, choose, floats_beside, home, lift
 
-Tensor = Any
+if TYPE_CHECKING:
+    from ..tensor import Tensor as Tensor
+else:
+    Tensor = Any
 
 Axis = int | Sequence[int] | None
 
@@ -51,7 +54,7 @@ _KINDS = {
 
 def as_tensor(x: Any) -> Tensor:
     """x itself if it is a tensor, else a constant tensor of it."""
-    return x if isinstance(x, Node) else lift(x, backends.owner(x) or backends.current())
+    return x if isinstance(x, Node) else lift(x, backends.owner(x) or backends.current())  # type: ignore[return-value]
 
 
 def as_tensors(*operands: Any) -> list[Tensor]:

@@ -15,7 +15,7 @@ from ..tape import PYTHON_NUMBERS, host_array, lift, thread
 from .budget import memory_budget, set_memory_budget
 from .compiled import clear_caches, compiled_scan, known_of, planning
 from .eager import eager_scan
-from .explain import note_refusal, told
+from .explained import note_refusal, told
 from .padding import Padding
 from .stepper import Column, Stepper
 from .trace import begin

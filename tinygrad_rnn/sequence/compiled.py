@@ -23,7 +23,7 @@ from ..errors import IndexRangeError, TinygradRNNError, TraceError
 from ..tape import Entry, Node, host, note, thread
 from .bound_step import BoundStep
 from .budget import settled
-from .explain import note_plan, refuse_calls
+from .explained import note_plan, refuse_calls
 from .hoist import Core, extract_core
 from .kernels import KernelPlan
 from .nested import NestPlan

@@ -100,12 +100,12 @@ class Small(tg.nn.Module):
     """The LSTM that makes factors: three times (B, 4, 2)."""
 
     def __init__(self, W, U, *to):
-        self.W, self.U, self.to = W, U, to
+        self.W, self.U, self.factors = W, U, to
 
     def __call__(self, x, state):
         h, c = state
         h, c = gated(tg.moveaxis((x @ self.W + h @ self.U).reshape(x.shape[0], 4, 3), 1, 0), c)
-        return [(h @ to).reshape(-1, 4, 1, 2) for to in self.to], (h, c)
+        return [(h @ to).reshape(-1, 4, 1, 2) for to in self.factors], (h, c)
 
 
 @hyper_lstm.spelling
