@@ -72,7 +72,7 @@ def llvm_loop(function: Callable[..., Value], kinds: Sequence[str], result: str,
     Args:
         traits: of the processor, instead of this one's: ``fused``, ``rounds``.
     """
-    e = Emitter("float")
+    e = Emitter()
     vars(e).update(traits)
     types = ["i8" if kind == "i1" else e.TYPES[kind] for kind in (*kinds, result)]
     for i, each in enumerate(types[:-1]):

@@ -145,7 +145,7 @@ class Noted(dict):
         return super().__getitem__(key)
 
 
-@pytest.mark.parametrize("make", [lambda: Emitter("float"), c.CPrinter, cuda.Emitter], ids=["LLVM", "C", "CUDA"])
+@pytest.mark.parametrize("make", [lambda: Emitter(), c.CPrinter, cuda.Emitter], ids=["LLVM", "C", "CUDA"])
 def test_no_language_has_an_atom_that_is_not_tried(make):
     k = make()
     k.ATOMS, k.fused, k.rounds = Noted(k.ATOMS), True, True
@@ -160,7 +160,7 @@ def test_no_language_has_an_atom_that_is_not_tried(make):
 
 @pytest.mark.parametrize(("a", "b"), list(itertools.product(NUMBERS, repeat=2)))
 def test_kinds_join_as_numpys_do(a, b):
-    k = Emitter("float")
+    k = Emitter()
     joined = k.joint(Value(k, "%a", a), Value(k, "%b", b))
     assert {x.kind for x in joined} == {kind_of(np.result_type(DTYPES[a], DTYPES[b]))}
 
@@ -168,13 +168,13 @@ def test_kinds_join_as_numpys_do(a, b):
 @pytest.mark.parametrize("number", [True, 3, 2.5])
 @pytest.mark.parametrize("kind", NUMBERS)
 def test_pythons_numbers_take_the_kind_of_what_they_meet(kind, number):
-    k = Emitter("float")
+    k = Emitter()
     array = np.zeros(1, DTYPES[kind])
     assert k.joint(Value(k, "%a", kind), number)[1].kind == kind_of((array + number).dtype)
 
 
 def test_weak_numbers_do_so_too_and_stay_weak_among_themselves():
-    k = Emitter("float")
+    k = Emitter()
     rate, decay, x = Value(k, "%r", "f64", weak=True), Value(k, "%d", "f64", weak=True), Value(k, "%x", "f32")
     both = rate * decay + 1
     assert (both.kind, both.weak) == ("f64", True)
@@ -182,14 +182,14 @@ def test_weak_numbers_do_so_too_and_stay_weak_among_themselves():
 
 
 def test_what_there_is_no_atom_for():
-    k = Emitter("float")
+    k = Emitter()
     with pytest.raises(Unsupported, match="div"):
         Value(k, "%a", "i64") / 2
     with pytest.raises(Unsupported, match="float16"):
         kind_of("float16")
 
 
-@pytest.mark.parametrize("make", [lambda: Emitter("float"), c.CPrinter], ids=["LLVM", "C"])
+@pytest.mark.parametrize("make", [lambda: Emitter(), c.CPrinter], ids=["LLVM", "C"])
 def test_tables_have_one_name_for_one_content(make):
     k = make()
     index = Value(k, "i", "i64")

@@ -22,8 +22,7 @@ Slope = Callable[..., Any]
 
 
 def composition(
-    name: str, lowering: Lowering, *slopes: Slope, symbol: str = "", forward: Slope | None = None, masks: bool = False,
-    flattens: bool = False,
+    name: str, lowering: Lowering, *slopes: Slope, symbol: str = "", masks: bool = False, flattens: bool = False
 ) -> Row:  # fmt: skip
     """File an elementwise function.
 
@@ -53,9 +52,9 @@ def composition(
 
     return rows.add(
         Row(
-            name, "composition", symbol or name, forward or call,
+            name, "composition", symbol or name, call,
             pull_masked if masks else pull_one if len(slopes) == 1 else pull, push, slopes,
-            lowering=lowering, masks=masks, flattens=flattens, named=forward is None,
+            lowering=lowering, masks=masks, flattens=flattens, named=True,
         )
     )  # fmt: skip
 

@@ -29,8 +29,7 @@ class Sink:
     """One term of a fixed value's residual, summed over all steps.
 
     Attributes:
-        kind: "product" for Σ aᵀ g, "batched" for such a product of each sample, Σ a[b, i] g[b, j], "sum" for a sum over the batch, "plain"
-            for anything else.
+        kind: "product" for Σ aᵀ g, "batched" for such a product of each sample, Σ a[b, i] g[b, j], "plain" for what is added up.
         values: (a, g), or the one value.
         shared: how many axes b stands for.
         turned: whether the transpose is made of a product, Σ gᵀ a.
@@ -289,7 +288,7 @@ def _sinks(program: Program, residual: int, turned: bool) -> list[Sink]:
         elif made is not None and (batched := _batched(program, made)) is not None:
             sinks.append(batched)
         elif made is not None and made.row is SUM_TO and len(program.shapes[made.operands[0]]) == 2:
-            sinks.append(Sink("sum", (made.operands[0],)))
+            sinks.append(Sink("plain", (made.operands[0],)))  # summed over the batch after all steps
         else:
             sinks.append(Sink("plain", (value,)))
     return sinks

@@ -84,9 +84,8 @@ class Emitter(Printer):
         "f64.f32": "fptrunc double {0} to float",
     }
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self) -> None:
         super().__init__(fused=has("fma"), rounds=has("sse4.1"))
-        self.kind = KINDS[kind]
 
     def put(self, kind: str, text: str) -> Value:
         return Value(self, self.let(text), kind)
@@ -99,10 +98,6 @@ class Emitter(Printer):
     def element(self, name: str, kind: str, index: Value) -> Value:
         at = self.let(f"getelementptr {self.TYPES[kind]}, ptr @{name}, {self.TYPES[index.kind]} {index.text}")
         return self.put(kind, f"load {self.TYPES[kind]}, ptr {at}, !invariant.load !{{}}")
-
-    def float(self, register: str) -> Value:
-        """A register that holds one of the function's floats."""
-        return Value(self, register, self.kind)
 
     def fresh(self, hint: str = "v") -> str:
         return f"%{super().fresh(hint)}"

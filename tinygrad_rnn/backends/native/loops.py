@@ -73,7 +73,7 @@ class LoopEmitter(Emitter):
     """
 
     def __init__(self, endings: Endings) -> None:
-        super().__init__("double")
+        super().__init__()
         self.block = "entry"
         self._metadata, self._declared, self.tables = endings.metadata, endings.declared, endings.tables
         self._group: str | None = None
