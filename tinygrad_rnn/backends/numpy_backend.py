@@ -89,13 +89,14 @@ class NumpyBackend(Backend):
 
     def products(self) -> Products:
         """Ours where there is a compiler: they wait for each other, and leave no threads that go on spinning."""
-        return self._gathered_products() if self.runs_machine_code() else super().products()
+        gathered = self._gathered_products
+        return super().products() if gathered is None else gathered()
 
     @functools.cached_property
-    def _gathered_products(self) -> Any:
+    def _gathered_products(self) -> type[Any] | None:
         from .native import products
 
-        return products.GatheredProducts
+        return products.GatheredProducts if self.runs_machine_code() else None
 
     def quiet(self) -> Any:
         return _Quiet()

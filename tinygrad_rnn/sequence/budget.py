@@ -68,18 +68,18 @@ def steps_at_a_time(backend: Backend, steps: int, each: int, between: int) -> in
     return min(steps, max(1, int(found)))
 
 
-def settled(checkpoint: int | str | None, plan: Any, loop: Any, backend: Backend, steps: int) -> tuple[int | None, int]:
+def settled(checkpoint: int | str | None, plan: Any, engine: Any, backend: Backend, steps: int) -> tuple[int | None, int]:
     """How many steps of a compiled scan to keep at a time, None for all of them; and the bytes to :func:`claim` for those.
 
     Args:
         checkpoint: as in :func:`tinygrad_rnn.scan`.
-        loop: the plan, laid out where it is machine code or kernels.
+        engine: of the plan, or the reason why there is none.
     """
     if checkpoint is None or isinstance(checkpoint, int):
         return checkpoint, 0
     if not plan.differentiated:
         return None, 0
-    bytes_of = plan.joint.bytes_of
+    bytes_of, loop = plan.joint.bytes_of, plan.laid_out(engine)
     held = bytes_of(loop.held)
     return steps_at_a_time(backend, steps, held + bytes_of(loop.returned), bytes_of(plan.joint.states)), steps * held
 

@@ -68,7 +68,7 @@ def compiled_scan(
     if no_calls:
         refuse_calls(engine, backend.name)
     steps = inputs[0].shape[0]
-    kept = settled(checkpoint, plan, plan if isinstance(engine, str) else engine, backend, steps)
+    kept = settled(checkpoint, plan, engine, backend, steps)
     note_plan(cell, plan, engine, backend.name, steps, kept[0])
     if planned:
         ys, last = _blank(trace.program, backend, steps, plan.differentiated)

@@ -145,7 +145,7 @@ def _lines(plan: Plan, how: Ran) -> Iterator[str]:
     else:
         yield from engine.described()
     if plan.differentiated:
-        held = (plan if calls is not None else engine).held
+        held = plan.laid_out(calls or engine).held
         each, count = plan.joint.bytes_of(held), min(how.steps, how.segment or how.steps)
         at_a_time = "" if how.segment is None else " at a time, the others run again"
         told = f"{each:,} bytes a step, {each * count:,} of {count} step{'s' * (count != 1)}{at_a_time}"

@@ -81,6 +81,10 @@ class Plan:
     engine: Any = None
     advice: str = ""
 
+    def laid_out(self, engine: Any) -> Any:
+        """What a run goes by: the engine, this plan laid out in memory, or the plan itself, if that is the reason why it is not."""
+        return self if isinstance(engine, str) else engine
+
     @property
     def differentiated(self) -> bool:
         """Whether a residual goes back through the loop; it may pass without an instruction."""

@@ -74,11 +74,6 @@ class ScanCall:
     steps: int
     scan: Callable[..., tuple[list[Any], list[Any]]]
 
-    @property
-    def loop(self) -> Any:
-        """The plan, laid out where it is machine code or kernels."""
-        return self.plan if isinstance(self.engine, str) else self.engine
-
     def around(self, steps: int) -> Around:
         """What is before and after the loop."""
         inputs, states = self.counts
@@ -134,7 +129,7 @@ class ForwardPass:
             for v in program.states[states:]:  # outputs before the first step
                 firsts.append(backend.zeros(program.shapes[v], program.dtypes[v]))
             order = range(steps)[::-1] if call.reverse else range(steps)
-            self._loop = RUNS[type(call.engine)](call.loop, backend, arrays, fixed, order, call.steps)
+            self._loop = RUNS[type(call.engine)](plan.laid_out(call.engine), backend, arrays, fixed, order, call.steps)
             ys, last = self._loop.forward(firsts, products)
         self.results = [*ys, *last[:states]]
 

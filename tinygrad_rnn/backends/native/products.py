@@ -11,7 +11,6 @@ import numpy
 
 from ..promised import Products
 from . import compiler, emit, gemm, memory, thresholds
-from .emit import vectors
 from .threads import Ticket, join, run_parallel, start, threads
 
 _LINE = 1 + len(gemm.FIELDS)
@@ -211,7 +210,7 @@ _Share = tuple[int, int, int, tuple[int, ...]]
 @functools.lru_cache(maxsize=1024)
 def _shares(kind: str, m: int, k: int, n: int, columns: bool, turned: bool, order: int, threads: int) -> list[_Share]:
     """For each thread how many bytes from their beginnings it begins with A, B and C, and the fields between the room and the last."""
-    size = vectors(kind)[3]
+    size = emit.vectors(kind)[3]
     row, step = (1, m) if columns else (k, 1)
     down, across = (1, k) if turned else (n, 1)
     last = k - 1 if order < 0 else 0
