@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import sys
 
-from . import cells, derivatives, eager, grid, handover, latency, memory, pictures, scaling, sequence, steps, training
+from . import (
+    cells,
+    derivatives,
+    eager,
+    grid,
+    handover,
+    latency,
+    memory,
+    pictures,
+    scaling,
+    sequence,
+    steps,
+    training,
+)
 
 TABLES = {
     "eager": eager.main,

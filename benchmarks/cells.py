@@ -1,7 +1,9 @@
-"""Cells that are no rows of a batch, and cells with one thing changed: beside the tanh cell, and beside JAX's jitted scan.
+"""Cells that are no rows of a batch, and cells with one thing changed: beside the tanh cell, and beside JAX's
+jitted scan.
 
-Milliseconds of forward + backward in float32. The first table compares with the plain cell h = tanh(x W + h U + b) of the same sizes, the
-second with the same equations in JAX, and one of them with loops by hand, compiled by numba.
+Milliseconds of forward + backward in float32. The first table compares with the plain cell h = tanh(x W + h U
++ b) of the same sizes, the second with the same equations in JAX, and one of them with loops by hand,
+compiled by numba.
 """
 
 from __future__ import annotations
@@ -43,10 +45,13 @@ def _training(cell: Any, xs: Any, state: Any, parameters: list[Any]) -> Run:
     return run
 
 
-# -- one thing changed ----------------------------------------------------------------------------------------------------------------
+# -- one thing changed ---------------------------------------------------------------------------------------
 
 BENT: dict[str, tuple[float, Callable[[Any], Any]]] = {
-    **{name: (2.0, getattr(tg, name)) for name in ("sigmoid", "softplus", "sin", "erf", "gelu", "arctan", "arcsinh", "cbrt")},
+    **{
+        name: (2.0, getattr(tg, name))
+        for name in ("sigmoid", "softplus", "sin", "erf", "gelu", "arctan", "arcsinh", "cbrt")
+    },
     "softmax": (2.0, lambda a: tg.softmax(a, axis=1)),
     "logsumexp": (2.0, lambda a: 0.1 * (a - tg.logsumexp(a, axis=1, keepdims=True))),
     "norm": (2.0, lambda a: a / tg.norm(a, axis=1, keepdims=True)),
@@ -94,14 +99,20 @@ def changed() -> None:
             p.grad = None
 
     print(f"\ncells: one thing changed, T {T}, B {B}, H {H}; ours / the tanh cell")
-    pairs: dict[str, tuple[float, Run, Run]] = {name: (bar, like(f), like()) for name, (bar, f) in BENT.items()}
+    pairs: dict[str, tuple[float, Run, Run]] = {
+        name: (bar, like(f), like()) for name, (bar, f) in BENT.items()
+    }
     pairs |= {name: (1.1, like(product=f), like()) for name, f in SPELLED.items()}
     pairs["ids inside / embedded before"] = 1.5, _training(inside, ids, state, [*parameters, table]), before
     one = tg.tensor(_random(T, H))
     rows = _training(plain, tg.tensor(_random(T, 1, H)), tg.zeros((1, H)), parameters)
     pairs["(H,) / (1, H)"] = 1.2, _training(plain, one, tg.zeros(H), parameters), rows
     gains, decays = tg.tensor(_random(T, 1024)), tg.tensor(_random(T, 1024, 1))
-    pairs["(B,) / (B, 1), B 1024"] = 1.2, _training(_leaky, gains, _parameter(1024), []), _training(_leaky, decays, _parameter(1024, 1), [])
+    pairs["(B,) / (B, 1), B 1024"] = (
+        1.2,
+        _training(_leaky, gains, _parameter(1024), []),
+        _training(_leaky, decays, _parameter(1024, 1), []),
+    )
     for name, (bar, ours, theirs) in pairs.items():
         _compared(name, bar, ours, theirs)
 
@@ -111,7 +122,7 @@ def _leaky(x: Any, h: Any) -> Any:
     return h, h
 
 
-# -- beside JAX -----------------------------------------------------------------------------------------------------------------------
+# -- beside JAX ----------------------------------------------------------------------------------------------
 
 
 def _gla(np: Any, x: Any, S: Any, p: Any) -> Any:
@@ -190,15 +201,39 @@ def _gates(*shape: int) -> np.ndarray:
 
 
 LITERATURE: dict[str, tuple[float, Callable[..., Any], list[np.ndarray], Any, list[np.ndarray]]] = {
-    "gated linear attention": (1.0, _gla, [_random(T, B, 32)] * 3 + [_gates(T, B, 32)], _random(B, 32, 32) * 0, []),
+    "gated linear attention": (
+        1.0,
+        _gla,
+        [_random(T, B, 32)] * 3 + [_gates(T, B, 32)],
+        _random(B, 32, 32) * 0,
+        [],
+    ),
     "DeltaNet": (1.0, _delta_net, [_random(T, B, 32)] * 3 + [_gates(T, B, 1)], _random(B, 32, 32) * 0, []),
-    "S6": (1.0, _s6, [_random(T, B, 64), _gates(T, B, 64), *[_random(T, B, 16)] * 2], _random(B, 64, 16) * 0, [-abs(_random(64, 16))]),
+    "S6": (
+        1.0,
+        _s6,
+        [_random(T, B, 64), _gates(T, B, 64), *[_random(T, B, 16)] * 2],
+        _random(B, 64, 16) * 0,
+        [-abs(_random(64, 16))],
+    ),
     "S4D": (1.0, _s4d, [_random(T, B, 64)], _random(B, 64, 16) * 0, [_gates(64, 16), *[_random(64, 16)] * 2]),
     "minGRU": (1.0, _min_gru, [_random(T, B, H)], _random(B, H) * 0, [_random(H, H)] * 2),
     "SRU": (1.0, _sru, [_random(T, B, H)], _random(B, H) * 0, [*[_random(H, H)] * 3, *[_random(H)] * 2]),
     "HMM by logsumexp": (0.3, _hmm, [_random(T, B, 32)], _random(B, 32) * 0, [_random(32, 32)]),
-    "HMM, logsumexp written out": (0.3, _hmm_by_hand, [_random(T, B, 32)], _random(B, 32) * 0, [_random(32, 32)]),
-    "mLSTM": (1.0, _mlstm, [*[_random(T, B, 32)] * 3, *[_gates(T, B, 1)] * 2], [_random(B, 32, 32) * 0, _random(B, 32) * 0], []),
+    "HMM, logsumexp written out": (
+        0.3,
+        _hmm_by_hand,
+        [_random(T, B, 32)],
+        _random(B, 32) * 0,
+        [_random(32, 32)],
+    ),
+    "mLSTM": (
+        1.0,
+        _mlstm,
+        [*[_random(T, B, 32)] * 3, *[_gates(T, B, 1)] * 2],
+        [_random(B, 32, 32) * 0, _random(B, 32) * 0],
+        [],
+    ),
     "attention decoder": (
         1.0,
         _attention,
@@ -262,7 +297,10 @@ def by_hand() -> None:
 def _compared(name: str, bar: float, ours: Run, theirs: Run) -> None:
     found = medians({"ours": ours, "theirs": theirs})
     ratio = found["ours"] / found["theirs"]
-    print(f"  {name:32}{found['ours']:8.2f} / {found['theirs']:.2f} = {ratio:.2f}, at most {bar:g}{'' if ratio <= bar else '  MISSED'}")
+    print(
+        f"  {name:32}{found['ours']:8.2f} / {found['theirs']:.2f} = {ratio:.2f}, at most "
+        f"{bar:g}{'' if ratio <= bar else '  MISSED'}"
+    )
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
-"""Derivatives of derivatives through a scan: forward mode, forward over reverse and a gradient penalty beside the same in jitted JAX."""
+"""Derivatives of derivatives through a scan: forward mode, forward over reverse and a gradient penalty beside
+the same in jitted JAX."""
 
 from __future__ import annotations
 
@@ -41,7 +42,9 @@ def ours() -> dict[str, Run]:
 
     def penalty() -> object:
         """The gradient of |∂loss/∂weights|²: reverse over reverse."""
-        return tg.grad(lambda *w: sum((tg.sum(g * g) for g in tg.grad(loss, (0, 1, 2))(*w)), tg.zeros(())), (0, 1, 2))(*weights)
+        return tg.grad(
+            lambda *w: sum((tg.sum(g * g) for g in tg.grad(loss, (0, 1, 2))(*w)), tg.zeros(())), (0, 1, 2)
+        )(*weights)
 
     return {
         "gradient": lambda: gradient(*weights),
@@ -82,20 +85,34 @@ def main() -> None:
     if importlib.util.find_spec("jax") is None:
         print("derivatives: JAX is not installed: pip install -e '.[bench]'")
         return
-    print(f"derivatives through a tanh cell, T {T}, B {B}, H {H}, float32, milliseconds: ours / jitted JAX\n{timing.machine()}")
+    print(
+        f"derivatives through a tanh cell, T {T}, B {B}, H {H}, float32, milliseconds: ours / jitted JAX\n"
+        f"{timing.machine()}"
+    )
     mine, jitted = ours(), theirs()
     times = {}
     for name, run in mine.items():
         found = timing.medians({"ours": run, "theirs": jitted[name]})
         ratio, limit, times[name] = found["ours"] / found["theirs"], LIMITS.get(name, 1.5), found["ours"]
-        print(f"  {name:<10}{found['ours']:8.2f} / {found['theirs']:.2f} = {ratio:.2f}  ({limit}{'' if ratio <= limit else ', missed'})")
+        print(
+            f"  {name:<10}{found['ours']:8.2f} / {found['theirs']:.2f} = {ratio:.2f}  "
+            f"({limit}{'' if ratio <= limit else ', missed'})"
+        )
     second = times["hvp"] / times["gradient"]
     print(f"  hvp / gradient {second:.1f}  (4{'' if second <= 4 else ', missed'})")
-    print(f"the last state of {H} units by the inputs of one sequence, T {T}, milliseconds: its Jacobian / the gradient of its sum")
+    print(
+        f"the last state of {H} units by the inputs of one sequence, T {T}, milliseconds: its Jacobian / "
+        "the gradient of its sum"
+    )
     for name in ("RNN", "LSTM", "GRU"):
-        found = timing.medians(dict(zip(("jacobian", "gradient"), of_the_last_state(getattr(tg.nn, name)(H, H)), strict=True)))
+        found = timing.medians(
+            dict(zip(("jacobian", "gradient"), of_the_last_state(getattr(tg.nn, name)(H, H)), strict=True))
+        )
         ratio = found["jacobian"] / found["gradient"]
-        print(f"  {name:<10}{found['jacobian']:8.2f} / {found['gradient']:.2f} = {ratio:.1f}  (8{'' if ratio <= 8 else ', missed'})")
+        print(
+            f"  {name:<10}{found['jacobian']:8.2f} / {found['gradient']:.2f} = {ratio:.1f}  "
+            f"(8{'' if ratio <= 8 else ', missed'})"
+        )
 
 
 def of_the_last_state(layer: Any) -> tuple[Run, Run]:

@@ -1,4 +1,5 @@
-"""The eager tape: a peephole cell written by hand, forward and backward, beside PyTorch eager and HIPS autograd."""
+"""The eager tape: a peephole cell written by hand, forward and backward, beside PyTorch eager and HIPS
+autograd."""
 
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ def weights(seed: int = 0) -> dict[str, np.ndarray]:
     return {name: (0.2 * random.standard_normal(shape)).astype(np.float32) for name, shape in shapes.items()}
 
 
-def peephole(lib: Any, split: Callable[[Any], Any], p: dict[str, Any], x: Any, h: Any, c: Any) -> tuple[Any, Any]:
+def peephole(
+    lib: Any, split: Callable[[Any], Any], p: dict[str, Any], x: Any, h: Any, c: Any
+) -> tuple[Any, Any]:
     i, f, g, o = split(x @ p["W"] + h @ p["U"] + p["b"])
     i, f = lib.sigmoid(i + p["p_i"] * c), lib.sigmoid(f + p["p_f"] * c)
     c = f * c + i * lib.tanh(g)
@@ -107,7 +110,9 @@ def main() -> None:
     losses = {name: run()[0].item() for name, run in runs.items()}
     reference = losses["tinygrad_rnn"]
     for name, loss in losses.items():
-        assert abs(loss - reference) <= 1e-4 * abs(reference), f"{name} computes another loss: {loss} against {reference}"
+        assert abs(loss - reference) <= 1e-4 * abs(reference), (
+            f"{name} computes another loss: {loss} against {reference}"
+        )
     found = timing.medians(runs)
     print(f"eager peephole cell, T={T} B={B} I=H={H} float32, forward + backward\n{timing.machine()}")
     for name, milliseconds in found.items():

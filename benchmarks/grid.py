@@ -1,6 +1,8 @@
-"""Recurrent layers beside PyTorch's over a grid of sizes, forward and backward of Σ y² in float32, T 50, I = H; and other layers at a few.
+"""Recurrent layers beside PyTorch's over a grid of sizes, forward and backward of Σ y² in float32, T 50, I =
+H; and other layers at a few.
 
-A miss is an entry above 1 in this run; the machine decides over single ones, so look at those that are misses in three runs of three.
+A miss is an entry above 1 in this run; the machine decides over single ones, so look at those that are misses
+in three runs of three.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ def main(seconds: float = 0.3) -> None:
         print(f"{kind:>8}  " + "".join(f"H {width:<6}" for width in WIDTHS))
         all_of_kind, missed = [], 0
         for batch in BATCHES:
-            ratios = [_ratio(sequence.layer_pair(kind, (T, batch, width, width)), seconds) for width in WIDTHS]
+            ratios = [
+                _ratio(sequence.layer_pair(kind, (T, batch, width, width)), seconds) for width in WIDTHS
+            ]
             all_of_kind += ratios
             missed += sum(ratio > 1 for ratio in ratios)
             print(f"  B {batch:<6}" + "".join(f"{ratio:<8.2f}" for ratio in ratios), flush=True)
@@ -56,4 +60,7 @@ def main(seconds: float = 0.3) -> None:
     for name, (kind, *size, options) in OTHERS.items():
         ratio = _ratio(sequence.layer_pair(kind, (T, *size), **options), seconds)  # type: ignore[arg-type]
         sizes = ", ".join(map(str, size))
-        print(f"  {name:<26}{kind} B, I, H = {sizes:<16}{ratio:5.2f}{'' if ratio <= 1 else '  MISSED'}", flush=True)
+        print(
+            f"  {name:<26}{kind} B, I, H = {sizes:<16}{ratio:5.2f}{'' if ratio <= 1 else '  MISSED'}",
+            flush=True,
+        )

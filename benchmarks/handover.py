@@ -1,4 +1,5 @@
-"""What it costs to hand work to another thread: one that is awake, one that sleeps, and with other programs on all processors."""
+"""What it costs to hand work to another thread: one that is awake, one that sleeps, and with other programs
+on all processors."""
 
 from __future__ import annotations
 
@@ -74,16 +75,25 @@ def main() -> None:
     asleep = 3 * thresholds.HANDOVER_SECONDS["spin"]
     print(f"handing over, microseconds\n{timing.machine()}")
     nothing = [(1,), (1,)]
-    print(f"  two parts of nothing, one after another   {median(lambda: [run_parallel(chain, [part]) for part in nothing]):8.1f}")
+    print(
+        "  two parts of nothing, one after another   "
+        f"{median(lambda: [run_parallel(chain, [part]) for part in nothing]):8.1f}"
+    )
     print(f"  to a worker that is awake                 {median(lambda: run_parallel(chain, nothing)):8.1f}")
-    print(f"  to a worker that sleeps                   {median(lambda: run_parallel(chain, nothing), 200, asleep):8.1f}")
+    print(
+        "  to a worker that sleeps                   "
+        f"{median(lambda: run_parallel(chain, nothing), 200, asleep):8.1f}"
+    )
     length = round(200 * 2**20 / median(lambda: run_parallel(chain, [(2**20,)]), 20))  # 200 microseconds
     parts = [(length,), (length,)]
     for others in (0, os.cpu_count() or 1):
         with busy(others):
             alone = total(lambda: [run_parallel(chain, [part]) for part in parts])
             shared = total(lambda: run_parallel(chain, parts))
-        print(f"  200 + 200 beside {others} busy programs: alone {alone:8.1f}, shared {shared:8.1f}, ratio {shared / alone:.2f}")
+        print(
+            f"  200 + 200 beside {others} busy programs: alone {alone:8.1f}, shared {shared:8.1f}, ratio "
+            f"{shared / alone:.2f}"
+        )
     sharing_the_machine()
 
 
@@ -96,7 +106,9 @@ def training_step() -> Callable[[], object]:
     """Forward and backward through a layer."""
     steps, batch, inputs, units = SIZE
     layer = tg.nn.LSTM(inputs, units)
-    x = tg.tensor(numpy.random.default_rng(0).standard_normal((steps, batch, inputs)), "float32", requires_grad=True)
+    x = tg.tensor(
+        numpy.random.default_rng(0).standard_normal((steps, batch, inputs)), "float32", requires_grad=True
+    )
 
     def run() -> None:
         layer.zero_grad()
@@ -119,12 +131,23 @@ def sharing_the_machine() -> None:
                 beside["one"] += [median(run, 1) for _ in range(5)]
             beside["two"] += [median(run, 1) for _ in range(5)]
     after = [median(run, 1) for _ in range(3 * WITHIN)]
-    again = next((i for i in range(len(after)) if statistics.median(after[i : i + 5]) < (one + two) / 2), len(after))
+    again = next(
+        (i for i in range(len(after)) if statistics.median(after[i : i + 5]) < (one + two) / 2), len(after)
+    )
     shared, alone = (statistics.median(beside[name]) for name in ("two", "one"))
-    print(f"  an LSTM's training step, T, B, I, H = {', '.join(map(str, SIZE))}, in ms: one thread {one / 1e3:.1f}, two {two / 1e3:.1f}")
+    print(
+        f"  an LSTM's training step, T, B, I, H = {', '.join(map(str, SIZE))}, in ms: one thread "
+        f"{one / 1e3:.1f}, two {two / 1e3:.1f}"
+    )
     verdict = "" if shared <= 1.1 * alone else ", missed"
-    print(f"    beside a program that spins: one thread {alone / 1e3:.1f}, two allowed {shared / 1e3:.1f} (at most the same{verdict})")
-    print(f"    after its end two threads at work again from step {again} on (at most {WITHIN}{'' if again <= WITHIN else ', missed'})")
+    print(
+        f"    beside a program that spins: one thread {alone / 1e3:.1f}, two allowed {shared / 1e3:.1f} "
+        f"(at most the same{verdict})"
+    )
+    print(
+        f"    after its end two threads at work again from step {again} on (at most "
+        f"{WITHIN}{'' if again <= WITHIN else ', missed'})"
+    )
 
 
 def quiet_times(run: Callable[[], object], rounds: int = 100) -> tuple[float, float]:

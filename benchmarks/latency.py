@@ -1,4 +1,5 @@
-"""What the first call costs: compiled for the first time, from the cache in a new process, and a second layer of another size."""
+"""What the first call costs: compiled for the first time, from the cache in a new process, and a second layer
+of another size."""
 
 from __future__ import annotations
 
@@ -39,7 +40,9 @@ def measure(kind: str, folder: str) -> dict[str, float]:
     """The same in a fresh process with this cache folder."""
     command = [sys.executable, "-m", "benchmarks.latency", kind]
     environment = os.environ | {"TINYGRAD_RNN_CACHE": folder}
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
+    return json.loads(
+        subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    )
 
 
 def main() -> None:
@@ -47,9 +50,14 @@ def main() -> None:
     for kind in KINDS:
         with tempfile.TemporaryDirectory() as folder:
             found = {"compiled": measure(kind, folder), "from the cache": measure(kind, folder)}
-        seconds = {name: times["first"] for name, times in found.items()} | {"then another size": found["compiled"]["resized"]}
+        seconds = {name: times["first"] for name, times in found.items()} | {
+            "then another size": found["compiled"]["resized"]
+        }
         for name, taken in seconds.items():
-            print(f"  {kind:<14}{name:<20}{taken:7.3f}  ({LIMITS[name]}{'' if taken <= LIMITS[name] else ', missed'})")
+            print(
+                f"  {kind:<14}{name:<20}{taken:7.3f}  "
+                f"({LIMITS[name]}{'' if taken <= LIMITS[name] else ', missed'})"
+            )
 
 
 if __name__ == "__main__":

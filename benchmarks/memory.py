@@ -1,7 +1,8 @@
-"""How much memory a training step needs: an LSTM, forward and backward, each contestant in a process of its own. Linux only.
+"""How much memory a training step needs: an LSTM, forward and backward, each contestant in a process of its
+own. Linux only.
 
-The loss is Σ y or Σ y² over all steps, or Σ h² of the last state. Of Σ y² come arrays as large as the outputs, whatever the layer keeps:
-the squares, and the residuals of both factors.
+The loss is Σ y or Σ y² over all steps, or Σ h² of the last state. Of Σ y² come arrays as large as the
+outputs, whatever the layer keeps: the squares, and the residuals of both factors.
 """
 
 from __future__ import annotations
@@ -58,7 +59,11 @@ def theirs(loss: str) -> tuple[Any, Run]:
     return torch.from_numpy, run
 
 
-CONTESTANTS: dict[str, Callable[[str], tuple[Any, Run]]] = {"ours": ours, "checkpoint": checkpointed, "torch": theirs}
+CONTESTANTS: dict[str, Callable[[str], tuple[Any, Run]]] = {
+    "ours": ours,
+    "checkpoint": checkpointed,
+    "torch": theirs,
+}
 
 
 def status(field: str) -> float:
@@ -68,7 +73,8 @@ def status(field: str) -> float:
 
 
 def measure_here(name: str, loss: str) -> float:
-    """The peak of one forward and backward pass, in MiB above what weights and input take; code is loaded in a pass of two steps before."""
+    """The peak of one forward and backward pass, in MiB above what weights and input take; code is loaded in
+    a pass of two steps before."""
     tensor, run = CONTESTANTS[name](loss)
     x = tensor(data(T))
     run(tensor(data(2)))
@@ -86,7 +92,10 @@ def measure(name: str, loss: str) -> float:
 
 
 def main() -> None:
-    print(f"peak memory of forward + backward, LSTM, T={T} B={B} I=H={H} float32, MiB above weights and input\n{timing.machine()}")
+    print(
+        f"peak memory of forward + backward, LSTM, T={T} B={B} I=H={H} float32, MiB above weights and "
+        f"input\n{timing.machine()}"
+    )
     for loss in LOSSES:
         found = {name: measure(name, loss) for name in CONTESTANTS}
         print(f"loss {loss}: " + ", ".join(f"{name} {size:.0f} MiB" for name, size in found.items()))

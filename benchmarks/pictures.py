@@ -1,4 +1,5 @@
-"""How long pictures take: their text, and with it the layout of whatever engine is installed; and how long the flow of residuals takes."""
+"""How long pictures take: their text, and with it the layout of whatever engine is installed; and how long
+the flow of residuals takes."""
 
 from __future__ import annotations
 
@@ -21,7 +22,9 @@ BATCH, INPUT, HIDDEN = 4, 16, 32
 def loss_of(steps: int) -> Any:
     """A residual that comes from the last step of an LSTM, compiled."""
     layer = tg.nn.LSTM(INPUT, HIDDEN)
-    y, _ = layer(tg.tensor(np.random.default_rng(0).standard_normal((steps, BATCH, INPUT)).astype(np.float32)))
+    y, _ = layer(
+        tg.tensor(np.random.default_rng(0).standard_normal((steps, BATCH, INPUT)).astype(np.float32))
+    )
     return tg.sum(y[-1])
 
 
@@ -38,7 +41,10 @@ def pictures() -> dict[str, tuple[Callable[[], Any], float]]:
         "one LSTM step": (lambda: tg.draw(one), 0.05),
         "one LSTM step, gains": (lambda: tg.draw(one, gains=True), 0.05),
         "20 steps, every operation": (lambda: tg.draw(few, view="ops", max_nodes=1000), 1.0),
-        "20 steps, every operation, gains": (lambda: tg.draw(few, view="ops", gains=True, max_nodes=1000), 1.0),
+        "20 steps, every operation, gains": (
+            lambda: tg.draw(few, view="ops", gains=True, max_nodes=1000),
+            1.0,
+        ),
         'view="steps" of 1,000 steps': (lambda: tg.draw(many, view="steps"), 0.5),
         'view="cells" of 1,000 steps': (lambda: tg.draw(many, view="cells"), 0.5),
     }
@@ -71,7 +77,9 @@ def main() -> None:
         print(f"  {name:<36}{text:8.3f}  ({limit}{'' if text <= limit else ', missed'}){svg:10.3f}")
     seconds, share = heat_map(), look()
     print(f"  flow and heat map of 10,000 steps   {seconds:8.3f}  (5.0{'' if seconds <= 5 else ', missed'})")
-    print(f"  a look every {LOOKS} updates of training {share:9.1%}  (5 %{'' if share <= 0.05 else ', missed'})")
+    print(
+        f"  a look every {LOOKS} updates of training {share:9.1%}  (5 %{'' if share <= 0.05 else ', missed'})"
+    )
 
 
 if __name__ == "__main__":

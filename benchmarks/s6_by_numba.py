@@ -1,4 +1,5 @@
-"""The step of S6 and its derivatives as loops by hand, compiled by numba: what one writes who wants this cell to be fast."""
+"""The step of S6 and its derivatives as loops by hand, compiled by numba: what one writes who wants this cell
+to be fast."""
 
 # without annotations from __future__: numba reads the code of these functions alone
 

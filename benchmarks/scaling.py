@@ -1,4 +1,5 @@
-"""How time grows: with the number of steps, with layer normalisation, with training over inference, and over the products alone."""
+"""How time grows: with the number of steps, with layer normalisation, with training over inference, and over
+the products alone."""
 
 from __future__ import annotations
 
@@ -25,8 +26,12 @@ class LayerNormLSTM(tg.nn.Module):
     def __init__(self, inputs: int, hidden: int) -> None:
         self.state_size = (hidden, hidden)
         random = np.random.default_rng(0)
-        self.W = tg.nn.Parameter((random.standard_normal((inputs, 4 * hidden)) / np.sqrt(hidden)).astype(np.float32))
-        self.U = tg.nn.Parameter((random.standard_normal((hidden, 4 * hidden)) / np.sqrt(hidden)).astype(np.float32))
+        self.W = tg.nn.Parameter(
+            (random.standard_normal((inputs, 4 * hidden)) / np.sqrt(hidden)).astype(np.float32)
+        )
+        self.U = tg.nn.Parameter(
+            (random.standard_normal((hidden, 4 * hidden)) / np.sqrt(hidden)).astype(np.float32)
+        )
         self.gates, self.cell = tg.nn.LayerNorm(4 * hidden), tg.nn.LayerNorm(hidden)
 
     def __call__(self, x: Any, state: Any) -> Any:
@@ -61,7 +66,8 @@ def inference(layer: Any, size: tuple[int, ...]) -> Run:
 
 
 def only_products(size: tuple[int, ...]) -> Run:
-    """Nothing but the products of an LSTM, forward and backward: those over all steps in the package's own machine code."""
+    """Nothing but the products of an LSTM, forward and backward: those over all steps in the package's own
+    machine code."""
     steps, batch, inputs, hidden = size
     random = np.random.default_rng(0)
     x, h, z, w, u = (
@@ -121,7 +127,10 @@ def size_table(size: tuple[int, ...], seconds: float) -> None:
         "products": only_products(size),
     }
     found = timing.medians(runs, seconds)
-    print(f"T, B, I, H = {size}: " + ", ".join(f"{name} {milliseconds:.2f} ms" for name, milliseconds in found.items()))
+    print(
+        f"T, B, I, H = {size}: "
+        + ", ".join(f"{name} {milliseconds:.2f} ms" for name, milliseconds in found.items())
+    )
     verdict("layer-norm LSTM / LSTM", found["layer norm"] / found["training"], 2.0)
     verdict("inference / training", found["inference"] / found["training"], 0.5)
     print(f"  {'the products alone / training':<44}{found['products'] / found['training']:5.2f}")

@@ -1,4 +1,5 @@
-"""The sequence compiler beside PyTorch's fused layers, PyTorch eager and a jitted JAX scan: same weights, losses compared before timing."""
+"""The sequence compiler beside PyTorch's fused layers, PyTorch eager and a jitted JAX scan: same weights,
+losses compared before timing."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def layer_pass(layer: Any, x: Any) -> Run:
 
 
 def layer_pair(kind: str, size: tuple[int, ...], dtype: str = "float32", **options: Any) -> tuple[Run, Run]:
-    """Ours and PyTorch's layer of the same weights and options: one forward and backward pass of Σ y², to x, weights and biases."""
+    """Ours and PyTorch's layer of the same weights and options: one forward and backward pass of Σ y², to x,
+    weights and biases."""
     import torch
 
     steps, batch, inputs, hidden = size
@@ -66,7 +68,9 @@ def user_cells(size: tuple[int, ...]) -> tuple[Run, Run, Run]:
 
     steps, batch, inputs, hidden = size
     random = np.random.default_rng(0)
-    shapes = {"W": (inputs, 4 * hidden), "U": (hidden, 4 * hidden), "b": (4 * hidden,)} | dict.fromkeys(("p_i", "p_f", "p_o"), (hidden,))
+    shapes = {"W": (inputs, 4 * hidden), "U": (hidden, 4 * hidden), "b": (4 * hidden,)} | dict.fromkeys(
+        ("p_i", "p_f", "p_o"), (hidden,)
+    )
     start = {k: (random.standard_normal(s) / np.sqrt(hidden)).astype(np.float32) for k, s in shapes.items()}
     data = random.standard_normal((steps, batch, inputs)).astype(np.float32)
     p = {k: tg.tensor(w, requires_grad=True) for k, w in start.items()}
@@ -142,7 +146,13 @@ def measure(size: tuple[int, ...], seconds: float) -> dict[str, tuple[float, flo
         runs[kind], runs[f"torch {kind}"] = layer_pair(kind, size)
     runs["user"], runs["torch user"], runs["peephole"] = user_cells(size)
     runs["JAX"] = jax_lstm(size)
-    for one, other in (("LSTM", "torch LSTM"), ("GRU", "torch GRU"), ("RNN", "torch RNN"), ("user", "torch user"), ("LSTM", "JAX")):
+    for one, other in (
+        ("LSTM", "torch LSTM"),
+        ("GRU", "torch GRU"),
+        ("RNN", "torch RNN"),
+        ("user", "torch user"),
+        ("LSTM", "JAX"),
+    ):
         a, b = _number(runs[one]()), _number(runs[other]())
         assert abs(a - b) <= 1e-3 * abs(b), f"{one} and {other} compute different losses: {a}, {b}"
     found = timing.medians(runs, seconds)
@@ -167,7 +177,10 @@ def main(seconds: float = 1.0) -> None:
         print(f"T, B, I, H = {size}")
         for name, (ours, theirs) in measure(size, seconds).items():
             limit = LIMITS[name][i] if name in LIMITS else 1.1 if name == "user / built-in" else 1.15
-            print(f"  {name:<16}{ours:9.2f} /{theirs:9.2f} = {ours / theirs:5.2f}  ({limit}{'' if ours <= limit * theirs else ', missed'})")
+            print(
+                f"  {name:<16}{ours:9.2f} /{theirs:9.2f} = {ours / theirs:5.2f}  "
+                f"({limit}{'' if ours <= limit * theirs else ', missed'})"
+            )
 
 
 if __name__ == "__main__":

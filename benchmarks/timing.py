@@ -14,8 +14,9 @@ BLOCKS = 2
 def medians(contestants: dict[str, Callable[[], object]], seconds: float = 1.0) -> dict[str, float]:
     """The median time of each in milliseconds, the less of those of two blocks.
 
-    They take turns, so that what else the machine does meets all alike, and a turn is a block of so many seconds: after a call that shared
-    its work its threads look out for more for a while, and take a core from whoever comes next.
+    They take turns, so that what else the machine does meets all alike, and a turn is a block of so many
+    seconds: after a call that shared its work its threads look out for more for a while, and take a core from
+    whoever comes next.
     """
     for run in contestants.values():
         run()

@@ -1,4 +1,5 @@
-"""Training a character model, as ``tinygrad-rnn train`` does with its defaults, beside the same loop written with PyTorch."""
+"""Training a character model, as ``tinygrad-rnn train`` does with its defaults, beside the same loop written
+with PyTorch."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ def their_loop(trainer: Trainer) -> Callable[[], float]:
             "readout": torch.nn.Linear(config.hidden, count),
         }
     )
-    model.load_state_dict({name: torch.tensor(np.asarray(w)) for name, w in trainer.model.state_dict().items()})
+    model.load_state_dict(
+        {name: torch.tensor(np.asarray(w)) for name, w in trainer.model.state_dict().items()}
+    )
     optimizer = torch.optim.Adam(model.parameters(), lr=config.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
     state: Any = None
@@ -38,10 +41,14 @@ def their_loop(trainer: Trainer) -> Callable[[], float]:
 
     def step() -> float:
         nonlocal state, done
-        numbers, following = map(torch.from_numpy, corpus.training.window(done * config.length, config.length))
+        numbers, following = map(
+            torch.from_numpy, corpus.training.window(done * config.length, config.length)
+        )
         optimizer.zero_grad()
         output, state = model["recurrent"](model["embedding"](numbers), state)
-        loss = torch.nn.functional.cross_entropy(model["readout"](output).flatten(0, 1), following.flatten(), reduction="sum")
+        loss = torch.nn.functional.cross_entropy(
+            model["readout"](output).flatten(0, 1), following.flatten(), reduction="sum"
+        )
         (loss / (config.length * config.batch)).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
         optimizer.step()
@@ -58,7 +65,9 @@ def compare(trainer: Trainer, theirs: Callable[[], float]) -> None:
     per_bit = trainer.config.length * trainer.config.batch * np.log(2)
     for number in range(COMPARED):
         a, b = trainer.step().bits, theirs() / per_bit
-        assert abs(a - b) <= 1e-3 * abs(b), f"update {number}: the losses differ, {a} and {b} bits per character"
+        assert abs(a - b) <= 1e-3 * abs(b), (
+            f"update {number}: the losses differ, {a} and {b} bits per character"
+        )
 
 
 def main(seconds: float = 2.0) -> None:
@@ -67,8 +76,13 @@ def main(seconds: float = 2.0) -> None:
     theirs = their_loop(trainer)
     compare(trainer, theirs)
     found = timing.medians({"ours": trainer.step, "torch": theirs}, seconds)
-    speeds = {name: config.length * config.batch / milliseconds * 1000 for name, milliseconds in found.items()}
-    print(f"training a character model, LSTM({config.embed}, {config.hidden}), {config.batch} × {config.length} characters an update")
+    speeds = {
+        name: config.length * config.batch / milliseconds * 1000 for name, milliseconds in found.items()
+    }
+    print(
+        f"training a character model, LSTM({config.embed}, {config.hidden}), {config.batch} × "
+        f"{config.length} characters an update"
+    )
     print(timing.machine())
     for name, speed in speeds.items():
         print(f"{name:<14}{speed:12,.0f} characters/s")

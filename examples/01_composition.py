@@ -1,4 +1,5 @@
-"""Case 1, composition: y = f(x), so the residual is multiplied by the local slope, dx = dy · f′(x). It changes."""
+"""Case 1, composition: y = f(x), so the residual is multiplied by the local slope, dx = dy · f′(x). It
+changes."""
 
 import numpy as np
 

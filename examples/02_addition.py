@@ -1,4 +1,5 @@
-"""Case 2, addition: y = x₁ + x₂ and every routing, so the residual passes unchanged. It is only sent to the right place."""
+"""Case 2, addition: y = x₁ + x₂ and every routing, so the residual passes unchanged. It is only sent to the
+right place."""
 
 import numpy as np
 
@@ -9,7 +10,9 @@ b = tg.tensor(np.array(10.0), requires_grad=True)  # one number, broadcast over 
 residual = np.array([0.1, 0.2, 0.4])
 (a + b).backward(residual)
 print(f"y = a + b\nthe residual of y    {residual}\nthe residual of a    {a.grad.data}    unchanged")
-print(f"the residual of b    {b.grad.item():.1f}              b was copied, so what its copies got is added up")
+print(
+    f"the residual of b    {b.grad.item():.1f}              b was copied, so what its copies got is added up"
+)
 assert np.array_equal(a.grad.data, residual)
 assert np.isclose(b.grad.item(), residual.sum())
 

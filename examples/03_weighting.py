@@ -1,4 +1,5 @@
-"""Case 3, weighting: y = w · x, so each side's residual is weighted by the other side, dw = dy · x and dx = dy · w."""
+"""Case 3, weighting: y = w · x, so each side's residual is weighted by the other side, dw = dy · x and dx =
+dy · w."""
 
 import numpy as np
 

@@ -1,4 +1,5 @@
-"""An LSTM step from primitives, drawn. On the cell state's road from c[t] to c[t−1] stand only × and +: no slope, no matrix."""
+"""An LSTM step from primitives, drawn. On the cell state's road from c[t] to c[t−1] stand only × and +: no
+slope, no matrix."""
 
 import sys
 
@@ -22,7 +23,12 @@ W, U, b, h, c = leaf("W", 3, 16), leaf("U", 4, 16), leaf("b", 16), leaf("h[t−1
 x = tg.tensor(rng.normal(size=(2, 3)), name="x[t]")
 
 i, f, g, o = tg.split(x @ W + h @ U + b, 4, axis=-1)
-i, f, g, o = named("i", tg.sigmoid(i)), named("f", tg.sigmoid(f)), named("g", tg.tanh(g)), named("o", tg.sigmoid(o))
+i, f, g, o = (
+    named("i", tg.sigmoid(i)),
+    named("f", tg.sigmoid(f)),
+    named("g", tg.tanh(g)),
+    named("o", tg.sigmoid(o)),
+)
 c_next = named("c[t]", f * c + i * g)
 h_next = named("h[t]", o * tg.tanh(c_next))
 
@@ -34,5 +40,8 @@ if sys.argv[1:]:
 # along that road the residual is multiplied by the forget gate and by nothing else
 residual = rng.normal(size=(2, 4))
 back = tg.gradients(c_next, c, residual)
-print(f"the forget gate f            {f.numpy()[0]}\nresidual of c[t−1] ÷ c[t]    {(back.numpy() / residual)[0]}")
+print(
+    f"the forget gate f            {f.numpy()[0]}\nresidual of c[t−1] ÷ c[t]    "
+    f"{(back.numpy() / residual)[0]}"
+)
 assert np.allclose(back.numpy(), residual * f.numpy())

@@ -1,4 +1,5 @@
-"""A GRU has no cell state: one gate z mixes the old h with a candidate n. Where z is near 1 the residual keeps its size."""
+"""A GRU has no cell state: one gate z mixes the old h with a candidate n. Where z is near 1 the residual
+keeps its size."""
 
 import numpy as np
 

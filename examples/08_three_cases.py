@@ -1,4 +1,5 @@
-"""The three chain-rule cases in one picture: a residual of 1 comes in at the right, and on each arrow stands what becomes of it."""
+"""The three chain-rule cases in one picture: a residual of 1 comes in at the right, and on each arrow stands
+what becomes of it."""
 
 import sys
 
@@ -21,5 +22,9 @@ if sys.argv[1:]:
     picture.save(sys.argv[1])
 
 residuals = [residual.item() for residual in tg.gradients(list(cases), [x, a, b, w, v])]
-print("1 composition: dx = {:.3f}\n2 addition:    da = {}, db = {}\n3 weighting:   dw = {}, dv = {}".format(*residuals))
+print(
+    "1 composition: dx = {:.3f}\n2 addition:    da = {}, db = {}\n3 weighting:   dw = {}, dv = {}".format(
+        *residuals
+    )
+)
 assert np.allclose(residuals, [1 - np.tanh(0.5) ** 2, 1, 1, 2, 3], rtol=1e-15)

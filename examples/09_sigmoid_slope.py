@@ -1,4 +1,5 @@
-"""σ′ is at most ¼: a residual loses at least three quarters in each sigmoid. A weighting in between can give it back."""
+"""σ′ is at most ¼: a residual loses at least three quarters in each sigmoid. A weighting in between can give
+it back."""
 
 import sys
 from pathlib import Path
@@ -31,13 +32,15 @@ residuals = {
     "sigmoid": on_the_way_back(tg.sigmoid, 0.5),
     "tanh": on_the_way_back(tg.tanh, 0.5),
     "relu": on_the_way_back(tg.relu, 0.5),
-    "sigmoid, input × 4": on_the_way_back(lambda y: tg.sigmoid(4 * (y - 0.5)), 0.5),  # stays at ½, where σ′ = ¼
+    # stays at ½, where σ′ = ¼
+    "sigmoid, input × 4": on_the_way_back(lambda y: tg.sigmoid(4 * (y - 0.5)), 0.5),
 }
 for name, found in residuals.items():
     print(f"{name:20} after {DEPTH} layers {found[-1]:.3g}")
 bound = 0.25 ** np.arange(DEPTH + 1)
 assert all(residuals["sigmoid"] <= bound)  # the bound holds …
-assert residuals["relu"] == residuals["sigmoid, input × 4"] == [1] * (DEPTH + 1)  # … for the slopes alone: 4 · ¼ loses nothing
+# … for the slopes alone: 4 · ¼ loses nothing
+assert residuals["relu"] == residuals["sigmoid, input × 4"] == [1] * (DEPTH + 1)
 assert 0.1 < residuals["tanh"][-1] < 0.2  # tanh loses as well where it is not at 0, and far less
 
 if sys.argv[1:]:
@@ -52,7 +55,12 @@ if sys.argv[1:]:
         right.semilogy(found, label=name)
     right.semilogy(bound, color="0.6", linewidth=1, linestyle="-", label="bound 0.25ⁿ")
     left.set(title="the local slope", xlabel="x", ylabel="slope")
-    right.set(title="a residual of 1 on its way back", xlabel="layers passed, n", ylabel="residual", xticks=range(0, 21, 5))
+    right.set(
+        title="a residual of 1 on its way back",
+        xlabel="layers passed, n",
+        ylabel="residual",
+        xticks=range(0, 21, 5),
+    )
     for axes in (left, right):
         axes.legend()
     plt.savefig(sys.argv[1])

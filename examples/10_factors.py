@@ -1,4 +1,5 @@
-"""The same factor at every step: 0.9 vanishes, 1.1 explodes. Above 1 it need not: the direction and the slopes also count."""
+"""The same factor at every step: 0.9 vanishes, 1.1 explodes. Above 1 it need not: the direction and the
+slopes also count."""
 
 import sys
 from pathlib import Path
@@ -12,13 +13,16 @@ Q = np.linalg.qr(rng.normal(size=(8, 8)))[0]  # orthogonal: it turns a residual 
 
 
 def sizes(U, seed, slope=lambda a: a):
-    """The size of a residual on its way back through h ← slope(h U), T times, relative to its size at first."""
+    """The size of a residual on its way back through h ← slope(h U), T times, relative to its size at
+    first."""
     h = tg.tensor(np.ones(len(U)), requires_grad=True)
     states = [h]
     for _ in range(T):
         h = slope(h @ U)
         states.append(h)
-    return np.array([np.linalg.norm(g.numpy()) for g in tg.gradients(h, states, seed)])[::-1] / np.linalg.norm(seed)
+    return np.array([np.linalg.norm(g.numpy()) for g in tg.gradients(h, states, seed)])[
+        ::-1
+    ] / np.linalg.norm(seed)
 
 
 steps, seed = np.arange(T + 1), rng.normal(size=8)
@@ -51,7 +55,12 @@ if sys.argv[1:]:
         left.semilogy(found, label=name)
     for name, found in above_1.items():
         right.semilogy(found, label=name)
-    left.set(title="the factor alone", xlabel="steps back", ylabel="size of the residual ÷ size at first", ylim=(1e-6, 1e5))
+    left.set(
+        title="the factor alone",
+        xlabel="steps back",
+        ylabel="size of the residual ÷ size at first",
+        ylim=(1e-6, 1e5),
+    )
     right.set(title="a matrix with a factor above 1 that does not explode", xlabel="steps back")
     left.legend(loc="lower left"), right.legend(loc="upper left")
     plt.savefig(sys.argv[1])

@@ -21,7 +21,8 @@ def with_forget_bias(bias):
 
 
 def measured(name, layer):
-    """What becomes of a residual that comes in at the last output only, on its way back through the states."""
+    """What becomes of a residual that comes in at the last output only, on its way back through the
+    states."""
     report = tg.flow(layer(x)[0][-1].sum())
     print(f"{name:25} {report.verdict()}")
     return report
@@ -34,7 +35,8 @@ rates = np.array([report.verdict().rate for report in reports.values()])
 f = 1 / (1 + np.exp(-np.array([*reports])))
 assert horizons == sorted(horizons)
 assert reports[4].track().remaining.min() > 0.1
-assert all((f < rates) & (rates < f + 0.15))  # the cell state alone is multiplied by about σ(bias); what goes through h adds a little
+# the cell state alone is multiplied by about σ(bias); what goes through h adds a little
+assert all((f < rates) & (rates < f + 0.15))
 assert default.horizon < 2 * plain.horizon  # being an LSTM is not enough
 assert reports[-2].horizon < plain.horizon
 
@@ -43,9 +45,18 @@ if sys.argv[1:]:
 
     plt.style.use(Path(__file__).with_name("figures.mplstyle"))
     _, (left, right) = plt.subplots(1, 2, width_ratios=(3, 2))
-    for name, report in {"RNN": plain, "LSTM as drawn": default, **{f"LSTM, bias {bias}": r for bias, r in reports.items()}}.items():
+    for name, report in {
+        "RNN": plain,
+        "LSTM as drawn": default,
+        **{f"LSTM, bias {bias}": r for bias, r in reports.items()},
+    }.items():
         left.semilogy(report.track().remaining, label=name)
-    left.set(title="a residual on its way back", xlabel="steps back", ylabel="size ÷ size at first", ylim=(1e-12, 1e2))
+    left.set(
+        title="a residual on its way back",
+        xlabel="steps back",
+        ylabel="size ÷ size at first",
+        ylim=(1e-12, 1e2),
+    )
     left.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     right.plot([*reports], rates, marker="o", linestyle="", label="LSTM, measured")
     bias = np.linspace(-2, 4)

@@ -1,6 +1,8 @@
-"""Peepholes and timing: stay silent, then spike, at every 5th step, with no input (after Gers, Schraudolph & Schmidhuber 2002).
+"""Peepholes and timing: stay silent, then spike, at every 5th step, with no input (after Gers, Schraudolph &
+Schmidhuber 2002).
 
-While an output gate is closed, h is 0 and the gates of a plain LSTM cannot see what its cell state counts; with peepholes they can."""
+While an output gate is closed, h is 0 and the gates of a plain LSTM cannot see what its cell state counts;
+with peepholes they can."""
 
 import sys
 from pathlib import Path
@@ -14,10 +16,13 @@ spikes = (np.arange(1, T + 1) % 5 == 0).reshape(T, 1, 1, 1)
 
 
 def trained(cells, peephole):
-    """Outputs and cell states, (T, NETWORKS, 1, …), of networks side by side. Without peepholes their factor is 0."""
+    """Outputs and cell states, (T, NETWORKS, 1, …), of networks side by side. Without peepholes their factor
+    is 0."""
     rng = np.random.default_rng(0)
     shapes = (cells, 4 * cells), (1, 4 * cells), (cells, 1), (1, 1), (1, cells), (1, cells), (1, cells)
-    U, b, V, v, p_i, p_f, p_o = parameters = [tg.nn.Parameter(rng.normal(0, 0.5, (NETWORKS, *shape))) for shape in shapes]
+    U, b, V, v, p_i, p_f, p_o = parameters = [
+        tg.nn.Parameter(rng.normal(0, 0.5, (NETWORKS, *shape))) for shape in shapes
+    ]
     b.data = b.numpy() + np.repeat([0, -2, 0, -1], cells)  # forget and output gate begin closed
 
     def cell(_, state):
@@ -41,9 +46,13 @@ for name, cells, peephole in ("LSTM", 2, 0), ("peephole", 2, 1), ("LSTM", 1, 0),
     y, c = trained(cells, peephole)
     right = ((y > 0) == spikes).all(axis=(0, 2, 3))
     solved[f"{name}, {cells} cell{'s' * (cells > 1)}"] = right.sum()
-    print(f"{name:8} {cells} cells: {right.sum():2} of {NETWORKS} networks spike at the right steps and at no other")
+    print(
+        f"{name:8} {cells} cells: {right.sum():2} of {NETWORKS} networks spike at the right steps and at "
+        "no other"
+    )
 assert solved["LSTM, 1 cell"] <= 2 < 10 < solved["peephole, 1 cell"]  # with one cell a plain LSTM fails; …
-assert solved["LSTM, 2 cells"] > 10  # … with two, one can show what the other counts, and it needs no peepholes
+# … with two, one can show what the other counts, and it needs no peepholes
+assert solved["LSTM, 2 cells"] > 10
 
 if sys.argv[1:]:
     import matplotlib.pyplot as plt
@@ -53,7 +62,12 @@ if sys.argv[1:]:
     bars.bar_label(bars.barh([*solved], [*solved.values()]), padding=3)
     bars.set(title="networks that learned the rhythm", xlabel=f"of {NETWORKS}", xlim=(0, NETWORKS))
     y, c = (values[:, right.argmax(), 0] for values in (y, c))  # the first that learned it
-    trace.plot(range(1, T + 1), np.hstack([1 / (1 + np.exp(-y)), c]), marker="o", label=["output σ(y)", "cell state c"])
+    trace.plot(
+        range(1, T + 1),
+        np.hstack([1 / (1 + np.exp(-y)), c]),
+        marker="o",
+        label=["output σ(y)", "cell state c"],
+    )
     trace.set(title="one of them: a peephole LSTM of one cell", xlabel="step", xticks=range(5, T + 1, 5))
     trace.legend(loc=(0.02, 0.36))
     plt.savefig(sys.argv[1])

@@ -1,4 +1,5 @@
-"""The adding problem: of 20 random numbers two are marked, and the answer is their sum (Hochreiter & Schmidhuber 1997)."""
+"""The adding problem: of 20 random numbers two are marked, and the answer is their sum (Hochreiter &
+Schmidhuber 1997)."""
 
 import sys
 from pathlib import Path
@@ -15,14 +16,19 @@ def samples(rng):
     numbers, marks = rng.uniform(size=(T, BATCH)), np.zeros((T, BATCH))
     for half in (0, T // 2):
         marks[rng.integers(half, half + T // 2, BATCH), range(BATCH)] = 1
-    return np.stack([numbers, marks], axis=2).astype("float32"), (numbers * marks).sum(0)[:, None].astype("float32")
+    return np.stack([numbers, marks], axis=2).astype("float32"), (numbers * marks).sum(0)[:, None].astype(
+        "float32"
+    )
 
 
 def network(name):
     if name != "relu RNN, U = 1":
         return getattr(tg.nn, name)(2, HIDDEN)
-    layer = tg.nn.RNN(2, HIDDEN, nonlinearity="relu", bias=False)  # begins by keeping its state (Le, Jaitly & Hinton 2015)
-    layer.load_state_dict({"weight_ih_l0": layer.weight_ih_l0.numpy() / 2, "weight_hh_l0": np.eye(HIDDEN, dtype="float32")})
+    # begins by keeping its state (Le, Jaitly & Hinton 2015)
+    layer = tg.nn.RNN(2, HIDDEN, nonlinearity="relu", bias=False)
+    layer.load_state_dict(
+        {"weight_ih_l0": layer.weight_ih_l0.numpy() / 2, "weight_hh_l0": np.eye(HIDDEN, dtype="float32")}
+    )
     return layer
 
 
@@ -42,11 +48,19 @@ def losses(name, seed):
     return np.reshape(found, (-1, 20)).mean(axis=1)
 
 
-curves = {name: [losses(name, s) for s in range(SEEDS)] for name in ("RNN", "LSTM", "PeepholeLSTM", "GRU", "relu RNN, U = 1")}
+curves = {
+    name: [losses(name, s) for s in range(SEEDS)]
+    for name in ("RNN", "LSTM", "PeepholeLSTM", "GRU", "relu RNN, U = 1")
+}
 last = {name: [one[-1] for one in found] for name, found in curves.items()}
-print(f"squared error at the end, {SEEDS} seeds:", *(f"{name:15} {np.round(errors, 4)}" for name, errors in last.items()), sep="\n")
+print(
+    f"squared error at the end, {SEEDS} seeds:",
+    *(f"{name:15} {np.round(errors, 4)}" for name, errors in last.items()),
+    sep="\n",
+)
 assert min(last["RNN"]) > 0.12  # no better than always answering 1: the variance of the sum is 1/6
-assert all(min(errors) < 0.05 for name, errors in last.items() if name != "RNN")  # a plain RNN can too, if it begins as U = 1
+# a plain RNN can too, if it begins as U = 1
+assert all(min(errors) < 0.05 for name, errors in last.items() if name != "RNN")
 
 if sys.argv[1:]:
     import matplotlib.pyplot as plt
@@ -54,6 +68,10 @@ if sys.argv[1:]:
     plt.style.use(Path(__file__).with_name("figures.mplstyle"))
     for name, found in curves.items():
         plt.semilogy(range(10, STEPS, 20), np.mean(found, axis=0), label=name)
-    plt.gca().set(title=f"adding two of {T} numbers", xlabel="training step", ylabel=f"squared error, mean of {SEEDS} seeds")
+    plt.gca().set(
+        title=f"adding two of {T} numbers",
+        xlabel="training step",
+        ylabel=f"squared error, mean of {SEEDS} seeds",
+    )
     plt.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     plt.savefig(sys.argv[1])

@@ -1,4 +1,5 @@
-"""Calls that NumPy, JAX and this library all understand: label → (operands, f(np, *operands)), one line for each.
+"""Calls that NumPy, JAX and this library all understand: label → (operands, f(np, *operands)), one line for
+each.
 
 The NumPy tests take values and dtypes from them, the JAX tests derivatives to second order.
 """
@@ -27,7 +28,11 @@ def on(np: Any, array: Any) -> Any:
 
 
 A, B, C = real(3, 4), real(3, 4), real(2, 3, 4)
-SMALL, POSITIVE, ABOVE = real(3, 4, low=-0.9, high=0.9), real(3, 4, low=0.2, high=2), real(3, 4, low=1.2, high=3)
+SMALL, POSITIVE, ABOVE = (
+    real(3, 4, low=-0.9, high=0.9),
+    real(3, 4, low=0.2, high=2),
+    real(3, 4, low=1.2, high=3),
+)
 V, W, ROW, COLUMN, NUMBER = real(4), real(4), real(1, 4), real(3, 1), numpy.array(0.7)
 SQUARE, SQUARES = real(3, 3) + 3 * numpy.eye(3), real(2, 3, 3) + 3 * numpy.eye(3)
 TIES = numpy.array([[1.0, 3.0, 3.0, 2.0], [0.0, 0.0, 0.0, 0.0], [-1.0, 5.0, 2.0, 5.0]])
@@ -36,7 +41,10 @@ INDEX, MASK = numpy.array([2, 0, 2]), numpy.array([True, False, True])
 ALONG = numpy.array([[3, 0], [1, 1], [0, 2]])
 CHOICE = A > 0
 
-_UNARY = "exp exp2 expm1 sin cos tan arctan sinh cosh tanh arcsinh square abs negative positive deg2rad degrees sinc fabs"
+_UNARY = (
+    "exp exp2 expm1 sin cos tan arctan sinh cosh tanh arcsinh square abs negative positive deg2rad "
+    "degrees sinc fabs"
+)
 _UNARY_POSITIVE = "log log2 log10 log1p sqrt cbrt reciprocal"
 _UNARY_SMALL = "arcsin arccos arctanh"
 _BINARY = "add subtract multiply arctan2 hypot logaddexp logaddexp2 maximum minimum fmax fmin"
@@ -163,12 +171,25 @@ CALLS: dict[str, Call] = {
     **{
         f"{name} {axis} {keepdims}": ((C,), _reduction(name, axis, keepdims))
         for name in ["sum", "mean", "var", "std", "prod", "max", "min", "ptp", "median"]
-        for axis, keepdims in [(None, True), (0, False), (-1, True), ((0, 2), False), ((1,), True), ((), False)]
+        for axis, keepdims in [
+            (None, True),
+            (0, False),
+            (-1, True),
+            ((0, 2), False),
+            ((1,), True),
+            ((), False),
+        ]
         if not (name in ("ptp", "median") and axis == ())
     },
-    **{f"{name} ddof": ((C,), lambda np, x, name=name: getattr(np, name)(x, axis=1, ddof=1)) for name in ["var", "std"]},
     **{
-        f"{name} of nan": ((ZEROS,), lambda np, x, name=name: getattr(np, name)(np.where(x == 0, numpy.nan, x), axis=1))
+        f"{name} ddof": ((C,), lambda np, x, name=name: getattr(np, name)(x, axis=1, ddof=1))
+        for name in ["var", "std"]
+    },
+    **{
+        f"{name} of nan": (
+            (ZEROS,),
+            lambda np, x, name=name: getattr(np, name)(np.where(x == 0, numpy.nan, x), axis=1),
+        )
         for name in ["nansum", "nanmean", "nanmax", "nanmin"]
     },
     **{f"quantile {q}": ((C,), lambda np, x, q=q: np.quantile(x, q, axis=1)) for q in (0.0, 0.3, 1.0)},
@@ -198,7 +219,10 @@ CALLS: dict[str, Call] = {
     "power number": ((POSITIVE,), lambda np, x: np.power(x, 2.5)),
     "power 3": ((A,), lambda np, x: np.power(x, 3)),
     "power of number": ((A,), lambda np, x: np.power(2.5, x)),
-    "operators": ((A, POSITIVE), lambda np, x, y: (x * 2 - 3 / y) ** 2 + x / y - (-x) * y**-1 + 2.0**x + x % y),
+    "operators": (
+        (A, POSITIVE),
+        lambda np, x, y: (x * 2 - 3 / y) ** 2 + x / y - (-x) * y**-1 + 2.0**x + x % y,
+    ),
     "reshape": ((C,), lambda np, x: np.reshape(x, (4, -1))),
     "transpose": ((C,), lambda np, x: np.transpose(x, (1, 2, 0))),
     "transpose all": ((C,), lambda np, x: np.transpose(x)),
@@ -259,7 +283,10 @@ CALLS: dict[str, Call] = {
     "average": ((C, V + 4), lambda np, x, w: np.average(x, axis=2, weights=w)),
     "convolve same": ((V, real(3)), lambda np, x, y: np.convolve(x, y, "same")),
     "convolve valid": ((V, real(3)), lambda np, x, y: np.convolve(x, y, "valid")),
-    "interp": ((V, real(3)), lambda np, x, fp: np.interp(x, on(np, numpy.array([-1.0, 0.0, 1.0], x.dtype)), fp)),
+    "interp": (
+        (V, real(3)),
+        lambda np, x, fp: np.interp(x, on(np, numpy.array([-1.0, 0.0, 1.0], x.dtype)), fp),
+    ),
     "trapezoid dx": ((A,), lambda np, x: np.trapezoid(x, dx=0.5, axis=0)),
     "matrix_power": ((SQUARE,), lambda np, x: np.linalg.matrix_power(x, 5)),
     "matrix_power inverse": ((SQUARE,), lambda np, x: np.linalg.matrix_power(x, -2)),

@@ -1,7 +1,9 @@
-"""What every test runs under: both backends, strict floating point, a seed, and a check that it leaves no switch flipped.
+"""What every test runs under: both backends, strict floating point, a seed, and a check that it leaves no
+switch flipped.
 
-A test that has nothing to do with arrays, or chooses its backends itself, is marked ``one_backend`` and runs once, on NumPy.
-Of the combinations of a test's parameters those run that ``covering.py`` chooses; with ``--every`` all do.
+A test that has nothing to do with arrays, or chooses its backends itself, is marked ``one_backend`` and runs
+once, on NumPy. Of the combinations of a test's parameters those run that ``covering.py`` chooses; with
+``--every`` all do.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--every", action="store_true", help="run every combination of parameters and every seed, not only those that cover all pairs"
+        "--every",
+        action="store_true",
+        help="run every combination of parameters and every seed, not only those that cover all pairs",
     )
 
 
@@ -46,8 +50,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _measure_some(items: list[pytest.Item]) -> None:
-    """Coverage measures every fifth case of a test, beginning with the first: measured, Python takes twice as long or longer, and most
-    cases go the ways of those before. What it says is reached is reached; a way that only other cases go counts as missed."""
+    """Coverage measures every fifth case of a test, beginning with the first: measured, Python takes twice as
+    long or longer, and most cases go the ways of those before. What it says is reached is reached; a way that
+    only other cases go counts as missed."""
     cases = collections.Counter[str]()
     for item in items:
         test = item.nodeid.partition("[")[0]
@@ -58,18 +63,20 @@ def _measure_some(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """pytest-cov begins to measure in a worker before it knows that it is in one, and there begins once more: what it began first, which
-    no report reads, would measure on where ``no_cover`` stops the other."""
+    """pytest-cov begins to measure in a worker before it knows that it is in one, and there begins once more:
+    what it began first, which no report reads, would measure on where ``no_cover`` stops the other."""
     first = coverage.Coverage.current() if hasattr(session.config, "workerinput") else None
     if first is not None:
         first.stop()
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _compiled_code(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Kernels and machine code stay with what pytest keeps (``--cache-clear`` deletes it), for all workers and later runs: they are
-    called by what they are made from, machine code also by the text of the compiler, and so never stale. There is more of it than a
-    user has."""
+def _compiled_code(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Kernels and machine code stay with what pytest keeps (``--cache-clear`` deletes it), for all workers
+    and later runs: they are called by what they are made from, machine code also by the text of the compiler,
+    and so never stale. There is more of it than a user has."""
     cache = getattr(request.config, "cache", None)
     folder = cache.mkdir if cache else tmp_path_factory.mktemp
     strict_cupy.RawKernel.libraries = folder("kernels")
@@ -112,9 +119,16 @@ def no_switch_stays_flipped(backend: str) -> Iterator[None]:
     before = _switches()
     yield
     after = _switches()
-    tape.thread.recording, tape.thread.scope, tape.thread.tracing, tape.host.default_dtype = True, None, None, numpy.dtype("float32")
+    tape.thread.recording, tape.thread.scope, tape.thread.tracing, tape.host.default_dtype = (
+        True,
+        None,
+        None,
+        numpy.dtype("float32"),
+    )
     backends._blocks.set(None)
-    flipped = [f"{name}: {before[name]} became {after[name]}" for name in before if after[name] is not before[name]]
+    flipped = [
+        f"{name}: {before[name]} became {after[name]}" for name in before if after[name] is not before[name]
+    ]
     assert not flipped, f"the test left switches flipped: {'; '.join(flipped)}"
 
 

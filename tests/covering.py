@@ -1,7 +1,9 @@
-"""Which cases of a test run every day: all values of its parameters, and on NumPy all pairs of values, but not all combinations.
+"""Which cases of a test run every day: all values of its parameters, and on NumPy all pairs of values, but
+not all combinations.
 
-Most faults show in one value, or where two meet; those that take three are rare (Kuhn, Wallace and Gallo, "Software fault interactions
-and implications for software testing", 2004). ``pytest --every`` runs all combinations.
+Most faults show in one value, or where two meet; those that take three are rare (Kuhn, Wallace and Gallo,
+"Software fault interactions and implications for software testing", 2004). ``pytest --every`` runs all
+combinations.
 """
 
 from __future__ import annotations
@@ -63,7 +65,8 @@ def _parameters(item: pytest.Item) -> dict[str, Any]:
 
 
 def _factors(item: pytest.Item) -> Factors:
-    """The parameters of one decorator vary together. A value is known by its identity: a decorator's are the same for all cases."""
+    """The parameters of one decorator vary together. A value is known by its identity: a decorator's are the
+    same for all cases."""
     together = {}
     for mark in item.iter_markers("parametrize"):
         names = mark.args[0].replace(" ", "").split(",") if isinstance(mark.args[0], str) else mark.args[0]

@@ -1,9 +1,11 @@
-"""A stand-in for CuPy that is as strict as CuPy is, computing with NumPy: so that the device code runs where there is no device.
+"""A stand-in for CuPy that is as strict as CuPy is, computing with NumPy: so that the device code runs where
+there is no device.
 
-It has only names that CuPy has, with CuPy's parameters (``test_strict_cupy.py`` compares with the real package where that is installed). An
-array of it is no NumPy array, does not mix with one, does not turn into one unasked, and stays on the device down to single numbers. Every
-operation that would start a kernel is counted, and so is every look at a value, which makes the host wait for the device. Kernels in CUDA C
-are compiled as C and really run.
+It has only names that CuPy has, with CuPy's parameters (``test_strict_cupy.py`` compares with the real
+package where that is installed). An array of it is no NumPy array, does not mix with one, does not turn into
+one unasked, and stays on the device down to single numbers. Every operation that would start a kernel is
+counted, and so is every look at a value, which makes the host wait for the device. Kernels in CUDA C are
+compiled as C and really run.
 """
 
 from __future__ import annotations
@@ -124,7 +126,10 @@ SIGNATURES = {
     "full": "shape, fill_value, dtype=None, order='C'",
     "full_like": "a, fill_value, dtype=None, order='K', subok=None, shape=None",
     "linspace": "start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0",
-    "matmul": "*args, axes=None, axis=None, keepdims=False, casting='same_kind', dtype=None, signature=None, order='K', out=None",
+    "matmul": (
+        "*args, axes=None, axis=None, keepdims=False, casting='same_kind', dtype=None, "
+        "signature=None, order='K', out=None"
+    ),
     "max": "a, axis=None, out=None, keepdims=False",
     "mean": "a, axis=None, dtype=None, out=None, keepdims=False",
     "min": "a, axis=None, out=None, keepdims=False",
@@ -157,7 +162,7 @@ def signature(text: str) -> inspect.Signature:
     return inspect.signature(eval(f"lambda {text}: None"))
 
 
-# -- crossing between host and device --------------------------------------------------------------------------------------------------
+# -- crossing between host and device ------------------------------------------------------------------------
 
 
 def _unwrap(x: Any, seen: list[ndarray]) -> Any:
@@ -212,7 +217,9 @@ def _settled(shape: tuple[int, ...], index: Any) -> Any:
             raise TypeError(f"Unsupported type {type(part)}")
         if isinstance(part, ndarray):
             if part.dtype.kind not in "biu":
-                raise IndexError(f"arrays used as indices must be of integer or boolean type. (actual: {part.dtype.type})")
+                raise IndexError(
+                    f"arrays used as indices must be of integer or boolean type. (actual: {part.dtype.type})"
+                )
             host = part._host
             if part.dtype.kind == "b":
                 counts.synchronisations += 1  # the shape of the result is on the device
@@ -234,12 +241,16 @@ def _reach(part: Any) -> int:
     return part.ndim if isinstance(part, ndarray) and part.dtype.kind == "b" else 1
 
 
-# -- numbers -------------------------------------------------------------------------------------------------------------------------------
+# -- numbers -------------------------------------------------------------------------------------------------
 
 
 def _floor_divide(a: Any, b: Any, dtype: Any = None) -> Any:
     whole = numpy.floor_divide(a, b)
-    return numpy.asarray(numpy.floor(numpy.asarray(a, whole.dtype) / b), whole.dtype) if whole.dtype.kind == "f" else whole
+    return (
+        numpy.asarray(numpy.floor(numpy.asarray(a, whole.dtype) / b), whole.dtype)
+        if whole.dtype.kind == "f"
+        else whole
+    )
 
 
 def _mod(a: Any, b: Any, dtype: Any = None) -> Any:
@@ -261,10 +272,11 @@ _CUPYS = {
     "power": _power,
     "__pow__": _power,
 }
-"""What CuPy computes in another way than NumPy: one can tell where a quotient is rounded up, or infinite, and by negative powers."""
+"""What CuPy computes in another way than NumPy: one can tell where a quotient is rounded up, or infinite, and
+by negative powers."""
 
 
-# -- the array -------------------------------------------------------------------------------------------------------------------------
+# -- the array -----------------------------------------------------------------------------------------------
 
 
 _OPERATORS = {
@@ -342,7 +354,10 @@ class ndarray:
         return x
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> numpy.ndarray:
-        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy array explicitly.")
+        raise TypeError(
+            "Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy "
+            "array explicitly."
+        )
 
     def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method != "__call__" or function.__name__ not in UFUNCS or any(map(_foreign, inputs)):
@@ -350,7 +365,9 @@ class ndarray:
         return _run(function, *inputs, **kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        raise TypeError(f"numpy.{function.__name__} was called with a device array: use the backend's function")
+        raise TypeError(
+            f"numpy.{function.__name__} was called with a device array: use the backend's function"
+        )
 
     # what can be known without asking the device
     dtype = property(lambda self: self._host.dtype)
@@ -375,7 +392,9 @@ class ndarray:
         return ndarray._made(self._host.view(dtype), self if self.base is None else self.base)
 
     # what has to wait for the device
-    def get(self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True) -> numpy.ndarray:
+    def get(
+        self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True
+    ) -> numpy.ndarray:
         return _fetch(self)
 
     def item(self) -> Any:
@@ -416,7 +435,9 @@ class ndarray:
     def __deepcopy__(self, memo: Any) -> Any:
         return self.copy()
 
-    def astype(self, dtype: Any, order: str = "K", casting: Any = None, subok: Any = None, copy: bool = True) -> Any:
+    def astype(
+        self, dtype: Any, order: str = "K", casting: Any = None, subok: Any = None, copy: bool = True
+    ) -> Any:
         return _run(numpy.ndarray.astype, self, dtype, copy=copy)
 
     for _name in [
@@ -489,7 +510,7 @@ class ndarray:
     del _name
 
 
-# -- the functions ---------------------------------------------------------------------------------------------------------------------
+# -- the functions -------------------------------------------------------------------------------------------
 
 
 class ufunc:
@@ -512,10 +533,13 @@ class ufunc:
     def at(self, a: ndarray, indices: Any, b: Any = None) -> None:
         if self.name != "add":
             raise NotImplementedError(f"{self.name}.at is not supported yet")
-        advanced = any(isinstance(part, ndarray) for part in (indices if isinstance(indices, tuple) else (indices,)))
+        advanced = any(
+            isinstance(part, ndarray) for part in (indices if isinstance(indices, tuple) else (indices,))
+        )
         if advanced and a.dtype not in ("int32", "uint32", "uint64", "float16", "float32", "float64"):
             raise TypeError(
-                "cupy.add.at only supports int32, float16, float32, float64, complex64, complex128, uint32, uint64 as data type"
+                "cupy.add.at only supports int32, float16, float32, float64, complex64, complex128, "
+                "uint32, uint64 as data type"
             )
         counts.launches += 1
         numpy.add.at(a._host, _settled(a.shape, indices), _unwrap(b, []))
@@ -527,7 +551,8 @@ def _erf(x: numpy.ndarray) -> numpy.ndarray:
 
 
 def _checked(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    take = eval(f"lambda {SIGNATURES[name]}: None")  # to call it is a tenth of the time of binding a signature
+    # to call it is a tenth of the time of binding a signature
+    take = eval(f"lambda {SIGNATURES[name]}: None")
 
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -621,7 +646,9 @@ def _matrices(*arrays: Any) -> Any:
         if x.dtype == numpy.float16:
             raise TypeError("float16 is unsupported in linalg")
     if arrays[0].ndim < 2:
-        raise numpy.linalg.LinAlgError(f"{arrays[0].ndim}-dimensional array given. Array must be at least two-dimensional")
+        raise numpy.linalg.LinAlgError(
+            f"{arrays[0].ndim}-dimensional array given. Array must be at least two-dimensional"
+        )
     if arrays[0].shape[-1] != arrays[0].shape[-2]:
         raise numpy.linalg.LinAlgError("Last 2 dimensions of the array must be square")
     return arrays
@@ -648,7 +675,8 @@ def _det(a: Any) -> Any:
 
 
 def _matmul(a: Any, b: Any, *, out: Any = None, **options: Any) -> Any:
-    """With ``out``, as the device's BLAS has it: it writes rows without gaps, and reads and writes nothing twice."""
+    """With ``out``, as the device's BLAS has it: it writes rows without gaps, and reads and writes nothing
+    twice."""
     if out is None:
         return _run(numpy.matmul, a, b, **options)
     if not out._host.flags.c_contiguous:
@@ -657,7 +685,8 @@ def _matmul(a: Any, b: Any, *, out: Any = None, **options: Any) -> Any:
         raise ValueError("Not supported dtype combination.")
     gaps = [x for x in (a, b) if not (x._host.flags.c_contiguous or x._host.flags.f_contiguous)]
     shared = [x for x in (a, b) if numpy.may_share_memory(x._host, out._host)]
-    counts.launches += 1 + len(gaps) + bool(shared)  # copies of operands with gaps, and of a result that lies over one
+    # copies of operands with gaps, and of a result that lies over one
+    counts.launches += 1 + len(gaps) + bool(shared)
     return _run(numpy.matmul, a, b, out=out, **options)
 
 
@@ -687,7 +716,7 @@ def _function(name: str) -> Callable[..., Any]:
     return _of_arrays(name)
 
 
-# -- kernels ---------------------------------------------------------------------------------------------------------------------------
+# -- kernels -------------------------------------------------------------------------------------------------
 
 _DEVICE = r"""
 #include <math.h>
@@ -792,19 +821,25 @@ def _compiled(code: str, name: str, kinds: tuple[str, ...]) -> Any:
     parts = [_BARRIER, code, thread, _IN_TURNS] if "__syncthreads" in code else [code, thread, _ONE_BY_ONE]
     text = "".join([_DEVICE, *parts, _LAUNCH])
     options = ["-O1", "-Wall", "-Wno-unused-variable", "-Werror", "-shared", "-fPIC"]
-    library = RawKernel.libraries / f"{hashlib.sha256(' '.join([platform.machine(), *options, text]).encode()).hexdigest()}.so"
+    library = (
+        RawKernel.libraries
+        / f"{hashlib.sha256(' '.join([platform.machine(), *options, text]).encode()).hexdigest()}.so"
+    )
     if not library.exists():
         with tempfile.TemporaryDirectory(dir=RawKernel.libraries) as folder:
             source, new = Path(folder, "kernel.c"), Path(folder, "kernel.so")
             source.write_text(text)
-            done = subprocess.run(["cc", *options, str(source), "-o", str(new), "-lm"], capture_output=True, text=True)
+            done = subprocess.run(
+                ["cc", *options, str(source), "-o", str(new), "-lm"], capture_output=True, text=True
+            )
             assert done.returncode == 0, f"{done.stderr}\n{code}"
             new.replace(library)
     return ctypes.PyDLL(str(library)).launch  # one thread of Python at a time
 
 
 class RawKernel:
-    """A kernel in CUDA C, compiled as C at its first launch. Arguments are laid down as CuPy does: Python's whole numbers have 64 bits."""
+    """A kernel in CUDA C, compiled as C at its first launch. Arguments are laid down as CuPy does: Python's
+    whole numbers have 64 bits."""
 
     libraries: Path
     """The folder where what is compiled stays, for all processes and later runs; ``conftest.py`` names it."""
@@ -817,12 +852,17 @@ class RawKernel:
         bounds = re.search(rf"__launch_bounds__\((\d+)\) {name}\(", code)
         self.most = int(bounds[1]) if bounds else _REGISTERS // _REGISTERS_OF_A_THREAD
 
-    def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: Any, *, shared_mem: int = 0) -> None:
+    def __call__(
+        self, grid: tuple[int, ...], block: tuple[int, ...], args: Any, *, shared_mem: int = 0
+    ) -> None:
         grid, block = ((*size, 1, 1)[:3] for size in (grid, block))
         if min(*grid, *block) < 1 or max(grid[1:]) > 65535 or math.prod(block) > 1024:
             raise ValueError(f"CUDA_ERROR_INVALID_VALUE: invalid argument: {grid} blocks of {block} threads")
         if math.prod(block) > self.most:
-            raise RuntimeError(f"CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES: {block} threads, and a thread of {self.most} has more registers")
+            raise RuntimeError(
+                f"CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES: {block} threads, and a thread of {self.most} has "
+                "more registers"
+            )
         kinds, values = zip(*map(_argument, args), strict=True)
         launch = _compiled(self.code, self.name, kinds)
         sizes = [(ctypes.c_uint * 3)(*size) for size in (grid, block)]
@@ -861,7 +901,9 @@ def _answered(answer: Any, *device: int) -> Any:
 
 def _content() -> dict[str, dict[str, Any]]:
     """What is in the stand-in's modules, by their names."""
-    rooms: dict[str, dict[str, Any]] = {name: {} for name in ("cupy", "cupy.linalg", "cupy.cuda", "cupyx", "cupyx.scipy")}
+    rooms: dict[str, dict[str, Any]] = {
+        name: {} for name in ("cupy", "cupy.linalg", "cupy.cuda", "cupyx", "cupyx.scipy")
+    }
     for name in UFUNCS:
         rooms["cupy"][name] = ufunc(name, _CUPYS.get(name, getattr(numpy, name)), getattr(numpy, name).nin)
     for name in SIGNATURES:
@@ -880,7 +922,8 @@ _CONTENT = _content()
 
 
 def modules() -> dict[str, types.ModuleType]:
-    """The stand-in's modules by name, new ones; what is in them is always the same, for it is installed for thousands of tests."""
+    """The stand-in's modules by name, new ones; what is in them is always the same, for it is installed for
+    thousands of tests."""
     made = {name: types.ModuleType(name) for name in _CONTENT}
     for name, module in made.items():
         vars(module).update(_CONTENT[name])

@@ -1,4 +1,5 @@
-"""NumPy's results over all axes, at infinities and for small whole numbers; and losses that cannot wrap around or be stretched."""
+"""NumPy's results over all axes, at infinities and for small whole numbers; and losses that cannot wrap
+around or be stretched."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ INF, NAN = math.inf, math.nan
 X = np.random.default_rng(0).normal(size=(3, 4, 2))
 Q = np.array([0.1, 0.5, 1.0])
 
-# -- axes -----------------------------------------------------------------------------------------------------------------------------
+# -- axes ----------------------------------------------------------------------------------------------------
 
 
 def along(axis, ndim=3):
@@ -29,8 +30,35 @@ def both(name):
     return lambda np, x, **kwargs: getattr(np, name)(x, **kwargs)
 
 
-_SINGLE = ["diff", "cumsum", "cumprod", "sort", "argsort", "argmax", "argmin", "flip", "ptp", "median", "unstack"]
-_REDUCTIONS = ["sum", "mean", "prod", "std", "var", "max", "min", "all", "any", "nansum", "nanmean", "nanmax", "nanmin", "count_nonzero"]
+_SINGLE = [
+    "diff",
+    "cumsum",
+    "cumprod",
+    "sort",
+    "argsort",
+    "argmax",
+    "argmin",
+    "flip",
+    "ptp",
+    "median",
+    "unstack",
+]
+_REDUCTIONS = [
+    "sum",
+    "mean",
+    "prod",
+    "std",
+    "var",
+    "max",
+    "min",
+    "all",
+    "any",
+    "nansum",
+    "nanmean",
+    "nanmax",
+    "nanmin",
+    "count_nonzero",
+]
 ONE_AXIS = {
     **{name: both(name) for name in _SINGLE},
     **{name: both(name) for name in _REDUCTIONS},
@@ -54,7 +82,9 @@ ONE_AXIS = {
     "trapezoid of widths": lambda np, x, axis: np.trapezoid(x, dx=0.5, axis=axis),
     "trapezoid of a vector": lambda np, x, axis: np.trapezoid(x, np.arange(x.shape[axis]) ** 2.0, axis=axis),
     "trapezoid of places": lambda np, x, axis: np.trapezoid(x, np.cumsum(x * x, axis), axis=axis),
-    "trapezoid of a column": lambda np, x, axis: np.trapezoid(x, np.reshape(np.arange(x.shape[axis]) ** 2.0, along(axis)), axis=axis),
+    "trapezoid of a column": lambda np, x, axis: np.trapezoid(
+        x, np.reshape(np.arange(x.shape[axis]) ** 2.0, along(axis)), axis=axis
+    ),
     "norm": lambda np, x, axis: np.linalg.norm(x, axis=axis),
     "norm of order 1": lambda np, x, axis: np.linalg.norm(x, 1, axis),
 }
@@ -92,7 +122,9 @@ def test_every_axis_is_numpys(name, axis):
     equal(ONE_AXIS[name](tg, tg.tensor(X), axis=axis), ONE_AXIS[name](np, X, axis=axis))
 
 
-@pytest.mark.parametrize(("first", "second"), [(a, b) for a, b in itertools.product(range(-3, 3), repeat=2) if a % 3 != b % 3])
+@pytest.mark.parametrize(
+    ("first", "second"), [(a, b) for a, b in itertools.product(range(-3, 3), repeat=2) if a % 3 != b % 3]
+)
 @pytest.mark.parametrize("name", TWO_AXES)
 def test_every_two_axes_are_numpys(name, first, second):
     equal(TWO_AXES[name](tg, tg.tensor(X), first, second), TWO_AXES[name](np, X, first, second))
@@ -100,9 +132,24 @@ def test_every_two_axes_are_numpys(name, first, second):
 
 def test_every_function_with_an_axis_is_tried():
     """But those whose result for an axis is that of a formula over it, which tests of their own have."""
-    with_axis = {name for name in tg.__dict__ if callable(getattr(tg, name)) and "axis" in _parameters(getattr(tg, name))}
+    with_axis = {
+        name
+        for name in tg.__dict__
+        if callable(getattr(tg, name)) and "axis" in _parameters(getattr(tg, name))
+    }
     tried = {name.split()[0] for name in (*ONE_AXIS, *TWO_AXES)}
-    formulas = {"cross", "cross_entropy", "nll_loss", "softmax", "log_softmax", "logsumexp", "split", "amax", "amin", "concat"}
+    formulas = {
+        "cross",
+        "cross_entropy",
+        "nll_loss",
+        "softmax",
+        "log_softmax",
+        "logsumexp",
+        "split",
+        "amax",
+        "amin",
+        "concat",
+    }
     assert with_axis - tried == formulas
 
 
@@ -118,7 +165,7 @@ def test_trapezoids_over_an_axis_have_the_slope_of_their_sum():
     tg.check_gradients(lambda y, x: tg.trapezoid(y, x, axis=0), tg.tensor(y), tg.tensor(x))
 
 
-# -- infinities -----------------------------------------------------------------------------------------------------------------------
+# -- infinities ----------------------------------------------------------------------------------------------
 
 VALUES = st.sampled_from([-INF, -2.0, 0.0, 1.0, 3.0, INF])
 
@@ -134,7 +181,8 @@ def test_the_median_of_infinities(values):
 
 @given(st.lists(VALUES, min_size=1, max_size=6), st.floats(0, 1))
 def test_between_infinities(values, share):
-    """On the line between two neighbours: NumPy's NaN where it subtracts infinities is the infinity that both sides have, or one."""
+    """On the line between two neighbours: NumPy's NaN where it subtracts infinities is the infinity that both
+    sides have, or one."""
     place = share * (len(values) - 1)
     low, high = (sorted(values)[whole(place)] for whole in (math.floor, math.ceil))
     with np.errstate(all="ignore"):
@@ -143,7 +191,9 @@ def test_between_infinities(values, share):
     if math.isinf(low) or math.isinf(high):
         np.testing.assert_equal(found, low + high)
     else:
-        np.testing.assert_allclose(found, low + (high - low) * (place - math.floor(place)), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(
+            found, low + (high - low) * (place - math.floor(place)), rtol=1e-12, atol=1e-12
+        )
     assert np.isnan(numpys) or found == pytest.approx(float(numpys), abs=1e-12)
 
 
@@ -168,8 +218,11 @@ def test_interpolation_is_numpys(points, xs):
     x = np.array(xs)
     expected = np.interp(x, xp, fp)
     if len(xp) == 1:
-        expected = np.where(np.isnan(x), NAN, expected)  # NumPy's is the point there, and NaN where there are several
-    np.testing.assert_allclose(tg.interp(tg.tensor(x), tg.tensor(xp), tg.tensor(fp)).numpy(), expected, rtol=1e-12)
+        # NumPy's is the point there, and NaN where there are several
+        expected = np.where(np.isnan(x), NAN, expected)
+    np.testing.assert_allclose(
+        tg.interp(tg.tensor(x), tg.tensor(xp), tg.tensor(fp)).numpy(), expected, rtol=1e-12
+    )
 
 
 def test_the_slope_of_a_line_between_points():
@@ -179,7 +232,7 @@ def test_the_slope_of_a_line_between_points():
     assert x.grad.tolist() == [0, 2, 2, -2, -2, -2, 0]
 
 
-# -- two dtypes -----------------------------------------------------------------------------------------------------------------------
+# -- two dtypes ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("second", ["float16", "float32", "float64", "int64", "uint8"])
@@ -234,11 +287,14 @@ def test_python_floats_in_a_list_take_the_dtype_that_they_meet(name, dtype):
     np.testing.assert_allclose(found.numpy().astype(float), np.asarray(expected, float), rtol=rtol, atol=rtol)
 
 
-# -- small whole numbers --------------------------------------------------------------------------------------------------------------
+# -- small whole numbers -------------------------------------------------------------------------------------
 
 SUMS = {
     **{f"einsum {s}": lambda np, x, s=s: np.einsum(s, x) for s in ("ijk->", "ijk->i", "ijk->kj", "ijk->ijk")},
-    **{f"einsum {s}": lambda np, x, s=s: np.einsum(s, x, x) for s in ("ijk,ijk->", "ijk,ijk->k", "ijk,ljk->il")},
+    **{
+        f"einsum {s}": lambda np, x, s=s: np.einsum(s, x, x)
+        for s in ("ijk,ijk->", "ijk,ijk->k", "ijk,ljk->il")
+    },
     "einsum of a diagonal": lambda np, x: np.einsum("ii->", x[:2, :2, 0]),
     "einsum of a stretched axis": lambda np, x: np.einsum("ijk,ilk->k", x[:, :1], x),
     "vecdot": lambda np, x: np.vecdot(x, x),
@@ -262,7 +318,7 @@ def test_sums_of_products_have_numpys_dtype(name, kind):
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
 
 
-# -- losses ---------------------------------------------------------------------------------------------------------------------------
+# -- losses --------------------------------------------------------------------------------------------------
 
 LOSSES = {
     "l1_loss": lambda a, b: np.abs(a - b),
@@ -317,7 +373,7 @@ def test_no_class_is_left_out_of_probabilities():
         tg.cross_entropy(tg.zeros((2, 3), "float16"), tg.ones((2, 3), "float16"), ignore_index=-100)
 
 
-# -- remainders -----------------------------------------------------------------------------------------------------------------------
+# -- remainders ----------------------------------------------------------------------------------------------
 
 FLOATS = st.floats(width=32) | st.sampled_from([0.0, -0.0, 5.0, -5.0, 0.1, 3.0, 1e17, 1e30, INF, -INF, NAN])
 INTEGERS = st.integers(-(2**62), 2**62) | st.integers(-20, 20)
@@ -350,7 +406,10 @@ def test_remainders_of_floats_are_numpys(name, dtype, a, b):
 def test_remainders_of_whole_numbers_are_numpys(name, a, b):
     ours, theirs = REMAINDERS[name]
     with np.errstate(all="ignore"):
-        found, expected = ours(tg.tensor(np.array([a])), tg.tensor(np.array([b]))), theirs(np.array([a]), np.array([b]))
+        found, expected = (
+            ours(tg.tensor(np.array([a])), tg.tensor(np.array([b]))),
+            theirs(np.array([a]), np.array([b])),
+        )
     assert found.dtype == expected.dtype
     assert found.tolist() == expected.tolist()
 
@@ -364,9 +423,12 @@ def test_remainders_of_python_numbers(name):
         assert ours(a, tg.tensor(y)).item() == theirs(a, y)
 
 
-@pytest.mark.parametrize(("name", "wholes"), [("mod", [2, 3, -4, 0, 0, -1, 9]), ("fmod", [2, 3, -3, 0, 0, 0, 9])])
+@pytest.mark.parametrize(
+    ("name", "wholes"), [("mod", [2, 3, -4, 0, 0, -1, 9]), ("fmod", [2, 3, -3, 0, 0, 0, 9])]
+)
 def test_residuals_of_remainders(name, wholes):
-    """a − n b with the whole n that was taken off: 1 and −n, also where the quotient is rounded to the next one."""
+    """a − n b with the whole n that was taken off: 1 and −n, also where the quotient is rounded to the next
+    one."""
     a = tg.tensor(np.array([5.0, 7.5, -7.5, 1.0, 5.0, -1.0, 1.0]), requires_grad=True)
     b = tg.tensor(np.array([2.0, 2.25, 2.25, 3.0, INF, 4.0, 0.1]), requires_grad=True)
     tg.sum(REMAINDERS[name][0](a, b)).backward()
@@ -390,7 +452,9 @@ def test_a_compiled_cell_has_the_same_remainders(name, kind):
         return y, h
 
     with np.errstate(all="ignore"):
-        (ys, last), (found, end) = (tg.scan(cell, tg.tensor(x), h, compiled=compiled) for compiled in (False, True))
+        (ys, last), (found, end) = (
+            tg.scan(cell, tg.tensor(x), h, compiled=compiled) for compiled in (False, True)
+        )
         np.testing.assert_array_equal(ys.numpy(), REMAINDERS[name][1](x, period))
     assert found.dtype == ys.dtype
     np.testing.assert_array_equal(found.numpy(), ys.numpy())

@@ -70,7 +70,11 @@ def _imported(name: str, nodes: list[ast.AST]) -> set[str]:
     for node in nodes:
         if isinstance(node, ast.Import):
             named = [alias.name for alias in node.names]
-            found.update(part.removeprefix("tinygrad_rnn").lstrip(".") for part in named if part.split(".")[0] == "tinygrad_rnn")
+            found.update(
+                part.removeprefix("tinygrad_rnn").lstrip(".")
+                for part in named
+                if part.split(".")[0] == "tinygrad_rnn"
+            )
         if isinstance(node, ast.ImportFrom):
             if node.level:
                 up = node.level - (1 if inside else 0)
@@ -88,7 +92,11 @@ def _imported(name: str, nodes: list[ast.AST]) -> set[str]:
 def _tree(name: str) -> ast.Module:
     """A module as it is run, without what only says types."""
     tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
-    tree.body = [node for node in tree.body if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")]
+    tree.body = [
+        node
+        for node in tree.body
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    ]
     return tree
 
 
@@ -101,26 +109,37 @@ def test_imports_go_one_way(name: str) -> None:
     ours = _room(name)
     for other in _imported(name, list(ast.walk(_tree(name)))):
         if other == "":
-            assert ours in ("cli", "selfcheck"), f"{name} imports the whole package: name the module that it needs"
+            assert ours in ("cli", "selfcheck"), (
+                f"{name} imports the whole package: name the module that it needs"
+            )
             continue
         theirs = _room(other)
         allowed = theirs == ours or _floor(theirs) < _floor(ours)
         assert allowed, f"{name} imports {other}: {theirs!r} is not below {ours!r}"
         if ours in LOOKERS:
-            assert _floor(theirs) <= _floor("sequence") or theirs == ours, f"{name} only looks at the tape, it cannot need {other}"
+            assert _floor(theirs) <= _floor("sequence") or theirs == ours, (
+                f"{name} only looks at the tape, it cannot need {other}"
+            )
 
 
 def test_modules_do_not_import_each_other_in_circles() -> None:
     below = {name: _imported(name, list(_tree(name).body)) - {name, ""} for name in MODULES if name}
     while below:
         free = {name for name, needs in below.items() if not needs & below.keys()}
-        assert free, f"imports go in a circle: { {name: sorted(needs & below.keys()) for name, needs in below.items()} }"
+        assert free, (
+            "imports go in a circle: "
+            f"{ {name: sorted(needs & below.keys()) for name, needs in below.items()} }"
+        )
         below = {name: needs for name, needs in below.items() if name not in free}
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_private_names_stay_in_their_file(name: str) -> None:
-    imports = [node for node in ast.walk(_tree(name)) if isinstance(node, ast.ImportFrom) and node.module != "__future__"]
+    imports = [
+        node
+        for node in ast.walk(_tree(name))
+        if isinstance(node, ast.ImportFrom) and node.module != "__future__"
+    ]
     assert [alias.name for node in imports for alias in node.names if re.match(r"_[a-z]", alias.name)] == []
 
 
@@ -129,18 +148,23 @@ def test_no_room_for_odds_and_ends() -> None:
 
 
 def test_every_module_says_what_it_is() -> None:
-    assert not [name for name in MODULES if MODULES[name].stat().st_size and ast.get_docstring(_tree(name)) is None]
+    assert not [
+        name for name in MODULES if MODULES[name].stat().st_size and ast.get_docstring(_tree(name)) is None
+    ]
 
 
-# -- importing -------------------------------------------------------------------------------------------------------------------------
+# -- importing -----------------------------------------------------------------------------------------------
 
 
 def _run(program: str, bytecode: Path | None = None) -> str:
     environment = dict(os.environ)
-    if bytecode is not None:  # as installed: the environment that the tests run in may forbid to keep bytecode
+    # as installed: the environment that the tests run in may forbid to keep bytecode
+    if bytecode is not None:
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         environment["PYTHONPYCACHEPREFIX"] = str(bytecode)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+    )
     return done.stdout
 
 
@@ -155,20 +179,38 @@ def test_import_pulls_in_numpy_and_nothing_else() -> None:
 
 def test_import_pulls_in_little_of_the_standard_library() -> None:
     """Each module that NumPy has not loaded costs milliseconds, ``pathlib`` twelve."""
-    new = set(_run("import numpy, sys; before = {*sys.modules}; import tinygrad_rnn; print(*({*sys.modules} - before))").split())
+    new = set(
+        _run(
+            "import numpy, sys; before = {*sys.modules}; import tinygrad_rnn; print(*({*sys.modules} - "
+            "before))"
+        ).split()
+    )
     others = {name for name in new if not name.startswith("tinygrad_rnn") and not name.startswith("_")}
-    assert others <= {"bisect", "copy", "dataclasses", "gc", "random", "threading", "zlib", "keyword", "inspect"}
+    assert others <= {
+        "bisect",
+        "copy",
+        "dataclasses",
+        "gc",
+        "random",
+        "threading",
+        "zlib",
+        "keyword",
+        "inspect",
+    }
 
 
 @pytest.mark.slow
 def test_import_takes_at_most_half_as_long_as_numpys(tmp_path: Path) -> None:
     clock = "time.perf_counter()"
-    program = f"import time; a = {clock}; import numpy; b = {clock}; import tinygrad_rnn; c = {clock}; print((c - b) / (b - a))"
+    program = (
+        f"import time; a = {clock}; import numpy; b = {clock}; import tinygrad_rnn; c = {clock}; "
+        "print((c - b) / (b - a))"
+    )
     _run(program, tmp_path)  # writes the bytecode
     assert min(float(_run(program, tmp_path)) for _ in range(7)) <= 0.5
 
 
-# -- names -----------------------------------------------------------------------------------------------------------------------------
+# -- names ---------------------------------------------------------------------------------------------------
 
 
 CONTRACT = re.findall(
@@ -201,7 +243,9 @@ def test_public_names() -> None:
 @pytest.mark.parametrize("name", [name for name in MODULES if name])
 def test_export_lists_are_true(name: str) -> None:
     for node in _tree(name).body:
-        if isinstance(node, ast.Assign) and [getattr(target, "id", None) for target in node.targets] == ["__all__"]:
+        if isinstance(node, ast.Assign) and [getattr(target, "id", None) for target in node.targets] == [
+            "__all__"
+        ]:
             listed = ast.literal_eval(node.value)
             assert len(set(listed)) == len(listed)
             module = importlib.import_module(f"tinygrad_rnn.{name}")
@@ -212,14 +256,18 @@ def test_every_error_is_the_librarys_and_a_built_in() -> None:
     for name in tg.errors.__all__:
         error = getattr(tg, name)
         assert issubclass(error, tg.TinygradRNNError)
-        assert name == "TinygradRNNError" or any(base.__module__ == "builtins" and base is not Exception for base in error.__bases__)
+        assert name == "TinygradRNNError" or any(
+            base.__module__ == "builtins" and base is not Exception for base in error.__bases__
+        )
 
 
 def test_version_is_the_changelogs_newest() -> None:
     changelog = (PACKAGE.parent / "CHANGELOG.md").read_text(encoding="utf-8")
     newest = re.search(r"^## \[?(\d+\.\d+\.\d+)", changelog, re.MULTILINE)
     assert newest is not None
-    project = re.search(r'^version = "(.+)"', (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    project = re.search(
+        r'^version = "(.+)"', (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert project is not None
     assert newest[1] == tg.__version__ == project[1]
 
@@ -233,7 +281,8 @@ def test_top_level_is_as_it_was_laid_out() -> None:
 
 
 def test_what_plans_loops_knows_no_processor():
-    """Kernels of a device are planned and written without what machine code for this processor is made with."""
+    """Kernels of a device are planned and written without what machine code for this processor is made
+    with."""
     sequence = Path(tg.__file__).parent / "sequence"
     todo, seen = ["kernels", "kernel_writer"], set[str]()
     while todo:
@@ -241,5 +290,7 @@ def test_what_plans_loops_knows_no_processor():
         seen.add(name)
         text = (sequence / f"{name}.py").read_text(encoding="utf-8")
         assert "native" not in text, name
-        todo += [other for other in re.findall(r"^from \.(\w+) import", text, re.MULTILINE) if other not in seen]
+        todo += [
+            other for other in re.findall(r"^from \.(\w+) import", text, re.MULTILINE) if other not in seen
+        ]
     assert {"nest_layout", "nest_planner", "elements", "laid_out_run", "plan"} <= seen

@@ -15,7 +15,7 @@ from tinygrad_rnn import nn
 
 Tensor = tg.Tensor
 
-# -- descent written by hand -----------------------------------------------------------------------------------------------------------
+# -- descent written by hand ---------------------------------------------------------------------------------
 
 CURVATURE, START, RATE, STEPS = np.array([1.0, 0.5, 2.0]), np.array([1.0, -2.0, 3.0]), 0.1, 5
 EXPECTED = START * (1 - RATE * CURVATURE) ** STEPS
@@ -94,7 +94,9 @@ def test_descent_by_hand(descend: Callable[[Tensor], None], loss: Callable[[Tens
 @pytest.mark.one_backend
 @pytest.mark.parametrize("loss", [_loss, _loss_of_scan])
 @pytest.mark.parametrize("descend", [_by_data_and_tensor, _by_slice_of_data])
-def test_descent_that_writes_a_tensor_into_an_array(descend: Callable[[Tensor], None], loss: Callable[[Tensor], Tensor]) -> None:
+def test_descent_that_writes_a_tensor_into_an_array(
+    descend: Callable[[Tensor], None], loss: Callable[[Tensor], Tensor]
+) -> None:
     """CuPy's arrays take arrays only."""
     _descends(descend, loss)
 
@@ -179,7 +181,12 @@ def test_augmented_assignment_of_anything_else_is_plain_arithmetic() -> None:
         d += 1
         z -= 1
     assert (c.tolist(), d.tolist(), z.tolist()) == ([5.0], [6.0], [0.0, 1.0])
-    changes = ((operator.ifloordiv, 2.0), (operator.imod, 1.0), (operator.imatmul, 20.0), (operator.ipow, 25.0))
+    changes = (
+        (operator.ifloordiv, 2.0),
+        (operator.imod, 1.0),
+        (operator.imatmul, 20.0),
+        (operator.ipow, 25.0),
+    )
     for change, value in changes:
         W, M = tg.tensor(np.full((2, 2), 5.0), requires_grad=True), tg.tensor(np.full((2, 2), 2.0))
         with tg.no_grad():
@@ -187,7 +194,7 @@ def test_augmented_assignment_of_anything_else_is_plain_arithmetic() -> None:
         assert (W.numpy() == value).all()
 
 
-# -- single values ---------------------------------------------------------------------------------------------------------------------
+# -- single values -------------------------------------------------------------------------------------------
 
 
 def test_a_single_value_is_printed_and_compared_as_a_number() -> None:
@@ -197,7 +204,13 @@ def test_a_single_value_is_printed_and_compared_as_a_number() -> None:
     assert f"{tg.tensor(7):d} {tg.tensor(True)}" == "7 tensor(True, dtype=bool)"
     assert round(loss, 1).item() == pytest.approx(2.2)
     assert round(loss).item() == 2
-    assert (int(loss), float(loss), complex(loss), math.isnan(loss), bool(loss)) == (2, 2.25, 2.25 + 0j, False, True)
+    assert (int(loss), float(loss), complex(loss), math.isnan(loss), bool(loss)) == (
+        2,
+        2.25,
+        2.25 + 0j,
+        False,
+        True,
+    )
     quotient, rest = divmod(loss, 2)
     assert (quotient.item(), rest.item(), rest.requires_grad) == (1.0, 0.25, True)
     assert [z.item() for z in divmod(5, loss)] == [2.0, 0.5]
@@ -213,13 +226,16 @@ def test_a_format_of_several_values(spec: str) -> None:
     assert f"{x}" == str(x)
 
 
-# -- writing into a tensor, and PyTorch's names ----------------------------------------------------------------------------------------
+# -- writing into a tensor, and PyTorch's names --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("index", [0, (0, 1), slice(None), np.array([True, False])])
 def test_writing_into_a_tensor_is_told_what_to_write(index: Any) -> None:
     x = tg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
-    with pytest.raises(tg.TapeError, match=r"x\[.*\] = … cannot be recorded.*tg\.where\(mask, new, x\).*tg\.stack\(list\).*x\.data"):
+    with pytest.raises(
+        tg.TapeError,
+        match=r"x\[.*\] = … cannot be recorded.*tg\.where\(mask, new, x\).*tg\.stack\(list\).*x\.data",
+    ):
         x[index] = 0.0
     assert x.tolist() == [[1.0, 2.0], [3.0, 4.0]]
     changed = tg.concatenate([x[:0], tg.zeros((1, 2)), x[1:]])
@@ -251,9 +267,18 @@ def test_sizes_one_by_one(make: Callable[..., Tensor], value: float) -> None:
         assert (x.numpy() == value).all()
     assert make(4).shape == (4,)
     assert make(2, 3, 4).shape == (2, 3, 4)
-    for x in (make((2, 3), "float64"), make(2, 3, dtype="float64"), make((2, 3), dtype=np.float64), make(2, np.float64)):
+    for x in (
+        make((2, 3), "float64"),
+        make(2, 3, dtype="float64"),
+        make((2, 3), dtype=np.float64),
+        make(2, np.float64),
+    ):
         assert x.dtype == np.float64
     assert make(()).shape == ()
-    for wrong in (lambda: make((2, 3), 4, 5), lambda: make(2, "float64", dtype="float64"), lambda: make(2, 3, "float64")):
+    for wrong in (
+        lambda: make((2, 3), 4, 5),
+        lambda: make(2, "float64", dtype="float64"),
+        lambda: make(2, 3, "float64"),
+    ):
         with pytest.raises(tg.ArgumentError, match="shape"):
             wrong()

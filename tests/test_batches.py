@@ -39,7 +39,7 @@ def varied(x, i):
     return x * (1 + 0.125 * i) if x.dtype.kind == "f" else x
 
 
-# -- rows ---------------------------------------------------------------------------------------------------------------------------------
+# -- rows ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.one_backend  # an index of arrays would have to be moved
@@ -52,7 +52,10 @@ def test_a_row_for_many_values(name):
             if not any(mark and x.dtype.kind == "f" for x, mark in zip(xs, marked, strict=True)):
                 continue
             values = [[tg.tensor(varied(x, i)) for i in range(COUNT)] for x in xs]
-            expected = [apply(row, [v[i] if mark else v[0] for v, mark in zip(values, marked, strict=True)], params) for i in range(COUNT)]
+            expected = [
+                apply(row, [v[i] if mark else v[0] for v, mark in zip(values, marked, strict=True)], params)
+                for i in range(COUNT)
+            ]
             together = [tg.stack(v) if mark else v[0] for v, mark in zip(values, marked, strict=True)]
             found = batches.run(row, together, marked, params, COUNT)
             for i, wanted in enumerate(expected):
@@ -66,7 +69,7 @@ def test_few_rows_have_no_rule():
     assert without == {"solve", "det", "searchsorted"}
 
 
-# -- Jacobians ----------------------------------------------------------------------------------------------------------------------------
+# -- Jacobians -----------------------------------------------------------------------------------------------
 
 X = np.random.default_rng(0).normal(size=(2, 3, 4))
 W = np.random.default_rng(1).normal(size=(4, 5))
@@ -80,10 +83,15 @@ FUNCTIONS = {
     "indices": lambda x: x[[1, 0, 0], :, [2, 3, 0]] * tg.take(x, [0, 2, 1], 1)[0, :, :3],
     "a truth as an index": lambda x: x[True, :, 0] * x[None, :, True, 1],
     "a mask": lambda x: tg.where(x > 0, x * x, 0.1 * x),
-    "joins": lambda x: tg.stack(tg.split(tg.concatenate([x, x * 2], 1), 3, 1)) + tg.pad(x, ((0, 0), (0, 0), (1, 1)))[:, :2, 1:5],
+    "joins": lambda x: (
+        tg.stack(tg.split(tg.concatenate([x, x * 2], 1), 3, 1))
+        + tg.pad(x, ((0, 0), (0, 0), (1, 1)))[:, :2, 1:5]
+    ),
     "softmax": lambda x: tg.log_softmax(x) + tg.cumsum(x, 2),
     "of no use": lambda x: tg.tensor(W, requires_grad=True) * 2,
-    "a part of no use": lambda x: tg.concatenate([x.reshape(-1), tg.tensor(W, requires_grad=True).reshape(-1)]),
+    "a part of no use": lambda x: tg.concatenate(
+        [x.reshape(-1), tg.tensor(W, requires_grad=True).reshape(-1)]
+    ),
     "called": lambda x: tg.linalg.inv(x[:, :, :3] + 4 * tg.eye(3, dtype="float64")) + tg.sort(x, 2)[:, :, :3],
     "run again": tg.checkpoint(lambda x: tg.sin(x) * tg.sum(x)),
     "losses": lambda x: tg.cross_entropy(x.reshape(6, 4), [0, 1, 2, 3, 0, 1], reduction="none"),
@@ -117,9 +125,13 @@ def test_derivatives_of_a_jacobian(backend):
     def f(x):
         return tg.tanh(x @ tg.tensor(W)) * tg.sum(x * x)
 
-    np.testing.assert_allclose(tg.jacobian(tg.jacobian(f))(x).numpy(), one_by_one(tg.jacobian(f), x), rtol=1e-11, atol=1e-12)
     np.testing.assert_allclose(
-        tg.hessian(lambda x: tg.sum(tg.sin(f(x))))(x).numpy(), one_by_one(tg.grad(lambda x: tg.sum(tg.sin(f(x)))), x), atol=1e-11
+        tg.jacobian(tg.jacobian(f))(x).numpy(), one_by_one(tg.jacobian(f), x), rtol=1e-11, atol=1e-12
+    )
+    np.testing.assert_allclose(
+        tg.hessian(lambda x: tg.sum(tg.sin(f(x))))(x).numpy(),
+        one_by_one(tg.grad(lambda x: tg.sum(tg.sin(f(x)))), x),
+        atol=1e-11,
     )
     outside = tg.tensor(2.0, "float64", requires_grad=True)
     tg.sum(tg.jacobian(lambda x: f(x * outside))(x)).backward()
@@ -137,11 +149,15 @@ HIDDEN = {
     "of a sample that is cut away": lambda x: tg.softmax(
         (tg.tensor([[1, np.nan], [0.3, 0.4], [0.5, 0.1], [0.2, 0.9], [1, 1]]) @ x)[1:], -1
     ),
-    "of a row whose residuals cancel": lambda x: (lambda r: tg.concatenate([r, -r]))((tg.tensor([[1, np.nan], [3, 4], [1, 1]]) @ x)[1:]),
-    "behind a choice": lambda x: (lambda r: tg.concatenate([r, -r]))(tg.where(x[0] > 0, tg.sqrt(x[0] * [0, 1]), 0.0)),
-    "of an infinite matrix": lambda x: (lambda h: (lambda r: tg.concatenate([r, -r]))(tg.where(tg.isfinite(h), h, 0)))(
-        x @ tg.tensor([[1, 2], [2, np.inf]])
+    "of a row whose residuals cancel": lambda x: (lambda r: tg.concatenate([r, -r]))(
+        (tg.tensor([[1, np.nan], [3, 4], [1, 1]]) @ x)[1:]
     ),
+    "behind a choice": lambda x: (lambda r: tg.concatenate([r, -r]))(
+        tg.where(x[0] > 0, tg.sqrt(x[0] * [0, 1]), 0.0)
+    ),
+    "of an infinite matrix": lambda x: (
+        lambda h: (lambda r: tg.concatenate([r, -r]))(tg.where(tg.isfinite(h), h, 0))
+    )(x @ tg.tensor([[1, 2], [2, np.inf]])),
 }
 
 
@@ -163,12 +179,15 @@ def test_gradients_of_each_sample(backend):
 
     found = tg.jacobian(losses)(w).numpy()
     for i in range(6):
-        np.testing.assert_allclose(found[i], tg.grad(lambda w, i=i: losses(w)[i])(w).numpy(), rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(
+            found[i], tg.grad(lambda w, i=i: losses(w)[i])(w).numpy(), rtol=1e-12, atol=1e-14
+        )
 
 
 @pytest.mark.one_backend
 @pytest.mark.parametrize(
-    ("size", "largest", "expected"), [(8, 1, 8), (64, 1, 64), (65, 1, 33), (200, 1, 50), (64, 1 << 22, 32), (64, 1 << 25, None)]
+    ("size", "largest", "expected"),
+    [(8, 1, 8), (64, 1, 64), (65, 1, 33), (200, 1, 50), (64, 1 << 22, 32), (64, 1 << 25, None)],
 )
 def test_as_many_together_as_there_is_memory_for(size, largest, expected):
     x = tg.tensor(np.zeros(largest // 8 or 1), requires_grad=True)
@@ -188,15 +207,19 @@ def test_more_elements_than_are_run_together(backend, monkeypatch):
 def test_who_looks_on_sees_each_pass(backend):
     x = tg.tensor(X)
     with tg.detect_anomaly():
-        np.testing.assert_array_equal(tg.jacobian(FUNCTIONS["softmax"])(x).numpy(), one_by_one(FUNCTIONS["softmax"], x))
+        np.testing.assert_array_equal(
+            tg.jacobian(FUNCTIONS["softmax"])(x).numpy(), one_by_one(FUNCTIONS["softmax"], x)
+        )
 
 
-# -- scans --------------------------------------------------------------------------------------------------------------------------------
+# -- scans ---------------------------------------------------------------------------------------------------
 
 
 def some(things, each):
     """One of so many daily, all with ``--every``: each is compiled for many values."""
-    return [pytest.param(thing, marks=pytest.mark.thorough if i % each else ()) for i, thing in enumerate(things)]
+    return [
+        pytest.param(thing, marks=pytest.mark.thorough if i % each else ()) for i, thing in enumerate(things)
+    ]
 
 
 @pytest.mark.one_backend
@@ -214,10 +237,14 @@ def test_through_a_cell(make):
             if not (any(leaves[place] is x for x in tree.leaves((xs, state)))):
                 return None
             ys, last = tg.scan(cell, inputs, first)
-            return tg.concatenate([tg.reshape(y, (-1,)) for y in tree.leaves((ys, last)) if y.dtype.kind == "f"])[:9]
+            return tg.concatenate(
+                [tg.reshape(y, (-1,)) for y in tree.leaves((ys, last)) if y.dtype.kind == "f"]
+            )[:9]
 
         if f(leaves[place]) is not None and f(leaves[place]).requires_grad:
-            np.testing.assert_allclose(tg.jacobian(f)(leaves[place]).numpy(), one_by_one(f, leaves[place]), rtol=1e-10, atol=1e-12)
+            np.testing.assert_allclose(
+                tg.jacobian(f)(leaves[place]).numpy(), one_by_one(f, leaves[place]), rtol=1e-10, atol=1e-12
+            )
 
 
 @pytest.mark.one_backend
@@ -230,11 +257,15 @@ def test_through_a_published_cell(name):
 
     def f(w):
         run = next(iter(cell.spellings.values()))
-        results = tree.leaves(run(functools.partial(tg.scan, compiled="auto"), xs, state, **{**weights, key: w}))
+        results = tree.leaves(
+            run(functools.partial(tg.scan, compiled="auto"), xs, state, **{**weights, key: w})
+        )
         return tg.concatenate([tg.reshape(y, (-1,))[-4:] for y in results if y.dtype.kind == "f"])[:9]
 
     expected = one_by_one(f, weights[key])
-    np.testing.assert_allclose(tg.jacobian(f)(weights[key]).numpy(), expected, rtol=1e-8, atol=1e-10 * max(1, np.abs(expected).max()))
+    np.testing.assert_allclose(
+        tg.jacobian(f)(weights[key]).numpy(), expected, rtol=1e-8, atol=1e-10 * max(1, np.abs(expected).max())
+    )
 
 
 @pytest.mark.one_backend
@@ -247,17 +278,22 @@ def test_one_scan_for_all_residuals(kind, monkeypatch):
         return layer(x)[0][-1]
 
     expected, scans, forward = one_by_one(f, x), [], CompiledScan.forward
-    monkeypatch.setattr(CompiledScan, "forward", lambda self, operands: scans.append(1) or forward(self, operands))
+    monkeypatch.setattr(
+        CompiledScan, "forward", lambda self, operands: scans.append(1) or forward(self, operands)
+    )
     found = tg.jacobian(f)(x)
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-10, atol=1e-13)
-    assert len(scans) == 4 * 4  # for each layer: itself, again for its derivative, that, and that for all residuals
+    # for each layer: itself, again for its derivative, that, and that for all residuals
+    assert len(scans) == 4 * 4
 
 
 @pytest.mark.usefixtures("_all_together")
 @pytest.mark.parametrize("options", [{"lengths": [5, 2]}, {"checkpoint": 2}, {"compiled": False}], ids=str)
 def test_where_it_goes_one_by_one(backend, options):
     lengths = options.get("lengths")
-    layer = tg.nn.GRU(3, 4, dtype="float64", **{key: value for key, value in options.items() if key != "lengths"})
+    layer = tg.nn.GRU(
+        3, 4, dtype="float64", **{key: value for key, value in options.items() if key != "lengths"}
+    )
     x = tg.tensor(np.random.default_rng(3).normal(size=(5, 2, 3)))
 
     def f(x):

@@ -18,7 +18,8 @@ def test_it_holds_no_more_than_its_bound_and_what_was_used_last(most: int) -> No
     for i in range(10 * most):
         cache.put(i, -i)
         assert len(cache) <= most
-        assert set(range(max(0, i - most // 2), i + 1)) <= {-value for value in cache.values()}  # half of it is never sent away
+        # half of it is never sent away
+        assert set(range(max(0, i - most // 2), i + 1)) <= {-value for value in cache.values()}
 
 
 def test_a_use_keeps() -> None:

@@ -81,7 +81,11 @@ def test_who_saves_or_loads_asks_for_values(path):
     """Also for those of parameters and of results on the tape."""
     W = tg.tensor([1.0, 2.0], requires_grad=True)
     tg.save(path, {"leaf": W, "result": W * 2, "list": [W[1], W[0]]})
-    assert {name: x.tolist() for name, x in tg.load(path).items()} == {"leaf": [1.0, 2.0], "result": [2.0, 4.0], "list": [2.0, 1.0]}
+    assert {name: x.tolist() for name, x in tg.load(path).items()} == {
+        "leaf": [1.0, 2.0],
+        "result": [2.0, 4.0],
+        "list": [2.0, 1.0],
+    }
     layer, values = tg.nn.Linear(2, 1), {"weight": tg.stack([W * 3]), "bias": [W[0]]}
     layer.load_state_dict(values)
     assert (layer.weight.tolist(), layer.bias.tolist()) == ([[3.0, 6.0]], [1.0])
@@ -89,7 +93,9 @@ def test_who_saves_or_loads_asks_for_values(path):
     tg.sum(layer(W)).backward()
     optimiser.step()
     state = optimiser.state_dict()
-    optimiser.load_state_dict(state | {"buffers": {key: tg.tensor(x) * W.sum() for key, x in state["buffers"].items()}})
+    optimiser.load_state_dict(
+        state | {"buffers": {key: tg.tensor(x) * W.sum() for key, x in state["buffers"].items()}}
+    )
     uneven = [[1.0], [2.0, 3.0]]
     for wrong in (
         lambda: layer.load_state_dict(values | {"weight": uneven}),
@@ -99,7 +105,9 @@ def test_who_saves_or_loads_asks_for_values(path):
             wrong()
 
 
-@pytest.mark.parametrize("path", [None, 3, "", "a\0b", "\ud800", b"a", [], "x" * 5000, ".", "no/such/file"], ids=str)
+@pytest.mark.parametrize(
+    "path", [None, 3, "", "a\0b", "\ud800", b"a", [], "x" * 5000, ".", "no/such/file"], ids=str
+)
 def test_what_cannot_be_loaded(path):
     with pytest.raises(tg.TinygradRNNError, match=r"path|no such file|folder|character"):
         tg.load(path)
@@ -121,7 +129,9 @@ def test_other_programs_can_read_it(path):
         np.testing.assert_array_equal(found[name], array)
 
 
-@pytest.mark.parametrize("source", [3, [np.ones(2)], {1: np.ones(2)}, {"a": "text"}, {"a": np.ones(2, complex)}, {"a": object()}])
+@pytest.mark.parametrize(
+    "source", [3, [np.ones(2)], {1: np.ones(2)}, {"a": "text"}, {"a": np.ones(2, complex)}, {"a": object()}]
+)
 def test_what_cannot_be_stored_is_refused_before_anything_is_written(source, path):
     with pytest.raises(tg.CheckpointError, match="save:"):
         tg.save(path, source)
@@ -157,7 +167,17 @@ def test_a_missing_file_and_a_folder(path):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "size"), [("BF16", 8), ("F8_E4M3", 4), ("F8_E5M2", 4), ("F8_E8M0", 4), ("F4", 2), ("F6_E2M3", 3), ("C64", 32), ("X", 4)]
+    ("dtype", "size"),
+    [
+        ("BF16", 8),
+        ("F8_E4M3", 4),
+        ("F8_E5M2", 4),
+        ("F8_E8M0", 4),
+        ("F4", 2),
+        ("F6_E2M3", 3),
+        ("C64", 32),
+        ("X", 4),
+    ],
 )
 def test_dtypes_that_tensors_lack(dtype, size, path):
     header = json.dumps({"a": {"dtype": dtype, "shape": [4], "data_offsets": [0, size]}}).encode()
@@ -166,8 +186,12 @@ def test_dtypes_that_tensors_lack(dtype, size, path):
         tg.load(path)
 
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(["__metadata__", "format", "dtype"])
-NUMBERS = st.sampled_from([*"?bBhHiIlLqQefdg", ">f8", ">i2", "c8", "S3", "U2", "O", "M8[s]"]).map(lambda kind: np.ones(2, kind))
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
+    ["__metadata__", "format", "dtype"]
+)
+NUMBERS = st.sampled_from([*"?bBhHiIlLqQefdg", ">f8", ">i2", "c8", "S3", "U2", "O", "M8[s]"]).map(
+    lambda kind: np.ones(2, kind)
+)
 
 
 @settings(deadline=None)  # a busy machine takes longer
@@ -211,7 +235,9 @@ def test_more_words_than_a_reader_takes(path):
 
 def test_without_the_package(path, monkeypatch):
     real = importlib.import_module
-    missing = lambda name, *rest: (_ for _ in ()).throw(ImportError(name)) if name.startswith("safetensors") else real(name, *rest)  # noqa: E731
+    missing = lambda name, *rest: (
+        (_ for _ in ()).throw(ImportError(name)) if name.startswith("safetensors") else real(name, *rest)
+    )  # noqa: E731
     monkeypatch.setattr(importlib, "import_module", missing)
     for use in (lambda: tg.save(path, ARRAYS), lambda: tg.load(path)):
         with pytest.raises(tg.CheckpointError, match=r"pip install 'tinygrad_rnn\[train\]'"):
@@ -250,7 +276,9 @@ def test_a_full_disk_leaves_the_old_file(path, request):
 def test_failing_later_leaves_the_old_file(call, path, monkeypatch):
     tg.save(path, ARRAYS)
     before = path.read_bytes()
-    monkeypatch.setattr(os, call, lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, os.strerror(errno.EIO))))
+    monkeypatch.setattr(
+        os, call, lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, os.strerror(errno.EIO)))
+    )
     with pytest.raises(tg.CheckpointError, match="Input/output error"):
         tg.save(path, {"a": np.ones(3)})
     assert path.read_bytes() == before
@@ -326,14 +354,18 @@ def test_which_folders_are_the_kernels(folder, is_one):
 
 WRITERS = {
     "checkpoint": ("a.safetensors", lambda path: tg.save(path, ARRAYS)),
-    "picture": ("a.dot", lambda path: tg.draw(tg.sum(tg.ones(2) * tg.tensor([1.0], requires_grad=True))).save(path)),
+    "picture": (
+        "a.dot",
+        lambda path: tg.draw(tg.sum(tg.ones(2) * tg.tensor([1.0], requires_grad=True))).save(path),
+    ),
     "a block": ("a.txt", lambda path: _written_in_a_block(path)),
 }
 
 
 def _written_in_a_block(path):
     with atomic.replacing(path) as temporary:
-        assert stat.S_IMODE(temporary.stat().st_mode) & 0o077 == 0 or not path.exists()  # nobody else reads what is half written
+        # nobody else reads what is half written
+        assert stat.S_IMODE(temporary.stat().st_mode) & 0o077 == 0 or not path.exists()
         temporary.write_bytes(b"content")
 
 

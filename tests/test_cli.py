@@ -62,11 +62,17 @@ def test_a_run_from_start_to_end(capsys, tmp_path):
     folder = tmp_path / "runs" / "gru-1"
     assert re.match(r"gru with \d+ parameters on 16 characters, in runs", out)
     assert re.search(
-        r"step 5/12  [\d.]+ bits/char  held out [\d.]+  gradient [\d.]+  horizon (≥ )?\d+ steps?  [\d,]+ tokens/s  \d:\d\d left", out
+        r"step 5/12  [\d.]+ bits/char  held out [\d.]+  gradient [\d.]+  horizon (≥ )?\d+ steps?  [\d,]+ tokens/s  \d:\d\d left",
+        out,
     )
     assert re.search(r"held-out text: [\d.]+ bits per character", out)
     assert (folder / "sample.txt").read_text() in out + "\n"
-    assert {path.name for path in folder.iterdir()} >= {"config.json", "log.csv", "checkpoint.safetensors", "sample.txt"}
+    assert {path.name for path in folder.iterdir()} >= {
+        "config.json",
+        "log.csv",
+        "checkpoint.safetensors",
+        "sample.txt",
+    }
 
 
 def test_a_setting_without_effect_is_told_in_one_line(capsys):
@@ -74,11 +80,18 @@ def test_a_setting_without_effect_is_told_in_one_line(capsys):
         warnings.simplefilter("default")
         assert cli.main(["train", "--text", "text.txt", *SMALL, "--steps", "1", "--dropout", "0.5"]) == 0
     assert capsys.readouterr().err.splitlines() == [
-        "tinygrad-rnn: LSTM: dropout acts between layers, and there is one: give num_layers=2 or more, or put nn.Dropout behind the layer"
+        (
+            "tinygrad-rnn: LSTM: dropout acts between layers, and there is one: give num_layers=2 or more, "
+            "or "
+            "put nn.Dropout behind the layer"
+        )
     ]
 
 
-@pytest.mark.parametrize(("value", "said"), [("inf", "must be finite, not inf"), ("-1", "must be above 0"), ("x", "'x' is not a number")])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("inf", "must be finite, not inf"), ("-1", "must be above 0"), ("x", "'x' is not a number")],
+)
 def test_a_learning_rate_that_cannot_be(value, said, capsys):
     assert said in refused(capsys, "train", f"--lr={value}")
 
@@ -97,14 +110,30 @@ def test_sampling(run, capsys):
     assert texts[0] == texts[1] != texts[2]
     assert texts[0].startswith("the ")
     assert len(texts[0]) == 4 + 30 + 1
-    assert cli.main(["sample", os.path.join("run", "checkpoint.safetensors"), "--length", "30", "--prompt", "the ", "--seed", "2"]) == 0
+    assert (
+        cli.main(
+            [
+                "sample",
+                os.path.join("run", "checkpoint.safetensors"),
+                "--length",
+                "30",
+                "--prompt",
+                "the ",
+                "--seed",
+                "2",
+            ]
+        )
+        == 0
+    )
     assert capsys.readouterr().out == texts[2]
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "peephole", "gru"])
 def test_graphs_need_no_engine_as_dot(cell, capsys, tmp_path):
     assert cli.main(["graph", "--cell", cell, "--out", "cell.dot"]) == 0
-    assert re.fullmatch(r"graph of \d+ operations \(\d+ composition, .*\), 2 steps\ncell\.dot\n", capsys.readouterr().out)
+    assert re.fullmatch(
+        r"graph of \d+ operations \(\d+ composition, .*\), 2 steps\ncell\.dot\n", capsys.readouterr().out
+    )
     assert "digraph" in (tmp_path / "cell.dot").read_text()
 
 
@@ -129,12 +158,17 @@ def test_the_flow_of_a_run(run, capsys, monkeypatch):
     assert cli.main(["flow", "run", "--steps", "12"]) == 0
     out = capsys.readouterr().out
     assert "of 11 steps" in out
-    assert f"\n{os.path.join('run', 'flow.csv')}\nnot drawn: a heat map or curve needs the package matplotlib" in out
+    assert (
+        f"\n{os.path.join('run', 'flow.csv')}\nnot drawn: a heat map or curve needs the package matplotlib"
+        in out
+    )
 
 
 def test_resuming(run, capsys):
     assert "12 steps already" in refused(capsys, "train", "--resume", "run")
-    assert "--hidden, --run cannot change" in refused(capsys, "train", "--resume", "run", "--hidden", "9", "--run", "x")
+    assert "--hidden, --run cannot change" in refused(
+        capsys, "train", "--resume", "run", "--hidden", "9", "--run", "x"
+    )
     assert cli.main(["train", "--resume", "run", "--steps", "15"]) == 0
     assert "step 15/15" in capsys.readouterr().out
 
@@ -199,8 +233,15 @@ def test_too_little_memory(capsys, monkeypatch):
 
 def start(*arguments, **variables):
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **variables}
-    command = [sys.executable, "-c", "import sys; from tinygrad_rnn.cli import main; sys.exit(main())", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from tinygrad_rnn.cli import main; sys.exit(main())",
+        *arguments,
+    ]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM between processes")
@@ -209,7 +250,11 @@ def test_a_signal_saves_and_says_how_to_go_on(number, tmp_path):
     process = start("train", "--text", "text.txt", *SMALL, "--steps", "100000", "--run", "my run")
     log = tmp_path / "my run" / "log.csv"
     patience = time.monotonic() + 60
-    while not (log.exists() and log.read_text().count("\n") > 5) and time.monotonic() < patience and process.poll() is None:
+    while (
+        not (log.exists() and log.read_text().count("\n") > 5)
+        and time.monotonic() < patience
+        and process.poll() is None
+    ):
         time.sleep(0.05)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)

@@ -1,4 +1,5 @@
-"""Hard places: infinities, zeros, ties, kinks, nothing at all; dtypes of mixed operands; and what is refused."""
+"""Hard places: infinities, zeros, ties, kinks, nothing at all; dtypes of mixed operands; and what is
+refused."""
 
 from __future__ import annotations
 
@@ -26,10 +27,12 @@ def value_slope_curvature(f, x):
 
 def is_exactly(f, x, value, slope, curvature, rtol=1e-14):
     for found, expected in zip(value_slope_curvature(f, x), (value, slope, curvature), strict=True):
-        np.testing.assert_allclose(found, np.broadcast_to(np.asarray(expected, float), found.shape), rtol=rtol, atol=1e-300)
+        np.testing.assert_allclose(
+            found, np.broadcast_to(np.asarray(expected, float), found.shape), rtol=rtol, atol=1e-300
+        )
 
 
-# -- far out --------------------------------------------------------------------------------------------------------------------------
+# -- far out -------------------------------------------------------------------------------------------------
 
 
 def test_functions_that_saturate():
@@ -51,7 +54,13 @@ def test_sums_of_exponentials_of_huge_numbers():
     is_exactly(lambda x: tg.log_softmax(x)[0], [1000.0, 0.0], 0, 0, 0)
     is_exactly(lambda x: tg.softmax(x)[0], [1000.0, -1000.0], 1, 0, 0)
     is_exactly(lambda x: tg.cross_entropy(x, tg.tensor(1)), [1000.0, 0.0], 1000, [1, -1], 0)
-    is_exactly(lambda x: tg.bce_with_logits(x, tg.tensor(np.ones(2)), "none"), [-1000.0, 1000.0], [1000, 0], [-1, 0], 0)
+    is_exactly(
+        lambda x: tg.bce_with_logits(x, tg.tensor(np.ones(2)), "none"),
+        [-1000.0, 1000.0],
+        [1000, 0],
+        [-1, 0],
+        0,
+    )
 
 
 def test_masked_scores_of_minus_infinity():
@@ -62,7 +71,9 @@ def test_masked_scores_of_minus_infinity():
     np.testing.assert_allclose(value, np.log(e.sum(1)), rtol=1e-14)
     np.testing.assert_allclose(slope, p, rtol=1e-14)
     np.testing.assert_allclose(curvature, 0, atol=1e-16)
-    np.testing.assert_allclose(value_slope_curvature(lambda x: tg.softmax(x)[:, 0], x)[1], p[:, :1] * (np.eye(3)[0] - p), rtol=1e-14)
+    np.testing.assert_allclose(
+        value_slope_curvature(lambda x: tg.softmax(x)[:, 0], x)[1], p[:, :1] * (np.eye(3)[0] - p), rtol=1e-14
+    )
     assert tg.logsumexp(tg.tensor([-INF, -INF])).item() == -INF
     is_exactly(lambda x: tg.logaddexp(x, tg.tensor(-INF, dtype="float64")), [1.0], 1, 1, 0)
     is_exactly(lambda x: tg.logaddexp(tg.tensor(-INF, dtype="float64"), x), [-INF], -INF, 1, 0)
@@ -75,7 +86,7 @@ def test_small_arguments_keep_their_digits():
     is_exactly(tg.sinc, [0.0, 1e-9], 1, [0, -(math.pi**2) / 3 * 1e-9], -(math.pi**2) / 3, rtol=1e-12)
 
 
-# -- zeros ----------------------------------------------------------------------------------------------------------------------------
+# -- zeros ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("order", [None, 1, 2, 3, 1.5, INF, -INF])
@@ -86,7 +97,12 @@ def test_norms_of_zero_have_no_slope(order):
 def test_frobenius_std_and_hypot_of_zero():
     is_exactly(lambda x: linalg.norm(x, "fro"), np.zeros((2, 2)), 0, 0, 0)
     is_exactly(
-        lambda x: tg.norm(x, axis=1), np.array([[0.0, 0.0], [3.0, 4.0]]), [0, 5], [[0, 0], [0.6, 0.8]], [[0, 0], [0.032, -0.024]], 1e-12
+        lambda x: tg.norm(x, axis=1),
+        np.array([[0.0, 0.0], [3.0, 4.0]]),
+        [0, 5],
+        [[0, 0], [0.6, 0.8]],
+        [[0, 0], [0.032, -0.024]],
+        1e-12,
     )
     is_exactly(tg.std, np.full(4, 2.0), 0, 0, 0)
     is_exactly(lambda x: tg.hypot(x, x * 0), np.zeros(2), 0, 0, 0)
@@ -108,7 +124,7 @@ def test_products_with_zeros():
     is_exactly(lambda x: tg.cumprod(x)[-1], [2.0, 0.0, 3.0], 0, [0, 6, 0], [3, 5, 2])
 
 
-# -- branches not taken ---------------------------------------------------------------------------------------------------------------
+# -- branches not taken --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -147,11 +163,15 @@ def test_an_infinite_slope_does_not_come_through_a_closed_gate():
     is_exactly(lambda x: tg.sqrt(tg.maximum(x, 0.0)), [-1.0, 4.0], [0, 2], [0, 0.25], [0, -1 / 32])
     is_exactly(lambda x: tg.sqrt(tg.max(x)), [-1.0, 0.0], 0, [0, INF], [0, -INF])
     zero = tg.tensor(np.array([0.0]))
-    for f in (lambda x: tg.relu(-tg.sqrt(x)), lambda x: tg.maximum(tg.sqrt(x), 1.0), lambda x: tg.max(tg.stack([tg.sqrt(x), x + 1]), 0)):
+    for f in (
+        lambda x: tg.relu(-tg.sqrt(x)),
+        lambda x: tg.maximum(tg.sqrt(x), 1.0),
+        lambda x: tg.max(tg.stack([tg.sqrt(x), x + 1]), 0),
+    ):
         assert np.isfinite(tg.jvp(f, zero, zero + 1)[1].numpy()).all()
 
 
-# -- kinks and ties -------------------------------------------------------------------------------------------------------------------
+# -- kinks and ties ------------------------------------------------------------------------------------------
 
 
 def test_kinks():
@@ -161,7 +181,13 @@ def test_kinks():
     is_exactly(tg.hardtanh, [-1.0, 1.0, 2.0], [-1, 1, 1], [1, 1, 0], 0)
     is_exactly(lambda x: tg.maximum(x, 0.0), [0.0, 1.0], [0, 1], [0.5, 1], 0)
     is_exactly(lambda x: tg.minimum(x, x), [3.0], 3, 1, 0)
-    is_exactly(lambda x: tg.huber_loss(x, x * 0, reduction="none"), [1.0, 2.0, 0.0], [0.5, 1.5, 0], [1, 1, 0], [1, 0, 0])
+    is_exactly(
+        lambda x: tg.huber_loss(x, x * 0, reduction="none"),
+        [1.0, 2.0, 0.0],
+        [0.5, 1.5, 0],
+        [1, 1, 0],
+        [1, 0, 0],
+    )
 
 
 def test_ties_share_equally():
@@ -179,11 +205,27 @@ def test_nan_is_passed_on():
     assert not np.isnan(tg.nan_to_num(x).numpy()).any()
 
 
-# -- nothing at all, and single numbers -----------------------------------------------------------------------------------------------
+# -- nothing at all, and single numbers ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "name", ["sum", "prod", "mean", "var", "cumsum", "sort", "exp", "softmax", "flip", "ravel", "square", "abs", "cumprod", "nansum"]
+    "name",
+    [
+        "sum",
+        "prod",
+        "mean",
+        "var",
+        "cumsum",
+        "sort",
+        "exp",
+        "softmax",
+        "flip",
+        "ravel",
+        "square",
+        "abs",
+        "cumprod",
+        "nansum",
+    ],
 )
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0), ()])
 def test_empty_and_0d_arrays(name, shape):
@@ -217,22 +259,42 @@ def test_axes_of_length_one_and_broadcast_operands():
     np.testing.assert_allclose(tg.gradients((stretched * stretched).sum(), a).numpy(), 8 * row)
 
 
-# -- dtypes ---------------------------------------------------------------------------------------------------------------------------
+# -- dtypes --------------------------------------------------------------------------------------------------
 
 DTYPES = ["bool", "int8", "int32", "int64", "uint8", "float16", "float32", "float64"]
 
 
-@pytest.mark.parametrize("name", ["add", "multiply", "maximum", "divide", "power", "hypot", "floor_divide", "mod"])
+@pytest.mark.parametrize(
+    "name", ["add", "multiply", "maximum", "divide", "power", "hypot", "floor_divide", "mod"]
+)
 def test_mixed_dtypes_promote_as_in_numpy(name):
     for first, second in itertools.product(DTYPES, DTYPES):
         if name in ("power", "floor_divide", "mod") and "bool" in (first, second):
             continue
         a, b = np.array([1, 1], first), np.array([1, 1], second)
-        assert getattr(tg, name)(tg.tensor(a), tg.tensor(b)).dtype == getattr(np, name)(a, b).dtype, (first, second)
+        assert getattr(tg, name)(tg.tensor(a), tg.tensor(b)).dtype == getattr(np, name)(a, b).dtype, (
+            first,
+            second,
+        )
 
 
 @pytest.mark.parametrize(
-    "name", ["exp", "sqrt", "sin", "tanh", "abs", "negative", "sum", "prod", "mean", "var", "cumsum", "max", "cumprod"]
+    "name",
+    [
+        "exp",
+        "sqrt",
+        "sin",
+        "tanh",
+        "abs",
+        "negative",
+        "sum",
+        "prod",
+        "mean",
+        "var",
+        "cumsum",
+        "max",
+        "cumprod",
+    ],
 )
 def test_one_dtype_gives_numpys(name):
     for dtype in DTYPES:
@@ -242,7 +304,9 @@ def test_one_dtype_gives_numpys(name):
         expected = getattr(np, name)(x)
         found = getattr(tg, name)(tg.tensor(x))
         assert found.dtype == expected.dtype, dtype
-        np.testing.assert_allclose(found.numpy(), expected, rtol=2e-3 if dtype in ("float16", "int8", "uint8", "bool") else 1e-6)
+        np.testing.assert_allclose(
+            found.numpy(), expected, rtol=2e-3 if dtype in ("float16", "int8", "uint8", "bool") else 1e-6
+        )
 
 
 @pytest.mark.parametrize("number", [2, 2.5, True, -1])
@@ -301,10 +365,12 @@ def test_python_lists_have_the_default_dtype():
     assert tg.sum([1, 2]).dtype == np.int64
 
 
-# -- choices --------------------------------------------------------------------------------------------------------------------------
+# -- choices -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["sign", "floor", "ceil", "rint", "trunc", "isnan", "isinf", "isfinite", "logical_not", "round"])
+@pytest.mark.parametrize(
+    "name", ["sign", "floor", "ceil", "rint", "trunc", "isnan", "isinf", "isfinite", "logical_not", "round"]
+)
 def test_jumps_have_numpys_values_and_no_residual(name):
     x = np.array([-1.5, 0.0, 0.5, 2.5])
     y = getattr(tg, name)(tg.tensor(x, requires_grad=True))
@@ -315,21 +381,37 @@ def test_jumps_have_numpys_values_and_no_residual(name):
 def test_comparisons_and_positions():
     x = np.array([[3.0, 1.0, 2.0], [0.0, 5.0, 5.0]])
     t = tg.tensor(x)
-    for name in ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_xor"]:
-        np.testing.assert_array_equal(getattr(tg, name)(t, t.T.reshape(2, 3)).numpy(), getattr(np, name)(x, x.T.reshape(2, 3)))
-    for name, axis, keepdims in itertools.product(["argmax", "argmin", "all", "any", "count_nonzero"], [None, 0, -1], [False, True]):
+    for name in [
+        "equal",
+        "not_equal",
+        "less",
+        "less_equal",
+        "greater",
+        "greater_equal",
+        "logical_and",
+        "logical_or",
+        "logical_xor",
+    ]:
+        np.testing.assert_array_equal(
+            getattr(tg, name)(t, t.T.reshape(2, 3)).numpy(), getattr(np, name)(x, x.T.reshape(2, 3))
+        )
+    for name, axis, keepdims in itertools.product(
+        ["argmax", "argmin", "all", "any", "count_nonzero"], [None, 0, -1], [False, True]
+    ):
         expected = getattr(np, name)(x, axis=axis, keepdims=keepdims)
         found = getattr(tg, name)(t, axis=axis, keepdims=keepdims)
         assert found.shape == np.shape(expected)
         np.testing.assert_array_equal(found.numpy(), expected)
     np.testing.assert_array_equal(tg.argsort(t, 1).numpy()[0], np.argsort(x, 1)[0])
-    np.testing.assert_array_equal(tg.searchsorted(tg.tensor(np.array([1.0, 2.0, 3.0])), t).numpy(), np.searchsorted([1.0, 2.0, 3.0], x))
+    np.testing.assert_array_equal(
+        tg.searchsorted(tg.tensor(np.array([1.0, 2.0, 3.0])), t).numpy(), np.searchsorted([1.0, 2.0, 3.0], x)
+    )
     np.testing.assert_array_equal(tg.round(t / 3, 2).numpy(), np.round(x / 3, 2))
     assert tg.allclose(t, t + 1e-12)
     assert not tg.allclose(t, t + 1e-3)
 
 
-# -- making tensors, methods ----------------------------------------------------------------------------------------------------------
+# -- making tensors, methods ---------------------------------------------------------------------------------
 
 
 def test_makers():
@@ -362,7 +444,9 @@ def test_methods_are_numpys(name, args, kwargs):
     x = np.linspace(-2, 3, 12).reshape(3, 4) ** 3 / 7
     ours = [tg.tensor(arg) if isinstance(arg, np.ndarray) else arg for arg in args]
     found, expected = getattr(tg.tensor(x), name)(*ours, **kwargs), getattr(x, name)(*args, **kwargs)
-    np.testing.assert_allclose(np.asarray(found.numpy() if isinstance(found, tg.Tensor) else found), expected, rtol=1e-13)
+    np.testing.assert_allclose(
+        np.asarray(found.numpy() if isinstance(found, tg.Tensor) else found), expected, rtol=1e-13
+    )
     assert np.shape(found) == np.shape(expected)
 
 
@@ -376,13 +460,17 @@ def test_copy_is_memory_of_its_own_and_passes_residuals():
     assert plain.tolist() == [0, 1]
 
 
-# -- class numbers ---------------------------------------------------------------------------------------------------------------------
+# -- class numbers -------------------------------------------------------------------------------------------
 
 
 LOSSES = {
     "cross_entropy": lambda z, target: tg.cross_entropy(z, target, reduction="none"),
-    "cross_entropy in the middle": lambda z, target: tg.cross_entropy(z.T[None], target[None], axis=1, reduction="none")[0],
-    "cross_entropy with ignore_index": lambda z, target: tg.cross_entropy(z, target, reduction="none", ignore_index=99),
+    "cross_entropy in the middle": lambda z, target: tg.cross_entropy(
+        z.T[None], target[None], axis=1, reduction="none"
+    )[0],
+    "cross_entropy with ignore_index": lambda z, target: tg.cross_entropy(
+        z, target, reduction="none", ignore_index=99
+    ),
     "nll_loss": lambda z, target: tg.nll_loss(tg.log_softmax(z), target, reduction="none"),
 }
 
@@ -394,7 +482,9 @@ def test_a_number_that_is_no_class_is_no_class(name, number, backend):
     z = tg.tensor(np.zeros((4, 3)), requires_grad=True)
     target = tg.tensor([0, 1, number, 2])
     if backend == "numpy":
-        with pytest.raises(tg.IndexRangeError, match=rf"{name.split()[0]}: the class number {number} .*ignore_index="):
+        with pytest.raises(
+            tg.IndexRangeError, match=rf"{name.split()[0]}: the class number {number} .*ignore_index="
+        ):
             LOSSES[name](z, target)
     else:  # a device would have to be waited for: the loss says it
         assert np.isnan(LOSSES[name](z, target).numpy()).tolist() == [False, False, True, False]
@@ -425,7 +515,9 @@ def test_ignored_targets_equal_torch(rng):
 
 @pytest.mark.parametrize("index", [-1, 3])
 def test_one_hot_of_what_is_no_class(index, backend):
-    with pytest.raises(tg.IndexRangeError, match=rf"one_hot: the index {index} at \[1\] lies outside of 0 … 2"):
+    with pytest.raises(
+        tg.IndexRangeError, match=rf"one_hot: the index {index} at \[1\] lies outside of 0 … 2"
+    ):
         tg.one_hot([0, index], 3)
     with pytest.raises(tg.DtypeError, match="whole"):
         tg.one_hot([0.0, 1.0], 3)
@@ -446,7 +538,7 @@ def test_probabilities_of_a_wider_dtype_give_a_loss_of_that_dtype(reduction):
     np.testing.assert_allclose(loss.numpy(), np.log(3), rtol=1e-7)
 
 
-# -- float16 ---------------------------------------------------------------------------------------------------------------------------
+# -- float16 -------------------------------------------------------------------------------------------------
 
 
 def half(*values):
@@ -463,7 +555,10 @@ def half(*values):
         (lambda x: tg.var(x * 0.01), lambda x: np.var(x * 0.01)),
         (tg.logsumexp, lambda x: x.max() + np.log(np.exp(x - x.max()).sum())),
         (lambda x: tg.mse_loss(x * 0.01, x * 0), lambda x: np.mean((x * 0.01) ** 2)),
-        (lambda x: tg.cross_entropy(x[None], [0]), lambda x: np.log(np.exp(x - x.max()).sum()) + x.max() - x[0]),
+        (
+            lambda x: tg.cross_entropy(x[None], [0]),
+            lambda x: np.log(np.exp(x - x.max()).sum()) + x.max() - x[0],
+        ),
     ],
 )
 def test_what_float16_holds_it_gets(f, g):
@@ -485,7 +580,7 @@ def test_softmax_of_more_classes_than_float16_can_count():
     np.testing.assert_allclose(tg.cross_entropy(x[None], [5]).item(), np.log(70_000), rtol=1e-3)
 
 
-# -- what NumPy says otherwise than the operations ----------------------------------------------------------------------------------------
+# -- what NumPy says otherwise than the operations -----------------------------------------------------------
 
 
 def test_more_degrees_of_freedom_than_numbers(rng):
@@ -495,7 +590,10 @@ def test_more_degrees_of_freedom_than_numbers(rng):
 
 
 def test_whole_numbers_are_rounded_before_the_point():
-    assert tg.round(tg.tensor([14, 15, 25, -15]), -1).numpy().tolist() == np.round(np.array([14, 15, 25, -15]), -1).tolist()
+    assert (
+        tg.round(tg.tensor([14, 15, 25, -15]), -1).numpy().tolist()
+        == np.round(np.array([14, 15, 25, -15]), -1).tolist()
+    )
 
 
 def test_a_vectors_product_needs_equal_lengths():
@@ -510,7 +608,7 @@ def test_a_third_operand_is_no_place_for_the_result():
     assert x.numpy().tolist() == [1, 2]
 
 
-# -- what is refused ------------------------------------------------------------------------------------------------------------------
+# -- what is refused -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -550,7 +648,11 @@ def test_a_third_operand_is_no_place_for_the_result():
         (lambda x: tg.cross(x.T, x.T), tg.ShapeError, "three"),
         (lambda x: tg.zeros((2, -3)), tg.ShapeError, "negative"),
         (lambda x: tg.zeros(2**62), tg.ShapeError, "memory"),
-        (lambda x: tg.zeros((2, 2.5)), tg.ArgumentError, r"zeros: shape\[1\] must be a whole number, not 2.5"),
+        (
+            lambda x: tg.zeros((2, 2.5)),
+            tg.ArgumentError,
+            r"zeros: shape\[1\] must be a whole number, not 2.5",
+        ),
         (lambda x: tg.sum(x, True), tg.ArgumentError, "axis must be a whole number, not True"),
         (lambda x: tg.sum(x, keepdims="yes"), tg.ArgumentError, "keepdims must be True or False, not 'yes'"),
         (lambda x: tg.where(x > 1, x, None), tg.DtypeError, "where: y: cannot make a tensor of None"),

@@ -1,4 +1,5 @@
-"""The examples run as a reader runs them; each asserts its own claim. Their figures and the page that shows them fit together."""
+"""The examples run as a reader runs them; each asserts its own claim. Their figures and the page that shows
+them fit together."""
 
 from __future__ import annotations
 
@@ -43,7 +44,10 @@ def test_there_are_all():
 
 @pytest.mark.parametrize(
     "script",
-    [pytest.param(script, marks=pytest.mark.thorough) if script.stem in LONG else script for script in SCRIPTS],
+    [
+        pytest.param(script, marks=pytest.mark.thorough) if script.stem in LONG else script
+        for script in SCRIPTS
+    ],
     ids=lambda script: script.stem,
 )
 def test_it_runs_says_something_and_writes_its_figure(script, monkeypatch, capsys, tmp_path):
@@ -62,7 +66,11 @@ def test_it_runs_says_something_and_writes_its_figure(script, monkeypatch, capsy
 
 def drawn(path):
     """The operations and arrows of a picture; where they stand is up to the engine."""
-    return sorted(node.get("id") for node in ElementTree.parse(path).iter() if node.get("class", "").split(" ")[0] in ("node", "edge"))
+    return sorted(
+        node.get("id")
+        for node in ElementTree.parse(path).iter()
+        if node.get("class", "").split(" ")[0] in ("node", "edge")
+    )
 
 
 @pytest.mark.parametrize("stem", ["05_lstm", "08_three_cases", "10_factors", "13_cell_state"])

@@ -1,6 +1,8 @@
-"""An interrupt may come between any two instructions: whatever it cuts off, nothing stays held, flipped or half done.
+"""An interrupt may come between any two instructions: whatever it cuts off, nothing stays held, flipped or
+half done.
 
-Python raises KeyboardInterrupt, and what other threads send, between two instructions of any function. Here it comes at every one of them.
+Python raises KeyboardInterrupt, and what other threads send, between two instructions of any function. Here
+it comes at every one of them.
 """
 
 from __future__ import annotations
@@ -33,17 +35,24 @@ from tinygrad_rnn.tape.ends import adding
 pytestmark = pytest.mark.one_backend
 
 PACKAGE = str(Path(tg.__file__).parent)
-BLOCKS = (PACKAGE, contextlib.__file__, str(Path(np.__file__).parent / "_core" / "_ufunc_config.py"), __file__)
+BLOCKS = (
+    PACKAGE,
+    contextlib.__file__,
+    str(Path(np.__file__).parent / "_core" / "_ufunc_config.py"),
+    __file__,
+)
 """Where instructions are counted: the library, and what it makes blocks of."""
 
 STRIDE = int(os.environ.get("TINYGRAD_RNN_STRIDE", "48"))
-"""Of the instructions outside of the hand-over every so many-th is interrupted; with 1 all are, which takes minutes."""
+"""Of the instructions outside of the hand-over every so many-th is interrupted; with 1 all are, which takes
+minutes."""
 
 HAIL = 1000
 """Interrupts at random moments."""
 
 BY_INSTRUCTIONS = pytest.mark.no_cover
-"""Nothing is measured while instructions are counted anyway, and Python 3.12 crashes where it goes from one tracer to another."""
+"""Nothing is measured while instructions are counted anyway, and Python 3.12 crashes where it goes from one
+tracer to another."""
 
 MACHINE_CODE = pytest.mark.skipif(not compiler.available(), reason="llvmlite is not installed")
 
@@ -84,7 +93,8 @@ class Interrupter:
         """Whether it was interrupted."""
         self.counts, self.target = {}, target
         before = sys.gettrace()
-        sys._getframe().f_trace_opcodes = True  # or Python 3.12 looks at none: it asks only where tracing begins
+        # or Python 3.12 looks at none: it asks only where tracing begins
+        sys._getframe().f_trace_opcodes = True
         sys.settrace(self._called)
         try:
             function()
@@ -98,7 +108,11 @@ class Interrupter:
 
     def places(self, function: Callable[[], Any]) -> list[Place]:
         self.run(function, None)
-        return [(*place, count) for place, most in self.counts.items() for count in range(min(most + 1, self.most))]
+        return [
+            (*place, count)
+            for place, most in self.counts.items()
+            for count in range(min(most + 1, self.most))
+        ]
 
 
 def random_numbers() -> list[Any]:
@@ -112,7 +126,8 @@ def random_numbers() -> list[Any]:
 def state() -> dict[str, Any]:
     """All that a program could find changed."""
     with tape.recording():
-        tg.exp(tg.tensor([1.0], requires_grad=True))  # who looked at what is recorded is forgotten with the next entry
+        # who looked at what is recorded is forgotten with the next entry
+        tg.exp(tg.tensor([1.0], requires_grad=True))
     return {
         **vars(tape.thread),
         "observers": set(tape.mode.observing),
@@ -125,7 +140,7 @@ def state() -> dict[str, Any]:
     }
 
 
-# -- blocks ---------------------------------------------------------------------------------------------------------------------------
+# -- blocks --------------------------------------------------------------------------------------------------
 
 
 def nested() -> None:
@@ -175,7 +190,9 @@ def collecting() -> None:
 
 
 tg.random.seed(0)
-LOSS = tg.checkpoint(lambda x: x * float(tg.random.generator().random()))(tg.tensor([1.0], requires_grad=True))
+LOSS = tg.checkpoint(lambda x: x * float(tg.random.generator().random()))(
+    tg.tensor([1.0], requires_grad=True)
+)
 
 
 def checkpointed() -> None:
@@ -207,7 +224,7 @@ def test_no_block_outlives_its_interruption(program, around):
             assert state() == before, place
 
 
-# -- training -------------------------------------------------------------------------------------------------------------------------
+# -- training ------------------------------------------------------------------------------------------------
 
 
 class Training:
@@ -240,7 +257,8 @@ class Training:
 
 @contextlib.contextmanager
 def shared(backward: bool) -> Iterator[None]:
-    """What is small is handed over as if it were large, on a machine of two processors; the backward loop to both, or to a worker."""
+    """What is small is handed over as if it were large, on a machine of two processors; the backward loop to
+    both, or to a worker."""
     some, none = 0, 1 << 60
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(thresholds, "PARALLEL_MIN_ELEMENTS", some)
@@ -323,8 +341,8 @@ def test_a_first_call_interrupted_anywhere_leaves_nothing_behind():
 
 
 class Alarm:
-    """Interrupts this thread once, within some seconds. Nothing is collected meanwhile: what rings in a callback of the collector's, as
-    hypothesis has one, reaches nobody, and is an error of its own."""
+    """Interrupts this thread once, within some seconds. Nothing is collected meanwhile: what rings in a
+    callback of the collector's, as hypothesis has one, reaches nobody, and is an error of its own."""
 
     def __init__(self) -> None:
         self.random, self.armed = np.random.default_rng(0), False
@@ -385,7 +403,9 @@ def test_a_hail_of_signals_leaves_nothing_behind(training, size):
 
 
 def interrupt(thread: threading.Thread) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(KeyboardInterrupt))
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread.ident or 0), ctypes.py_object(KeyboardInterrupt)
+    )
 
 
 @MACHINE_CODE

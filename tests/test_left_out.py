@@ -1,4 +1,5 @@
-"""What a choice leaves out sends nothing back, whatever it holds: the same gradients as if it had not been computed."""
+"""What a choice leaves out sends nothing back, whatever it holds: the same gradients as if it had not been
+computed."""
 
 from __future__ import annotations
 
@@ -111,7 +112,9 @@ def test_samples_of_a_sequence(compiled: bool, rng: np.random.Generator) -> None
 
     for found, expected in zip(gradients(spoilt, good), gradients(x[:, good], slice(None)), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-13)
-    for found, expected in zip(gradients(spoilt, np.arange(4) != 1), gradients(x[:, good], slice(None)), strict=True):
+    for found, expected in zip(
+        gradients(spoilt, np.arange(4) != 1), gradients(x[:, good], slice(None)), strict=True
+    ):
         np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-13)
 
 
@@ -128,10 +131,12 @@ def test_losses_of_classes(rows: int, rng: np.random.Generator) -> None:
         return W.grad.numpy()
 
     with np.errstate(all="ignore"):
-        np.testing.assert_allclose(gradient(spoilt, target, good), gradient(z[good], target[good], ...), rtol=1e-10)
+        np.testing.assert_allclose(
+            gradient(spoilt, target, good), gradient(z[good], target[good], ...), rtol=1e-10
+        )
 
 
-# -- what stays NaN --------------------------------------------------------------------------------------------------------------------
+# -- what stays NaN ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.one_backend
@@ -152,7 +157,8 @@ def test_a_nan_that_counts_goes_on() -> None:
 
 @pytest.mark.one_backend
 def test_a_slope_that_is_infinite_at_a_chosen_place_is_not_hidden() -> None:
-    """exp(log(x)) at 0: the residual of the logarithm is 0 and its slope infinite, but nothing was left out there."""
+    """exp(log(x)) at 0: the residual of the logarithm is 0 and its slope infinite, but nothing was left out
+    there."""
     x = tg.tensor(np.array([0.0, 2.0]), requires_grad=True)
     with np.errstate(all="ignore"):
         tg.sum(tg.exp(tg.log(x))).backward()

@@ -107,7 +107,10 @@ def test_every_function_takes_a_list_as_the_stack(name: str, rng: np.random.Gene
             live = [tg.sum(y * y) for y in results if y.requires_grad]
             if live:
                 sum(live).backward()
-        found[given] = [y.numpy() for y in results], [None if row.grad is None else row.grad.numpy() for row in rows]
+        found[given] = (
+            [y.numpy() for y in results],
+            [None if row.grad is None else row.grad.numpy() for row in rows],
+        )
     expected_values, expected_gradients = found.pop(_as_stack)
     for given, (values_found, gradients) in found.items():
         for y, expected in zip(values_found, expected_values, strict=True):
@@ -123,7 +126,11 @@ def test_most_functions_have_a_gradient_there() -> None:
     """What the test above compares is not nothing."""
     x = tg.tensor(np.random.default_rng(0).uniform(0.2, 0.9, (ROWS, ROWS)), requires_grad=True)
     with np.errstate(all="ignore"):
-        live = [name for name in PUBLIC if name not in NOT_OF_ARRAYS and any(map(_recorded, tree.leaves(_call(name, list(x)))))]
+        live = [
+            name
+            for name in PUBLIC
+            if name not in NOT_OF_ARRAYS and any(map(_recorded, tree.leaves(_call(name, list(x)))))
+        ]
     assert len(live) > 120
 
 
@@ -131,7 +138,7 @@ def _recorded(y: Any) -> bool:
     return isinstance(y, Tensor) and y.requires_grad
 
 
-# -- right values ----------------------------------------------------------------------------------------------------------------------
+# -- right values --------------------------------------------------------------------------------------------
 
 
 def test_a_sum_of_losses() -> None:
@@ -141,11 +148,16 @@ def test_a_sum_of_losses() -> None:
     assert (total.item(), w.grad.item()) == (15.0, 8.0)
 
 
-@pytest.mark.parametrize("op", [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.eq, operator.lt])
+@pytest.mark.parametrize(
+    "op", [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.eq, operator.lt]
+)
 def test_operators_with_a_list(op: Callable[[Any, Any], Any]) -> None:
     a, b, w = (tg.tensor(v, requires_grad=True) for v in (2.0, 3.0, 4.0))
     for pair in ([a, b], (a, b), [a, 3.0]):
-        for y, expected in ((op(pair, w), op(np.array([2.0, 3.0]), 4.0)), (op(w, pair), op(4.0, np.array([2.0, 3.0])))):
+        for y, expected in (
+            (op(pair, w), op(np.array([2.0, 3.0]), 4.0)),
+            (op(w, pair), op(4.0, np.array([2.0, 3.0]))),
+        ):
             np.testing.assert_allclose(y.numpy(), expected, rtol=1e-6)
             assert y.requires_grad == (y.dtype.kind == "f")
 
@@ -162,7 +174,11 @@ def test_python_numbers_take_the_dtype_of_the_tensors() -> None:
 def test_a_list_on_another_backend_stays_there(backend: str) -> None:
     x = tg.tensor([1.0, 2.0], requires_grad=True)
     with tg.use_backend("numpy"):
-        for y in (tg.sum([x, x], 0), tg.stack([[x, 1.0 * x], [x, x]]), tg.where([[True, False]] * 2, [x, x], 0.0)):
+        for y in (
+            tg.sum([x, x], 0),
+            tg.stack([[x, 1.0 * x], [x, x]]),
+            tg.where([[True, False]] * 2, [x, x], 0.0),
+        ):
             assert y.backend == backend
 
 
@@ -176,14 +192,19 @@ UNEVEN: list[Any] = [
 
 
 @pytest.mark.parametrize("uneven", UNEVEN)
-@pytest.mark.parametrize("take", [tg.sum, tg.tensor, tg.tanh, tg.stack, lambda x: tg.mse_loss(x, x), lambda x: x * tg.tensor(2.0)])
+@pytest.mark.parametrize(
+    "take", [tg.sum, tg.tensor, tg.tanh, tg.stack, lambda x: tg.mse_loss(x, x), lambda x: x * tg.tensor(2.0)]
+)
 def test_uneven_lists_are_told_so(uneven: Callable[[Tensor], Any], take: Callable[[Any], Any]) -> None:
     with pytest.raises(tg.ShapeError, match=r"one shape|same shape"):
         take(uneven(tg.tensor([1.0, 2.0])))
 
 
 @pytest.mark.one_backend
-@pytest.mark.parametrize("what", [{"a": 1.0}, (i for i in (1.0, 2.0)), {1.0}, "ab", [None], object(), np.array([1j]), np.array([None])])
+@pytest.mark.parametrize(
+    "what",
+    [{"a": 1.0}, (i for i in (1.0, 2.0)), {1.0}, "ab", [None], object(), np.array([1j]), np.array([None])],
+)
 def test_what_is_no_array(what: Any) -> None:
     for take in (tg.sum, tg.tensor, tg.tanh, lambda x: x + tg.tensor(1.0), lambda x: tg.tensor(1.0) * x):
         with pytest.raises(tg.DtypeError, match="cannot make a tensor of"):
@@ -198,7 +219,7 @@ def test_joins_take_any_iterable_of_arrays() -> None:
         tg.stack({"a": t})
 
 
-# -- modules ---------------------------------------------------------------------------------------------------------------------------
+# -- modules -------------------------------------------------------------------------------------------------
 
 
 MODULES: dict[str, Callable[[], Callable[[Any], Any]]] = {
@@ -216,7 +237,9 @@ MODULES: dict[str, Callable[[], Callable[[Any], Any]]] = {
 
 
 @pytest.mark.parametrize("make", MODULES.values(), ids=MODULES)
-def test_modules_take_a_list_of_steps(make: Callable[[], Callable[[Any], Any]], rng: np.random.Generator) -> None:
+def test_modules_take_a_list_of_steps(
+    make: Callable[[], Callable[[Any], Any]], rng: np.random.Generator
+) -> None:
     values = rng.normal(size=(5, 4))
     found = []
     for given in (_as_stack, _as_rows):

@@ -1,4 +1,5 @@
-"""NumPy's functions called with tensors: recorded, or refused; values leave the tape only where that is asked for."""
+"""NumPy's functions called with tensors: recorded, or refused; values leave the tape only where that is asked
+for."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ def leaf(values: Any = (1.5, 0.5), **options: Any) -> Tensor:
     return tg.tensor(np.asarray(values, np.float64), requires_grad=True, **options)
 
 
-# -- every function of NumPy -----------------------------------------------------------------------------------------------------------
+# -- every function of NumPy ---------------------------------------------------------------------------------
 
 NO_FUNCTIONS_OF_ARRAYS = re.findall(
     r"\w+",
@@ -43,7 +44,11 @@ def _functions() -> Iterator[tuple[str, Callable[..., Any]]]:
     for room, prefix in ((np, ""), (np.linalg, "linalg."), (np.fft, "fft.")):
         for name in sorted(room.__all__):
             function = getattr(room, name, None)
-            if callable(function) and not inspect.isclass(function) and name not in NO_FUNCTIONS_OF_ARRAYS + ASK_FOR_NUMBERS:
+            if (
+                callable(function)
+                and not inspect.isclass(function)
+                and name not in NO_FUNCTIONS_OF_ARRAYS + ASK_FOR_NUMBERS
+            ):
                 yield prefix + name, function
 
 
@@ -58,9 +63,41 @@ def _arguments(m: Any, v: Any, n: Any) -> list[tuple[tuple[Any, ...], dict[str, 
     """Ways to call a function with a matrix, a vector and a number."""
     a = np.array([[2.0, 0.5], [0.25, 1.0]])
     mask = tg.tensor(a > 1) if isinstance(m, Tensor) else a > 1
-    calls: list[tuple[Any, ...]] = [(m,), (v,), (n,), (m, m), (v, v), (m, n), (a, m), (m, a), (m, 1), (1, m), (n, 3), ([v, v],), ([m, a],)]
-    calls += [((m, 1),), (m, m, m), (a > 1, m, 0.0), ([a > 1], [m]), (m, (0, 1)), ("ij,jk", m, m), (2, m), (m, 0, 1), (m, mask, 2)]
-    calls += [(lambda x: x, 0, m), (a, mask, m), (a, [0, 1], m), ((2, 2), n), (a, 0, n), (m, np.float64), (m, "float64")]
+    calls: list[tuple[Any, ...]] = [
+        (m,),
+        (v,),
+        (n,),
+        (m, m),
+        (v, v),
+        (m, n),
+        (a, m),
+        (m, a),
+        (m, 1),
+        (1, m),
+        (n, 3),
+        ([v, v],),
+        ([m, a],),
+    ]
+    calls += [
+        ((m, 1),),
+        (m, m, m),
+        (a > 1, m, 0.0),
+        ([a > 1], [m]),
+        (m, (0, 1)),
+        ("ij,jk", m, m),
+        (2, m),
+        (m, 0, 1),
+        (m, mask, 2),
+    ]
+    calls += [
+        (lambda x: x, 0, m),
+        (a, mask, m),
+        (a, [0, 1], m),
+        ((2, 2), n),
+        (a, 0, n),
+        (m, np.float64),
+        (m, "float64"),
+    ]
     return [(call, {}) for call in calls] + [((m,), {"axis": 0}), ((m,), {"out": a}), ((m, m), {"out": a})]
 
 
@@ -89,15 +126,24 @@ def test_no_function_of_numpy_takes_a_value_off_the_tape(name: str) -> None:
         for x, y in zip(tree.leaves(found), tree.leaves(other), strict=False):
             recorded = isinstance(x, Tensor) and x.requires_grad
             if not recorded and _kind(x) in "fc" and name not in MOVE_IN_JUMPS:
-                np.testing.assert_array_equal(*(z.detach() if isinstance(z, Tensor) else z for z in (x, y)), err_msg=f"{name}{args}")
+                np.testing.assert_array_equal(
+                    *(z.detach() if isinstance(z, Tensor) else z for z in (x, y)), err_msg=f"{name}{args}"
+                )
 
 
 def _kind(x: Any) -> str:
-    return x.dtype.kind if isinstance(x, (Tensor, np.ndarray, np.generic)) else "f" if isinstance(x, (float, complex)) else "O"
+    return (
+        x.dtype.kind
+        if isinstance(x, (Tensor, np.ndarray, np.generic))
+        else "f"
+        if isinstance(x, (float, complex))
+        else "O"
+    )
 
 
 def _slopes(name: str) -> Iterator[tuple[str, float, float]]:
-    """For each of the calls that is recorded: the slope along DIRECTION that the tape gives, and NumPy's by central differences."""
+    """For each of the calls that is recorded: the slope along DIRECTION that the tape gives, and NumPy's by
+    central differences."""
     step = 1e-6
     for i in range(len(_moved(0.0))):
         calls = [_moved(way * step)[i] for way in (1, -1)]  # anew: some of NumPy's functions write
@@ -113,7 +159,11 @@ def _slopes(name: str) -> Iterator[tuple[str, float, float]]:
             if not ys or not np.isfinite(ends).all():
                 continue
             sum(tg.sum(y * _weights(y.shape)) for y in ys).backward()
-        slope = sum(float(np.sum(x.grad.numpy() * d)) for x, d in zip(leaves, DIRECTION, strict=True) if x.grad is not None)
+        slope = sum(
+            float(np.sum(x.grad.numpy() * d))
+            for x, d in zip(leaves, DIRECTION, strict=True)
+            if x.grad is not None
+        )
         yield f"{name}{args}{keywords}", slope, (ends[0] - ends[1]) / (2 * step)
 
 
@@ -165,7 +215,7 @@ def test_both_results_of_divmod_are_numpys_for_either_sign() -> None:
         np.testing.assert_array_equal(ours.numpy(), theirs)
 
 
-# -- arguments -------------------------------------------------------------------------------------------------------------------------
+# -- arguments -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.one_backend
@@ -180,7 +230,13 @@ def test_arguments_are_numpys() -> None:
     assert np.where(x > 2, x, 0.0).tolist() == [[0.0, 0.0], [3.0, 5.0]]
     assert np.concatenate([x.numpy(), x], axis=1).shape == (2, 4)
     assert np.einsum("ij->j", x).tolist() == [4.0, 7.0]
-    assert (np.shape(x), np.ndim(x), np.size(x), np.size(x, 0), np.result_type(x, np.float32)) == ((2, 2), 2, 4, 2, np.float64)
+    assert (np.shape(x), np.ndim(x), np.size(x), np.size(x, 0), np.result_type(x, np.float32)) == (
+        (2, 2),
+        2,
+        4,
+        2,
+        np.float64,
+    )
     assert np.array_equal(x, x.numpy())
     assert np.allclose(x, x.numpy() + 1e-9)
     assert np.argmax(x) == 3
@@ -260,19 +316,36 @@ def test_booleans_of_arrays() -> None:
 def test_signs_of_booleans_are_no_truths_of_numbers(numbers) -> None:
     """NumPy's are the bits of whole numbers: 5 & 3 is 1."""
     x, truth = tg.tensor(numbers), tg.tensor([True, False])
-    for call in (lambda: x & 3, lambda: 3 & x, lambda: truth | x, lambda: x ^ truth, lambda: ~x, lambda: truth & np.array(numbers)):
+    for call in (
+        lambda: x & 3,
+        lambda: 3 & x,
+        lambda: truth | x,
+        lambda: x ^ truth,
+        lambda: ~x,
+        lambda: truth & np.array(numbers),
+    ):
         with pytest.raises(tg.DtypeError, match=r"is for booleans, not \w+: compare before"):
             call()
     assert (truth & True).tolist() == (True & truth).tolist() == [True, False]
 
 
-# -- operators -------------------------------------------------------------------------------------------------------------------------
+# -- operators -----------------------------------------------------------------------------------------------
 
-OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.mod, operator.matmul]
+OPERATORS = [
+    operator.add,
+    operator.sub,
+    operator.mul,
+    operator.truediv,
+    operator.pow,
+    operator.mod,
+    operator.matmul,
+]
 
 
 @pytest.mark.one_backend
-@pytest.mark.parametrize("left", [np.array([3.1, 2.2]), np.float64(3.2), [3.25, 2.125]], ids=["array", "number", "list"])
+@pytest.mark.parametrize(
+    "left", [np.array([3.1, 2.2]), np.float64(3.2), [3.25, 2.125]], ids=["array", "number", "list"]
+)
 @pytest.mark.parametrize("op", OPERATORS, ids=lambda op: op.__name__)
 def test_operators_with_what_is_numpys_on_the_left(op: Callable[[Any, Any], Any], left: Any) -> None:
     if op is operator.matmul and np.ndim(left) == 0:
@@ -326,7 +399,7 @@ def test_a_tensor_is_not_written_by_numpy() -> None:
     assert c.tolist() == [[1.0, 2.0], [3.0, 4.0]]
 
 
-# -- the door --------------------------------------------------------------------------------------------------------------------------
+# -- the door ------------------------------------------------------------------------------------------------
 
 SHUT: dict[str, Callable[[Tensor], Any]] = {
     "asarray": lambda t: np.asarray(t),
@@ -369,7 +442,9 @@ def test_values_do_not_leave_the_tape_unasked(take: Callable[[Tensor], Any]) -> 
 @pytest.mark.one_backend
 def test_values_leave_the_tape_where_that_is_asked_for() -> None:
     t = leaf() * 1
-    assert t.numpy().tolist() == t.data.tolist() == t.tolist() == np.asarray(t.detach()).tolist() == [1.5, 0.5]
+    assert (
+        t.numpy().tolist() == t.data.tolist() == t.tolist() == np.asarray(t.detach()).tolist() == [1.5, 0.5]
+    )
     assert (float(t[0]), int(t[0]), t[0].item(), math.exp(t[1])) == (1.5, 1, 1.5, math.exp(0.5))
     assert np.array([x.item() for x in t]).tolist() == [1.5, 0.5]
     assert sum([t[0], t[1]]).requires_grad
@@ -391,7 +466,7 @@ def test_a_function_that_is_differentiated_does_not_copy_its_argument_off_the_ta
     assert tg.grad(lambda x: tg.sum(tg.asarray(x) * x))(np.ones(2)).tolist() == [2.0, 2.0]
 
 
-# -- in a cell -------------------------------------------------------------------------------------------------------------------------
+# -- in a cell -----------------------------------------------------------------------------------------------
 
 
 def test_numpys_functions_in_a_cell(backend: str, rng: np.random.Generator) -> None:

@@ -54,5 +54,7 @@ def test_operands_that_are_views(label):
     def loss(*values):
         return sum((part * part).sum() for part in tree.leaves(f(tg, *values)))
 
-    for a, b in zip(tg.grad(loss, range(len(xs)))(*viewed), tg.grad(loss, range(len(xs)))(*plain), strict=True):
+    for a, b in zip(
+        tg.grad(loss, range(len(xs)))(*viewed), tg.grad(loss, range(len(xs)))(*plain), strict=True
+    ):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12, atol=1e-12)

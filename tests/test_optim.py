@@ -68,7 +68,8 @@ def test_twenty_steps_equal_torch(rng, name, options):
 
 
 def stepped(name, options, dtype, seed):
-    """Parameters of several sizes and the optimiser's buffers after some steps, with a residual missing now and then."""
+    """Parameters of several sizes and the optimiser's buffers after some steps, with a residual missing now
+    and then."""
     rng = np.random.default_rng(seed)
     ps = [tg.nn.Parameter(rng.normal(size=shape), dtype) for shape in ((5, 7), (3,), (), (40, 30), (0, 2))]
     optimizer = getattr(optim, name)(ps, **options)
@@ -76,7 +77,9 @@ def stepped(name, options, dtype, seed):
         set_grads(ps, [None if i == step % 7 else rng.normal(size=p.shape) for i, p in enumerate(ps)])
         optimizer.lr *= 0.9
         optimizer.step()
-    return [p.numpy() for p in ps], {key: buffer.numpy() for key, buffer in optimizer.state_dict()["buffers"].items()}
+    return [p.numpy() for p in ps], {
+        key: buffer.numpy() for key, buffer in optimizer.state_dict()["buffers"].items()
+    }
 
 
 @pytest.mark.one_backend
@@ -100,14 +103,21 @@ def test_machine_code_gives_the_same_bits_as_numpy(monkeypatch, name, options, d
         np.testing.assert_array_equal(a, b)
 
 
-SWITCHES = {"momentum": [0.0, 0.9], "dampening": [0.0, 0.3], "nesterov": [False, True], "amsgrad": [False, True], "centered": [False, True]}
+SWITCHES = {
+    "momentum": [0.0, 0.9],
+    "dampening": [0.0, 0.3],
+    "nesterov": [False, True],
+    "amsgrad": [False, True],
+    "centered": [False, True],
+}
 
 
 @pytest.mark.one_backend
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSProp"])
 @pytest.mark.parametrize("seed", range(8))
 def test_a_state_is_taken_whenever_it_was_saved(name, seed, monkeypatch):
-    """Also right after an option was switched, on or off: the twin makes the same steps to the last bit, in machine code too."""
+    """Also right after an option was switched, on or off: the twin makes the same steps to the last bit, in
+    machine code too."""
     monkeypatch.setattr(machine_code, "LOOP_MIN_ELEMENTS", 1)
     rng, chance = np.random.default_rng(seed), random.Random(seed)
     ours = parameters(rng)
@@ -143,7 +153,8 @@ def test_state_dict_goes_on_where_it_stood(rng, name, options):
     twins = [tg.nn.Parameter(p) for p in ours]
     other = make(twins, lr=1.0)
     state = optimizer.state_dict()
-    numbers = json.loads(json.dumps({"options": state["options"], "steps": state["steps"]}))  # what a file would keep
+    # what a file would keep
+    numbers = json.loads(json.dumps({"options": state["options"], "steps": state["steps"]}))
     for g in grads[3:]:
         set_grads(ours, g)
         optimizer.step()
@@ -167,7 +178,10 @@ def test_state_dict_goes_on_where_it_stood(rng, name, options):
         {"steps": [-1, 1, 1]},
         {"steps": [1.0, 1, 1]},
         {"options": {"lr": 1.0}},
-        *[{"buffers": {key: np.zeros((3, 2))}} for key in ("9.mean", "mean", "0.foo", "0.", "00.mean", "٠.mean", "+0.mean", "0.mean.")],
+        *[
+            {"buffers": {key: np.zeros((3, 2))}}
+            for key in ("9.mean", "mean", "0.foo", "0.", "00.mean", "٠.mean", "+0.mean", "0.mean.")
+        ],
         {"buffers": {"0.mean": np.zeros(5)}},
         {"more": 1},
     ],
@@ -180,7 +194,9 @@ def test_a_foreign_state_changes_nothing(rng, change):
     set_grads(ps, [np.ones(shape) for shape in SHAPES])
     optimizer.step()
     before = optimizer.state_dict()
-    change = {part: {**before[part], **new} if part == "buffers" and new else new for part, new in change.items()}
+    change = {
+        part: {**before[part], **new} if part == "buffers" and new else new for part, new in change.items()
+    }
     with pytest.raises(tg.CheckpointError, match="Adam"):
         optimizer.load_state_dict(before | change)
     after = optimizer.state_dict()
@@ -207,7 +223,11 @@ def test_each_buffer_is_missed(rng, name, options):
 def test_nesterovs_rule_holds_for_changes_and_states(rng):
     ps = parameters(rng)
     plain, nesterov = optim.SGD(ps), optim.SGD(ps, momentum=0.9, nesterov=True)
-    for optimizer, option, value in ((plain, "nesterov", True), (nesterov, "momentum", 0.0), (nesterov, "dampening", 0.1)):
+    for optimizer, option, value in (
+        (plain, "nesterov", True),
+        (nesterov, "momentum", 0.0),
+        (nesterov, "dampening", 0.1),
+    ):
         before = optimizer.state_dict()["options"]
         with pytest.raises(tg.ArgumentError, match="nesterov needs a momentum"):
             setattr(optimizer, option, value)
@@ -233,7 +253,8 @@ def test_dtype_stays_and_parameters_without_residuals_too(rng, name, options):
 
 
 def test_a_step_leaves_a_live_tape_right():
-    """The first-order pass reads what was recorded; passes that would read the parameter itself are refused."""
+    """The first-order pass reads what was recorded; passes that would read the parameter itself are
+    refused."""
     w = tg.nn.Parameter([2.0, 3.0])
     optimizer = optim.SGD([w], lr=0.1)
     loss, kept = tg.sum(w**3), tg.sum(tg.checkpoint(lambda x: tg.tanh(x * w))(tg.tensor([1.0, 2.0])))
@@ -254,7 +275,10 @@ def test_wrong_arguments(rng):
         (lambda: optim.SGD([]), "no parameters"),
         (lambda: optim.SGD([np.ones(2)]), r"parameters\[0\] must be a tensor"),
         (lambda: optim.SGD([tg.nn.Parameter(1.0) * 2]), "leaf tensors"),
-        (lambda: optim.Adam(tg.nn.Linear(2, 3)), r"must be tensors, not a module, Linear: write its \.parameters\(\)"),
+        (
+            lambda: optim.Adam(tg.nn.Linear(2, 3)),
+            r"must be tensors, not a module, Linear: write its \.parameters\(\)",
+        ),
         (lambda: optim.Adam(tg.nn.Linear(2, 3).named_parameters()), r"parameters\[0\] must be a tensor"),
         (lambda: optim.Adam(tg.nn.Parameter(1.0)), r"write \[tensor\]"),
         (lambda: optim.Adam(parameters(rng), lr=-1.0), "lr must be at least 0, not -1.0"),
@@ -273,7 +297,13 @@ def test_wrong_arguments(rng):
 
 def test_an_option_that_is_changed_later_is_checked_too(rng):
     optimizer = optim.Adam(parameters(rng), lr=0.5)
-    for option, value in [("lr", math.nan), ("lr", -1.0), ("eps", "x"), ("betas", (1.0, 0.9)), ("amsgrad", "no")]:
+    for option, value in [
+        ("lr", math.nan),
+        ("lr", -1.0),
+        ("eps", "x"),
+        ("betas", (1.0, 0.9)),
+        ("amsgrad", "no"),
+    ]:
         with pytest.raises(tg.ArgumentError, match=f"Adam: {option}"):
             setattr(optimizer, option, value)
     optimizer.lr = np.float32(0.25)
@@ -325,7 +355,8 @@ def test_an_optimiser_of_the_users_says_what_its_options_are():
 @pytest.mark.parametrize("size", [10, 10_000])
 @pytest.mark.parametrize("options", [("up", "down"), (1, 2)], ids=str)
 def test_an_option_chooses_what_is_computed_at_any_size(size, options):
-    """Also one that is not only on or off, switched between steps and different in two optimisers of a kind."""
+    """Also one that is not only on or off, switched between steps and different in two optimisers of a
+    kind."""
 
     class Chosen(optim.Optimizer):
         def __init__(self, parameters, way):
@@ -353,7 +384,7 @@ def test_an_option_chooses_what_is_computed_at_any_size(size, options):
         assert (other.numpy() == changes[way]).all()
 
 
-# -- narrow numbers -------------------------------------------------------------------------------------------------------------------
+# -- narrow numbers ------------------------------------------------------------------------------------------
 
 
 @all_options
@@ -420,7 +451,7 @@ def test_float16_is_clipped_by_a_norm_that_it_cannot_hold():
     assert many.grad.dtype == np.float16
 
 
-# -- clipping -------------------------------------------------------------------------------------------------------------------------
+# -- clipping ------------------------------------------------------------------------------------------------
 
 
 def test_clip_grad_norm_returns_the_norm_and_scales_all(rng):
@@ -470,7 +501,7 @@ def test_clip_grad_value():
     assert p.grad.numpy().tolist() == [-1, 0.5, 1]
 
 
-# -- schedules ------------------------------------------------------------------------------------------------------------------------
+# -- schedules -----------------------------------------------------------------------------------------------
 
 
 def rates(schedule, n):

@@ -1,4 +1,5 @@
-"""The README tells the truth: its Python runs, its commands parse, its links lead somewhere, and the CI runs its test line."""
+"""The README tells the truth: its Python runs, its commands parse, its links lead somewhere, and the CI runs
+its test line."""
 
 from __future__ import annotations
 
@@ -13,7 +14,9 @@ from tinygrad_rnn import cli
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-CONSOLE = [line.partition("#")[0].strip() for kind, text in BLOCKS if kind == "console" for line in text.splitlines()]
+CONSOLE = [
+    line.partition("#")[0].strip() for kind, text in BLOCKS if kind == "console" for line in text.splitlines()
+]
 
 pytestmark = pytest.mark.one_backend
 

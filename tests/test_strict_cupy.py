@@ -78,7 +78,16 @@ def test_launches_and_synchronisations_are_counted(cp: Any, device: strict_cupy.
     cp.add.at(y, cp.array([0, 0]), 1.0)
     cp.exp(y, out=y)
     assert (device.launches, device.synchronisations) == (4, 0)
-    for look in (float, int, bool, repr, cp.asnumpy, lambda a: a.item(), lambda a: a.get(), lambda a: a.tolist()):
+    for look in (
+        float,
+        int,
+        bool,
+        repr,
+        cp.asnumpy,
+        lambda a: a.item(),
+        lambda a: a.get(),
+        lambda a: a.tolist(),
+    ):
         device.reset()
         look(y[0])
         assert (device.launches, device.synchronisations) == (0, 1)
@@ -120,7 +129,7 @@ def test_parameters_are_checked(cp: Any) -> None:
         cp.where(True, 1, 2)  # the condition has to be an array
 
 
-# -- kernels ---------------------------------------------------------------------------------------------------------------------------
+# -- kernels -------------------------------------------------------------------------------------------------
 
 _ROW_SUMS = """
 extern "C" __global__ void row_sums(const float* x, float* y, long long n, double factor) {
@@ -193,7 +202,12 @@ def test_against_the_real_cupy() -> None:
             (p.name, p.kind, p.default) for p in strict_cupy.signature(text).parameters.values()
         ], name
     public = {name for name in vars(strict_cupy.ndarray) if not name.startswith("_") or name.endswith("__")}
-    assert public - {"__module__", "__weakref__"} <= {*dir(cupy.ndarray), "__annotations__", "__firstlineno__", "__static_attributes__"}
+    assert public - {"__module__", "__weakref__"} <= {
+        *dir(cupy.ndarray),
+        "__annotations__",
+        "__firstlineno__",
+        "__static_attributes__",
+    }
     assert cupy.ndarray.__weakrefoffset__ > 0
     assert not hasattr(cupy, "unstack")
     assert not hasattr(cupy.ndarray, "__index__")
@@ -201,7 +215,9 @@ def test_against_the_real_cupy() -> None:
     switches = dict.fromkeys(["translate_cucomplex", "enable_cooperative_groups"], False)
     assert callable(cupy.RawKernel("text", "name", (), "nvrtc", **switches))
     for room, answers in strict_cupy._ANSWERS.items():
-        assert all(callable(operator.attrgetter(f"{room.removeprefix('cupy.')}.{name}")(cupy)) for name in answers), room
+        assert all(
+            callable(operator.attrgetter(f"{room.removeprefix('cupy.')}.{name}")(cupy)) for name in answers
+        ), room
     assert callable(cupy.get_default_memory_pool().total_bytes)
     assert type(cupy.__version__) is str
     assert isinstance(importlib.import_module("cupyx.scipy.special").erf, cupy.ufunc)

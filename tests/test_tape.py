@@ -31,7 +31,7 @@ def grad_of(x: Tensor) -> numpy.ndarray:
     return x.grad.numpy()
 
 
-# -- residuals meet --------------------------------------------------------------------------------------------------------------------
+# -- residuals meet ------------------------------------------------------------------------------------------
 
 
 def test_fan_out_adds_up(rng: numpy.random.Generator) -> None:
@@ -144,13 +144,25 @@ def test_create_graph_gives_derivatives_of_derivatives(rng: numpy.random.Generat
     assert not third.requires_grad
 
 
-# -- dtypes ----------------------------------------------------------------------------------------------------------------------------
+# -- dtypes --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_python_numbers_never_change_a_dtype(dtype: str) -> None:
     x = leaf([0.5, 0.25], dtype)
-    for y in (x + 1, 2.5 * x, x - True, 1 / x, x / 3, x**2, x**0.5, 2**x, tg.maximum(x, 0), tg.where(x > 0, x, 0.0), tg.clip(x, 0, 1)):
+    for y in (
+        x + 1,
+        2.5 * x,
+        x - True,
+        1 / x,
+        x / 3,
+        x**2,
+        x**0.5,
+        2**x,
+        tg.maximum(x, 0),
+        tg.where(x > 0, x, 0.0),
+        tg.clip(x, 0, 1),
+    ):
         assert y.dtype == dtype
     loss = tg.sum(tg.tanh(x * 2 + 1) ** 2) / 3 + tg.mean(tg.softmax(x)) + tg.sum(x[0] * 3)
     assert loss.dtype == dtype
@@ -186,7 +198,7 @@ def test_only_floats_have_gradients() -> None:
     assert whole.grad is None
 
 
-# -- recording or not ------------------------------------------------------------------------------------------------------------------
+# -- recording or not ----------------------------------------------------------------------------------------
 
 
 def test_no_grad_nests_and_decorates() -> None:
@@ -281,7 +293,7 @@ def test_each_thread_records_its_own(rng: numpy.random.Generator) -> None:
     assert tape.thread.recording
 
 
-# -- what is refused -------------------------------------------------------------------------------------------------------------------
+# -- what is refused -----------------------------------------------------------------------------------------
 
 
 def test_backward_of_what_cannot_be() -> None:
@@ -304,7 +316,12 @@ def test_released_tape() -> None:
     y = tg.exp(x)
     loss = tg.sum(y * y)
     tg.Tape.of(loss).release()
-    for walk in (loss.backward, lambda: tg.Tape.of(loss), lambda: tg.gradients(loss, x), lambda: tg.sum(y + x).backward()):
+    for walk in (
+        loss.backward,
+        lambda: tg.Tape.of(loss),
+        lambda: tg.gradients(loss, x),
+        lambda: tg.sum(y + x).backward(),
+    ):
         with pytest.raises(tg.TapeError, match=r"released.*forward pass again"):
             walk()
     assert x.grad is None
@@ -334,7 +351,9 @@ def test_array_changed_in_place_after_recording(write: Callable[[Tensor, Tensor]
     y = tg.exp(x * 2)
     loss = tg.sum(y * y)
     write(x, y)
-    with pytest.raises(tg.TapeError, match=r"\(2,\) was changed in place after '(multiply|exp)' \(entry \d+\)"):
+    with pytest.raises(
+        tg.TapeError, match=r"\(2,\) was changed in place after '(multiply|exp)' \(entry \d+\)"
+    ):
         loss.backward()
     with pytest.raises(tg.TapeError, match="changed in place"):
         tg.gradients(loss, x)
@@ -423,7 +442,7 @@ def test_tensor_is_not_written_by_index() -> None:
         x[0] = 1.0
 
 
-# -- length and memory -----------------------------------------------------------------------------------------------------------------
+# -- length and memory ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -509,7 +528,7 @@ def test_exposed_arrays_leave_the_table_with_their_last_reference() -> None:
     assert len(tape.writes.exposed) == before
 
 
-# -- looking ---------------------------------------------------------------------------------------------------------------------------
+# -- looking -------------------------------------------------------------------------------------------------
 
 
 def test_tape_prints_as_a_table() -> None:
@@ -527,7 +546,14 @@ def test_tape_prints_as_a_table() -> None:
         "4 multiply weighting (3, 2) #3, 0.5",
         "5 sum addition () #4",
     ]
-    assert [entry.row.name for entry in recorded] == ["matmul", "split", "sigmoid", "multiply", "multiply", "sum"]
+    assert [entry.row.name for entry in recorded] == [
+        "matmul",
+        "split",
+        "sigmoid",
+        "multiply",
+        "multiply",
+        "sum",
+    ]
     assert [entry.index for entry in recorded] == sorted(entry.index for entry in recorded)
     assert len(recorded) == 6
     assert recorded[-1].row.case == "addition"
@@ -547,10 +573,12 @@ def test_scopes_mark_where_an_entry_was_recorded() -> None:
     assert z.entry.scope is None
 
 
-# -- checkpoint ------------------------------------------------------------------------------------------------------------------------
+# -- checkpoint ----------------------------------------------------------------------------------------------
 
 
-def test_checkpoint_keeps_only_what_goes_in_and_finds_what_it_closes_over(rng: numpy.random.Generator) -> None:
+def test_checkpoint_keeps_only_what_goes_in_and_finds_what_it_closes_over(
+    rng: numpy.random.Generator,
+) -> None:
     a, b = rng.normal(size=(3, 3)), rng.normal(size=(3, 3))
     x, w = leaf(a), leaf(b)
     scale = w * 2  # a result on the way that the function closes over
@@ -586,7 +614,9 @@ def test_second_order_through_checkpoint(rng: numpy.random.Generator) -> None:
         vectors.append([v.numpy() for v in (*first, *mixed)])
     for one, other in zip(*vectors, strict=True):
         assert_allclose(one, other, rtol=1e-12)
-    numpy.testing.assert_allclose(tg.hessian(ours)(tg.tensor(a)).numpy(), tg.hessian(plain)(tg.tensor(a)).numpy(), rtol=1e-12)
+    numpy.testing.assert_allclose(
+        tg.hessian(ours)(tg.tensor(a)).numpy(), tg.hessian(plain)(tg.tensor(a)).numpy(), rtol=1e-12
+    )
     diagonal = 2 * b * numpy.cos(a * b) - a * b * b * numpy.sin(a * b)
     assert_allclose(tg.hessian(ours)(tg.tensor(a)).numpy(), numpy.diag(diagonal), rtol=1e-12, atol=1e-14)
 
@@ -608,7 +638,7 @@ def test_checkpoint_of_several_results_and_of_none_that_need() -> None:
         tg.sum(again).backward()
 
 
-# -- switches that users reach past the front door --------------------------------------------------------------------------------------
+# -- switches that users reach past the front door -----------------------------------------------------------
 
 
 def test_assigned_array_is_watched() -> None:
@@ -643,9 +673,16 @@ def test_whole_numbers_that_ask_for_a_residual_by_force() -> None:
 def test_leaves_are_copied_and_pickled_but_results_are_not() -> None:
     x = leaf([1.0, 2.0], name="w")
     tg.sum(x * x).backward()
-    twins = [copy.deepcopy(x), copy.copy(x)] + ([pickle.loads(pickle.dumps(x))] if x.backend == "numpy" else [])
+    twins = [copy.deepcopy(x), copy.copy(x)] + (
+        [pickle.loads(pickle.dumps(x))] if x.backend == "numpy" else []
+    )
     for twin in twins:
-        assert (twin.name, twin.requires_grad, twin.tolist(), grad_of(twin).tolist()) == ("w", True, [1.0, 2.0], [2.0, 4.0])
+        assert (twin.name, twin.requires_grad, twin.tolist(), grad_of(twin).tolist()) == (
+            "w",
+            True,
+            [1.0, 2.0],
+            [2.0, 4.0],
+        )
     twins[0].data[0] = 7.0
     assert x.tolist() == [1.0, 2.0]
     y = tg.exp(x)
@@ -669,12 +706,16 @@ def test_a_key_tells_a_tensor_from_all_others_whatever_it_holds() -> None:
     assert len(set(known)) == len(known)
     assert tape.key_of(x) == known[0]
     (entry,) = {part.entry for part in parts}
-    assert [tape.key_of(node) for node in entry.results()] == known[-3:] == [(entry.index, i) for i in range(3)]
+    assert (
+        [tape.key_of(node) for node in entry.results()] == known[-3:] == [(entry.index, i) for i in range(3)]
+    )
 
 
 def test_residuals_without_axes_meet_in_any_order(backend):
     """A number that is used as it is, several times, and by an index that adds into a place of its own."""
-    for uses in itertools.permutations([lambda x: x * 2.0, lambda x: x * 3.0, lambda x: x[...], lambda x: x[()], lambda x: x * 5.0]):
+    for uses in itertools.permutations(
+        [lambda x: x * 2.0, lambda x: x * 3.0, lambda x: x[...], lambda x: x[()], lambda x: x * 5.0]
+    ):
         x = tg.tensor(1.5, "float32", requires_grad=True)
         total = functools.reduce(tg.add, [use(x) for use in uses])
         total.backward()

@@ -18,7 +18,7 @@ def near(ours, theirs, rtol=1e-12, atol=1e-13):
     np.testing.assert_allclose(ours.numpy(), theirs, rtol=rtol, atol=atol)
 
 
-# -- grad -----------------------------------------------------------------------------------------------------------------------------
+# -- grad ----------------------------------------------------------------------------------------------------
 
 
 def test_grad_of_one_argument():
@@ -91,7 +91,12 @@ def test_third_and_fourth_derivative():
 
     f = tg.tanh
     t = np.tanh(X)
-    for expected in [1 - t**2, -2 * t * (1 - t**2), (1 - t**2) * (6 * t**2 - 2), (1 - t**2) * t * (16 - 24 * t**2)]:
+    for expected in [
+        1 - t**2,
+        -2 * t * (1 - t**2),
+        (1 - t**2) * (6 * t**2 - 2),
+        (1 - t**2) * t * (16 - 24 * t**2),
+    ]:
         f = along(f)
         near(f(x64()), expected, rtol=1e-11)
 
@@ -99,7 +104,10 @@ def test_third_and_fourth_derivative():
 def test_perturbations_are_not_confused():
     # d/dx [x · d/dy (x + y)] = 1, the classic test of Siskind & Pearlmutter (2005)
     assert tg.grad(lambda x: x * tg.grad(lambda y: x + y)(x64(1.0)))(x64(1.0)).item() == 1
-    assert tg.jvp(lambda x: x * tg.jvp(lambda y: x + y, x64(1.0), x64(1.0))[1], x64(1.0), x64(1.0))[1].item() == 1
+    assert (
+        tg.jvp(lambda x: x * tg.jvp(lambda y: x + y, x64(1.0), x64(1.0))[1], x64(1.0), x64(1.0))[1].item()
+        == 1
+    )
     assert tg.grad(lambda x: x * tg.jvp(lambda y: x * y, x64(1.0), x64(1.0))[1])(x64(3.0)).item() == 6
     assert tg.jvp(lambda x: x * tg.grad(lambda y: x * y * y)(x64(2.0)), x64(3.0), x64(1.0))[1].item() == 24
 
@@ -111,7 +119,7 @@ def test_a_closure_is_differentiated_through_an_inner_gradient():
     near(w.grad, 2 * X)
 
 
-# -- vjp, jvp, hvp --------------------------------------------------------------------------------------------------------------------
+# -- vjp, jvp, hvp -------------------------------------------------------------------------------------------
 
 
 def test_vjp_of_several_arguments_and_results():
@@ -138,7 +146,9 @@ def test_vjp_of_a_result_that_does_not_depend():
 
 
 def test_jvp_of_tuples_and_nests():
-    y, tangent = tg.jvp(lambda x, y: {"product": x * y, "sum": [x + y]}, (x64(), x64(X + 2)), (x64(X + 5), x64(X - 1)))
+    y, tangent = tg.jvp(
+        lambda x, y: {"product": x * y, "sum": [x + y]}, (x64(), x64(X + 2)), (x64(X + 5), x64(X - 1))
+    )
     near(y["product"], X * (X + 2))
     near(tangent["product"], (X + 5) * (X + 2) + X * (X - 1))
     near(tangent["sum"][0], 2 * X + 4)
@@ -160,7 +170,7 @@ def test_hvp_is_the_hessian_times_v():
     near(by_y, 2 * X * v)
 
 
-# -- jacobian, hessian ----------------------------------------------------------------------------------------------------------------
+# -- jacobian, hessian ---------------------------------------------------------------------------------------
 
 
 def test_jacobian_has_the_shapes_of_both():
@@ -183,7 +193,7 @@ def test_hessian_of_a_quadratic_form():
     near(tg.hessian(lambda x: x @ tg.tensor(a) @ x)(x64()), a + a.T)
 
 
-# -- gradients ------------------------------------------------------------------------------------------------------------------------
+# -- gradients -----------------------------------------------------------------------------------------------
 
 
 def test_gradients_at_intermediates_and_unused():
@@ -201,7 +211,10 @@ def test_gradients_of_the_output_itself_and_of_several_outputs():
     x = x64(requires_grad=True)
     y = x * 2
     near(tg.gradients(y, y, grad_outputs=x64()), X)
-    near(tg.gradients([y, x * x], x, grad_outputs=[x64([1, 1, 1]), x64([1, 0, 2])]), 2 + 2 * X * np.array([1, 0, 2]))
+    near(
+        tg.gradients([y, x * x], x, grad_outputs=[x64([1, 1, 1]), x64([1, 0, 2])]),
+        2 + 2 * X * np.array([1, 0, 2]),
+    )
 
 
 def test_gradients_create_graph():
@@ -228,7 +241,7 @@ def test_backward_create_graph_adds_up():
     near(x.grad, 3 * X**2 + 6 * X)
 
 
-# -- checkpoint -----------------------------------------------------------------------------------------------------------------------
+# -- checkpoint ----------------------------------------------------------------------------------------------
 
 
 def test_checkpoint_changes_no_number():
@@ -265,7 +278,9 @@ def test_checkpoint_to_second_order_and_forward():
 
     near(tg.hessian(loss(tg.checkpoint(layer)))(x64()), tg.hessian(loss(layer))(x64()).numpy())
     near(tg.jvp(tg.checkpoint(layer), x64(), x64(X + 2))[1], tg.jvp(layer, x64(), x64(X + 2))[1].numpy())
-    near(tg.hvp(loss(tg.checkpoint(layer)), x64(), x64(X + 2)), tg.hvp(loss(layer), x64(), x64(X + 2)).numpy())
+    near(
+        tg.hvp(loss(tg.checkpoint(layer)), x64(), x64(X + 2)), tg.hvp(loss(layer), x64(), x64(X + 2)).numpy()
+    )
 
 
 def test_checkpoint_of_nests_and_constants():
@@ -278,7 +293,7 @@ def test_checkpoint_of_nests_and_constants():
         assert not f({"h": x, "c": x}, 1.0)["h"].requires_grad
 
 
-# -- check_gradients ------------------------------------------------------------------------------------------------------------------
+# -- check_gradients -----------------------------------------------------------------------------------------
 
 
 def test_check_gradients_passes_what_is_right():

@@ -1,4 +1,5 @@
-"""Whose line it is: the user's, wherever that file lies and whatever it is called, in errors, explanations and pictures alike."""
+"""Whose line it is: the user's, wherever that file lies and whatever it is called, in errors, explanations
+and pictures alike."""
 
 from __future__ import annotations
 
@@ -30,7 +31,12 @@ def exploding(x, h):
     h = tg.exp(1e3 * h + squashed)  # EXPLODING
     return h, h
 """
-LINES = {word: number for number, line in enumerate(CELLS.splitlines(), 1) for word in ("LOOKING", "EXPLODING") if word in line}
+LINES = {
+    word: number
+    for number, line in enumerate(CELLS.splitlines(), 1)
+    for word in ("LOOKING", "EXPLODING")
+    if word in line
+}
 LOOK = '''
 import numpy, sys
 import tinygrad_rnn as tg
@@ -54,7 +60,14 @@ def look(cells):
 def _run(folder: Path, program: str, path: Path) -> str:
     (folder / "look.py").write_text(LOOK, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(path), str(folder)])}
-    done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return done.stdout
 
 
@@ -100,7 +113,10 @@ def test_a_users_file_wherever_it_lies(name: str, tmp_path: Path) -> None:
     _check(_run(tmp_path, LOAD.format(file=str(file)), lib), file.name)
 
 
-@pytest.mark.parametrize("file", ["<stdin>", "<ipython-input-3-0a1b>", "cells.py", "tinygrad_rnn_cells.py", "./a folder/tinygrad_rnn.py"])
+@pytest.mark.parametrize(
+    "file",
+    ["<stdin>", "<ipython-input-3-0a1b>", "cells.py", "tinygrad_rnn_cells.py", "./a folder/tinygrad_rnn.py"],
+)
 def test_code_that_was_typed_or_executed(file: str, tmp_path: Path) -> None:
     _check(_run(tmp_path, EXECUTE.format(file=file, source=CELLS), PACKAGE.parent), Path(file).name)
 
@@ -120,7 +136,10 @@ def test_package_and_cells_in_an_archive(relative: bool, tmp_path: Path) -> None
         archive.writestr("tinygrad_rnn_cells.py", CELLS)
         archive.writestr("look.py", LOOK)
     program = "import look, tinygrad_rnn_cells; look.look(vars(tinygrad_rnn_cells))"
-    _check(_run(tmp_path, program, Path("all.zip") if relative else tmp_path / "all.zip"), "tinygrad_rnn_cells.py")
+    _check(
+        _run(tmp_path, program, Path("all.zip") if relative else tmp_path / "all.zip"),
+        "tinygrad_rnn_cells.py",
+    )
 
 
 def _check(said: str, name: str) -> None:

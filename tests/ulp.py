@@ -3,8 +3,8 @@
 ``python tests/ulp.py [name ...]`` measures the largest error on a million points of each function in
 float32 and float64, and the nanoseconds that an element takes. The suite does the same on fewer points.
 
-float32 is compared with float64. float64 is compared with the processor's longer float, where there is one; and
-where the error is largest with mpmath, whose word counts.
+float32 is compared with float64. float64 is compared with the processor's longer float, where there is one;
+and where the error is largest with mpmath, whose word counts.
 """
 
 from __future__ import annotations
@@ -34,7 +34,20 @@ ELEMENTWISE = {row.name: row for row in (*rows.values(), *choices.values()) if r
 
 _COMPARISONS = ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal"]
 _LOGIC = ["logical_and", "logical_or", "logical_xor"]
-_PAIRS = ["add", "subtract", "multiply", "maximum", "minimum", "floor_divide", "mod", "fmod", "power", "arctan2", "hypot", "logaddexp"]
+_PAIRS = [
+    "add",
+    "subtract",
+    "multiply",
+    "maximum",
+    "minimum",
+    "floor_divide",
+    "mod",
+    "fmod",
+    "power",
+    "arctan2",
+    "hypot",
+    "logaddexp",
+]
 OPERANDS = dict.fromkeys(ELEMENTWISE, 1) | dict.fromkeys([*_COMPARISONS, *_LOGIC, *_PAIRS], 2) | {"where": 3}
 
 _POWERS = [0, 1, 2, 3, 4, -1, -2, -3, 0.5, -0.5, 1.5, -1.5, 2.5, 1 / 3, 11.3]
@@ -57,7 +70,7 @@ def result_kind(name: str, params: Params, kind: str) -> str:
     return "i1" if name.startswith("is") or name in (*_COMPARISONS, *_LOGIC, "logical_not") else kind
 
 
-# -- machine code -----------------------------------------------------------------------------------------------
+# -- machine code --------------------------------------------------------------------------------------------
 
 
 def expression(name: str, params: Params) -> Callable[..., Value]:
@@ -67,7 +80,8 @@ def expression(name: str, params: Params) -> Callable[..., Value]:
 
 
 def llvm_loop(function: Callable[..., Value], kinds: Sequence[str], result: str, **traits: bool) -> str:
-    """LLVM text of ``loop(x0, x1, …, y, n)``: y[j] = function(k, x0[j], x1[j], …), as the compiler writes loops.
+    """LLVM text of ``loop(x0, x1, …, y, n)``: y[j] = function(k, x0[j], x1[j], …), as the compiler writes
+    loops.
 
     Args:
         traits: of the processor, instead of this one's: ``fused``, ``rounds``.
@@ -136,9 +150,12 @@ def machine(name: str, params: Params, kind: str, operands: Sequence[Any], **tra
     return called(loop_of(name, params, kind, **traits), kinds, result, operands)
 
 
-# -- points -----------------------------------------------------------------------------------------------------
+# -- points --------------------------------------------------------------------------------------------------
 
-SPECIAL = [*(s * x for x in (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 10.0, 1e30, 1e-30, np.inf) for s in (1, -1)), np.nan]
+SPECIAL = [
+    *(s * x for x in (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 10.0, 1e30, 1e-30, np.inf) for s in (1, -1)),
+    np.nan,
+]
 _THRESHOLDS = [9.01, 9.02, 18.7, 19.1, 88.72, 88.73, 89.41, 89.42, 103.9, 104.1, 709.78, 710.47, 745.1, 746.0]
 
 
@@ -184,7 +201,7 @@ def points(name: str, kind: str, count: int, seed: int = 0) -> list[np.ndarray]:
         return [np.concatenate([_spread(kind, part, random), special(kind)]) for _ in range(OPERANDS[name])]
 
 
-# -- errors -----------------------------------------------------------------------------------------------------
+# -- errors --------------------------------------------------------------------------------------------------
 
 
 def _sigmoid(x: Any) -> Any:
@@ -196,7 +213,8 @@ def _softplus(x: Any) -> Any:
 
 
 def _raise_to(x: Any, exponent: Any) -> Any:
-    return np.sqrt(x) if exponent == 0.5 else np.power(x, exponent)  # as x ** 0.5 is in NumPy, also at −0 and −∞
+    # as x ** 0.5 is in NumPy, also at −0 and −∞
+    return np.sqrt(x) if exponent == 0.5 else np.power(x, exponent)
 
 
 def _erf(x: Any) -> Any:
@@ -220,9 +238,15 @@ def _logaddexp(a: Any, b: Any) -> Any:
 
 
 _EXACT: dict[str, Callable[..., Any]] = {
-    **{name: getattr(mpmath, name) for name in ("exp", "expm1", "log", "log1p", "sinh", "cosh", "tanh", "erf", "hypot")},
+    **{
+        name: getattr(mpmath, name)
+        for name in ("exp", "expm1", "log", "log1p", "sinh", "cosh", "tanh", "erf", "hypot")
+    },
     **{name: getattr(mpmath, name) for name in ("sin", "cos", "tan", "power")},
-    **{f"arc{name}": getattr(mpmath, f"a{name}") for name in ("sin", "cos", "tan", "tan2", "sinh", "cosh", "tanh")},
+    **{
+        f"arc{name}": getattr(mpmath, f"a{name}")
+        for name in ("sin", "cos", "tan", "tan2", "sinh", "cosh", "tanh")
+    },
     "raise_to": mpmath.power,
     "exp2": lambda x: mpmath.power(2, x),
     "log2": lambda x: mpmath.log(x) / mpmath.log(2),
@@ -242,7 +266,8 @@ def _unit(kind: str, size: Any) -> Any:
 
 
 def _scale(name: str, operands: Sequence[Any], y: Any) -> Any:
-    """The size that errors are measured by: of the result, or of the largest operand where operands may cancel."""
+    """The size that errors are measured by: of the result, or of the largest operand where operands may
+    cancel."""
     return np.maximum.reduce([np.abs(x) for x in (y, *operands)]) if name == "logaddexp" else y
 
 
@@ -283,13 +308,16 @@ def exact_error(name: str, kind: str, operands: Sequence[Any], y: Any) -> float:
 def measured(name: str, params: Params, kind: str, operands: Arrays, checked: int) -> tuple[float, Params]:
     """The largest error of a row on operands, and there the operands and the result.
 
-    In float64 those that the longer float finds largest are measured by mpmath, and others at random, so that the
-    longer float is looked after too.
+    In float64 those that the longer float finds largest are measured by mpmath, and others at random, so that
+    the longer float is looked after too.
     """
     y = machine(name, params, kind, operands)
     found = errors(name, kind, operands, y, wide(name, params, kind, operands))
     if kind == "f64" and np.isfinite(found).all():
-        largest, others = np.argsort(-found)[: checked // 2], np.random.default_rng(1).integers(0, y.size, checked // 2)
+        largest, others = (
+            np.argsort(-found)[: checked // 2],
+            np.random.default_rng(1).integers(0, y.size, checked // 2),
+        )
         known = np.isfinite([*operands, y]).all(axis=0)
         for x in operands:  # mpmath has one zero only
             known[known] = x[known] != 0
@@ -303,7 +331,8 @@ def measured(name: str, params: Params, kind: str, operands: Arrays, checked: in
 
 def nanoseconds(name: str, params: Params, kind: str, count: int = 4096) -> float:
     """The least time that an element took, of many runs."""
-    block = np.empty((OPERANDS[name] + 1, count + 96), DTYPES[kind])  # rows begin at different places of a page
+    # rows begin at different places of a page
+    block = np.empty((OPERANDS[name] + 1, count + 96), DTYPES[kind])
     block[:] = np.random.default_rng(0).uniform(0.1, 0.9, block.shape) + (name == "arccosh")
     loop, places, least = loop_of(name, params, kind), [row.ctypes.data for row in block], np.inf
     for _ in range(2000):

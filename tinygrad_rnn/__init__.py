@@ -106,5 +106,7 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """What users call: of the modules those that are not on the way to it only."""
     rooms = {"linalg", "random"}
-    names = {name for name, value in globals().items() if name in rooms or not isinstance(value, types.ModuleType)}
+    names = {
+        name for name, value in globals().items() if name in rooms or not isinstance(value, types.ModuleType)
+    }
     return sorted({*names, *_ON_DEMAND, "default_dtype"} - {"Any", "TYPE_CHECKING", "annotations"})

@@ -1,8 +1,9 @@
 """Checks of arguments: one for each kind, named after the kind, for every public function that takes one.
 
-Each takes what to call the argument ("LSTM: hidden_size") and its value, and returns the value as the library goes on with it, or raises an
-ArgumentError that says what to write. They run before anything is changed, in constructors and in functions that are no inner loop: what an
-operation on tensors is given is left to the array module, and ``tape`` explains what that says.
+Each takes what to call the argument ("LSTM: hidden_size") and its value, and returns the value as the library
+goes on with it, or raises an ArgumentError that says what to write. They run before anything is changed, in
+constructors and in functions that are no inner loop: what an operation on tensors is given is left to the
+array module, and ``tape`` explains what that says.
 """
 
 from __future__ import annotations
@@ -42,14 +43,18 @@ def optional(check: Callable[..., Any], what: str, value: Any, *bounds: Any) -> 
     return None if value is None else check(what, value, *bounds)
 
 
-# -- numbers: of Python, of NumPy, or an array of one ---------------------------------------------------------------------------------
+# -- numbers: of Python, of NumPy, or an array of one --------------------------------------------------------
 
 
 def _number(value: Any, kind: type) -> Any:
     """The number, or None. A bool is none; nor is a tensor whose residuals would be lost."""
     if type(value) is int or (type(value) is float and kind is numbers.Real):  # nearly always
         return value
-    if getattr(value, "shape", None) == () and hasattr(value, "item") and not getattr(value, "requires_grad", False):
+    if (
+        getattr(value, "shape", None) == ()
+        and hasattr(value, "item")
+        and not getattr(value, "requires_grad", False)
+    ):
         value = value.item()
     return value if isinstance(value, kind) and not isinstance(value, bool) else None
 
@@ -121,7 +126,9 @@ def order(what: str, value: Any) -> Any:
     return _real(what, value, lambda x: x == x, expected, infinite=True)
 
 
-def _real(what: str, value: Any, fits: Callable[[float], bool], expected: str, infinite: bool = False) -> float:
+def _real(
+    what: str, value: Any, fits: Callable[[float], bool], expected: str, infinite: bool = False
+) -> float:
     number = _number(value, numbers.Real)
     if number is None:
         raise refused(what, "a number", value)
@@ -134,7 +141,7 @@ def _real(what: str, value: Any, fits: Callable[[float], bool], expected: str, i
     return float(number) + 0.0  # −0 becomes 0
 
 
-# -- words and choices ----------------------------------------------------------------------------------------------------------------
+# -- words and choices ---------------------------------------------------------------------------------------
 
 
 def flag(what: str, value: Any) -> bool:
@@ -179,11 +186,12 @@ def path(what: str, value: Any) -> str:
     return name
 
 
-# -- arrays ---------------------------------------------------------------------------------------------------------------------------
+# -- arrays --------------------------------------------------------------------------------------------------
 
 
 def several(what: str, value: Any, expected: str = "a list or tuple") -> tuple[Any, ...]:
-    """The parts of what is a list in any way, in their order; but not the characters of a word or the keys of a dict."""
+    """The parts of what is a list in any way, in their order; but not the characters of a word or the keys of
+    a dict."""
     unordered = (str, bytes, Mapping, Set)
     if isinstance(value, unordered) or not isinstance(value, Iterable) or getattr(value, "shape", None) == ():
         raise refused(what, expected, value)
@@ -249,13 +257,16 @@ def float_dtype(what: str, value: Any) -> numpy.dtype[Any]:
     return kind
 
 
-# -- functions and what holds others --------------------------------------------------------------------------------------------------
+# -- functions and what holds others -------------------------------------------------------------------------
 
 
 def function(what: str, value: Any, instance: bool = False) -> Any:
-    """Something that can be called; with ``instance`` no class, which would make an object instead of a result."""
+    """Something that can be called; with ``instance`` no class, which would make an object instead of a
+    result."""
     if instance and isinstance(value, type):
-        raise ArgumentError(f"{what} is the class {value.__name__}, not an instance of it: write {value.__name__}(…)")
+        raise ArgumentError(
+            f"{what} is the class {value.__name__}, not an instance of it: write {value.__name__}(…)"
+        )
     if not callable(value):
         raise refused(what, "a function or another callable", value)
     return value
@@ -275,17 +286,20 @@ def mapping(what: str, value: Any) -> Mapping[Any, Any]:
 
 def seed(what: str, value: Any) -> Any:
     """Where chance starts from: a whole number, several of them, or None for a start that nobody knows."""
-    return list(wholes(what, value, 0)) if isinstance(value, (list, tuple)) else optional(whole, what, value, 0)
+    return (
+        list(wholes(what, value, 0)) if isinstance(value, (list, tuple)) else optional(whole, what, value, 0)
+    )
 
 
-# -- which argument a value was -------------------------------------------------------------------------------------------------------
+# -- which argument a value was ------------------------------------------------------------------------------
 
 
 def place(value: Any) -> str:
-    """``"where: y: "``, the public function that the user called and the argument that a value is, for the text of an error; "" where that
-    is not seen.
+    """``"where: y: "``, the public function that the user called and the argument that a value is, for the
+    text of an error; "" where that is not seen.
 
-    It is looked up in the frames of the library's functions, on the way out: so no function pays for knowing its arguments' names.
+    It is looked up in the frames of the library's functions, on the way out: so no function pays for knowing
+    its arguments' names.
     """
     frame: Any = sys._getframe(1)
     outermost = None

@@ -20,11 +20,12 @@ def replacing(path: str | os.PathLike[str], error: type[Exception] = CheckpointE
 
     Args:
         path: the file. A link stays one: what it leads to is written.
-        error: what is raised if it cannot be written (disk full, no permission, no such folder, no regular file); what was at ``path`` is
-            as before.
+        error: what is raised if it cannot be written (disk full, no permission, no such folder, no regular
+            file); what was at ``path`` is as before.
 
-    The temporary file lies in the same folder, so that the rename is one step, and keeps the ending, which tells programs the format. A
-    file that was there hands on its permissions; until then the temporary one is ours alone.
+    The temporary file lies in the same folder, so that the rename is one step, and keeps the ending, which
+    tells programs the format. A file that was there hands on its permissions; until then the temporary one is
+    ours alone.
     """
     path = Path(arguments.path("path", path))
     target = _target(path, error)
@@ -46,7 +47,8 @@ def replacing(path: str | os.PathLike[str], error: type[Exception] = CheckpointE
 
 
 _KERNELS = re.compile(r"/dev(/fd)?|/(proc|sys)(/.*)?")
-"""Folders whose names stand for devices, open files and what the kernel knows: none of them is to be replaced."""
+"""Folders whose names stand for devices, open files and what the kernel knows: none of them is to be
+replaced."""
 
 
 def _target(path: Path, error: type[Exception]) -> Path:
@@ -58,7 +60,8 @@ def _target(path: Path, error: type[Exception]) -> Path:
             raise error(f"cannot write {path}: {folder} holds no files; choose a name in another folder")
         place = folder / place.name
         if not os.path.islink(place):
-            if os.path.lexists(place) and not os.path.isfile(place):  # of a name that is too long, Path's own would raise an error
+            # of a name that is too long, Path's own would raise an error
+            if os.path.lexists(place) and not os.path.isfile(place):
                 raise error(f"cannot write {path}: it is there already and is no file; choose another name")
             return place
         place = folder / os.readlink(place)
@@ -74,7 +77,9 @@ def _like(path: Path, old: os.stat_result) -> None:
     os.chmod(path, stat.S_IMODE(old.st_mode))
 
 
-def write(path: str | os.PathLike[str], content: bytes | str, error: type[Exception] = CheckpointError) -> None:
+def write(
+    path: str | os.PathLike[str], content: bytes | str, error: type[Exception] = CheckpointError
+) -> None:
     """Write a whole file at once; text is UTF-8. Raises as :func:`replacing`."""
     with replacing(path, error) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -1,8 +1,9 @@
-"""Recorded operations run once for many values of what they start from: whatever depends on it has one axis more, in front.
+"""Recorded operations run once for many values of what they start from: whatever depends on it has one axis
+more, in front.
 
-A residual goes back linearly, so the rows of a Jacobian are one pass of many residuals beside each other. How a row takes the axis
-follows from what it is: an elementwise one broadcasts, of an addition the axes are counted on, a weighting is one of more matrices. What
-has no rule here runs once for each value.
+A residual goes back linearly, so the rows of a Jacobian are one pass of many residuals beside each other. How
+a row takes the axis follows from what it is: an elementwise one broadcasts, of an addition the axes are
+counted on, a weighting is one of more matrices. What has no rule here runs once for each value.
 
     for many residuals gₙ of y:   along([x̄], [(g, [g₀, g₁, …])])  →  [[x̄ for g₀, x̄ for g₁, …]]
 """
@@ -19,8 +20,8 @@ from .chain_rule import Row
 from .tape import Node, Tape, apply, key_of
 
 Rule = Callable[..., Any]
-"""rule(operands, marked, params, count) → the operands and params for all values together; None where there are none. Marked operands have
-the axis in front."""
+"""rule(operands, marked, params, count) → the operands and params for all values together; None where there
+are none. Marked operands have the axis in front."""
 
 
 LEAST, MOST = 8, 64
@@ -57,8 +58,16 @@ def along(results: Sequence[Any], starts: Sequence[tuple[Any, Any]], count: int)
     return [values.get(key_of(y)) for y in results]
 
 
-def run(row: Row, xs: Sequence[Any], marked: Sequence[bool], params: tuple[Any, ...], count: int, constant: bool = False) -> Sequence[Any]:
-    """All results of one row for many values of the marked operands, each (count, …); None for one that depends on none of them."""
+def run(
+    row: Row,
+    xs: Sequence[Any],
+    marked: Sequence[bool],
+    params: tuple[Any, ...],
+    count: int,
+    constant: bool = False,
+) -> Sequence[Any]:
+    """All results of one row for many values of the marked operands, each (count, …); None for one that
+    depends on none of them."""
     if row.batched is not None:
         return row.batched(xs, marked, count)
     if row.case == "replay":
@@ -75,7 +84,7 @@ def run(row: Row, xs: Sequence[Any], marked: Sequence[bool], params: tuple[Any, 
     return [ops.stack(ys) for ys in zip(*made, strict=True)]
 
 
-# -- the rules ------------------------------------------------------------------------------------------------------------------------
+# -- the rules -----------------------------------------------------------------------------------------------
 
 
 def _rank(x: Any, mark: bool) -> int:
@@ -145,7 +154,9 @@ def _same(xs: Sequence[Any], marked: Any, params: Any, count: int) -> Any:
 
 
 def _joined(xs: Sequence[Any], marked: Sequence[bool], params: Any, count: int) -> Any:
-    return [x if mark else ops.broadcast_to(x, (count, *x.shape)) for x, mark in zip(xs, marked, strict=True)], (params[0] + 1,)
+    return [
+        x if mark else ops.broadcast_to(x, (count, *x.shape)) for x, mark in zip(xs, marked, strict=True)
+    ], (params[0] + 1,)
 
 
 def _indexed(xs: Sequence[Any], marked: Any, params: Any, count: int) -> Any:
@@ -159,7 +170,11 @@ def _indexed(xs: Sequence[Any], marked: Any, params: Any, count: int) -> Any:
 
 def _together(parts: Sequence[Any]) -> bool:
     """Whether arrays and numbers of an index, which are gathered as one, stand side by side."""
-    places = [i for i, part in enumerate(parts) if not isinstance(part, slice) and part is not None and part is not Ellipsis]
+    places = [
+        i
+        for i, part in enumerate(parts)
+        if not isinstance(part, slice) and part is not None and part is not Ellipsis
+    ]
     return places == [*range(places[0], places[-1] + 1)]
 
 
@@ -178,7 +193,10 @@ def _along_axis(xs: Sequence[Any], marked: Sequence[bool], params: Any, count: i
 def _einsum(xs: Sequence[Any], marked: Sequence[bool], params: Any, count: int) -> Any:
     terms, result = params
     letter = next(chr(i) for i in range(ord("A"), ord("Z") + 1) if chr(i) not in "".join([*terms, result]))
-    return xs, (tuple(letter * mark + term for term, mark in zip(terms, marked, strict=True)), letter + result)
+    return xs, (
+        tuple(letter * mark + term for term, mark in zip(terms, marked, strict=True)),
+        letter + result,
+    )
 
 
 _RULES: dict[str, Rule] = {

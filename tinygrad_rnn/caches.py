@@ -29,11 +29,12 @@ class _Item(Generic[V]):
 class Recent(Generic[K, V]):
     """A dictionary of bounded size.
 
-    It has no lock: each step is one of the dictionary's own, so threads may come at once and an interrupt may cut it anywhere. At worst
-    something is made twice, or goes too soon.
+    It has no lock: each step is one of the dictionary's own, so threads may come at once and an interrupt may
+    cut it anywhere. At worst something is made twice, or goes too soon.
 
     Args:
-        most: how many items it holds at most. When one more comes, an eighth of them goes at once, so that seldom has to be sought.
+        most: how many items it holds at most. When one more comes, an eighth of them goes at once, so that
+            seldom has to be sought.
     """
 
     def __init__(self, most: int) -> None:

@@ -1,10 +1,12 @@
-"""Proofs: the rule of each row by its own case, and every derivative of a function against differences of the function itself.
+"""Proofs: the rule of each row by its own case, and every derivative of a function against differences of the
+function itself.
 
     addition      y = L x           ⟨v, Jᵀu⟩ = ⟨Jv, u⟩ and L is linear: exact, no finite difference
     weighting     y = B(a, b)       the same in each argument
     composition   y = f(x)          complex step, f(x + ihv) = f(x) + ih f′(x) v: exact to rounding; else central differences
 
-A residual is itself a function of the residual that came and of the operands, so the second order is the first order of that function.
+A residual is itself a function of the residual that came and of the operands, so the second order is the
+first order of that function.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from .tape import Tape, apply
 from .tensor import Tensor
 from .transforms import grad, jvp, vjp
 
-# -- a row by its case ----------------------------------------------------------------------------------------------------------------
+# -- a row by its case ---------------------------------------------------------------------------------------
 
 
 def prove(row: Row, *operands: Any, params: tuple[Any, ...] = (), seed: int = 0) -> None:
@@ -69,11 +71,18 @@ def prove(row: Row, *operands: Any, params: tuple[Any, ...] = (), seed: int = 0)
 
 
 def _prove_linear(
-    name: str, order: int, f: Callable[..., Any], xs: Sequence[Any], places: Sequence[int], random: numpy.random.Generator
+    name: str,
+    order: int,
+    f: Callable[..., Any],
+    xs: Sequence[Any],
+    places: Sequence[int],
+    random: numpy.random.Generator,
 ) -> None:
-    """f is linear in the arguments at ``places`` together, its tangent is that linear map, its residual the adjoint of the map.
+    """f is linear in the arguments at ``places`` together, its tangent is that linear map, its residual the
+    adjoint of the map.
 
-    Rows that route by a choice are linear near the operands: hence the short step. It is no finite difference: nothing is cut off.
+    Rows that route by a choice are linear near the operands: hence the short step. It is no finite
+    difference: nothing is cut off.
     """
     step = 2.0**-10
     start, directions = tuple(xs[i] for i in places), tuple(_like(xs[i], random) for i in places)
@@ -87,14 +96,28 @@ def _prove_linear(
     tangent = jvp(of_places, start, directions)[1]
     change = _inner(weights, moved) - _inner(weights, y)
     scale = _inner(weights, moved, magnitude=True) + _inner(weights, tangent, magnitude=True)
-    _compare(name, order, "forward", places, _inner(weights, tangent), change / step, 0, 1e-12 * scale / step, "the operation itself gives")
+    _compare(
+        name,
+        order,
+        "forward",
+        places,
+        _inner(weights, tangent),
+        change / step,
+        0,
+        1e-12 * scale / step,
+        "the operation itself gives",
+    )
     residuals = pull(weights)
     scale = _inner(directions, residuals, magnitude=True) + _inner(weights, tangent, magnitude=True)
     adjoint = _inner(directions, residuals)
-    _compare(name, order, "reverse", places, adjoint, _inner(weights, tangent), 0, 1e-12 * scale, "⟨Jv, u⟩ is")
+    _compare(
+        name, order, "reverse", places, adjoint, _inner(weights, tangent), 0, 1e-12 * scale, "⟨Jv, u⟩ is"
+    )
 
 
-def _prove_constant(name: str, residuals: Callable[..., Any], us: list[Any], xs: list[Any], random: numpy.random.Generator) -> None:
+def _prove_constant(
+    name: str, residuals: Callable[..., Any], us: list[Any], xs: list[Any], random: numpy.random.Generator
+) -> None:
     """The residuals of an addition do not change with its operands."""
     _, tangents = jvp(lambda *values: residuals(*us, *values), tuple(xs), tuple(_like(x, random) for x in xs))
     for i, tangent in enumerate(tree.leaves(tangents)):
@@ -102,9 +125,16 @@ def _prove_constant(name: str, residuals: Callable[..., Any], us: list[Any], xs:
 
 
 def _prove_by_complex_step(
-    row: Row, tensors: list[Any], varied: list[int], params: Any, residuals: Callable[..., Any], u: Any, random: numpy.random.Generator
+    row: Row,
+    tensors: list[Any],
+    varied: list[int],
+    params: Any,
+    residuals: Callable[..., Any],
+    u: Any,
+    random: numpy.random.Generator,
 ) -> bool:
-    """Compare with f(x + ihv) and with the residuals at x + ihv; False where that is not NumPy or f is not complex."""
+    """Compare with f(x + ihv) and with the residuals at x + ihv; False where that is not NumPy or f is not
+    complex."""
     backend = tensors[0]._backend
     if backend.name != "numpy":
         return False
@@ -126,27 +156,74 @@ def _prove_by_complex_step(
         tangents = tuple(direction if i == k else x * 0 for i, x in enumerate(xs))
         _, tangent = jvp(lambda *values: apply(row, _replaced(tensors, varied, values), params), xs, tangents)
         expected = float((y.imag / h * u._data).sum())
-        _compare(row.name, 1, "forward", [place], _inner(tangent, u), expected, 1e-10, 1e-13, "the complex step gives")
+        _compare(
+            row.name,
+            1,
+            "forward",
+            [place],
+            _inner(tangent, u),
+            expected,
+            1e-10,
+            1e-13,
+            "the complex step gives",
+        )
         found = residuals(u, *xs)
-        _compare(row.name, 1, "reverse", [place], _inner(found[k], direction), expected, 1e-10, 1e-13, "the complex step gives")
+        _compare(
+            row.name,
+            1,
+            "reverse",
+            [place],
+            _inner(found[k], direction),
+            expected,
+            1e-10,
+            1e-13,
+            "the complex step gives",
+        )
         weights = [_like(x, random) for x in xs]
         turned = [backend.sum_to(parts[i], x.shape).imag / h for i, x in zip(varied, xs, strict=True)]
         expected = sum(float((part * w._data).sum()) for part, w in zip(turned, weights, strict=True))
         _, second = jvp(lambda *values: residuals(u, *values), xs, tangents)
-        _compare(row.name, 2, "forward", [place], _inner(second, weights), expected, 1e-10, 1e-13, "the complex step gives")
+        _compare(
+            row.name,
+            2,
+            "forward",
+            [place],
+            _inner(second, weights),
+            expected,
+            1e-10,
+            1e-13,
+            "the complex step gives",
+        )
         _, pull = vjp(lambda x, i=place, k=k: residuals(u, *xs[:k], x, *xs[k + 1 :]), tensors[place])
         again = pull(tuple(weights))[0]
-        _compare(row.name, 2, "reverse", [place], _inner(again, direction), expected, 1e-10, 1e-13, "the complex step gives")
+        _compare(
+            row.name,
+            2,
+            "reverse",
+            [place],
+            _inner(again, direction),
+            expected,
+            1e-10,
+            1e-13,
+            "the complex step gives",
+        )
     return True
 
 
-# -- a function by differences --------------------------------------------------------------------------------------------------------
+# -- a function by differences -------------------------------------------------------------------------------
 
 
 def check_gradients(
-    f: Callable[..., Any], *inputs: Any, order: int = 2, step: float = 6e-6, rtol: float = 1e-5, atol: float = 1e-7, seed: int = 0
+    f: Callable[..., Any],
+    *inputs: Any,
+    order: int = 2,
+    step: float = 6e-6,
+    rtol: float = 1e-5,
+    atol: float = 1e-7,
+    seed: int = 0,
 ) -> None:
-    """Compare reverse and forward mode of f with central differences, along random directions; order 2 compares their derivatives too.
+    """Compare reverse and forward mode of f with central differences, along random directions; order 2
+    compares their derivatives too.
 
     Args:
         f: takes tensors, returns a tensor or nested tensors.
@@ -157,7 +234,8 @@ def check_gradients(
         seed: of the random directions.
 
     Raises:
-        GradientCheckError: names f or the operation in it whose rule is wrong, the order, the mode, the argument and both numbers.
+        GradientCheckError: names f or the operation in it whose rule is wrong, the order, the mode, the
+            argument and both numbers.
         DtypeError: no float64 input: differences in float32 would prove nothing.
         ArgumentError: order is neither 1 nor 2.
     """
@@ -187,7 +265,9 @@ def _check(
     weights = tree.map_leaves(lambda y: _like(as_tensor(y), random), f(*tensors))
 
     def weighted(*xs: Any) -> Any:
-        return sum((as_tensor(y) * w).sum() for y, w in zip(tree.leaves(f(*xs)), tree.leaves(weights), strict=True))
+        return sum(
+            (as_tensor(y) * w).sum() for y, w in zip(tree.leaves(f(*xs)), tree.leaves(weights), strict=True)
+        )
 
     _check_order(name, weighted, tensors, varied, 1, random, step, rtol, atol)
     if order == 2:
@@ -207,7 +287,9 @@ def _check_order(
     residuals = grad(f, varied)(*tensors)
     for i, residual in zip(varied, residuals, strict=True):
         direction = _like(tensors[i], random)
-        ahead, behind = (f(*_replaced(tensors, [i], [tensors[i] + direction * s])).item() for s in (step, -step))
+        ahead, behind = (
+            f(*_replaced(tensors, [i], [tensors[i] + direction * s])).item() for s in (step, -step)
+        )
         expected = (ahead - behind) / (2 * step)
         _compare(name, order, "reverse", [i], _inner(residual, direction), expected, rtol, atol)
         _, tangent = jvp(lambda x, i=i: f(*_replaced(tensors, [i], [x])), tensors[i], direction)
@@ -224,17 +306,25 @@ def _culprit(f: Callable[..., Any], tensors: list[Any]) -> str:
             try:
                 prove(entry.row, *entry.inputs, params=entry.params)
             except GradientCheckError as error:
-                return f"; the rule at fault is that of {entry.row.name!r}, entry {place} of the tape ({error})"
-    return "; each rule that it uses holds by itself: does it have a kink here, draw random numbers, or use values off the tape?"
+                return (
+                    f"; the rule at fault is that of {entry.row.name!r}, entry {place} of the tape ({error})"
+                )
+    return (
+        "; each rule that it uses holds by itself: does it have a kink here, draw random numbers, or "
+        "use values off the tape?"
+    )
 
 
-# -- both -----------------------------------------------------------------------------------------------------------------------------
+# -- both ----------------------------------------------------------------------------------------------------
 
 
 def _differentiable(name: str, tensors: Sequence[Any]) -> list[int]:
     places = [i for i, x in enumerate(tensors) if x.dtype == numpy.float64]
     if not places:
-        raise DtypeError(f"{name}: no float64 input: differences in other dtypes are too coarse; convert with .astype('float64')")
+        raise DtypeError(
+            f"{name}: no float64 input: differences in other dtypes are too coarse; convert with "
+            ".astype('float64')"
+        )
     return places
 
 
@@ -250,7 +340,8 @@ def _like(x: Any, random: numpy.random.Generator) -> Tensor:
 
 
 def _inner(a: Any, b: Any, magnitude: bool = False) -> float:
-    """⟨a, b⟩ over nested tensors; with ``magnitude`` the sum of the sizes of its terms, the scale of its rounding."""
+    """⟨a, b⟩ over nested tensors; with ``magnitude`` the sum of the sizes of its terms, the scale of its
+    rounding."""
     products = [x.numpy() * y.numpy() for x, y in zip(tree.leaves(a), tree.leaves(b), strict=True)]
     return float(sum((abs(p) if magnitude else p).sum() for p in products))
 
@@ -263,6 +354,7 @@ def _compare(
     if not abs(computed - expected) <= atol + rtol * max(abs(computed), abs(expected)):
         arguments = f"argument{'s' if len(places) > 1 else ''} {', '.join(map(str, places))}"
         raise GradientCheckError(
-            f"{name}: the {'first' if order == 1 else 'second'} derivative with respect to {arguments} is wrong in {mode} mode: "
+            f"{name}: the {'first' if order == 1 else 'second'} derivative with respect to {arguments} is "
+            f"wrong in {mode} mode: "
             f"computed {computed:.12g}, {source} {expected:.12g}"
         )

@@ -1,4 +1,5 @@
-"""The command line: ``tinygrad-rnn train | sample | graph | flow | check``. It says what happens; the work is done elsewhere."""
+"""The command line: ``tinygrad-rnn train | sample | graph | flow | check``. It says what happens; the work is
+done elsewhere."""
 
 from __future__ import annotations
 
@@ -42,9 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        The exit status: 0 done, 1 a check that found something wrong, 2 an error that was told on stderr, 128 + N stopped by signal N.
+        The exit status: 0 done, 1 a check that found something wrong, 2 an error that was told on stderr, 128
+            + N stopped by signal N.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that lacks a character of the text shows ? for it
+    # a terminal that lacks a character of the text shows ? for it
+    if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     parser = _parser()
     arguments = parser.parse_args(argv)
@@ -62,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(f"not enough memory ({error}): choose smaller sizes")
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # whoever read the output has had enough; the interpreter must not try to write the rest
+    # whoever read the output has had enough; the interpreter must not try to write the rest
+    except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status
@@ -78,23 +82,39 @@ def _refuse(message: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tinygrad-rnn", description="Recurrent networks with every gradient in sight.")
+    parser = argparse.ArgumentParser(
+        prog="tinygrad-rnn", description="Recurrent networks with every gradient in sight."
+    )
     parser.add_argument("--version", action="version", version=f"tinygrad-rnn {__version__}")
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    train = commands.add_parser("train", help="learn to write text, character by character", description="Learn to write text.")
+    train = commands.add_parser(
+        "train", help="learn to write text, character by character", description="Learn to write text."
+    )
     train.set_defaults(command=_train)
     for setting in dataclasses.fields(Config):
         default = "" if setting.default is None else f" (default: {setting.default})"
-        train.add_argument(f"--{setting.name}", help=setting.metadata["meaning"] + default, **setting.metadata["argument"])
-    train.add_argument("--run", metavar="DIR", help="the run's folder (default: the next free runs/CELL-NUMBER)")
+        train.add_argument(
+            f"--{setting.name}", help=setting.metadata["meaning"] + default, **setting.metadata["argument"]
+        )
+    train.add_argument(
+        "--run", metavar="DIR", help="the run's folder (default: the next free runs/CELL-NUMBER)"
+    )
     train.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
 
-    write = commands.add_parser("sample", help="write text with a trained model", description="Write text with a trained model.")
+    write = commands.add_parser(
+        "sample", help="write text with a trained model", description="Write text with a trained model."
+    )
     write.set_defaults(command=_sample)
     write.add_argument("run", metavar="RUN", help="the folder of a run, or a checkpoint of one")
-    write.add_argument("--length", type=option(int, at_least(1)), default=600, metavar="N", help="how many characters (default: 600)")
+    write.add_argument(
+        "--length",
+        type=option(int, at_least(1)),
+        default=600,
+        metavar="N",
+        help="how many characters (default: 600)",
+    )
     write.add_argument(
         "--temperature",
         type=option(float, rate),
@@ -103,29 +123,73 @@ def _parser() -> argparse.ArgumentParser:
         help="0: always the likeliest character; 1: as learned (default: 0.7)",
     )
     write.add_argument("--prompt", default="", help="how the text begins")
-    write.add_argument("--seed", type=option(int, SEED), default=0, metavar="N", help="another seed, another text (default: 0)")
+    write.add_argument(
+        "--seed",
+        type=option(int, SEED),
+        default=0,
+        metavar="N",
+        help="another seed, another text (default: 0)",
+    )
 
-    graph = commands.add_parser("graph", help="draw the backprop graph of a cell or a run", description="Draw a backprop graph.")
+    graph = commands.add_parser(
+        "graph", help="draw the backprop graph of a cell or a run", description="Draw a backprop graph."
+    )
     graph.set_defaults(command=_graph)
-    graph.add_argument("what", nargs="?", metavar="RUN|CELL", help=f"the folder of a run, or a cell: {', '.join(LAYERS)}")
-    graph.add_argument("--cell", choices=tuple(LAYERS), default="lstm", help="the recurrent cell (default: lstm)")
     graph.add_argument(
-        "--steps", type=option(int, between(1, 10_000)), default=2, metavar="N", help="over how many time steps (default: 2)"
+        "what", nargs="?", metavar="RUN|CELL", help=f"the folder of a run, or a cell: {', '.join(LAYERS)}"
     )
-    graph.add_argument("--out", metavar="FILE", help="where to; its ending is the format: svg, png, pdf, dot or html (default: CELL.svg)")
+    graph.add_argument(
+        "--cell", choices=tuple(LAYERS), default="lstm", help="the recurrent cell (default: lstm)"
+    )
+    graph.add_argument(
+        "--steps",
+        type=option(int, between(1, 10_000)),
+        default=2,
+        metavar="N",
+        help="over how many time steps (default: 2)",
+    )
+    graph.add_argument(
+        "--out",
+        metavar="FILE",
+        help="where to; its ending is the format: svg, png, pdf, dot or html (default: CELL.svg)",
+    )
 
-    look = commands.add_parser("flow", help="how far back residuals reach, and where they die", description="Follow the residuals back.")
+    look = commands.add_parser(
+        "flow",
+        help="how far back residuals reach, and where they die",
+        description="Follow the residuals back.",
+    )
     look.set_defaults(command=_flow)
-    look.add_argument("what", nargs="?", default="lstm", metavar="RUN|CELL", help="the folder of a run, or a fresh cell (default: lstm)")
     look.add_argument(
-        "--steps", type=option(int, between(2, 100_000)), default=50, metavar="N", help="over how many time steps (default: 50)"
+        "what",
+        nargs="?",
+        default="lstm",
+        metavar="RUN|CELL",
+        help="the folder of a run, or a fresh cell (default: lstm)",
     )
-    look.add_argument("--out", metavar="DIR", help="where to write flow.csv and flow.png (default: the run's folder, else here)")
+    look.add_argument(
+        "--steps",
+        type=option(int, between(2, 100_000)),
+        default=50,
+        metavar="N",
+        help="over how many time steps (default: 50)",
+    )
+    look.add_argument(
+        "--out",
+        metavar="DIR",
+        help="where to write flow.csv and flow.png (default: the run's folder, else here)",
+    )
 
-    check = commands.add_parser("check", help="whether this installation computes what it should", description="Check an installation.")
+    check = commands.add_parser(
+        "check",
+        help="whether this installation computes what it should",
+        description="Check an installation.",
+    )
     check.set_defaults(command=_check)
     check.add_argument("--backend", choices=("numpy", "cupy"), help="the device (default: the one in use)")
-    check.add_argument("--out", metavar="FILE", help="where to write the report, JSON (default: the standard output)")
+    check.add_argument(
+        "--out", metavar="FILE", help="where to write the report, JSON (default: the standard output)"
+    )
     check.add_argument("--quick", action="store_true", help="fewer operands, dtypes and sizes")
     return parser
 
@@ -134,7 +198,9 @@ def _train(arguments: argparse.Namespace) -> int:
     run = _run(arguments)
     model, config, characters = run.trainer.model, run.trainer.config, len(run.trainer.corpus.vocabulary)
     print(
-        f"{config.cell} with {sum(p.size for p in model.parameters()):,} parameters on {characters} characters, in {run.path}", flush=True
+        f"{config.cell} with {sum(p.size for p in model.parameters()):,} parameters on {characters} "
+        f"characters, in {run.path}",
+        flush=True,
     )
     with Stop() as stop, progress(config, run.trainer.done, sys.stdout) as shown:
         done = run.train(shown.show, stop)
@@ -143,7 +209,10 @@ def _train(arguments: argparse.Namespace) -> int:
         print(f"  tinygrad-rnn train --resume {shlex.quote(str(run.path))}")
         return 128 + stop.signal
     text, notes = run.finish()
-    print(f"held-out text: {run.steps[-1].held_out:.3f} bits per character; a blind guess takes {math.log2(characters):.3f}")
+    print(
+        f"held-out text: {run.steps[-1].held_out:.3f} bits per character; a blind guess takes "
+        f"{math.log2(characters):.3f}"
+    )
     for note in notes:
         print(f"not drawn: {note}")
     print(f"sample:\n{text}\nmore: tinygrad-rnn sample {shlex.quote(str(run.path))}")
@@ -152,19 +221,25 @@ def _train(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> Run:
     """A new run, or the one to go on with."""
-    given: dict[str, Any] = {setting.name: getattr(arguments, setting.name) for setting in dataclasses.fields(Config)}
+    given: dict[str, Any] = {
+        setting.name: getattr(arguments, setting.name) for setting in dataclasses.fields(Config)
+    }
     given = {name: value for name, value in given.items() if value is not None}
     if arguments.resume is None:
         return Run.new(Config(**{"backend": backends.current().name, **given}), arguments.run)
     fixed = [f"--{name}" for name in ([*given, "run"] if arguments.run else given) if name not in RESUMABLE]
     if fixed:
-        raise TrainingError(f"{', '.join(fixed)} cannot change when a run is resumed: leave it out, or start a new run")
+        raise TrainingError(
+            f"{', '.join(fixed)} cannot change when a run is resumed: leave it out, or start a new run"
+        )
     return Run.resume(arguments.resume, given)
 
 
 def _sample(arguments: argparse.Namespace) -> int:
     model, vocabulary = snapshot.load_model(arguments.run)
-    print(sample(model, vocabulary, arguments.length, arguments.temperature, arguments.prompt, arguments.seed))
+    print(
+        sample(model, vocabulary, arguments.length, arguments.temperature, arguments.prompt, arguments.seed)
+    )
     return 0
 
 
@@ -206,7 +281,11 @@ def _flow(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from . import selfcheck  # only this command needs its operands
 
-    report = selfcheck.run(arguments.backend or backends.current().name, arguments.quick, lambda line: print(line, file=sys.stderr))
+    report = selfcheck.run(
+        arguments.backend or backends.current().name,
+        arguments.quick,
+        lambda line: print(line, file=sys.stderr),
+    )
     text = json.dumps(report, indent=1, allow_nan=False) + "\n"
     if arguments.out is None:
         print(text, end="")

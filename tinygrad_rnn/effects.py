@@ -1,6 +1,7 @@
 """Functions of the library that change something that stays, or draw random numbers.
 
-A cell that calls one of them does not do the same at each step, so it cannot be compiled. To mark a function costs it nothing.
+A cell that calls one of them does not do the same at each step, so it cannot be compiled. To mark a function
+costs it nothing.
 """
 
 from __future__ import annotations

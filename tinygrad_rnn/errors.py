@@ -1,6 +1,7 @@
 """The library's own errors.
 
-Each one also is the built-in error that it specialises, so ``except ValueError`` keeps working, and each says what happened and what to do.
+Each one also is the built-in error that it specialises, so ``except ValueError`` keeps working, and each says
+what happened and what to do.
 """
 
 
@@ -33,8 +34,8 @@ class BackendError(TinygradRNNError, RuntimeError):
 
 
 class TapeError(TinygradRNNError, RuntimeError):
-    """What the tape cannot do, or not without a wrong number: nothing was recorded, it was released, an array on it was changed, what was
-    run again did something else, or values would leave it unasked."""
+    """What the tape cannot do, or not without a wrong number: nothing was recorded, it was released, an array
+    on it was changed, what was run again did something else, or values would leave it unasked."""
 
 
 class TraceError(TinygradRNNError, RuntimeError):
@@ -51,11 +52,13 @@ class TraceError(TinygradRNNError, RuntimeError):
 
 
 class CompileWarning(TinygradRNNError, UserWarning):
-    """A cell that runs slower than it could: as calls of an array module, or step by step. The text says why, and what to write instead."""
+    """A cell that runs slower than it could: as calls of an array module, or step by step. The text says why,
+    and what to write instead."""
 
 
 class CacheWarning(TinygradRNNError, UserWarning):
-    """Compiled code that cannot be kept for the next process, because of the folder: see the environment variable TINYGRAD_RNN_CACHE."""
+    """Compiled code that cannot be kept for the next process, because of the folder: see the environment
+    variable TINYGRAD_RNN_CACHE."""
 
 
 class GradientCheckError(TinygradRNNError, AssertionError):

@@ -1,7 +1,8 @@
 """NumPy's functions called with tensors: ``np.tanh(t)`` is ``tg.tanh(t)``, recorded.
 
-A function that the library has under the same name is called instead, its arguments named as NumPy names them. Others get the values of
-tensors that require no grad. A tensor that requires one is refused by them: it would leave the tape without a word.
+A function that the library has under the same name is called instead, its arguments named as NumPy names
+them. Others get the values of tensors that require no grad. A tensor that requires one is refused by them: it
+would leave the tape without a word.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ _MAKERS = ("arange", "eye", "full", "identity", "linspace", "ones", "zeros")
 
 
 def _of_booleans(name: str) -> Callable[..., Any]:
-    """What ``&``, ``|``, ``^`` and ``~`` of arrays call. There is a row for booleans; the bits of whole numbers are NumPy's alone."""
+    """What ``&``, ``|``, ``^`` and ``~`` of arrays call. There is a row for booleans; the bits of whole
+    numbers are NumPy's alone."""
     theirs = numpy.invert if name == "not" else getattr(numpy, f"bitwise_{name}")
 
     def bitwise(*xs: Any) -> Any:
@@ -106,7 +108,9 @@ def _array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **keywords
     return _by_numpy(ufunc, inputs, keywords, functools.partial(_refusal, ufunc.__name__, ufunc, keywords))
 
 
-def _array_function(self: Tensor, function: Any, types: Any, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
+def _array_function(
+    self: Tensor, function: Any, types: Any, args: Sequence[Any], keywords: Mapping[str, Any]
+) -> Any:
     """What NumPy calls for its other functions."""
     ours = _SHARED.get(function)
     call = None if ours is None else _bound(function, ours, args, keywords)
@@ -117,10 +121,14 @@ def _array_function(self: Tensor, function: Any, types: Any, args: Sequence[Any]
             if any(map(cuts, tree.leaves([args, keywords]))):
                 raise
     room = "linalg." if getattr(function, "__module__", "") == "numpy.linalg" else ""
-    return _by_numpy(function, args, keywords, functools.partial(_refusal, room + function.__name__, function, keywords))
+    return _by_numpy(
+        function, args, keywords, functools.partial(_refusal, room + function.__name__, function, keywords)
+    )
 
 
-def _bound(function: Any, ours: Any, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]] | None:
+def _bound(
+    function: Any, ours: Any, args: Sequence[Any], keywords: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any]] | None:
     """The arguments of a call to NumPy's function as ours takes them; None where it does not."""
     positional, named = list(args), dict(keywords)
     theirs = _signature(function)
@@ -134,7 +142,9 @@ def _bound(function: Any, ours: Any, args: Sequence[Any], keywords: Mapping[str,
                 named |= value
             elif parameter.default is parameter.empty or parameter.kind is parameter.POSITIONAL_ONLY:
                 positional.append(value)
-            elif value is not parameter.default and not (type(value) in (bool, int, float, str) and value == parameter.default):
+            elif value is not parameter.default and not (
+                type(value) in (bool, int, float, str) and value == parameter.default
+            ):
                 named[name] = value
     try:
         _signature(ours).bind(*positional, **named)  # type: ignore[union-attr]
@@ -155,7 +165,10 @@ def _signature(function: Any) -> inspect.Signature | None:
 def _refusal(name: str, function: Any, keywords: Mapping[str, Any]) -> str:
     """Why tensors on the tape cannot go into a call, and what to write."""
     if keywords.get("out") is not None:
-        return f"np.{name} writes into an array, which holds no gradient: use what tg.{name} returns, as in a = a + t for a += t"
+        return (
+            f"np.{name} writes into an array, which holds no gradient: use what tg.{name} returns, as "
+            "in a = a + t for a += t"
+        )
     if function in _SHARED:
         return f"np.{name} was called with arguments that tg.{name} does not have: write it without them"
     if name in _NAMES:
@@ -166,7 +179,9 @@ def _refusal(name: str, function: Any, keywords: Mapping[str, Any]) -> str:
     return f"tinygrad_rnn has no function {name}" + (f"; the nearest is tg.{nearest}" if nearest else "")
 
 
-def _by_numpy(function: Any, args: Sequence[Any], keywords: Mapping[str, Any], refusal: Callable[[], str]) -> Any:
+def _by_numpy(
+    function: Any, args: Sequence[Any], keywords: Mapping[str, Any], refusal: Callable[[], str]
+) -> Any:
     """NumPy's own function of the values.
 
     Raises:
@@ -174,10 +189,14 @@ def _by_numpy(function: Any, args: Sequence[Any], keywords: Mapping[str, Any], r
     """
     written = [keywords.get("out"), args[0] if function in _WRITERS or function.__name__ == "at" else None]
     if any(isinstance(x, Tensor) for x in tree.leaves(written)):
-        raise TapeError(f"np.{function.__name__} would write into a tensor: make another one, with tg.where for example")
+        raise TapeError(
+            f"np.{function.__name__} would write into a tensor: make another one, with tg.where for example"
+        )
     if function not in _LOOKERS and any(map(cuts, tree.leaves([args, keywords]))):
         raise off_tape(refusal())
-    values = tree.map_leaves(lambda x: x.numpy() if isinstance(x, Tensor) else x, (tuple(args), dict(keywords)))
+    values = tree.map_leaves(
+        lambda x: x.numpy() if isinstance(x, Tensor) else x, (tuple(args), dict(keywords))
+    )
     return function(*values[0], **values[1])
 
 

@@ -1,6 +1,8 @@
-"""The one source of random numbers: initial weights, dropout, shuffling. On the host for every backend: a seed means the same on each.
+"""The one source of random numbers: initial weights, dropout, shuffling. On the host for every backend: a
+seed means the same on each.
 
-A program that is run a second time must draw the same numbers again, whichever generator of the process it draws them from: ``States``.
+A program that is run a second time must draw the same numbers again, whichever generator of the process it
+draws them from: ``States``.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ def seed(value: int | Sequence[int] | None) -> None:
 def generator() -> numpy.random.Generator:
     """The generator in use."""
     global _generator
-    if _generator is None:  # not before it is asked for: numpy.random takes as long to import as a fifth of this library
+    # not before it is asked for: numpy.random takes as long to import as a fifth of this library
+    if _generator is None:
         _generator = numpy.random.default_rng()
     return _generator
 
@@ -52,7 +55,9 @@ def set_state(state: dict[str, Any]) -> None:
     try:
         kind(0).state = state  # on another generator first: a state that is half a state changes nothing
     except (TypeError, ValueError, KeyError, OverflowError) as error:
-        raise ArgumentError(f"random.set_state: state must be what get_state gave, not {arguments.shown(state)}") from error
+        raise ArgumentError(
+            f"random.set_state: state must be what get_state gave, not {arguments.shown(state)}"
+        ) from error
     generator().bit_generator.state = state
 
 

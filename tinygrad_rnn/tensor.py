@@ -58,8 +58,10 @@ class Tensor(Values):
         """
         if self._grad is None and _stepped_from_a_leaf(self):
             raise TapeError(
-                "no grad is added up here, since this is no leaf: W -= 0.1 * W.grad, or W = W - …, made a recorded result of the leaf W. "
-                "Write 'with tg.no_grad(): W -= 0.1 * W.grad', which changes the leaf itself, or W.data -= 0.1 * W.grad"
+                "no grad is added up here, since this is no leaf: W -= 0.1 * W.grad, or W = W - …, made a "
+                "recorded result of the leaf W. "
+                "Write 'with tg.no_grad(): W -= 0.1 * W.grad', which changes the leaf itself, or W.data -= "
+                "0.1 * W.grad"
             )
         return self._grad
 
@@ -69,20 +71,23 @@ class Tensor(Values):
         if value is not None and (not isinstance(value, Tensor) or value.shape != self.shape):
             raise ShapeError(f"grad must be None or a tensor of shape {self.shape}")
         if value is not None and value._backend is not self._backend:
-            raise BackendError(f"grad is on the {value.backend!r} backend, its tensor on {self.backend!r}: move it with .to(name)")
+            raise BackendError(
+                f"grad is on the {value.backend!r} backend, its tensor on {self.backend!r}: move it with "
+                ".to(name)"
+            )
         self._grad = None if value is None else ops.astype(value, self._data.dtype)
 
     def __round__(self, ndigits: int | None = None) -> Tensor:
         return self.round(ndigits or 0)
 
-    # -- backward ---------------------------------------------------------------------------------------------------------------------
+    # -- backward --------------------------------------------------------------------------------------------
 
     @effect("adds to the gradients of tensors outside of it")
     def backward(self, grad: Any = None, create_graph: bool = False) -> None:
         """Bring residuals to every leaf that requires one, adding to its ``grad``.
 
-        What is there already is added to: a second pass doubles it. Set ``grad`` to None before, or call ``zero_grad()`` of the optimiser
-        or the module, as a training step does.
+        What is there already is added to: a second pass doubles it. Set ``grad`` to None before, or call
+        ``zero_grad()`` of the optimiser or the module, as a training step does.
 
         Args:
             grad: the residual to start from, of this tensor's shape; 1 for a single number.
@@ -94,7 +99,8 @@ class Tensor(Values):
             ShapeError: several values and no ``grad``, or one of another shape.
         """
         create_graph = arguments.flag("backward: create_graph", create_graph)
-        with _RECORDING if thread.recording else recording():  # what create_graph asks for, whatever the blocks around say
+        # what create_graph asks for, whatever the blocks around say
+        with _RECORDING if thread.recording else recording():
             residuals, _ = pull_back([(self, seed(self, grad, create_graph))], ops if create_graph else None)
             add_to_leaves(residuals)
 
@@ -123,7 +129,7 @@ class Tensor(Values):
         moved.name = self.name
         return moved
 
-    # -- operators --------------------------------------------------------------------------------------------------------------------
+    # -- operators -------------------------------------------------------------------------------------------
 
     def __add__(self, other: Any) -> Tensor:
         return apply(ADD, (self, other))
@@ -221,8 +227,10 @@ class Tensor(Values):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TapeError(
-            f"x[{_written(index)}] = … cannot be recorded: make another tensor, x = tg.where(mask, new, x) or "
-            "x = tg.concatenate([x[:i], new, x[i + 1:]]); collect the steps of a loop in a list, and tg.stack(list). "
+            f"x[{_written(index)}] = … cannot be recorded: make another tensor, x = tg.where(mask, new, x) "
+            "or "
+            "x = tg.concatenate([x[:i], new, x[i + 1:]]); collect the steps of a loop in a list, and "
+            "tg.stack(list). "
             "Outside of training, x.data[…] = … writes to the array"
         )
 
@@ -235,7 +243,7 @@ class Tensor(Values):
     def __rdivmod__(self, other: Any) -> tuple[Tensor, Tensor]:
         return other // self, other % self
 
-    # -- methods with NumPy's names ---------------------------------------------------------------------------------------------------
+    # -- methods with NumPy's names --------------------------------------------------------------------------
 
     @property
     def T(self) -> Tensor:
@@ -328,7 +336,8 @@ class Variable(Tensor):
 
 def _in_place(operator: Callable[[Tensor, Any], Tensor]) -> Callable[[Tensor, Any], Tensor]:
     def assigned(self: Tensor, other: Any) -> Tensor:
-        """A new tensor for the name; but under no_grad a leaf that requires grad stays what it is, and takes the values."""
+        """A new tensor for the name; but under no_grad a leaf that requires grad stays what it is, and takes
+        the values."""
         result = operator(self, other)
         if thread.recording or not self.requires_grad or self.entry is not None:
             return result
@@ -343,24 +352,41 @@ for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"
 
 
 def _stepped_from_a_leaf(x: Node) -> bool:
-    """Whether x looks like ``W -= step`` of a leaf W that has a grad: a constant of its shape was added or subtracted."""
+    """Whether x looks like ``W -= step`` of a leaf W that has a grad: a constant of its shape was added or
+    subtracted."""
     entry = x.entry
-    if entry is None or entry.row not in (ADD, SUBTRACT) or entry.inputs is None or list(entry.needs) != [True, False]:
+    if (
+        entry is None
+        or entry.row not in (ADD, SUBTRACT)
+        or entry.inputs is None
+        or list(entry.needs) != [True, False]
+    ):
         return False
     W, step = entry.inputs
-    return W.entry is None and W._grad is not None and isinstance(step, Node) and step._data.shape == W._data.shape
+    return (
+        W.entry is None
+        and W._grad is not None
+        and isinstance(step, Node)
+        and step._data.shape == W._data.shape
+    )
 
 
 def _written(index: Any) -> str:
     return "…" if isinstance(index, (Node, numpy.ndarray, tuple, slice)) else repr(index)
 
 
-def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, backend: str | None = None, name: str | None = None) -> Tensor:
+def tensor(
+    data: Any,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    backend: str | None = None,
+    name: str | None = None,
+) -> Tensor:
     """A new tensor with a copy of the data.
 
     Args:
-        data: numbers, nested lists (also of tensors), a NumPy or device array, or a tensor. Arrays keep their dtype; Python floats get
-            ``default_dtype``.
+        data: numbers, nested lists (also of tensors), a NumPy or device array, or a tensor. Arrays keep their
+            dtype; Python floats get ``default_dtype``.
         dtype: another dtype: bool, int or float.
         requires_grad: bring residuals here.
         backend: where to put it; the current backend by default.
@@ -383,7 +409,9 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, backend: s
     if isinstance(data, Node):
         data = data._data
     if owner is not None and owner.name != "numpy":
-        array = target.from_host(host_array(owner.to_host(data), dtype)) if owner is not target else data.copy()
+        array = (
+            target.from_host(host_array(owner.to_host(data), dtype)) if owner is not target else data.copy()
+        )
         array = array if dtype is None else array.astype(dtype)
     else:
         array = target.from_host(host_array(data, dtype))

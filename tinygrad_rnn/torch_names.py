@@ -21,7 +21,10 @@ _INSTEAD = {
     "long": "x.astype('int64')",
     "zero_": "x.data[...] = 0, or W.grad = None",
     "retain_grad": "tg.gradients(loss, x)",
-    **{name: f"tg.{name}(x)" for name in ("exp", "log", "sqrt", "abs", "tanh", "sigmoid", "relu", "softmax", "matmul")},
+    **{
+        name: f"tg.{name}(x)"
+        for name in ("exp", "log", "sqrt", "abs", "tanh", "sigmoid", "relu", "softmax", "matmul")
+    },
 }
 
 

@@ -1,8 +1,9 @@
 """Derivatives of functions: reverse mode, forward mode, and both on top of each other.
 
-All of them run the function once with fresh tensors in place of its arguments and walk the tape that this leaves. Whether that walk is
-recorded itself follows from what the result depends on: only if something outside also asks for residuals. Arguments may be nested tuples,
-lists and dicts; results are then nested the same way.
+All of them run the function once with fresh tensors in place of its arguments and walk the tape that this
+leaves. Whether that walk is recorded itself follows from what the result depends on: only if something
+outside also asks for residuals. Arguments may be nested tuples, lists and dicts; results are then nested the
+same way.
 """
 
 from __future__ import annotations
@@ -14,7 +15,20 @@ from typing import Any
 from . import arguments, batches, ops, random, tree
 from .errors import DtypeError, IndexRangeError, ShapeError, TapeError
 from .ops import as_tensor
-from .tape import Node, Tape, apply_replay, key_of, lift, no_grad, pull_back, push_forward, recording, require_float, seed, thread
+from .tape import (
+    Node,
+    Tape,
+    apply_replay,
+    key_of,
+    lift,
+    no_grad,
+    pull_back,
+    push_forward,
+    recording,
+    require_float,
+    seed,
+    thread,
+)
 from .tensor import Tensor, Variable
 
 
@@ -27,7 +41,9 @@ def _variable(x: Any) -> Tensor:
 
 def _variables(args: Sequence[Any], argnums: Sequence[int]) -> list[Any]:
     if not all(i < len(args) for i in argnums):
-        raise IndexRangeError(f"argnums {tuple(argnums)} name an argument that is not there: the function got {len(args)}")
+        raise IndexRangeError(
+            f"argnums {tuple(argnums)} name an argument that is not there: the function got {len(args)}"
+        )
     return [tree.map_leaves(_variable, arg) if i in argnums else arg for i, arg in enumerate(args)]
 
 
@@ -40,7 +56,9 @@ def _results(name: str, y: Any) -> list[Tensor]:
     try:
         return [as_tensor(part) for part in tree.leaves(y)]
     except DtypeError as error:
-        raise DtypeError(f"{name}: the function must return tensors, it returned {arguments.shown(y)}") from error
+        raise DtypeError(
+            f"{name}: the function must return tensors, it returned {arguments.shown(y)}"
+        ) from error
 
 
 def _one_number(name: str, y: Any) -> Tensor:
@@ -86,12 +104,16 @@ def gradients(outputs: Any, inputs: Any, grad_outputs: Any = None, create_graph:
     wanted = tree.leaves(inputs)
     for x in wanted:
         if not isinstance(x, Node) or not x.requires_grad:
-            raise TapeError(f"gradients: inputs must be tensors with requires_grad=True, not {arguments.shown(x)}")
+            raise TapeError(
+                f"gradients: inputs must be tensors with requires_grad=True, not {arguments.shown(x)}"
+            )
     seeds = [(y, seed(y, g, create_graph)) for y, g in zip(results, starts, strict=True)]
     return tree.unflatten(inputs, _pulled(seeds, wanted, create_graph))
 
 
-def _pulled(seeds: Sequence[tuple[Any, Any]], wanted: Sequence[Any], create_graph: bool, linear: bool = False) -> list[Tensor]:
+def _pulled(
+    seeds: Sequence[tuple[Any, Any]], wanted: Sequence[Any], create_graph: bool, linear: bool = False
+) -> list[Tensor]:
     with recording():
         residuals, caught = pull_back(seeds, ops if create_graph else None, wanted, linear=linear)
     found: list[Any] = []
@@ -108,7 +130,8 @@ def _pulled(seeds: Sequence[tuple[Any, Any]], wanted: Sequence[Any], create_grap
 
 
 def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., tuple[Any, Any]]:
-    """A function that returns f's value, a single number, and its gradient with respect to the arguments at ``argnums``."""
+    """A function that returns f's value, a single number, and its gradient with respect to the arguments at
+    ``argnums``."""
     positions, single = _positions(argnums), arguments.is_one(argnums)
     arguments.function("grad: f", f)
 
@@ -141,7 +164,8 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..
 
 
 def vjp(f: Callable[..., Any], *xs: Any) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
-    """f(*xs) and a function that takes a residual of it to the residuals of the xs, ``Jᵀ g``, a tuple of one for each."""
+    """f(*xs) and a function that takes a residual of it to the residuals of the xs, ``Jᵀ g``, a tuple of one
+    for each."""
     arguments.function("vjp: f", f)
     with recording():
         variables = _variables(xs, range(len(xs)))
@@ -157,7 +181,9 @@ def vjp(f: Callable[..., Any], *xs: Any) -> tuple[Any, Callable[..., tuple[Any, 
         live = [(r, start) for r, start in zip(results, starts, strict=True) if r.requires_grad]
         if not live:
             return tuple(tree.map_leaves(ops.zeros_like, variables))
-        outside = _seen_outside([r for r, _ in live], flat) or any(isinstance(s, Node) and s.requires_grad for s in starts)
+        outside = _seen_outside([r for r, _ in live], flat) or any(
+            isinstance(s, Node) and s.requires_grad for s in starts
+        )
         seeds = [(r, seed(r, start, outside)) for r, start in live]
         return tuple(tree.unflatten(variables, _pulled(seeds, flat, outside)))
 
@@ -174,12 +200,17 @@ def jvp(f: Callable[..., Any], x: Any, v: Any) -> tuple[Any, Any]:
     xs, vs = (x, v) if isinstance(x, tuple) else ((x,), (v,))
     arguments.function("jvp: f", f)
     if len(tree.leaves(xs)) != len(tree.leaves(vs)):
-        raise ShapeError(f"jvp: v must be nested as x: it has {len(tree.leaves(vs))} tangents for {len(tree.leaves(xs))} arguments")
+        raise ShapeError(
+            f"jvp: v must be nested as x: it has {len(tree.leaves(vs))} tangents for "
+            f"{len(tree.leaves(xs))} arguments"
+        )
     with recording():
         variables = _variables(xs, range(len(xs)))
         y = f(*variables)
         flat = tree.leaves(variables)
-        tangents = [ops.astype(lift(t, p._backend), p.dtype) for t, p in zip(tree.leaves(vs), flat, strict=True)]
+        tangents = [
+            ops.astype(lift(t, p._backend), p.dtype) for t, p in zip(tree.leaves(vs), flat, strict=True)
+        ]
         for tangent, p in zip(tangents, flat, strict=True):
             if tangent.shape != p.shape:
                 raise ShapeError(f"jvp: a tangent has shape {tangent.shape}, its argument {p.shape}")
@@ -205,7 +236,8 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
 def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
     """A function that returns ∂f/∂x with the shape of f's result followed by the shape of x.
 
-    The residuals of many elements of f go back together, in one pass: of losses of samples, w → (B,), it is the gradient for each sample.
+    The residuals of many elements of f go back together, in one pass: of losses of samples, w → (B,), it is
+    the gradient for each sample.
 
     Args:
         f: takes a tensor at ``argnums`` and returns one.
@@ -225,7 +257,9 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
             variables = _variables(args, (argnums,))
             results, x = _results("jacobian", f(*variables)), variables[argnums]
             if len(results) != 1 or not isinstance(x, Tensor):
-                raise ShapeError("jacobian: takes one tensor to one tensor; use vjp or jvp for several, or stack them")
+                raise ShapeError(
+                    "jacobian: takes one tensor to one tensor; use vjp or jvp for several, or stack them"
+                )
             y = results[0]
             if not y.requires_grad or y.size == 0:
                 zeros = y._backend.zeros((*y.shape, *x.shape), y.dtype)
@@ -233,7 +267,12 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
             outside = _seen_outside([y], [x])
             rows = _rows_together(y, x, outside)
             if rows is None:
-                rows = ops.stack([_pulled([(y, one if outside else one._data)], [x], outside)[0] for one in batches.units(y, 0, y.size)])
+                rows = ops.stack(
+                    [
+                        _pulled([(y, one if outside else one._data)], [x], outside)[0]
+                        for one in batches.units(y, 0, y.size)
+                    ]
+                )
             return ops.reshape(rows, (*y.shape, *x.shape))
 
     return matrix
@@ -270,10 +309,11 @@ def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     """f, keeping only its arguments for the backward pass and running it again there: memory for time.
 
-    Everything f uses is found by itself, also parameters it closes over. When it is run again it draws the same random numbers: from
-    ``tg.random``, ``random`` and ``np.random``, whose states are put back for it. What comes out is compared with what came out first, bit
-    for bit, and so are the operations that led to it: if f did something else the second time (it draws from a generator of its own, counts
-    its calls, reads a setting that changed), the backward pass is a TapeError and no gradient is wrong.
+    Everything f uses is found by itself, also parameters it closes over. When it is run again it draws the
+    same random numbers: from ``tg.random``, ``random`` and ``np.random``, whose states are put back for it.
+    What comes out is compared with what came out first, bit for bit, and so are the operations that led to
+    it: if f did something else the second time (it draws from a generator of its own, counts its calls, reads
+    a setting that changed), the backward pass is a TapeError and no gradient is wrong.
     """
 
     arguments.function("checkpoint: f", f)

@@ -8,7 +8,9 @@ from typing import Any
 from .errors import ArgumentError
 
 _NESTS = (tuple, list, dict)
-_ENDLESS = "a list, tuple or dict that holds itself, or is nested a thousand deep, is no argument and no state"
+_ENDLESS = (
+    "a list, tuple or dict that holds itself, or is nested a thousand deep, is no argument and no state"
+)
 
 
 def leaves(tree: Any) -> list[Any]:

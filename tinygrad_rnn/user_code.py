@@ -76,7 +76,9 @@ def is_user(file: str) -> bool:
     """Whether a file is the user's; a folder or a file whose name only begins like the package's is."""
     if file.startswith("<frozen ") or within(file, PACKAGE) or within(file, os.path.dirname(numpy.__file__)):
         return False
-    return not within(file, _STANDARD) or any(within(file, os.path.join(_STANDARD, folder)) for folder in _INSTALLED)
+    return not within(file, _STANDARD) or any(
+        within(file, os.path.join(_STANDARD, folder)) for folder in _INSTALLED
+    )
 
 
 def within(file: str, folder: str) -> bool:

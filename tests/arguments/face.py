@@ -1,4 +1,5 @@
-"""The public face: every function, method and constructor that users call, under a label. A new one is there by itself."""
+"""The public face: every function, method and constructor that users call, under a label. A new one is there
+by itself."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ Maker = Callable[["World"], Any]
 
 
 class World:
-    """What calls are made with, new for each call: whatever a call can change is here, and ``seen`` tells it all."""
+    """What calls are made with, new for each call: whatever a call can change is here, and ``seen`` tells it
+    all."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -69,7 +71,9 @@ class World:
         optimizer = self.optimizer
         return {
             "tensors": [tensor._data.tobytes() for tensor in self.tensors],
-            "residuals": [None if tensor.grad is None else tensor.grad._data.tobytes() for tensor in self.tensors],
+            "residuals": [
+                None if tensor.grad is None else tensor.grad._data.tobytes() for tensor in self.tensors
+            ],
             "buffers": [array.tobytes() for buffers in optimizer._buffers for array in buffers.values()],
             "options": [getattr(optimizer, option) for option in optimizer._options],
             "steps": list(optimizer._steps),
@@ -79,11 +83,15 @@ class World:
             "default dtype": tg.default_dtype,
             "backend": (tg.backends.current().name, tg.backends._process_backend is None),
             "recording": tg.tape.thread.recording,
-            "files": {name: Path(place, name).read_bytes() for place, _, names in os.walk(self.folder) for name in names},
+            "files": {
+                name: Path(place, name).read_bytes()
+                for place, _, names in os.walk(self.folder)
+                for name in names
+            },
         }
 
 
-# -- what there is ---------------------------------------------------------------------------------------------------------------------
+# -- what there is -------------------------------------------------------------------------------------------
 
 MODULES = {"tg": tg, "linalg": tg.linalg, "random": tg.random, "init": nn.init, "nn": nn, "optim": optim}
 TRAIN = [

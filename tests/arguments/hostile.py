@@ -1,7 +1,8 @@
 """Values that somebody might give for an argument, and for each kind of argument those that it must refuse.
 
-``POOL`` has every value under a label, as a function that makes it anew. A kind says which labels of the pool it may take; what it does
-then is compared with NumPy where NumPy has the function. All others must be refused by an error of the library that names the argument.
+``POOL`` has every value under a label, as a function that makes it anew. A kind says which labels of the pool
+it may take; what it does then is compared with NumPy where NumPy has the function. All others must be refused
+by an error of the library that names the argument.
 """
 
 from __future__ import annotations
@@ -154,11 +155,13 @@ AXIS = "0|1|NumPy's 1|0-d 1|0-d tensor 1|-1"
 WHOLE_LIST = f"list of whole numbers|array of whole numbers|pair of 0 and 0|range|generator|{NOTHING}"
 TENSOR = "tensor|recorded tensor|half tensor|list of tensors|0-d tensor 1|0-d tensor 0.5|recorded 0.5"
 ARRAY = (
-    "array of 6|array of whole numbers|array of bools|array of no elements|array of 4 axes|array of NaN|tensor|recorded tensor|half tensor|"
+    "array of 6|array of whole numbers|array of bools|array of no elements|array of 4 axes|array of "
+    "NaN|tensor|recorded tensor|half tensor|"
     f"list of whole numbers|list of floats|pair of 0 and 0|range|list of tensors|{NOTHING}"
 )
 SHARES = (
-    f"{SHARE}|{TRUTH}|{NOTHING}|recorded 0.5|list of whole numbers|pair of 0 and 0|range|array of whole numbers|array of bools|"
+    f"{SHARE}|{TRUTH}|{NOTHING}|recorded 0.5|list of whole numbers|pair of 0 and 0|range|array of whole "
+    "numbers|array of bools|"
     "array of no elements|array of 4 axes"
 )
 WORD = "word|empty word|number as a word|long word|NUL|half a character"
@@ -182,7 +185,12 @@ KINDS: dict[str, Kind] = {
     "decay": _kind("0|0-d tensor 0.5|0.0|-0.0|0.5|NumPy's 0.5|fraction"),
     "decays": _kind(
         "pair of 0 and 0",
-        {"one": lambda: (0.9,), "three": lambda: (0.9, 0.9, 0.9), "1": lambda: (0.9, 1.0), "NaN too": lambda: (0.9, float("nan"))},
+        {
+            "one": lambda: (0.9,),
+            "three": lambda: (0.9, 0.9, 0.9),
+            "1": lambda: (0.9, 1.0),
+            "NaN too": lambda: (0.9, float("nan")),
+        },
     ),
     "share or shares": _kind(SHARES),
     "percent": _kind(f"{SHARES}|{RATE}|{ARRAY}"),
@@ -200,7 +208,9 @@ KINDS: dict[str, Kind] = {
     "backend": _kind(names="backend"),
     "dtype": _kind("class", names="dtype"),
     "lengths beside a shape": _kind(names="shape"),
-    "float dtype": _kind("", {"int": lambda: int, "int8": lambda: "int8", "bool": lambda: bool}, names="dtype"),
+    "float dtype": _kind(
+        "", {"int": lambda: int, "int8": lambda: "int8", "bool": lambda: bool}, names="dtype"
+    ),
     # places
     "axis": _kind(AXIS, names="axis|axes"),
     "place of an axis": _kind(f"{AXIS}|2", names="axis"),
@@ -219,17 +229,22 @@ KINDS: dict[str, Kind] = {
         names=f"{NO_TENSOR}|{NESTED}|residuals|only float tensors",
     ),
     "finite": _kind(REAL),
-    "numbers of a vocabulary": _kind(f"{WHOLE}|{WHOLE_LIST}|array of no elements", names=f"number|{NO_TENSOR}"),
+    "numbers of a vocabulary": _kind(
+        f"{WHOLE}|{WHOLE_LIST}|array of no elements", names=f"number|{NO_TENSOR}"
+    ),
     "indices": _kind(f"{WHOLE}|{WHOLE_LIST}|array of no elements", names=f"the index|{NO_TENSOR}"),
     "class numbers": _kind(
         f"{WHOLE}|{WHOLE_LIST}|array of no elements|{TRUTH}|array of bools",
         names=f"number|the index|{NO_TENSOR}",
     ),
     "classes or probabilities": _kind(
-        f"{WHOLE}|{WHOLE_LIST}|array of no elements|array of 6|array of NaN|tensor|recorded tensor|half tensor",
+        f"{WHOLE}|{WHOLE_LIST}|array of no elements|array of 6|array of NaN|tensor|recorded tensor|half "
+        "tensor",
         names=f"class numbers|probabilities|{NO_TENSOR}",
     ),
-    "deleted": _kind(f"{WHOLE}|{WHOLE_LIST}|slice|array of bools|{TRUTH}|array of no elements", names=NO_TENSOR),
+    "deleted": _kind(
+        f"{WHOLE}|{WHOLE_LIST}|slice|array of bools|{TRUTH}|array of no elements", names=NO_TENSOR
+    ),
     "repeats": _kind(f"{SIZE}|{WHOLE_LIST}|{TRUTH}|array of bools", names=NO_TENSOR),
     "widths": _kind(f"{SIZE}|{WHOLE_LIST}", names=NO_TENSOR),
     "bound of clip": _kind(f"{NUMBER}|{ARRAY}|None", names=f"{NO_TENSOR}|clip"),

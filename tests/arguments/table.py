@@ -1,7 +1,7 @@
 """For each parameter of the public face its kind, and a value with which the call works.
 
-Both are looked up by the name of the parameter: under the label of the function first, then for all functions. A parameter that is in
-neither table has no kind, and a test fails.
+Both are looked up by the name of the parameter: under the label of the function first, then for all
+functions. A parameter that is in neither table has no kind, and a test fails.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ class Argument:
 
 
 def _is(kind: str, value: Any) -> Argument:
-    return Argument(kind, value if callable(value) and getattr(value, "__name__", "") == "<lambda>" else lambda w: value)
+    return Argument(
+        kind, value if callable(value) and getattr(value, "__name__", "") == "<lambda>" else lambda w: value
+    )
 
 
 def _tensor(array: Any) -> Argument:
@@ -94,7 +96,17 @@ EVERYWHERE: dict[str, Argument] = {
     "reduction": _is("choice", "mean"),
     "seed": _is("seed", 0),
     # layers
-    **{name: _is("size", 3) for name in ["in_features", "out_features", "input_size", "hidden_size", "num_embeddings", "embedding_dim"]},
+    **{
+        name: _is("size", 3)
+        for name in [
+            "in_features",
+            "out_features",
+            "input_size",
+            "hidden_size",
+            "num_embeddings",
+            "embedding_dim",
+        ]
+    },
     "num_layers": _is("count", 2),
     "proj_size": _is("size", 2),
     **{
@@ -130,7 +142,10 @@ EVERYWHERE: dict[str, Argument] = {
     "mask": _is("mask", lambda w: np.ones((3, 2), bool)),
     # optimisers
     "parameters": _is("parameters", lambda w: w.parameters),
-    **{name: _is("rate", 0.1) for name in ["lr", "weight_decay", "momentum", "dampening", "gamma", "least", "bound", "std"]},
+    **{
+        name: _is("rate", 0.1)
+        for name in ["lr", "weight_decay", "momentum", "dampening", "gamma", "least", "bound", "std"]
+    },
     "betas": _is("decays", (0.9, 0.99)),
     "alpha": _is("decay", 0.9),
     "max_norm": _is("bound", 1.0),
@@ -148,7 +163,10 @@ _SQUARE = _tensor(SQUARE)
 _VECTOR = _tensor(np.array([1.0, 2.0, 3.0]))
 _ONE_AXIS = {"axis": _is("axis", 0)}
 _ONE_AXIS_OR_NONE = {"axis": _is("axis or None", 0)}
-_CELL_CALL = {"x": _is("tensor", lambda w: tg.zeros((2, 3))), "state": _is("tensor", lambda w: tg.zeros((2, 4)))}
+_CELL_CALL = {
+    "x": _is("tensor", lambda w: tg.zeros((2, 3))),
+    "state": _is("tensor", lambda w: tg.zeros((2, 4))),
+}
 _PAIR_CALL = {**_CELL_CALL, "state": _is("pair", lambda w: (tg.zeros((2, 4)), tg.zeros((2, 4))))}
 
 
@@ -156,11 +174,20 @@ OWN: dict[str, dict[str, Argument]] = {
     # functions of tensors
     **{f"tg.{name}": _ONE_AXIS for name in ["diff", "unstack"]},
     "tg.stack": {"axis": _is("place of an axis", 0)},
-    **{f"tg.{name}": _ONE_AXIS_OR_NONE for name in ["argmax", "argmin", "argsort", "concat", "cumprod", "cumsum", "sort"]},
+    **{
+        f"tg.{name}": _ONE_AXIS_OR_NONE
+        for name in ["argmax", "argmin", "argsort", "concat", "cumprod", "cumsum", "sort"]
+    },
     **{f"Tensor.{name}": _ONE_AXIS_OR_NONE for name in ["argmax", "argmin", "argsort", "cumsum"]},
-    **{f"tg.{name}": {"x": _tensor(X - 0.5)} for name in ["acos", "asin", "atanh", "arccos", "arcsin", "arctanh"]},
+    **{
+        f"tg.{name}": {"x": _tensor(X - 0.5)}
+        for name in ["acos", "asin", "atanh", "arccos", "arcsin", "arctanh"]
+    },
     **{f"tg.{name}": {"x": _tensor(X + 1.0)} for name in ["acosh", "arccosh"]},
-    **{f"tg.{name}": {"x1": _tensor(X > 1), "x2": _tensor(X < 1)} for name in ["logical_and", "logical_or", "logical_xor"]},
+    **{
+        f"tg.{name}": {"x1": _tensor(X > 1), "x2": _tensor(X < 1)}
+        for name in ["logical_and", "logical_or", "logical_xor"]
+    },
     **{f"tg.{name}": {"b": _tensor(X.T)} for name in ["dot", "vdot"]},
     "tg.broadcast_arrays": {"arrays": _is("tensor", lambda w: (tg.tensor(X), tg.tensor(X[:1])))},
     **{f"Tensor.{name}": {"other": _tensor(X > 1)} for name in ["__and__", "__or__", "__xor__"]},
@@ -177,7 +204,12 @@ OWN: dict[str, dict[str, Argument]] = {
         "atol": _is("rate", 1e-7),
     },
     "tg.clear_caches": {"disk": _is("flag", False)},
-    "tg.clip": {"a_min": _tensor(0.5), "a_max": _tensor(1.0), "min": _is("tensor", None), "max": _is("tensor", None)},
+    "tg.clip": {
+        "a_min": _tensor(0.5),
+        "a_max": _tensor(1.0),
+        "min": _is("tensor", None),
+        "max": _is("tensor", None),
+    },
     "Tensor.clip": {"min": _tensor(0.5), "max": _tensor(1.0)},
     "tg.cross": {"axis": _is("axis", -1)},
     "tg.convolve": {"a": _VECTOR, "v": _VECTOR, "mode": _is("choice", "same")},
@@ -244,12 +276,19 @@ OWN: dict[str, dict[str, Argument]] = {
         "metadata": _is("metadata", lambda w: {"a": "b"}),
     },
     "tg.matmul": {"x2": _tensor(X.T)},
-    "tg.meshgrid": {"vectors": _is("tensor", lambda w: (tg.tensor(X[0]), tg.tensor(X[1]))), "indexing": _is("choice", "xy")},
+    "tg.meshgrid": {
+        "vectors": _is("tensor", lambda w: (tg.tensor(X[0]), tg.tensor(X[1]))),
+        "indexing": _is("choice", "xy"),
+    },
     "tg.moveaxis": {"source": _is("order of axes", 0), "destination": _is("order of axes", 1)},
     "tg.nan_to_num": {"nan": _tensor(0.0)},
     "tg.norm": {"ord": _is("order of a norm", 1), "axis": _is("axes", 1)},
     "tg.one_hot": {"indices": _is("class numbers", lambda w: tg.tensor([0, 2])), "classes": _is("size", 3)},
-    "tg.pad": {"pad_width": _is("widths", 1), "mode": _is("choice", "constant"), "constant_values": _tensor(1.0)},
+    "tg.pad": {
+        "pad_width": _is("widths", 1),
+        "mode": _is("choice", "constant"),
+        "constant_values": _tensor(1.0),
+    },
     "tg.percentile": {"q": _is("percent", 50)},
     "tg.quantile": {"q": _is("share or shares", 0.5)},
     "tg.repeat": {"repeats": _is("repeats", 2), **_ONE_AXIS_OR_NONE},
@@ -283,7 +322,10 @@ OWN: dict[str, dict[str, Argument]] = {
     "tg.tile": {"reps": _is("shape", (2, 1))},
     "tg.trapezoid": {"y": _tensor(X), "x": _is("tensor", None), "dx": _tensor(0.5), "axis": _is("axis", -1)},
     "tg.array": {"data": _tensor(X), "backend": _is("backend", "numpy")},
-    "tg.vjp": {"f": _is("function", lambda w: sum_of_squares), "xs": _is("leaves", lambda w: (tg.tensor(X),))},
+    "tg.vjp": {
+        "f": _is("function", lambda w: sum_of_squares),
+        "xs": _is("leaves", lambda w: (tg.tensor(X),)),
+    },
     "tg.where": {"condition": _tensor(X > 1), "x": _tensor(X), "y": _tensor(-X)},
     "linalg.det": {"a": _SQUARE},
     "linalg.inv": {"a": _SQUARE},
@@ -307,7 +349,17 @@ OWN: dict[str, dict[str, Argument]] = {
     # layers
     **{
         f"nn.{name}": {"dtype": _FLOAT_DTYPE}
-        for name in ["Embedding", "LayerNorm", "GRU", "GRUCell", "LSTM", "LSTMCell", "Linear", "RNN", "RNNCell"]
+        for name in [
+            "Embedding",
+            "LayerNorm",
+            "GRU",
+            "GRUCell",
+            "LSTM",
+            "LSTMCell",
+            "Linear",
+            "RNN",
+            "RNNCell",
+        ]
     },
     "nn.PeepholeLSTM": {"dtype": _FLOAT_DTYPE},
     "nn.PeepholeLSTMCell": {"dtype": _FLOAT_DTYPE},
@@ -317,7 +369,10 @@ OWN: dict[str, dict[str, Argument]] = {
     "nn.detach": {"state": _is("state", lambda w: (tg.zeros(2), tg.zeros(2)))},
     "Linear.__call__": {"x": _is("tensor", lambda w: tg.zeros((2, 3)))},
     "Linear.astype": {"dtype": _is("float dtype", "float32")},
-    "Linear.load_state_dict": {"values": _is("state dict", lambda w: w.layer.state_dict()), "strict": _is("flag", True)},
+    "Linear.load_state_dict": {
+        "values": _is("state dict", lambda w: w.layer.state_dict()),
+        "strict": _is("flag", True),
+    },
     "Linear.train": {"mode": _is("flag", True)},
     "Embedding.__call__": {"x": _is("class numbers", lambda w: tg.tensor([1, 2]))},
     "LayerNorm.__call__": {"x": _tensor(X)},
@@ -326,12 +381,20 @@ OWN: dict[str, dict[str, Argument]] = {
     "GRUCell.__call__": _CELL_CALL,
     "LSTMCell.__call__": _PAIR_CALL,
     "PeepholeLSTMCell.__call__": _PAIR_CALL,
-    "Recurrent.__call__": {"x": _is("leaves", lambda w: tg.zeros((3, 2, 3))), "state": _is("leaves", lambda w: tg.zeros((2, 4)))},
+    "Recurrent.__call__": {
+        "x": _is("leaves", lambda w: tg.zeros((3, 2, 3))),
+        "state": _is("leaves", lambda w: tg.zeros((2, 4))),
+    },
     "Recurrent.stepper": {"state": _is("leaves", lambda w: tg.zeros((2, 4)))},
     "RNN.stepper": {"state": _is("tensor", lambda w: tg.zeros((1, 2, 4)))},
-    "RNN.__call__": {"x": _is("tensor", lambda w: tg.zeros((3, 2, 3))), "state": _is("tensor", lambda w: tg.zeros((1, 2, 4)))},
+    "RNN.__call__": {
+        "x": _is("tensor", lambda w: tg.zeros((3, 2, 3))),
+        "state": _is("tensor", lambda w: tg.zeros((1, 2, 4))),
+    },
     # optimisers
-    "SGD.load_state_dict": {"state": _is("state of an optimiser", lambda w: optim.SGD(w.parameters, momentum=0.9).state_dict())},
+    "SGD.load_state_dict": {
+        "state": _is("state of an optimiser", lambda w: optim.SGD(w.parameters, momentum=0.9).state_dict())
+    },
     "StepLR.load_state_dict": {"state": _is("state of a schedule", lambda w: w.schedule.state_dict())},
     "optim.WarmupLR": {"steps": _is("size", 2)},
     "optim.clip_grad_norm": {"parameters": _is("parameters or tensor", lambda w: w.parameters)},
@@ -339,7 +402,10 @@ OWN: dict[str, dict[str, Argument]] = {
     # pictures and diagnosis
     "Picture.save": {"path": _is("path", lambda w: str(w.folder / "picture.dot"))},
     "Report.save": {"path": _is("path", lambda w: str(w.folder / "flow.csv"))},
-    "Report.to_csv": {"path": _is("path", lambda w: str(w.folder / "flow.csv")), "rows": _is("choice", "steps")},
+    "Report.to_csv": {
+        "path": _is("path", lambda w: str(w.folder / "flow.csv")),
+        "rows": _is("choice", "steps"),
+    },
     "Report.track": {"name": _is("text", None)},
     "Report.worst": {"count": _is("from 0", 2)},
     "Track.jacobians": {"of": _is("text", None)},
@@ -353,7 +419,10 @@ OWN: dict[str, dict[str, Argument]] = {
     "train.Vocabulary": {"characters": _is("text", "abc")},
     "train.Config": {
         "cell": _is("choice", "gru"),
-        **{name: _is("count", 2) for name in ["hidden", "layers", "embed", "batch", "length", "steps", "every"]},
+        **{
+            name: _is("count", 2)
+            for name in ["hidden", "layers", "embed", "batch", "length", "steps", "every"]
+        },
         "dropout": _is("decay", 0.1),
         "lr": _is("positive", 0.1),
         "clip": _is("positive", 1.0),
@@ -375,7 +444,10 @@ OWN: dict[str, dict[str, Argument]] = {
         "layers": _is("count", 2),
         "dropout": _is("decay", 0.1),
     },
-    "train.Run.new": {"config": _is("config", lambda w: w.config()), "path": _is("path", lambda w: str(w.folder / "run"))},
+    "train.Run.new": {
+        "config": _is("config", lambda w: w.config()),
+        "path": _is("path", lambda w: str(w.folder / "run")),
+    },
     "train.Run.resume": {"path": _is("path", lambda w: w.begun()), "changes": _is("settings", lambda w: {})},
     "train.sample": {
         "model": _is("model", lambda w: model.CharacterModel(3, "gru", 2, 2)),

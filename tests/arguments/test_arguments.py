@@ -1,4 +1,5 @@
-"""Every argument of the public face with every value that it must not have: an error of ours that names it, and nothing is changed."""
+"""Every argument of the public face with every value that it must not have: an error of ours that names it,
+and nothing is changed."""
 
 from __future__ import annotations
 
@@ -50,8 +51,11 @@ class Worlds:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.world = World(self.folder)
 
-    def call(self, label: str, parameters: Parameters, changes: dict[str, Any]) -> tuple[Any, Exception | None, list[str]]:
-        """Call a function with its usual arguments, some of them changed; of several that ``*args`` takes, the first.
+    def call(
+        self, label: str, parameters: Parameters, changes: dict[str, Any]
+    ) -> tuple[Any, Exception | None, list[str]]:
+        """Call a function with its usual arguments, some of them changed; of several that ``*args`` takes,
+        the first.
 
         Returns:
             The result or None, the error or None, and what is not as it was before.
@@ -90,7 +94,8 @@ def called(function: Any, values: dict[str, Any], parameters: Parameters) -> Any
 
 
 def named(error: Exception, name: str, kind: Kind) -> bool:
-    """Whether an error names the argument, or the operation with its operands: ``add(float64[2, 3], 'x'): …``"""
+    """Whether an error names the argument, or the operation with its operands: ``add(float64[2, 3], 'x'):
+    …``"""
     said = str(error)
     return any(word in said for word in (name, *kind.names)) or re.match(r"\w+\(.*\): ", said) is not None
 
@@ -100,9 +105,11 @@ Part = Callable[[str, str, dict[str, Any]], Iterator[tuple[str, Any]]]
 
 @pytest.fixture
 def part(request: pytest.FixtureRequest) -> Part:
-    """``part(label, name, values)``: every fourth value for an argument, beginning somewhere; all with ``--every``.
+    """``part(label, name, values)``: every fourth value for an argument, beginning somewhere; all with
+    ``--every``.
 
-    What a kind of argument refuses is said once, and asked for by many functions: among these each value is tried.
+    What a kind of argument refuses is said once, and asked for by many functions: among these each value is
+    tried.
     """
     every = request.config.getoption("--every", default=False)
 
@@ -128,7 +135,8 @@ def test_every_parameter_has_a_kind(face: dict[str, Parameters]) -> None:
 
 @pytest.mark.parametrize("label", PUBLIC)
 def test_refusals(label: str, folder: Path, face: dict[str, Parameters], part: Part) -> None:
-    """The usual call works; with one argument replaced by a hostile value it is refused, by name, and changes nothing."""
+    """The usual call works; with one argument replaced by a hostile value it is refused, by name, and changes
+    nothing."""
     worlds, parameters = Worlds(folder), face[label]
     if parameters:
         _, error, _ = worlds.call(label, parameters, {})
@@ -145,7 +153,7 @@ def test_refusals(label: str, folder: Path, face: dict[str, Parameters], part: P
     assert problems == []
 
 
-# -- odd values that are right ---------------------------------------------------------------------------------------------------------
+# -- odd values that are right -------------------------------------------------------------------------------
 
 
 def numpys(label: str) -> Any:
@@ -194,7 +202,8 @@ def same(ours: Any, expected: Any) -> bool:
     found = [plain(part) for part in tree.leaves(ours)]
     wanted = [np.asarray(part) for part in (expected if isinstance(expected, (list, tuple)) else [expected])]
     return len(found) == len(wanted) and all(
-        np.shape(a) == b.shape and np.allclose(np.asarray(a, float), b.astype(float), rtol=2e-3, atol=1e-5, equal_nan=True)
+        np.shape(a) == b.shape
+        and np.allclose(np.asarray(a, float), b.astype(float), rtol=2e-3, atol=1e-5, equal_nan=True)
         for a, b in zip(found, wanted, strict=True)
     )
 
@@ -236,30 +245,42 @@ def test_odd_values_are_as_in_numpy_or_refused(label: str, folder: Path, face: d
 
 
 @pytest.mark.parametrize("label", [label for label in PUBLIC if label not in AS_NUMPY])
-def test_odd_values_are_taken_or_refused(label: str, folder: Path, face: dict[str, Parameters], part: Part) -> None:
+def test_odd_values_are_taken_or_refused(
+    label: str, folder: Path, face: dict[str, Parameters], part: Part
+) -> None:
     worlds, parameters, problems = Worlds(folder), face[label], []
     for name in parameters:
         for value, make in part(label, name, KINDS[argument(label, name).kind].odd()):
             given = {name: make()}
             _, error, changed = worlds.call(label, parameters, given)
-            if error is not None and (not isinstance(error, tg.TinygradRNNError) or changed) and not of_the_users(error, given):
+            if (
+                error is not None
+                and (not isinstance(error, tg.TinygradRNNError) or changed)
+                and not of_the_users(error, given)
+            ):
                 problems.append(f"{name} = {value}: {error!r}, changed: {changed}")
     assert problems == []
 
 
 def of_the_users(error: Exception, given: dict[str, Any]) -> bool:
-    """Whether a function that was given raised the error, or Python, where it was called with a wrong number of arguments."""
+    """Whether a function that was given raised the error, or Python, where it was called with a wrong number
+    of arguments."""
     frames = inspect.getinnerframes(error.__traceback__) if error.__traceback__ else []
-    arity = isinstance(error, TypeError) and re.search(r"takes .* arguments? but|missing \d+ required|unexpected keyword", str(error))
+    arity = isinstance(error, TypeError) and re.search(
+        r"takes .* arguments? but|missing \d+ required|unexpected keyword", str(error)
+    )
     called = any(map(callable, given.values()))
-    return bool(arity and called) or bool(frames and Path(frames[-1].filename).parent == Path(__file__).parent)
+    return bool(arity and called) or bool(
+        frames and Path(frames[-1].filename).parent == Path(__file__).parent
+    )
 
 
-# -- any values for any arguments -------------------------------------------------------------------------------------------------------
+# -- any values for any arguments ----------------------------------------------------------------------------
 
 
 def test_random_calls(folder: Path, face: dict[str, Parameters]) -> None:
-    """Any function, some of its arguments replaced by any values: an error of ours that changes nothing, or a result."""
+    """Any function, some of its arguments replaced by any values: an error of ours that changes nothing, or a
+    result."""
     chance, worlds, problems = random.Random(0), Worlds(folder), []
     labels = [label for label, parameters in face.items() if parameters]
     refused = 0

@@ -1,4 +1,5 @@
-"""Arrays that come in: of other classes and other libraries, masked, with their bytes in another order, of dtypes that do not fit."""
+"""Arrays that come in: of other classes and other libraries, masked, with their bytes in another order, of
+dtypes that do not fit."""
 
 from __future__ import annotations
 
@@ -91,7 +92,12 @@ def test_masked_numbers_are_refused(way: str, nested: bool) -> None:
 
 @pytest.mark.parametrize("kind", [">f8", ">f4", ">f2", ">i4", ">u8"])
 @pytest.mark.parametrize(
-    "make", [lambda kind: tg.tensor([1, 2], kind), lambda kind: tg.zeros(2, kind), lambda kind: tg.zeros(2).astype(kind)]
+    "make",
+    [
+        lambda kind: tg.tensor([1, 2], kind),
+        lambda kind: tg.zeros(2, kind),
+        lambda kind: tg.zeros(2).astype(kind),
+    ],
 )
 def test_a_dtype_means_this_machines_order_of_bytes(kind: str, make: Callable[[str], tg.Tensor]) -> None:
     dtype = make(kind).dtype
@@ -163,5 +169,10 @@ def test_an_argument_that_is_not_there_is_refused_by_the_class_that_was_called(n
 def test_a_layer_hands_its_options_on() -> None:
     layer = tg.nn.LSTM(3, 4, bidirectional=True, masked_output="previous", compiled=False, checkpoint=5)
     forwards, backwards = layer.layers[0]
-    assert forwards.options == {"reverse": False, "masked_output": "previous", "compiled": False, "checkpoint": 5}
+    assert forwards.options == {
+        "reverse": False,
+        "masked_output": "previous",
+        "compiled": False,
+        "checkpoint": 5,
+    }
     assert backwards.options == {**forwards.options, "reverse": True}

@@ -1,4 +1,5 @@
-"""Every option of the command line with every text that it must not have: one line that names it, status 2, and nothing is written."""
+"""Every option of the command line with every text that it must not have: one line that names it, status 2,
+and nothing is written."""
 
 from __future__ import annotations
 
@@ -45,25 +46,42 @@ OPTIONS = {
 
 def actions() -> dict[str, dict[str, argparse.Action]]:
     """The options and places of every command."""
-    commands = next(action for action in cli._parser()._actions if isinstance(action, argparse._SubParsersAction))
-    return {name: {action.dest: action for action in parser._actions if action.dest != "help"} for name, parser in commands.choices.items()}
+    commands = next(
+        action for action in cli._parser()._actions if isinstance(action, argparse._SubParsersAction)
+    )
+    return {
+        name: {action.dest: action for action in parser._actions if action.dest != "help"}
+        for name, parser in commands.choices.items()
+    }
 
 
 def test_every_option_has_a_kind() -> None:
-    assert {command: set(found) for command, found in actions().items()} == {command: set(known) for command, known in OPTIONS.items()}
+    assert {command: set(found) for command, found in actions().items()} == {
+        command: set(known) for command, known in OPTIONS.items()
+    }
 
 
 CASES = [(command, name) for command, names in OPTIONS.items() for name in names if HOSTILE[names[name]]]
 
 
 @pytest.mark.parametrize(("command", "name"), CASES)
-def test_refusals(command: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_refusals(
+    command: str,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.chdir(tmp_path)
     action = actions()[command][name]
     for text in HOSTILE[OPTIONS[command][name]]:
         given = [f"{action.option_strings[0]}={text}"] if action.option_strings else [text]
         rest = (
-            ["gru"] if command in ("graph", "flow") and action.option_strings else ["run"] if command == "sample" and name != "run" else []
+            ["gru"]
+            if command in ("graph", "flow") and action.option_strings
+            else ["run"]
+            if command == "sample" and name != "run"
+            else []
         )
         try:
             status = cli.main([command, *rest, *given])

@@ -93,7 +93,9 @@ def same(found, expected, label):
     if found.dtype.kind == "f":
         np.testing.assert_array_equal(np.isnan(found), np.isnan(expected), str(label))
         found, expected = found[~np.isnan(found)], expected[~np.isnan(expected)]
-    np.testing.assert_array_equal(found.view(f"u{found.itemsize}"), expected.view(f"u{found.itemsize}"), str(label))
+    np.testing.assert_array_equal(
+        found.view(f"u{found.itemsize}"), expected.view(f"u{found.itemsize}"), str(label)
+    )
 
 
 def same_kind(value, kind):
@@ -104,11 +106,14 @@ def same_kind(value, kind):
 
 @pytest.mark.parametrize(
     ("name", "kind", "rounds"),
-    [(*case, True) for case in CASES] + [(*case, False) for case in CASES if case[0] in ("rint", "floor", "ceil", "trunc")],
+    [(*case, True) for case in CASES]
+    + [(*case, False) for case in CASES if case[0] in ("rint", "floor", "ceil", "trunc")],
 )
 def test_llvm(name, kind, rounds):
     result, traits = kind_of(expected(name, kind).dtype), {} if rounds else {"rounds": False}
-    text = llvm_loop(lambda k, a, b: same_kind(ATOMS[name][1](k, a, b), result), [kind, kind], result, **traits)
+    text = llvm_loop(
+        lambda k, a, b: same_kind(ATOMS[name][1](k, a, b), result), [kind, kind], result, **traits
+    )
     loop = prototype(2)(compiler.compiled(text, ("loop",))["loop"])
     same(called(loop, [kind, kind], result, operands(kind)), expected(name, kind), (name, kind))
 
@@ -123,7 +128,8 @@ def test_c(tmp_path):
         loops[(name, kind)] = f"loop{i}", result
     (tmp_path / "atoms.c").write_text("\n".join(texts))
     command = (
-        f"cc -std=c99 -O1 -Wall -Werror -Wno-unused-parameter -ffp-contract=off -shared -fPIC {tmp_path}/atoms.c -o {tmp_path}/atoms.so -lm"
+        "cc -std=c99 -O1 -Wall -Werror -Wno-unused-parameter -ffp-contract=off -shared -fPIC "
+        f"{tmp_path}/atoms.c -o {tmp_path}/atoms.so -lm"
     )
     done = subprocess.run(command.split(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -155,7 +161,7 @@ def test_no_language_has_an_atom_that_is_not_tried(make):
     assert set(k.ATOMS) - k.ATOMS.taken == replaced
 
 
-# -- kinds ----------------------------------------------------------------------------------------------------
+# -- kinds ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("a", "b"), list(itertools.product(NUMBERS, repeat=2)))

@@ -1,4 +1,5 @@
-"""Devices: choosing one, moving between them, what goes wrong with words that help, and what a training step asks of a device."""
+"""Devices: choosing one, moving between them, what goes wrong with words that help, and what a training step
+asks of a device."""
 
 from __future__ import annotations
 
@@ -30,11 +31,19 @@ def two_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     strict_cupy.install(monkeypatch)
 
 
-# -- choosing --------------------------------------------------------------------------------------------------------------------------
+# -- choosing ------------------------------------------------------------------------------------------------
 
 
 def test_new_tensors_are_made_on_the_current_backend(backend: str) -> None:
-    made = [tg.tensor(1.0), tg.zeros((2,)), tg.ones(2), tg.eye(2), tg.arange(3), tg.linspace(0, 1, 3), tg.full((2,), 7.0)]
+    made = [
+        tg.tensor(1.0),
+        tg.zeros((2,)),
+        tg.ones(2),
+        tg.eye(2),
+        tg.arange(3),
+        tg.linspace(0, 1, 3),
+        tg.full((2,), 7.0),
+    ]
     made += [tg.exp([1.0, 2.0]), tg.zeros_like(tg.ones(2)), tg.stack([[1.0], [2.0]])]
     assert {x.backend for x in made} == {backend}
     assert type(tg.tensor([1.0]).data) is backends.current().array_type
@@ -42,7 +51,17 @@ def test_new_tensors_are_made_on_the_current_backend(backend: str) -> None:
 
 def test_results_of_every_kind_stay_on_the_device(backend: str, rng: numpy.random.Generator) -> None:
     x = tg.tensor(rng.normal(size=(3, 4)), requires_grad=True)
-    for y in (x.sum(), x[0, 0], x.max(), x.mean(axis=0), x > 0, tg.argmax(x), tg.sigmoid(x[0, 0]), x[0, 0] * 2 + 1, tg.relu(x.sum())):
+    for y in (
+        x.sum(),
+        x[0, 0],
+        x.max(),
+        x.mean(axis=0),
+        x > 0,
+        tg.argmax(x),
+        tg.sigmoid(x[0, 0]),
+        x[0, 0] * 2 + 1,
+        tg.relu(x.sum()),
+    ):
         assert y.backend == backend
         assert type(y.data) is backends.current().array_type
     (x * x).sum().backward()
@@ -52,7 +71,9 @@ def test_results_of_every_kind_stay_on_the_device(backend: str, rng: numpy.rando
 
 @both
 @pytest.mark.usefixtures("two_devices")
-def test_set_backend_is_for_the_process_and_use_backend_for_a_block_of_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_set_backend_is_for_the_process_and_use_backend_for_a_block_of_a_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(backends, "_process_backend", None)
     assert tg.available_backends() == ("numpy", "cupy")
     seen: dict[str, str] = {}
@@ -96,11 +117,13 @@ def test_environment_chooses_until_the_program_does(monkeypatch: pytest.MonkeyPa
     assert tg.tensor(1.0).backend == "numpy"
 
 
-# -- what goes wrong -------------------------------------------------------------------------------------------------------------------
+# -- what goes wrong -----------------------------------------------------------------------------------------
 
 
 @both
-@pytest.mark.parametrize("ask", [tg.set_backend, lambda name: tg.tensor(1.0, backend=name), lambda name: tg.tensor(1.0).to(name)])
+@pytest.mark.parametrize(
+    "ask", [tg.set_backend, lambda name: tg.tensor(1.0, backend=name), lambda name: tg.tensor(1.0).to(name)]
+)
 def test_unknown_backend(ask: Any) -> None:
     with pytest.raises(tg.BackendError, match=r"unknown backend 'tpu': choose one of 'numpy', 'cupy'"):
         ask("tpu")
@@ -114,7 +137,9 @@ def _with(room: str, **answers: Any) -> dict[str, ModuleType]:
 
 
 def _no_driver() -> int:
-    raise RuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version")
+    raise RuntimeError(
+        "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version"
+    )
 
 
 def _no_compiler() -> tuple[int, int]:
@@ -126,18 +151,31 @@ def _no_compiler() -> tuple[int, int]:
     ("modules", "said"),
     [
         ({"cupy": None}, r"needs the package CuPy"),
-        (_with("cupy.cuda.runtime", getDeviceCount=_no_driver), r"needs a CUDA driver and a device: cudaErrorInsufficientDriver"),
+        (
+            _with("cupy.cuda.runtime", getDeviceCount=_no_driver),
+            r"needs a CUDA driver and a device: cudaErrorInsufficientDriver",
+        ),
         (_with("cupy.cuda.runtime", getDeviceCount=lambda: 0), r"found no CUDA device"),
-        (_with("cupy.cuda.nvrtc", getVersion=_no_compiler), r"needs NVIDIA's compiler of kernels, NVRTC, .*libnvrtc\.so"),
+        (
+            _with("cupy.cuda.nvrtc", getVersion=_no_compiler),
+            r"needs NVIDIA's compiler of kernels, NVRTC, .*libnvrtc\.so",
+        ),
     ],
     ids=["no package", "no driver", "no device", "no compiler"],
 )
-def test_missing_device_says_what_is_missing_and_what_to_do(monkeypatch: pytest.MonkeyPatch, modules: Any, said: str) -> None:
+def test_missing_device_says_what_is_missing_and_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, modules: Any, said: str
+) -> None:
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
     with pytest.raises(tg.BackendError, match=said) as caught:
         tg.set_backend("cupy")
-    for advice in ("pip install 'tinygrad_rnn[gpu]'", "pip install 'tinygrad_rnn[gpu-cuda12]'", "nvidia-smi", "'numpy' backend"):
+    for advice in (
+        "pip install 'tinygrad_rnn[gpu]'",
+        "pip install 'tinygrad_rnn[gpu-cuda12]'",
+        "nvidia-smi",
+        "'numpy' backend",
+    ):
         assert advice in str(caught.value)
     assert "overwrite each other" not in str(caught.value)
     assert tg.available_backends() == ("numpy",)
@@ -148,11 +186,16 @@ def test_missing_device_says_what_is_missing_and_what_to_do(monkeypatch: pytest.
 def test_two_packages_of_cupy_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, version in (("cupy_cuda12x", "13.6.0"), ("cupy_cuda13x", "14.2.0")):
         (tmp_path / f"{name}-{version}.dist-info").mkdir()
-        (tmp_path / f"{name}-{version}.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (tmp_path / f"{name}-{version}.dist-info" / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(sys.modules, "cupy", None)
     assert cupy_backend.packages() == {"cupy-cuda12x": "13.6.0", "cupy-cuda13x": "14.2.0"}
-    with pytest.raises(tg.BackendError, match="The packages cupy-cuda12x and cupy-cuda13x overwrite each other: uninstall them"):
+    with pytest.raises(
+        tg.BackendError,
+        match="The packages cupy-cuda12x and cupy-cuda13x overwrite each other: uninstall them",
+    ):
         tg.set_backend("cupy")
 
 
@@ -168,7 +211,9 @@ def test_operands_of_two_backends(device: strict_cupy.Counts) -> None:
         lambda: tg.einsum("i,i->", here, there),
         lambda: tg.take(there, tg.tensor([0])),
     ):
-        with pytest.raises(tg.BackendError, match=r"different backends.*'numpy'.*'cupy'|different backends.*'cupy'.*'numpy'"):
+        with pytest.raises(
+            tg.BackendError, match=r"different backends.*'numpy'.*'cupy'|different backends.*'cupy'.*'numpy'"
+        ):
             mix()
     assert device.synchronisations == 0
     assert (here + there.to("numpy")).tolist() == [2.0, 4.0]
@@ -179,7 +224,13 @@ def test_operands_of_two_backends(device: strict_cupy.Counts) -> None:
 def test_host_array_with_a_device_tensor(device: strict_cupy.Counts) -> None:
     x = tg.tensor([1.0, 2.0], requires_grad=True, backend="cupy")
     host = numpy.ones(2, numpy.float32)
-    for mix in (lambda: x + host, lambda: host + x, lambda: host * x, lambda: tg.maximum(x, host), lambda: tg.where(x > 0, x, host)):
+    for mix in (
+        lambda: x + host,
+        lambda: host + x,
+        lambda: host * x,
+        lambda: tg.maximum(x, host),
+        lambda: tg.where(x > 0, x, host),
+    ):
         with pytest.raises(tg.BackendError, match="another device"):
             mix()
     for mix in (lambda: tg.tensor(host) + x.data, lambda: x.data + tg.tensor(host)):
@@ -203,11 +254,13 @@ except tg.BackendError as error:
     print(error)
 """
     environment = os.environ | {"TINYGRAD_RNN_BACKEND": "cupy", "PYTHONPATH": str(Path(__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
     assert "another device" in done.stdout
 
 
-# -- moving ----------------------------------------------------------------------------------------------------------------------------
+# -- moving --------------------------------------------------------------------------------------------------
 
 
 @both
@@ -260,14 +313,18 @@ def test_copies_of_a_tensor_know_the_same_backend() -> None:
     assert pickle.loads(pickle.dumps(backends.current())) is backends.current()
 
 
-# -- what a backend adds to an array module -------------------------------------------------------------------------------------------
+# -- what a backend adds to an array module ------------------------------------------------------------------
 
 
 def test_solve_broadcasts_stacks_and_a_singular_matrix_is_an_error(rng: numpy.random.Generator) -> None:
     a, b = rng.normal(size=(4, 1, 3, 3)), rng.normal(size=(2, 3, 2))
-    numpy.testing.assert_allclose(tg.linalg.solve(tg.tensor(a), tg.tensor(b)).numpy(), numpy.linalg.solve(a, b), rtol=1e-12)
+    numpy.testing.assert_allclose(
+        tg.linalg.solve(tg.tensor(a), tg.tensor(b)).numpy(), numpy.linalg.solve(a, b), rtol=1e-12
+    )
     vector = rng.normal(size=3)
-    numpy.testing.assert_allclose(tg.linalg.solve(tg.tensor(a), tg.tensor(vector)).numpy(), numpy.linalg.solve(a, vector), rtol=1e-12)
+    numpy.testing.assert_allclose(
+        tg.linalg.solve(tg.tensor(a), tg.tensor(vector)).numpy(), numpy.linalg.solve(a, vector), rtol=1e-12
+    )
     with pytest.raises(tg.LinearAlgebraError, match="solve"):
         tg.linalg.solve(tg.zeros((2, 2)), tg.ones((2, 1)))
 
@@ -300,7 +357,7 @@ def test_unknown_function_is_named() -> None:
         backends.current().fft
 
 
-# -- what a device is asked to do ------------------------------------------------------------------------------------------------------
+# -- what a device is asked to do ----------------------------------------------------------------------------
 
 
 def _lstm_step(x: Any, h: Any, c: Any, w: Any, u: Any, b: Any) -> tuple[Any, Any]:
@@ -311,9 +368,13 @@ def _lstm_step(x: Any, h: Any, c: Any, w: Any, u: Any, b: Any) -> tuple[Any, Any
 
 @both
 @pytest.mark.usefixtures("two_devices")
-def test_forward_and_backward_never_wait_for_the_device(rng: numpy.random.Generator, device: strict_cupy.Counts) -> None:
+def test_forward_and_backward_never_wait_for_the_device(
+    rng: numpy.random.Generator, device: strict_cupy.Counts
+) -> None:
     with tg.use_backend("cupy"):
-        w, u, b = (tg.tensor(rng.normal(size=shape), requires_grad=True) for shape in ((4, 24), (6, 24), (24,)))
+        w, u, b = (
+            tg.tensor(rng.normal(size=shape), requires_grad=True) for shape in ((4, 24), (6, 24), (24,))
+        )
         xs = tg.tensor(rng.normal(size=(5, 3, 4)))
         h = c = tg.zeros((3, 6), dtype="float64")
         first = {}
@@ -327,10 +388,17 @@ def test_forward_and_backward_never_wait_for_the_device(rng: numpy.random.Genera
         device.reset()
         for x in xs:
             h, c = _lstm_step(x, h, c, w, u, b)
-        loss = tg.mse_loss(h, tg.zeros_like(h)) + tg.sum(tg.maximum(c, 0.0)) + tg.sum(tg.logsumexp(h, axis=-1)) + tg.linalg.norm(c)
+        loss = (
+            tg.mse_loss(h, tg.zeros_like(h))
+            + tg.sum(tg.maximum(c, 0.0))
+            + tg.sum(tg.logsumexp(h, axis=-1))
+            + tg.linalg.norm(c)
+        )
         loss.backward()
         tg.grad(lambda w: tg.sum(tg.softmax(w) * tg.where(w > 0, w, 0)))(w)
-        tg.gradients(tg.sum(_lstm_step(xs[0], h.detach(), c.detach(), w, u, b)[0] ** 2), [w, u], create_graph=True)
+        tg.gradients(
+            tg.sum(_lstm_step(xs[0], h.detach(), c.detach(), w, u, b)[0] ** 2), [w, u], create_graph=True
+        )
     assert device.synchronisations == 0
     # 2 products, 2 sums, 3 sigmoids of 4 kernels (−x, exp, + 1, 1/x), 2 tanh, 3 products, 1 sum
     assert first[2] - first[1] == 22
@@ -338,11 +406,15 @@ def test_forward_and_backward_never_wait_for_the_device(rng: numpy.random.Genera
 
 @both
 @pytest.mark.usefixtures("two_devices")
-def test_number_of_launches_is_linear_in_time(rng: numpy.random.Generator, device: strict_cupy.Counts) -> None:
+def test_number_of_launches_is_linear_in_time(
+    rng: numpy.random.Generator, device: strict_cupy.Counts
+) -> None:
     counted = []
     with tg.use_backend("cupy"):
         for length in (4, 8, 12):
-            w, u, b = (tg.tensor(rng.normal(size=shape), requires_grad=True) for shape in ((4, 24), (6, 24), (24,)))
+            w, u, b = (
+                tg.tensor(rng.normal(size=shape), requires_grad=True) for shape in ((4, 24), (6, 24), (24,))
+            )
             xs = tg.tensor(rng.normal(size=(length, 3, 4)))
             h = c = tg.zeros((3, 6), dtype="float64")
             device.reset()

@@ -1,4 +1,5 @@
-"""The folder of machine code: nothing is executed that this user did not write whole under that very name, whatever is done to it."""
+"""The folder of machine code: nothing is executed that this user did not write whole under that very name,
+whatever is done to it."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ NAME, OTHER = "ab" * 32, "cd" * 32
 CODE = bytes(range(50))
 STRANGER = 54321
 as_root = pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can act as another user; the same check is tried without root above"
+    not hasattr(os, "geteuid") or os.geteuid() != 0,
+    reason="only root can act as another user; the same check is tried without root above",
 )
 
 
@@ -90,7 +92,7 @@ def is_not_used(reason):
         assert code_cache.load(OTHER) is None
 
 
-# -- what is kept is taken, and nothing else ----------------------------------------------------------------------------
+# -- what is kept is taken, and nothing else -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("by_path", [False, True], ids=["by descriptor", "by path"])
@@ -210,7 +212,7 @@ def test_entries_that_vanish_while_they_are_looked_through(entry, monkeypatch):
     assert code_cache.load(NAME) == CODE
 
 
-# -- the folder ---------------------------------------------------------------------------------------------------------
+# -- the folder ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no mode")
@@ -218,7 +220,8 @@ def test_entries_that_vanish_while_they_are_looked_through(entry, monkeypatch):
 def test_a_folder_that_others_may_write_into(entry, mode):
     entry.parent.chmod(mode)
     is_not_used(f"others may write into it (its mode is {mode:o}; chmod 700 would close it)")
-    assert stat.S_IMODE(entry.parent.stat().st_mode) == mode  # it may be shared on purpose: nobody's mode is changed
+    # it may be shared on purpose: nobody's mode is changed
+    assert stat.S_IMODE(entry.parent.stat().st_mode) == mode
     entry.parent.chmod(0o700)
     assert code_cache.load(NAME) == CODE
 
@@ -284,7 +287,9 @@ def test_an_entry_that_its_owner_may_not_read(folder):
 
 
 @as_root
-@pytest.mark.parametrize("home", [None, "/", "/nowhere/at/all", ""], ids=["none", "root's", "not there", "empty"])
+@pytest.mark.parametrize(
+    "home", [None, "/", "/nowhere/at/all", ""], ids=["none", "root's", "not there", "empty"]
+)
 @pytest.mark.usefixtures("folder")
 def test_a_user_without_a_name_or_a_home(tmp_path, monkeypatch, home):
     """As in containers that run under any number."""
@@ -399,7 +404,7 @@ def test_without_owners_and_modes(folder, monkeypatch):
     assert code_cache.load(OTHER) is None
 
 
-# -- bounds ---------------------------------------------------------------------------------------------------------------
+# -- bounds --------------------------------------------------------------------------------------------------
 
 
 def _age(folder, name, seconds):
@@ -411,7 +416,9 @@ def _kept(folder, names):
     return [name for name in names if (folder / f"{name}.o").exists()]
 
 
-@pytest.mark.parametrize("bound", [("MOST_ENTRIES", 4), ("MOST_BYTES", 4 * len(code_cache._seal(NAME, CODE) + CODE))])
+@pytest.mark.parametrize(
+    "bound", [("MOST_ENTRIES", 4), ("MOST_BYTES", 4 * len(code_cache._seal(NAME, CODE) + CODE))]
+)
 def test_the_least_recently_used_go_first(folder, monkeypatch, bound):
     monkeypatch.setattr(code_cache, *bound)
     names = [f"{i:064x}" for i in range(7)]
@@ -439,7 +446,7 @@ def test_files_of_others_are_left_alone(folder, monkeypatch):
     assert {path.name for path in folder.iterdir()} == {*theirs, f"{OTHER}.o"}
 
 
-# -- processes ------------------------------------------------------------------------------------------------------------
+# -- processes -----------------------------------------------------------------------------------------------
 
 _SCRIPT = """
 import sys
@@ -456,9 +463,14 @@ for round in range(int(sys.argv[2])):
 
 
 def _process(folder, *arguments):
-    environment = os.environ | {"TINYGRAD_RNN_CACHE": str(folder), "PYTHONPATH": str(Path(tg.__file__).parents[1])}
+    environment = os.environ | {
+        "TINYGRAD_RNN_CACHE": str(folder),
+        "PYTHONPATH": str(Path(tg.__file__).parents[1]),
+    }
     command = [sys.executable, "-W", "error", "-c", _SCRIPT, *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def test_processes_at_once(folder):
@@ -469,7 +481,9 @@ def test_processes_at_once(folder):
         assert process.returncode == 0, errors
     entries = list(folder.iterdir())
     assert 10 <= len(entries) <= 15
-    assert all(code_cache.load(path.stem) == path.stem.encode() * (1000 + int(path.stem, 16)) for path in entries)
+    assert all(
+        code_cache.load(path.stem) == path.stem.encode() * (1000 + int(path.stem, 16)) for path in entries
+    )
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")

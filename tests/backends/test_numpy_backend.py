@@ -12,7 +12,9 @@ from tinygrad_rnn import backends
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("shape", [(), (0, 3), (1, 1), (7, 5), (3, 2000), (5000,)])
-def test_a_nan_is_seen_among_infinities_and_large_numbers(backend: str, shape: tuple[int, ...], dtype: str) -> None:
+def test_a_nan_is_seen_among_infinities_and_large_numbers(
+    backend: str, shape: tuple[int, ...], dtype: str
+) -> None:
     plain, extreme, spoilt = (numpy.full(shape, 2.0, dtype) for _ in range(3))
     extreme.reshape(-1)[:3] = [numpy.inf, -numpy.inf, numpy.finfo(dtype).max][: extreme.size]
     spoilt.reshape(-1)[-1:] = numpy.nan

@@ -15,7 +15,10 @@ import pytest
 
 from tinygrad_rnn.backends.native import compiler, memory, threads
 
-pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not compiler.available(), reason="llvmlite is not installed")]
+pytestmark = [
+    pytest.mark.one_backend,
+    pytest.mark.skipif(not compiler.available(), reason="llvmlite is not installed"),
+]
 
 COUNT = """
 define void @count(ptr %place, i64 %amount) {
@@ -90,7 +93,10 @@ def test_a_forked_process_has_threads_of_its_own():
 
 def test_a_process_ends_while_its_threads_look_for_work():
     program = "import test_threads; test_threads.count(2)"
-    done = [subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parent, check=False).returncode for _ in range(5)]
+    done = [
+        subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parent, check=False).returncode
+        for _ in range(5)
+    ]
     assert done == [0] * 5
 
 

@@ -1,7 +1,7 @@
 """The coefficients of the lowerings: ``python tests/chain_rule/minimax.py [name ...]`` finds them again.
 
-Each is the polynomial whose largest error on an interval is least (Remez). Its coefficients are rounded to floats one
-by one, from the lowest power up, and the rest is fitted again each time.
+Each is the polynomial whose largest error on an interval is least (Remez). Its coefficients are rounded to
+floats one by one, from the lowest power up, and the rest is fitted again each time.
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ def remez(values: Sequence[Any], weights: Sequence[Any], xs: Sequence[Any], degr
             matrix[row, degree + 1], right[row] = (-1) ** row, weights[i] * values[i]
         solved = mp.lu_solve(matrix, right)
         coefficients = [solved[power] for power in range(degree + 1)]
-        error = [w * (v - value_at(coefficients[::-1], x)) for v, w, x in zip(values, weights, xs, strict=True)]
+        error = [
+            w * (v - value_at(coefficients[::-1], x)) for v, w, x in zip(values, weights, xs, strict=True)
+        ]
         peaks = alternating(error, count)
         if len(peaks) < count or peaks == chosen:
             break
@@ -125,7 +127,10 @@ def fitted(name: str, bits: int) -> tuple[list[float], float]:
     function, weight, first, ends, degrees = POLYNOMIALS[name]
     last, highest = (pair[bits == 53] for pair in (ends, degrees))
     count = 60 * (highest + 2)
-    xs = [(first + last) / 2 - (last - first) / 2 * mp.cos(mp.pi * (i + mp.mpf(0.5)) / count) for i in range(count)]
+    xs = [
+        (first + last) / 2 - (last - first) / 2 * mp.cos(mp.pi * (i + mp.mpf(0.5)) / count)
+        for i in range(count)
+    ]
     values, weights = [function(x) for x in xs], [weight(x) for x in xs]
     rest, weight_of_rest, coefficients = values, weights, []
     for degree in range(highest, -1, -1):
@@ -141,7 +146,11 @@ def main() -> None:
         for name in sys.argv[1:] or POLYNOMIALS:
             for bits in (24, 53):
                 coefficients, error = fitted(name, bits)
-                print(f"{name} float{32 if bits == 24 else 64}: 2^{error:.1f}\n    {', '.join(map(repr, coefficients))}", flush=True)
+                print(
+                    f"{name} float{32 if bits == 24 else 64}: 2^{error:.1f}\n    "
+                    f"{', '.join(map(repr, coefficients))}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

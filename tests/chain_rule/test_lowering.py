@@ -14,7 +14,20 @@ import numpy as np
 import pytest
 import ulp
 from minimax import value_at
-from ulp import CASES, DTYPES, ELEMENTWISE, FLOATS, INEXACT, OPERANDS, SPECIAL, called, errors, machine, points, wide
+from ulp import (
+    CASES,
+    DTYPES,
+    ELEMENTWISE,
+    FLOATS,
+    INEXACT,
+    OPERANDS,
+    SPECIAL,
+    called,
+    errors,
+    machine,
+    points,
+    wide,
+)
 
 from tinygrad_rnn import backends
 from tinygrad_rnn.backends import c, cuda
@@ -53,7 +66,7 @@ def where_defined(name, params, operands, *results):
     return [y[np.abs(operands[0]) < 2.0**31] for y in results]
 
 
-# -- what there is ----------------------------------------------------------------------------------------------
+# -- what there is -------------------------------------------------------------------------------------------
 
 
 def test_every_elementwise_row_has_a_lowering_and_is_tried():
@@ -91,7 +104,7 @@ def test_coefficients_are_the_functions(name, bits):
             assert abs(error) < mpmath.mpf(2) ** -(bits + 1.7)
 
 
-# -- what is computed -------------------------------------------------------------------------------------------
+# -- what is computed ----------------------------------------------------------------------------------------
 
 
 @both_floats
@@ -110,7 +123,9 @@ def test_ends_signs_and_nan_are_numpys(name, params, kind):
     same = (found == expected) | ((found != found) & (expected != expected))
     bound = ELEMENTWISE[name].lowering.ulp
     if bound > 1:
-        same |= np.isfinite(expected) & (errors(name, kind, operands, found, wide(name, params, kind, operands)) <= bound)
+        same |= np.isfinite(expected) & (
+            errors(name, kind, operands, found, wide(name, params, kind, operands)) <= bound
+        )
     if expected.dtype.kind == "f" and name not in ("maximum", "minimum", "clip", "relu"):
         # those take either zero, as the processor that NumPy runs on does
         same &= (found != 0) | (np.signbit(found) == np.signbit(expected))
@@ -119,7 +134,9 @@ def test_ends_signs_and_nan_are_numpys(name, params, kind):
 
 
 @both_floats
-@pytest.mark.parametrize(("name", "params"), [case for case in CASES if ELEMENTWISE[case[0]].lowering.ulp == 0.5], ids=label)
+@pytest.mark.parametrize(
+    ("name", "params"), [case for case in CASES if ELEMENTWISE[case[0]].lowering.ulp == 0.5], ids=label
+)
 def test_what_is_rounded_once_is_numpys_to_the_last_bit(name, params, kind):
     operands = points(name, kind, 20_000)
     results = machine(name, params, kind, operands), numpys(name, params, operands)
@@ -151,8 +168,12 @@ def test_remainders_are_exact(name, kind):
     a = b * 2.0 ** random.uniform(-3, 2.2 * digits, b.size) * random.choice([-1, 1], b.size)
     whole = random.integers(1, 2**20, b.size)  # multiples and their neighbours
     most = np.log2(float(np.finfo(DTYPES[kind]).max)) - 1
-    far = [2.0 ** random.uniform(-most - digits, most, b.size) * random.choice([-1, 1], b.size) for _ in range(2)]
-    few = np.concatenate([a, np.rint(b) * whole, np.nextafter((b * whole).astype(DTYPES[kind]), np.inf), b, far[0]]).astype(DTYPES[kind])
+    far = [
+        2.0 ** random.uniform(-most - digits, most, b.size) * random.choice([-1, 1], b.size) for _ in range(2)
+    ]
+    few = np.concatenate(
+        [a, np.rint(b) * whole, np.nextafter((b * whole).astype(DTYPES[kind]), np.inf), b, far[0]]
+    ).astype(DTYPES[kind])
     many = np.concatenate([b, np.rint(b), b, b * whole, far[1]]).astype(DTYPES[kind])
     found = machine(name, (), kind, [few, many])
     np.testing.assert_array_equal(found, numpys(name, (), [few, many]))
@@ -205,15 +226,23 @@ def test_multiples_of_half_pi(name, kind):
 def test_processors_without_fma_and_rounding(kind):
     """What is written for them, run here."""
     for name, params in CASES:
-        operands = [np.concatenate(parts) for parts in zip(points(name, kind, 3000), grid(name, kind), strict=True)]
-        found, bound = machine(name, params, kind, operands, fused=False, rounds=False), ELEMENTWISE[name].lowering.ulp
+        operands = [
+            np.concatenate(parts) for parts in zip(points(name, kind, 3000), grid(name, kind), strict=True)
+        ]
+        found, bound = (
+            machine(name, params, kind, operands, fused=False, rounds=False),
+            ELEMENTWISE[name].lowering.ulp,
+        )
         if bound <= 1:
             np.testing.assert_array_equal(found, machine(name, params, kind, operands), label((name, params)))
         else:
-            assert errors(name, kind, operands, found, wide(name, params, kind, operands)).max() <= bound, (name, params)
+            assert errors(name, kind, operands, found, wide(name, params, kind, operands)).max() <= bound, (
+                name,
+                params,
+            )
 
 
-# -- printers ---------------------------------------------------------------------------------------------------
+# -- printers ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +267,9 @@ def compiled_c(tmp_path_factory):
         library = ctypes.CDLL(str(folder / "loops.so"))
 
         def run(i, kinds, result):
-            return lambda operands: called(ulp.prototype(len(kinds))((f"loop{i}", library)), kinds, result, operands)
+            return lambda operands: called(
+                ulp.prototype(len(kinds))((f"loop{i}", library)), kinds, result, operands
+            )
 
         return [(*case, run(i, kinds, result)) for i, (*case, kinds, result) in enumerate(loops)]
 
@@ -281,19 +312,23 @@ def test_cuda_is_within_the_bounds_too(kind, backend):
         stores.append(f"{array(np.empty_like(xs[0]))} = {y.text};")
     count = min(x.size for x in arrays)
     lines = ["for (long long b = 0; b < rows; b++) {", *emitter.lines, *stores, "}"]
-    text = "\n".join([*emitter.table_lines(), *cuda.kernel("every_row", 32, [*pointers, "long long rows"], lines)])
+    text = "\n".join(
+        [*emitter.table_lines(), *cuda.kernel("every_row", 32, [*pointers, "long long rows"], lines)]
+    )
     device.kernel(text, "every_row")((1, 1), (1,), (*arrays, count))
     results = iter(device.to_host(x)[:count] for x in arrays)
     for (name, params), xs in operands.items():
         xs, y = [next(results) for _ in xs], next(results)
         bound = ELEMENTWISE[name].lowering.ulp
         if bound <= 1:
-            np.testing.assert_array_equal(y, machine(name, params, kind, xs).astype(y.dtype), label((name, params)))
+            np.testing.assert_array_equal(
+                y, machine(name, params, kind, xs).astype(y.dtype), label((name, params))
+            )
         else:
             assert errors(name, kind, xs, y, wide(name, params, kind, xs)).max() <= bound, (name, params)
 
 
-# -- instructions -----------------------------------------------------------------------------------------------
+# -- instructions --------------------------------------------------------------------------------------------
 
 TARGETS = {
     "SSE2": ("x86_64-unknown-linux-gnu", "x86-64"),
@@ -322,7 +357,8 @@ def vector_loop(assembly):
 @pytest.mark.parametrize("target", TARGETS)
 @both_floats
 def test_loops_are_vector_code_without_calls(kind, target):
-    """With and without fma and rounding, all arithmetic of a loop is on vectors. Only tables are looked up one by one.
+    """With and without fma and rounding, all arithmetic of a loop is on vectors. Only tables are looked up
+    one by one.
 
     Both as LLVM has it and in the assembly: that vectors are not taken apart for want of an instruction.
     """
@@ -337,7 +373,9 @@ def test_loops_are_vector_code_without_calls(kind, target):
         kinds, result = [kind] * OPERANDS[name], ulp.result_kind(name, params, kind)
         text = ulp.llvm_loop(ulp.expression(name, params), kinds, result, fused=modern, rounds=modern)
         module = compiler._optimised(f'target triple = "{triple}"\n{text}', processor)
-        loops = [block for block in re.split(r"\n(?=[\w.]+:)", str(module)) if block.startswith("vector.body")]
+        loops = [
+            block for block in re.split(r"\n(?=[\w.]+:)", str(module)) if block.startswith("vector.body")
+        ]
         assert len(loops) == 1, (name, params)
         assert re.search(r"store <\d+ x ", loops[0]), (name, params)
         assembly = processor.emit_assembly(module)

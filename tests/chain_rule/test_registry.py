@@ -36,7 +36,7 @@ def test_a_row_says_whether_several_arrays_come_out_of_it(name):
         assert isinstance(apply(rows[name], operands, moved), tuple) == rows[name].several
 
 
-# -- the tester tested ----------------------------------------------------------------------------------------------------------------
+# -- the tester tested ---------------------------------------------------------------------------------------
 
 
 def _scaled(result, by=1.001):
@@ -82,7 +82,8 @@ def test_a_rule_that_is_off_by_a_thousandth_is_caught(name, plant):
     spoil, order, mode = PLANTS[plant]
     operands, moved = on_device(SAMPLES[name][0], "float64")
     with pytest.raises(
-        tg.GradientCheckError, match=rf"^{name}: the {order} derivative with respect to arguments? [\d, ]+ is wrong in {mode}"
+        tg.GradientCheckError,
+        match=rf"^{name}: the {order} derivative with respect to arguments? [\d, ]+ is wrong in {mode}",
     ):
         check.prove(spoil(rows[name]), *operands, params=moved)
 
@@ -108,9 +109,14 @@ def test_check_gradients_names_the_rule_at_fault(name, plant):
 
 def test_an_addition_that_is_not_linear_is_caught():
     squared = dataclasses.replace(
-        rows["negative"], named=False, forward=lambda np, x: x * x, pull=lambda np, g, y, xs, p, n: (2 * xs[0] * g,)
+        rows["negative"],
+        named=False,
+        forward=lambda np, x: x * x,
+        pull=lambda np, g, y, xs, p, n: (2 * xs[0] * g,),
     )
-    with pytest.raises(tg.GradientCheckError, match=r"negative: the first derivative .* the operation itself gives"):
+    with pytest.raises(
+        tg.GradientCheckError, match=r"negative: the first derivative .* the operation itself gives"
+    ):
         check.prove(squared, np.array([1.0, 2.0]))
 
 
@@ -143,12 +149,13 @@ def test_one_rule_is_one_row():
         rows.add(rows["exp"])
 
 
-# -- what a choice left out -----------------------------------------------------------------------------------------------------------
+# -- what a choice left out ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [name for name, row in rows.items() if row.spared is not None])
 def test_what_is_spared_would_have_added_nothing(name):
-    """Zeros in place of what only a residual of 0 meets: the same residuals; and those of a spoilt operand if it is spoilt only there."""
+    """Zeros in place of what only a residual of 0 meets: the same residuals; and those of a spoilt operand if
+    it is spoilt only there."""
     row, random = rows[name], np.random.default_rng(0)
     for sample in SAMPLES[name]:
         operands, moved = on_device(sample, "float64")
@@ -163,6 +170,8 @@ def test_what_is_spared_would_have_added_nothing(name):
             for i in range(len(arrays)):
                 needs = [i == j for j in range(len(arrays))]
                 expected = space.to_host(row.pull(space, g, y, arrays, moved, needs)[i])
-                np.testing.assert_array_equal(space.to_host(row.pull(space, g, y, spared, moved, needs)[i]), expected)
+                np.testing.assert_array_equal(
+                    space.to_host(row.pull(space, g, y, spared, moved, needs)[i]), expected
+                )
             if share == 1.0:
                 assert not any(space.to_host(x).any() for x in spared)

@@ -14,10 +14,15 @@ def sigmoid(x: Array) -> Array:
 
 
 def lstm_states(cell: Any, xs: Array, h: Array, c: Array) -> list[dict[str, Array]]:
-    """All intermediate values of an LSTM, with peepholes if the cell has them, over the steps of xs (T, input)."""
+    """All intermediate values of an LSTM, with peepholes if the cell has them, over the steps of xs (T,
+    input)."""
     w, u = cell.weight_ih.numpy(), cell.weight_hh.numpy()
     b = cell.bias_ih.numpy() + cell.bias_hh.numpy()
-    p = [cell.p_i.numpy(), cell.p_f.numpy(), cell.p_o.numpy()] if hasattr(cell, "p_i") else [numpy.zeros(len(c))] * 3
+    p = (
+        [cell.p_i.numpy(), cell.p_f.numpy(), cell.p_o.numpy()]
+        if hasattr(cell, "p_i")
+        else [numpy.zeros(len(c))] * 3
+    )
     steps = []
     for x in xs:
         ai, af, ag, ao = numpy.split(w @ x + u @ h + b, 4)
@@ -33,7 +38,11 @@ def lstm_jacobian(cell: Any, s: dict[str, Array]) -> Array:
     """∂(h, c) / ∂(h before, c before), (2H, 2H)."""
     size = len(s["c"])
     ui, uf, ug, uo = numpy.split(cell.weight_hh.numpy(), 4)
-    p = [cell.p_i.numpy(), cell.p_f.numpy(), cell.p_o.numpy()] if hasattr(cell, "p_i") else [numpy.zeros(size)] * 3
+    p = (
+        [cell.p_i.numpy(), cell.p_f.numpy(), cell.p_o.numpy()]
+        if hasattr(cell, "p_i")
+        else [numpy.zeros(size)] * 3
+    )
     slope = {gate: s[gate] * (1 - s[gate]) for gate in "ifo"}
     di, df, dg = s["g"] * slope["i"], s["c_before"] * slope["f"], s["i"] * (1 - s["g"] ** 2)
     c_h = di[:, None] * ui + df[:, None] * uf + dg[:, None] * ug

@@ -1,4 +1,5 @@
-"""Anomaly mode blames the operation that made a NaN, whether it is recorded, compiled, needed, or none of these."""
+"""Anomaly mode blames the operation that made a NaN, whether it is recorded, compiled, needed, or none of
+these."""
 
 from __future__ import annotations
 
@@ -62,12 +63,15 @@ WHERE = [_of_constants, _without_recording, _of_a_detached_tensor, _in_a_readout
 def test_the_line_that_made_it_is_named(program: Callable[[], None]) -> None:
     lines, first = inspect.getsourcelines(program)
     line = first + next(i for i, text in enumerate(lines) if "# here" in text)
-    with pytest.raises(tg.NonFiniteError, match=f"forward, .*in line {line} of test_anomaly.py"), tg.detect_anomaly():
+    with (
+        pytest.raises(tg.NonFiniteError, match=f"forward, .*in line {line} of test_anomaly.py"),
+        tg.detect_anomaly(),
+    ):
         program()
     program()  # outside of the block nothing is looked at
 
 
-# -- what came in -------------------------------------------------------------------------------------------------------------------------
+# -- what came in --------------------------------------------------------------------------------------------
 
 
 def test_a_nan_from_outside_is_told_as_such() -> None:
@@ -95,7 +99,10 @@ def test_a_nan_that_an_optimiser_wrote_is_told_as_such() -> None:
 
 def test_a_residual_that_holds_nan_is_told_as_such() -> None:
     y = _weight() * 2
-    with pytest.raises(tg.NonFiniteError, match="the residual that came in already held NaN"), tg.detect_anomaly():
+    with (
+        pytest.raises(tg.NonFiniteError, match="the residual that came in already held NaN"),
+        tg.detect_anomaly(),
+    ):
         y.backward(numpy.full(H, numpy.nan))
 
 
@@ -115,7 +122,7 @@ def test_a_mask_of_infinity_is_no_anomaly(mask: Any) -> None:
     assert numpy.isfinite(w.grad.numpy()).all()
 
 
-# -- alike step by step and compiled ------------------------------------------------------------------------------------------------------
+# -- alike step by step and compiled -------------------------------------------------------------------------
 
 
 def _chosen(x: Any, h: Any) -> Any:
@@ -142,7 +149,9 @@ CELLS = [_chosen, _unused, _growing, _sinking]
 
 
 def _loss(cell: Any, compiled: bool | str) -> Any:
-    ys, _ = tg.scan(cell, -numpy.ones((T, B, H)), tg.tensor(numpy.ones((B, H)), requires_grad=True), compiled=compiled)
+    ys, _ = tg.scan(
+        cell, -numpy.ones((T, B, H)), tg.tensor(numpy.ones((B, H)), requires_grad=True), compiled=compiled
+    )
     return tg.sum(ys)
 
 
@@ -166,6 +175,11 @@ def test_a_report_names_the_line_compiled_or_not(cell: Any) -> None:
 
 def test_what_is_infinite_is_told_in_words() -> None:
     report = tg.flow(_loss(_growing, False))
-    for text in (str(report), report.table(), str(report.track().paths(2)), *map(str, report.track().paths(2))):
+    for text in (
+        str(report),
+        report.table(),
+        str(report.track().paths(2)),
+        *map(str, report.track().paths(2)),
+    ):
         assert "nan" not in text
     assert "carries an unknown part of the residual" in str(report)

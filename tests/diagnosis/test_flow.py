@@ -57,7 +57,10 @@ def test_the_residual_of_every_step_is_a_product_of_jacobians(
     _close(track.received[::-1], norms)
     _close(track.gains[:0:-1], norms[1:] / norms[:-1])
     for number, state in enumerate(at):
-        _close(track.states[state][::-1], numpy.linalg.norm(residuals[:, :, number * H : (number + 1) * H], axis=(0, 2)))
+        _close(
+            track.states[state][::-1],
+            numpy.linalg.norm(residuals[:, :, number * H : (number + 1) * H], axis=(0, 2)),
+        )
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -88,7 +91,7 @@ def test_the_paths_of_an_lstm_are_named_by_its_gates(rng: numpy.random.Generator
     track = tg.flow(tg.sum(y)).track()
     assert track.chain.states == ["h", "c"]
     assert {path.name for path in track.paths(3)} == {
-        "c directly", "c → h by way of f", "c → h by way of i", "c → h by way of g", "h by way of o", "h → c by way of tanh(c)",
+        "c directly", "c → h by way of f", "c → h by way of i", "c → h by way of g", "h by way of o", ("h " "→ " "c by way " "of " "tanh(c)"),
         "h by way of tanh(c), f", "h by way of tanh(c), i", "h by way of tanh(c), g",
     }  # fmt: skip
 
@@ -103,12 +106,14 @@ def test_a_path_carries_what_numpy_says(rng: numpy.random.Generator) -> None:
     through_c = last["o"] * (1 - numpy.tanh(last["c"]) ** 2)
     paths = {path.name: path for path in report.track().paths(-1)}
     _close(paths["h → c by way of tanh(c)"].carried, numpy.linalg.norm(through_c * last["f"]))
-    by_f = (through_c * last["c_before"] * last["f"] * (1 - last["f"])) @ numpy.split(cell.weight_hh.numpy(), 4)[1]
+    by_f = (through_c * last["c_before"] * last["f"] * (1 - last["f"])) @ numpy.split(
+        cell.weight_hh.numpy(), 4
+    )[1]
     _close(paths["h by way of tanh(c), f"].carried, numpy.linalg.norm(by_f))
     assert paths["h by way of tanh(c), f"].received == pytest.approx(numpy.sqrt(H), rel=1e-12)
 
 
-# -- closed forms ----------------------------------------------------------------------------------------------------------------------
+# -- closed forms --------------------------------------------------------------------------------------------
 
 
 def test_a_scalar_linear_network_decays_as_powers_of_its_weight() -> None:
@@ -122,13 +127,16 @@ def test_a_scalar_linear_network_decays_as_powers_of_its_weight() -> None:
     report = tg.flow(tg.sum(y))
     _close(report.track().remaining, 0.9 ** numpy.arange(101))
     verdict = report.verdict()
-    assert (verdict.kind, verdict.horizon, verdict.steps) == ("vanishing", 43, 100)  # 0.9⁴³ = 0.0108, 0.9⁴⁴ = 0.0097
+    # 0.9⁴³ = 0.0108, 0.9⁴⁴ = 0.0097
+    assert (verdict.kind, verdict.horizon, verdict.steps) == ("vanishing", 43, 100)
     assert verdict.rate == pytest.approx(0.9, rel=1e-12)
     assert str(verdict) == "vanishing: 1 % of the residual reaches 43 of 100 steps back (×0.9 a step)"
 
 
 @pytest.mark.parametrize(("factor", "kind"), [(1.1, "exploding"), (1.0, "healthy"), (0.95, "vanishing")])
-def test_an_orthogonal_matrix_decays_as_powers_of_its_factor(factor: float, kind: str, rng: numpy.random.Generator) -> None:
+def test_an_orthogonal_matrix_decays_as_powers_of_its_factor(
+    factor: float, kind: str, rng: numpy.random.Generator
+) -> None:
     q = tg.tensor(factor * numpy.linalg.qr(rng.standard_normal((5, 5)))[0], requires_grad=True)
 
     def cell(x: Any, h: Any) -> Any:
@@ -141,13 +149,18 @@ def test_an_orthogonal_matrix_decays_as_powers_of_its_factor(factor: float, kind
     assert report.verdict().kind == kind
 
 
-# -- whatever leads to the loss --------------------------------------------------------------------------------------------------------
+# -- whatever leads to the loss ------------------------------------------------------------------------------
 
 
 def test_each_layer_and_direction_is_a_chain(rng: numpy.random.Generator) -> None:
     y, _ = _layer("GRU", num_layers=2, bidirectional=True)(tg.tensor(_input(rng)))
     report = tg.flow(tg.sum(y))
-    assert [track.name for track in report.tracks] == ["layer 1", "layer 1 reversed", "layer 2", "layer 2 reversed"]
+    assert [track.name for track in report.tracks] == [
+        "layer 1",
+        "layer 1 reversed",
+        "layer 2",
+        "layer 2 reversed",
+    ]
     assert [track.chain.labels[track.last or 0] for track in report.tracks] == [T - 1, 0, T - 1, 0]
     assert all(len(track.remaining) == T for track in report.tracks)
     with pytest.raises(tg.FlowError, match="no chain 'layer 3'"):
@@ -223,7 +236,12 @@ def test_every_operation_is_measured_once(rng: numpy.random.Generator) -> None:
         report = tg.flow(tg.sum(y * y), of=of)
         operations = list(report.operations())
         assert len({op.entry.index for op in operations}) == len(operations) == len(report.tape)
-        assert all(op.gains[i] == pytest.approx(norm / op.received) for op in operations for i, norm in op.sent.items() if op.received)
+        assert all(
+            op.gains[i] == pytest.approx(norm / op.received)
+            for op in operations
+            for i, norm in op.sent.items()
+            if op.received
+        )
 
 
 def test_without_time_steps_operations_are_told(rng: numpy.random.Generator) -> None:
@@ -258,7 +276,9 @@ def test_numbers_beyond_the_squares_of_floats(rng: numpy.random.Generator) -> No
 ])  # fmt: skip
 def test_at_the_ends_of_the_numbers_all_is_told_and_drawn(factor: float, seed: float, told: str) -> None:
     w = tg.tensor(factor, dtype=tg.float64)
-    _, h = tg.scan(lambda x, h: (w * h, w * h), tg.zeros((8, 2, 3)), tg.tensor(numpy.ones((2, 3)), requires_grad=True))
+    _, h = tg.scan(
+        lambda x, h: (w * h, w * h), tg.zeros((8, 2, 3)), tg.tensor(numpy.ones((2, 3)), requires_grad=True)
+    )
     report = tg.flow(tg.sum(h) * seed)
     assert str(report.verdict()) == told
     assert told in str(report)
@@ -270,12 +290,14 @@ def test_at_the_ends_of_the_numbers_all_is_told_and_drawn(factor: float, seed: f
 
 def test_steps_that_hand_no_state_on_are_said_to() -> None:
     w = tg.tensor(0.5, dtype=tg.float64, requires_grad=True)
-    y, _ = tg.scan(lambda x, h: (w * x, w * x), tg.ones((3, 2), dtype=tg.float64), tg.zeros(2, dtype=tg.float64))
+    y, _ = tg.scan(
+        lambda x, h: (w * x, w * x), tg.ones((3, 2), dtype=tg.float64), tg.zeros(2, dtype=tg.float64)
+    )
     with pytest.raises(tg.FlowError, match="no time steps here hand a state on"):
         tg.flow(tg.sum(y)).verdict()
 
 
-# -- refusals --------------------------------------------------------------------------------------------------------------------------
+# -- refusals ------------------------------------------------------------------------------------------------
 
 
 def test_refusals() -> None:

@@ -46,7 +46,7 @@ def test_dead_units_are_dead_in_every_step_and_sample(relu: Any, rng: numpy.rand
     assert "1 of 3 units dead" in str(found)
 
 
-# -- not finite ------------------------------------------------------------------------------------------------------------------------
+# -- not finite ----------------------------------------------------------------------------------------------
 
 
 def _exploding(x: Any, h: Any) -> Any:
@@ -67,7 +67,12 @@ def _line_of(function: Any) -> str:
 def test_anomaly_mode_names_step_operation_and_line(compiled: bool | str) -> None:
     h = tg.tensor(numpy.ones((B, IN)), requires_grad=True)
     with numpy.errstate(all="ignore"):
-        with pytest.raises(tg.NonFiniteError, match=f"forward, step 2, exp {_line_of(_exploding)}: h = tg.exp"), tg.detect_anomaly():
+        with (
+            pytest.raises(
+                tg.NonFiniteError, match=f"forward, step 2, exp {_line_of(_exploding)}: h = tg.exp"
+            ),
+            tg.detect_anomaly(),
+        ):
             tg.scan(_exploding, tg.tensor(numpy.ones((5, B, IN))), h, compiled=compiled)
         y, _ = tg.scan(_sinking, tg.tensor(numpy.zeros((5, B, IN))), h, compiled=compiled)
         with pytest.raises(tg.NonFiniteError, match="backward, step 4, √"), tg.detect_anomaly():
@@ -95,7 +100,9 @@ def test_anomaly_mode_does_not_look_at_what_the_compiler_tries_out() -> None:
     """The cell's derivative is fine where it runs, and NaN at the small numbers that it is compiled with."""
     h = tg.tensor(numpy.full((B, IN), 10.0), requires_grad=True)
     with tg.detect_anomaly():
-        y, _ = tg.scan(lambda x, h: (h, tg.sqrt(h - 5) + 8 + x), tg.tensor(numpy.ones((5, B, IN))), h, compiled=True)
+        y, _ = tg.scan(
+            lambda x, h: (h, tg.sqrt(h - 5) + 8 + x), tg.tensor(numpy.ones((5, B, IN))), h, compiled=True
+        )
         tg.sum(y).backward()
 
 
@@ -104,7 +111,10 @@ def test_the_origin_of_what_is_not_finite() -> None:
     with numpy.errstate(all="ignore"):
         y, _ = tg.scan(_exploding, tg.tensor(numpy.ones((5, B, IN))), h)
         found = tg.flow(tg.sum(y)).not_finite()
-        assert found == f"first non-finite value: forward, step 2, exp {_line_of(_exploding)}: h = tg.exp(3 * h + x)"
+        assert (
+            found
+            == f"first non-finite value: forward, step 2, exp {_line_of(_exploding)}: h = tg.exp(3 * h + x)"
+        )
         y, _ = tg.scan(_sinking, tg.tensor(numpy.zeros((5, B, IN))), h)
         report = tg.flow(tg.sum(y))
     assert str(report.not_finite()).startswith("first non-finite value: backward, step 4, √ (sqrt)")
@@ -113,7 +123,7 @@ def test_the_origin_of_what_is_not_finite() -> None:
     assert _report().not_finite() is None
 
 
-# -- words and files -------------------------------------------------------------------------------------------------------------------
+# -- words and files -----------------------------------------------------------------------------------------
 
 
 def test_worst_statements() -> None:

@@ -17,7 +17,8 @@ T, B, IN, H = 7, 2, 3, 4
 
 
 def _powers(layer: Any, xs: numpy.ndarray, last: int, alive: list[int]) -> numpy.ndarray:
-    """What is left of a residual of ones that comes to h after step ``last`` in some of the samples, step by step."""
+    """What is left of a residual of ones that comes to h after step ``last`` in some of the samples, step by
+    step."""
     rows = []
     for sample in alive:
         residual = numpy.zeros(len(by_hand.jacobians(layer, xs[:1, sample])[0]))
@@ -32,11 +33,21 @@ def _powers(layer: Any, xs: numpy.ndarray, last: int, alive: list[int]) -> numpy
 
 @pytest.mark.parametrize("compiled", [False, "auto"])
 @pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM", "PeepholeLSTM"])
-@pytest.mark.parametrize(("lengths", "last", "alive"), [([4, 3], 3, [0]), ([5, 5], 4, [0, 1]), ([7, 2], 6, [0]), ([0, 1], 0, [1])])
+@pytest.mark.parametrize(
+    ("lengths", "last", "alive"), [([4, 3], 3, [0]), ([5, 5], 4, [0, 1]), ([7, 2], 6, [0]), ([0, 1], 0, [1])]
+)
 def test_padding_is_no_way_into_the_states(
-    name: str, lengths: list[int], last: int, alive: list[int], compiled: bool | str, rng: numpy.random.Generator
+    name: str,
+    lengths: list[int],
+    last: int,
+    alive: list[int],
+    compiled: bool | str,
+    rng: numpy.random.Generator,
 ) -> None:
-    layer, xs = getattr(tg.nn, name)(IN, H, dtype="float64", compiled=compiled), rng.standard_normal((T, B, IN))
+    layer, xs = (
+        getattr(tg.nn, name)(IN, H, dtype="float64", compiled=compiled),
+        rng.standard_normal((T, B, IN)),
+    )
     ys, _ = layer(tg.tensor(xs), lengths=lengths)
     readout = tg.nn.Linear(H, H, bias=False, dtype="float64")
     readout.weight.data = numpy.eye(H)
@@ -83,7 +94,10 @@ def test_where_all_is_padding_nothing_is_followed(read: Any) -> None:
     ys, _ = tg.scan(lambda x, h: (w * h + x, w * h + x), numpy.ones((T, B, H)), first, lengths=[0, 0])
     report = tg.flow(read(ys))
     assert report.verdict().kind == "unreached"
-    assert report.table() == "unreached: no residual comes into these steps\nstep  at h  left  gain  mostly by way of"
+    assert (
+        report.table()
+        == "unreached: no residual comes into these steps\nstep  at h  left  gain  mostly by way of"
+    )
     pytest.importorskip("matplotlib")
     assert report.heatmap().axes[0].get_title(loc="left") == "No residual comes into the time steps"
     assert report.curve()
@@ -101,7 +115,10 @@ def test_an_output_that_goes_on_beyond_a_length(lengths: list[int]) -> None:
     first = tg.tensor(numpy.zeros((B, H)), requires_grad=True)
     ys, _ = tg.scan(cell, numpy.ones((T, B, H)), first, lengths=lengths, masked_output="previous")
     track = tg.flow(tg.sum(ys[-1])).track()
-    expected = [numpy.hypot(*(0.5 ** max(length - 1 - step, 0) for length in lengths)) for step in range(track.last, -1, -1)]
+    expected = [
+        numpy.hypot(*(0.5 ** max(length - 1 - step, 0) for length in lengths))
+        for step in range(track.last, -1, -1)
+    ]
     assert track.last == max(lengths) - 1
     numpy.testing.assert_allclose(track.remaining, numpy.array(expected) / numpy.sqrt(2), rtol=1e-12)
 
@@ -113,7 +130,10 @@ def test_a_chain_that_nothing_comes_into_has_no_horizon() -> None:
         h = w * h + x
         return h, h
 
-    runs = [tg.scan(cell, numpy.ones((T, B)), tg.tensor(numpy.zeros(B)), lengths=[length] * B)[0] for length in (T, 0)]
+    runs = [
+        tg.scan(cell, numpy.ones((T, B)), tg.tensor(numpy.zeros(B)), lengths=[length] * B)[0]
+        for length in (T, 0)
+    ]
     report = tg.flow(tg.sum(runs[0] + runs[1]))
     assert sorted(track.verdict().kind for track in report.tracks) == ["unreached", "vanishing"]
     assert report.horizon == T - 1  # 0.5⁶ = 0.016

@@ -24,16 +24,30 @@ UNARY = [
     lambda a: a - tg.mean(a, axis=-1, keepdims=True),
     lambda a: a * a,
 ]
-BINARY = [tg.add, tg.subtract, tg.multiply, tg.maximum, lambda a, b: tg.sigmoid(a) * b, lambda a, b: tg.where(a > b, a, 0.5 * b)]
+BINARY = [
+    tg.add,
+    tg.subtract,
+    tg.multiply,
+    tg.maximum,
+    lambda a, b: tg.sigmoid(a) * b,
+    lambda a, b: tg.where(a > b, a, 0.5 * b),
+]
 
 
 def _cell(rng: numpy.random.Generator, states: int) -> Any:
-    """A cell of some six random operations, each on values that are there already, and the products of one weight."""
+    """A cell of some six random operations, each on values that are there already, and the products of one
+    weight."""
     w = tg.tensor(rng.standard_normal((N, N)) / N, requires_grad=True)
     program = []
     for made in range(1 + states, 7 + states):
         kind = rng.integers(3)
-        function = UNARY[rng.integers(len(UNARY))] if kind == 0 else BINARY[rng.integers(len(BINARY))] if kind == 1 else lambda a: a @ w
+        function = (
+            UNARY[rng.integers(len(UNARY))]
+            if kind == 0
+            else BINARY[rng.integers(len(BINARY))]
+            if kind == 1
+            else lambda a: a @ w
+        )
         program.append((function, rng.integers(made, size=2 if kind == 1 else 1)))
     ends = rng.integers(1 + states, 7 + states, size=states)
 
@@ -51,8 +65,12 @@ def _sums(paths: Any) -> dict[Any, Any]:
     totals: dict[Any, Any] = dict(paths.rest)
     for path in paths:
         numpy.testing.assert_allclose(numpy.prod([hop.gain for hop in path.hops]), path.gain, rtol=1e-9)
-        numpy.testing.assert_allclose(numpy.prod([path.by_case[case] for case in CASES]), path.gain, rtol=1e-9)
-        totals[path.target] = totals[path.target] + path.contribution if path.target in totals else path.contribution
+        numpy.testing.assert_allclose(
+            numpy.prod([path.by_case[case] for case in CASES]), path.gain, rtol=1e-9
+        )
+        totals[path.target] = (
+            totals[path.target] + path.contribution if path.target in totals else path.contribution
+        )
     return totals
 
 
@@ -72,7 +90,9 @@ def test_paths_add_up(number: int) -> None:
                 whole = track.sent(step)
                 assert totals.keys() == whole.keys()
                 for key, total in totals.items():
-                    numpy.testing.assert_allclose(backend.to_host(total), backend.to_host(whole[key]), rtol=1e-9, atol=1e-12)
+                    numpy.testing.assert_allclose(
+                        backend.to_host(total), backend.to_host(whole[key]), rtol=1e-9, atol=1e-12
+                    )
 
 
 def test_more_paths_than_the_limit_leave_an_honest_rest(rng: numpy.random.Generator) -> None:
@@ -81,7 +101,11 @@ def test_more_paths_than_the_limit_leave_an_honest_rest(rng: numpy.random.Genera
             h = tg.tanh(h) + 0.1 * h
         return h + x, h + x
 
-    y, _ = tg.scan(cell, tg.tensor(rng.standard_normal((3, B, N))), tg.tensor(rng.standard_normal((B, N)), requires_grad=True))
+    y, _ = tg.scan(
+        cell,
+        tg.tensor(rng.standard_normal((3, B, N))),
+        tg.tensor(rng.standard_normal((B, N)), requires_grad=True),
+    )
     track = tg.flow(tg.sum(y[-1])).track()
     paths = track.paths(-1)
     assert (len(paths), paths.count) == (256, 4096)

@@ -74,7 +74,8 @@ def test_a_short_sequence_tells_what_a_long_one_does(seed: int) -> None:
 def test_what_a_short_verdict_says() -> None:
     assert (
         str(verdict(0.5, 6))
-        == "vanishing: over 5 steps back ×0.0312 of the residual is left (×0.5 a step, which makes 1 % in 7 steps if these repeat)"
+        == "vanishing: over 5 steps back ×0.0312 of the residual is left (×0.5 a step, which makes 1 % in "
+        "7 steps if these repeat)"
     )
     assert str(verdict(1.1, 6)).endswith(
         "×1.61 of the residual is left (×1.1 a step, which makes a hundredfold in 49 steps if these repeat)"
@@ -94,7 +95,8 @@ def test_steps_beyond_a_length_are_no_steps_of_the_cell(length: int, steps: int)
 
 @pytest.mark.parametrize("steps", [8, 30, 100])
 def test_a_first_step_that_only_spreads_the_residual_does_not_count(steps: int) -> None:
-    """Of what comes in at h a tenth goes on to c, and of that 0.99 at each step: on average 0.72 a step over eight, but it keeps."""
+    """Of what comes in at h a tenth goes on to c, and of that 0.99 at each step: on average 0.72 a step over
+    eight, but it keeps."""
 
     def cell(x: Any, state: Any) -> Any:
         h, c = state
@@ -114,7 +116,8 @@ def test_a_first_step_that_only_spreads_the_residual_does_not_count(steps: int) 
 @pytest.mark.parametrize("leak", [0.8, 0.9, 0.97, 1.0])
 @pytest.mark.parametrize("seed", range(6))
 def test_a_state_that_fills_slowly_is_told_by_what_becomes_of_it(seed: int, leak: float, steps: int) -> None:
-    """hₜ = hₜ₋₁ A + x, mₜ = a mₜ₋₁ + hₜ: a residual at m first grows by what goes to h. What is left after 100 steps, a matrix knows."""
+    """hₜ = hₜ₋₁ A + x, mₜ = a mₜ₋₁ + hₜ: a residual at m first grows by what goes to h. What is left after
+    100 steps, a matrix knows."""
     a = numpy.random.default_rng(seed).standard_normal((3, 3))
     a *= 0.7 / abs(numpy.linalg.eigvals(a)).max()
     weight = tg.tensor(a, requires_grad=True)
@@ -128,8 +131,12 @@ def test_a_state_that_fills_slowly_is_told_by_what_becomes_of_it(seed: int, leak
     first = tuple(tg.tensor(numpy.zeros((1, 3)), requires_grad=True) for _ in range(2))
     ys, _ = tg.scan(cell, numpy.ones((steps, 1, 3)), first)
     found = tg.flow(tg.sum(ys[-1])).verdict()
-    jacobian = numpy.block([[a.T, numpy.zeros((3, 3))], [a.T, leak * numpy.eye(3)]])  # of (h, m) by those before
-    after = [numpy.linalg.norm(numpy.array([0.0, 0, 0, 1, 1, 1]) @ numpy.linalg.matrix_power(jacobian, k)) for k in (0, steps - 1, 100)]
+    # of (h, m) by those before
+    jacobian = numpy.block([[a.T, numpy.zeros((3, 3))], [a.T, leak * numpy.eye(3)]])
+    after = [
+        numpy.linalg.norm(numpy.array([0.0, 0, 0, 1, 1, 1]) @ numpy.linalg.matrix_power(jacobian, k))
+        for k in (0, steps - 1, 100)
+    ]
     assert found.left == pytest.approx(after[1] / after[0], rel=1e-9)
     assert found.kind == ("vanishing" if after[2] / after[0] < 0.01 else "healthy")
     if found.left >= 0.01:  # else it is the average of those that were looked at
@@ -139,16 +146,22 @@ def test_a_state_that_fills_slowly_is_told_by_what_becomes_of_it(seed: int, leak
 @pytest.mark.parametrize("steps", [4, 7])
 @pytest.mark.parametrize(("angle", "radius"), [(0.3, 0.9), (1.0, 1.1), (2.0, 1.0)])
 def test_a_state_that_turns_is_told_by_its_radius(angle: float, radius: float, steps: int) -> None:
-    """A turn in a basis that is not orthogonal: from step to step the size swings, in the long run it goes by the eigenvalue."""
+    """A turn in a basis that is not orthogonal: from step to step the size swings, in the long run it goes by
+    the eigenvalue."""
     basis = numpy.array([[1.0, 3.0], [0.0, 1.0]])
     turn = radius * numpy.array([[numpy.cos(angle), -numpy.sin(angle)], [numpy.sin(angle), numpy.cos(angle)]])
     weight = tg.tensor(basis @ turn @ numpy.linalg.inv(basis), requires_grad=True)
-    _, h = tg.scan(lambda x, h: (x, h @ weight + x), numpy.zeros((steps, 1, 2)), tg.tensor(numpy.ones((1, 2)), requires_grad=True))
+    _, h = tg.scan(
+        lambda x, h: (x, h @ weight + x),
+        numpy.zeros((steps, 1, 2)),
+        tg.tensor(numpy.ones((1, 2)), requires_grad=True),
+    )
     assert tg.flow(h).verdict().rate == pytest.approx(radius, rel=0.05)
 
 
 def test_what_is_less_than_at_first_does_not_explode() -> None:
-    factors = tg.tensor(numpy.array([1.0, 1.2, 1.2, 1.2, 1.2, 0.1])[:, None])  # going back, the last comes first
+    # going back, the last comes first
+    factors = tg.tensor(numpy.array([1.0, 1.2, 1.2, 1.2, 1.2, 0.1])[:, None])
     _, h = tg.scan(lambda x, h: (x * h, x * h), factors, tg.tensor(numpy.ones(1), requires_grad=True))
     found = tg.flow(tg.sum(h)).verdict()
     assert (found.rate, found.left) == (pytest.approx(1.2, rel=1e-12), pytest.approx(0.1 * 1.2**4, rel=1e-12))

@@ -13,7 +13,7 @@ from scenes import BATCH, HIDDEN, INPUT, leaf, named
 import tinygrad_rnn as tg
 
 BREAKING_OUT = [
-    "</script><script>window.hacked=1</script>", "<img src=x onerror='window.hacked=1'>", "<svg onload=window.hacked=1>", "a\nb", "]]>",
+    "</script><script>window.hacked=1</script>", "<img src=x onerror='window.hacked=1'>", ("<svg " "onload=window.hacked=1>"), ("a\n" "b"), "]]>",
     "<!--", "\u2028", "javascript:window.hacked=1", "\"onmouseover='window.hacked=1'", "{css}", "权重 🚀", "&lt;b&gt;",
 ]  # fmt: skip
 
@@ -28,7 +28,9 @@ def lstm_layer(steps=3):
 
 def pictures_of(page):
     """What the page knows of its picture, and of those inside of boxes."""
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+    return json.loads(
+        re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1]
+    )
 
 
 def data_of(page):
@@ -74,14 +76,18 @@ class Reader:
             self._actions(self.driver, duration=0).send_keys(getattr(self._keys, key, key)).perform()
 
     def facts(self):
-        pairs = self.js("[...document.querySelectorAll('dt')].map(dt => [dt.textContent, dt.nextSibling.textContent])")
+        pairs = self.js(
+            "[...document.querySelectorAll('dt')].map(dt => [dt.textContent, dt.nextSibling.textContent])"
+        )
         return dict(pairs)
 
     def told(self):
         return self.js("document.querySelector('#facts').innerText")
 
     def labels(self, selector):
-        return sorted(self.js("[...document.querySelectorAll(arguments[0])].map(g => g.textContent.trim())", selector))
+        return sorted(
+            self.js("[...document.querySelectorAll(arguments[0])].map(g => g.textContent.trim())", selector)
+        )
 
     def style(self, selector, name):
         return self.js("getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]", selector, name)
@@ -91,13 +97,18 @@ class Reader:
 
     def light(self, *elements):
         """For each the relative luminance of its pixels."""
-        image = pytest.importorskip("matplotlib.image").imread(io.BytesIO(self.driver.get_screenshot_as_png()))[..., :3]
+        image = pytest.importorskip("matplotlib.image").imread(
+            io.BytesIO(self.driver.get_screenshot_as_png())
+        )[..., :3]
         linear = np.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4)
         light = linear @ np.array([0.2126, 0.7152, 0.0722])
-        corners = "(r => [r.top, r.bottom, r.left, r.right].map(Math.round))(arguments[0].getBoundingClientRect())"
+        corners = (
+            "(r => [r.top, r.bottom, r.left, r.right].map(Math.round))(arguments[0].getBoundingClientRect())"
+        )
         boxes = [self.js(corners, element) for element in elements]
         return [light[top:bottom, left:right] for top, bottom, left, right in boxes]
 
     def contrast(self, *elements):
-        """For each the ratio of its lightest to its darkest pixel: for text on its ground, the text's contrast."""
+        """For each the ratio of its lightest to its darkest pixel: for text on its ground, the text's
+        contrast."""
         return [(part.max() + 0.05) / (part.min() + 0.05) for part in self.light(*elements)]

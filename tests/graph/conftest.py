@@ -1,6 +1,7 @@
 """Engines, layouts, and a reader in front of a browser.
 
-The browser is Chromium, driven by Selenium: ``apt install chromium chromium-driver``. Without it its tests are skipped, visibly.
+The browser is Chromium, driven by Selenium: ``apt install chromium chromium-driver``. Without it its tests
+are skipped, visibly.
 """
 
 from __future__ import annotations
@@ -45,7 +46,12 @@ def chromium():
     webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium: pip install selenium")
     options = webdriver.ChromeOptions()
     options.binary_location = programs[0]
-    quiet = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage")
+    quiet = (
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-dev-shm-usage",
+    )
     for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1400,900", *quiet):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
@@ -62,5 +68,9 @@ def reader(chromium, tmp_path):
     yield reader
     assert chromium.get_log("browser") == []
     events = [json.loads(entry["message"])["message"] for entry in chromium.get_log("performance")]
-    asked = {event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"}
+    asked = {
+        event["params"]["request"]["url"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    }
     assert asked == {reader.file.as_uri()}

@@ -1,6 +1,8 @@
-"""What the tests of pictures draw: cells written from primitives, layers, names that try to break out, and the pictures that are kept.
+"""What the tests of pictures draw: cells written from primitives, layers, names that try to break out, and
+the pictures that are kept.
 
-After a wanted change of the look, ``python tests/graph/scenes.py`` writes the golden files anew; look at them before they are committed.
+After a wanted change of the look, ``python tests/graph/scenes.py`` writes the golden files anew; look at them
+before they are committed.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ from tinygrad_rnn.tape import scope
 GOLDEN = Path(__file__).parent.parent / "golden"
 BATCH, INPUT, HIDDEN = 2, 3, 4
 HOSTILE = [
-    'a"b', "back\\slash", "\\N \\G \\L \\E \\T \\H", "a\\nb\\lc\\rd", "x<y>&amp;z", "<b>bold</b>", "权重 矩阵", "ünï¢ødé 🚀",
-    "a;b}c]d", "--> {", "o'neil", "label\\", "\\\\", "\\\\N", "\\", "𝔘", "<", '"', '\\"', "&#92;N", "&lt;", "a  b", "%d%s", "$x$",
+    'a"b', "back\\slash", "\\N \\G \\L \\E \\T \\H", "a\\nb\\lc\\rd", "x<y>&amp;z", "<b>bold</b>", "权重 矩阵", ("ünï¢ødé " "🚀"),
+    "a;b}c]d", "--> {", "o'neil", "label\\", "\\\\", "\\\\N", "\\", "𝔘", "<", '"', '\\"', "&#92;N", "&lt;", ("a " " " "b"), "%d%s", "$x$",
     "/*c*/ //d", "#e", "<!-- -->", "]]>", "&", "\\&#78;", "\\\\\\N", '\\"];evil[label="',
 ]  # fmt: skip
 
@@ -48,7 +50,11 @@ def rnn_step(h=None, t="t", before="t−1", weights=None, f=tg.tanh):
 
 
 def lstm_step(peephole=False):
-    x, h, c = leaf("x[t]", BATCH, INPUT, grad=False), leaf("h[t−1]", BATCH, HIDDEN), leaf("c[t−1]", BATCH, HIDDEN)
+    x, h, c = (
+        leaf("x[t]", BATCH, INPUT, grad=False),
+        leaf("h[t−1]", BATCH, HIDDEN),
+        leaf("c[t−1]", BATCH, HIDDEN),
+    )
     a = x @ leaf("W", INPUT, 4 * HIDDEN) + h @ leaf("U", HIDDEN, 4 * HIDDEN) + leaf("b", 4 * HIDDEN)
     i, f, g, o = tg.split(a, 4, axis=-1)
     if peephole:
@@ -81,7 +87,9 @@ def unrolled(steps=3, f=tg.relu):
 def called(make):
     """One call of a cell of the library; nobody names anything."""
     cell = make(INPUT, HIDDEN)
-    state = tree.map_leaves(lambda size: tg.tensor(np.ones((BATCH, size), "float32"), requires_grad=True), cell.state_size)
+    state = tree.map_leaves(
+        lambda size: tg.tensor(np.ones((BATCH, size), "float32"), requires_grad=True), cell.state_size
+    )
     return cell(tg.tensor(np.ones((BATCH, INPUT), "float32")), state)[1]
 
 
@@ -93,7 +101,8 @@ def exact_cases():
 
 
 def leaky(x, state):
-    """A cell without slopes; with powers of two for its weights every residual is exact: ∂c[T]/∂c[t] = (f + p o)^(T−t) = ½^(T−t)."""
+    """A cell without slopes; with powers of two for its weights every residual is exact: ∂c[T]/∂c[t] = (f + p
+    o)^(T−t) = ½^(T−t)."""
     h, c = state
     f, p, o = leaky.weights
     c = f * c + p * h + x
@@ -134,8 +143,12 @@ GOLDENS = {
     "unrolled_3_gains": lambda: tg.draw(unrolled(), gains=True),
     "lstm_cell": lambda: tg.draw(called(tg.nn.LSTMCell)),
     "steps_100": lambda: tg.draw(leaky_run(), view="steps"),
-    "steps_bidirectional": lambda: tg.draw(tagged(20, num_layers=2, bidirectional=True), view="steps", gains=False),
-    "cells_bidirectional": lambda: tg.draw(tagged(20, num_layers=2, bidirectional=True), view="cells", gains=False),
+    "steps_bidirectional": lambda: tg.draw(
+        tagged(20, num_layers=2, bidirectional=True), view="steps", gains=False
+    ),
+    "cells_bidirectional": lambda: tg.draw(
+        tagged(20, num_layers=2, bidirectional=True), view="cells", gains=False
+    ),
 }
 
 
@@ -145,7 +158,7 @@ def looped(cell, x, state):
     return y
 
 
-# -- read -----------------------------------------------------------------------------------------------------------------------------
+# -- read ----------------------------------------------------------------------------------------------------
 
 
 def network(outputs):
@@ -163,14 +176,18 @@ def residuals(loss, of=None):
     tape = tg.Tape.of(loss)
     (trail,) = Followed(tape, find_chains(tape), ones([loss]), alone=of is None).trails
     steps = range(-1, len(trail.chain))
-    return [{t: size for t in steps if (size := trail.size(i, t)) is not None} for i in range(trail.chain.count)]
+    return [
+        {t: size for t in steps if (size := trail.size(i, t)) is not None} for i in range(trail.chain.count)
+    ]
 
 
 def texts(svg):
     """The labels of an SVG and its tooltips."""
     tree = ElementTree.fromstring(svg)
     labels = ["".join(t.itertext()) for t in tree.iter("{http://www.w3.org/2000/svg}text")]
-    tooltips = [a.get("{http://www.w3.org/1999/xlink}title") for a in tree.iter("{http://www.w3.org/2000/svg}a")]
+    tooltips = [
+        a.get("{http://www.w3.org/1999/xlink}title") for a in tree.iter("{http://www.w3.org/2000/svg}a")
+    ]
     return [[found.replace("\xa0", " ") for found in kind] for kind in (labels, tooltips)]
 
 

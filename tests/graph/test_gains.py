@@ -41,7 +41,9 @@ def test_stroke_thins_in_half_decades():
     assert paint.stroke(0.999) == paint.stroke(1.0) == paint.stroke(float("nan"))
 
 
-@pytest.mark.parametrize(("values", "norm"), [([3e200, 4e200], 5e200), ([3e-200, 4e-200], 5e-200), ([], 0.0), ([0.0], 0.0)])
+@pytest.mark.parametrize(
+    ("values", "norm"), [([3e200, 4e200], 5e200), ([3e-200, 4e-200], 5e-200), ([], 0.0), ([0.0], 0.0)]
+)
 def test_size_neither_overflows_nor_vanishes(values, norm):
     x = tg.tensor(np.array(values))
     assert norms.sizes([x._data], x._backend) == [pytest.approx(norm, rel=1e-15)]
@@ -80,7 +82,10 @@ def test_additions_that_change_the_shape_say_a_verb():
     assert measured(tg.sum(x + b)) == [("add", "×1"), ("add", "added up"), ("sum", "copied")]
     assert measured(tg.concatenate([x, x])) == [("concatenate", "part"), ("concatenate", "part")]
     assert measured(tg.sum(x[0])) == [("getitem", "×1"), ("sum", "copied")]
-    assert measured(tg.where(tg.tensor([True, False]), x, x * 1.0))[1:] == [("where", "part"), ("where", "part")]
+    assert measured(tg.where(tg.tensor([True, False]), x, x * 1.0))[1:] == [
+        ("where", "part"),
+        ("where", "part"),
+    ]
     assert measured(tg.cumsum(x, 0)) == [("cumsum", "added up")]
 
 
@@ -107,7 +112,9 @@ def test_a_parameter_of_one_step_only_is_no_copy():
 
 def test_grad_is_untouched():
     losses = unrolled()
-    leaves = [x for e in tg.Tape.of(*losses) for x in e.inputs if isinstance(x, tg.Tensor) and x.requires_grad]
+    leaves = [
+        x for e in tg.Tape.of(*losses) for x in e.inputs if isinstance(x, tg.Tensor) and x.requires_grad
+    ]
     losses[0].backward()
     before = [(x.grad, None if x.grad is None else x.grad.numpy().copy()) for x in leaves]
     tg.draw(losses, gains=True)

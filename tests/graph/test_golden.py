@@ -19,9 +19,16 @@ def test_golden_text(name):
 
 @pytest.mark.one_backend
 def test_text_is_the_same_in_processes_with_other_hashes():
-    program = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import scenes as t; print(t.GOLDENS['lstm']().dot)"
+    program = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import scenes as t; "
+        "print(t.GOLDENS['lstm']().dot)"
+    )
     told = set()
     for seed in "01":
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8"}
-        told.add(subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True).stdout)
+        told.add(
+            subprocess.run(
+                [sys.executable, "-c", program], env=environment, capture_output=True, check=True
+            ).stdout
+        )
     assert len(told) == 1

@@ -41,10 +41,18 @@ def test_program_and_style_are_small():
 @pytest.mark.parametrize(
     "draw",
     [
-        *(lambda build=build: tg.draw(build(), gains=True) for build in (exact_cases, lstm_step, gru_step, unrolled, lstm_layer)),
+        *(
+            lambda build=build: tg.draw(build(), gains=True)
+            for build in (exact_cases, lstm_step, gru_step, unrolled, lstm_layer)
+        ),
         *(lambda view=view: tg.draw(lstm_layer(20), view=view) for view in ("steps", "cells")),
         lambda: tg.draw(lstm_step(), order=True, values=True),
-        lambda: tg.draw(tg.sum(tg.nn.LSTM(INPUT, HIDDEN, bidirectional=True)(leaf("x", 20, 2, INPUT).astype("float32"))[0]), view="steps"),
+        lambda: tg.draw(
+            tg.sum(
+                tg.nn.LSTM(INPUT, HIDDEN, bidirectional=True)(leaf("x", 20, 2, INPUT).astype("float32"))[0]
+            ),
+            view="steps",
+        ),
     ],
 )
 def test_everything_that_the_page_speaks_of_is_drawn(layouts, draw):
@@ -53,7 +61,11 @@ def test_everything_that_the_page_speaks_of_is_drawn(layouts, draw):
     ids = set(all_ids)
     assert len(ids) == len(all_ids)
     for data in pictures_of(page):
-        spoken = [box["id"] for box in data["boxes"]] + [arrow[0] for arrow in data["arrows"]] + [group["id"] for group in data["groups"]]
+        spoken = (
+            [box["id"] for box in data["boxes"]]
+            + [arrow[0] for arrow in data["arrows"]]
+            + [group["id"] for group in data["groups"]]
+        )
         assert set(spoken) <= ids
         assert {id for moment in data["moments"] for id in moment["at"]} <= ids
         assert {box["group"] for box in data["boxes"]} - {None} == {group["id"] for group in data["groups"]}
@@ -72,12 +84,18 @@ def test_data_is_plain_json_also_where_residuals_are_not_finite(layouts):
 def test_what_an_engine_adds_beside_shapes_and_text_is_left_out():
     scene = tg.draw(exact_cases())._scene
     svg = (
-        b'<?xml version="1.0"?><!DOCTYPE svg><!-- c --><svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        b'onload="x()"><g class="graph"><title>t</title><polygon/><g id="n0" class="node" style="x"><g id="a_n0"><a xlink:href="http://x">'
-        b'<ellipse onclick="x()"/><image href="http://x"/><text>&lt;b&gt;</text></a></g></g><script>x()</script></g></svg>'
+        b'<?xml version="1.0"?><!DOCTYPE svg><!-- c --><svg xmlns="http://www.w3.org/2000/svg" '
+        b'xmlns:xlink="http://www.w3.org/1999/xlink" '
+        b'onload="x()"><g class="graph"><title>t</title><polygon/><g id="n0" class="node" style="x"><g '
+        b'id="a_n0"><a xlink:href="http://x">'
+        b'<ellipse onclick="x()"/><image '
+        b'href="http://x"/><text>&lt;b&gt;</text></a></g></g><script>x()</script></g></svg>'
     )
     clean = ElementTree.tostring(html.cleaned(svg, scene), encoding="unicode")
-    assert clean == '<svg><g class="graph"><g id="n0" class="node"><ellipse /><text>&lt;b&gt;</text></g></g></svg>'
+    assert (
+        clean
+        == '<svg><g class="graph"><g id="n0" class="node"><ellipse /><text>&lt;b&gt;</text></g></g></svg>'
+    )
 
 
 def test_facts_are_those_of_straight_computation():
@@ -100,8 +118,8 @@ def test_facts_are_those_of_straight_computation():
 @pytest.mark.parametrize(
     ("make", "formula"),
     [
-        (lambda x: x * x, "y = a × b"), (lambda x: x - 1.0, "y = a − b"), (tg.tanh, "y = tanh(x)"), (lambda x: x**2, "y = x²"),
-        (lambda x: x @ x, "y = a @ b"), (lambda x: tg.stack([x, x, x]), "y = stack(x1, x2, x3)"), (abs, "y = |x|"),
+        (lambda x: x * x, "y = a × b"), (lambda x: x - 1.0, "y = a − b"), (tg.tanh, "y = tanh(x)"), (lambda x: x**2, ("y " "= " "x²")),
+        (lambda x: x @ x, "y = a @ b"), (lambda x: tg.stack([x, x, x]), "y = stack(x1, x2, x3)"), (abs, ("y " "= " "|x|")),
         (lambda x: -x, "y = negative(x)"),
     ],
 )  # fmt: skip
@@ -110,7 +128,7 @@ def test_formula_uses_the_letters_of_the_rule(make, formula):
     assert ["formula", formula] in next(box["facts"] for box in boxes if box["rule"])
 
 
-# -- our own layout -------------------------------------------------------------------------------------------------------------------
+# -- our own layout ------------------------------------------------------------------------------------------
 
 
 def rectangles(root, css):
@@ -123,7 +141,9 @@ def rectangles(root, css):
             cx, cy, rx, ry = (float(shape.get(name)) for name in ("cx", "cy", "rx", "ry"))
             found[g.get("id")] = (cx - rx, cy - ry, cx + rx, cy + ry)
         else:
-            xs, ys = zip(*(map(float, point.split(",")) for point in shape.get("points").split()), strict=True)
+            xs, ys = zip(
+                *(map(float, point.split(",")) for point in shape.get("points").split()), strict=True
+            )
             found[g.get("id")] = (min(xs), min(ys), max(xs), max(ys))
     return found
 
@@ -143,13 +163,20 @@ def beside_steps():
     return losses
 
 
-@pytest.mark.parametrize("build", [exact_cases, lstm_step, gru_step, unrolled, lstm_layer, lambda: lstm_layer(12), beside_steps])
+@pytest.mark.parametrize(
+    "build", [exact_cases, lstm_step, gru_step, unrolled, lstm_layer, lambda: lstm_layer(12), beside_steps]
+)
 def test_boxes_do_not_overlap_and_stand_right_of_what_they_need(build):
     scene = tg.draw(build(), gains=True, max_nodes=1000)._scene
     root = layout.svg_of(scene)
-    nodes, frames = rectangles(root, "node"), {id: frame for id, frame in rectangles(root, "cluster").items() if id}
+    nodes, frames = (
+        rectangles(root, "node"),
+        {id: frame for id, frame in rectangles(root, "cluster").items() if id},
+    )
     assert not [pair for pair in itertools.combinations(nodes, 2) if overlap(nodes[pair[0]], nodes[pair[1]])]
-    assert not [pair for pair in itertools.combinations(frames, 2) if overlap(frames[pair[0]], frames[pair[1]])]
+    assert not [
+        pair for pair in itertools.combinations(frames, 2) if overlap(frames[pair[0]], frames[pair[1]])
+    ]
     for arrow in scene.arrows:
         if arrow.source in nodes and arrow.target in nodes:
             assert nodes[arrow.source][2] < nodes[arrow.target][0]
@@ -175,5 +202,9 @@ def test_layout_is_the_same_in_processes_with_other_hashes():
     told = set()
     for seed in "01":
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8"}
-        told.add(subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True).stdout)
+        told.add(
+            subprocess.run(
+                [sys.executable, "-c", program], env=environment, capture_output=True, check=True
+            ).stdout
+        )
     assert len(told) == 1

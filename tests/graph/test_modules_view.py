@@ -25,9 +25,16 @@ def test_residuals_between_modules_are_those_of_the_chain_rule(rng):
     assert [(part.title, part.kind, part.parameters) for part in modules.parts] == [
         ("first", "Linear", INPUT * HIDDEN + HIDDEN), ("", "tanh", 0), ("", "Linear", HIDDEN * 2 + 2), ("", "Σ", 0),
     ]  # fmt: skip
-    wanted = {"m3": 1.0, "m2": np.sqrt(2 * BATCH), "m1": np.linalg.norm(between), "m0": np.linalg.norm(into_first)}
+    wanted = {
+        "m3": 1.0,
+        "m2": np.sqrt(2 * BATCH),
+        "m1": np.linalg.norm(between),
+        "m0": np.linalg.norm(into_first),
+    }
     assert sizes.arrived == pytest.approx(wanted, rel=1e-12)
-    assert sizes.sent["m0", "p0"] == pytest.approx(np.linalg.norm(into_first @ first.weight.numpy()), rel=1e-12)
+    assert sizes.sent["m0", "p0"] == pytest.approx(
+        np.linalg.norm(into_first @ first.weight.numpy()), rel=1e-12
+    )
 
 
 def test_inside_of_a_module_are_the_operations_of_the_last_step_that_a_residual_reaches(rng):
@@ -39,12 +46,32 @@ def test_inside_of_a_module_are_the_operations_of_the_last_step_that_a_residual_
     assert "one step of 4: the last that a residual reaches" in scene.notes
     labels = sorted(box.label for box in scene.boxes)
     assert labels == sorted(
-        ["@", "@", "ᵀ", "ᵀ", "+", "+", "+", "h[t] = tanh", "h[t]", "h[t−1]", "x", "weight_ih", "weight_hh", "bias_ih", "bias_hh"]
+        [
+            "@",
+            "@",
+            "ᵀ",
+            "ᵀ",
+            "+",
+            "+",
+            "+",
+            "h[t] = tanh",
+            "h[t]",
+            "h[t−1]",
+            "x",
+            "weight_ih",
+            "weight_hh",
+            "bias_ih",
+            "bias_hh",
+        ]
     )
     facts = {box.label: dict(box.facts) for box in scene.boxes}
     bent = 2.0 * (1 - y.numpy()[1] ** 2)
     assert float(facts["h[t] = tanh"]["residual"]) == pytest.approx(2.0 * np.sqrt(BATCH * HIDDEN), rel=1e-5)
-    back = next(arrow for arrow in scene.arrows if arrow.target == next(box.id for box in scene.boxes if box.label == "h[t] = tanh"))
+    back = next(
+        arrow
+        for arrow in scene.arrows
+        if arrow.target == next(box.id for box in scene.boxes if box.label == "h[t] = tanh")
+    )
     assert back.size == pytest.approx(np.linalg.norm(bent), rel=1e-12)
     result = next(arrow for arrow in scene.arrows if arrow.target[0] == "o")
     assert (result.back, result.look["label"]) == (True, "δ in")
@@ -52,10 +79,17 @@ def test_inside_of_a_module_are_the_operations_of_the_last_step_that_a_residual_
 
 def test_inside_of_other_modules_are_all_of_their_operations():
     scenes = {scene.title: scene for scene in tg.draw(tagged(), view="cells")._scene.inside.values()}
-    # of a sum there is one operation only, and of an embedding, but that a device also makes NaN of what is no row
+    # of a sum there is one operation only, and of an embedding, but that a device also makes NaN of what is
+    # no row
     embedding = [] if tg.zeros(()).backend == "numpy" else ["embed: Embedding"]
     assert list(scenes) == [*embedding, "rnn: LSTMCell, 3 steps: t = 2", "readout: Linear"]
-    assert [box.label for box in scenes["readout: Linear"].boxes if box.rule] == ["ᵀ", "reshape", "@", "reshape", "+"]
+    assert [box.label for box in scenes["readout: Linear"].boxes if box.rule] == [
+        "ᵀ",
+        "reshape",
+        "@",
+        "reshape",
+        "+",
+    ]
     assert tg.draw(tagged(), view="cells", gains=False)._scene.inside
     few = tg.draw(tagged(), view="cells", max_nodes=10)._scene.inside
     assert [scene.title for scene in few.values()] == [*embedding, "readout: Linear"]

@@ -18,8 +18,26 @@ from tinygrad_rnn.reading.steps import find_chains
     ("make", "wanted"),
     [
         (tg.nn.RNNCell, {"h[t−1]", "h[t]", "h[t] = tanh", "x"}),
-        (tg.nn.LSTMCell, {"c[t−1]", "c[t]", "h[t−1]", "h[t]", "i = σ", "f = σ", "g = tanh", "o = σ", "weight_ih", "weight_hh", "bias_ih"}),
-        (tg.nn.PeepholeLSTMCell, {"c[t−1]", "c[t]", "i = σ", "f = σ", "g = tanh", "o = σ", "p_i", "p_f", "p_o"}),
+        (
+            tg.nn.LSTMCell,
+            {
+                "c[t−1]",
+                "c[t]",
+                "h[t−1]",
+                "h[t]",
+                "i = σ",
+                "f = σ",
+                "g = tanh",
+                "o = σ",
+                "weight_ih",
+                "weight_hh",
+                "bias_ih",
+            },
+        ),
+        (
+            tg.nn.PeepholeLSTMCell,
+            {"c[t−1]", "c[t]", "i = σ", "f = σ", "g = tanh", "o = σ", "p_i", "p_f", "p_o"},
+        ),
         (tg.nn.GRUCell, {"h[t−1]", "h[t]", "r = σ", "z = σ", "n = tanh"}),
     ],
 )
@@ -57,7 +75,9 @@ def test_a_users_cell_is_drawn_by_its_variables_in_every_step(compiled):
         h = tg.tanh(a)
         return h, h
 
-    y, _ = tg.scan(cell, tg.tensor(np.ones((3, BATCH, HIDDEN))), tg.tensor(np.ones((BATCH, HIDDEN))), compiled=compiled)
+    y, _ = tg.scan(
+        cell, tg.tensor(np.ones((3, BATCH, HIDDEN))), tg.tensor(np.ones((BATCH, HIDDEN))), compiled=compiled
+    )
     found = labels(tg.draw(y))
     assert [name for name in found if "tanh" in name] == ["h[0] = tanh", "h[1] = tanh", "h[2] = tanh"]
     assert found.count("offset") == found.count("x") == 3
@@ -66,7 +86,9 @@ def test_a_users_cell_is_drawn_by_its_variables_in_every_step(compiled):
 
 def test_a_loop_of_the_users_own_over_a_cell_has_steps_too():
     cell = tg.nn.LSTMCell(INPUT, HIDDEN)
-    state = tuple(tg.tensor(np.ones((BATCH, HIDDEN), "float32"), requires_grad=True, name=name) for name in ("h0", "c0"))
+    state = tuple(
+        tg.tensor(np.ones((BATCH, HIDDEN), "float32"), requires_grad=True, name=name) for name in ("h0", "c0")
+    )
     for _ in range(3):
         y, state = cell(tg.tensor(np.ones((BATCH, INPUT), "float32")), state)
     found = network([tg.sum(y)])
@@ -133,7 +155,10 @@ def test_names_follow_the_last_binding_and_the_outer_function_and_leave_no_trace
     found = labels(tg.draw(y))
     assert {"gate = σ", "state[t−1]", "state[t] = tanh", "gain"} <= set(found)
     assert cell.calls == 1  # what the second call changed is put back
-    assert all(np.array_equal(a, b) for a, b in zip(tree.leaves(state), tree.leaves(tg.random.get_state()), strict=True))
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(tree.leaves(state), tree.leaves(tg.random.get_state()), strict=True)
+    )
     assert [tensor.name for tensor in (x, h, y, cell.gain)] == [None] * 4
 
 

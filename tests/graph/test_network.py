@@ -5,7 +5,19 @@ from __future__ import annotations
 import re
 
 import pytest
-from scenes import BATCH, HIDDEN, INPUT, gru_step, leaf, leaky_run, lstm_step, named, network, rnn_step, unrolled
+from scenes import (
+    BATCH,
+    HIDDEN,
+    INPUT,
+    gru_step,
+    leaf,
+    leaky_run,
+    lstm_step,
+    named,
+    network,
+    rnn_step,
+    unrolled,
+)
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.tape import scope
@@ -60,8 +72,16 @@ def test_each_layer_has_steps_of_its_own():
     y, _ = tg.nn.RNN(INPUT, HIDDEN, num_layers=2)(leaf("x", 2, BATCH, INPUT, grad=False).astype("float32"))
     found = network([tg.sum(y)])
     assert [step.label for step in found.steps] == ["0", "1", "0", "1"]
-    assert [step.head for step in found.steps] == ["layer 1: t = 0", "layer 1: t = 1", "layer 2: t = 0", "layer 2: t = 1"]
-    assert {found.vertices[0].step, *(step.number for step in found.steps if set(step.places) & set(found.path))} == {1, 3, 4}
+    assert [step.head for step in found.steps] == [
+        "layer 1: t = 0",
+        "layer 1: t = 1",
+        "layer 2: t = 0",
+        "layer 2: t = 1",
+    ]
+    assert {
+        found.vertices[0].step,
+        *(step.number for step in found.steps if set(step.places) & set(found.path)),
+    } == {1, 3, 4}
 
 
 def test_of_many_steps_only_the_nearest_is_linked_to_what_joins_them():

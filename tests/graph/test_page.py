@@ -20,7 +20,7 @@ def test_pointing_tells_the_facts(reader, layouts):
     assert reader.facts() == {}
     reader.point(reader.box("×"))
     assert reader.facts() == {
-        "operation": "multiply", "case": "weighting", "formula": "y = a × b", "shape": "() float64", "range": "1 … 1", "residual": "1",
+        "operation": "multiply", "case": "weighting", "formula": "y = a × b", "shape": "() float64", "range": ("1 " "… " "1"), "residual": "1",
         "gain to w": "×2 (residual 2)", "gain to x": "×0.5 (residual 0.5)", "visited backwards": "#3 of 3",
     }  # fmt: skip
     assert "Rule" not in reader.told()
@@ -39,7 +39,10 @@ def test_click_pins_and_shows_the_way_to_the_loss_and_escape_clears(reader, layo
     assert float(reader.style("g.node.dim", "opacity")) < 0.3
     assert reader.style("g.node.pinned > :first-child", "strokeWidth") == "4px"
     assert "dx = dy · y · (1 − y)" in reader.told()
-    assert "All ways to c[t], h[t]: 6 boxes." in reader.told() or "All ways to h[t], c[t]: 6 boxes." in reader.told()
+    assert (
+        "All ways to c[t], h[t]: 6 boxes." in reader.told()
+        or "All ways to h[t], c[t]: 6 boxes." in reader.told()
+    )
     reader.point(reader.box("W"))
     assert reader.facts()["name"] == "W"
     reader.point(reader.find("h1"))
@@ -92,7 +95,10 @@ def test_without_gains_their_switch_is_off(reader):
 
 def test_slider_goes_through_time_and_says_what_is_left(reader, layouts):
     # the straight computation of ‖δh_t‖ / ‖δh_3‖ for loss[3]
-    x, W, U, b, V = (np.asarray(leaf(n, *s).numpy()) for n, s in zip("xWUbV", ((2, 3), (3, 4), (4, 4), (4,), (4, 1)), strict=True))
+    x, W, U, b, V = (
+        np.asarray(leaf(n, *s).numpy())
+        for n, s in zip("xWUbV", ((2, 3), (3, 4), (4, 4), (4,), (4, 1)), strict=True)
+    )
     hs = [np.asarray(leaf("h", 2, 4).numpy())]
     for _ in range(3):
         hs.append(np.maximum(x @ W + hs[-1] @ U + b, 0))
@@ -132,7 +138,11 @@ def test_a_step_closes_and_opens_by_click(reader, layouts):
     assert reader.labels("g.cover") == []
     reader.click(reader.find("#fold"))
     assert len(reader.labels("g.cover")) == 3
-    assert not [g for g in reader.driver.find_elements("css selector", "g.node") if g.is_displayed() and g.get_attribute("id")[0] != "p"]
+    assert not [
+        g
+        for g in reader.driver.find_elements("css selector", "g.node")
+        if g.is_displayed() and g.get_attribute("id")[0] != "p"
+    ]
     reader.click(reader.find("#fold"))
     assert reader.labels("g.cover, g.hidden") == []
 
@@ -176,24 +186,37 @@ def test_keyboard_alone_does_all_of_it(reader, layouts):
 
 def test_screen_readers_are_told(reader, layouts):
     reader.open(tg.draw(unrolled(), gains=True))
-    assert reader.js("document.querySelectorAll('g.node:not([role=button]), g.node:not([aria-label])').length") == 0
-    assert reader.find("#n0").get_attribute("aria-label").startswith("@, operation matmul, case weighting, formula y = a @ b")
+    assert (
+        reader.js("document.querySelectorAll('g.node:not([role=button]), g.node:not([aria-label])').length")
+        == 0
+    )
+    assert (
+        reader.find("#n0")
+        .get_attribute("aria-label")
+        .startswith("@, operation matmul, case weighting, formula y = a @ b")
+    )
     assert reader.find("#t1").get_attribute("aria-label").startswith("t = 1 residual left")
     assert reader.find("#picture > svg").get_attribute("aria-label") == "How residuals go back from loss[3]"
     assert reader.find("aside").get_attribute("aria-live") == "polite"
-    unnamed = "[...document.querySelectorAll('input, button')].filter(e => !(e.labels?.length || e.textContent.trim())).length"
+    unnamed = (
+        "[...document.querySelectorAll('input, button')].filter(e => !(e.labels?.length || "
+        "e.textContent.trim())).length"
+    )
     assert reader.js(unnamed) == 0
 
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_text_is_readable_in_the_light_and_in_the_dark(reader, layouts, dark):
-    reader.open(tg.draw(lstm_step(), gains=True), dark=dark, width=2200)  # full size: of smaller letters all pixels mix ink and ground
+    # full size: of smaller letters all pixels mix ink and ground
+    reader.open(tg.draw(lstm_step(), gains=True), dark=dark, width=2200)
     ground = [int(part) for part in re.findall(r"\d+", reader.style("body", "backgroundColor"))]
     assert max(ground) < 40 if dark else min(ground) > 240
     reader.click(reader.box("split"))
     texts = ["h1", "#legend li", "label", "#fit", "aside h2", "dt", "dd", ".rule"]
     shown = [reader.find(selector) for selector in texts]
-    drawn = [reader.box(label).find_element("css selector", "text") for label in ("split", "f = σ", "×", "h[t]")]
+    drawn = [
+        reader.box(label).find_element("css selector", "text") for label in ("split", "f = σ", "×", "h[t]")
+    ]
     assert min(reader.contrast(*shown, *drawn)) >= 4.5
     reader.press("ESCAPE")
     assert min(reader.contrast(*reader.driver.find_elements("css selector", "g.edge text"))) >= 4.5
@@ -217,7 +240,9 @@ def test_names_that_try_to_break_out_are_shown_as_they_are(reader, layouts):
     reader.open(tg.draw(outs, gains=True, title=title, max_nodes=1000))
     for button in ("#fold", "#fold"):  # all steps closed, and opened again
         reader.driver.execute_script("document.querySelector(arguments[0]).click()", button)
-        covers = reader.js("[...document.querySelectorAll('g.cover')].map(g => g.firstChild.nextSibling.textContent)")
+        covers = reader.js(
+            "[...document.querySelectorAll('g.cover')].map(g => g.firstChild.nextSibling.textContent)"
+        )
         assert covers in ([f"t = {name}" for name in names], [])
     assert reader.js("document.querySelector('h1').textContent") == title
     assert reader.driver.title.startswith(BREAKING_OUT[0])
@@ -231,4 +256,6 @@ def test_names_that_try_to_break_out_are_shown_as_they_are(reader, layouts):
         assert told.count(name) >= 4  # box, name, the way and its end
     assert reader.js("window.hacked === undefined")
     assert reader.js("document.querySelectorAll('script').length") == 2
-    assert reader.js("document.querySelectorAll('img, #picture > svg script, #picture > svg svg').length") == 0
+    assert (
+        reader.js("document.querySelectorAll('img, #picture > svg script, #picture > svg svg').length") == 0
+    )

@@ -64,7 +64,11 @@ class Stacked(tg.nn.Module):
         return self.readout(self.rnn(x)[0][-1])
 
 
-OVERVIEW, LAYER, READOUT = "How residuals go back from loss", "layer 2: LSTMCell, 3 steps: t = 2", "readout: Linear"
+OVERVIEW, LAYER, READOUT = (
+    "How residuals go back from loss",
+    "layer 2: LSTMCell, 3 steps: t = 2",
+    "readout: Linear",
+)
 
 
 def test_a_module_opens_by_its_sign_and_by_a_second_click(reader, layouts):
@@ -73,13 +77,16 @@ def test_a_module_opens_by_its_sign_and_by_a_second_click(reader, layouts):
     assert "A box with a plus sign shows its operations" in reader.find("#hint").text
     assert not reader.find("#back").is_displayed()
     signed = reader.labels("g.node:has(.handle)")
-    assert [label.partition(":")[0] for label in signed] == ["layer 1", "layer 2", "readout"]  # the sum is one operation
+    # the sum is one operation
+    assert [label.partition(":")[0] for label in signed] == ["layer 1", "layer 2", "readout"]
     reader.click(reader.find("#m1 .handle"))
     assert title.text == LAYER
     assert not reader.find("#m1").is_displayed()
     assert reader.box("h[t]").is_displayed()
     assert len(reader.labels("#legend li")) == 3
-    assert "cell-state channel" in reader.js("document.querySelector('#picture > svg:not([hidden])').textContent")
+    assert "cell-state channel" in reader.js(
+        "document.querySelector('#picture > svg:not([hidden])').textContent"
+    )
     reader.click(reader.find("#back"))
     assert title.text == OVERVIEW
     assert reader.labels("#legend li") == []
@@ -120,7 +127,8 @@ def test_inside_of_a_module_everything_works_as_outside(reader, layouts):
     assert not gain.is_displayed()
     assert reader.style(inside + "g.edge.case1 path", "markerEnd") == 'url("#tip")'
     reader.press("ESCAPE")
-    assert reader.style("#em1-m2 path", "stroke") == "rgb(138, 138, 138)"  # what was chosen holds for all of them
+    # what was chosen holds for all of them
+    assert reader.style("#em1-m2 path", "stroke") == "rgb(138, 138, 138)"
 
 
 def test_residuals_inside_are_those_that_a_straight_computation_sends_there(reader, layouts):
@@ -133,7 +141,11 @@ def test_residuals_inside_are_those_that_a_straight_computation_sends_there(read
     assert float(facts["residual"]) == pytest.approx(np.sqrt(BATCH * 2), rel=1e-5)  # the sum sends ones
     hidden, ones = model.rnn(x)[0][-1].numpy(), np.ones((BATCH, 2))
     sent = [np.linalg.norm(ones @ model.readout.weight.numpy()), np.linalg.norm(hidden.T @ ones)]
-    told = [float(re.search(r"residual (\S+)\)", text)[1]) for name, text in facts.items() if name.startswith("gain to")]
+    told = [
+        float(re.search(r"residual (\S+)\)", text)[1])
+        for name, text in facts.items()
+        if name.startswith("gain to")
+    ]
     assert told == pytest.approx(sent, rel=1e-5)
 
 
@@ -168,7 +180,10 @@ def test_inside_of_a_module_text_is_readable_in_the_dark(reader, layouts):
     assert min(reader.contrast(*signs)) >= 4.5
     reader.click(signs[1])
     texts = [reader.box(label).find_element("css selector", "text") for label in ("split", "f = σ", "h[t]")]
-    assert min(reader.contrast(*texts, reader.find("#back"), reader.find("#legend li"), reader.find(".note"))) >= 4.5
+    assert (
+        min(reader.contrast(*texts, reader.find("#back"), reader.find("#legend li"), reader.find(".note")))
+        >= 4.5
+    )
 
 
 def test_names_that_try_to_break_out_are_shown_as_they_are_inside_of_modules_too(reader, layouts):
@@ -187,7 +202,9 @@ def test_names_that_try_to_break_out_are_shown_as_they_are_inside_of_modules_too
     assert all(name in told[f"{name}: Linear"] for name in names)
     assert reader.js("window.hacked === undefined")
     assert reader.js("document.querySelectorAll('script').length") == 2
-    assert reader.js("document.querySelectorAll('img, #picture > svg script, #picture > svg svg').length") == 0
+    assert (
+        reader.js("document.querySelectorAll('img, #picture > svg script, #picture > svg svg').length") == 0
+    )
 
 
 OPENED = """
@@ -207,7 +224,10 @@ return [...document.querySelectorAll(".handle")].map(handle => {
 
 def test_a_phone_shows_the_facts_below(reader, layouts):
     reader.open(tg.draw(lstm_step(), gains=True), width=390, height=800)
-    assert reader.js("document.documentElement.scrollWidth <= innerWidth && document.documentElement.scrollHeight <= innerHeight")
+    assert reader.js(
+        "document.documentElement.scrollWidth <= innerWidth && document.documentElement.scrollHeight <= "
+        "innerHeight"
+    )
     above, below = (reader.find(selector).rect for selector in ("#picture", "aside"))
     assert above["y"] + above["height"] <= below["y"]
     assert above["height"] > 200

@@ -36,7 +36,11 @@ from tinygrad_rnn.tape import scope
 def test_svg_has_every_id_of_the_tape(engine, name):
     drawn = GOLDENS[name]()
     tree = ElementTree.fromstring(drawn.svg())
-    groups = [g for g in tree.iter("{http://www.w3.org/2000/svg}g") if g.get("class", "").startswith(("node", "edge"))]
+    groups = [
+        g
+        for g in tree.iter("{http://www.w3.org/2000/svg}g")
+        if g.get("class", "").startswith(("node", "edge"))
+    ]
     wanted = re.findall(r'^ +(?:[nopk]\S+|\S+ -> \S+) \[id="([^"]+)"', drawn.dot, re.MULTILINE)
     assert sorted(g.get("id") for g in groups) == sorted(wanted)
     assert len(set(wanted)) == len(wanted)
@@ -98,7 +102,7 @@ def test_notebook_gets_svg_that_can_be_inlined(engine):
     assert bundle["text/plain"] == "graph of 5 operations (1 composition, 2 addition, 2 weighting)"
 
 
-# -- what can go wrong ----------------------------------------------------------------------------------------------------------------
+# -- what can go wrong ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.one_backend
@@ -151,10 +155,15 @@ def test_too_many_nodes_are_refused_until_asked_for():
     y = x = leaf("x", 2)
     for _ in range(60):
         y = y + x
-    with pytest.raises(DrawError, match="62 nodes are more than max_nodes=61: draw fewer steps, raise max_nodes"):
+    with pytest.raises(
+        DrawError, match="62 nodes are more than max_nodes=61: draw fewer steps, raise max_nodes"
+    ):
         tg.draw(y, view="ops", max_nodes=61)
     assert tg.draw(y, max_nodes=62).dot == tg.draw(y, view="ops", max_nodes=62).dot
-    with pytest.raises(DrawError, match="60 operations are more than max_nodes=10, and there are neither modules nor time steps"):
+    with pytest.raises(
+        DrawError,
+        match="60 operations are more than max_nodes=10, and there are neither modules nor time steps",
+    ):
         tg.draw(y, max_nodes=10)
     with pytest.raises(DrawError, match="neither modules nor time steps"):
         tg.draw(y, view="cells")
@@ -163,7 +172,9 @@ def test_too_many_nodes_are_refused_until_asked_for():
 
 
 def test_a_view_that_can_be_taken_in_is_chosen_and_said():
-    with pytest.warns(DrawWarning, match="drew 100 steps as boxes: 503 operations are more than max_nodes=150") as told:
+    with pytest.warns(
+        DrawWarning, match="drew 100 steps as boxes: 503 operations are more than max_nodes=150"
+    ) as told:
         drawn = tg.draw(leaky_run())
     assert len(told) == 1
     assert told[0].filename == __file__
@@ -227,4 +238,7 @@ def test_every_row_has_a_shape_and_a_colour():
 
 def test_summary_names_the_smallest_gain():
     drawn = tg.draw(exact_cases(), gains=True)
-    assert str(drawn) == "graph of 3 operations (1 composition, 1 addition, 1 weighting); smallest gain ×0.5 at ×"
+    assert (
+        str(drawn)
+        == "graph of 3 operations (1 composition, 1 addition, 1 weighting); smallest gain ×0.5 at ×"
+    )

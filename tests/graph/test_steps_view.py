@@ -11,9 +11,14 @@ import tinygrad_rnn as tg
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_residual_left_at_states_is_the_product_of_jacobians(rng, masked):
-    """h[t] = tanh(x[t] + h[t−1] U) by hand: δ[t−1] = (δ[t] · (1 − h[t]²)) Uᵀ, and the residual itself where a sample is masked."""
+    """h[t] = tanh(x[t] + h[t−1] U) by hand: δ[t−1] = (δ[t] · (1 − h[t]²)) Uᵀ, and the residual itself where a
+    sample is masked."""
     steps = 12
-    U, x, h = rng.standard_normal((HIDDEN, HIDDEN)), rng.standard_normal((steps, BATCH, HIDDEN)), np.zeros((BATCH, HIDDEN))
+    U, x, h = (
+        rng.standard_normal((HIDDEN, HIDDEN)),
+        rng.standard_normal((steps, BATCH, HIDDEN)),
+        np.zeros((BATCH, HIDDEN)),
+    )
     live = np.ones((steps, BATCH), bool)
     live[[3, 4, 11], 0] = not masked
     weight, start, states = tg.tensor(U, requires_grad=True), tg.tensor(h, requires_grad=True), []
@@ -36,11 +41,14 @@ def test_residual_left_at_states_is_the_product_of_jacobians(rng, masked):
 
 
 def test_of_several_losses_the_last_is_followed_through_steps():
-    """Every step has a loss: what the last one sends into c[t] is o ½^(T−t), and p of that into h[t−1], whatever the others send."""
+    """Every step has a loss: what the last one sends into c[t] is o ½^(T−t), and p of that into h[t−1],
+    whatever the others send."""
     one = np.sqrt(BATCH * HIDDEN)
     c, h = residuals(leaky_run(6, tg.sum))
     assert c == pytest.approx({t: one * 2 * 0.5 ** (5 - t) for t in range(6)}, rel=1e-12)
-    assert h == pytest.approx({t: one * (1 if t == 5 else 0.25 * 0.5 ** (4 - t)) for t in range(6)}, rel=1e-12)
+    assert h == pytest.approx(
+        {t: one * (1 if t == 5 else 0.25 * 0.5 ** (4 - t)) for t in range(6)}, rel=1e-12
+    )
     whole, _ = residuals(leaky_run(6, tg.sum), of="all")
     assert whole[0] == pytest.approx(one * 2 * sum(0.5**k for k in range(6)), rel=1e-12)
 
@@ -57,7 +65,10 @@ def test_steps_say_what_is_left_and_what_the_hidden_ones_do():
 
 def test_a_state_without_slope_and_matrix_is_told_from_others():
     layers = [kind(INPUT, HIDDEN) for kind in (tg.nn.RNN, tg.nn.LSTM, tg.nn.PeepholeLSTM, tg.nn.GRU)]
-    dots = [tg.draw(tg.sum(layer(tg.tensor(np.ones((9, BATCH, INPUT), "float32")))[0][-1]), view="steps").dot for layer in layers]
+    dots = [
+        tg.draw(tg.sum(layer(tg.tensor(np.ones((9, BATCH, INPUT), "float32")))[0][-1]), view="steps").dot
+        for layer in layers
+    ]
     assert ["grey = state" in dot for dot in dots] == [True, True, True, False]
     assert ["yellow = state" in dot for dot in dots] == [False, True, True, True]
 

@@ -17,7 +17,10 @@ class Tree(nn.Module):
 
     def __init__(self):
         self.w = nn.Parameter([1.0, 2.0])
-        self.parts = [nn.Linear(2, 3), {"a": nn.Parameter(np.ones((2, 2))), "b": (nn.Parameter([3.0]), "no parameter")}]
+        self.parts = [
+            nn.Linear(2, 3),
+            {"a": nn.Parameter(np.ones((2, 2))), "b": (nn.Parameter([3.0]), "no parameter")},
+        ]
         self.tied = self.w
         self.plain = tg.tensor([4.0], requires_grad=True)
         self.constant = tg.tensor([5.0])
@@ -82,7 +85,11 @@ def test_load_accepts_arrays_and_lists_and_keeps_dtype_and_identity():
 def test_bad_state_dicts_change_nothing(change, said):
     layer = nn.Linear(2, 3)
     before = {name: value.numpy().copy() for name, value in layer.state_dict().items()}
-    values = {name: value for name, value in ({"weight": np.zeros((3, 2)), "bias": np.zeros(3)} | change).items() if value is not None}
+    values = {
+        name: value
+        for name, value in ({"weight": np.zeros((3, 2)), "bias": np.zeros(3)} | change).items()
+        if value is not None
+    }
     with pytest.raises(tg.CheckpointError, match=said):
         layer.load_state_dict(values)
     for name, value in layer.state_dict().items():
@@ -195,7 +202,7 @@ def test_repr_lists_the_parameters():
     assert repr(nn.Dropout()) == "Dropout()"
 
 
-# -- initial values -------------------------------------------------------------------------------------------------------------------
+# -- initial values ------------------------------------------------------------------------------------------
 
 
 def test_moments_of_the_initialisers():
@@ -237,7 +244,7 @@ def test_a_seed_means_the_same_in_every_dtype():
         assert abs(q.numpy()).max() <= 0.5
 
 
-# -- layers ---------------------------------------------------------------------------------------------------------------------------
+# -- layers --------------------------------------------------------------------------------------------------
 
 
 def test_linear(rng):
@@ -300,7 +307,9 @@ def test_layer_norm(rng, shape):
     x = rng.normal(size=(2, 3, 4))
     axes = (2,) if shape == 4 else (1, 2)
     centred = x - x.mean(axes, keepdims=True)
-    expected = centred / np.sqrt(x.var(axes, keepdims=True) + 1e-5) * layer.weight.numpy() + layer.bias.numpy()
+    expected = (
+        centred / np.sqrt(x.var(axes, keepdims=True) + 1e-5) * layer.weight.numpy() + layer.bias.numpy()
+    )
     assert np.allclose(layer(tg.tensor(x)).numpy(), expected)
     with pytest.raises(tg.ShapeError, match="LayerNorm"):
         layer(tg.zeros((2, 3, 5), "float64"))
@@ -324,7 +333,7 @@ def test_dropout():
         nn.Dropout(1.5)
 
 
-# -- forward ---------------------------------------------------------------------------------------------------------------------------
+# -- forward -------------------------------------------------------------------------------------------------
 
 
 def step(self, x, state):
@@ -421,14 +430,16 @@ def test_a_module_that_does_not_say_what_it_computes():
         nn.Module()(1)
 
 
-# -- assigning to parameters -------------------------------------------------------------------------------------------------------------
+# -- assigning to parameters ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [lambda w: w.numpy() * 0, lambda w: w.tolist(), lambda w: 0.5])
 def test_a_parameter_is_not_lost_by_an_assignment(value):
     layer = nn.Linear(2, 3)
     before = layer.weight
-    with pytest.raises(tg.ArgumentError, match=r"Linear: weight is a parameter.*weight\.data = .*nn\.Parameter"):
+    with pytest.raises(
+        tg.ArgumentError, match=r"Linear: weight is a parameter.*weight\.data = .*nn\.Parameter"
+    ):
         layer.weight = value(layer.weight)
     assert layer.weight is before
     layer.bias = None

@@ -32,7 +32,9 @@ def on_device(values):
 
 
 def of_cell(layer, suffix):
-    return {name.removesuffix(suffix): p.numpy() for name, p in layer.named_parameters() if name.endswith(suffix)}
+    return {
+        name.removesuffix(suffix): p.numpy() for name, p in layer.named_parameters() if name.endswith(suffix)
+    }
 
 
 def random_state(rng, size, lead):
@@ -49,14 +51,21 @@ def same(found, expected):
 
 
 def expected_run(layer, oracle_cell, x, state, lengths):
-    """The layer on x (T, B, D), sample by sample: outputs (T, B, …), 0 beyond the lengths, and states nested as the state."""
+    """The layer on x (T, B, D), sample by sample: outputs (T, B, …), 0 beyond the lengths, and states nested
+    as the state."""
     outputs, finals = [], []
     for b in range(x.shape[1]):
         seq, final = x[: lengths[b], b], []
         for k in range(layer.num_layers):
             sides = []
             for suffix in (f"_l{k}", f"_l{k}_reverse")[: 2 if layer.bidirectional else 1]:
-                ys, s = oracle.run(oracle_cell, of_cell(layer, suffix), seq, at(state, len(final), b), suffix.endswith("reverse"))
+                ys, s = oracle.run(
+                    oracle_cell,
+                    of_cell(layer, suffix),
+                    seq,
+                    at(state, len(final), b),
+                    suffix.endswith("reverse"),
+                )
                 sides.append(np.stack(ys))
                 final.append(s)
             seq = np.concatenate(sides, -1)
@@ -64,7 +73,10 @@ def expected_run(layer, oracle_cell, x, state, lengths):
         finals.append(final)
     leaves = [[list(tree.leaves(s)) for s in final] for final in finals]  # [sample][cell][leaf]
     count = len(leaves[0][0])
-    stacked = [np.stack([np.stack([sample[c][i] for sample in leaves]) for c in range(len(leaves[0]))]) for i in range(count)]
+    stacked = [
+        np.stack([np.stack([sample[c][i] for sample in leaves]) for c in range(len(leaves[0]))])
+        for i in range(count)
+    ]
     return np.stack(outputs, 1), stacked
 
 
@@ -93,7 +105,11 @@ def test_cells_equal_the_oracle_and_their_gradients_are_right(rng, kind):
     parameters = {name: p.numpy() for name, p in cell.named_parameters()}
     for b in range(B):
         same((at(y, b), at(after, b)), oracle_cell(parameters, x[b], at(state, b)))
-    tg.check_gradients(lambda x, *s: tg.sum(cell(x, tree.unflatten(state, s))[0] ** 2), tg.tensor(x), *map(tg.tensor, tree.leaves(state)))
+    tg.check_gradients(
+        lambda x, *s: tg.sum(cell(x, tree.unflatten(state, s))[0] ** 2),
+        tg.tensor(x),
+        *map(tg.tensor, tree.leaves(state)),
+    )
 
 
 @kinds
@@ -135,7 +151,9 @@ def test_dropout_stands_between_layers_and_only_in_training(rng):
     layer = nn.LSTM(D, H, 2, dropout=1.0, dtype="float64")
     x, zeros = tg.tensor(rng.normal(size=(T, B, D))), tg.zeros((T, B, H), "float64")
     silent = nn.LSTM(H, H, dtype="float64")
-    silent.load_state_dict({name.replace("_l1", "_l0"): p for name, p in layer.state_dict().items() if name.endswith("_l1")})
+    silent.load_state_dict(
+        {name.replace("_l1", "_l0"): p for name, p in layer.state_dict().items() if name.endswith("_l1")}
+    )
     same(layer(x)[0], silent(zeros)[0].numpy())
     layer.eval()
     assert not np.allclose(layer(x)[0].numpy(), silent(zeros)[0].numpy())
@@ -157,7 +175,11 @@ def test_wrong_inputs_are_named():
     layer = nn.LSTM(D, H)
     x, h = tg.zeros((T, B, D)), tg.zeros((1, B, H))
     for call, error, said in [
-        (lambda: layer(x[..., 1:]), tg.ShapeError, r"LSTMCell: the input x has shape \(3, 3\): expected \(…, 4\)"),
+        (
+            lambda: layer(x[..., 1:]),
+            tg.ShapeError,
+            r"LSTMCell: the input x has shape \(3, 3\): expected \(…, 4\)",
+        ),
         (lambda: layer(x.astype(float)), tg.DtypeError, "float64.*float32.*astype"),
         (lambda: layer(x.astype(int)), tg.DtypeError, "Embedding or one_hot"),
         (lambda: layer(x[None]), tg.ShapeError, r"expected \(T, B, 4\) or \(T, 4\)"),
@@ -171,11 +193,27 @@ def test_wrong_inputs_are_named():
         (lambda: layer(x, mask=np.ones((B, T), bool)), tg.ShapeError, r"\(5, 3\)"),
         (lambda: layer(x[:, 0], lengths=[2]), tg.ShapeError, "single sequence"),
         (lambda: layer(x, mask=np.ones((T, B, 1), bool)), tg.ShapeError, r"\(5, 3\)"),
-        (lambda: nn.LSTM(D, H, batch_first=True)(x, mask=np.ones(T, bool)), tg.ShapeError, r"mask must have shape \(B, T\)"),
+        (
+            lambda: nn.LSTM(D, H, batch_first=True)(x, mask=np.ones(T, bool)),
+            tg.ShapeError,
+            r"mask must have shape \(B, T\)",
+        ),
         (lambda: layer(layer(x)), tg.ArgumentError, r"LSTM: x is a pair"),
-        (lambda: nn.Sequential(nn.GRU(D, H), nn.Linear(H, 2))(x), tg.ArgumentError, r"Linear: x is a pair.* y, state = layer\(x\)"),
-        (lambda: nn.Sequential(nn.GRU(D, D), nn.LayerNorm(D))(x[:1]), tg.ArgumentError, "LayerNorm: x is a pair"),
-        (lambda: nn.Sequential(nn.GRU, nn.Linear), tg.ArgumentError, r"layers\[0\] is the class GRU.*write GRU\(…\)"),
+        (
+            lambda: nn.Sequential(nn.GRU(D, H), nn.Linear(H, 2))(x),
+            tg.ArgumentError,
+            r"Linear: x is a pair.* y, state = layer\(x\)",
+        ),
+        (
+            lambda: nn.Sequential(nn.GRU(D, D), nn.LayerNorm(D))(x[:1]),
+            tg.ArgumentError,
+            "LayerNorm: x is a pair",
+        ),
+        (
+            lambda: nn.Sequential(nn.GRU, nn.Linear),
+            tg.ArgumentError,
+            r"layers\[0\] is the class GRU.*write GRU\(…\)",
+        ),
         (lambda: nn.LSTMCell(D, H)(x[0], h[0]), tg.ArgumentError, r"the state must be a pair \(h, c\)"),
         (lambda: nn.GRUCell(D, H)(x[0], None), tg.DtypeError, "GRUCell: state: cannot make a tensor of None"),
         (lambda: nn.LSTM(D, -1), tg.ArgumentError, "hidden_size must be at least 0, not -1"),
@@ -198,7 +236,9 @@ def test_wrong_inputs_are_named():
 
 
 def test_dropout_between_layers_that_are_one_is_told():
-    with pytest.warns(tg.ArgumentWarning, match="LSTM: dropout acts between layers, and there is one") as caught:
+    with pytest.warns(
+        tg.ArgumentWarning, match="LSTM: dropout acts between layers, and there is one"
+    ) as caught:
         nn.LSTM(D, H, dropout=0.5)
     assert caught[0].filename == __file__
     with warnings.catch_warnings():
@@ -245,7 +285,7 @@ def test_truncated_back_propagation_carries_values_and_no_gradient(rng):
     assert x.grad.numpy()[2:].all()
 
 
-# -- a user's cell --------------------------------------------------------------------------------------------------------------------
+# -- a user's cell -------------------------------------------------------------------------------------------
 
 
 class UserCell(nn.Module):
@@ -253,7 +293,11 @@ class UserCell(nn.Module):
 
     def __init__(self, state_size=None):
         like = nn.PeepholeLSTMCell(D, H, dtype="float64")
-        self.W, self.U, self.b = nn.Parameter(like.weight_ih.numpy().T), nn.Parameter(like.weight_hh.numpy().T), nn.Parameter(like.bias_ih)
+        self.W, self.U, self.b = (
+            nn.Parameter(like.weight_ih.numpy().T),
+            nn.Parameter(like.weight_hh.numpy().T),
+            nn.Parameter(like.bias_ih),
+        )
         self.p_i, self.p_f, self.p_o = like.p_i, like.p_f, like.p_o
         if state_size:
             self.state_size = state_size
@@ -273,8 +317,15 @@ def test_a_users_cell_as_a_layer_equals_the_built_in_one(rng):
     assert [name for name, _ in user.named_parameters()][:2] == ["cell.W", "cell.U"]
     built_in = nn.PeepholeLSTM(D, H, dtype="float64")
     values = {name.removeprefix("cell."): p.numpy() for name, p in user.named_parameters()}
-    named = {"weight_ih": values["W"].T, "weight_hh": values["U"].T, "bias_ih": values["b"], "bias_hh": 0 * values["b"]}
-    built_in.load_state_dict({f"{name}_l0": v for name, v in (named | {n: values[n] for n in ("p_i", "p_f", "p_o")}).items()})
+    named = {
+        "weight_ih": values["W"].T,
+        "weight_hh": values["U"].T,
+        "bias_ih": values["b"],
+        "bias_hh": 0 * values["b"],
+    }
+    built_in.load_state_dict(
+        {f"{name}_l0": v for name, v in (named | {n: values[n] for n in ("p_i", "p_f", "p_o")}).items()}
+    )
     y, state = user(x, lengths=lengths)
     z, after = built_in(x, lengths=lengths)
     same(y, z.numpy())

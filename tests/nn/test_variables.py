@@ -1,4 +1,5 @@
-"""The parameters of a cell that is a plain function: what it closes over, its defaults, what it is bound to, the globals that it names."""
+"""The parameters of a cell that is a plain function: what it closes over, its defaults, what it is bound to,
+the globals that it names."""
 
 from __future__ import annotations
 
@@ -101,7 +102,8 @@ CELLS = {
 @pytest.mark.parametrize("make", CELLS, ids=lambda make: make.__name__)
 @pytest.mark.parametrize("compiled", [False, "auto"])
 def test_a_function_is_trained_as_a_module_is(make, compiled, rng):
-    """The layer knows the parameter under the name of its variable, and an optimiser of the layer moves it."""
+    """The layer knows the parameter under the name of its variable, and an optimiser of the layer moves
+    it."""
     U = nn.Parameter(rng.normal(size=(3, 3)), "float64")
     layer = nn.Recurrent(make(U), compiled=compiled)
     assert [name for name, _ in layer.named_parameters()] == [CELLS[make]]
@@ -179,7 +181,10 @@ def test_switches_and_dtypes_reach_what_a_function_holds():
     assert model.astype("float64").parameters()[0].dtype == np.float64
 
 
-@pytest.mark.parametrize("function", [tg.tanh, np.tanh, math.sin, print, functools.partial(print), [].append, int, nn.GRU, "text".join])
+@pytest.mark.parametrize(
+    "function",
+    [tg.tanh, np.tanh, math.sin, print, functools.partial(print), [].append, int, nn.GRU, "text".join],
+)
 def test_functions_of_others_hold_nothing(function):
     assert [name for name, value in held_by(function) if isinstance(value, tg.Tensor)] == []
     assert nn.Sequential(nn.Linear(2, 2)).parameters()

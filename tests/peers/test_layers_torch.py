@@ -62,7 +62,9 @@ def compare(rng, ours, theirs, x_shape, lengths=None, batched=True):
         their_y, their_after = theirs(their_x, their_s)
     else:
         first = theirs.batch_first
-        packed = torch.nn.utils.rnn.pack_padded_sequence(their_x, torch.tensor(lengths), batch_first=first, enforce_sorted=False)
+        packed = torch.nn.utils.rnn.pack_padded_sequence(
+            their_x, torch.tensor(lengths), batch_first=first, enforce_sorted=False
+        )
         out, their_after = theirs(packed, their_s)
         their_y, _ = torch.nn.utils.rnn.pad_packed_sequence(out, batch_first=first, total_length=T)
     same((y, after), (their_y, their_after))
@@ -75,7 +77,9 @@ def compare(rng, ours, theirs, x_shape, lengths=None, batched=True):
 
 
 @kinds
-@pytest.mark.parametrize(("layers", "bias", "both"), list(itertools.product([1, 2], [True, False], [True, False])))
+@pytest.mark.parametrize(
+    ("layers", "bias", "both"), list(itertools.product([1, 2], [True, False], [True, False]))
+)
 @pytest.mark.parametrize("lengths", [None, [7, 2, 4]])
 def test_layers(rng, kind, layers, bias, both, lengths):
     ours, theirs = pair(kind, num_layers=layers, bias=bias, bidirectional=both)
@@ -105,7 +109,10 @@ def test_zero_states_by_default(rng, kind):
 
 @pytest.mark.parametrize("name", ["RNNCell", "LSTMCell", "GRUCell"])
 def test_cells(rng, name):
-    theirs, ours = getattr(torch.nn, name)(D, H, dtype=torch.float64), getattr(nn, name)(D, H, dtype="float64")
+    theirs, ours = (
+        getattr(torch.nn, name)(D, H, dtype=torch.float64),
+        getattr(nn, name)(D, H, dtype="float64"),
+    )
     ours.load_state_dict(theirs.state_dict())
     state = tree.map_leaves(lambda n: rng.normal(size=(B, n)), ours.state_size)
     (x, s), (their_x, their_s) = variables((rng.normal(size=(B, D)), state))
@@ -114,10 +121,26 @@ def test_cells(rng, name):
 
 def test_linear_embedding_and_layer_norm(rng):
     for ours, theirs, x in [
-        (nn.Linear(D, H, dtype="float64"), torch.nn.Linear(D, H, dtype=torch.float64), rng.normal(size=(T, B, D))),
-        (nn.LayerNorm(D, dtype="float64"), torch.nn.LayerNorm(D, dtype=torch.float64), rng.normal(size=(T, B, D))),
-        (nn.LayerNorm((B, D), dtype="float64"), torch.nn.LayerNorm((B, D), dtype=torch.float64), rng.normal(size=(T, B, D))),
-        (nn.Embedding(6, D, dtype="float64"), torch.nn.Embedding(6, D, dtype=torch.float64), rng.integers(0, 6, (T, B))),
+        (
+            nn.Linear(D, H, dtype="float64"),
+            torch.nn.Linear(D, H, dtype=torch.float64),
+            rng.normal(size=(T, B, D)),
+        ),
+        (
+            nn.LayerNorm(D, dtype="float64"),
+            torch.nn.LayerNorm(D, dtype=torch.float64),
+            rng.normal(size=(T, B, D)),
+        ),
+        (
+            nn.LayerNorm((B, D), dtype="float64"),
+            torch.nn.LayerNorm((B, D), dtype=torch.float64),
+            rng.normal(size=(T, B, D)),
+        ),
+        (
+            nn.Embedding(6, D, dtype="float64"),
+            torch.nn.Embedding(6, D, dtype=torch.float64),
+            rng.integers(0, 6, (T, B)),
+        ),
     ]:
         assert list(ours.state_dict()) == list(theirs.state_dict())
         ours.load_state_dict(theirs.state_dict())
@@ -129,7 +152,7 @@ def test_linear_embedding_and_layer_norm(rng):
         same([p.grad for p in ours.parameters()], [p.grad for p in theirs.parameters()])
 
 
-# -- training -------------------------------------------------------------------------------------------------------------------------
+# -- training ------------------------------------------------------------------------------------------------
 
 CLASSES = 11
 
@@ -159,17 +182,23 @@ class TheirModel(torch.nn.Module):
 
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
 def test_a_hundred_training_steps_agree_at_every_step(rng, kind):
-    """A character model with carried, detached state: the source's summed loss, Adam, and a norm that is clipped."""
+    """A character model with carried, detached state: the source's summed loss, Adam, and a norm that is
+    clipped."""
     ours, theirs = Model(kind), TheirModel(kind)
     ours.load_state_dict(theirs.state_dict())
-    optimizer, their_optimizer = tg.optim.Adam(ours.parameters(), lr=0.01), torch.optim.Adam(theirs.parameters(), lr=0.01)
+    optimizer, their_optimizer = (
+        tg.optim.Adam(ours.parameters(), lr=0.01),
+        torch.optim.Adam(theirs.parameters(), lr=0.01),
+    )
     state, their_state = None, None
     for _ in range(100):
         tokens = rng.integers(0, CLASSES, (T + 1, B))
         logits, state = ours(tg.tensor(tokens[:-1]), state)
         their_logits, their_state = theirs(torch.tensor(tokens[:-1]), their_state)
         loss = tg.cross_entropy(logits, tg.tensor(tokens[1:]), reduction="sum")
-        their_loss = torch.nn.functional.cross_entropy(their_logits.flatten(0, 1), torch.tensor(tokens[1:]).flatten(), reduction="sum")
+        their_loss = torch.nn.functional.cross_entropy(
+            their_logits.flatten(0, 1), torch.tensor(tokens[1:]).flatten(), reduction="sum"
+        )
         assert abs(loss.item() - their_loss.item()) < 1e-8
         optimizer.zero_grad()
         their_optimizer.zero_grad()

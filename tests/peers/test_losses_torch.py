@@ -1,4 +1,5 @@
-"""Losses, and activations that JAX names otherwise, against PyTorch: value, gradient and Hessian-vector product in float64."""
+"""Losses, and activations that JAX names otherwise, against PyTorch: value, gradient and Hessian-vector
+product in float64."""
 
 from __future__ import annotations
 
@@ -72,7 +73,11 @@ def test_value_gradient_and_hvp_are_pytorchs(label):
     y = g(leaf)
     weights = np.random.default_rng(2).normal(size=tuple(y.shape))
     (slope,) = torch.autograd.grad((y * torch.from_numpy(np.asarray(weights))).sum(), leaf, create_graph=True)
-    curved = torch.autograd.grad((slope * torch.from_numpy(v)).sum(), leaf)[0].numpy(force=True) if slope.requires_grad else 0 * x
+    curved = (
+        torch.autograd.grad((slope * torch.from_numpy(v)).sum(), leaf)[0].numpy(force=True)
+        if slope.requires_grad
+        else 0 * x
+    )
 
     def loss(z):
         return (f(z) * ours(np.asarray(weights))).sum()

@@ -76,4 +76,6 @@ def test_value_vjp_jvp_and_hvp_are_jaxs(xs, ours, theirs):
         return sum((part * w).sum() for part, w in zip(jax.tree.leaves(theirs(*values)), us, strict=True))
 
     places = tuple(range(len(xs)))
-    _close(tg.hvp(our_loss, tensors, tangents), jax.jvp(jax.grad(their_loss, places), tuple(xs), tuple(vs))[1])
+    _close(
+        tg.hvp(our_loss, tensors, tangents), jax.jvp(jax.grad(their_loss, places), tuple(xs), tuple(vs))[1]
+    )

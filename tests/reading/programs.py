@@ -1,4 +1,5 @@
-"""Random recurrent programs: what a user may build of cells, layers and states, the same for any way to run it."""
+"""Random recurrent programs: what a user may build of cells, layers and states, the same for any way to run
+it."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ class Program:
             self.parts.append(name)
         return happens
 
-    # -- cells and states -------------------------------------------------------------------------------------------------------------
+    # -- cells and states ------------------------------------------------------------------------------------
 
     def cell(self, width: int) -> tuple[Any, Any]:
         """A cell of the user's own for inputs of a width, and its state before the first step."""
@@ -110,7 +111,7 @@ class Program:
             return tg.broadcast_to(self.weight(H), (B, H))
         return tg.tanh(tg.tensor(self.array(B, H)) @ self.weight(H, H))
 
-    # -- runs over time ---------------------------------------------------------------------------------------------------------------
+    # -- runs over time --------------------------------------------------------------------------------------
 
     def options(self) -> dict[str, Any]:
         options: dict[str, Any] = {"compiled": self.compiled}
@@ -120,7 +121,8 @@ class Program:
             options["lengths"] = [T, 3]
         elif self.chance("mask", 0.15):
             options["mask"] = self.random.random((T, B)) < 0.7
-        if self.chance("in segments", 0.3) and self.compiled is not False:  # the loop would record checkpoints
+        # the loop would record checkpoints
+        if self.chance("in segments", 0.3) and self.compiled is not False:
             options["checkpoint"] = 2
         return options
 
@@ -190,7 +192,9 @@ class Program:
 
             a = tg.tensor(self.array(T, B, H))
             first, h = tg.scan(cell, a, last, compiled=self.compiled)
-            second, last = tg.scan(cell, first if how == "shared" else a, h if how == "carried" else last, compiled=self.compiled)
+            second, last = tg.scan(
+                cell, first if how == "shared" else a, h if how == "carried" else last, compiled=self.compiled
+            )
             y = first + second
         return self.read(y, last)
 

@@ -1,4 +1,5 @@
-"""To look at a program changes nothing in it: the second loss is what it is where nobody looked at the first."""
+"""To look at a program changes nothing in it: the second loss is what it is where nobody looked at the
+first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""One instrumented pass: what every view says of a residual is the same number, and from a device it comes in one piece."""
+"""One instrumented pass: what every view says of a residual is the same number, and from a device it comes in
+one piece."""
 
 from __future__ import annotations
 
@@ -22,7 +23,11 @@ T, B, IN, H = 6, 2, 3, 4
 def _loss(kind: str, read: str, rng: numpy.random.Generator) -> Any:
     layer = getattr(tg.nn, kind)(IN, H, dtype="float64")
     y, _ = layer(tg.tensor(rng.standard_normal((T, B, IN))))
-    return {"every step": lambda: tg.mean(y**2), "last step": lambda: tg.sum(y[-1]), "some": lambda: tg.sum(y[2:5:2])}[read]()
+    return {
+        "every step": lambda: tg.mean(y**2),
+        "last step": lambda: tg.sum(y[-1]),
+        "some": lambda: tg.sum(y[2:5:2]),
+    }[read]()
 
 
 @pytest.mark.one_backend
@@ -41,12 +46,18 @@ def test_all_views_say_the_same_of_what_is_left(kind: str, read: str, rng: numpy
         assert [f" {name}  {left} " for name, left in zip(states, lefts, strict=True)] == re.findall(
             r">( \w+  [^<]*)<", in_steps[str(step)]
         )
-        told = lefts[0] if len(lefts) == 1 else ", ".join(f"{name} {left}" for name, left in zip(states, lefts, strict=True))
+        told = (
+            lefts[0]
+            if len(lefts) == 1
+            else ", ".join(f"{name} {left}" for name, left in zip(states, lefts, strict=True))
+        )
         assert in_ops.get(str(step), told) == told
     assert len(in_ops) == (0 if read == "some" else T)
     if len(states) == 1:  # the one state is all that goes from step to step
         track = tg.flow(loss).track()
-        assert [trail.left(0, step) for step in range(track.last, -1, -1)] == pytest.approx(track.remaining.tolist(), rel=1e-12)
+        assert [trail.left(0, step) for step in range(track.last, -1, -1)] == pytest.approx(
+            track.remaining.tolist(), rel=1e-12
+        )
 
 
 @pytest.mark.one_backend
@@ -63,7 +74,8 @@ def test_captions_say_what_is_followed(rng: numpy.random.Generator) -> None:
 
 @pytest.mark.one_backend
 def test_a_readout_inside_of_the_cell_is_none_of_the_state(rng: numpy.random.Generator) -> None:
-    """What comes to the state of the last step counts as 1, however small the readout makes it: hₜ = w hₜ₋₁ + x, yₜ = v hₜ."""
+    """What comes to the state of the last step counts as 1, however small the readout makes it: hₜ = w hₜ₋₁ +
+    x, yₜ = v hₜ."""
     w, v = (tg.tensor(value, dtype=tg.float64, requires_grad=True) for value in (0.5, 1e-4))
 
     def cell(x: Any, h: Any) -> Any:
@@ -102,7 +114,7 @@ def test_a_scan_inside_of_a_step_is_followed_with_it(rng: numpy.random.Generator
     numpy.testing.assert_allclose(starts, numpy.sqrt(B) * 0.7 ** (3 * numpy.arange(T)[::-1]), rtol=1e-9)
 
 
-# -- norms and ranges ------------------------------------------------------------------------------------------------------------------
+# -- norms and ranges ----------------------------------------------------------------------------------------
 
 
 def test_norms_are_numpys_whatever_the_shapes(rng: numpy.random.Generator) -> None:
@@ -117,7 +129,10 @@ def test_norms_are_numpys_whatever_the_shapes(rng: numpy.random.Generator) -> No
     found = norms.sizes([backend.from_host(array) for array in arrays], backend)
     largest = [float(numpy.abs(array).max(initial=0.0)) or 1.0 for array in arrays]
     with numpy.errstate(all="ignore"):
-        expected = [m * float(numpy.linalg.norm(a / m)) if numpy.isfinite(m) else m for a, m in zip(arrays, largest, strict=True)]
+        expected = [
+            m * float(numpy.linalg.norm(a / m)) if numpy.isfinite(m) else m
+            for a, m in zip(arrays, largest, strict=True)
+        ]
     assert found == pytest.approx(expected, rel=1e-14)
     assert norms.overall([backend.from_host(array) for array in arrays[2:5]], backend) == pytest.approx(
         numpy.hypot(expected[2], expected[4]), rel=1e-14
@@ -149,7 +164,9 @@ def test_ranges_are_numpys(rng: numpy.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("view", ["ops", "steps", "cells"])
-def test_drawing_waits_for_the_device_a_few_times_however_much_is_drawn(view: str, backend: str, device: Any) -> None:
+def test_drawing_waits_for_the_device_a_few_times_however_much_is_drawn(
+    view: str, backend: str, device: Any
+) -> None:
     waits = []
     for steps in (3, 12):
         cell = tg.nn.LSTMCell(IN, H)

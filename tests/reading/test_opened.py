@@ -1,4 +1,5 @@
-"""What is told of a tape is told of the run that recorded it: whatever has changed since, and each replay opened once."""
+"""What is told of a tape is told of the run that recorded it: whatever has changed since, and each replay
+opened once."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ T, B, IN, H = 6, 2, 3, 4
 
 
 class Cell(tg.nn.Module):
-    """A cell that reads everything that a program may change: parameters, a number, a mode, a tensor that is no parameter."""
+    """A cell that reads everything that a program may change: parameters, a number, a mode, a tensor that is
+    no parameter."""
 
     state_size = H
 
@@ -67,12 +69,16 @@ def _written(tensor: Any) -> None:
 CHANGES: dict[str, Callable[[Net, Any, Any], Any]] = {
     "a step of the optimiser": _step,
     "data assigned": lambda net, x, h: setattr(net.cell.U, "data", net.cell.U.numpy() * 3),
-    "a constant's data assigned": lambda net, x, h: setattr(net.cell.shift, "data", net.cell.shift.numpy() * 3),
+    "a constant's data assigned": lambda net, x, h: setattr(
+        net.cell.shift, "data", net.cell.shift.numpy() * 3
+    ),
     "the input's data assigned": lambda net, x, h: setattr(x, "data", x.numpy() * 2),
     "the first state's data assigned": lambda net, x, h: setattr(h, "data", numpy.ones(h.shape)),
     "a parameter written into": lambda net, x, h: _written(net.cell.U),
     "the input written into": lambda net, x, h: _written(x),
-    "values loaded": lambda net, x, h: net.load_state_dict({name: v.numpy() * 2 for name, v in net.state_dict().items()}),
+    "values loaded": lambda net, x, h: net.load_state_dict(
+        {name: v.numpy() * 2 for name, v in net.state_dict().items()}
+    ),
     "another dtype": lambda net, x, h: net.astype("float32"),
     "a number annealed": lambda net, x, h: setattr(net.cell, "share", 0.1),
     "another parameter": lambda net, x, h: setattr(net.cell, "U", tg.nn.Parameter(numpy.eye(H))),
@@ -105,7 +111,8 @@ def test_the_run_is_told_that_was(run: str, change: str, rng: numpy.random.Gener
     before, numbers = _told(loss), _numbers(loss)
     CHANGES[change](net, x, h)
     unseen = run in ("loop in segments", "checkpoint") and change != "the first state's data assigned"
-    if "written" in change or unseen:  # gone, or read by code that is run again: an error, as for a backward pass
+    # gone, or read by code that is run again: an error, as for a backward pass
+    if "written" in change or unseen:
         try:
             after = _told(loss)
         except tg.TapeError:
@@ -120,7 +127,9 @@ def test_the_run_is_told_that_was(run: str, change: str, rng: numpy.random.Gener
         assert _told(loss) == before
 
 
-@pytest.mark.parametrize("change", ["a number annealed", "the mode switched", "another parameter", "a constant's data assigned"])
+@pytest.mark.parametrize(
+    "change", ["a number annealed", "the mode switched", "another parameter", "a constant's data assigned"]
+)
 def test_a_checkpoint_that_gives_something_else_is_refused(change: str, rng: numpy.random.Generator) -> None:
     net, x = Net(rng), tg.tensor(rng.standard_normal((T, B, IN)))
     h = tg.tensor(numpy.zeros((B, H)), requires_grad=True)
@@ -135,14 +144,40 @@ def test_the_recorded_tape_stays_as_it_is(rng: numpy.random.Generator) -> None:
     h = tg.tensor(numpy.zeros((B, H)), requires_grad=True)
     loss = net(x, h, "compiled")
     tape = tg.Tape.of(loss)
-    before = [(entry.index, entry.row, entry.inputs, entry.xs, entry.ys, entry.scope, entry.scope and entry.scope.call) for entry in tape]
+    before = [
+        (
+            entry.index,
+            entry.row,
+            entry.inputs,
+            entry.xs,
+            entry.ys,
+            entry.scope,
+            entry.scope and entry.scope.call,
+        )
+        for entry in tape
+    ]
     _step(net, x, h)
     held = [id(parameter._data) for parameter in net.parameters()]
     tg.flow(loss)
     tg.draw(loss, view="cells")
     assert [id(parameter._data) for parameter in net.parameters()] == held
-    after = [(entry.index, entry.row, entry.inputs, entry.xs, entry.ys, entry.scope, entry.scope and entry.scope.call) for entry in tape]
-    assert all(one is other for was, now in zip(before, after, strict=True) for one, other in zip(was[1:], now[1:], strict=True))
+    after = [
+        (
+            entry.index,
+            entry.row,
+            entry.inputs,
+            entry.xs,
+            entry.ys,
+            entry.scope,
+            entry.scope and entry.scope.call,
+        )
+        for entry in tape
+    ]
+    assert all(
+        one is other
+        for was, now in zip(before, after, strict=True)
+        for one, other in zip(was[1:], now[1:], strict=True)
+    )
 
 
 def _rows(results: list[Any]) -> list[str]:
@@ -150,7 +185,9 @@ def _rows(results: list[Any]) -> list[str]:
 
 
 def _encoder_decoder(how: str, compiled: bool | str, rng: numpy.random.Generator) -> Any:
-    W, U, V = (tg.tensor(rng.standard_normal(shape) * 0.5, requires_grad=True) for shape in ((IN, H), (H, H), (H, H)))
+    W, U, V = (
+        tg.tensor(rng.standard_normal(shape) * 0.5, requires_grad=True) for shape in ((IN, H), (H, H), (H, H))
+    )
 
     def encodes(x: Any, h: Any) -> Any:
         h = tg.tanh(x @ W + h @ U)
@@ -171,7 +208,10 @@ def _encoder_decoder(how: str, compiled: bool | str, rng: numpy.random.Generator
     if how == "outputs and state":
         y, _ = tg.scan(decodes, ys, last, compiled=compiled)
     elif how == "state twice":
-        y = tg.scan(decodes, inputs, last, compiled=compiled)[0] + tg.scan(decodes, inputs, last * 1.0, compiled=compiled)[0]
+        y = (
+            tg.scan(decodes, inputs, last, compiled=compiled)[0]
+            + tg.scan(decodes, inputs, last * 1.0, compiled=compiled)[0]
+        )
     elif how == "outputs read by the cell":
         y, _ = tg.scan(attends, inputs, last, compiled=compiled)
     elif how == "outputs read by a checkpoint":
@@ -181,12 +221,20 @@ def _encoder_decoder(how: str, compiled: bool | str, rng: numpy.random.Generator
     return tg.sum(y * y)
 
 
-HOWS = ("outputs and state", "state twice", "outputs read by the cell", "outputs read by a checkpoint", "by hand")
+HOWS = (
+    "outputs and state",
+    "state twice",
+    "outputs read by the cell",
+    "outputs read by a checkpoint",
+    "by hand",
+)
 
 
 @pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("compiled", [False, "auto"])
-def test_a_replay_is_opened_once_whoever_uses_it(how: str, compiled: bool | str, rng: numpy.random.Generator) -> None:
+def test_a_replay_is_opened_once_whoever_uses_it(
+    how: str, compiled: bool | str, rng: numpy.random.Generator
+) -> None:
     loss = _encoder_decoder(how, compiled, rng)
     rows = _rows([loss])
     tanhs = {"outputs and state": 2, "state twice": 3, "outputs read by the cell": 2}.get(how, 1)

@@ -28,7 +28,7 @@ def two() -> Any:
     return zero(), zero()
 
 
-# -- cells, each written in another way ------------------------------------------------------------------------------------------------
+# -- cells, each written in another way ----------------------------------------------------------------------
 
 
 def unpacked(x: Any, state: Any) -> Any:
@@ -171,7 +171,9 @@ def _labels(cell: Any, first: Callable[[], Any]) -> set[str]:
     state = tg.tree.map_leaves(lambda leaf: tg.tensor(leaf.numpy(), requires_grad=True), first())
     y, _ = tg.scan(cell, _rng.standard_normal((1, B, H)), state, compiled=False)
     scene = tg.draw(y, view="ops")._scene
-    return {box.label for box in scene.boxes} | {value for box in scene.boxes for name, value in box.facts if name == "result"}
+    return {box.label for box in scene.boxes} | {
+        value for box in scene.boxes for name, value in box.facts if name == "result"
+    }
 
 
 def test_one_state_is_called_by_what_says_most() -> None:
@@ -212,7 +214,7 @@ def test_a_loop_over_a_cell_names_its_states_too(keywords: bool) -> None:
     assert "h → c by way of tanh(c)" in {path.name for path in track.paths(-1)}
 
 
-# -- modules and cells -----------------------------------------------------------------------------------------------------------------
+# -- modules and cells ---------------------------------------------------------------------------------------
 
 
 def gru(**options: Any) -> Any:
@@ -221,7 +223,11 @@ def gru(**options: Any) -> Any:
 
 class Translator(tg.nn.Module):
     def __init__(self) -> None:
-        self.encoder, self.decoder, self.readout = gru(), gru(num_layers=2), tg.nn.Linear(H, 2, dtype="float64")
+        self.encoder, self.decoder, self.readout = (
+            gru(),
+            gru(num_layers=2),
+            tg.nn.Linear(H, 2, dtype="float64"),
+        )
 
     def __call__(self, x: Any) -> Any:
         y, last = self.encoder(x)
@@ -318,14 +324,29 @@ def test_chains_are_called_by_variables_and_functions() -> None:
         h = tg.tanh(x @ W + h @ U)
         return h, h
 
-    assert [track.name for track in tg.flow(tg.sum(listed[1](listed[0](x)[0])[0])).tracks] == ["listed[0]", "listed[1]"]
-    assert [track.name for track in tg.flow(tg.sum(keyed["b"](keyed["a"](x)[0])[0])).tracks] == ["keyed.a", "keyed.b"]
-    assert [track.name for track in tg.flow(tg.sum(decoder(encoder(x)[0])[0])).tracks] == ["encoder", "decoder"]
+    assert [track.name for track in tg.flow(tg.sum(listed[1](listed[0](x)[0])[0])).tracks] == [
+        "listed[0]",
+        "listed[1]",
+    ]
+    assert [track.name for track in tg.flow(tg.sum(keyed["b"](keyed["a"](x)[0])[0])).tracks] == [
+        "keyed.a",
+        "keyed.b",
+    ]
+    assert [track.name for track in tg.flow(tg.sum(decoder(encoder(x)[0])[0])).tracks] == [
+        "encoder",
+        "decoder",
+    ]
     assert names(tg.scan(writes, *tg.scan(reads, x, zero()))[0]) == ["reads", "writes"]
     first = tg.scan(reads, x, zero())[0]
-    assert [track.name for track in tg.flow(tg.sum(first * tg.scan(reads, x, zero())[0])).tracks] == ["reads, call 1", "reads, call 2"]
+    assert [track.name for track in tg.flow(tg.sum(first * tg.scan(reads, x, zero())[0])).tracks] == [
+        "reads, call 1",
+        "reads, call 2",
+    ]
     _, state = encoder(x)
-    assert [track.name for track in tg.flow(tg.sum(encoder(x, state)[0])).tracks] == ["encoder, call 1", "encoder, call 2"]
+    assert [track.name for track in tg.flow(tg.sum(encoder(x, state)[0])).tracks] == [
+        "encoder, call 1",
+        "encoder, call 2",
+    ]
 
 
 def test_a_parameter_that_no_code_names_is_called_by_its_attribute() -> None:
@@ -337,4 +358,7 @@ def test_a_parameter_that_no_code_names_is_called_by_its_attribute() -> None:
             return self.rnn(x, tg.broadcast_to(self.start, (1, B, H)))[0]
 
     model = Model()
-    assert 'label="start"' in tg.draw(tg.sum(model(tg.tensor(_rng.standard_normal((T, B, H))))), view="cells").dot
+    assert (
+        'label="start"'
+        in tg.draw(tg.sum(model(tg.tensor(_rng.standard_normal((T, B, H))))), view="cells").dot
+    )

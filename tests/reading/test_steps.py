@@ -46,7 +46,7 @@ def _companion(delay: int) -> numpy.ndarray:
 
 
 RUNS = {
-    "step by step": lambda n, t: _scanned(n, t, False), "compiled": lambda n, t: _scanned(n, t, "auto"), "a loop": _looped,
+    "step by step": lambda n, t: _scanned(n, t, False), "compiled": lambda n, t: _scanned(n, t, "auto"), ("a " "loop"): _looped,
 }  # fmt: skip
 
 
@@ -63,7 +63,9 @@ def test_a_state_that_waits_is_one_chain(delay: int, read: str, run: str) -> Non
     assert track.last == looked - 1 == len(track.chain) - 1
     assert steps - looked in range(delay)  # the first step that the loss depends on
     ends = numpy.ones(delay) if read == "all states" else numpy.eye(delay)[-1]
-    expected = [numpy.linalg.norm(numpy.linalg.matrix_power(_companion(delay), k) @ ends) for k in range(looked)]
+    expected = [
+        numpy.linalg.norm(numpy.linalg.matrix_power(_companion(delay), k) @ ends) for k in range(looked)
+    ]
     if read != "all states":  # what comes into earlier steps is not followed
         numpy.testing.assert_allclose(track.remaining, expected, rtol=1e-12)
     if steps == looked:
@@ -81,9 +83,13 @@ def test_jacobians_of_a_state_that_waits_are_powers_of_a_matrix(delay: int, comp
     matrix = numpy.kron(_companion(delay).T, numpy.eye(B))
     expected = numpy.array([numpy.linalg.matrix_power(matrix, k) for k in range(9)])
     numpy.testing.assert_allclose(track.jacobians(), expected, rtol=1e-12)
-    numpy.testing.assert_allclose(track.jacobian_norms(exact=False), numpy.linalg.norm(expected, 2, axis=(1, 2)), rtol=1e-9)
+    numpy.testing.assert_allclose(
+        track.jacobian_norms(exact=False), numpy.linalg.norm(expected, 2, axis=(1, 2)), rtol=1e-9
+    )
     ends = tg.flow(_scanned(delay, 9, compiled)[1][-1]).track()
-    assert ends.jacobian_norms().tolist() == pytest.approx([0.0 if k % delay else W ** (k // delay) for k in range(len(ends.remaining))])
+    assert ends.jacobian_norms().tolist() == pytest.approx(
+        [0.0 if k % delay else W ** (k // delay) for k in range(len(ends.remaining))]
+    )
 
 
 def test_a_scan_whose_residual_is_cut_is_one_chain() -> None:

@@ -1,4 +1,5 @@
-"""The command ``check``: it passes here, on both backends, and finds what is planted; and its report is what it says."""
+"""The command ``check``: it passes here, on both backends, and finds what is planted; and its report is what
+it says."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ def standin(monkeypatch):
 
 def measured(items, *names):
     """The named items, or all; by name."""
-    section = report.run_items("chosen", [(name, measure) for name, measure in items if not names or name in names], math.inf)
+    section = report.run_items(
+        "chosen", [(name, measure) for name, measure in items if not names or name in names], math.inf
+    )
     assert not section["left_out"]
     assert not names or len(section["items"]) == len(names)
     return {item["name"]: item for item in section["items"]}
@@ -39,7 +42,7 @@ def failed(items):
     return [name for name, item in items.items() if not item["passed"]]
 
 
-# -- nothing is wrong here ----------------------------------------------------------------------------------------------
+# -- nothing is wrong here -----------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -47,7 +50,8 @@ def failed(items):
 @pytest.mark.parametrize("backend", ["numpy", "cupy"])
 @pytest.mark.parametrize("section", [name for name, _, _ in selfcheck.SECTIONS])
 def test_everything_passes(section, backend, monkeypatch):
-    """Of the cells the built-in ones, since all of them go the same ways in other tests; of the sizes those that take no time."""
+    """Of the cells the built-in ones, since all of them go the same ways in other tests; of the sizes those
+    that take no time."""
     monkeypatch.setattr(times, "SIZES", [(4, 2, 3, 5)])
     (items,) = [items for name, items, _ in selfcheck.SECTIONS if name == section]
     results = measured(items(backend, True))
@@ -80,12 +84,14 @@ def test_every_row_cell_and_kind_of_layer_is_looked_at():
         assert f"{name} float32" in names["numpy"] & names["cupy"]
         assert f"{name} float64" in names["cupy"]
     assert {f"{name} proof" for name in rows} <= names["numpy"]
-    assert {f"{name} at special values float64" for name in ("exp", "power", "maximum", "clip", "raise_to")} <= names["cupy"]
+    assert {
+        f"{name} at special values float64" for name in ("exp", "power", "maximum", "clip", "raise_to")
+    } <= names["cupy"]
     looked_at = {name.split()[0] for name, _ in sequences.items("cupy", False)}
     assert looked_at == {make.__name__ for make in (*cells.ALL, *cells.FORMULAS)}
 
 
-# -- what is planted is found -------------------------------------------------------------------------------------------
+# -- what is planted is found --------------------------------------------------------------------------------
 
 
 def off(function, by=1 + 1e-4):
@@ -95,7 +101,9 @@ def off(function, by=1 + 1e-4):
 @pytest.mark.parametrize("name", ["tanh", "multiply", "broadcast_to", "take"])
 def test_a_rule_that_is_off_is_found_on_numpy(name, monkeypatch):
     row = rows[name]
-    wrong = dataclasses.replace(row, into=None, pull=lambda *rest: [g if g is None else g * (1 + 1e-4) for g in row.pull(*rest)])
+    wrong = dataclasses.replace(
+        row, into=None, pull=lambda *rest: [g if g is None else g * (1 + 1e-4) for g in row.pull(*rest)]
+    )
     monkeypatch.setitem(rows, name, wrong)
     proved = measured(rules.items("numpy", True), f"{name} proof", "exp proof")
     assert failed(proved) == [f"{name} proof"]
@@ -131,7 +139,9 @@ def test_other_dtypes_than_numpys_are_found(monkeypatch):
 
 
 @pytest.mark.usefixtures("standin")
-@pytest.mark.parametrize(("name", "special"), [("exp", -np.inf), ("tanh", np.nan), ("maximum", np.nan), ("arctan2", 88.0)])
+@pytest.mark.parametrize(
+    ("name", "special"), [("exp", -np.inf), ("tanh", np.nan), ("maximum", np.nan), ("arctan2", 88.0)]
+)
 def test_a_device_that_is_wrong_at_one_special_value_is_found(name, special, monkeypatch):
     device = backends.get("cupy")
     right = getattr(device, name)
@@ -177,13 +187,17 @@ def test_training_learns():
         assert history[-1] < history[0] - 0.1
 
 
-# -- numbers ------------------------------------------------------------------------------------------------------------
+# -- numbers -------------------------------------------------------------------------------------------------
 
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(*[st.floats(width=32)] * 2), max_size=5))
 def test_deviation(pairs):
-    found, expected = (np.array(values, "float32") for values in zip(*pairs, strict=True)) if pairs else (np.empty(0), np.empty(0))
+    found, expected = (
+        (np.array(values, "float32") for values in zip(*pairs, strict=True))
+        if pairs
+        else (np.empty(0), np.empty(0))
+    )
     with np.errstate(all="ignore"):
         error = report.deviation(found, expected)
     ends = [(a, b) for a, b in pairs if not math.isfinite(b)]
@@ -191,7 +205,9 @@ def test_deviation(pairs):
     if any(a != b and not (math.isnan(a) and math.isnan(b)) for a, b in ends):
         assert error == math.inf
     elif all(math.isfinite(a) for a, _ in finite):
-        assert error == pytest.approx(max((abs(a - b) for a, b in finite), default=0) / max([1, *(abs(b) for _, b in finite)]))
+        assert error == pytest.approx(
+            max((abs(a - b) for a, b in finite), default=0) / max([1, *(abs(b) for _, b in finite)])
+        )
     else:
         assert not error <= 1e300  # infinite, or NaN
 
@@ -206,7 +222,7 @@ def test_nothing_that_is_no_number_passes():
         report.compared([good], [good, good], 1.0)
 
 
-# -- the report ---------------------------------------------------------------------------------------------------------
+# -- the report ----------------------------------------------------------------------------------------------
 
 
 def test_no_item_stops_the_others():
@@ -216,8 +232,15 @@ def test_no_item_stops_the_others():
     def nan():
         return {"error": math.nan, "tolerance": 1.0}
 
-    section = report.run_items("all", [("a", breaks), ("b", dict), ("c", nan), ("d", lambda: {"error": 2.0, "tolerance": 1.0})], 60)
-    assert [(item["name"], item["passed"]) for item in section["items"]] == [("a", False), ("b", True), ("c", False), ("d", False)]
+    section = report.run_items(
+        "all", [("a", breaks), ("b", dict), ("c", nan), ("d", lambda: {"error": 2.0, "tolerance": 1.0})], 60
+    )
+    assert [(item["name"], item["passed"]) for item in section["items"]] == [
+        ("a", False),
+        ("b", True),
+        ("c", False),
+        ("d", False),
+    ]
     assert "the device fell off the bus" in section["items"][0]["traceback"]
     assert section["items"][2]["error"] is None
     json.dumps(section, allow_nan=False)
@@ -232,24 +255,57 @@ def test_what_there_was_no_time_for_is_named():
 
 def few(monkeypatch, **sections):
     """Only these sections, of these items."""
-    chosen = [(name, lambda backend, quick, items=items: items, {"numpy": 60, "cupy": 60}) for name, items in sections.items()]
+    chosen = [
+        (name, lambda backend, quick, items=items: items, {"numpy": 60, "cupy": 60})
+        for name, items in sections.items()
+    ]
     monkeypatch.setattr(selfcheck, "SECTIONS", chosen)
 
 
 @pytest.mark.usefixtures("standin")
 @pytest.mark.parametrize("backend", ["numpy", "cupy"])
 def test_the_report(backend, monkeypatch):
-    few(monkeypatch, rules=[("a", lambda: {"error": 0.0, "tolerance": 1e-6})], times=[("b", lambda: {"milliseconds": 1.0})])
+    few(
+        monkeypatch,
+        rules=[("a", lambda: {"error": 0.0, "tolerance": 1e-6})],
+        times=[("b", lambda: {"milliseconds": 1.0})],
+    )
     state = random.get_state()
     result = json.loads(json.dumps(selfcheck.run(backend), allow_nan=False))
     assert random.get_state() == state
-    assert list(result) == ["schema", "tinygrad_rnn", "backend", "quick", "started", "seconds", "passed", "machine", "sections"]
-    assert (result["schema"], result["tinygrad_rnn"], result["backend"], result["passed"]) == (1, tg.__version__, backend, True)
-    assert [list(section) for section in result["sections"]] == [["name", "limit", "seconds", "items", "left_out"]] * 2
+    assert list(result) == [
+        "schema",
+        "tinygrad_rnn",
+        "backend",
+        "quick",
+        "started",
+        "seconds",
+        "passed",
+        "machine",
+        "sections",
+    ]
+    assert (result["schema"], result["tinygrad_rnn"], result["backend"], result["passed"]) == (
+        1,
+        tg.__version__,
+        backend,
+        True,
+    )
+    assert [list(section) for section in result["sections"]] == [
+        ["name", "limit", "seconds", "items", "left_out"]
+    ] * 2
     assert result["sections"][0]["items"][0].keys() == {"name", "passed", "seconds", "error", "tolerance"}
     machine = result["machine"]
     assert machine["numpy"] == np.__version__
-    device = {"device", "compute_capability", "cupy", "cupy_packages", "cuda_driver", "cuda_runtime", "nvrtc", "device_memory"}
+    device = {
+        "device",
+        "compute_capability",
+        "cupy",
+        "cupy_packages",
+        "cuda_driver",
+        "cuda_runtime",
+        "nvrtc",
+        "device_memory",
+    }
     assert device <= machine.keys() if backend == "cupy" else not device & machine.keys()
 
 
@@ -258,7 +314,7 @@ def test_time_limits_add_up():
         assert sum(limits[backend] for _, _, limits in selfcheck.SECTIONS) < most
 
 
-# -- the command --------------------------------------------------------------------------------------------------------
+# -- the command ---------------------------------------------------------------------------------------------
 
 
 def test_the_command(monkeypatch, tmp_path, capsys):
@@ -274,7 +330,10 @@ def test_the_command(monkeypatch, tmp_path, capsys):
 
 
 def test_the_command_says_what_failed(monkeypatch, tmp_path, capsys):
-    few(monkeypatch, rules=[("a", lambda: 1 / 0), ("b", lambda: {"error": 0.5, "tolerance": 0.1}), ("c", dict)])
+    few(
+        monkeypatch,
+        rules=[("a", lambda: 1 / 0), ("b", lambda: {"error": 0.5, "tolerance": 0.1}), ("c", dict)],
+    )
     path = tmp_path / "report.json"
     assert cli.main(["check", "--out", str(path)]) == 1
     assert json.loads(path.read_text())["passed"] is False

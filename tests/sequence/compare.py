@@ -1,4 +1,5 @@
-"""A compiled scan beside the eager loop: the same values and the same gradients, by machine code and by interpretation."""
+"""A compiled scan beside the eager loop: the same values and the same gradients, by machine code and by
+interpretation."""
 
 from __future__ import annotations
 
@@ -49,7 +50,8 @@ def eager(cell, xs, state, live=None, reverse=False, masked_output="zero"):
 
 
 def results(scan, wanted, which="both"):
-    """Values of a scan, and the gradients of one loss of its outputs and last states; ``scan`` returns (ys, last)."""
+    """Values of a scan, and the gradients of one loss of its outputs and last states; ``scan`` returns (ys,
+    last)."""
     for leaf in wanted:
         leaf.grad = None
     ys, last = scan()
@@ -83,12 +85,16 @@ def same(found, expected, tolerance):
             assert a is b
             continue
         assert a.dtype == b.dtype
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * max(1.0, float(np.abs(b).max(initial=0))))
+        np.testing.assert_allclose(
+            a, b, rtol=tolerance, atol=tolerance * max(1.0, float(np.abs(b).max(initial=0)))
+        )
 
 
 def compare(backend, cell, wanted, xs, state, must_be_native=True, which="both", **options):
     """Assert that every run of the compiled scan equals the eager loop."""
-    tolerance = 1e-5 if any(leaf.dtype == np.float32 for leaf in (*tree.leaves(xs), *tree.leaves(state))) else 1e-12
+    tolerance = (
+        1e-5 if any(leaf.dtype == np.float32 for leaf in (*tree.leaves(xs), *tree.leaves(state))) else 1e-12
+    )
     expected = results(lambda: eager(cell, xs, state, **options), wanted, which)
     for kind in kinds(backend):
         reasons = []

@@ -1,7 +1,8 @@
-"""Random cells, each from a number: what they compute, which parts they only choose by or leave unused, and how they are run.
+"""Random cells, each from a number: what they compute, which parts they only choose by or leave unused, and
+how they are run.
 
-``python tests/sequence/random_cells.py 10000`` compares so many of them with the loop and prints what differs (``5000 10000``: those
-of a range); the suite compares some.
+``python tests/sequence/random_cells.py 10000`` compares so many of them with the loop and prints what differs
+(``5000 10000``: those of a range); the suite compares some.
 """
 
 from __future__ import annotations
@@ -145,7 +146,21 @@ def make(number):
 
 def _add(m, widths, emit):
     """One more value, from those before."""
-    kinds = ["unary", "unary", "unary", "binary", "binary", "matmul", "matmul", "bias", "slice", "join", "columns", "parts", "constant"]
+    kinds = [
+        "unary",
+        "unary",
+        "unary",
+        "binary",
+        "binary",
+        "matmul",
+        "matmul",
+        "bias",
+        "slice",
+        "join",
+        "columns",
+        "parts",
+        "constant",
+    ]
     kind, a = m.one_of(kinds), int(m.rng.integers(len(widths)))
     n = widths[a]
     if kind == "unary":
@@ -163,7 +178,11 @@ def _add(m, widths, emit):
     elif kind == "bias":
         b = m.parameter(*m.one_of([(n,), (1, n), ()]))
         way = m.one_of(["+", "×", "exp"])
-        emit(n, f"{a} {way} b{b.shape}", lambda v: v[a] + b if way == "+" else v[a] * (tg.exp(b) if way == "exp" else b))
+        emit(
+            n,
+            f"{a} {way} b{b.shape}",
+            lambda v: v[a] + b if way == "+" else v[a] * (tg.exp(b) if way == "exp" else b),
+        )
     elif kind == "slice":
         start = int(m.rng.integers(n))
         stop = int(m.rng.integers(start + 1, n + 1))
@@ -205,7 +224,7 @@ def _new_state(m, widths, own, n):
     return lambda v: tg.tanh(v[a] @ w)
 
 
-# -- comparing --------------------------------------------------------------------------------------------------------------------------
+# -- comparing -----------------------------------------------------------------------------------------------
 
 
 def outcome(case, how, threads=1):
@@ -245,7 +264,13 @@ def difference(number, tolerance=1e-9):
         if (ours is None) != (wanted is None):
             return f"gradients {ours}, should be {wanted}"
         for i, (a, b) in enumerate(zip(ours or [], wanted or [], strict=True)):
-            if not np.allclose(a, b, rtol=tolerance, atol=tolerance * max(1.0, float(np.abs(b).max(initial=0))), equal_nan=True):
+            if not np.allclose(
+                a,
+                b,
+                rtol=tolerance,
+                atol=tolerance * max(1.0, float(np.abs(b).max(initial=0))),
+                equal_nan=True,
+            ):
                 return f"gradient {i}: {a} should be {b}"
     return ""
 

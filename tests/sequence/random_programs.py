@@ -1,6 +1,7 @@
 """Random cells over all rows that are written as loops: any rank, any dtype, any routing; each from a number.
 
-``python tests/sequence/random_programs.py 1000`` compares so many of them with the loop and prints what differs; the suite compares some.
+``python tests/sequence/random_programs.py 1000`` compares so many of them with the loop and prints what
+differs; the suite compares some.
 """
 
 from __future__ import annotations
@@ -35,10 +36,15 @@ class Maker:
         return things[self.whole(0, len(things))]
 
     def shape(self) -> tuple[int, ...]:
-        return (*([self.batch] if self.rng.random() < 0.8 else []), *(self.whole(1, 4) for _ in range(self.whole(0, 4))))
+        return (
+            *([self.batch] if self.rng.random() < 0.8 else []),
+            *(self.whole(1, 4) for _ in range(self.whole(0, 4))),
+        )
 
     def tensor(self, shape: tuple[int, ...], grad: float = 0.8) -> Any:
-        x = tg.tensor(self.rng.normal(size=shape) * 0.7, self.dtype, requires_grad=bool(self.rng.random() < grad))
+        x = tg.tensor(
+            self.rng.normal(size=shape) * 0.7, self.dtype, requires_grad=bool(self.rng.random() < grad)
+        )
         if x.requires_grad:
             self.leaves.append(x)
         return x
@@ -82,7 +88,22 @@ def _floats(values: list[Any]) -> list[Any]:
 def _unary(m: Maker, values: list[Any]) -> Any:
     x = m.one_of(_floats(values))
     name = m.one_of(
-        ["tanh", "sigmoid", "sin", "abs", "negative", "softplus", "erf", "cos", "expm1", "relu", "floor", "sign", "gelu", "arctan"]
+        [
+            "tanh",
+            "sigmoid",
+            "sin",
+            "abs",
+            "negative",
+            "softplus",
+            "erf",
+            "cos",
+            "expm1",
+            "relu",
+            "floor",
+            "sign",
+            "gelu",
+            "arctan",
+        ]
     )
     return name, [x], lambda x: getattr(tg, name)(x * 0.5)
 
@@ -93,7 +114,20 @@ def _binary(m: Maker, values: list[Any]) -> Any:
     y = m.one_of(partners)
     if "b" in (x.dtype.kind, y.dtype.kind):
         return "where", [x, y], lambda x, y: tg.where(x > 0.1, y, 0)
-    name = m.one_of(["add", "subtract", "multiply", "maximum", "minimum", "greater", "less_equal", "mix", "hypot", "equal"])
+    name = m.one_of(
+        [
+            "add",
+            "subtract",
+            "multiply",
+            "maximum",
+            "minimum",
+            "greater",
+            "less_equal",
+            "mix",
+            "hypot",
+            "equal",
+        ]
+    )
     if name == "mix":
         return name, [x, y], lambda x, y: tg.where(x > y, x, y * 0.5)
     return name, [x, y], getattr(tg, name)
@@ -150,7 +184,11 @@ def _routing(m: Maker, values: list[Any]) -> Any:
         return f"getitem {index}", [x], lambda x: x[index]
     if way == "new axis":
         shape = (m.whole(1, 4), *x.shape)
-        return f"broadcast_to {shape}", [x], (lambda x: tg.broadcast_to(x, shape)) if np.prod(shape) <= MOST else (lambda x: x)
+        return (
+            f"broadcast_to {shape}",
+            [x],
+            (lambda x: tg.broadcast_to(x, shape)) if np.prod(shape) <= MOST else (lambda x: x),
+        )
     if way == "transpose":
         axes = tuple(int(a) for a in m.rng.permutation(x.ndim))
         return f"transpose {axes}", [x], lambda x: tg.transpose(x, axes)
@@ -183,7 +221,8 @@ def _joining(m: Maker, values: list[Any]) -> Any:
         same = [
             y
             for y in values
-            if y.ndim == x.ndim and all(a == b for i, (a, b) in enumerate(zip(x.shape, y.shape, strict=True)) if i != axis)
+            if y.ndim == x.ndim
+            and all(a == b for i, (a, b) in enumerate(zip(x.shape, y.shape, strict=True)) if i != axis)
         ]
         y = m.one_of(same)
         return f"concatenate {axis}", [x, y], lambda x, y: tg.concatenate([x, y], axis=axis)
@@ -207,13 +246,21 @@ def _product(m: Maker, values: list[Any]) -> Any:
             m.leaves.append(weight)
         return f"@ {w.shape} {turned}", [x], lambda x: x @ (weight.T if turned else weight)
     if way == "self":
-        return "self attention", [x], lambda x: tg.einsum("...i,...j->...ij", x, x) if x.size * x.shape[-1] <= MOST else x
+        return (
+            "self attention",
+            [x],
+            lambda x: tg.einsum("...i,...j->...ij", x, x) if x.size * x.shape[-1] <= MOST else x,
+        )
     y = m.one_of([y for y in _floats(values) if y.ndim])
     letters = dict(zip("abcd", x.shape, strict=False))
     word = ""
     for n in y.shape:  # a letter of the same length, or a new one
         same = [a for a, length in letters.items() if length == n and a not in word]
-        word += m.one_of(same) if same and m.rng.random() < 0.7 else next(a for a in "efghijkl" if a not in letters and a not in word)
+        word += (
+            m.one_of(same)
+            if same and m.rng.random() < 0.7
+            else next(a for a in "efghijkl" if a not in letters and a not in word)
+        )
         letters[word[-1]] = n
     every = sorted(letters)
     output = "".join(a for a in m.rng.permutation(every) if m.rng.random() < 0.6)
@@ -274,7 +321,10 @@ def make(number: int) -> tuple[Maker, Any, Any, Any, dict[str, Any]]:
             m.lines.append(f"{len(values)}: {name} of {places} -> {made.dtype}{made.shape}")
             program.append((places, function))
             values.append(made)
-        homes = [m.one_of([i for i, v in enumerate(values) if _broadcast(v, first) and v.size <= first.size]) for first in firsts]
+        homes = [
+            m.one_of([i for i, v in enumerate(values) if _broadcast(v, first) and v.size <= first.size])
+            for first in firsts
+        ]
     out = [int(m.rng.integers(len(values))) for _ in range(2)]
 
     def cell(x: Any, state: Any) -> Any:
@@ -285,11 +335,19 @@ def make(number: int) -> tuple[Maker, Any, Any, Any, dict[str, Any]]:
         for old, home in zip(state, homes, strict=True):
             v = values[home].astype(old.dtype)
             rest = tuple(n for n in old.shape)
-            v = tg.broadcast_to(v, np.broadcast_shapes(v.shape, rest)) if np.broadcast_shapes(v.shape, rest) == rest else old
+            v = (
+                tg.broadcast_to(v, np.broadcast_shapes(v.shape, rest))
+                if np.broadcast_shapes(v.shape, rest) == rest
+                else old
+            )
             news.append(tg.tanh(v) + old * 0.5)
         return [values[i] for i in out], tuple(news)
 
-    m.lines.insert(0, f"x {x}, states {states}, weights {[w.shape for w in weights]}, outputs {out}, news {homes}, {m.dtype}")
+    m.lines.insert(
+        0,
+        f"x {x}, states {states}, weights {[w.shape for w in weights]}, outputs {out}, news {homes}, "
+        f"{m.dtype}",
+    )
     return m, cell, xs, firsts, {"reverse": bool(m.rng.random() < 0.3)}
 
 
@@ -298,14 +356,22 @@ def outcome(number: int, compiled: Any) -> Any:
     m, cell, xs, state, options = make(number)
     values = tree.leaves(tg.scan(cell, xs, state, compiled=compiled, **options))
     rng = np.random.default_rng(5)
-    terms = [tg.sum((y + y * y) * tg.tensor(rng.normal(size=y.shape), y.dtype)) for y in values if y.dtype.kind == "f"]
+    terms = [
+        tg.sum((y + y * y) * tg.tensor(rng.normal(size=y.shape), y.dtype))
+        for y in values
+        if y.dtype.kind == "f"
+    ]
     loss = terms[0]
     for term in terms[1:]:
         loss = loss + term
     told = [(y.numpy(), y.dtype, y.shape, y.requires_grad) for y in values]
     if loss.requires_grad:
         loss.backward()
-    return told, [None if x.grad is None else x.grad.numpy() for x in m.leaves], tg.explain(cell).splitlines()[0]
+    return (
+        told,
+        [None if x.grad is None else x.grad.numpy() for x in m.leaves],
+        tg.explain(cell).splitlines()[0],
+    )
 
 
 def difference(number: int) -> str:

@@ -1,4 +1,5 @@
-"""Cells that multiply by what a function returns, beside the loop: all that they give and all that they leave behind."""
+"""Cells that multiply by what a function returns, beside the loop: all that they give and all that they leave
+behind."""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ import tinygrad_rnn as tg
 
 
 def both(make, monkeypatch):
-    """What two scans give and what is left behind, compiled where that goes and step by step; ``make`` returns the cell, a change that is
-    made between the scans or None, and what tells what was left or None."""
+    """What two scans give and what is left behind, compiled where that goes and step by step; ``make``
+    returns the cell, a change that is made between the scans or None, and what tells what was left or
+    None."""
     results = []
     for how in ("auto", False):
         with monkeypatch.context() as patch:

@@ -1,5 +1,5 @@
-"""Threads that share the samples however little there is to do, in memory that holds what it held before: so that nobody reads what he has
-not written."""
+"""Threads that share the samples however little there is to do, in memory that holds what it held before: so
+that nobody reads what he has not written."""
 
 from __future__ import annotations
 

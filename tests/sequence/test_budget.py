@@ -1,4 +1,5 @@
-"""``checkpoint="auto"`` and what ``explain`` tells of memory: what is kept is as many bytes as are said, and no more than there may be."""
+"""``checkpoint="auto"`` and what ``explain`` tells of memory: what is kept is as many bytes as are said, and
+no more than there may be."""
 
 from __future__ import annotations
 
@@ -48,12 +49,14 @@ def layers(kind, **options):
 
 def told(layer, *inputs, **options):
     """(bytes a step, bytes of how many steps, how many steps) that are kept."""
-    line = next(line for line in tg.explain(layer, *inputs, **options).splitlines() if line.startswith("  kept"))
+    line = next(
+        line for line in tg.explain(layer, *inputs, **options).splitlines() if line.startswith("  kept")
+    )
     each, some = line.partition("values, " if "values" in line else "value, ")[2].split(" bytes a step, ")
     return int(each.replace(",", "")), int(some.split()[0].replace(",", "")), int(some.split()[2])
 
 
-# -- what is said -------------------------------------------------------------------------------------------------------------------------
+# -- what is said --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.one_backend
@@ -120,7 +123,7 @@ def test_nothing_is_drawn_run_or_changed(backend, monkeypatch):
     assert all(p.grad is None for p in [x, *layer.parameters()])
 
 
-# -- how many steps -----------------------------------------------------------------------------------------------------------------------
+# -- how many steps ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.one_backend
@@ -165,7 +168,8 @@ def test_a_small_budget_changes_memory_and_no_bit(kind, part):
         most = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    results = 4 * x.size + 12 * STEPS * BATCH * UNITS  # of the input; outputs, what is made of them, and theirs
+    # of the input; outputs, what is made of them, and theirs
+    results = 4 * x.size + 12 * STEPS * BATCH * UNITS
     assert peak < results + max(some // part, 3 * some // math.isqrt(STEPS)) * 2 + 200_000
     assert peak < most or part == 1
 
@@ -203,7 +207,9 @@ def test_masked_steps(backend, masked_output):
     lengths = np.random.default_rng(2).integers(1, STEPS, BATCH)
     tg.set_memory_budget(20_000)
     x = data()
-    for found, wanted in zip(gradients(auto, x, lengths=lengths), gradients(whole, x, lengths=lengths), strict=True):
+    for found, wanted in zip(
+        gradients(auto, x, lengths=lengths), gradients(whole, x, lengths=lengths), strict=True
+    ):
         if backend == "numpy":
             np.testing.assert_array_equal(found, wanted)
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
@@ -211,11 +217,13 @@ def test_masked_steps(backend, masked_output):
     assert "step by step" not in tg.explain(auto)
 
 
-# -- step by step -------------------------------------------------------------------------------------------------------------------------
+# -- step by step --------------------------------------------------------------------------------------------
 
 
 def test_by_the_loop_the_first_step_tells_how_much_one_keeps(backend):
-    weight = tg.tensor(np.random.default_rng(3).normal(size=(UNITS, UNITS)) / 6, "float32", requires_grad=True)
+    weight = tg.tensor(
+        np.random.default_rng(3).normal(size=(UNITS, UNITS)) / 6, "float32", requires_grad=True
+    )
 
     def cell(x, h):
         h = tg.tanh(x @ weight[:INPUTS] + h @ weight)
@@ -256,7 +264,9 @@ def test_cells_of_which_little_is_kept(backend, name, most, compiled):
     x = data(shape=(6, INPUTS))
     h = tg.tensor(np.ones(INPUTS), dtype, requires_grad=dtype == "float32")
     tg.set_memory_budget(most)
-    found, expected = (tree.leaves(tg.scan(cell, x, h, compiled=compiled, checkpoint=c)) for c in ("auto", None))
+    found, expected = (
+        tree.leaves(tg.scan(cell, x, h, compiled=compiled, checkpoint=c)) for c in ("auto", None)
+    )
     for y, z in zip(found, expected, strict=True):
         np.testing.assert_array_equal(tg.asarray(y).numpy(), tg.asarray(z).numpy())
 
@@ -269,7 +279,7 @@ def test_without_residuals_nothing_is_kept(backend):
     assert "kept" not in tg.explain(auto)
 
 
-# -- bad input ----------------------------------------------------------------------------------------------------------------------------
+# -- bad input -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("given", ["all", "Auto", "", "32", 0, -1, 1.0, 1.5, True, [2]])

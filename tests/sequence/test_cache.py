@@ -1,4 +1,5 @@
-"""Compiled code on disk: shared by processes and lengths of sequences, and no harm whatever becomes of the folder. It is vector code."""
+"""Compiled code on disk: shared by processes and lengths of sequences, and no harm whatever becomes of the
+folder. It is vector code."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ pytestmark = [pytest.mark.one_backend, machine_code]
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """An empty cache folder, and a memory that has forgotten the code of all cells; with it, what was compiled since."""
+    """An empty cache folder, and a memory that has forgotten the code of all cells; with it, what was
+    compiled since."""
     for kind in ("float", "double"):
         products._code(kind)  # these are no cell's, nor are the threads
     threads._team()
@@ -42,7 +44,10 @@ def run(width=6, build=nn.GRUCell, steps=3):
     cell = build(4, width, dtype="float64")
     random = np.random.default_rng(width)
     x, h = (tg.tensor(random.normal(size=s), requires_grad=True) for s in ((steps, 2, 4), (2, width)))
-    found, expected = (tg.gradients(tg.sum(scan(cell, x, h)[0] ** 2), [x, h, *cell.parameters()]) for scan in (compiled_scan, eager))
+    found, expected = (
+        tg.gradients(tg.sum(scan(cell, x, h)[0] ** 2), [x, h, *cell.parameters()])
+        for scan in (compiled_scan, eager)
+    )
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12, atol=1e-12)
 
@@ -180,7 +185,13 @@ print(first, time.perf_counter() - start, repr(float(tg.sum(y).item())))
 def _processes(count, folder):
     environment = os.environ | {"TINYGRAD_RNN_CACHE": str(folder), "OPENBLAS_NUM_THREADS": "1"}
     started = [
-        subprocess.Popen([sys.executable, "-c", SCRIPT], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         for _ in range(count)
     ]
     found = []
@@ -192,7 +203,8 @@ def _processes(count, folder):
 
 
 def test_processes_at_once_and_one_after(tmp_path, monkeypatch):
-    """Both may compile; what they leave is whole, and the next process takes it, soon enough not to be noticed."""
+    """Both may compile; what they leave is whole, and the next process takes it, soon enough not to be
+    noticed."""
     folder = tmp_path / "cache"
     both = _processes(2, folder)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -202,7 +214,8 @@ def test_processes_at_once_and_one_after(tmp_path, monkeypatch):
     (after,) = _processes(1, folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
     assert len({result[2] for result in (*both, after)}) == 1
-    assert max(first for first, _, _ in both) < 6  # two at once on a machine that may be busy; one alone takes less than 3 s
+    # two at once on a machine that may be busy; one alone takes less than 3 s
+    assert max(first for first, _, _ in both) < 6
     assert after[0] < 1.5  # 0.1 to 0.3 s
     assert after[1] < 0.1
 
@@ -213,23 +226,30 @@ def test_compiling_is_quick(cache):
     assert time.perf_counter() - start < 6
 
 
-# -- the code ---------------------------------------------------------------------------------------------------------------------------
+# -- the code ------------------------------------------------------------------------------------------------
 
 
 def _texts(dtype, monkeypatch):
     texts, compile_text = [], nested.compiled
-    monkeypatch.setattr(nested, "compiled", lambda text, names: texts.append(text) or compile_text(text, names))
+    monkeypatch.setattr(
+        nested, "compiled", lambda text, names: texts.append(text) or compile_text(text, names)
+    )
     tg.clear_caches()
     for build in (nn.LSTMCell, nn.GRUCell, nn.PeepholeLSTMCell, nn.RNNCell):
         cell = build(4, 64, dtype=dtype)
-        state = tuple(tg.zeros((2, 64), dtype) for _ in range(2)) if isinstance(cell.state_size, tuple) else tg.zeros((2, 64), dtype)
+        state = (
+            tuple(tg.zeros((2, 64), dtype) for _ in range(2))
+            if isinstance(cell.state_size, tuple)
+            else tg.zeros((2, 64), dtype)
+        )
         compiled_scan(cell, tg.tensor(np.ones((3, 2, 4)), dtype, requires_grad=True), state)
     assert len(texts) == 4
     return texts
 
 
 def _innermost_loops(assembly):
-    """Of all functions, the instructions between a label and a jump back to it with no other label between."""
+    """Of all functions, the instructions between a label and a jump back to it with no other label
+    between."""
     loops, label, lines = [], "", []
     for line in (line.split("#")[0].strip() for line in assembly.splitlines()):
         found = re.match(r"([.\w$]+):", line)
@@ -270,7 +290,9 @@ def test_the_hot_loops_are_vector_code(dtype, monkeypatch):
 def test_the_check_of_vector_code_finds_scalar_code(monkeypatch):
     """The same text without optimisation has no packed loop."""
     text = re.sub(
-        r"(define .*\))(?: noinline)? \"prefer-vector-width\"=\"512\" {", r"\1 noinline optnone {", _texts("float32", monkeypatch)[0]
+        r"(define .*\))(?: noinline)? \"prefer-vector-width\"=\"512\" {",
+        r"\1 noinline optnone {",
+        _texts("float32", monkeypatch)[0],
     )
     assert "optnone" in text
     assert not any(_with(lines, r"\bvdivps\b") for lines in _innermost_loops(compiler.assembly(text)))
@@ -279,7 +301,8 @@ def test_the_check_of_vector_code_finds_scalar_code(monkeypatch):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("name", "bound"), [("tanh", 12.0), ("sigmoid", 30.0), ("exp", 80.0)])
 def test_functions_are_as_exact_as_they_say(name, bound, dtype):
-    """Against NumPy in extended precision, over the range and at its ends: tanh absolutely, the others relatively."""
+    """Against NumPy in extended precision, over the range and at its ends: tanh absolutely, the others
+    relatively."""
 
     def cell(x, h):
         y = getattr(tg, name)(x)
@@ -288,7 +311,11 @@ def test_functions_are_as_exact_as_they_say(name, bound, dtype):
     edges = [0.0, -0.0, 1e-30, -1e-30, 1e-8, 0.624, 0.626, -0.625, bound, -bound]
     x = np.concatenate([np.linspace(-bound, bound, 20001), np.geomspace(1e-12, 1, 2000), edges]).astype(dtype)
     with tg.no_grad():
-        found = compiled_scan(cell, tg.tensor(x.reshape(1, 1, -1)), tg.zeros((1, x.size), dtype))[0].numpy().ravel()
+        found = (
+            compiled_scan(cell, tg.tensor(x.reshape(1, 1, -1)), tg.zeros((1, x.size), dtype))[0]
+            .numpy()
+            .ravel()
+        )
     wide = x.astype(np.longdouble)
     expected = {"tanh": np.tanh, "exp": np.exp, "sigmoid": lambda v: 1 / (1 + np.exp(-v))}[name](wide)
     error = np.abs(found - expected) / (1 if name == "tanh" else np.abs(expected))
@@ -302,13 +329,22 @@ def test_the_logarithm_is_as_exact_as_it_says(dtype):
     near = 1 + np.geomspace(limits.eps, 0.5, 3000)
     powers = np.linspace(limits.minexp - limits.nmant, limits.maxexp, 20001).astype(int)
     x = np.concatenate([np.ldexp(np.linspace(0.5, 1, 20001, endpoint=False), powers), near, 1 / near])
-    x = np.concatenate([x.astype(dtype), np.array([0.0, -0.0, -1.0, np.inf, -np.inf, np.nan, 1.0, limits.smallest_normal], dtype)])
+    x = np.concatenate(
+        [
+            x.astype(dtype),
+            np.array([0.0, -0.0, -1.0, np.inf, -np.inf, np.nan, 1.0, limits.smallest_normal], dtype),
+        ]
+    )
 
     def cell(x, h):
         return tg.log(x), h + x
 
     with tg.no_grad(), np.errstate(all="ignore"):
-        found = compiled_scan(cell, tg.tensor(x.reshape(1, 1, -1)), tg.zeros((1, x.size), dtype))[0].numpy().ravel()
+        found = (
+            compiled_scan(cell, tg.tensor(x.reshape(1, 1, -1)), tg.zeros((1, x.size), dtype))[0]
+            .numpy()
+            .ravel()
+        )
         expected = np.log(x.astype(np.longdouble))
     assert tg.explain(cell).startswith("cell: machine code\n")
     finite = np.isfinite(expected)
@@ -327,8 +363,14 @@ def test_numbers_at_the_end_of_the_range(dtype):
         return [*alone, tg.maximum(x, h), tg.minimum(x, h), tg.clip(x, -1, 1)], h + tg.tanh(x)
 
     with np.errstate(all="ignore"), tg.no_grad():
-        found, expected = (scan(cell, tg.tensor(x.reshape(1, 1, -1)), tg.zeros((1, x.size), dtype))[0] for scan in (compiled_scan, eager))
+        found, expected = (
+            scan(cell, tg.tensor(x.reshape(1, 1, -1)), tg.zeros((1, x.size), dtype))[0]
+            for scan in (compiled_scan, eager)
+        )
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(
-            a.numpy(), b.numpy(), rtol=1e-5 if dtype == "float32" else 1e-12, atol=3e-7 if dtype == "float32" else 1e-300
+            a.numpy(),
+            b.numpy(),
+            rtol=1e-5 if dtype == "float32" else 1e-12,
+            atol=3e-7 if dtype == "float32" else 1e-300,
         )

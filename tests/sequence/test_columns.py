@@ -1,4 +1,5 @@
-"""Threads that share the columns of a step: no two of them meet in memory, and what they make does not depend on how many there are."""
+"""Threads that share the columns of a step: no two of them meet in memory, and what they make does not depend
+on how many there are."""
 
 from __future__ import annotations
 
@@ -19,13 +20,17 @@ from tinygrad_rnn.sequence.nests import SLOTS, Group
 
 pytestmark = pytest.mark.one_backend
 SPELLINGS = [(name, spelling) for name, cell in PUBLISHED.items() for spelling in cell.spellings]
-SOME = [pytest.param(*spelling, marks=pytest.mark.thorough if i % 6 else ()) for i, spelling in enumerate(SPELLINGS)]
+SOME = [
+    pytest.param(*spelling, marks=pytest.mark.thorough if i % 6 else ())
+    for i, spelling in enumerate(SPELLINGS)
+]
 """The others run with ``--every``."""
 
 
 @pytest.fixture
 def sharing(monkeypatch):
-    """Columns are shared wherever they can be, by as many threads as the second value says; the first are all splits."""
+    """Columns are shared wherever they can be, by as many threads as the second value says; the first are all
+    splits."""
     noted, count = [], [2]
 
     class Noted(Columns):
@@ -47,7 +52,9 @@ def passed(name, spelling, compiled="auto", width=70):
     """Results, and gradients of a sum of them all."""
     cell = PUBLISHED[name]
     xs, state, weights = cell.draw(Maker("float64", 3, width))
-    ys = tg.tree.leaves(cell.spellings[spelling](lambda *a, **k: tg.scan(*a, compiled=compiled, **k), xs, state, **weights))
+    ys = tg.tree.leaves(
+        cell.spellings[spelling](lambda *a, **k: tg.scan(*a, compiled=compiled, **k), xs, state, **weights)
+    )
     loss = sum(tg.sum(tg.sin(y + i)) for i, y in enumerate(y for y in ys if y.dtype.kind == "f"))
     leaves = [x for x in tg.tree.leaves((xs, state, weights)) if x.requires_grad]
     loss.backward()
@@ -55,7 +62,8 @@ def passed(name, spelling, compiled="auto", width=70):
 
 
 def touched(columns, nest, thread, many):
-    """The elements of buffers that a thread reads and writes in a nest: (buffer, slot, is it written, elements or None for all)."""
+    """The elements of buffers that a thread reads and writes in a nest: (buffer, slot, is it written,
+    elements or None for all)."""
     split = columns.splits.get(id(nest))
     if split is None and thread:
         return
@@ -67,13 +75,16 @@ def touched(columns, nest, thread, many):
         for axis, stride in index.terms.items():
             first, last = 0, axis.length
             if split is not None and axis is split.axis:
-                first, last = (min(split.together * (split.parts * i // many), axis.length) for i in (thread, thread + 1))
+                first, last = (
+                    min(split.together * (split.parts * i // many), axis.length) for i in (thread, thread + 1)
+                )
             at = (at[:, None] + stride * np.arange(first, last)).reshape(-1)
         yield place, writes, at
 
 
 def meetings(columns, many, direction, rounds=3):
-    """Pairs of accesses by two threads to one element, of which one is a write, with nothing between them that both wait for."""
+    """Pairs of accesses by two threads to one element, of which one is a write, with nothing between them
+    that both wait for."""
     nests = columns._nests
     timeline = [(nest, 0) for nest in nests.prologue] + [(None, 0)]
     timeline += [(nest, n) for n in range(rounds) for nest in nests.stages]
@@ -93,8 +104,14 @@ def meetings(columns, many, direction, rounds=3):
                     slot = slot % 2 if turns else slot
                 new.setdefault((place.buffer.number, slot), []).append((thread, writes, at))
         for key, accesses in new.items():
-            for (a, a_writes, some), (b, b_writes, others) in itertools.product(accesses, accesses + since.get(key, [])):
-                if a != b and (a_writes or b_writes) and (some is None or others is None or np.intersect1d(some, others).size):
+            for (a, a_writes, some), (b, b_writes, others) in itertools.product(
+                accesses, accesses + since.get(key, [])
+            ):
+                if (
+                    a != b
+                    and (a_writes or b_writes)
+                    and (some is None or others is None or np.intersect1d(some, others).size)
+                ):
                     yield nest, key
         for key, accesses in new.items():
             since.setdefault(key, []).extend(accesses)
@@ -135,10 +152,14 @@ def turned_round(x, h):
     return h, 0.5 * tg.sin(h[::-1] * 0.9 + x[:, ::-1]) + 0.3 * tg.roll(h, 1, 0)
 
 
-@pytest.mark.parametrize(("cell", "shape"), [(flipped, (128, 4)), (turned_round, (128, 4)), (turned_round, (4, 128))])
+@pytest.mark.parametrize(
+    ("cell", "shape"), [(flipped, (128, 4)), (turned_round, (128, 4)), (turned_round, (4, 128))]
+)
 def test_places_that_are_counted_backwards(cell, shape, sharing, rng):
     noted, _ = sharing
-    x = tg.tensor(rng.standard_normal((300, 64 if cell is flipped else shape[0], shape[1])), requires_grad=True)
+    x = tg.tensor(
+        rng.standard_normal((300, 64 if cell is flipped else shape[0], shape[1])), requires_grad=True
+    )
     h, found = tg.tensor(rng.standard_normal(shape), requires_grad=True), []
     for compiled in (True, False):
         x.grad = h.grad = None
@@ -165,12 +186,16 @@ def test_the_check_finds_a_wait_that_is_left_out(sharing):
 
 @pytest.mark.parametrize(("layer", "waits"), [("RNN", (1, 1)), ("LSTM", (2, 1)), ("GRU", (2, 1))])
 def test_how_often_a_step_of_a_layer_waits(layer, waits, sharing):
-    """Before a product of the state, or of residuals, and before what is made of all gates; all nests are shared."""
+    """Before a product of the state, or of residuals, and before what is made of all gates; all nests are
+    shared."""
     noted, _ = sharing
     x = tg.tensor(np.ones((4, 2, 16), np.float32), requires_grad=True)
     y, _ = getattr(tg.nn, layer)(16, 64)(x)
     tg.sum(y * y).backward()
-    assert tuple(len([nest for nest in columns._nests.stages if id(nest) in columns.waits]) for columns in noted) == waits
+    assert (
+        tuple(len([nest for nest in columns._nests.stages if id(nest) in columns.waits]) for columns in noted)
+        == waits
+    )
     for columns in noted:
         heavy = [nest for nest in columns._nests.stages if isinstance(nest, (Group, Contraction))]
         assert all(id(nest) in columns.splits for nest in heavy)
@@ -231,7 +256,12 @@ def test_a_stepper_goes_on_in_a_forked_process(monkeypatch, rng, tmp_path):
 
 @pytest.mark.parametrize(
     ("layer", "rows", "width", "shared"),
-    [("LSTM", 1, 256, "columns"), ("LSTM", 8, 256, "columns"), ("LSTM", 32, 64, "samples"), ("LSTM", 64, 256, "samples")],
+    [
+        ("LSTM", 1, 256, "columns"),
+        ("LSTM", 8, 256, "columns"),
+        ("LSTM", 32, 64, "samples"),
+        ("LSTM", 64, 256, "samples"),
+    ],
 )
 def test_columns_are_shared_where_rows_are_few(layer, rows, width, shared):
     module = getattr(tg.nn, layer)(16, width)

@@ -58,7 +58,17 @@ def test_values_and_gradients(backend, make):
 @every_cell
 def test_lengths_masks_and_what_comes_out_there(backend, make):
     cell, wanted, xs, state = made(make)
-    compare(backend, cell, wanted, xs, state, make not in CALLED, live=ragged(3), masked_output="previous", reverse=True)
+    compare(
+        backend,
+        cell,
+        wanted,
+        xs,
+        state,
+        make not in CALLED,
+        live=ragged(3),
+        masked_output="previous",
+        reverse=True,
+    )
 
 
 @pytest.mark.one_backend
@@ -77,7 +87,9 @@ def test_zero_comes_out_where_masked(backend, make):
 
 
 @pytest.mark.parametrize("which", ["ys", "last"])
-@pytest.mark.parametrize("make", [separate_matrices, residual, several_inputs], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make", [separate_matrices, residual, several_inputs], ids=lambda make: make.__name__
+)
 def test_a_loss_of_the_outputs_or_of_the_last_state_alone(backend, make, which):
     cell, wanted, xs, state = made(make)
     compare(backend, cell, wanted, xs, state, which=which)
@@ -92,7 +104,9 @@ def test_second_order(backend, make):
 
     def products(scan):
         ys, last = scan(cell, xs, state)
-        loss = sum(tg.sum(leaf * leaf) for leaf in (*tree.leaves(ys), *tree.leaves(last)) if leaf.requires_grad)
+        loss = sum(
+            tg.sum(leaf * leaf) for leaf in (*tree.leaves(ys), *tree.leaves(last)) if leaf.requires_grad
+        )
         first = tg.gradients(loss, wanted, create_graph=True)
         return tg.gradients(sum(tg.sum(g * v) for g, v in zip(first, vs, strict=True)), wanted)
 
@@ -110,7 +124,9 @@ def test_forward_mode_and_products_with_the_hessian(backend):
     for kind in kinds(backend):
         with running(kind):
             for transform in (tg.jvp, tg.hvp):
-                found, expected = (list(tree.leaves(transform(loss(scan), xs, v))) for scan in (compiled_scan, eager))
+                found, expected = (
+                    list(tree.leaves(transform(loss(scan), xs, v))) for scan in (compiled_scan, eager)
+                )
                 for a, b in zip(found, expected, strict=True):
                     np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12, atol=1e-11)
 
@@ -131,12 +147,16 @@ def test_against_central_differences(backend):
 
 
 @pytest.mark.each_value
-@pytest.mark.parametrize(("batch", "width"), [(1, 5), (1, 1), (3, 1), (2, 2), (5, 5), (2, 17), (4, 33), (7, 8)])
+@pytest.mark.parametrize(
+    ("batch", "width"), [(1, 5), (1, 1), (3, 1), (2, 2), (5, 5), (2, 17), (4, 33), (7, 8)]
+)
 @pytest.mark.parametrize("make", [separate_matrices, layer_norm, choices], ids=lambda make: make.__name__)
 def test_sizes(backend, make, batch, width):
     cell, wanted, xs, state = made(make, batch=batch, width=width)
     compare(backend, cell, wanted, xs, state, must_be_native=False)
-    compare(backend, cell, wanted, xs, state, must_be_native=False, live=ragged(batch), masked_output="previous")
+    compare(
+        backend, cell, wanted, xs, state, must_be_native=False, live=ragged(batch), masked_output="previous"
+    )
 
 
 @pytest.mark.parametrize("width", [1, 8, 17])
@@ -152,7 +172,16 @@ def test_every_built_in_layer_at_sizes_that_fill_vectors_and_that_do_not(backend
 def test_one_step(backend):
     cell, wanted, xs, state = made(separate_matrices)
     compare(backend, cell, wanted, xs[:1], state)
-    compare(backend, cell, wanted, xs[:1], state, live=np.array([[True, False, True]]), masked_output="previous", reverse=True)
+    compare(
+        backend,
+        cell,
+        wanted,
+        xs[:1],
+        state,
+        live=np.array([[True, False, True]]),
+        masked_output="previous",
+        reverse=True,
+    )
 
 
 def test_arrays_that_are_not_contiguous(backend):
@@ -239,7 +268,8 @@ def test_parameters_moved_between_forward_and_backward_are_never_mixed(backend):
             for leaf in wanted[:12]:
                 leaf.data = leaf.numpy() * 2
             found = None
-            with contextlib.suppress(tg.TapeError):  # "got another array": no gradient rather than a mixed one
+            # "got another array": no gradient rather than a mixed one
+            with contextlib.suppress(tg.TapeError):
                 found = tg.gradients(loss, wanted)
             for a, b in zip(found or expected, expected, strict=True):
                 np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12, atol=1e-11)
@@ -268,9 +298,19 @@ def test_shapes_and_dtypes_that_change_from_call_to_call(backend):
         h = tg.tanh(x + h @ w[h.dtype.name])
         return h, h
 
-    sizes = [(4, 3, "float64"), (2, 3, "float64"), (4, 1, "float32"), (4, 3, "float32"), (5, 2, "float64"), (4, 3, "float64")]
+    sizes = [
+        (4, 3, "float64"),
+        (2, 3, "float64"),
+        (4, 1, "float32"),
+        (4, 3, "float32"),
+        (5, 2, "float64"),
+        (4, 3, "float64"),
+    ]
     for steps, batch, dtype in sizes:
-        x, h = tg.tensor(rng.normal(size=(steps, batch, 3)), dtype, requires_grad=True), tg.tensor(rng.normal(size=(batch, 3)), dtype)
+        x, h = (
+            tg.tensor(rng.normal(size=(steps, batch, 3)), dtype, requires_grad=True),
+            tg.tensor(rng.normal(size=(batch, 3)), dtype),
+        )
         compare(backend, cell, [w[dtype], x], x, h)
 
 
@@ -304,12 +344,16 @@ def test_threads_at_once(backend):
             for _ in range(5):
                 with tg.use_backend(backend), np.errstate(under="ignore"):
                     ys, _ = compiled_scan(cell, xs, state)
-                    np.testing.assert_allclose(tree.leaves(ys)[0].numpy(), gradients[0][0][0], rtol=1e-12, atol=1e-11)
+                    np.testing.assert_allclose(
+                        tree.leaves(ys)[0].numpy(), gradients[0][0][0], rtol=1e-12, atol=1e-11
+                    )
                     tg.gradients(tg.sum(tree.leaves(ys)[0]), wanted)
         except BaseException as error:
             wrong.append(error)
 
-    threads = [threading.Thread(target=work, args=(*c, e)) for c, e in zip(cells * 2, expected * 2, strict=True)]
+    threads = [
+        threading.Thread(target=work, args=(*c, e)) for c, e in zip(cells * 2, expected * 2, strict=True)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -334,13 +378,18 @@ def no_bit_differs(scan, wanted, segments):
 def test_checkpoints_change_no_bit_of_machine_code(make, dtype):
     cell, wanted, xs, state = made(make, dtype, batch=5)
     for reverse in (False, True):
-        no_bit_differs(lambda k, r=reverse: tg.scan(cell, xs, state, reverse=r, checkpoint=k), wanted, (1, 2, 3))
+        no_bit_differs(
+            lambda k, r=reverse: tg.scan(cell, xs, state, reverse=r, checkpoint=k), wanted, (1, 2, 3)
+        )
 
 
 @pytest.mark.one_backend
 @machine_code
 def test_checkpoints_change_no_bit_where_threads_share_the_work():
-    layer, x = nn.LSTM(24, 40), tg.tensor(np.random.default_rng(0).normal(size=(33, 18, 24)), "float32", requires_grad=True)
+    layer, x = (
+        nn.LSTM(24, 40),
+        tg.tensor(np.random.default_rng(0).normal(size=(33, 18, 24)), "float32", requires_grad=True),
+    )
 
     def run(k):
         for direction in layer.layers[0]:
@@ -353,7 +402,9 @@ def test_checkpoints_change_no_bit_where_threads_share_the_work():
 def test_what_is_hoisted_may_name_the_number_of_rows(backend):
     """The residual of a column that is broadcast is summed to (T · B, 1): other steps, another derivative."""
     random = np.random.default_rng(0)
-    weight, recurrent = (tg.tensor(random.normal(size=shape), requires_grad=True) for shape in ((4, 5), (5, 5)))
+    weight, recurrent = (
+        tg.tensor(random.normal(size=shape), requires_grad=True) for shape in ((4, 5), (5, 5))
+    )
 
     def cell(x, h):
         a, column = x
@@ -422,7 +473,8 @@ def test_powers_of_numbers_at_the_ends_are_numpys(p, dtype):
 @pytest.mark.one_backend
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_arithmetic_is_numpys_to_the_last_bit(dtype):
-    """No product is joined to a sum, so a residual passes where a kept value equals one that is computed again."""
+    """No product is joined to a sum, so a residual passes where a kept value equals one that is computed
+    again."""
     random = np.random.default_rng(0)
     f, i, g = (tg.tensor(random.normal(size=(6, 4, 9)), dtype, requires_grad=True) for _ in range(3))
     state = tg.tensor(random.normal(size=(4, 9)), dtype, requires_grad=True)

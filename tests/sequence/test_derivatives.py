@@ -1,4 +1,5 @@
-"""Derivatives of derivatives of a compiled scan are compiled scans: the loop's numbers, of any order and in either mode."""
+"""Derivatives of derivatives of a compiled scan are compiled scans: the loop's numbers, of any order and in
+either mode."""
 
 from __future__ import annotations
 
@@ -27,7 +28,11 @@ def never_step_by_step(monkeypatch):
 def weighted(leaves, number):
     """A number of some tensors that no two elements go into alike."""
     random = np.random.default_rng(number)
-    terms = [tg.sum(tg.tensor(random.normal(size=y.shape), y.dtype) * (y + 0.1 * y * y)) for y in leaves if y.requires_grad]
+    terms = [
+        tg.sum(tg.tensor(random.normal(size=y.shape), y.dtype) * (y + 0.1 * y * y))
+        for y in leaves
+        if y.requires_grad
+    ]
     return functools.reduce(tg.add, terms) if terms else None
 
 
@@ -35,7 +40,9 @@ def orders(make, compiled, count, **options):
     """All residuals of a scan up to an order, each order those of a number of the one before."""
     cell, parameters, xs, state = make(cells.Maker("float64", 3, 4))
     leaves = [x for x in tree.leaves((parameters, xs, state)) if x.requires_grad]
-    found = [y for y in tree.leaves(tg.scan(cell, xs, state, compiled=compiled, **options)) if y.dtype.kind == "f"]
+    found = [
+        y for y in tree.leaves(tg.scan(cell, xs, state, compiled=compiled, **options)) if y.dtype.kind == "f"
+    ]
     values = []
     for order in range(count):
         number = weighted(found, order)
@@ -67,11 +74,18 @@ OPTIONS = {
 """Of four steps of three samples."""
 
 
-@pytest.mark.parametrize("make", [cells.peephole_by_hand, cells.layer_norm, cells.attention_per_sample], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make",
+    [cells.peephole_by_hand, cells.layer_norm, cells.attention_per_sample],
+    ids=lambda make: make.__name__,
+)
 @pytest.mark.parametrize("name", OPTIONS)
 def test_third_order(make, name, never_step_by_step):
     options = OPTIONS[name]
-    same(orders(make, True, 3, **options), orders(make, False, 3, **{k: v for k, v in options.items() if k != "checkpoint"}))
+    same(
+        orders(make, True, 3, **options),
+        orders(make, False, 3, **{k: v for k, v in options.items() if k != "checkpoint"}),
+    )
 
 
 @pytest.mark.parametrize("kind", [tg.nn.RNN, tg.nn.LSTM, tg.nn.GRU, tg.nn.PeepholeLSTM])
@@ -128,7 +142,10 @@ def test_what_the_cell_stops_has_no_tangent(never_step_by_step, rng):
 @pytest.mark.parametrize("weight", [True, False])
 def test_cells_that_read_nothing_of_the_input(weight, output, never_step_by_step, rng):
     """The loops of the derivative have as many steps as the scan, though no input says so."""
-    W, first = tg.tensor(rng.normal(size=(3, 3)) * 0.5, requires_grad=True), tg.tensor(rng.normal(size=(2, 3)), requires_grad=True)
+    W, first = (
+        tg.tensor(rng.normal(size=(3, 3)) * 0.5, requires_grad=True),
+        tg.tensor(rng.normal(size=(2, 3)), requires_grad=True),
+    )
     leaves = [first, W] if weight else [first]
 
     def cell(x, h):

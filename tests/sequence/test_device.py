@@ -1,4 +1,5 @@
-"""Kernels of the CuPy backend: the generated CUDA C is compiled as C and run by the stand-in, and must equal the eager loop."""
+"""Kernels of the CuPy backend: the generated CUDA C is compiled as C and run by the stand-in, and must equal
+the eager loop."""
 
 from __future__ import annotations
 
@@ -24,13 +25,18 @@ NAMED = {make.__name__: make for make in (*BUILT_IN, *WRITTEN)}
 
 
 def named(*names):
-    return pytest.mark.parametrize("make", [NAMED[name] for name in names or NAMED], ids=lambda make: make.__name__)
+    return pytest.mark.parametrize(
+        "make", [NAMED[name] for name in names or NAMED], ids=lambda make: make.__name__
+    )
 
 
 def compare(make, dtype="float64", batch=3, width=5, steps=T, **options):
     """Assert that a cell runs in kernels, and equals the eager loop."""
     cell, parameters, xs, state = make(Maker(dtype, batch, width, steps=steps))
-    wanted = [*parameters, *(x for x in [*tree.leaves(xs), *tree.leaves(state)] if x.requires_grad and x.is_leaf)]
+    wanted = [
+        *parameters,
+        *(x for x in [*tree.leaves(xs), *tree.leaves(state)] if x.requires_grad and x.is_leaf),
+    ]
     expected = results(lambda: eager(cell, xs, state, **options), wanted)
     reasons = []
     with running("native", reasons):
@@ -60,7 +66,10 @@ def test_lengths_masks_and_direction(make, masked_output, reverse):
 
 
 @named("rnn_tanh", "lstm_clipped", "gru_before", "peephole", "layer_norm", "choices")
-@pytest.mark.parametrize(("dtype", "batch", "width"), [("float32", 3, 5), ("float64", 1, 5), ("float64", 4, 2), ("float64", 2, 300)])
+@pytest.mark.parametrize(
+    ("dtype", "batch", "width"),
+    [("float32", 3, 5), ("float64", 1, 5), ("float64", 4, 2), ("float64", 2, 300)],
+)
 def test_sizes_and_precision(make, dtype, batch, width):
     compare(make, dtype, batch, width)
 
@@ -85,7 +94,16 @@ def test_formulas(make, dtype):
     compare(make, dtype)
 
 
-@named("rnn_tanh", "lstm", "peephole", "separate_matrices", "layer_norm", "gru_after", "gru_before", "no_products")
+@named(
+    "rnn_tanh",
+    "lstm",
+    "peephole",
+    "separate_matrices",
+    "layer_norm",
+    "gru_after",
+    "gru_before",
+    "no_products",
+)
 @pytest.mark.parametrize("masked", [False, True])
 def test_launches_do_not_grow_with_the_steps(make, masked, device):
     """The loop over time is in the kernel; and the host waits for nothing."""
@@ -93,7 +111,9 @@ def test_launches_do_not_grow_with_the_steps(make, masked, device):
     def launches(steps):
         cell, _, xs, state = make(Maker("float32", 3, 6, steps=steps))
         device.reset()
-        ys, _ = compiled_scan(cell, xs, state, live=np.arange(steps)[:, None] < [steps, 1, 2] if masked else None)
+        ys, _ = compiled_scan(
+            cell, xs, state, live=np.arange(steps)[:, None] < [steps, 1, 2] if masked else None
+        )
         sum(tg.sum(y * y) for y in tree.leaves(ys)).backward()
         return device.launches, device.synchronisations
 
@@ -110,7 +130,10 @@ def test_samples_that_meet_are_left_to_one_block(device):
         h = tg.tanh(h + x - tg.mean(x + h, axis=0))
         return h, h
 
-    x, h = (tg.tensor(np.random.default_rng(i).normal(size=shape), requires_grad=True) for i, shape in enumerate([(4, 3, 5), (3, 5)]))
+    x, h = (
+        tg.tensor(np.random.default_rng(i).normal(size=shape), requires_grad=True)
+        for i, shape in enumerate([(4, 3, 5), (3, 5)])
+    )
     expected = results(lambda: eager(cell, x, h), [x, h])
     same(results(lambda: compiled_scan(cell, x, h), [x, h]), expected, 1e-12)
     assert "1 blocks" in tg.explain(cell)
@@ -118,14 +141,20 @@ def test_samples_that_meet_are_left_to_one_block(device):
 
 @pytest.mark.parametrize("first", seeds(300, daily=2, step=5))
 def test_random_programs(first):
-    """What a cell may be made of beside the gates of the named ones: axes, joins, reductions, indices, in any order."""
+    """What a cell may be made of beside the gates of the named ones: axes, joins, reductions, indices, in any
+    order."""
     for number in range(first, first + 5):
         assert not difference(number), number
 
 
 @pytest.mark.parametrize(
     "index",
-    [[2, 0, 2], (slice(None), np.array([1, 1, 0])), (np.array([[1], [2]]), np.array([0, 3])), (..., np.array([True, False, True, True]))],
+    [
+        [2, 0, 2],
+        (slice(None), np.array([1, 1, 0])),
+        (np.array([[1], [2]]), np.array([0, 3])),
+        (..., np.array([True, False, True, True])),
+    ],
     ids=["rows", "columns", "both", "mask"],
 )
 def test_indices_of_arrays(index):
@@ -136,7 +165,10 @@ def test_indices_of_arrays(index):
         h = tg.tanh(x + h + tg.sum(taken * taken))
         return taken, h
 
-    x, h = (tg.tensor(np.random.default_rng(i).normal(size=shape), requires_grad=True) for i, shape in enumerate([(4, 3, 4), (3, 4)]))
+    x, h = (
+        tg.tensor(np.random.default_rng(i).normal(size=shape), requires_grad=True)
+        for i, shape in enumerate([(4, 3, 4), (3, 4)])
+    )
     expected = results(lambda: eager(cell, x, h), [x, h])
     reasons = []
     with running("native", reasons):
@@ -157,24 +189,30 @@ def test_what_has_no_kernel_is_called():
     np.testing.assert_allclose(ys.numpy(), eager(cell, x, h)[0].numpy(), rtol=1e-12)
 
 
-# -- the device's own compiler ---------------------------------------------------------------------------------------------
+# -- the device's own compiler -------------------------------------------------------------------------------
 
 
 class Nvrtc:
-    """NVIDIA's compiler, from its wheel. The files of the package say where the library is: the folders differ between CUDA 12 and 13."""
+    """NVIDIA's compiler, from its wheel. The files of the package say where the library is: the folders
+    differ between CUDA 12 and 13."""
 
     def __init__(self):
         for package in ("nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu12"):
             with contextlib.suppress(importlib.metadata.PackageNotFoundError):
                 files = importlib.metadata.files(package)
-                self.library = ctypes.CDLL(str(next(f.locate() for f in files if re.fullmatch(r"libnvrtc\.so\.\d+", f.name))))
+                self.library = ctypes.CDLL(
+                    str(next(f.locate() for f in files if re.fullmatch(r"libnvrtc\.so\.\d+", f.name)))
+                )
                 return
         pytest.skip("NVIDIA's compiler is not installed (the extra 'test' brings it on Linux)")
 
     def compile(self, text, *options):
         """The exit status and what the compiler says."""
         program, size = ctypes.c_void_p(), ctypes.c_size_t()
-        assert self.library.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernel.cu", 0, None, None) == 0
+        assert (
+            self.library.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernel.cu", 0, None, None)
+            == 0
+        )
         given = (ctypes.c_char_p * len(options))(*[option.encode() for option in options])
         status = self.library.nvrtcCompileProgram(program, len(options), given)
         self.library.nvrtcGetProgramLogSize(program, ctypes.byref(size))
@@ -185,18 +223,22 @@ class Nvrtc:
 
 
 def together(texts):
-    """Several kernels as one program, which takes half the time: each in a namespace, where two may have one name if C cannot see it."""
+    """Several kernels as one program, which takes half the time: each in a namespace, where two may have one
+    name if C cannot see it."""
     inside = [text.replace('extern "C" ', "") for text in texts]
     return "\n".join(f"namespace program{i} {{\n{text}}}" for i, text in enumerate(inside))
 
 
 @pytest.mark.slow
 @pytest.mark.cupy
-@pytest.mark.parametrize(("first", "dtype", "generation"), [(0, "float32", "sm_90"), (1, "float64", "sm_80")])  # Hopper and Ampere
+# Hopper and Ampere
+@pytest.mark.parametrize(("first", "dtype", "generation"), [(0, "float32", "sm_90"), (1, "float64", "sm_80")])
 def test_kernels_are_cuda(first, dtype, generation, monkeypatch):
-    """The device's own compiler takes the kernels of all cells, half of them in each dtype, without a word; it needs no device."""
+    """The device's own compiler takes the kernels of all cells, half of them in each dtype, without a word;
+    it needs no device."""
     nvrtc = Nvrtc()
-    monkeypatch.setattr(strict_cupy.RawKernel, "__call__", lambda *arguments: None)  # only the texts are wanted
+    # only the texts are wanted
+    monkeypatch.setattr(strict_cupy.RawKernel, "__call__", lambda *arguments: None)
     for make in (*NAMED.values(), *FORMULAS)[first::2]:
         cell, _, xs, state = make(Maker(dtype, 3, 5))
         ys, _ = compiled_scan(cell, xs, state, live=np.ones((T, 3), bool))

@@ -1,4 +1,5 @@
-"""``explain`` begins with the truth about the last run, and a warning comes where something better can be written."""
+"""``explain`` begins with the truth about the last run, and a warning comes where something better can be
+written."""
 
 from __future__ import annotations
 
@@ -68,14 +69,19 @@ def test_what_is_said_is_what_ran(monkeypatch):
     """The loop of calls is entered where calls are told of, and only there."""
     entered = []
     forward = InterpretedRun.forward
-    monkeypatch.setattr(InterpretedRun, "forward", lambda run, *arguments: entered.append(run) or forward(run, *arguments))
+    monkeypatch.setattr(
+        InterpretedRun, "forward", lambda run, *arguments: entered.append(run) or forward(run, *arguments)
+    )
     fast, slow = halves(), halves()
     tg.scan(fast, *data())
     assert not entered
     assert said(fast) == "cell: machine code"
     tg.scan(slow, *data("float16"))
     assert len(entered) == 1
-    assert said(slow) == "cell: NumPy calls: no kernel holds values of float16; have the cell compute in float32 or float64"
+    assert (
+        said(slow)
+        == "cell: NumPy calls: no kernel holds values of float16; have the cell compute in float32 or float64"
+    )
     assert "each step  2 calls forward" in tg.explain(slow)
     tg.scan(slow, *data())
     assert len(entered) == 1
@@ -90,9 +96,13 @@ def test_a_cell_of_calls_warns_once_at_the_users_line():
         tg.scan(cell, x, h)
     (warning,) = told
     assert warning.filename == __file__
-    assert "tg.scan(cell, x, h)" in pathlib.Path(__file__).read_text(encoding="utf-8").splitlines()[warning.lineno - 1]
+    assert (
+        "tg.scan(cell, x, h)"
+        in pathlib.Path(__file__).read_text(encoding="utf-8").splitlines()[warning.lineno - 1]
+    )
     assert warned(cell, x, h) == []
-    assert warned(cell, tg.ones((5, 3, 4), "float16"), tg.zeros((3, 4), "float16")) == []  # another plan, the same reason
+    # another plan, the same reason
+    assert warned(cell, tg.ones((5, 3, 4), "float16"), tg.zeros((3, 4), "float16")) == []
     assert len(warned(halves(), x, h)) == 1
 
 
@@ -219,7 +229,9 @@ def test_without_a_code_generator_it_is_said_first_and_nothing_warns(monkeypatch
     monkeypatch.setattr(compiler, "available", lambda: False)
     cell, (x, h) = halves(), data()
     assert warned(cell, x, h) == []
-    assert said(cell) == "cell: NumPy calls: llvmlite 0.45 or newer is missing: pip install 'tinygrad_rnn[fast]'"
+    assert (
+        said(cell) == "cell: NumPy calls: llvmlite 0.45 or newer is missing: pip install 'tinygrad_rnn[fast]'"
+    )
     assert warned(halves(), *data("float16")) == []
     assert warned(anew(_looks)(), x, h) == []
     tg.clear_caches()
@@ -233,7 +245,10 @@ def test_calls_inside_of_machine_code_are_told_one_by_one(monkeypatch):
 
     def with_calls(plan, backend):
         engine = built(plan, backend)
-        engine.calls = [("inv", "LAPACK inverts it", "write solve(a, b)"), ("sort", "its order is found by comparing", "")]
+        engine.calls = [
+            ("inv", "LAPACK inverts it", "write solve(a, b)"),
+            ("sort", "its order is found by comparing", ""),
+        ]
         return engine
 
     monkeypatch.setattr(compiled, "_built", with_calls)
@@ -265,7 +280,10 @@ def test_compiled_true_is_machine_code_or_kernels_or_an_error(backend, monkeypat
     cell, (x, h) = halves(), data()
     tg.scan(cell, x, h, compiled=True)
     assert said(cell) == f"cell: {'machine code' if backend == 'numpy' else 'CUDA kernels'}"
-    with pytest.raises(tg.TraceError, match=r"the cell runs as .*Py calls: no kernel holds values of float16; have the cell compute in"):
+    with pytest.raises(
+        tg.TraceError,
+        match=r"the cell runs as .*Py calls: no kernel holds values of float16; have the cell compute in",
+    ):
         tg.scan(cell, *data("float16"), compiled=True)
     assert said(cell).endswith(("machine code", "CUDA kernels"))  # nothing ran
     ys, _ = tg.scan(cell, *data("float16"))
@@ -273,10 +291,14 @@ def test_compiled_true_is_machine_code_or_kernels_or_an_error(backend, monkeypat
     with pytest.raises(tg.TraceError, match="cannot look at its values"):
         tg.scan(anew(_looks)(), x, h, compiled=True)
     monkeypatch.setattr(
-        compiled, "_built", lambda plan, backend: types.SimpleNamespace(calls=[("inv", "LAPACK inverts it", "write solve")])
+        compiled,
+        "_built",
+        lambda plan, backend: types.SimpleNamespace(calls=[("inv", "LAPACK inverts it", "write solve")]),
     )
     tg.clear_caches()
-    with pytest.raises(tg.TraceError, match="the cell runs with calls of inv: LAPACK inverts it; write solve"):
+    with pytest.raises(
+        tg.TraceError, match="the cell runs with calls of inv: LAPACK inverts it; write solve"
+    ):
         tg.scan(cell, x, h, compiled=True)
     tg.clear_caches()
 

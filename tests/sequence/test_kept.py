@@ -1,4 +1,5 @@
-"""What the compiler keeps is bounded, goes when it was not used for long, and is freed; results are the same before and after."""
+"""What the compiler keeps is bounded, goes when it was not used for long, and is freed; results are the same
+before and after."""
 
 from __future__ import annotations
 
@@ -129,7 +130,16 @@ def test_clear_caches_forgets_all_and_changes_no_result(tmp_path):
     assert len(files) == len(cells)
     for disk in (False, True, True):
         tg.clear_caches(disk=disk)
-        assert not any(len(cache) for cache in (compiled._traces, compiled._shared, compiled._plans, compiler._codes, numbers._kinds))
+        assert not any(
+            len(cache)
+            for cache in (
+                compiled._traces,
+                compiled._shared,
+                compiled._plans,
+                compiler._codes,
+                numbers._kinds,
+            )
+        )
         assert [path.name for path in sorted((tmp_path / "cache").iterdir())] == ([] if disk else files)
         if not disk:
             again = [outcome(tg.scan, cell, x, h) for cell in cells]
@@ -192,7 +202,8 @@ def test_a_cell_that_meets_many_kinds_of_operands_keeps_the_last():
 
 
 def test_threads_may_come_while_others_send_things_away(few):
-    """Each of them runs all cells, in an order of its own, with caches that hold three; one of them forgets everything now and then."""
+    """Each of them runs all cells, in an order of its own, with caches that hold three; one of them forgets
+    everything now and then."""
     x, h = data()
     expected = [outcome(eager, cell_of(number), x, h) for number in range(12)]
     wrong = []

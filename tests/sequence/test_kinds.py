@@ -1,4 +1,5 @@
-"""Compiled cells of values of other kinds than rows of one float dtype: the loop's results, or no machine code."""
+"""Compiled cells of values of other kinds than rows of one float dtype: the loop's results, or no machine
+code."""
 
 from __future__ import annotations
 
@@ -48,9 +49,13 @@ def test_operands_of_other_dtypes(backend, use, kind):
     compare(backend, cell, [W, h], x, h, must_be_native=False)
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (2,), (3,), (6,), (1, 3), (2, 3), (3, 2), (3, 3), (4, 3), (2, 1), (2, 2, 2)])
+@pytest.mark.parametrize(
+    "shape", [(), (1,), (2,), (3,), (6,), (1, 3), (2, 3), (3, 2), (3, 3), (4, 3), (2, 1), (2, 2, 2)]
+)
 @pytest.mark.parametrize("grad", [False, True])
-@pytest.mark.parametrize("use", [lambda C: C, lambda C: C * 2, lambda C: tg.exp(C)], ids=["itself", "twice", "exp"])
+@pytest.mark.parametrize(
+    "use", [lambda C: C, lambda C: C * 2, lambda C: tg.exp(C)], ids=["itself", "twice", "exp"]
+)
 def test_outputs_that_are_fixed(backend, shape, grad, use):
     C, x, h = numbers(*shape, grad=grad), numbers(T, B, H, grad=True), numbers(B, H, grad=True)
 
@@ -94,21 +99,49 @@ def test_residuals_take_as_many_steps_as_in_the_loop(backend, steps, which):
     for masked_output in ("zero", "previous"):
         for reverse in (False, True):
             options = {"live": live, "masked_output": masked_output, "reverse": reverse}
-            compare(backend, cell, [*parameters, x, *first], x, tuple(first), must_be_native=False, which=which, **options)
+            compare(
+                backend,
+                cell,
+                [*parameters, x, *first],
+                x,
+                tuple(first),
+                must_be_native=False,
+                which=which,
+                **options,
+            )
 
 
 LARGE = {
     "int32": [0, 1, -1, 2, 3, -3, 7, -7, 46341, 50000, -50000, 2**31 - 1, -(2**31), 2**31 - 2],
-    "int64": [0, 1, -1, 3, -7, 2**31, 3000000019, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63), 2**62 + 5, 6364136223846793005],
+    "int64": [
+        0,
+        1,
+        -1,
+        3,
+        -7,
+        2**31,
+        3000000019,
+        2**53 + 1,
+        -(2**53) - 1,
+        2**63 - 1,
+        -(2**63),
+        2**62 + 5,
+        6364136223846793005,
+    ],
 }
-ELEMENTWISE = [row.name for row in rows.values() if row.elementwise and hasattr(tg, row.name) and row.name not in ("astype", "power")]
+ELEMENTWISE = [
+    row.name
+    for row in rows.values()
+    if row.elementwise and hasattr(tg, row.name) and row.name not in ("astype", "power")
+]
 
 
 @pytest.mark.one_backend
 @pytest.mark.parametrize("dtype", LARGE)
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_integers_have_all_their_digits(name, dtype):
-    """Every elementwise row of integers of any size: what NumPy makes of them, bit for bit where that is integers."""
+    """Every elementwise row of integers of any size: what NumPy makes of them, bit for bit where that is
+    integers."""
     values, function = np.array(LARGE[dtype], dtype), getattr(tg, name)
     pairs = [x.ravel() for x in np.meshgrid(values, values)]
     taken = 0
@@ -136,7 +169,9 @@ NUMBERS = {
     "a generator": lambda h: (h * 6364136223 + 1442695040) % 2147483647,
     "squared": lambda h: h**2,
     "to the fifth": lambda h: h**5,
-    "below more than it can be": lambda h: (h.astype("int32") < 2**40).astype("int64") + (h.astype("int32") > -(2**31) - 1).astype("int64"),
+    "below more than it can be": lambda h: (
+        (h.astype("int32") < 2**40).astype("int64") + (h.astype("int32") > -(2**31) - 1).astype("int64")
+    ),
     "clipped beyond": lambda h: tg.clip(h, -(2**40), 2**40),
     "clipped beyond int32": lambda h: tg.clip(h.astype("int32"), -(2**40), 2**40).astype("int64"),
     "by nothing": lambda h: h // (h - h) + h % (h - h) + 1,
@@ -200,6 +235,8 @@ def test_the_dtype_of_an_output_beyond_lengths(dtype, masked_output):
         return (h > x).astype(dtype), h + x
 
     xs, h = numbers(4, 3, 2), numbers(3, 2)
-    made = [tg.scan(cell, xs, h, [4, 0, 2], compiled=c, masked_output=masked_output)[0] for c in (False, True)]
+    made = [
+        tg.scan(cell, xs, h, [4, 0, 2], compiled=c, masked_output=masked_output)[0] for c in (False, True)
+    ]
     assert made[0].dtype == made[1].dtype == np.dtype(dtype)
     np.testing.assert_array_equal(made[0].numpy(), made[1].numpy())

@@ -31,7 +31,9 @@ BENT = {
     "divided by the state": lambda x, h: x / (1 + h),
     "the largest": lambda x, h: h - tg.max(h, axis=1, keepdims=True),
     "not its own": lambda x, h: tg.tanh(x),
-    "a maximum with whole numbers": lambda x, h: tg.maximum(h, tg.tensor(np.ones((3, 4), int)).astype("int32")).astype("float32"),
+    "a maximum with whole numbers": lambda x, h: tg.maximum(
+        h, tg.tensor(np.ones((3, 4), int)).astype("int32")
+    ).astype("float32"),
 }
 
 

@@ -1,4 +1,5 @@
-"""What lengths and masks cut off changes nothing, whatever it holds: each sample gives what it gives alone, without its padding."""
+"""What lengths and masks cut off changes nothing, whatever it holds: each sample gives what it gives alone,
+without its padding."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ class Cell(nn.Module):
     def __init__(self, f, dtype="float64"):
         random = np.random.default_rng(3)
         self.f, self.state_size = f, H
-        self.W, self.U, self.b = (nn.Parameter(random.normal(0, 0.5, shape), dtype) for shape in ((I, H), (H, H), (H,)))
+        self.W, self.U, self.b = (
+            nn.Parameter(random.normal(0, 0.5, shape), dtype) for shape in ((I, H), (H, H), (H,))
+        )
 
     def __call__(self, x, h):
         h = tg.tanh(self.f(x) @ self.W + h @ self.U + self.b)
@@ -45,10 +48,15 @@ WAYS = ("native", "interpreted", "loop", "checkpoint", "checkpointed loop")
 def run(way, cell, xs, state, **options):
     """A scan in one of the ways that there are."""
     if way in ("loop", "checkpointed loop"):
-        return tg.scan(cell, xs, state, compiled=False, checkpoint=2 if way == "checkpointed loop" else None, **options)
+        return tg.scan(
+            cell, xs, state, compiled=False, checkpoint=2 if way == "checkpointed loop" else None, **options
+        )
     with running(way) if way in ("native", "interpreted") else contextlib.nullcontext():
-        how = True if way == "native" and tree.leaves(xs)[0].dtype != np.float16 else "auto"  # no kernel holds those
-        found = tg.scan(cell, xs, state, compiled=how, checkpoint=2 if way == "checkpoint" else None, **options)
+        # no kernel holds those
+        how = True if way == "native" and tree.leaves(xs)[0].dtype != np.float16 else "auto"
+        found = tg.scan(
+            cell, xs, state, compiled=how, checkpoint=2 if way == "checkpoint" else None, **options
+        )
         assert "step by step" not in tg.explain(cell)
         return found
 
@@ -73,14 +81,20 @@ def alone(cell, xs, state, live, wanted, reverse=False):
         steps = np.flatnonzero(live[:, b])
         first = tree.map_leaves(lambda leaf, b=b: leaf[b : b + 1], state)
         inputs = tree.map_leaves(lambda leaf, b=b, steps=steps: leaf[steps, b : b + 1], xs)
-        ys, last = tg.scan(cell, inputs, first, compiled=False, reverse=reverse) if len(steps) else (None, first)
+        ys, last = (
+            tg.scan(cell, inputs, first, compiled=False, reverse=reverse) if len(steps) else (None, first)
+        )
         outputs.append((steps, ys))
         lasts.append(last)
         losses += (tree.leaves(ys) if len(steps) else []) + tree.leaves(last)
     for leaf in wanted:
         leaf.grad = None
     sum(tg.sum(y * y) + tg.sum(y) for y in losses).backward()
-    return outputs, lasts, [np.zeros(leaf.shape) if leaf.grad is None else leaf.grad.numpy().copy() for leaf in wanted]
+    return (
+        outputs,
+        lasts,
+        [np.zeros(leaf.shape) if leaf.grad is None else leaf.grad.numpy().copy() for leaf in wanted],
+    )
 
 
 def check(backend, cell, xs, state, live, wanted, spoilt, rtol=1e-10, **options):
@@ -91,14 +105,18 @@ def check(backend, cell, xs, state, live, wanted, spoilt, rtol=1e-10, **options)
         for b, (steps, sample) in enumerate(outputs):
             for y, z in zip(tree.leaves(last), tree.leaves(lasts[b]), strict=True):
                 np.testing.assert_allclose(y.numpy()[b], z.numpy()[0], rtol=rtol)
-            for y, z in zip(tree.leaves(ys), tree.leaves(sample) if len(steps) else (), strict=len(steps) > 0):
+            for y, z in zip(
+                tree.leaves(ys), tree.leaves(sample) if len(steps) else (), strict=len(steps) > 0
+            ):
                 np.testing.assert_allclose(y.numpy()[steps, b], z.numpy()[:, 0], rtol=rtol)
                 rest = np.setdiff1d(np.arange(len(live)), steps)
                 assert not y.numpy()[rest, b].any()
         found = gradients(wanted, ys, last)
         for a, e in zip(found, expected, strict=True):
             assert np.isfinite(a).all(), way
-            np.testing.assert_allclose(a, e, rtol=rtol, atol=rtol * max(1.0, np.abs(e).max(initial=0)), err_msg=way)
+            np.testing.assert_allclose(
+                a, e, rtol=rtol, atol=rtol * max(1.0, np.abs(e).max(initial=0)), err_msg=way
+            )
 
 
 def spoil(x, live, bad):
@@ -123,7 +141,16 @@ def test_padding(backend, rng, f, bad):
     x, live = rng.uniform(0.3, 1.5, (T, B, I)), lengths_mask()
     with np.errstate(all="ignore"):
         cell, state = Cell(f), tg.zeros((B, H), "float64")
-        check(backend, cell, tg.tensor(x), state, live, cell.parameters(), tg.tensor(spoil(x, live, bad)), lengths=LENGTHS)
+        check(
+            backend,
+            cell,
+            tg.tensor(x),
+            state,
+            live,
+            cell.parameters(),
+            tg.tensor(spoil(x, live, bad)),
+            lengths=LENGTHS,
+        )
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -139,14 +166,20 @@ def test_inputs_and_states_that_want_a_gradient(backend, rng):
     """The residual of what is cut off is 0, and goes nowhere: not into what the inputs are made of either."""
     z, live = rng.uniform(0.3, 1.5, (T, B, I)), lengths_mask()
     cell = Cell(tg.sqrt)
-    A, h = tg.tensor(np.eye(I) + 0.1, requires_grad=True), tg.tensor(rng.normal(size=(B, H)), requires_grad=True)
+    A, h = (
+        tg.tensor(np.eye(I) + 0.1, requires_grad=True),
+        tg.tensor(rng.normal(size=(B, H)), requires_grad=True),
+    )
     wanted = [*cell.parameters(), A, h]
     with np.errstate(all="ignore"):
         for bad in (np.nan, np.inf):
             expected = alone(cell, tg.tensor(z) @ A, h, live, wanted)[2]
             for way in ways(backend):
-                found = gradients(wanted, *run(way, cell, tg.tensor(spoil(z, live, bad)) @ A, h, lengths=LENGTHS))
-                if backend == "cupy":  # a product outside of the scan: not looked into where that would have to wait
+                found = gradients(
+                    wanted, *run(way, cell, tg.tensor(spoil(z, live, bad)) @ A, h, lengths=LENGTHS)
+                )
+                # a product outside of the scan: not looked into where that would have to wait
+                if backend == "cupy":
                     found, expected = found[:3] + found[4:], expected[:3] + expected[4:]
                 for a, e in zip(found, expected, strict=True):
                     np.testing.assert_allclose(a, e, rtol=1e-10, atol=1e-12)
@@ -180,7 +213,13 @@ def test_a_batch_of_which_nothing_counts(backend, bad):
     cell = Cell(tg.log)
     with np.errstate(all="ignore"):
         for way in ways(backend):
-            ys, last = run(way, cell, tg.tensor(np.full((T, B, I), bad)), tg.ones((B, H), dtype="float64"), lengths=[0] * B)
+            ys, last = run(
+                way,
+                cell,
+                tg.tensor(np.full((T, B, I), bad)),
+                tg.ones((B, H), dtype="float64"),
+                lengths=[0] * B,
+            )
             assert not ys.numpy().any()
             assert (last.numpy() == 1).all()
             for gradient in gradients(cell.parameters(), ys, last):
@@ -198,7 +237,16 @@ def test_words_that_there_are_not(backend, rng, bad):
         return inner(tg.take(table, word, 0), h)
 
     wanted, state = [table, *inner.parameters()], tg.zeros((B, H), "float64")
-    check(backend, cell, tg.tensor(words), state, live, wanted, tg.tensor(spoil(words, live, bad)), lengths=LENGTHS)
+    check(
+        backend,
+        cell,
+        tg.tensor(words),
+        state,
+        live,
+        wanted,
+        tg.tensor(spoil(words, live, bad)),
+        lengths=LENGTHS,
+    )
 
 
 def test_nested_inputs(backend, rng):
@@ -212,7 +260,9 @@ def test_nested_inputs(backend, rng):
     xs = {"a": tg.tensor(a), "b": (tg.tensor(b),)}
     spoilt = {"a": tg.tensor(spoil(a, live, np.nan)), "b": (tg.tensor(spoil(b, live, 0.0)),)}
     with np.errstate(all="ignore"):
-        check(backend, cell, xs, tg.zeros((B, H), "float64"), live, inner.parameters(), spoilt, lengths=LENGTHS)
+        check(
+            backend, cell, xs, tg.zeros((B, H), "float64"), live, inner.parameters(), spoilt, lengths=LENGTHS
+        )
 
 
 def test_float16(backend, rng):
@@ -265,7 +315,8 @@ KINDS = {
 @pytest.mark.parametrize("trial", range(6))
 @pytest.mark.parametrize("kind", KINDS)
 def test_layers_with_any_options(kind, trial):
-    """Whatever the padding of inputs and targets holds: the loss and the gradients of the samples one by one, each without its padding."""
+    """Whatever the padding of inputs and targets holds: the loss and the gradients of the samples one by one,
+    each without its padding."""
     random = np.random.default_rng([trial, len(kind)])
     shared = {
         "batch_first": bool(random.integers(2)),
@@ -287,7 +338,10 @@ def test_layers_with_any_options(kind, trial):
         """The loss of what counts, and its gradients."""
         layer.zero_grad()
         laid = (lambda z: z.swapaxes(0, 1)) if b_first else (lambda z: z)
-        ys, state = layer(tg.tensor(laid(x)), **{name: laid(mask) if name == "mask" else mask for name, mask in masks.items()})
+        ys, state = layer(
+            tg.tensor(laid(x)),
+            **{name: laid(mask) if name == "mask" else mask for name, mask in masks.items()},
+        )
         loss = tg.sum(tg.mse_loss(ys, tg.tensor(laid(target)), reduction="none")[tg.tensor(laid(live))])
         loss = loss + sum(tg.sum(leaf * leaf) for leaf in tree.leaves(state))
         loss.backward()
@@ -297,7 +351,9 @@ def test_layers_with_any_options(kind, trial):
     for b in range(B):
         steps = np.flatnonzero(live[:, b])
         if len(steps):
-            expected = expected + np.array(run_on(x[steps, b : b + 1], target[steps, b : b + 1], live[steps, b : b + 1]), object)
+            expected = expected + np.array(
+                run_on(x[steps, b : b + 1], target[steps, b : b + 1], live[steps, b : b + 1]), object
+            )
     masks = {"lengths": LENGTHS} if (live == lengths_mask()).all() and random.integers(2) else {"mask": live}
     for bad in (np.nan, np.inf, -np.inf, 1e30):
         with np.errstate(all="ignore"):
@@ -325,7 +381,8 @@ def test_views_show_the_residuals_that_the_gradients_are_made_of(compiled, rng):
 
 @pytest.mark.one_backend
 def test_a_cell_that_breaks_at_a_step_that_does_not_count(rng):
-    """A countdown: log(0) / 0 as soon as it is called once more. On a device it would have to be waited for."""
+    """A countdown: log(0) / 0 as soon as it is called once more. On a device it would have to be waited
+    for."""
     x, live, steps = rng.normal(size=(T, B, I)), lengths_mask(), np.maximum(LENGTHS, 1.0)
     inner = Cell(lambda x: x)
 
@@ -336,7 +393,16 @@ def test_a_cell_that_breaks_at_a_step_that_does_not_count(rng):
 
     state = (tg.zeros((B, H), "float64"), tg.tensor(steps[:, None]))
     with np.errstate(all="ignore"):
-        check("numpy", cell, tg.tensor(x), state, live, inner.parameters(), tg.tensor(spoil(x, live, np.nan)), lengths=LENGTHS)
+        check(
+            "numpy",
+            cell,
+            tg.tensor(x),
+            state,
+            live,
+            inner.parameters(),
+            tg.tensor(spoil(x, live, np.nan)),
+            lengths=LENGTHS,
+        )
 
 
 def test_a_learned_state_is_not_changed_by_a_cell_that_writes_in_place(rng):

@@ -105,22 +105,28 @@ def _mixes(memory, weights):
 
 @pytest.mark.parametrize(("make", "shape"), [(_attends, (3, 9, 8)), (_mixes, (3, 2, 4, 4))])
 @pytest.mark.parametrize(
-    "options", [{}, {"reverse": True}, {"checkpoint": 3}, {"lengths": [7, 0, 4]}], ids=lambda options: "".join(options)
+    "options",
+    [{}, {"reverse": True}, {"checkpoint": 3}, {"lengths": [7, 0, 4]}],
+    ids=lambda options: "".join(options),
 )
 def test_what_each_sample_weights_by_gets_one_product_over_all_steps(make, shape, options):
     rng = np.random.default_rng(3)
-    memory, weights, x = (tg.tensor(rng.normal(size=s), requires_grad=True) for s in (shape, (8, 8), (7, 3, 8)))
+    memory, weights, x = (
+        tg.tensor(rng.normal(size=s), requires_grad=True) for s in (shape, (8, 8), (7, 3, 8))
+    )
     cell, outcomes = make(memory, weights), []
     for how in (True, False):
         ys, _ = tg.scan(cell, x, tg.zeros((3, 8), "float64"), compiled=how, **options)
-        outcomes.append([ys.numpy(), *(g.numpy() for g in tg.gradients(tg.sum(ys * ys), [memory, weights, x]))])
+        outcomes.append(
+            [ys.numpy(), *(g.numpy() for g in tg.gradients(tg.sum(ys * ys), [memory, weights, x]))]
+        )
         if how:
             assert "after      2 weight" in tg.explain(cell) or "after      3 weight" in tg.explain(cell)
     for found, expected in zip(*outcomes, strict=True):
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * max(1, np.abs(expected).max()))
 
 
-# -- planted faults ---------------------------------------------------------------------------------------------
+# -- planted faults ------------------------------------------------------------------------------------------
 
 
 def _turned(piece: Piece) -> Piece:
@@ -171,11 +177,15 @@ def test_a_routing_that_turns_an_axis_round_is_noticed(name, nests, monkeypatch)
 
     def alike():
         tg.clear_caches()
-        return all(np.allclose(a, b, rtol=1e-9) for a, b in zip(gradients(True), gradients(False), strict=True))
+        return all(
+            np.allclose(a, b, rtol=1e-9) for a, b in zip(gradients(True), gradients(False), strict=True)
+        )
 
     assert alike()
     pieces = row.loops.pieces
-    monkeypatch.setitem(vars(row), "loops", Routed(lambda *args: [_turned(piece) for piece in pieces(*args)], row.loops.index))
+    monkeypatch.setitem(
+        vars(row), "loops", Routed(lambda *args: [_turned(piece) for piece in pieces(*args)], row.loops.index)
+    )
     assert not alike()
 
 
@@ -260,7 +270,9 @@ def test_a_product_is_planned_alike_however_it_is_spelled(name):
 @pytest.mark.parametrize("segment", [1, 2, 3])
 def test_no_bit_of_a_gradient_changes_where_steps_are_kept_in_segments(segment, nests):
     random = np.random.default_rng(4)
-    W, b, M = (tg.tensor(random.normal(size=shape), requires_grad=True) for shape in [(5, 5), (5,), (9, 2, 5)])
+    W, b, M = (
+        tg.tensor(random.normal(size=shape), requires_grad=True) for shape in [(5, 5), (5,), (9, 2, 5)]
+    )
     xs = tg.tensor(random.normal(size=(7, 9, 5)), requires_grad=True)
 
     def cell(x, h):
@@ -277,11 +289,21 @@ def test_no_bit_of_a_gradient_changes_where_steps_are_kept_in_segments(segment, 
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [("float32", "float64"), ("float64", "float32"), ("int64", "float64"), ("int32", "int64"), ("bool", "int64")]
+    ("first", "second"),
+    [
+        ("float32", "float64"),
+        ("float64", "float32"),
+        ("int64", "float64"),
+        ("int32", "int64"),
+        ("bool", "int64"),
+    ],
 )
 def test_products_of_two_dtypes(first, second, nests):
     random = np.random.default_rng(6)
-    x, W = (random.integers(0, 3, (3, 5, 40)) + 0.5).astype(first), (random.integers(0, 3, (40, 48)) - 0.25).astype(second)
+    x, W = (
+        (random.integers(0, 3, (3, 5, 40)) + 0.5).astype(first),
+        (random.integers(0, 3, (40, 48)) - 0.25).astype(second),
+    )
 
     def cell(x, h):
         return (x @ tg.tensor(W), tg.einsum("bi,io->ob", x, tg.tensor(W))), h
@@ -299,9 +321,12 @@ AXES = [axes for count in (1, 2, 3) for axes in itertools.combinations((1, 2, 3,
 @pytest.mark.parametrize("how", [tg.sum, tg.max])
 @pytest.mark.parametrize("axes", AXES, ids=str)
 def test_values_are_reduced_in_the_loops_that_make_them(axes, how, nests, rng, monkeypatch):
-    """Along any axes, also where loops over several axes are one, and two reductions go through the same loops."""
+    """Along any axes, also where loops over several axes are one, and two reductions go through the same
+    loops."""
     groups, build = [], nest_writer._WRITE[Group]
-    monkeypatch.setitem(nest_writer._WRITE, Group, lambda writer, group: groups.append(group) or build(writer, group))
+    monkeypatch.setitem(
+        nest_writer._WRITE, Group, lambda writer, group: groups.append(group) or build(writer, group)
+    )
 
     def cell(x, h):
         z = tg.exp(x * h)
@@ -315,9 +340,12 @@ def test_values_are_reduced_in_the_loops_that_make_them(axes, how, nests, rng, m
 
 
 def test_nests_that_are_alike_are_written_once(nests, rng, monkeypatch):
-    """Forty rounds of what a cell goes round take no more machine code than ten; what differs in a number stays apart."""
+    """Forty rounds of what a cell goes round take no more machine code than ten; what differs in a number
+    stays apart."""
     texts, build = [], nested.text_of
-    monkeypatch.setattr(nested, "text_of", lambda writers, endings: texts.append(build(writers, endings)) or texts[-1])
+    monkeypatch.setattr(
+        nested, "text_of", lambda writers, endings: texts.append(build(writers, endings)) or texts[-1]
+    )
     W = tg.tensor(rng.normal(size=(5, 5)) * 0.2, requires_grad=True)
 
     def rounds(count):
@@ -358,7 +386,9 @@ SHARED = {
     "an axis of places": lambda h, W: tg.reshape(tg.reshape(h, (-1, 5)) @ W, h.shape),
     "an index of arrays": lambda h, W: h[:, [2, 0, 1, 1]][:, :3] @ W,
     "places side by side": lambda h, W: tg.reshape(tg.reshape(h, (-1, 15))[:, ::-1], h.shape) @ W,
-    "a mean of each": lambda h, W: h - tg.reshape(tg.mean(tg.reshape(h, (-1, 5)), axis=1, keepdims=True), (-1, 3, 1)) * W[0],
+    "a mean of each": lambda h, W: (
+        h - tg.reshape(tg.mean(tg.reshape(h, (-1, 5)), axis=1, keepdims=True), (-1, 3, 1)) * W[0]
+    ),
 }
 
 
@@ -413,7 +443,8 @@ def test_planning_again_does_not_grow_with_a_chain(nests, rng, monkeypatch):
 
 
 def test_loops_are_of_bounded_length(nests, rng):
-    """A row of a table that is made element by element: the machine code is in pieces, as long as they may be."""
+    """A row of a table that is made element by element: the machine code is in pieces, as long as they may
+    be."""
 
     def row(cost, h):
         made = [h[:, 0] + cost[:, 0]]
@@ -422,6 +453,9 @@ def test_loops_are_of_bounded_length(nests, rng):
         h = tg.stack(made, 1)
         return h[:, -1], h
 
-    xs, state = tg.tensor(rng.normal(size=(3, 9, 60)), requires_grad=True), tg.tensor(rng.normal(size=(9, 60)), requires_grad=True)
+    xs, state = (
+        tg.tensor(rng.normal(size=(3, 9, 60)), requires_grad=True),
+        tg.tensor(rng.normal(size=(9, 60)), requires_grad=True),
+    )
     compare("numpy", row, [xs, state], xs, state)
     assert min(part.count for plan in nests for part in plan.parts.values()) > 1

@@ -1,4 +1,5 @@
-"""A Python number that a cell reads may change at every call: results are those of the loop, and one machine code is for all values."""
+"""A Python number that a cell reads may change at every call: results are those of the loop, and one machine
+code is for all values."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ def ways(backend):
 
 
 class Annealed:
-    """A cell that reads numbers: a rate, a flag that is a factor, a whole number in arithmetic, a bound that is compared with."""
+    """A cell that reads numbers: a rate, a flag that is a factor, a whole number in arithmetic, a bound that
+    is compared with."""
 
     def __init__(self, dtype="float64"):
         random = np.random.default_rng(0)
@@ -36,7 +38,10 @@ class Annealed:
 
 def data(dtype="float64", batch=2):
     random = np.random.default_rng(1)
-    x, h = (tg.tensor(random.normal(size=shape).astype(dtype), requires_grad=True) for shape in ((5, batch, 4), (batch, 4)))
+    x, h = (
+        tg.tensor(random.normal(size=shape).astype(dtype), requires_grad=True)
+        for shape in ((5, batch, 4), (batch, 4))
+    )
     return x, h
 
 
@@ -79,7 +84,9 @@ def test_no_number_at_all_is_the_same_in_the_code_and_as_an_operand(backend, val
             cell, (x, h) = Annealed(), data()
             with running(kind), np.errstate(all="ignore"):
                 for cell.rate in rates:
-                    found = results(lambda cell=cell, x=x, h=h: compiled_scan(cell, x, h), [x, h, cell.w, cell.b])
+                    found = results(
+                        lambda cell=cell, x=x, h=h: compiled_scan(cell, x, h), [x, h, cell.w, cell.b]
+                    )
             both.append(found)
         same(*both, 1e-12)
 
@@ -124,7 +131,8 @@ def test_numbers_that_never_change_stay_in_the_code(compilations):
     cell.noisy = False
     compiled_scan(cell, x, h)
     _, plan = compiled._plans.values()
-    assert [plan.core.whole.shapes[v] for v in plan.core.whole.fixed].count(()) == 1  # 0.5 · noisy is one number
+    # 0.5 · noisy is one number
+    assert [plan.core.whole.shapes[v] for v in plan.core.whole.fixed].count(()) == 1
 
 
 @machine_code
@@ -138,7 +146,9 @@ def test_another_cell_of_the_same_kind_shares_the_code(compilations):
 
     for i in range(20):
         cell = scaled(1 / (i + 1))
-        np.testing.assert_allclose(compiled_scan(cell, x, h)[0].numpy(), eager(cell, x, h)[0].numpy(), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(
+            compiled_scan(cell, x, h)[0].numpy(), eager(cell, x, h)[0].numpy(), rtol=1e-12, atol=1e-12
+        )
     assert len(compilations) == 2
 
 
@@ -155,7 +165,9 @@ def test_a_number_that_decides_what_runs_is_no_operand(backend):
         cell.deep = deep
         for kind in ways(backend):
             with running(kind):
-                np.testing.assert_allclose(compiled_scan(cell, x, h)[0].numpy(), eager(cell, x, h)[0].numpy(), rtol=1e-12, atol=1e-12)
+                np.testing.assert_allclose(
+                    compiled_scan(cell, x, h)[0].numpy(), eager(cell, x, h)[0].numpy(), rtol=1e-12, atol=1e-12
+                )
 
 
 def test_bounds_and_exponents_are_no_operands(backend):
@@ -173,19 +185,35 @@ def test_bounds_and_exponents_are_no_operands(backend):
 
 
 OPERATIONS = [
-    *(tg.add, tg.subtract, tg.multiply, tg.divide, tg.maximum, tg.minimum, tg.fmod, tg.mod, tg.arctan2, tg.hypot, tg.logaddexp),
+    *(
+        tg.add,
+        tg.subtract,
+        tg.multiply,
+        tg.divide,
+        tg.maximum,
+        tg.minimum,
+        tg.fmod,
+        tg.mod,
+        tg.arctan2,
+        tg.hypot,
+        tg.logaddexp,
+    ),
     *(tg.greater, tg.less_equal, tg.equal, tg.logical_and, tg.power),
 ]
 
 
-SIDES = [(row, left) for row in OPERATIONS for left in (False, True) if left or row is not tg.power]  # x ** number is another operation
+# x ** number is another operation
+SIDES = [(row, left) for row in OPERATIONS for left in (False, True) if left or row is not tg.power]
 
 
 @pytest.mark.each_value
-@pytest.mark.parametrize(("row", "left"), SIDES, ids=[f"{row.__name__}-{'left' if left else 'right'}" for row, left in SIDES])
+@pytest.mark.parametrize(
+    ("row", "left"), SIDES, ids=[f"{row.__name__}-{'left' if left else 'right'}" for row, left in SIDES]
+)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "bool"])
 def test_each_operation_takes_a_number_that_changes(backend, row, left, dtype):
-    """Of every Python type beside every dtype: the dtype and the values are NumPy's, as for a number that stays."""
+    """Of every Python type beside every dtype: the dtype and the values are NumPy's, as for a number that
+    stays."""
     values = [0.5, 3, True, 2.25, 2, 1.75, False, 7]
     x = tg.tensor(np.array([[[1, 2, 3]], [[1, 4, 1]]]).astype(dtype), requires_grad=dtype.startswith("float"))
     h = tg.zeros((1, 3), dtype)
@@ -217,14 +245,22 @@ def test_each_operation_takes_a_number_that_changes(backend, row, left, dtype):
 
 @pytest.mark.one_backend
 def test_tapes_and_pictures_show_the_number():
-    """Whoever looks inside sees the cell as it was: a number, and no tensor that nobody made; second derivatives go through it too."""
+    """Whoever looks inside sees the cell as it was: a number, and no tensor that nobody made; second
+    derivatives go through it too."""
     cell, (x, h) = Annealed(), data()
     for cell.rate in (0.9, 0.8, 0.7):
         told = []
         for how in ("auto", False):
             loss = tg.sum(tg.scan(cell, x, h, compiled=how)[0] ** 2)
             texts = [tg.draw(loss, view=view).dot for view in ("ops", "steps")]
-            told.append((texts, tg.hvp(lambda w, how=how: _loss(cell, w, x, h, how), (cell.w,), (tg.ones((4, 4), "float64"),))))
+            told.append(
+                (
+                    texts,
+                    tg.hvp(
+                        lambda w, how=how: _loss(cell, w, x, h, how), (cell.w,), (tg.ones((4, 4), "float64"),)
+                    ),
+                )
+            )
         (texts, curved), (expected, curve) = told
         assert texts == expected
         np.testing.assert_allclose(curved[0].numpy(), curve[0].numpy(), rtol=1e-10, atol=1e-12)

@@ -70,7 +70,9 @@ def test_backward_passes_in_several_threads_add_up(make, rng):
     x = tg.tensor(rng.normal(size=(8, 6, 5)).astype("float32"))
     ys, _ = layer(x)
     parts = [tg.sum(ys[i] ** 2) for i in range(4)]
-    (expected,) = [[g.numpy() for g in tg.gradients(parts[0] + parts[1] + parts[2] + parts[3], layer.parameters())]]
+    (expected,) = [
+        [g.numpy() for g in tg.gradients(parts[0] + parts[1] + parts[2] + parts[3], layer.parameters())]
+    ]
     for _ in range(20):
         for parameter in layer.parameters():
             parameter.grad = None
@@ -93,7 +95,11 @@ def test_a_second_backward_pass_runs_the_forward_pass_again(rng):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_no_bit_of_a_program_depends_on_which_layer_ran_first(size, dtype, rng):
     a, b = (tg.tensor(rng.normal(size=(size, size)).astype(dtype)) for _ in range(2))
-    products = [lambda: (a @ b).numpy(), lambda: (a.T @ b).numpy(), lambda: tg.einsum("ij,kj->ik", a, b).numpy()]
+    products = [
+        lambda: (a @ b).numpy(),
+        lambda: (a.T @ b).numpy(),
+        lambda: tg.einsum("ij,kj->ik", a, b).numpy(),
+    ]
     before = [product() for product in products]
     ys, _ = nn.LSTM(3, 4)(tg.ones((3, 2, 3)))
     assert ys.shape == (3, 2, 4)
@@ -113,7 +119,8 @@ OF_A_REDUCTION = {
 
 @pytest.mark.parametrize("name", OF_A_REDUCTION)
 def test_residuals_of_a_scan_are_arrays_of_their_own(name, rng):
-    """Also where the residual is one number for many elements, or the same for two operands: what is added to one leaves all others."""
+    """Also where the residual is one number for many elements, or the same for two operands: what is added to
+    one leaves all others."""
     data, start = rng.standard_normal((3, 2, 5)), [rng.standard_normal((5, 5)), rng.standard_normal(5)]
     found = []
     for compiled in ("auto", False):

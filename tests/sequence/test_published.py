@@ -19,7 +19,10 @@ from tinygrad_rnn.selfcheck.cells.published import PUBLISHED
 
 BATCH, WIDTH = 3, 5
 SPELLINGS = [(name, spelling) for name, cell in PUBLISHED.items() for spelling in cell.spellings]
-ONE_OF_FOUR = [pytest.param(*spelling, marks=pytest.mark.thorough if i % 4 else ()) for i, spelling in enumerate(SPELLINGS)]
+ONE_OF_FOUR = [
+    pytest.param(*spelling, marks=pytest.mark.thorough if i % 4 else ())
+    for i, spelling in enumerate(SPELLINGS)
+]
 """The others run with ``--every``."""
 
 CALLED = {
@@ -41,12 +44,16 @@ def run(name: str, spelling: str, compiled: bool | str) -> list[np.ndarray]:
     """All outputs and last states, and the gradients of a loss of all of them."""
     cell = PUBLISHED[name]
     xs, state, weights = cell.draw(Maker("float64", BATCH, WIDTH))
-    results = tree.leaves(cell.spellings[spelling](functools.partial(tg.scan, compiled=compiled), xs, state, **weights))
+    results = tree.leaves(
+        cell.spellings[spelling](functools.partial(tg.scan, compiled=compiled), xs, state, **weights)
+    )
     floats = [y for y in results if y.dtype.kind == "f"]
     loss = functools.reduce(tg.add, [tg.sum(tg.sin(y + i)) for i, y in enumerate(floats)])
     leaves = [x for x in tree.leaves((xs, state, weights)) if x.requires_grad]
     loss.backward()
-    return [y.numpy() for y in results] + [np.zeros(x.shape) if x.grad is None else x.grad.numpy() for x in leaves]
+    return [y.numpy() for y in results] + [
+        np.zeros(x.shape) if x.grad is None else x.grad.numpy() for x in leaves
+    ]
 
 
 @functools.cache

@@ -28,7 +28,7 @@ from tinygrad_rnn.sequence import compiled
 
 pytestmark = pytest.mark.one_backend
 
-# -- what is compiled all the same ------------------------------------------------------------------------------------------------------
+# -- what is compiled all the same ---------------------------------------------------------------------------
 
 
 class Defaulting(dict):
@@ -105,7 +105,9 @@ NUMBERS_OF_AN_ARRAY = np.ones(3)
 def test_what_only_computes_is_compiled_at_once(scale):
     cell = scaled(scale)
     x, h = tg.tensor(np.linspace(-1, 1, 12).reshape(4, 3)), tg.zeros((3,), "float64")
-    np.testing.assert_allclose(*(tg.scan(cell, x, h, compiled=how)[0].numpy() for how in (True, False)), rtol=1e-12)
+    np.testing.assert_allclose(
+        *(tg.scan(cell, x, h, compiled=how)[0].numpy() for how in (True, False)), rtol=1e-12
+    )
 
 
 def test_a_refusal_lets_go_of_what_the_cell_holds():
@@ -157,7 +159,12 @@ def test_a_cell_that_is_defined_anew_in_each_call_is_traced_once(traces):
 def test_a_trace_does_not_keep_the_tensors_of_a_cell_alive():
     def run():
         weight = tg.tensor(np.ones(3))
-        tg.scan(lambda x, h: (h, tg.tanh(x + h * weight)), tg.ones((2, 3), "float64"), tg.zeros((3,), "float64"), compiled=True)
+        tg.scan(
+            lambda x, h: (h, tg.tanh(x + h * weight)),
+            tg.ones((2, 3), "float64"),
+            tg.zeros((3,), "float64"),
+            compiled=True,
+        )
         return weakref.ref(weight)
 
     last = run()

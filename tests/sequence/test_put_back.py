@@ -1,4 +1,5 @@
-"""What a refused trace did is undone, to the last bit; and what a state tells besides its value is what the loop tells."""
+"""What a refused trace did is undone, to the last bit; and what a state tells besides its value is what the
+loop tells."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from tinygrad_rnn import nn
 
 pytestmark = pytest.mark.one_backend
 
-# -- what a refused trace did -----------------------------------------------------------------------------------------------------------
+# -- what a refused trace did --------------------------------------------------------------------------------
 
 
 def bound_method(patch):
@@ -55,7 +56,11 @@ def children(patch):
 
 def own_seeds(patch):
     seeds = np.random.SeedSequence(0)
-    return scaled(lambda: np.random.default_rng(seeds.spawn(1)[0]).normal()), None, lambda: seeds.n_children_spawned
+    return (
+        scaled(lambda: np.random.default_rng(seeds.spawn(1)[0]).normal()),
+        None,
+        lambda: seeds.n_children_spawned,
+    )
 
 
 def started_once(patch):
@@ -127,10 +132,16 @@ RISING = lambda: np.arange(3.0)  # noqa: E731
 CHANGES = {
     "Counter.update": changing(COUNTER, lambda c: c.update(["a"])),
     "Counter.subtract": changing(COUNTER, lambda c: c.subtract({"a": 1})),
-    "methods of the user": changing(lambda: Shouting(a=1), lambda d: dict.__setitem__(d, "b", 1 + dict.get(d, "b", 0))),
+    "methods of the user": changing(
+        lambda: Shouting(a=1), lambda d: dict.__setitem__(d, "b", 1 + dict.get(d, "b", 0))
+    ),
     "a default by reading": changing(lambda: collections.defaultdict(int), lambda d: d[len(d)]),
-    "OrderedDict.move_to_end": changing(lambda: collections.OrderedDict(a=1, b=2), lambda d: d.move_to_end(next(iter(d)))),
-    "deque with an end": changing(lambda: collections.deque([1, 2, 3], maxlen=3), lambda d: d.append(d[0] + 1)),
+    "OrderedDict.move_to_end": changing(
+        lambda: collections.OrderedDict(a=1, b=2), lambda d: d.move_to_end(next(iter(d)))
+    ),
+    "deque with an end": changing(
+        lambda: collections.deque([1, 2, 3], maxlen=3), lambda d: d.append(d[0] + 1)
+    ),
     "a set": changing(lambda: {1, 2, 3}, lambda s: s.add(len(s) + 1)),
     "set.pop": changing(lambda: {3, 1, 2}, lambda s: s.add(s.pop() + 8)),
     "bytearray": changing(lambda: bytearray(b"12"), lambda b: b.append(1)),
@@ -141,8 +152,12 @@ CHANGES = {
     "operator.imul": changing(ONES, lambda a: operator.imul(a, 0.5)),
     "operator.isub": changing(ONES, lambda a: operator.isub(a, 0.5)),
     "a method of an operator": changing(ONES, lambda a: a.__imul__(0.5)),
-    "an array of objects": changing(lambda: np.array([1.0, 2.0], object), lambda a: operator.setitem(a, 0, a[0] + 1)),
-    "a column": changing(lambda: np.asfortranarray(np.ones((3, 3)))[:, 1], lambda a: a.sort() or a.__iadd__(0.5)),
+    "an array of objects": changing(
+        lambda: np.array([1.0, 2.0], object), lambda a: operator.setitem(a, 0, a[0] + 1)
+    ),
+    "a column": changing(
+        lambda: np.asfortranarray(np.ones((3, 3)))[:, 1], lambda a: a.sort() or a.__iadd__(0.5)
+    ),
 }
 
 
@@ -206,7 +221,7 @@ def test_files_are_written_at_each_step(tmp_path, monkeypatch):
     assert_same(written(tmp_path), monkeypatch)
 
 
-# -- what a state tells besides its value ----------------------------------------------------------------------------------------------
+# -- what a state tells besides its value --------------------------------------------------------------------
 
 
 class Kept:
@@ -331,7 +346,13 @@ def _kept_by_the_cell_itself(patch):
 
 @pytest.mark.parametrize(
     "make",
-    [_once_by_an_attribute, _counted_by_an_attribute, _counted_by_a_helpers_attribute, _counted_by_a_global, _kept_by_the_cell_itself],
+    [
+        _once_by_an_attribute,
+        _counted_by_an_attribute,
+        _counted_by_a_helpers_attribute,
+        _counted_by_a_global,
+        _kept_by_the_cell_itself,
+    ],
 )
 def test_a_name_that_comes_only_when_the_cell_runs_is_as_the_loop_leaves_it(make, monkeypatch):
     assert_same(make, monkeypatch)

@@ -1,4 +1,5 @@
-"""Random cells: eager, interpreted and machine code agree in values, all gradients and ``requires_grad``, two threads at a time."""
+"""Random cells: eager, interpreted and machine code agree in values, all gradients and ``requires_grad``, two
+threads at a time."""
 
 from __future__ import annotations
 
@@ -22,13 +23,27 @@ def test_random_cells(first):
                 assert not difference(number), number
 
 
-PAIRS = ("add", "subtract", "multiply", "maximum", "minimum", "power", "arctan2", "hypot", "logaddexp", "floor_divide", "mod", "fmod")
+PAIRS = (
+    "add",
+    "subtract",
+    "multiply",
+    "maximum",
+    "minimum",
+    "power",
+    "arctan2",
+    "hypot",
+    "logaddexp",
+    "floor_divide",
+    "mod",
+    "fmod",
+)
 COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 LOGIC = ("logical_and", "logical_or", "logical_xor")
 
 
 def elementwise_cells():
-    """name → what a cell makes of a in (0.05, 0.95) and b in (0.5, 1.5): every elementwise row, and functions made of them."""
+    """name → what a cell makes of a in (0.05, 0.95) and b in (0.5, 1.5): every elementwise row, and functions
+    made of them."""
     cells = {}
     for row in (*chain_rule.rows.values(), *chain_rule.choices.values()):
         f = getattr(tg, row.name, None)
@@ -50,14 +65,17 @@ def elementwise_cells():
         cells[f"raise_to {p:.3g}"] = lambda a, b, p=p: b**p
     cells["astype"] = lambda a, b: (a > 0.5).astype(a.dtype) * b
     cells["where"] = lambda a, b: tg.where(a > 0.5, a, b) + tg.where(b - 1, 0.0, a)
-    cells["clip"] = lambda a, b: tg.clip(a, 0.2, 0.7) + tg.clip(b, None, 1.0) + tg.clip(b, np.float64(0.9), None)
+    cells["clip"] = lambda a, b: (
+        tg.clip(a, 0.2, 0.7) + tg.clip(b, None, 1.0) + tg.clip(b, np.float64(0.9), None)
+    )
     cells["truths"] = lambda a, b: tg.where((a > 0.5) * (b > 1) + ((a > 0.7) <= (b > 0.8)), a, b)
     for f in (tg.elu, tg.gelu, tg.silu, tg.leaky_relu):
         cells[f.__name__] = lambda a, b, f=f: f(3 * (a - 0.5))
     return cells
 
 
-@pytest.mark.one_backend  # on a device each row is proved by test_registry.py, and calls are made by test_compiled.py
+# on a device each row is proved by test_registry.py, and calls are made by test_compiled.py
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", elementwise_cells())
 def test_every_elementwise_row_in_a_cell(backend, name):
     """Each is machine code, forward and backward, where there is any."""

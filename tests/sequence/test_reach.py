@@ -21,7 +21,7 @@ from tinygrad_rnn import nn
 
 pytestmark = pytest.mark.one_backend
 
-# -- what changes between two calls -------------------------------------------------------------------------------------------------------
+# -- what changes between two calls --------------------------------------------------------------------------
 
 
 def environment(patch):
@@ -70,7 +70,11 @@ def imported_by_name_inside(patch):
 
 def among_all_modules(patch):
     module = of_the_user(patch)
-    return scaled(lambda: sys.modules["settings_of_a_test"].scale), lambda: setattr(module, "scale", 0.1), None
+    return (
+        scaled(lambda: sys.modules["settings_of_a_test"].scale),
+        lambda: setattr(module, "scale", 0.1),
+        None,
+    )
 
 
 def a_module_under_the_name_of_another(patch):
@@ -162,7 +166,11 @@ def method_of_an_array(patch):
 def precision_of_decimal_numbers(patch):
     context = decimal.Context(prec=28)
     decimal.setcontext(context)
-    return scaled(lambda: decimal.Decimal(2) / decimal.Decimal(3)), lambda: setattr(decimal.getcontext(), "prec", 1), None
+    return (
+        scaled(lambda: decimal.Decimal(2) / decimal.Decimal(3)),
+        lambda: setattr(decimal.getcontext(), "prec", 1),
+        None,
+    )
 
 
 def a_large_array(patch):

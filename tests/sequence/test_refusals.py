@@ -1,4 +1,5 @@
-"""What cannot be compiled: a TraceError with the reason, or the right result; never a wrong number, and nothing left changed."""
+"""What cannot be compiled: a TraceError with the reason, or the right result; never a wrong number, and
+nothing left changed."""
 
 from __future__ import annotations
 
@@ -230,7 +231,10 @@ def test_dropout():
 
     refused(cell, "dropout")
     dropout.eval()
-    assert np.allclose(compiled_scan(cell, data(3, 2, 4), data(2, 4))[0].numpy(), eager(cell, data(3, 2, 4), data(2, 4))[0].numpy())
+    assert np.allclose(
+        compiled_scan(cell, data(3, 2, 4), data(2, 4))[0].numpy(),
+        eager(cell, data(3, 2, 4), data(2, 4))[0].numpy(),
+    )
 
 
 def test_what_the_cell_raises_is_the_reason():
@@ -335,9 +339,21 @@ def test_states_and_inputs_of_other_shapes(backend, kind):
     cell, xs, state = {
         "number": (lambda x, s: (x * s, tg.tanh(s + tg.sum(x))), x, tg.tensor(np.array(0.5))),
         "vector": (lambda x, s: (x * s, tg.tanh(s + x)), data(3, 4), data(4)),
-        "whole numbers": (lambda x, s: (x + s[0], (tg.tanh(x + s[0]), s[1] + 1)), x, (h, tg.tensor(np.arange(2).reshape(2, 1)))),
-        "booleans": (lambda x, s: (tg.where(s[1], x, s[0]), (x, x > s[0])), x, (h, tg.tensor(np.ones((2, 4), bool)))),
-        "several batches": (lambda x, s: ((x[0] * x[1]) @ x[0].T, tg.tanh(s + x[0] * x[1])), (x, data(3, 1, 4)), h),
+        "whole numbers": (
+            lambda x, s: (x + s[0], (tg.tanh(x + s[0]), s[1] + 1)),
+            x,
+            (h, tg.tensor(np.arange(2).reshape(2, 1))),
+        ),
+        "booleans": (
+            lambda x, s: (tg.where(s[1], x, s[0]), (x, x > s[0])),
+            x,
+            (h, tg.tensor(np.ones((2, 4), bool))),
+        ),
+        "several batches": (
+            lambda x, s: ((x[0] * x[1]) @ x[0].T, tg.tanh(s + x[0] * x[1])),
+            (x, data(3, 1, 4)),
+            h,
+        ),
         "cube": (lambda x, s: (tg.sum(x, axis=2), tg.tanh(s + x)), data(3, 2, 4, 5), data(2, 4, 5)),
     }[kind]
     for run in kinds(backend):
@@ -395,7 +411,11 @@ def test_explain_says_why_the_loop_was_asked_for():
     assert tg.explain(cell) == "cell: not run yet"
     for reason, call in {
         "compiled=False": {"compiled": False},
-        "output goes from segment to segment": {"checkpoint": 2, "lengths": [3, 1], "masked_output": "previous"},
+        "output goes from segment to segment": {
+            "checkpoint": 2,
+            "lengths": [3, 1],
+            "masked_output": "previous",
+        },
     }.items():
         tg.scan(cell, x, h, **call)
         assert reason in tg.explain(cell)

@@ -1,4 +1,5 @@
-"""A program that is run a second time, for a backward pass or to look inside, is the same program: or nobody gets a wrong number."""
+"""A program that is run a second time, for a backward pass or to look inside, is the same program: or nobody
+gets a wrong number."""
 
 from __future__ import annotations
 
@@ -122,7 +123,11 @@ def test_a_compiled_scan_is_run_again_as_it_ran_whatever_changed_since(look, che
             h = tg.tanh(x + h @ self.W) * self.gain
             return h, h
 
-    cell, x, h = Cell(), tg.tensor(rng.normal(size=(5, 2, 4)), requires_grad=True), tg.zeros((2, 4), "float64")
+    cell, x, h = (
+        Cell(),
+        tg.tensor(rng.normal(size=(5, 2, 4)), requires_grad=True),
+        tg.zeros((2, 4), "float64"),
+    )
 
     def looked(change):
         loss = tg.sum(tg.scan(cell, x, h, compiled=True, checkpoint=checkpoint)[0] ** 2)
@@ -137,7 +142,11 @@ def test_what_cancels_out_of_the_results_is_compared_too():
     """A straight-through estimator: the drawn number is in no value, and in every slope."""
     generator = np.random.default_rng(0)
     W = tg.tensor(np.ones(3), requires_grad=True)
-    for drawn in (lambda: float(generator.random()), lambda: tg.tensor(generator.random(3)), lambda: [float(generator.random())] * 3):
+    for drawn in (
+        lambda: float(generator.random()),
+        lambda: tg.tensor(generator.random(3)),
+        lambda: [float(generator.random())] * 3,
+    ):
 
         def f(x, drawn=drawn):
             g = x * W
@@ -163,7 +172,8 @@ SWAPPED = {
     "places of NumPy's": lambda a, b, swap: a[np.int64(-2 if swap else -1)] * b,
     "slices": lambda a, b, swap: a.reshape(2, -1)[-2::2] if swap else a.reshape(2, -1)[-1::2],
 }
-"""Pairs that Python hashes alike, as it does −1 and −2, and the first and second of something counted backwards."""
+"""Pairs that Python hashes alike, as it does −1 and −2, and the first and second of something counted
+backwards."""
 
 
 @pytest.mark.parametrize("choose", SWAPPED.values(), ids=SWAPPED)
@@ -195,7 +205,13 @@ def test_results_that_were_made_outside_keep_their_gradient(segment):
     for compiled, length in ((False, None), (False, segment), ("auto", segment)):
         W, x, V = made()
         xs, h = tg.tensor(np.ones((4, 3, 3))), tg.tensor(np.zeros((3, 3)))
-        ys, _ = tg.scan(lambda x, h, V=V, W=W: ((tg.tanh(x + h @ W), V, W), tg.tanh(x + h)), xs, h, compiled=compiled, checkpoint=length)
+        ys, _ = tg.scan(
+            lambda x, h, V=V, W=W: ((tg.tanh(x + h @ W), V, W), tg.tanh(x + h)),
+            xs,
+            h,
+            compiled=compiled,
+            checkpoint=length,
+        )
         assert [y.requires_grad for y in ys] == [True, True, True]
         tg.sum(ys[0] + ys[1] ** 2 + ys[2] ** 3).backward()
         gradients.append(W.grad.numpy())

@@ -10,7 +10,10 @@ from tinygrad_rnn.backends.native import compiler, threads, thresholds
 from tinygrad_rnn.derived import losses
 from tinygrad_rnn.sequence import rows
 
-pytestmark = [pytest.mark.one_backend, pytest.mark.skipif(not compiler.available(), reason="llvmlite is not installed")]
+pytestmark = [
+    pytest.mark.one_backend,
+    pytest.mark.skipif(not compiler.available(), reason="llvmlite is not installed"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +25,10 @@ def _always(monkeypatch):
 def closed_form(z, classes, smoothing):
     """The losses and their residuals, in extended precision."""
     z = z.astype(np.longdouble)
-    wanted = np.eye(z.shape[-1], dtype=np.longdouble)[classes] * (1 - smoothing) + np.longdouble(smoothing) / z.shape[-1]
+    wanted = (
+        np.eye(z.shape[-1], dtype=np.longdouble)[classes] * (1 - smoothing)
+        + np.longdouble(smoothing) / z.shape[-1]
+    )
     top = z.max(-1, keepdims=True)
     logs = z - top - np.log(np.exp(z - top).sum(-1, keepdims=True))
     return -(wanted * logs).sum(-1), np.exp(logs) - wanted
@@ -45,10 +51,13 @@ def test_cross_entropy(shape, dtype, smoothing, count, rng, monkeypatch):
     tolerance = 3e-6 if dtype == "float32" else 1e-14
     assert losses.dtype == logits.grad.dtype == dtype
     np.testing.assert_allclose(losses.numpy(), expected, rtol=tolerance, atol=tolerance)
-    np.testing.assert_allclose(logits.grad.numpy(), residuals * weights[..., None], rtol=0, atol=tolerance * abs(weights).max())
+    np.testing.assert_allclose(
+        logits.grad.numpy(), residuals * weights[..., None], rtol=0, atol=tolerance * abs(weights).max()
+    )
     with tg.no_grad():
         np.testing.assert_array_equal(
-            tg.cross_entropy(logits, classes, reduction="none", label_smoothing=smoothing).numpy(), losses.numpy()
+            tg.cross_entropy(logits, classes, reduction="none", label_smoothing=smoothing).numpy(),
+            losses.numpy(),
         )
 
 
@@ -66,19 +75,30 @@ def test_columns_of_a_transpose_and_narrow_class_numbers(rng):
 
 
 def test_numbers_at_the_end_of_the_range():
-    """A class that is ruled out gets nothing, one that is certain costs nothing, and what is not a number stays visible."""
+    """A class that is ruled out gets nothing, one that is certain costs nothing, and what is not a number
+    stays visible."""
     inf, nan = np.inf, np.nan
-    z = tg.tensor([[0.0, -inf, 0.0], [1000.0, 0.0, -1000.0], [0.0, nan, 0.0], [-3e38, -3e38, -3e38]], "float32", requires_grad=True)
+    z = tg.tensor(
+        [[0.0, -inf, 0.0], [1000.0, 0.0, -1000.0], [0.0, nan, 0.0], [-3e38, -3e38, -3e38]],
+        "float32",
+        requires_grad=True,
+    )
     losses = tg.cross_entropy(z, [0, 0, 0, 2], reduction="none")
     tg.sum(losses).backward()
     third = np.log(3)
     np.testing.assert_allclose(losses.numpy(), [np.log(2), 0, nan, third], rtol=1e-6)
-    np.testing.assert_allclose(z.grad.numpy(), [[-0.5, 0, 0.5], [0, 0, 0], [nan] * 3, [1 / 3, 1 / 3, -2 / 3]], rtol=1e-6)
+    np.testing.assert_allclose(
+        z.grad.numpy(), [[-0.5, 0, 0.5], [0, 0, 0], [nan] * 3, [1 / 3, 1 / 3, -2 / 3]], rtol=1e-6
+    )
     assert z.grad.numpy()[0, 1] == 0
 
 
 def test_second_order_and_tangents_are_those_of_the_operations(rng, monkeypatch):
-    x, v, classes = tg.tensor(rng.normal(size=(4, 6))), tg.tensor(rng.normal(size=(4, 6))), rng.integers(0, 6, 4)
+    x, v, classes = (
+        tg.tensor(rng.normal(size=(4, 6))),
+        tg.tensor(rng.normal(size=(4, 6))),
+        rng.integers(0, 6, 4),
+    )
 
     def loss(x):
         return tg.cross_entropy(x * x, classes)
@@ -97,7 +117,9 @@ def test_pictures_see_inside(rng):
 
 
 def test_a_class_that_is_not_there():
-    with pytest.raises(tg.IndexRangeError, match=r"cross_entropy: the class number 3 at \[1\] lies outside of 0 … 2"):
+    with pytest.raises(
+        tg.IndexRangeError, match=r"cross_entropy: the class number 3 at \[1\] lies outside of 0 … 2"
+    ):
         tg.cross_entropy(tg.zeros((2, 3)), [0, 3])
     many = np.zeros(5000, int)
     many[17] = -1
@@ -114,7 +136,8 @@ def test_what_is_no_loop_over_rows_is_called(rng):
 
 
 def test_a_loss_inside_of_a_cell(rng):
-    """What is traced is the loss's operations: cells with a largest element and a logarithm are machine code too."""
+    """What is traced is the loss's operations: cells with a largest element and a logarithm are machine code
+    too."""
     w = tg.tensor(rng.normal(size=(3, 6)), requires_grad=True)
 
     def cell(x, h):

@@ -1,4 +1,5 @@
-"""What ``scan`` means, by the eager loop: nesting, lengths, masks, direction, checkpoints, and cells that do not keep to the rules."""
+"""What ``scan`` means, by the eager loop: nesting, lengths, masks, direction, checkpoints, and cells that do
+not keep to the rules."""
 
 from __future__ import annotations
 
@@ -34,7 +35,9 @@ def test_order_and_outputs_at_their_steps(rng, reverse):
 @pytest.mark.parametrize("masked_output", ["zero", "previous"])
 def test_beyond_its_length_a_sample_keeps_its_state(rng, reverse, masked_output):
     x, lengths = steps(rng), [6, 0, 4]
-    ys, last = scan(running_sum, tg.tensor(x), tg.zeros((B, H), "float64"), lengths, reverse, masked_output=masked_output)
+    ys, last = scan(
+        running_sum, tg.tensor(x), tg.zeros((B, H), "float64"), lengths, reverse, masked_output=masked_output
+    )
     for b, n in enumerate(lengths):
         inside = x[:n, b][::-1].cumsum(0)[::-1] if reverse else x[:n, b].cumsum(0)
         assert np.allclose(ys.numpy()[:n, b], inside)
@@ -46,13 +49,19 @@ def test_beyond_its_length_a_sample_keeps_its_state(rng, reverse, masked_output)
 def test_a_mask_with_gaps(rng):
     x = steps(rng)
     mask = rng.random((T, B)) < 0.5
-    ys, last = scan(running_sum, tg.tensor(x), tg.zeros((B, H), "float64"), mask=mask, masked_output="previous")
+    ys, last = scan(
+        running_sum, tg.tensor(x), tg.zeros((B, H), "float64"), mask=mask, masked_output="previous"
+    )
     sums = np.where(mask[..., None], x, 0).cumsum(0)
     assert np.allclose(ys.numpy(), sums)
     assert np.allclose(last.numpy(), sums[-1])
-    both, _ = scan(running_sum, tg.tensor(x), tg.zeros((B, H), "float64"), lengths=[6, 2, 3], mask=tg.tensor(mask))
+    both, _ = scan(
+        running_sum, tg.tensor(x), tg.zeros((B, H), "float64"), lengths=[6, 2, 3], mask=tg.tensor(mask)
+    )
     whole = mask & (np.arange(T)[:, None] < [6, 2, 3])
-    assert np.allclose(both.numpy(), np.where(whole[..., None], np.where(whole[..., None], x, 0).cumsum(0), 0))
+    assert np.allclose(
+        both.numpy(), np.where(whole[..., None], np.where(whole[..., None], x, 0).cumsum(0), 0)
+    )
 
 
 def test_padding_does_not_reach_the_gradient(rng):
@@ -107,7 +116,12 @@ def test_checkpoints_change_memory_only(rng, every, masked_output, reverse):
             state = tg.tanh(x + state @ w)
             return state, state
 
-        options = {"masked_output": masked_output, "checkpoint": checkpoint, "reverse": reverse, "compiled": False}
+        options = {
+            "masked_output": masked_output,
+            "checkpoint": checkpoint,
+            "reverse": reverse,
+            "compiled": False,
+        }
         ys, last = scan(cell, tensors[0], tensors[2], [6, 3, 1], **options)
         loss = tg.sum(ys**2) + tg.sum(last)
         loss.backward()
@@ -161,11 +175,17 @@ def test_a_cell_that_changes_its_state_is_named_with_the_step(wrong, error, said
         (lambda: scan(running_sum, (), tg.zeros((B, H))), "at least one tensor"),
         (lambda: scan(running_sum, tg.tensor(1.0), tg.zeros((B, H))), "time as its first axis"),
         (lambda: scan(running_sum, (tg.zeros((2, B)), tg.zeros((3, B))), tg.zeros(B)), "number of steps"),
-        (lambda: scan(running_sum, tg.zeros((T, B)), tg.zeros(B), masked_output="last"), "'zero' or 'previous'"),
+        (
+            lambda: scan(running_sum, tg.zeros((T, B)), tg.zeros(B), masked_output="last"),
+            "'zero' or 'previous'",
+        ),
         (lambda: scan(running_sum, tg.zeros((T, B)), tg.zeros(B), compiled="yes"), "'auto', True or False"),
         (lambda: scan(running_sum, tg.zeros((T, B)), tg.zeros(B), checkpoint=0), "checkpoint.* at least 1"),
         (lambda: scan(running_sum, tg.zeros(T), tg.zeros(()), lengths=[1]), r"\(T, B, …\)"),
-        (lambda: scan(running_sum, tg.zeros((T, B)), tg.zeros(()), lengths=[1, 2, 3]), "batch of 3 as its first axis"),
+        (
+            lambda: scan(running_sum, tg.zeros((T, B)), tg.zeros(()), lengths=[1, 2, 3]),
+            "batch of 3 as its first axis",
+        ),
     ],
 )
 def test_wrong_arguments(call, said):
@@ -190,24 +210,58 @@ def test_a_cell_that_returns_no_pair(returned, said, compiled):
         return returned(h + x)
 
     for steps in (0, 3):
-        with pytest.raises(tg.ArgumentError, match=rf"the cell returning must return a pair, .*: y, h; {said}"):
+        with pytest.raises(
+            tg.ArgumentError, match=rf"the cell returning must return a pair, .*: y, h; {said}"
+        ):
             scan(returning, tg.zeros((steps, 2, 2)), tg.zeros((2, 2)), compiled=compiled)
 
 
 @pytest.mark.parametrize(
     ("call", "error", "said"),
     [
-        (lambda: scan(running_sum, None, tg.zeros(2)), tg.DtypeError, "scan: xs: cannot make a tensor of None"),
-        (lambda: scan(running_sum, tg.zeros((3, 2)), None), tg.DtypeError, "scan: state: cannot make a tensor of None"),
+        (
+            lambda: scan(running_sum, None, tg.zeros(2)),
+            tg.DtypeError,
+            "scan: xs: cannot make a tensor of None",
+        ),
+        (
+            lambda: scan(running_sum, tg.zeros((3, 2)), None),
+            tg.DtypeError,
+            "scan: state: cannot make a tensor of None",
+        ),
         (lambda: scan(None, tg.zeros((3, 2)), tg.zeros(2)), tg.ArgumentError, "cell must be a function"),
-        (lambda: scan(tg.nn.GRUCell, tg.zeros((3, 2)), tg.zeros(2)), tg.ArgumentError, r"is the class GRUCell.* write GRUCell\(…\)"),
+        (
+            lambda: scan(tg.nn.GRUCell, tg.zeros((3, 2)), tg.zeros(2)),
+            tg.ArgumentError,
+            r"is the class GRUCell.* write GRUCell\(…\)",
+        ),
         (lambda: tg.nn.Recurrent(tg.nn.GRUCell), tg.ArgumentError, r"Recurrent: cell is the class GRUCell"),
         (lambda: tg.nn.Recurrent(running_sum, checkpoint=0), tg.ArgumentError, "Recurrent: checkpoint"),
-        (lambda: scan(running_sum, tg.zeros((3, 2)), tg.zeros(2), lengths=[1.0, 2.0]), tg.DtypeError, "lengths are whole"),
-        (lambda: scan(running_sum, tg.zeros((3, 2)), tg.zeros(2), lengths=[True, False]), tg.DtypeError, "lengths are whole"),
-        (lambda: scan(running_sum, tg.zeros((3, 2)), tg.zeros(2), lengths=[[1], [2, 3]]), tg.ShapeError, "lengths: a list stands for"),
-        (lambda: scan(running_sum, tg.zeros((3, 2)), tg.zeros(2), lengths=[-1, 2]), tg.ShapeError, "2 numbers from 0 to 3"),
-        (lambda: scan(running_sum, tg.zeros((3, 2)), tg.zeros(2), mask=[[1, 0]] * 3), tg.DtypeError, "a mask holds booleans"),
+        (
+            lambda: scan(running_sum, tg.zeros((3, 2)), tg.zeros(2), lengths=[1.0, 2.0]),
+            tg.DtypeError,
+            "lengths are whole",
+        ),
+        (
+            lambda: scan(running_sum, tg.zeros((3, 2)), tg.zeros(2), lengths=[True, False]),
+            tg.DtypeError,
+            "lengths are whole",
+        ),
+        (
+            lambda: scan(running_sum, tg.zeros((3, 2)), tg.zeros(2), lengths=[[1], [2, 3]]),
+            tg.ShapeError,
+            "lengths: a list stands for",
+        ),
+        (
+            lambda: scan(running_sum, tg.zeros((3, 2)), tg.zeros(2), lengths=[-1, 2]),
+            tg.ShapeError,
+            "2 numbers from 0 to 3",
+        ),
+        (
+            lambda: scan(running_sum, tg.zeros((3, 2)), tg.zeros(2), mask=[[1, 0]] * 3),
+            tg.DtypeError,
+            "a mask holds booleans",
+        ),
     ],
 )
 def test_wrong_arguments_are_named(call, error, said):
@@ -220,10 +274,12 @@ def test_lengths_of_any_kind(lengths, rng):
     x = tg.tensor(rng.normal(size=(3, 2)))
     expected = scan(running_sum, x, tg.zeros(2, "float64"), lengths=[2, 1], compiled=False)[1].numpy()
     for given in (lengths, tg.tensor(lengths)):
-        assert np.array_equal(scan(running_sum, x, tg.zeros(2, "float64"), lengths=given)[1].numpy(), expected)
+        assert np.array_equal(
+            scan(running_sum, x, tg.zeros(2, "float64"), lengths=given)[1].numpy(), expected
+        )
 
 
-# -- whole numbers that a cell looks up ---------------------------------------------------------------------------------------------------
+# -- whole numbers that a cell looks up ----------------------------------------------------------------------
 
 
 class Reader(tg.nn.Module):
@@ -240,7 +296,12 @@ class Reader(tg.nn.Module):
 @pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("checkpoint", [None, 2])
 @pytest.mark.parametrize(
-    ("word", "what"), [(-1, "Embedding: the number -1"), (9, "Embedding: the number 9"), (4, "cross_entropy: the class number 4")]
+    ("word", "what"),
+    [
+        (-1, "Embedding: the number -1"),
+        (9, "Embedding: the number 9"),
+        (4, "cross_entropy: the class number 4"),
+    ],
 )
 def test_a_word_that_is_not_there_is_named_in_a_compiled_cell_too(word, what, compiled, checkpoint, backend):
     words, cell, h = np.array([[0, 1], [2, 3], [1, 0]]), Reader(), tg.zeros((2, 4), "float64")
@@ -254,7 +315,9 @@ def test_a_word_that_is_not_there_is_named_in_a_compiled_cell_too(word, what, co
         ys, _ = scan(cell, tg.tensor(words), h, compiled=compiled, checkpoint=checkpoint)
         assert np.isnan(ys.numpy()).tolist()[0] == [False, False]
         assert np.isnan(ys.numpy()).tolist()[1] == [False, True]
-    again, _ = scan(cell, tg.tensor(np.array([[0, 1], [2, 3], [1, 0]])), h, compiled=compiled, checkpoint=checkpoint)
+    again, _ = scan(
+        cell, tg.tensor(np.array([[0, 1], [2, 3], [1, 0]])), h, compiled=compiled, checkpoint=checkpoint
+    )
     assert np.array_equal(again.numpy(), first.numpy())
 
 

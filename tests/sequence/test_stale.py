@@ -48,7 +48,12 @@ class Switched:
         return GAIN
 
     def __call__(self, x, h):
-        h = self.act(x + h @ self.weight) * self.gain * self.shared * self.scale + self.table["bias"] + self.order[0] + self.shift()
+        h = (
+            self.act(x + h @ self.weight) * self.gain * self.shared * self.scale
+            + self.table["bias"]
+            + self.order[0]
+            + self.shift()
+        )
         return h, h
 
 
@@ -207,7 +212,9 @@ def test_asking_for_gradients_later(backend):
 
     assert not compiled_scan(cell, x, h)[0].requires_grad
     weight.requires_grad_()
-    found, expected = (tg.gradients(tg.sum(scan(cell, x, h)[0]), weight).numpy() for scan in (compiled_scan, eager))
+    found, expected = (
+        tg.gradients(tg.sum(scan(cell, x, h)[0]), weight).numpy() for scan in (compiled_scan, eager)
+    )
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     weight.requires_grad_(False)
     assert not compiled_scan(cell, x, h)[0].requires_grad
@@ -261,9 +268,16 @@ def test_any_callable(backend, kind):
         def step(self, x, h):
             return x + h, tg.tanh(x * h)
 
-    cell = {"unhashable": Unhashable(), "slots": Slots(), "bound method": Plain().step, "built in": Slots.__call__.__get__(Slots())}[kind]
+    cell = {
+        "unhashable": Unhashable(),
+        "slots": Slots(),
+        "bound method": Plain().step,
+        "built in": Slots.__call__.__get__(Slots()),
+    }[kind]
     check(backend, cell)
-    found, expected = (tg.scan(cell, data(3, 2, 4), data(2, 4), compiled=how)[0].numpy() for how in (True, False))
+    found, expected = (
+        tg.scan(cell, data(3, 2, 4), data(2, 4), compiled=how)[0].numpy() for how in (True, False)
+    )
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 

@@ -145,7 +145,9 @@ def test_a_cell_that_is_no_machine_code_goes_step_by_step(rng):
     stepper = nn.Recurrent(cell).stepper(tg.zeros((B, N), dtype="float64"))
     close([stepper(xs[t]) for t in range(T)], [ys[t] for t in range(T)])
     close(stepper.state, last)
-    assert stepper.explain().startswith("step by step: a cell that is being compiled cannot look at its values")
+    assert stepper.explain().startswith(
+        "step by step: a cell that is being compiled cannot look at its values"
+    )
 
 
 def test_threads_with_a_stepper_each_and_scans_of_one_step(rng):
@@ -172,7 +174,11 @@ def test_threads_with_a_stepper_each_and_scans_of_one_step(rng):
 
 
 def test_what_takes_no_single_steps():
-    for layer in (nn.LSTM(3, 4, bidirectional=True), nn.GRU(3, 4, num_layers=2, dropout=0.5), nn.Recurrent(nn.GRUCell(3, 4), reverse=True)):
+    for layer in (
+        nn.LSTM(3, 4, bidirectional=True),
+        nn.GRU(3, 4, num_layers=2, dropout=0.5),
+        nn.Recurrent(nn.GRUCell(3, 4), reverse=True),
+    ):
         with pytest.raises(tg.ArgumentError, match=r"stepper: "):
             layer.stepper()
     nn.GRU(3, 4, num_layers=2, dropout=0.5).eval().stepper()(tg.zeros((1, 3)))

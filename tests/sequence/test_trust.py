@@ -1,5 +1,6 @@
-"""What a trace is trusted for. A cell that does something else at each step runs as the loop does, with the loop's random numbers and with
-all that it changes changed once a step; every cell here was written to slip through two traces that look alike."""
+"""What a trace is trusted for. A cell that does something else at each step runs as the loop does, with the
+loop's random numbers and with all that it changes changed once a step; every cell here was written to slip
+through two traces that look alike."""
 
 from __future__ import annotations
 
@@ -62,7 +63,7 @@ def test_the_share_of_forced_steps():
     assert all(0.35 < share < 0.65 for share in shares)
 
 
-# -- what cannot be known by running it twice -------------------------------------------------------------------------------------------
+# -- what cannot be known by running it twice ----------------------------------------------------------------
 
 OUTSIDE = {
     "clock": lambda: time.perf_counter() * 0,
@@ -115,7 +116,7 @@ def test_what_cannot_be_compared_is_refused_by_its_name(held):
         tg.scan(Cell(), tg.zeros((3, 2, 1), "float64"), tg.zeros((2, 1), "float64"), compiled=True)
 
 
-# -- what is compiled all the same ------------------------------------------------------------------------------------------------------
+# -- what is compiled all the same ---------------------------------------------------------------------------
 
 
 class Colour(enum.Enum):
@@ -173,7 +174,9 @@ COMPILED = {
     "a deque": lambda: lambda x, h: (h, tg.tanh(x + h) * DEQUE[1]),
     "an attribute by a computed name": lambda: Computed(),
     "a generator that nobody draws from": lambda: Idle(),
-    "modules of mathematics": lambda: lambda x, h: (h, tg.tanh(x + h) / math.sqrt(np.prod(h.shape)) + float(np.float32(1.5))),
+    "modules of mathematics": lambda: (
+        lambda x, h: (h, tg.tanh(x + h) / math.sqrt(np.prod(h.shape)) + float(np.float32(1.5)))
+    ),
     "an import": lambda: importing,
     "assertions": lambda: asserting,
 }
@@ -248,7 +251,9 @@ def test_reading_a_cell_undoes_nothing_that_another_thread_writes():
         assert cell.scale == written[0]
 
 
-@pytest.mark.parametrize("setting", ["default dtype", "a gradient", "an array in place", "a cached function's answer"])
+@pytest.mark.parametrize(
+    "setting", ["default dtype", "a gradient", "an array in place", "a cached function's answer"]
+)
 def test_what_changed_between_two_calls_is_seen(setting):
     """Each of these is read by the cell in a way that no attribute shows."""
     answers = {"gain": 1.0}
@@ -306,7 +311,8 @@ def test_hooks_of_the_garbage_collector_are_none_of_the_cells():
 
 
 def test_what_a_library_makes_of_a_named_tuple_is_no_function_of_the_cells():
-    """NumPy 2.5 reads its signatures by the standard library, whose tokens are named tuples: their maker stands in no file."""
+    """NumPy 2.5 reads its signatures by the standard library, whose tokens are named tuples: their maker
+    stands in no file."""
 
     def cell(x, h):
         h = tg.tanh(x + h * len(inspect.signature(len).parameters))
@@ -316,9 +322,13 @@ def test_what_a_library_makes_of_a_named_tuple_is_no_function_of_the_cells():
 
 
 FIRST_USES = {
-    "a room that is imported when it is first asked for": "return (h := tg.relu(x + h) if tg.nn.Linear else x), h",
+    "a room that is imported when it is first asked for": (
+        "return (h := tg.relu(x + h) if tg.nn.Linear else x), h"
+    ),
     "linear algebra": "return (h := tg.tanh(x + h @ tg.linalg.inv(w))), h",
-    "a scan that makes the team and its code": "return (h := tg.scan(lambda a, b: (a + b, a + b), tg.stack([x, h]), h)[1]), h",
+    "a scan that makes the team and its code": (
+        "return (h := tg.scan(lambda a, b: (a + b, a + b), tg.stack([x, h]), h)[1]), h"
+    ),
 }
 
 
@@ -334,7 +344,12 @@ def test_what_the_library_does_when_first_used_is_nothing_of_the_cells(body, tmp
         "with tg.no_grad():\n    tg.scan(cell, tg.ones((5, 3, 4), 'float64'), tg.zeros((3, 4), 'float64'))\n"
         "print(tg.explain(cell))\n"
     )
-    environment = os.environ | {"TINYGRAD_RNN_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(Path(tg.__file__).parent.parent)}
-    found = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, check=True)
+    environment = os.environ | {
+        "TINYGRAD_RNN_CACHE": str(tmp_path / "cache"),
+        "PYTHONPATH": str(Path(tg.__file__).parent.parent),
+    }
+    found = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=True
+    )
     assert "the cell calls" not in found.stdout
     assert "the cell runs" not in found.stdout

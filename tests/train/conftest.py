@@ -19,5 +19,14 @@ def text(tmp_path):
 def config(text):
     """Two layers with dropout, so that a run depends on its chance."""
     return Config(
-        hidden=6, layers=2, embed=4, dropout=0.2, batch=3, length=5, steps=12, every=5, text=str(text), backend=tg.tensor(0).backend
+        hidden=6,
+        layers=2,
+        embed=4,
+        dropout=0.2,
+        batch=3,
+        length=5,
+        steps=12,
+        every=5,
+        text=str(text),
+        backend=tg.tensor(0).backend,
     )

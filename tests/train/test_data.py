@@ -94,7 +94,9 @@ def test_the_last_tenth_is_held_out():
 
 
 def test_a_text_that_is_too_short_says_what_would_do():
-    with pytest.raises(tg.DataError, match=r"has 100 characters; a batch of 8 with windows of 20 needs about (\d+)") as caught:
+    with pytest.raises(
+        tg.DataError, match=r"has 100 characters; a batch of 8 with windows of 20 needs about (\d+)"
+    ) as caught:
         Corpus.of("ab" * 50, readers=8, length=20)
     needed = int(str(caught.value).split("about ")[1].split(":")[0])
     Corpus.of("a" * needed, readers=8, length=20)

@@ -38,7 +38,11 @@ def full(*_):
 def contents(folder):
     """Everything that a run comes to: its log as it is, its checkpoint without the settings."""
     saved = tg.load(folder / snapshot.FILE)
-    return (folder / "log.csv").read_text(), saved.metadata, {name: value.numpy() for name, value in saved.items()}
+    return (
+        (folder / "log.csv").read_text(),
+        saved.metadata,
+        {name: value.numpy() for name, value in saved.items()},
+    )
 
 
 def assert_equal(ours, theirs):
@@ -78,7 +82,9 @@ def test_a_run_that_was_killed_goes_on_from_its_last_checkpoint(config, tmp_path
 
 @pytest.mark.parametrize("cell", LAYERS)
 def test_every_cell_learns(cell, text, backend):
-    config = Config(cell=cell, hidden=12, embed=6, batch=3, length=6, steps=30, lr=0.05, text=str(text), backend=backend)
+    config = Config(
+        cell=cell, hidden=12, embed=6, batch=3, length=6, steps=30, lr=0.05, text=str(text), backend=backend
+    )
     trainer = Trainer(config, config.corpus())
     before = trainer.evaluate()
     steps = [trainer.step() for _ in range(config.steps)]
@@ -116,7 +122,9 @@ def test_what_a_finished_run_leaves(config, tmp_path, monkeypatch):
 
 
 @pytest.mark.one_backend
-@pytest.mark.parametrize(("draw", "file"), [(Run._draw_losses, "loss.png"), (Run._draw_flow, "flow.png")], ids=["losses", "flow"])
+@pytest.mark.parametrize(
+    ("draw", "file"), [(Run._draw_losses, "loss.png"), (Run._draw_flow, "flow.png")], ids=["losses", "flow"]
+)
 def test_what_is_drawn(config, tmp_path, draw, file):
     pytest.importorskip("matplotlib")
     run = trained(config, tmp_path / "run")
@@ -150,12 +158,16 @@ def test_looking_at_residuals_changes_nothing(config):
 
 
 @pytest.mark.parametrize("where", ["loss", "held-out loss", "gradient's norm"])
-def test_numbers_that_are_not_finite_stop_the_run_and_keep_the_last_good_checkpoint(where, config, tmp_path, monkeypatch):
+def test_numbers_that_are_not_finite_stop_the_run_and_keep_the_last_good_checkpoint(
+    where, config, tmp_path, monkeypatch
+):
     run = Run.new(config, str(tmp_path / "run"))
     run.train(*stop_after(5))
     before = {path.name: path.read_bytes() for path in run.path.iterdir()}
     finite = Trainer._finite
-    spoiled = lambda self, value, what: finite(self, float("nan") if what == where and self.done >= 7 else value, what)  # noqa: E731
+    spoiled = lambda self, value, what: finite(
+        self, float("nan") if what == where and self.done >= 7 else value, what
+    )  # noqa: E731
     monkeypatch.setattr(Trainer, "_finite", spoiled)
     number = 11 if where == "held-out loss" else 8
     with pytest.raises(tg.TrainingError, match=rf"the {where} became nan at step {number}.*after step 5"):
@@ -193,7 +205,11 @@ def test_a_disk_that_fills_up_costs_no_checkpoint(config, tmp_path, monkeypatch)
 @pytest.mark.parametrize("written", range(5))
 def test_a_run_that_cannot_be_begun_leaves_no_folder(written, config, tmp_path, monkeypatch):
     fsync, calls = os.fsync, []
-    monkeypatch.setattr(atomic.os, "fsync", lambda file: fsync(file) if len(calls) < written and not calls.append(file) else full())
+    monkeypatch.setattr(
+        atomic.os,
+        "fsync",
+        lambda file: fsync(file) if len(calls) < written and not calls.append(file) else full(),
+    )
     with pytest.raises(tg.CheckpointError, match="No space left on device"):
         Run.new(config, str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
@@ -215,7 +231,10 @@ def test_a_folder_that_cannot_be_made(config, tmp_path):
 
 def test_folders_are_numbered(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert [str(Run.new(config).path) for _ in range(2)] == [os.path.join("runs", "lstm-1"), os.path.join("runs", "lstm-2")]
+    assert [str(Run.new(config).path) for _ in range(2)] == [
+        os.path.join("runs", "lstm-1"),
+        os.path.join("runs", "lstm-2"),
+    ]
 
 
 def test_a_run_that_is_done_can_be_made_longer(config, tmp_path):

@@ -1,7 +1,8 @@
 """Devices: where arrays live and who computes on them.
 
-``set_backend("cupy")`` for the whole process, ``with use_backend("cupy"):`` for a block of one thread, ``TINYGRAD_RNN_BACKEND=cupy`` from
-outside. New tensors are made there; an operation runs where its operands are.
+``set_backend("cupy")`` for the whole process, ``with use_backend("cupy"):`` for a block of one thread,
+``TINYGRAD_RNN_BACKEND=cupy`` from outside. New tensors are made there; an operation runs where its operands
+are.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def set_backend(name: str) -> None:
 class use_backend(contextlib.ContextDecorator):
     """Make ``name`` the backend of new tensors inside the block, in this thread only.
 
-    An interrupt may cut off the end of a block; the end of the block around it or its being lost then does instead.
+    An interrupt may cut off the end of a block; the end of the block around it or its being lost then does
+    instead.
     """
 
     def __init__(self, name: str) -> None:
@@ -107,7 +109,8 @@ def _lost(reference: Any) -> None:
 
 
 def current() -> Backend:
-    """The backend of new tensors: the block's, else the process's, else ``TINYGRAD_RNN_BACKEND``'s, else NumPy."""
+    """The backend of new tensors: the block's, else the process's, else ``TINYGRAD_RNN_BACKEND``'s, else
+    NumPy."""
     blocks = _blocks.get()
     chosen = _process_backend if blocks is None else blocks[1]
     return chosen or get(os.environ.get("TINYGRAD_RNN_BACKEND") or "numpy")

@@ -2,8 +2,8 @@
 
 A function in atoms takes a printer ``k`` first, then its operands: it does arithmetic on values and calls
 atoms of k. Handed the printer of LLVM it is written as LLVM, handed that of C as C. Nothing is rounded but as
-written, and no product is joined to a sum except by ``fma``: what is computed a second time is the same to the
-last bit, wherever it is written, as a mask that compares it with what was kept needs.
+written, and no product is joined to a sum except by ``fma``: what is computed a second time is the same to
+the last bit, wherever it is written, as a mask that compares it with what was kept needs.
 
 ============  ================================================================================================
 numbers       ``number``; ``lookup`` in a table; ``convert`` to another kind; ``bits`` of a float; ``floating``
@@ -315,7 +315,13 @@ _ORDER = ("i1", "i32", "i64", "f32", "f64")
 def _weak_kind(x: Any) -> str:
     if isinstance(x, Value):
         return x.kind
-    return "i1" if isinstance(x, (bool, numpy.bool_)) else "i64" if isinstance(x, (int, numpy.integer)) else "f64"
+    return (
+        "i1"
+        if isinstance(x, (bool, numpy.bool_))
+        else "i64"
+        if isinstance(x, (int, numpy.integer))
+        else "f64"
+    )
 
 
 class Counter(Printer):

@@ -1,7 +1,8 @@
 """What a backend gives to the rules.
 
-A rule of ``chain_rule`` is written against a namespace that it calls ``np``. Run unrecorded, that namespace is a :class:`Backend`: the
-array module's own functions, bound once, plus the few that array modules lack or name differently. So no rule knows a device.
+A rule of ``chain_rule`` is written against a namespace that it calls ``np``. Run unrecorded, that namespace
+is a :class:`Backend`: the array module's own functions, bound once, plus the few that array modules lack or
+name differently. So no rule knows a device.
 """
 
 from __future__ import annotations
@@ -145,7 +146,8 @@ class Backend:
         module: the array module.
 
     Attributes:
-        asynchronous: whether operations return before they are done, so that a look at a value waits for all of them.
+        asynchronous: whether operations return before they are done, so that a look at a value waits for all
+            of them.
     """
 
     asynchronous = False
@@ -159,7 +161,10 @@ class Backend:
                     setattr(self, function, getattr(room, function))
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"backend {self.name!r} has no function {name!r}: add it to ARRAY_FUNCTIONS or to the Backend class")
+        raise AttributeError(
+            f"backend {self.name!r} has no function {name!r}: add it to ARRAY_FUNCTIONS or to the Backend "
+            "class"
+        )
 
     def __repr__(self) -> str:
         return f"<backend {self.name}>"
@@ -170,7 +175,7 @@ class Backend:
 
         return get, (self.name,)
 
-    # -- what each device does in its own way -------------------------------------------------------------------------------------
+    # -- what each device does in its own way ----------------------------------------------------------------
 
     def from_host(self, array: numpy.ndarray) -> Array:
         """A copy of a NumPy array on this device."""
@@ -189,11 +194,13 @@ class Backend:
         raise NotImplementedError
 
     def quiet(self) -> contextlib.AbstractContextManager[Any]:
-        """A block in which floating-point warnings are off: a backward pass may meet the infinite slope of a branch not taken."""
+        """A block in which floating-point warnings are off: a backward pass may meet the infinite slope of a
+        branch not taken."""
         return contextlib.nullcontext()
 
     def alone(self) -> contextlib.AbstractContextManager[Any]:
-        """A block in which the array module's own products use one thread: others would go on spinning, beside the scans that come next."""
+        """A block in which the array module's own products use one thread: others would go on spinning,
+        beside the scans that come next."""
         return contextlib.nullcontext()
 
     def quietly(self, function: Callable[..., Any], *args: Any) -> Any:
@@ -201,14 +208,15 @@ class Backend:
         with self.quiet():
             return function(*args)
 
-    # -- what array modules lack, from what they have ------------------------------------------------------------------------------
+    # -- what array modules lack, from what they have --------------------------------------------------------
 
     def sigmoid(self, x: Array) -> Array:
         """1 / (1 + exp(−x)); exp may overflow to inf, whose reciprocal is the right 0."""
         return self.quietly(self._sigmoid, x)
 
     def _sigmoid(self, x: Array) -> Array:
-        y = self.exp(-(self.astype(x, numpy.float64) if x.dtype.kind == "i" else x))  # the least integer is its own negative
+        # the least integer is its own negative
+        y = self.exp(-(self.astype(x, numpy.float64) if x.dtype.kind == "i" else x))
         if y.ndim == 0:  # reductions to a scalar type cannot be written in place
             return 1 / (1 + y)
         y += 1
@@ -251,11 +259,14 @@ class Backend:
         return y
 
     def sum_to(self, x: Array, shape: tuple[int, ...]) -> Array:
-        """Sum over the axes that broadcasting from ``shape`` added or stretched: the adjoint of ``broadcast_to``."""
+        """Sum over the axes that broadcasting from ``shape`` added or stretched: the adjoint of
+        ``broadcast_to``."""
         added = x.ndim - len(shape)
         if added == 1 and x.shape[1:] == shape:  # a bias under a batch: nearly always
             return self.sum(x, axis=0)
-        axes = tuple(range(added)) + tuple(added + i for i, n in enumerate(shape) if n == 1 and x.shape[added + i] != 1)
+        axes = tuple(range(added)) + tuple(
+            added + i for i, n in enumerate(shape) if n == 1 and x.shape[added + i] != 1
+        )
         y = self.sum(x, axis=axes, keepdims=True) if axes else x
         return y.reshape(shape)
 
@@ -294,7 +305,8 @@ class Backend:
         return x**exponent
 
     def within(self, x: Array, what: str, least: int, n: int, advice: str) -> Array:
-        """x itself, whole numbers from ``least`` to n − 1. Others are an error only where looking at them does not mean to wait."""
+        """x itself, whole numbers from ``least`` to n − 1. Others are an error only where looking at them
+        does not mean to wait."""
         return x
 
     def runs_machine_code(self) -> bool:
@@ -326,8 +338,9 @@ class Backend:
 
 
 def erf_series(x: numpy.ndarray) -> numpy.ndarray:
-    """The error function in double precision, by W. J. Cody's rational approximations ("Rational Chebyshev approximation for the error
-    function", Math. Comp. 23, 1969), which hold to about 1e-16 relative on three intervals."""
+    """The error function in double precision, by W. J. Cody's rational approximations ("Rational Chebyshev
+    approximation for the error function", Math. Comp. 23, 1969), which hold to about 1e-16 relative on three
+    intervals."""
     a = numpy.abs(x)
     y = numpy.empty_like(x)
     small, large = a <= 0.46875, a > 4.0
@@ -355,7 +368,13 @@ def _erfc_large(a: numpy.ndarray) -> numpy.ndarray:
     return numpy.exp(-(numpy.minimum(a, 27.0) ** 2)) / (a * math.sqrt(math.pi)) * series
 
 
-_CODY_P = (1.85777706184603153e-1, 3.16112374387056560e0, 1.13864154151050156e2, 3.77485237685302021e2, 3.20937758913846947e3)
+_CODY_P = (
+    1.85777706184603153e-1,
+    3.16112374387056560e0,
+    1.13864154151050156e2,
+    3.77485237685302021e2,
+    3.20937758913846947e3,
+)
 _CODY_Q = (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3)
 _CODY_MIDDLE_P = (
     2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0, 6.61191906371416295e1, 2.98635138197400131e2,

@@ -27,8 +27,15 @@ class CPrinter(Printer):
     ATOMS: ClassVar[dict[str, str]] = {
         **{f"{name}.f": f"{{0}} {sign} {{1}}" for name, sign in _SIGNS.items()},
         # integers without a sign, whose overflow C knows
-        **{f"{name}.i": f"({{T}})((unsigned {{T}}){{0}} {sign} (unsigned {{T}}){{1}})" for name, sign in _SIGNS.items()},
-        **{f"{name}.{c}": f"{{0}} {sign} {{1}}" for name, sign in (("and", "&"), ("or", "|"), ("xor", "^")) for c in "ib"},
+        **{
+            f"{name}.i": f"({{T}})((unsigned {{T}}){{0}} {sign} (unsigned {{T}}){{1}})"
+            for name, sign in _SIGNS.items()
+        },
+        **{
+            f"{name}.{c}": f"{{0}} {sign} {{1}}"
+            for name, sign in (("and", "&"), ("or", "|"), ("xor", "^"))
+            for c in "ib"
+        },
         **{name: f"{{0}} {sign} {{1}}" for name, sign in _TESTS.items()},
         **{f"{name}.b": f"(int){{0}} {sign} (int){{1}}" for name, sign in _TESTS.items()},
         **{f"{name}.f": f"{name}{{F}}({{0}})" for name in ("sqrt", "rint", "floor", "ceil", "trunc")},
@@ -74,7 +81,8 @@ class CPrinter(Printer):
             return str(int(bool(value)))  # 0.5 is true
         if kind[0] == "i":
             value, ending = int(value), "LL" if kind == "i64" else ""
-            return f"({value + 1}{ending} - 1)" if value == -(2**63) else f"{value}{ending}"  # C has no such literal
+            # C has no such literal
+            return f"({value + 1}{ending} - 1)" if value == -(2**63) else f"{value}{ending}"
         value, ending = (float(numpy.float32(value)), "f") if kind == "f32" else (float(value), "")
         if math.isfinite(value):
             text = f"{value!r}{ending}"
@@ -88,7 +96,10 @@ class CPrinter(Printer):
     def table_lines(self) -> list[str]:
         """The tables that functions look up in, to stand before them."""
         return [
-            f"{self.TABLE} {self.TYPES[kind]} {name}[] = {{{', '.join(self.literal(x, kind) for x in table)}}};"
+            (
+                f"{self.TABLE} {self.TYPES[kind]} {name}[] = "
+                f"{{{', '.join(self.literal(x, kind) for x in table)}}};"
+            )
             for name, (kind, table) in self.tables.items()
         ]
 
@@ -106,7 +117,9 @@ static inline double float_of_i64(long long x) { double y; memcpy(&y, &x, sizeof
 """What every file begins with."""
 
 
-def loop(name: str, expression: Callable[..., Value], kinds: Sequence[str], result: str, fused: bool = True) -> str:
+def loop(
+    name: str, expression: Callable[..., Value], kinds: Sequence[str], result: str, fused: bool = True
+) -> str:
     """``void name(x0, x1, …, y, n)``: y[j] = expression(k, x0[j], x1[j], …) for n elements of arrays apart.
 
     Args:

@@ -17,12 +17,16 @@ def block_of(width: int) -> int:
 
 
 def kernel(name: str, threads: int, parameters: Sequence[str], body: Sequence[str]) -> list[str]:
-    """The lines of a kernel for blocks of at most so many threads: without their number the compiler may give each more registers than
-    there are for all of them, and the launch fails."""
-    return [f'extern "C" __global__ void __launch_bounds__({threads}) {name}({", ".join(parameters)}) {{', *body, "}"]
+    """The lines of a kernel for blocks of at most so many threads: without their number the compiler may give
+    each more registers than there are for all of them, and the launch fails."""
+    return [
+        f'extern "C" __global__ void __launch_bounds__({threads}) {name}({", ".join(parameters)}) {{',
+        *body,
+        "}",
+    ]
 
 
-# -- atoms ----------------------------------------------------------------------------------------------------------------------------
+# -- atoms ---------------------------------------------------------------------------------------------------
 
 
 class Emitter(CPrinter):

@@ -14,8 +14,10 @@ from ..errors import BackendError
 from .base import Array, Backend
 
 _ADVICE = (
-    "check that `nvidia-smi` lists a device, and install CuPy with NVIDIA's libraries, for a driver with CUDA 13 by "
-    "pip install 'tinygrad_rnn[gpu]', for one with CUDA 12 by pip install 'tinygrad_rnn[gpu-cuda12]'; or use the 'numpy' backend"
+    "check that `nvidia-smi` lists a device, and install CuPy with NVIDIA's libraries, for a driver with "
+    "CUDA 13 by "
+    "pip install 'tinygrad_rnn[gpu]', for one with CUDA 12 by pip install 'tinygrad_rnn[gpu-cuda12]'; or "
+    "use the 'numpy' backend"
 )
 _NEGATIVE_POWER = "Integers to negative integer powers are not allowed."
 _PACKAGES = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x")
@@ -35,19 +37,23 @@ def load() -> CupyBackend:
         raise _error(f"needs the package CuPy, which cannot be imported ({missing})") from missing
     try:
         devices = cupy.cuda.runtime.getDeviceCount()
-    except Exception as broken:  # CUDARuntimeError where there is no driver; its type exists only where CuPy does
+    # CUDARuntimeError where there is no driver; its type exists only where CuPy does
+    except Exception as broken:
         raise _error(f"needs a CUDA driver and a device: {broken}") from broken
     if devices == 0:
         raise _error("found no CUDA device")
     try:
         cupy.cuda.nvrtc.getVersion()
     except Exception as missing:  # of a package that CuPy brings: NVIDIA's search for its own libraries
-        raise _error(f"needs NVIDIA's compiler of kernels, NVRTC, which CuPy does not find: {missing}") from missing
+        raise _error(
+            f"needs NVIDIA's compiler of kernels, NVRTC, which CuPy does not find: {missing}"
+        ) from missing
     return CupyBackend(cupy, cupyx, special)
 
 
 def packages() -> dict[str, str]:
-    """The installed packages that bring CuPy, with their versions. More than one lie over each other in one folder."""
+    """The installed packages that bring CuPy, with their versions. More than one lie over each other in one
+    folder."""
     installed = {}
     for name in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -57,7 +63,11 @@ def packages() -> dict[str, str]:
 
 def _error(trouble: str) -> BackendError:
     names = " and ".join(packages())
-    several = f". The packages {names} overwrite each other: uninstall them, then install one" if " and " in names else ""
+    several = (
+        f". The packages {names} overwrite each other: uninstall them, then install one"
+        if " and " in names
+        else ""
+    )
     return BackendError(f"the 'cupy' backend {trouble}{several}; {_ADVICE}")
 
 
@@ -93,7 +103,8 @@ class CupyBackend(Backend):
         return self._erf(x)
 
     def mod(self, a: Array, b: Array) -> Array:
-        """As ``numpy.mod``, exact and at infinities too: CuPy's is a − ⌊a / b⌋ · b, where the quotient may be rounded up."""
+        """As ``numpy.mod``, exact and at infinities too: CuPy's is a − ⌊a / b⌋ · b, where the quotient may be
+        rounded up."""
         rest = self.fmod(a, b)
         if rest.dtype.kind != "f":
             return self._mod(a, b)
@@ -112,7 +123,8 @@ class CupyBackend(Backend):
         return self.where(b == 0, quotient, whole)
 
     def power(self, a: Array, b: Array) -> Array:
-        """As ``numpy.power``; for whole numbers the host waits, since a negative exponent would pass unnoticed.
+        """As ``numpy.power``; for whole numbers the host waits, since a negative exponent would pass
+        unnoticed.
 
         Raises:
             ValueError: a whole number to a negative power.
@@ -128,7 +140,8 @@ class CupyBackend(Backend):
         return super().raise_to(x, exponent)
 
     def solve(self, a: Array, b: Array) -> Array:
-        """As ``numpy.linalg.solve``; here alone the host waits, since a singular matrix would pass unnoticed."""
+        """As ``numpy.linalg.solve``; here alone the host waits, since a singular matrix would pass
+        unnoticed."""
         with self._errstate(linalg="raise"):
             return self._solve(a, b)
 
@@ -136,8 +149,11 @@ class CupyBackend(Backend):
         return int(self._free_and_all()[1])
 
     def kernel(self, text: str, name: str) -> Any:
-        """A kernel from its CUDA C text, to be called with (blocks, threads, arguments): compiled once, by the first call."""
-        return self._kernels.get((text, name)) or self._kernels.share((text, name), self._raw_kernel(text, name))
+        """A kernel from its CUDA C text, to be called with (blocks, threads, arguments): compiled once, by
+        the first call."""
+        return self._kernels.get((text, name)) or self._kernels.share(
+            (text, name), self._raw_kernel(text, name)
+        )
 
 
 def _across(rest: Array, b: Array) -> Array:

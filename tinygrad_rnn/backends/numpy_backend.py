@@ -44,7 +44,8 @@ class NumpyBackend(Backend):
         return not x.flags.writeable or super().is_spread(x)
 
     def copy(self, x: Array) -> Array:
-        """NumPy copies a transpose element by element along its rows, each from another line of the cache; here lines are used whole."""
+        """NumPy copies a transpose element by element along its rows, each from another line of the cache;
+        here lines are used whole."""
         if x.ndim != 2 or x.size < _LARGE or not x.flags.f_contiguous:
             return x.copy()
         y, step = numpy.empty(x.shape, x.dtype), max(1, CACHE_LINE // x.itemsize)
@@ -63,7 +64,9 @@ class NumpyBackend(Backend):
     def any_nan(self, arrays: Iterable[Array]) -> bool:
         """A sum of squares passes a NaN on, and no other makes one; of many elements a minimum costs less."""
         for x in arrays:
-            if x.size and math.isnan(numpy.minimum.reduce(x, None) if x.size > _FEW else (flat := x.reshape(-1)).dot(flat)):
+            if x.size and math.isnan(
+                numpy.minimum.reduce(x, None) if x.size > _FEW else (flat := x.reshape(-1)).dot(flat)
+            ):
                 return True
         return False
 
@@ -71,12 +74,16 @@ class NumpyBackend(Backend):
         if x.size and (x.max() >= n or x.min() < least):
             place = numpy.argwhere((x >= n) | (x < least))[0].tolist()
             where = f" at {place}" if place else ""
-            raise IndexRangeError(f"{what} {x[tuple(place)]}{where} lies outside of {least} … {n - 1}{advice}")
+            raise IndexRangeError(
+                f"{what} {x[tuple(place)]}{where} lies outside of {least} … {n - 1}{advice}"
+            )
         return x
 
     def erf(self, x: Array) -> Array:
         x = numpy.asarray(x)
-        return erf_series(numpy.atleast_1d(x).astype(numpy.float64)).reshape(x.shape).astype(x.dtype, copy=False)
+        return (
+            erf_series(numpy.atleast_1d(x).astype(numpy.float64)).reshape(x.shape).astype(x.dtype, copy=False)
+        )
 
     def runs_machine_code(self) -> bool:
         from .native import compiler  # only those who have much to do need a compiler
@@ -88,7 +95,8 @@ class NumpyBackend(Backend):
         return _memory()
 
     def products(self) -> Products:
-        """Ours where there is a compiler: they wait for each other, and leave no threads that go on spinning."""
+        """Ours where there is a compiler: they wait for each other, and leave no threads that go on
+        spinning."""
         gathered = self._gathered_products
         return super().products() if gathered is None else gathered()
 
@@ -107,14 +115,18 @@ class NumpyBackend(Backend):
         return threads.alone() if self.runs_machine_code() else super().alone()
 
     def quietly(self, function: Callable[..., Any], *args: Any) -> Any:
-        return _QUIET.copy().run(function, *args)  # faster than a block, and nothing comes between its end and an interrupt
+        # faster than a block, and nothing comes between its end and an interrupt
+        return _QUIET.copy().run(function, *args)
 
 
 @functools.cache
 def _memory() -> int:
     known = {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= set(getattr(os, "sysconf_names", ()))
     sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else _UNKNOWN]
-    with contextlib.suppress(OSError, ValueError), open("/sys/fs/cgroup/memory.max", encoding="ascii") as most:
+    with (
+        contextlib.suppress(OSError, ValueError),
+        open("/sys/fs/cgroup/memory.max", encoding="ascii") as most,
+    ):
         sizes.append(int(most.read()))  # of a container that has a limit
     return min(sizes)
 
@@ -127,7 +139,8 @@ _QUIET.run(numpy.seterr, all="ignore")
 
 
 class _Quiet:
-    """``numpy.errstate(all="ignore")`` that also ends by being lost: an interrupt may cut off the end of any block."""
+    """``numpy.errstate(all="ignore")`` that also ends by being lost: an interrupt may cut off the end of any
+    block."""
 
     def __enter__(self) -> None:
         self._state: Any = numpy.errstate(all="ignore")
@@ -168,7 +181,8 @@ def _names_rows(index: Any) -> bool:
 
 
 def _add_rows(array: Array, numbers: numpy.ndarray, values: Array) -> None:
-    """As ``numpy.add.at`` for many values, several times faster: rows of one number are brought together and added up first."""
+    """As ``numpy.add.at`` for many values, several times faster: rows of one number are brought together and
+    added up first."""
     from .native import compiler, emit, scatter  # only those who have much to do need a compiler
 
     numbers = numbers.ravel().astype(numpy.int64, copy=False) % len(array)

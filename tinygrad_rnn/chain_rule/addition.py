@@ -1,11 +1,13 @@
 """Case 2, addition:  y = x₁ + x₂, and every linear routing   ⇒   dx₁ = dy, dx₂ = dy.
 
-The residual passes unchanged and is only routed: to both sides of a sum, back to the places a slice was cut from, summed where a value was
-copied, copied where values were summed. A row is (forward, adjoint); pushing a tangent forward is the operation itself on the tangent.
-Adjoint pairs define each other: sum ↔ broadcast, getitem ↔ scatter, take ↔ scatter_take, concatenate ↔ split, stack ↔ unstack.
+The residual passes unchanged and is only routed: to both sides of a sum, back to the places a slice was cut
+from, summed where a value was copied, copied where values were summed. A row is (forward, adjoint); pushing a
+tangent forward is the operation itself on the tangent. Adjoint pairs define each other: sum ↔ broadcast,
+getitem ↔ scatter, take ↔ scatter_take, concatenate ↔ split, stack ↔ unstack.
 
-Some rows route by a choice that the values make (where, maximum, max, clip, sort). Their ``linear`` map is the forward pass with that
-choice held fixed. Ties of maximum, minimum, max and min share equally; clip passes at its bounds.
+Some rows route by a choice that the values make (where, maximum, max, clip, sort). Their ``linear`` map is
+the forward pass with that choice held fixed. Ties of maximum, minimum, max and min share equally; clip passes
+at its bounds.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ def addition(
         adjoint: adjoint(np, g, y, *xs, *params) → the residual of x, or a tuple of one for each operand.
             Variadic rows take (np, g, y, xs, *params) instead.
         forward: where it is not the namespace's function of that name.
-        linear: linear(np, tangents, y, xs, *params) → tangent, for rows that choose a route from the values; else it is ``forward``.
+        linear: linear(np, tangents, y, xs, *params) → tangent, for rows that choose a route from the values;
+            else it is ``forward``.
         lowering: of what is elementwise, how it is computed in code.
         loops: of what is not.
     """
@@ -54,7 +57,10 @@ def addition(
 
     def push(np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
         # elementwise the number 0 broadcasts, and takes any dtype
-        tangents = [(0 if lowering else np.zeros_like(x)) if t is None else t for t, x in zip(tangents, xs, strict=True)]
+        tangents = [
+            (0 if lowering else np.zeros_like(x)) if t is None else t
+            for t, x in zip(tangents, xs, strict=True)
+        ]
         if linear is not None:
             return linear(np, tangents, y, xs, *params)
         return call_variadic(np, tangents, params) if variadic else call(np, *tangents, *params)
@@ -71,12 +77,14 @@ def addition(
     )  # fmt: skip
 
 
-# -- sums -----------------------------------------------------------------------------------------------------------------------------
+# -- sums ----------------------------------------------------------------------------------------------------
 
 ADD = addition("add", lambda np, g, y, a, b: (g, g), "+", operands=2, lowering=arithmetic.add)
 SUBTRACT = addition("subtract", lambda np, g, y, a, b: (g, -g), "−", operands=2, lowering=arithmetic.subtract)
 NEGATIVE = addition("negative", lambda np, g, y, x: -g, "−", lowering=arithmetic.negative)
-ASTYPE = addition("astype", lambda np, g, y, x, dtype: np.astype(g, x.dtype), "cast", lowering=arithmetic.astype)
+ASTYPE = addition(
+    "astype", lambda np, g, y, x, dtype: np.astype(g, x.dtype), "cast", lowering=arithmetic.astype
+)
 
 
 def _spread(np: Any, g: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
@@ -97,7 +105,9 @@ def _cumsum_adjoint(np: Any, g: Any, y: Any, x: Any, axis: int) -> Any:
     return np.flip(np.cumsum(np.flip(g, axis), axis), axis)
 
 
-SUM = addition("sum", _sum_adjoint, "Σ", forward=_over("sum"), verb="copied", loops=Reduced("sum", routing.over_axes))
+SUM = addition(
+    "sum", _sum_adjoint, "Σ", forward=_over("sum"), verb="copied", loops=Reduced("sum", routing.over_axes)
+)
 CUMSUM = addition("cumsum", _cumsum_adjoint, loops=Accumulated())
 BROADCAST_TO = addition(
     "broadcast_to",
@@ -107,10 +117,14 @@ BROADCAST_TO = addition(
     loops=Routed(routing.broadcast_to),
 )
 SUM_TO = addition(
-    "sum_to", lambda np, g, y, x, shape: np.broadcast_to(g, x.shape), "Σ", verb="copied", loops=Reduced("sum", routing.to_shape)
+    "sum_to",
+    lambda np, g, y, x, shape: np.broadcast_to(g, x.shape),
+    "Σ",
+    verb="copied",
+    loops=Reduced("sum", routing.to_shape),
 )
 
-# -- shapes ---------------------------------------------------------------------------------------------------------------------------
+# -- shapes --------------------------------------------------------------------------------------------------
 
 
 def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -118,23 +132,36 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _pad_adjoint(np: Any, g: Any, y: Any, x: Any, widths: tuple[tuple[int, int], ...]) -> Any:
-    return np.getitem(g, tuple(slice(before, before + n) for (before, _after), n in zip(widths, x.shape, strict=True)))
+    return np.getitem(
+        g, tuple(slice(before, before + n) for (before, _after), n in zip(widths, x.shape, strict=True))
+    )
 
 
 RESHAPE = addition("reshape", lambda np, g, y, x, shape: np.reshape(g, x.shape), loops=Reshaped())
-TRANSPOSE = addition("transpose", lambda np, g, y, x, axes: np.transpose(g, _inverse(axes)), "ᵀ", loops=Routed(routing.transpose))
+TRANSPOSE = addition(
+    "transpose",
+    lambda np, g, y, x, axes: np.transpose(g, _inverse(axes)),
+    "ᵀ",
+    loops=Routed(routing.transpose),
+)
 FLIP = addition("flip", lambda np, g, y, x, axes: np.flip(g, axes), loops=Routed(routing.flip))
-ROLL = addition("roll", lambda np, g, y, x, shifts, axes: np.roll(g, tuple(-s for s in shifts), axes), loops=Routed(routing.roll))
+ROLL = addition(
+    "roll",
+    lambda np, g, y, x, shifts, axes: np.roll(g, tuple(-s for s in shifts), axes),
+    loops=Routed(routing.roll),
+)
 PAD = addition("pad", _pad_adjoint, loops=Routed(routing.pad))
 TRIL = addition("tril", lambda np, g, y, x, k: np.tril(g, k), selects=True, loops=Routed(routing.tril))
 TRIU = addition("triu", lambda np, g, y, x, k: np.triu(g, k), selects=True, loops=Routed(routing.triu))
 
-# -- joining and splitting ------------------------------------------------------------------------------------------------------------
+# -- joining and splitting -----------------------------------------------------------------------------------
 
 
 def _gathered(np: Any, g: Any, y: Any) -> list[Any]:
     """The residuals of several outputs, zeros where none arrived."""
-    return [np.zeros_like(part) if residual is None else residual for residual, part in zip(g, y, strict=True)]
+    return [
+        np.zeros_like(part) if residual is None else residual for residual, part in zip(g, y, strict=True)
+    ]
 
 
 def _concatenate_adjoint(np: Any, g: Any, y: Any, xs: Any, axis: int) -> Any:
@@ -153,7 +180,9 @@ SPLIT = addition(
     several=True,
     loops=Routed(routing.split),
 )
-STACK = addition("stack", lambda np, g, y, xs, axis: np.unstack(g, axis), variadic=True, loops=Routed(routing.stack))
+STACK = addition(
+    "stack", lambda np, g, y, xs, axis: np.unstack(g, axis), variadic=True, loops=Routed(routing.stack)
+)
 UNSTACK = addition(
     "unstack",
     lambda np, g, y, x, axis: np.stack(_gathered(np, g, y), axis),
@@ -162,7 +191,7 @@ UNSTACK = addition(
     loops=Routed(routing.unstack),
 )
 
-# -- indexing -------------------------------------------------------------------------------------------------------------------------
+# -- indexing ------------------------------------------------------------------------------------------------
 
 
 def _getitem_into(np: Any, buffer: Any, g: Any, y: Any, x: Any, index: Any) -> None:
@@ -181,7 +210,9 @@ GETITEM = addition(
     into=_getitem_into,
     loops=Routed(routing.getitem, index=0),
 )
-SCATTER = addition("scatter", lambda np, g, y, x, index, shape: np.getitem(g, index), loops=Routed(routing.scatter, index=0))
+SCATTER = addition(
+    "scatter", lambda np, g, y, x, index, shape: np.getitem(g, index), loops=Routed(routing.scatter, index=0)
+)
 TAKE = addition(
     "take",
     lambda np, g, y, x, indices, axis: (np.scatter_take(g, indices, axis, x.shape), None),
@@ -220,7 +251,7 @@ SCATTER_ALONG_AXIS = addition(
     loops=LookedUp(along=True, adjoint=True),
 )
 
-# -- routing by a choice of the values ------------------------------------------------------------------------------------------------
+# -- routing by a choice of the values -----------------------------------------------------------------------
 
 WHERE = addition(
     "where",
@@ -281,7 +312,37 @@ def _extremum_linear(np: Any, t: Any, y: Any, xs: Any, axes: tuple[int, ...], ke
     return np.sum(_shared(np, _shares(np, y, xs[0], axes, keepdims), t[0]), axis=axes, keepdims=keepdims)
 
 
-MAXIMUM = addition("maximum", _pair_adjoint, linear=_pair_linear, operands=2, lowering=arithmetic.maximum, masks=True, flattens=True)
-MINIMUM = addition("minimum", _pair_adjoint, linear=_pair_linear, operands=2, lowering=arithmetic.minimum, masks=True, flattens=True)
-MAX = addition("max", _extremum_adjoint, linear=_extremum_linear, masks=True, forward=_over("max"), loops=Reduced("max", routing.over_axes))
-MIN = addition("min", _extremum_adjoint, linear=_extremum_linear, masks=True, forward=_over("min"), loops=Reduced("min", routing.over_axes))
+MAXIMUM = addition(
+    "maximum",
+    _pair_adjoint,
+    linear=_pair_linear,
+    operands=2,
+    lowering=arithmetic.maximum,
+    masks=True,
+    flattens=True,
+)
+MINIMUM = addition(
+    "minimum",
+    _pair_adjoint,
+    linear=_pair_linear,
+    operands=2,
+    lowering=arithmetic.minimum,
+    masks=True,
+    flattens=True,
+)
+MAX = addition(
+    "max",
+    _extremum_adjoint,
+    linear=_extremum_linear,
+    masks=True,
+    forward=_over("max"),
+    loops=Reduced("max", routing.over_axes),
+)
+MIN = addition(
+    "min",
+    _extremum_adjoint,
+    linear=_extremum_linear,
+    masks=True,
+    forward=_over("min"),
+    loops=Reduced("min", routing.over_axes),
+)

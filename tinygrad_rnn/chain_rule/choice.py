@@ -1,6 +1,8 @@
-"""No case at all: functions that move only in jumps, so no residual passes. Comparisons, signs, roundings, positions.
+"""No case at all: functions that move only in jumps, so no residual passes. Comparisons, signs, roundings,
+positions.
 
-They are not in the registry of rules. They have rows so that a traced cell can hold them, and ``where`` and masks can choose by them.
+They are not in the registry of rules. They have rows so that a traced cell can hold them, and ``where`` and
+masks can choose by them.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ def _choice(name: str, lowering: Lowering | None = None, loops: Loops | None = N
 
 
 _ELEMENTWISE = (
-    "equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor logical_not isnan isinf isfinite "
+    "equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor logical_not "
+    "isnan isinf isfinite "
     "sign floor ceil floor_divide rint trunc"
 )
 _REDUCTIONS = "argmax argmin all any"
@@ -45,4 +48,5 @@ WITHIN = Row(
     outline=lambda np, x, *params: x,
     loops=Checked(),
 )
-"""Whole numbers themselves, where each lies in a range; so that a traced cell checks the numbers that it will meet."""
+"""Whole numbers themselves, where each lies in a range; so that a traced cell checks the numbers that it will
+meet."""

@@ -35,7 +35,10 @@ def composition(
         return getattr(np, name)(*args)
 
     def pull(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
-        return [g * slope(np, y, *xs, *params) if needed else None for slope, needed in zip(slopes, needs, strict=True)]
+        return [
+            g * slope(np, y, *xs, *params) if needed else None
+            for slope, needed in zip(slopes, needs, strict=True)
+        ]
 
     def pull_one(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
         return (g * slopes[0](np, y, *xs, *params),)
@@ -47,7 +50,9 @@ def composition(
     def push(np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
         if masks:
             return pull_masked(np, tangents[0], y, xs, params, ())[0]
-        terms = [t * slope(np, y, *xs, *params) for t, slope in zip(tangents, slopes, strict=True) if t is not None]
+        terms = [
+            t * slope(np, y, *xs, *params) for t, slope in zip(tangents, slopes, strict=True) if t is not None
+        ]
         return terms[0] if len(terms) == 1 else terms[0] + terms[1]
 
     return rows.add(
@@ -82,20 +87,30 @@ RECIPROCAL = composition("reciprocal", powers.reciprocal, lambda np, y, x: -(y *
 TANH = composition("tanh", exponential.tanh, lambda np, y, x: 1 - y * y, flattens=True)
 SIGMOID = composition("sigmoid", exponential.sigmoid, lambda np, y, x: y * (1 - y), symbol="σ", flattens=True)
 SOFTPLUS = composition("softplus", logarithmic.softplus, lambda np, y, x: np.sigmoid(x))
-RELU = composition("relu", arithmetic.relu, lambda np, y, x: np.astype(x > 0, x.dtype), masks=True, flattens=True)
+RELU = composition(
+    "relu", arithmetic.relu, lambda np, y, x: np.astype(x > 0, x.dtype), masks=True, flattens=True
+)
 ABS = composition("abs", arithmetic.absolute, lambda np, y, x: np.sign(x), symbol="|x|")
-ERF = composition("erf", exponential.erf, lambda np, y, x: 2 / math.sqrt(math.pi) * np.exp(-(x * x)), flattens=True)
+ERF = composition(
+    "erf", exponential.erf, lambda np, y, x: 2 / math.sqrt(math.pi) * np.exp(-(x * x)), flattens=True
+)
 
 SIN = composition("sin", trigonometric.sin, lambda np, y, x: np.cos(x))
 COS = composition("cos", trigonometric.cos, lambda np, y, x: -np.sin(x))
 TAN = composition("tan", trigonometric.tan, lambda np, y, x: 1 + y * y)
-ARCSIN = composition("arcsin", trigonometric.arcsin, lambda np, y, x: np.reciprocal(np.sqrt((1 - x) * (1 + x))))
-ARCCOS = composition("arccos", trigonometric.arccos, lambda np, y, x: -np.reciprocal(np.sqrt((1 - x) * (1 + x))))
+ARCSIN = composition(
+    "arcsin", trigonometric.arcsin, lambda np, y, x: np.reciprocal(np.sqrt((1 - x) * (1 + x)))
+)
+ARCCOS = composition(
+    "arccos", trigonometric.arccos, lambda np, y, x: -np.reciprocal(np.sqrt((1 - x) * (1 + x)))
+)
 ARCTAN = composition("arctan", trigonometric.arctan, lambda np, y, x: np.reciprocal(1 + x * x))
 SINH = composition("sinh", exponential.sinh, lambda np, y, x: np.cosh(x))
 COSH = composition("cosh", exponential.cosh, lambda np, y, x: np.sinh(x))
 ARCSINH = composition("arcsinh", logarithmic.arcsinh, lambda np, y, x: np.reciprocal(np.sqrt(1 + x * x)))
-ARCCOSH = composition("arccosh", logarithmic.arccosh, lambda np, y, x: np.reciprocal(np.sqrt((x - 1) * (x + 1))))
+ARCCOSH = composition(
+    "arccosh", logarithmic.arccosh, lambda np, y, x: np.reciprocal(np.sqrt((x - 1) * (x + 1)))
+)
 ARCTANH = composition("arctanh", logarithmic.arctanh, lambda np, y, x: np.reciprocal((1 - x) * (1 + x)))
 
 
@@ -124,7 +139,11 @@ def _wholes_towards_zero(np: Any, y: Any, a: Any, b: Any) -> Any:
 
 # between its jumps a remainder is a − n b with a whole n that stays
 MOD = composition(
-    "mod", arithmetic.mod, lambda np, y, a, b: 1, lambda np, y, a, b: -np.astype(np.floor_divide(a, b), y.dtype), symbol="mod"
+    "mod",
+    arithmetic.mod,
+    lambda np, y, a, b: 1,
+    lambda np, y, a, b: -np.astype(np.floor_divide(a, b), y.dtype),
+    symbol="mod",
 )
 FMOD = composition("fmod", arithmetic.fmod, lambda np, y, a, b: 1, _wholes_towards_zero)
 

@@ -1,4 +1,5 @@
-"""The rule table as text. The formulas are not written down a second time: the rules themselves are run on symbols and say what they do."""
+"""The rule table as text. The formulas are not written down a second time: the rules themselves are run on
+symbols and say what they do."""
 
 from __future__ import annotations
 

@@ -1,12 +1,14 @@
-"""How a row that is not elementwise is written as loops: where an addition takes each element from, what a weighting adds up.
+"""How a row that is not elementwise is written as loops: where an addition takes each element from, what a
+weighting adds up.
 
     y = concatenate([a, b], 1)      y[i, j] = a[i, j]        for j in 0 … n
                                     y[i, j] = b[i, j − n]    for j in n … n + m
 
-A routing is a few *pieces*: boxes of the result in which every element is read from one operand, at indices that
-are steps along the axes of the result. An element that no piece covers is 0. Reshapes keep the order of elements
-and need no pieces; a reduction says which axes stay; what looks up, or adds, at indices that are values themselves
-says along which axis; a contraction names the axes of its operands and of its result by letters.
+A routing is a few *pieces*: boxes of the result in which every element is read from one operand, at indices
+that are steps along the axes of the result. An element that no piece covers is 0. Reshapes keep the order of
+elements and need no pieces; a reduction says which axes stay; what looks up, or adds, at indices that are
+values themselves says along which axis; a contraction names the axes of its operands and of its result by
+letters.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Step:
-    """The index along an axis of an operand, from the place within the piece along an axis of the result: ``offset + scale · place``.
+    """The index along an axis of an operand, from the place within the piece along an axis of the result:
+    ``offset + scale · place``.
 
     Without an axis it stays at the offset.
     """
@@ -37,9 +40,11 @@ class Piece:
 
     Attributes:
         operand: which.
-        box: along each axis of the result the first index, the end, and the step: places are counted in steps from the first.
+        box: along each axis of the result the first index, the end, and the step: places are counted in steps
+            from the first.
         steps: for each axis of the operand.
-        diagonal: only where (index along the last axis) − (index along the one before) is at most, or at least, a number: ("≤", k); else 0.
+        diagonal: only where (index along the last axis) − (index along the one before) is at most, or at
+            least, a number: ("≤", k); else 0.
     """
 
     operand: int
@@ -90,11 +95,13 @@ class Accumulated:
 
 @dataclass(frozen=True)
 class LookedUp:
-    """Elements of the first operand at places that the second one names, along the axis that is the first of the parameters.
+    """Elements of the first operand at places that the second one names, along the axis that is the first of
+    the parameters.
 
     Attributes:
         along: the axes of the places are those of the operand, too.
-        adjoint: instead, the first operand's elements are added at the places of a result of zeros, whose shape is the second parameter.
+        adjoint: instead, the first operand's elements are added at the places of a result of zeros, whose
+            shape is the second parameter.
     """
 
     along: bool = False
@@ -111,8 +118,9 @@ class Contracted:
     """A sum of products.
 
     Attributes:
-        letters: letters(shapes of the operands, params): for each operand one for each of its axes, and those of the result. An axis of
-            length 1 under a letter of more is repeated. Letters that are not in the result are summed over.
+        letters: letters(shapes of the operands, params): for each operand one for each of its axes, and those
+            of the result. An axis of length 1 under a letter of more is repeated. Letters that are not in the
+            result are summed over.
     """
 
     letters: Callable[[Sequence[Shape], tuple[Any, ...]], tuple[Sequence[str], str]]
@@ -138,13 +146,19 @@ def transpose(shapes: Sequence[Shape], params: tuple[Any, ...], _position: int) 
 def broadcast_to(shapes: Sequence[Shape], params: tuple[Any, ...], _position: int) -> list[Piece]:
     (shape,), (wide,) = shapes, params
     lead = len(wide) - len(shape)
-    steps = tuple(Step(None) if n == 1 and wide[lead + i] != 1 else Step(lead + i) for i, n in enumerate(shape))
+    steps = tuple(
+        Step(None) if n == 1 and wide[lead + i] != 1 else Step(lead + i) for i, n in enumerate(shape)
+    )
     return [Piece(0, _whole(wide), steps)]
 
 
 def flip(shapes: Sequence[Shape], params: tuple[Any, ...], _position: int) -> list[Piece]:
     (shape,), (axes,) = shapes, params
-    return [Piece(0, _whole(shape), tuple(Step(i, -1, n - 1) if i in axes else Step(i) for i, n in enumerate(shape)))]
+    return [
+        Piece(
+            0, _whole(shape), tuple(Step(i, -1, n - 1) if i in axes else Step(i) for i, n in enumerate(shape))
+        )
+    ]
 
 
 def roll(shapes: Sequence[Shape], params: tuple[Any, ...], _position: int) -> list[Piece]:
@@ -156,8 +170,13 @@ def roll(shapes: Sequence[Shape], params: tuple[Any, ...], _position: int) -> li
     parts = []
     for i, n in enumerate(shape):
         by = moved[i] % n if n else 0
-        parts.append([((0, by, 1), Step(i, 1, n - by)), ((by, n, 1), Step(i))] if by else [((0, n, 1), Step(i))])
-    return [Piece(0, tuple(box for box, _ in chosen), tuple(step for _, step in chosen)) for chosen in itertools.product(*parts)]
+        parts.append(
+            [((0, by, 1), Step(i, 1, n - by)), ((by, n, 1), Step(i))] if by else [((0, n, 1), Step(i))]
+        )
+    return [
+        Piece(0, tuple(box for box, _ in chosen), tuple(step for _, step in chosen))
+        for chosen in itertools.product(*parts)
+    ]
 
 
 def pad(shapes: Sequence[Shape], params: tuple[Any, ...], _position: int) -> list[Piece]:
@@ -204,7 +223,9 @@ def stack(shapes: Sequence[Shape], params: tuple[Any, ...], _position: int) -> l
 def unstack(shapes: Sequence[Shape], params: tuple[Any, ...], position: int) -> list[Piece]:
     (shape,), (axis,) = shapes, params
     rest = (*shape[:axis], *shape[axis + 1 :])
-    steps = tuple(Step(None, 1, position) if i == axis else Step(i if i < axis else i - 1) for i in range(len(shape)))
+    steps = tuple(
+        Step(None, 1, position) if i == axis else Step(i if i < axis else i - 1) for i in range(len(shape))
+    )
     return [Piece(0, _whole(rest), steps)]
 
 
@@ -248,8 +269,8 @@ def scatter(shapes: Sequence[Shape], params: tuple[Any, ...], _position: int) ->
 
 
 def written_out(index: Any, shape: Shape) -> list[tuple[Any, int]]:
-    """The parts of an index of numbers, slices, ``None`` and ``...``, with a slice for each axis that it does not name; and the length of
-    the axis of each."""
+    """The parts of an index of numbers, slices, ``None`` and ``...``, with a slice for each axis that it does
+    not name; and the length of the axis of each."""
     parts = list(index) if isinstance(index, tuple) else [index]
     taken = sum(part is not None and part is not Ellipsis for part in parts)
     rest = [slice(None)] * (len(shape) - taken)
@@ -259,7 +280,7 @@ def written_out(index: Any, shape: Shape) -> list[tuple[Any, int]]:
     return [(part, 0 if part is None else next(lengths)) for part in parts]
 
 
-# -- reductions and contractions --------------------------------------------------------------------------------
+# -- reductions and contractions -----------------------------------------------------------------------------
 
 
 def over_axes(shape: Shape, params: tuple[Any, ...]) -> list[int | None]:

@@ -1,7 +1,9 @@
-"""A row: everything the library knows of one primitive operation, filed under the one of the three cases that it is.
+"""A row: everything the library knows of one primitive operation, filed under the one of the three cases that
+it is.
 
-All functions of a row take the namespace ``np`` first and are written in its names only. Handed a backend they compute on arrays; handed
-the recorded operations (``tinygrad_rnn.ops``) the same lines are recorded, so a derivative can be derived again.
+All functions of a row take the namespace ``np`` first and are written in its names only. Handed a backend
+they compute on arrays; handed the recorded operations (``tinygrad_rnn.ops``) the same lines are recorded, so
+a derivative can be derived again.
 
     forward(np, *xs, *params)              y, or a tuple of them
     pull(np, g, y, xs, params, needs)      from the residual g of y to the residuals of the xs (None where not needed)
@@ -26,28 +28,36 @@ class Row:
 
     Attributes:
         name: its name, NumPy's where NumPy has it.
-        case: which of the three chain-rule cases it is; "choice" for what has no derivative at all;
-            "replay" for a piece of program kept as one entry, whose own rows are run again when residuals come.
+        case: which of the three chain-rule cases it is; "choice" for what has no derivative at all; "replay"
+            for a piece of program kept as one entry, whose own rows are run again when residuals come.
         symbol: what pictures show.
         forward, pull, push: see the module.
-        parts: what its case's proof examines: slopes of a composition, adjoint and linear map of an addition, sides of a weighting.
+        parts: what its case's proof examines: slopes of a composition, adjoint and linear map of an addition,
+            sides of a weighting.
         lowering: how one element is computed where code is written; None for what is not elementwise.
         loops: how it is written as loops, of what is not elementwise; None for what is called.
-        masks: some elements of x may not reach y, as the values decide; behind such a row a zero residual stays zero even at an infinite or
-            NaN slope.
-        selects: some elements of x do not reach y, as their places decide; the same holds for what leads to that x.
-        spared: of a weighting that adds up products: spared(np, g, xs, params), the operands with 0 where all they would meet of g is 0.
-        into: an adjoint that touches only part of x, adding itself to a buffer in place: into(np, buffer, g, y, *xs, *params).
+        masks: some elements of x may not reach y, as the values decide; behind such a row a zero residual
+            stays zero even at an infinite or NaN slope.
+        selects: some elements of x do not reach y, as their places decide; the same holds for what leads to
+            that x.
+        spared: of a weighting that adds up products: spared(np, g, xs, params), the operands with 0 where all
+            they would meet of g is 0.
+        into: an adjoint that touches only part of x, adding itself to a buffer in place: into(np, buffer, g,
+            y, *xs, *params).
         named: ``forward`` is nothing but the namespace's function of that name.
         variadic: it takes any number of operands.
-        outline: outline(np, *xs, *params) → an array like y, whatever the values: where ``forward`` may refuse some.
+        outline: outline(np, *xs, *params) → an array like y, whatever the values: where ``forward`` may
+            refuse some.
         several: its result is a tuple of arrays, of one also where there is one only.
         flattens: its slope tells of a unit that is saturated or dead: it is bounded, or routes by a kink.
-        decides: of an addition, the number of the operand that says where the others go, and goes nowhere itself.
-        verb: of an addition that has fewer or more elements than its operand: what becomes of a residual, which no number says.
+        decides: of an addition, the number of the operand that says where the others go, and goes nowhere
+            itself.
+        verb: of an addition that has fewer or more elements than its operand: what becomes of a residual,
+            which no number says.
         fresh: each residual that it sends on is an array that nothing else has.
         unfold: of a replay: from its entry and its operands to its results, recorded operation by operation.
-        batched: of a replay: batched(xs, marked, count) → its results for so many values of the marked operands, as :func:`..batches.run`.
+        batched: of a replay: batched(xs, marked, count) → its results for so many values of the marked
+            operands, as :func:`..batches.run`.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Case 3, weighting:  y = w · x, bilinear   ⇒   dw = dy · x, dx = dy · w.
 
-Each side's residual is weighted by the other side, so it changes: by a gate, by a weight, by a matrix. A row is (forward, one adjoint for
-each side); pushing tangents forward is the product rule, ẏ = ẇ · x + w · ẋ.
+Each side's residual is weighted by the other side, so it changes: by a gate, by a weight, by a matrix. A row
+is (forward, one adjoint for each side); pushing tangents forward is the product rule, ẏ = ẇ · x + w · ẋ.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ def weighting(
         if a is b and lowering and needs[0]:  # x · x: both sides are weighted alike
             part = sides[0](np, g, y, a, b)
             return part, part
-        return (sides[0](np, g, y, a, b) if needs[0] else None, sides[1](np, g, y, a, b) if needs[1] else None)
+        return (
+            sides[0](np, g, y, a, b) if needs[0] else None,
+            sides[1](np, g, y, a, b) if needs[1] else None,
+        )
 
     def push(np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
         (ta, tb), (a, b) = tangents, xs
@@ -49,7 +52,19 @@ def weighting(
         return call(np, a, tb) if ta is None else call(np, ta, b) + call(np, a, tb)
 
     return rows.add(
-        Row(name, "weighting", symbol or name, call, pull, push, sides, lowering=lowering, spared=spared, named=True, loops=loops)
+        Row(
+            name,
+            "weighting",
+            symbol or name,
+            call,
+            pull,
+            push,
+            sides,
+            lowering=lowering,
+            spared=spared,
+            named=True,
+            loops=loops,
+        )
     )
 
 
@@ -57,7 +72,9 @@ def _matmul_spared(np: Any, g: Any, xs: Any, params: Any) -> Any:
     """Rows of a that no residual asks for would weight nothing in aᵀ g, and columns of b nothing in g bᵀ."""
     a, b = xs
     asked = g != 0
-    return np.where(np.any(asked, axis=-1, keepdims=True), a, 0), np.where(np.any(asked, axis=-2, keepdims=True), b, 0)
+    return np.where(np.any(asked, axis=-1, keepdims=True), a, 0), np.where(
+        np.any(asked, axis=-2, keepdims=True), b, 0
+    )
 
 
 MULTIPLY = weighting(
@@ -72,7 +89,7 @@ MATMUL = weighting(
     loops=Contracted(routing.of_matrices),
 )
 
-# -- einsum: any number of sides ------------------------------------------------------------------------------------------------------
+# -- einsum: any number of sides -----------------------------------------------------------------------------
 
 
 def _einsum_forward(np: Any, xs: Any, params: Any) -> Any:
@@ -84,10 +101,15 @@ def _subscripts(inputs: tuple[str, ...], output: str) -> str:
 
 
 def _einsum_side(np: Any, i: int, g: Any, xs: Any, inputs: tuple[str, ...], output: str) -> Any:
-    """Swap the output with operand i. Every index of an operand stands in the output or in another operand: repeated and lonely ones
-    were taken out before the row was recorded."""
+    """Swap the output with operand i. Every index of an operand stands in the output or in another operand:
+    repeated and lonely ones were taken out before the row was recorded."""
     others = [j for j in range(len(xs)) if j != i]
-    return np.einsum(_subscripts((output, *(inputs[j] for j in others)), inputs[i]), g, *(xs[j] for j in others), optimize=len(xs) > 1)
+    return np.einsum(
+        _subscripts((output, *(inputs[j] for j in others)), inputs[i]),
+        g,
+        *(xs[j] for j in others),
+        optimize=len(xs) > 1,
+    )
 
 
 def _einsum_spared(np: Any, g: Any, xs: Any, params: Any) -> Any:
@@ -99,7 +121,9 @@ def _einsum_spared(np: Any, g: Any, xs: Any, params: Any) -> Any:
         seen = np.any(asked, axis=tuple(i for i, letter in enumerate(output) if letter not in letters))
         left = [letter for letter in output if letter in letters]
         seen = np.transpose(seen, tuple(left.index(letter) for letter in letters if letter in left))
-        seen = np.reshape(seen, tuple(n if letter in left else 1 for letter, n in zip(letters, x.shape, strict=True)))
+        seen = np.reshape(
+            seen, tuple(n if letter in left else 1 for letter, n in zip(letters, x.shape, strict=True))
+        )
         spared.append(np.where(seen, x, 0))
     return spared
 

@@ -113,7 +113,10 @@ def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
 def select(conditions: Sequence[Any], choices: Sequence[Any], default: Any = 0) -> Tensor:
     """The choice of the first condition that holds."""
     y = default
-    tests, values = arguments.several("select: conditions", conditions), arguments.several("select: choices", choices)
+    tests, values = (
+        arguments.several("select: conditions", conditions),
+        arguments.several("select: choices", choices),
+    )
     if len(tests) != len(values) or not tests:
         raise ShapeError(f"select: {len(tests)} conditions for {len(values)} choices")
     for condition, choice in zip(reversed(tests), reversed(values), strict=True):
@@ -125,11 +128,14 @@ def interp(x: Any, xp: Any, fp: Any) -> Tensor:
     """The line through the points (xp, fp), level outside; xp must rise."""
     x, xp, fp = ops.as_tensors(x, xp, fp)
     if xp.ndim != 1 or xp.shape != fp.shape or not xp.size:
-        raise ShapeError(f"interp: xp and fp must be vectors of one length, not of shapes {xp.shape} and {fp.shape}")
+        raise ShapeError(
+            f"interp: xp and fp must be vectors of one length, not of shapes {xp.shape} and {fp.shape}"
+        )
     last = xp.shape[0] - 1
     after = ops.clip(ops.searchsorted(xp, x, "right"), min(1, last), last)
     x0, x1, y0, y1 = (ops.take(line, i, 0) for line in (xp, fp) for i in (ops.maximum(after - 1, 0), after))
-    with x._backend.quiet():  # at infinities, where NumPy too comes from the other side, or takes the point itself
+    # at infinities, where NumPy too comes from the other side, or takes the point itself
+    with x._backend.quiet():
         slope = (y1 - y0) / (x1 - x0)
         y, backwards = y0 + (x - x0) * slope, y1 + (x - x1) * slope
     level = (x == x0) | ((y0 == y1) & (x == x))

@@ -15,8 +15,8 @@ from .shapes import ravel
 
 
 def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Vector and Frobenius norms, as ``numpy.linalg.norm`` (orders None, "fro", ±inf, 0, and p over one axis; 1 and ±inf of matrices).
-    At 0 the derivative is 0."""
+    """Vector and Frobenius norms, as ``numpy.linalg.norm`` (orders None, "fro", ±inf, 0, and p over one axis;
+    1 and ±inf of matrices). At 0 the derivative is 0."""
     ord = arguments.order("norm: ord", ord)
     x, dtype = widened(x)
     return ops.astype(_norm(x, ord, axis, keepdims), dtype)
@@ -57,7 +57,9 @@ def _matrix_norm(x: Tensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> 
     if ord in (None, "fro"):
         return _p_norm(x, 2, axes, keepdims)
     if ord not in (1, -1, math.inf, -math.inf):
-        raise ArgumentError(f"norm: order {ord!r} of a matrix needs singular values; use None, 'fro', ±1 or ±inf")
+        raise ArgumentError(
+            f"norm: order {ord!r} of a matrix needs singular values; use None, 'fro', ±1 or ±inf"
+        )
     rows, columns = axes
     summed, over = (rows, columns) if abs(ord) == 1 else (columns, rows)
     sums = ops.sum(ops.abs(x), summed, keepdims=True)

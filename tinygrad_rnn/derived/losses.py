@@ -25,8 +25,11 @@ def _reduced(losses: Tensor, reduction: str) -> Tensor:
 def _same_shape(name: str, prediction: Any, target: Any) -> tuple[Tensor, Tensor]:
     prediction, target = ops.as_tensors(prediction, target)
     if prediction.shape != target.shape:
-        raise ShapeError(f"{name}: prediction has shape {prediction.shape}, target {target.shape}: they must be equal")
-    return (prediction if target.dtype.kind == "f" else as_float(prediction)), target  # whole numbers may have no negative ones
+        raise ShapeError(
+            f"{name}: prediction has shape {prediction.shape}, target {target.shape}: they must be equal"
+        )
+    # whole numbers may have no negative ones
+    return (prediction if target.dtype.kind == "f" else as_float(prediction)), target
 
 
 def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
@@ -46,7 +49,9 @@ def huber_loss(prediction: Any, target: Any, delta: float = 1.0, reduction: str 
     prediction, target = _same_shape("huber_loss", prediction, target)
     delta = arguments.positive("huber_loss: delta", delta)
     distance = ops.abs(prediction - target)
-    return _reduced(ops.where(distance <= delta, 0.5 * distance * distance, delta * (distance - 0.5 * delta)), reduction)
+    return _reduced(
+        ops.where(distance <= delta, 0.5 * distance * distance, delta * (distance - 0.5 * delta)), reduction
+    )
 
 
 def bce_with_logits(logits: Any, target: Any, reduction: str = "mean", pos_weight: Any = None) -> Tensor:
@@ -66,7 +71,10 @@ def bce_with_logits(logits: Any, target: Any, reduction: str = "mean", pos_weigh
     if pos_weight is not None:
         pos_weight = as_float(pos_weight)
         if ops.joint_shape("bce_with_logits: pos_weight", pos_weight.shape, logits.shape) != logits.shape:
-            raise ShapeError(f"bce_with_logits: pos_weight has shape {pos_weight.shape}, which does not broadcast to {logits.shape}")
+            raise ShapeError(
+                f"bce_with_logits: pos_weight has shape {pos_weight.shape}, which does not broadcast to "
+                f"{logits.shape}"
+            )
         weight = 1 + (pos_weight - 1) * target
     return _reduced((1 - target) * logits + weight * ops.softplus(-logits), reduction)
 
@@ -75,7 +83,12 @@ def bce_with_logits(logits: Any, target: Any, reduction: str = "mean", pos_weigh
 
 
 def cross_entropy(
-    logits: Any, target: Any, axis: int = -1, reduction: str = "mean", ignore_index: int | None = None, label_smoothing: float = 0.0
+    logits: Any,
+    target: Any,
+    axis: int = -1,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """−log softmax(logits) at the target.
 
@@ -87,7 +100,8 @@ def cross_entropy(
         label_smoothing: that share of the target spread evenly over all classes.
 
     Raises:
-        IndexRangeError: a class number is none of the classes and not ``ignore_index``. On a device, where nobody looks, the loss is NaN.
+        IndexRangeError: a class number is none of the classes and not ``ignore_index``. On a device, where
+            nobody looks, the loss is NaN.
         ShapeError, DtypeError: logits and target do not fit.
         ArgumentError: an ``ignore_index`` for probabilities.
     """
@@ -100,28 +114,45 @@ def cross_entropy(
     logits, dtype = widened(logits)
     if target.dtype.kind == "f":
         if ignore_index is not None:
-            raise ArgumentError("cross_entropy: ignore_index names a class number, and the target is probabilities: leave it out")
+            raise ArgumentError(
+                "cross_entropy: ignore_index names a class number, and the target is probabilities: leave "
+                "it out"
+            )
         counts, losses = None, _losses_to_probabilities(logits, target, axis, label_smoothing)
     else:
         _check_classes("cross_entropy", target, logits, axis)
-        counts = None if ignore_index is None else target != arguments.whole("cross_entropy: ignore_index", ignore_index)
+        counts = (
+            None
+            if ignore_index is None
+            else target != arguments.whole("cross_entropy: ignore_index", ignore_index)
+        )
         losses = _losses_to_classes(logits, target, counts, axis, label_smoothing)
     loss = _reduced_over(losses, counts, reduction)
-    return loss if logits._data.dtype is dtype else ops.astype(loss, dtype)  # probabilities may have a wider dtype
+    # probabilities may have a wider dtype
+    return loss if logits._data.dtype is dtype else ops.astype(loss, dtype)
 
 
 def _losses_to_probabilities(logits: Tensor, target: Tensor, axis: int, label_smoothing: float) -> Tensor:
     if target.shape != logits.shape:
-        raise ShapeError(f"cross_entropy: probabilities have shape {target.shape}, logits {logits.shape}; class numbers must be ints")
-    target = target * (1 - label_smoothing) + label_smoothing / logits.shape[axis] if label_smoothing else target
+        raise ShapeError(
+            f"cross_entropy: probabilities have shape {target.shape}, logits {logits.shape}; class numbers "
+            "must be ints"
+        )
+    target = (
+        target * (1 - label_smoothing) + label_smoothing / logits.shape[axis] if label_smoothing else target
+    )
     return -ops.sum(target * log_softmax(logits, axis), axis)
 
 
-def _losses_to_classes(logits: Tensor, target: Tensor, counts: Tensor | None, axis: int, label_smoothing: float) -> Tensor:
+def _losses_to_classes(
+    logits: Tensor, target: Tensor, counts: Tensor | None, axis: int, label_smoothing: float
+) -> Tensor:
     """0 for a target that does not count."""
     number, classes = target if counts is None else ops.where(counts, target, 0), logits.shape[axis]
     advice = "; a number for targets that do not count is named by ignore_index="
-    number = ops.expand_dims(ops.check_range("cross_entropy: the class number", number, classes, 0, advice), axis)
+    number = ops.expand_dims(
+        ops.check_range("cross_entropy: the class number", number, classes, 0, advice), axis
+    )
     if axis == logits.ndim - 1 and logits.size >= KERNEL_MIN_ELEMENTS and not thread.tracing:
         from ..sequence.rows import by_rows  # only those who have much to do need a compiler
 
@@ -142,7 +173,9 @@ def _check_classes(name: str, target: Tensor, scores: Tensor, axis: int) -> None
     if target.dtype.kind not in "iu":
         raise DtypeError(f"{name}: class numbers are whole, got dtype {target.dtype}")
     if target.shape != expected:
-        raise ShapeError(f"{name}: class numbers have shape {target.shape}, scores of shape {scores.shape} need {expected}")
+        raise ShapeError(
+            f"{name}: class numbers have shape {target.shape}, scores of shape {scores.shape} need {expected}"
+        )
 
 
 def _class_losses(logits: Tensor, number: Tensor, axis: int, label_smoothing: float) -> Tensor:
@@ -164,13 +197,16 @@ def nll_loss(log_probabilities: Any, target: Any, axis: int = -1, reduction: str
     """−log p at the target, from log probabilities.
 
     Raises:
-        IndexRangeError: a class number is none of the classes. On a device, where nobody looks, the loss is NaN.
+        IndexRangeError: a class number is none of the classes. On a device, where nobody looks, the loss is
+            NaN.
     """
     logs, target = ops.as_tensors(log_probabilities, target)
     logs, axis = as_float(logs), axis_of(logs, axis)
     _check_classes("nll_loss", target, logs, axis)
     advice = "; what does not count is left out by cross_entropy(…, ignore_index=)"
-    chosen = ops.expand_dims(ops.check_range("nll_loss: the class number", target, logs.shape[axis], 0, advice), axis)
+    chosen = ops.expand_dims(
+        ops.check_range("nll_loss: the class number", target, logs.shape[axis], 0, advice), axis
+    )
     losses = ops.nan_outside(-ops.pick(logs, chosen, axis), chosen, logs.shape[axis])
     return _reduced(ops.squeeze(losses, axis), reduction)
 
@@ -179,7 +215,8 @@ def one_hot(indices: Any, classes: int, dtype: Any = None) -> Tensor:
     """1 at the index, 0 elsewhere, along a new last axis.
 
     Raises:
-        IndexRangeError: an index is none of the classes. On a device, where nobody looks, all its elements are 0.
+        IndexRangeError: an index is none of the classes. On a device, where nobody looks, all its elements
+            are 0.
     """
     classes = arguments.size("one_hot: classes", classes)
     dtype = host.default_dtype if dtype is None else arguments.dtype("one_hot: dtype", dtype)

@@ -19,7 +19,10 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
     a, b = ops.as_tensors(a, b)
     ours, theirs = _paired_axes(a, b, axes)
     if [a.shape[i] for i in ours] != [b.shape[i] for i in theirs]:
-        raise ShapeError(f"tensordot: axes {list(ours)} of shape {a.shape} do not match axes {list(theirs)} of shape {b.shape}")
+        raise ShapeError(
+            f"tensordot: axes {list(ours)} of shape {a.shape} do not match axes {list(theirs)} of shape "
+            f"{b.shape}"
+        )
     kept_a = [i for i in range(a.ndim) if i not in ours]
     kept_b = [i for i in range(b.ndim) if i not in theirs]
     inner_size = math.prod(a.shape[i] for i in ours)
@@ -27,7 +30,9 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
     columns = math.prod(b.shape[i] for i in kept_b)
     left = ops.reshape(ops.transpose(a, (*kept_a, *ours)), (rows, inner_size))
     right = ops.reshape(ops.transpose(b, (*theirs, *kept_b)), (inner_size, columns))
-    return ops.reshape(ops.matmul(left, right), (*(a.shape[i] for i in kept_a), *(b.shape[i] for i in kept_b)))
+    return ops.reshape(
+        ops.matmul(left, right), (*(a.shape[i] for i in kept_a), *(b.shape[i] for i in kept_b))
+    )
 
 
 def _paired_axes(a: Tensor, b: Tensor, axes: Any) -> tuple[Sequence[int], Sequence[int]]:
@@ -62,7 +67,9 @@ def vecdot(a: Any, b: Any) -> Tensor:
     """Sum of products over the last axis, the others broadcast."""
     a, b = ops.as_tensors(a, b)
     if a.shape[-1:] != b.shape[-1:] or a.ndim == 0:
-        raise ShapeError(f"vecdot: last axes must be equally long, those of shapes {a.shape} and {b.shape} are not")
+        raise ShapeError(
+            f"vecdot: last axes must be equally long, those of shapes {a.shape} and {b.shape} are not"
+        )
     return ops.narrow_sum(ops.multiply(a, b), -1)
 
 
@@ -75,7 +82,9 @@ def cross(a: Any, b: Any, axis: int = -1) -> Tensor:
     """The product of vectors of three that is orthogonal to both."""
     a, b = ops.as_tensors(a, b)
     if a.shape[axis_of(a, axis)] != 3 or b.shape[axis_of(b, axis)] != 3:
-        raise ShapeError(f"cross: needs vectors of three along axis {axis}, got shapes {a.shape} and {b.shape}")
+        raise ShapeError(
+            f"cross: needs vectors of three along axis {axis}, got shapes {a.shape} and {b.shape}"
+        )
     return ops.roll(a, -1, axis) * ops.roll(b, -2, axis) - ops.roll(a, -2, axis) * ops.roll(b, -1, axis)
 
 
@@ -105,7 +114,9 @@ def kron(a: Any, b: Any) -> Tensor:
     rank = max(a.ndim, b.ndim)
     a = ops.reshape(a, (1,) * (rank - a.ndim) + a.shape)
     b = ops.reshape(b, (1,) * (rank - b.ndim) + b.shape)
-    wide = ops.reshape(a, [n for m in a.shape for n in (m, 1)]) * ops.reshape(b, [n for m in b.shape for n in (1, m)])
+    wide = ops.reshape(a, [n for m in a.shape for n in (m, 1)]) * ops.reshape(
+        b, [n for m in b.shape for n in (1, m)]
+    )
     return ops.reshape(wide, [m * n for m, n in zip(a.shape, b.shape, strict=True)])
 
 

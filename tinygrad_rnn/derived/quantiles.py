@@ -16,7 +16,8 @@ from .shapes import last, lined_up
 
 
 def quantile(x: Any, q: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The value below which the share q of the elements lies, on the line between two neighbours; several q on a new first axis."""
+    """The value below which the share q of the elements lies, on the line between two neighbours; several q
+    on a new first axis."""
     return _at_shares("quantile", x, q, 1, axis, keepdims)
 
 

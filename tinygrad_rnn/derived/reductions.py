@@ -17,8 +17,8 @@ from .shapes import last, lined_up
 
 
 def widened(x: Any) -> tuple[Tensor, numpy.dtype[Any]]:
-    """A float tensor with 32 bits at least, and the dtype that it had: sums and squares of halves soon leave their
-    range, which ends at 65,504."""
+    """A float tensor with 32 bits at least, and the dtype that it had: sums and squares of halves soon leave
+    their range, which ends at 65,504."""
     x = as_float(x)
     dtype = x._data.dtype
     return x if dtype.itemsize > 2 else ops.astype(x, numpy.float32), dtype
@@ -41,7 +41,8 @@ def average(x: Any, axis: int | None = None, weights: Any = None) -> Tensor:
 
     Raises:
         ShapeError: the weights do not fit.
-        ArgumentError: they add up to 0. On a device and in a trace, where nobody looks, the result is then not finite.
+        ArgumentError: they add up to 0. On a device and in a trace, where nobody looks, the result is then
+            not finite.
     """
     if weights is None:
         return mean(x, axis)
@@ -50,7 +51,10 @@ def average(x: Any, axis: int | None = None, weights: Any = None) -> Tensor:
     weights = ops.astype(weights, numpy.result_type(x.dtype, weights.dtype))
     if weights.shape != x.shape:
         if axis is None or weights.ndim != 1 or weights.shape[0] != x.shape[axis_of(x, axis)]:
-            raise ShapeError(f"average: weights of shape {weights.shape} are neither of shape {x.shape} nor a vector along axis {axis}")
+            raise ShapeError(
+                f"average: weights of shape {weights.shape} are neither of shape {x.shape} nor a vector "
+                f"along axis {axis}"
+            )
         weights = ops.reshape(weights, tuple(-1 if i == axis_of(x, axis) else 1 for i in range(x.ndim)))
     total = ops.sum(ops.broadcast_to(weights, x.shape), axis)
     if not thread.tracing and total.backend == "numpy" and not total._data.all():

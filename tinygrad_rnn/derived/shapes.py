@@ -39,7 +39,9 @@ def lined_up(x: Tensor, axis: Axis) -> tuple[Tensor, tuple[int, ...]]:
     """The axes as a single last one; and the shape of a reduction that keeps them."""
     axes = axes_of(x, axis)
     rest = [i for i in range(x.ndim) if i not in axes]
-    lined = ops.reshape(ops.transpose(x, (*rest, *axes)), (*(x.shape[i] for i in rest), math.prod(x.shape[i] for i in axes)))
+    lined = ops.reshape(
+        ops.transpose(x, (*rest, *axes)), (*(x.shape[i] for i in rest), math.prod(x.shape[i] for i in axes))
+    )
     return lined, tuple(1 if i in axes else n for i, n in enumerate(x.shape))
 
 
@@ -72,11 +74,15 @@ def broadcast_arrays(*arrays: Any) -> tuple[Tensor, ...]:
 
 
 def meshgrid(*vectors: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
-    """The coordinates of a grid, an array for each vector; "xy" puts the first along the columns, "ij" along the rows."""
+    """The coordinates of a grid, an array for each vector; "xy" puts the first along the columns, "ij" along
+    the rows."""
     arguments.choice("meshgrid: indexing", indexing, ("xy", "ij"))
     count = len(vectors)
     order = [1, 0, *range(2, count)] if indexing == "xy" and count > 1 else list(range(count))
-    lined = [ops.reshape(x, [-1 if i == place else 1 for i in range(count)]) for x, place in zip(vectors, order, strict=True)]
+    lined = [
+        ops.reshape(x, [-1 if i == place else 1 for i in range(count)])
+        for x, place in zip(vectors, order, strict=True)
+    ]
     return broadcast_arrays(*lined)
 
 
@@ -104,7 +110,8 @@ def tile(x: Any, reps: int | Sequence[int]) -> Tensor:
     times = (1,) * (x.ndim - len(times)) + times
     shape = (1,) * (len(times) - x.ndim) + x.shape
     blocks = ops.broadcast_to(
-        ops.reshape(x, [n for m in shape for n in (1, m)]), [n for pair in zip(times, shape, strict=True) for n in pair]
+        ops.reshape(x, [n for m in shape for n in (1, m)]),
+        [n for pair in zip(times, shape, strict=True) for n in pair],
     )
     return ops.reshape(blocks, [t * m for t, m in zip(times, shape, strict=True)])
 
@@ -115,7 +122,9 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Ten
     try:
         places = numpy.repeat(numpy.arange(x.shape[axis]), host_array(repeats))
     except (ValueError, TypeError) as error:
-        raise ArgumentError(f"repeat: repeats must be whole numbers, 0 or more, one or one for each slice: {error}") from error
+        raise ArgumentError(
+            f"repeat: repeats must be whole numbers, 0 or more, one or one for each slice: {error}"
+        ) from error
     return ops.take(x, places, axis)
 
 

@@ -1,7 +1,9 @@
-"""Where a gradient dies: ``tg.flow(loss)`` follows the residual back through every operation and every time step.
+"""Where a gradient dies: ``tg.flow(loss)`` follows the residual back through every operation and every time
+step.
 
-``track`` is what a backward pass says of one chain of time steps, ``paths`` and ``jacobian`` look closer, ``health`` finds dead and
-saturated units and the origin of NaN, ``anomaly`` stops at it, ``report`` puts it into words and ``charts`` into figures.
+``track`` is what a backward pass says of one chain of time steps, ``paths`` and ``jacobian`` look closer,
+``health`` finds dead and saturated units and the origin of NaN, ``anomaly`` stops at it, ``report`` puts it
+into words and ``charts`` into figures.
 """
 
 from __future__ import annotations
@@ -23,21 +25,26 @@ from .track import Track
 
 
 def flow(loss: Any, of: Any = None, aside: bool = True) -> Report:
-    """Diagnose the residuals of a backward pass: how large, how much each operation changes them, how many steps back they reach.
+    """Diagnose the residuals of a backward pass: how large, how much each operation changes them, how many
+    steps back they reach.
 
-    A loss that is a sum over time steps sends a fresh residual into every step, which would hide that an old one has died. So by default
-    the operations outside of time steps are measured as the loss has it, and in each layer and direction only that residual is followed
-    which comes into the last step that the loss reaches.
+    A loss that is a sum over time steps sends a fresh residual into every step, which would hide that an old
+    one has died. So by default the operations outside of time steps are measured as the loss has it, and in
+    each layer and direction only that residual is followed which comes into the last step that the loss
+    reaches.
 
     Args:
-        loss: a tensor, or several nested in any way; each element begins with a residual of 1. Scans that ran compiled and checkpoints
-            are run again, recorded, as they ran.
-        of: what to follow instead: "all", the residuals exactly as the loss has them; or tensors that were made on the way to the loss.
-        aside: look also at what goes aside, to parameters and inputs; without it a look at the states takes about half the time.
+        loss: a tensor, or several nested in any way; each element begins with a residual of 1. Scans that ran
+            compiled and checkpoints are run again, recorded, as they ran.
+        of: what to follow instead: "all", the residuals exactly as the loss has them; or tensors that were
+            made on the way to the loss.
+        aside: look also at what goes aside, to parameters and inputs; without it a look at the states takes
+            about half the time.
 
     Raises:
         FlowError: loss or of is not a tensor, or of was not made on the way to loss.
-        TapeError: nothing was recorded, it was released, or a checkpoint cannot be run again as it ran: what it reads has changed.
+        TapeError: nothing was recorded, it was released, or a checkpoint cannot be run again as it ran: what
+            it reads has changed.
     """
     aside, losses = arguments.flag("flow: aside", aside), tree.leaves(loss)
     chosen = [] if of is None or isinstance(of, str) else tree.leaves(of)
@@ -45,9 +52,14 @@ def flow(loss: Any, of: Any = None, aside: bool = True) -> Report:
         raise FlowError(f"flow: loss must be a tensor or several tensors, got {type(loss).__name__}")
     named = bool(chosen) or of is None or isinstance(of, str)
     if (isinstance(of, str) and of != "all") or not named or not all(isinstance(y, Node) for y in chosen):
-        raise FlowError(f"flow: of is 'all' or tensors that were made on the way to the loss, not {arguments.shown(of)}")
+        raise FlowError(
+            f"flow: of is 'all' or tensors that were made on the way to the loss, not {arguments.shown(of)}"
+        )
     if all(y.entry is None for y in losses):
-        raise TapeError("flow: nothing was recorded that leads here: use a tensor with requires_grad=True, and no no_grad around it")
+        raise TapeError(
+            "flow: nothing was recorded that leads here: use a tensor with requires_grad=True, and no "
+            "no_grad around it"
+        )
     with no_collection(), losses[0]._backend.quiet():
         finite = all(bool(y._backend.all(y._backend.isfinite(y._data))) for y in losses)
         with contextlib.nullcontext() if finite else Lines():
@@ -55,7 +67,12 @@ def flow(loss: Any, of: Any = None, aside: bool = True) -> Report:
         if not recording.holds_chosen():
             raise FlowError("flow: of= must name tensors that were made on the way to the loss")
         seeds = ones(recording.chosen or recording.results)
-        return Report(recording, Followed(recording.tape, recording.chains, seeds, alone=of is None, towards=None if aside else ()))
+        return Report(
+            recording,
+            Followed(
+                recording.tape, recording.chains, seeds, alone=of is None, towards=None if aside else ()
+            ),
+        )
 
 
 __all__ = ["Report", "Track", "detect_anomaly", "flow"]

@@ -4,7 +4,8 @@
         loss = model(x)
         loss.backward()
 
-Inside of the block each operation remembers the user's line, and its results and residuals are looked at; outside nothing costs anything.
+Inside of the block each operation remembers the user's line, and its results and residuals are looked at;
+outside nothing costs anything.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from ..user_code import Line
 
 
 class detect_anomaly(Lines):
-    """A block in which the operation that first makes a NaN or an infinity, forward or backward, raises an error that names its line.
+    """A block in which the operation that first makes a NaN or an infinity, forward or backward, raises an
+    error that names its line.
 
-    An infinity that was there before, as the −inf of a mask, is no anomaly; a NaN always is, and one that came in from outside of the block
-    is told as such. Operations that are not recorded are looked at too, and scans run step by step, so that a result counts whether
-    something depends on it or not.
+    An infinity that was there before, as the −inf of a mask, is no anomaly; a NaN always is, and one that
+    came in from outside of the block is told as such. Operations that are not recorded are looked at too, and
+    scans run step by step, so that a result counts whether something depends on it or not.
 
     Raises:
         NonFiniteError: says the direction, the time step, the operation and the line.
@@ -55,7 +57,9 @@ class detect_anomaly(Lines):
                 with recording():
                     results = entry.row.unfold(entry, entry.inputs)
                 parts = g if entry.row.several else [g]
-                pull_back([(y, _array(one)) for y, one in zip(results, parts, strict=True) if one is not None])
+                pull_back(
+                    [(y, _array(one)) for y, one in zip(results, parts, strict=True) if one is not None]
+                )
             raise NonFiniteError(told("backward", entry, line_of_entry(entry), arrived))
 
 
@@ -64,7 +68,9 @@ def made_here(backend: Backend, before: Sequence[Any], after: Sequence[Any]) -> 
     broken = [array for array in after if not _finite(backend, array)]
     if not broken:
         return False
-    return all(_finite(backend, x) for x in before) or any(backend.any(backend.isnan(array)) for array in broken)
+    return all(_finite(backend, x) for x in before) or any(
+        backend.any(backend.isnan(array)) for array in broken
+    )
 
 
 def _finite(backend: Backend, x: Any) -> bool:
@@ -86,7 +92,9 @@ def told(direction: str, entry: Entry, line: Line | None, arrived: Sequence[Any]
     step = None if entry.scope is None else entry.scope.within("step")
     where = [direction, *([] if step is None else [f"step {step.label}"])]
     name = entry.row.name if symbol_of(entry) == entry.row.name else f"{symbol_of(entry)} ({entry.row.name})"
-    place = f" {line}" if line is not None else " (its line is known in anomaly mode: with tg.detect_anomaly())"
+    place = (
+        f" {line}" if line is not None else " (its line is known in anomaly mode: with tg.detect_anomaly())"
+    )
     return f"first non-finite value: {', '.join(where)}, {name}{place}{_from_outside(entry, arrived)}"
 
 

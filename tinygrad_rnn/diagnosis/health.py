@@ -1,4 +1,5 @@
-"""Units that no residual gets through: saturated gates, dead units, and where the first value that is not finite was made."""
+"""Units that no residual gets through: saturated gates, dead units, and where the first value that is not
+finite was made."""
 
 from __future__ import annotations
 
@@ -65,13 +66,17 @@ def activations(tape: Tape, chains: Sequence[Chain], name_of: Callable[[Node], s
             for number, entry in enumerate(entry for entry in entries if entry.row.flattens):
                 groups.setdefault((number, entry.row.name), []).append((label, entry))
         for members in groups.values():
-            yield _activation(chain.name, [label for label, _ in members], [entry for _, entry in members], name_of)
+            yield _activation(
+                chain.name, [label for label, _ in members], [entry for _, entry in members], name_of
+            )
     for entry in tape:
         if entry.index not in inside and entry.row.flattens:
             yield _activation(None, [None], [entry], name_of)
 
 
-def _activation(chain: str | None, labels: list[Any], entries: list[Entry], name_of: Callable[[Node], str]) -> Activation:
+def _activation(
+    chain: str | None, labels: list[Any], entries: list[Entry], name_of: Callable[[Node], str]
+) -> Activation:
     flat = numpy.zeros(len(entries))
     alive: Any = None
     for i, entry in enumerate(entries):
@@ -81,7 +86,9 @@ def _activation(chain: str | None, labels: list[Any], entries: list[Entry], name
         alive = units if alive is None or alive.shape != units.shape else alive | units
     operand = next(name_of(x) for x in entries[0].inputs if isinstance(x, Node))
     name = name_of(entries[0].results()[0]) or symbol_of(entries[0]) + (f"({operand})" if operand else "")
-    return Activation(chain, name, entries[0].row.name, labels, flat, numpy.flatnonzero(~alive).tolist(), len(alive))
+    return Activation(
+        chain, name, entries[0].row.name, labels, flat, numpy.flatnonzero(~alive).tolist(), len(alive)
+    )
 
 
 def _slopes(entry: Entry) -> Any:
@@ -89,11 +96,14 @@ def _slopes(entry: Entry) -> Any:
     first = list(entry.needs).index(True)
     needs = [i == first for i in range(len(entry.needs))]
     with entry.backend.quiet():
-        return entry.row.pull(entry.backend, entry.backend.ones_like(entry.y), entry.y, entry.xs, entry.params, needs)[first]
+        return entry.row.pull(
+            entry.backend, entry.backend.ones_like(entry.y), entry.y, entry.xs, entry.params, needs
+        )[first]
 
 
 def first_not_finite(tape: Tape, runs: Sequence[Pass], line_of: Callable[[Entry], Line | None]) -> str | None:
-    """Which operation made the first value that is not finite, forward or else in one of the backward passes; None if all are finite.
+    """Which operation made the first value that is not finite, forward or else in one of the backward passes;
+    None if all are finite.
 
     Args:
         line_of: the line of the user's code that recorded an entry, if it is known.

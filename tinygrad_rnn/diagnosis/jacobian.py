@@ -1,7 +1,9 @@
-"""How strongly a state depends on itself some steps before: ∂s_T / ∂s_t as a matrix, and its largest singular value.
+"""How strongly a state depends on itself some steps before: ∂s_T / ∂s_t as a matrix, and its largest singular
+value.
 
-One step back at a time: ∂s_T/∂s_{t−1} = ∂s_T/∂s_t · ∂s_t/∂s_{t−1}, row by row, for states of up to some hundred numbers. For larger ones
-the norm alone is found by products J v and Jᵀ u, which push a tangent from s_t to s_T and pull a residual back.
+One step back at a time: ∂s_T/∂s_{t−1} = ∂s_T/∂s_t · ∂s_t/∂s_{t−1}, row by row, for states of up to some
+hundred numbers. For larger ones the norm alone is found by products J v and Jᵀ u, which push a tangent from
+s_t to s_T and pull a residual back.
 """
 
 from __future__ import annotations
@@ -42,10 +44,16 @@ class StateJacobian:
 
     def __init__(self, chain: Chain, last: int, of: str | None, direct: bool) -> None:
         if of is not None and of not in chain.states:
-            raise FlowError(f"flow: there is no state {of!r}: there are {', '.join(map(repr, chain.states)) or 'none'}")
+            raise FlowError(
+                f"flow: there is no state {of!r}: there are {', '.join(map(repr, chain.states)) or 'none'}"
+            )
         self.chain, self.last, self.direct = chain, last, direct
-        states = range(chain.count) if of is None else [i for i, name in enumerate(chain.states) if name == of]
-        self._nodes = nodes = chain.nodes | {key_of(y): y for entry in chain.entries[last] for y in entry.results()}
+        states = (
+            range(chain.count) if of is None else [i for i, name in enumerate(chain.states) if name == of]
+        )
+        self._nodes = nodes = chain.nodes | {
+            key_of(y): y for entry in chain.entries[last] for y in entry.results()
+        }
         ends = {i: nodes.get(key) for i in states if (key := chain.state_at(i, last)) is not None}
         self._states = [i for i, node in ends.items() if node is not None]
         if not self._states:
@@ -78,11 +86,14 @@ class StateJacobian:
             norms[finite] = numpy.linalg.norm(matrices[finite], 2, axis=(1, 2))
             return norms
         if self.direct:
-            raise FlowError("flow: with the other paths cut the norm is found row by row only: leave exact out")
+            raise FlowError(
+                "flow: with the other paths cut the norm is found row by row only: leave exact out"
+            )
         return numpy.array([1.0, *(self._norm(back) for back in range(1, self.last + 1))])
 
     def repeated(self, residuals: Mapping[Key, Array], turns: int) -> list[float]:
-        """By how much a residual grows on the way back from the step T to the first, each time that what comes out there comes to T again.
+        """By how much a residual grows on the way back from the step T to the first, each time that what
+        comes out there comes to T again.
 
         Args:
             residuals: by key what comes to the states after T at first.
@@ -101,7 +112,8 @@ class StateJacobian:
     def _norm(self, back: int) -> float:
         """The largest singular value: that of Jᵀ on the space of u, J Jᵀ u, (J Jᵀ)² u, … (Lanczos).
 
-        Plain power iteration stops too early where J falls into blocks, as it does by samples: with the block that won until then.
+        Plain power iteration stops too early where J falls into blocks, as it does by samples: with the block
+        that won until then.
         """
         agreed = max(_AGREED, 4 * float(numpy.finfo(self._ends[0]._data.dtype).eps))
         u, norm = numpy.random.default_rng(0).standard_normal(self.size), 0.0
@@ -127,7 +139,7 @@ class StateJacobian:
             held = self._back(held, step)
         return self._joined(held, self.last - back)
 
-    # -- one step back, and all steps forward -------------------------------------------------------------------------------------------
+    # -- one step back, and all steps forward ----------------------------------------------------------------
 
     def _back(self, held: dict[Key, Array], step: int) -> dict[Key, Array]:
         """Residuals of the tensors after a step → of those before it."""
@@ -145,17 +157,28 @@ class StateJacobian:
         return waiting
 
     def _masks(self, step: int) -> dict[int, list[bool] | None]:
-        """For each operation of a step the operands on the way of sums and products from a state to itself; None where none is."""
+        """For each operation of a step the operands on the way of sums and products from a state to itself;
+        None where none is."""
         chain = self.chain
         targets = [chain.state_at(i, step - 1) for i in self._states]
         masks: dict[int, list[bool] | None] = {}
         for entry in chain.entries[step]:
             straight = is_straight(entry.row)
-            needs = [straight and entry.needs[i] and self._leads(entry.index, i, x, masks, targets) for i, x in enumerate(entry.inputs)]
+            needs = [
+                straight and entry.needs[i] and self._leads(entry.index, i, x, masks, targets)
+                for i, x in enumerate(entry.inputs)
+            ]
             masks[entry.index] = needs if any(needs) else None
         return masks
 
-    def _leads(self, index: int, operand: int, x: Any, masks: dict[int, list[bool] | None], targets: Sequence[Key | None]) -> bool:
+    def _leads(
+        self,
+        index: int,
+        operand: int,
+        x: Any,
+        masks: dict[int, list[bool] | None],
+        targets: Sequence[Key | None],
+    ) -> bool:
         crossing = self.chain.crossings.get((index, operand))
         if crossing is not None:
             return crossing[0] in targets
@@ -164,26 +187,37 @@ class StateJacobian:
     def _forward(self, v: numpy.ndarray, step: int) -> numpy.ndarray:
         """J v, where v stands at the states after a step."""
         keys = [self._key(i, step) for i in self._states]
-        tangents = [(self.chain.nodes[key], part) for key, part in zip(keys, self._arrays(v), strict=True) if key is not None]
+        tangents = [
+            (self.chain.nodes[key], part)
+            for key, part in zip(keys, self._arrays(v), strict=True)
+            if key is not None
+        ]
         since = max(entry.index for inside in self.chain.entries[: step + 1] for entry in inside[-1:])
         pushed = push_forward(self._ends, tangents, since=since)
-        parts = [numpy.zeros(x._data.size) if t is None else self._host(t) for x, t in zip(self._ends, pushed, strict=True)]
+        parts = [
+            numpy.zeros(x._data.size) if t is None else self._host(t)
+            for x, t in zip(self._ends, pushed, strict=True)
+        ]
         return numpy.concatenate(parts)
 
-    # -- states as one vector -------------------------------------------------------------------------------------------------------------
+    # -- states as one vector --------------------------------------------------------------------------------
 
     def _key(self, state: int, step: int) -> Key | None:
         """What a state is after a step; None where nothing depends on it."""
         key = self.chain.state_at(state, step)
         if key is None and not self.chain.complete:
-            raise FlowError(f"flow: the state {self.chain.states[state]!r} is not on the tape after step {self.chain.labels[step]}")
+            raise FlowError(
+                f"flow: the state {self.chain.states[state]!r} is not on the tape after step "
+                f"{self.chain.labels[step]}"
+            )
         return key
 
     def _arrays(self, vector: numpy.ndarray) -> list[Array]:
         ends = numpy.cumsum([x._data.size for x in self._ends])
         parts = numpy.split(vector, ends[:-1])
         return [
-            self._backend.from_host(part.reshape(x._data.shape).astype(x._data.dtype)) for part, x in zip(parts, self._ends, strict=True)
+            self._backend.from_host(part.reshape(x._data.shape).astype(x._data.dtype))
+            for part, x in zip(parts, self._ends, strict=True)
         ]
 
     def _split(self, vector: numpy.ndarray) -> dict[Key, Array]:
@@ -193,7 +227,10 @@ class StateJacobian:
         keys = [self._key(i, step) for i in self._states]
         parts = [None if key is None else held.get(key) for key in keys]
         return numpy.concatenate(
-            [numpy.zeros(x._data.size) if part is None else self._host(part) for x, part in zip(self._ends, parts, strict=True)]
+            [
+                numpy.zeros(x._data.size) if part is None else self._host(part)
+                for x, part in zip(self._ends, parts, strict=True)
+            ]
         )
 
     def _host(self, array: Array) -> numpy.ndarray:

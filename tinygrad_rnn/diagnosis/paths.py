@@ -1,7 +1,9 @@
-"""From one step to the one before, a residual is a sum over paths: each is followed alone, and what each carries adds up to the whole.
+"""From one step to the one before, a residual is a sum over paths: each is followed alone, and what each
+carries adds up to the whole.
 
-A path begins where a residual comes into the step from outside, goes through one operand of each operation, and ends at a tensor of the
-step before. Its gain, the norm of what comes out over the norm of what came in, is the product of the gains of its operations.
+A path begins where a residual comes into the step from outside, goes through one operand of each operation,
+and ends at a tensor of the step before. Its gain, the norm of what comes out over the norm of what came in,
+is the product of the gains of its operations.
 """
 
 from __future__ import annotations
@@ -57,7 +59,8 @@ class Path:
         share: ``carried`` as a part of what all paths that were followed carry, each for itself.
         contribution: what arrives at the end.
         target: the key of the tensor at the end.
-        names: what it passes: its compositions by the names of their results, or else the named tensors on the way.
+        names: what it passes: its compositions by the names of their results, or else the named tensors on
+            the way.
     """
 
     start: str
@@ -93,12 +96,16 @@ class Path:
     @property
     def way(self) -> str:
         """What it passes, in the order in which the residual meets it."""
-        return ", ".join(self.names or [hop.name for hop in self.hops if hop.case == "weighting"] or ["additions"])
+        return ", ".join(
+            self.names or [hop.name for hop in self.hops if hop.case == "weighting"] or ["additions"]
+        )
 
     @property
     def product(self) -> str:
         """``×0.13 = σ (composition) ×0.21 · U (weighting) ×0.63 · additions ×1``"""
-        factors = [f"{hop.name} ({hop.case}) {gain_label(hop.gain)}" for hop in self.hops if hop.case != "addition"]
+        factors = [
+            f"{hop.name} ({hop.case}) {gain_label(hop.gain)}" for hop in self.hops if hop.case != "addition"
+        ]
         if any(hop.case == "addition" for hop in self.hops):
             factors.append(f"additions {gain_label(self.by_case['addition'])}")
         return f"{gain_label(self.gain)} = {' · '.join(factors)}"
@@ -134,7 +141,10 @@ class StepPaths:
         return len(self.paths)
 
     def __str__(self) -> str:
-        lines = [f"{gain_label(path.gain):>9}  carries {percent(path.share):>6}  {path.name}" for path in self.paths]
+        lines = [
+            f"{gain_label(path.gain):>9}  carries {percent(path.share):>6}  {path.name}"
+            for path in self.paths
+        ]
         if self.rest:
             lines.append(f"{self.count - len(self.paths)} other paths were not followed")
         return "\n".join(lines)
@@ -165,7 +175,8 @@ class _Prefix:
 
 
 def step_paths(chain: Chain, crossed: Crossed, step: int, limit: int) -> StepPaths:
-    """Follow the paths through a step, at most ``limit`` of them: from the beginning that carries most, always on to the largest part."""
+    """Follow the paths through a step, at most ``limit`` of them: from the beginning that carries most,
+    always on to the largest part."""
     inside = {entry.index: entry for entry in chain.entries[step]}
     counts = _counts(chain, step)
     guarded = any(entry.row.masks for entry in inside.values())
@@ -180,7 +191,9 @@ def step_paths(chain: Chain, crossed: Crossed, step: int, limit: int) -> StepPat
         if counts[key[0]]:
             total += counts[key[0]]
             (norm,) = sizes([residual], backend)
-            heapq.heappush(waiting, (-norm, next(order), _Prefix(key, inside[key[0]], residual, norm, "", (key, norm))))
+            heapq.heappush(
+                waiting, (-norm, next(order), _Prefix(key, inside[key[0]], residual, norm, "", (key, norm)))
+            )
     while waiting and len(found) < limit:
         prefix = heapq.heappop(waiting)[2]
         while prefix.entry is not None:
@@ -205,7 +218,9 @@ def _further(chain: Chain, counts: dict[int, int], prefix: _Prefix, guarded: boo
     for (operand, part), norm in zip(found, sizes((part for _, part in found), entry.backend), strict=True):
         x = entry.inputs[operand]
         name = chain.name_of(x)
-        hop = Hop(entry, operand, norm / prefix.size if prefix.size else 0.0, _hop_name(chain, entry, operand))
+        hop = Hop(
+            entry, operand, norm / prefix.size if prefix.size else 0.0, _hop_name(chain, entry, operand)
+        )
         called = prefix.name or (f"{symbol_of(entry)}({name})" if name else symbol_of(entry))
         leaves = (entry.index, operand) in chain.crossings
         yield _Prefix(
@@ -266,7 +281,15 @@ def _parts(entry: Entry, residual: Any, needs: Sequence[bool], guarded: bool) ->
     """What goes on to each of the needed operands, before it meets anything else."""
     found: list[tuple[int, Array]] = []
     with entry.backend.quiet():
-        pull_watched(lambda _entry, _g, i, part: found.append((i, part)), entry, residual, needs, None, Residuals(False), guarded)
+        pull_watched(
+            lambda _entry, _g, i, part: found.append((i, part)),
+            entry,
+            residual,
+            needs,
+            None,
+            Residuals(False),
+            guarded,
+        )
     return found
 
 

@@ -35,7 +35,8 @@ class Operation:
 
     Attributes:
         entry: its place on the tape.
-        chain, step: where in time it is: the name of its chain and the step's label; None outside of time steps.
+        chain, step: where in time it is: the name of its chain and the step's label; None outside of time
+            steps.
         name: the user's name for its result, or "".
         received: the norm of the residual that arrived.
         sent: for each operand that a residual goes on to, the norm of that.
@@ -90,11 +91,14 @@ class Statement:
         text = f"{where}step {labels[self.step]} → {before}, {self.path.name}: {self.path.product}; "
         text += f"carries {percent(self.path.share)} of the residual"
         strongest = self.paths.paths[0]
-        return text if strongest is self.path else f"{text}; {strongest.name} carries {percent(strongest.share)}"
+        return (
+            text if strongest is self.path else f"{text}; {strongest.name} carries {percent(strongest.share)}"
+        )
 
 
 class Report:
-    """The residuals of a backward pass. ``print(report)`` tells the most important; a notebook shows the heat map.
+    """The residuals of a backward pass. ``print(report)`` tells the most important; a notebook shows the heat
+    map.
 
     Attributes:
         tape: the operations, with scans and checkpoints opened.
@@ -106,7 +110,7 @@ class Report:
         self._line_of = recording.names.line
         self.tracks = [Track(trail) for trail in followed.trails]
 
-    # -- numbers ----------------------------------------------------------------------------------------------------------------------
+    # -- numbers ---------------------------------------------------------------------------------------------
 
     def operations(self) -> Iterator[Operation]:
         """Every operation that a residual reached, in the order of the backward pass."""
@@ -129,25 +133,29 @@ class Report:
         """
         if not self.tracks:
             raise FlowError(
-                "flow: no time steps here hand a state on: run a cell that does so by tg.scan or as a layer, over at least two steps"
+                "flow: no time steps here hand a state on: run a cell that does so by tg.scan or as a "
+                "layer, over at least two steps"
             )
         if name is None:
             return self.tracks[-1]
         name = arguments.text("track: name", name)
         found = [track for track in self.tracks if track.name == name]
         if not found:
-            raise FlowError(f"flow: there is no chain {name!r}: there are {', '.join(repr(track.name) for track in self.tracks)}")
+            raise FlowError(
+                f"flow: there is no chain {name!r}: there are "
+                f"{', '.join(repr(track.name) for track in self.tracks)}"
+            )
         return found[0]
 
     @property
     def horizon(self) -> int:
-        """How many steps back at least 1 % of the residual still reaches, in the chain where that is least; of those that none comes into
-        nothing is said."""
+        """How many steps back at least 1 % of the residual still reaches, in the chain where that is least;
+        of those that none comes into nothing is said."""
         self.track()
         verdicts = [track.verdict() for track in self.tracks]
         return min((verdict.horizon for verdict in verdicts if verdict.kind != "unreached"), default=0)
 
-    # -- words ------------------------------------------------------------------------------------------------------------------------
+    # -- words -----------------------------------------------------------------------------------------------
 
     def verdict(self) -> Verdict:
         """The verdict of the chain that is worst off; each ``track`` has its own.
@@ -179,23 +187,26 @@ class Report:
             telling = [path for path in paths if path.share >= 0.01] or paths.paths
             if telling:
                 choice = max if growing else min
-                statements.append(Statement(self.tracks[i], step, choice(telling, key=lambda path: path.gain), paths))
+                statements.append(
+                    Statement(self.tracks[i], step, choice(telling, key=lambda path: path.gain), paths)
+                )
         return statements
 
     def activations(self) -> list[Activation]:
-        """How much of each gate is saturated, by step and in all, and which units are dead: σ, tanh, relu and their like."""
+        """How much of each gate is saturated, by step and in all, and which units are dead: σ, tanh, relu and
+        their like."""
         return list(activations(self.tape, [track.chain for track in self.tracks], self._name_of))
 
     def not_finite(self) -> str | None:
-        """Where the first NaN or infinity was made: the direction, the step, the operation, and its line if that is in a cell or a module,
-        or the forward pass ran in anomaly mode; None if all is finite."""
+        """Where the first NaN or infinity was made: the direction, the step, the operation, and its line if
+        that is in a cell or a module, or the forward pass ran in anomaly mode; None if all is finite."""
         return first_not_finite(self.tape, self._followed.passes, self._line_of)
 
     def table(self) -> str:
         """For each time step the residual at each state, the step's gain, and the path that carries most."""
         return "\n\n".join(_table_of(track) for track in self.tracks) or self._by_operation()
 
-    # -- figures and files ------------------------------------------------------------------------------------------------------------
+    # -- figures and files -----------------------------------------------------------------------------------
 
     def heatmap(self) -> Any:
         """A matplotlib figure: time × state and named gate, dark where the residual is strong.
@@ -228,14 +239,18 @@ class Report:
         if not isinstance(rows, str) or rows not in ("steps", "operations"):
             raise FlowError(f"to_csv: rows are 'steps' or 'operations', not {arguments.shown(rows)}")
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(self._step_rows() if rows == "steps" else self._operation_rows())
+        csv.writer(text, lineterminator="\n").writerows(
+            self._step_rows() if rows == "steps" else self._operation_rows()
+        )
         atomic.write(path, text.getvalue(), DrawError)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write to a file by its ending: the heat map as png, svg or pdf, the table as txt, the numbers of each step as csv.
+        """Write to a file by its ending: the heat map as png, svg or pdf, the table as txt, the numbers of
+        each step as csv.
 
         Raises:
-            DrawError: another ending, no permission to write there, or matplotlib is missing. What stood at ``path`` is then as before.
+            DrawError: another ending, no permission to write there, or matplotlib is missing. What stood at
+                ``path`` is then as before.
             FlowError: nothing was recorded in time steps.
         """
         target = pathlib.Path(arguments.path("save: path", path))
@@ -289,11 +304,17 @@ class Report:
         lines = [("operation", "case", "received", "gain to each operand")]
         for op in self.operations():
             gains = " ".join(gain_label(gain) for gain in op.gains.values())
-            lines.append((f"{op.name} = {op.symbol}" if op.name else op.symbol, op.case, number(op.received, 3), gains))
+            lines.append(
+                (f"{op.name} = {op.symbol}" if op.name else op.symbol, op.case, number(op.received, 3), gains)
+            )
         shown, note = _ends(lines[1:])
         return "\n".join(
             [
-                "no time steps that hand a state on (tg.scan, at least two): every operation, in the order of the backward pass",
+                (
+                    "no time steps that hand a state on (tg.scan, at least two): every operation, in the "
+                    "order "
+                    "of the backward pass"
+                ),
                 *table([lines[0], *shown], "<<>>"),
                 *note,
             ]
@@ -317,7 +338,9 @@ def _table_of(track: Track) -> str:
         way = f"{paths.paths[0].name} ({percent(paths.paths[0].share)})" if paths.paths else ""
         sizes = [number(values[step], 3) for values in states.values()]
         gain = gain_label(gains[step]) if paths.paths else ""
-        rows.append((str(chain.labels[step]), *sizes, number(float(track.remaining[track.last - step]), 3), gain, way))
+        rows.append(
+            (str(chain.labels[step]), *sizes, number(float(track.remaining[track.last - step]), 3), gain, way)
+        )
     lines = table(rows, ">" * (len(head) - 1) + "<")
     if note:
         lines.insert(1 + _ROWS, *note)

@@ -1,4 +1,5 @@
-"""What the residual does in one chain of time steps: how much is left after so many steps back, and what each step does to it."""
+"""What the residual does in one chain of time steps: how much is left after so many steps back, and what each
+step does to it."""
 
 from __future__ import annotations
 
@@ -36,19 +37,20 @@ _FEW = 3
 class Verdict:
     """How a residual gets through the time steps of a chain.
 
-    The kind follows from the rate, whatever the length of the sequence: whether 1 % or a hundredfold is reached within 100 steps, or within
-    those that were looked at, if they are more. Where fewer were, it tells what becomes of the residual if those repeat: of a network
-    whose later steps are unlike its first ones, as where a state has yet to fill, look at more of them. What is less than at first does
-    not explode.
+    The kind follows from the rate, whatever the length of the sequence: whether 1 % or a hundredfold is
+    reached within 100 steps, or within those that were looked at, if they are more. Where fewer were, it
+    tells what becomes of the residual if those repeat: of a network whose later steps are unlike its first
+    ones, as where a state has yet to fill, look at more of them. What is less than at first does not explode.
 
     Attributes:
-        kind: "vanishing"; "exploding", also where it is not finite; "healthy"; "unknown", too few steps to tell; or "unreached", none comes
-            into the chain.
+        kind: "vanishing"; "exploding", also where it is not finite; "healthy"; "unknown", too few steps to
+            tell; or "unreached", none comes into the chain.
         horizon: how many steps back at least 1 % of it still reaches, of those that were looked at.
         steps: how many steps back were looked at.
         left: what is left of it at the first step, as a part.
-        rate: the gain of one step: the average of those that change it, without the first one back, in which what comes in only spreads
-            over the states; where fewer than 100 were looked at and neither end was reached, that of repeating them.
+        rate: the gain of one step: the average of those that change it, without the first one back, in which
+            what comes in only spreads over the states; where fewer than 100 were looked at and neither end
+            was reached, that of repeating them.
         chain: the name of the chain.
     """
 
@@ -67,15 +69,23 @@ class Verdict:
         if self.kind == "exploding" and not self.left <= 1 / REACH:
             return f"{head}: the residual becomes {left} in {_steps(self.steps)} ({rate} a step)"
         if self.kind == "vanishing" and self.left < REACH:
-            return f"{head}: 1 % of the residual reaches {self.horizon} of {_steps(self.steps)} back ({rate} a step)"
+            return (
+                f"{head}: 1 % of the residual reaches {self.horizon} of {_steps(self.steps)} back "
+                f"({rate} a step)"
+            )
         looked = f"over {_steps(self.steps)} back {left} of the residual is left"
         if self.kind == "unknown":
             return f"{head}: {looked}, which is too short a way to tell"
         if self.kind == "healthy":
             return f"{head}: {looked} ({rate} a step)"
         end, part = ("1 %", REACH) if self.kind == "vanishing" else ("a hundredfold", 1 / REACH)
-        further = math.ceil(math.log(part / self.left) / math.log(self.rate)) if 0 < self.rate < math.inf else 1
-        return f"{head}: {looked} ({rate} a step, which makes {end} in {_steps(self.steps + further)} if these repeat)"
+        further = (
+            math.ceil(math.log(part / self.left) / math.log(self.rate)) if 0 < self.rate < math.inf else 1
+        )
+        return (
+            f"{head}: {looked} ({rate} a step, which makes {end} in {_steps(self.steps + further)} if "
+            "these repeat)"
+        )
 
 
 def _steps(count: int) -> str:
@@ -89,9 +99,11 @@ class Track:
         chain: its steps and states.
         run: the backward pass that measured it.
         last: the step that the residual comes into which is followed; None if none comes.
-        received: for each step the norm of the residual that comes into it from outside: from the step after, and from losses.
+        received: for each step the norm of the residual that comes into it from outside: from the step after,
+            and from losses.
         passed: for each step the norm of what it sends to the steps before.
-        remaining: the norm of the residual after so many steps back, as a part of what came to the states of step ``last``: 1 first.
+        remaining: the norm of the residual after so many steps back, as a part of what came to the states of
+            step ``last``: 1 first.
     """
 
     def __init__(self, trail: Trail) -> None:
@@ -115,14 +127,22 @@ class Track:
                 passed[step].append(number)
                 across[key] = (across[key][0] + residual, None) if key in across else (residual, number)
             across = {key: kept for key, kept in across.items() if chain.step_of(key) != step}
-            held[step] = [sizes.add(residual) if number is None else number for residual, number in across.values()]
+            held[step] = [
+                sizes.add(residual) if number is None else number for residual, number in across.values()
+            ]
         norms = sizes.read()
-        self._arrived: dict[Key | None, float] = {key: float(norms[number]) for key, number in arrived.items()}
-        self.received, self.passed, crossing = (_grouped(norms, groups) for groups in (received, passed, held))
+        self._arrived: dict[Key | None, float] = {
+            key: float(norms[number]) for key, number in arrived.items()
+        }
+        self.received, self.passed, crossing = (
+            _grouped(norms, groups) for groups in (received, passed, held)
+        )
         start = trail.entered
         back = crossing[last:0:-1] if last is not None else crossing[:0]
         with numpy.errstate(invalid="ignore", over="ignore"):  # of what is not finite no part is known
-            self.remaining = numpy.concatenate([[1.0], back / start * (start / start)]) if start else numpy.zeros(1)
+            self.remaining = (
+                numpy.concatenate([[1.0], back / start * (start / start)]) if start else numpy.zeros(1)
+            )
 
     @property
     def name(self) -> str:
@@ -137,20 +157,26 @@ class Track:
 
     @cached_property
     def states(self) -> dict[str, numpy.ndarray]:
-        """For each state the norm of the residual that arrives at it after each step; 0 where it is not on the tape."""
+        """For each state the norm of the residual that arrives at it after each step; 0 where it is not on
+        the tape."""
         sizes = Sizes(self.chain.backend)
         numbers = []
         for i in range(len(self.chain.states)):
             for step in range(len(self.chain)):
                 key = self.chain.state_at(i, step)
-                residual = self._crossed.arrived.get(key) if key is not None and self.chain.step_of(key) == step else None
+                residual = (
+                    self._crossed.arrived.get(key)
+                    if key is not None and self.chain.step_of(key) == step
+                    else None
+                )
                 numbers.append(-1 if residual is None else sizes.add(residual))
         norms = numpy.append(sizes.read(), 0.0)[numbers].reshape(len(self.chain.states), -1)
         return dict(zip(self.chain.states, norms, strict=True))
 
     @cached_property
     def gates(self) -> dict[str, numpy.ndarray]:
-        """For each other tensor that has a name inside of the steps, the norm of the residual that arrives at it in each step, if any."""
+        """For each other tensor that has a name inside of the steps, the norm of the residual that arrives at
+        it in each step, if any."""
         named: dict[int, list[tuple[int, str]]] = {}
         found: dict[str, numpy.ndarray] = {}
         for step, inside in enumerate(self.chain.entries):
@@ -162,11 +188,16 @@ class Track:
 
     def _named(self, inside: Sequence[Entry]) -> list[tuple[int, str]]:
         """The operations whose one result has a name and is no state."""
-        names = [(i, self.chain.name_of(entry.results()[0])) for i, entry in enumerate(inside) if not entry.row.several]
+        names = [
+            (i, self.chain.name_of(entry.results()[0]))
+            for i, entry in enumerate(inside)
+            if not entry.row.several
+        ]
         return [(i, name) for i, name in names if name and name not in self.chain.states]
 
     def sent(self, step: int) -> dict[Key, Any]:
-        """What a step, counted in recorded order from 0, sends to the ones before: arrays by the key of the tensor they go to."""
+        """What a step, counted in recorded order from 0, sends to the ones before: arrays by the key of the
+        tensor they go to."""
         return dict(self._crossed.sent[self._number(step)])
 
     def paths(self, step: int, limit: int = 256) -> StepPaths:
@@ -189,18 +220,22 @@ class Track:
             return range(len(self.chain))[arguments.whole("step", step)]
         except IndexError:
             raise FlowError(
-                f"flow: there is no step {step!r}: there are 0 to {len(self.chain) - 1}, or from the end -1 and so on"
+                f"flow: there is no step {step!r}: there are 0 to {len(self.chain) - 1}, or from the end "
+                "-1 and so on"
             ) from None
 
     def jacobians(self, of: str | None = None, direct: bool = False) -> numpy.ndarray:
-        """∂s_T/∂s_t, where T is the step ``last`` and s all states of all samples as one vector, or one state.
+        """∂s_T/∂s_t, where T is the step ``last`` and s all states of all samples as one vector, or one
+        state.
 
-        A state is left out that the step T did not make or that the loss does not depend on: a tensor of an earlier step that is handed
-        on, for example. N tells.
+        A state is left out that the step T did not make or that the loss does not depend on: a tensor of an
+        earlier step that is handed on, for example. N tells.
 
         Args:
-            of: the name of one state. Its derivative by itself then goes by way of the other states too, unless they are cut.
-            direct: cut all paths but those of sums and elementwise products from a state to itself: of an LSTM's c, ∏ f is what is left.
+            of: the name of one state. Its derivative by itself then goes by way of the other states too,
+                unless they are cut.
+            direct: cut all paths but those of sums and elementwise products from a state to itself: of an
+                LSTM's c, ∏ f is what is left.
 
         Returns:
             (steps back, N, N), the identity first.
@@ -210,17 +245,22 @@ class Track:
         """
         return self._jacobian(of, direct).matrices()
 
-    def jacobian_norms(self, of: str | None = None, direct: bool = False, exact: bool | None = None) -> numpy.ndarray:
+    def jacobian_norms(
+        self, of: str | None = None, direct: bool = False, exact: bool | None = None
+    ) -> numpy.ndarray:
         """‖∂s_T/∂s_t‖₂, the most that any residual can grow on the way back.
 
         Args:
             of, direct: as in :meth:`jacobians`.
-            exact: from the matrices; False by products with vectors (Lanczos). By default states of up to 128 numbers are done exactly.
+            exact: from the matrices; False by products with vectors (Lanczos). By default states of up to 128
+                numbers are done exactly.
 
         Returns:
             (steps back,), 1 first; infinity where something is not finite.
         """
-        return self._jacobian(of, direct).norms(arguments.optional(arguments.flag, "jacobian_norms: exact", exact))
+        return self._jacobian(of, direct).norms(
+            arguments.optional(arguments.flag, "jacobian_norms: exact", exact)
+        )
 
     def _jacobian(self, of: str | None, direct: bool) -> StateJacobian:
         of, direct = arguments.optional(arguments.text, "of", of), arguments.flag("direct", direct)
@@ -248,13 +288,16 @@ class Track:
             return Verdict("unknown", horizon, steps, float(left[-1]), rate, self.name)
         further = max(_SPAN - sum(map(self._acts, range(steps))), 0)
         rate = self._rate_of_repeated(further, rate)
-        return Verdict(_kind(float(left[-1]), rate, further), horizon, steps, float(left[-1]), rate, self.name)
+        return Verdict(
+            _kind(float(left[-1]), rate, further), horizon, steps, float(left[-1]), rate, self.name
+        )
 
     def _rate_of_repeated(self, further: int, rate: float) -> float:
-        """The steady gain over so many steps further, if those that were looked at repeat; else the one that was measured.
+        """The steady gain over so many steps further, if those that were looked at repeat; else the one that
+        was measured.
 
-        At first a residual moves between the states, and to those that keep it: a few steps say little of how it goes on, but their
-        Jacobians do.
+        At first a residual moves between the states, and to those that keep it: a few steps say little of how
+        it goes on, but their Jacobians do.
         """
         acting = [back for back in range(1, len(self.remaining) - 1) if self._acts(back)]
         if not further or not acting or self.last is None:
@@ -263,7 +306,8 @@ class Track:
             jacobian = StateJacobian(self.chain, self.last - acting[0], None, direct=False)
         except FlowError:  # no state is on the tape there
             return rate
-        growths = jacobian.repeated(self._crossed.arrived, 1 + math.ceil(further / len(acting)))  # in the first it settles
+        # in the first it settles
+        growths = jacobian.repeated(self._crossed.arrived, 1 + math.ceil(further / len(acting)))
         later = growths[len(growths) // 2 :]
         if not later or not all(map(math.isfinite, later)):
             return rate
@@ -279,13 +323,16 @@ class Track:
         return math.exp((math.log(left[steps]) - math.log(left[first])) / counted) if counted else 1.0
 
     def _acts(self, back: int) -> bool:
-        """Whether something becomes of the residual in the step that it meets after so many steps back: its size
-        changes, or it goes from one state to another."""
+        """Whether something becomes of the residual in the step that it meets after so many steps back: its
+        size changes, or it goes from one state to another."""
         assert self.last is not None
         if self.remaining[back] != self.remaining[back + 1]:
             return True
         step, chain = self.last - back, self.chain
-        sizes = [[self._arrived.get(chain.state_at(i, at), 0.0) for i in range(chain.count)] for at in (step, step - 1)]
+        sizes = [
+            [self._arrived.get(chain.state_at(i, at), 0.0) for i in range(chain.count)]
+            for at in (step, step - 1)
+        ]
         return sizes[0] != sizes[1]
 
 

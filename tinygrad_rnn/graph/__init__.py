@@ -1,7 +1,7 @@
 """Pictures of what was recorded: ``tg.draw(out)``.
 
-``network`` and ``modules`` are what a tape has to show, ``gains`` what its edges say; a view writes the DOT text, ``picture`` turns it into
-an image or, with ``scene`` and ``html``, into a page.
+``network`` and ``modules`` are what a tape has to show, ``gains`` what its edges say; a view writes the DOT
+text, ``picture`` turns it into an image or, with ``scene`` and ``html``, into a page.
 """
 
 from __future__ import annotations
@@ -48,29 +48,33 @@ def draw(
 ) -> Picture:
     """Draw how results were made and how residuals go back.
 
-    Tensors are called by their ``.name``, or else by the variables of the program that calls, of a cell and of a module: those are called
-    once more for it, and what that changes is put back. A scan that ran compiled is shown operation by operation, as it ran: whatever its
-    parameters have become since.
+    Tensors are called by their ``.name``, or else by the variables of the program that calls, of a cell and
+    of a module: those are called once more for it, and what that changes is put back. A scan that ran
+    compiled is shown operation by operation, as it ran: whatever its parameters have become since.
 
     Args:
         out: a tensor, or several of them nested as a cell returns them.
-        view: "ops", every operation by its chain-rule case, in a box for each time step; "steps", a box for each time step and what it
-            leaves of the residual of each state; "cells", a box for each module; "auto", the first of them that a reader can take in.
-        gains: run a backward pass of its own and write on each edge how much larger or smaller the residual becomes; by default only where
-            operations are not shown one by one.
+        view: "ops", every operation by its chain-rule case, in a box for each time step; "steps", a box for
+            each time step and what it leaves of the residual of each state; "cells", a box for each module;
+            "auto", the first of them that a reader can take in.
+        gains: run a backward pass of its own and write on each edge how much larger or smaller the residual
+            becomes; by default only where operations are not shown one by one.
         order: number the operations in the order of the backward pass ("ops" only).
         values: write the least and the largest value of its result on each operation ("ops" only).
-        max_nodes: how many nodes, and twice as many edges, a picture may have. There is no other limit but the time that an engine takes
-            for the layout.
-        of: with gains, the results whose residual is followed, from 1 for every element: all that they send. By default the last loss (a
-            single number) in ``out``, or everything in ``out`` if there is none; and of a loss that sends something into several steps only
-            what comes into the last of them, in each layer. The picture says so. Between modules ("cells") it is always all.
+        max_nodes: how many nodes, and twice as many edges, a picture may have. There is no other limit but
+            the time that an engine takes for the layout.
+        of: with gains, the results whose residual is followed, from 1 for every element: all that they send.
+            By default the last loss (a single number) in ``out``, or everything in ``out`` if there is none;
+            and of a loss that sends something into several steps only what comes into the last of them, in
+            each layer. The picture says so. Between modules ("cells") it is always all.
         title: the first line of the picture.
 
     Raises:
         ArgumentError: gains, order, values, max_nodes or title cannot be used.
-        DrawError: no tensors, an unknown view, too many nodes, no steps or modules to draw, or ``of`` is not part of the picture.
-        TapeError: nothing was recorded, it was released, or a checkpoint cannot be run again as it ran: what it reads has changed.
+        DrawError: no tensors, an unknown view, too many nodes, no steps or modules to draw, or ``of`` is not
+            part of the picture.
+        TapeError: nothing was recorded, it was released, or a checkpoint cannot be run again as it ran: what
+            it reads has changed.
 
     Warns:
         DrawWarning: view is "auto", and not every operation is drawn.
@@ -79,14 +83,22 @@ def draw(
     if not outputs or not all(isinstance(y, Node) for y in outputs):
         raise DrawError(f"draw: out must be a tensor or several tensors, got {type(out).__name__}")
     if not isinstance(view, str) or view not in _VIEWS:
-        raise DrawError(f"draw: there is no view {arguments.shown(view)}; the views are {', '.join(map(repr, _VIEWS))}")
-    gains, title = arguments.optional(arguments.flag, "draw: gains", gains), arguments.optional(arguments.text, "draw: title", title)
+        raise DrawError(
+            f"draw: there is no view {arguments.shown(view)}; the views are {', '.join(map(repr, _VIEWS))}"
+        )
+    gains, title = (
+        arguments.optional(arguments.flag, "draw: gains", gains),
+        arguments.optional(arguments.text, "draw: title", title),
+    )
     order, values = arguments.flag("draw: order", order), arguments.flag("draw: values", values)
     max_nodes = arguments.whole("draw: max_nodes", max_nodes, 1)
     if not all(isinstance(y, Node) for y in followed) or (of is not None and not followed):
         raise DrawError("draw: of= must name tensors that were made on the way to out")
     if not Tape.of(*outputs):
-        raise TapeError("draw: nothing was recorded that leads here: use a tensor with requires_grad=True, and no no_grad around it")
+        raise TapeError(
+            "draw: nothing was recorded that leads here: use a tensor with requires_grad=True, and no "
+            "no_grad around it"
+        )
     with no_collection(), outputs[0]._backend.quiet():
         recording = Recording(outputs, followed, sys._getframe(1))
         if not recording.holds_chosen():
@@ -104,7 +116,12 @@ class _Asked:
     """What a call of ``draw`` asks for."""
 
     def __init__(self, recording: Recording, title: str | None, gains: bool | None, max_nodes: int) -> None:
-        self.recording, self.tape, self.names, self.chains = recording, recording.tape, recording.names, recording.chains
+        self.recording, self.tape, self.names, self.chains = (
+            recording,
+            recording.tape,
+            recording.names,
+            recording.chains,
+        )
         self.gains, self.max_nodes = gains, max_nodes
         self.outputs = [y for y in recording.results if y.entry is not None]
         self.starts = recording.chosen or [y for y in self.outputs if y._data.size == 1][-1:] or self.outputs
@@ -124,8 +141,13 @@ class _Asked:
     def title(self, measured: bool, name_of: Callable[[Any], str]) -> str:
         if self._title is not None:
             return self._title
-        names = ", ".join(dict.fromkeys(name for y in (self.starts if measured else self.outputs) if (name := name_of(y))))
-        return f"How residuals go back from {names or ('the loss' if self.starts[-1]._data.size == 1 else 'the result')}"
+        names = ", ".join(
+            dict.fromkeys(name for y in (self.starts if measured else self.outputs) if (name := name_of(y)))
+        )
+        return (
+            "How residuals go back from "
+            f"{names or ('the loss' if self.starts[-1]._data.size == 1 else 'the result')}"
+        )
 
 
 def _draw_ops(asked: _Asked, network: Network, order: bool, values: bool) -> Picture:
@@ -139,13 +161,19 @@ def _draw_larger(asked: _Asked, view: str, why: str) -> Picture:
     chains = asked.chains
     if view == "steps" or (view == "auto" and chains and _SHOWN * len(chains) <= asked.max_nodes):
         if not chains:
-            raise DrawError('draw: nothing here was recorded in time steps: use scan or a recurrent layer, or view="ops"')
+            raise DrawError(
+                'draw: nothing here was recorded in time steps: use scan or a recurrent layer, or view="ops"'
+            )
         note = _said(f"{_steps(chains)} as boxes", why)
         drawn: StepsView | CellsView = _steps_view(asked, note)
     else:
         modules = Modules(asked.tape, chains, asked.names, asked.recording.owners)
         if not modules.count or len(modules.parts) > asked.max_nodes:
-            few = f"{len(modules.parts)} boxes of modules are more, too" if modules.count else "there are neither modules nor time steps"
+            few = (
+                f"{len(modules.parts)} boxes of modules are more, too"
+                if modules.count
+                else "there are neither modules nor time steps"
+            )
             raise DrawError(f"draw: {f'{why}, and ' if why else ''}{few}: draw less, or raise max_nodes")
         note = _said(f"{modules.count} modules as boxes", why)
         measured = asked.gains is not False
@@ -179,7 +207,9 @@ def _steps(chains: Sequence[Chain]) -> str:
 
 def _counts(tape: Tape) -> str:
     cases = Counter(entry.row.case for entry in tape)
-    named = ", ".join(f"{cases[case]:,} {case}" for case in ("composition", "addition", "weighting") if cases[case])
+    named = ", ".join(
+        f"{cases[case]:,} {case}" for case in ("composition", "addition", "weighting") if cases[case]
+    )
     return f"{len(tape):,} operations ({named})"
 
 
@@ -188,7 +218,9 @@ def _summary(network: Network, measured: Gains | None) -> str:
     text = f"graph of {_counts(network.tape)}" + (f", {steps} steps" if steps else "")
     if measured is None:
         return text
-    bending = [(entry, i) for entry in network.tape if entry.row.case != "addition" for i in range(len(entry.inputs))]
+    bending = [
+        (entry, i) for entry in network.tape if entry.row.case != "addition" for i in range(len(entry.inputs))
+    ]
     parts = [(part.gain, entry) for entry, i in bending if (part := measured.part(entry, i)) is not None]
     finite = [found for found in parts if math.isfinite(found[0])]
     if not finite:

@@ -1,4 +1,5 @@
-"""The view of modules: one box for each layer of cells, readout or embedding, and what of the residual goes from one to the other."""
+"""The view of modules: one box for each layer of cells, readout or embedding, and what of the residual goes
+from one to the other."""
 
 from __future__ import annotations
 
@@ -26,17 +27,34 @@ class CellsView:
     """
 
     def __init__(
-        self, modules: Modules, sizes: Sizes | None, outputs: Sequence[Node], title: str, note: str, inside: Mapping[str, Scene]
+        self,
+        modules: Modules,
+        sizes: Sizes | None,
+        outputs: Sequence[Node],
+        title: str,
+        note: str,
+        inside: Mapping[str, Scene],
     ) -> None:
-        self.modules, self.sizes, self.outputs, self.title, self.note, self.inside = modules, sizes, outputs, title, note, inside
+        self.modules, self.sizes, self.outputs, self.title, self.note, self.inside = (
+            modules,
+            sizes,
+            outputs,
+            title,
+            note,
+            inside,
+        )
         self._ranges = Ranges([*modules.arrays.values(), *(y._data for y in outputs)], outputs[0]._backend)
 
     def dot(self, titled: bool = True) -> str:
-        lines = opening(captions(self.title, self.note, [" · ".join(self._notes())]) if titled else None, "0.25", "0.6")
+        lines = opening(
+            captions(self.title, self.note, [" · ".join(self._notes())]) if titled else None, "0.25", "0.6"
+        )
         boxes = self._boxes()
         for place, (framed, label) in enumerate(self.modules.frames.items(), start=1):
             given: Look = {"id": f"k{place}", **frame(shown(label, 60), margin="8")}
-            inside = {part.id for part in self.modules.parts if part.frame is not None and id(part.frame) == framed}
+            inside = {
+                part.id for part in self.modules.parts if part.frame is not None and id(part.frame) == framed
+            }
             lines += [f"  subgraph cluster_k{place} {{", f"    graph {attributes(given)};"]
             lines += [*(f"  {written(box)}" for box in boxes if box.id in inside), "  }"]
             boxes = [box for box in boxes if box.id not in inside]
@@ -54,24 +72,36 @@ class CellsView:
             ]
         return [*notes, "grey, dotted = no residual"]
 
-    # -- boxes ------------------------------------------------------------------------------------------------------------------------
+    # -- boxes -----------------------------------------------------------------------------------------------
 
     def _boxes(self) -> list[Box]:
-        return [*map(self._leaf, self.modules.leaves), *map(self._part, self.modules.parts), *map(self._output, range(len(self.outputs)))]
+        return [
+            *map(self._leaf, self.modules.leaves),
+            *map(self._part, self.modules.parts),
+            *map(self._output, range(len(self.outputs))),
+        ]
 
     def _leaf(self, name: str) -> Box:
         x = self.modules.leaves[name]
         kind = "state" if id(x) in self.modules.states else "parameter" if x.requires_grad else "input"
         text = self.modules.names.of(x) or str(tuple(x._data.shape))
         return Box(
-            name, text, {**LEAVES[kind], "label": shown(text)}, [("kind", kind), *facts_of_array(self.modules.arrays[name], self._ranges)]
+            name,
+            text,
+            {**LEAVES[kind], "label": shown(text)},
+            [("kind", kind), *facts_of_array(self.modules.arrays[name], self._ranges)],
         )
 
     def _output(self, place: int) -> Box:
         y = self.outputs[place]
         kind = "loss" if y._data.size == 1 else "output"
         text = self.modules.names.of(y) or ("loss" if kind == "loss" else "result")
-        return Box(f"o{place}", text, {**LEAVES[kind], "label": shown(text)}, [("kind", kind), *facts_of_array(y._data, self._ranges)])
+        return Box(
+            f"o{place}",
+            text,
+            {**LEAVES[kind], "label": shown(text)},
+            [("kind", kind), *facts_of_array(y._data, self._ranges)],
+        )
 
     def _part(self, part: Part) -> Box:
         arrived = None if self.sizes is None else self.sizes.arrived.get(part.id, 0.0)
@@ -80,21 +110,40 @@ class CellsView:
         lines = [line for line in (parameters, residual) if line]
         text = "<BR/>".join([shown_html(part.head, 60), *map(small, lines)])
         finite = arrived is None or math.isfinite(arrived)
-        look: Look = {"shape": "box", "label": Html(text), "margin": "0.12,0.08", "color": BLACK if finite else NOT_FINITE.line}
-        look |= {"style": "rounded,filled"} if part.loose else {"fillcolor": "#FFFBD6" if part.chain else "#EDEDED"}
-        facts: list[Fact] = [("operations" if part.loose else "module", part.head), ("count of operations", f"{len(part.entries):,}")]
+        look: Look = {
+            "shape": "box",
+            "label": Html(text),
+            "margin": "0.12,0.08",
+            "color": BLACK if finite else NOT_FINITE.line,
+        }
+        look |= (
+            {"style": "rounded,filled"}
+            if part.loose
+            else {"fillcolor": "#FFFBD6" if part.chain else "#EDEDED"}
+        )
+        facts: list[Fact] = [
+            ("operations" if part.loose else "module", part.head),
+            ("count of operations", f"{len(part.entries):,}"),
+        ]
         facts += [("learns", parameters)] if parameters else []
         facts += [("residual", exactly(arrived))] if arrived is not None else []
         look["tooltip"] = tooltip(f"{part.head} · {len(part.entries):,} operations")
         return Box(part.id, part.head, look, facts, lines=lines)
 
-    # -- arrows -----------------------------------------------------------------------------------------------------------------------
+    # -- arrows ----------------------------------------------------------------------------------------------
 
     def _arrows(self) -> list[Arrow]:
-        arrows = [self._arrow(source, target, needed) for (source, target), needed in self.modules.links.items()]
+        arrows = [
+            self._arrow(source, target, needed) for (source, target), needed in self.modules.links.items()
+        ]
         for place, y in enumerate(self.outputs):
             source = self.modules.part_of[y.entry.index].id if y.entry is not None else ""
-            look: Look = {"dir": "back", "color": BLACK, "penwidth": "1.8", "label": None if self.sizes is None else "δ in"}
+            look: Look = {
+                "dir": "back",
+                "color": BLACK,
+                "penwidth": "1.8",
+                "label": None if self.sizes is None else "δ in",
+            }
             arrows.append(Arrow(f"e{source}-o{place}", source, f"o{place}", look, True))
         return arrows
 
@@ -120,7 +169,7 @@ class CellsView:
         """For the summary: how many modules."""
         return f", {self.modules.count} module{'s' * (self.modules.count != 1)}"
 
-    # -- for a page -------------------------------------------------------------------------------------------------------------------
+    # -- for a page ------------------------------------------------------------------------------------------
 
     def scene(self) -> Scene:
         """The same picture as boxes and arrows with all that is known of them."""

@@ -15,7 +15,8 @@ from ..tape import Entry, Node
 
 @dataclass(frozen=True)
 class Part:
-    """The residual that one operation sends to one operand: its size, its gain, and what the picture writes on the edge."""
+    """The residual that one operation sends to one operand: its size, its gain, and what the picture writes
+    on the edge."""
 
     size: float
     gain: float
@@ -37,10 +38,13 @@ class Gains:
         self.seed = overall((g for _, g in followed.seeds), self.of[0]._backend)
 
     def entering(self, results: Sequence[Node]) -> Gains:
-        """The same sizes for a picture that ends with these results: those that a residual reaches are what it starts from."""
+        """The same sizes for a picture that ends with these results: those that a residual reaches are what
+        it starts from."""
         seen = copy.copy(self)
         seen.of = [y for y in results if y.entry is not None and self.arrived(y.entry)]
-        seen.seed = math.hypot(*(self.arrived(entry) for entry in dict.fromkeys(y.entry for y in seen.of) if entry is not None))
+        seen.seed = math.hypot(
+            *(self.arrived(entry) for entry in dict.fromkeys(y.entry for y in seen.of) if entry is not None)
+        )
         return seen
 
     def arrived(self, entry: Entry) -> float:
@@ -57,7 +61,8 @@ class Gains:
 
 
 def _edge_label(entry: Entry, operand: int, gain: float) -> str:
-    """Additions pass a residual unchanged, so where they copy, gather or choose, a verb says what a ratio of sizes would contradict."""
+    """Additions pass a residual unchanged, so where they copy, gather or choose, a verb says what a ratio of
+    sizes would contradict."""
     row, y, x = entry.row, entry.ys[0], entry.xs[operand]
     if row.case != "addition" or not math.isfinite(gain):
         return gain_label(gain, x.shape == y.shape)

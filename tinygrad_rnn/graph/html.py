@@ -1,6 +1,8 @@
-"""A picture as one page: the SVG, what is known of every box, and a small program that shows it. Nothing is loaded from anywhere.
+"""A picture as one page: the SVG, what is known of every box, and a small program that shows it. Nothing is
+loaded from anywhere.
 
-Users' text gets into the page as text in the SVG or inside JSON, and from there by ``textContent``, so it cannot become markup.
+Users' text gets into the page as text in the SVG or inside JSON, and from there by ``textContent``, so it
+cannot become markup.
 """
 
 from __future__ import annotations
@@ -79,7 +81,9 @@ def page(scene: Scene, draw: Callable[[Scene], ElementTree.Element]) -> str:
     return _PAGE.format(
         title=html.escape(plain(scene.title, 80)),
         css=_static("viewer.css"),
-        svg="".join(ElementTree.tostring(_within(of, draw(one)), encoding="unicode") for of, one in scenes.items()),
+        svg="".join(
+            ElementTree.tostring(_within(of, draw(one)), encoding="unicode") for of, one in scenes.items()
+        ),
         data=_json([_content(of, one) for of, one in scenes.items()]),
         script=_static("viewer.js"),
     )
@@ -100,11 +104,14 @@ def _id(of: str, id: str) -> str:
 
 def _static(name: str) -> str:
     """One of the files beside this one, without indentation."""
-    return "\n".join(line.strip() for line in (Path(__file__).parent / name).read_text(encoding="utf-8").splitlines())
+    return "\n".join(
+        line.strip() for line in (Path(__file__).parent / name).read_text(encoding="utf-8").splitlines()
+    )
 
 
 def cleaned(svg: bytes, scene: Scene) -> ElementTree.Element:
-    """An engine's SVG without prolog, comments, links, titles and background; arrows written in reverse get the class ``rev``."""
+    """An engine's SVG without prolog, comments, links, titles and background; arrows written in reverse get
+    the class ``rev``."""
     root = ElementTree.fromstring(svg)
     reverse = {arrow.id for arrow in scene.arrows if arrow.reversed}
     _clean(root)
@@ -127,7 +134,8 @@ def _clean(element: ElementTree.Element) -> None:
 
 
 def _shapes(element: ElementTree.Element) -> list[ElementTree.Element]:
-    """What is kept of an element's children; links, and the groups without a class that engines put around them, give way to their own."""
+    """What is kept of an element's children; links, and the groups without a class that engines put around
+    them, give way to their own."""
     kept: list[ElementTree.Element] = []
     for child in element:
         name = _name(child.tag)
@@ -140,7 +148,7 @@ def _name(tag: str) -> str:
     return tag.rpartition("}")[2]
 
 
-# -- data -----------------------------------------------------------------------------------------------------------------------------
+# -- data ----------------------------------------------------------------------------------------------------
 
 
 def _content(of: str, scene: Scene) -> dict[str, Any]:
@@ -154,12 +162,23 @@ def _content(of: str, scene: Scene) -> dict[str, Any]:
         "title": scene.title,
         "measured": scene.measured,
         "boxes": [
-            {"id": named(b.id), "label": b.label, "facts": b.facts, "rule": b.rule, "group": b.group and named(b.group)}
+            {
+                "id": named(b.id),
+                "label": b.label,
+                "facts": b.facts,
+                "rule": b.rule,
+                "group": b.group and named(b.group),
+            }
             for b in scene.boxes
         ],
         "arrows": [[*map(named, (a.id, a.source, a.target)), a.back, _finite(a.size)] for a in scene.arrows],
-        "groups": [{"id": named(group.id), "label": group.label, "told": group.told} for group in scene.groups],
-        "moments": [{"label": moment.label, "told": moment.told, "at": [*map(named, moment.at)]} for moment in scene.moments],
+        "groups": [
+            {"id": named(group.id), "label": group.label, "told": group.told} for group in scene.groups
+        ],
+        "moments": [
+            {"label": moment.label, "told": moment.told, "at": [*map(named, moment.at)]}
+            for moment in scene.moments
+        ],
         "legend": scene.legend,
         "notes": scene.notes,
     }

@@ -13,13 +13,16 @@ from .ops_view import OpsView
 from .scene import Scene
 
 
-def scenes_inside(modules: Modules, sizes: Sizes | None, outputs: Sequence[Node], most: int) -> dict[str, Scene]:
+def scenes_inside(
+    modules: Modules, sizes: Sizes | None, outputs: Sequence[Node], most: int
+) -> dict[str, Scene]:
     """The pictures inside, by id of the part.
 
     Args:
         sizes: what was measured between the modules, or None to measure nothing inside either.
         outputs: the results of everything.
-        most: how many nodes a picture may have; a part that needs more, or has one operation only, stays closed.
+        most: how many nodes a picture may have; a part that needs more, or has one operation only, stays
+            closed.
     """
     steps = {part.id: _step(part, sizes) for part in modules.parts}
     inside = {part.id: _entries(part, steps[part.id]) for part in modules.parts}
@@ -32,7 +35,9 @@ def scenes_inside(modules: Modules, sizes: Sizes | None, outputs: Sequence[Node]
         if part.id in inside:
             network = Network(Tape(inside[part.id]), results[part.id], modules.names)
             if not network.excess(most):
-                scenes[part.id] = _scene(part, steps[part.id], network, gains and gains.entering(results[part.id]))
+                scenes[part.id] = _scene(
+                    part, steps[part.id], network, gains and gains.entering(results[part.id])
+                )
     return scenes
 
 

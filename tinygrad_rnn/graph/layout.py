@@ -1,6 +1,8 @@
-"""A layered layout of our own, for where there is no Graphviz: columns by the longest path, rows by barycentres (Sugiyama's method).
+"""A layered layout of our own, for where there is no Graphviz: columns by the longest path, rows by
+barycentres (Sugiyama's method).
 
-It knows nothing of ranks, weights and ports; it gives the same ids and classes as an engine's SVG, so a page works with either.
+It knows nothing of ranks, weights and ports; it gives the same ids and classes as an engine's SVG, so a page
+works with either.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from .scene import Arrow, Box, Scene
 from .text import width_of
 
 _LINE, _FONT, _SMALL, _MARGIN, _LANE, _HEAD = 15.0, 12.0, 10.0, 14.0, 12.0, 6.0
-"""In points: a line of text, letters of first and of further lines, space around everything, between rows, and an arrow's head."""
+"""In points: a line of text, letters of first and of further lines, space around everything, between rows,
+and an arrow's head."""
 
 _Item = tuple[str, int]
 """What stands in a column: a box, or an arrow on its way through; with the number of the column."""
@@ -26,7 +29,8 @@ _DASHES = {"dotted": "1,5", "dashed": "5,2"}
 
 @dataclass
 class _Spot:
-    """Where an item stands: its column, size and centre, and its lane: 0 the state's line, 2 below a group that it is not in, else 1."""
+    """Where an item stands: its column, size and centre, and its lane: 0 the state's line, 2 below a group
+    that it is not in, else 1."""
 
     column: int
     width: float
@@ -41,7 +45,9 @@ def svg_of(scene: Scene) -> ElementTree.Element:
     columns = _columns(scene)
     framed = {columns[box.id] for box in scene.boxes if box.group}
     spots = {
-        (box.id, column): _Spot(column, *_size(box), 0 if box.straight else 2 if column in framed and not box.group else 1)
+        (box.id, column): _Spot(
+            column, *_size(box), 0 if box.straight else 2 if column in framed and not box.group else 1
+        )
         for box, column in ((box, columns[box.id]) for box in scene.boxes)
     }
     ways = [_way(scene, arrow, columns, spots) for arrow in scene.arrows]
@@ -53,27 +59,41 @@ def svg_of(scene: Scene) -> ElementTree.Element:
     graph = ElementTree.SubElement(root, "g", {"class": "graph"})
     at = {box.id: spots[box.id, columns[box.id]] for box in scene.boxes}
     if scene.band:
-        _draw_frame(graph, {}, [at[box.id] for box in scene.boxes if box.straight], ("#fffbd6", "#e6d95a"), scene.band)
+        _draw_frame(
+            graph, {}, [at[box.id] for box in scene.boxes if box.straight], ("#fffbd6", "#e6d95a"), scene.band
+        )
     for group in scene.groups:
         told = f"{plain(group.label)} \xa0 {group.told}".rstrip()
-        _draw_frame(graph, {"id": group.id}, [at[box.id] for box in scene.boxes if box.group == group.id], ("#fafafa", "#c9c9c9"), told)
+        _draw_frame(
+            graph,
+            {"id": group.id},
+            [at[box.id] for box in scene.boxes if box.group == group.id],
+            ("#fafafa", "#c9c9c9"),
+            told,
+        )
     for arrow, way, lower in zip(scene.arrows, ways, _side_by_side(scene), strict=True):
         _draw_arrow(graph, arrow, [spots[item] for item in way], lower)
     for box in scene.boxes:
         _draw_box(graph, box, at[box.id])
     left, right, top, bottom = _bounds(list(spots.values()))
-    left, right, top, bottom = left - 2 * _MARGIN, right + 2 * _MARGIN, top - 3 * _MARGIN, bottom + 2 * _MARGIN
+    left, right, top, bottom = (
+        left - 2 * _MARGIN,
+        right + 2 * _MARGIN,
+        top - 3 * _MARGIN,
+        bottom + 2 * _MARGIN,
+    )
     root.set("viewBox", f"{left:.1f} {top:.1f} {right - left:.1f} {bottom - top:.1f}")
     root.set("width", f"{right - left:.0f}pt")
     root.set("height", f"{bottom - top:.0f}pt")
     return root
 
 
-# -- columns and rows -----------------------------------------------------------------------------------------------------------------
+# -- columns and rows ----------------------------------------------------------------------------------------
 
 
 def _columns(scene: Scene) -> dict[str, int]:
-    """Each box to the right of all that it needs; groups one after the other; leaves just before their first use, or before its group."""
+    """Each box to the right of all that it needs; groups one after the other; leaves just before their first
+    use, or before its group."""
     sources, targets = defaultdict(list), defaultdict(list)
     for arrow in scene.arrows:
         sources[arrow.target].append(arrow.source)
@@ -81,7 +101,11 @@ def _columns(scene: Scene) -> dict[str, int]:
     turn = {group.id: i + 1 for i, group in enumerate(scene.groups)}
     turns: dict[str, int] = {}
     for box in scene.boxes:
-        turns[box.id] = turn[box.group] if box.group in turn else max((turns.get(s, 0) for s in sources[box.id]), default=0)
+        turns[box.id] = (
+            turn[box.group]
+            if box.group in turn
+            else max((turns.get(s, 0) for s in sources[box.id]), default=0)
+        )
     columns: dict[str, int] = {}
     begins: dict[str, int] = {}
     for box in sorted(scene.boxes, key=lambda box: turns[box.id]):
@@ -91,7 +115,10 @@ def _columns(scene: Scene) -> dict[str, int]:
     groups = {box.id: box.group for box in scene.boxes}
     for box in scene.boxes:
         if not sources[box.id]:
-            uses = (columns[t] if groups[t] == box.group else begins.get(groups[t] or "", columns[t]) for t in targets[box.id])
+            uses = (
+                columns[t] if groups[t] == box.group else begins.get(groups[t] or "", columns[t])
+                for t in targets[box.id]
+            )
             columns[box.id] = min(uses, default=1) - 1
     return columns
 
@@ -106,7 +133,8 @@ def _way(scene: Scene, arrow: Arrow, columns: dict[str, int], spots: dict[_Item,
 
 
 def _rows(spots: dict[_Item, _Spot], ways: Sequence[Sequence[_Item]]) -> list[list[_Item]]:
-    """The items of each column, ordered by the means of their neighbours' places, from the left, from the right, and again."""
+    """The items of each column, ordered by the means of their neighbours' places, from the left, from the
+    right, and again."""
     rows: list[list[_Item]] = [[] for _ in range(1 + max(spot.column for spot in spots.values()))]
     for item, spot in spots.items():
         rows[spot.column].append(item)
@@ -134,9 +162,13 @@ def _mean(values: Sequence[float], otherwise: float) -> float:
 
 
 def _place_down(
-    rows: list[list[_Item]], spots: dict[_Item, _Spot], ways: Sequence[Sequence[_Item]], groups: dict[_Item, str | None]
+    rows: list[list[_Item]],
+    spots: dict[_Item, _Spot],
+    ways: Sequence[Sequence[_Item]],
+    groups: dict[_Item, str | None],
 ) -> None:
-    """Each item level with its neighbours on the left, or as far below as those above it ask for; what is in no group below the groups."""
+    """Each item level with its neighbours on the left, or as far below as those above it ask for; what is in
+    no group below the groups."""
     before, floor = _neighbours(ways), -1e9
     for lanes in ((0, 1), (2,)):
         for row in rows:
@@ -144,7 +176,11 @@ def _place_down(
             for item in row:
                 spot = spots[item]
                 if spot.lane in lanes:
-                    wished = 0.0 if spot.lane == 0 else max(_mean([spots[n].y for n in before[item]], 0.0), down + spot.height / 2)
+                    wished = (
+                        0.0
+                        if spot.lane == 0
+                        else max(_mean([spots[n].y for n in before[item]], 0.0), down + spot.height / 2)
+                    )
                     spot.y = wished
                     down = spot.y + spot.height / 2 + _LANE
         floor = max((s.y + s.height / 2 for s in spots.values() if s.lane in lanes), default=0.0) + 3 * _LANE
@@ -159,7 +195,7 @@ def _place_across(rows: list[list[_Item]], spots: dict[_Item, _Spot], labelled: 
         x += width + (56 if labelled else 34)
 
 
-# -- drawing --------------------------------------------------------------------------------------------------------------------------
+# -- drawing -------------------------------------------------------------------------------------------------
 
 
 def _lines(box: Box) -> list[str]:
@@ -183,7 +219,13 @@ def _bounds(spots: Sequence[_Spot]) -> tuple[float, float, float, float]:
     return min(across), max(across), min(down), max(down)
 
 
-def _draw_frame(graph: ElementTree.Element, given: dict[str, str], inside: Sequence[_Spot], paint: tuple[str, str], label: str) -> None:
+def _draw_frame(
+    graph: ElementTree.Element,
+    given: dict[str, str],
+    inside: Sequence[_Spot],
+    paint: tuple[str, str],
+    label: str,
+) -> None:
     left, right, top, bottom = _bounds(inside)
     left, right, top, bottom = left - _MARGIN, right + _MARGIN, top - 2 * _MARGIN, bottom + _MARGIN
     g = ElementTree.SubElement(graph, "g", {**given, "class": "cluster"})
@@ -193,23 +235,29 @@ def _draw_frame(graph: ElementTree.Element, given: dict[str, str], inside: Seque
 
 
 def _side_by_side(scene: Scene) -> list[float]:
-    """How far each arrow stands below the middle, since others have the same ends; at a table it stands at its row."""
+    """How far each arrow stands below the middle, since others have the same ends; at a table it stands at
+    its row."""
     tables = {box.id for box in scene.boxes if box.look.get("shape") == "plain" and box.lines}
     ends = [(arrow.source, arrow.target) for arrow in scene.arrows]
     counts, before = Counter(ends), Counter[tuple[str, str]]()
     lower = []
     for pair in ends:
         table = pair[1] in tables
-        lower.append((before[pair] - (counts[pair] - 1) / 2) * (_LINE if table else 6) + (_LINE / 2 if table else 0))
+        lower.append(
+            (before[pair] - (counts[pair] - 1) / 2) * (_LINE if table else 6) + (_LINE / 2 if table else 0)
+        )
         before[pair] += 1
     return lower
 
 
 def _draw_arrow(graph: ElementTree.Element, arrow: Arrow, spots: Sequence[_Spot], lower: float) -> None:
-    """From box to box by way of its spots, so much lower than their middle; the head, where a residual leaves, stands at the source."""
+    """From box to box by way of its spots, so much lower than their middle; the head, where a residual
+    leaves, stands at the source."""
     look = arrow.look
     colour, width = look.get("color") or "#8a8a8a", look.get("penwidth") or "1"
-    g = ElementTree.SubElement(graph, "g", {"id": arrow.id, "class": f"edge {look.get('class') or ''}".replace(" rev", "").strip()})
+    g = ElementTree.SubElement(
+        graph, "g", {"id": arrow.id, "class": f"edge {look.get('class') or ''}".replace(" rev", "").strip()}
+    )
     x, y = spots[0].x + spots[0].width / 2, spots[0].y + lower
     end = spots[-1].x - spots[-1].width / 2, spots[-1].y + lower
     points = [(x + (_HEAD if arrow.back else 0), y), *((s.x, s.y + lower) for s in spots[1:-1]), end]
@@ -223,10 +271,18 @@ def _draw_arrow(graph: ElementTree.Element, arrow: Arrow, spots: Sequence[_Spot]
     ElementTree.SubElement(g, "path", given)
     if arrow.back:
         corners = f"{x + _HEAD:.1f},{y - 2.4:.1f} {x:.1f},{y:.1f} {x + _HEAD:.1f},{y + 2.4:.1f}"
-        ElementTree.SubElement(g, "polygon", {"fill": colour, "stroke": colour, "stroke-width": width, "points": corners})
+        ElementTree.SubElement(
+            g, "polygon", {"fill": colour, "stroke": colour, "stroke-width": width, "points": corners}
+        )
     if look.get("label"):
         (x0, y0), (x1, y1) = points[:2]
-        _write(g, look["label"] or "", (x0 + x1) / 2, (y0 + y1) / 2 - 4, {"font-size": "10", "fill": look.get("fontcolor") or "#1a1a1a"})
+        _write(
+            g,
+            look["label"] or "",
+            (x0 + x1) / 2,
+            (y0 + y1) / 2 - 4,
+            {"font-size": "10", "fill": look.get("fontcolor") or "#1a1a1a"},
+        )
 
 
 def _draw_box(graph: ElementTree.Element, box: Box, spot: _Spot) -> None:
@@ -237,11 +293,15 @@ def _draw_box(graph: ElementTree.Element, box: Box, spot: _Spot) -> None:
     }  # fmt: skip
     if shape == "circle":
         size = {"cx": spot.x, "cy": spot.y, "rx": spot.width / 2, "ry": spot.height / 2}
-        ElementTree.SubElement(g, "ellipse", {**paint, **{name: f"{value:.1f}" for name, value in size.items()}})
+        ElementTree.SubElement(
+            g, "ellipse", {**paint, **{name: f"{value:.1f}" for name, value in size.items()}}
+        )
     elif paint["fill"] != "transparent":
         ElementTree.SubElement(g, "polygon", {**paint, "points": _outline(shape, spot, 0)})
         if look.get("peripheries") or shape == "doubleoctagon":
-            ElementTree.SubElement(g, "polygon", {**paint, "fill": "none", "points": _outline(shape, spot, 3)})
+            ElementTree.SubElement(
+                g, "polygon", {**paint, "fill": "none", "points": _outline(shape, spot, 3)}
+            )
     lines = _lines(box)
     for i, line in enumerate(lines):
         y = spot.y + 4 + _LINE * (i - (len(lines) - 1) / 2)
@@ -263,6 +323,8 @@ def _outline(shape: str | None, spot: _Spot, out: float) -> str:
 
 def _write(g: ElementTree.Element, text: str, x: float, y: float, given: dict[str, str]) -> None:
     element = ElementTree.SubElement(
-        g, "text", {"text-anchor": "middle", "x": f"{x:.1f}", "y": f"{y:.1f}", "font-family": "Arial", **given}
+        g,
+        "text",
+        {"text-anchor": "middle", "x": f"{x:.1f}", "y": f"{y:.1f}", "font-family": "Arial", **given},
     )
     element.text = text

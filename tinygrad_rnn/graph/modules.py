@@ -1,4 +1,5 @@
-"""Modules on a tape: which operations each recorded, what lies between them, and the residuals that go from one to the other."""
+"""Modules on a tape: which operations each recorded, what lies between them, and the residuals that go from
+one to the other."""
 
 from __future__ import annotations
 
@@ -64,14 +65,17 @@ class Modules:
         parts: in the order of recording.
         states: by id the tensors that are a state before the first step.
         frames: by id of a module that holds several parts, but not all, what it is called.
-        leaves: by their id in the DOT text, the tensors that come in from outside: inputs, states, and parameters of no module.
+        leaves: by their id in the DOT text, the tensors that come in from outside: inputs, states, and
+            parameters of no module.
         arrays: those that the leaves had.
         links: (id of what makes a tensor, id of the part that uses it, whether a residual goes back).
     """
 
     def __init__(self, tape: Tape, chains: Sequence[Chain], names: Names, owners: Owners) -> None:
         self.tape, self.names, self.chains, self._owners = tape, names, chains, owners
-        self._chain_of = {entry.index: chain for chain in chains for inside in chain.entries for entry in inside}
+        self._chain_of = {
+            entry.index: chain for chain in chains for inside in chain.entries for entry in inside
+        }
         self.parts = self._modules_and_rest()
         self.part_of = {entry.index: part for part in self.parts for entry in part.entries}
         self._owned: set[int] = set()
@@ -83,18 +87,25 @@ class Modules:
         self.borders: dict[tuple[int, int], tuple[Node, tuple[str, str]]] = {}
         self.links = self._find_links()
 
-    # -- parts ------------------------------------------------------------------------------------------------------------------------
+    # -- parts -----------------------------------------------------------------------------------------------
 
     def _modules_and_rest(self) -> list[Part]:
-        """The innermost modules around time steps or without any; what was recorded around them stands together by what it lies between. A
-        module that runs several loops over time itself is no box, but they are."""
+        """The innermost modules around time steps or without any; what was recorded around them stands
+        together by what it lies between. A module that runs several loops over time itself is no box, but
+        they are."""
         steps = time_steps(self.tape)
         modules = {entry.index: _around_steps(entry, steps) for entry in self.tape}
         within: dict[int, set[int]] = {}
         for index, module in modules.items():
             if module is not None and index in self._chain_of:
                 within.setdefault(id(module.label), set()).add(id(self._chain_of[index]))
-        holders = {id(outer) for m in modules.values() if m for outer in modules_around(m.outer) if outer is not m.label}
+        holders = {
+            id(outer)
+            for m in modules.values()
+            if m
+            for outer in modules_around(m.outer)
+            if outer is not m.label
+        }
         holders |= {module for module, chains in within.items() if len(chains) > 1}
         homes: dict[int, tuple[Any, Scope | None]] = {}
         for index, module in modules.items():
@@ -113,13 +124,20 @@ class Modules:
             part.chain = part.chain or self._chain_of.get(entry.index)
         return list(parts.values())
 
-    def _neighbours(self, keys: dict[int, Any]) -> tuple[dict[int, frozenset[Any]], dict[int, frozenset[Any]]]:
-        """By index of the entry the modules that it depends on, with nothing but loose operations between, and those that depend on it."""
+    def _neighbours(
+        self, keys: dict[int, Any]
+    ) -> tuple[dict[int, frozenset[Any]], dict[int, frozenset[Any]]]:
+        """By index of the entry the modules that it depends on, with nothing but loose operations between,
+        and those that depend on it."""
         none: frozenset[Any] = frozenset()
         before: dict[int, frozenset[Any]] = {}
         after: dict[int, frozenset[Any]] = {entry.index: none for entry in self.tape}
         for entry in self.tape:
-            makers = [x.entry.index for x in entry.inputs if isinstance(x, Node) and x.entry is not None and x.entry.index in keys]
+            makers = [
+                x.entry.index
+                for x in entry.inputs
+                if isinstance(x, Node) and x.entry is not None and x.entry.index in keys
+            ]
             reached = (before[i] if keys[i] is None else frozenset([keys[i]]) for i in makers)
             before[entry.index] = none.union(*reached) if keys[entry.index] is None else none
         for entry in self.tape.backwards():
@@ -140,7 +158,9 @@ class Modules:
             around = modules_around(part.scope.outer if part.scope else None)
             part.frame = next((module for module in around if 1 < inside[id(module)] < self.count), None)
             if part.frame is not None:
-                self.frames[id(part.frame)] = ": ".join(filter(None, [self._owners.name(part.frame), type(part.frame).__name__]))
+                self.frames[id(part.frame)] = ": ".join(
+                    filter(None, [self._owners.name(part.frame), type(part.frame).__name__])
+                )
 
     def _describe(self, part: Part, many: bool) -> None:
         chain, module = part.chain, part.scope.label if part.scope is not None else None
@@ -156,13 +176,24 @@ class Modules:
         part.parameters = sum(owned.values())
 
     def _own(self, part: Part, module: Any, chain: Chain | None) -> dict[int, int]:
-        """By id how many numbers each parameter has: those of a module, or what all steps of a cell use and is not its state."""
-        used = {id(x): x for entry in part.entries for x in entry.inputs if isinstance(x, Node) and x.entry is None and x.requires_grad}
+        """By id how many numbers each parameter has: those of a module, or what all steps of a cell use and
+        is not its state."""
+        used = {
+            id(x): x
+            for entry in part.entries
+            for x in entry.inputs
+            if isinstance(x, Node) and x.entry is None and x.requires_grad
+        }
         owned = {id(x) for x in module.parameters()} if module is not None else set()
         if chain is not None:
             scope = self.names.call_of(chain.entries[0][0])
             self.states.update(id(state.before) for state in (self.names.states(scope) if scope else []))
-            owned |= {id(x) for entry in chain.entries[-1] for x in entry.inputs if isinstance(x, Node) and x.entry is None} - self.states
+            owned |= {
+                id(x)
+                for entry in chain.entries[-1]
+                for x in entry.inputs
+                if isinstance(x, Node) and x.entry is None
+            } - self.states
         return {key: x._data.size for key, x in used.items() if key in owned}
 
     @property
@@ -170,7 +201,7 @@ class Modules:
         """How many modules there are, and loops over time."""
         return sum(not part.loose for part in self.parts)
 
-    # -- links ------------------------------------------------------------------------------------------------------------------------
+    # -- links -----------------------------------------------------------------------------------------------
 
     def _find_links(self) -> dict[tuple[str, str], bool]:
         links: dict[tuple[str, str], bool] = {}
@@ -185,12 +216,15 @@ class Modules:
         return links
 
     def _source(self, x: Any, entry: Entry, operand: int) -> str | None:
-        """The id of the part or the leaf where an operand comes from; None for what the picture leaves out."""
+        """The id of the part or the leaf where an operand comes from; None for what the picture leaves
+        out."""
         if not isinstance(x, Node):
             return None
         if x.entry is not None and x.entry.index in self.part_of:
             return self.part_of[x.entry.index].id
-        if id(x) in self._owned or not (x.requires_grad or (entry.index not in self._chain_of and self.names.leaf(x))):
+        if id(x) in self._owned or not (
+            x.requires_grad or (entry.index not in self._chain_of and self.names.leaf(x))
+        ):
             return None
         name = next((known for known, leaf in self.leaves.items() if leaf is x), f"p{len(self.leaves)}")
         self.leaves.setdefault(name, x)
@@ -212,7 +246,10 @@ class Sizes:
         sent: dict[tuple[str, str], Room] = {pair: {} for _, pair in modules.borders.values()}
         for y, start in seeds:
             add_to(arrived, key_of(y), start)
-        borders = {place: [(arrived, key_of(x)), (sent[pair], key_of(x))] for place, (x, pair) in modules.borders.items()}
+        borders = {
+            place: [(arrived, key_of(x)), (sent[pair], key_of(x))]
+            for place, (x, pair) in modules.borders.items()
+        }
         towards = [x for x, _ in modules.borders.values()]
         self._followed = Followed(modules.tape, modules.chains, seeds, False, towards, borders, inside=())
         self._modules, backend = modules, seeds[0][0]._backend

@@ -1,4 +1,5 @@
-"""What a picture shows of a tape: operations, leaves and results as vertices, operands as links, time steps, and the path of the state."""
+"""What a picture shows of a tape: operations, leaves and results as vertices, operands as links, time steps,
+and the path of the state."""
 
 from __future__ import annotations
 
@@ -48,8 +49,8 @@ class Link:
         needed: whether a residual goes back along it.
         on_path: it belongs to the state path.
         reversed: it belongs to the readout of a step, which stands beside the step's own columns.
-        loose: it leaves the columns where they are, since it joins what several steps share (an unstacked input, a sum of losses) to one
-            of them.
+        loose: it leaves the columns where they are, since it joins what several steps share (an unstacked
+            input, a sum of losses) to one of them.
     """
 
     source: Vertex
@@ -67,8 +68,8 @@ class Link:
 
 @dataclass
 class Step:
-    """A time step: its number from 1, what the program calls it, the chain that it belongs to and which of its steps it is, the chain's
-    name if there are several, and the places of its entries."""
+    """A time step: its number from 1, what the program calls it, the chain that it belongs to and which of
+    its steps it is, the chain's name if there are several, and the places of its entries."""
 
     number: int
     label: str
@@ -111,12 +112,16 @@ class Network:
 
     Attributes:
         tape: the entries; an entry's place is its number in here.
-        steps: the time steps in the order of their first entry; none where there is only one, which needs no box.
-        path: the places of the entries on the state path, from the first state to the last; empty if there is none.
+        steps: the time steps in the order of their first entry; none where there is only one, which needs no
+            box.
+        path: the places of the entries on the state path, from the first state to the last; empty if there is
+            none.
         vertices, links: in the order of the tape.
     """
 
-    def __init__(self, tape: Tape, outputs: Sequence[Node], names: Names, chains: Sequence[Chain] = ()) -> None:
+    def __init__(
+        self, tape: Tape, outputs: Sequence[Node], names: Names, chains: Sequence[Chain] = ()
+    ) -> None:
         self.tape, self.names = tape, names
         self._place = {entry.index: i for i, entry in enumerate(self.tape)}
         self._outputs = {(self._place[y.entry.index], y.position): y for y in outputs if y.entry is not None}
@@ -127,14 +132,22 @@ class Network:
         self.steps, self._step_of = self._find_steps(chains)
         self._calls = self._find_calls()
         self._names = self._find_names()
-        uses = {(source, step) for sources, step in zip(self._sources, self._step_of, strict=True) for source in sources}
+        uses = {
+            (source, step)
+            for sources, step in zip(self._sources, self._step_of, strict=True)
+            for source in sources
+        }
         self._steps_of_leaf = Counter(source for source, _ in uses if isinstance(source, _Leaf))
         ends = self._ends_by_steps() if self.steps else self._ends_by_name() or self._ends_by_call()
         self._states = {self._number_of_leaf[start] for start, _ in ends if start in self._number_of_leaf}
-        way = min((cheapest(self.tape, *ends) for ends in ends), key=lambda way: way.cost, default=Way(math.inf, []))
+        way = min(
+            (cheapest(self.tape, *ends) for ends in ends), key=lambda way: way.cost, default=Way(math.inf, [])
+        )
         self.path = [self._place[entry.index] for entry, _ in way.hops]
         self._path_operands = {self._place[entry.index]: operand for entry, operand in way.hops}
-        self._readout = self._after([self._place[end[0]] for _, end in ends]) if self.steps and ends else set()
+        self._readout = (
+            self._after([self._place[end[0]] for _, end in ends]) if self.steps and ends else set()
+        )
         self._first_use: dict[int, int] = {}
         self.vertices, self.links = self._build()
 
@@ -142,9 +155,13 @@ class Network:
         """Why it is too large for so many nodes, and twice as many edges; "" if it is not."""
         if len(self.vertices) > most:
             return f"{len(self.vertices)} nodes are more than max_nodes={most}"
-        return f"{len(self.links)} edges are more than twice max_nodes={most}" if len(self.links) > 2 * most else ""
+        return (
+            f"{len(self.links)} edges are more than twice max_nodes={most}"
+            if len(self.links) > 2 * most
+            else ""
+        )
 
-    # -- reading the tape -------------------------------------------------------------------------------------------------------------
+    # -- reading the tape ------------------------------------------------------------------------------------
 
     def _find_sources(self) -> list[list[_Source]]:
         numbers = self._number_of_leaf
@@ -160,12 +177,19 @@ class Network:
                 self._arrays.append(array)
             return numbers[key_of(x)]
 
-        return [[source(x, array) for x, array in zip(entry.inputs, entry.xs, strict=True)] for entry in self.tape]
+        return [
+            [source(x, array) for x, array in zip(entry.inputs, entry.xs, strict=True)] for entry in self.tape
+        ]
 
     def _find_names(self) -> dict[tuple[int, int], str]:
-        """What the results of entries are called. The user's tensors are met where they are used; a state carries the label of its step."""
+        """What the results of entries are called. The user's tensors are met where they are used; a state
+        carries the label of its step."""
         used = [x for entry in self.tape for x in entry.inputs if isinstance(x, Node)]
-        results = [(x, x.entry) for x in (*used, *self._outputs.values()) if x.entry is not None and x.entry.index in self._place]
+        results = [
+            (x, x.entry)
+            for x in (*used, *self._outputs.values())
+            if x.entry is not None and x.entry.index in self._place
+        ]
         found = {(self._place[entry.index], x.position): x.name for x, entry in results if x.name}
         for state in (state for states in self._calls.values() for state in states):
             self._name_state(found, state)
@@ -180,7 +204,8 @@ class Network:
         return found
 
     def _name_state(self, found: dict[tuple[int, int], str], state: State) -> None:
-        """``c[3]``, or ``c[t]`` where there is one step only; what a mask chose has the name of what goes on to the next step."""
+        """``c[3]``, or ``c[t]`` where there is one step only; what a mask chose has the name of what goes on
+        to the next step."""
         before, after = self._place_of(state.before), state.after
         if state.name and before is not None:
             found.setdefault(before, f"{state.name}[{self._label_of(before[0])}]")
@@ -189,7 +214,11 @@ class Network:
             found.setdefault((place, after[1]), f"{state.name}[{self._label_of(place)}]")
 
     def _place_of(self, x: Node) -> tuple[int, int] | None:
-        return (self._place[x.entry.index], x.position) if x.entry is not None and x.entry.index in self._place else None
+        return (
+            (self._place[x.entry.index], x.position)
+            if x.entry is not None and x.entry.index in self._place
+            else None
+        )
 
     def _label_of(self, place: int) -> str:
         step = self._step_of[place]
@@ -197,13 +226,18 @@ class Network:
 
     def _find_calls(self) -> dict[Scope, list[State]]:
         """The calls of cells and their states, in order."""
-        scopes = dict.fromkeys(scope for entry in self.tape if (scope := self.names.call_of(entry)) is not None)
+        scopes = dict.fromkeys(
+            scope for entry in self.tape if (scope := self.names.call_of(entry)) is not None
+        )
         return {scope: states for scope in scopes if (states := self.names.states(scope))}
 
     def _find_steps(self, chains: Sequence[Chain]) -> tuple[list[Step], list[int | None]]:
         """The innermost of scans, or of a loop of the user's own."""
         steps_of = time_steps(self.tape)
-        scopes = [next((steps_of[scope] for scope in outwards(entry.scope) if scope in steps_of), None) for entry in self.tape]
+        scopes = [
+            next((steps_of[scope] for scope in outwards(entry.scope) if scope in steps_of), None)
+            for entry in self.tape
+        ]
         steps: dict[Scope, Step] = {}
         for place, scope in enumerate(scopes):
             if scope is not None:
@@ -212,7 +246,12 @@ class Network:
                 steps[scope].places.append(place)
         if len(steps) < 2:
             return [], [None] * len(self.tape)
-        place_of = {e.index: (chain, place) for chain in chains for place, inside in enumerate(chain.entries) for e in inside}
+        place_of = {
+            e.index: (chain, place)
+            for chain in chains
+            for place, inside in enumerate(chain.entries)
+            for e in inside
+        }
         for step in steps.values():
             step.chain, step.place = place_of.get(self.tape[step.places[0]].index, (None, 0))
         return list(steps.values()), [None if scope is None else steps[scope].number for scope in scopes]
@@ -231,8 +270,18 @@ class Network:
     def gates(self) -> list[str]:
         """What the state on the path is weighted by, where that has a name."""
         entries = [(self.tape[place], self._path_operands[place]) for place in self.path]
-        others = [entry.inputs[1 - operand] for entry, operand in entries if entry.row.case == "weighting" and entry.row.elementwise]
-        return list(dict.fromkeys(name for x in others if isinstance(x, Node) and (name := self.name_of(x) or self.names.leaf(x))))
+        others = [
+            entry.inputs[1 - operand]
+            for entry, operand in entries
+            if entry.row.case == "weighting" and entry.row.elementwise
+        ]
+        return list(
+            dict.fromkeys(
+                name
+                for x in others
+                if isinstance(x, Node) and (name := self.name_of(x) or self.names.leaf(x))
+            )
+        )
 
     def place_of(self, entry: Entry) -> int:
         return self._place[entry.index]
@@ -242,18 +291,24 @@ class Network:
         place = self._place[entry.index]
         return [self._names[place, i] for i in range(len(entry.ys)) if (place, i) in self._names]
 
-    # -- the state path ---------------------------------------------------------------------------------------------------------------
+    # -- the state path --------------------------------------------------------------------------------------
 
     def _ends_by_steps(self) -> list[tuple[Key, Key]]:
-        """Each state before the first and after the last step, of the layer that comes last; layers before it have steps of their own."""
+        """Each state before the first and after the last step, of the layer that comes last; layers before it
+        have steps of their own."""
         chain = self.steps[-1].chain
         if chain is None:
             return []
         ends = [(chain.state_at(i, -1), chain.last_of(i)) for i in range(chain.count)]
-        return [(start, end) for start, end in ends if start is not None and end is not None and end[0] in self._place]
+        return [
+            (start, end)
+            for start, end in ends
+            if start is not None and end is not None and end[0] in self._place
+        ]
 
     def _ends_by_name(self) -> list[tuple[Key, Key]]:
-        """In a single step a state is a leaf and a result of the same shape that have one name at two times."""
+        """In a single step a state is a leaf and a result of the same shape that have one name at two
+        times."""
         return [
             (key_of(leaf), key_of(y))
             for y in self._outputs.values()
@@ -267,7 +322,9 @@ class Network:
             (key_of(state.before), state.after)
             for states in self._calls.values()
             for state in states
-            if key_of(state.before) in self._number_of_leaf and state.after is not None and state.after[0] in self._place
+            if key_of(state.before) in self._number_of_leaf
+            and state.after is not None
+            and state.after[0] in self._place
         ]
 
     def _after(self, ends: Sequence[int]) -> set[int]:
@@ -281,7 +338,7 @@ class Network:
                 todo.extend(source for source in self._sources[place] if isinstance(source, int))
         return set(range(len(self.tape))) - before
 
-    # -- vertices and links -----------------------------------------------------------------------------------------------------------
+    # -- vertices and links ----------------------------------------------------------------------------------
 
     def _build(self) -> tuple[list[Vertex], list[Link]]:
         vertices: dict[str, Vertex] = {}
@@ -292,7 +349,9 @@ class Network:
 
         for place, entry in enumerate(self.tape):
             operands = [add(self._operand(source, place, i)) for i, source in enumerate(self._sources[place])]
-            operation = add(Vertex(f"n{place}", "operation", entry, self._names.get((place, 0), ""), self._step_of[place]))
+            operation = add(
+                Vertex(f"n{place}", "operation", entry, self._names.get((place, 0), ""), self._step_of[place])
+            )
             backwards = self._reads_out(place)
             for i, operand in enumerate(operands):
                 on_path = self._path_operands.get(place) == i
@@ -339,7 +398,11 @@ class Network:
             backwards = self._reads_out(place)
             step = self._step_of[place] if backwards else None
             kind: Kind = "loss" if loss else "output"
-            box = add(Vertex(f"o{place}{suffix}", kind, y, name or ("loss" if loss else "result"), step, array=y._data))
+            box = add(
+                Vertex(
+                    f"o{place}{suffix}", kind, y, name or ("loss" if loss else "result"), step, array=y._data
+                )
+            )
             on_path = bool(self.path) and self.path[-1] == place
             yield Link(vertices[f"n{place}"], box, None, True, on_path, backwards, False)
 

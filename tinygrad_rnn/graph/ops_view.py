@@ -1,6 +1,8 @@
-"""The view of single operations: what each of the three cases does to the residual, in shape, colour and number.
+"""The view of single operations: what each of the three cases does to the residual, in shape, colour and
+number.
 
-Edges are written in forward direction, so that ranks are those of the forward pass, and drawn backwards with ``dir=back``.
+Edges are written in forward direction, so that ranks are those of the forward pass, and drawn backwards with
+``dir=back``.
 """
 
 from __future__ import annotations
@@ -17,7 +19,21 @@ from ..reading.words import number, short, symbol_of
 from ..tape import Entry, Node
 from .gains import Gains
 from .network import Link, Network, Step, Vertex
-from .paint import BLACK, LEAVES, NOT_FINITE, PAINTS, UNREACHED, Paint, Stroke, frame, mixed, opening, silent, small, stroke
+from .paint import (
+    BLACK,
+    LEAVES,
+    NOT_FINITE,
+    PAINTS,
+    UNREACHED,
+    Paint,
+    Stroke,
+    frame,
+    mixed,
+    opening,
+    silent,
+    small,
+    stroke,
+)
 from .scene import Arrow, Box, Fact, Group, Look, Moment, Scene, facts_of_array, facts_of_entry, rule_of
 from .text import Html, attributes, shown, shown_html, tooltip, width_of
 
@@ -43,51 +59,71 @@ class OpsView:
         values: write the range of its result on each operation.
     """
 
-    def __init__(self, network: Network, title: str, gains: Gains | None, order: bool, values: bool = False) -> None:
+    def __init__(
+        self, network: Network, title: str, gains: Gains | None, order: bool, values: bool = False
+    ) -> None:
         self.network, self.title, self.gains, self.order, self.values = network, title, gains, order, values
         self._unrolled = bool(network.steps)
         self._into: dict[str, list[Link]] = defaultdict(list)
         for link in network.links:
             self._into[link.target.id].append(link)
-        self._path = {vertex.id for link in network.links if link.on_path for vertex in (link.source, link.target)}
+        self._path = {
+            vertex.id for link in network.links if link.on_path for vertex in (link.source, link.target)
+        }
         self._stubs = self._far_ends()
         self._before, self._after = self._columns()
 
     def _far_ends(self) -> dict[str, tuple[Vertex, int]]:
-        """By id of a link from one of many steps to an operation outside of them, that operation and the step, where a sign of it is drawn
-        instead: lines across all steps take engines minutes. Only the nearest step is linked to the operation itself."""
+        """By id of a link from one of many steps to an operation outside of them, that operation and the
+        step, where a sign of it is drawn instead: lines across all steps take engines minutes. Only the
+        nearest step is linked to the operation itself."""
         if len(self.network.steps) <= _FAR:
             return {}
         far = []
         for link in self.network.links:
-            outer, inner = (link.target, link.source) if link.target.step is None else (link.source, link.target)
+            outer, inner = (
+                (link.target, link.source) if link.target.step is None else (link.source, link.target)
+            )
             if outer.kind == "operation" and outer.step is None and inner.step is not None:
                 far.append((link.id, outer, inner.step, inner.step if outer is link.target else -inner.step))
         nearest: dict[tuple[str, bool], int] = {}
         for _, outer, _, place in far:
             nearest[outer.id, place > 0] = max(nearest.get((outer.id, place > 0), place), place)
-        return {name: (outer, step) for name, outer, step, place in far if nearest[outer.id, place > 0] != place}
+        return {
+            name: (outer, step) for name, outer, step, place in far if nearest[outer.id, place > 0] != place
+        }
 
     def _is_reversed(self, link: Link) -> bool:
-        """Whether DOT has it the other way round, so that what reads a step out stands among the step's own columns."""
+        """Whether DOT has it the other way round, so that what reads a step out stands among the step's own
+        columns."""
         return link.reversed or (link.id in self._stubs and self._stubs[link.id][0] is link.target)
 
     def dot(self, titled: bool = True) -> str:
         network = self.network
-        lines = opening(self._head() if titled else None, *(("0.14", "0.3") if self._unrolled else ("0.2", "0.45")))
+        lines = opening(
+            self._head() if titled else None, *(("0.14", "0.3") if self._unrolled else ("0.2", "0.45"))
+        )
         banded = set() if self._unrolled else self._path
         if banded:
             lines += self._band([vertex for vertex in network.vertices if vertex.id in banded])
         for step in network.steps:
-            inside = [vertex for vertex in network.vertices if vertex.step == step.number and vertex.id not in banded]
+            inside = [
+                vertex
+                for vertex in network.vertices
+                if vertex.step == step.number and vertex.id not in banded
+            ]
             inside.sort(key=lambda vertex: vertex.id not in self._path)  # engines keep what is first straight
             lines += self._cluster(step, inside)
-        lines += [self._node(vertex) for vertex in network.vertices if vertex.step is None and vertex.id not in banded]
+        lines += [
+            self._node(vertex)
+            for vertex in network.vertices
+            if vertex.step is None and vertex.id not in banded
+        ]
         lines += self._ends()
         lines += [self._edge(link) for link in network.links]
         return "\n".join([*lines, "}", ""])
 
-    # -- around the operations --------------------------------------------------------------------------------------------------------
+    # -- around the operations -------------------------------------------------------------------------------
 
     def _head(self) -> str:
         """Title and legend: a table, since a legend of nodes would disturb the layout."""
@@ -100,7 +136,10 @@ class OpsView:
         rows = [f"<B>{shown_html(self.title, 80)}</B>", None, small(" · ".join(notes))]
         if self._unrolled and self.network.path:
             rows.append(small(self._straight()))
-        spanning = [f'<TR><TD COLSPAN="3" ALIGN="LEFT">{row}</TD></TR>' if row else f"<TR>{cells}</TR>" for row in rows]
+        spanning = [
+            f'<TR><TD COLSPAN="3" ALIGN="LEFT">{row}</TD></TR>' if row else f"<TR>{cells}</TR>"
+            for row in rows
+        ]
         return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="3">{"".join(spanning)}</TABLE>'
 
     def _notes(self) -> list[str]:
@@ -137,11 +176,21 @@ class OpsView:
         given: Look = {"id": f"t{step.number}", **frame(label)}
         outside = {outer.id: outer for outer, number in self._stubs.values() if number == step.number}
         lines = self._group(f"cluster_t{step.number}", given, vertices)
-        return [*lines[:-1], *(f"  {self._stub(outer, step.number)}" for outer in outside.values()), lines[-1]]
+        return [
+            *lines[:-1],
+            *(f"  {self._stub(outer, step.number)}" for outer in outside.values()),
+            lines[-1],
+        ]
 
     def _stub(self, outer: Vertex, step: int) -> str:
         told = tooltip("drawn in each step; it is one operation")
-        given: Look = {"shape": "plain", "fontsize": "9", "fontcolor": "#555555", "label": shown(self._text(outer)), "tooltip": told}
+        given: Look = {
+            "shape": "plain",
+            "fontsize": "9",
+            "fontcolor": "#555555",
+            "label": shown(self._text(outer)),
+            "tooltip": told,
+        }
         return f"  {_stub_id(outer, step)} {attributes({'id': _stub_id(outer, step), **given})};"
 
     def _group(self, name: str, given: Look, vertices: Sequence[Vertex]) -> list[str]:
@@ -149,23 +198,39 @@ class OpsView:
         return [*lines, *(f"  {self._node(vertex)}" for vertex in vertices), "  }"]
 
     def _left(self, step: Step) -> str:
-        """How much of the residual that comes into the last step of all is left at the states that this step hands on."""
+        """How much of the residual that comes into the last step of all is left at the states that this step
+        hands on."""
         trail = None if self.gains is None or step.chain is None else self.gains.followed.trail_of(step.chain)
         if trail is None or trail.last != len(trail.chain) - 1:
             return ""
         lefts = [number(trail.left(state, step.place), 2) for state in range(trail.chain.count)]
-        named = lefts if len(lefts) == 1 else [f"{name} {left}" for name, left in zip(trail.chain.states, lefts, strict=True)]
+        named = (
+            lefts
+            if len(lefts) == 1
+            else [f"{name} {left}" for name, left in zip(trail.chain.states, lefts, strict=True)]
+        )
         return f"residual left: {', '.join(named)}"
 
     def _ends(self) -> list[str]:
-        """What comes into a step stands left, what leaves it right; of several steps only the states that come into the first."""
+        """What comes into a step stands left, what leaves it right; of several steps only the states that
+        come into the first."""
         if not self.network.path:
             return []
-        kinds = {"source": ("state",)} if self._unrolled else {"source": ("state", "input"), "sink": ("output", "loss")}
-        ranks = {rank: [vertex.id for vertex in self.network.vertices if vertex.kind in kind] for rank, kind in kinds.items()}
-        return [f'  {{ graph [rank="{rank}"]; {" ".join(f"{name};" for name in names)} }}' for rank, names in ranks.items()]
+        kinds = (
+            {"source": ("state",)}
+            if self._unrolled
+            else {"source": ("state", "input"), "sink": ("output", "loss")}
+        )
+        ranks = {
+            rank: [vertex.id for vertex in self.network.vertices if vertex.kind in kind]
+            for rank, kind in kinds.items()
+        }
+        return [
+            f'  {{ graph [rank="{rank}"]; {" ".join(f"{name};" for name in names)} }}'
+            for rank, names in ranks.items()
+        ]
 
-    # -- nodes ------------------------------------------------------------------------------------------------------------------------
+    # -- nodes -----------------------------------------------------------------------------------------------
 
     def _node(self, vertex: Vertex) -> str:
         given = self._operation(vertex) if vertex.kind == "operation" else self._leaf(vertex)
@@ -177,13 +242,20 @@ class OpsView:
         if vertex.kind != "operation":
             return vertex.name or self._unnamed(vertex)
         symbol = symbol_of(vertex.value)
-        return f"{short(vertex.name, 20)} = {symbol}" if vertex.value.row.case == "composition" and vertex.name else symbol
+        return (
+            f"{short(vertex.name, 20)} = {symbol}"
+            if vertex.value.row.case == "composition" and vertex.name
+            else symbol
+        )
 
     @cached_property
     def _ranges(self) -> Ranges:
         vertices = self.network.vertices
         results = [y for vertex in vertices if vertex.kind == "operation" for y in vertex.value.ys]
-        return Ranges([*results, *(v.array for v in vertices if isinstance(v.value, Node))], self.network.tape[0].backend)
+        return Ranges(
+            [*results, *(v.array for v in vertices if isinstance(v.value, Node))],
+            self.network.tape[0].backend,
+        )
 
     def _range_of(self, entry: Entry) -> str:
         """The least and the largest value of what came out."""
@@ -198,7 +270,11 @@ class OpsView:
         if not isinstance(vertex.value, Node):
             return repr(vertex.value)
         ends = self._ranges.of(vertex.array)
-        return f"{ends[0]:.4g}" if vertex.array.size == 1 and ends is not None else str(tuple(vertex.array.shape))
+        return (
+            f"{ends[0]:.4g}"
+            if vertex.array.size == 1 and ends is not None
+            else str(tuple(vertex.array.shape))
+        )
 
     def _leaf(self, vertex: Vertex) -> Look:
         value, text = vertex.value, self._text(vertex)
@@ -219,7 +295,10 @@ class OpsView:
         paint = self._paint(entry)
         given: Look = dict(_shape(case, symbol))
         given.update(
-            fillcolor=paint.fill, color=paint.line, penwidth="5" if paint is NOT_FINITE else "1.8", label=self._labelled(entry, text)
+            fillcolor=paint.fill,
+            color=paint.line,
+            penwidth="5" if paint is NOT_FINITE else "1.8",
+            label=self._labelled(entry, text),
         )
         if paint is UNREACHED:
             given["fontcolor"] = paint.text
@@ -237,7 +316,11 @@ class OpsView:
         lines = self._below(entry)
         if not lines:
             return shown(text)
-        return Html("<BR/>".join([shown_html(text), *(f'<FONT POINT-SIZE="8" COLOR="#555555">{line}</FONT>' for line in lines)]))
+        return Html(
+            "<BR/>".join(
+                [shown_html(text), *(f'<FONT POINT-SIZE="8" COLOR="#555555">{line}</FONT>' for line in lines)]
+            )
+        )
 
     def _below(self, entry: Entry) -> list[str]:
         return [f"#{self._visit(entry)}"] * self.order + [self._range_of(entry)] * self.values
@@ -252,7 +335,7 @@ class OpsView:
             return NOT_FINITE
         return PAINTS[entry.row.case] if arrived else UNREACHED
 
-    # -- for a page -------------------------------------------------------------------------------------------------------------------
+    # -- for a page ------------------------------------------------------------------------------------------
 
     def scene(self) -> Scene:
         """The same picture as boxes and arrows with all that is known of them."""
@@ -287,25 +370,37 @@ class OpsView:
     def _operation_facts(self, vertex: Vertex) -> list[Fact]:
         entry: Entry = vertex.value
         operands = [self._text(link.source) for link in self._into[vertex.id]]
-        facts = facts_of_entry(entry, self.network.names_of(entry), symbol_of(entry), self.gains, operands, self._ranges)
+        facts = facts_of_entry(
+            entry, self.network.names_of(entry), symbol_of(entry), self.gains, operands, self._ranges
+        )
         return [*facts, ("visited backwards", f"#{self._visit(entry)} of {len(self.network.tape)}")]
 
     def _leaf_facts(self, vertex: Vertex) -> list[Fact]:
         facts: list[Fact] = [("name", vertex.name)] if vertex.name else []
         facts += [("kind", vertex.kind), *facts_of_array(vertex.array, self._ranges)]
-        return [*facts, ("drawn", "once for each step; the residuals of all copies are added up")] if vertex.copied else facts
+        return (
+            [*facts, ("drawn", "once for each step; the residuals of all copies are added up")]
+            if vertex.copied
+            else facts
+        )
 
     def _arrow(self, link: Link) -> Arrow:
         entry: Entry = link.target.value
         if link.operand is None:
-            back, size = self.gains is None or self._is_followed(link), None if self.gains is None else self.gains.seed
+            back, size = (
+                self.gains is None or self._is_followed(link),
+                None if self.gains is None else self.gains.seed,
+            )
         else:
             part = None if self.gains is None else self.gains.part(entry, link.operand)
-            back, size = link.needed if self.gains is None else part is not None, None if part is None else part.size
+            back, size = (
+                link.needed if self.gains is None else part is not None,
+                None if part is None else part.size,
+            )
         look = self._result_edge(link) if link.operand is None else self._operand_edge(link)
         return Arrow(link.id, link.source.id, link.target.id, look, back, size, self._is_reversed(link))
 
-    # -- edges ------------------------------------------------------------------------------------------------------------------------
+    # -- edges -----------------------------------------------------------------------------------------------
 
     def _edge(self, link: Link) -> str:
         given = self._result_edge(link) if link.operand is None else self._operand_edge(link)
@@ -321,8 +416,8 @@ class OpsView:
         return f"  {tail} -> {head} {attributes({'id': link.id, **given})};"
 
     def _apart(self, link: Link) -> int:
-        """How many columns an arrow into a step spans: so many that the columns of the step before it end first. Steps that share columns
-        would stand above each other, and the line of the state would bend."""
+        """How many columns an arrow into a step spans: so many that the columns of the step before it end
+        first. Steps that share columns would stand above each other, and the line of the state would bend."""
         one, other = link.source, link.target
         near = one.step is not None and other.step == one.step + 1
         columns = self._after[one.id] + 1 + self._before[other.id] if near else 0
@@ -331,7 +426,11 @@ class OpsView:
     def _columns(self) -> tuple[dict[str, int], dict[str, int]]:
         """For each vertex how many columns of its step at least stand before it and after it."""
         before, after = ({vertex.id: 0 for vertex in self.network.vertices} for _ in range(2))
-        inside = [link for link in self.network.links if link.source.step == link.target.step and not self._is_reversed(link)]
+        inside = [
+            link
+            for link in self.network.links
+            if link.source.step == link.target.step and not self._is_reversed(link)
+        ]
         for link in inside:
             before[link.target.id] = max(before[link.target.id], before[link.source.id] + 1)
         for link in reversed(inside):
@@ -379,7 +478,11 @@ def _shape(case: str, symbol: str) -> Look:
         return {"shape": "hexagon", "margin": "0.02,0.03", "height": "0.38"}
     if case == "weighting":
         return {"shape": "diamond", "margin": "0", "height": "0.42", "width": "0.42"}
-    return {"shape": "circle", "margin": "0"} if len(symbol) == 1 else {"shape": "box", "style": "rounded,filled"}
+    return (
+        {"shape": "circle", "margin": "0"}
+        if len(symbol) == 1
+        else {"shape": "box", "style": "rounded,filled"}
+    )
 
 
 def _kind_of_array(*values: Any) -> str:

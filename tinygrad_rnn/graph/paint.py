@@ -12,7 +12,8 @@ from .text import attributes, shown_html
 
 @dataclass(frozen=True)
 class Paint:
-    """The colours of a case (Okabe and Ito's): of lines, of areas, and of text, which is darker for its contrast on white."""
+    """The colours of a case (Okabe and Ito's): of lines, of areas, and of text, which is darker for its
+    contrast on white."""
 
     line: str
     fill: str
@@ -38,10 +39,13 @@ LEAVES: dict[str, Look] = {
     "constant": {"shape": "plain", "fillcolor": "transparent", "fontcolor": "#555555"},
 }
 
-_NODE = 'fontname="Arial", fontsize="12", fontcolor="#1A1A1A", style="filled", fillcolor="white", color="#1A1A1A", penwidth="1.2"'
+_NODE = (
+    'fontname="Arial", fontsize="12", fontcolor="#1A1A1A", style="filled", fillcolor="white", '
+    'color="#1A1A1A", penwidth="1.2"'
+)
 
 
-# -- around a picture -----------------------------------------------------------------------------------------------------------------
+# -- around a picture ----------------------------------------------------------------------------------------
 
 
 def opening(head: str | None, nodesep: str, ranksep: str) -> list[str]:
@@ -49,7 +53,8 @@ def opening(head: str | None, nodesep: str, ranksep: str) -> list[str]:
     label = f'label=<{head}>, labelloc="t", labeljust="l", ' if head is not None else ""
     return [
         "digraph tinygrad_rnn {",
-        f'  graph [rankdir="LR", fontname="Arial", fontsize="14", {label}nodesep="{nodesep}", ranksep="{ranksep}", '
+        f'  graph [rankdir="LR", fontname="Arial", fontsize="14", {label}nodesep="{nodesep}", '
+        f'ranksep="{ranksep}", '
         'pad="0.15", bgcolor="white", splines="true", newrank="true"];',
         f'  node [{_NODE}, margin="0.05,0.03", height="0.34", width="0.34"];',
         '  edge [fontname="Arial", fontsize="10", color="#8A8A8A", arrowsize="0.6"];',
@@ -58,8 +63,14 @@ def opening(head: str | None, nodesep: str, ranksep: str) -> list[str]:
 
 def captions(title: str, note: str, lines: Sequence[str]) -> str:
     """A title and small lines below it, as a table."""
-    rows = [f"<B>{shown_html(title, 80)}</B>", *map(small, [*([shown_html(note, 200)] if note else []), *lines])]
-    return f'<TABLE BORDER="0" CELLSPACING="2">{"".join(f"""<TR><TD ALIGN="LEFT">{row}</TD></TR>""" for row in rows)}</TABLE>'
+    rows = [
+        f"<B>{shown_html(title, 80)}</B>",
+        *map(small, [*([shown_html(note, 200)] if note else []), *lines]),
+    ]
+    return (
+        '<TABLE BORDER="0" '
+        f'CELLSPACING="2">{"".join(f"""<TR><TD ALIGN="LEFT">{row}</TD></TR>""" for row in rows)}</TABLE>'
+    )
 
 
 def frame(label: str, margin: str = "6") -> Look:
@@ -84,7 +95,7 @@ def small(text: str) -> str:
     return f'<FONT POINT-SIZE="9" COLOR="#555555">{text}</FONT>'
 
 
-# -- edges ----------------------------------------------------------------------------------------------------------------------------
+# -- edges ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -97,7 +108,8 @@ class Stroke:
 
 
 def stroke(relative: float) -> Stroke:
-    """Thinner and paler with every half decade that a residual has lost against the seed; steps, so that a last bit changes nothing."""
+    """Thinner and paler with every half decade that a residual has lost against the seed; steps, so that a
+    last bit changes nothing."""
     if not math.isfinite(relative):
         return Stroke(5, 1, "solid")
     if relative == 0:

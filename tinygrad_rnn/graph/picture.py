@@ -20,7 +20,9 @@ _KINDS = ("svg", "png", "pdf", "dot", "html")
 _TIMEOUT = 20
 """Seconds that an engine may take."""
 
-_NO_ENGINE = "no graphviz engine found: pip install graphviz-pure, or apt install graphviz; the DOT text is in .dot"
+_NO_ENGINE = (
+    "no graphviz engine found: pip install graphviz-pure, or apt install graphviz; the DOT text is in .dot"
+)
 
 
 class Picture:
@@ -50,8 +52,8 @@ class Picture:
         return _render(self.dot, "svg").decode("utf-8")
 
     def html(self) -> str:
-        """The picture as one page that loads nothing, for a browser: facts of every operation, its way to the loss, steps that close,
-        modules that open.
+        """The picture as one page that loads nothing, for a browser: facts of every operation, its way to the
+        loss, steps that close, modules that open.
 
         Without an engine the layout is our own, a plainer one.
 
@@ -64,12 +66,15 @@ class Picture:
         """Write the picture to a file, in the format that its ending names: svg, png, pdf, dot or html.
 
         Raises:
-            DrawError: another ending, no engine, or no permission to write there. What stood at ``path`` is then as before.
+            DrawError: another ending, no engine, or no permission to write there. What stood at ``path`` is
+                then as before.
         """
         target = Path(arguments.path("save: path", path))
         kind = target.suffix.lower()[1:]
         if kind not in _KINDS:
-            raise DrawError(f"save: {target.name!r} has none of the endings {', '.join(f'.{known}' for known in _KINDS)}")
+            raise DrawError(
+                f"save: {target.name!r} has none of the endings {', '.join(f'.{known}' for known in _KINDS)}"
+            )
         texts = {"dot": lambda: self.dot, "html": self.html}
         atomic.write(target, texts[kind]() if kind in texts else _render(self.dot, kind), DrawError)
 
@@ -93,7 +98,8 @@ def _drawn(scene: Scene) -> ElementTree.Element:
 
 
 def _engine() -> str | None:
-    """The program that lays out: Graphviz itself, else its port to Python, which stands beside the interpreter."""
+    """The program that lays out: Graphviz itself, else its port to Python, which stands beside the
+    interpreter."""
     beside = os.path.dirname(sys.executable)
     return shutil.which("dot") or shutil.which("graphviz-pure") or shutil.which("graphviz-pure", path=beside)
 
@@ -103,10 +109,19 @@ def _render(dot: str, kind: str) -> bytes:
     if engine is None:
         raise DrawError(_NO_ENGINE)
     try:
-        done = subprocess.run([engine, f"-T{kind}"], input=dot.encode("utf-8"), capture_output=True, timeout=_TIMEOUT, check=False)
+        done = subprocess.run(
+            [engine, f"-T{kind}"],
+            input=dot.encode("utf-8"),
+            capture_output=True,
+            timeout=_TIMEOUT,
+            check=False,
+        )
     except subprocess.TimeoutExpired as error:
         lines = dot.count("\n")
-        raise DrawError(f"the layout of {lines} lines of DOT text took more than {_TIMEOUT} s: draw fewer steps, or save .dot") from error
+        raise DrawError(
+            f"the layout of {lines} lines of DOT text took more than {_TIMEOUT} s: draw fewer steps, or "
+            "save .dot"
+        ) from error
     except OSError as error:
         raise DrawError(f"the engine {engine} cannot be run: {error}") from error
     if done.returncode or not done.stdout:

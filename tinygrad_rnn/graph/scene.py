@@ -1,4 +1,5 @@
-"""What a page shows of a picture, whatever the view: boxes with facts, arrows, groups that close, and moments of time."""
+"""What a page shows of a picture, whatever the view: boxes with facts, arrows, groups that close, and moments
+of time."""
 
 from __future__ import annotations
 
@@ -66,7 +67,8 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Group:
-    """A frame around boxes, which can be closed: a time step, a module. ``told`` is what stands on it when it is closed."""
+    """A frame around boxes, which can be closed: a time step, a module. ``told`` is what stands on it when it
+    is closed."""
 
     id: str
     label: str
@@ -88,7 +90,8 @@ class Scene:
 
     Attributes:
         dot: the picture's DOT text without title and legend, which the page has itself.
-        band: what the line of the state is called, where boxes stand on it and no groups; "" where there is none.
+        band: what the line of the state is called, where boxes stand on it and no groups; "" where there is
+            none.
         legend: pairs of a class, "case1" to "case3" or "", and what it means.
         measured: whether gains were.
         inside: by id of a box that can be opened, what is inside.
@@ -107,7 +110,7 @@ class Scene:
     inside: Mapping[str, Scene] = field(default_factory=dict)
 
 
-# -- facts ----------------------------------------------------------------------------------------------------------------------------
+# -- facts ---------------------------------------------------------------------------------------------------
 
 
 def facts_of_array(array: Any, ranges: Ranges) -> list[Fact]:
@@ -120,9 +123,15 @@ def facts_of_array(array: Any, ranges: Ranges) -> list[Fact]:
 
 
 def facts_of_entry(
-    entry: Entry, names: Sequence[str], symbol: str, gains: Gains | None, operands: Sequence[str], ranges: Ranges
+    entry: Entry,
+    names: Sequence[str],
+    symbol: str,
+    gains: Gains | None,
+    operands: Sequence[str],
+    ranges: Ranges,
 ) -> list[Fact]:
-    """An operation: what it computes, the range of its results, what residual reached it and which part of it each operand gets."""
+    """An operation: what it computes, the range of its results, what residual reached it and which part of it
+    each operand gets."""
     facts = [("result", ", ".join(names))] if names else []
     facts += [("operation", entry.row.name), ("case", entry.row.case), ("formula", _forward(entry, symbol))]
     outputs = entry.ys

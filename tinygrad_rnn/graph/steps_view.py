@@ -1,4 +1,5 @@
-"""The view of time steps: one box for each, a row in it for each tensor of the state, and what a step leaves of its residual.
+"""The view of time steps: one box for each, a row in it for each tensor of the state, and what a step leaves
+of its residual.
 
 A long chain shows its first and its last steps and, between them, what all the others do together.
 """
@@ -50,9 +51,15 @@ class StepRow:
         self._prefix = f"t{number}_" if number else "t"
         self.paints = [_CHANNEL if chain.is_channel(i) else _BENT for i in range(chain.count)]
         count = len(chain)
-        first = -1 if trail is not None and any(trail.size(i, -1) is not None for i in range(chain.count)) else 0
+        first = (
+            -1 if trail is not None and any(trail.size(i, -1) is not None for i in range(chain.count)) else 0
+        )
         long = count > _FIRST + _LAST + 1
-        self.shown = [list(range(first, _FIRST)), list(range(count - _LAST, count))] if long else [list(range(first, count))]
+        self.shown = (
+            [list(range(first, _FIRST)), list(range(count - _LAST, count))]
+            if long
+            else [list(range(first, count))]
+        )
 
     def id(self, step: int) -> str:
         return f"{self._prefix}{step + 1}"
@@ -69,7 +76,8 @@ class StepRow:
         return None if self.trail is None else self.trail.left(state, step)
 
     def gain(self, state: int, step: int, to: int) -> float | None:
-        """The size at a state after ``to`` over that after the later ``step``; None where there is nothing to compare."""
+        """The size at a state after ``to`` over that after the later ``step``; None where there is nothing to
+        compare."""
         here, there = (None if self.trail is None else self.trail.size(state, at) for at in (step, to))
         return there / here if here and there is not None else None
 
@@ -101,7 +109,10 @@ class StepsView:
             _CHANNEL: "yellow = state that only × and + lie between",
             _BENT: "grey = state that a slope or a matrix bends at each step",
         }
-        notes = ["arrows run backwards, as residuals do", *(text for paint, text in meaning.items() if paint in paints)]
+        notes = [
+            "arrows run backwards, as residuals do",
+            *(text for paint, text in meaning.items() if paint in paints),
+        ]
         if self.measured:
             notes += [
                 *filter(None, [self.caption]),
@@ -116,14 +127,22 @@ class StepsView:
         boxes = [written(box) for box in self._boxes(row)]
         if len(self.rows) > 1:
             around = attributes(frame(shown(row.chain.name)))
-            boxes = [f"  subgraph cluster_k{place + 1} {{", f"    graph {around};", *(f"  {line}" for line in boxes), "  }"]
+            boxes = [
+                f"  subgraph cluster_k{place + 1} {{",
+                f"    graph {around};",
+                *(f"  {line}" for line in boxes),
+                "  }",
+            ]
         edges = [
-            f"  {arrow.source}:s{state}:e -> {arrow.target}:s{state}:w {attributes({'id': arrow.id, **arrow.look})};"
+            (
+                f"  {arrow.source}:s{state}:e -> {arrow.target}:s{state}:w "
+                f"{attributes({'id': arrow.id, **arrow.look})};"
+            )
             for state, arrow in self._arrows(row)
         ]
         return boxes + edges
 
-    # -- boxes ------------------------------------------------------------------------------------------------------------------------
+    # -- boxes -----------------------------------------------------------------------------------------------
 
     def _boxes(self, row: StepRow) -> list[Box]:
         boxes = [self._step(row, step) for step in row.shown[0]]
@@ -133,10 +152,15 @@ class StepsView:
 
     def _step(self, row: StepRow, step: int) -> Box:
         lefts = [row.left(state, step) for state in range(len(row.states))]
-        lines = [f"{name}  {number(left, 2)}" if left is not None else name for name, left in zip(row.states, lefts, strict=True)]
+        lines = [
+            f"{name}  {number(left, 2)}" if left is not None else name
+            for name, left in zip(row.states, lefts, strict=True)
+        ]
         fills = [_tint(paint, left) for paint, left in zip(row.paints, lefts, strict=True)]
         facts: list[Fact] = [
-            (f"residual left at {name}", exactly(left)) for name, left in zip(row.states, lefts, strict=True) if left is not None
+            (f"residual left at {name}", exactly(left))
+            for name, left in zip(row.states, lefts, strict=True)
+            if left is not None
         ]
         return Box(
             row.id(step), row.label(step), _table(row.label(step), lines, fills), [*self._chain(row), ("step", row.label(step)), *facts],
@@ -146,8 +170,15 @@ class StepsView:
     def _gap(self, row: StepRow, before: int, after: int) -> Box:
         title = f"… {after - before - 1} steps …"
         gains = [row.gain(state, after, before) for state in range(len(row.states))]
-        lines = [f"{name}  {gain_label(gain)} in all" if gain is not None else name for name, gain in zip(row.states, gains, strict=True)]
-        facts: list[Fact] = [(f"{name} in all", gain_label(gain)) for name, gain in zip(row.states, gains, strict=True) if gain is not None]
+        lines = [
+            f"{name}  {gain_label(gain)} in all" if gain is not None else name
+            for name, gain in zip(row.states, gains, strict=True)
+        ]
+        facts: list[Fact] = [
+            (f"{name} in all", gain_label(gain))
+            for name, gain in zip(row.states, gains, strict=True)
+            if gain is not None
+        ]
         return Box(
             row.gap_id(before), title, _table(title, lines, [None] * len(lines)), [*self._chain(row), *facts],
             straight=len(self.rows) == 1, lines=lines,
@@ -156,7 +187,7 @@ class StepsView:
     def _chain(self, row: StepRow) -> list[Fact]:
         return [("chain", row.chain.name)] if len(self.rows) > 1 else []
 
-    # -- arrows -----------------------------------------------------------------------------------------------------------------------
+    # -- arrows ----------------------------------------------------------------------------------------------
 
     def _arrows(self, row: StepRow) -> list[tuple[int, Arrow]]:
         """The number of the state and the arrow, from left to right."""
@@ -165,11 +196,18 @@ class StepsView:
             ends = [(row.id(step), row.id(step + 1), step, step + 1, False) for step in run[:-1]]
             if following:
                 gap, before, after = row.gap_id(run[-1]), run[-1], following[0]
-                ends += [(row.id(before), gap, before, before, True), (gap, row.id(after), after, after, True)]
-            arrows += [(state, self._arrow(row, state, *end)) for end in ends for state in range(len(row.states))]
+                ends += [
+                    (row.id(before), gap, before, before, True),
+                    (gap, row.id(after), after, after, True),
+                ]
+            arrows += [
+                (state, self._arrow(row, state, *end)) for end in ends for state in range(len(row.states))
+            ]
         return arrows
 
-    def _arrow(self, row: StepRow, state: int, source: str, target: str, to: int, step: int, gap: bool) -> Arrow:
+    def _arrow(
+        self, row: StepRow, state: int, source: str, target: str, to: int, step: int, gap: bool
+    ) -> Arrow:
         """From the state after ``to`` to that after ``step``; beside a gap both are the one that is shown."""
         paint, left, gain = row.paints[state], row.left(state, to), row.gain(state, step, to)
         drawn = stroke(1.0 if left is None else left)
@@ -190,10 +228,14 @@ class StepsView:
         """For the summary: how many steps, and what all of them together leave of each state's residual."""
         counts = [len(row.chain) for row in self.rows]
         chains = f" in {len(counts)} chains" if len(counts) > 1 else ""
-        left = [": ".join(filter(None, [row.chain.name, ", ".join(row.totals())])) for row in self.rows if row.totals()]
+        left = [
+            ": ".join(filter(None, [row.chain.name, ", ".join(row.totals())]))
+            for row in self.rows
+            if row.totals()
+        ]
         return "; ".join([f", {sum(counts)} steps{chains}", *left])
 
-    # -- for a page -------------------------------------------------------------------------------------------------------------------
+    # -- for a page ------------------------------------------------------------------------------------------
 
     def scene(self) -> Scene:
         """The same picture as boxes and arrows with all that is known of them."""
@@ -218,7 +260,9 @@ class StepsView:
         for row in self.rows:
             shown = {step for run in row.shown for step in run}
             for step in sorted(shown | set(range(0, len(row.chain), 1 + len(row.chain) // _MOMENTS))):
-                at.setdefault(row.label(step), []).append(row.id(step) if step in shown else row.gap_id(row.shown[0][-1]))
+                at.setdefault(row.label(step), []).append(
+                    row.id(step) if step in shown else row.gap_id(row.shown[0][-1])
+                )
                 told.setdefault(row.label(step), []).append(self._told(row, step))
         return [Moment(label, "; ".join(filter(None, told[label])), at[label]) for label in at]
 
@@ -250,4 +294,8 @@ def _tint(paint: _Paint, left: float | None) -> str:
         return mixed(paint.fill, 0.15)
     if not math.isfinite(left):
         return NOT_FINITE.fill
-    return mixed(paint.fill, 0.1 + 0.45 * max(0.0, 1 + (0.0 if left >= 1 else math.floor(math.log10(left)) / 5))) if left else "#FFFFFF"
+    return (
+        mixed(paint.fill, 0.1 + 0.45 * max(0.0, 1 + (0.0 if left >= 1 else math.floor(math.log10(left)) / 5)))
+        if left
+        else "#FFFFFF"
+    )

@@ -1,7 +1,8 @@
 """Users' text inside DOT text: whatever a tensor is called, the picture shows it and nothing else happens.
 
-Graphviz reads a label twice: as DOT (quotes, backslashes) and then for escapes such as ``\\N`` and entities such as ``&lt;``; a tooltip's
-backslashes even once more. So text becomes, in this order: printable, short, free of markup, free of escapes.
+Graphviz reads a label twice: as DOT (quotes, backslashes) and then for escapes such as ``\\N`` and entities
+such as ``&lt;``; a tooltip's backslashes even once more. So text becomes, in this order: printable, short,
+free of markup, free of escapes.
 """
 
 from __future__ import annotations
@@ -39,12 +40,17 @@ def _escaped(text: str, backslash: str) -> str:
 
 
 def width_of(text: str, points: float = 12) -> float:
-    """Roughly how wide a text is, in inches: engines without the font's metrics take East Asian characters for narrow ones."""
+    """Roughly how wide a text is, in inches: engines without the font's metrics take East Asian characters
+    for narrow ones."""
     ems = sum(1.0 if unicodedata.east_asian_width(c) in "WF" else 0.55 for c in text)
     return round(ems * points / 72 + 0.15, 2)
 
 
 def attributes(given: dict[str, str | None]) -> str:
     """``[name="value", …]`` in the order given, without those that are None."""
-    parts = [f"{name}=<{value}>" if isinstance(value, Html) else f'{name}="{value}"' for name, value in given.items() if value is not None]
+    parts = [
+        f"{name}=<{value}>" if isinstance(value, Html) else f'{name}="{value}"'
+        for name, value in given.items()
+        if value is not None
+    ]
     return f"[{', '.join(parts)}]"

@@ -7,8 +7,9 @@ They are written alike, so that each reads as a change to the one before:
     LSTM with peepholes   + the gates also see c
     GRU                   no c: one gate z mixes h itself, and r decides how much of it the candidate sees
 
-Parameters have PyTorch's names, shapes and order: weight_ih (gates · hidden, input), weight_hh (gates · hidden, output), bias_ih, bias_hh
-(gates · hidden,), all evenly from ∓1/√hidden at first. ``*`` is elementwise; B is the batch, which may be any leading axes.
+Parameters have PyTorch's names, shapes and order: weight_ih (gates · hidden, input), weight_hh (gates ·
+hidden, output), bias_ih, bias_hh (gates · hidden,), all evenly from ∓1/√hidden at first. ``*`` is
+elementwise; B is the batch, which may be any leading axes.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from .module import Module, Parameter
 
 
 class Shape:
-    """The axes after the batch of one tensor of a state, where they are not one: ``state_size = Shape(4, 4)`` is a matrix for each sample,
-    ``state_size = (4, 4)`` two vectors.
+    """The axes after the batch of one tensor of a state, where they are not one: ``state_size = Shape(4, 4)``
+    is a matrix for each sample, ``state_size = (4, 4)`` two vectors.
 
     Raises:
         ArgumentError: an axis is no whole number, or below 0.
@@ -63,7 +64,9 @@ class Cell(Module):
         self.bias_hh = self._parameter((rows,), dtype) if bias else None
 
     def _parameter(self, shape: tuple[int, ...], dtype: Any) -> Parameter:
-        return Parameter(init.uniform(shape, 1 / math.sqrt(self.hidden_size) if self.hidden_size else 0.0, dtype))
+        return Parameter(
+            init.uniform(shape, 1 / math.sqrt(self.hidden_size) if self.hidden_size else 0.0, dtype)
+        )
 
     def _tensors(self, x: Any, state: Any) -> tuple[Tensor, ...]:
         """x and the tensors of the state.
@@ -97,7 +100,14 @@ class RNNCell(Cell):
         ShapeError, DtypeError: x or h does not fit.
     """
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh", dtype: Any = None) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        dtype: Any = None,
+    ) -> None:
         self.nonlinearity = arguments.choice("RNNCell: nonlinearity", nonlinearity, ("tanh", "relu"))
         super().__init__(input_size, hidden_size, 0, bias, dtype)
         self.state_size = self.hidden_size
@@ -110,12 +120,15 @@ class RNNCell(Cell):
 
 
 class LSTMCell(Cell):
-    """i, f, o = σ(W x + U h + b), g = tanh(W x + U h + b), each with rows of its own; c′ = f * c + i * g; h′ = o * tanh(c′).
+    """i, f, o = σ(W x + U h + b), g = tanh(W x + U h + b), each with rows of its own; c′ = f * c + i * g; h′
+    = o * tanh(c′).
 
-    Hochreiter & Schmidhuber 1997 with the forget gate of Gers, Schmidhuber & Cummins 2000; gate order i, f, g, o.
-    With a projection h′ = R (o * tanh(c′)) (Sak, Senior & Beaufays 2014, equation 7), weight_hr (proj, hidden).
+    Hochreiter & Schmidhuber 1997 with the forget gate of Gers, Schmidhuber & Cummins 2000; gate order i, f,
+    g, o. With a projection h′ = R (o * tanh(c′)) (Sak, Senior & Beaufays 2014, equation 7), weight_hr (proj,
+    hidden).
 
-    x (B, input), h (B, output), c (B, hidden) → y = h′ (B, output), where output is proj_size or else hidden_size.
+    x (B, input), h (B, output), c (B, hidden) → y = h′ (B, output), where output is proj_size or else
+    hidden_size.
 
     Args:
         proj_size: 0 for no projection.
@@ -160,8 +173,9 @@ class LSTMCell(Cell):
 
 
 class PeepholeLSTMCell(LSTMCell):
-    """An LSTM whose gates see c: i and f the old one, + p_i * c and + p_f * c, o the new one, + p_o * c′ (Gers & Schmidhuber 2000,
-    "Recurrent nets that time and count"). The peepholes p_i, p_f, p_o are vectors (hidden,): each cell is seen by its own gates only.
+    """An LSTM whose gates see c: i and f the old one, + p_i * c and + p_f * c, o the new one, + p_o * c′
+    (Gers & Schmidhuber 2000, "Recurrent nets that time and count"). The peepholes p_i, p_f, p_o are vectors
+    (hidden,): each cell is seen by its own gates only.
 
     Everything else as in :class:`LSTMCell`.
     """
@@ -190,12 +204,14 @@ class PeepholeLSTMCell(LSTMCell):
 
 
 class GRUCell(Cell):
-    """r, z = σ(W x + U h + b), with rows of their own; h′ = (1 − z) * n + z * h; and the candidate n, by where the reset gate acts:
+    """r, z = σ(W x + U h + b), with rows of their own; h′ = (1 − z) * n + z * h; and the candidate n, by
+    where the reset gate acts:
 
     reset="after":   n = tanh(W x + b_ih + r * (U h + b_hh)), as cuDNN, PyTorch and Keras have it (Cho et al. 2014, first version on arXiv)
     reset="before":  n = tanh(W x + b_ih + U (r * h) + b_hh)  (Cho et al. 2014, equation 8)
 
-    Cho's own z is 1 − z here, as in PyTorch; gate order r, z, n. x (B, input), h (B, hidden) → y = h′ (B, hidden).
+    Cho's own z is 1 − z here, as in PyTorch; gate order r, z, n. x (B, input), h (B, hidden) → y = h′ (B,
+    hidden).
 
     Raises:
         ShapeError, DtypeError: x or h does not fit.
@@ -203,7 +219,9 @@ class GRUCell(Cell):
 
     gates = 3
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, reset: str = "after", dtype: Any = None) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, reset: str = "after", dtype: Any = None
+    ) -> None:
         self.reset = arguments.choice("GRUCell: reset", reset, ("after", "before"))
         super().__init__(input_size, hidden_size, 0, bias, dtype)
         self.state_size = self.hidden_size
@@ -226,7 +244,9 @@ class GRUCell(Cell):
         size = self.hidden_size
         xr, xz, xn = ops.split(_affine(x, self.weight_ih, self.bias_ih), 3, axis=-1)
         to_gates, to_candidate = ops.split(self.weight_hh, [2 * size])
-        bias_gates, bias_candidate = (None, None) if self.bias_hh is None else ops.split(self.bias_hh, [2 * size])
+        bias_gates, bias_candidate = (
+            (None, None) if self.bias_hh is None else ops.split(self.bias_hh, [2 * size])
+        )
         hr, hz = ops.split(_affine(h, to_gates, bias_gates), 2, axis=-1)
         r, z = ops.sigmoid(xr + hr), ops.sigmoid(xz + hz)
         return ops.tanh(xn + _affine(r * h, to_candidate, bias_candidate)), z

@@ -1,5 +1,5 @@
-"""First values for parameters: arrays on the host, drawn from ``tinygrad_rnn.random`` in double precision and then rounded, so a seed
-means the same on every backend and for every dtype.
+"""First values for parameters: arrays on the host, drawn from ``tinygrad_rnn.random`` in double precision and
+then rounded, so a seed means the same on every backend and for every dtype.
 
 ``cell.weight_hh.data = init.orthogonal(cell.weight_hh.shape)`` replaces a parameter's values.
 """
@@ -35,14 +35,23 @@ def _fans(name: str, shape: Sequence[int]) -> int:
 
 
 def uniform(shape: Sequence[int], bound: float, dtype: Any = None) -> numpy.ndarray:
-    """Evenly from −bound to bound. PyTorch's linear and recurrent layers use 1/√(size of the input, of the hidden state)."""
-    lengths, bound, dtype = arguments.shape("uniform: shape", shape), arguments.rate("uniform: bound", bound), _kind("uniform", dtype)
+    """Evenly from −bound to bound. PyTorch's linear and recurrent layers use 1/√(size of the input, of the
+    hidden state)."""
+    lengths, bound, dtype = (
+        arguments.shape("uniform: shape", shape),
+        arguments.rate("uniform: bound", bound),
+        _kind("uniform", dtype),
+    )
     return random.generator().uniform(-bound, bound, lengths).astype(dtype)
 
 
 def normal(shape: Sequence[int], std: float = 1.0, dtype: Any = None) -> numpy.ndarray:
     """Normal around 0."""
-    lengths, std, dtype = arguments.shape("normal: shape", shape), arguments.rate("normal: std", std), _kind("normal", dtype)
+    lengths, std, dtype = (
+        arguments.shape("normal: shape", shape),
+        arguments.rate("normal: std", std),
+        _kind("normal", dtype),
+    )
     return random.generator().normal(0.0, std, lengths).astype(dtype)
 
 
@@ -67,12 +76,14 @@ def orthogonal(shape: Sequence[int], gain: float = 1.0, dtype: Any = None) -> nu
     gain, dtype = arguments.real("orthogonal: gain", gain), _kind("orthogonal", dtype)
     drawn = random.generator().normal(size=(max(rows, columns), min(rows, columns)))
     q, r = numpy.linalg.qr(drawn)
-    q = q * numpy.copysign(1.0, numpy.diagonal(r))  # without this, not every orthogonal matrix is equally likely
+    # without this, not every orthogonal matrix is equally likely
+    q = q * numpy.copysign(1.0, numpy.diagonal(r))
     return (gain * (q if rows >= columns else q.T)).astype(dtype)
 
 
 def identity(shape: Sequence[int], gain: float = 1.0, dtype: Any = None) -> numpy.ndarray:
-    """gain on the diagonal: recurrent weights of an IRNN, with relu and biases of 0 (Le, Jaitly & Hinton 2015)."""
+    """gain on the diagonal: recurrent weights of an IRNN, with relu and biases of 0 (Le, Jaitly & Hinton
+    2015)."""
     values = arguments.real("identity: gain", gain) * numpy.eye(*_matrix("identity", shape))
     return values.astype(_kind("identity", dtype))
 
@@ -82,7 +93,8 @@ def zeros(shape: Sequence[int], dtype: Any = None) -> numpy.ndarray:
 
 
 def forget_gate_bias(hidden_size: int, value: float = 1.0, dtype: Any = None) -> numpy.ndarray:
-    """A bias (4 hidden,) in gate order i, f, g, o that keeps the forget gate open at first (Jozefowicz et al. 2015).
+    """A bias (4 hidden,) in gate order i, f, g, o that keeps the forget gate open at first (Jozefowicz et al.
+    2015).
 
     A cell has two biases that are added: give it to ``bias_ih`` and zeros to ``bias_hh``.
     """

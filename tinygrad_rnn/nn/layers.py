@@ -22,7 +22,9 @@ def not_a_pair(name: str, x: Any) -> Any:
         ArgumentError: it is the pair that a recurrent layer returns.
     """
     if isinstance(x, tuple) and len(x) == 2 and isinstance(x[0], Tensor):
-        raise ArgumentError(f"{name}: x is a pair, as recurrent layers return: write y, state = layer(x), and pass y")
+        raise ArgumentError(
+            f"{name}: x is a pair, as recurrent layers return: write y, state = layer(x), and pass y"
+        )
     return x
 
 
@@ -35,7 +37,11 @@ def require(what: str, x: Any, size: int, dtype: Any) -> None:
     if x.ndim == 0 or x.shape[-1] != size:
         raise ShapeError(f"{what} has shape {x.shape}: expected (…, {size})")
     if x.dtype != dtype:
-        advice = "convert one of them with .astype(dtype)" if x.dtype.kind == "f" else "use an Embedding or one_hot for class numbers"
+        advice = (
+            "convert one of them with .astype(dtype)"
+            if x.dtype.kind == "f"
+            else "use an Embedding or one_hot for class numbers"
+        )
         raise DtypeError(f"{what} has dtype {x.dtype}, the parameters have {dtype}: {advice}")
 
 
@@ -68,7 +74,8 @@ class Embedding(Module):
 
     Raises:
         DtypeError: x is not whole numbers.
-        IndexRangeError: there is no such row; rows do not count from the end. On a device, where nobody looks, y is NaN there.
+        IndexRangeError: there is no such row; rows do not count from the end. On a device, where nobody
+            looks, y is NaN there.
     """
 
     def __init__(self, num_embeddings: int, embedding_dim: int, dtype: Any = None) -> None:
@@ -78,7 +85,9 @@ class Embedding(Module):
         self.weight = Parameter(init.normal((rows, columns), dtype=dtype))
 
     def __call__(self, x: Any) -> Tensor:
-        return ops.lookup("Embedding", self.weight, not_a_pair("Embedding", x), "; a padding needs a row of its own")
+        return ops.lookup(
+            "Embedding", self.weight, not_a_pair("Embedding", x), "; a padding needs a row of its own"
+        )
 
 
 class LayerNorm(Module):
@@ -112,7 +121,8 @@ class LayerNorm(Module):
 
 
 class Dropout(Module):
-    """In training, 0 with probability p, and what is left divided by 1 − p; otherwise x itself (Srivastava et al. 2014).
+    """In training, 0 with probability p, and what is left divided by 1 − p; otherwise x itself (Srivastava et
+    al. 2014).
 
     Raises:
         DtypeError: x is to be divided, and no float.
@@ -137,12 +147,19 @@ class Sequential(Module):
 
     def __init__(self, *layers: Any) -> None:
         name = type(self).__name__
-        self.layers = tuple([arguments.function(f"{name}: layers[{i}]", layer, instance=True) for i, layer in enumerate(layers)])
+        self.layers = tuple(
+            [
+                arguments.function(f"{name}: layers[{i}]", layer, instance=True)
+                for i, layer in enumerate(layers)
+            ]
+        )
 
     def _members(self) -> Iterator[tuple[str, Any]]:
         """The layers by number alone, as in PyTorch, and what a subclass has beside them."""
         for name, value in vars(self).items():
-            yield from ((str(i), layer) for i, layer in enumerate(value)) if name == "layers" else ((name, value),)
+            yield from (
+                ((str(i), layer) for i, layer in enumerate(value)) if name == "layers" else ((name, value),)
+            )
 
     def __call__(self, x: Any) -> Any:
         for layer in self.layers:

@@ -50,10 +50,11 @@ class Parameter(Tensor):
 class Module:
     """Base of everything that holds parameters.
 
-    A subclass assigns parameters, other modules, and lists, tuples and dicts of them, to attributes; there is nothing to register and no
-    ``__init__`` to call. A parameter is a :class:`Parameter`, or any other leaf that requires grad. Those that a function holds which is
-    among the attributes, as a cell may be one, count too: what it closes over, its defaults, and the globals that its code names. What the
-    module computes it says in ``__call__``, or as in PyTorch in ``forward``.
+    A subclass assigns parameters, other modules, and lists, tuples and dicts of them, to attributes; there is
+    nothing to register and no ``__init__`` to call. A parameter is a :class:`Parameter`, or any other leaf
+    that requires grad. Those that a function holds which is among the attributes, as a cell may be one, count
+    too: what it closes over, its defaults, and the globals that its code names. What the module computes it
+    says in ``__call__``, or as in PyTorch in ``forward``.
     """
 
     training: bool = True
@@ -64,11 +65,13 @@ class Module:
         """Assign an attribute.
 
         Raises:
-            ArgumentError: a parameter would be lost without a word: its place is for another tensor, a module or None; or it is an option
-                that is settled.
+            ArgumentError: a parameter would be lost without a word: its place is for another tensor, a module
+                or None; or it is an option that is settled.
         """
         if name in self.settled:
-            raise ArgumentError(f"{type(self).__name__}: {name} is settled when a layer is made: give {name}=… there")
+            raise ArgumentError(
+                f"{type(self).__name__}: {name} is settled when a layer is made: give {name}=… there"
+            )
         held = vars(self).get(name)
         if isinstance(held, Tensor) and _counts(held) and not _may_replace(value):
             raise ArgumentError(
@@ -92,8 +95,17 @@ class Module:
         """
         forward = getattr(type(self), "forward", None)
         if forward is None:
-            raise ModuleError(f"{type(self).__name__} cannot be called: define __call__(self, …) or forward(self, …) in the class")
-        return in_scope(Scope("module", self, thread.scope, (forward, (self, *args), kwargs)), forward, self, *args, **kwargs)
+            raise ModuleError(
+                f"{type(self).__name__} cannot be called: define __call__(self, …) or forward(self, …) in "
+                "the class"
+            )
+        return in_scope(
+            Scope("module", self, thread.scope, (forward, (self, *args), kwargs)),
+            forward,
+            self,
+            *args,
+            **kwargs,
+        )
 
     def _members(self) -> Iterable[tuple[str, Any]]:
         """What the walker goes on to, by name: the attributes, in the order in which they were assigned."""
@@ -113,7 +125,8 @@ class Module:
         for name, parameter in _held(self, Tensor):
             if named.setdefault(name, parameter) is not parameter:
                 raise CheckpointError(
-                    f"{type(self).__name__}: two parameters have the name {name!r}, as those of a dict with the keys 1 and '1', or 'a.b' "
+                    f"{type(self).__name__}: two parameters have the name {name!r}, as those of a dict "
+                    "with the keys 1 and '1', or 'a.b' "
                     "beside 'a': rename one, or one would be lost in a file"
                 )
         return named
@@ -137,7 +150,8 @@ class Module:
         """Replace the parameters' values, all of them or, if anything does not fit, none.
 
         Args:
-            values: tensors, NumPy arrays, or what NumPy can convert, such as PyTorch's tensors. They take the parameters' dtypes.
+            values: tensors, NumPy arrays, or what NumPy can convert, such as PyTorch's tensors. They take the
+                parameters' dtypes.
             strict: whether the names must be exactly the module's.
 
         Returns:
@@ -146,10 +160,19 @@ class Module:
         Raises:
             CheckpointError: names are missing or unexpected, shapes differ, or a value does not hold numbers.
         """
-        values, strict = arguments.mapping("load_state_dict: values", values), arguments.flag("load_state_dict: strict", strict)
+        values, strict = (
+            arguments.mapping("load_state_dict: values", values),
+            arguments.flag("load_state_dict: strict", strict),
+        )
         ours = self._by_name()
-        names = LoadedNames([name for name in ours if name not in values], [name for name in values if name not in ours])
-        problems = [f"missing: {name}" for name in names[0]] + [f"unexpected: {name}" for name in names[1]] if strict else []
+        names = LoadedNames(
+            [name for name in ours if name not in values], [name for name in values if name not in ours]
+        )
+        problems = (
+            [f"missing: {name}" for name in names[0]] + [f"unexpected: {name}" for name in names[1]]
+            if strict
+            else []
+        )
         arrays = {}
         for name in (name for name in ours if name in values):
             try:
@@ -158,9 +181,13 @@ class Module:
                 problems.append(f"{name}: {error}")
                 continue
             if arrays[name].shape != ours[name].shape:
-                problems.append(f"{name}: shape {arrays[name].shape} does not fit the parameter's {ours[name].shape}")
+                problems.append(
+                    f"{name}: shape {arrays[name].shape} does not fit the parameter's {ours[name].shape}"
+                )
         if problems:
-            raise CheckpointError(f"the values do not fit {type(self).__name__}, nothing was loaded: " + "; ".join(problems))
+            raise CheckpointError(
+                f"the values do not fit {type(self).__name__}, nothing was loaded: " + "; ".join(problems)
+            )
         for name, array in arrays.items():
             parameter = ours[name]
             parameter._data = parameter._backend.from_host(array.astype(parameter.dtype, copy=False))
@@ -194,7 +221,8 @@ class Module:
 
     @effect("changes parameters")
     def astype(self: M, dtype: Any) -> M:
-        """Change the parameters to another float dtype, in place; residuals are forgotten. Make the optimiser afterwards.
+        """Change the parameters to another float dtype, in place; residuals are forgotten. Make the optimiser
+        afterwards.
 
         Raises:
             DtypeError: it is no float.
@@ -206,7 +234,8 @@ class Module:
 
     @effect("changes parameters")
     def to(self: M, backend: str) -> M:
-        """Move the parameters to another backend, in place; residuals are forgotten. Make the optimiser afterwards.
+        """Move the parameters to another backend, in place; residuals are forgotten. Make the optimiser
+        afterwards.
 
         Raises:
             BackendError: there is no such backend.
@@ -218,7 +247,10 @@ class Module:
         return self
 
     def __repr__(self) -> str:
-        lines = [f"  {name}: {parameter.dtype}{list(parameter.shape)}" for name, parameter in _once(_held(self, Tensor))]
+        lines = [
+            f"  {name}: {parameter.dtype}{list(parameter.shape)}"
+            for name, parameter in _once(_held(self, Tensor))
+        ]
         return "\n".join([f"{type(self).__name__}(", *lines, ")"]) if lines else f"{type(self).__name__}()"
 
 
@@ -227,7 +259,9 @@ def _recorded(call: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(call)
     def recorded(self: Module, *args: Any, **kwargs: Any) -> Any:
-        return in_scope(Scope("module", self, thread.scope, (call, (self, *args), kwargs)), call, self, *args, **kwargs)
+        return in_scope(
+            Scope("module", self, thread.scope, (call, (self, *args), kwargs)), call, self, *args, **kwargs
+        )
 
     return recorded
 
@@ -237,7 +271,8 @@ T = TypeVar("T")
 
 
 def _held(value: Any, kind: type) -> list[tuple[str, Any]]:
-    """The walker: modules or parameters inside a value, with their dotted names. What holds itself is not walked twice.
+    """The walker: modules or parameters inside a value, with their dotted names. What holds itself is not
+    walked twice.
 
     What functions hold comes last, and only what is held nowhere else.
     """
@@ -266,7 +301,14 @@ def _once(pairs: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
             yield name, thing
 
 
-def _walk(value: Any, kind: type, name: str, inside: tuple[Any, ...], held: list[tuple[str, Any]], functions: list[Any]) -> None:
+def _walk(
+    value: Any,
+    kind: type,
+    name: str,
+    inside: tuple[Any, ...],
+    held: list[tuple[str, Any]],
+    functions: list[Any],
+) -> None:
     for outer in inside:
         if value is outer:
             return
@@ -287,13 +329,15 @@ _WALKED: tuple[type, ...] = (Tensor, Module, dict, list, tuple)
 
 
 def _counts(value: Tensor) -> bool:
-    """Whether a tensor that a module holds is a parameter, frozen ones included, and not some result that it keeps."""
+    """Whether a tensor that a module holds is a parameter, frozen ones included, and not some result that it
+    keeps."""
     return isinstance(value, Parameter) or (value.requires_grad and value.entry is None)
 
 
 def _may_replace(value: Any) -> bool:
     """Whether something may stand in a parameter's place."""
-    return value is None or isinstance(value, (Module, Tensor))  # a tensor that another network made, in a hypernetwork
+    # a tensor that another network made, in a hypernetwork
+    return value is None or isinstance(value, (Module, Tensor))
 
 
 def _children(value: Any) -> Iterable[tuple[Any, Any]]:

@@ -1,4 +1,5 @@
-"""Recurrent layers: cells run through ``scan``. There is no other way into them, for built-in cells no more than for a user's."""
+"""Recurrent layers: cells run through ``scan``. There is no other way into them, for built-in cells no more
+than for a user's."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from .module import Module
 
 
 def detach(state: Any) -> Any:
-    """A nested state off the tape: carried on like this, back-propagation through time is cut here (truncated BPTT)."""
+    """A nested state off the tape: carried on like this, back-propagation through time is cut here (truncated
+    BPTT)."""
     if not all(isinstance(leaf, Tensor) for leaf in tree.leaves(state)):
         raise arguments.refused("detach: state", "a tensor, or tensors nested as a state is", state)
     return tree.map_leaves(lambda leaf: leaf.detach(), state)
@@ -28,9 +30,10 @@ class Recurrent(Module):
     """Any cell as a layer.
 
     Args:
-        cell: a function or module, ``y, state = cell(x, state)``. If it has a ``state_size``, the state before the first step is zeros by
-            default: the last axis of each tensor of its state, nested as the state (``(4, 4)`` for two); or, for more axes than one after
-            the batch, a :class:`Shape` (``Shape(4, 4)`` for one matrix).
+        cell: a function or module, ``y, state = cell(x, state)``. If it has a ``state_size``, the state
+            before the first step is zeros by default: the last axis of each tensor of its state, nested as
+            the state (``(4, 4)`` for two); or, for more axes than one after the batch, a :class:`Shape`
+            (``Shape(4, 4)`` for one matrix).
         reverse: from the last step to the first.
         batch_first: sequences are (B, T, …) instead of (T, B, …).
         masked_output, compiled, checkpoint: as in :func:`tinygrad_rnn.scan`.
@@ -70,7 +73,9 @@ class Recurrent(Module):
         x = tree.map_leaves(ops.as_tensor, x)
         if self.batch_first:
             x, mask = tree.map_leaves(_swapped, x), _time_first(mask)
-        y, state = scan(self.cell, x, self._zeros(x) if state is None else state, lengths, mask=mask, **self.options)
+        y, state = scan(
+            self.cell, x, self._zeros(x) if state is None else state, lengths, mask=mask, **self.options
+        )
         return tree.map_leaves(_swapped, y) if self.batch_first else y, state
 
     def explain(self) -> str:
@@ -78,7 +83,8 @@ class Recurrent(Module):
         return explain(self.cell)
 
     def stepper(self, state: Any = None) -> Stepper:
-        """The cell one step at a time, without a tape: ``y = stepper(x)`` for x (B, …), with the state kept inside.
+        """The cell one step at a time, without a tape: ``y = stepper(x)`` for x (B, …), with the state kept
+        inside.
 
         Args:
             state: before the first step; by default zeros, as of a call.
@@ -87,7 +93,9 @@ class Recurrent(Module):
             ArgumentError: it runs from the end.
         """
         if self.options["reverse"]:
-            raise ArgumentError(f"{type(self).__name__}.stepper: a layer that runs from the end takes no single steps")
+            raise ArgumentError(
+                f"{type(self).__name__}.stepper: a layer that runs from the end takes no single steps"
+            )
         if state is None:
             return Stepper(self.cell, lambda x: self._zeros(tree.map_leaves(_as_steps, x)))
         return Stepper(self.cell, tree.map_leaves(ops.as_tensor, state))
@@ -95,7 +103,10 @@ class Recurrent(Module):
     def _zeros(self, x: Any) -> Any:
         size = getattr(self.cell, "state_size", None)
         if size is None:
-            raise ShapeError(f"the cell {type(self.cell).__name__} has no state_size: give the layer a state, or the cell that attribute")
+            raise ShapeError(
+                f"the cell {type(self.cell).__name__} has no state_size: give the layer a state, or the "
+                "cell that attribute"
+            )
         first = tree.leaves(x)[0]
         dtype = first.dtype
         if dtype.kind != "f":  # class numbers: the floats begin inside the cell
@@ -166,17 +177,23 @@ class Stack(Module):
         self.bidirectional = arguments.flag(f"{name}: bidirectional", bidirectional)
         self.dropout = Dropout(arguments.probability(f"{name}: dropout", dropout))
         if self.dropout.p and self.num_layers == 1:
-            advice = "dropout acts between layers, and there is one: give num_layers=2 or more, or put nn.Dropout behind the layer"
+            advice = (
+                "dropout acts between layers, and there is one: give num_layers=2 or more, or put "
+                "nn.Dropout behind the layer"
+            )
             warnings.warn(f"{name}: {advice}", ArgumentWarning, stacklevel=3)
         self.layers: list[list[Recurrent]] = []
         directions = (False, True) if bidirectional else (False,)
         for _ in range(self.num_layers):
-            layer = [Recurrent(make_cell(input_size), **{**options, "reverse": reverse}) for reverse in directions]
+            layer = [
+                Recurrent(make_cell(input_size), **{**options, "reverse": reverse}) for reverse in directions
+            ]
             self.layers.append(layer)
             input_size = sum(run.cell.output_size for run in layer)
 
     def _members(self) -> Iterator[tuple[str, Any]]:
-        """The cells' parameters under PyTorch's names, weight_ih_l0, …, weight_ih_l0_reverse, …, and what a subclass has beside them."""
+        """The cells' parameters under PyTorch's names, weight_ih_l0, …, weight_ih_l0_reverse, …, and what a
+        subclass has beside them."""
         for name, value in vars(self).items():
             if name == "layers":
                 for path, (cell, member) in self._places():
@@ -192,7 +209,11 @@ class Stack(Module):
 
     def _runs(self) -> list[tuple[str, Recurrent]]:
         """All cells as layers, by what ends PyTorch's names of their parameters."""
-        return [(f"l{k}{'_reverse' if run.options['reverse'] else ''}", run) for k, layer in enumerate(self.layers) for run in layer]
+        return [
+            (f"l{k}{'_reverse' if run.options['reverse'] else ''}", run)
+            for k, layer in enumerate(self.layers)
+            for run in layer
+        ]
 
     def _place(self, name: str) -> tuple[Any, str] | None:
         return dict(self._places()).get(name) if "_l" in name and "layers" in vars(self) else None
@@ -212,17 +233,21 @@ class Stack(Module):
             return getattr(*place)
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
-    def __call__(self, x: Any, state: Any = None, lengths: Any = None, mask: Any = None) -> tuple[Tensor, Any]:
+    def __call__(
+        self, x: Any, state: Any = None, lengths: Any = None, mask: Any = None
+    ) -> tuple[Tensor, Any]:
         """Run over a sequence.
 
         Args:
             x: (T, B, input_size); (B, T, input_size) if batch_first; (T, input_size) for a single sequence.
-            state: before the first step, each tensor (layers · directions, B, size); without B for a single sequence. Zeros by default.
+            state: before the first step, each tensor (layers · directions, B, size); without B for a single
+                sequence. Zeros by default.
             lengths: (B,) whole numbers of steps; the outputs beyond are as ``masked_output`` says.
             mask: (T, B) booleans, laid out as x: where False, a sample keeps its state.
 
         Returns:
-            The outputs of the last layer, (T, B, directions · size) laid out as x, and the state after the last step, shaped as before it.
+            The outputs of the last layer, (T, B, directions · size) laid out as x, and the state after the
+                last step, shaped as before it.
 
         Raises:
             ShapeError, DtypeError: x, the state, lengths or mask does not fit.
@@ -230,11 +255,14 @@ class Stack(Module):
         x = lift(not_a_pair(type(self).__name__, x), self.layers[0][0].cell.weight_ih._backend)
         if x.ndim not in (2, 3):
             raise ShapeError(
-                f"{type(self).__name__}: the input has shape {x.shape}: expected (T, B, {self.input_size}) or (T, {self.input_size})"
+                f"{type(self).__name__}: the input has shape {x.shape}: expected (T, B, {self.input_size}) "
+                f"or (T, {self.input_size})"
             )
         single = x.ndim == 2
         if single and not (lengths is None and mask is None):
-            raise ShapeError(f"{type(self).__name__}: a single sequence takes neither lengths nor a mask: cut it")
+            raise ShapeError(
+                f"{type(self).__name__}: a single sequence takes neither lengths nor a mask: cut it"
+            )
         swap = self.batch_first and not single
         x = ops.expand_dims(x, 1) if single else _swapped(x) if swap else x
         mask = _time_first(mask) if swap else mask
@@ -244,10 +272,12 @@ class Stack(Module):
         return _swapped(y) if swap else y, state
 
     def stepper(self, state: Any = None) -> Stepper:
-        """All layers one step at a time, without a tape: ``y = stepper(x)`` for x (B, input_size), with the state kept inside.
+        """All layers one step at a time, without a tape: ``y = stepper(x)`` for x (B, input_size), with the
+        state kept inside.
 
         Args:
-            state: before the first step, as a call takes it; zeros by default. ``stepper.state`` is laid out alike.
+            state: before the first step, as a call takes it; zeros by default. ``stepper.state`` is laid out
+                alike.
 
         Raises:
             ArgumentError: the layer is bidirectional, or would draw dropout: say ``.eval()`` before.
@@ -257,14 +287,22 @@ class Stack(Module):
             >>> y = stepper(tg.zeros((1, 3)))
         """
         if self.bidirectional:
-            raise ArgumentError(f"{type(self).__name__}.stepper: a layer that also runs from the end takes no single steps")
+            raise ArgumentError(
+                f"{type(self).__name__}.stepper: a layer that also runs from the end takes no single steps"
+            )
         if self.dropout.p and self.dropout.training:
-            raise ArgumentError(f"{type(self).__name__}.stepper: dropout is drawn for whole sequences: say .eval() before")
+            raise ArgumentError(
+                f"{type(self).__name__}.stepper: dropout is drawn for whole sequences: say .eval() before"
+            )
         runs = [layer[0] for layer in self.layers]
         if state is not None:
             state, weight = tree.map_leaves(ops.as_tensor, state), runs[0].cell.weight_ih
             batch = max([1, *(leaf.shape[1] for leaf in tree.leaves(state) if leaf.ndim == 3)])
-            state = self._states(Tensor(weight._backend.zeros((1, batch, self.input_size), weight.dtype), weight._backend), state, False)
+            state = self._states(
+                Tensor(weight._backend.zeros((1, batch, self.input_size), weight.dtype), weight._backend),
+                state,
+                False,
+            )
 
         def zeros(x: Any) -> list[Any]:
             return [run._zeros(_as_steps(x)) for run in runs]
@@ -274,7 +312,9 @@ class Stack(Module):
     def explain(self) -> str:
         """How each layer's cell was last run; see :func:`tinygrad_rnn.explain`."""
         runs = self._runs()
-        return "\n".join(run.explain() if len(runs) == 1 else f"{name}, {run.explain()}" for name, run in runs)
+        return "\n".join(
+            run.explain() if len(runs) == 1 else f"{name}, {run.explain()}" for name, run in runs
+        )
 
     def _run(self, x: Tensor, states: list[Any], lengths: Any, mask: Any) -> tuple[Tensor, Any]:
         """Layer by layer, with one state for each cell."""
@@ -298,16 +338,23 @@ class Stack(Module):
         given = tree.leaves(state)
         shapes = [(count, n) if single else (count, x.shape[1], n) for n in tree.leaves(size)]
         if len(given) != len(shapes):
-            raise ShapeError(f"{type(self).__name__}: the state is {len(shapes)} tensors of shapes {shapes}, got {len(given)}")
+            raise ShapeError(
+                f"{type(self).__name__}: the state is {len(shapes)} tensors of shapes {shapes}, got "
+                f"{len(given)}"
+            )
         parts = []
         for leaf, shape in zip(given, shapes, strict=True):
             leaf = lift(leaf, x._backend)
             if leaf.shape != shape:
                 raise ShapeError(
-                    f"{type(self).__name__}: a tensor of the state has shape {leaf.shape}: expected {shape}, (layers · directions, …)"
+                    f"{type(self).__name__}: a tensor of the state has shape {leaf.shape}: expected "
+                    f"{shape}, (layers · directions, …)"
                 )
             if leaf.dtype != x.dtype:
-                raise DtypeError(f"{type(self).__name__}: a tensor of the state has dtype {leaf.dtype}, the input has {x.dtype}")
+                raise DtypeError(
+                    f"{type(self).__name__}: a tensor of the state has dtype {leaf.dtype}, the input has "
+                    f"{x.dtype}"
+                )
             leaf = ops.expand_dims(leaf, 1) if single else leaf
             parts.append(ops.unstack(leaf) if count > 1 else [ops.reshape(leaf, leaf.shape[1:])])
         return [tree.unflatten(size, one) for one in zip(*parts, strict=True)]
@@ -316,7 +363,10 @@ class Stack(Module):
 def _together(states: list[Any]) -> Any:
     """The states of all cells, one above the other."""
     together = zip(*map(tree.leaves, states), strict=True)
-    stacked = [ops.reshape(leaves[0], (1, *leaves[0].shape)) if len(leaves) == 1 else ops.stack(leaves) for leaves in together]
+    stacked = [
+        ops.reshape(leaves[0], (1, *leaves[0].shape)) if len(leaves) == 1 else ops.stack(leaves)
+        for leaves in together
+    ]
     return tree.unflatten(states[0], stacked)
 
 
@@ -341,7 +391,8 @@ class RNN(Stack):
 
 
 class LSTM(Stack):
-    """:class:`LSTMCell` in layers: PyTorch's ``nn.LSTM``, its parameters and its calls; the state is (h, c). See :class:`Stack`."""
+    """:class:`LSTMCell` in layers: PyTorch's ``nn.LSTM``, its parameters and its calls; the state is (h, c).
+    See :class:`Stack`."""
 
     cell_type = LSTMCell
 

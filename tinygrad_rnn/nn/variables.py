@@ -1,12 +1,13 @@
-"""What a function holds, as the walker of modules needs it: a cell that is a plain function has its parameters there.
+"""What a function holds, as the walker of modules needs it: a cell that is a plain function has its
+parameters there.
 
     def make_cell(W):                          W    closed over
         def cell(x, h, U=tg.nn.Parameter(…)):  U    a default
             h = tg.tanh(x @ W + h @ U + b)     b    a global that the code names
             return h, h
 
-and so for what ``functools.partial`` and a bound method hold, for the attributes of an object that can be called, and for the
-functions that all of these name in turn.
+and so for what ``functools.partial`` and a bound method hold, for the attributes of an object that can be
+called, and for the functions that all of these name in turn.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from ..reading.stores import MISSING, content_of
 
 
 def held_by(function: Any) -> Iterator[tuple[str, Any]]:
-    """Dotted names and values of what a callable can read; those that can be called themselves are followed by what they can read."""
+    """Dotted names and values of what a callable can read; those that can be called themselves are followed
+    by what they can read."""
     seen: set[int] = set()
     todo = [("", function)]
     for path, each in todo:
@@ -68,13 +70,19 @@ def _of_function(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
     parameters = function.__code__.co_varnames[: function.__code__.co_argcount]
     yield from zip(parameters[len(parameters) - len(defaults) :], defaults, strict=True)
     yield from (function.__kwdefaults__ or {}).items()
-    yield from ((name, function.__globals__[name]) for name in _globals(function.__code__) if name in function.__globals__)
+    yield from (
+        (name, function.__globals__[name])
+        for name in _globals(function.__code__)
+        if name in function.__globals__
+    )
 
 
 @functools.lru_cache(maxsize=1024)
 def _globals(code: types.CodeType) -> tuple[str, ...]:
     """The globals that code reads, with that of the functions inside it."""
-    names = {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    names = {
+        step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             names.update(_globals(constant))

@@ -1,7 +1,7 @@
 """The rows under NumPy's names and signatures, on tensors, by the chain-rule case that they are.
 
-This is what a rule sees as ``np`` when its own arithmetic is recorded; and what users call. Each function only
-settles axes and shapes and applies its row. Functions with no rule of their own are in ``derived``.
+This is what a rule sees as ``np`` when its own arithmetic is recorded; and what users call. Each function
+only settles axes and shapes and applies its row. Functions with no rule of their own are in ``derived``.
 """
 
 from . import addition, choice, composition, create, indexing, shapes, weighting

@@ -72,11 +72,14 @@ minimum = binary(a.MINIMUM)
 
 def where(condition: Any, x: Any, y: Any) -> Tensor:
     """x where the condition holds, else y. The branch not taken gets the residual 0, whatever its slope."""
-    return apply(a.WHERE, (as_tensors(condition, x, y)[0] if isinstance(condition, bool) else condition, x, y))
+    return apply(
+        a.WHERE, (as_tensors(condition, x, y)[0] if isinstance(condition, bool) else condition, x, y)
+    )
 
 
 def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Tensor:
-    """x held between two bounds; at a bound the residual passes. Bounds that are tensors get residuals as in maximum and minimum."""
+    """x held between two bounds; at a bound the residual passes. Bounds that are tensors get residuals as in
+    maximum and minimum."""
     if (a_min is not None and min is not None) or (a_max is not None and max is not None):
         raise ArgumentError("clip: give a bound by one name, a_min and a_max or min and max")
     a_min, a_max = min if a_min is None else a_min, max if a_max is None else a_max

@@ -78,7 +78,9 @@ def searchsorted(a: Any, v: Any, side: str = "left") -> Tensor:
     a, v = as_tensors(a, v)
     if a.ndim != 1:
         raise ShapeError(f"searchsorted: a must be a vector, not of shape {a.shape}")
-    return choose(choices["searchsorted"], (a, v), (arguments.choice("searchsorted: side", side, ("left", "right")),))
+    return choose(
+        choices["searchsorted"], (a, v), (arguments.choice("searchsorted: side", side, ("left", "right")),)
+    )
 
 
 def truths(sign: str, *xs: Any) -> tuple[Any, ...]:
@@ -91,7 +93,8 @@ def truths(sign: str, *xs: Any) -> tuple[Any, ...]:
         dtype = numpy.asarray(x).dtype if type(x) in PYTHON_NUMBERS else getattr(x, "dtype", None)
         if isinstance(dtype, numpy.dtype) and dtype.kind in "iuf":
             advice = (
-                "compare before, as in x > 0, or take logical_and and its like; for the bits of whole numbers np.bitwise_and and its like"
+                "compare before, as in x > 0, or take logical_and and its like; for the bits of whole "
+                "numbers np.bitwise_and and its like"
             )
             raise DtypeError(f"{sign} is for booleans, not {dtype}: {advice}")
     return xs

@@ -78,12 +78,16 @@ def divide(x1: Any, x2: Any) -> Tensor:
 
 
 def power(x1: Any, x2: Any) -> Tensor:
-    """x1 to the power x2, elementwise. A Python number as exponent has a row of its own, without the logarithm."""
+    """x1 to the power x2, elementwise. A Python number as exponent has a row of its own, without the
+    logarithm."""
     if type(x2) in (int, float, bool):
         return apply(c.RAISE_TO, (x1,), (x2,))
-    if type(x1) in (int, float, bool) and isinstance(x2, Node):  # the rule looks at the base: it must be an array
+    # the rule looks at the base: it must be an array
+    if type(x1) in (int, float, bool) and isinstance(x2, Node):
         try:
-            x1 = Node.result_type(x2._backend.full((), x1, numpy.result_type(x2._data.dtype, x1)), x2._backend)
+            x1 = Node.result_type(
+                x2._backend.full((), x1, numpy.result_type(x2._data.dtype, x1)), x2._backend
+            )
         except OverflowError as error:
             raise DtypeError(f"power: x1: {error}; convert it to a float") from error
     return apply(c.POWER, (x1, x2))
@@ -105,15 +109,21 @@ def solve(a: Any, b: Any) -> Tensor:
     """
     a, b = as_float(a), as_float(b)
     if a.ndim < 2 or b.ndim == 0 or a.shape[-1] != a.shape[-2]:
-        raise ShapeError(f"solve: needs square matrices and vectors or matrices, got shapes {a.shape} and {b.shape}")
+        raise ShapeError(
+            f"solve: needs square matrices and vectors or matrices, got shapes {a.shape} and {b.shape}"
+        )
     columns = reshape(b, (*b.shape, 1)) if b.ndim == 1 else b
     stack = joint_shape("solve", a.shape[:-2], columns.shape[:-2])  # devices do not broadcast here
-    y = apply(c.SOLVE, [x if x.shape[:-2] == stack else broadcast_to(x, (*stack, *x.shape[-2:])) for x in (a, columns)])
+    y = apply(
+        c.SOLVE,
+        [x if x.shape[:-2] == stack else broadcast_to(x, (*stack, *x.shape[-2:])) for x in (a, columns)],
+    )
     return squeeze(y, -1) if b.ndim == 1 else y
 
 
 def det(a: Any) -> Tensor:
-    """The determinant of each matrix of a stack. Its derivative needs the inverse: LinearAlgebraError at a singular matrix."""
+    """The determinant of each matrix of a stack. Its derivative needs the inverse: LinearAlgebraError at a
+    singular matrix."""
     return apply(c.DET, (as_float(a),))
 
 

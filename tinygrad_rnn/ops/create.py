@@ -52,7 +52,10 @@ def _shape_and_dtype(name: str, shape: Any, sizes: tuple[Any, ...], dtype: Any) 
     if sizes and isinstance(sizes[-1], (int, numpy.integer)):
         return (shape, *sizes), dtype
     if len(sizes) > 1 or (sizes and dtype is not None):
-        raise ArgumentError(f"{name}: takes a shape, a tuple or its sizes one by one, and dtype=; not {arguments.shown((shape, *sizes))}")
+        raise ArgumentError(
+            f"{name}: takes a shape, a tuple or its sizes one by one, and dtype=; not "
+            f"{arguments.shown((shape, *sizes))}"
+        )
     return shape, sizes[0] if sizes else dtype
 
 
@@ -63,7 +66,9 @@ def full(shape: int | Sequence[int], fill_value: float, dtype: Any = None) -> Te
 def _full(name: str, shape: Any, dtype: Any, fill_value: Any, backend: Backend) -> Tensor:
     lengths = arguments.shape(f"{name}: shape", shape)
     if isinstance(dtype, int):
-        raise arguments.refused(f"{name}: dtype", f"a dtype; a shape of several lengths is one tuple, {name}((2, 3))", dtype)
+        raise arguments.refused(
+            f"{name}: dtype", f"a dtype; a shape of several lengths is one tuple, {name}((2, 3))", dtype
+        )
     values = host_array(fill_value, None if dtype is None else arguments.dtype(f"{name}: dtype", dtype))
     try:
         return Node.result_type(backend.from_host(numpy.full(lengths, values, values.dtype)), backend)
@@ -87,7 +92,9 @@ def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
 def arange(*args: Any, dtype: Any = None) -> Tensor:
     """As ``numpy.arange``: whole numbers stay whole, floats get the default dtype."""
     if not 1 <= len(args) <= 3:
-        raise ArgumentError(f"arange: takes stop, or start and stop, or start, stop and step, not {len(args)} numbers")
+        raise ArgumentError(
+            f"arange: takes stop, or start and stop, or start, stop and step, not {len(args)} numbers"
+        )
     for x in args:
         arguments.real("arange: a number of args", x)
     if len(args) == 3 and args[2] == 0:
@@ -106,11 +113,14 @@ def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dt
     try:
         return _on_backend(numpy.linspace(*ends, num, endpoint), _dtype("linspace", dtype, True))
     except ValueError as error:
-        raise ShapeError(f"linspace: start of shape {ends[0].shape}, stop of shape {ends[1].shape}: {error}") from error
+        raise ShapeError(
+            f"linspace: start of shape {ends[0].shape}, stop of shape {ends[1].shape}: {error}"
+        ) from error
 
 
 def _dtype(name: str, dtype: Any, floats: bool) -> Any:
-    """A dtype that was asked for; else the default one for floats, and none for whole numbers, which keep theirs."""
+    """A dtype that was asked for; else the default one for floats, and none for whole numbers, which keep
+    theirs."""
     if dtype is None:
         return host_array(0.0).dtype if floats else None
     return arguments.dtype(f"{name}: dtype", dtype)

@@ -25,12 +25,15 @@ from .shapes import along, broadcast_to, expand_dims, reshape, transpose
 
 
 def getitem(x: Any, index: Any) -> Tensor:
-    """x[index] with every kind of NumPy index: slices, steps, ellipsis, None, integer arrays, boolean masks."""
+    """x[index] with every kind of NumPy index: slices, steps, ellipsis, None, integer arrays, boolean
+    masks."""
     if type(index) is int or type(index) is slice:
         return apply(a.GETITEM, (x,), (index,))
     x = as_tensor(x)
     parts = index if type(index) is tuple else (index,)
-    if thread.tracing is not None and any(isinstance(part, Node) and part._data.dtype.kind in "iu" for part in parts):
+    if thread.tracing is not None and any(
+        isinstance(part, Node) and part._data.dtype.kind in "iu" for part in parts
+    ):
         return _at_numbers(x, parts)
     settled = tuple(_index_part(part, x._backend) for part in parts)
     return apply(a.GETITEM, (x,), (settled if type(index) is tuple else settled[0],))
@@ -42,14 +45,18 @@ def _index_part(part: Any, backend: Backend) -> Any:
             thread.tracing.look(part, "an index")
         return part._data
     if isinstance(part, (list, numpy.ndarray)):
-        return backend.from_host(numpy.asarray(part, dtype=numpy.intp) if isinstance(part, list) and not part else host_array(part))
+        return backend.from_host(
+            numpy.asarray(part, dtype=numpy.intp) if isinstance(part, list) and not part else host_array(part)
+        )
     return part
 
 
 def _at_numbers(x: Tensor, index: tuple[Any, ...]) -> Tensor:
-    """x[index] by numbers that a trace does not know yet: slices first, then one look-up along the axes that numbers choose from.
+    """x[index] by numbers that a trace does not know yet: slices first, then one look-up along the axes that
+    numbers choose from.
 
-    As NumPy has it, what the numbers choose stands where their axes stood; before all others where these did not stand together.
+    As NumPy has it, what the numbers choose stands where their axes stood; before all others where these did
+    not stand together.
     """
     parts = [part for part, _ in written_out(index, x.shape)]
     basic = tuple(slice(None) if _is_number(part) else part for part in parts)
@@ -99,7 +106,10 @@ def pick(x: Tensor, indices: Tensor, axis: int) -> Tensor:
     axis = axis_of(x, axis)
     if indices.ndim != x.ndim:
         raise ShapeError(f"take_along_axis: indices have {indices.ndim} axes, the tensor has {x.ndim}")
-    outside = tuple(n if i == axis else joint_shape("take_along_axis", (n,), (x.shape[i],))[0] for i, n in enumerate(indices.shape))
+    outside = tuple(
+        n if i == axis else joint_shape("take_along_axis", (n,), (x.shape[i],))[0]
+        for i, n in enumerate(indices.shape)
+    )
     whole = tuple(x.shape[axis] if i == axis else n for i, n in enumerate(outside))
     x = x if x.shape == whole else broadcast_to(x, whole)
     indices = indices if indices.shape == outside else broadcast_to(indices, outside)
@@ -112,7 +122,8 @@ def scatter_along_axis(x: Any, indices: Any, axis: int, shape: Sequence[int]) ->
 
 
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Tensor:
-    """Longer axes: with a constant around, or with NumPy's index modes ("edge", "reflect", "symmetric", "wrap")."""
+    """Longer axes: with a constant around, or with NumPy's index modes ("edge", "reflect", "symmetric",
+    "wrap")."""
     x = as_tensor(x)
     arguments.choice("pad: mode", mode, ("constant", "edge", "reflect", "symmetric", "wrap"))
     widths = host_array(pad_width)
@@ -144,19 +155,34 @@ def _pad_with(x: Tensor, widths: tuple[tuple[int, int], ...], constant_values: A
 # -- places that were chosen --------------------------------------------------------------------------
 
 
-def indices_of(what: str, backend: Backend, indices: Any, n: int, least: int | None = None, advice: str = "", kinds: str = "iu") -> Tensor:
+def indices_of(
+    what: str,
+    backend: Backend,
+    indices: Any,
+    n: int,
+    least: int | None = None,
+    advice: str = "",
+    kinds: str = "iu",
+) -> Tensor:
     """Whole numbers from ``least`` (by default −n) to n − 1 on a backend, of some kinds of dtypes.
 
     Raises:
         DtypeError: no whole numbers.
-        IndexRangeError: others, as :func:`check_range`; what is given as an array or a list is looked at before it goes to a device.
+        IndexRangeError: others, as :func:`check_range`; what is given as an array or a list is looked at
+            before it goes to a device.
     """
     indices = lift(indices, backend) if holds_tensors(indices) else indices
     array = indices._data if isinstance(indices, Node) else host_array(indices)
     if array.dtype.kind not in kinds and array.size:
         raise DtypeError(f"{what} must be a whole number, got dtype {array.dtype}")
     if isinstance(indices, Node):
-        return check_range(what, as_tensor(indices) if array.dtype.kind in kinds else astype(indices, numpy.int64), n, least, advice)
+        return check_range(
+            what,
+            as_tensor(indices) if array.dtype.kind in kinds else astype(indices, numpy.int64),
+            n,
+            least,
+            advice,
+        )
     backends.get("numpy").within(array, what, -n if least is None else least, n, advice)
     array = array if array.size else array.astype(numpy.int64)
     return Node.result_type(backend.from_host(array), backend)
@@ -165,10 +191,12 @@ def indices_of(what: str, backend: Backend, indices: Any, n: int, least: int | N
 def check_range(what: str, indices: Tensor, n: int, least: int | None = None, advice: str = "") -> Tensor:
     """Whole numbers from ``least`` (by default −n) to n − 1, themselves.
 
-    A trace, which has no numbers yet, holds the check; but what the array module refuses itself is left to that.
+    A trace, which has no numbers yet, holds the check; but what the array module refuses itself is left to
+    that.
 
     Raises:
-        IndexRangeError: others, on the processor; on a device, which would have to be waited for, nobody looks.
+        IndexRangeError: others, on the processor; on a device, which would have to be waited for, nobody
+            looks.
     """
     params = (what, -n if least is None else least, n, advice)
     if not thread.tracing:

@@ -15,7 +15,11 @@ from .operands import Axis, Tensor, as_tensor, as_tensors, axes_among, axes_of, 
 def reshape(x: Any, shape: int | Sequence[int]) -> Tensor:
     """The same elements in another shape; one length may be −1."""
     x = as_tensor(x)
-    lengths = shape if type(shape) is tuple and _INT.issuperset(map(type, shape)) else arguments.shape("reshape: shape", shape, -1)
+    lengths = (
+        shape
+        if type(shape) is tuple and _INT.issuperset(map(type, shape))
+        else arguments.shape("reshape: shape", shape, -1)
+    )
     return apply(a.RESHAPE, (x,), (_whole_shape(x.shape, lengths),))
 
 
@@ -45,7 +49,11 @@ def along(x: Any, axis: int | None) -> tuple[Tensor, int]:
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
     """The axes in another order, reversed by default."""
     x = as_tensor(x)
-    order = tuple(range(x.ndim))[::-1] if axes is None else axes_of(x, arguments.wholes("transpose: axes", axes), ordered=True)
+    order = (
+        tuple(range(x.ndim))[::-1]
+        if axes is None
+        else axes_of(x, arguments.wholes("transpose: axes", axes), ordered=True)
+    )
     if len(order) != x.ndim:
         raise ShapeError(f"transpose: axes {order} are not an order of the {x.ndim} axes of shape {x.shape}")
     return apply(a.TRANSPOSE, (x,), (order,))
@@ -102,7 +110,10 @@ def roll(x: Any, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
     axes = axes_of(x, axis, ordered=True, repeated=True)
     shifts = arguments.wholes("roll: shift", shift)
     if len(shifts) != len(axes):
-        axes, shifts = axes * len(shifts) if len(axes) == 1 else axes, shifts * len(axes) if len(shifts) == 1 else shifts
+        axes, shifts = (
+            axes * len(shifts) if len(axes) == 1 else axes,
+            shifts * len(axes) if len(shifts) == 1 else shifts,
+        )
     if len(shifts) != len(axes):
         raise ShapeError(f"roll: {len(shifts)} shifts for {len(axes)} axes")
     return apply(a.ROLL, (x,), (shifts, axes))
@@ -117,7 +128,11 @@ def triu(x: Any, k: int = 0) -> Tensor:
 
 
 def broadcast_to(x: Any, shape: Sequence[int]) -> Tensor:
-    return apply(a.BROADCAST_TO, (x,), (shape if type(shape) is tuple else arguments.shape("broadcast_to: shape", shape),))
+    return apply(
+        a.BROADCAST_TO,
+        (x,),
+        (shape if type(shape) is tuple else arguments.shape("broadcast_to: shape", shape),),
+    )
 
 
 # -- joining and splitting ---------------------------------------------------------------------------
@@ -127,7 +142,9 @@ _LISTS = (list, tuple)
 
 def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Tensor:
     """Tensors one after the other along an axis (flattened if None)."""
-    parts = as_tensors(*(arrays if type(arrays) in _LISTS else arguments.several("concatenate: arrays", arrays)))
+    parts = as_tensors(
+        *(arrays if type(arrays) in _LISTS else arguments.several("concatenate: arrays", arrays))
+    )
     if not parts:
         raise ShapeError("concatenate: there is nothing to join")
     if axis is None:
@@ -147,15 +164,21 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Tensor:
 
 
 def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
-    """Equal parts (a number of them) or parts cut before the given places: one entry with several outputs, no copies."""
+    """Equal parts (a number of them) or parts cut before the given places: one entry with several outputs, no
+    copies."""
     x = as_tensor(x)
     axis = axis_of(x, axis)
     n = x._data.shape[axis]
     if arguments.is_one(indices_or_sections):
         parts = arguments.size("split: indices_or_sections", indices_or_sections, 1)
         if n % parts:
-            raise ShapeError(f"split: an axis of {n} cannot be cut into {parts} equal parts; use array_split or give the places")
-        return apply(a.SPLIT, (x,), (tuple(range(n // parts, n, n // parts)) if n else (0,) * (parts - 1), axis))
+            raise ShapeError(
+                f"split: an axis of {n} cannot be cut into {parts} equal parts; use array_split or give "
+                "the places"
+            )
+        return apply(
+            a.SPLIT, (x,), (tuple(range(n // parts, n, n // parts)) if n else (0,) * (parts - 1), axis)
+        )
     places = arguments.wholes("split: indices_or_sections", indices_or_sections)
     bounds = [min(max(p + n if p < 0 else p, 0), n) for p in places]
     if bounds != sorted(bounds):

@@ -20,13 +20,17 @@ multiply = binary(w.MULTIPLY)
 def matmul(x1: Any, x2: Any) -> Tensor:
     """Matrix product with NumPy's rules: vectors on either side, stacks of matrices broadcast."""
     if isinstance(x1, Node) and isinstance(x2, Node) and len(x1._data.shape) > 1 and len(x2._data.shape) > 1:
-        if len(x1._data.shape) > 2 and len(x2._data.shape) == 2:  # one product, not one for each matrix of the stack
+        # one product, not one for each matrix of the stack
+        if len(x1._data.shape) > 2 and len(x2._data.shape) == 2:
             rows = reshape(x1, (math.prod(x1._data.shape[:-1]), x1._data.shape[-1]))
             return reshape(apply(w.MATMUL, (rows, x2)), (*x1._data.shape[:-1], x2._data.shape[-1]))
         return apply(w.MATMUL, (x1, x2))
     x1, x2 = as_tensors(x1, x2)
     if x1.ndim == 0 or x2.ndim == 0:
-        raise ShapeError(f"matmul: operands need at least one axis, got shapes {x1.shape} and {x2.shape}; use * for numbers")
+        raise ShapeError(
+            f"matmul: operands need at least one axis, got shapes {x1.shape} and {x2.shape}; use * for "
+            "numbers"
+        )
     row = reshape(x1, (1, *x1.shape)) if x1.ndim == 1 else x1
     column = reshape(x2, (*x2.shape, 1)) if x2.ndim == 1 else x2
     y = apply(w.MATMUL, (row, column))
@@ -35,22 +39,33 @@ def matmul(x1: Any, x2: Any) -> Tensor:
 
 
 def einsum(subscripts: str, *operands: Any, optimize: Any = True) -> Tensor:
-    """Einstein summation over any number of operands, explicit (``"ij,jk->ik"``) or implicit, with repeated and summed-out indices and
-    ``...``; axes of length 1 are stretched.
+    """Einstein summation over any number of operands, explicit (``"ij,jk->ik"``) or implicit, with repeated
+    and summed-out indices and ``...``; axes of length 1 are stretched.
 
     Raises:
         ShapeError: the subscripts do not fit the operands.
     """
     subscripts = arguments.text("einsum: subscripts", subscripts)
-    path = isinstance(optimize, (list, tuple)) and bool(optimize) and isinstance(optimize[0], str) and optimize[0] == "einsum_path"
+    path = (
+        isinstance(optimize, (list, tuple))
+        and bool(optimize)
+        and isinstance(optimize[0], str)
+        and optimize[0] == "einsum_path"
+    )
     if not path:
         arguments.choice("einsum: optimize", optimize, (True, False, "greedy", "optimal"))
     xs = as_tensors(*operands)
     inputs, output = _einsum_letters(subscripts, [x.ndim for x in xs])
     if not set(output) <= set("".join(inputs)) or len(set(output)) != len(output):
         raise ShapeError(f"einsum {subscripts!r}: each output index must stand once, and in an operand")
-    # diagonals, stretched axes and indices that stand nowhere else are additions: taken out first, they leave the weighting clean
-    long = {letter for part, x in zip(inputs, xs, strict=True) for letter, n in zip(part, x.shape, strict=True) if n != 1}
+    # diagonals, stretched axes and indices that stand nowhere else are additions: taken out first, they leave
+    # the weighting clean
+    long = {
+        letter
+        for part, x in zip(inputs, xs, strict=True)
+        for letter, n in zip(part, x.shape, strict=True)
+        if n != 1
+    }
     for i, part in enumerate(inputs):
         stretched = {letter for letter, n in zip(part, xs[i].shape, strict=True) if n == 1 and letter in long}
         inputs[i], xs[i] = _einsum_diagonal(*_einsum_without(stretched, part, xs[i]))
@@ -74,12 +89,18 @@ def _einsum_letters(subscripts: str, ranks: list[int]) -> tuple[list[str], str]:
     if len(inputs) != len(ranks):
         raise ShapeError(f"einsum {subscripts!r}: {len(inputs)} subscripts for {len(ranks)} operands")
     unused = [letter for letter in _LETTERS if letter not in text]
-    hidden = [rank - len(part.replace("...", "")) if "..." in part else 0 for part, rank in zip(inputs, ranks, strict=True)]
+    hidden = [
+        rank - len(part.replace("...", "")) if "..." in part else 0
+        for part, rank in zip(inputs, ranks, strict=True)
+    ]
     wide = unused[: max(hidden, default=0)]
     for part, rank, extra in zip(inputs, ranks, hidden, strict=True):
         if extra < 0 or ("..." not in part and len(part) != rank):
             raise ShapeError(f"einsum {subscripts!r}: {part!r} does not fit an operand with {rank} axes")
-    inputs = [part.replace("...", "".join(wide[len(wide) - extra :])) for part, extra in zip(inputs, hidden, strict=True)]
+    inputs = [
+        part.replace("...", "".join(wide[len(wide) - extra :]))
+        for part, extra in zip(inputs, hidden, strict=True)
+    ]
     if any(letter not in _LETTERS for part in (*inputs, output.replace("...", "")) for letter in part):
         raise ShapeError(f"einsum {subscripts!r}: indices are letters, operands are parted by commas")
     if arrow:
@@ -92,7 +113,11 @@ def _einsum_letters(subscripts: str, ranks: list[int]) -> tuple[list[str], str]:
 def _einsum_without(gone: set[str], letters: str, x: Tensor) -> tuple[str, Tensor]:
     """An operand with the axes of some indices summed out."""
     axes = tuple(i for i, letter in enumerate(letters) if letter in gone)
-    return ("".join(letter for letter in letters if letter not in gone), narrow_sum(x, axes)) if axes else (letters, x)
+    return (
+        ("".join(letter for letter in letters if letter not in gone), narrow_sum(x, axes))
+        if axes
+        else (letters, x)
+    )
 
 
 def _einsum_diagonal(letters: str, x: Tensor) -> tuple[str, Tensor]:
@@ -102,7 +127,10 @@ def _einsum_diagonal(letters: str, x: Tensor) -> tuple[str, Tensor]:
             first = letters.index(letter)
             second = letters.index(letter, first + 1)
             if x.shape[first] != x.shape[second]:
-                raise ShapeError(f"einsum: index {letter!r} stands for axes of {x.shape[first]} and {x.shape[second]} of one operand")
+                raise ShapeError(
+                    f"einsum: index {letter!r} stands for axes of {x.shape[first]} and {x.shape[second]} "
+                    "of one operand"
+                )
             x = _diagonal(x, first, second)
             letters = letters[:second] + letters[second + 1 :]
     return letters, x

@@ -13,7 +13,8 @@ from .parameters import tensors_of, wide
 
 
 def clip_grad_norm(parameters: Tensor | Iterable[Tensor], max_norm: float) -> float:
-    """Scale all residuals together so that their joint Euclidean norm is at most max_norm (Pascanu, Mikolov & Bengio 2013).
+    """Scale all residuals together so that their joint Euclidean norm is at most max_norm (Pascanu, Mikolov &
+    Bengio 2013).
 
     Args:
         parameters: tensors, or a single one.
@@ -32,11 +33,15 @@ def clip_grad_norm(parameters: Tensor | Iterable[Tensor], max_norm: float) -> fl
         return 0.0
     backend = clipped[0]._backend
     if any(p._backend is not backend for p in clipped):
-        raise BackendError("clip_grad_norm: the residuals of parameters lie on different backends: clip those of each by themselves")
+        raise BackendError(
+            "clip_grad_norm: the residuals of parameters lie on different backends: clip those of each by "
+            "themselves"
+        )
     residuals = [wide(p._grad._data) for p in clipped]
     with backend.quiet():
         squares = [backend.sum(g * g) for g in residuals]
-        norm = math.sqrt(float(sum(squares[1:], squares[0])))  # one wait for a device, not one for each parameter
+        # one wait for a device, not one for each parameter
+        norm = math.sqrt(float(sum(squares[1:], squares[0])))
     scale = max_norm / (norm + 1e-6)  # as in PyTorch
     if math.isfinite(norm) and scale < 1:
         for p, g in zip(clipped, residuals, strict=True):
@@ -58,8 +63,12 @@ def clip_grad_value(parameters: Tensor | Iterable[Tensor], clip_value: float) ->
 def _with_residuals(name: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     """Those of the tensors that have a residual, each once."""
     tensors = [parameters] if isinstance(parameters, Tensor) else tensors_of(name, parameters)
-    return [tensor for tensor in {id(tensor): tensor for tensor in tensors}.values() if tensor._grad is not None]
+    return [
+        tensor for tensor in {id(tensor): tensor for tensor in tensors}.values() if tensor._grad is not None
+    ]
 
 
 def _replace_grad(parameter: Tensor, residual: Any) -> None:
-    parameter._grad = Tensor(parameter._backend.asarray(residual, dtype=parameter._grad._data.dtype), parameter._backend)
+    parameter._grad = Tensor(
+        parameter._backend.asarray(residual, dtype=parameter._grad._data.dtype), parameter._backend
+    )

@@ -21,13 +21,16 @@ loops: Recent[Any, ElementwiseLoop | str] = recent(64)
 
 
 def pays(backend: Backend, dtype: Any, sets: Sequence[Sequence[Any]]) -> bool:
-    """Whether a loop is worth it for the arrays of some parameters, and can read them: each parameter itself, its residual and averages."""
+    """Whether a loop is worth it for the arrays of some parameters, and can read them: each parameter itself,
+    its residual and averages."""
     if sum([arrays[0].size for arrays in sets]) < LOOP_MIN_ELEMENTS or not backend.runs_machine_code():
         return False
     return all(x.flags.c_contiguous and x.dtype == dtype for arrays in sets for x in arrays)
 
 
-def update_loop(formula: Formula, key: Any, backend: Backend, dtype: Any, arrays: int, numbers: int) -> ElementwiseLoop | None:
+def update_loop(
+    formula: Formula, key: Any, backend: Backend, dtype: Any, arrays: int, numbers: int
+) -> ElementwiseLoop | None:
     """The loop of a formula that takes so many arrays and numbers; None where there can be none.
 
     Args:

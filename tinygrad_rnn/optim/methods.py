@@ -17,7 +17,8 @@ def _rates(options: str) -> dict[str, Callable[[str, Any], Any]]:
 
 
 class SGD(Optimizer):
-    """p ← p − lr · v with v ← momentum · v + (1 − dampening) · g, and g + momentum · v in place of v if Nesterov's."""
+    """p ← p − lr · v with v ← momentum · v + (1 − dampening) · g, and g + momentum · v in place of v if
+    Nesterov's."""
 
     def __init__(
         self,
@@ -28,7 +29,14 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        super().__init__(parameters, lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov)
+        super().__init__(
+            parameters,
+            lr=lr,
+            momentum=momentum,
+            dampening=dampening,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+        )
 
     checks: ClassVar = {**_rates("lr momentum dampening weight_decay"), "nesterov": arguments.flag}
     averages: ClassVar = {"velocity": "momentum"}
@@ -56,7 +64,8 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """p ← p − lr · m̂ / (√v̂ + eps), running means m of g and v of g², each divided by 1 − βⁿ (Kingma & Ba 2015, algorithm 1).
+    """p ← p − lr · m̂ / (√v̂ + eps), running means m of g and v of g², each divided by 1 − βⁿ (Kingma & Ba
+    2015, algorithm 1).
 
     Args:
         weight_decay: added to g, as weight_decay · p; :class:`AdamW` takes it from p itself.
@@ -102,7 +111,8 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with a decay that does not go through the averages: p ← (1 − lr · weight_decay) · p first (Loshchilov & Hutter 2019)."""
+    """Adam with a decay that does not go through the averages: p ← (1 − lr · weight_decay) · p first
+    (Loshchilov & Hutter 2019)."""
 
     def __init__(
         self,
@@ -141,9 +151,21 @@ class RMSProp(Optimizer):
         momentum: float = 0.0,
         centered: bool = False,
     ) -> None:
-        super().__init__(parameters, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered)
+        super().__init__(
+            parameters,
+            lr=lr,
+            alpha=alpha,
+            eps=eps,
+            weight_decay=weight_decay,
+            momentum=momentum,
+            centered=centered,
+        )
 
-    checks: ClassVar = {**_rates("lr eps weight_decay momentum"), "alpha": arguments.decay, "centered": arguments.flag}
+    checks: ClassVar = {
+        **_rates("lr eps weight_decay momentum"),
+        "alpha": arguments.decay,
+        "centered": arguments.flag,
+    }
     averages: ClassVar = {"square": None, "mean": "centered", "velocity": "momentum"}
     alpha: float
     eps: float

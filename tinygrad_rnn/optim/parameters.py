@@ -19,7 +19,9 @@ def tensors_of(name: str, parameters: Any) -> list[Tensor]:
     if isinstance(parameters, Tensor):
         raise ArgumentError(f"{what} is a single tensor: write [tensor]")
     if hasattr(parameters, "parameters"):
-        raise ArgumentError(f"{what} must be tensors, not a module, {type(parameters).__name__}: write its .parameters()")
+        raise ArgumentError(
+            f"{what} must be tensors, not a module, {type(parameters).__name__}: write its .parameters()"
+        )
     expected = "a list of tensors, such as module.parameters()"
     tensors = parameters if type(parameters) is list else list(arguments.several(what, parameters, expected))
     for i, tensor in enumerate(tensors):

@@ -11,7 +11,8 @@ from ..errors import ArgumentError, CheckpointError
 
 
 class Schedule:
-    """Sets an optimiser's learning rate to its first one times ``factor(n)``, where n counts the calls of ``step``.
+    """Sets an optimiser's learning rate to its first one times ``factor(n)``, where n counts the calls of
+    ``step``.
 
     Args:
         optimizer: whose ``lr`` is set.
@@ -23,7 +24,9 @@ class Schedule:
         if not hasattr(optimizer, "lr"):
             raise arguments.refused(f"{name}: optimizer", "an optimiser", optimizer)
         self.optimizer, self.count = optimizer, 0
-        self._set(arguments.rate(f"{name}: the lr of optimizer", optimizer.lr if base_lr is None else base_lr), 0)
+        self._set(
+            arguments.rate(f"{name}: the lr of optimizer", optimizer.lr if base_lr is None else base_lr), 0
+        )
 
     def factor(self, n: int) -> float:
         """What the first learning rate is multiplied by after n steps."""
@@ -51,9 +54,13 @@ class Schedule:
         if not isinstance(state, Mapping) or set(state) != {"base_lr", "count"}:
             raise CheckpointError(f"{type(self).__name__}: the state dict is not one of a schedule")
         try:
-            self._set(arguments.rate("base_lr", state["base_lr"]), arguments.whole("count", state["count"], 0))
+            self._set(
+                arguments.rate("base_lr", state["base_lr"]), arguments.whole("count", state["count"], 0)
+            )
         except ArgumentError as error:
-            raise CheckpointError(f"{type(self).__name__}: the state dict is not one of a schedule: {error}") from error
+            raise CheckpointError(
+                f"{type(self).__name__}: the state dict is not one of a schedule: {error}"
+            ) from error
 
 
 def _steps(n: Any) -> int:
@@ -76,18 +83,26 @@ class StepLR(Schedule):
 
 
 class CosineLR(Schedule):
-    """Down half a cosine to ``least`` times the first rate at the given number of steps, and on there (Loshchilov & Hutter 2017)."""
+    """Down half a cosine to ``least`` times the first rate at the given number of steps, and on there
+    (Loshchilov & Hutter 2017)."""
 
     def __init__(self, optimizer: Any, steps: int, least: float = 0.0) -> None:
-        self.steps, self.least = arguments.size("CosineLR: steps", steps, 1), arguments.rate("CosineLR: least", least)
+        self.steps, self.least = (
+            arguments.size("CosineLR: steps", steps, 1),
+            arguments.rate("CosineLR: least", least),
+        )
         super().__init__(optimizer)
 
     def factor(self, n: int) -> float:
-        return self.least + (1 - self.least) * (1 + math.cos(math.pi * min(_steps(n), self.steps) / self.steps)) / 2
+        return (
+            self.least
+            + (1 - self.least) * (1 + math.cos(math.pi * min(_steps(n), self.steps) / self.steps)) / 2
+        )
 
 
 class WarmupLR(Schedule):
-    """Up in a line to the first rate, 1/steps, 2/steps, … 1; then on as another schedule would from its start, or level.
+    """Up in a line to the first rate, 1/steps, 2/steps, … 1; then on as another schedule would from its
+    start, or level.
 
     ``WarmupLR(optimizer, 100, then=CosineLR(optimizer, 900))``: only the outer one is stepped.
     """
@@ -97,7 +112,9 @@ class WarmupLR(Schedule):
         if then is not None and not isinstance(then, Schedule):
             raise arguments.refused("WarmupLR: then", "another schedule, or None", then)
         self.then = then  # it has set the optimiser's rate already, by its own first factor
-        super().__init__(optimizer, then.base_lr if then is not None and then.optimizer is optimizer else None)
+        super().__init__(
+            optimizer, then.base_lr if then is not None and then.optimizer is optimizer else None
+        )
 
     def factor(self, n: int) -> float:
         if _steps(n) < self.steps:

@@ -2,8 +2,8 @@
 
 The cell, or the module, that recorded operations is called again on the same arguments while a trace function
 looks at the local variables after each line: what the code binds to ``f`` there is called ``f``. Nothing of
-it stays: what the code changes beside its result is put back. Code that reads what cannot be put back (an open
-file, a generator) is not called: its variables give no names.
+it stays: what the code changes beside its result is put back. Code that reads what cannot be put back (an
+open file, a generator) is not called: its variables give no names.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class Again(Lines):
         arguments: leaves in place of those that the call had, from left to right; floats require a residual,
             so that everything made of them is recorded.
         entries: what was recorded, in order.
-        returned: what came back; None if the code was not called, or failed this time: what was read so far counts.
+        returned: what came back; None if the code was not called, or failed this time: what was read so far
+            counts.
     """
 
     def __init__(self, scope: Scope) -> None:
@@ -112,7 +113,11 @@ class Again(Lines):
 
 
 def _fresh(x: Any) -> Any:
-    return Node.result_type(x._data, x._backend, True) if isinstance(x, Node) and x._data.dtype.kind == "f" else x
+    return (
+        Node.result_type(x._data, x._backend, True)
+        if isinstance(x, Node) and x._data.dtype.kind == "f"
+        else x
+    )
 
 
 def _quiet(backend: Any) -> Any:
@@ -168,7 +173,10 @@ def _elements(x: Any, name: str) -> Iterator[tuple[Node, int, str]]:
         parts = [(str(key), part, str(key)) for key, part in x.items()]
     elif isinstance(x, (tuple, list)):
         fields = getattr(x, "_fields", [""] * len(x))
-        parts = [(text, part, text or f"{name}[{i}]") for i, (part, text) in enumerate(zip(x, fields, strict=False))]
+        parts = [
+            (text, part, text or f"{name}[{i}]")
+            for i, (part, text) in enumerate(zip(x, fields, strict=False))
+        ]
     else:
         return
     for text, part, called in parts:

@@ -44,7 +44,9 @@ def partners(
             if x.entry is None:
                 return not x.requires_grad and x._data.shape == y._data.shape
             return partner.get(x.entry.index) is y.entry and x.position == y.position
-        return key_of_ours(x) == key_of(y) or (not x.requires_grad and not y.requires_grad and x._data.shape == y._data.shape)
+        return key_of_ours(x) == key_of(y) or (
+            not x.requires_grad and not y.requires_grad and x._data.shape == y._data.shape
+        )
 
     for entry in ours:
         candidates = waiting.get(_kind(entry), [])

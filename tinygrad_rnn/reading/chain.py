@@ -43,7 +43,9 @@ class Chain:
             readout, uses what states depend on, that tensor: through there residuals come to the states.
     """
 
-    def __init__(self, scopes: Sequence[Scope], entries: list[list[Entry]], name_of: Callable[[Node], str]) -> None:
+    def __init__(
+        self, scopes: Sequence[Scope], entries: list[list[Entry]], name_of: Callable[[Node], str]
+    ) -> None:
         self.name = ""
         self.name_of = name_of
         self.scopes, self.entries = scopes, entries
@@ -68,7 +70,9 @@ class Chain:
     @cached_property
     def readouts(self) -> Tape:
         """The operations that no state depends on."""
-        return Tape([entry for inside in self.entries for entry in inside if entry.index not in self._carried])
+        return Tape(
+            [entry for inside in self.entries for entry in inside if entry.index not in self._carried]
+        )
 
     @property
     def call(self) -> Call | None:
@@ -123,7 +127,7 @@ class Chain:
                 return self.path(state, step, step).straight
         return False
 
-    # -- what crosses -----------------------------------------------------------------------------------------------------------------
+    # -- what crosses ----------------------------------------------------------------------------------------
 
     def link(self, entry: Entry, operand: int, step: int | None) -> None:
         """A tensor of the chain is used outside of the step that made it: in another step, or in none."""
@@ -185,7 +189,7 @@ class Chain:
         """The tensors before the first step; the cell may hand one on for some steps."""
         return {slot[-1] for slot in self._slots if -1 in slot}
 
-    # -- states -----------------------------------------------------------------------------------------------------------------------
+    # -- states ----------------------------------------------------------------------------------------------
 
     def _slots_by_calls(self) -> list[dict[int, Key]]:
         """For each tensor of the state that the cell was called with what it was before each step: those that
@@ -209,7 +213,9 @@ class Chain:
     def _places(self, slot: dict[int, Key]) -> Iterator[_Place]:
         """Where a state is used first after each step."""
         for boundary, key in slot.items():
-            yield from ((step - boundary, offset, operand) for step, offset, operand in self._uses.get(key, ())[:1])
+            yield from (
+                (step - boundary, offset, operand) for step, offset, operand in self._uses.get(key, ())[:1]
+            )
 
     def _slots_by_uses(self) -> list[dict[int, Key]]:
         """Where no call says what the state is: what crosses in the same place at every step."""
@@ -240,7 +246,12 @@ class Chain:
     def _fill_by_makers(self) -> None:
         """Where no step comes after, or a step is unlike the others, a state is what the same operation made
         elsewhere: in a step of as many operations, or else in any."""
-        made = [(slot, step, key) for slot in self._slots for step, key in slot.items() if step >= 0 and self.step_of(key) == step]
+        made = [
+            (slot, step, key)
+            for slot in self._slots
+            for step, key in slot.items()
+            if step >= 0 and self.step_of(key) == step
+        ]
         makers = {maker: slot for slot, step, key in made for maker in self._makers(step, key)}
         for step, inside in enumerate(self.entries):
             if all(step in slot for slot in self._slots):
@@ -253,13 +264,18 @@ class Chain:
                         slot.setdefault(step, key)
 
     def _makers(self, step: int, key: Key) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """Where in a step a tensor is made, comparable between steps of as many operations, and between any."""
+        """Where in a step a tensor is made, comparable between steps of as many operations, and between
+        any."""
         inside, offset = self.entries[step], self._offsets[key[0]]
         place = offset, inside[offset].row, key[1]
         return (len(inside), *place), place
 
     def _name_of(self, slot: dict[int, Key]) -> str:
-        names = (self.name_of(self.nodes[slot[step]]) for step in sorted(slot, key=lambda step: step < 0) if slot[step] in self.nodes)
+        names = (
+            self.name_of(self.nodes[slot[step]])
+            for step in sorted(slot, key=lambda step: step < 0)
+            if slot[step] in self.nodes
+        )
         return next((name for name in names if name), "state")
 
 

@@ -1,7 +1,8 @@
 """Everything that a function can read, to be compared later and to be put back.
 
-What a function's code may name is known before it runs: the variables it closes over, the globals and attributes whose names stand in its
-code, and so on through every function, object, container and array that is reached from there. So
+What a function's code may name is known before it runs: the variables it closes over, the globals and
+attributes whose names stand in its code, and so on through every function, object, container and array that
+is reached from there. So
 
     cell ─ code ─ names {W, U, scale, act}
      ├ closure: scale = 2.0            a value: compared
@@ -9,8 +10,9 @@ code, and so on through every function, object, container and array that is reac
      └ self.__dict__: W, U             tensors: what a trace depends on (shape, dtype, whether it wants a gradient)
        (self.logger: no code that is reached names it, so it is not read)
 
-two fingerprints that are equal mean that the code, given the same arguments, does the same. What cannot be compared (an iterator, an open
-file, an object of a foreign C type) makes the whole *unreadable*, with its name: nothing is assumed about it.
+two fingerprints that are equal mean that the code, given the same arguments, does the same. What cannot be
+compared (an iterator, an open file, an object of a foreign C type) makes the whole *unreadable*, with its
+name: nothing is assumed about it.
 """
 
 from __future__ import annotations
@@ -60,7 +62,11 @@ _IMMUTABLE = (
     pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.WindowsPath, numpy.dtype, types.CodeType,
     types.GenericAlias,
 )  # fmt: skip
-_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType, type(vars(collections.namedtuple("_", "x"))["x"]))
+_DESCRIPTORS = (
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+    type(vars(collections.namedtuple("_", "x"))["x"]),
+)
 _SELDOM = frozenset(
     ["__init__", "__post_init__", "__init_subclass__", "__set_name__", "__repr__", "__str__", "__format__", "__del__",
      "__dir__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__copy__", "__deepcopy__", "__sizeof__", "__fspath__",
@@ -78,7 +84,8 @@ _BY_ANY_NAME = frozenset(
 """Where code names one of these it may read attributes whose names do not stand in it: then all are read."""
 
 _LOCKS = ("_thread.lock", "_thread.RLock")
-"""Whoever only enters and leaves one learns nothing from it; what else it can do is seen when it is called."""
+"""Whoever only enters and leaves one learns nothing from it; what else it can do is seen when it is
+called."""
 
 
 class Closure(Modules):
@@ -92,8 +99,9 @@ class Closure(Modules):
         contents: what arrays and containers held before: those that still do are not copied again.
 
     Attributes:
-        parts: the fingerprint: a list to be compared with another one by ``==``. Functions and tensors stand in it by their order, so that
-            a function that is made anew in each call, from the same code and the same variables, has the same one.
+        parts: the fingerprint: a list to be compared with another one by ``==``. Functions and tensors stand
+            in it by their order, so that a function that is made anew in each call, from the same code and
+            the same variables, has the same one.
         tensors: those that were reached, in that order.
         names, every: see the arguments.
         named: what the code that was reached names.
@@ -102,8 +110,8 @@ class Closure(Modules):
         slots: the places that the code can write to, and all that can be changed by methods of its own.
         contents: by id, what arrays and containers of numbers held.
         absent: modules that the code imports and that nobody has imported yet.
-        settled: False if something holds a result that an earlier call left (``functools.lru_cache``): then equal fingerprints are no
-            promise for the next call.
+        settled: False if something holds a result that an earlier call left (``functools.lru_cache``): then
+            equal fingerprints are no promise for the next call.
 
     Raises:
         Unreadable: something cannot be compared.
@@ -120,7 +128,7 @@ class Closure(Modules):
         super().__init__(names, every, stores, contents)
         self._read(function)
 
-    # -- things by their type ---------------------------------------------------------------------------------------------------------
+    # -- things by their type --------------------------------------------------------------------------------
 
     def _read(self, thing: Any) -> None:
         kind: Any = type(thing)
@@ -169,18 +177,23 @@ class Closure(Modules):
             self.slots.append(CacheSlot(thing))
         self._read(thing.__wrapped__)
 
-    # -- functions and classes --------------------------------------------------------------------------------------------------------
+    # -- functions and classes -------------------------------------------------------------------------------
 
     def _read_function(self, function: Any) -> None:
         steady = steady_function(function)
-        if steady and top(function.__globals__.get("__name__")) == LIBRARY and hasattr(function, "__wrapped__"):
+        if (
+            steady
+            and top(function.__globals__.get("__name__")) == LIBRARY
+            and hasattr(function, "__wrapped__")
+        ):
             self._read(function.__wrapped__)  # a decorator of ours
             return
         self.parts.append(function.__code__)
         if steady and not function.__closure__:
             self._read_patched(function.__dict__)
             return
-        if steady and hasattr(function, "registry"):  # functools.singledispatch: what it found before is no matter
+        # functools.singledispatch: what it found before is no matter
+        if steady and hasattr(function, "registry"):
             self._read(function.registry)
             return
         code, table = function.__code__, function.__globals__
@@ -242,7 +255,7 @@ class Closure(Modules):
             return callable(value) and not isinstance(value, type) and name not in _SELDOM
         return self._names(name) and not isinstance(value, _DESCRIPTORS)
 
-    # -- other objects ----------------------------------------------------------------------------------------------------------------
+    # -- other objects ---------------------------------------------------------------------------------------
 
     def _read_other(self, thing: Any, kind: type) -> None:
         if isinstance(thing, type):
@@ -255,7 +268,11 @@ class Closure(Modules):
                 self._read_context()
         elif isinstance(thing, numpy.generic):
             self.parts += (thing.dtype.str, thing.tobytes())
-        elif (owner := backends.owner(thing)) is not None and kind is not numpy.ndarray and not isinstance(thing, numpy.ndarray):
+        elif (
+            (owner := backends.owner(thing)) is not None
+            and kind is not numpy.ndarray
+            and not isinstance(thing, numpy.ndarray)
+        ):
             host = owner.to_host(thing)
             self.parts += (host.shape, host.dtype.str, host.tobytes())
         elif kind.__name__ in _C_FUNCTIONS:
@@ -268,7 +285,8 @@ class Closure(Modules):
             self._read_object(thing, kind)
 
     def _read_object(self, thing: Any, kind: type) -> None:
-        """An object of a class written in Python: its attributes, and what it inherits from a container or a value."""
+        """An object of a class written in Python: its attributes, and what it inherits from a container or a
+        value."""
         storage = storage_of(kind)
         if storage is None:
             raise Unreadable(thing)
@@ -305,7 +323,7 @@ class Closure(Modules):
         if self._stores is not None:
             self._note_attributes(thing, kind, table)
 
-    # -- places that can be written to ------------------------------------------------------------------------------------------------
+    # -- places that can be written to -----------------------------------------------------------------------
 
     def _note_attributes(self, thing: Any, kind: type, table: Any) -> None:
         assert self._stores is not None
@@ -313,14 +331,16 @@ class Closure(Modules):
         if table is not None:
             self.slots += [key_slot(table, name) for name in (table if names is None else names)]
             self.slots += [keys_slot(table)] if names is None else []
-        self.slots += [member_slot(thing, name, slot) for name, slot in slots_of(kind) if self._stores.writes(name)]
+        self.slots += [
+            member_slot(thing, name, slot) for name, slot in slots_of(kind) if self._stores.writes(name)
+        ]
 
 
 def closure_of(function: Any, names: Iterable[str] = ()) -> Closure:
     """All that a function can read, with the places that its code can write to.
 
-    Which attributes are read follows from the names in all code that is reached, which follows from what is read: so it is repeated until
-    no name is new.
+    Which attributes are read follows from the names in all code that is reached, which follows from what is
+    read: so it is repeated until no name is new.
 
     Args:
         names: further names to read.
@@ -382,12 +402,19 @@ _READERS: dict[type, Callable[[Closure, Any], None]] = {
     operator.itemgetter: lambda closure, thing: closure._read_all(thing.__reduce__()[1]),
     operator.attrgetter: Closure._read_getter,
 }
+
+
+def _converted(kind: type) -> Callable[[Closure, Any], None]:
+    """Of a subclass's instance: the number or text that it is without its class."""
+    return lambda closure, thing: closure._read(kind(thing))
+
+
 _STORAGE: dict[type, Callable[[Closure, Any], None]] = {
     kind: _READERS[kind]
     for kind in (dict, collections.OrderedDict, list, collections.deque, bytearray, set, tuple, frozenset, complex, functools.partial,
                  numpy.ndarray)
 }  # fmt: skip
-_STORAGE |= {kind: lambda closure, thing, kind=kind: closure._read(kind(thing)) for kind in (int, float, str, bytes)}  # type: ignore[misc]
+_STORAGE |= {kind: _converted(kind) for kind in (int, float, str, bytes)}
 _STORAGE[collections.defaultdict] = Closure._read_default
 _STORAGE[types.SimpleNamespace] = lambda closure, thing: None  # only attributes
 _STORAGE[threading.local] = lambda closure, thing: None  # this thread's attributes

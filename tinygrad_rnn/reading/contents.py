@@ -1,6 +1,8 @@
-"""What a container or an array holds: compared by its elements, and put back by the methods of the type that it was built on.
+"""What a container or an array holds: compared by its elements, and put back by the methods of the type that
+it was built on.
 
-A class of the user's may have an ``update`` that counts and a ``__getitem__`` that scales: what holds the elements is asked directly.
+A class of the user's may have an ``update`` that counts and a ``__getitem__`` that scales: what holds the
+elements is asked directly.
 """
 
 from __future__ import annotations
@@ -64,7 +66,8 @@ class Items:
 
 
 class Numbers:
-    """What a container of numbers and strings holds, all of it as one part of a fingerprint: equal by type and by bits."""
+    """What a container of numbers and strings holds, all of it as one part of a fingerprint: equal by type
+    and by bits."""
 
     __slots__ = ("_kept", "thing")
 
@@ -96,7 +99,8 @@ class Numbers:
 
 
 class Elements:
-    """What an array holds, as one part of a fingerprint and as a place that can be put back: equal by shape, dtype and bits."""
+    """What an array holds, as one part of a fingerprint and as a place that can be put back: equal by shape,
+    dtype and bits."""
 
     __slots__ = ("_kept", "thing")
 
@@ -137,7 +141,8 @@ def _same_bits(one: numpy.ndarray, other: numpy.ndarray) -> bool:
         if one.dtype.names is not None:
             return all(_same_bits(one[name], other[name]) for name in one.dtype.names)
         return all(map(operator.is_, one.reshape(-1).tolist(), other.reshape(-1).tolist()))
-    if one.flags.c_contiguous and other.flags.c_contiguous and one.size and one.nbytes % 8 == 0:  # nothing is copied
+    # nothing is copied
+    if one.flags.c_contiguous and other.flags.c_contiguous and one.size and one.nbytes % 8 == 0:
         return bool((one.reshape(-1).view("u8") == other.reshape(-1).view("u8")).all())
     return one.tobytes() == other.tobytes()
 

@@ -1,4 +1,5 @@
-"""Reads what data hold: containers, arrays, generators of random numbers. What code holds is :mod:`.closure`'s."""
+"""Reads what data hold: containers, arrays, generators of random numbers. What code holds is
+:mod:`.closure`'s."""
 
 from __future__ import annotations
 
@@ -29,9 +30,12 @@ _C_MODULES = frozenset([LIBRARY, "numpy", "cupy", "llvmlite", *sys.stdlib_module
 
 
 class Data:
-    """A fingerprint that is being read, of data. See :class:`~tinygrad_rnn.reading.closure.Closure` for the arguments and attributes."""
+    """A fingerprint that is being read, of data. See :class:`~tinygrad_rnn.reading.closure.Closure` for the
+    arguments and attributes."""
 
-    def __init__(self, names: frozenset[str], every: bool, stores: Stores | None, contents: Mapping[int, Any]) -> None:
+    def __init__(
+        self, names: frozenset[str], every: bool, stores: Stores | None, contents: Mapping[int, Any]
+    ) -> None:
         self.parts: list[Any] = []
         self.tensors: list[Node] = []
         self.names, self.every = names, every
@@ -111,7 +115,14 @@ class Data:
     def _read_context(self) -> None:
         """How decimal numbers are rounded in this thread."""
         context = decimal.getcontext()
-        self.parts += (context.prec, context.rounding, context.Emin, context.Emax, context.clamp, tuple(context.traps.items()))
+        self.parts += (
+            context.prec,
+            context.rounding,
+            context.Emin,
+            context.Emax,
+            context.clamp,
+            tuple(context.traps.items()),
+        )
 
     def _read_array(self, values: numpy.ndarray) -> None:
         if values.dtype.hasobject:
@@ -120,7 +131,11 @@ class Data:
             self._read_all(content.objects())
         else:
             before = self._before.get(id(values))
-            content = before if before is not None and before.thing is values and before.same() else Elements(values)
+            content = (
+                before
+                if before is not None and before.thing is values and before.same()
+                else Elements(values)
+            )
             self.parts.append(values.flags.writeable)
             self._note_content(content)
         if self._stores is not None and values.flags.writeable:
@@ -151,13 +166,14 @@ class Data:
     def _read_c_function(self, thing: Any) -> None:
         """Pure where it belongs to a module that is; a method depends on what it is bound to."""
         bound = getattr(thing, "__self__", None)
-        self.parts += (thing.__name__, getattr(thing, "__qualname__", None))  # another method of it may lie at the same address
+        # another method of it may lie at the same address
+        self.parts += (thing.__name__, getattr(thing, "__qualname__", None))
         if bound is not None and not isinstance(bound, (types.ModuleType, type)):
             self._read(bound)
         elif top(getattr(thing, "__module__", None) or "builtins") not in _C_MODULES:
             raise Unreadable(thing)
 
-    # -- putting back -----------------------------------------------------------------------------------------------------------------
+    # -- putting back ----------------------------------------------------------------------------------------
 
     def restore(self) -> list[str]:
         """Put back what was written to since; returns what that was, in words."""
@@ -167,7 +183,8 @@ class Data:
         return list(dict.fromkeys(slot.what for slot in changed))
 
     def forget(self) -> None:
-        """Drop what functions that keep their results have computed since: with what was put back it would have to be done again."""
+        """Drop what functions that keep their results have computed since: with what was put back it would
+        have to be done again."""
         for slot in self.slots:
             if isinstance(slot, CacheSlot):
                 slot.forget()

@@ -68,7 +68,8 @@ class Pass:
         residuals, caught = pull_back(seeds, wanted=towards, watch=self._watch, through=tape, watched=watched)
         received = list(self._number.values())
         rest = {key_of(node): residuals.at(node) for node in ends}
-        rest |= {key: residual for key, residual in caught.items() if inside is None or key[0] in inside}  # nothing further on is wanted
+        # nothing further on is wanted
+        rest |= {key: residual for key, residual in caught.items() if inside is None or key[0] in inside}
         for key, residual in rest.items():
             if residual is not None and key not in self._number:
                 self._number[key] = self._sizes.add(residual)
@@ -76,7 +77,16 @@ class Pass:
         self.received = joint(self._norms[received], self._counts)
         self.operands = numpy.array(self._rows, dtype=int).reshape(2, -1).T
         self.sent = self._norms[self._sent]
-        del self._sizes, self._counts, self._rows, self._sent, self._last, self._arrived, self._borders, self._inside
+        del (
+            self._sizes,
+            self._counts,
+            self._rows,
+            self._sent,
+            self._last,
+            self._arrived,
+            self._borders,
+            self._inside,
+        )
 
     def _watch(self, entry: Entry, g: Any, operand: int, part: Array) -> None:
         for room, key in self._borders.get((entry.index, operand), ()):
@@ -86,7 +96,9 @@ class Pass:
         if entry is not self._last:
             self._last, self._arrived = entry, None if entry.row.several else g
             self.entries.append(entry)
-            arrived = [(i, one) for i, one in enumerate(g) if one is not None] if entry.row.several else [(0, g)]
+            arrived = (
+                [(i, one) for i, one in enumerate(g) if one is not None] if entry.row.several else [(0, g)]
+            )
             for position, one in arrived:
                 self._number[entry.index, position] = self._sizes.add(one)
             self._counts.append(len(arrived))
@@ -116,7 +128,10 @@ class Pass:
     @cached_property
     def _sent_by(self) -> dict[tuple[int, int], float]:
         indices = [entry.index for entry in self.entries]
-        return {(indices[row], operand): norm for (row, operand), norm in zip(self.operands.tolist(), self.sent.tolist(), strict=True)}
+        return {
+            (indices[row], operand): norm
+            for (row, operand), norm in zip(self.operands.tolist(), self.sent.tolist(), strict=True)
+        }
 
 
 class Crossed:
@@ -142,7 +157,10 @@ class Crossed:
                 chain.nodes.setdefault(key, node)
                 for room in self._rooms(key, None):
                     add_to(room, key, residual)
-        self.borders = {place: [(room, key) for room in self._rooms(key, step)] for place, (key, step) in chain.crossings.items()}
+        self.borders = {
+            place: [(room, key) for room in self._rooms(key, step)]
+            for place, (key, step) in chain.crossings.items()
+        }
         self.borders |= {place: [(self.entered, key)] for place, key in chain.inlets.items()}
 
     def _rooms(self, key: Key, step: int | None) -> list[Room]:
@@ -169,12 +187,25 @@ class Trail:
         entered: the norm of the residual that comes to the states, to which others are compared.
     """
 
-    def __init__(self, chain: Chain, run: Pass, crossed: Crossed, last: int | None, several: bool, entered: float) -> None:
-        self.chain, self.run, self.crossed, self.last, self.several, self.entered = chain, run, crossed, last, several, entered
+    def __init__(
+        self, chain: Chain, run: Pass, crossed: Crossed, last: int | None, several: bool, entered: float
+    ) -> None:
+        self.chain, self.run, self.crossed, self.last, self.several, self.entered = (
+            chain,
+            run,
+            crossed,
+            last,
+            several,
+            entered,
+        )
 
     def size(self, state: int, step: int) -> float | None:
         """The norm of the residual at a state after a step, by whatever way; None where none arrives."""
-        return self.run.at(self.chain.state_at(state, step)) if self.last is not None and step <= self.last else None
+        return (
+            self.run.at(self.chain.state_at(state, step))
+            if self.last is not None and step <= self.last
+            else None
+        )
 
     def left(self, state: int, step: int) -> float:
         """The same as a part of what came in."""
@@ -210,7 +241,9 @@ class Followed:
         inside: Collection[int] | None = None,
     ) -> None:
         self._towards, self._inside, self._only_last = towards, inside, alone
-        self._alone = {e.index for chain in chains if alone and chain.alone for within in chain.entries for e in within}
+        self._alone = {
+            e.index for chain in chains if alone and chain.alone for within in chain.entries for e in within
+        }
         outside = Tape([entry for entry in tape if entry.index not in self._alone]) if self._alone else tape
         self.seeds = seeds
         self.whole, crossed = self._pass(outside, seeds, chains, borders)
@@ -224,15 +257,25 @@ class Followed:
             followed = {} if last is None else _since(chain, across.readout, last)
             if alone and last is not None and (several or chain.entries[0][0].index in self._alone):
                 entering = [(chain.nodes[key], residual) for key, residual in followed.items()]
-                within = [other for other in chains if other is chain or chain.step_of((other.entries[0][0].index, 0)) is not None]
+                within = [
+                    other
+                    for other in chains
+                    if other is chain or chain.step_of((other.entries[0][0].index, 0)) is not None
+                ]
                 run, crossed = self._pass(_up_to(chain, max(reached)), entering, within)
                 across = crossed[chain]
-                sources.update({other: (run, crossed[other]) for other in within if _count(other) < _count(chain)})
+                sources.update(
+                    {other: (run, crossed[other]) for other in within if _count(other) < _count(chain)}
+                )
             trails[chain] = Trail(chain, run, across, last, several, _entered(chain, followed, last))
         self.trails = [trails[chain] for chain in chains]
 
     def _pass(
-        self, tape: Tape, seeds: Sequence[tuple[Node, Array]], chains: Sequence[Chain], borders: Borders | None = None
+        self,
+        tape: Tape,
+        seeds: Sequence[tuple[Node, Array]],
+        chains: Sequence[Chain],
+        borders: Borders | None = None,
     ) -> tuple[Pass, dict[Chain, Crossed]]:
         crossed = {chain: Crossed(chain, seeds) for chain in chains}
         together = {place: [*rooms] for place, rooms in (borders or {}).items()}
@@ -241,7 +284,9 @@ class Followed:
                 together[place] = [*together[place], *rooms] if place in together else rooms
         states = [node for chain in chains for node in chain.nodes.values()]
         towards = None if self._towards is None else [*states, *self._towards]
-        ends = [node for chain in chains for node in chain.nodes.values() if chain.step_of(key_of(node)) is None]
+        ends = [
+            node for chain in chains for node in chain.nodes.values() if chain.step_of(key_of(node)) is None
+        ]
         return Pass(tape, seeds, together, towards, self._inside, ends), crossed
 
     @property
@@ -250,7 +295,11 @@ class Followed:
         if not any(trail.several for trail in self.trails):
             return ""
         of_each = " of each layer" if len(self.trails) > 1 else ""
-        return f"followed: only what comes into the last step{of_each}" if self._only_last else "followed: what comes into every step"
+        return (
+            f"followed: only what comes into the last step{of_each}"
+            if self._only_last
+            else "followed: what comes into every step"
+        )
 
     @property
     def passes(self) -> list[Pass]:
@@ -283,7 +332,11 @@ class Followed:
             operands, sent, received = run.operands[:, 1].tolist(), run.sent.tolist(), run.received.tolist()
             for i, entry in enumerate(run.entries):
                 if self.pass_of(entry) is run:
-                    yield entry, received[i], {operands[row]: sent[row] for row in range(firsts[i], firsts[i + 1])}
+                    yield (
+                        entry,
+                        received[i],
+                        {operands[row]: sent[row] for row in range(firsts[i], firsts[i + 1])},
+                    )
 
 
 def ones(results: Sequence[Node]) -> list[tuple[Node, Array]]:
@@ -312,8 +365,8 @@ def _read_back(chain: Chain, readout: Room) -> Crossed:
 def _last_entered(chain: Chain, readout: Room) -> int | None:
     """The last step into whose states something other than 0 comes; None if there is none.
 
-    What comes into an output may end in a mask on the way to them. A step that hands no state on, since nothing
-    needs the one after it, counts as what it sends to the states before.
+    What comes into an output may end in a mask on the way to them. A step that hands no state on, since
+    nothing needs the one after it, counts as what it sends to the states before.
     """
     crossed = _read_back(chain, readout)
     last = max(_steps_of(chain, crossed.entered), default=None)
@@ -332,12 +385,18 @@ def _entered(chain: Chain, followed: Room, last: int | None) -> float:
     """The norm of what comes to the states; of what comes into a step that hands none on."""
     if last is None or chain.hands_on(last):
         return overall(_read_back(chain, followed).entered.values(), chain.backend)
-    return overall((residual for key, residual in followed.items() if chain.step_of(key) == last), chain.backend)
+    return overall(
+        (residual for key, residual in followed.items() if chain.step_of(key) == last), chain.backend
+    )
 
 
 def _steps_of(chain: Chain, room: Room) -> set[int]:
     """The steps whose tensors something other than 0 comes to."""
-    steps = (chain.step_of(key) for key, norm in zip(room, sizes(room.values(), chain.backend), strict=True) if norm != 0)
+    steps = (
+        chain.step_of(key)
+        for key, norm in zip(room, sizes(room.values(), chain.backend), strict=True)
+        if norm != 0
+    )
     return {step for step in steps if step is not None}
 
 

@@ -1,4 +1,5 @@
-"""Reads what modules hold: of the user's what code names in it; of those that nobody changes, usually, what somebody changed after all."""
+"""Reads what modules hold: of the user's what code names in it; of those that nobody changes, usually, what
+somebody changed after all."""
 
 from __future__ import annotations
 
@@ -30,13 +31,16 @@ class Modules(Data):
     """A fingerprint that is being read, of modules."""
 
     def _read_module(self, module: Any) -> None:
-        """Of a module of the user's own, what the code may name in it: where it may name anything, all data."""
+        """Of a module of the user's own, what the code may name in it: where it may name anything, all
+        data."""
         if steady_module(module):
             self._read_steady_module(module)
             return
         table = vars(module)
         for name in table if self.every else self.names.intersection(table):
-            if name in self.names or not isinstance(table[name], (types.FunctionType, types.ModuleType, type)):
+            if name in self.names or not isinstance(
+                table[name], (types.FunctionType, types.ModuleType, type)
+            ):
                 self._note_key(table, name)
                 self.parts.append(name)
                 self._read_by_name(name, table[name])
@@ -52,11 +56,14 @@ class Modules(Data):
         elif name == "random":
             self._note_generator(random._inst, "random")
         if name == LIBRARY:  # some of its modules are imported where they are first named
-            self.absent.update(path for path in (f"{LIBRARY}.{part}" for part in self.names) if path not in sys.modules)
+            self.absent.update(
+                path for path in (f"{LIBRARY}.{part}" for part in self.names) if path not in sys.modules
+            )
         self._read_patched(vars(module))
 
     def _read_patched(self, table: Mapping[str, Any], names: Iterable[str] | None = None) -> None:
-        """What the code names of what nobody changes, usually: who is there, and if that is the user's or data, all of it."""
+        """What the code names of what nobody changes, usually: who is there, and if that is the user's or
+        data, all of it."""
         parts = self.parts
         for name in self.names if names is None else names:
             if name in table:

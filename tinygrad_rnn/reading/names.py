@@ -58,7 +58,12 @@ class Names:
         origin: Mapping[Key, Key] | None = None,
         parameters: Mapping[Key, str] | None = None,
     ) -> None:
-        self._tape, self._variables, self._origin, self._parameters = tape, variables or {}, origin or {}, parameters or {}
+        self._tape, self._variables, self._origin, self._parameters = (
+            tape,
+            variables or {},
+            origin or {},
+            parameters or {},
+        )
         self._readings: dict[Any, _Reading] = {}
 
     def own(self, x: Any) -> str:
@@ -98,14 +103,22 @@ class Names:
         return None if entry.scope is None else self._chosen[entry.scope]
 
     def line(self, entry: Entry) -> Line | None:
-        """The line of the user's code that recorded an entry: remembered then, or read where that code is called again."""
+        """The line of the user's code that recorded an entry: remembered then, or read where that code is
+        called again."""
         known, scope = line_of_entry(entry), self.call_of(entry)
         reading = None if known or scope is None else self._reading(scope)
         if reading is None or scope is None:
             return known
-        return next((line_of_entry(other) for one, other in reading.matched(scope, self._inside[scope]) if one is entry), None)
+        return next(
+            (
+                line_of_entry(other)
+                for one, other in reading.matched(scope, self._inside[scope])
+                if one is entry
+            ),
+            None,
+        )
 
-    # -- as they are asked for --------------------------------------------------------------------------------------------------------
+    # -- as they are asked for -------------------------------------------------------------------------------
 
     def _known(self, x: Node) -> Key:
         return self._origin.get(key_of(x), key_of(x))
@@ -165,18 +178,28 @@ def _chosen_scopes(tape: Tape) -> dict[Scope, Scope | None]:
     steps = time_steps(tape)
     scopes = dict.fromkeys(entry.scope for entry in tape if entry.scope is not None)
     chains = {scope: list(outwards(scope)) for scope in scopes}
-    holding = {outer for chain in chains.values() for i, inner in enumerate(chain) if inner in steps for outer in chain[i + 1 :]}
+    holding = {
+        outer
+        for chain in chains.values()
+        for i, inner in enumerate(chain)
+        if inner in steps
+        for outer in chain[i + 1 :]
+    }
     under_way = {_code(scope) for scope in outwards(thread.scope)}
 
     def choice(chain: Sequence[Scope]) -> Scope | None:
-        return next((s for s in chain[::-1] if s.call and s not in holding and _code(s) not in under_way), None)
+        return next(
+            (s for s in chain[::-1] if s.call and s not in holding and _code(s) not in under_way), None
+        )
 
     return {scope: choice(chain) for scope, chain in chains.items()}
 
 
 def _code(scope: Scope) -> Any:
     """Calls of the same code; of a module also by the module."""
-    return (id(scope.call[0]), id(scope.label) if scope.kind == "module" else scope.kind) if scope.call else None
+    return (
+        (id(scope.call[0]), id(scope.label) if scope.kind == "module" else scope.kind) if scope.call else None
+    )
 
 
 class _Reading:
@@ -191,7 +214,9 @@ class _Reading:
         made = {entry.index for entry in again.entries}
         self._names = {key_of(x): name for x, name in again.named()}
         self._outside = {key: name for key, name in self._names.items() if key[0] not in made}
-        self._arguments = [self._outside.pop(key_of(x), "") if isinstance(x, Node) else "" for x in again.arguments]
+        self._arguments = [
+            self._outside.pop(key_of(x), "") if isinstance(x, Node) else "" for x in again.arguments
+        ]
         self._states = self._paired(scope)
         for i, (name, after) in enumerate(self._states, start=len(self._arguments) - len(self._states)):
             self._arguments[i] = name
@@ -215,7 +240,11 @@ class _Reading:
         partner = {other.index: entry.index for entry, other in self.matched(scope, entries)}
         befores = _leaves_of(scope)[len(self._arguments) - len(self._states) :]
         return [
-            State(name, before, None if after is None or after[0] not in partner else (partner[after[0]], after[1]))
+            State(
+                name,
+                before,
+                None if after is None or after[0] not in partner else (partner[after[0]], after[1]),
+            )
             for (name, after), before in zip(self._states, befores, strict=False)
             if isinstance(before, Node)
         ]
@@ -238,7 +267,9 @@ class _Reading:
             return []
         befores, afters = again.arguments[-count:], tree.leaves(returned[1])
         state = [*scope.call[1], *scope.call[2].values()][-1] if scope.call else None
-        if tree.structure(returned[1]) != tree.structure(state) or not all(isinstance(x, Node) for x in (*befores, *afters)):
+        if tree.structure(returned[1]) != tree.structure(state) or not all(
+            isinstance(x, Node) for x in (*befores, *afters)
+        ):
             return []
         return [
             (path or _state_name(again.names(x), again.names(y)), key_of(y))
@@ -250,10 +281,12 @@ def _leaves_of(scope: Scope) -> list[Any]:
     return tree.leaves(scope.call[1:]) if scope.call else []
 
 
-# -- what a state is called -----------------------------------------------------------------------------------------------------------
+# -- what a state is called ----------------------------------------------------------------------------------
 
 _WORDS = r"prev|previous|old|last|cur|next|new"
-_TIMED = re.compile(rf"(?P<first>(?:{_WORDS})_)?(?P<stem>.+?)(?:(?P<number>\[.+\]|\(.+\)|_?\d+)|(?P<word>_(?:{_WORDS}|tm1|t)|['′]+))?")
+_TIMED = re.compile(
+    rf"(?P<first>(?:{_WORDS})_)?(?P<stem>.+?)(?:(?P<number>\[.+\]|\(.+\)|_?\d+)|(?P<word>_(?:{_WORDS}|tm1|t)|['′]+))?"
+)
 """A name and its time."""
 
 _EMPTY = re.compile(rf"(?:{_WORDS}|state|s|out|outputs?|y|result|ret|nxt|carry|[_\d])+")
@@ -271,7 +304,8 @@ def at_two_times(before: str | None, after: str | None) -> str:
 
 
 def _state_name(before: Sequence[Name], after: Sequence[Name]) -> str:
-    """One name that it has before and after the step, or that both are at two times; or else what says more."""
+    """One name that it has before and after the step, or that both are at two times; or else what says
+    more."""
     olds, news = map(_outermost, (before, after))
     common = next((name for name in olds if name in news), "")
     timed = next((name for old in olds for new in news if (name := at_two_times(old, new))), "")
@@ -296,7 +330,11 @@ def _paths(state: Any, path: str = "") -> list[str]:
         parts = list(zip(getattr(state, "_fields", [""] * len(state)), state, strict=True))
     else:
         return [path]
-    return [leaf for name, part in parts for leaf in _paths(part, ".".join(filter(None, [path, name])) if name else "")]
+    return [
+        leaf
+        for name, part in parts
+        for leaf in _paths(part, ".".join(filter(None, [path, name])) if name else "")
+    ]
 
 
 def _tensors(variables: Mapping[str, Any]) -> Iterator[tuple[str, Node]]:

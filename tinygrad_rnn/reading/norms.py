@@ -60,7 +60,9 @@ class Sizes:
             if len(members) == 1:
                 values = arrays[members[0]].ravel("K")[None]
             else:  # the same elements in the same order
-                values = (numpy.concatenate if shape else numpy.stack)([arrays[i] for i in members]).reshape(len(members), -1)
+                values = (numpy.concatenate if shape else numpy.stack)([arrays[i] for i in members]).reshape(
+                    len(members), -1
+                )
             norms[members] = norms_of(values)
         self._norms.append(norms)
         self._waiting, self._bytes = [], 0
@@ -87,7 +89,8 @@ class Ranges:
     none."""
 
     def __init__(self, arrays: Iterable[Array], backend: Backend) -> None:
-        self._arrays = {id(array): array for array in arrays if array.size}  # as long as they are here, ids are theirs
+        # as long as they are here, ids are theirs
+        self._arrays = {id(array): array for array in arrays if array.size}
         with numpy.errstate(all="ignore"):
             ends = [end for array in self._arrays.values() for end in (array.min(), array.max())]
         values = (float(end.item()) for end in on_host(ends, backend))

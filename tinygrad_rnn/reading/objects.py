@@ -1,4 +1,5 @@
-"""What Python objects are made of: attributes, slots, the content of a built-in type, and where a generator of random numbers stands."""
+"""What Python objects are made of: attributes, slots, the content of a built-in type, and where a generator
+of random numbers stands."""
 
 from __future__ import annotations
 
@@ -31,7 +32,10 @@ class Unreadable(Exception):
 
     def __init__(self, thing: Any) -> None:
         super().__init__(thing)
-        self.kind, self.path = f"{type(thing).__module__}.{type(thing).__qualname__}".removeprefix("builtins."), list[str]()
+        self.kind, self.path = (
+            f"{type(thing).__module__}.{type(thing).__qualname__}".removeprefix("builtins."),
+            list[str](),
+        )
 
     def __str__(self) -> str:
         name = ".".join(reversed(self.path[:4]))
@@ -40,7 +44,8 @@ class Unreadable(Exception):
 
 @functools.lru_cache(maxsize=4096)
 def storage_of(kind: type) -> Any:
-    """The built-in type that a class keeps its content in, besides attributes: ``object`` if none; None if it is one that is not known."""
+    """The built-in type that a class keeps its content in, besides attributes: ``object`` if none; None if it
+    is one that is not known."""
     if top(kind.__module__) in _FOREIGN and steady_class(kind):
         return None
     for base in kind.__mro__:
@@ -56,14 +61,23 @@ def storage_of(kind: type) -> Any:
 def _written_in_c(kind: type) -> bool:
     """Whether a class has methods of C of its own, and so may have content that is no attribute."""
     for name, value in vars(kind).items():
-        if isinstance(value, _C_METHODS) and value.__objclass__ is kind and name not in ("__dict__", "__weakref__"):
+        if (
+            isinstance(value, _C_METHODS)
+            and value.__objclass__ is kind
+            and name not in ("__dict__", "__weakref__")
+        ):
             return True
         if name == "__new__" and isinstance(value, types.BuiltinFunctionType):
             return True
     return False
 
 
-_C_METHODS = (types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType, types.GetSetDescriptorType)
+_C_METHODS = (
+    types.WrapperDescriptorType,
+    types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+)
 
 
 @functools.lru_cache(maxsize=4096)

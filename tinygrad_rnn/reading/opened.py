@@ -40,13 +40,17 @@ class Opened:
             check_unchanged(tape)
             self._open(tape)
         for scope in self._scopes.values():
-            scope.after = scope.after and [key_of(self._new[key]) if key in self._new else key for key in scope.after]
+            scope.after = scope.after and [
+                key_of(self._new[key]) if key in self._new else key for key in scope.after
+            ]
         self.results = [self._moved(y) for y in results]
 
     def _open(self, tape: Tape) -> None:
         for entry in tape:
             inputs = [self._moved(x) for x in entry.inputs]
-            stands = self._copied(entry, inputs) if entry.row.unfold is None else self._unfolded(entry, inputs)
+            stands = (
+                self._copied(entry, inputs) if entry.row.unfold is None else self._unfolded(entry, inputs)
+            )
             for position, y in enumerate(stands):
                 self._new[entry.index, position] = y
                 if key_of(y)[0] > entry.index:  # a scan may hand on what went into it
@@ -66,7 +70,12 @@ class Opened:
         if scope is None:
             return None
         if scope not in self._scopes:
-            new = Scope(scope.kind, scope.label, self._scope(scope.outer), scope.call and _mapped(self._moved, scope.call))
+            new = Scope(
+                scope.kind,
+                scope.label,
+                self._scope(scope.outer),
+                scope.call and _mapped(self._moved, scope.call),
+            )
             new.after = scope.after
             self._scopes[scope] = self._scopes[new] = new
         return self._scopes[scope]
@@ -76,7 +85,16 @@ class Opened:
         needs = tuple([needed and x.requires_grad for x, needed in zip(inputs, entry.needs, strict=True)])
         if True not in needs:
             return tuple([Node.result_type(y, entry.backend) for y in entry.ys])
-        copy = Entry(entry.row, entry.backend, inputs, entry.xs, entry.params, needs, entry.ys, self._scope(entry.scope))
+        copy = Entry(
+            entry.row,
+            entry.backend,
+            inputs,
+            entry.xs,
+            entry.params,
+            needs,
+            entry.ys,
+            self._scope(entry.scope),
+        )
         copy_line(entry, copy)
         return copy.results()
 
@@ -84,7 +102,10 @@ class Opened:
         """The results of a replay that is run again, recorded where it was; replays inside of it are opened
         in turn."""
         assert entry.row.unfold is not None
-        own = [x if x._data is array else _with_array(x, array) for x, array in zip(inputs, entry.xs, strict=True)]
+        own = [
+            x if x._data is array else _with_array(x, array)
+            for x, array in zip(inputs, entry.xs, strict=True)
+        ]
         stand_ins = {id(one): x for one, x in zip(own, inputs, strict=True) if one is not x}
         since = now()
         with recording(), entry.backend.quiet():

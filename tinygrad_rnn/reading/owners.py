@@ -57,7 +57,11 @@ class Owners:
         for variables in self._variables:
             for reach in (_direct, _held):
                 for name, x in variables.items():
-                    found = "" if name.startswith("_") else next((path for path, part in reach(name, x) if part is wanted), "")
+                    found = (
+                        ""
+                        if name.startswith("_")
+                        else next((path for path, part in reach(name, x) if part is wanted), "")
+                    )
                     if found:
                         return found
         return ""

@@ -40,7 +40,11 @@ def cheapest(entries: Sequence[Entry], start: Key, end: Key) -> Way:
     entered: dict[int, int] = {}
     makers = {}
     for entry in entries:
-        ways = [(best[key_of(x)], i) for i, x in enumerate(entry.inputs) if isinstance(x, Node) and key_of(x) in best]
+        ways = [
+            (best[key_of(x)], i)
+            for i, x in enumerate(entry.inputs)
+            if isinstance(x, Node) and key_of(x) in best
+        ]
         if ways:
             least, entered[entry.index] = min(ways)
             makers[entry.index] = entry

@@ -1,7 +1,8 @@
-"""What nobody changes while a program runs: the code of Python, of NumPy and of this library, known by its file and not by its name.
+"""What nobody changes while a program runs: the code of Python, of NumPy and of this library, known by its
+file and not by its name.
 
-A module's name and the ``__module__`` of a class say what somebody wrote there: a file ``calendar.py`` beside a script is the user's, and
-so is a class that ``types.new_class`` made.
+A module's name and the ``__module__`` of a class say what somebody wrote there: a file ``calendar.py`` beside
+a script is the user's, and so is a class that ``types.new_class`` made.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ def steady_module(module: Any) -> bool:
     if spec.origin in ("built-in", "frozen"):
         return spec.loader in _WITHOUT_FILE
     places = list(spec.submodule_search_locations or ()) if spec.origin is None else [spec.origin]
-    return bool(places) and all(steady_file(os.path.join(place, "")) if spec.origin is None else steady_file(place) for place in places)
+    return bool(places) and all(
+        steady_file(os.path.join(place, "")) if spec.origin is None else steady_file(place)
+        for place in places
+    )
 
 
 def steady_function(function: types.FunctionType) -> bool:

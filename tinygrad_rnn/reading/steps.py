@@ -1,8 +1,8 @@
 """Where time steps are on a tape, and which of them belong together: a *chain* for each layer and direction.
 
 Operations are recorded inside time steps: ``tape.Scope`` of kind "step", or the calls of a cell in a loop of
-the user's own. Where a step uses what another step of the same cell made, or takes it as its state, both belong
-to one loop; a loop is a chain if something crosses between its steps.
+the user's own. Where a step uses what another step of the same cell made, or takes it as its state, both
+belong to one loop; a loop is a chain if something crosses between its steps.
 
     step 0     step 1     step 2     step 3
       h₀ ─────────────────► h₂                    h[t] = f(h[t−2]): two ways side by side, yet one chain, as
@@ -25,10 +25,12 @@ def given_name(x: Node) -> str:
 
 
 def find_chains(
-    tape: Tape, name_of: Callable[[Node], str] = given_name, owner_of: Callable[[Chain], tuple[str, str]] = lambda chain: ("", "")
+    tape: Tape,
+    name_of: Callable[[Node], str] = given_name,
+    owner_of: Callable[[Chain], tuple[str, str]] = lambda chain: ("", ""),
 ) -> list[Chain]:
-    """The chains of at least two steps, those that others depend on first. A step that nothing depends on, between
-    others, is one without operations.
+    """The chains of at least two steps, those that others depend on first. A step that nothing depends on,
+    between others, is one without operations.
 
     Args:
         name_of: what the user calls a tensor.
@@ -72,7 +74,11 @@ def find_chains(
         if inside[step] or root(step) in loops:  # nothing before the first on the tape
             loops.setdefault(root(step), []).append(step)
     linked = {root(step) for step in crossed}
-    chains = [Chain(steps, [inside[step] for step in steps], name_of) for one, steps in loops.items() if one in linked]
+    chains = [
+        Chain(steps, [inside[step] for step in steps], name_of)
+        for one, steps in loops.items()
+        if one in linked
+    ]
     _link(tape, chains)
     for chain in chains:
         chain.settle()
@@ -113,13 +119,19 @@ def time_steps(tape: Tape) -> dict[Scope, Scope]:
         if leaves_of_state(call):
             calls.setdefault((scope.outer, id(scope.label)), []).append((scope, call))
     loops = (loop for loop in calls.values() if len(loop) > 1 and _goes_on(loop[0][0], loop[1][1]))
-    return {scope: Scope("step", number, scope.outer, call) for loop in loops for number, (scope, call) in enumerate(loop)}
+    return {
+        scope: Scope("step", number, scope.outer, call)
+        for loop in loops
+        for number, (scope, call) in enumerate(loop)
+    }
 
 
 def _scopes(tape: Tape) -> dict[Scope, None]:
-    """The places in the program that a tape was recorded in, and the steps of the same loops before those, also
-    where nothing on the tape depends on them."""
-    scopes = dict.fromkeys(outer for scope in dict.fromkeys(entry.scope for entry in tape) for outer in outwards(scope))
+    """The places in the program that a tape was recorded in, and the steps of the same loops before those,
+    also where nothing on the tape depends on them."""
+    scopes = dict.fromkeys(
+        outer for scope in dict.fromkeys(entry.scope for entry in tape) for outer in outwards(scope)
+    )
     waiting = [*scopes]
     while waiting:
         scope = waiting.pop()
@@ -171,7 +183,7 @@ def _cell(step: Scope) -> Any:
     return None if step.call is None else step.call[0]
 
 
-# -- what they are called -------------------------------------------------------------------------------------------------------------
+# -- what they are called ------------------------------------------------------------------------------------
 
 
 def _name_chains(tape: Tape, chains: list[Chain], owner_of: Callable[[Chain], tuple[str, str]]) -> None:
@@ -204,16 +216,31 @@ def _layers(tape: Tape, chains: Sequence[Chain]) -> list[int]:
     """For each chain how many it depends on, one on the other; both directions of a layer have the same
     number."""
     layers = [1] * len(chains)
-    place = {entry.index: number for number, chain in enumerate(chains) for inside in chain.entries for entry in inside}
+    place = {
+        entry.index: number
+        for number, chain in enumerate(chains)
+        for inside in chain.entries
+        for entry in inside
+    }
     below: dict[int, int] = {}
     for entry in tape:
-        depth = max((below[x.entry.index] for x in entry.inputs if isinstance(x, Node) and x.entry and x.entry.index in below), default=0)
+        depth = max(
+            (
+                below[x.entry.index]
+                for x in entry.inputs
+                if isinstance(x, Node) and x.entry and x.entry.index in below
+            ),
+            default=0,
+        )
         number = place.get(entry.index)
         if number is not None:
             outside = [
                 below[x.entry.index]
                 for x in entry.inputs
-                if isinstance(x, Node) and x.entry and x.entry.index in below and place.get(x.entry.index) != number
+                if isinstance(x, Node)
+                and x.entry
+                and x.entry.index in below
+                and place.get(x.entry.index) != number
             ]
             layers[number] = depth = max(layers[number], 1 + max(outside, default=0))
         below[entry.index] = depth

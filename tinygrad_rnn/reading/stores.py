@@ -1,7 +1,8 @@
-"""What code can write to besides its own variables, read off its instructions; and the places themselves, with what they held.
+"""What code can write to besides its own variables, read off its instructions; and the places themselves,
+with what they held.
 
-What a function changed can then be seen and put back, and nothing else is touched: a place that its code cannot write to may be written
-by another thread at any time.
+What a function changed can then be seen and put back, and nothing else is touched: a place that its code
+cannot write to may be written by another thread at any time.
 """
 
 from __future__ import annotations
@@ -18,7 +19,20 @@ from typing import Any
 MISSING: Any = object()
 """What a place holds that is not there yet."""
 
-_ANY_NAME = frozenset(["setattr", "delattr", "__setattr__", "__delattr__", "__dict__", "vars", "exec", "eval", "globals", "locals"])
+_ANY_NAME = frozenset(
+    [
+        "setattr",
+        "delattr",
+        "__setattr__",
+        "__delattr__",
+        "__dict__",
+        "vars",
+        "exec",
+        "eval",
+        "globals",
+        "locals",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -78,11 +92,12 @@ def imports_in(code: types.CodeType) -> tuple[str, ...]:
             if instruction.opname == "LOAD_CONST":
                 constants.append(instruction.argval)
             elif instruction.opname == "IMPORT_NAME":
-                found.append("." * constants[-2] + instruction.argval)  # before it: the level, and what is taken from it
+                # before it: the level, and what is taken from it
+                found.append("." * constants[-2] + instruction.argval)
     return tuple(dict.fromkeys(found))
 
 
-# -- places ---------------------------------------------------------------------------------------------------------------------------
+# -- places --------------------------------------------------------------------------------------------------
 
 
 class Slot:
@@ -98,7 +113,11 @@ class Slot:
     __slots__ = ("_before", "_read", "_same", "_write", "what")
 
     def __init__(
-        self, what: str, read: Callable[[], Any], write: Callable[[Any], None], same: Callable[[Any, Any], bool] = operator.is_
+        self,
+        what: str,
+        read: Callable[[], Any],
+        write: Callable[[Any], None],
+        same: Callable[[Any, Any], bool] = operator.is_,
     ) -> None:
         self.what, self._read, self._write, self._same = what, read, write, same
         self._before = read()
@@ -157,7 +176,8 @@ def member_slot(thing: Any, name: str, member: Any) -> Slot:
 
 
 class CacheSlot:
-    """What a ``functools.lru_cache`` holds: if something is put back, what was computed since is forgotten, and computed again."""
+    """What a ``functools.lru_cache`` holds: if something is put back, what was computed since is forgotten,
+    and computed again."""
 
     what = "a cache"
 

@@ -57,7 +57,11 @@ def plain(text: str, limit: int = 28) -> str:
 
 
 def printable(text: str) -> str:
-    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return (
+        text
+        if text.isprintable()
+        else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    )
 
 
 def short(text: str, limit: int) -> str:
@@ -68,7 +72,12 @@ def short(text: str, limit: int) -> str:
 def table(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
     """Lines of columns, each flush to its side: ``<`` or ``>``."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip() for row in rows]
+    return [
+        "  ".join(
+            f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def distinct(names: Sequence[str], between: str = " ") -> list[str]:

@@ -1,6 +1,7 @@
 """Whether this installation computes what it should, on one device: the command ``tinygrad-rnn check``.
 
-The report is a dict of plain values, the same for every backend, to be sent with a bug report or kept beside a measurement:
+The report is a dict of plain values, the same for every backend, to be sent with a bug report or kept beside
+a measurement:
 
     schema          1; rises when the meaning of a field changes
     tinygrad_rnn, backend, quick, started (UTC), seconds
@@ -9,10 +10,12 @@ The report is a dict of plain values, the same for every backend, to be sent wit
     sections        rules, cells, layers, training, times; each with its name, its limit in seconds, the seconds that it took,
                     its items, and left_out: the names of items for which there was no time
     items           each with name, passed, seconds; error and tolerance where numbers were compared (the largest difference,
-                    relative to the largest number of the array or to 1; null where it is not finite); traceback where it raised
+                    relative to the largest number of the array or to 1; null where it is not finite);
+                    traceback where it raised
 
-What numbers are compared with is never the code under test: rules on a device with NumPy in float64, and on NumPy itself with
-their proofs; cells and layers with the loop over time on NumPy's arrays; training with that loop in float64.
+What numbers are compared with is never the code under test: rules on a device with NumPy in float64, and on
+NumPy itself with their proofs; cells and layers with the loop over time on NumPy's arrays; training with that
+loop in float64.
 """
 
 from __future__ import annotations
@@ -33,11 +36,13 @@ SECTIONS = (
     ("training", training.items, {"numpy": 7, "cupy": 30}),
     ("times", times.items, {"numpy": 10, "cupy": 45}),
 )
-"""Name, items, and the seconds in which items begin: less than a minute on the processor, less than five on a device, which compiles
-hundreds of kernels first."""
+"""Name, items, and the seconds in which items begin: less than a minute on the processor, less than five on a
+device, which compiles hundreds of kernels first."""
 
 
-def run(backend: str = "numpy", quick: bool = False, say: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+def run(
+    backend: str = "numpy", quick: bool = False, say: Callable[[str], None] = lambda line: None
+) -> dict[str, Any]:
     """Check a backend.
 
     Args:
@@ -56,7 +61,10 @@ def run(backend: str = "numpy", quick: bool = False, say: Callable[[str], None] 
         sections.append(section)
         failed = [item for item in section["items"] if not item["passed"]]
         late = f", {len(section['left_out'])} left out" if section["left_out"] else ""
-        say(f"{name}: {len(section['items']) - len(failed)} passed, {len(failed)} failed{late}, {section['seconds']:.0f} s")
+        say(
+            f"{name}: {len(section['items']) - len(failed)} passed, {len(failed)} failed{late}, "
+            f"{section['seconds']:.0f} s"
+        )
         for item in failed:
             say(f"  {item['name']}: {_reason(item)}")
     return {

@@ -1,4 +1,5 @@
-"""The built-in layers with their options, compiled, beside the loop over time on NumPy's arrays, with the same weights."""
+"""The built-in layers with their options, compiled, beside the loop over time on NumPy's arrays, with the
+same weights."""
 
 from __future__ import annotations
 
@@ -48,7 +49,9 @@ def _agrees(kind: str, options: dict[str, Any], backend: str, dtype: str) -> Fac
     return compared(found, expected, TOLERANCE[dtype])
 
 
-def _results(kind: str, options: dict[str, Any], backend: str, dtype: str, compiled: bool) -> list[numpy.ndarray]:
+def _results(
+    kind: str, options: dict[str, Any], backend: str, dtype: str, compiled: bool
+) -> list[numpy.ndarray]:
     x = numpy.random.default_rng(0).standard_normal((7, 3, 5))
     with seeded(), tg.use_backend(backend):
         layer = getattr(tg.nn, kind)(5, 6, dtype=dtype, compiled=compiled, **options)
@@ -58,7 +61,8 @@ def _results(kind: str, options: dict[str, Any], backend: str, dtype: str, compi
 
 @contextlib.contextmanager
 def seeded() -> Iterator[None]:
-    """A block in which weights come out the same each time; afterwards chance goes on as if it had not been."""
+    """A block in which weights come out the same each time; afterwards chance goes on as if it had not
+    been."""
     before = random.get_state()
     random.seed(0)
     try:

@@ -59,7 +59,11 @@ def memory(backend: str) -> dict[str, Any]:
     if backend == "cupy":
         cupy = importlib.import_module("cupy")
         free, total = cupy.cuda.runtime.memGetInfo()
-        return {"device_memory": total, "device_memory_free": free, "device_memory_taken": cupy.get_default_memory_pool().total_bytes()}
+        return {
+            "device_memory": total,
+            "device_memory_free": free,
+            "device_memory_taken": cupy.get_default_memory_pool().total_bytes(),
+        }
     if sys.platform == "win32":
         return {}
     resource = importlib.import_module("resource")

@@ -1,4 +1,5 @@
-"""Operands for each row, and its parameters: several shapes, broadcasting, axes of length 1, numbers and nothing at all."""
+"""Operands for each row, and its parameters: several shapes, broadcasting, axes of length 1, numbers and
+nothing at all."""
 
 from __future__ import annotations
 
@@ -103,19 +104,48 @@ SAMPLES: dict[str, list[tuple[tuple[Any, ...], tuple[Any, ...]]]] = {
     "astype": [((real(3, 4),), (np.dtype("float64"),))],
     "sum": _reductions(),
     "cumsum": [((real(3, 4),), (0,)), ((real(3, 4),), (1,)), ((real(1, 3),), (0,)), ((real(0, 3),), (0,))],
-    "broadcast_to": [((real(3, 1),), ((2, 3, 4),)), ((real(),), ((2, 3),)), ((real(3),), ((3,),)), ((real(1, 3),), ((0, 3),))],
-    "sum_to": [((real(2, 3, 4),), ((3, 1),)), ((real(2, 3),), ((),)), ((real(3),), ((3,),)), ((real(0, 3),), ((1, 3),))],
+    "broadcast_to": [
+        ((real(3, 1),), ((2, 3, 4),)),
+        ((real(),), ((2, 3),)),
+        ((real(3),), ((3,),)),
+        ((real(1, 3),), ((0, 3),)),
+    ],
+    "sum_to": [
+        ((real(2, 3, 4),), ((3, 1),)),
+        ((real(2, 3),), ((),)),
+        ((real(3),), ((3,),)),
+        ((real(0, 3),), ((1, 3),)),
+    ],
     # addition: shapes
-    "reshape": [((real(2, 6),), ((3, 4),)), ((real(1),), ((),)), ((real(),), ((1, 1),)), ((real(0, 3),), ((3, 0),))],
-    "transpose": [((real(2, 3, 4),), ((2, 0, 1),)), ((real(2, 3, 4),), ((1, 2, 0),)), ((real(),), ((),)), ((real(0, 3),), ((1, 0),))],
-    "flip": [((real(2, 3),), ((0,),)), ((real(2, 3),), ((0, 1),)), ((real(2, 3),), ((),)), ((real(0, 3),), ((0,),))],
+    "reshape": [
+        ((real(2, 6),), ((3, 4),)),
+        ((real(1),), ((),)),
+        ((real(),), ((1, 1),)),
+        ((real(0, 3),), ((3, 0),)),
+    ],
+    "transpose": [
+        ((real(2, 3, 4),), ((2, 0, 1),)),
+        ((real(2, 3, 4),), ((1, 2, 0),)),
+        ((real(),), ((),)),
+        ((real(0, 3),), ((1, 0),)),
+    ],
+    "flip": [
+        ((real(2, 3),), ((0,),)),
+        ((real(2, 3),), ((0, 1),)),
+        ((real(2, 3),), ((),)),
+        ((real(0, 3),), ((0,),)),
+    ],
     "roll": [
         ((real(3, 4),), ((1,), (0,))),
         ((real(3, 4),), ((-2, 5), (0, 1))),
         ((real(3, 4),), ((1, 1), (1, 1))),
         ((real(0, 3),), ((1,), (0,))),
     ],
-    "pad": [((real(2, 3),), (((1, 2), (0, 3)),)), ((real(2, 3),), (((0, 0), (0, 0)),)), ((real(0, 2),), (((1, 1), (2, 0)),))],
+    "pad": [
+        ((real(2, 3),), (((1, 2), (0, 3)),)),
+        ((real(2, 3),), (((0, 0), (0, 0)),)),
+        ((real(0, 2),), (((1, 1), (2, 0)),)),
+    ],
     "tril": [((real(3, 4),), (0,)), ((real(2, 4, 3),), (-1,)), ((real(3, 3),), (1,)), ((real(0, 3),), (0,))],
     "triu": [((real(3, 4),), (0,)), ((real(2, 4, 3),), (-1,)), ((real(3, 3),), (1,)), ((real(0, 3),), (0,))],
     # addition: joining and splitting
@@ -182,8 +212,16 @@ SAMPLES: dict[str, list[tuple[tuple[Any, ...], tuple[Any, ...]]]] = {
         ((real(2, 3), _index), (1, (2, 5))),
         ((real(2, 2, 2), np.array([[0, 1], [1, 1]])), (0, (3, 2))),
     ],
-    "take_along_axis": [((real(3, 3), _along), (1,)), ((real(3, 2), _along), (0,)), ((real(4), _index), (0,))],
-    "scatter_along_axis": [((real(3, 2), _along), (1, (3, 3))), ((real(3, 2), _along), (0, (3, 2))), ((real(3), _index), (0, (4,)))],
+    "take_along_axis": [
+        ((real(3, 3), _along), (1,)),
+        ((real(3, 2), _along), (0,)),
+        ((real(4), _index), (0,)),
+    ],
+    "scatter_along_axis": [
+        ((real(3, 2), _along), (1, (3, 3))),
+        ((real(3, 2), _along), (0, (3, 2))),
+        ((real(3), _index), (0, (4,))),
+    ],
     # addition: routing by a choice
     "where": [
         ((_mask, real(3), real(3)), ()),
@@ -228,26 +266,61 @@ LARGE: dict[str, list[tuple[tuple[Any, ...], tuple[Any, ...]]]] = {
     "sort": [((apart(5, 2000),), (1,)), ((apart(2000, 3),), (0,))],
     "take": [((real(50, 40), _random.integers(0, 50, 5000)), (0,))],
     "multiply": [((real(1, 200, 40), real(60, 1, 40)), ())],
-    "matmul": [((real(257, 300), real(300, 129)), ()), ((real(129, 300).T, real(129, 65)), ()), ((real(7, 65, 33), real(33, 40)), ())],
+    "matmul": [
+        ((real(257, 300), real(300, 129)), ()),
+        ((real(129, 300).T, real(129, 65)), ()),
+        ((real(7, 65, 33), real(33, 40)), ()),
+    ],
     "einsum": [((real(20, 30, 40), real(20, 40)), (("bij", "bj"), "bi"))],
-    "solve": [((well_conditioned(*a) + 9 * np.eye(a[-1]), real(*b)), ()) for a, b in [((20, 20), (20, 30)), ((50, 4, 4), (50, 4, 4))]],
+    "solve": [
+        ((well_conditioned(*a) + 9 * np.eye(a[-1]), real(*b)), ())
+        for a, b in [((20, 20), (20, 30)), ((50, 4, 4), (50, 4, 4))]
+    ],
 }
 """More operands of some rows: where a device takes another way for larger arrays."""
 
 ENDS: dict[str, tuple[Any, ...]] = {"max": ((0,), False), "min": ((0,), False), "sort": (0,)}
-"""Rows that look along an axis, and the parameters with which they are given all of ``SPECIAL`` as one row."""
+"""Rows that look along an axis, and the parameters with which they are given all of ``SPECIAL`` as one
+row."""
 
-SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 10.0, 88.0, -88.0, 104.0, -746.0, 1e30, -1e30, 1e-30, np.inf, -np.inf, np.nan])
+SPECIAL = np.array(
+    [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        0.5,
+        -2.5,
+        10.0,
+        88.0,
+        -88.0,
+        104.0,
+        -746.0,
+        1e30,
+        -1e30,
+        1e-30,
+        np.inf,
+        -np.inf,
+        np.nan,
+    ]
+)
 
-_QUARTERS, _OTHERS = _random.integers(-9, 9, (3, 4)) / 4, _random.integers(1, 5, (3, 1)) / 4  # ties, and no rounding
-_MODERATE = SPECIAL[(abs(SPECIAL) > 1e20) == np.isinf(SPECIAL)]  # quotients of those are no numbers of float32
+# ties, and no rounding
+_QUARTERS, _OTHERS = _random.integers(-9, 9, (3, 4)) / 4, _random.integers(1, 5, (3, 1)) / 4
+# quotients of those are no numbers of float32
+_MODERATE = SPECIAL[(abs(SPECIAL) > 1e20) == np.isinf(SPECIAL)]
 _MODERATE = np.append(_MODERATE[abs(_MODERATE) != 1e-30], [0.1, -0.1])
 _ROWS = np.array([SPECIAL, np.roll(SPECIAL, 5), np.where(np.isnan(SPECIAL), 3.0, SPECIAL)])
 _CONDITIONS = _random.integers(0, 2, (2, 3, 4)).astype(bool)
 
 CHOICES: dict[str, list[tuple[tuple[Any, ...], tuple[Any, ...]]]] = {
     **{
-        name: [((_QUARTERS, _OTHERS), ()), ((_OTHERS, _OTHERS), ()), ((_QUARTERS[0], _QUARTERS), ()), ((SPECIAL[:, None], SPECIAL), ())]
+        name: [
+            ((_QUARTERS, _OTHERS), ()),
+            ((_OTHERS, _OTHERS), ()),
+            ((_QUARTERS[0], _QUARTERS), ()),
+            ((SPECIAL[:, None], SPECIAL), ()),
+        ]
         for name in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
     },
     **{
@@ -255,14 +328,20 @@ CHOICES: dict[str, list[tuple[tuple[Any, ...], tuple[Any, ...]]]] = {
         for name in ("logical_and", "logical_or", "logical_xor")
     },
     "logical_not": [((_CONDITIONS[0],), ()), ((_QUARTERS,), ())],
-    **{name: [((SPECIAL,), ()), ((_QUARTERS,), ())] for name in ("isnan", "isinf", "isfinite", "sign", "floor", "ceil", "rint", "trunc")},
+    **{
+        name: [((SPECIAL,), ()), ((_QUARTERS,), ())]
+        for name in ("isnan", "isinf", "isfinite", "sign", "floor", "ceil", "rint", "trunc")
+    },
     "floor_divide": [
         ((_QUARTERS, _OTHERS), ()),
         ((_QUARTERS, -_OTHERS), ()),
         ((np.arange(-6, 6), np.array(4)), ()),
         ((_MODERATE[:, None], _MODERATE), ()),
     ],
-    **{name: [((_QUARTERS,), (axis,)) for axis in (0, 1)] + [((real(3, 2000),), (1,)), ((_ROWS,), (1,))] for name in ("argmax", "argmin")},
+    **{
+        name: [((_QUARTERS,), (axis,)) for axis in (0, 1)] + [((real(3, 2000),), (1,)), ((_ROWS,), (1,))]
+        for name in ("argmax", "argmin")
+    },
     "argsort": [((apart(3, 4),), (axis,)) for axis in (0, 1)] + [((apart(3, 2000),), (1,))],
     **{name: [((_CONDITIONS,), (axes,)) for axes in ((0,), (2,), (0, 1, 2))] for name in ("all", "any")},
     "searchsorted": [((np.sort(_QUARTERS[0]), _QUARTERS), (side,)) for side in ("left", "right")],

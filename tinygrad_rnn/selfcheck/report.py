@@ -18,7 +18,8 @@ Item = tuple[str, Callable[[], Facts]]
 
 
 def run_items(name: str, items: Iterable[Item], limit: float) -> Facts:
-    """One section. No item stops the others, whatever it raises: that it was raised is what the report is for.
+    """One section. No item stops the others, whatever it raises: that it was raised is what the report is
+    for.
 
     Args:
         limit: seconds after which no new item begins.
@@ -38,8 +39,16 @@ def run_items(name: str, items: Iterable[Item], limit: float) -> Facts:
             facts, passed = {"traceback": traceback.format_exc()}, False
         if not math.isfinite(facts.get("error", 0)):
             facts["error"] = None  # JSON has no name for it
-        measured.append({"name": title, "passed": passed, "seconds": round(time.perf_counter() - start, 4), **facts})
-    return {"name": name, "limit": limit, "seconds": round(time.perf_counter() - began, 1), "items": measured, "left_out": left_out}
+        measured.append(
+            {"name": title, "passed": passed, "seconds": round(time.perf_counter() - start, 4), **facts}
+        )
+    return {
+        "name": name,
+        "limit": limit,
+        "seconds": round(time.perf_counter() - began, 1),
+        "items": measured,
+        "left_out": left_out,
+    }
 
 
 def compared(found: list[numpy.ndarray], expected: list[numpy.ndarray], tolerance: float) -> Facts:
@@ -49,10 +58,12 @@ def compared(found: list[numpy.ndarray], expected: list[numpy.ndarray], toleranc
 
 
 def deviation(found: numpy.ndarray, expected: numpy.ndarray) -> float:
-    """The largest difference, relative to the largest finite number that is expected or to 1 (what goes in is of that size, and sums may
-    cancel); infinite where shapes, NaN or infinities differ."""
+    """The largest difference, relative to the largest finite number that is expected or to 1 (what goes in is
+    of that size, and sums may cancel); infinite where shapes, NaN or infinities differ."""
     finite = numpy.isfinite(expected)
-    if found.shape != expected.shape or not numpy.array_equal(found[~finite], expected[~finite], equal_nan=True):
+    if found.shape != expected.shape or not numpy.array_equal(
+        found[~finite], expected[~finite], equal_nan=True
+    ):
         return math.inf
     difference = numpy.abs(found[finite].astype(float) - expected[finite])
     size = numpy.max(numpy.abs(expected[finite].astype(float)), initial=1.0)

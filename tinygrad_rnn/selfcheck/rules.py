@@ -1,4 +1,5 @@
-"""Every row: its values, residuals and tangents on a device beside NumPy's in float64; and its values at the ends of the range."""
+"""Every row: its values, residuals and tangents on a device beside NumPy's in float64; and its values at the
+ends of the range."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ Sample = tuple[tuple[Any, ...], tuple[Any, ...]]
 
 
 def items(backend: str, quick: bool) -> Iterator[Item]:
-    """float32 before float64. On NumPy float64 is the measure itself: there each row is proved instead, in the way of its case."""
+    """float32 before float64. On NumPy float64 is the measure itself: there each row is proved instead, in
+    the way of its case."""
     dtypes = ("float32",) if quick or backend == "numpy" else ("float32", "float64")
     for dtype in dtypes:
         for name, row in rows.items():
@@ -42,7 +44,8 @@ def tolerance(dtype: str) -> float:
 
 
 def on_device(sample: Sample, dtype: str) -> tuple[list[Any], tuple[Any, ...]]:
-    """The operands as tensors of the current backend, and the arrays among the parameters there too: an index, or a tuple of them."""
+    """The operands as tensors of the current backend, and the arrays among the parameters there too: an
+    index, or a tuple of them."""
     move = backends.current().from_host
     operands, params = sample
 
@@ -51,7 +54,9 @@ def on_device(sample: Sample, dtype: str) -> tuple[list[Any], tuple[Any, ...]]:
             return tuple(map(moved, param))
         return move(param) if isinstance(param, numpy.ndarray) else param
 
-    return [tg.tensor(x.astype(dtype) if x.dtype.kind == "f" else x) for x in operands], tuple(map(moved, params))
+    return [tg.tensor(x.astype(dtype) if x.dtype.kind == "f" else x) for x in operands], tuple(
+        map(moved, params)
+    )
 
 
 def _rounded(sample: Sample, dtype: str) -> Sample:
@@ -71,7 +76,8 @@ def _derivatives_agree(row: Row, samples: list[Sample], backend: str, dtype: str
 
 
 def _derivatives(row: Row, sample: Sample, backend: str, dtype: str, weights: str) -> list[numpy.ndarray]:
-    """Values, residuals of random ones, and tangents along random directions, whose numbers are those of the dtype ``weights``."""
+    """Values, residuals of random ones, and tangents along random directions, whose numbers are those of the
+    dtype ``weights``."""
     random = numpy.random.default_rng(0)
 
     def like(x: Any) -> Any:
@@ -102,10 +108,12 @@ def _values(row: Row, sample: Sample, backend: str, dtype: str) -> numpy.ndarray
 def _values_agree(row: Row, samples: list[Sample], backend: str, dtype: str) -> Facts:
     """A choice: no rounding."""
     found = [_values(row, sample, backend, dtype) for sample in samples]
-    return compared(found, [_values(row, _rounded(sample, dtype), "numpy", "float64") for sample in samples], 0.0)
+    return compared(
+        found, [_values(row, _rounded(sample, dtype), "numpy", "float64") for sample in samples], 0.0
+    )
 
 
-# -- the ends of the range ----------------------------------------------------------------------------------------------
+# -- the ends of the range -----------------------------------------------------------------------------------
 
 
 def _takes_any_number(name: str) -> bool:
@@ -114,24 +122,31 @@ def _takes_any_number(name: str) -> bool:
 
 
 def _special_values_agree(row: Row, backend: str, dtype: str) -> Facts:
-    """Element by element: NaN and infinities where NumPy in float64 has them, and other numbers relative to themselves.
+    """Element by element: NaN and infinities where NumPy in float64 has them, and other numbers relative to
+    themselves.
 
     Numbers below the smallest normal one count as 0: a device need not have them in float32.
     """
     count = len(SAMPLES[row.name][0][0])
     operands = tuple(x.reshape(-1) for x in numpy.meshgrid(*[SPECIAL] * count))
     errors = [0.0]
-    for params in [ENDS[row.name]] if row.name in ENDS else dict.fromkeys(params for _, params in SAMPLES[row.name]):
+    for params in (
+        [ENDS[row.name]] if row.name in ENDS else dict.fromkeys(params for _, params in SAMPLES[row.name])
+    ):
         found = _values(row, (operands, params), backend, dtype)
         with numpy.errstate(all="ignore"):
-            expected = _values(row, _rounded((operands, params), dtype), "numpy", "float64").astype(found.dtype)
-        found, expected = (numpy.where(numpy.abs(x) < numpy.finfo(dtype).tiny, 0, x) for x in (found, expected))
+            expected = _values(row, _rounded((operands, params), dtype), "numpy", "float64").astype(
+                found.dtype
+            )
+        found, expected = (
+            numpy.where(numpy.abs(x) < numpy.finfo(dtype).tiny, 0, x) for x in (found, expected)
+        )
         size = numpy.where(numpy.isfinite(expected) & (expected != 0), numpy.abs(expected), 1)
         errors.append(deviation(found / size, expected / size))
     return {"error": float(numpy.max(errors)), "tolerance": tolerance(dtype)}
 
 
-# -- proofs -------------------------------------------------------------------------------------------------------------
+# -- proofs --------------------------------------------------------------------------------------------------
 
 
 def _proved(row: Row, samples: list[Sample]) -> Facts:

@@ -1,4 +1,5 @@
-"""Every cell, compiled, beside the loop over time on NumPy's arrays: outputs, last states and all gradients."""
+"""Every cell, compiled, beside the loop over time on NumPy's arrays: outputs, last states and all
+gradients."""
 
 from __future__ import annotations
 
@@ -23,12 +24,17 @@ def items(backend: str, quick: bool) -> Iterator[Item]:
     live = numpy.arange(cells.T)[:, None] < numpy.arange(batch) + 2
     live[1, -1] = False
     masked = {"mask": live, "masked_output": "previous", "reverse": True}
-    for dtype, title, options in (("float32", "float32", {}), ("float64", "float64, masked, reversed", masked)):
+    for dtype, title, options in (
+        ("float32", "float32", {}),
+        ("float64", "float64, masked, reversed", masked),
+    ):
         for make in cells.BUILT_IN if quick else (*cells.ALL, *cells.FORMULAS):
             yield f"{make.__name__} {title}", partial(agrees, make, backend, dtype, batch, 5, **options)
 
 
-def agrees(make: Callable[..., Any], backend: str, dtype: str, batch: int, width: int, **options: Any) -> Facts:
+def agrees(
+    make: Callable[..., Any], backend: str, dtype: str, batch: int, width: int, **options: Any
+) -> Facts:
     """How far a compiled cell is from the loop.
 
     Args:
@@ -40,7 +46,9 @@ def agrees(make: Callable[..., Any], backend: str, dtype: str, batch: int, width
         with tg.use_backend(backend):
             cell, parameters, xs, state = make(cells.Maker(dtype, batch, width))  # type: ignore[no-untyped-call]
             inputs = [x for x in tree.leaves([xs, state]) if x.requires_grad]
-            arrays = scanned(partial(tg.scan, cell, compiled=compiled, **options), xs, state, [*parameters, *inputs])
+            arrays = scanned(
+                partial(tg.scan, cell, compiled=compiled, **options), xs, state, [*parameters, *inputs]
+            )
             return arrays, tg.explain(cell).splitlines()[0]
 
     found, how = results(backend, True)
@@ -54,6 +62,9 @@ def scanned(run: Callable[..., Any], xs: Any, state: Any, wanted: list[Any]) -> 
     values = tree.leaves(run(xs, state))
     random = numpy.random.default_rng(1)
     weights = [tg.tensor(random.standard_normal(y.shape), y.dtype) for y in values if y.dtype.kind == "f"]
-    loss = sum(tg.sum(w * (y + y * y)) for w, y in zip(weights, [y for y in values if y.dtype.kind == "f"], strict=True))
+    loss = sum(
+        tg.sum(w * (y + y * y))
+        for w, y in zip(weights, [y for y in values if y.dtype.kind == "f"], strict=True)
+    )
     gradients = tg.gradients(loss, [x for x in wanted if x.requires_grad])
     return [x.numpy() for x in [*values, *gradients]]

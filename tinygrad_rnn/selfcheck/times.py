@@ -1,4 +1,5 @@
-"""Milliseconds of forward and backward through the built-in layers; on a device beside PyTorch's, where that sees the device too."""
+"""Milliseconds of forward and backward through the built-in layers; on a device beside PyTorch's, where that
+sees the device too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Twenty steps of training a small model, loss by loss beside the loop over time on NumPy's arrays in float64."""
+"""Twenty steps of training a small model, loss by loss beside the loop over time on NumPy's arrays in
+float64."""
 
 from __future__ import annotations
 
@@ -48,7 +49,11 @@ class _Model(tg.nn.Module):
 def _agrees(kind: str, optimiser: str, backend: str, dtype: str) -> Facts:
     found = losses(kind, optimiser, backend, dtype, True)
     expected = losses(kind, optimiser, "numpy", "float64", False)
-    return {**compared([numpy.array(found)], [numpy.array(expected)], TOLERANCE[dtype]), "first": found[0], "last": found[-1]}
+    return {
+        **compared([numpy.array(found)], [numpy.array(expected)], TOLERANCE[dtype]),
+        "first": found[0],
+        "last": found[-1],
+    }
 
 
 def losses(kind: str, optimiser: str, backend: str, dtype: str, compiled: bool) -> list[float]:

@@ -1,4 +1,5 @@
-"""A cell over time. ``scan`` is the public name; the loop in ``eager`` is its meaning; ``compiled`` runs it at the speed of one kernel."""
+"""A cell over time. ``scan`` is the public name; the loop in ``eager`` is its meaning; ``compiled`` runs it
+at the speed of one kernel."""
 
 from __future__ import annotations
 
@@ -20,7 +21,16 @@ from .padding import Padding
 from .stepper import Column, Stepper
 from .trace import begin
 
-__all__ = ["Column", "Stepper", "checked_options", "clear_caches", "explain", "memory_budget", "scan", "set_memory_budget"]
+__all__ = [
+    "Column",
+    "Stepper",
+    "checked_options",
+    "clear_caches",
+    "explain",
+    "memory_budget",
+    "scan",
+    "set_memory_budget",
+]
 
 
 def scan(
@@ -39,16 +49,19 @@ def scan(
     Args:
         cell: a function or module of tensors.
         xs: (T, B, …), time first, or nested tensors of that kind: then each step sees the same nesting.
-        state: the state before the first step, nested in any way; each leaf (B, …) if there are lengths or a mask. A Python number stands
-            for a tensor of that number, of the shape and dtype that the cell returns.
-        lengths: (B,) whole numbers. Beyond its length a sample keeps its state, and the cell sees the last input that counts again: what xs
-            holds there is never computed with.
-        reverse: from the last step to the first; each sample from the end of its own length. Outputs stay at their steps.
-        compiled: "auto" compiles the cell where it can be traced and runs the eager loop otherwise (:func:`explain` says why); True raises
-            instead, also where some of it would run as calls of the array module; False is the eager loop in any case, and so is any of
-            them in anomaly mode.
-        checkpoint: keep the tape of that many steps at a time only, and run them again in the backward pass. "auto" keeps all of it where
-            that is in the budget of :func:`set_memory_budget`, else as many steps at a time as are.
+        state: the state before the first step, nested in any way; each leaf (B, …) if there are lengths or a
+            mask. A Python number stands for a tensor of that number, of the shape and dtype that the cell
+            returns.
+        lengths: (B,) whole numbers. Beyond its length a sample keeps its state, and the cell sees the last
+            input that counts again: what xs holds there is never computed with.
+        reverse: from the last step to the first; each sample from the end of its own length. Outputs stay at
+            their steps.
+        compiled: "auto" compiles the cell where it can be traced and runs the eager loop otherwise
+            (:func:`explain` says why); True raises instead, also where some of it would run as calls of the
+            array module; False is the eager loop in any case, and so is any of them in anomaly mode.
+        checkpoint: keep the tape of that many steps at a time only, and run them again in the backward pass.
+            "auto" keeps all of it where that is in the budget of :func:`set_memory_budget`, else as many
+            steps at a time as are.
         mask: (T, B) booleans: where False, a sample keeps its state, as beyond its length.
         masked_output: what comes out at such a step: "zero", or "previous" for the output of the step before.
 
@@ -57,8 +70,10 @@ def scan(
 
     Raises:
         ArgumentError: the cell cannot be called, or an option is none.
-        ShapeError, DtypeError: what goes in does not fit, or the cell changed the nesting, a shape or a dtype of its state.
-        TraceError: compiled=True, and the cell does not run as machine code, or as kernels of a device; says why.
+        ShapeError, DtypeError: what goes in does not fit, or the cell changed the nesting, a shape or a dtype
+            of its state.
+        TraceError: compiled=True, and the cell does not run as machine code, or as kernels of a device; says
+            why.
     """
     arguments.function("scan: cell", cell, instance=True)
     options = checked_options("scan", reverse, masked_output, compiled, checkpoint)
@@ -67,7 +82,9 @@ def scan(
     if not inputs or () in [x._data.shape for x in inputs]:
         raise ShapeError("scan: xs needs at least one tensor, each with the time as its first axis")
     if len({x._data.shape[0] for x in inputs}) > 1:
-        raise ShapeError(f"scan: the tensors of xs differ in their number of steps: {[x.shape for x in inputs]}")
+        raise ShapeError(
+            f"scan: the tensors of xs differ in their number of steps: {[x.shape for x in inputs]}"
+        )
     backend = inputs[0]._backend
     state = tree.map_leaves(lambda leaf: leaf if type(leaf) in PYTHON_NUMBERS else lift(leaf, backend), state)
     if any(type(leaf) in PYTHON_NUMBERS for leaf in tree.leaves(state)):
@@ -76,7 +93,10 @@ def scan(
         state = tree.map_leaves(lambda leaf: leaf.detach(), state)
     live = _live(lengths, mask, inputs[0].shape)
     if live is not None and any(leaf.shape[:1] != live.shape[1:] for leaf in tree.leaves(state)):
-        raise ShapeError(f"scan: with lengths or a mask each tensor of the state has the batch of {live.shape[1]} as its first axis")
+        raise ShapeError(
+            f"scan: with lengths or a mask each tensor of the state has the batch of {live.shape[1]} as "
+            "its first axis"
+        )
     if live is None:
         return _scanned(cell, xs, state, None, **options)
     padding = Padding(live)
@@ -85,14 +105,17 @@ def scan(
 
 
 def explain(cell: Any, xs: Any = None, state: Any = None, **options: Any) -> str:
-    """How ``scan`` last ran a cell, or a layer its cells; or, with inputs, how it would, before anything is run.
+    """How ``scan`` last ran a cell, or a layer its cells; or, with inputs, how it would, before anything is
+    run.
 
-    The first line says as what, the others which products were taken out of the loop, what is left in it, and what is kept in how many
-    bytes. A cell runs as "machine code" (on a device: "CUDA kernels"); as "machine code with 2 calls", which stand below with the reason
-    and what to write instead; as "NumPy calls", with the reason; or "step by step", with the reason and the line.
+    The first line says as what, the others which products were taken out of the loop, what is left in it, and
+    what is kept in how many bytes. A cell runs as "machine code" (on a device: "CUDA kernels"); as "machine
+    code with 2 calls", which stand below with the reason and what to write instead; as "NumPy calls", with
+    the reason; or "step by step", with the reason and the line.
 
     Args:
-        xs, state, options: as of :func:`scan`, or what a layer is called with. A cell that is not compiled is run.
+        xs, state, options: as of :func:`scan`, or what a layer is called with. A cell that is not compiled is
+            run.
 
     Example:
         >>> print(tg.explain(layer, x))
@@ -128,11 +151,16 @@ def _scanned(
     elif 0 in tree.leaves(xs)[0].shape[:2] or not tree.leaves(state):
         refusal = TraceError("there are no steps, no samples or no state")
     elif across and checkpoint not in (None, "auto"):
-        refusal = TraceError("with checkpoint, masked_output='previous' and lengths or a mask an output goes from segment to segment")
+        refusal = TraceError(
+            "with checkpoint, masked_output='previous' and lengths or a mask an output goes from segment "
+            "to segment"
+        )
     else:
         try:
             kept = None if across else checkpoint
-            return compiled_scan(cell, xs, state, live, reverse, masked_output, kept, no_calls=compiled is True)
+            return compiled_scan(
+                cell, xs, state, live, reverse, masked_output, kept, no_calls=compiled is True
+            )
         except TraceError as error:
             if compiled is True:
                 raise
@@ -141,7 +169,9 @@ def _scanned(
     return eager_scan(cell, xs, state, live, reverse, masked_output, checkpoint)
 
 
-def checked_options(name: str, reverse: Any, masked_output: Any, compiled: Any, checkpoint: Any) -> dict[str, Any]:
+def checked_options(
+    name: str, reverse: Any, masked_output: Any, compiled: Any, checkpoint: Any
+) -> dict[str, Any]:
     """How a scan is run, under the names that :func:`scan` has for it.
 
     Raises:
@@ -176,7 +206,10 @@ def _live(lengths: Any, mask: Any, shape: tuple[int, ...]) -> numpy.ndarray | No
         if lengths.size and lengths.dtype.kind not in "iu":
             raise DtypeError(f"scan: lengths are whole numbers, not {lengths.dtype}")
         if lengths.shape != (batch,) or ((lengths < 0) | (lengths > steps)).any():
-            raise ShapeError(f"scan: lengths must be {batch} numbers from 0 to {steps}, got {arguments.shown(lengths.tolist())}")
+            raise ShapeError(
+                f"scan: lengths must be {batch} numbers from 0 to {steps}, got "
+                f"{arguments.shown(lengths.tolist())}"
+            )
         live &= numpy.arange(steps)[:, None] < lengths
     if mask is not None:
         mask = host_array(mask)

@@ -1,6 +1,8 @@
-"""What a plan takes out of the loop: what is computed before it, for all steps at once, and how residuals go back through that after it.
+"""What a plan takes out of the loop: what is computed before it, for all steps at once, and how residuals go
+back through that after it.
 
-Both are differentiated once, by the same rows as the step, into two straight lines of calls; a run records nothing.
+Both are differentiated once, by the same rows as the step, into two straight lines of calls; a run records
+nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from .program import Instruction, Number, on_arrays, placeholder, tracing
 
 
 class Around:
-    """Before and after the loop, for a number of steps; its inputs are the steps' inputs and the tensors from outside.
+    """Before and after the loop, for a number of steps; its inputs are the steps' inputs and the tensors from
+    outside.
 
     The steps lie under each other, (T · B, …), since what is hoisted works on rows.
 
@@ -30,7 +33,9 @@ class Around:
         arriving: for each of the loop's streams and constants whether a residual comes out of the loop.
     """
 
-    def __init__(self, core: Core, backend: Backend, steps: int, wanted: Sequence[bool], arriving: Sequence[bool]) -> None:
+    def __init__(
+        self, core: Core, backend: Backend, steps: int, wanted: Sequence[bool], arriving: Sequence[bool]
+    ) -> None:
         self.core, self.backend = core, backend
         whole, loop = core.whole, core.program
         inputs = [*whole.steps, *whole.fixed]
@@ -40,14 +45,23 @@ class Around:
                 shape = _stacked(program.shapes[value], steps) if stream else program.shapes[value]
                 return placeholder(dummy(shape, program.dtypes[value], backend), backend, want)
 
-            heads = [place(whole, v, i < len(whole.steps), want) for i, (v, want) in enumerate(zip(inputs, wanted, strict=True))]
+            heads = [
+                place(whole, v, i < len(whole.steps), want)
+                for i, (v, want) in enumerate(zip(inputs, wanted, strict=True))
+            ]
             fed = [*((v, True) for v in loop.steps[: len(core.streams)]), *((v, False) for v in loop.fixed)]
-            residuals = [place(loop, v, stream, True) if come else None for (v, stream), come in zip(fed, arriving, strict=True)]
+            residuals = [
+                place(loop, v, stream, True) if come else None
+                for (v, stream), come in zip(fed, arriving, strict=True)
+            ]
 
             def run() -> list[Any]:
                 values = dict(zip(inputs, heads, strict=True))
                 whole.run(values, apply, [*core.once, *core.hoisted], choose)
-                constants = [values[g[0]] if len(g) == 1 else ops.concatenate([values[v] for v in g], 1) for g in core.constants]
+                constants = [
+                    values[g[0]] if len(g) == 1 else ops.concatenate([values[v] for v in g], 1)
+                    for g in core.constants
+                ]
                 return [*(values[v] for v in core.streams), *constants]
 
             self.derived = derive(run, heads, [], [], residuals)
@@ -64,7 +78,8 @@ class Around:
         return self.derived.program.key()[4:], constants  # without shapes and dtypes
 
     def part(self, stacked: set[int]) -> None:
-        """Part the backward instructions into those of the steps, which may be run for some steps at a time, and those after them.
+        """Part the backward instructions into those of the steps, which may be run for some steps at a time,
+        and those after them.
 
         Raises:
             TraceError: what comes after goes back to the steps.
@@ -86,7 +101,8 @@ class Around:
         uses = [(v, i.row) for i in self.last for v in i.operands if not isinstance(v, Number)]
         self.turned = {v for v in self.contractions if {row for u, row in uses if u == v} == {TRANSPOSE}}
         self._check()
-        self.stacked = stacked if self.derived.program.states else set()  # a forward pass alone is not compared to another one
+        # a forward pass alone is not compared to another one
+        self.stacked = stacked if self.derived.program.states else set()
         self.kept = {v for i in self.derived.backward for v in i.operands if type(v) is int} - made
 
     def _check(self) -> None:
@@ -98,11 +114,14 @@ class Around:
         derived, program = self.derived, self.derived.program
         known = check_order(derived.forward, {*program.steps, *program.fixed}, derived.results)
         steps = len(self.core.whole.steps)
-        known = check_order(self.each, {*known, *program.states}, [r for r in derived.residuals[:steps] if r is not None])
+        known = check_order(
+            self.each, {*known, *program.states}, [r for r in derived.residuals[:steps] if r is not None]
+        )
         check_order(self.last, known, [r for r in derived.residuals if r is not None])
 
     def before(self, arrays: Sequence[Array], products: Any) -> tuple[list[Array], dict[int, Array]]:
-        """The streams, (T, B, …), and constants that the loop reads; and what goes back through this needs of it.
+        """The streams, (T, B, …), and constants that the loop reads; and what goes back through this needs of
+        it.
 
         Some are promised by ``products`` until those are run.
         """
@@ -118,8 +137,16 @@ class Around:
         streams = [x.reshape(times, *core.whole.shapes[v]) for x, v in zip(made, core.streams, strict=False)]
         return [*streams, *made[len(streams) :]], {v: values[v] for v in self.kept if v in values}
 
-    def through(self, kept: dict[int, Any], streams: Sequence[Any], totals: dict[Any, Array], products: Any, order: int) -> list[Any]:
-        """The residuals of the steps' inputs from those of the streams; None where none is asked for or none arrives.
+    def through(
+        self,
+        kept: dict[int, Any],
+        streams: Sequence[Any],
+        totals: dict[Any, Array],
+        products: Any,
+        order: int,
+    ) -> list[Any]:
+        """The residuals of the steps' inputs from those of the streams; None where none is asked for or none
+        arrives.
 
         Some are promised by ``products`` until those are run.
 
@@ -136,7 +163,8 @@ class Around:
         return [None if r is None else kept[r].reshape(times, *shapes[v]) for r, v in found]
 
     def after(self, kept: dict[int, Any], fixed: Sequence[Any], products: Any) -> list[Any]:
-        """The residuals of the tensors from outside, from those of the loop's constants and the totals, after all steps.
+        """The residuals of the tensors from outside, from those of the loop's constants and the totals, after
+        all steps.
 
         Some are promised by ``products`` until those are run.
         """
@@ -146,7 +174,12 @@ class Around:
         return [None if r is None else kept[r] for r in self.derived.residuals[len(self.core.whole.steps) :]]
 
     def _run(
-        self, instructions: Sequence[Instruction], values: dict[int, Any], products: Any, totals: dict[Any, Array], order: int
+        self,
+        instructions: Sequence[Instruction],
+        values: dict[int, Any],
+        products: Any,
+        totals: dict[Any, Array],
+        order: int,
     ) -> None:
         """Interpret, with products that wait for each other; only transposes do not wait for them."""
         at_once = on_arrays(self.backend)
@@ -155,10 +188,14 @@ class Around:
             xs: list[Any] = [v.value if type(v) is Number else values[v] for v in instruction.operands]
             if result in self.contractions:
                 if row is MATMUL and result in self.turned:  # made as the transpose is to lie
-                    totals[result] = self._summed(row, [xs[1].T, xs[0].T], instruction.params, totals.get(result), products, order)
+                    totals[result] = self._summed(
+                        row, [xs[1].T, xs[0].T], instruction.params, totals.get(result), products, order
+                    )
                     values[result] = totals[result].T
                     continue
-                values[result] = totals[result] = self._summed(row, xs, instruction.params, totals.get(result), products, order)
+                values[result] = totals[result] = self._summed(
+                    row, xs, instruction.params, totals.get(result), products, order
+                )
             elif row is MATMUL:
                 values[result] = products.rows(*xs) if result in self.stacked else products.matmul(*xs)
             elif row is TRANSPOSE:
@@ -168,7 +205,9 @@ class Around:
                 y = at_once(row, xs, instruction.params)
                 values.update(zip(instruction.results, y if type(y) is tuple else (y,), strict=True))
 
-    def _summed(self, row: Row, xs: list[Any], params: tuple[Any, ...], total: Any, products: Any, order: int) -> Array:
+    def _summed(
+        self, row: Row, xs: list[Any], params: tuple[Any, ...], total: Any, products: Any, order: int
+    ) -> Array:
         """What adds up something of all steps, added to a total."""
         if row is MATMUL:
             return products.over_rows(xs[0].T, xs[1], total, order)
@@ -187,16 +226,22 @@ def _rows(x: Array, shape: tuple[int, ...]) -> Array:
 
 
 def around(plan: Plan, backend: Backend, steps: int, wanted: Sequence[bool]) -> Around:
-    """What is around the loop of a plan: for any number of steps the same, unless a rule names the number of rows."""
+    """What is around the loop of a plan: for any number of steps the same, unless a rule names the number of
+    rows."""
     known = plan.around
     found = known.get(0) or known.get(steps)
     if found is not None:
         return found
     core = plan.core
-    arriving = [r is not None for r in plan.step_residuals[: len(core.streams)]] or [False] * len(core.streams)
+    arriving = [r is not None for r in plan.step_residuals[: len(core.streams)]] or [False] * len(
+        core.streams
+    )
     arriving += [v in plan.sinks for v in plan.joint.fixed[: len(core.program.fixed)]]
-    two, three = (Around(core, backend, n, wanted, arriving) for n in (2, 3))  # at a single step of a single row nothing is broadcast
-    place, here = (0, two) if two.key() == three.key() else (steps, Around(core, backend, steps, wanted, arriving))
+    # at a single step of a single row nothing is broadcast
+    two, three = (Around(core, backend, n, wanted, arriving) for n in (2, 3))
+    place, here = (
+        (0, two) if two.key() == three.key() else (steps, Around(core, backend, steps, wanted, arriving))
+    )
     shapes = zip(two.derived.program.shapes, three.derived.program.shapes, strict=True)
     here.part({v for v, (a, b) in enumerate(shapes) if a != b})
     return known.share(place, here)

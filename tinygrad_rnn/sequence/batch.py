@@ -1,8 +1,9 @@
-"""Along which axis the samples of a batch lie in each value of a step, if no sample sees another: then threads share them.
+"""Along which axis the samples of a batch lie in each value of a step, if no sample sees another: then
+threads share them.
 
-A value has the samples along an axis, one after another, each with as many places as another; or it is the same for all of them (None); or
-it is a sum over them, of which each thread has a part: such a part may only be scaled, routed and added on, to leave in a weight's
-residual.
+A value has the samples along an axis, one after another, each with as many places as another; or it is the
+same for all of them (None); or it is a sum over them, of which each thread has a part: such a part may only
+be scaled, routed and added on, to leave in a weight's residual.
 """
 
 from __future__ import annotations
@@ -57,7 +58,10 @@ class Batch:
         return {v: axis for v, axis in self.axes.items() if axis is not None and axis != PARTIAL}
 
     def _axis(self, instruction: Instruction, position: int, v: int) -> int | None:
-        loops, operands = instruction.row.loops, [x for x in instruction.operands if not isinstance(x, Number)]
+        loops, operands = (
+            instruction.row.loops,
+            [x for x in instruction.operands if not isinstance(x, Number)],
+        )
         known = [self.axes[x] for x in operands]
         if all(axis is None for axis in known):
             return None
@@ -74,20 +78,32 @@ class Batch:
         if isinstance(loops, LookedUp):
             return self._looked_up(instruction, loops)
         if isinstance(loops, Routed):
-            return self._by_table(instruction, v) if self._elements.by_table(instruction) else self._routed(instruction, position, v)
-        if isinstance(loops, Checked) or (isinstance(loops, Accumulated) and instruction.params[0] != known[0]):
+            return (
+                self._by_table(instruction, v)
+                if self._elements.by_table(instruction)
+                else self._routed(instruction, position, v)
+            )
+        if isinstance(loops, Checked) or (
+            isinstance(loops, Accumulated) and instruction.params[0] != known[0]
+        ):
             return known[0]
         raise Mixed
 
     def _of_partial(self, instruction: Instruction, known: Sequence[int | None]) -> int:
         """Sums stay sums under what is linear, with nothing that is the sum's own added."""
         row = instruction.row
-        linear = isinstance(row.loops, (Routed, Reshaped, Accumulated)) or (isinstance(row.loops, Reduced) and row.loops.how == "sum")
+        linear = isinstance(row.loops, (Routed, Reshaped, Accumulated)) or (
+            isinstance(row.loops, Reduced) and row.loops.how == "sum"
+        )
         numbers = any(isinstance(x, Number) for x in instruction.operands)
         sums = row.case == "addition" and row.lowering is not None and not row.masks and not numbers
         if set(known) == {PARTIAL} and (linear or sums):
             return PARTIAL
-        if row.case == "weighting" and list(known).count(PARTIAL) == 1 and all(axis in (None, PARTIAL) for axis in known):
+        if (
+            row.case == "weighting"
+            and list(known).count(PARTIAL) == 1
+            and all(axis in (None, PARTIAL) for axis in known)
+        ):
             return PARTIAL
         raise Mixed
 
@@ -100,7 +116,9 @@ class Batch:
 
     def _broadcast(self, v: int, operands: Sequence[int]) -> int | None:
         rank, shapes = len(self._elements.shapes[v]), self._elements.shapes
-        return self._one([None if (axis := self.axes[x]) is None else axis + rank - len(shapes[x]) for x in operands])
+        return self._one(
+            [None if (axis := self.axes[x]) is None else axis + rank - len(shapes[x]) for x in operands]
+        )
 
     def _reshaped(self, x: int, v: int) -> int:
         axis, before, after = self.axes[x], self._elements.shapes[x], self._elements.shapes[v]
@@ -116,7 +134,10 @@ class Batch:
         axis = self.axes[x]
         assert axis is not None
         to = loops.kept(self._elements.shapes[x], instruction.params)[axis]
-        if to is not None and self._elements.shapes[instruction.results[0]][to] == self._elements.shapes[x][axis]:
+        if (
+            to is not None
+            and self._elements.shapes[instruction.results[0]][to] == self._elements.shapes[x][axis]
+        ):
             return to
         if loops.how == "sum":
             return PARTIAL
@@ -163,7 +184,12 @@ class Batch:
             if axis is None:
                 continue
             step, n = piece.steps[axis], self._elements.shapes[x][axis]
-            if step.axis is None or (step.scale, step.offset) != (1, 0) or piece.box[step.axis] != (0, n, 1) or shape[step.axis] != n:
+            if (
+                step.axis is None
+                or (step.scale, step.offset) != (1, 0)
+                or piece.box[step.axis] != (0, n, 1)
+                or shape[step.axis] != n
+            ):
                 raise Mixed
             found.append(step.axis)
         return self._one(found)
@@ -182,6 +208,7 @@ class Batch:
         raise Mixed
 
     def _samples(self, shape: Sequence[int], axis: int, places: numpy.ndarray | None = None) -> numpy.ndarray:
-        """Of which sample each element of a shape is that has them along an axis; of places in it, or of all, in that shape."""
+        """Of which sample each element of a shape is that has them along an axis; of places in it, or of all,
+        in that shape."""
         places = numpy.arange(math.prod(shape)).reshape(shape) if places is None else places
         return places // math.prod(shape[axis + 1 :]) % shape[axis] // (shape[axis] // self._size)

@@ -1,4 +1,5 @@
-"""A compiled scan for many values of some of its operands: another scan, whose step is the step with one axis more in front.
+"""A compiled scan for many values of some of its operands: another scan, whose step is the step with one axis
+more in front.
 
 So a Jacobian through a scan is one scan more for all residuals, in machine code as any other.
 """
@@ -18,7 +19,8 @@ from .program import Number, Program, capture, placeholder, tracing
 from .trace import TracedCell, cell_of
 
 WORTHWHILE = 1000
-"""Steps of all values together from which it pays to compile another scan for them (``python -m benchmarks derivatives``)."""
+"""Steps of all values together from which it pays to compile another scan for them (``python -m benchmarks
+derivatives``)."""
 
 
 @dataclass(eq=False)
@@ -53,7 +55,11 @@ def batched(call: Any, xs: Sequence[Any], marked: Sequence[bool], count: int) ->
     inputs, states = call.counts
     numbers = [call.tensor(call.backend.from_host(number)) for number in call.traced.form.numbers]
     fixed = [*xs[inputs + states :], *numbers]
-    marks = tuple(marked[:inputs]), tuple(marked[inputs : inputs + states]), (*marked[inputs + states :], *[False] * len(numbers))
+    marks = (
+        tuple(marked[:inputs]),
+        tuple(marked[inputs : inputs + states]),
+        (*marked[inputs + states :], *[False] * len(numbers)),
+    )
     key = "batched", count, marks
     derived = call.plan.derived
     step = derived.get(key) or derived.share(key, _step(call.plan.core.whole, marks, count, call.backend))

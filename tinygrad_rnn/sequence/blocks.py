@@ -1,4 +1,5 @@
-"""Rows of arrays by machine code: blocks of rows follow one another as the steps of a scan do, and threads share them."""
+"""Rows of arrays by machine code: blocks of rows follow one another as the steps of a scan do, and threads
+share them."""
 
 from __future__ import annotations
 
@@ -20,8 +21,9 @@ from .nests import Buffer, Call, Group, Place, Wanted
 from .program import Program
 
 Part = tuple[Sequence[int], int, int, int, int]
-"""Where contiguous arrays begin: of what is known, of what is fixed, and where to put what is wanted, in this order; how many blocks to do,
-from which on, and of each of them the rows from the first to before the last."""
+"""Where contiguous arrays begin: of what is known, of what is fixed, and where to put what is wanted, in this
+order; how many blocks to do, from which on, and of each of them the rows from the first to before the
+last."""
 
 
 class Blocks:
@@ -33,13 +35,21 @@ class Blocks:
         fixed: values that are there, the same for all rows.
 
     Attributes:
-        one_loop: whether all is made in one loop, which reads all that it needs of a row before it writes any of it.
+        one_loop: whether all is made in one loop, which reads all that it needs of a row before it writes any
+            of it.
 
     Raises:
         Unsupported: rows depend on each other, or it takes more than loops.
     """
 
-    def __init__(self, program: Program, size: int, known: Sequence[int], wanted: Sequence[int], fixed: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        program: Program,
+        size: int,
+        known: Sequence[int],
+        wanted: Sequence[int],
+        fixed: Sequence[int] = (),
+    ) -> None:
         keep_memory()
         given = {*known, *fixed}
         elements = Elements(program, ancestors(program, wanted, lambda v: v not in given), given)
@@ -49,11 +59,15 @@ class Blocks:
             raise Unsupported("rows that depend on each other") from None
         if any(rows.axes[v] != 0 for v in wanted):
             raise Unsupported("rows that depend on each other")
-        kinds = [(kind_of(program.dtypes[v]), math.prod(program.shapes[v])) for v in (*known, *fixed, *wanted)]
+        kinds = [
+            (kind_of(program.dtypes[v]), math.prod(program.shapes[v])) for v in (*known, *fixed, *wanted)
+        ]
         buffers = [Buffer(number, kind, elements_of) for number, (kind, elements_of) in enumerate(kinds)]
         places = {v: Place(buffer, "time") for v, buffer in zip(known, buffers, strict=False)}
         places |= {v: Place(buffer, "fixed") for v, buffer in zip(fixed, buffers[len(known) :], strict=False)}
-        leaving = [Wanted(v, Place(buffer, "time")) for v, buffer in zip(wanted, buffers[len(given) :], strict=True)]
+        leaving = [
+            Wanted(v, Place(buffer, "time")) for v, buffer in zip(wanted, buffers[len(given) :], strict=True)
+        ]
         nests = Nests(elements, places, leaving, rows.along, buffers, tile_width)
         if elements.tables or any(isinstance(nest, Call) for nest in nests.stages):
             raise Unsupported("a row that is called")
@@ -89,7 +103,10 @@ def _each(pointers: int) -> str:
     """Calls ``rows`` for every part of a share, whose so many pointers lie before its four numbers."""
     what = ("steps", "t0", "first", "last")
     loads = [
-        f"  %{name}.at = getelementptr i64, ptr %table, i64 {pointers + i}\n  %{name} = load i64, ptr %{name}.at"
+        (
+            f"  %{name}.at = getelementptr i64, ptr %table, i64 {pointers + i}\n  %{name} = load i64, ptr "
+            f"%{name}.at"
+        )
         for i, name in enumerate(what)
     ]
     lines = [

@@ -51,17 +51,26 @@ class BoundStep:
         Unsupported: it is no machine code.
     """
 
-    def __init__(self, traced: TracedCell, inputs: Sequence[Any], states: Sequence[Any], outside: Sequence[Any]) -> None:
+    def __init__(
+        self, traced: TracedCell, inputs: Sequence[Any], states: Sequence[Any], outside: Sequence[Any]
+    ) -> None:
         self.backend, self.tensor = inputs[0]._backend, Node.result_type
         if not self.backend.runs_machine_code():
             raise Unsupported("there is no machine code for its arrays here")
         self._y = traced.y
-        core = extract_core(normal_form(traced.form.program, [False] * (len(inputs) + len(states) + len(outside))), hoists=False)
+        core = extract_core(
+            normal_form(traced.form.program, [False] * (len(inputs) + len(states) + len(outside))),
+            hoists=False,
+        )
         self.plan = make_plan(core, self.backend, None)
         self.plan.check()
         self._weights = [weakref.ref(tensor._data) for tensor in outside]
         self._fingerprints = [*map(fingerprint_if_exposed, outside)]
-        given = [*(x._data[None] for x in inputs), *(x._data for x in outside), *map(self.backend.from_host, traced.form.numbers)]
+        given = [
+            *(x._data[None] for x in inputs),
+            *(x._data for x in outside),
+            *map(self.backend.from_host, traced.form.numbers),
+        ]
         with self.backend.products() as products:
             fed, _ = around(self.plan, self.backend, 1, [False] * len(given)).before(given, products)
         layout = self.plan.engine = _Layout(self.plan, tile_width)
@@ -80,14 +89,20 @@ class BoundStep:
         places = [arrays[layout.forward_inputs[v].buffer.number][0, ...] for v in program.steps]
         self._inputs = [(whole.steps.index(v), place) for v, place in zip(streams, places, strict=True)]
         self._states = [aligned((2, *program.shapes[v]), program.dtypes[v])[0] for v in program.states]
-        arrays.update((buffer.number, array) for buffer, array in zip(layout.states, self._states, strict=True))
+        arrays.update(
+            (buffer.number, array) for buffer, array in zip(layout.states, self._states, strict=True)
+        )
         outputs = {v: aligned((1, *program.shapes[v]), program.dtypes[v])[0] for v in layout.outputs}
         arrays.update((buffer.number, outputs[v]) for v, buffer in layout.outputs.items())
         self._outputs = [outputs[v][0, ...] for v in program.outputs]
         endings = Endings()
         columns = columns_of(part, layout.samples)
-        writer = HalfWriter("each", part.nests.elements, part.nests, layout.samples, endings, apart=True, columns=columns)
-        self._code = compiled(_STEP + text_of({writer: len(part.buffers)}, endings), ("each0", "each1", "step", "together"))
+        writer = HalfWriter(
+            "each", part.nests.elements, part.nests, layout.samples, endings, apart=True, columns=columns
+        )
+        self._code = compiled(
+            _STEP + text_of({writer: len(part.buffers)}, endings), ("each0", "each1", "step", "together")
+        )
         self._flag, self._held = numbers([0]), list[Any]([arrays])
         self._bind(part, arrays, layout.samples, columns is not None)
         part.nests = None
@@ -122,7 +137,10 @@ class BoundStep:
             self._at, self._step = [(x, 1) for x in arguments], self._code["step"]
         self._held += [tables, words, arguments]
         self._parts = [(x.buffer_info()[0],) for x in arguments]
-        self._run, self._argument = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._step), ctypes.c_void_p(self._parts[0][0])
+        self._run, self._argument = (
+            ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._step),
+            ctypes.c_void_p(self._parts[0][0]),
+        )
 
     @property
     def _now(self) -> int:
@@ -132,7 +150,8 @@ class BoundStep:
 
     def holds(self, outside: Sequence[Any]) -> bool:
         """Whether the arrays of these weights are those that were bound, as they were then."""
-        for tensor, array in zip(outside, self._weights, strict=True):  # a generator takes three times as long
+        # a generator takes three times as long
+        for tensor, array in zip(outside, self._weights, strict=True):
             if tensor._data is not array():
                 return False
         return not exposed or [*map(fingerprint_if_exposed, outside)] == self._fingerprints
@@ -191,8 +210,8 @@ def _placed(array: Any) -> Any:
 
 
 _AT = 6
-"""Where, in a part of a gang's call, the place of the state stands: after the gang, the function, pointers, the number of steps and two
-numbers of time."""
+"""Where, in a part of a gang's call, the place of the state stands: after the gang, the function, pointers,
+the number of steps and two numbers of time."""
 
 
 def _words(of: str, **types: str) -> str:
@@ -230,5 +249,5 @@ end:
   ret void
 }}
 """
-"""One step by (table of pointers, which of both places holds the state, first sample, end of the samples); or by a gang, with the call that
-gathers it. Both change the place."""
+"""One step by (table of pointers, which of both places holds the state, first sample, end of the samples); or
+by a gang, with the call that gathers it. Both change the place."""

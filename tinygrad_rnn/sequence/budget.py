@@ -1,4 +1,5 @@
-"""``checkpoint="auto"``: how many bytes scans may keep for their backward passes, and how many steps of one that is."""
+"""``checkpoint="auto"``: how many bytes scans may keep for their backward passes, and how many steps of one
+that is."""
 
 from __future__ import annotations
 
@@ -20,10 +21,12 @@ _numbers = itertools.count()
 
 @effect("sets the memory budget of the process")
 def set_memory_budget(most: int | None) -> None:
-    """How many bytes all scans with ``checkpoint="auto"`` together may keep for their backward passes, in the whole process.
+    """How many bytes all scans with ``checkpoint="auto"`` together may keep for their backward passes, in the
+    whole process.
 
     Args:
-        most: bytes, 0 or more; None for a quarter of the memory that the machine or the device has, which is so at first.
+        most: bytes, 0 or more; None for a quarter of the memory that the machine or the device has, which is
+            so at first.
 
     Raises:
         ArgumentError: it is neither.
@@ -51,8 +54,9 @@ def _most(backend: Backend) -> int:
 def steps_at_a_time(backend: Backend, steps: int, each: int, between: int) -> int | None:
     """How many steps to keep at a time, the rest being run again; None for all of them.
 
-    Where L of T steps are kept at a time, memory is L · each, and for every L steps the state before them, T / L · between: the most L for
-    which that is in the budget, so that there are few stretches; else that for which it is least, √(T · between / each).
+    Where L of T steps are kept at a time, memory is L · each, and for every L steps the state before them, T
+    / L · between: the most L for which that is in the budget, so that there are few stretches; else that for
+    which it is least, √(T · between / each).
 
     Args:
         each: bytes that a step needs until its backward pass is done.
@@ -68,8 +72,11 @@ def steps_at_a_time(backend: Backend, steps: int, each: int, between: int) -> in
     return min(steps, max(1, int(found)))
 
 
-def settled(checkpoint: int | str | None, plan: Any, engine: Any, backend: Backend, steps: int) -> tuple[int | None, int]:
-    """How many steps of a compiled scan to keep at a time, None for all of them; and the bytes to :func:`claim` for those.
+def settled(
+    checkpoint: int | str | None, plan: Any, engine: Any, backend: Backend, steps: int
+) -> tuple[int | None, int]:
+    """How many steps of a compiled scan to keep at a time, None for all of them; and the bytes to
+    :func:`claim` for those.
 
     Args:
         checkpoint: as in :func:`tinygrad_rnn.scan`.
@@ -81,7 +88,9 @@ def settled(checkpoint: int | str | None, plan: Any, engine: Any, backend: Backe
         return None, 0
     bytes_of, loop = plan.joint.bytes_of, plan.laid_out(engine)
     held = bytes_of(loop.held)
-    return steps_at_a_time(backend, steps, held + bytes_of(loop.returned), bytes_of(plan.joint.states)), steps * held
+    return steps_at_a_time(
+        backend, steps, held + bytes_of(loop.returned), bytes_of(plan.joint.states)
+    ), steps * held
 
 
 def claim(owner: Any, kept: int) -> None:

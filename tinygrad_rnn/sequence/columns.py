@@ -1,9 +1,9 @@
-"""How threads share a step whose samples are few, or see each other: each makes some columns of every value, and waits where it is going
-to read what another one makes.
+"""How threads share a step whose samples are few, or see each other: each makes some columns of every value,
+and waits where it is going to read what another one makes.
 
-A nest is split along one of its axes. What a thread reads or writes of a buffer is told by the stride and the length of that axis there:
-two nests that tell the same of a buffer touch the same elements of it in the same thread. Between any others that meet in a buffer, of
-which one writes, all threads wait for each other.
+A nest is split along one of its axes. What a thread reads or writes of a buffer is told by the stride and the
+length of that axis there: two nests that tell the same of a buffer touch the same elements of it in the same
+thread. Between any others that meet in a buffer, of which one writes, all threads wait for each other.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Split:
 
 @dataclass(frozen=True)
 class _Access:
-    """What a nest reads or writes of a buffer, and which of its elements which thread: equal only where no two threads meet."""
+    """What a nest reads or writes of a buffer, and which of its elements which thread: equal only where no
+    two threads meet."""
 
     place: Place
     whose: Any
@@ -76,32 +77,42 @@ class Columns:
             known = len(self.waits)
             self._wait(each, self._wait(each, []))
 
-    # -- splits -----------------------------------------------------------------------------------------------------------------------
+    # -- splits ----------------------------------------------------------------------------------------------
 
     def _split(self, nest: Nest) -> Split | None:
-        """Along the axis with the most parts, up to enough; of several the one whose elements are neighbours."""
+        """Along the axis with the most parts, up to enough; of several the one whose elements are
+        neighbours."""
         found = [split for split in self._possible(nest) if split.parts > 1]
         return max(found, key=lambda split: (min(split.parts, ENOUGH), split.together), default=None)
 
     def _possible(self, nest: Nest) -> list[Split]:
         if isinstance(nest, Group):
-            written = [store.index for m in nest.maps for store in m.stores] + [r.index for r in nest.reductions]
-            return [self._along(axis, written) for axis in nest.space if all(index.terms.get(axis, 0) > 0 for index in written)]
+            written = [store.index for m in nest.maps for store in m.stores] + [
+                r.index for r in nest.reductions
+            ]
+            return [
+                self._along(axis, written)
+                for axis in nest.space
+                if all(index.terms.get(axis, 0) > 0 for index in written)
+            ]
         if isinstance(nest, Contraction):
             axes = [*nest.rows, *([nest.vector] if nest.vector else [])]
             return [self._along(axis, [nest.index]) for axis in axes if nest.index.terms.get(axis, 0) > 0]
         if isinstance(nest, Reduction):
-            return [self._along(axis, [nest.index]) for axis in nest.kept if nest.index.terms.get(axis, 0) > 0]
+            return [
+                self._along(axis, [nest.index]) for axis in nest.kept if nest.index.terms.get(axis, 0) > 0
+            ]
         return []
 
     def _along(self, axis: Var, written: Sequence[Index]) -> Split:
         """Threads write no cache line together, and whole tiles."""
         return Split(axis, max(1, *(-(-self._width // index.terms[axis]) for index in written)))
 
-    # -- waits ------------------------------------------------------------------------------------------------------------------------
+    # -- waits -----------------------------------------------------------------------------------------------
 
     def touched(self, nest: Nest) -> list[tuple[Place, Index | None, bool]]:
-        """What a nest reads and writes: where it lies, which element of it, None where values say that, and whether it is written."""
+        """What a nest reads and writes: where it lies, which element of it, None where values say that, and
+        whether it is written."""
         nests, probe = self._nests, Probe(self._nests.elements)
         element, homes, written = nests.elements.element, nests.homes, list[tuple[Place, Index | None]]()
         if isinstance(nest, Group):
@@ -139,7 +150,9 @@ class Columns:
         """
         since = list[_Access]()
         for nest, accesses in sequence:
-            if id(nest) not in self.waits and (_meet(since, accesses, _same_step) or _meet(before, accesses, _next_step)):
+            if id(nest) not in self.waits and (
+                _meet(since, accesses, _same_step) or _meet(before, accesses, _next_step)
+            ):
                 self.waits.add(id(nest))
             if id(nest) in self.waits:
                 since, before = [], []
@@ -148,8 +161,8 @@ class Columns:
 
 
 def _whose(index: Index | None, split: Split | None) -> Any:
-    """Which thread touches an element: told by the stride of the axis and its length, where all else that says the place stays below the
-    stride, or is whole lengths further."""
+    """Which thread touches an element: told by the stride of the axis and its length, where all else that
+    says the place stays below the stride, or is whole lengths further."""
     if split is None:
         return _FIRST
     stride = 0 if index is None else index.terms.get(split.axis, 0)

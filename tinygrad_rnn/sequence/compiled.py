@@ -59,7 +59,13 @@ def compiled_scan(
         raise TraceError("with lengths or a mask each output needs the batch as its first axis")
     needs = _needs([*inputs, *states, *outside])
     planned = _planning.get() and thread.tracing is None  # what is traced goes into a trace that stays
-    if not planned and live is None and inputs[0]._data.shape[0] == 1 and True not in needs and backend.runs_machine_code():
+    if (
+        not planned
+        and live is None
+        and inputs[0]._data.shape[0] == 1
+        and True not in needs
+        and backend.runs_machine_code()
+    ):
         single = _single_step(cell, traced, inputs, states, outside)
         if single is not None:
             return tree.unflatten(traced.y, single[0]), tree.unflatten(state, single[1])
@@ -73,7 +79,9 @@ def compiled_scan(
     if planned:
         ys, last = _blank(trace.program, backend, steps, plan.differentiated)
     else:
-        ys, last = _recorded(plan, engine, cell, traced, xs, state, outside, steps, reverse, live, masked_output, kept)
+        ys, last = _recorded(
+            plan, engine, cell, traced, xs, state, outside, steps, reverse, live, masked_output, kept
+        )
     return tree.unflatten(traced.y, ys), tree.unflatten(state, last)
 
 
@@ -90,7 +98,9 @@ def planning() -> Iterator[None]:
         _planning.reset(before)
 
 
-def _blank(program: Program, backend: Backend, steps: int, differentiated: bool) -> tuple[list[Any], list[Any]]:
+def _blank(
+    program: Program, backend: Backend, steps: int, differentiated: bool
+) -> tuple[list[Any], list[Any]]:
     """Zeros in place of outputs and last states."""
 
     def zeros(v: int, *further: int) -> Any:
@@ -101,24 +111,30 @@ def _blank(program: Program, backend: Backend, steps: int, differentiated: bool)
 
 
 _steps = recent(32)
-"""By traces' identities, steps that are bound to their weights and memory, with the trace; in use by one thread at a time."""
+"""By traces' identities, steps that are bound to their weights and memory, with the trace; in use by one
+thread at a time."""
 
 
 def _single_step(
     cell: Cell, traced: TracedCell, inputs: Sequence[Any], states: Sequence[Any], outside: Sequence[Any]
 ) -> tuple[list[Any], list[Any]] | None:
-    """Outputs and last states of a scan of one step without residuals; None where it is no machine code, or a number is out of range."""
+    """Outputs and last states of a scan of one step without residuals; None where it is no machine code, or a
+    number is out of range."""
     known, step = _steps.take(id(traced)) or (None, None)
     if known is not traced or (step is not None and not step.holds(outside)):
         try:
-            step = BoundStep(traced, [Node.result_type(x._data[0, ...], x._backend) for x in inputs], states, outside)
+            step = BoundStep(
+                traced, [Node.result_type(x._data[0, ...], x._backend) for x in inputs], states, outside
+            )
         except (Unsupported, TraceError):
             step = None
     try:
         if step is None:
             return None
         step.put([s._data for s in states])
-        ys = [Node.result_type(y[None], step.backend) for y in step.outputs([x._data[0, ...] for x in inputs])]
+        ys = [
+            Node.result_type(y[None], step.backend) for y in step.outputs([x._data[0, ...] for x in inputs])
+        ]
         last = [Node.result_type(s, step.backend) for s in step.states()]
     except IndexRangeError:
         return None
@@ -139,7 +155,20 @@ def _scan_of(
     """
     plan = _plan(traced, _needs([*xs, *state, *outside]), live is not None, masked_output, like.backend)
     engine = _engine(plan, like.backend)
-    return _recorded(plan, engine, like.cell, traced, xs, state, outside, like.steps, reverse, live, masked_output, (None, 0))
+    return _recorded(
+        plan,
+        engine,
+        like.cell,
+        traced,
+        xs,
+        state,
+        outside,
+        like.steps,
+        reverse,
+        live,
+        masked_output,
+        (None, 0),
+    )
 
 
 def _needs(operands: Sequence[Any]) -> tuple[bool, ...]:
@@ -161,16 +190,48 @@ def _recorded(
     needs, backend = _needs(operands), operands[0]._backend
     flow = traced.flow(needs)
     call = ScanCall(
-        plan, engine, traced, outside, flow, cell, xs, state, live, reverse, masked_output, backend, needs, counts, steps, _scan_of
+        plan,
+        engine,
+        traced,
+        outside,
+        flow,
+        cell,
+        xs,
+        state,
+        live,
+        reverse,
+        masked_output,
+        backend,
+        needs,
+        counts,
+        steps,
+        _scan_of,
     )
-    run = CompiledScan(call, kept[1]) if kept[0] is None or True not in needs else SegmentedScan(call, kept[0])
+    run = (
+        CompiledScan(call, kept[1]) if kept[0] is None or True not in needs else SegmentedScan(call, kept[0])
+    )
     arrays = [x._data for x in operands]
     results = run.forward(arrays)
-    wanted = flow.unmasked(steps) if live is None else flow.results(live, reverse, masked_output == "previous", steps)
+    wanted = (
+        flow.unmasked(steps)
+        if live is None
+        else flow.results(live, reverse, masked_output == "previous", steps)
+    )
     if True not in wanted:
         made = [Node.result_type(array, backend) for array in results]
     else:
-        row = Row("scan", "replay", "scan", run.pull, run.pull, run.push, several=True, fresh=True, unfold=run.unfold, batched=run.batched)
+        row = Row(
+            "scan",
+            "replay",
+            "scan",
+            run.pull,
+            run.pull,
+            run.push,
+            several=True,
+            fresh=True,
+            unfold=run.unfold,
+            batched=run.batched,
+        )
         entry = Entry(row, backend, operands, arrays, (), needs, tuple(results), thread.scope)
         note(entry)
         kinds = enumerate(zip(results, wanted, strict=True))
@@ -179,7 +240,7 @@ def _recorded(
     return made[:count], made[count:]
 
 
-# -- traces ---------------------------------------------------------------------------------------------------------------------------
+# -- traces --------------------------------------------------------------------------------------------------
 
 _KINDS_OF_OPERANDS = 64
 """For so many of them the traces of a cell are kept."""
@@ -188,14 +249,19 @@ _traces = recent(512)
 """By weak references to cells."""
 
 _gone: list[Any] = []
-"""References to cells that are no more. Appending to it cannot be interrupted, as a function of ours could."""
+"""References to cells that are no more. Appending to it cannot be interrupted, as a function of ours
+could."""
 
 _shared = recent(256)
-"""By their code, traces of functions that hold nothing but tensors and numbers: a function that is made anew in each call has one, too."""
+"""By their code, traces of functions that hold nothing but tensors and numbers: a function that is made anew
+in each call has one, too."""
 
 
-def traced_cell(cell: Cell, xs: Any, state: Any, inputs: Sequence[Any], states: Sequence[Any]) -> tuple[TracedCell, list[Any]]:
-    """The trace of a cell, the one made before, if nothing that the cell reads has changed since; and the tensors beside its arguments.
+def traced_cell(
+    cell: Cell, xs: Any, state: Any, inputs: Sequence[Any], states: Sequence[Any]
+) -> tuple[TracedCell, list[Any]]:
+    """The trace of a cell, the one made before, if nothing that the cell reads has changed since; and the
+    tensors beside its arguments.
 
     Raises:
         TraceError: there is none; says why.
@@ -240,7 +306,11 @@ def known_of(cell: Cell) -> Recent[Any, Any]:
                 _traces.drop(_gone.pop())
     try:
         known = _traces.get(weakref.ref(cell))
-        return _traces.share(weakref.ref(cell, _gone.append), Recent(_KINDS_OF_OPERANDS)) if known is None else known
+        return (
+            _traces.share(weakref.ref(cell, _gone.append), Recent(_KINDS_OF_OPERANDS))
+            if known is None
+            else known
+        )
     except TypeError:  # a callable that cannot be referred to weakly, or has no hash
         return Recent(1)
 
@@ -258,13 +328,15 @@ class _Refusal:
             raise TraceError(self.reason, self.advice)
 
 
-# -- plans ----------------------------------------------------------------------------------------------------------------------------
+# -- plans ---------------------------------------------------------------------------------------------------
 
 
 _plans = recent(512)
 
 
-def _plan(traced: TracedCell, needs: tuple[bool, ...], live: bool, masked_output: str, backend: Backend) -> Plan:
+def _plan(
+    traced: TracedCell, needs: tuple[bool, ...], live: bool, masked_output: str, backend: Backend
+) -> Plan:
     """The plan for a traced cell, made once for all cells that do the same.
 
     Raises:
@@ -279,8 +351,11 @@ def _plan(traced: TracedCell, needs: tuple[bool, ...], live: bool, masked_output
     return plan
 
 
-def _planned(traced: TracedCell, needs: Sequence[bool], live: bool, previous: bool, backend: Backend) -> Plan | str:
-    """A plan, or the reason why there is none: all of it is differentiated and checked here, before a step runs."""
+def _planned(
+    traced: TracedCell, needs: Sequence[bool], live: bool, previous: bool, backend: Backend
+) -> Plan | str:
+    """A plan, or the reason why there is none: all of it is differentiated and checked here, before a step
+    runs."""
     core = extract_core(normal_form(traced.form.program, needs), live, previous)
     try:
         plan = make_plan(core, backend, _core_needs(core, needs) if True in needs else None)
@@ -291,11 +366,17 @@ def _planned(traced: TracedCell, needs: Sequence[bool], live: bool, previous: bo
 
 
 def _core_needs(core: Core, needs: Sequence[bool]) -> dict[str, list[bool]]:
-    """Which of the core's inputs need a residual: those that depend on something asked for. Every state does: it carries residuals."""
+    """Which of the core's inputs need a residual: those that depend on something asked for. Every state does:
+    it carries residuals."""
     program = core.whole
-    asked = {v for v, need in zip((*program.steps, *program.states, *program.fixed), needs, strict=False) if need}  # numbers do not
+    # numbers do not
+    asked = {
+        v for v, need in zip((*program.steps, *program.states, *program.fixed), needs, strict=False) if need
+    }
     for instruction in (*core.once, *core.hoisted):
-        if not instruction.stopped and any(not isinstance(ref, Number) and ref in asked for ref in instruction.operands):
+        if not instruction.stopped and any(
+            not isinstance(ref, Number) and ref in asked for ref in instruction.operands
+        ):
             asked.update(instruction.results)
     floats = [core.program.dtypes[v].kind == "f" for v in core.program.states]
     masks = [False] * (len(core.program.steps) - len(core.streams))
@@ -326,18 +407,20 @@ def _built(plan: Plan, backend: Backend) -> Engine | str:
         return str(reason)
 
 
-# -- all that is kept -----------------------------------------------------------------------------------------------------------------
+# -- all that is kept ----------------------------------------------------------------------------------------
 
 
 @effect("empties the caches")
 def clear_caches(disk: bool = False) -> None:
-    """Forget all traces, plans and machine code: each cell is compiled anew at its next call, with the same results.
+    """Forget all traces, plans and machine code: each cell is compiled anew at its next call, with the same
+    results.
 
-    There is seldom a need: what is kept is bounded, and what was used least recently goes first. Code that runs, or that a tape needs for
-    its backward pass, stays as long as it does.
+    There is seldom a need: what is kept is bounded, and what was used least recently goes first. Code that
+    runs, or that a tape needs for its backward pass, stays as long as it does.
 
     Args:
-        disk: also remove the code that is kept for the next process, in the folder that ``TINYGRAD_RNN_CACHE`` names.
+        disk: also remove the code that is kept for the next process, in the folder that
+            ``TINYGRAD_RNN_CACHE`` names.
 
     Raises:
         ArgumentError: ``disk`` is neither True nor False.

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from .index import Index, Var
 
 FEW = 4
-"""Rows that an operand is used for, or columns, from which on it pays to copy it, or to use vectors of them."""
+"""Rows that an operand is used for, or columns, from which on it pays to copy it, or to use vectors of
+them."""
 
 LARGE = 1 << 12
 """Elements of a weight from which on it pays to lay it out in panels."""
@@ -105,14 +106,17 @@ def form_of(
         if inner and uses < FEW and not is_fixed(b.value):
             return Contraction(value, index, a, b, "dot", rows, sums)
         b = packed(b, [*others, *(k for k in sums if b.stride(k)), vector])
-    return Contraction(value, index, a, b, "tile", [var for var in rest if var is not tile], sums, tile, vector)
+    return Contraction(
+        value, index, a, b, "tile", [var for var in rest if var is not tile], sums, tile, vector
+    )
 
 
 def plain_form_of(
     a: Operand, b: Operand, value: int, index: Index, rows: list[Var], sums: list[Var],
     is_fixed: Callable[[int], bool], packed: Callable[[Operand, Sequence[Var]], Operand],
 ) -> Contraction:  # fmt: skip
-    """The loops of a contraction whose elements are made by a thread of a device each: neighbours read what lies side by side."""
+    """The loops of a contraction whose elements are made by a thread of a device each: neighbours read what
+    lies side by side."""
     vector = next((var for var in reversed(rows) if Operand(value, index).stride(var) == 1), None)
     if vector is not None and a.stride(vector):
         a, b = b, a

@@ -5,7 +5,8 @@ A plan is a program of rows; so is its derivative, which is planned, run and der
     reverse   the loop once more, for what its derivative reads; then a loop the other way round, whose step is the step's derivative
     forward   one loop, whose step is the step and its tangents
 
-So derivatives of derivatives, of any order and in either mode, are compiled scans, and no rule is written for them.
+So derivatives of derivatives, of any order and in either mode, are compiled scans, and no rule is written for
+them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .plan import Plan, Sink, dummy
 from .program import Instruction, Program, capture, placeholder, tracing
 from .trace import TracedCell, cell_of
 
-# -- reverse --------------------------------------------------------------------------------------------------------------------------
+# -- reverse -------------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False)
@@ -34,7 +35,8 @@ class _Reverse:
 
     Attributes:
         forward: from the loop's inputs to what its derivative reads.
-        backward: from that and the residuals of outputs to those of the steps' inputs, and to what is multiplied after the loop.
+        backward: from that and the residuals of outputs to those of the steps' inputs, and to what is
+            multiplied after the loop.
         known: the values that are outputs of ``forward``.
         leaving: the values that are outputs of ``backward``.
         carried: which states' residuals are the states of ``backward``.
@@ -78,7 +80,9 @@ def _reverse(plan: Plan) -> _Reverse:
         program.instructions.append(Instruction(ADD, (before, v), (), (after,)))
         program.states.append(before)
         program.carried.append(after)
-    left = [v for v in plan.step_residuals if v is not None] + [v for sink in sinks if sink.gathered for v in sink.values]
+    left = [v for v in plan.step_residuals if v is not None] + [
+        v for sink in sinks if sink.gathered for v in sink.values
+    ]
     program.outputs = [v for v in dict.fromkeys(left) if v not in plan.kept]
     return _Reverse(cell_of(forward), cell_of(program), known, program.outputs, carried, sums, stops)
 
@@ -109,7 +113,11 @@ def pulled(call: Any, g: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
     firsts = [*xs[inputs : inputs + states], *(zeros(v) for v in program.states[states:])]
     ys, _ = call.scan(call, loops.forward, streams, firsts, fixed, call.reverse)
     values = dict(zip(joint.steps, streams, strict=True)) | dict(zip(loops.known, ys, strict=True))
-    arriving = [zeros(v, call.steps) if part is None else part for v, part in zip(plan.output_residuals, g, strict=False) if v is not None]
+    arriving = [
+        zeros(v, call.steps) if part is None else part
+        for v, part in zip(plan.output_residuals, g, strict=False)
+        if v is not None
+    ]
     last = [*g[count:], *[None] * (len(joint.states) - states)]
     carried = [zeros(joint.states[i]) if last[i] is None else last[i] for i in loops.carried]
     begun = [*carried, *(zeros(sink.values[0]) for sink in loops.sums)]
@@ -133,10 +141,15 @@ def _before(head: Around, given: Sequence[Any], times: int) -> tuple[dict[int, A
     steps = len(core.whole.steps)
     rows = [_rows(x, core.whole.shapes[v]) for x, v in zip(given[:steps], core.whole.steps, strict=True)]
     values: dict[int, Any] = dict(zip(derived.program.steps, [*rows, *given[steps:]], strict=True))
-    values.update((v, Node.result_type(x, head.backend)) for v, x in zip(derived.program.fixed, derived.constants, strict=True))
+    values.update(
+        (v, Node.result_type(x, head.backend))
+        for v, x in zip(derived.program.fixed, derived.constants, strict=True)
+    )
     derived.program.run(values, apply, derived.forward, choose)
     made = [values[v] for v in derived.results]
-    streams = [ops.reshape(x, (times, *core.whole.shapes[v])) for x, v in zip(made, core.streams, strict=False)]
+    streams = [
+        ops.reshape(x, (times, *core.whole.shapes[v])) for x, v in zip(made, core.streams, strict=False)
+    ]
     return values, [*streams, *made[len(streams) :]]
 
 
@@ -160,7 +173,10 @@ def _total(plan: Plan, v: int, values: dict[int, Any], totals: dict[Sink, Any]) 
     if v not in plan.sinks:
         return None
     shape = plan.joint.shapes[v]
-    terms = [_over_steps(sink, values, shape) if sink.gathered else ops.sum_to(totals[sink], shape) for sink in plan.sinks[v]]
+    terms = [
+        _over_steps(sink, values, shape) if sink.gathered else ops.sum_to(totals[sink], shape)
+        for sink in plan.sinks[v]
+    ]
     return functools.reduce(ops.add, terms)
 
 
@@ -175,7 +191,7 @@ def _over_steps(sink: Sink, values: dict[int, Any], shape: tuple[int, ...]) -> A
     return ops.reshape(ops.matmul(ops.transpose(left, (1, 2, 0)), ops.transpose(right, (1, 0, 2))), shape)
 
 
-# -- forward --------------------------------------------------------------------------------------------------------------------------
+# -- forward -------------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False)
@@ -204,7 +220,9 @@ def _forward(whole: Program, moving: Sequence[bool], backend: Backend) -> _Forwa
         def place(v: int, wanted: bool) -> Any:
             return placeholder(dummy(whole.shapes[v], whole.dtypes[v], backend), backend, wanted)
 
-        wanted = dict(zip([*whole.steps, *whole.fixed], moving, strict=True)) | {v: whole.dtypes[v].kind == "f" for v in whole.states}
+        wanted = dict(zip([*whole.steps, *whole.fixed], moving, strict=True)) | {
+            v: whole.dtypes[v].kind == "f" for v in whole.states
+        }
         heads = {v: place(v, want) for v, want in wanted.items()}
         tangents = {v: place(v, True) for v, want in wanted.items() if want}
         since, values = now(), dict(heads)
@@ -243,11 +261,15 @@ def pushed(call: Any, tangents: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
     step = plan.derived.get(key) or plan.derived.share(key, _forward(whole, moving, backend))
     old = xs[inputs : inputs + states]
     floats = [
-        ops.zeros_like(x) if t is None else t for x, t in zip(old, tangents[inputs : inputs + states], strict=True) if x.dtype.kind == "f"
+        ops.zeros_like(x) if t is None else t
+        for x, t in zip(old, tangents[inputs : inputs + states], strict=True)
+        if x.dtype.kind == "f"
     ]
     streams = [*given[:inputs], *(t for t in arrived[:inputs] if t is not None)]
     fixed = [*given[inputs:], *(t for t in arrived[inputs:] if t is not None), *step.outside]
-    ys, last = call.scan(call, step.cell, streams, [*old, *floats], fixed, call.reverse, call.live, call.masked_output)
+    ys, last = call.scan(
+        call, step.cell, streams, [*old, *floats], fixed, call.reverse, call.live, call.masked_output
+    )
     count, new = len(whole.outputs), iter(last[states:])
     made = iter(ys[count:])
     outputs = [next(made) if moves else None for moves in step.moved]
@@ -257,5 +279,7 @@ def pushed(call: Any, tangents: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
 def pushed_arrays(call: Any, tangents: Sequence[Any], xs: Sequence[Any]) -> tuple[Any, ...]:
     """The same of arrays."""
     with no_grad():
-        found = pushed(call, [None if t is None else call.tensor(t) for t in tangents], [*map(call.tensor, xs)])
+        found = pushed(
+            call, [None if t is None else call.tensor(t) for t in tangents], [*map(call.tensor, xs)]
+        )
     return tuple(None if t is None else t._data for t in found)

@@ -1,7 +1,9 @@
-"""What could make a trace differ from a step though nobody sees it happen; it is read off the code and off the tensors, and refused.
+"""What could make a trace differ from a step though nobody sees it happen; it is read off the code and off
+the tensors, and refused.
 
-A placeholder is no tensor of a step in all that it tells besides its value: which object it is, who made it, whether it wants a residual,
-what it is called. And some names lead to what no code that is reached holds: another module, another thread, the children of a generator.
+A placeholder is no tensor of a step in all that it tells besides its value: which object it is, who made it,
+whether it wants a residual, what it is called. And some names lead to what no code that is reached holds:
+another module, another thread, the children of a generator.
 """
 
 from __future__ import annotations
@@ -57,7 +59,10 @@ def refuse_first(asked: frozenset[str], closure: Closure, first: Sequence[Any]) 
         TraceError: says what.
     """
     if "identity" in asked and not {id(x) for x in closure.tensors}.isdisjoint(map(id, first)):
-        raise TraceError("the cell holds its first state and asks whether another object is the same: that differs from step to step")
+        raise TraceError(
+            "the cell holds its first state and asks whether another object is the same: that differs from "
+            "step to step"
+        )
     if "name" in asked and any(x.name is not None for x in first):
         raise TraceError("the cell asks for a name, and only its first state has that one")
     if "grad" in asked and any(x._grad is not None for x in first):
@@ -71,6 +76,8 @@ def _compares_objects(code: types.CodeType) -> bool:
     for i, (operation, _) in enumerate(steps):
         if operation == "CONTAINS_OP":
             return True
-        if operation == "IS_OP" and not any(name == "LOAD_CONST" and value in _CONSTANTS for name, value in steps[max(0, i - 2) : i]):
+        if operation == "IS_OP" and not any(
+            name == "LOAD_CONST" and value in _CONSTANTS for name, value in steps[max(0, i - 2) : i]
+        ):
             return True
     return False

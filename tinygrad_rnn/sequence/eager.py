@@ -24,7 +24,8 @@ def eager_scan(
     """Run the loop.
 
     Args:
-        cell, xs, state, reverse, masked_output, checkpoint: as in :func:`tinygrad_rnn.scan`, all leaves tensors.
+        cell, xs, state, reverse, masked_output, checkpoint: as in :func:`tinygrad_rnn.scan`, all leaves
+            tensors.
         live: (T, B) booleans on the host: the steps that count for each sample; None if all do.
         step: what is run in place of the cell and does the same.
     """
@@ -38,32 +39,43 @@ def eager_scan(
     def advance(times: Sequence[int], again: bool) -> None:
         nonlocal y, state
         segment = _segment(cell, step or cell, times, live, masked_output)
-        outputs, state = (transforms.checkpoint(segment) if again else segment)([steps[t] for t in times], state, y)
+        outputs, state = (transforms.checkpoint(segment) if again else segment)(
+            [steps[t] for t in times], state, y
+        )
         y = outputs[-1]
         ys.extend(outputs)
 
     if checkpoint == "auto":  # the first step tells how much one keeps
         since = now()
         advance(order[:1], False)
-        order, checkpoint = order[1:], _fitting(tree.leaves([y, state]), since, tree.leaves(state), len(order) - 1)
+        order, checkpoint = (
+            order[1:],
+            _fitting(tree.leaves([y, state]), since, tree.leaves(state), len(order) - 1),
+        )
     for start in range(0, len(order), length := int(checkpoint or max(1, len(order)))):
         advance(order[start : start + length], checkpoint is not None)
     return _stacked(ys[::-1] if reverse else ys), state
 
 
 def _fitting(results: Sequence[Any], since: int, state: Sequence[Any], steps: int) -> int | None:
-    """How many of so many steps may be kept at a time, if each keeps what led to these results; None for all of them."""
+    """How many of so many steps may be kept at a time, if each keeps what led to these results; None for all
+    of them."""
     if not all(isinstance(y, Node) for y in results):  # only what returns tensors can be run again
         return None
     arrays = {id(y): y for entry in Tape.of(*results, since=since) for y in entry.ys}
     each = sum(y.nbytes for y in arrays.values())
-    return steps_at_a_time(results[0]._backend, steps, each, sum(s._data.nbytes for s in state)) if each else None
+    return (
+        steps_at_a_time(results[0]._backend, steps, each, sum(s._data.nbytes for s in state))
+        if each
+        else None
+    )
 
 
 def _segment(
     cell: Cell, step: Cell, times: Sequence[int], live: numpy.ndarray | None, masked_output: str
 ) -> Callable[[Any, Any, Any], Any]:
-    """The loop over some of the steps: their inputs, the state and the output before them → their outputs, the state after them."""
+    """The loop over some of the steps: their inputs, the state and the output before them → their outputs,
+    the state after them."""
 
     def run(xs: Any, state: Any, y: Any) -> tuple[list[Any], Any]:
         kind, ys = _kind(state), []
@@ -74,7 +86,9 @@ def _segment(
                     raise _changed(cell, t, kind, _kind(new))
                 if live is not None and not live[t].all():
                     other = (
-                        y if masked_output == "previous" and y is not None else tree.map_leaves(lambda leaf: nothing(leaf.dtype), output)
+                        y
+                        if masked_output == "previous" and y is not None
+                        else tree.map_leaves(lambda leaf: nothing(leaf.dtype), output)
                     )
                     output, new = _chosen(live[t], output, other), _chosen(live[t], new, state)
                 inside.after = [key_of(leaf) for leaf in tree.leaves(new)]
@@ -95,7 +109,9 @@ def _pair(cell: Cell, returned: Any) -> tuple[Any, Any]:
         return returned[0], returned[1]
     name = getattr(cell, "__name__", type(cell).__name__)
     given = "one tensor" if isinstance(returned, Node) else arguments.shown(returned)
-    raise ArgumentError(f"scan: the cell {name} must return a pair, its output and its new state: y, h; it returned {given}")
+    raise ArgumentError(
+        f"scan: the cell {name} must return a pair, its output and its new state: y, h; it returned {given}"
+    )
 
 
 def _chosen(live: numpy.ndarray, new: Any, old: Any) -> Any:
@@ -113,14 +129,20 @@ def _stacked(ys: Sequence[Any]) -> Any:
 def _no_outputs(cell: Cell, xs: Any, state: Any) -> Any:
     """Outputs of no steps: their shapes are learnt from a step on zeros."""
     with no_grad():
-        zeros = tree.map_leaves(lambda x: Node.result_type(x._backend.zeros(x.shape[1:], x.dtype), x._backend), xs)
+        zeros = tree.map_leaves(
+            lambda x: Node.result_type(x._backend.zeros(x.shape[1:], x.dtype), x._backend), xs
+        )
         y, _ = _pair(cell, cell(zeros, state))
-    return tree.map_leaves(lambda leaf: Node.result_type(leaf._backend.zeros((0, *leaf.shape), leaf.dtype), leaf._backend), y)
+    return tree.map_leaves(
+        lambda leaf: Node.result_type(leaf._backend.zeros((0, *leaf.shape), leaf.dtype), leaf._backend), y
+    )
 
 
 def _kind(state: Any) -> Any:
     """What must stay the same from step to step."""
-    return tree.structure(state), [(tuple(s.shape), s.dtype) if isinstance(s, Tensor) else type(s).__name__ for s in tree.leaves(state)]
+    return tree.structure(state), [
+        (tuple(s.shape), s.dtype) if isinstance(s, Tensor) else type(s).__name__ for s in tree.leaves(state)
+    ]
 
 
 def _changed(cell: Cell, t: int, before: Any, after: Any) -> Exception:
@@ -132,4 +154,7 @@ def _changed(cell: Cell, t: int, before: Any, after: Any) -> Exception:
     same_shapes = [kind[0] for kind in before[1]] == [kind[0] for kind in after[1]]
     if not same_shapes:
         return ShapeError(said + kinds)
-    return DtypeError(f"{said}{kinds}: begin with a state of that dtype, as by .astype('{after[1][0][1]}'), or let all have one dtype")
+    return DtypeError(
+        f"{said}{kinds}: begin with a state of that dtype, as by .astype('{after[1][0][1]}'), or let all "
+        "have one dtype"
+    )

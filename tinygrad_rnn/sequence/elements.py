@@ -1,8 +1,9 @@
 """One element of a value, as an expression of elements that lie in memory.
 
-A step's values are arrays; most of them never need to exist. ``element(k, v, (i, j))`` writes element (i, j) of a value with the printer k:
-an elementwise row computes it from the same element of its operands, a routing asks for another one, and what lies in memory is read.
-So chains of rows become one expression, whatever the shapes are. The same walk with a printer that only counts says what would be read.
+A step's values are arrays; most of them never need to exist. ``element(k, v, (i, j))`` writes element (i, j)
+of a value with the printer k: an elementwise row computes it from the same element of its operands, a routing
+asks for another one, and what lies in memory is read. So chains of rows become one expression, whatever the
+shapes are. The same walk with a printer that only counts says what would be read.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class Reader:
         self.known: dict[tuple[int, Index], Value] = {}
 
     def read(self, value: int, place: Index, turns: Sequence[tuple[Value, int]] = ()) -> Value:
-        """An element of a value in memory, at a place in the order of elements; ``turns``: further places and how far apart they lie."""
+        """An element of a value in memory, at a place in the order of elements; ``turns``: further places and
+        how far apart they lie."""
         raise NotImplementedError
 
     def whole(self, index: Index) -> Value:
@@ -85,7 +87,13 @@ class Elements:
         Unsupported: a value is of a dtype that there is no code for.
     """
 
-    def __init__(self, program: Program, instructions: Sequence[Instruction], memory: set[int], transposed: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        program: Program,
+        instructions: Sequence[Instruction],
+        memory: set[int],
+        transposed: Collection[int] = (),
+    ) -> None:
         self.transposed = transposed
         self.shapes, self.dtypes = list(program.shapes), list(program.dtypes)
         self.memory = set(memory)
@@ -99,19 +107,27 @@ class Elements:
     def kind(self, value: int) -> str:
         return _kind(self.dtypes[value])
 
-    # -- what must lie in memory ------------------------------------------------------------------------------------------------------
+    # -- what must lie in memory -----------------------------------------------------------------------------
 
     def settle(self, wanted: Sequence[int]) -> None:
-        """Choose what lies in memory: what is no expression, and what would be made several times at some cost."""
+        """Choose what lies in memory: what is no expression, and what would be made several times at some
+        cost."""
         uses = self._uses(wanted)
         self.cost = dict.fromkeys(self.memory, 0)
         depth = dict.fromkeys(self.memory, 0)
         for instruction in self.instructions:
             for position, v in enumerate(instruction.results):
                 self.cost[v] = self._cost(instruction)
-                depth[v] = 1 + max((depth[x] for x in instruction.operands if not isinstance(x, Number)), default=0)
+                depth[v] = 1 + max(
+                    (depth[x] for x in instruction.operands if not isinstance(x, Number)), default=0
+                )
                 often = uses.get(v, 0) > 1 and self.cost[v] > CHEAP
-                if v in self.memory or not self.is_expression(instruction, position) or often or depth[v] > DEEP:
+                if (
+                    v in self.memory
+                    or not self.is_expression(instruction, position)
+                    or often
+                    or depth[v] > DEEP
+                ):
                     self.memory.add(v)
                     self.cost[v] = depth[v] = 0
             for x in self._read_as_they_lie(instruction):
@@ -124,12 +140,17 @@ class Elements:
                     self.cost[x] = 0
 
     def _read_as_they_lie(self, instruction: Instruction) -> list[int]:
-        """Operands that no expression can stand for: what a call gets, what places that are values are looked up in, what a product reads
-        again and again."""
-        loops, operands = instruction.row.loops, [x for x in instruction.operands if not isinstance(x, Number)]
+        """Operands that no expression can stand for: what a call gets, what places that are values are looked
+        up in, what a product reads again and again."""
+        loops, operands = (
+            instruction.row.loops,
+            [x for x in instruction.operands if not isinstance(x, Number)],
+        )
         if self.is_called(instruction):
             return operands
-        if (isinstance(loops, LookedUp) and not loops.adjoint) or (self.by_table(instruction) and not self.is_adjoint(instruction)):
+        if (isinstance(loops, LookedUp) and not loops.adjoint) or (
+            self.by_table(instruction) and not self.is_adjoint(instruction)
+        ):
             return [self._of_one_order(operands[0])]
         if isinstance(loops, Contracted) and not self.is_expression(instruction, 0):
             return [self._of_one_order(x) for x in operands if self.cost[x]]
@@ -167,7 +188,10 @@ class Elements:
         Args:
             atoms: of what is there, or can be made from that.
         """
-        loops, operands = instruction.row.loops, [x for x in instruction.operands if not isinstance(x, Number)]
+        loops, operands = (
+            instruction.row.loops,
+            [x for x in instruction.operands if not isinstance(x, Number)],
+        )
         looks_up = isinstance(loops, LookedUp) or self.by_table(instruction)
         if looks_up or not all(x in atoms for x in operands):
             return None
@@ -194,7 +218,7 @@ class Elements:
             return set().union(*inputs) <= set(output)
         return False
 
-    # -- what rows say ----------------------------------------------------------------------------------------------------------------
+    # -- what rows say ---------------------------------------------------------------------------------------
 
     def operand_shapes(self, instruction: Instruction) -> list[Shape]:
         return [() if isinstance(x, Number) else self.shapes[x] for x in instruction.operands]
@@ -219,7 +243,10 @@ class Elements:
         if not isinstance(loops, Routed) or loops.index is None:
             return False
         index = instruction.params[loops.index]
-        return any(hasattr(part, "dtype") and part.ndim > 0 for part in (index if isinstance(index, tuple) else (index,)))
+        return any(
+            hasattr(part, "dtype") and part.ndim > 0
+            for part in (index if isinstance(index, tuple) else (index,))
+        )
 
     def is_adjoint(self, instruction: Instruction) -> bool:
         """Whether a routing by an index puts what was taken back, into zeros of a shape."""
@@ -231,7 +258,7 @@ class Elements:
         shape = rest[0] if rest else self.operand_shapes(instruction)[0]
         return numpy.arange(numpy.prod(shape, dtype=numpy.int64)).reshape(shape)[_on_host(index)]
 
-    # -- elements ---------------------------------------------------------------------------------------------------------------------
+    # -- elements --------------------------------------------------------------------------------------------
 
     def element(self, k: Reader, v: int, indices: Indices) -> Value:
         """Write one element.
@@ -241,7 +268,9 @@ class Elements:
         """
         key = v, indices
         if key not in k.cache:
-            k.cache[key] = k.read(v, self.place(v, indices)) if v in self.memory else self.computed(k, v, indices)
+            k.cache[key] = (
+                k.read(v, self.place(v, indices)) if v in self.memory else self.computed(k, v, indices)
+            )
         return k.cache[key]
 
     def place(self, v: int, indices: Indices) -> Index:
@@ -254,8 +283,13 @@ class Elements:
         made = self.made[v]
         instruction, loops = made.instruction, made.instruction.row.loops
         if instruction.row.lowering is not None:
-            xs = [x.value if isinstance(x, Number) else self.element(k, x, self.broadcast(indices, x)) for x in instruction.operands]
-            return k.printer.as_kind(instruction.row.lowering(k.printer, *xs, *instruction.params), self.kind(v))
+            xs = [
+                x.value if isinstance(x, Number) else self.element(k, x, self.broadcast(indices, x))
+                for x in instruction.operands
+            ]
+            return k.printer.as_kind(
+                instruction.row.lowering(k.printer, *xs, *instruction.params), self.kind(v)
+            )
         if isinstance(loops, Reshaped):
             return self._reshaped(k, instruction.operands[0], flat(indices, self.shapes[v]))
         if isinstance(loops, Checked):
@@ -275,7 +309,10 @@ class Elements:
     def broadcast(self, indices: Indices, x: int) -> Indices:
         """The indices of an operand that is broadcast."""
         shape = self.shapes[x]
-        return tuple(Index() if n == 1 else index for n, index in zip(shape, indices[len(indices) - len(shape) :], strict=True))
+        return tuple(
+            Index() if n == 1 else index
+            for n, index in zip(shape, indices[len(indices) - len(shape) :], strict=True)
+        )
 
     def _reshaped(self, k: Reader, x: int, place: Index) -> Value:
         if x in self.memory:
@@ -287,13 +324,17 @@ class Elements:
 
     def from_piece(self, k: Reader, instruction: Instruction, piece: Piece, places: Indices) -> Value:
         """The element of an operand that a piece says, at places counted within the piece."""
-        indices = tuple((Index() if s.axis is None else places[s.axis] * s.scale) + s.offset for s in piece.steps)
+        indices = tuple(
+            (Index() if s.axis is None else places[s.axis] * s.scale) + s.offset for s in piece.steps
+        )
         value = self.element(k, instruction.operands[piece.operand], indices)
         if piece.diagonal is None:
             return value
         side, number = piece.diagonal
         distance = k.whole(places[-1]) - k.whole(places[-2])
-        return k.printer.select(distance <= number if side == "≤" else distance >= number, value, k.printer.number(0, value.kind))
+        return k.printer.select(
+            distance <= number if side == "≤" else distance >= number, value, k.printer.number(0, value.kind)
+        )
 
     def _product(self, k: Reader, v: int, instruction: Instruction, indices: Indices) -> Value:
         inputs, output = self.letters(instruction)
@@ -307,7 +348,7 @@ class Elements:
             y = y * factor
         return k.printer.as_kind(y, self.kind(v))
 
-    # -- places that are values -------------------------------------------------------------------------------------------------------
+    # -- places that are values ------------------------------------------------------------------------------
 
     def in_memory(self, x: int) -> int:
         """The value in memory whose elements, in their order, are those of x."""
@@ -319,7 +360,8 @@ class Elements:
         return x
 
     def turned(self, k: Reader, numbers: int, indices: Indices, n: int) -> Value:
-        """A whole number of a value as a place on an axis of length n: counted from the end where it is negative, and never outside."""
+        """A whole number of a value as a place on an axis of length n: counted from the end where it is
+        negative, and never outside."""
         p = k.printer
         number = p.convert(self.element(k, numbers, indices), "i64")
         number = p.select(number < 0, number + n, number)
@@ -334,12 +376,16 @@ class Elements:
         return k.read(base, flat(rest, shape), [(self.turned(k, numbers, number, shape[axis]), stride)])
 
     def split_places(self, instruction: Instruction, indices: Indices) -> tuple[Indices, Indices]:
-        """From the indices of what is looked up to those of the whole, with 0 on the axis, and to those of the numbers."""
+        """From the indices of what is looked up to those of the whole, with 0 on the axis, and to those of
+        the numbers."""
         loops, (_, numbers), axis = instruction.row.loops, instruction.operands, instruction.params[0]
         assert isinstance(loops, LookedUp)
         if loops.along:
             whole = instruction.params[1] if loops.adjoint else self.shapes[instruction.operands[0]]
-            places = [Index() if i == axis or n == 1 else index for i, (n, index) in enumerate(zip(whole, indices, strict=True))]
+            places = [
+                Index() if i == axis or n == 1 else index
+                for i, (n, index) in enumerate(zip(whole, indices, strict=True))
+            ]
             return tuple(places), self.broadcast(indices, numbers)
         rank = len(self.shapes[numbers])
         return (*indices[:axis], Index(), *indices[axis + rank :]), indices[axis : axis + rank]

@@ -25,7 +25,8 @@ class Ran(NamedTuple):
         plan: which others keep alive.
         calls: the reason if it ran as calls.
         backend: the name of it.
-        steps, segment: how many steps it ran over, and of how many at a time all is kept; None for all of them.
+        steps, segment: how many steps it ran over, and of how many at a time all is kept; None for all of
+            them.
     """
 
     plan: weakref.ref[Plan]
@@ -80,10 +81,12 @@ def note_refusal(cell: Any, refusal: TraceError) -> None:
 
 
 def _warn(cell: Any, what: str, advice: str) -> None:
-    """Once for each cell and text, at the user's line. Where nothing is compiled at all, ``explain`` alone says so."""
+    """Once for each cell and text, at the user's line. Where nothing is compiled at all, ``explain`` alone
+    says so."""
     if not advice or not compiler.available():
         return
-    owner = cell.__self__ if isinstance(cell, types.MethodType) else cell  # a bound method is made anew by whoever asks for it
+    # a bound method is made anew by whoever asks for it
+    owner = cell.__self__ if isinstance(cell, types.MethodType) else cell
     try:
         told = _told.setdefault(owner, set())
     except TypeError:  # it has no hash, or cannot be referred to weakly
@@ -157,7 +160,10 @@ def _lines(plan: Plan, how: Ran) -> Iterator[str]:
 
 def _counted(calls: Sequence[tuple[str, str, str]]) -> list[str]:
     """Calls as lines, those that are alike as one."""
-    return [f"{row}{f', {n} times' if n > 1 else ''}: {_with(why, advice)}" for (row, why, advice), n in collections.Counter(calls).items()]
+    return [
+        f"{row}{f', {n} times' if n > 1 else ''}: {_with(why, advice)}"
+        for (row, why, advice), n in collections.Counter(calls).items()
+    ]
 
 
 def _described(program: Program, instruction: Any) -> str:

@@ -1,8 +1,8 @@
-"""What the loop would carry residuals through: which results of a scan have ``requires_grad``, and from which of them something comes back
-to which operand.
+"""What the loop would carry residuals through: which results of a scan have ``requires_grad``, and from which
+of them something comes back to which operand.
 
-A state may begin to depend on a parameter at some step, or stop to: h ← sign(h) has no way back. So both questions are followed from step
-to step, forwards and backwards, until they repeat themselves.
+A state may begin to depend on a parameter at some step, or stop to: h ← sign(h) has no way back. So both
+questions are followed from step to step, forwards and backwards, until they repeat themselves.
 """
 
 from __future__ import annotations
@@ -29,13 +29,19 @@ class Flow:
 
     def __init__(self, program: Program, needs: Sequence[bool]) -> None:
         inputs, states = len(program.steps), len(program.states)
-        floats = zip((*program.steps, *program.fixed), (*needs[:inputs], *needs[inputs + states :]), strict=True)
+        floats = zip(
+            (*program.steps, *program.fixed), (*needs[:inputs], *needs[inputs + states :]), strict=True
+        )
         self._program, asked = program, {v for v, need in floats if need}
         self._first = tuple(needs[inputs : inputs + states]), (False,) * len(program.outputs)
         self._one_step = functools.lru_cache(maxsize=256)(functools.partial(_one_step, program, asked))
         self._one_step_back = functools.lru_cache(maxsize=256)(functools.partial(_one_step_back, program))
-        self.unmasked = functools.lru_cache(maxsize=256)(lambda steps: self.results(None, False, False, steps))
-        self.unmasked_back = functools.lru_cache(maxsize=256)(lambda g, steps: self.operands(g, None, False, False, steps))
+        self.unmasked = functools.lru_cache(maxsize=256)(
+            lambda steps: self.results(None, False, False, steps)
+        )
+        self.unmasked_back = functools.lru_cache(maxsize=256)(
+            lambda g, steps: self.operands(g, None, False, False, steps)
+        )
 
     def results(self, live: numpy.ndarray | None, reverse: bool, previous: bool, steps: int) -> list[bool]:
         """For outputs and last states.
@@ -48,11 +54,15 @@ class Flow:
         state, y = self._first
         some = y
         for count, masked in _runs(live, reverse, steps):
-            for new_state, new_y in _repeated(functools.partial(self._step, masked, previous), state, y, count):
+            for new_state, new_y in _repeated(
+                functools.partial(self._step, masked, previous), state, y, count
+            ):
                 state, y, some = new_state, new_y, _either(some, new_y)
         return [*some, *state]
 
-    def operands(self, g: _Flags, live: numpy.ndarray | None, reverse: bool, previous: bool, steps: int) -> list[bool]:
+    def operands(
+        self, g: _Flags, live: numpy.ndarray | None, reverse: bool, previous: bool, steps: int
+    ) -> list[bool]:
         """For inputs, first states and fixed values, whether a residual comes there.
 
         Args:
@@ -73,7 +83,8 @@ class Flow:
     def _step_back(
         self, masked: bool, previous: bool, outputs: _Flags, state: _Flags, before: tuple[_Flags, _Flags]
     ) -> tuple[_Flags, tuple[_Flags, _Flags]]:
-        """The flags of states before a step; of outputs before it, where masked ones repeat those; and of what else is read."""
+        """The flags of states before a step; of outputs before it, where masked ones repeat those; and of
+        what else is read."""
         y = _either(outputs, before[0])
         old, read = self._one_step_back(state, y)
         repeated = y if masked and previous else (False,) * len(y)
@@ -119,7 +130,9 @@ def _one_step(program: Program, asked: set[int], state: _Flags) -> tuple[_Flags,
     """The flags of new states and outputs."""
     reached = asked | {v for v, need in zip(program.states, state, strict=True) if need}
     for instruction in program.instructions:
-        if not instruction.stopped and any(not isinstance(ref, Number) and ref in reached for ref in instruction.operands):
+        if not instruction.stopped and any(
+            not isinstance(ref, Number) and ref in reached for ref in instruction.operands
+        ):
             reached.update(v for v in instruction.results if program.dtypes[v].kind == "f")
     return tuple([v in reached for v in program.carried]), tuple([v in reached for v in program.outputs])
 
@@ -127,10 +140,14 @@ def _one_step(program: Program, asked: set[int], state: _Flags) -> tuple[_Flags,
 def _one_step_back(program: Program, state: _Flags, y: _Flags) -> tuple[_Flags, _Flags]:
     """The flags of states, and of inputs and fixed values, from those of new states and outputs."""
     reached = {
-        v for v, flag in zip((*program.carried, *program.outputs), (*state, *y), strict=True) if flag and program.dtypes[v].kind == "f"
+        v
+        for v, flag in zip((*program.carried, *program.outputs), (*state, *y), strict=True)
+        if flag and program.dtypes[v].kind == "f"
     }
     for instruction in reversed(program.instructions):
         if not instruction.stopped and not reached.isdisjoint(instruction.results):
             refs = (ref for ref in instruction.operands if not isinstance(ref, Number))
             reached.update(ref for ref in refs if program.dtypes[ref].kind == "f")
-    return tuple([v in reached for v in program.states]), tuple([v in reached for v in (*program.steps, *program.fixed)])
+    return tuple([v in reached for v in program.states]), tuple(
+        [v in reached for v in (*program.steps, *program.fixed)]
+    )

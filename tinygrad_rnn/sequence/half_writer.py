@@ -1,4 +1,5 @@
-"""A half of a step as functions of LLVM text: the loop over time, and in it calls of the nests in their order."""
+"""A half of a step as functions of LLVM text: the loop over time, and in it calls of the nests in their
+order."""
 
 from __future__ import annotations
 
@@ -18,11 +19,12 @@ from .product_writer import ProductWriter, key_of
 
 
 class HalfWriter:
-    """Writes ``name(table of pointers, T, t of the first step, ±1, place of the first step in the order of running, ±1, first sample, end
-    of the samples)``.
+    """Writes ``name(table of pointers, T, t of the first step, ±1, place of the first step in the order of
+    running, ±1, first sample, end of the samples)``.
 
-    The last pointer is that of a flag, an integer that is set to 1 where a number was out of its range. Where threads share columns, the
-    number of the thread and how many there are stand in the place of samples, and a further pointer says where they wait for each other.
+    The last pointer is that of a flag, an integer that is set to 1 where a number was out of its range. Where
+    threads share columns, the number of the thread and how many there are stand in the place of samples, and
+    a further pointer says where they wait for each other.
 
     Args:
         apart: whether what is done once is a function of its own.
@@ -40,12 +42,19 @@ class HalfWriter:
         columns: Columns | None = None,
     ) -> None:
         self.apart, self.columns = apart, columns
-        self.name, self.elements, self.nests, self.samples, self.endings = name, elements, nests, samples, endings
+        self.name, self.elements, self.nests, self.samples, self.endings = (
+            name,
+            elements,
+            nests,
+            samples,
+            endings,
+        )
         self.e = LoopEmitter(endings)
         self._pointers: dict[Place, str] = {}
 
     def functions(self, buffers: int) -> list[str]:
-        """The texts of ``name``; or of ``name0``, what is done once, and of one for each stretch between calls."""
+        """The texts of ``name``; or of ``name0``, what is done once, and of one for each stretch between
+        calls."""
         stages = self.nests.stages
         cuts = [i for i, nest in enumerate(stages) if isinstance(nest, Call)]
         if not cuts and not self.apart:
@@ -53,10 +62,13 @@ class HalfWriter:
         bounds = itertools.pairwise([-1, *cuts, len(stages)])
         stretches = [stages[first + 1 : last] for first, last in bounds]
         texts = [self._function(f"{self.name}0", buffers, self.nests.prologue, [])]
-        return texts + [self._function(f"{self.name}{i + 1}", buffers, [], stretch) for i, stretch in enumerate(stretches)]
+        return texts + [
+            self._function(f"{self.name}{i + 1}", buffers, [], stretch) for i, stretch in enumerate(stretches)
+        ]
 
     def _function(self, name: str, buffers: int, once: Sequence[Nest], each: Sequence[Nest]) -> str:
-        """One function. Every buffer's pointer is loaded at its beginning; those of the step at the beginning of each."""
+        """One function. Every buffer's pointer is loaded at its beginning; those of the step at the beginning
+        of each."""
         prologue = self._calls(once, "entry")
         if self.columns and once:
             prologue.append(_WAIT)
@@ -75,10 +87,25 @@ class HalfWriter:
             "%at.by = mul i64 %s, %dat",
             "%at = add i64 %at0, %at.by",
         ]
-        end = ["%s1 = add i64 %s, 1", "%again = icmp slt i64 %s1, %steps", "br i1 %again, label %step, label %end"]
-        lines = ["entry:", *bases, *self._known_barrier(), *prologue, "br label %first.step", "first.step:", "br label %step", "step:"]
+        end = [
+            "%s1 = add i64 %s, 1",
+            "%again = icmp slt i64 %s1, %steps",
+            "br i1 %again, label %step, label %end",
+        ]
+        lines = [
+            "entry:",
+            *bases,
+            *self._known_barrier(),
+            *prologue,
+            "br label %first.step",
+            "first.step:",
+            "br label %step",
+            "step:",
+        ]
         lines += [*counters, *pointers, *step, *end, "end:", "ret void"]
-        numbers = ", ".join(f"i64 %{number}" for number in ("steps", "t0", "dt", "at0", "dat", "first", "last"))
+        numbers = ", ".join(
+            f"i64 %{number}" for number in ("steps", "t0", "dt", "at0", "dat", "first", "last")
+        )
         return function_text(f"void @{name}(ptr %table, {numbers})", lines)
 
     def _calls(self, nests: Sequence[Nest], block: str) -> list[str]:
@@ -89,7 +116,9 @@ class HalfWriter:
             split = columns.splits.get(id(nest)) if columns else None
             if columns and id(nest) in columns.waits:
                 e.line(_WAIT)
-            name, pointers = self._product(nest, split) if isinstance(nest, Contraction) else self._nest(nest, split)
+            name, pointers = (
+                self._product(nest, split) if isinstance(nest, Contraction) else self._nest(nest, split)
+            )
             call = f"call void @{name}({', '.join(f'ptr {p}' for p in pointers)}, i64 %first, i64 %last)"
             if columns is None or split is not None:
                 e.line(call)
@@ -106,7 +135,11 @@ class HalfWriter:
         if self.columns is None:
             return []
         place = f"%wait.at = getelementptr i64, ptr %gang, i64 {team.GANG['wait']}"
-        return [place, "%wait = load ptr, ptr %wait.at, !invariant.load !{}", "%is.first = icmp eq i64 %first, 0"]
+        return [
+            place,
+            "%wait = load ptr, ptr %wait.at, !invariant.load !{}",
+            "%is.first = icmp eq i64 %first, 0",
+        ]
 
     def _nest(self, nest: Nest, split: Split | None) -> tuple[str, list[str]]:
         writer = NestWriter(nest, self.elements, self.nests, self.samples, self.endings, split)
@@ -119,7 +152,9 @@ class HalfWriter:
         writer = functools.partial(ProductWriter, nest, key, self.samples, self.endings, split)
         name = self.endings.function(key, ["%a", "%b", "%c"], lambda: writer().lines())
         operands = zip(homes, nest.operands, strict=True)
-        return name, [self.e.address(self._pointer(home), home.buffer.kind, str(x.index.const)) for home, x in operands]
+        return name, [
+            self.e.address(self._pointer(home), home.buffer.kind, str(x.index.const)) for home, x in operands
+        ]
 
     def _step_pointers(self) -> list[str]:
         e = self.e
@@ -149,4 +184,6 @@ def _base(number: int) -> str:
 
 def text_of(writers: Mapping[HalfWriter, int], endings: Endings) -> str:
     """Their functions as one text, for so many buffers each."""
-    return "\n".join([*(text for writer, buffers in writers.items() for text in writer.functions(buffers)), endings.text()])
+    return "\n".join(
+        [*(text for writer, buffers in writers.items() for text in writer.functions(buffers)), endings.text()]
+    )

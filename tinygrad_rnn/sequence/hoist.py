@@ -1,7 +1,9 @@
 """What of one step's program leaves the loop, and what stays.
 
-1. *Hoist.* What depends on x alone and ends in a matmul leaves the loop: one GEMM over all T. What never changes is computed once.
-2. *Merge.* Matmuls inside the loop that share a left operand become one, with their right operands side by side.
+1. *Hoist.* What depends on x alone and ends in a matmul leaves the loop: one GEMM over all T. What never
+   changes is computed once.
+2. *Merge.* Matmuls inside the loop that share a left operand become one, with their right operands side by
+   side.
 3. *Mask.* Lengths and masks are part of the plan: ``where`` between the new state and the old one.
 """
 
@@ -24,10 +26,13 @@ class Core:
     """What stays in the loop, and what was taken out of it.
 
     Attributes:
-        program: the loop's step; its ``steps``, ``fixed`` inputs come from the values named in ``streams`` and ``constants``.
+        program: the loop's step; its ``steps``, ``fixed`` inputs come from the values named in ``streams``
+            and ``constants``.
         whole: the cell's step as traced.
-        streams: values of ``whole`` that differ from step to step and feed the loop: inputs x, or products of them.
-        constants: values of ``whole`` that are the same at every step and feed the loop, each a tuple: several are merged side by side.
+        streams: values of ``whole`` that differ from step to step and feed the loop: inputs x, or products of
+            them.
+        constants: values of ``whole`` that are the same at every step and feed the loop, each a tuple:
+            several are merged side by side.
         once: instructions of ``whole`` that are computed once, before the loop.
         hoisted: instructions of ``whole`` that are computed for all steps at once, before the loop.
     """
@@ -41,14 +46,19 @@ class Core:
 
     @property
     def turned(self) -> list[bool]:
-        """For each of the constants whether it is another matrix, transposed: then it is the other one that lies in memory."""
+        """For each of the constants whether it is another matrix, transposed: then it is the other one that
+        lies in memory."""
         made = {i.results[0] for i in self.once if i.row is TRANSPOSE and i.params == ((1, 0),)}
         return [len(group) == 1 and group[0] in made for group in self.constants]
 
 
 def _classes(program: Program) -> dict[int, str]:
     """For each value whether it is "fixed", depends on x alone ("step"), or on the state ("loop")."""
-    classes = dict.fromkeys(program.fixed, "fixed") | dict.fromkeys(program.steps, "step") | dict.fromkeys(program.states, "loop")
+    classes = (
+        dict.fromkeys(program.fixed, "fixed")
+        | dict.fromkeys(program.steps, "step")
+        | dict.fromkeys(program.states, "loop")
+    )
     for instruction in program.instructions:
         kinds = {classes[ref] for ref in instruction.operands if not isinstance(ref, Number)}
         kind = "loop" if "loop" in kinds else "step" if "step" in kinds else "fixed"
@@ -57,12 +67,21 @@ def _classes(program: Program) -> dict[int, str]:
 
 
 def _rowwise(program: Program, classes: dict[int, str], instruction: Instruction) -> bool:
-    """Whether running it on the steps laid under each other, (T·B, …), is the same as running it on each step, (B, …)."""
+    """Whether running it on the steps laid under each other, (T·B, …), is the same as running it on each
+    step, (B, …)."""
     row = instruction.row
     if row is RESHAPE:
         return all(len(program.shapes[v]) > 1 for v in (*instruction.operands, *instruction.results))
-    ranks = {len(program.shapes[ref]) for ref in instruction.operands if not isinstance(ref, Number) and classes[ref] == "step"}
-    batches = {program.shapes[ref][:1] for ref in instruction.operands if not isinstance(ref, Number) and classes[ref] == "step"}
+    ranks = {
+        len(program.shapes[ref])
+        for ref in instruction.operands
+        if not isinstance(ref, Number) and classes[ref] == "step"
+    }
+    batches = {
+        program.shapes[ref][:1]
+        for ref in instruction.operands
+        if not isinstance(ref, Number) and classes[ref] == "step"
+    }
     if len(batches) > 1 or len(ranks) > 1:
         return False
     for ref in instruction.operands:
@@ -71,12 +90,20 @@ def _rowwise(program: Program, classes: dict[int, str], instruction: Instruction
         shape = program.shapes[ref]
         if classes[ref] == "step" and (len(shape) < 2 or program.dtypes[ref].kind != "f"):
             return False
-        if classes[ref] == "fixed" and row is not MATMUL and not (len(shape) < min(ranks) or (len(shape) in ranks and shape[0] == 1)):
+        if (
+            classes[ref] == "fixed"
+            and row is not MATMUL
+            and not (len(shape) < min(ranks) or (len(shape) in ranks and shape[0] == 1))
+        ):
             return False
     if row is MATMUL:
         a, b = instruction.operands
         return classes[a] == "step" and classes[b] == "fixed" and len(program.shapes[b]) == 2
-    return row.elementwise or (row is SPLIT and instruction.params[1] > 0) or (row is CONCATENATE and instruction.params[0] > 0)
+    return (
+        row.elementwise
+        or (row is SPLIT and instruction.params[1] > 0)
+        or (row is CONCATENATE and instruction.params[0] > 0)
+    )
 
 
 def _of_any_length(instruction: Instruction) -> Instruction:
@@ -97,7 +124,9 @@ def extract_core(program: Program, live: bool = False, previous: bool = False, h
     classes = _classes(program)
     hoistable: set[int] = set(program.steps)
     for instruction in program.instructions:
-        ready = all(isinstance(r, Number) or classes[r] == "fixed" or r in hoistable for r in instruction.operands)
+        ready = all(
+            isinstance(r, Number) or classes[r] == "fixed" or r in hoistable for r in instruction.operands
+        )
         if ready and classes[instruction.results[0]] == "step" and _rowwise(program, classes, instruction):
             hoistable.update(instruction.results)
     products = [i for i in program.instructions if i.row is MATMUL and i.results[0] in hoistable and hoists]
@@ -127,7 +156,9 @@ def ancestors(program: Program, wanted: Sequence[int], follow: Any = lambda _v: 
     return [i for i in program.instructions if i.results[0] in chosen]
 
 
-def _fill_core(core: Core, inside: list[Instruction], classes: dict[int, str], live: bool, previous: bool) -> None:
+def _fill_core(
+    core: Core, inside: list[Instruction], classes: dict[int, str], live: bool, previous: bool
+) -> None:
     whole, new = core.whole, core.program
     number: dict[int, int] = {}
     for value in whole.states:
@@ -156,7 +187,9 @@ def _fill_core(core: Core, inside: list[Instruction], classes: dict[int, str], l
             operands = tuple(ref(r) for r in instruction.operands)
             results = tuple(new.value(whole.shapes[r], whole.dtypes[r]) for r in instruction.results)
             number.update(zip(instruction.results, results, strict=True))
-            new.instructions.append(Instruction(instruction.row, operands, instruction.params, results, instruction.stopped))
+            new.instructions.append(
+                Instruction(instruction.row, operands, instruction.params, results, instruction.stopped)
+            )
         else:
             _add_merged(core, group, number, ref)
     new.outputs = [ref(v) for v in whole.outputs]
@@ -165,11 +198,18 @@ def _fill_core(core: Core, inside: list[Instruction], classes: dict[int, str], l
         _mask(new, previous)
 
 
-def _merged(program: Program, inside: list[Instruction], classes: dict[int, str]) -> dict[int, list[Instruction]]:
-    """Groups of matmuls by a shared left operand and fixed right ones of one dtype, under the result of the first."""
+def _merged(
+    program: Program, inside: list[Instruction], classes: dict[int, str]
+) -> dict[int, list[Instruction]]:
+    """Groups of matmuls by a shared left operand and fixed right ones of one dtype, under the result of the
+    first."""
     groups: dict[Any, list[Instruction]] = {}
     for instruction in inside:
-        if instruction.row is MATMUL and not instruction.stopped and not any(isinstance(r, Number) for r in instruction.operands):
+        if (
+            instruction.row is MATMUL
+            and not instruction.stopped
+            and not any(isinstance(r, Number) for r in instruction.operands)
+        ):
             a, b = instruction.operands
             if classes[b] == "fixed" and len(program.shapes[a]) == len(program.shapes[b]) == 2:
                 groups.setdefault((a, program.dtypes[b]), []).append(instruction)
@@ -194,7 +234,8 @@ def _add_merged(core: Core, group: list[Instruction], number: dict[int, int], re
 
 
 def _mask(program: Program, previous: bool) -> None:
-    """Where a sample is not live it keeps its state, and 0 or the output before comes out. The mask is the last of the steps."""
+    """Where a sample is not live it keeps its state, and 0 or the output before comes out. The mask is the
+    last of the steps."""
     outputs = []
     masks: dict[int, int] = {}
 

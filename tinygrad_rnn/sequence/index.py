@@ -1,7 +1,7 @@
 """Indices as sums of loop variables: 3 + 4·i + j. What is known of them is known before a program runs.
 
-So reshapes cost nothing where loops run along the finer axes, (4·i + j) // 4 = i, and a loop over two axes becomes one where every address
-says 4·i + j.
+So reshapes cost nothing where loops run along the finer axes, (4·i + j) // 4 = i, and a loop over two axes
+becomes one where every address says 4·i + j.
 """
 
 from __future__ import annotations

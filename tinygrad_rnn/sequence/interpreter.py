@@ -22,7 +22,15 @@ class InterpretedRun:
         length: how many steps the whole scan has that these are some of.
     """
 
-    def __init__(self, plan: Plan, backend: Backend, streams: list[Array], fixed: list[Array], order: range, length: int) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        backend: Backend,
+        streams: list[Array],
+        fixed: list[Array],
+        order: range,
+        length: int,
+    ) -> None:
         self.plan, self.backend, self.streams, self.order = plan, backend, streams, order
         joint: Program = plan.joint
         self.base = dict(zip(joint.fixed, [*fixed, *plan.constants], strict=True))
@@ -51,10 +59,15 @@ class InterpretedRun:
                 if self.keeping:
                     self.kept[t] = {v: values[v] for v in self.plan.kept}
         backwards = self.order.step < 0
-        return [self.backend.stack(ys[::-1] if backwards else ys, 0) for ys in outputs], [self.backend.asarray(s) for s in states]
+        return [self.backend.stack(ys[::-1] if backwards else ys, 0) for ys in outputs], [
+            self.backend.asarray(s) for s in states
+        ]
 
-    def backward(self, outputs: list[Any], states: list[Any], totals: dict[Any, Array], products: Any) -> tuple[list[Any], list[Any]]:
-        """From the residuals of outputs and last states (None where nothing arrived) to those of streams and first states.
+    def backward(
+        self, outputs: list[Any], states: list[Any], totals: dict[Any, Array], products: Any
+    ) -> tuple[list[Any], list[Any]]:
+        """From the residuals of outputs and last states (None where nothing arrived) to those of streams and
+        first states.
 
         Args:
             totals: what fixed values get, added up over the steps so far; grows.
@@ -78,7 +91,10 @@ class InterpretedRun:
                 residuals[t] = None if r is None else values[r]
             for sink, parts in gathered.items():
                 parts.append(tuple(values[v] for v in sink.values))
-        streams = [None if r is None else self.backend.stack(parts, 0) for r, parts in zip(plan.step_residuals, steps, strict=True)]
+        streams = [
+            None if r is None else self.backend.stack(parts, 0)
+            for r, parts in zip(plan.step_residuals, steps, strict=True)
+        ]
         for sink, parts in gathered.items():
             totals[sink] = self._sunk(sink, parts, totals.get(sink), products)
         return streams, carried

@@ -1,7 +1,8 @@
 """A half of a step, its nests, as one kernel in CUDA C: the whole loop over time runs on the device.
 
-A block owns samples of the batch, so no block waits for another; between nests the threads of a block wait for each other. What is the same
-at every step and laid out anew is made by a kernel before, by all blocks together.
+A block owns samples of the batch, so no block waits for another; between nests the threads of a block wait
+for each other. What is the same at every step and laid out anew is made by a kernel before, by all blocks
+together.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _SIZES = ("steps", "t0", "dt", "at0", "dat", "share")
 
 
 class KernelWriter(Reader):
-    """Writes ``name(buffers…, steps, t of the first step, ±1, place of the first step in the order of running, ±1, samples of a block)``.
+    """Writes ``name(buffers…, steps, t of the first step, ±1, place of the first step in the order of
+    running, ±1, samples of a block)``.
 
     Attributes:
         longest: rounds of the longest loop that threads share, for one sample.
@@ -44,12 +46,18 @@ class KernelWriter(Reader):
     def text(self, buffers: Sequence[Buffer]) -> str:
         """Both kernels; the one of what is done once is called ``name_once``."""
         once = self._kernel(
-            f"{self.name}_once", buffers, self.nests.prologue, "blockIdx.x * blockDim.x + threadIdx.x", "gridDim.x * blockDim.x"
+            f"{self.name}_once",
+            buffers,
+            self.nests.prologue,
+            "blockIdx.x * blockDim.x + threadIdx.x",
+            "gridDim.x * blockDim.x",
         )
         each = self._kernel(self.name, buffers, self.nests.stages, "threadIdx.x", "blockDim.x")
         return "\n".join([*self.c.table_lines(), *(once if self.nests.prologue else []), *each, ""])
 
-    def _kernel(self, name: str, buffers: Sequence[Buffer], nests: Sequence[Nest], thread: str, threads: str) -> list[str]:
+    def _kernel(
+        self, name: str, buffers: Sequence[Buffer], nests: Sequence[Nest], thread: str, threads: str
+    ) -> list[str]:
         self._thread, self._threads, self._once = thread, threads, nests is self.nests.prologue
         lines: list[str] = []
         with self.c.into(lines):
@@ -60,17 +68,32 @@ class KernelWriter(Reader):
                 if not self._once:
                     self.c.lines.append("__syncthreads();")
         if not self._once:
-            lines = ["for (long long s = 0; s < steps; s++) {", "const long long t = t0 + s * dt, at = at0 + s * dat;", *lines, "}"]
+            lines = [
+                "for (long long s = 0; s < steps; s++) {",
+                "const long long t = t0 + s * dt, at = at0 + s * dat;",
+                *lines,
+                "}",
+            ]
         types = [self.c.TYPES[buffer.kind] for buffer in buffers]
         pointers = [f"{type_}* p{buffer.number}" for type_, buffer in zip(types, buffers, strict=True)]
         moved = [f"p{b.number} += blockIdx.x * {b.own}LL;" for b in buffers if b.own]
         samples = f"const long long first = {'0' if self._once else 'blockIdx.x * share'};"
-        end = str(self.samples) if self._once else f"first + share < {self.samples} ? first + share : {self.samples}"
+        end = (
+            str(self.samples)
+            if self._once
+            else f"first + share < {self.samples} ? first + share : {self.samples}"
+        )
         sizes = [f"long long {size}" for size in _SIZES]
-        bounds = [samples, f"const long long last = {end};", "(void)first; (void)last;"]  # not every kernel asks for them
-        return cuda.kernel(name, cuda.LARGEST_BLOCK if self._once else self.block, [*pointers, *sizes], [*moved, *bounds, *lines])
+        # not every kernel asks for them
+        bounds = [samples, f"const long long last = {end};", "(void)first; (void)last;"]
+        return cuda.kernel(
+            name,
+            cuda.LARGEST_BLOCK if self._once else self.block,
+            [*pointers, *sizes],
+            [*moved, *bounds, *lines],
+        )
 
-    # -- what expressions are written with --------------------------------------------------------------------------------------------
+    # -- what expressions are written with -------------------------------------------------------------------
 
     def read(self, value: int, place: Index, turns: Sequence[tuple[Value, int]] = ()) -> Value:
         if not turns and (value, place) in self.known:
@@ -83,7 +106,10 @@ class KernelWriter(Reader):
         return self.c.put("i64", self._at(index))
 
     def _at(self, index: Index) -> str:
-        terms = [self._registers[var] if factor == 1 else f"{self._registers[var]} * {factor}" for var, factor in index.terms.items()]
+        terms = [
+            self._registers[var] if factor == 1 else f"{self._registers[var]} * {factor}"
+            for var, factor in index.terms.items()
+        ]
         return " + ".join([*terms, *([str(index.const)] if index.const or not terms else [])])
 
     def _pointer(self, place: Place) -> str:
@@ -100,7 +126,7 @@ class KernelWriter(Reader):
             y = self.c.put(y.kind, where) + y
         self.c.lines.append(f"{where} = {y.text};")
 
-    # -- loops ------------------------------------------------------------------------------------------------------------------------
+    # -- loops -----------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _braces(self, head: str) -> Iterator[None]:
@@ -131,7 +157,9 @@ class KernelWriter(Reader):
             for axis in reversed(axes):
                 self._registers[axis] = self.c.fresh("x")
                 length = self._length(axis)
-                self.c.lines.append(f"const long long {self._registers[axis]} = {self._start(axis)} + {rest} % {length};")
+                self.c.lines.append(
+                    f"const long long {self._registers[axis]} = {self._start(axis)} + {rest} % {length};"
+                )
                 self.c.lines.append(f"{rest} /= {length};")
             yield
 
@@ -142,10 +170,12 @@ class KernelWriter(Reader):
             for axis in axes:
                 x = self._registers[axis] = self.c.fresh("k")
                 start, length = self._start(axis), self._length(axis)
-                stack.enter_context(self._braces(f"for (long long {x} = {start}; {x} < {start} + {length}; {x}++) {{"))
+                stack.enter_context(
+                    self._braces(f"for (long long {x} = {start}; {x} < {start} + {length}; {x}++) {{")
+                )
             yield
 
-    # -- nests ------------------------------------------------------------------------------------------------------------------------
+    # -- nests -----------------------------------------------------------------------------------------------
 
     def _group(self, group: Group) -> None:
         with self._shared(group.space):
@@ -216,7 +246,13 @@ class KernelWriter(Reader):
             total = self._variable(kind, c.literal(0, kind))
             with self._around(nest.sums):
                 a, b = (c.as_kind(self.read(x.value, x.index), kind) for x in (nest.a, nest.b))
-                y = c.fma(a, b, total) if kind[0] == "f" else total | (a & b) if kind == "i1" else total + a * b
+                y = (
+                    c.fma(a, b, total)
+                    if kind[0] == "f"
+                    else total | (a & b)
+                    if kind == "i1"
+                    else total + a * b
+                )
                 c.lines.append(f"{total.text} = {y.text};")
             self._store(total, self.nests.homes[nest.value], self._at(nest.index))
 

@@ -48,7 +48,14 @@ class KernelRun(LaidOutRun):
 
     laid: KernelPlan
 
-    def _call(self, part: Part, arrays: dict[int, Array], times: tuple[int, int], order: tuple[int, int], products: Any) -> bool:
+    def _call(
+        self,
+        part: Part,
+        arrays: dict[int, Array],
+        times: tuple[int, int],
+        order: tuple[int, int],
+        products: Any,
+    ) -> bool:
         backend, blocks = self.backend, self.laid.blocks
         name, text, threads = self.laid.texts[id(part)]
         arrays = arrays | part.tables

@@ -1,4 +1,5 @@
-"""One scan with its values laid out in memory: what is the same for machine code and for kernels of a device."""
+"""One scan with its values laid out in memory: what is the same for machine code and for kernels of a
+device."""
 
 from __future__ import annotations
 
@@ -16,10 +17,19 @@ from .plan import over_steps
 class LaidOutRun:
     """One scan in loop nests; the same interface as :class:`InterpretedRun`.
 
-    Memory, and the order of all that happens, is the same for every engine; how a half runs is told by ``_call``.
+    Memory, and the order of all that happens, is the same for every engine; how a half runs is told by
+    ``_call``.
     """
 
-    def __init__(self, laid: NestLayout, backend: Backend, streams: list[Array], fixed: list[Array], order: range, length: int) -> None:
+    def __init__(
+        self,
+        laid: NestLayout,
+        backend: Backend,
+        streams: list[Array],
+        fixed: list[Array],
+        order: range,
+        length: int,
+    ) -> None:
         self.laid, self.backend = laid, backend
         self.steps, self.step, self.length = len(order), order.step, length
         self._again = functools.partial(InterpretedRun, laid.plan, backend, streams, fixed, order, length)
@@ -29,7 +39,14 @@ class LaidOutRun:
         for v, x in zip((*program.steps, *program.fixed), given, strict=True):
             self.given[v] = backend.ascontiguousarray(x.T if v in laid.turned else x)
 
-    def _call(self, part: Part, arrays: dict[int, Array], times: tuple[int, int], order: tuple[int, int], products: Any) -> bool:
+    def _call(
+        self,
+        part: Part,
+        arrays: dict[int, Array],
+        times: tuple[int, int],
+        order: tuple[int, int],
+        products: Any,
+    ) -> bool:
         """Run a half; whether all numbers lay in their ranges.
 
         Args:
@@ -73,7 +90,8 @@ class LaidOutRun:
             self._again().forward(states, products)  # finds the number, and raises
         del self._again
         later = laid.backward.reads.union(laid.gathered) if laid.training else ()
-        self.given = {v: array for v, array in self.given.items() if v in later}  # the memory of others is free
+        # the memory of others is free
+        self.given = {v: array for v, array in self.given.items() if v in later}
         end = self.steps if laid.training else self.steps % 2
         last = [self._first(arrays, buffer)[end, ...].copy() for buffer in laid.states]
         results = []
@@ -92,24 +110,36 @@ class LaidOutRun:
         array = states[1:] if slot == "after" else states[:-1]
         return array if self.step > 0 else array[::-1]
 
-    def _turns(self, arrays: dict[int, Array], buffers: Sequence[Buffer | None], own: Sequence[Array], part: Part) -> None:
+    def _turns(
+        self, arrays: dict[int, Array], buffers: Sequence[Buffer | None], own: Sequence[Array], part: Part
+    ) -> None:
         """Lay down what takes turns, for each thread where it is its own."""
         for buffer, array in zip(buffers, own, strict=True):
             if buffer is not None:
-                arrays[buffer.number] = self.backend.stack([array] * self._threads(part), 0) if buffer.own else array
+                arrays[buffer.number] = (
+                    self.backend.stack([array] * self._threads(part), 0) if buffer.own else array
+                )
 
     def _first(self, arrays: dict[int, Array], buffer: Buffer) -> Array:
         """An array, of the first thread where each has one."""
         return arrays[buffer.number][0, ...] if buffer.own else arrays[buffer.number]
 
-    def backward(self, outputs: list[Any], states: list[Any], totals: dict[Any, Array], products: Any) -> tuple[list[Any], list[Any]]:
+    def backward(
+        self, outputs: list[Any], states: list[Any], totals: dict[Any, Array], products: Any
+    ) -> tuple[list[Any], list[Any]]:
         laid = self.laid
         arrays = {laid.backward_inputs[v].buffer.number: array for v, array in self.given.items()}
-        arrays.update({buffer.number: array for buffer, array in zip(laid.back_states, self.states, strict=True)})
+        arrays.update(
+            {buffer.number: array for buffer, array in zip(laid.back_states, self.states, strict=True)}
+        )
         arrays.update({laid.back_kept[v].number: array for v, array in self.kept.items()})
         for buffer, residual, v in zip(laid.arriving, outputs, laid.plan.output_residuals, strict=True):
             if buffer is not None:
-                arrays[buffer.number] = self._zeros(v, self.steps) if residual is None else self.backend.ascontiguousarray(residual)
+                arrays[buffer.number] = (
+                    self._zeros(v, self.steps)
+                    if residual is None
+                    else self.backend.ascontiguousarray(residual)
+                )
         carries = []
         for residual, v in zip(states, laid.program.states, strict=True):
             carries.append(self._zeros(v, 2))
@@ -125,14 +155,20 @@ class LaidOutRun:
                 arrays[place.buffer.number] = self._room(v, self.steps)
         for sink, buffer in laid.added.items():
             if buffer not in totals:
-                shape = (*([self._threads(laid.backward)] if buffer.own else []), *laid.program.shapes[sink.values[0]])
+                shape = (
+                    *([self._threads(laid.backward)] if buffer.own else []),
+                    *laid.program.shapes[sink.values[0]],
+                )
                 totals[buffer] = self.backend.zeros(shape, laid.program.dtypes[sink.values[0]])
             arrays[buffer.number] = totals[buffer]  # sums go on from step to step, wherever steps are cut
         self._half(laid.backward, arrays, products)
         self._sink(arrays, totals, products)
         streams = [None if buffer is None else arrays[buffer.number] for buffer in laid.leaving]
         pairs = zip(laid.carries, laid.plan.state_residuals, strict=True)
-        return streams, [None if r is None or buffer is None else self._first(arrays, buffer)[0, ...] for buffer, r in pairs]
+        return streams, [
+            None if r is None or buffer is None else self._first(arrays, buffer)[0, ...]
+            for buffer, r in pairs
+        ]
 
     def _zeros(self, v: int | None, slots: int) -> Array:
         assert v is not None
@@ -140,7 +176,8 @@ class LaidOutRun:
         return self.backend.zeros((slots, *program.shapes[v]), program.dtypes[v])
 
     def _sink(self, arrays: dict[int, Array], totals: dict[Any, Array], products: Any) -> None:
-        """Add what fixed values get: one product over all steps for each weighting, what the loop added up for the rest."""
+        """Add what fixed values get: one product over all steps for each weighting, what the loop added up
+        for the rest."""
         laid = self.laid
         for sink in (sink for sinks in laid.plan.sinks.values() for sink in sinks):
             if sink.gathered:

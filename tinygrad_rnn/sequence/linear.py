@@ -1,7 +1,8 @@
-"""Whether a cell is linear in its state: between the old and the new one only additions, and weightings by what does not depend on it.
+"""Whether a cell is linear in its state: between the old and the new one only additions, and weightings by
+what does not depend on it.
 
-The state may be shifted by what the input brings. Such a cell could be run for all steps at once, and residuals pass with factors
-that the inputs alone decide.
+The state may be shifted by what the input brings. Such a cell could be run for all steps at once, and
+residuals pass with factors that the inputs alone decide.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ class LoopWriter(Reader):
 
     Args:
         samples: how many there are, of which each thread has those from ``first`` to ``last``.
-        split: the axis that threads share instead; then ``first`` is the thread's number, and ``last`` how many there are.
+        split: the axis that threads share instead; then ``first`` is the thread's number, and ``last`` how
+            many there are.
     """
 
     def __init__(self, samples: int, endings: Endings, split: Split | None = None) -> None:
@@ -63,7 +64,11 @@ class LoopWriter(Reader):
         self._over(axes[0], inside, parallel=parallel and len(axes) == 1)
 
     def _over(
-        self, axis: Var, body: Callable[[str, list[str]], list[str]], carried: Sequence[tuple[str, str]] = (), parallel: bool = False
+        self,
+        axis: Var,
+        body: Callable[[str, list[str]], list[str]],
+        carried: Sequence[tuple[str, str]] = (),
+        parallel: bool = False,
     ) -> list[str]:
         """A loop over an axis; of the samples, over this thread's."""
         if not self._is_shared(axis):
@@ -72,7 +77,8 @@ class LoopWriter(Reader):
         return self.e.loop(end, body, carried, parallel, start=first)
 
     def _share(self, axis: Var) -> tuple[str, str]:
-        """The places of this thread's elements on the axis that is shared, or of its samples on an axis of all of them."""
+        """The places of this thread's elements on the axis that is shared, or of its samples on an axis of
+        all of them."""
         if not axis.batch:
             return self._bounds[0], self._bounds[1]
         first, end = (self.e.total([(name, axis.length // self.samples)]) for name in ("%first", "%last"))
@@ -89,7 +95,11 @@ class LoopWriter(Reader):
         return e.call("i64", "llvm.smin.i64", ("i64", whole), ("i64", str(split.axis.length)))
 
     def _summed(
-        self, axes: Sequence[Var], body: Callable[[list[str]], list[str]], carried: Sequence[tuple[str, str]], parallel: bool = True
+        self,
+        axes: Sequence[Var],
+        body: Callable[[list[str]], list[str]],
+        carried: Sequence[tuple[str, str]],
+        parallel: bool = True,
     ) -> list[str]:
         """Loops that carry values around."""
         if not axes:
@@ -98,7 +108,9 @@ class LoopWriter(Reader):
 
         def inside(i: str, known: list[str]) -> list[str]:
             self._registers[axes[0]] = i
-            return self._summed(axes[1:], body, [(t, x) for (t, _), x in zip(carried, known, strict=True)], parallel)
+            return self._summed(
+                axes[1:], body, [(t, x) for (t, _), x in zip(carried, known, strict=True)], parallel
+            )
 
         return self._over(axes[0], inside, carried, parallel=parallel and len(axes) == 1)
 
@@ -106,7 +118,11 @@ class LoopWriter(Reader):
         e, kind = self.e, a.kind
         if how in _JOINS:
             type_ = e.TYPES[kind]
-            name = f"llvm.{_JOINS[how]}.{kind}" if kind[0] == "f" else f"llvm.{'s' if kind != 'i1' else 'u'}{how}.{kind}"
+            name = (
+                f"llvm.{_JOINS[how]}.{kind}"
+                if kind[0] == "f"
+                else f"llvm.{'s' if kind != 'i1' else 'u'}{how}.{kind}"
+            )
             return e.call(type_, name, (type_, a.text), (type_, b.text))
         if how == "sum" and kind[0] == "f":  # in any order: in vectors
             return e.let(f"fadd reassoc {e.TYPES[kind]} {a.text}, {b.text}")

@@ -1,7 +1,8 @@
-"""A plan as loop nests: where its values lie, and the nests of both halves. Any cell whose rows say how they are written as loops, of any
-shapes and dtypes.
+"""A plan as loop nests: where its values lie, and the nests of both halves. Any cell whose rows say how they
+are written as loops, of any shapes and dtypes.
 
-Threads, or blocks of a device, share the samples of the batch where no sample sees another; else one does it all.
+Threads, or blocks of a device, share the samples of the batch where no sample sees another; else one does it
+all.
 """
 
 from __future__ import annotations
@@ -38,11 +39,13 @@ class Part:
         tables: arrays of places that it reads.
         calls: rows that are called.
         views: where the values lie that they read and make, and their shapes.
-        count, products, work: how many nests a step has, how many of them are products, and about how many multiplications it takes.
+        count, products, work: how many nests a step has, how many of them are products, and about how many
+            multiplications it takes.
         prepares: whether something is done once, before the loop.
         reads: the values that it reads from memory.
         gang: how many threads may share its columns.
-        addresses: of its function; where rows are called, of what is done once and of the stretches between calls.
+        addresses: of its function; where rows are called, of what is done once and of the stretches between
+            calls.
     """
 
     buffers: list[Buffer]
@@ -96,7 +99,8 @@ class NestLayout:
         return {"forward": self.forward} | ({"backward": self.backward} if self.training else {})
 
     def _batches(self) -> list[int]:
-        """How many samples there may be: as many as a first axis is long, the fewest first, since several places may be one sample's."""
+        """How many samples there may be: as many as a first axis is long, the fewest first, since several
+        places may be one sample's."""
         program = self.program
         return sorted({n for v in (*program.steps, *program.states) for n in program.shapes[v][:1]} - {1})
 
@@ -110,7 +114,9 @@ class NestLayout:
         shapes, program = self.program.shapes, self.program
         self.axes: Axes = dict.fromkeys(range(len(shapes)))
         if samples > 1:
-            self.axes |= {v: 0 for v in (*program.steps, *program.states) if shapes[v] and shapes[v][0] % samples == 0}
+            self.axes |= {
+                v: 0 for v in (*program.steps, *program.states) if shapes[v] and shapes[v][0] % samples == 0
+            }
         self._forward()
         if self.training:
             self._backward()
@@ -134,14 +140,18 @@ class NestLayout:
 
     def _counted(self, part: Part) -> str:
         nests = f"{part.count} loop nest{'s' * (part.count != 1)}"
-        return f"{nests}, {part.products} of them product{'s' * (part.products != 1)}" if part.products else nests
+        return (
+            f"{nests}, {part.products} of them product{'s' * (part.products != 1)}"
+            if part.products
+            else nests
+        )
 
     @property
     def shared(self) -> str:
         """Who shares the work, in words."""
         raise NotImplementedError
 
-    # -- where values lie -------------------------------------------------------------------------------------------------------------
+    # -- where values lie ------------------------------------------------------------------------------------
 
     def _new(self, buffers: list[Buffer], v: int) -> Buffer:
         return self._buffer(buffers, kind_of(self.program.dtypes[v]), math.prod(self.program.shapes[v]))
@@ -172,21 +182,27 @@ class NestLayout:
             self.states.append(places[v].buffer)
             self._own(places[v].buffer, v, 0 if self.training else 2)
             wanted.append(Wanted(new, Place(places[v].buffer, after)))
-        outputs = [v for v in dict.fromkeys(program.outputs) if not (self.training and v in program.carried)]  # all states are kept anyway
+        # all states are kept anyway
+        outputs = [v for v in dict.fromkeys(program.outputs) if not (self.training and v in program.carried)]
         self.outputs = {v: self._new(buffers, v) for v in outputs}
         wanted += [Wanted(v, Place(buffer, "time")) for v, buffer in self.outputs.items()]
         self.kept = {v: self._new(buffers, v) for v in self._kept()}
         wanted += [Wanted(v, Place(buffer, "time")) for v, buffer in self.kept.items()]
-        self.forward = self._part(plan.forward, places, wanted, list(zip(program.carried, program.states, strict=True)), buffers)
+        self.forward = self._part(
+            plan.forward, places, wanted, list(zip(program.carried, program.states, strict=True)), buffers
+        )
 
     def _kept(self) -> list[int]:
-        """What the backward half gets from the forward one: what costs much to make again, and what the rest is made from."""
+        """What the backward half gets from the forward one: what costs much to make again, and what the rest
+        is made from."""
         plan, program = self.plan, self.program
         if not self.training:
             return []
         known = {*program.steps, *program.states, *program.fixed, *program.carried}
         elements = Elements(program, plan.forward, known, self.turned)
-        gathered = {v for sinks in plan.sinks.values() for sink in sinks if sink.gathered for v in sink.values}
+        gathered = {
+            v for sinks in plan.sinks.values() for sink in sinks if sink.gathered for v in sink.values
+        }
         kept, atoms = [], dict.fromkeys(known, 0)
         for instruction in elements.instructions:
             again = elements.atoms_again(instruction, atoms)
@@ -210,7 +226,11 @@ class NestLayout:
             places.setdefault(new, Place(self.back_states[-1], "after"))
         self.back_kept = {v: self._new(buffers, v) for v in self.kept}
         places |= {v: Place(buffer, "time") for v, buffer in self.back_kept.items()}
-        pairs = zip((*plan.output_residuals, *plan.carried_residuals), (*program.outputs, *program.states), strict=True)
+        pairs = zip(
+            (*plan.output_residuals, *plan.carried_residuals),
+            (*program.outputs, *program.states),
+            strict=True,
+        )
         self.axes |= {g: self.axes[v] for g, v in pairs if g is not None}
         self.arriving = [None if v is None else self._new(buffers, v) for v in plan.output_residuals]
         for g, buffer in zip(plan.output_residuals, self.arriving, strict=True):
@@ -218,7 +238,9 @@ class NestLayout:
                 places[g] = Place(buffer, "time")
         wanted: list[Wanted] = []
         self.carries: list[Buffer | None] = []
-        for arriving, leaving, v in zip(plan.carried_residuals, plan.state_residuals, program.states, strict=True):
+        for arriving, leaving, v in zip(
+            plan.carried_residuals, plan.state_residuals, program.states, strict=True
+        ):
             like = leaving if arriving is None else arriving
             buffer = None if like is None else self._new(buffers, like)
             self.carries.append(buffer)
@@ -234,7 +256,9 @@ class NestLayout:
                 wanted.append(Wanted(r, Place(buffer, "time")))
         wanted += self._sinks(buffers, places)
         code = ancestors(program, [w.value for w in wanted if w.value is not None], lambda v: v not in places)
-        self.backward = self._part(code, places, wanted, list(zip(plan.state_residuals, program.states, strict=True)), buffers)
+        self.backward = self._part(
+            code, places, wanted, list(zip(plan.state_residuals, program.states, strict=True)), buffers
+        )
         for sink, buffer in self.added.items():
             if self.axes[sink.values[0]] == PARTIAL:
                 buffer.own = buffer.size
@@ -243,7 +267,9 @@ class NestLayout:
         """What weights get: the operands of products are gathered, everything else is added up."""
         wanted: list[Wanted] = []
         steps = zip(self.plan.step_residuals, self.leaving, strict=True)
-        there = places | {r: Place(buffer, "time") for r, buffer in steps if r is not None and buffer is not None}
+        there = places | {
+            r: Place(buffer, "time") for r, buffer in steps if r is not None and buffer is not None
+        }
         self.gathered: dict[int, Place] = {}
         self.added: dict[Sink, Buffer] = {}
         for sink in (sink for sinks in self.plan.sinks.values() for sink in sinks):
@@ -259,7 +285,7 @@ class NestLayout:
                 wanted.append(Wanted(sink.values[0], Place(self.added[sink], "fixed"), added=True))
         return wanted
 
-    # -- code -------------------------------------------------------------------------------------------------------------------------
+    # -- code ------------------------------------------------------------------------------------------------
 
     def _part(
         self,
@@ -287,7 +313,16 @@ class NestLayout:
         views = {v: (nests.homes[v], elements.shapes[v]) for v in values}
         products = sum(isinstance(nest, Contraction) for nest in nests.stages)
         return Part(
-            buffers, nests, arrays, calls, views, len(nests.stages), products, work_of(nests.stages), bool(nests.prologue), nests.read
+            buffers,
+            nests,
+            arrays,
+            calls,
+            views,
+            len(nests.stages),
+            products,
+            work_of(nests.stages),
+            bool(nests.prologue),
+            nests.read,
         )
 
     def _check(self, wanted: Sequence[Wanted], turns: Sequence[tuple[int | None, int]]) -> None:

@@ -1,4 +1,5 @@
-"""Which nest makes each value of a half, and in which order: a value that is read element for element joins the nest that reads it."""
+"""Which nest makes each value of a half, and in which order: a value that is read element for element joins
+the nest that reads it."""
 
 from __future__ import annotations
 
@@ -14,7 +15,21 @@ from ..chain_rule.routing import Accumulated, Checked, Contracted, LookedUp, Pie
 from .contractions import Operand, form_of, plain_form_of
 from .elements import Elements, Indices, Needs, Probe, Reader
 from .index import Index, Var, blocks, flat, of
-from .nests import MAPS, Buffer, Call, Check, Group, Map, Nest, Place, Reduction, RunningSum, Scattering, Store, Wanted
+from .nests import (
+    MAPS,
+    Buffer,
+    Call,
+    Check,
+    Group,
+    Map,
+    Nest,
+    Place,
+    Reduction,
+    RunningSum,
+    Scattering,
+    Store,
+    Wanted,
+)
 from .program import Instruction, Number
 
 TileWidth = Callable[[str, int], int]
@@ -89,10 +104,13 @@ class Nests:
         for nest in self.stages:
             for m in nest.maps if isinstance(nest, Group) else ():
                 if m.value is not None and m.value not in self.read:
-                    m.stores = [s for s in m.stores if s.place in leaving or s.place != self.homes.get(m.value)]
+                    m.stores = [
+                        s for s in m.stores if s.place in leaving or s.place != self.homes.get(m.value)
+                    ]
 
     def _scratch(self, v: int, shared: bool) -> Place:
-        """Memory for a value that is nothing before and after the loop; without samples each thread has its own."""
+        """Memory for a value that is nothing before and after the loop; without samples each thread has its
+        own."""
         size = self._size(v)
         self._buffers.append(Buffer(len(self._buffers), self.elements.kind(v), size, 0 if shared else size))
         return Place(self._buffers[-1], "fixed")
@@ -100,10 +118,11 @@ class Nests:
     def _size(self, v: int) -> int:
         return int(numpy.prod(self.elements.shapes[v], dtype=numpy.int64))
 
-    # -- spaces -----------------------------------------------------------------------------------------------------------------------
+    # -- spaces ----------------------------------------------------------------------------------------------
 
     def _space(self, shape: Sequence[int], batch: int | None = None) -> tuple[tuple[Var, ...], Indices]:
-        """The variables of loops over a shape, the same for all nests, and the indices; ``batch`` is the axis of the samples."""
+        """The variables of loops over a shape, the same for all nests, and the indices; ``batch`` is the axis
+        of the samples."""
         lengths = tuple((n, i == batch) for i, n in enumerate(shape) if n != 1)
         if lengths not in self._spaces:
             self._spaces[lengths] = tuple(Var(*length) for length in lengths)
@@ -115,7 +134,7 @@ class Nests:
         axes = tuple(Var(n, i == self._batch.get(v)) for i, n in enumerate(self.elements.shapes[v]))
         return axes, tuple(map(of, axes))
 
-    # -- maps -------------------------------------------------------------------------------------------------------------------------
+    # -- maps ------------------------------------------------------------------------------------------------
 
     def _leave(self, w: Wanted) -> None:
         elements = self.elements
@@ -141,7 +160,9 @@ class Nests:
         new.source(probe)
         sources = self._sources(space, probe)
         after = max([after, *(stage + (not here) for stage, here in sources)])
-        stage = next((i for i in range(after, len(self.stages)) if self._is_group(i, space, MAPS)), len(self.stages))
+        stage = next(
+            (i for i in range(after, len(self.stages)) if self._is_group(i, space, MAPS)), len(self.stages)
+        )
         if stage == len(self.stages):
             self.stages.append(Group(space))
         group = self.stages[stage]
@@ -160,13 +181,15 @@ class Nests:
 
     def _note_reads(self, probe: Probe, sources: Sequence[tuple[int, bool]], at: int) -> None:
         """Note what a stage reads from memory."""
-        self.read.update(u for (u, _), (stage, here) in zip(probe.reads, sources, strict=True) if stage != at or not here)
+        self.read.update(
+            u for (u, _), (stage, here) in zip(probe.reads, sources, strict=True) if stage != at or not here
+        )
 
     def _is_group(self, stage: int, space: tuple[Var, ...], maps: float = math.inf) -> bool:
         nest = self.stages[stage]
         return isinstance(nest, Group) and nest.space == space and len(nest.maps) < maps
 
-    # -- values in memory -------------------------------------------------------------------------------------------------------------
+    # -- values in memory ------------------------------------------------------------------------------------
 
     def _make(self, v: int, instruction: Instruction, position: int) -> None:
         elements, loops = self.elements, instruction.row.loops
@@ -176,17 +199,33 @@ class Nests:
             self._reduce(v, instruction, loops)
         elif isinstance(loops, Accumulated):
             axes, indices = self._axes(v)
-            self._append(v, RunningSum(v, instruction.operands[0], axes, axes[instruction.params[0]]), instruction.operands[0], indices)
+            self._append(
+                v,
+                RunningSum(v, instruction.operands[0], axes, axes[instruction.params[0]]),
+                instruction.operands[0],
+                indices,
+            )
         elif isinstance(loops, Contracted) and not elements.is_expression(instruction, position):
             self._contract(v, instruction)
-        elif (isinstance(loops, LookedUp) and loops.adjoint) or (elements.by_table(instruction) and elements.is_adjoint(instruction)):
+        elif (isinstance(loops, LookedUp) and loops.adjoint) or (
+            elements.by_table(instruction) and elements.is_adjoint(instruction)
+        ):
             self._scatter(v, instruction)
-        elif isinstance(loops, Routed) and not elements.by_table(instruction) and elements.whole_piece(instruction, position) is None:
+        elif (
+            isinstance(loops, Routed)
+            and not elements.by_table(instruction)
+            and elements.whole_piece(instruction, position) is None
+        ):
             self._route(v, instruction, elements.pieces(instruction, position))
         else:
             space, indices = self._space(elements.shapes[v], self._batch.get(v))
             index = flat(indices, elements.shapes[v])
-            new = Map(v, functools.partial(elements.computed, v=v, indices=indices), index, [Store(self.homes[v], index)])
+            new = Map(
+                v,
+                functools.partial(elements.computed, v=v, indices=indices),
+                index,
+                [Store(self.homes[v], index)],
+            )
             self._maps[v] = self._join(space, new), new
 
     def _call(self, v: int, instruction: Instruction) -> None:
@@ -245,8 +284,13 @@ class Nests:
             if 0 in box:
                 continue
             space, places = self._space(box, self._batch.get(v))
-            index = flat([place * step + start for place, (start, _, step) in zip(places, piece.box, strict=True)], shape)
-            source = functools.partial(elements.from_piece, instruction=instruction, piece=piece, places=places)
+            index = flat(
+                [place * step + start for place, (start, _, step) in zip(places, piece.box, strict=True)],
+                shape,
+            )
+            source = functools.partial(
+                elements.from_piece, instruction=instruction, piece=piece, places=places
+            )
             last = max(last, self._join(space, Map(None, source, index, [Store(home, index)]), after))
         self._maps[v] = last, None
 
@@ -291,9 +335,13 @@ class Nests:
         axes = {a: Var(n, a in samples) for a, n in lengths.items()}
 
         def places(word: str, x: int) -> Indices:
-            return tuple(Index() if n == 1 else of(axes[a]) for a, n in zip(word, elements.shapes[x], strict=True))
+            return tuple(
+                Index() if n == 1 else of(axes[a]) for a, n in zip(word, elements.shapes[x], strict=True)
+            )
 
-        operands = [self._operand(x, places(word, x)) for word, x in zip(letters, instruction.operands, strict=True)]
+        operands = [
+            self._operand(x, places(word, x)) for word, x in zip(letters, instruction.operands, strict=True)
+        ]
         rows = [axes[a] for a in output if lengths[a] > 1]
         sums = [axes[a] for a in lengths if a not in output]
         index = flat(places(output, v), elements.shapes[v])
@@ -301,7 +349,9 @@ class Nests:
         if self._tile_width:
             kinds = {elements.kind(x) for x in (*instruction.operands, v)}
             vectors = len(kinds) == 1 and kinds <= {"f32", "f64"}
-            nest = form_of(vectors, left, right, v, index, rows, sums, self.is_fixed, self._packed, self._panels)
+            nest = form_of(
+                vectors, left, right, v, index, rows, sums, self.is_fixed, self._packed, self._panels
+            )
         else:
             nest = plain_form_of(left, right, v, index, rows, sums, self.is_fixed, self._packed)
         if nest.form == "along":
@@ -321,7 +371,8 @@ class Nests:
         return v in self._places and self._places[v].slot == "fixed"
 
     def _packed(self, operand: Operand, order: Sequence[Var]) -> Operand:
-        """The elements of an operand in another order of axes, copied: once where it is the same at every step."""
+        """The elements of an operand in another order of axes, copied: once where it is the same at every
+        step."""
         elements, once = self.elements, self.is_fixed(operand.value)
         shape = tuple(var.length for var in order)
         samples = next((i for i, var in enumerate(order) if var.batch), None)
@@ -346,8 +397,8 @@ class Nests:
         return Operand(new, flat(map(of, order), shape))
 
     def _panels(self, operand: Operand, sums: Sequence[Var], vector: Var, rows: int) -> Operand:
-        """A weight, k by j, as panels of the columns of a tile of so many rows, copied once: element (k, j) of the panel that
-        begins at column j lies at j · K + k · width."""
+        """A weight, k by j, as panels of the columns of a tile of so many rows, copied once: element (k, j)
+        of the panel that begins at column j lies at j · K + k · width."""
         elements, kind = self.elements, self.elements.kind(operand.value)
         assert self._tile_width is not None
         width, deep = self._tile_width(kind, rows), int(numpy.prod([k.length for k in sums]))
@@ -364,7 +415,12 @@ class Nests:
             source = operand.index.replaced({vector: column, **dict(zip(sums, indices[1:-1], strict=True))})
             depth = flat(indices[1:-1], shape[1:-1])
             place = indices[0] * (deep * width) + depth * width + indices[-1] + start * deep
-            copy = Map(None, functools.partial(_read, value=operand.value, place=source), place, [Store(self.homes[new], place)])
+            copy = Map(
+                None,
+                functools.partial(_read, value=operand.value, place=source),
+                place,
+                [Store(self.homes[new], place)],
+            )
             self.prologue.append(Group(space, [copy]))
         depth = flat(map(of, sums), tuple(k.length for k in sums))
         return Operand(new, of(vector) * deep + depth * width)
@@ -374,7 +430,10 @@ class Nests:
         if isinstance(loops, Checked):
             numbers, least, end = instruction.operands[0], instruction.params[1], instruction.params[2]
         elif isinstance(loops, LookedUp) and not loops.adjoint:
-            numbers, end = instruction.operands[1], self.elements.shapes[instruction.operands[0]][instruction.params[0]]
+            numbers, end = (
+                instruction.operands[1],
+                self.elements.shapes[instruction.operands[0]][instruction.params[0]],
+            )
             least = -end
         else:
             return

@@ -19,8 +19,8 @@ _METADATA = re.compile(r"!(\d+)")
 
 
 class NestWriter(LoopWriter):
-    """Writes a function of a nest's places in memory, of a flag that is set to 1 where a number was out of its range, of the first sample
-    and of the end of the samples.
+    """Writes a function of a nest's places in memory, of a flag that is set to 1 where a number was out of
+    its range, of the first sample and of the end of the samples.
 
     Attributes:
         places: those in memory, in the order of the function's parameters.
@@ -28,14 +28,24 @@ class NestWriter(LoopWriter):
         key: equal for nests that do the same at other places in memory.
     """
 
-    def __init__(self, nest: Nest, elements: Elements, nests: Nests, samples: int, endings: Endings, split: Split | None = None) -> None:
+    def __init__(
+        self,
+        nest: Nest,
+        elements: Elements,
+        nests: Nests,
+        samples: int,
+        endings: Endings,
+        split: Split | None = None,
+    ) -> None:
         super().__init__(samples, endings, split)
         self.elements, self.nests = elements, nests
         self.places: dict[Place, str] = {}
         known = len(endings.metadata)
         _WRITE[type(nest)](self, nest)
         self.lines = ["entry:", *self.e.lines, "ret void"]
-        self.key = _METADATA.sub(lambda number: f"!{int(number[1]) - known}", "\n".join([str(len(self.places)), *self.lines]))
+        self.key = _METADATA.sub(
+            lambda number: f"!{int(number[1]) - known}", "\n".join([str(len(self.places)), *self.lines])
+        )
         if self.key in endings.functions:
             del endings.metadata[known:]
 
@@ -81,7 +91,9 @@ class NestWriter(LoopWriter):
                 for nest in across:
                     self._add(nest, self._operand(nest))
                 return [
-                    self._joined(nest.how, Value(e, total, self.elements.kind(nest.value)), self._operand(nest))
+                    self._joined(
+                        nest.how, Value(e, total, self.elements.kind(nest.value)), self._operand(nest)
+                    )
                     for nest, total in zip(along, known, strict=True)
                 ]
 
@@ -97,7 +109,9 @@ class NestWriter(LoopWriter):
         self._around(axes[:-1], line)
 
     def _operand(self, nest: Reduction) -> Value:
-        return self.e.as_kind(self.elements.element(self, nest.operand, nest.indices), self.elements.kind(nest.value))
+        return self.e.as_kind(
+            self.elements.element(self, nest.operand, nest.indices), self.elements.kind(nest.value)
+        )
 
     def _first(self, nest: Reduction) -> tuple[str, str]:
         """LLVM's type of a reduction's result, and what nothing adds up to."""
@@ -117,7 +131,8 @@ class NestWriter(LoopWriter):
         """Join a number to what is in memory."""
         pointer, at = self._pointer(self.nests.homes[nest.value]), self._at(nest.index)
         known = self.e.load(pointer, y.kind, at)
-        if nest.how in ("max", "min") and y.kind[0] == "f":  # shorter than LLVM's own, which also tells 0 from −0
+        # shorter than LLVM's own, which also tells 0 from −0
+        if nest.how in ("max", "min") and y.kind[0] == "f":
             wins = (y > known if nest.how == "max" else y < known) | (y != y)
             self.e.store(self.e.select(wins, y, known), pointer, at)
         else:
@@ -135,12 +150,21 @@ class NestWriter(LoopWriter):
             m.source(probe)
         for nest in group.reductions:
             self.elements.element(probe, nest.operand, nest.indices)
-        indices = [*probe.indices, *(s.index for m in group.maps for s in m.stores), *(nest.index for nest in group.reductions)]
+        indices = [
+            *probe.indices,
+            *(s.index for m in group.maps for s in m.stores),
+            *(nest.index for nest in group.reductions),
+        ]
         axes: list[Var] = []
         for var in group.space:
             last = self._longer.get(axes[-1], axes[-1]) if axes else None
             shared = self.split and self.split.axis in (last, var)
-            if last and not var.batch and not shared and all(i.terms.get(last, 0) == i.terms.get(var, 0) * var.length for i in indices):
+            if (
+                last
+                and not var.batch
+                and not shared
+                and all(i.terms.get(last, 0) == i.terms.get(var, 0) * var.length for i in indices)
+            ):
                 self._registers[last] = "0"
                 axes[-1] = Var(axes[-1].length * var.length, axes[-1].batch)
                 self._longer[axes[-1]] = var
@@ -165,7 +189,9 @@ class NestWriter(LoopWriter):
                 return [self._joined(nest.how, Value(e, known[0], kind), self._operand(nest))]
 
             total = self._summed(lost, joined, [self._first(nest)])
-            e.store(Value(e, total[0], kind), self._pointer(self.nests.homes[nest.value]), self._at(nest.index))
+            e.store(
+                Value(e, total[0], kind), self._pointer(self.nests.homes[nest.value]), self._at(nest.index)
+            )
 
         self._around(nest.kept, element)
 
@@ -187,7 +213,9 @@ class NestWriter(LoopWriter):
             start = [(e.TYPES[kind], e.literal(0, kind)), ("i64", "0")]
             _, at = self._summed(lost, better, start, parallel=False)
             home = self.nests.homes[nest.value]
-            e.store(e.as_kind(Value(e, at, "i64"), home.buffer.kind), self._pointer(home), self._at(nest.index))
+            e.store(
+                e.as_kind(Value(e, at, "i64"), home.buffer.kind), self._pointer(home), self._at(nest.index)
+            )
 
         self._around(nest.kept, element)
 
@@ -198,7 +226,9 @@ class NestWriter(LoopWriter):
 
         def row() -> None:
             def add(known: list[str]) -> list[str]:
-                total = Value(e, known[0], kind) + e.as_kind(self.elements.element(self, nest.operand, indices), kind)
+                total = Value(e, known[0], kind) + e.as_kind(
+                    self.elements.element(self, nest.operand, indices), kind
+                )
                 e.store(total, self._pointer(home), self._at(place))
                 return [total.text]
 

@@ -54,13 +54,22 @@ class NestPlan(NestLayout):
         writers = {}
         for name, part in parts.items():
             assert part.nests is not None
-            writer = HalfWriter(name, part.nests.elements, part.nests, self.samples, endings, columns=columns[name])
+            writer = HalfWriter(
+                name, part.nests.elements, part.nests, self.samples, endings, columns=columns[name]
+            )
             writers[writer], part.nests = len(part.buffers), None
-        names = {name: [name] if not part.calls else [f"{name}{i}" for i in range(len(part.calls) + 2)] for name, part in parts.items()}
+        names = {
+            name: [name] if not part.calls else [f"{name}{i}" for i in range(len(part.calls) + 2)]
+            for name, part in parts.items()
+        }
         addresses = compiled(text_of(writers, endings), tuple(itertools.chain(*names.values())))
         for name, part in parts.items():
             part.addresses = [addresses[function] for function in names[name]]
-        self.calls = [(i.row.name, "the array module's function does it", "") for part in parts.values() for i in part.calls]
+        self.calls = [
+            (i.row.name, "the array module's function does it", "")
+            for part in parts.values()
+            for i in part.calls
+        ]
 
     @property
     def shared(self) -> str:
@@ -76,7 +85,14 @@ class NestPlan(NestLayout):
 class NestRun(LaidOutRun):
     """One scan in machine code."""
 
-    def _call(self, part: Part, arrays: dict[int, Array], times: tuple[int, int], order: tuple[int, int], products: Any) -> bool:
+    def _call(
+        self,
+        part: Part,
+        arrays: dict[int, Array],
+        times: tuple[int, int],
+        order: tuple[int, int],
+        products: Any,
+    ) -> bool:
         arrays, shards, words = arrays | part.tables, self._shards(part), None
         if part.gang > 1:
             arrays.update((b.number, memory_of(b)) for b in part.buffers if b.number not in arrays)
@@ -119,8 +135,13 @@ class NestRun(LaidOutRun):
             now = t + step * dt, at + step * dat
             run_parallel(first, [(table, 1, now[0], 0, now[1], 0, *samples)])
             for instruction, address_after in zip(part.calls, others, strict=True):
-                xs = [x.value if isinstance(x, Number) else self._view(part, arrays, x, *now) for x in instruction.operands]
-                self._view(part, arrays, instruction.results[0], *now)[...] = call(instruction.row, xs, instruction.params)
+                xs = [
+                    x.value if isinstance(x, Number) else self._view(part, arrays, x, *now)
+                    for x in instruction.operands
+                ]
+                self._view(part, arrays, instruction.results[0], *now)[...] = call(
+                    instruction.row, xs, instruction.params
+                )
                 run_parallel(address_after, [(table, 1, now[0], 0, now[1], 0, *samples)])
 
     def _view(self, part: Part, arrays: dict[int, Array], v: int, t: int, at: int) -> Array:
@@ -152,10 +173,18 @@ class NestRun(LaidOutRun):
 
 
 def _reads_much(plan: Plan) -> bool:
-    """Whether products of a step read so much of weights, for so few rows, that it pays to have each of them read by one thread only."""
+    """Whether products of a step read so much of weights, for so few rows, that it pays to have each of them
+    read by one thread only."""
     program = plan.joint
-    factors = {x for i in program.instructions if isinstance(i.row.loops, Contracted) or i.row is TRANSPOSE for x in i.operands}
-    read = sum(math.prod(program.shapes[v]) * program.dtypes[v].itemsize for v in program.fixed if v in factors)
+    factors = {
+        x
+        for i in program.instructions
+        if isinstance(i.row.loops, Contracted) or i.row is TRANSPOSE
+        for x in i.operands
+    }
+    read = sum(
+        math.prod(program.shapes[v]) * program.dtypes[v].itemsize for v in program.fixed if v in factors
+    )
     rows = max((n for v in program.states for n in program.shapes[v][:1]), default=1)
     return read > thresholds.NEAR_BYTES * rows // 4
 
@@ -178,4 +207,7 @@ def samples_of_threads(samples: int, alone: bool) -> list[tuple[int, int]]:
     """The first sample of each thread and the end of its samples: whole tiles of rows."""
     rows = tile_height(samples)
     tiles = -(-samples // rows)
-    return [(rows * first, min(rows * last, samples)) for first, last in shares(tiles, 1 if alone else max(1, min(threads(), tiles)))]
+    return [
+        (rows * first, min(rows * last, samples))
+        for first, last in shares(tiles, 1 if alone else max(1, min(threads(), tiles)))
+    ]

@@ -1,4 +1,5 @@
-"""A half of a step as loop nests: which values lie in memory, in which nest each is made, and which nests are one.
+"""A half of a step as loop nests: which values lie in memory, in which nest each is made, and which nests are
+one.
 
 Group        loops over one space of indices, in which several values are made element by element
 Reduction    elements along axes become one
@@ -41,16 +42,23 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value lies: which part of a buffer a step uses. "fixed" the only one, "time" the step's own, "before" and "after" those
-    around the step in the order of running, "this" and "other" one of two in turn."""
+    """Where a value lies: which part of a buffer a step uses. "fixed" the only one, "time" the step's own,
+    "before" and "after" those around the step in the order of running, "this" and "other" one of two in
+    turn."""
 
     buffer: Buffer
     slot: str
 
 
-SLOTS = {"time": ("t", 0, False), "before": ("at", 0, False), "after": ("at", 1, False), "this": ("at", 0, True), "other": ("at", 1, True)}
-"""Which part of a buffer a step uses: from its place t in time, or its place ``at`` in the order of running; how many further it lies; and
-whether there are two parts, that take turns."""
+SLOTS = {
+    "time": ("t", 0, False),
+    "before": ("at", 0, False),
+    "after": ("at", 1, False),
+    "this": ("at", 0, True),
+    "other": ("at", 1, True),
+}
+"""Which part of a buffer a step uses: from its place t in time, or its place ``at`` in the order of running;
+how many further it lies; and whether there are two parts, that take turns."""
 
 
 @dataclass
@@ -80,7 +88,8 @@ class Map:
 
     Attributes:
         source: writes the element.
-        index: its place in the order of the value's elements; what reads it there, in the same group, reads no memory.
+        index: its place in the order of the value's elements; what reads it there, in the same group, reads
+            no memory.
     """
 
     value: int | None
@@ -107,7 +116,8 @@ class Group:
     reductions: list[Reduction] = field(default_factory=list)
 
     def values(self, k: Reader) -> list[tuple[Value, Store]]:
-        """Write the element of each map, and say where each is to be stored: all of them are made before one is stored."""
+        """Write the element of each map, and say where each is to be stored: all of them are made before one
+        is stored."""
         found: list[tuple[Value, Store]] = []
         for m in self.maps:
             y = m.source(k)

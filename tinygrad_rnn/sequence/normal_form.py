@@ -1,5 +1,5 @@
-"""However a product is spelled, it is planned as the same weighting: bi,io→bo, io,bi→bo and bi,oi→bo are x @ W and x @ Wᵀ, and
-bi,igj→bgj is x @ W with the columns of W in groups."""
+"""However a product is spelled, it is planned as the same weighting: bi,io→bo, io,bi→bo and bi,oi→bo are x @
+W and x @ Wᵀ, and bi,igj→bgj is x @ W with the columns of W in groups."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from .program import Instruction, Number, Program
 
 
 def normal_form(program: Program, needs: Sequence[bool]) -> Program:
-    """The program with products of two matrices as ``matmul``, of the rows of a batch from the left; values keep their numbers, and new
-    ones come after them.
+    """The program with products of two matrices as ``matmul``, of the rows of a batch from the left; values
+    keep their numbers, and new ones come after them.
 
     Args:
         needs: for the steps, states and fixed inputs whether a residual is asked for.
     """
     inputs = [*program.steps, *program.states, *program.fixed]
-    free = {v for v, need in zip(inputs, needs, strict=False) if not need and v not in program.states}  # no residual comes there anyway
-    new = dataclasses.replace(program, shapes=list(program.shapes), dtypes=list(program.dtypes), instructions=[])
+    # no residual comes there anyway
+    free = {v for v, need in zip(inputs, needs, strict=False) if not need and v not in program.states}
+    new = dataclasses.replace(
+        program, shapes=list(program.shapes), dtypes=list(program.dtypes), instructions=[]
+    )
     same: dict[Any, int] = {}
     made: dict[int, Instruction] = {}
 
@@ -49,7 +52,9 @@ def normal_form(program: Program, needs: Sequence[bool]) -> Program:
     return new
 
 
-def _turned(program: Program, instruction: Instruction, made: dict[int, Instruction]) -> list[Instruction] | None:
+def _turned(
+    program: Program, instruction: Instruction, made: dict[int, Instruction]
+) -> list[Instruction] | None:
     """(a @ b)ᵀ as bᵀ @ aᵀ, where one of these is there already."""
     if not _is_transpose(instruction):
         return None
@@ -63,7 +68,9 @@ def _turned(program: Program, instruction: Instruction, made: dict[int, Instruct
     turned = []
     for x in (b, a):
         before = made.get(x)
-        turned.append(before.operands[0] if before and _is_transpose(before) else _transposed(program, x, (1, 0), found))
+        turned.append(
+            before.operands[0] if before and _is_transpose(before) else _transposed(program, x, (1, 0), found)
+        )
     return [*found, Instruction(MATMUL, tuple(turned), (), instruction.results, instruction.stopped)]
 
 
@@ -79,10 +86,16 @@ def _is_transpose(instruction: Instruction) -> bool:
 
 
 def _as_matmul(program: Program, instruction: Instruction) -> list[Instruction] | None:
-    """Σ over what two operands share, with what only one of them has as rows and columns: (i k, k j → i j), each letter for one axis or for
-    several, with transposes where axes stand in another order; None for what is another sum of products."""
+    """Σ over what two operands share, with what only one of them has as rows and columns: (i k, k j → i j),
+    each letter for one axis or for several, with transposes where axes stand in another order; None for what
+    is another sum of products."""
     loops, operands = instruction.row.loops, instruction.operands
-    if not isinstance(loops, Contracted) or instruction.row is MATMUL or len(operands) != 2 or any(isinstance(x, Number) for x in operands):
+    if (
+        not isinstance(loops, Contracted)
+        or instruction.row is MATMUL
+        or len(operands) != 2
+        or any(isinstance(x, Number) for x in operands)
+    ):
         return None
     words, output = loops.letters([program.shapes[x] for x in operands], instruction.params)
     pairs = list(zip(words, operands, strict=True))
@@ -94,7 +107,9 @@ def _as_matmul(program: Program, instruction: Instruction) -> list[Instruction] 
     whole = sorted(left) == sorted([*rows, *summed]) and sorted(right) == sorted([*summed, *columns])
     if not (rows and columns and summed and whole and sorted(output) == sorted(rows + columns)):
         return None
-    lengths = dict(zip(left, program.shapes[a], strict=True)) | dict(zip(right, program.shapes[b], strict=True))
+    lengths = dict(zip(left, program.shapes[a], strict=True)) | dict(
+        zip(right, program.shapes[b], strict=True)
+    )
     if any(lengths[i] != n for i, n in zip(left, program.shapes[a], strict=True)):  # one of them is repeated
         return None
 
@@ -102,8 +117,18 @@ def _as_matmul(program: Program, instruction: Instruction) -> list[Instruction] 
         return tuple(math.prod(lengths[i] for i in group) for group in groups)
 
     found: list[Instruction] = []
-    a = _reshaped(program, _transposed(program, a, [left.index(i) for i in rows + summed], found), shape(rows, summed), found)
-    b = _reshaped(program, _transposed(program, b, [right.index(i) for i in summed + columns], found), shape(summed, columns), found)
+    a = _reshaped(
+        program,
+        _transposed(program, a, [left.index(i) for i in rows + summed], found),
+        shape(rows, summed),
+        found,
+    )
+    b = _reshaped(
+        program,
+        _transposed(program, b, [right.index(i) for i in summed + columns], found),
+        shape(summed, columns),
+        found,
+    )
     made = program.value(shape(rows, columns), program.dtypes[instruction.results[0]])
     found.append(Instruction(MATMUL, (a, b), (), (made,), instruction.stopped))
     made = _reshaped(program, made, shape(*([i] for i in rows + columns)), found)

@@ -1,11 +1,13 @@
 """Numbers that change are operands of a plan, not part of it.
 
-A rate that is annealed, or a flag that is a factor, is a Python number in the cell's program. The first program of its kind keeps its
-numbers, so that a constant such as 0.5 is one in the machine code too. A later program that differs from it in numbers alone gets the
-differing ones as fixed inputs without axes, from then on; so there is one plan for all their values.
+A rate that is annealed, or a flag that is a factor, is a Python number in the cell's program. The first
+program of its kind keeps its numbers, so that a constant such as 0.5 is one in the machine code too. A later
+program that differs from it in numbers alone gets the differing ones as fixed inputs without axes, from then
+on; so there is one plan for all their values.
 
-That changes no result: a number takes the dtype that it makes with its partners, and an array of that dtype does the same. Numbers that are
-no operands (the bounds of ``clip``, exponents, axes, indices) choose what is computed, and stay in the program.
+That changes no result: a number takes the dtype that it makes with its partners, and an array of that dtype
+does the same. Numbers that are no operands (the bounds of ``clip``, exponents, axes, indices) choose what is
+computed, and stay in the program.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ class Key:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, Key) and self._hash == other._hash and self.parts == other.parts)
+        return self is other or (
+            isinstance(other, Key) and self._hash == other._hash and self.parts == other.parts
+        )
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ class Form:
 
 @dataclass
 class _Kind:
-    """Programs that differ in numbers alone: those of the first, by sight, and which of them have been others since."""
+    """Programs that differ in numbers alone: those of the first, by sight, and which of them have been others
+    since."""
 
     first: list[Any]
     changed: frozenset[int] = frozenset()
@@ -71,7 +76,9 @@ def form_of(program: Program) -> Form:
     kind = Key(_with_operands(program, places).key())
     values = [by_sight(_number(program, place), lambda *_: None) for place in places]
     known: _Kind = _kinds.get(kind) or _kinds.share(kind, _Kind(values))
-    known.changed |= {i for i, (value, first) in enumerate(zip(values, known.first, strict=True)) if value != first}
+    known.changed |= {
+        i for i, (value, first) in enumerate(zip(values, known.first, strict=True)) if value != first
+    }
     chosen = {place: dtype for i, (place, dtype) in enumerate(places.items()) if i in known.changed}
     numbers = [numpy.asarray(_number(program, place), dtype) for place, dtype in chosen.items()]
     whole = _with_operands(program, chosen)
@@ -112,7 +119,13 @@ def _with_operands(program: Program, places: dict[Position, Any]) -> Program:
     """The same program with fixed inputs in place of numbers, in their order."""
     if not places:
         return program
-    new = replace(program, shapes=[*program.shapes], dtypes=[*program.dtypes], fixed=[*program.fixed], instructions=[*program.instructions])
+    new = replace(
+        program,
+        shapes=[*program.shapes],
+        dtypes=[*program.dtypes],
+        fixed=[*program.fixed],
+        instructions=[*program.instructions],
+    )
     for (i, j), dtype in places.items():
         operands = [*new.instructions[i].operands]
         operands[j] = new.value((), dtype)

@@ -1,8 +1,10 @@
-"""What lengths and masks cut off never enters a product, whatever it holds: before anything is computed, other values stand there.
+"""What lengths and masks cut off never enters a product, whatever it holds: before anything is computed,
+other values stand there.
 
-A cell computes all samples at every step, and what comes out of a step that does not count is thrown away: its residual is 0. But 0 times
-the NaN of a padding is NaN, log(0) is infinite, and −1 is no word. So a step that does not count repeats the input of the nearest one that
-does, on which the cell is known to work; and a sample without any goes along with another one.
+A cell computes all samples at every step, and what comes out of a step that does not count is thrown away:
+its residual is 0. But 0 times the NaN of a padding is NaN, log(0) is infinite, and −1 is no word. So a step
+that does not count repeats the input of the nearest one that does, on which the cell is known to work; and a
+sample without any goes along with another one.
 """
 
 from __future__ import annotations
@@ -32,14 +34,19 @@ class Padding:
         self._steps = numpy.where(steps < 0, live.argmax(axis=0), steps)[:, self._samples]
 
     def filled(self, xs: Any) -> Any:
-        """Inputs, each leaf (T, B, …), with values that count in place of padding. Residuals reach what counts, and only that."""
+        """Inputs, each leaf (T, B, …), with values that count in place of padding. Residuals reach what
+        counts, and only that."""
 
         def fill(x: Tensor) -> Any:
             if x.shape[:2] != self._live.shape:
                 return x
             with no_grad():
                 some = self._present.any()
-                values = ops.getitem(x, (self._steps, self._samples)) if some else ops.full_like(x, x.dtype.kind == "f")
+                values = (
+                    ops.getitem(x, (self._steps, self._samples))
+                    if some
+                    else ops.full_like(x, x.dtype.kind == "f")
+                )
             if x.requires_grad:
                 return ops.where(reaching(self._live, x), x, values)
             values.name = x.name
@@ -48,7 +55,8 @@ class Padding:
         return tree.map_leaves(fill, xs)
 
     def started(self, state: Any) -> Any:
-        """The state before the first step, each leaf (B, …): that of another sample where no step counts, if there is another."""
+        """The state before the first step, each leaf (B, …): that of another sample where no step counts, if
+        there is another."""
         if not self._some_absent:
             return state
         with no_grad():
@@ -61,7 +69,9 @@ class Padding:
 
     def _where_present(self, state: Any, other: Any) -> Any:
         pairs = zip(tree.leaves(state), tree.leaves(other), strict=True)
-        return tree.unflatten(state, [ops.where(reaching(self._present, leaf), leaf, before) for leaf, before in pairs])
+        return tree.unflatten(
+            state, [ops.where(reaching(self._present, leaf), leaf, before) for leaf, before in pairs]
+        )
 
 
 def reaching(live: numpy.ndarray, leaf: Tensor) -> Any:

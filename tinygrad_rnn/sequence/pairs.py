@@ -11,7 +11,9 @@ from ..chain_rule.routing import Contracted
 from .program import Instruction, Number
 
 
-def in_pairs(instructions: Sequence[Instruction], shapes: list[tuple[int, ...]], dtypes: list[Any]) -> list[Instruction]:
+def in_pairs(
+    instructions: Sequence[Instruction], shapes: list[tuple[int, ...]], dtypes: list[Any]
+) -> list[Instruction]:
     """Instructions with the smallest results first, where the order is free.
 
     Args:
@@ -26,10 +28,14 @@ def in_pairs(instructions: Sequence[Instruction], shapes: list[tuple[int, ...]],
     return found
 
 
-def _pairs(instruction: Instruction, loops: Contracted, shapes: list[tuple[int, ...]], dtypes: list[Any]) -> list[Instruction]:
+def _pairs(
+    instruction: Instruction, loops: Contracted, shapes: list[tuple[int, ...]], dtypes: list[Any]
+) -> list[Instruction]:
     given = [() if isinstance(x, Number) else shapes[x] for x in instruction.operands]
     letters, output = loops.letters(given, instruction.params)
-    lengths = {a: n for word, shape in zip(letters, given, strict=True) for a, n in zip(word, shape, strict=True)}
+    lengths = {
+        a: n for word, shape in zip(letters, given, strict=True) for a, n in zip(word, shape, strict=True)
+    }
     todo = list(zip(letters, instruction.operands, strict=True))
     found = []
     while len(todo) > 2:
@@ -42,7 +48,11 @@ def _pairs(instruction: Instruction, loops: Contracted, shapes: list[tuple[int, 
         shapes.append(tuple(lengths[a] for a in word))
         dtypes.append(dtypes[instruction.results[0]])
         second, first = todo.pop(i), todo.pop(j)
-        found.append(Instruction(instruction.row, (first[1], second[1]), ((first[0], second[0]), word), (len(shapes) - 1,)))
+        found.append(
+            Instruction(
+                instruction.row, (first[1], second[1]), ((first[0], second[0]), word), (len(shapes) - 1,)
+            )
+        )
         todo.append((word, len(shapes) - 1))
     last = tuple(word for word, _ in todo), output
     return [*found, Instruction(instruction.row, tuple(x for _, x in todo), last, instruction.results)]

@@ -1,7 +1,8 @@
 """A plan for all steps: the loop's step and its derivative.
 
 1. *Differentiate* the step by its own rows, recorded like everything else.
-2. *Sink.* A weight's residual Σₜ aₜᵀ gₜ leaves the backward loop: aₜ and gₜ are kept and become one GEMM over all T.
+2. *Sink.* A weight's residual Σₜ aₜᵀ gₜ leaves the backward loop: aₜ and gₜ are kept and become one GEMM over
+   all T.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Sink:
     """One term of a fixed value's residual, summed over all steps.
 
     Attributes:
-        kind: "product" for Σ aᵀ g, "batched" for such a product of each sample, Σ a[b, i] g[b, j], "plain" for what is added up.
+        kind: "product" for Σ aᵀ g, "batched" for such a product of each sample, Σ a[b, i] g[b, j], "plain"
+            for what is added up.
         values: (a, g), or the one value.
         shared: how many axes b stands for.
         turned: whether the transpose is made of a product, Σ gᵀ a.
@@ -52,10 +54,12 @@ class Plan:
 
     Attributes:
         core: what is in the loop and what is not.
-        joint: the loop's step and, after it, its derivative. Its ``fixed`` are the core's, then ``constants``.
+        joint: the loop's step and, after it, its derivative. Its ``fixed`` are the core's, then
+            ``constants``.
         forward, backward: the instructions of each.
         output_residuals, carried_residuals: inputs of the backward part; None where a value cannot have one.
-        step_residuals, state_residuals: what the backward part makes; None where it is not needed or nothing arrives.
+        step_residuals, state_residuals: what the backward part makes; None where it is not needed or nothing
+            arrives.
         sinks: for each fixed value that needs a residual, its terms.
         constants: arrays that the rules made while the step was differentiated.
         kept: values of the forward part that the backward part uses.
@@ -82,7 +86,8 @@ class Plan:
     advice: str = ""
 
     def laid_out(self, engine: Any) -> Any:
-        """What a run goes by: the engine, this plan laid out in memory, or the plan itself, if that is the reason why it is not."""
+        """What a run goes by: the engine, this plan laid out in memory, or the plan itself, if that is the
+        reason why it is not."""
         return self if isinstance(engine, str) else engine
 
     @property
@@ -92,7 +97,8 @@ class Plan:
 
     @property
     def turned(self) -> set[int]:
-        """The matrices from outside, in the loop's numbers, of which the transpose lies in memory: what products alone read."""
+        """The matrices from outside, in the loop's numbers, of which the transpose lies in memory: what
+        products alone read."""
         joint = self.joint
         found = {v for v, turned in zip(joint.fixed, self.core.turned, strict=False) if turned}
         for instruction in joint.instructions:
@@ -103,7 +109,11 @@ class Plan:
     @property
     def made_before(self) -> list[int]:
         """The streams that were computed before the loop, in its numbers."""
-        return [v for v, stream in zip(self.joint.steps, self.core.streams, strict=False) if stream not in self.core.whole.steps]
+        return [
+            v
+            for v, stream in zip(self.joint.steps, self.core.streams, strict=False)
+            if stream not in self.core.whole.steps
+        ]
 
     @property
     def held(self) -> list[int]:
@@ -114,7 +124,9 @@ class Plan:
     def returned(self) -> list[int]:
         """Values that the backward half makes for each step."""
         sunk = [v for sinks in self.sinks.values() for sink in sinks if sink.gathered for v in sink.values]
-        return list(dict.fromkeys([r for r in (*self.step_residuals, *sunk) if r is not None and r not in self.kept]))
+        return list(
+            dict.fromkeys([r for r in (*self.step_residuals, *sunk) if r is not None and r not in self.kept])
+        )
 
     def check(self) -> None:
         """See that every value is there when it is read, in the forward and in the backward part.
@@ -123,7 +135,11 @@ class Plan:
             TraceError: one is not.
         """
         joint = self.joint
-        forward = check_order(self.forward, {*joint.steps, *joint.states, *joint.fixed}, (*joint.outputs, *joint.carried, *self.kept))
+        forward = check_order(
+            self.forward,
+            {*joint.steps, *joint.states, *joint.fixed},
+            (*joint.outputs, *joint.carried, *self.kept),
+        )
         arriving = {g for g in (*self.output_residuals, *self.carried_residuals) if g is not None}
         sent = [r for r in (*self.step_residuals, *self.state_residuals) if r is not None]
         sent += [v for sinks in self.sinks.values() for sink in sinks for v in sink.values]
@@ -150,7 +166,8 @@ def make_plan(core: Core, backend: Backend, needs: dict[str, list[bool]] | None)
     """Differentiate the core's step, unless nothing needs a residual.
 
     Args:
-        needs: for the core's steps, states and fixed inputs whether a residual is asked for; None for a forward pass alone.
+        needs: for the core's steps, states and fixed inputs whether a residual is asked for; None for a
+            forward pass alone.
     """
     program = core.program
     if needs is None:
@@ -159,14 +176,22 @@ def make_plan(core: Core, backend: Backend, needs: dict[str, list[bool]] | None)
 
         def places(values: Sequence[int], wanted: Sequence[bool]) -> list[Any]:
             kinds = [(program.shapes[v], program.dtypes[v]) for v in values]
-            return [placeholder(dummy(*kind, backend), backend, want) for kind, want in zip(kinds, wanted, strict=True)]
+            return [
+                placeholder(dummy(*kind, backend), backend, want)
+                for kind, want in zip(kinds, wanted, strict=True)
+            ]
 
-        steps, states, fixed = (places(getattr(program, name), needs[name]) for name in ("steps", "states", "fixed"))
+        steps, states, fixed = (
+            places(getattr(program, name), needs[name]) for name in ("steps", "states", "fixed")
+        )
         left = [*program.outputs, *program.carried]
-        arriving = places(left, [program.dtypes[v].kind == "f" for v in left])  # residuals may have residuals themselves
+        # residuals may have residuals themselves
+        arriving = places(left, [program.dtypes[v].kind == "f" for v in left])
 
         def run() -> list[Any]:
-            values = dict(zip((*program.steps, *program.states, *program.fixed), (*steps, *states, *fixed), strict=True))
+            values = dict(
+                zip((*program.steps, *program.states, *program.fixed), (*steps, *states, *fixed), strict=True)
+            )
             program.run(values, apply, None, choose)
             return [values[v] for v in left]
 
@@ -174,7 +199,8 @@ def make_plan(core: Core, backend: Backend, needs: dict[str, list[bool]] | None)
 
 
 def dummy(shape: tuple[int, ...], dtype: Any, backend: Backend) -> Any:
-    """An array of a kind; ones, so that no rule meets a singular point, but whole numbers name the first element."""
+    """An array of a kind; ones, so that no rule meets a singular point, but whole numbers name the first
+    element."""
     return backend.zeros(shape, dtype) if dtype.kind in "iu" else backend.ones(shape, dtype)
 
 
@@ -187,7 +213,8 @@ class Derived:
         forward, backward: the instructions of each.
         results: the values that come out.
         reached: for each of them whether residuals pass through it.
-        residuals: for each of the steps, states and fixed inputs the value of its residual; None where none is asked for or none arrives.
+        residuals: for each of the steps, states and fixed inputs the value of its residual; None where none
+            is asked for or none arrives.
         constants: arrays that the rules made while it was differentiated.
     """
 
@@ -200,8 +227,11 @@ class Derived:
     constants: list[Any]
 
 
-def derive(run: Callable[[], list[Any]], steps: list[Any], states: list[Any], fixed: list[Any], arriving: list[Any]) -> Derived:
-    """Run a piece of program on placeholders, and carry placeholders of residuals back; None where no residual comes."""
+def derive(
+    run: Callable[[], list[Any]], steps: list[Any], states: list[Any], fixed: list[Any], arriving: list[Any]
+) -> Derived:
+    """Run a piece of program on placeholders, and carry placeholders of residuals back; None where no
+    residual comes."""
     since = now()
     results = run()
     end_of_forward = now()
@@ -212,7 +242,11 @@ def derive(run: Callable[[], list[Any]], steps: list[Any], states: list[Any], fi
     found = [residuals.at(x) if residuals is not None and x.requires_grad else None for x in inputs]
     come = [g for g in arriving if g is not None]
     trace = capture([*results, *(r for r in found if r is not None)], steps, [*states, *come], fixed, since)
-    forward = [i for i, index in zip(trace.program.instructions, trace.indices, strict=True) if index < end_of_forward]
+    forward = [
+        i
+        for i, index in zip(trace.program.instructions, trace.indices, strict=True)
+        if index < end_of_forward
+    ]
     numbers = iter(trace.results[len(results) :])
     return Derived(
         trace.program,
@@ -252,7 +286,8 @@ def _assembled(core: Core, derived: Derived) -> Plan:
 
 
 def fixed_residuals(plan: Plan, totals: dict[Any, Any], backend: Backend, products: Any) -> list[Any]:
-    """The residuals of the core's fixed values from what their sinks add up to over all steps; None where there is none.
+    """The residuals of the core's fixed values from what their sinks add up to over all steps; None where
+    there is none.
 
     Some are promised by ``products`` until those are run.
     """
@@ -265,12 +300,14 @@ def fixed_residuals(plan: Plan, totals: dict[Any, Any], backend: Backend, produc
         return totals[sink].T if sink.turned else totals[sink].reshape(shape)
 
     fixed = plan.joint.fixed[: len(plan.core.program.fixed)]
-    return [products.total([of(v, sink) for sink in plan.sinks[v]]) if v in plan.sinks else None for v in fixed]
+    return [
+        products.total([of(v, sink) for sink in plan.sinks[v]]) if v in plan.sinks else None for v in fixed
+    ]
 
 
 def over_steps(products: Any, sink: Sink, a: Any, g: Any, total: Any, order: int) -> Any:
-    """What a gathered sink adds up to, (T, …) each, and the total so far; from the first step (order 1) or the last (−1). Of a turned
-    one the transpose."""
+    """What a gathered sink adds up to, (T, …) each, and the total so far; from the first step (order 1) or
+    the last (−1). Of a turned one the transpose."""
     if sink.kind == "product":
         left, right = (x.reshape(-1, x.shape[-1]) for x in ((g, a) if sink.turned else (a, g)))
         return products.over_rows(left, right, total, order)
@@ -285,9 +322,19 @@ def _sinks(program: Program, residual: int, turned: bool) -> list[Sink]:
     while todo:
         value = todo.pop()
         made = producers.get(value)
-        if made is not None and made.row is ADD and program.shapes[value] == program.shapes[residual] and _same_shapes(program, made):
+        if (
+            made is not None
+            and made.row is ADD
+            and program.shapes[value] == program.shapes[residual]
+            and _same_shapes(program, made)
+        ):
             todo.extend(made.operands)
-        elif made is not None and _is_of_matrices(program, made) and (left := producers.get(made.operands[0])) and left.row is TRANSPOSE:
+        elif (
+            made is not None
+            and _is_of_matrices(program, made)
+            and (left := producers.get(made.operands[0]))
+            and left.row is TRANSPOSE
+        ):
             sinks.append(Sink("product", (left.operands[0], made.operands[1]), turned=turned))
         elif made is not None and (batched := _batched(program, made)) is not None:
             sinks.append(batched)
@@ -304,17 +351,27 @@ def _is_of_matrices(program: Program, instruction: Instruction) -> bool:
 
 
 def _batched(program: Program, instruction: Instruction) -> Sink | None:
-    """The sink of a[b, i] · g[b, j], an element for each b, i and j, where these are more than there are of both."""
+    """The sink of a[b, i] · g[b, j], an element for each b, i and j, where these are more than there are of
+    both."""
     loops, operands = instruction.row.loops, instruction.operands
-    if not isinstance(loops, Contracted) or len(operands) != 2 or any(isinstance(x, Number) for x in operands):
+    if (
+        not isinstance(loops, Contracted)
+        or len(operands) != 2
+        or any(isinstance(x, Number) for x in operands)
+    ):
         return None
     words, result = loops.letters([program.shapes[x] for x in operands], instruction.params)
     size = {x: math.prod(program.shapes[x]) for x in (*operands, *instruction.results)}
     if 2 * (size[operands[0]] + size[operands[1]]) > size[instruction.results[0]]:
         return None
     for (a, left), (g, right) in itertools.permutations(zip(operands, words, strict=True)):
-        shared = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))
-        same = program.shapes[a][:shared] == program.shapes[g][:shared] and program.dtypes[a] == program.dtypes[g]
+        shared = sum(
+            1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False))
+        )
+        same = (
+            program.shapes[a][:shared] == program.shapes[g][:shared]
+            and program.dtypes[a] == program.dtypes[g]
+        )
         if 0 < shared < min(len(left), len(right)) and result == left + right[shared:] and same:
             return Sink("batched", (a, g), shared)
     return None
@@ -330,4 +387,8 @@ def _backward_instructions(plan: Plan) -> list[Instruction]:
     wanted = [r for r in (*plan.step_residuals, *plan.state_residuals) if r is not None]
     wanted += [v for sinks in plan.sinks.values() for sink in sinks for v in sink.values]
     before = {v for i in plan.forward for v in i.results}
-    return [i for i in ancestors(plan.joint, wanted, lambda v: v not in before) if not before.issuperset(i.results)]
+    return [
+        i
+        for i in ancestors(plan.joint, wanted, lambda v: v not in before)
+        if not before.issuperset(i.results)
+    ]

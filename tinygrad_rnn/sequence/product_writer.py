@@ -30,7 +30,11 @@ def key_of(nest: Contraction, kinds: Sequence[str], split: Split | None) -> tupl
         shared = split.together if split is not None and var is split.axis else 0
         return () if var is None else (var.length, var.batch, shared, *(x.stride(var) for x in nest.operands))
 
-    return nest.form, *kinds, *(tuple(map(told, group)) for group in (nest.rows, nest.sums, [nest.tile], [nest.vector]))
+    return (
+        nest.form,
+        *kinds,
+        *(tuple(map(told, group)) for group in (nest.rows, nest.sums, [nest.tile], [nest.vector])),
+    )
 
 
 class ProductWriter(LoopWriter):
@@ -40,7 +44,14 @@ class ProductWriter(LoopWriter):
         key: as :func:`key_of` says.
     """
 
-    def __init__(self, nest: Contraction, key: tuple[Any, ...], samples: int, endings: Endings, split: Split | None = None) -> None:
+    def __init__(
+        self,
+        nest: Contraction,
+        key: tuple[Any, ...],
+        samples: int,
+        endings: Endings,
+        split: Split | None = None,
+    ) -> None:
         super().__init__(samples, endings, split)
         self.nest = nest
         self.kinds = dict(zip("abc", key[1:4], strict=True))
@@ -96,7 +107,8 @@ class ProductWriter(LoopWriter):
 
     @contextlib.contextmanager
     def _within(self, axis: Var | None, begin: int, end: int) -> Iterator[tuple[str, str]]:
-        """Bounds of rows or columns; of shared ones a block for this thread's, if there are some: threads begin with whole tiles."""
+        """Bounds of rows or columns; of shared ones a block for this thread's, if there are some: threads
+        begin with whole tiles."""
         if axis is None or not self._is_shared(axis):
             yield str(begin), str(end)
             return
@@ -111,7 +123,9 @@ class ProductWriter(LoopWriter):
         e.line(f"br label %{after}")
         e.open(after)
 
-    def _blocks(self, nest: Contraction, rows: tuple[str, str], height: int, columns: tuple[int, int, int]) -> None:
+    def _blocks(
+        self, nest: Contraction, rows: tuple[str, str], height: int, columns: tuple[int, int, int]
+    ) -> None:
         """All tiles of one size."""
         e, (column, more, width) = self.e, columns
         lanes, *_ = vectors(e.TYPES[self.kinds["c"]])
@@ -145,7 +159,10 @@ class ProductWriter(LoopWriter):
 
         def add(known: list[str]) -> list[str]:
             pointer, at = self._place("b")
-            loaded = [e.vector_load(pointer, kind, e.total([(at, 1)], n * lanes), width) for n, width in enumerate(widths)]
+            loaded = [
+                e.vector_load(pointer, kind, e.total([(at, 1)], n * lanes), width)
+                for n, width in enumerate(widths)
+            ]
             pointer, at = self._place("a")
             totals = []
             for row in range(height):
@@ -157,14 +174,22 @@ class ProductWriter(LoopWriter):
 
         totals = self._in_chains(nest, add, height * len(widths), vector)
         pointer, at = self._place("c")
-        for (row, (n, width)), y in zip(itertools.product(range(height), enumerate(widths)), totals, strict=True):
+        for (row, (n, width)), y in zip(
+            itertools.product(range(height), enumerate(widths)), totals, strict=True
+        ):
             stride = c.stride(nest.tile) if nest.tile else 0
             e.vector_store(y, pointer, kind, e.total([(at, 1)], row * stride + n * lanes), width)
 
-    def _in_chains(self, nest: Contraction, add: Callable[[list[str]], list[str]], count: int, vector: str) -> list[str]:
-        """Sums over all that is summed over; of a single row with few columns in several chains, since each has to wait for itself."""
+    def _in_chains(
+        self, nest: Contraction, add: Callable[[list[str]], list[str]], count: int, vector: str
+    ) -> list[str]:
+        """Sums over all that is summed over; of a single row with few columns in several chains, since each
+        has to wait for itself."""
         last, single = nest.sums[-1], nest.tile is None or nest.tile.length == 1
-        chains = next((n for n in (4, 2) if single and n * count <= CHAINS and last.length % n == 0 and not last.batch), 1)
+        chains = next(
+            (n for n in (4, 2) if single and n * count <= CHAINS and last.length % n == 0 and not last.batch),
+            1,
+        )
 
         def inside(i: str, known: list[str]) -> list[str]:
             totals = []
@@ -182,5 +207,8 @@ class ProductWriter(LoopWriter):
         totals = self._summed(nest.sums[:-1], over_last, start, parallel=False)
         while len(totals) > count:
             half = len(totals) // 2
-            totals = [self.e.let(f"fadd {vector} {a}, {b}") for a, b in zip(totals[:half], totals[half:], strict=True)]
+            totals = [
+                self.e.let(f"fadd {vector} {a}, {b}")
+                for a, b in zip(totals[:half], totals[half:], strict=True)
+            ]
         return totals

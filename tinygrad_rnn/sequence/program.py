@@ -1,4 +1,5 @@
-"""One step of a cell as a straight-line program of rows, got by running the cell's own code on placeholders."""
+"""One step of a cell as a straight-line program of rows, got by running the cell's own code on
+placeholders."""
 
 from __future__ import annotations
 
@@ -13,7 +14,21 @@ from ..backends import Backend
 from ..chain_rule import Row
 from ..errors import TinygradRNNError, TraceError
 from ..reading.lines import line_of_entry
-from ..tape import ARRAY_ERRORS, Block, Entry, Key, Node, Refused, Scope, Tracing, apply, by_sight, explained, key_of, thread
+from ..tape import (
+    ARRAY_ERRORS,
+    Block,
+    Entry,
+    Key,
+    Node,
+    Refused,
+    Scope,
+    Tracing,
+    apply,
+    by_sight,
+    explained,
+    key_of,
+    thread,
+)
 from ..user_code import Line
 
 Apply = Callable[[Row, Sequence[Any], tuple[Any, ...]], Any]
@@ -28,7 +43,8 @@ class Number:
 
 @dataclass(frozen=True)
 class Instruction:
-    """One row applied: which values go in and come out; ``stopped`` where no residual passes: a choice, or what the cell detached."""
+    """One row applied: which values go in and come out; ``stopped`` where no residual passes: a choice, or
+    what the cell detached."""
 
     row: Row
     operands: tuple[Any, ...]
@@ -79,13 +95,19 @@ class Program:
             tuple(self.steps),
             tuple(self.states),
             tuple(self.fixed),
-            tuple((i.row.name, tuple(map(_operand, i.operands)), _hashable(i.params), i.results, i.stopped) for i in self.instructions),
+            tuple(
+                (i.row.name, tuple(map(_operand, i.operands)), _hashable(i.params), i.results, i.stopped)
+                for i in self.instructions
+            ),
             tuple(self.outputs),
             tuple(self.carried),
         )
 
-    def run(self, values: dict[int, Any], apply: Apply, instructions: Any = None, stopped: Apply | None = None) -> None:
-        """Interpret instructions on whatever ``apply`` works on; stopped ones by a function of their own where there is one."""
+    def run(
+        self, values: dict[int, Any], apply: Apply, instructions: Any = None, stopped: Apply | None = None
+    ) -> None:
+        """Interpret instructions on whatever ``apply`` works on; stopped ones by a function of their own
+        where there is one."""
         for instruction in self.instructions if instructions is None else instructions:
             call = stopped if stopped is not None and instruction.stopped else apply
             xs = [ref.value if type(ref) is Number else values[ref] for ref in instruction.operands]
@@ -162,7 +184,8 @@ class Trace:
         outside: the tensors that it used beside its arguments, the last ones of ``program.fixed``.
         results: the numbers of what it returned.
         indices: the place on the tape of each instruction.
-        lines: the user's line of each instruction, where the trace was made in a block of :class:`~tinygrad_rnn.reading.lines.Lines`.
+        lines: the user's line of each instruction, where the trace was made in a block of
+            :class:`~tinygrad_rnn.reading.lines.Lines`.
         names: the ``.name`` that the code gave to values that it made.
     """
 
@@ -173,7 +196,9 @@ class Trace:
     lines: list[Line | None]
     names: dict[int, str]
 
-    def as_cell(self, state: Any, outside: Sequence[Any], lines: Sequence[Line | None]) -> Callable[[Any, Any], Any]:
+    def as_cell(
+        self, state: Any, outside: Sequence[Any], lines: Sequence[Line | None]
+    ) -> Callable[[Any, Any], Any]:
         """The program of a step as a cell: (x, state) to a list of outputs and the new state, recorded.
 
         Args:
@@ -202,7 +227,9 @@ class Trace:
         return step
 
 
-def capture(results: Sequence[Any], steps: Sequence[Any], states: Sequence[Any], fixed: Sequence[Any], since: int) -> Trace:
+def capture(
+    results: Sequence[Any], steps: Sequence[Any], states: Sequence[Any], fixed: Sequence[Any], since: int
+) -> Trace:
     """Read the program off the tape that leads to results."""
     program = Program()
     number: dict[Key, int] = {}
@@ -218,7 +245,10 @@ def capture(results: Sequence[Any], steps: Sequence[Any], states: Sequence[Any],
             return Number(x)
         key = key_of(x)
         if key not in number:
-            if x.entry is not None and (x.entry.index > since or (x.entry.scope is not None and x.entry.scope.within("trace") is not None)):
+            if x.entry is not None and (
+                x.entry.index > since
+                or (x.entry.scope is not None and x.entry.scope.within("trace") is not None)
+            ):
                 raise TraceError("the cell kept a tensor from another step", "carry it in the state")
             number[key] = program.value(x._data.shape, x._data.dtype)
             program.fixed.append(number[key])
@@ -231,12 +261,15 @@ def capture(results: Sequence[Any], steps: Sequence[Any], states: Sequence[Any],
     for entry in entries:
         if entry.row.case == "replay":
             raise TraceError(
-                f"the cell holds a program that is run again in the backward pass: {entry.row.name}", "give scan checkpoint= instead"
+                f"the cell holds a program that is run again in the backward pass: {entry.row.name}",
+                "give scan checkpoint= instead",
             )
         operands = tuple(ref(x) for x in entry.inputs)
         made_here = tuple(program.value(y.shape, y.dtype) for y in entry.ys)
         number.update(((entry.index, position), result) for position, result in enumerate(made_here))
-        program.instructions.append(Instruction(entry.row, operands, entry.params, made_here, not any(entry.needs)))
+        program.instructions.append(
+            Instruction(entry.row, operands, entry.params, made_here, not any(entry.needs))
+        )
     numbers = [ref(node) for node in results]
     indices, lines = [entry.index for entry in entries], [line_of_entry(entry) for entry in entries]
     return Trace(program, outside, numbers, indices, lines, names)

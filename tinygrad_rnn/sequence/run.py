@@ -4,8 +4,8 @@
                      └────────── kept ──────────────┘
     residuals of results ─ loop backwards ─ Prologue backwards ─ residuals of operands
 
-What a forward pass keeps belongs to one backward pass at a time: whoever begins one takes it, and a second one, later or at the same time
-in another thread, finds nothing and runs the forward pass again for itself.
+What a forward pass keeps belongs to one backward pass at a time: whoever begins one takes it, and a second
+one, later or at the same time in another thread, finds nothing and runs the forward pass again for itself.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class ScanCall:
         needs: for each operand (inputs, states, tensors from outside) whether it needs a residual.
         counts: how many inputs and states there are.
         steps: how many steps the whole scan has.
-        scan: runs another program as this one is run: scan(call, traced cell, inputs, states, tensors from outside, reverse, live,
-            masked_output) → outputs and last states, recorded.
+        scan: runs another program as this one is run: scan(call, traced cell, inputs, states, tensors from
+            outside, reverse, live, masked_output) → outputs and last states, recorded.
     """
 
     plan: Plan
@@ -78,7 +78,9 @@ class ScanCall:
         """What is before and after the loop."""
         inputs, states = self.counts
         numbers = [False] * len(self.traced.form.numbers)
-        return around(self.plan, self.backend, steps, [*self.needs[:inputs], *self.needs[inputs + states :], *numbers])
+        return around(
+            self.plan, self.backend, steps, [*self.needs[:inputs], *self.needs[inputs + states :], *numbers]
+        )
 
     def masks(self, live: numpy.ndarray | None) -> list[Any]:
         """The mask of some steps with as many axes as each place needs."""
@@ -92,13 +94,15 @@ class ScanCall:
         return Node.result_type(array, self.backend)
 
     def arrived(self, g: Sequence[Any], parts: Sequence[Any]) -> list[Any]:
-        """The residuals of operands; None, and not zeros, where nothing leads from the residuals of results, as in the loop: an optimiser
-        leaves such a parameter alone."""
+        """The residuals of operands; None, and not zeros, where nothing leads from the residuals of results,
+        as in the loop: an optimiser leaves such a parameter alone."""
         given = tuple([part is not None for part in g])
         if self.live is None:
             reached = self.flow.unmasked_back(given, self.steps)
         else:
-            reached = self.flow.operands(given, self.live, self.reverse, self.masked_output == "previous", self.steps)
+            reached = self.flow.operands(
+                given, self.live, self.reverse, self.masked_output == "previous", self.steps
+            )
         return [part if way else None for part, way in zip(parts, reached, strict=True)]
 
 
@@ -122,19 +126,24 @@ class ForwardPass:
         numbers = [backend.from_host(number) for number in call.traced.form.numbers]
         self._around = call.around(steps)
         with backend.products() as products:
-            fed, self._kept = self._around.before([*operands[:inputs], *operands[inputs + states :], *numbers], products)
+            fed, self._kept = self._around.before(
+                [*operands[:inputs], *operands[inputs + states :], *numbers], products
+            )
             streams, fixed = fed[: len(plan.core.streams)], fed[len(plan.core.streams) :]
             arrays = streams + call.masks(live)
             firsts = list(operands[inputs : inputs + states])
             for v in program.states[states:]:  # outputs before the first step
                 firsts.append(backend.zeros(program.shapes[v], program.dtypes[v]))
             order = range(steps)[::-1] if call.reverse else range(steps)
-            self._loop = RUNS[type(call.engine)](plan.laid_out(call.engine), backend, arrays, fixed, order, call.steps)
+            self._loop = RUNS[type(call.engine)](
+                plan.laid_out(call.engine), backend, arrays, fixed, order, call.steps
+            )
             ys, last = self._loop.forward(firsts, products)
         self.results = [*ys, *last[:states]]
 
     def back(self, g: Sequence[Any], totals: dict[Any, Any], products: Any) -> tuple[list[Any], list[Any]]:
-        """The residuals of inputs and first states from those of outputs and last states; what tensors from outside get is added up.
+        """The residuals of inputs and first states from those of outputs and last states; what tensors from
+        outside get is added up.
 
         Some are promised by ``products`` until those are run.
         """
@@ -148,13 +157,17 @@ class ForwardPass:
     def fixed(self, totals: dict[Any, Any], products: Any) -> list[Any]:
         """The residuals of tensors from outside, after all steps."""
         call = self.call
-        residuals = self._around.after(self._kept, fixed_residuals(call.plan, totals, call.backend, products), products)
+        residuals = self._around.after(
+            self._kept, fixed_residuals(call.plan, totals, call.backend, products), products
+        )
         return residuals[: len(call.outside)]  # the rest is of numbers
 
     def apart(self, parts: Sequence[Any], arrived: Sequence[Any]) -> list[Any]:
-        """Residuals that nothing else has: copied where two of them, or one and what was there, are the same memory, and where one number
-        stands for several elements."""
-        others = [x for x in (*arrived, *self.call.plan.constants, *self._around.derived.constants) if x is not None]
+        """Residuals that nothing else has: copied where two of them, or one and what was there, are the same
+        memory, and where one number stands for several elements."""
+        others = [
+            x for x in (*arrived, *self.call.plan.constants, *self._around.derived.constants) if x is not None
+        ]
         taken, found = {id(_owner(x)) for x in others}, list[Any]()
         for part in parts:
             if part is not None:
@@ -183,7 +196,8 @@ class CompiledScan:
         self._passes: list[ForwardPass] = []
 
     def forward(self, operands: Sequence[Any]) -> list[Any]:
-        """From the arrays of inputs, states and tensors from outside: the arrays of outputs and last states."""
+        """From the arrays of inputs, states and tensors from outside: the arrays of outputs and last
+        states."""
         run = ForwardPass(self.call, operands, self.call.live)
         if self._kept:
             claim(run, self._kept)
@@ -227,7 +241,7 @@ class CompiledScan:
         except TraceError:
             raise NoBatch from None
 
-    # -- step by step -----------------------------------------------------------------------------------------------------------------
+    # -- step by step ----------------------------------------------------------------------------------------
 
     def unfold(self, entry: Entry, inputs: Sequence[Any]) -> list[Any]:
         """The operations of every step, for those who want to look inside."""
@@ -245,16 +259,20 @@ class CompiledScan:
         return self._eager(heads, self.call.outside), [*heads, *self.call.outside], since
 
     def _eager(self, xs: Sequence[Any], outside: Sequence[Any]) -> list[Any]:
-        """The same scan, recorded step by step, on these inputs and states: the program that ran, whatever its cell reads by now."""
+        """The same scan, recorded step by step, on these inputs and states: the program that ran, whatever
+        its cell reads by now."""
         call, count = self.call, self.call.counts[0]
         inputs, states = tree.unflatten(call.xs, xs[:count]), tree.unflatten(call.state, xs[count:])
         step = call.traced.trace.as_cell(call.state, outside, self._lines())
         with recording():
-            ys, last = eager_scan(call.cell, inputs, states, call.live, call.reverse, call.masked_output, None, step)
+            ys, last = eager_scan(
+                call.cell, inputs, states, call.live, call.reverse, call.masked_output, None, step
+            )
         return [*tree.leaves(ys), *tree.leaves(last)]
 
     def _lines(self) -> Sequence[Line | None]:
-        """The user's line of each instruction, if somebody asks for lines: as a new trace has it, if the cell still is the same."""
+        """The user's line of each instruction, if somebody asks for lines: as a new trace has it, if the cell
+        still is the same."""
         call, traced = self.call, self.call.traced
         unknown = [None] * len(traced.trace.lines)
         if thread.observer is None:
@@ -304,7 +322,9 @@ class SegmentedScan(CompiledScan):
         for part, before in reversed(self.before):
             run = self._again(part, before, xs)
             with np.products() as products:
-                parts, carried = run.back([*(None if r is None else r[part] for r in g[:count]), *carried], totals, products)
+                parts, carried = run.back(
+                    [*(None if r is None else r[part] for r in g[:count]), *carried], totals, products
+                )
             for i, residual in enumerate(parts):
                 if residual is not None:
                     whole[i] = np.empty(xs[i].shape, xs[i].dtype) if whole[i] is None else whole[i]

@@ -1,7 +1,7 @@
 """One step at a time: the plan, its memory and its addresses are bound once, and the state stays inside.
 
-A call copies the input in, runs one function of machine code, which knows where everything lies, and copies the output out: nothing is
-traced, looked up, recorded or taken out of the loop.
+A call copies the input in, runs one function of machine code, which knows where everything lies, and copies
+the output out: nothing is traced, looked up, recorded or taken out of the loop.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from .compiled import traced_cell
 class Stepper:
     """A cell that is run a step at a time, without a tape.
 
-    ``y = stepper(x)`` is ``y, state = cell(x, state)`` under ``no_grad``, with the state kept inside. What the cell reads besides its
-    weights, its numbers say, is what it was at the first call. Two threads need two steppers.
+    ``y = stepper(x)`` is ``y, state = cell(x, state)`` under ``no_grad``, with the state kept inside. What
+    the cell reads besides its weights, its numbers say, is what it was at the first call. Two threads need
+    two steppers.
 
     Args:
         cell: a function or module, ``y, state = cell(x, state)``.
-        state: the state before the first step, nested tensors; or a function that makes it from the first input.
+        state: the state before the first step, nested tensors; or a function that makes it from the first
+            input.
 
     Raises:
         ArgumentError: the cell cannot be called.
@@ -71,7 +73,8 @@ class Stepper:
         return self._other(x)
 
     def _other(self, x: Any) -> Any:
-        """The first step, one after the weights have changed, one with nested inputs or another kind of them."""
+        """The first step, one after the weights have changed, one with nested inputs or another kind of
+        them."""
         x = tree.map_leaves(as_tensor, x)
         leaves = tree.leaves(x)
         kind = tree.structure(x), [(leaf.shape, leaf.dtype) for leaf in leaves]
@@ -102,7 +105,10 @@ class Stepper:
         return tree.unflatten(self._state, [Node.result_type(array, leaf._backend) for leaf, array in arrays])
 
     def _bound_to(self, x: Any) -> BoundStep:
-        xs, states = tree.map_leaves(lambda leaf: Node.result_type(leaf._data[None], leaf._backend), x), tree.leaves(self._state)
+        xs, states = (
+            tree.map_leaves(lambda leaf: Node.result_type(leaf._data[None], leaf._backend), x),
+            tree.leaves(self._state),
+        )
         traced, self._outside = traced_cell(self.cell, xs, self._state, tree.leaves(xs), states)
         bound = BoundStep(traced, tree.leaves(x), states, self._outside)
         bound.put([leaf._data for leaf in states])
@@ -124,4 +130,6 @@ class Column:
 
 
 def _copied(state: Any) -> Any:
-    return tree.map_leaves(lambda leaf: Node.result_type(as_tensor(leaf)._data.copy(), as_tensor(leaf)._backend), state)
+    return tree.map_leaves(
+        lambda leaf: Node.result_type(as_tensor(leaf)._data.copy(), as_tensor(leaf)._backend), state
+    )

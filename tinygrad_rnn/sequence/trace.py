@@ -1,19 +1,23 @@
 """Tracing a cell: its code is run once, on placeholders, and what it recorded is the program of every step.
 
-What is promised: a trace that is not refused does at every step what the cell's own code would do. It holds because
+What is promised: a trace that is not refused does at every step what the cell's own code would do. It holds
+because
 
-1. all that the cell can read is known before it runs (:mod:`tinygrad_rnn.reading.closure`: variables, globals, attributes, contents of
-   arrays and containers, states of random number generators), and a cell that could read something else is refused by its name;
-2. what it calls is seen before it happens (:mod:`.watch`): what may give something else each time (a clock, a file, a random number)
-   refuses the trace before it is done;
-3. the places that its code can write to, and all arrays, containers and random number generators that it can read, are compared after
-   the trace: if it wrote to one, that is put back and the trace is refused;
-4. the values of a step are placeholders: whoever looks at one refuses the trace, also where the cell catches the error.
+1. all that the cell can read is known before it runs (:mod:`tinygrad_rnn.reading.closure`: variables,
+   globals, attributes, contents of arrays and containers, states of random number generators), and a cell
+   that could read something else is refused by its name;
+2. what it calls is seen before it happens (:mod:`.watch`): what may give something else each time (a clock, a
+   file, a random number) refuses the trace before it is done;
+3. the places that its code can write to, and all arrays, containers and random number generators that it can
+   read, are compared after the trace: if it wrote to one, that is put back and the trace is refused;
+4. the values of a step are placeholders: whoever looks at one refuses the trace, also where the cell catches
+   the error.
 
-So a step can depend on nothing but its arguments and on what was read, and that is the same at every step; and as long as it is the same
-at the next call, so is the trace. Nobody else's code runs meanwhile: the garbage collector, whose hooks it could be, waits. That two traces
-are equal proves nothing and is not asked. A refusal leaves everything as it was, the user's random numbers too, and reading writes nothing:
-an attribute that another thread changes meanwhile stays changed.
+So a step can depend on nothing but its arguments and on what was read, and that is the same at every step;
+and as long as it is the same at the next call, so is the trace. Nobody else's code runs meanwhile: the
+garbage collector, whose hooks it could be, waits. That two traces are equal proves nothing and is not asked.
+A refusal leaves everything as it was, the user's random numbers too, and reading writes nothing: an attribute
+that another thread changes meanwhile stays changed.
 """
 
 from __future__ import annotations
@@ -78,8 +82,8 @@ class TracedCell:
         trace: the program of a step.
         y: the nesting of the cell's output.
         reading: what the cell could read.
-        places: of each tensor that the program uses beside its arguments: the number that it has among those that the cell reads; or
-            itself, where the cell made it.
+        places: of each tensor that the program uses beside its arguments: the number that it has among those
+            that the cell reads; or itself, where the cell made it.
         asked: what the cell asks of its state besides its value.
         looked: such tensors whose values the cell looked at, with these values.
         form: the program that is planned, and the numbers that it takes.
@@ -100,7 +104,8 @@ class TracedCell:
         return self.flows.get(needs) or self.flows.share(needs, Flow(self.trace.program, needs))
 
     def bound(self, cell: Cell, states: Sequence[Any]) -> list[Any] | None:
-        """The tensors that the program uses beside its arguments, as the cell has them now, if all that it reads is what it was.
+        """The tensors that the program uses beside its arguments, as the cell has them now, if all that it
+        reads is what it was.
 
         Raises:
             TraceError: with the states that it gets now it cannot be compiled; says why.
@@ -108,7 +113,9 @@ class TracedCell:
         closure = self.reading.again(cell)
         if closure is None:
             return None
-        if self.looked and any(_bytes(_at(place, closure.tensors)) != content for place, content in self.looked):
+        if self.looked and any(
+            _bytes(_at(place, closure.tensors)) != content for place, content in self.looked
+        ):
             return None
         if self.asked:
             refuse_first(self.asked, closure, states)
@@ -133,7 +140,9 @@ def _at(place: Any, tensors: Sequence[Any]) -> Any:
     return tensors[place] if type(place) is int else place
 
 
-def trace_cell(cell: Cell, xs: Any, state: Any, differentiated: bool, attempt: Attempt | None = None) -> TracedCell:
+def trace_cell(
+    cell: Cell, xs: Any, state: Any, differentiated: bool, attempt: Attempt | None = None
+) -> TracedCell:
     """Run one step of the cell on placeholders.
 
     Args:
@@ -147,14 +156,29 @@ def trace_cell(cell: Cell, xs: Any, state: Any, differentiated: bool, attempt: A
     attempt = Attempt() if attempt is None else attempt
     backend = inputs[0]._backend
     with no_collection(), tracing() as trial, recording() if differentiated else no_grad(), backend.quiet():
-        steps = [placeholder(backend.full(x.shape[1:], _poison(x), x.dtype), backend, x.requires_grad) for x in inputs]
-        olds = [placeholder(backend.full(s.shape, _poison(s), s.dtype), backend, differentiated and s.dtype.kind == "f") for s in states]
+        steps = [
+            placeholder(backend.full(x.shape[1:], _poison(x), x.dtype), backend, x.requires_grad)
+            for x in inputs
+        ]
+        olds = [
+            placeholder(
+                backend.full(s.shape, _poison(s), s.dtype), backend, differentiated and s.dtype.kind == "f"
+            )
+            for s in states
+        ]
         since = now()
-        returned, closure = _called(cell, trial, tree.unflatten(xs, steps), tree.unflatten(state, olds), states, attempt)
+        returned, closure = _called(
+            cell, trial, tree.unflatten(xs, steps), tree.unflatten(state, olds), states, attempt
+        )
         y, results = _checked(returned, state, states)
         asked = asked_of_tensors(closure)
-        if "name" in asked and any(x.name is not None for x in (*olds, *results[len(results) - len(states) :])):
-            raise TraceError("the cell gives its state a name: that of the first step may be another one", "name it after the scan")
+        if "name" in asked and any(
+            x.name is not None for x in (*olds, *results[len(results) - len(states) :])
+        ):
+            raise TraceError(
+                "the cell gives its state a name: that of the first step may be another one",
+                "name it after the scan",
+            )
         trace = capture(results, steps, olds, (), since)
     count = len(results) - len(states)
     trace.program.outputs, trace.program.carried = trace.results[:count], trace.results[count:]
@@ -163,26 +187,46 @@ def trace_cell(cell: Cell, xs: Any, state: Any, differentiated: bool, attempt: A
     looked = [(numbers.get(id(x), x), content.tobytes()) for x, content in _on_host(trial)]
     places = [numbers.get(id(x), x) for x in trace.outside]
     assert attempt.reading is not None
-    return TracedCell(trace, tree.map_leaves(lambda _leaf: None, y), attempt.reading, places, asked, looked, form_of(trace.program))
+    return TracedCell(
+        trace,
+        tree.map_leaves(lambda _leaf: None, y),
+        attempt.reading,
+        places,
+        asked,
+        looked,
+        form_of(trace.program),
+    )
 
 
 def cell_of(program: Program) -> TracedCell:
     """A program of ours as a traced cell: it reads nothing, and its outputs are a list."""
-    trace = Trace(program, [], [*program.outputs, *program.carried], [], [None] * len(program.instructions), {})
+    trace = Trace(
+        program, [], [*program.outputs, *program.carried], [], [None] * len(program.instructions), {}
+    )
     reading = Reading([], frozenset(), False, {}, True)
-    return TracedCell(trace, [None] * len(program.outputs), reading, [], frozenset(), [], Form(program, [], Key(program.key())))
+    return TracedCell(
+        trace,
+        [None] * len(program.outputs),
+        reading,
+        [],
+        frozenset(),
+        [],
+        Form(program, [], Key(program.key())),
+    )
 
 
 @dataclass(frozen=True)
 class _Begun:
-    """The shapes and dtypes of the state that a cell returns at a first step, as long as it reads what it read."""
+    """The shapes and dtypes of the state that a cell returns at a first step, as long as it reads what it
+    read."""
 
     reading: Reading
     kinds: list[Any]
 
 
 def begin(cell: Cell, xs: Any, state: Any, known: Recent[Any, Any]) -> Any:
-    """A state with a tensor in the place of each Python number: that number, in the shape and dtype that the cell gives it at a first step.
+    """A state with a tensor in the place of each Python number: that number, in the shape and dtype that the
+    cell gives it at a first step.
 
     Args:
         xs: tensors, time first.
@@ -194,7 +238,13 @@ def begin(cell: Cell, xs: Any, state: Any, known: Recent[Any, Any]) -> Any:
     if not len(inputs[0]):
         return state
     kinds = [type(s) if number else (s.shape, s.dtype) for s, number in zip(leaves, numbers, strict=True)]
-    key = _Begun, tuple((x.shape[1:], x.dtype) for x in inputs), tree.structure(xs), tree.structure(state), tuple(kinds)
+    key = (
+        _Begun,
+        tuple((x.shape[1:], x.dtype) for x in inputs),
+        tree.structure(xs),
+        tree.structure(state),
+        tuple(kinds),
+    )
     begun = known.get(key)
     if begun is not None and begun.reading.again(cell) is not None:
         kinds = begun.kinds
@@ -214,14 +264,16 @@ def begin(cell: Cell, xs: Any, state: Any, known: Recent[Any, Any]) -> Any:
 
 
 def _kinds_of_new(returned: Any, count: int) -> list[Any]:
-    """The shapes and dtypes of the state in what a cell returned; None where there is none, as scan will say."""
+    """The shapes and dtypes of the state in what a cell returned; None where there is none, as scan will
+    say."""
     new = tree.leaves(returned[1]) if isinstance(returned, (tuple, list)) and len(returned) == 2 else []
     kinds = [(leaf._data.shape, leaf._data.dtype) if isinstance(leaf, Node) else None for leaf in new]
     return kinds if len(new) == count else [None] * count
 
 
 def _first_step(cell: Cell, xs: Any, state: Any, attempt: Attempt) -> Any:
-    """What the cell returns at a first step, of which nothing stays; as a trace, or, where that is refused, by one more step."""
+    """What the cell returns at a first step, of which nothing stays; as a trace, or, where that is refused,
+    by one more step."""
     backend = tree.leaves(xs)[0]._backend
 
     def stands(x: Any, shape: tuple[int, ...]) -> Any:
@@ -230,14 +282,18 @@ def _first_step(cell: Cell, xs: Any, state: Any, attempt: Attempt) -> Any:
     try:
         with no_collection(), tracing() as trial, no_grad(), backend.quiet():
             x = tree.map_leaves(lambda leaf: stands(leaf, leaf.shape[1:]), xs)
-            old = tree.map_leaves(lambda leaf: leaf if type(leaf) in PYTHON_NUMBERS else stands(leaf, leaf.shape), state)
+            old = tree.map_leaves(
+                lambda leaf: leaf if type(leaf) in PYTHON_NUMBERS else stands(leaf, leaf.shape), state
+            )
             return _called(cell, trial, x, old, [], attempt)[0]
     except TraceError:
         with no_grad():
             return cell(tree.map_leaves(lambda leaf: leaf[0], xs), state)
 
 
-def _called(cell: Cell, trial: Tracing, x: Any, state: Any, first: Sequence[Any], attempt: Attempt) -> tuple[Any, Closure]:
+def _called(
+    cell: Cell, trial: Tracing, x: Any, state: Any, first: Sequence[Any], attempt: Attempt
+) -> tuple[Any, Closure]:
     """What the cell returns, and what it can read; everything that it could change is as it was.
 
     Args:
@@ -255,7 +311,9 @@ def _called(cell: Cell, trial: Tracing, x: Any, state: Any, first: Sequence[Any]
         refuse_first(asked_of_tensors(closure), closure, first)
         watch, returned, failure, changed = Watch(closure, trial), list[Any](), None, list[str]()
         try:
-            with_cleanup(partial(_put_back, closure, trial, changed, returned), _run, returned, watch, cell, x, state)
+            with_cleanup(
+                partial(_put_back, closure, trial, changed, returned), _run, returned, watch, cell, x, state
+            )
         except Refused:
             pass
         except Exception as error:
@@ -263,8 +321,11 @@ def _called(cell: Cell, trial: Tracing, x: Any, state: Any, first: Sequence[Any]
         known = closure.names if watch.unread is None else closure.names | {watch.unread}
         if known == closure.names and closure.absent.isdisjoint(sys.modules):
             break
-        names, trial.refusal = known, None  # a method that runs seldom, or a module that nobody had imported: read it too, and begin again
-    settled = closure.settled and (not trial.looked or (failure is None and trial.refusal is None and not changed))
+        # a method that runs seldom, or a module that nobody had imported: read it too, and begin again
+        names, trial.refusal = known, None
+    settled = closure.settled and (
+        not trial.looked or (failure is None and trial.refusal is None and not changed)
+    )
     attempt.reading = Reading(closure.parts, closure.names, closure.every, closure.contents, settled)
     _refuse(trial, failure, changed)
     if Closure(cell, closure.names, closure.every, contents=closure.contents).parts != closure.parts:
@@ -329,7 +390,10 @@ def _checked(returned: Any, state: Any, states: Sequence[Any]) -> tuple[Any, lis
     results = [*tree.leaves(y), *tree.leaves(new)]
     if not all(isinstance(r, Node) for r in results):
         raise TraceError("the cell returns something that is not a tensor")
-    kinds = [[(tuple(s.shape), s.dtype) for s in leaves] for leaves in (results[len(results) - len(states) :], states)]
+    kinds = [
+        [(tuple(s.shape), s.dtype) for s in leaves]
+        for leaves in (results[len(results) - len(states) :], states)
+    ]
     if tree.structure(new) != tree.structure(state) or kinds[0] != kinds[1]:
         raise TraceError("the cell changes the nesting, a shape or a dtype of its state")
     return y, results

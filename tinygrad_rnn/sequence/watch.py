@@ -1,7 +1,8 @@
 """Calls out of Python that a cell makes while it is traced, seen before they happen.
 
-Python tells a profile function of each function of C that is about to be called. Allowed are ours, NumPy's, and those that only compute;
-any other (a clock, a file, a random number, a print) would not happen at each step of a compiled scan, so the trace is refused by name.
+Python tells a profile function of each function of C that is about to be called. Allowed are ours, NumPy's,
+and those that only compute; any other (a clock, a file, a random number, a print) would not happen at each
+step of a compiled scan, so the trace is refused by name.
 """
 
 from __future__ import annotations
@@ -38,7 +39,15 @@ _OUTSIDE = frozenset(
 """Modules of C functions that touch the world outside, also when code of the standard library calls them."""
 
 _HARMLESS = frozenset(
-    ["posix.fspath", "nt.fspath", "_warnings._filters_mutated", "sys.getsizeof", "sys.intern", "_thread.__enter__", "_thread.__exit__"]
+    [
+        "posix.fspath",
+        "nt.fspath",
+        "_warnings._filters_mutated",
+        "sys.getsizeof",
+        "sys.intern",
+        "_thread.__enter__",
+        "_thread.__exit__",
+    ]
 )
 """Functions of such modules, and of others, that do not."""
 
@@ -50,7 +59,9 @@ _NOT_PURE = frozenset(
 )  # fmt: skip
 """Functions and methods of NumPy and of ``datetime`` that do."""
 
-_ENVIRONMENT = frozenset(method.__code__ for method in vars(type(os.environ)).values() if isinstance(method, types.FunctionType))
+_ENVIRONMENT = frozenset(
+    method.__code__ for method in vars(type(os.environ)).values() if isinstance(method, types.FunctionType)
+)
 _SEED = random.Random.seed.__code__
 
 
@@ -111,34 +122,53 @@ class Watch:
         if event == "call":
             if code in effects:
                 self._tracing.refuse(
-                    f"the cell {effects[code]}, in {code.co_name}()", DRAWN_BEFORE if "random" in effects[code] else DONE_BEFORE
+                    f"the cell {effects[code]}, in {code.co_name}()",
+                    DRAWN_BEFORE if "random" in effects[code] else DONE_BEFORE,
                 )
             if code in _ENVIRONMENT and _on_behalf_of(frame) == "user":
                 self._tracing.refuse("the cell reads or writes environment variables", DONE_BEFORE)
-            if code is _SEED and frame.f_locals["a"] is not None and id(frame.f_locals["self"]) not in self._closure.held:
+            if (
+                code is _SEED
+                and frame.f_locals["a"] is not None
+                and id(frame.f_locals["self"]) not in self._closure.held
+            ):
                 self._seeded[id(frame.f_locals["self"])] = frame.f_locals["self"]
             if origin == "import" or code is calling_line.__code__:
                 self._trusted = frame
             elif origin == "user" and code not in self._closure.codes:
                 if frame.f_back is None or _whose(frame.f_back) != "ours":
                     self.unread = self.unread or code.co_name
-                    self._tracing.refuse(f"the cell runs {code.co_name}(), which it reaches in a way that cannot be followed")
+                    self._tracing.refuse(
+                        f"the cell runs {code.co_name}(), which it reaches in a way that cannot be followed"
+                    )
                 self._trusted = frame  # an array module's
-        elif event == "c_call" and _on_behalf_of(frame) == "user":  # what ours do to the world outside says so, in effects
+        # what ours do to the world outside says so, in effects
+        elif event == "c_call" and _on_behalf_of(frame) == "user":
             self._check(argument, origin)
 
     def _check(self, function: Any, origin: str) -> None:
         if self._tracing.refusal is not None and function.__name__ in _LETS_GO:
             return
-        if id(getattr(function, "__self__", None)) in self._seeded or f"{_module(function)}.{function.__name__}" in _HARMLESS:
+        if (
+            id(getattr(function, "__self__", None)) in self._seeded
+            or f"{_module(function)}.{function.__name__}" in _HARMLESS
+        ):
             return
-        if function.__name__ == "pop" and type(function.__self__) is set and id(function.__self__) in self._closure.held:
-            self._tracing.refuse("the cell changes what it reads, by set.pop()", CARRIED)  # which one is next could not be put back
+        if (
+            function.__name__ == "pop"
+            and type(function.__self__) is set
+            and id(function.__self__) in self._closure.held
+        ):
+            # which one is next could not be put back
+            self._tracing.refuse("the cell changes what it reads, by set.pop()", CARRIED)
         if origin == "library":
             if _module(function) in _OUTSIDE:
                 self._tracing.refuse(f"the cell calls {_called(function)}", _instead(function))
         elif not _computes(function):
-            self._tracing.refuse(f"the cell calls {_called(function)}, which is not known to do the same at each step", _instead(function))
+            self._tracing.refuse(
+                f"the cell calls {_called(function)}, which is not known to do the same at each step",
+                _instead(function),
+            )
 
 
 def _instead(function: Any) -> str:
@@ -155,8 +185,8 @@ def _on_behalf_of(frame: types.FrameType) -> str:
 
 
 def _whose(frame: types.FrameType) -> str:
-    """As :func:`_origin`. What the standard library wrote for a named tuple knows no file, and only makes a tuple; the import machinery is
-    known by its code, since its modules may be given a file."""
+    """As :func:`_origin`. What the standard library wrote for a named tuple knows no file, and only makes a
+    tuple; the import machinery is known by its code, since its modules may be given a file."""
     if frame.f_code.co_filename.startswith("<frozen importlib"):
         return "import"
     if frame.f_globals.get("__name__", "").startswith("namedtuple_") and "__file__" not in frame.f_globals:
@@ -166,7 +196,8 @@ def _whose(frame: types.FrameType) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _origin(file: str) -> str:
-    """Whose code a file is: "ours", a "library" that is trusted but for the world outside, or the "user"'s."""
+    """Whose code a file is: "ours", a "library" that is trusted but for the world outside, or the
+    "user"'s."""
     if within(file, PACKAGE):
         return "ours"
     return "user" if is_user(file) else "library"
@@ -179,7 +210,9 @@ def _computes(function: Any) -> bool:
         return name not in _REFUSED_BUILTINS
     if function.__name__ in _NOT_PURE and module.partition(".")[0] in ("numpy", "datetime"):
         return False
-    if getattr(function, "__self__", None) is not None and not isinstance(function.__self__, types.ModuleType):
+    if getattr(function, "__self__", None) is not None and not isinstance(
+        function.__self__, types.ModuleType
+    ):
         return module.partition(".")[0] in _METHODS_COMPUTE
     return module.partition(".")[0] == "numpy" or module in _COMPUTES
 
@@ -198,11 +231,21 @@ def _module(function: Any) -> str:
     return next((base for base in kind.__mro__ if isinstance(vars(base).get(name), _OF_C)), kind).__module__
 
 
-_OF_C = (types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType, types.BuiltinFunctionType, staticmethod)
+_OF_C = (
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.BuiltinFunctionType,
+    staticmethod,
+)
 
 
 def _called(function: Any) -> str:
     """``random.Random.random()``, as a reader knows it."""
     module = _module(function)
     name = getattr(function, "__qualname__", function.__name__)
-    return f"{name}()" if module == "builtins" else f"{module if module == '__main__' else module.lstrip('_')}.{name}()"
+    return (
+        f"{name}()"
+        if module == "builtins"
+        else f"{module if module == '__main__' else module.lstrip('_')}.{name}()"
+    )

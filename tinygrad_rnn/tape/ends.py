@@ -21,12 +21,18 @@ def seed(result: Any, grad: Any, recorded: bool) -> Any:
     """
     if not result.requires_grad:
         raise TapeError(
-            "backward: nothing was recorded that leads here: make a tensor with requires_grad=True, and do not compute under no_grad"
+            "backward: nothing was recorded that leads here: make a tensor with requires_grad=True, and do "
+            "not compute under no_grad"
         )
     if grad is None:
         if result.size != 1:
-            raise ShapeError(f"backward: a tensor of shape {result.shape} has {result.size} values: sum it, or give grad= of that shape")
-        grad = Node.result_type(result._backend.full(result._data.shape, 1, result._data.dtype), result._backend)
+            raise ShapeError(
+                f"backward: a tensor of shape {result.shape} has {result.size} values: sum it, or give "
+                "grad= of that shape"
+            )
+        grad = Node.result_type(
+            result._backend.full(result._data.shape, 1, result._data.dtype), result._backend
+        )
     else:
         grad = lift(grad, result._backend)
         if grad._data.dtype != result._data.dtype:
@@ -54,7 +60,8 @@ def add_to_leaves(residuals: Residuals) -> None:
 
 
 def _add_to_grad(leaf: Node, residual: Any, owned: bool) -> None:
-    """Add a residual to a leaf's: recorded ones are tensors, others arrays, which may be kept if they are ours."""
+    """Add a residual to a leaf's: recorded ones are tensors, others arrays, which may be kept if they are
+    ours."""
     if isinstance(residual, Node):
         leaf._grad = residual if leaf._grad is None else leaf._grad + residual
         return

@@ -1,4 +1,5 @@
-"""What a tape is made of: tensors, the entries that made them, and the parts of the program that these stand in.
+"""What a tape is made of: tensors, the entries that made them, and the parts of the program that these stand
+in.
 
     x ──┐                      a tensor (Node) knows the entry that made it,
         ├─[entry 7: multiply]── y     an entry knows its operands;
@@ -114,7 +115,14 @@ class Node:
     result_type: type[Any]
     """What results are made of: the subclass that has the operators."""
 
-    def __init__(self, data: Array, backend: Backend, requires_grad: bool = False, entry: Entry | None = None, position: int = 0) -> None:
+    def __init__(
+        self,
+        data: Array,
+        backend: Backend,
+        requires_grad: bool = False,
+        entry: Entry | None = None,
+        position: int = 0,
+    ) -> None:
         self._data = data
         self._backend = backend
         self.requires_grad = requires_grad
@@ -125,6 +133,6 @@ class Node:
 
 
 def key_of(node: Node) -> Key:
-    """What tells a tensor from all others: the index of its entry and which of the results it is; −1 and its identity for a leaf, as long
-    as something refers to that."""
+    """What tells a tensor from all others: the index of its entry and which of the results it is; −1 and its
+    identity for a leaf, as long as something refers to that."""
     return (-1, id(node)) if node.entry is None else (node.entry.index, node.position)

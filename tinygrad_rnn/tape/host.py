@@ -30,7 +30,8 @@ def set_default_dtype(dtype: Any) -> None:
 
 
 def host_array(x: Any, dtype: Any = None, floats: Any = None) -> numpy.ndarray:
-    """A NumPy array of x; arrays keep their dtype, Python floats get the one for them, by default the default one.
+    """A NumPy array of x; arrays keep their dtype, Python floats get the one for them, by default the default
+    one.
 
     Raises:
         DtypeError: not numbers, or complex ones.
@@ -38,9 +39,14 @@ def host_array(x: Any, dtype: Any = None, floats: Any = None) -> numpy.ndarray:
         TapeError: a tensor that is being recorded.
     """
     array = _of_numbers(_array(x, None), x, dtype)
-    array = array if dtype is None else _array(x, dtype)  # of x itself, not of the array: a number out of range is then an error
+    # of x itself, not of the array: a number out of range is then an error
+    array = array if dtype is None else _array(x, dtype)
     typed = dtype is not None or isinstance(x, _TYPED) or hasattr(x, "__array__")
-    if not typed and array.dtype == numpy.float64 and not (isinstance(x, (list, tuple)) and _holds(x, _TYPED)):
+    if (
+        not typed
+        and array.dtype == numpy.float64
+        and not (isinstance(x, (list, tuple)) and _holds(x, _TYPED))
+    ):
         return array.astype(default_dtype if floats is None else floats)
     return array
 
@@ -63,10 +69,14 @@ def _array(x: Any, dtype: Any) -> numpy.ndarray:
     except (ValueError, TypeError, OverflowError) as error:
         if "inhomogeneous" in str(error):
             raise uneven(x, "several") from error
-        raise DtypeError(f"{arguments.place(x)}cannot make a tensor of {type(x).__name__}: {error}") from error
+        raise DtypeError(
+            f"{arguments.place(x)}cannot make a tensor of {type(x).__name__}: {error}"
+        ) from error
     except RuntimeError as error:  # PyTorch's for its tensors on a tape
         said = f"cannot make a tensor of {type(x).__name__}: {error}"
-        raise DtypeError(f"{arguments.place(x)}{said}; take its values without its history, as with .detach()") from error
+        raise DtypeError(
+            f"{arguments.place(x)}{said}; take its values without its history, as with .detach()"
+        ) from error
 
 
 def plain_array(x: Array, backend: Backend) -> Array:
@@ -79,21 +89,28 @@ def plain_array(x: Array, backend: Backend) -> Array:
 
 
 def _of_numbers(array: Array, x: Any, dtype: Any = None) -> Array:
-    """An array that was made of x, if it is one of numbers; with a dtype also of fractions and of whole numbers of any size. Its bytes
-    are in this machine's order.
+    """An array that was made of x, if it is one of numbers; with a dtype also of fractions and of whole
+    numbers of any size. Its bytes are in this machine's order.
 
     Raises:
         DtypeError: it is none, or some of the numbers are masked.
     """
     kind = array.dtype.kind
     if type(x) is not numpy.ndarray and _is_masked(x):
-        raise DtypeError(f"{arguments.place(x)}cannot make a tensor of a masked array: write .filled(number), or .compressed()")
+        raise DtypeError(
+            f"{arguments.place(x)}cannot make a tensor of a masked array: write .filled(number), or "
+            ".compressed()"
+        )
     if not array.dtype.isnative and kind in "biuf":
         return array.astype(numpy.dtype(array.dtype.type))
-    if kind in "biuf" or (kind == "O" and dtype is not None and all(isinstance(part, numbers.Real) for part in array.flat)):
+    if kind in "biuf" or (
+        kind == "O" and dtype is not None and all(isinstance(part, numbers.Real) for part in array.flat)
+    ):
         return array
     what = f"{arguments.shown(x)}, dtype {array.dtype}"
-    raise DtypeError(f"{arguments.place(x)}cannot make a tensor of {what}: give numbers that are bool, int or float")
+    raise DtypeError(
+        f"{arguments.place(x)}cannot make a tensor of {what}: give numbers that are bool, int or float"
+    )
 
 
 def _is_masked(x: Any) -> bool:
@@ -129,6 +146,7 @@ def _holds(x: Sequence[Any], kinds: Any) -> bool:
 
 def uneven(x: Any, shapes: str) -> ShapeError:
     return ShapeError(
-        f"{arguments.place(x)}a list stands for the stack of its parts, which must have one shape, not {shapes}: "
+        f"{arguments.place(x)}a list stands for the stack of its parts, which must have one shape, not "
+        f"{shapes}: "
         "make them equally long with tg.pad, or join them with tg.concatenate"
     )

@@ -1,4 +1,5 @@
-"""What each thread has for itself: whether it records, what it traces, where in the program it is, who looks on."""
+"""What each thread has for itself: whether it records, what it traces, where in the program it is, who looks
+on."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ class _Thread(threading.local):
         self.tracing: Tracing | None = None
         self.observer: Observer | None = None
         self.line: Any = None
-        """The user's line that is meant, or False where it is not known, while something runs that is not the user's code."""
+        """The user's line that is meant, or False where it is not known, while something runs that is not the
+        user's code."""
         self.inside: tuple[weakref.ref[Block], dict[str, Any]] | None = None
         """The innermost block around, and how all this was before it."""
 
@@ -33,7 +35,8 @@ thread = _Thread()
 
 
 class Refused(BaseException):
-    """A program cannot be traced. No ``except Exception`` of its own stops it; the block around the trace makes a TraceError of it."""
+    """A program cannot be traced. No ``except Exception`` of its own stops it; the block around the trace
+    makes a TraceError of it."""
 
 
 class Tracing:
@@ -70,11 +73,13 @@ class Tracing:
 
 
 class Block:
-    """A ``with`` block in which some of what a thread has for itself is different; afterwards all of it is as before.
+    """A ``with`` block in which some of what a thread has for itself is different; afterwards all of it is as
+    before.
 
-    Blocks nest; an object may be entered again inside itself, and by several threads. An interrupt may come between any two
-    instructions, so also before the first one of ``__exit__``. Therefore everything changes in one step, the end of a block also
-    ends the blocks inside whose own end was cut off, and a block that is lost is ended by that.
+    Blocks nest; an object may be entered again inside itself, and by several threads. An interrupt may come
+    between any two instructions, so also before the first one of ``__exit__``. Therefore everything changes
+    in one step, the end of a block also ends the blocks inside whose own end was cut off, and a block that is
+    lost is ended by that.
     """
 
     def __init__(self, **changes: Any) -> None:
@@ -97,7 +102,8 @@ class Block:
 
 
 def _lost(reference: Any) -> None:
-    """End a block that nobody is inside of any more: if there are others inside it, the end of the outermost one of these will do it."""
+    """End a block that nobody is inside of any more: if there are others inside it, the end of the outermost
+    one of these will do it."""
     now = thread.__dict__
     while now["inside"] is not None:
         lost, before = now["inside"]
@@ -156,15 +162,16 @@ def in_scope(scope: Scope | None, function: Callable[..., Any], *args: Any, **kw
         raise
 
 
-# -- looking on ---------------------------------------------------------------------------------------------------
+# -- looking on ----------------------------------------------------------------------------------------------
 
 observing: set[int] = set()
-"""The threads inside of an observer's block. Each operation asks whether there are any, which costs less than a
-look at its own thread."""
+"""The threads inside of an observer's block. Each operation asks whether there are any, which costs less than
+a look at its own thread."""
 
 
 class Observer(Block):
-    """Looks at all that is recorded and pulled in a block, ``with observer:``. Blocks nest, and the inner one looks."""
+    """Looks at all that is recorded and pulled in a block, ``with observer:``. Blocks nest, and the inner one
+    looks."""
 
     each_step = False
     """Whether a scan runs step by step for it."""

@@ -33,14 +33,18 @@ def pull_back(
 
     Args:
         seeds: results and their residuals.
-        np: the recorded operations, to get residuals that can be differentiated again; None computes on arrays.
+        np: the recorded operations, to get residuals that can be differentiated again; None computes on
+            arrays.
         wanted: the tensors whose residual is asked for; None means every leaf that requires one.
         since: go back to entries after this index only; what was made before counts as a leaf.
-        watch: called with (entry, residual that arrived, operand, residual that goes on to it) for every operand, to look only.
-        through: these entries only, in order; what other entries made counts as a leaf. None means all that lead to the results.
+        watch: called with (entry, residual that arrived, operand, residual that goes on to it) for every
+            operand, to look only.
+        through: these entries only, in order; what other entries made counts as a leaf. None means all that
+            lead to the results.
         needs: by index, the operands that a residual goes on to, where not to all that need one.
         watched: the indices of the entries to watch; None means all.
-        linear: spare nothing, whatever is NaN: what is recorded is linear in the residuals that it starts from, and holds for others.
+        linear: spare nothing, whatever is NaN: what is recorded is linear in the residuals that it starts
+            from, and holds for others.
 
     Returns:
         The residuals at the leaves, and those caught at wanted results on the way.
@@ -58,7 +62,9 @@ def pull_back(
         leaves_out = leaves_out or row.masks or row.selects or row.unfold is not None
     backend = seeds[0][0]._backend
     # a device is looked at only where an index by a mask has waited for it anyway
-    looks = not backend.asynchronous or any(entry.row is GETITEM and _by_mask(*entry.params) for entry in tape)
+    looks = not backend.asynchronous or any(
+        entry.row is GETITEM and _by_mask(*entry.params) for entry in tape
+    )
     carry = functools.partial(_carry, tape, seeds, np, wanted_keys, needs_of)
     pull: Callable[..., None] = pull_entry
     with backend.quiet():
@@ -91,8 +97,9 @@ def _carry(
 
     Args:
         pull: as :func:`pull_entry`.
-        behind: the entries behind a choice by values; those behind a choice of places are added on the way. Where the residual that arrives
-            there is 0, what goes on is 0 too, whatever the slope or the other side. None spares nothing, which is faster.
+        behind: the entries behind a choice by values; those behind a choice of places are added on the way.
+            Where the residual that arrives there is 0, what goes on is 0 too, whatever the slope or the other
+            side. None spares nothing, which is faster.
     """
     residuals = Residuals(np is not None)
     caught: dict[Key, Any] = {}
@@ -105,7 +112,9 @@ def _carry(
         if behind is not None:
             spare = entry.index in behind
             if spare or entry.row.selects:
-                behind.update([x.entry.index for x in entry.inputs if isinstance(x, Node) and x.entry is not None])
+                behind.update(
+                    [x.entry.index for x in entry.inputs if isinstance(x, Node) and x.entry is not None]
+                )
         g = residuals.pop(entry) if entry.row.several else held.pop((entry.index, 0), None)
         if g is None:
             continue
@@ -127,7 +136,8 @@ def _towards(tape: Tape, wanted: set[Key]) -> dict[int, list[bool] | None]:
     needs_of: dict[int, list[bool] | None] = {}
     for entry in tape:
         needs = [
-            needed and (key_of(x) in wanted or (x.entry is not None and needs_of.get(x.entry.index) is not None))
+            needed
+            and (key_of(x) in wanted or (x.entry is not None and needs_of.get(x.entry.index) is not None))
             for x, needed in zip(entry.inputs, entry.needs, strict=True)
         ]
         needs_of[entry.index] = needs if any(needs) else None
@@ -135,13 +145,21 @@ def _towards(tape: Tape, wanted: set[Key]) -> dict[int, list[bool] | None]:
 
 
 def _by_mask(index: Any) -> bool:
-    return any(getattr(part, "dtype", None) == numpy.bool_ for part in (index if isinstance(index, tuple) else (index,)))
+    return any(
+        getattr(part, "dtype", None) == numpy.bool_
+        for part in (index if isinstance(index, tuple) else (index,))
+    )
 
 
 def _counted(seeds: Sequence[tuple[Node, Any]]) -> list[Any]:
-    """What a pass starts from: residuals, and results where theirs is not 0. A NaN in there goes on by rights."""
+    """What a pass starts from: residuals, and results where theirs is not 0. A NaN in there goes on by
+    rights."""
     arrays = _arrays([g for _, g in seeds])
-    return [part for (node, _), g in zip(seeds, arrays, strict=True) for part in (g, node._backend.where(g == 0, 0, node._data))]
+    return [
+        part
+        for (node, _), g in zip(seeds, arrays, strict=True)
+        for part in (g, node._backend.where(g == 0, 0, node._data))
+    ]
 
 
 def _arrays(residuals: Sequence[Any]) -> list[Array]:
@@ -149,7 +167,9 @@ def _arrays(residuals: Sequence[Any]) -> list[Array]:
     return [g._data if isinstance(g, Node) else g for g in residuals]
 
 
-def _watching(watch: Callable[..., None], watched: Collection[int] | None, pull: Callable[..., None]) -> Callable[..., None]:
+def _watching(
+    watch: Callable[..., None], watched: Collection[int] | None, pull: Callable[..., None]
+) -> Callable[..., None]:
     watching = functools.partial(pull_watched, watch, pull=pull)
 
     def pull_some_watched(entry: Entry, *arrived: Any) -> None:
@@ -158,20 +178,25 @@ def _watching(watch: Callable[..., None], watched: Collection[int] | None, pull:
     return pull_some_watched
 
 
-def _pull_spared(entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals: Residuals, spare: bool) -> None:
+def _pull_spared(
+    entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals: Residuals, spare: bool
+) -> None:
     """As :func:`pull_entry`, also for sums of products and for what is inside of replays."""
     row = entry.row
     parts: Sequence[Any] | None = None
     if row.unfold is not None:
         parts = _pull_unfolded(entry, g, np, spare)
     elif spare and row.spared is not None:
-        space, xs, (y,) = (entry.backend, entry.xs, entry.ys) if np is None else (np, entry.inputs, entry.results())
+        space, xs, (y,) = (
+            (entry.backend, entry.xs, entry.ys) if np is None else (np, entry.inputs, entry.results())
+        )
         parts = row.pull(space, g, y, row.spared(space, g, xs, entry.params), entry.params, needs)
     pull_entry(entry, g, needs, np, residuals, spare, parts)
 
 
 def _pull_unfolded(entry: Entry, g: Any, np: Any, spare: bool) -> list[Any]:
-    """The residuals of a replay's operands by way of the operations inside; spared, all of them lie behind a choice."""
+    """The residuals of a replay's operands by way of the operations inside; spared, all of them lie behind a
+    choice."""
     check_current(entry.row.name, entry.inputs, entry.xs)
     since = now()
     with recording():
@@ -180,7 +205,9 @@ def _pull_unfolded(entry: Entry, g: Any, np: Any, spare: bool) -> list[Any]:
     return pull_replayed(results, entry.inputs, since, g, np)
 
 
-def push_forward(outputs: Sequence[Node], tangents: Sequence[tuple[Node, Any]], np: Any = None, since: int = -1) -> list[Any]:
+def push_forward(
+    outputs: Sequence[Node], tangents: Sequence[tuple[Node, Any]], np: Any = None, since: int = -1
+) -> list[Any]:
     """Forward mode: carry tangents from tensors along the tape to results (None where no tangent arrives)."""
     arrived: dict[Key, Any] = {key_of(node): tangent for node, tangent in tangents}
     tape = Tape.of(*outputs, since=since)
@@ -189,10 +216,13 @@ def push_forward(outputs: Sequence[Node], tangents: Sequence[tuple[Node, Any]], 
     with outputs[0]._backend.quiet():
         for entry in tape:
             incoming = [arrived.get(key_of(x)) if isinstance(x, Node) else None for x in entry.inputs]
-            if all(tangent is None for tangent in incoming) or True not in entry.needs:  # in a trace, what is a constant
+            # in a trace, what is a constant
+            if all(tangent is None for tangent in incoming) or True not in entry.needs:
                 continue
             several = entry.row.several
-            space, xs, ys = (entry.backend, entry.xs, entry.ys) if np is None else (np, entry.inputs, entry.results())
+            space, xs, ys = (
+                (entry.backend, entry.xs, entry.ys) if np is None else (np, entry.inputs, entry.results())
+            )
             pushed = entry.row.push(space, incoming, ys if several else ys[0], xs, entry.params)
             for i, (part, array) in enumerate(zip(pushed if several else (pushed,), entry.ys, strict=True)):
                 if part is None:
@@ -208,16 +238,25 @@ def push_forward(outputs: Sequence[Node], tangents: Sequence[tuple[Node, Any]], 
 # -- programs that are run again ----------------------------------------------------------------------
 
 
-def pull_replayed(results: Sequence[Any], inputs: Sequence[Node], since: int, g: Sequence[Any], np: Any) -> list[Any]:
-    """The residuals of what went into a piece of program that was run again, recorded after ``since``; None where none arrives."""
-    seeds = [(y, residual) for y, residual in zip(results, g, strict=True) if residual is not None and y.requires_grad]
+def pull_replayed(
+    results: Sequence[Any], inputs: Sequence[Node], since: int, g: Sequence[Any], np: Any
+) -> list[Any]:
+    """The residuals of what went into a piece of program that was run again, recorded after ``since``; None
+    where none arrives."""
+    seeds = [
+        (y, residual)
+        for y, residual in zip(results, g, strict=True)
+        if residual is not None and y.requires_grad
+    ]
     if not seeds:
         return [None] * len(inputs)
     residuals, _ = pull_back(seeds, np, [x for x in inputs if x.requires_grad], since)
     return [residuals.at(x) if x.requires_grad else None for x in inputs]
 
 
-def push_replayed(results: Sequence[Any], inputs: Sequence[Node], since: int, tangents: Sequence[Any], np: Any) -> tuple[Any, ...]:
+def push_replayed(
+    results: Sequence[Any], inputs: Sequence[Node], since: int, tangents: Sequence[Any], np: Any
+) -> tuple[Any, ...]:
     """The tangents of what came out of it, from those of what went in."""
     starts = [(x, t) for x, t in zip(inputs, tangents, strict=True) if t is not None]
     return tuple(push_forward(results, starts, np, since))

@@ -11,7 +11,15 @@ from .. import arguments, backends, tree
 from ..backends import Backend
 from ..chain_rule import Row
 from ..chain_rule.addition import STACK
-from ..errors import ArgumentError, BackendError, DtypeError, IndexRangeError, LinearAlgebraError, ShapeError, TinygradRNNError
+from ..errors import (
+    ArgumentError,
+    BackendError,
+    DtypeError,
+    IndexRangeError,
+    LinearAlgebraError,
+    ShapeError,
+    TinygradRNNError,
+)
 from .entry import Entry, Node
 from .host import PYTHON_NUMBERS, holds_tensors, host_array, plain_array, uneven
 from .mode import observing, tell, thread
@@ -21,7 +29,8 @@ from .writes import exposed, remember
 def apply(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = (), constant: bool = False) -> Any:
     """Run a row forward and record it if an operand requires it and the result is not to be a constant.
 
-    Operands are tensors, Python numbers (which take the dtype of the others), or arrays and lists, which are copied.
+    Operands are tensors, Python numbers (which take the dtype of the others), or arrays and lists, which are
+    copied.
 
     Raises:
         ShapeError, DtypeError, IndexRangeError, LinearAlgebraError: the operands do not fit the operation.
@@ -29,7 +38,8 @@ def apply(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = (), constan
     """
     xs: tuple[Any, ...]
     needs: tuple[bool, ...]
-    if len(inputs) == 2 and isinstance(inputs[0], Node) and isinstance(inputs[1], Node):  # most of all operations: no loop
+    # most of all operations: no loop
+    if len(inputs) == 2 and isinstance(inputs[0], Node) and isinstance(inputs[1], Node):
         a, b = inputs
         backend = a._backend
         if b._backend is not backend:
@@ -58,12 +68,25 @@ def apply(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = (), constan
     requires_grad = requires_grad and thread.recording and not constant
     if not requires_grad and not thread.tracing:
         if observing and thread.observer is not None:
-            thread.observer.passed(Entry(row, backend, inputs, xs, params, (False,) * len(needs), y if several else (y,), thread.scope))
+            thread.observer.passed(
+                Entry(
+                    row,
+                    backend,
+                    inputs,
+                    xs,
+                    params,
+                    (False,) * len(needs),
+                    y if several else (y,),
+                    thread.scope,
+                )
+            )
         if several:
             return tuple([Node.result_type(part, backend) for part in y])
         return Node.result_type(y, backend)
     ys = y if several else (y,)
-    entry = Entry(row, backend, inputs, xs, params, needs if requires_grad else (False,) * len(needs), ys, thread.scope)
+    entry = Entry(
+        row, backend, inputs, xs, params, needs if requires_grad else (False,) * len(needs), ys, thread.scope
+    )
     if exposed or observing:
         note(entry)
     if several:
@@ -76,8 +99,11 @@ def choose(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any
     return apply(row, inputs, params, constant=True)
 
 
-def _settled(row: Row, inputs: Sequence[Any]) -> tuple[Backend, Sequence[Any], tuple[Any, ...], tuple[bool, ...]]:
-    """The backend of operands of any kind, the operands as tensors and Python numbers, their arrays, and whether each needs a residual."""
+def _settled(
+    row: Row, inputs: Sequence[Any]
+) -> tuple[Backend, Sequence[Any], tuple[Any, ...], tuple[bool, ...]]:
+    """The backend of operands of any kind, the operands as tensors and Python numbers, their arrays, and
+    whether each needs a residual."""
     if not all(isinstance(x, Node) or type(x) in PYTHON_NUMBERS for x in inputs):
         inputs = _lifted(inputs)
     tensors = [x for x in inputs if isinstance(x, Node)]
@@ -102,8 +128,8 @@ def note(entry: Entry) -> None:
 
 
 def lift(x: Any, backend: Backend, floats: Any = None) -> Any:
-    """Anything that NumPy can make an array of as a constant tensor; Python floats get a dtype for them, by default the default one. A list
-    or tuple that holds tensors is their stack, recorded.
+    """Anything that NumPy can make an array of as a constant tensor; Python floats get a dtype for them, by
+    default the default one. A list or tuple that holds tensors is their stack, recorded.
 
     Raises:
         DtypeError: not numbers.
@@ -118,7 +144,10 @@ def lift(x: Any, backend: Backend, floats: Any = None) -> Any:
         return _stacked(x, *_joint_kind(tree.leaves(x)))
     owner = backends.owner(x)
     if owner is not None and owner is not backend:
-        raise BackendError(f"an array of another device met a tensor of the {backend.name!r} backend: move it with tensor(..., backend=)")
+        raise BackendError(
+            f"an array of another device met a tensor of the {backend.name!r} backend: move it with "
+            "tensor(..., backend=)"
+        )
     return Node.result_type(backend.from_host(host_array(x, None, floats)), backend)
 
 
@@ -135,7 +164,8 @@ def _stacked(x: Any, backend: Backend, dtype: Any) -> Any:
 
 
 def _joint_kind(parts: Sequence[Any]) -> tuple[Backend, Any]:
-    """The backend of the first tensor, and the dtype that Python numbers take among the others: as in arithmetic, they have none."""
+    """The backend of the first tensor, and the dtype that Python numbers take among the others: as in
+    arithmetic, they have none."""
     kinds = {getattr(x, "dtype", None) for x in parts}
     dtypes = [kind for kind in kinds if isinstance(kind, numpy.dtype)]
     numbers = {type(x)(0) for x in parts if type(x) in PYTHON_NUMBERS}
@@ -149,17 +179,25 @@ def _lifted(inputs: Sequence[Any]) -> list[Any]:
 
 
 def home(operands: Sequence[Any]) -> Backend:
-    """The backend of the first tensor among operands, else of one inside their lists, else of an array; else the current one."""
+    """The backend of the first tensor among operands, else of one inside their lists, else of an array; else
+    the current one."""
     for x in operands:
         if isinstance(x, Node):
             return x._backend
-    inside = (part._backend for x in operands if holds_tensors(x) for part in tree.leaves(x) if isinstance(part, Node))
+    inside = (
+        part._backend
+        for x in operands
+        if holds_tensors(x)
+        for part in tree.leaves(x)
+        if isinstance(part, Node)
+    )
     owners = (owner for x in operands if (owner := backends.owner(x)) is not None)
     return next(inside, None) or next(owners, None) or backends.current()
 
 
 def floats_beside(operands: Iterable[Any], kinds: str = "f") -> Any:
-    """The dtype that Python floats take beside operands, those with dtypes of some kinds; None where there is no such one."""
+    """The dtype that Python floats take beside operands, those with dtypes of some kinds; None where there is
+    no such one."""
     dtypes = [getattr(x._data if isinstance(x, Node) else x, "dtype", None) for x in operands]
     met = [dtype for dtype in dtypes if isinstance(dtype, numpy.dtype) and dtype.kind in kinds]
     return numpy.result_type(*met, 0.0) if met else None
@@ -183,7 +221,9 @@ def explained(error: Exception, row: Row, xs: Sequence[Any], params: tuple[Any, 
     if isinstance(error, OverflowError):
         return DtypeError(f"{said}; convert an operand with .astype(dtype)")
     if isinstance(error, TypeError):
-        return ArgumentError(said) if params else DtypeError(f"{said}; convert an operand with .astype(dtype)")
+        return (
+            ArgumentError(said) if params else DtypeError(f"{said}; convert an operand with .astype(dtype)")
+        )
     if row.elementwise and _fit(xs):
         return ArgumentError(said)
     return ShapeError(f"{said}; shapes broadcast from the last axis backwards, each equal or 1")

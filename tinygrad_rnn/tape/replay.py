@@ -19,8 +19,11 @@ from .work import check_same, work_of
 from .writes import check_current
 
 
-def apply_replay(name: str, program: Callable[..., Any], again: Callable[..., Any], args: Sequence[Any]) -> Any:
-    """Run a piece of program, recorded as one entry that keeps only what goes in; its residuals come from running ``again`` recorded.
+def apply_replay(
+    name: str, program: Callable[..., Any], again: Callable[..., Any], args: Sequence[Any]
+) -> Any:
+    """Run a piece of program, recorded as one entry that keeps only what goes in; its residuals come from
+    running ``again`` recorded.
 
     What the program uses beside its arguments is found from the tape of its first run, which is then dropped.
     """
@@ -42,11 +45,17 @@ def apply_replay(name: str, program: Callable[..., Any], again: Callable[..., An
     ys = tuple(y._data for y in flat)
     row = _replay_row(name, again, args, len(sources), others, work_of(live, since, [*fresh, *others]))
     entry = _replay_entry(row, flat[0]._backend, inputs, ys)
-    return tree.unflatten(results, [Node.result_type(y._data, y._backend, y.requires_grad, entry, i) for i, y in enumerate(flat)])
+    return tree.unflatten(
+        results,
+        [Node.result_type(y._data, y._backend, y.requires_grad, entry, i) for i, y in enumerate(flat)],
+    )
 
 
-def record_replay(name: str, program: Callable[..., Any], args: Sequence[Node], y: Array, pull: Callable[..., Any]) -> Any:
-    """Record that y is the program's result, got in a faster way; its residuals come from ``pull(g)`` as long as they are not recorded."""
+def record_replay(
+    name: str, program: Callable[..., Any], args: Sequence[Node], y: Array, pull: Callable[..., Any]
+) -> Any:
+    """Record that y is the program's result, got in a faster way; its residuals come from ``pull(g)`` as long
+    as they are not recorded."""
     sources = [x for x in args if x.requires_grad]
     row = _replay_row(name, program, args, len(sources), (), None)
 
@@ -65,26 +74,42 @@ def _replay_entry(row: Row, backend: Backend, inputs: Sequence[Node], ys: tuple[
 
 def _replaced(args: Sequence[Any], fresh: Sequence[Node]) -> Any:
     rest = iter(fresh)
-    return tree.map_leaves(lambda x: next(rest) if isinstance(x, Node) and x.requires_grad else x, tuple(args))
+    return tree.map_leaves(
+        lambda x: next(rest) if isinstance(x, Node) and x.requires_grad else x, tuple(args)
+    )
 
 
 def outside(results: Sequence[Node], since: int, ours: Sequence[Node]) -> list[Node]:
-    """The tensors made before ``since`` that results depend on, or are themselves, other than ours, in the order of use."""
+    """The tensors made before ``since`` that results depend on, or are themselves, other than ours, in the
+    order of use."""
     known = {id(x) for x in ours}
     others: dict[int, Node] = {}
-    used = [x for entry in Tape.of(*results, since=since) for x, needed in zip(entry.inputs, entry.needs, strict=True) if needed]
+    used = [
+        x
+        for entry in Tape.of(*results, since=since)
+        for x, needed in zip(entry.inputs, entry.needs, strict=True)
+        if needed
+    ]
     for x in (*used, *(y for y in results if y.requires_grad)):
         if id(x) not in known and (x.entry is None or x.entry.index < since):
             others[id(x)] = x
     return list(others.values())
 
 
-def _replay_row(name: str, again: Callable[..., Any], args: Sequence[Any], count: int, others: Sequence[Node], work: int | None) -> Row:
+def _replay_row(
+    name: str,
+    again: Callable[..., Any],
+    args: Sequence[Any],
+    count: int,
+    others: Sequence[Node],
+    work: int | None,
+) -> Row:
     """The row of a replay.
 
     Args:
         count: how many of the entry's operands are among ``args``; the others are ``others``.
-        work: that of the run that was recorded, which ``again`` must repeat to the bit; None where it does the same in another way.
+        work: that of the run that was recorded, which ``again`` must repeat to the bit; None where it does
+            the same in another way.
     """
 
     def rerun(np: Any, y: Sequence[Any], xs: Sequence[Any]) -> tuple[list[Any], list[Node], int, Any]:
@@ -97,7 +122,12 @@ def _replay_row(name: str, again: Callable[..., Any], args: Sequence[Any], count
         with recording():
             results = tree.leaves(again(*_replaced(args, heads)))
         if work is not None:
-            check_same(name, results, y, work == work_of([y for y in results if y.requires_grad], since, [*heads, *others]))
+            check_same(
+                name,
+                results,
+                y,
+                work == work_of([y for y in results if y.requires_grad], since, [*heads, *others]),
+            )
         return results, [*heads, *others], since, np if recorded else None
 
     def pull(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:

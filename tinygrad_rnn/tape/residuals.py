@@ -16,7 +16,8 @@ from .writes import check_current
 class Residuals:
     """The residuals that have arrived so far, by the key of their tensor; adds up the ones that meet.
 
-    The first to arrive is kept uncopied; the second makes a new array, which is ours, so later ones are added into it in place.
+    The first to arrive is kept uncopied; the second makes a new array, which is ours, so later ones are added
+    into it in place.
 
     Attributes:
         owned: the keys of those that are arrays of ours.
@@ -66,8 +67,8 @@ class Residuals:
         return held
 
     def pop(self, entry: Entry) -> Any:
-        """Take out what arrived at an entry, as its rule takes it: one residual, or a list with None where nothing did; None if nothing
-        did at all."""
+        """Take out what arrived at an entry, as its rule takes it: one residual, or a list with None where
+        nothing did; None if nothing did at all."""
         if not entry.row.several:
             return self.held.pop((entry.index, 0), None)
         parts = [self.held.pop((entry.index, i), None) for i in range(len(entry.ys))]
@@ -78,7 +79,13 @@ class Residuals:
 
 
 def pull_entry(
-    entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals: Residuals, guarded: bool, parts: Sequence[Any] | None = None
+    entry: Entry,
+    g: Any,
+    needs: Sequence[bool],
+    np: Any,
+    residuals: Residuals,
+    guarded: bool,
+    parts: Sequence[Any] | None = None,
 ) -> None:
     """Carry the residual of one operation on to its operands.
 
@@ -109,7 +116,8 @@ def pull_entry(
         if not needed or part is None:
             continue
         if guard:
-            # a branch not taken: 0 · ∞ is 0 here; recorded, a finite part stays as it is: it changes with g also where g is 0
+            # a branch not taken: 0 · ∞ is 0 here; recorded, a finite part stays as it is: it changes with g
+            # also where g is 0
             part = space.where(g == 0 if np is None else (g == 0) & space.isnan(part), 0, part)
         data = x._data
         if part.shape != data.shape:
@@ -142,11 +150,13 @@ def pull_watched(
     guarded: bool,
     pull: Callable[..., None] = pull_entry,
 ) -> None:
-    """As :func:`pull_entry`, but each part can be looked at before it meets others: ``watch(entry, g, operand, part)``. All operands at
-    once where no two are the same tensor."""
+    """As :func:`pull_entry`, but each part can be looked at before it meets others: ``watch(entry, g,
+    operand, part)``. All operands at once where no two are the same tensor."""
     place = {key_of(x): i for i, x in enumerate(entry.inputs) if needs[i]}
     alike = len(place) < sum(needs)
-    for chosen in [[j == i for j in range(len(needs))] for i in range(len(needs)) if needs[i]] if alike else [needs]:
+    for chosen in (
+        [[j == i for j in range(len(needs))] for i in range(len(needs)) if needs[i]] if alike else [needs]
+    ):
         alone = Residuals(residuals.recorded)
         pull(entry, g, chosen, np, alone, guarded)
         for key, part in alone.held.items():

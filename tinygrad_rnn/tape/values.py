@@ -25,7 +25,8 @@ def cuts(x: Any) -> bool:
 def off_tape(advice: str) -> TapeError:
     """The error for a recorded tensor whose values alone would go on."""
     return TapeError(
-        f"a tensor that requires grad would leave the tape: {advice}; where no gradient is wanted, write .numpy() or .detach()"
+        f"a tensor that requires grad would leave the tape: {advice}; where no gradient is wanted, write "
+        ".numpy() or .detach()"
     )
 
 
@@ -36,8 +37,8 @@ class Values(Node):
 
     @property
     def data(self) -> Any:
-        """The array itself, to read or to write; assign to replace it. Writing into an array that a later backward pass needs makes that
-        pass a TapeError."""
+        """The array itself, to read or to write; assign to replace it. Writing into an array that a later
+        backward pass needs makes that pass a TapeError."""
         self._look("its data")
         return expose(self)
 
@@ -50,9 +51,13 @@ class Values(Node):
         else:
             new = self._backend.from_host(host_array(new, self._data.dtype))
         if new.shape != self._data.shape:
-            raise ShapeError(f"data of shape {tuple(self._data.shape)} cannot be replaced by shape {tuple(new.shape)}")
+            raise ShapeError(
+                f"data of shape {tuple(self._data.shape)} cannot be replaced by shape {tuple(new.shape)}"
+            )
         if new.dtype != self._data.dtype:
-            raise DtypeError(f"data of dtype {self._data.dtype} cannot be replaced by {new.dtype}; convert it first")
+            raise DtypeError(
+                f"data of dtype {self._data.dtype} cannot be replaced by {new.dtype}; convert it first"
+            )
         self._data = new
         if isinstance(array, self._backend.array_type):  # whoever assigned it can still write into it
             expose(self)
@@ -103,7 +108,10 @@ class Values(Node):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if cuts(self):
-            raise off_tape("as an array it is not recorded; tg.tanh(t), np.tanh(t) and the like are, and tg.stack of several")
+            raise off_tape(
+                "as an array it is not recorded; tg.tanh(t), np.tanh(t) and the like are, and tg.stack of "
+                "several"
+            )
         return numpy.array(self.numpy(), dtype=dtype) if copy or dtype is not None else self.numpy()
 
     def __float__(self) -> float:
@@ -123,7 +131,10 @@ class Values(Node):
     def __format__(self, spec: str) -> str:
         """A single value as a number: ``f"{loss:.3f}"``."""
         if spec and self.size != 1:
-            raise ShapeError(f"format {spec!r} is for one value, a tensor of shape {self.shape} has {self.size}: format parts of .tolist()")
+            raise ShapeError(
+                f"format {spec!r} is for one value, a tensor of shape {self.shape} has {self.size}: format "
+                "parts of .tolist()"
+            )
         return format(self.item(), spec) if spec else str(self)
 
     def __len__(self) -> int:
@@ -132,7 +143,8 @@ class Values(Node):
         return int(self.shape[0])
 
     def __hash__(self) -> int:
-        if thread.tracing is not None and self.entry is not None:  # it would not be found where the tensor of a step is
+        # it would not be found where the tensor of a step is
+        if thread.tracing is not None and self.entry is not None:
             thread.tracing.look(self, "its hash")
         return Node.__hash__(self)
 
@@ -146,7 +158,10 @@ class Values(Node):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if self.entry is not None:
-            raise TapeError("a result on the tape is not copied or pickled, since all that led to it would go along: use .detach()")
+            raise TapeError(
+                "a result on the tape is not copied or pickled, since all that led to it would go along: "
+                "use .detach()"
+            )
         return super().__reduce_ex__(protocol)
 
     def _look(self, what: str) -> None:

@@ -36,7 +36,10 @@ class Tape(Sequence[Entry]):
             if index in entries:
                 continue
             if entry.inputs is None:
-                raise TapeError(f"the tape was released (at entry {index}, {entry.row.name!r}): run the forward pass again")
+                raise TapeError(
+                    f"the tape was released (at entry {index}, {entry.row.name!r}): run the forward pass "
+                    "again"
+                )
             entries[index] = entry
             for x in itertools.compress(entry.inputs, entry.needs):
                 maker = x.entry

@@ -26,14 +26,15 @@ def check_same(name: str, results: Sequence[Any], ys: Sequence[Any], alike: bool
         alike = alike and result._backend.same_bits(result._data, y._data if isinstance(y, Node) else y)
     if not alike:
         raise TapeError(
-            f"{name}: what was run again gave other numbers than before, or came to them in another way, so its gradient would be wrong: "
+            f"{name}: what was run again gave other numbers than before, or came to them in another way, "
+            "so its gradient would be wrong: "
             "it may draw random numbers from a generator of its own, or use something that changed since"
         )
 
 
 def work_of(results: Sequence[Node], since: int, inputs: Sequence[Node]) -> int:
-    """A hash of the operations after ``since`` that lead from inputs to results, with their parameters, numbers and constants: numbers may
-    cancel out of the results and stay in the slopes."""
+    """A hash of the operations after ``since`` that lead from inputs to results, with their parameters,
+    numbers and constants: numbers may cancel out of the results and stay in the slopes."""
     place: dict[Key, Any] = {key_of(x): ("input", i) for i, x in enumerate(inputs)}
     work: list[Any] = []
     for number, entry in enumerate(Tape.of(*results, since=since)):
@@ -53,8 +54,9 @@ def _hashed(x: Any) -> Any:
 
 
 def by_sight(x: Any, content: Callable[[Backend, Array], Any]) -> Any:
-    """Something hashable, equal for parameters that mean the same: numbers by sight, since NaN is itself, 0 is neither −0 nor False, and
-    Python hashes −1 and −2 alike; arrays by shape, dtype and ``content(backend, array)``."""
+    """Something hashable, equal for parameters that mean the same: numbers by sight, since NaN is itself, 0
+    is neither −0 nor False, and Python hashes −1 and −2 alike; arrays by shape, dtype and ``content(backend,
+    array)``."""
     if isinstance(x, (tuple, list)):
         return tuple([by_sight(part, content) for part in x]) if x else ()
     if isinstance(x, slice):

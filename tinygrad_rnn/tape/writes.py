@@ -1,9 +1,9 @@
 """Arrays that the user can change in place.
 
-A user who takes ``tensor.data`` holds an array that may stand on the tape. NumPy does not tell of writes, so the
-content of such an array is fingerprinted when it is handed out and when something is recorded with it; a backward
-pass compares. Nobody else pays: the table is empty as long as nobody has asked for an array, and an array that
-nobody else refers to any more leaves it.
+A user who takes ``tensor.data`` holds an array that may stand on the tape. NumPy does not tell of writes, so
+the content of such an array is fingerprinted when it is handed out and when something is recorded with it; a
+backward pass compares. Nobody else pays: the table is empty as long as nobody has asked for an array, and an
+array that nobody else refers to any more leaves it.
 """
 
 from __future__ import annotations
@@ -79,13 +79,16 @@ def check_unchanged(entries: Iterable[Entry]) -> None:
             recorded = next(f for index, f in reversed(exposed[key].history) if index <= entry.index)
             if recorded != now[key]:
                 raise TapeError(
-                    f"an array of shape {tuple(array.shape)} was changed in place after {entry.row.name!r} (entry {entry.index}) "
-                    "recorded it: its gradient would be wrong; write to a copy, or assign tensor.data = new_array"
+                    f"an array of shape {tuple(array.shape)} was changed in place after {entry.row.name!r} "
+                    f"(entry {entry.index}) "
+                    "recorded it: its gradient would be wrong; write to a copy, or assign tensor.data = "
+                    "new_array"
                 )
 
 
 def check_current(name: str, operands: Sequence[Any], xs: Sequence[Any]) -> None:
-    """A pass that reads the operands as tensors needs the arrays that they had: an optimiser may have given them others since.
+    """A pass that reads the operands as tensors needs the arrays that they had: an optimiser may have given
+    them others since.
 
     Raises:
         TapeError: a tensor has another array now.

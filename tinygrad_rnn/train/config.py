@@ -32,7 +32,9 @@ def option(kind: Callable[[str], Any], check: Check) -> Callable[[str], Any]:
         except ArgumentError as error:
             raise argparse.ArgumentTypeError(str(error).strip()) from None
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a {'whole ' if kind is int else ''}number") from None
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a {'whole ' if kind is int else ''}number"
+            ) from None
 
     return read
 
@@ -43,7 +45,8 @@ def at_least(least: int) -> Check:
 
 
 def between(least: int, most: int) -> Check:
-    """The check of a whole number of what is made one by one, or drawn: more would be worked on for hours without a word."""
+    """The check of a whole number of what is made one by one, or drawn: more would be worked on for hours
+    without a word."""
 
     def check(what: str, value: Any) -> int:
         number = arguments.size(what, value, least)
@@ -66,7 +69,9 @@ def _setting(default: Any, meaning: str, check: Check, **argument: Any) -> Any:
     if "choices" not in argument:
         argument.setdefault("metavar", "N")
         argument.setdefault("type", option(type(default), check))
-    return dataclasses.field(default=default, metadata={"meaning": meaning, "check": check, "argument": argument})
+    return dataclasses.field(
+        default=default, metadata={"meaning": meaning, "check": check, "argument": argument}
+    )
 
 
 WIDEST = 1 << 16
@@ -75,7 +80,8 @@ WIDEST = 1 << 16
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """The settings of a run; the defaults learn English-looking words in about 20 seconds on two cores of a Zen 4 (extra ``fast``).
+    """The settings of a run; the defaults learn English-looking words in about 20 seconds on two cores of a
+    Zen 4 (extra ``fast``).
 
     Raises:
         ArgumentError: a setting has a value that it cannot have.
@@ -89,7 +95,9 @@ class Config:
     batch: int = _setting(32, "texts read at the same time", at_least(1))
     length: int = _setting(32, "time steps that residuals flow back through", at_least(1))
     steps: int = _setting(1500, "updates of the parameters", at_least(1))
-    lr: float = _setting(0.01, "learning rate at the start; it falls to nothing along a cosine", arguments.positive)
+    lr: float = _setting(
+        0.01, "learning rate at the start; it falls to nothing along a cosine", arguments.positive
+    )
     clip: float = _setting(1.0, "largest norm of the gradient", arguments.positive)
     every: int = _setting(100, "updates from one evaluation and checkpoint to the next", at_least(1))
     seed: int = _setting(0, "where chance starts from", SEED)
@@ -132,4 +140,6 @@ class Config:
         try:
             return cls(**json.loads(text))
         except (TypeError, ValueError) as error:
-            raise CheckpointError(f"these are not the settings of a run of this version ({error}): train it again") from error
+            raise CheckpointError(
+                f"these are not the settings of a run of this version ({error}): train it again"
+            ) from error

@@ -1,4 +1,5 @@
-"""Text as numbers: reading it, its characters, and the streams that truncated back-propagation through time runs along."""
+"""Text as numbers: reading it, its characters, and the streams that truncated back-propagation through time
+runs along."""
 
 from __future__ import annotations
 
@@ -17,10 +18,11 @@ HELD_OUT = 0.1
 
 
 def read_text(path: str | None) -> str:
-    """The text of a UTF-8 file; without one, the language reference that comes with Python (``pydoc_data.topics``, about 465 kB).
+    """The text of a UTF-8 file; without one, the language reference that comes with Python
+    (``pydoc_data.topics``, about 465 kB).
 
-    What is no text is left out: byte order marks, also those inside that joining files leaves, and the ways in which systems end a line,
-    which are all one here.
+    What is no text is left out: byte order marks, also those inside that joining files leaves, and the ways
+    in which systems end a line, which are all one here.
 
     Raises:
         DataError: the file is missing, cannot be read, is not UTF-8, holds NUL characters, or is empty.
@@ -35,9 +37,14 @@ def read_text(path: str | None) -> str:
     except OSError as error:
         raise DataError(f"cannot read the text {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"the text {path} is not UTF-8 (byte {error.start}): convert it, with iconv for example") from error
+        raise DataError(
+            f"the text {path} is not UTF-8 (byte {error.start}): convert it, with iconv for example"
+        ) from error
     if "\0" in text:
-        raise DataError(f"the text {path} holds NUL characters: it is UTF-16, or no text; convert it to UTF-8, with iconv for example")
+        raise DataError(
+            f"the text {path} holds NUL characters: it is UTF-16, or no text; convert it to UTF-8, with "
+            "iconv for example"
+        )
     text = text.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n")
     if not text:
         raise DataError(f"the text {path} is empty")
@@ -67,7 +74,10 @@ class Vocabulary:
         text = arguments.text("encode: text", text)
         unknown = sorted(set(text) - self._numbers.keys())
         if unknown:
-            raise DataError(f"the model has never seen {', '.join(map(repr, unknown))}: its text has only {self.characters!r}")
+            raise DataError(
+                f"the model has never seen {', '.join(map(repr, unknown))}: its text has only "
+                f"{self.characters!r}"
+            )
         return numpy.array([self._numbers[character] for character in text], dtype=numpy.int64)
 
     def decode(self, numbers: numpy.ndarray) -> str:
@@ -84,9 +94,11 @@ class Vocabulary:
 
 
 class Streams:
-    """Characters read by several readers at once, each going on where it was: so a state can be carried from window to window.
+    """Characters read by several readers at once, each going on where it was: so a state can be carried from
+    window to window.
 
-    The readers start evenly spaced, and one that comes to the end goes on from the start: where they are follows from how far they went.
+    The readers start evenly spaced, and one that comes to the end goes on from the start: where they are
+    follows from how far they went.
     """
 
     def __init__(self, numbers: numpy.ndarray, readers: int) -> None:
@@ -96,7 +108,8 @@ class Streams:
         self._starts = numpy.arange(readers) * self.length
 
     def window(self, position: int, length: int) -> tuple[numpy.ndarray, numpy.ndarray]:
-        """The next characters of every reader and, for each, the one that follows it: two arrays (length, readers)."""
+        """The next characters of every reader and, for each, the one that follows it: two arrays (length,
+        readers)."""
         places = numpy.arange(position, position + length + 1)[:, None] + self._starts
         numbers = self._numbers[places % len(self._numbers)]
         return numbers[:-1], numbers[1:]
@@ -132,10 +145,13 @@ class Corpus:
         if kept <= readers or trained <= readers * length:
             needed = max(round((readers + 1) / HELD_OUT), round((readers * length + 1) / (1 - HELD_OUT)))
             raise DataError(
-                f"the text has {len(text)} characters; a batch of {readers} with windows of {length} needs about {needed}: give a "
+                f"the text has {len(text)} characters; a batch of {readers} with windows of {length} needs "
+                f"about {needed}: give a "
                 "longer text, or smaller --batch and --length"
             )
         vocabulary = Vocabulary.of(text)
         numbers = vocabulary.encode(text)
         fingerprint = hashlib.sha256(text.encode()).hexdigest()
-        return cls(vocabulary, Streams(numbers[:trained], readers), Streams(numbers[trained:], readers), fingerprint)
+        return cls(
+            vocabulary, Streams(numbers[:trained], readers), Streams(numbers[trained:], readers), fingerprint
+        )

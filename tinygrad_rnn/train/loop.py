@@ -1,7 +1,9 @@
-"""Truncated back-propagation through time: windows of a stream, the state carried from one to the next and cut off the tape between them.
+"""Truncated back-propagation through time: windows of a stream, the state carried from one to the next and
+cut off the tape between them.
 
-Everything that a step depends on is in a :class:`Trainer` and comes back from its checkpoint: parameters, optimiser, carried state, chance,
-and the number of steps done, which the place in the text and the learning rate follow from. So a resumed run goes on bit for bit.
+Everything that a step depends on is in a :class:`Trainer` and comes back from its checkpoint: parameters,
+optimiser, carried state, chance, and the number of steps done, which the place in the text and the learning
+rate follow from. So a resumed run goes on bit for bit.
 """
 
 from __future__ import annotations
@@ -75,10 +77,14 @@ class Trainer:
             self.model.train()
         self.optimizer.zero_grad()
         with self.backend.alone(), self.backend.quiet():  # a run that diverges says so itself
-            loss, state = self.loss(self.corpus.training, self.done * config.length, config.length, self.state)
+            loss, state = self.loss(
+                self.corpus.training, self.done * config.length, config.length, self.state
+            )
             bits = self._bits(loss.item(), config.length, "loss")
             (loss / (config.length * config.batch)).backward()
-            norm = self._finite(optim.clip_grad_norm(self.optimizer.parameters, config.clip), "gradient's norm")
+            norm = self._finite(
+                optim.clip_grad_norm(self.optimizer.parameters, config.clip), "gradient's norm"
+            )
             self.optimizer.step()
         self.schedule.step()
         self.state = nn.detach(state)
@@ -108,19 +114,23 @@ class Trainer:
         return cross_entropy(logits, self._tensor(following), reduction="sum"), state
 
     def flow(self, readers: int | None = None, aside: bool = True) -> Report:
-        """Follow the residuals back to the first character of the window that was learned from last. Training goes on as if nothing had
-        been looked at.
+        """Follow the residuals back to the first character of the window that was learned from last. Training
+        goes on as if nothing had been looked at.
 
         Args:
             readers: look at so many of the streams only.
             aside: as in :func:`tinygrad_rnn.flow`.
         """
         self.model.eval()
-        numbers, following = self.corpus.training.window(max(0, self.done - 1) * self.config.length, self.config.length)
+        numbers, following = self.corpus.training.window(
+            max(0, self.done - 1) * self.config.length, self.config.length
+        )
         with self.backend.quiet():
             vectors = self.model.embedding(self._tensor(numbers[:, :readers])).detach()
             logits, _ = self.model.read(vectors)
-            return flow(cross_entropy(logits, self._tensor(following[:, :readers]), reduction="sum"), aside=aside)
+            return flow(
+                cross_entropy(logits, self._tensor(following[:, :readers]), reduction="sum"), aside=aside
+            )
 
     def _tensor(self, numbers: numpy.ndarray) -> Tensor:
         return tensor(numbers, backend=self.config.backend)
@@ -131,5 +141,7 @@ class Trainer:
 
     def _finite(self, value: float, what: str) -> float:
         if not math.isfinite(value):
-            raise TrainingError(f"the {what} became {value} at step {self.done + 1}: try a smaller --lr or --clip")
+            raise TrainingError(
+                f"the {what} became {value} at step {self.done + 1}: try a smaller --lr or --clip"
+            )
         return value

@@ -36,13 +36,15 @@ class Progress:
         """Tell about a step."""
         if step.held_out is not None or step.number % max(1, self.config.steps // LINES) == 0:
             print(
-                f"step {step.number}/{self.config.steps}  {_losses(step)}  gradient {step.norm:.2f}  {self.pace(step)}",
+                f"step {step.number}/{self.config.steps}  {_losses(step)}  gradient {step.norm:.2f}  "
+                f"{self.pace(step)}",
                 file=self.stream,
                 flush=True,
             )
 
     def pace(self, step: Step) -> str:
-        """How it goes: how far back residuals reach, the speed since this process began, and the time that the rest takes."""
+        """How it goes: how far back residuals reach, the speed since this process began, and the time that
+        the rest takes."""
         steps, seconds = step.number - self.first, time.monotonic() - self.begin
         speed = steps * self.config.batch * self.config.length / seconds
         left = _clock((self.config.steps - step.number) * seconds / steps)
@@ -62,7 +64,10 @@ class Bar(Progress):
         super().__init__(config, done, stream)
         rich = importlib.import_module("rich.progress")
         console = importlib.import_module("rich.console").Console(file=stream, highlight=False, markup=False)
-        columns = (rich.BarColumn(None), rich.TextColumn("{task.completed}/{task.total}  {task.description}", markup=False))
+        columns = (
+            rich.BarColumn(None),
+            rich.TextColumn("{task.completed}/{task.total}  {task.description}", markup=False),
+        )
         self.bar = rich.Progress(*columns, console=console, expand=True, refresh_per_second=4)
         self.task = self.bar.add_task("", total=config.steps, completed=done)
 
@@ -74,7 +79,9 @@ class Bar(Progress):
         self.bar.stop()
 
     def show(self, step: Step) -> None:
-        self.bar.update(self.task, completed=step.number, description=f"{step.bits:.3f} bits/char  {self.pace(step)}")
+        self.bar.update(
+            self.task, completed=step.number, description=f"{step.bits:.3f} bits/char  {self.pace(step)}"
+        )
         if step.held_out is not None:
             self.bar.console.print(f"step {step.number}/{self.config.steps}  {_losses(step)}")
 

@@ -1,6 +1,8 @@
-"""A run and its folder: settings, log and checkpoint, and when it is done three pictures and a sample. Every file is whole or not there.
+"""A run and its folder: settings, log and checkpoint, and when it is done three pictures and a sample. Every
+file is whole or not there.
 
-The log is written before the checkpoint, and rows beyond the checkpoint are dropped when a run is resumed: so the two always agree.
+The log is written before the checkpoint, and rows beyond the checkpoint are dropped when a run is resumed: so
+the two always agree.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from .sampling import sample
 HEADER = "step,bits_per_character,gradient_norm,learning_rate,held_out_bits_per_character"
 
 LOOKS = 50
-"""How many steps there are from one look at the residuals to the next; a look at one stream costs about as much as a step or two."""
+"""How many steps there are from one look at the residuals to the next; a look at one stream costs about as
+much as a step or two."""
 
 
 class Run:
@@ -61,7 +64,8 @@ class Run:
             folder = _empty(Path(path)) if path is not None else _numbered(config.cell)
         except OSError as error:
             raise CheckpointError(
-                f"cannot make the run folder {path or 'runs'}: {error.strerror}; choose another one with --run"
+                f"cannot make the run folder {path or 'runs'}: {error.strerror}; choose another one with "
+                "--run"
             ) from error
         try:
             run = cls(folder, Trainer(config, corpus), [])
@@ -85,12 +89,17 @@ class Run:
             DataError: its text is gone or has changed.
             TrainingError: it is done.
         """
-        path, settings = arguments.path("resume: path", path), {setting.name for setting in dataclasses.fields(Config)}
+        path, settings = (
+            arguments.path("resume: path", path),
+            {setting.name for setting in dataclasses.fields(Config)},
+        )
         if not settings.issuperset(arguments.mapping("resume: changes", changes)):
             raise arguments.refused("resume: changes", "settings of Config by name", changes)
         trainer = snapshot.resume(path, changes)
         if trainer.done >= trainer.config.steps:
-            raise TrainingError(f"the run {path} has made {trainer.done} steps already: go on with a larger --steps")
+            raise TrainingError(
+                f"the run {path} has made {trainer.done} steps already: go on with a larger --steps"
+            )
         try:
             steps = [_step_of(row) for row in (Path(path) / "log.csv").read_text().splitlines()[1:]]
         except (OSError, ValueError) as error:
@@ -133,7 +142,9 @@ class Run:
                 self.horizon = self.trainer.flow(readers=1, aside=False).horizon
             step = dataclasses.replace(step, horizon=self.horizon)
         except TrainingError as error:
-            raise TrainingError(f"{error}. The run as it was after step {self.saved} is in {self.path}") from error
+            raise TrainingError(
+                f"{error}. The run as it was after step {self.saved} is in {self.path}"
+            ) from error
         return step
 
     def save(self) -> None:
@@ -148,7 +159,9 @@ class Run:
         Returns:
             The sample, and what could not be drawn and why.
         """
-        notes = [note for draw in (self._draw_losses, self._draw_graph, self._draw_flow) if (note := _tried(draw))]
+        notes = [
+            note for draw in (self._draw_losses, self._draw_graph, self._draw_flow) if (note := _tried(draw))
+        ]
         text = sample(self.trainer.model, self.trainer.corpus.vocabulary, seed=self.trainer.config.seed)
         atomic.write(self.path / "sample.txt", text + "\n")
         return text, notes
@@ -157,8 +170,19 @@ class Run:
         figure = figure_for("loss.png", (7, 4))
         axes = figure.subplots()
         measured = [step for step in self.steps if step.held_out is not None]
-        axes.plot([step.number for step in self.steps], [step.bits for step in self.steps], linewidth=0.8, label="training")
-        axes.plot([step.number for step in measured], [step.held_out for step in measured], "o-", markersize=4, label="held out")
+        axes.plot(
+            [step.number for step in self.steps],
+            [step.bits for step in self.steps],
+            linewidth=0.8,
+            label="training",
+        )
+        axes.plot(
+            [step.number for step in measured],
+            [step.held_out for step in measured],
+            "o-",
+            markersize=4,
+            label="held out",
+        )
         axes.set(xlabel="step", ylabel="bits per character", ylim=(0, None))
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
@@ -194,7 +218,10 @@ def _numbered(cell: str) -> Path:
 def _empty(path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     if any(path.iterdir()):
-        raise CheckpointError(f"the folder {path} is not empty: go on with its run by --resume {path}, or choose another one with --run")
+        raise CheckpointError(
+            f"the folder {path} is not empty: go on with its run by --resume {path}, or choose another one "
+            "with --run"
+        )
     return path
 
 

@@ -13,12 +13,18 @@ from .model import CharacterModel
 
 @no_grad()
 def sample(
-    model: CharacterModel, vocabulary: Vocabulary, length: int = 600, temperature: float = 0.7, prompt: str = "", seed: int = 0
+    model: CharacterModel,
+    vocabulary: Vocabulary,
+    length: int = 600,
+    temperature: float = 0.7,
+    prompt: str = "",
+    seed: int = 0,
 ) -> str:
     """The prompt and ``length`` characters that the model thinks could follow.
 
     Args:
-        temperature: below 1 the likely characters become likelier, above 1 rare ones come oftener; at 0 always the likeliest.
+        temperature: below 1 the likely characters become likelier, above 1 rare ones come oftener; at 0
+            always the likeliest.
         seed: the same seed, the same text. The run's own chance is not touched.
 
     Raises:
@@ -27,7 +33,10 @@ def sample(
     """
     arguments.instance("sample: model", model, CharacterModel)
     arguments.instance("sample: vocabulary", vocabulary, Vocabulary)
-    length, temperature = arguments.size("sample: length", length), arguments.rate("sample: temperature", temperature)
+    length, temperature = (
+        arguments.size("sample: length", length),
+        arguments.rate("sample: temperature", temperature),
+    )
     prompt, seed = arguments.text("sample: prompt", prompt), arguments.seed("sample: seed", seed)
     given = vocabulary.encode(prompt or _first(vocabulary))
     chance = numpy.random.default_rng(seed)

@@ -1,4 +1,5 @@
-"""What of a run is in its checkpoint: everything that its next step depends on, so that it goes on bit for bit."""
+"""What of a run is in its checkpoint: everything that its next step depends on, so that it goes on bit for
+bit."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ def save(path: Path, trainer: Trainer) -> None:
     """
     for name, parameter in trainer.model.named_parameters():
         if not ops.all(ops.isfinite(parameter)):
-            raise TrainingError(f"the parameter {name} is not finite after step {trainer.done}: try a smaller --lr or --clip")
+            raise TrainingError(
+                f"the parameter {name} is not finite after step {trainer.done}: try a smaller --lr or --clip"
+            )
     optimizer = trainer.optimizer.state_dict()
     tensors = {
         **_named("model", trainer.model.state_dict()),
@@ -69,7 +72,9 @@ def resume(run: str, changes: dict[str, Any]) -> Trainer:
     trainer = Trainer(config, config.corpus())
     progress = json.loads(saved.metadata["progress"])
     if trainer.corpus.fingerprint != progress["text"]:
-        raise DataError(f"the text of the run {run} has changed since: give the old one back, or start a new run")
+        raise DataError(
+            f"the text of the run {run} has changed since: give the old one back, or start a new run"
+        )
     trainer.model.load_state_dict(_part(saved, "model"))
     trainer.optimizer.load_state_dict({**progress["optimizer"], "buffers": _part(saved, "optimizer")})
     trainer.schedule.load_state_dict(progress["schedule"])
@@ -99,7 +104,9 @@ def _read(run: str) -> tuple[checkpoint.Checkpoint, Config]:
     path = path / FILE if os.path.isdir(path) else path
     saved = checkpoint.load(path)
     if saved.metadata.get("kind") != KIND:
-        raise CheckpointError(f"{path} is no checkpoint of a training run of this version; load it with tinygrad_rnn.load")
+        raise CheckpointError(
+            f"{path} is no checkpoint of a training run of this version; load it with tinygrad_rnn.load"
+        )
     return saved, Config.from_json(saved.metadata["config"])
 
 
@@ -108,4 +115,6 @@ def _named(part: str, tensors: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _part(saved: checkpoint.Checkpoint, part: str) -> dict[str, Any]:
-    return {name.removeprefix(f"{part}."): value for name, value in saved.items() if name.startswith(f"{part}.")}
+    return {
+        name.removeprefix(f"{part}."): value for name, value in saved.items() if name.startswith(f"{part}.")
+    }

@@ -6,7 +6,8 @@ import signal
 
 
 class Stop:
-    """Ctrl-C and SIGTERM as a wish that is heard after the step under way; a second one ends the process at once.
+    """Ctrl-C and SIGTERM as a wish that is heard after the step under way; a second one ends the process at
+    once.
 
     Attributes:
         signal: the signal that came, or None.
@@ -19,7 +20,9 @@ class Stop:
         return self.signal is not None
 
     def __enter__(self) -> Stop:
-        self._before = {number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {
+            number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)
+        }
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -1,8 +1,8 @@
 """Exponential back-off after a worker was preempted: other programs want the processors too.
 
-A call was worse than one thread where it took longer, by a quarter, than all parts would have, one after another, at the pace of the
-quickest: parts that wait for memory differ by less. And a worker that did not even begin had no processor, if it was awake or had the
-time to wake.
+A call was worse than one thread where it took longer, by a quarter, than all parts would have, one after
+another, at the pace of the quickest: parts that wait for memory differ by less. And a worker that did not
+even begin had no processor, if it was awake or had the time to wake.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from .team import at, load
 def text() -> str:
     """``@judge(team, took, one, own, slept, back)``: settle whether the next calls leave the team alone.
 
-    How long the call took, how long one thread would have, and the parts done here while others could begin theirs; how
-    many workers slept, and how many parts had to be done here that were handed out. Ticks.
+    How long the call took, how long one thread would have, and the parts done here while others could begin
+    theirs; how many workers slept, and how many parts had to be done here that were handed out. Ticks.
     """
     return f"""
 define internal void @judge(ptr %team, i64 %took, i64 %one, i64 %own, i64 %slept, i64 %back) {{

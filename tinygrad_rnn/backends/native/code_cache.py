@@ -2,17 +2,18 @@
 
 What lies here is executed. Two things protect it, each from something else:
 
-- The folder's owner and mode protect from other people. A folder is used only if it belongs to the effective user and nobody
-  else may write into it; it is made with mode 0700. The same is asked of each entry, which must be a regular file and no link.
-  Owner and mode are those of the folder that was opened, and entries are opened in that one, so nothing can be exchanged
-  between the check and the use. The folders above it need no trust: nobody can put a folder there that belongs to this user,
-  where the system does not let users give their files away. What the file system says of owners is believed.
-- The digest of an entry protects from damage and mix-ups, not from people: an entry that is cut off, changed, renamed or of
-  another format is made anew. It has no secret key, because it would add nothing: whoever can write into the folder acts as
-  this user, and could read the key as well.
+- The folder's owner and mode protect from other people. A folder is used only if it belongs to the effective
+  user and nobody else may write into it; it is made with mode 0700. The same is asked of each entry, which
+  must be a regular file and no link. Owner and mode are those of the folder that was opened, and entries are
+  opened in that one, so nothing can be exchanged between the check and the use. The folders above it need no
+  trust: nobody can put a folder there that belongs to this user, where the system does not let users give
+  their files away. What the file system says of owners is believed.
+- The digest of an entry protects from damage and mix-ups, not from people: an entry that is cut off, changed,
+  renamed or of another format is made anew. It has no secret key, because it would add nothing: whoever can
+  write into the folder acts as this user, and could read the key as well.
 
-Windows has neither owner nor mode in this sense. There only the digest is checked, and the default folder is as safe as the
-user's profile, which Windows keeps from other users.
+Windows has neither owner nor mode in this sense. There only the digest is checked, and the default folder is
+as safe as the user's profile, which Windows keeps from other users.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from ...errors import CacheWarning
 
 MOST_ENTRIES = 1000
 MOST_BYTES = 64 << 20
-"""What the folder holds at most; the least recently used entries go first. The code of a cell has 10 to 50 kB."""
+"""What the folder holds at most; the least recently used entries go first. The code of a cell has 10 to 50
+kB."""
 
 _FORMAT = b"tinygrad_rnn code 2\n"
 _ENTRY = re.compile(r"[0-9a-f]{64}\.o")
@@ -65,8 +67,8 @@ def load(name: str) -> bytes | None:
 def keep(name: str, code: bytes) -> None:
     """Keep code for the next process. Where that is impossible one warning says why, and the work goes on.
 
-    An entry appears as a whole, so any number of processes may read and write at once. It is not forced to the disk: what a
-    power failure leaves of it is not taken for code.
+    An entry appears as a whole, so any number of processes may read and write at once. It is not forced to
+    the disk: what a power failure leaves of it is not taken for code.
     """
     try:
         with _opened(make=True) as folder:
@@ -89,12 +91,13 @@ def clear() -> None:
         _warn(reason)
 
 
-# -- the folder -------------------------------------------------------------------------------------------------------
+# -- the folder ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Folder:
-    """A folder that has passed the check: where its files are, relative to its descriptor where the system can."""
+    """A folder that has passed the check: where its files are, relative to its descriptor where the system
+    can."""
 
     path: str
     descriptor: int | None
@@ -106,7 +109,8 @@ class _Folder:
 def _path() -> str:
     """``TINYGRAD_RNN_CACHE``, or a folder of the user's cache. It can be moved and deleted at any time."""
     caches = os.environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(caches):  # also where it is not set; relative ones are void, says the XDG specification
+    # also where it is not set; relative ones are void, says the XDG specification
+    if not os.path.isabs(caches):
         caches = os.path.join("~", ".cache")
     return os.path.expanduser(os.environ.get("TINYGRAD_RNN_CACHE") or os.path.join(caches, "tinygrad_rnn"))
 
@@ -141,7 +145,10 @@ def _danger(status: os.stat_result) -> str:
     if status.st_uid != os.geteuid():
         return f"it belongs to user {status.st_uid}, and this is user {os.geteuid()}"
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return f"others may write into it (its mode is {stat.S_IMODE(status.st_mode):o}; chmod 700 would close it)"
+        return (
+            f"others may write into it (its mode is {stat.S_IMODE(status.st_mode):o}; chmod 700 would "
+            "close it)"
+        )
     return ""
 
 
@@ -152,14 +159,15 @@ _warned = threading.Lock()
 def _warn(reason: OSError) -> None:
     if _warned.acquire(blocking=False):
         warnings.warn(
-            f"compiled code cannot be kept in {_path()}: {reason}. Results are the same, but each process compiles anew; "
+            f"compiled code cannot be kept in {_path()}: {reason}. Results are the same, but each process "
+            "compiles anew; "
             "set TINYGRAD_RNN_CACHE to a folder that is yours and that nobody else may write into",
             CacheWarning,
             stacklevel=3,
         )
 
 
-# -- entries ----------------------------------------------------------------------------------------------------------
+# -- entries -------------------------------------------------------------------------------------------------
 
 
 def _seal(name: str, code: bytes) -> bytes:
@@ -213,7 +221,8 @@ def _names(folder: _Folder) -> list[str]:
 
 
 def _prune(folder: _Folder) -> None:
-    """Remove the least recently used entries beyond the bounds, and what killed processes left. Other files are not ours."""
+    """Remove the least recently used entries beyond the bounds, and what killed processes left. Other files
+    are not ours."""
     entries = []
     for name in _names(folder):
         with contextlib.suppress(OSError):  # another process was sooner

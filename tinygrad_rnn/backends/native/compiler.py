@@ -1,4 +1,5 @@
-"""From LLVM text to machine code: optimised for this processor, linked in memory, kept for the next process by ``code_cache``.
+"""From LLVM text to machine code: optimised for this processor, linked in memory, kept for the next process
+by ``code_cache``.
 
 The text holds no sizes, so layers of one structure share one piece of code, whatever their sizes.
 """
@@ -40,11 +41,14 @@ def available() -> bool:
 
 @functools.cache
 def has(feature: str) -> bool:
-    """Whether the processor has what some of the x86 family lack: "fma", "sse4.1". Where nothing is compiled, it may be anything."""
+    """Whether the processor has what some of the x86 family lack: "fma", "sse4.1". Where nothing is compiled,
+    it may be anything."""
     if not available():
         return True
     llvm, machine = _target()
-    return not machine.triple.startswith(("x86", "i386", "i686")) or bool(llvm.get_host_cpu_features().get(feature))
+    return not machine.triple.startswith(("x86", "i386", "i686")) or bool(
+        llvm.get_host_cpu_features().get(feature)
+    )
 
 
 def _optimised(text: str, machine: Any = None) -> Any:
@@ -58,7 +62,8 @@ def _optimised(text: str, machine: Any = None) -> Any:
     builder = llvm.create_pass_builder(machine, options)
     passes = builder.getModulePassManager()
     passes.run(module, builder)
-    # 0.1 MB that llvmlite forgets to free: its class inherits a _dispose that does nothing before the one that does
+    # 0.1 MB that llvmlite forgets to free: its class inherits a _dispose that does nothing before the one
+    # that does
     llvm.newpassmanagers.NewPassManager._dispose(passes)
     passes.detach()
     return module
@@ -70,7 +75,8 @@ def assembly(text: str) -> str:
 
 
 class Address(int):
-    """Where a function of machine code begins. Whoever holds it holds the code, which is freed with the last of them.
+    """Where a function of machine code begins. Whoever holds it holds the code, which is freed with the last
+    of them.
 
     Attributes:
         engine: LLVM's owner of the code.
@@ -102,7 +108,9 @@ def compiled(text: str, names: tuple[str, ...]) -> dict[str, Address]:
 def _addresses(code: bytes, names: tuple[str, ...]) -> dict[str, Address]:
     """Of functions of an object file, which is put where it can be run."""
     llvm, _ = _target()
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), llvm.Target.from_default_triple().create_target_machine())
+    engine = llvm.create_mcjit_compiler(
+        llvm.parse_assembly(""), llvm.Target.from_default_triple().create_target_machine()
+    )
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     addresses = {name: Address(engine.get_function_address(name)) for name in names}

@@ -1,4 +1,5 @@
-"""Writing LLVM text: names of types, vectors, literals, and the atoms that elementwise functions are written in."""
+"""Writing LLVM text: names of types, vectors, literals, and the atoms that elementwise functions are written
+in."""
 
 from __future__ import annotations
 
@@ -32,13 +33,14 @@ def literal(value: float, kind: str) -> str:
 
 @functools.cache
 def vectors(kind: str) -> tuple[int, str, str, int]:
-    """Of the processor's vectors: how many elements they have, LLVM's type, how its functions of them end, and bytes of an element."""
+    """Of the processor's vectors: how many elements they have, LLVM's type, how its functions of them end,
+    and bytes of an element."""
     size = 4 if kind == "float" else 8
     lanes = vector_bytes() // size
     return lanes, f"<{lanes} x {kind}>", f"v{lanes}f{8 * size}", size
 
 
-# -- atoms ----------------------------------------------------------------------------------------------------------------------------
+# -- atoms ---------------------------------------------------------------------------------------------------
 
 
 class Emitter(Printer):
@@ -48,10 +50,19 @@ class Emitter(Printer):
         kind: LLVM's name of the floats that the function is about.
     """
 
-    TYPES: ClassVar[dict[str, str]] = {"i1": "i1", "i32": "i32", "i64": "i64", "f32": "float", "f64": "double"}
+    TYPES: ClassVar[dict[str, str]] = {
+        "i1": "i1",
+        "i32": "i32",
+        "i64": "i64",
+        "f32": "float",
+        "f64": "double",
+    }
     ATOMS: ClassVar[dict[str, str]] = {
         **{f"{name}.f": f"f{name} {{T}} {{0}}, {{1}}" for name in ("add", "sub", "mul", "div")},
-        **{f"{name}.i": f"{name} {{T}} {{0}}, {{1}}" for name in ("add", "sub", "mul", "and", "or", "xor", "shl", "lshr")},
+        **{
+            f"{name}.i": f"{name} {{T}} {{0}}, {{1}}"
+            for name in ("add", "sub", "mul", "and", "or", "xor", "shl", "lshr")
+        },
         "quot.i": "sdiv {T} {0}, {1}",
         **{f"{name}.b": f"{name} i1 {{0}}, {{1}}" for name in ("and", "or", "xor")},
         "add.b": "or i1 {0}, {1}",
@@ -60,7 +71,10 @@ class Emitter(Printer):
         **{f"{name}.i": f"icmp s{name} {{T}} {{0}}, {{1}}" for name in ("lt", "le", "gt", "ge")},
         **{f"{name}.b": f"icmp u{name} i1 {{0}}, {{1}}" for name in ("lt", "le", "gt", "ge")},
         **{f"{name}.{c}": f"icmp {name} {{T}} {{0}}, {{1}}" for name in ("eq", "ne") for c in "ib"},
-        **{f"{name}.f": f"call {{T}} @llvm.{name}.{{S}}({{T}} {{0}})" for name in ("sqrt", "rint", "floor", "ceil", "trunc")},
+        **{
+            f"{name}.f": f"call {{T}} @llvm.{name}.{{S}}({{T}} {{0}})"
+            for name in ("sqrt", "rint", "floor", "ceil", "trunc")
+        },
         "abs.f": "call {T} @llvm.fabs.{S}({T} {0})",
         "abs.i": "call {T} @llvm.abs.{S}({T} {0}, i1 false)",
         "copysign.f": "call {T} @llvm.copysign.{S}({T} {0}, {T} {1})",

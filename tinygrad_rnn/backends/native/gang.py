@@ -1,7 +1,8 @@
 """A gang: threads that do one piece of work together and wait for each other in it, in LLVM text.
 
-Nobody may wait for a thread that does not come. So whoever asks posts the work, waits a moment for those who have a processor, and shuts
-the gate: the work is shared among those who are in by then, be it himself alone. One who comes later finds the gate shut and goes.
+Nobody may wait for a thread that does not come. So whoever asks posts the work, waits a moment for those who
+have a processor, and shuts the gate: the work is shared among those who are in by then, be it himself alone.
+One who comes later finds the gate shut and goes.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ SHUT = 1 << 32
 
 
 def text() -> str:
-    """``@gather(team, gang, function, parts, width, count)``: the function by as many threads as come, each with one of the parts and, at
-    last, its number and how many there are. ``@barrier(gang, number, many)``: wait until all of them are there."""
+    """``@gather(team, gang, function, parts, width, count)``: the function by as many threads as come, each
+    with one of the parts and, at last, its number and how many there are. ``@barrier(gang, number, many)``:
+    wait until all of them are there."""
     words = range(team.GIVEN)
     places = [element(f"x{i}.at", "part", i) for i in words]
     loads = "\n".join(f"{place}\n  %x{i} = load i64, ptr %x{i}.at" for i, place in enumerate(places))

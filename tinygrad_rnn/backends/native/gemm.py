@@ -1,7 +1,7 @@
 """Matrix products as LLVM text: C = A @ B, or added to C, where each element is one sum in the order of k.
 
-So an element comes out the same to the last bit wherever rows, columns and steps are cut. The loops are those of Goto and van de Geijn,
-"Anatomy of high-performance matrix multiplication" (2008):
+So an element comes out the same to the last bit wherever rows, columns and steps are cut. The loops are those
+of Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008):
 
     for a block of columns of B, and of k:      copied into panels of two vectors' width, which stay in the second cache
         for a few rows of A:                    as they lie, or copied where a column of A lies in a row of memory
@@ -24,8 +24,9 @@ TALL = 48
 """Rows of a block of A that is copied: whole tiles, and whole cache lines."""
 
 FIELDS = ("a", "b", "c", "room", "row", "step", "across", "ldc", "M", "N", "K", "depth", "width", "more")
-"""What a product is called with: three matrices and memory to copy to; how many elements rows and columns of A lie apart, and columns of B
-or, where these are neighbours, its rows; those of C; the sizes; of a block of B; and whether it is added to C."""
+"""What a product is called with: three matrices and memory to copy to; how many elements rows and columns of
+A lie apart, and columns of B or, where these are neighbours, its rows; those of C; the sizes; of a block of
+B; and whether it is added to C."""
 
 
 def panel(kind: str) -> int:
@@ -41,7 +42,8 @@ def blocks(kind: str, columns: int, inner: int) -> tuple[int, int]:
 
 
 ROOM = thresholds.NEAR_BYTES + DEPTH * TALL * 8 + (1 << 14)
-"""Bytes of memory that a block of B and one of A are copied to; squares at the end of a panel reach over it."""
+"""Bytes of memory that a block of B and one of A are copied to; squares at the end of a panel reach over
+it."""
 
 
 def _heights() -> tuple[int, ...]:
@@ -83,14 +85,27 @@ class _Writer:
             return self.e.let(f"load {self.vector}, ptr {pointer}, align {self.size}")
         masked = (f"<{self.lanes} x i1>", mask)
         rest = (self.vector, "zeroinitializer")
-        return self.e.call(self.vector, f"llvm.masked.load.{self.suffix}.p0", ("ptr", pointer), ("i32", str(self.size)), masked, rest)
+        return self.e.call(
+            self.vector,
+            f"llvm.masked.load.{self.suffix}.p0",
+            ("ptr", pointer),
+            ("i32", str(self.size)),
+            masked,
+            rest,
+        )
 
     def store(self, y: str, pointer: str, mask: str = "") -> None:
         if not mask:
             self.e.line(f"store {self.vector} {y}, ptr {pointer}, align {self.size}")
             return
         masked = (f"<{self.lanes} x i1>", mask)
-        self.e.do(f"llvm.masked.store.{self.suffix}.p0", (self.vector, y), ("ptr", pointer), ("i32", str(self.size)), masked)
+        self.e.do(
+            f"llvm.masked.store.{self.suffix}.p0",
+            (self.vector, y),
+            ("ptr", pointer),
+            ("i32", str(self.size)),
+            masked,
+        )
 
     def at(self, pointer: str, *terms: tuple[str, int]) -> str:
         return self.e.address(pointer, self.kind, self.e.total(terms))
@@ -111,7 +126,8 @@ class _Writer:
 
 
 class _Tile(_Writer):
-    """``@tile…(a, row, step, panel, c, ldc, depth, add, left)``: rows of C, as wide as a panel or ``left``, over a block of k."""
+    """``@tile…(a, row, step, panel, c, ldc, depth, add, left)``: rows of C, as wide as a panel or ``left``,
+    over a block of k."""
 
     def __init__(self, kind: str, rows: int, whole: bool, endings: Endings) -> None:
         super().__init__(kind, endings)
@@ -120,7 +136,10 @@ class _Tile(_Writer):
     def text(self) -> str:
         e, sums = self.e, [(r, h) for r in range(self.rows) for h in (0, 1)]
         masks = ["", ""] if self.whole else [self.mask("%left", h * self.lanes) for h in (0, 1)]
-        places = [self.at("%c", *([("%ldc", r)] if r else []), *([(str(self.lanes), 1)] if h else [])) for r, h in sums]
+        places = [
+            self.at("%c", *([("%ldc", r)] if r else []), *([(str(self.lanes), 1)] if h else []))
+            for r, h in sums
+        ]
         e.line("br i1 %add, label %known, label %sums")
         begin = e.block
         e.open("known")
@@ -131,10 +150,16 @@ class _Tile(_Writer):
         rows = [self.at("%a", *([("%row", r)] if r else [])) for r in range(self.rows)]
 
         def add(k: str, totals: list[str]) -> list[str]:
-            b = [self.load(self.at("%panel", (k, 2 * self.lanes), *([(str(self.lanes), 1)] if h else []))) for h in (0, 1)]
+            b = [
+                self.load(self.at("%panel", (k, 2 * self.lanes), *([(str(self.lanes), 1)] if h else [])))
+                for h in (0, 1)
+            ]
             at = e.let(f"mul nsw i64 {k}, %step")
             xs = [e.splat(e.load(row, self.kind, at).text, self.kind) for row in rows]
-            return [e.multiply_add(xs[r], b[h], total, self.kind) for (r, h), total in zip(sums, totals, strict=True)]
+            return [
+                e.multiply_add(xs[r], b[h], total, self.kind)
+                for (r, h), total in zip(sums, totals, strict=True)
+            ]
 
         totals = e.loop("%depth", add, [(self.vector, x) for x in first])
         for y, place, (_, h) in zip(totals, places, sums, strict=True):
@@ -170,7 +195,11 @@ class _Product(_Writer):
             e.line(f"%{field} = load {type_}, ptr {place}")
         block = e.let("mul i64 %depth, %width")
         e.line(f"%tall = {e.offset('%room', self.kind, e.total([(block, 1)], self.lanes * self.panel))}")
-        self._over("%N", "%width", lambda j, count: self._over("%K", "%depth", lambda k, deep: self._block(j, count, k, deep)))
+        self._over(
+            "%N",
+            "%width",
+            lambda j, count: self._over("%K", "%depth", lambda k, deep: self._block(j, count, k, deep)),
+        )
         e.line("ret void")
         return function_text(f"void @{name}(ptr %numbers)", ["entry:", *e.lines])
 
@@ -189,14 +218,30 @@ class _Product(_Writer):
         added = e.let(f"icmp ne i64 {e.let(f'or i64 {k}, %more')}, 0")
         if not self.columns:
             begin, under = self.at("%a", (k, 1)), self.at("%c", (j, 1))
-            self._rows(lambda i: self.at(begin, (e.let(f"mul nsw i64 {i}, %row"), 1)), ("%row", "1"), under, "%M", count, deep, added)
+            self._rows(
+                lambda i: self.at(begin, (e.let(f"mul nsw i64 {i}, %row"), 1)),
+                ("%row", "1"),
+                under,
+                "%M",
+                count,
+                deep,
+                added,
+            )
             return
 
         def tall(i: str, rows: str) -> None:
             far, down = e.let(f"mul nsw i64 {k}, %step"), e.let(f"mul nsw i64 {i}, %ldc")
             self._copy_tall(self.at("%a", (i, 1), (far, 1)), rows, deep)
             strides = "1", str(self.height)
-            self._rows(functools.partial(self._of_tall, deep), strides, self.at("%c", (j, 1), (down, 1)), rows, count, deep, added)
+            self._rows(
+                functools.partial(self._of_tall, deep),
+                strides,
+                self.at("%c", (j, 1), (down, 1)),
+                rows,
+                count,
+                deep,
+                added,
+            )
 
         self._over("%M", str(TALL), tall)
 
@@ -206,10 +251,11 @@ class _Product(_Writer):
         rest = self.e.let(f"urem i64 {i}, {self.height}")
         return self.at("%tall", (self.e.let(f"mul i64 {tile}, {deep}"), self.height), (rest, 1))
 
-    # -- copies -----------------------------------------------------------------------------------------------------------------------
+    # -- copies ----------------------------------------------------------------------------------------------
 
     def _copy_tall(self, a: str, rows: str, deep: str) -> None:
-        """Some rows of A, tile by tile, k by k; what a vector holds beyond a tile is written over by the next k."""
+        """Some rows of A, tile by tile, k by k; what a vector holds beyond a tile is written over by the next
+        k."""
 
         def tile(i: str, left: str) -> None:
             places = range(0, self.height, self.lanes)
@@ -256,8 +302,15 @@ class _Product(_Writer):
         e = self.e
 
         def squares(k: str, left: str) -> None:
-            full = e.let(f"and i1 {e.let(f'icmp eq i64 {left}, {self.lanes}')}, {e.let(f'icmp eq i64 {columns}, {self.panel}')}")
-            self.either(full, lambda: self._square(b, to, n, k, None), lambda: self._square(b, to, n, k, (left, columns)))
+            full = e.let(
+                f"and i1 {e.let(f'icmp eq i64 {left}, {self.lanes}')}, "
+                f"{e.let(f'icmp eq i64 {columns}, {self.panel}')}"
+            )
+            self.either(
+                full,
+                lambda: self._square(b, to, n, k, None),
+                lambda: self._square(b, to, n, k, (left, columns)),
+            )
 
         self._over(deep, str(self.lanes), squares)
 
@@ -279,8 +332,8 @@ class _Product(_Writer):
                 self.store(y, self.at(to, (k, self.panel), (str(r * self.panel + h * lanes), 1)))
 
     def _transposed(self, rows: list[str]) -> list[str]:
-        """In stages that each exchange halves of pairs of rows: rows whose numbers differ by a step exchange the elements that lie on the
-        wrong side of it."""
+        """In stages that each exchange halves of pairs of rows: rows whose numbers differ by a step exchange
+        the elements that lie on the wrong side of it."""
         lanes, step = self.lanes, 1
         while step < lanes:
             new = list(rows)
@@ -294,9 +347,18 @@ class _Product(_Writer):
             rows, step = new, 2 * step
         return rows
 
-    # -- tiles ------------------------------------------------------------------------------------------------------------------------
+    # -- tiles -----------------------------------------------------------------------------------------------
 
-    def _rows(self, place: Callable[[str], str], strides: tuple[str, str], c: str, rows: str, count: str, deep: str, added: str) -> None:
+    def _rows(
+        self,
+        place: Callable[[str], str],
+        strides: tuple[str, str],
+        c: str,
+        rows: str,
+        count: str,
+        deep: str,
+        added: str,
+    ) -> None:
         """All rows, in tiles as high as there are registers for, and all panels of the block.
 
         Args:
@@ -310,7 +372,11 @@ class _Product(_Writer):
             def tiles(i: str, _: list[str], height: int = height) -> list[str]:
                 a = place(i)
                 under = self.at(c, (e.let(f"mul nsw i64 {i}, %ldc"), 1))
-                self._over(count, str(self.panel), lambda n, left: self._tile(height, a, strides, under, n, left, deep, added))
+                self._over(
+                    count,
+                    str(self.panel),
+                    lambda n, left: self._tile(height, a, strides, under, n, left, deep, added),
+                )
                 return []
 
             start = self._while(start, end, height, tiles)
@@ -321,17 +387,32 @@ class _Product(_Writer):
         into = e.label("into")
         e.line(f"br i1 {e.let(f'icmp slt i64 {start}, {end}')}, label %{into}, label %{done}")
         e.open(into)
-        (last,) = e.loop(end, lambda i, known: [*body(i, known), e.let(f"add i64 {i}, {step}")], [("i64", start)], step=step, start=start)
+        (last,) = e.loop(
+            end,
+            lambda i, known: [*body(i, known), e.let(f"add i64 {i}, {step}")],
+            [("i64", start)],
+            step=step,
+            start=start,
+        )
         leave = e.block
         e.line(f"br label %{done}")
         e.open(done)
         return e.let(f"phi i64 [ {start}, %{before} ], [ {last}, %{leave} ]")
 
-    def _tile(self, height: int, a: str, strides: tuple[str, str], c: str, n: str, left: str, deep: str, added: str) -> None:
+    def _tile(
+        self, height: int, a: str, strides: tuple[str, str], c: str, n: str, left: str, deep: str, added: str
+    ) -> None:
         e = self.e
         panel = self.at("%room", (e.let(f"mul nsw i64 {n}, {deep}"), 1))
         c = self.at(c, (n, 1))
         row, step = strides
-        values = f"ptr {a}, i64 {row}, i64 {step}, ptr {panel}, ptr {c}, i64 %ldc, i64 {deep}, i1 {added}, i64 {left}"
+        values = (
+            f"ptr {a}, i64 {row}, i64 {step}, ptr {panel}, ptr {c}, i64 %ldc, i64 {deep}, i1 {added}, "
+            f"i64 {left}"
+        )
         full = e.let(f"icmp eq i64 {left}, {self.panel}")
-        self.either(full, lambda: e.line(f"call void @tile{height}({values})"), lambda: e.line(f"call void @tile{height}_part({values})"))
+        self.either(
+            full,
+            lambda: e.line(f"call void @tile{height}({values})"),
+            lambda: e.line(f"call void @tile{height}_part({values})"),
+        )

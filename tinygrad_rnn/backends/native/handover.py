@@ -1,8 +1,10 @@
-"""The hand-over of work to other threads, in machine code: where things lie in the memory that all threads look at, and LLVM text.
+"""The hand-over of work to other threads, in machine code: where things lie in the memory that all threads
+look at, and LLVM text.
 
-Python may be interrupted between any two of its instructions, and whatever takes two of them may be cut in the middle.
-So nothing here takes two calls: whoever acquires the team releases it in the same call, or leaves that to the worker.
-None of it needs the interpreter's lock either, be it to hand over, to fall asleep, or to be woken.
+Python may be interrupted between any two of its instructions, and whatever takes two of them may be cut in
+the middle. So nothing here takes two calls: whoever acquires the team releases it in the same call, or leaves
+that to the worker. None of it needs the interpreter's lock either, be it to hand over, to fall asleep, or to
+be woken.
 
 What a box says, and who may change it:
 
@@ -15,9 +17,10 @@ What a box says, and who may change it:
                                 ▼
            STOPPED, at the end of the process, from IDLE too
 
-The team's first word says who owns it: nobody (0), a call of ``run`` until it returns (1), or the ticket of work that
-was started. Threads that ask at once race for that word; one that loses does its work itself. Work that was started
-releases the team when it is done, by whoever did it: so nobody has to wait for it, and any thread may, at any time.
+The team's first word says who owns it: nobody (0), a call of ``run`` until it returns (1), or the ticket of
+work that was started. Threads that ask at once race for that word; one that loses does its work itself. Work
+that was started releases the team when it is done, by whoever did it: so nobody has to wait for it, and any
+thread may, at any time.
 """
 
 from __future__ import annotations
@@ -33,16 +36,19 @@ from .team import ARGUMENTS, ASLEEP, IDLE, POSTED, STOPPED, TAKEN, at, box, each
 def text() -> str:
     """What Python calls:
 
-    ``@run(team, function, parts, width, count)``: the function with each of so many parts, of so many arguments each.
-    ``@start(team, ticket, function, part, width)``: the same for one part, which a worker may do afterwards.
-    ``@join(team, ticket)``: wait until what was started is done; at once if it is, or was never started.
-    ``@serve(team)``: what a worker does. ``@stop(team)``: have idle workers return. ``@ticks()``: the time.
+    ``@run(team, function, parts, width, count)``: the function with each of so many parts, of so many
+    arguments each. ``@start(team, ticket, function, part, width)``: the same for one part, which a worker may
+    do afterwards. ``@join(team, ticket)``: wait until what was started is done; at once if it is, or was
+    never started. ``@serve(team)``: what a worker does. ``@stop(team)``: have idle workers return.
+    ``@ticks()``: the time.
     """
     return "\n".join((_calling(), _handing_over(), _owning(), _serving(), backoff.text(), gang.text()))
 
 
 def _calling() -> str:
-    arguments = "\n".join(f"{element(f'x{i}.at', 'arguments', i)}\n  %x{i} = load i64, ptr %x{i}.at" for i in range(ARGUMENTS))
+    arguments = "\n".join(
+        f"{element(f'x{i}.at', 'arguments', i)}\n  %x{i} = load i64, ptr %x{i}.at" for i in range(ARGUMENTS)
+    )
     return f"""
 declare i64 @llvm.smin.i64(i64, i64)
 declare i64 @llvm.smax.i64(i64, i64)

@@ -1,4 +1,5 @@
-"""Writing functions that hold loops: blocks, counters, sums that are carried around, loads and stores; and tiles of products."""
+"""Writing functions that hold loops: blocks, counters, sums that are carried around, loads and stores; and
+tiles of products."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ Body = Callable[[str, list[str]], list[str]]
 
 @dataclass
 class Function:
-    """A function that may be called from several places. It stays one: in pieces a long text is compiled several times as fast.
+    """A function that may be called from several places. It stays one: in pieces a long text is compiled
+    several times as fast.
 
     Attributes:
         parameters: its pointers; numbers of the first sample and of the end of the samples follow.
@@ -62,7 +64,14 @@ class Endings:
 
 def function_text(head: str, lines: Sequence[str]) -> str:
     """A function that does these lines."""
-    return "\n".join([f'define {head} "prefer-vector-width"="512" {{', *(x if x.endswith(":") else f"  {x}" for x in lines), "}", ""])
+    return "\n".join(
+        [
+            f'define {head} "prefer-vector-width"="512" {{',
+            *(x if x.endswith(":") else f"  {x}" for x in lines),
+            "}",
+            "",
+        ]
+    )
 
 
 class LoopEmitter(Emitter):
@@ -116,8 +125,13 @@ class LoopEmitter(Emitter):
         more = self.let(f"icmp slt i64 {after}, {length}")
         self.line(f"br i1 {more}, label %{head}, label %{end}{self._leave(group)}")
         self.open(end)
-        starts = [("i64", i, start, after), *((t, n, first, v) for (t, first), n, v in zip(carried, names, values, strict=True))]
-        self.lines[phis:phis] = [f"{n} = phi {t} [ {first}, %{before} ], [ {v}, %{latch} ]" for t, n, first, v in starts]
+        starts = [
+            ("i64", i, start, after),
+            *((t, n, first, v) for (t, first), n, v in zip(carried, names, values, strict=True)),
+        ]
+        self.lines[phis:phis] = [
+            f"{n} = phi {t} [ {first}, %{before} ], [ {v}, %{latch} ]" for t, n, first, v in starts
+        ]
         return values
 
     def _enter(self) -> str | None:
@@ -138,7 +152,7 @@ class LoopEmitter(Emitter):
         ]
         return f", !llvm.loop !{first}"
 
-    # -- memory -----------------------------------------------------------------------------------------------
+    # -- memory ----------------------------------------------------------------------------------------------
 
     def _suffix(self) -> str:
         return f", !llvm.access.group {self._group}" if self._group else ""
@@ -150,7 +164,8 @@ class LoopEmitter(Emitter):
         return pointer if at == "0" else self.let(self.offset(pointer, kind, at))
 
     def load(self, pointer: str, kind: str, at: str, constant: bool = False) -> Value:
-        """A number in memory; ``constant`` where the function never writes there, so that it is loaded before loops."""
+        """A number in memory; ``constant`` where the function never writes there, so that it is loaded before
+        loops."""
         type_ = _MEMORY.get(kind, self.TYPES[kind])
         constancy = ", !invariant.load !{}" if constant else ""
         register = self.let(f"load {type_}, ptr {self.address(pointer, kind, at)}{constancy}{self._suffix()}")
@@ -171,7 +186,7 @@ class LoopEmitter(Emitter):
             text = self.let(f"add nsw i64 {text}, {part}") if text else part
         return text or "0"
 
-    # -- vectors ----------------------------------------------------------------------------------------------
+    # -- vectors ---------------------------------------------------------------------------------------------
 
     def call(self, type_: str, name: str, *operands: tuple[str, str]) -> str:
         """Call one of LLVM's functions."""
@@ -224,7 +239,8 @@ def _first(lanes: int, count: int) -> str:
 
 
 def tile_height(samples: int) -> int:
-    """Rows of a tile: as many as there are registers for; less where threads share samples, whole tiles of them, and there are few."""
+    """Rows of a tile: as many as there are registers for; less where threads share samples, whole tiles of
+    them, and there are few."""
     return 4 if 1 < samples < FEW_SAMPLES else 6
 
 
@@ -232,7 +248,7 @@ FEW_SAMPLES = 48
 
 
 def tile_width(kind: str, rows: int) -> int:
-    """Columns of a tile of some rows: as many sums as fit the registers, beside what is multiplied; of one row enough to keep the
-    processor's multipliers busy."""
+    """Columns of a tile of some rows: as many sums as fit the registers, beside what is multiplied; of one
+    row enough to keep the processor's multipliers busy."""
     lanes, _, _, size = vectors(LoopEmitter.TYPES[kind])
     return lanes * (4 if lanes * size == 64 else 2) * (2 if rows == 1 else 1)

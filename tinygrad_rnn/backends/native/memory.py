@@ -19,10 +19,11 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's names for them, in <mallo
 
 @functools.cache
 def keep_memory() -> None:
-    """Ask the C library to keep up to 256 MiB of freed memory for the next array, instead of returning it to the system at once.
+    """Ask the C library to keep up to 256 MiB of freed memory for the next array, instead of returning it to
+    the system at once.
 
-    A training step makes and drops the same arrays again and again; taking every page of them anew is half the time of a small one.
-    Where there is no ``mallopt`` nothing happens.
+    A training step makes and drops the same arrays again and again; taking every page of them anew is half
+    the time of a small one. Where there is no ``mallopt`` nothing happens.
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -31,7 +32,8 @@ def keep_memory() -> None:
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> tuple[numpy.ndarray, int]:
-    """An empty array that begins with a cache line, and its address: a vector that lies in two lines takes twice as long to load."""
+    """An empty array that begins with a cache line, and its address: a vector that lies in two lines takes
+    twice as long to load."""
     room = numpy.empty(math.prod(shape) * dtype.itemsize + CACHE_LINE, numpy.uint8)
     begin = address(room)
     skipped = -begin % CACHE_LINE

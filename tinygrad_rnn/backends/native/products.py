@@ -1,4 +1,5 @@
-"""Matrix products over all steps at once, which wait for each other and are handed to the threads together."""
+"""Matrix products over all steps at once, which wait for each other and are handed to the threads
+together."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ _LINE = 1 + len(gemm.FIELDS)
 
 @functools.cache
 def _code(kind: str) -> dict[str, compiler.Address]:
-    """The addresses of the products, each called with a pointer to its numbers; and of ``@several(table, count)``: one such product for
-    each line of the table, its function first."""
+    """The addresses of the products, each called with a pointer to its numbers; and of ``@several(table,
+    count)``: one such product for each line of the table, its function first."""
     names = (*gemm.NAMES.values(), "several")
     return compiler.compiled(gemm.text(kind) + _SEVERAL, names)
 
@@ -74,7 +75,8 @@ class GatheredProducts(Products):
             return self._numpys(a, b)
         if len(a) * b.size < thresholds.OWN_PRODUCT_MIN_WORK or not (_is_whole(a) and _is_whole(b)):
             return self._numpys(a, b)
-        if -len(a) % gemm.panel(kind) < -b.shape[1] % gemm.panel(kind):  # turned, less of the last panel is empty
+        # turned, less of the last panel is empty
+        if -len(a) % gemm.panel(kind) < -b.shape[1] % gemm.panel(kind):
             return self._product(b.T, a.T, None, 1, kind).T
         return self._product(a, b, None, 1, kind)
 
@@ -107,13 +109,31 @@ class GatheredProducts(Products):
         (steps, count, m), n, size = a.shape, b.shape[2], a.itemsize
         c = numpy.empty((count, m, n), a.dtype) if total is None else total
         start = (steps - 1) * count if order < 0 else 0
-        begin, right, end = memory.address(a) + start * m * size, memory.address(b) + start * n * size, memory.address(c)
+        begin, right, end = (
+            memory.address(a) + start * m * size,
+            memory.address(b) + start * n * size,
+            memory.address(c),
+        )
         work, blocks = count * m * n * steps, gemm.blocks(kind, n, steps)
         for thread, each in enumerate(_parts(count, 1, work, self._threads)):
             for i in range(*each):
-                places = begin + i * m * size, right + i * n * size, end + i * m * n * size, self._room(thread)
+                places = (
+                    begin + i * m * size,
+                    right + i * n * size,
+                    end + i * m * n * size,
+                    self._room(thread),
+                )
                 strides = 1, order * count * m, order * count * n, n
-                line = _code(kind)[gemm.NAMES[True, False]], *places, *strides, m, n, steps, *blocks, total is not None
+                line = (
+                    _code(kind)[gemm.NAMES[True, False]],
+                    *places,
+                    *strides,
+                    m,
+                    n,
+                    steps,
+                    *blocks,
+                    total is not None,
+                )
                 self._lines[thread] += line
         return self._promised(kind, work, a, b, c)
 
@@ -126,14 +146,28 @@ class GatheredProducts(Products):
                     return
 
     def _product(self, a: Any, b: Any, total: Any, order: int, kind: str) -> numpy.ndarray:
-        """A @ B, added to a total; over k from the first (order 1) or the last (−1). Threads share its rows, or its columns."""
+        """A @ B, added to a total; over k from the first (order 1) or the last (−1). Threads share its rows,
+        or its columns."""
         (m, k), n = a.shape, b.shape[1]
         c = numpy.empty((m, n), a.dtype) if total is None else total
         columns, turned = order < 0 or not a.flags.c_contiguous, not b.flags.c_contiguous
-        left, right, end = memory.address(a.T if columns else a), memory.address(b.T if turned else b), memory.address(c)
-        for thread, (of_a, of_b, of_c, sizes) in enumerate(_shares(kind, m, k, n, columns, turned, order, self._threads)):
+        left, right, end = (
+            memory.address(a.T if columns else a),
+            memory.address(b.T if turned else b),
+            memory.address(c),
+        )
+        for thread, (of_a, of_b, of_c, sizes) in enumerate(
+            _shares(kind, m, k, n, columns, turned, order, self._threads)
+        ):
             function, further = _code(kind)[gemm.NAMES[columns, turned]], (*sizes, total is not None)
-            self._lines[thread] += (function, left + of_a, right + of_b, end + of_c, self._room(thread), *further)
+            self._lines[thread] += (
+                function,
+                left + of_a,
+                right + of_b,
+                end + of_c,
+                self._room(thread),
+                *further,
+            )
         return self._promised(kind, m * n * k, a, b, c)
 
     def _room(self, thread: int) -> int:
@@ -142,7 +176,9 @@ class GatheredProducts(Products):
             self._rooms.append(_rooms.pop() if _rooms else memory.aligned((gemm.ROOM,), _BYTES))
         return self._rooms[thread][1]
 
-    def _promised(self, kind: str, work: int, left: numpy.ndarray, right: numpy.ndarray, c: numpy.ndarray) -> numpy.ndarray:
+    def _promised(
+        self, kind: str, work: int, left: numpy.ndarray, right: numpy.ndarray, c: numpy.ndarray
+    ) -> numpy.ndarray:
         self._several = _code(kind)["several"]
         self._work += work
         self._read += (left, right)
@@ -176,7 +212,11 @@ class GatheredProducts(Products):
             self.run()
         elif self._made:
             table = memory.numbers([number for lines in self._lines for number in lines])
-            self.after(self._several, [(table.buffer_info()[0], len(table) // _LINE)], (table, self._made, self._read, self._rooms))
+            self.after(
+                self._several,
+                [(table.buffer_info()[0], len(table) // _LINE)],
+                (table, self._made, self._read, self._rooms),
+            )
             self._forget()
 
     def run(self) -> None:
@@ -208,19 +248,31 @@ _Share = tuple[int, int, int, tuple[int, ...]]
 
 
 @functools.lru_cache(maxsize=1024)
-def _shares(kind: str, m: int, k: int, n: int, columns: bool, turned: bool, order: int, threads: int) -> list[_Share]:
-    """For each thread how many bytes from their beginnings it begins with A, B and C, and the fields between the room and the last."""
+def _shares(
+    kind: str, m: int, k: int, n: int, columns: bool, turned: bool, order: int, threads: int
+) -> list[_Share]:
+    """For each thread how many bytes from their beginnings it begins with A, B and C, and the fields between
+    the room and the last."""
     size = emit.vectors(kind)[3]
     row, step = (1, m) if columns else (k, 1)
     down, across = (1, k) if turned else (n, 1)
     last = k - 1 if order < 0 else 0
     blocks, wide = gemm.blocks(kind, n, k), n >= m
     shares: list[_Share] = []
-    for i, j in _parts(n, gemm.panel(kind), m * n * k, threads) if wide else _parts(m, gemm.TALL, m * n * k, threads):
+    for i, j in (
+        _parts(n, gemm.panel(kind), m * n * k, threads) if wide else _parts(m, gemm.TALL, m * n * k, threads)
+    ):
         of_a, of_b, of_c = (0, i * across, i) if wide else (i * row, 0, i * n)
         sizes = (m, j - i, k) if wide else (j - i, n, k)
         strides = row, order * step, across if turned else order * down, n
-        shares.append(((of_a + last * step) * size, (of_b + last * down) * size, of_c * size, (*strides, *sizes, *blocks)))
+        shares.append(
+            (
+                (of_a + last * step) * size,
+                (of_b + last * down) * size,
+                of_c * size,
+                (*strides, *sizes, *blocks),
+            )
+        )
     return shares
 
 
@@ -228,4 +280,6 @@ def _shares(kind: str, m: int, k: int, n: int, columns: bool, turned: bool, orde
 def _parts(length: int, multiple: int, work: int, threads: int) -> list[tuple[int, int]]:
     """Bounds of a part for each of so many threads; of the whole, if more of them do not pay."""
     count = max(1, min(threads, length // multiple)) if work > thresholds.PARALLEL_PRODUCT_MIN_WORK else 1
-    return list(itertools.pairwise([*(round(length * i / count / multiple) * multiple for i in range(count)), length]))
+    return list(
+        itertools.pairwise([*(round(length * i / count / multiple) * multiple for i in range(count)), length])
+    )

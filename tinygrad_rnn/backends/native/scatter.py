@@ -1,4 +1,5 @@
-"""Adding rows at places that may repeat, such as the residuals of an embedding, as one loop of machine code."""
+"""Adding rows at places that may repeat, such as the residuals of an embedding, as one loop of machine
+code."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from .threads import run_parallel
 
 
 def _text(kind: str) -> str:
-    """``@add_rows(to, numbers, from, n, width)``: row numbers[i] of ``to`` += row i of ``from``, for each i in turn."""
+    """``@add_rows(to, numbers, from, n, width)``: row numbers[i] of ``to`` += row i of ``from``, for each i
+    in turn."""
     return f"""
 define void @add_rows(ptr noalias %to, ptr noalias %numbers, ptr noalias %from, i64 %n, i64 %width) "prefer-vector-width"="512" {{
 entry:
@@ -53,7 +55,8 @@ def _add_rows(kind: str) -> int:
 
 
 def add_rows(array: Any, numbers: numpy.ndarray, values: Any) -> None:
-    """As ``numpy.add.at`` for the rows that whole numbers from 0 name: ``numbers`` has a row of ``values`` for each."""
+    """As ``numpy.add.at`` for the rows that whole numbers from 0 name: ``numbers`` has a row of ``values``
+    for each."""
     from_rows = numpy.ascontiguousarray(values, array.dtype)
     to, places, start = memory.address(array), memory.address(numbers), memory.address(from_rows)
     run_parallel(_add_rows(emit.type_name(array.dtype)), [(to, places, start, numbers.size, array[0].size)])

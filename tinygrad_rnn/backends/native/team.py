@@ -13,8 +13,8 @@ from . import memory, thresholds
 IDLE, POSTED, TAKEN, ASLEEP, STOPPED = range(5)
 
 ARGUMENTS = 10
-"""Most arguments of a function, integers or addresses; one that takes fewer ignores the rest, as calling conventions
-allow."""
+"""Most arguments of a function, integers or addresses; one that takes fewer ignores the rest, as calling
+conventions allow."""
 
 TEAM = {
     "owner": 0,  # nobody, a call of ``run``, or a ticket
@@ -53,7 +53,8 @@ GANG = {
 """The words of a gang."""
 
 MEMBERS, MEMBER = 16, 16
-"""Where the words of its members begin, and how far they lie apart: how often each has arrived, and how long it has waited."""
+"""Where the words of its members begin, and how far they lie apart: how often each has arrived, and how long
+it has waited."""
 
 GIVEN = 6
 """Arguments of a function that a gang does, beside the thread's number and how many there are."""
@@ -81,7 +82,9 @@ def memory_of(room: int, ticks: Callable[[], int]) -> numpy.ndarray:
 def _held_lock() -> int:
     """A lock of the interpreter's that is held."""
     allocate = ctypes.PYFUNCTYPE(ctypes.c_void_p)(("PyThread_allocate_lock", ctypes.pythonapi))
-    acquire = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)(("PyThread_acquire_lock", ctypes.pythonapi))
+    acquire = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)(
+        ("PyThread_acquire_lock", ctypes.pythonapi)
+    )
     lock = allocate()
     acquire(lock, 1)
     return int(lock)
@@ -94,7 +97,7 @@ def _ticks_of_a_second(ticks: Callable[[], int]) -> float:
     return (ticks() - before) / (time.perf_counter() - start)
 
 
-# -- in LLVM text ----------------------------------------------------------------------------------------------------
+# -- in LLVM text --------------------------------------------------------------------------------------------
 
 
 def element(name: str, base: str, number: int | str) -> str:

@@ -1,8 +1,9 @@
 """Threads that run machine code in parallel, and are handed over to within a microsecond.
 
-Waking a sleeping thread takes tens of microseconds, and a training step hands over about ten times. So a worker that is done looks for its
-next piece of work for another moment before it sleeps. How the work is handed over stands in ``handover``; here is what Python has to do
-with it: it makes the team, numbers what it starts, and keeps the memory that is in use.
+Waking a sleeping thread takes tens of microseconds, and a training step hands over about ten times. So a
+worker that is done looks for its next piece of work for another moment before it sleeps. How the work is
+handed over stands in ``handover``; here is what Python has to do with it: it makes the team, numbers what it
+starts, and keeps the memory that is in use.
 """
 
 from __future__ import annotations
@@ -39,23 +40,29 @@ _SIGNATURES: dict[str, Any] = {
 
 
 class _Team:
-    """Up to as many workers as there are processors besides the one that asks; each is started when it is first needed."""
+    """Up to as many workers as there are processors besides the one that asks; each is started when it is
+    first needed."""
 
     def __init__(self) -> None:
         addresses = compiler.compiled(handover.text(), tuple(_SIGNATURES))
         functions = {name: ctypes.CFUNCTYPE(*types)(addresses[name]) for name, types in _SIGNATURES.items()}
         self._code = addresses  # workers run it
-        self._run, self._start, self._join, self._serve, self._stop, ticks, self._gather, _ = functions.values()
+        self._run, self._start, self._join, self._serve, self._stop, ticks, self._gather, _ = (
+            functions.values()
+        )
         self._threads: list[threading.Thread] = []
         self._started, self._room = 0, (os.cpu_count() or 1) - 1
         self._words = team.memory_of(self._room, ticks)
         self._at = memory.address(self._words)
 
     def _start_workers(self, count: int) -> None:
-        """Have so many, if the system gives them. An interrupt may cut this anywhere: a worker too many finds no box free and returns."""
+        """Have so many, if the system gives them. An interrupt may cut this anywhere: a worker too many finds
+        no box free and returns."""
         while self._started < min(count, self._room):
             name = f"tinygrad_rnn-{self._started}"
-            self._threads.append(threading.Thread(target=self._serve, args=(self._at,), name=name, daemon=True))
+            self._threads.append(
+                threading.Thread(target=self._serve, args=(self._at,), name=name, daemon=True)
+            )
             try:
                 self._threads[-1].start()
             except RuntimeError:  # can't start new thread
@@ -84,7 +91,15 @@ class _Team:
     def bound(self, function: int, parts: Sequence[Sequence[int]], gang: int) -> tuple[list[int], Any]:
         self._start_workers(len(parts) - 1)
         table = _table([(gang, function, *part) for part in parts])
-        return [self._code["gather"], self._at, gang, function, table.buffer_info()[0], 2 + team.GIVEN, len(parts)], table
+        return [
+            self._code["gather"],
+            self._at,
+            gang,
+            function,
+            table.buffer_info()[0],
+            2 + team.GIVEN,
+            len(parts),
+        ], table
 
     def gang(self, members: int) -> numpy.ndarray:
         """The words of a gang of at most so many."""
@@ -132,10 +147,12 @@ def _callable(function: int, count: int) -> Any:
 def run_parallel(function: int, parts: Sequence[Sequence[int]]) -> None:
     """Call the machine code at an address with each of the lists of arguments, at the same time.
 
-    No Python runs in this thread meanwhile, so an interrupt comes when all is done. The caller keeps the memory that it names.
+    No Python runs in this thread meanwhile, so an interrupt comes when all is done. The caller keeps the
+    memory that it names.
     """
     if len(parts) == 1:
-        _callable(int(function), len(parts[0]))(*parts[0])  # a plain number: what is remembered here holds no code
+        # a plain number: what is remembered here holds no code
+        _callable(int(function), len(parts[0]))(*parts[0])
     else:
         _team().run(function, parts)
 
@@ -146,7 +163,8 @@ def gang(members: int) -> numpy.ndarray:
 
 
 def gather(function: int, parts: Sequence[Sequence[int]], words: numpy.ndarray) -> None:
-    """Call machine code by as many threads as come, up to one for each part: with its part, its number, and how many there are.
+    """Call machine code by as many threads as come, up to one for each part: with its part, its number, and
+    how many there are.
 
     Args:
         words: of the gang, which the code waits with.
@@ -155,16 +173,17 @@ def gather(function: int, parts: Sequence[Sequence[int]], words: numpy.ndarray) 
 
 
 def bound(function: int, parts: Sequence[Sequence[int]], words: numpy.ndarray) -> tuple[list[int], Any]:
-    """The same, for machine code to call: the address of what does it and what that takes; and the parts, one after another, each after two
-    numbers."""
+    """The same, for machine code to call: the address of what does it and what that takes; and the parts, one
+    after another, each after two numbers."""
     return _team().bound(function, parts, memory.address(words))
 
 
-# -- work that goes on meanwhile ------------------------------------------------------------------------------------------------------
+# -- work that goes on meanwhile -----------------------------------------------------------------------------
 
 
 class Ticket:
-    """What :func:`start` starts and :func:`join` waits for: have it first, so that an interrupt finds it wherever it comes.
+    """What :func:`start` starts and :func:`join` waits for: have it first, so that an interrupt finds it
+    wherever it comes.
 
     One that is lost before anybody joined it is joined then.
     """
@@ -177,8 +196,8 @@ class Ticket:
 
 _numbers = itertools.count(2)
 _in_use: dict[int, tuple[Any, weakref.ref[Ticket]]] = {}
-"""The code and the memory of what may not be done yet, by ticket: nothing frees them before somebody has waited, whatever becomes of the
-tickets."""
+"""The code and the memory of what may not be done yet, by ticket: nothing frees them before somebody has
+waited, whatever becomes of the tickets."""
 
 
 def start(ticket: Ticket, function: int, parts: Sequence[Sequence[int]], held: Any) -> None:
@@ -197,7 +216,8 @@ def start(ticket: Ticket, function: int, parts: Sequence[Sequence[int]], held: A
 
 
 def join(ticket: Ticket) -> None:
-    """Wait until it is done; at once if it is, or was never started. It may be joined again, and by any thread."""
+    """Wait until it is done; at once if it is, or was never started. It may be joined again, and by any
+    thread."""
     _settle(ticket.number)
 
 
@@ -213,8 +233,8 @@ def _settle_all() -> None:
 
 
 def _begin_anew() -> None:
-    """In a child process threads stay behind, and with them who could own the team, or wait for something. Code that is bound to a team
-    goes on with it, alone."""
+    """In a child process threads stay behind, and with them who could own the team, or wait for something.
+    Code that is bound to a team goes on with it, alone."""
     for each in _teams.values():
         each.leave()
         _left_behind.append(each)
@@ -233,19 +253,23 @@ def _join_at_exit() -> None:
         each.stop()
 
 
-# -- how many -------------------------------------------------------------------------------------------------------------------------
+# -- how many ------------------------------------------------------------------------------------------------
 
 
 @functools.cache
 def _openblas_threads() -> tuple[Any, Any] | None:
-    """The functions of the OpenBLAS beside NumPy that tell and set its number of threads; None where there is none that is known here."""
+    """The functions of the OpenBLAS beside NumPy that tell and set its number of threads; None where there is
+    none that is known here."""
     folder = Path(numpy.__file__).parent
     for pattern in (folder.parent / "numpy.libs" / "*openblas*", folder / ".dylibs" / "*openblas*"):
         for path in glob.glob(str(pattern)):
             for prefix, suffix in (("scipy_", "64_"), ("", "64_")):
                 with contextlib.suppress(OSError, AttributeError):
                     library = ctypes.CDLL(path)
-                    tell, put = (getattr(library, f"{prefix}openblas_{name}_num_threads{suffix}") for name in ("get", "set"))
+                    tell, put = (
+                        getattr(library, f"{prefix}openblas_{name}_num_threads{suffix}")
+                        for name in ("get", "set")
+                    )
                     return tell, put
     return None
 
@@ -262,7 +286,8 @@ def shares(length: int, count: int) -> list[tuple[int, int]]:
 
 
 def threads() -> int:
-    """How many threads may be used: as many as NumPy's own products, so OMP_NUM_THREADS and the like and threadpoolctl set this too."""
+    """How many threads may be used: as many as NumPy's own products, so OMP_NUM_THREADS and the like and
+    threadpoolctl set this too."""
     if _before:
         return _before[-1]
     functions = _openblas_threads()

@@ -85,8 +85,8 @@ def clip(k: Printer, x: Value, low: float | None, high: float | None) -> Value:
 def _remainder(k: Printer, a: Value, b: Value) -> Value:
     """What is left of a after as many b as go into it, with the sign of a, exactly.
 
-    A quotient is taken off in parts of a float's digits, so that no difference needs rounding; of float32 in float64, where no quotient is
-    infinite, and of float64 first by large multiples of b.
+    A quotient is taken off in parts of a float's digits, so that no difference needs rounding; of float32 in
+    float64, where no quotient is infinite, and of float64 first by large multiples of b.
     """
     x, y = k.convert(a, "f64"), k.convert(b, "f64")
     rest = x
@@ -105,7 +105,8 @@ _FAR = 2.0**550
 
 
 def _divisors(k: Printer, b: Value) -> list[tuple[Value, int]]:
-    """Multiples of b that follow each other, and how many binary digits a quotient by each has at most: finite ones."""
+    """Multiples of b that follow each other, and how many binary digits a quotient by each has at most:
+    finite ones."""
     size = k.abs(b)
     second = k.select(size < 2.0**-500, b * _FAR, b)
     first = k.select(size < 2.0**400, second * _FAR, second)
@@ -126,8 +127,8 @@ def _of_both(ulp: float, of_floats: Division, of_integers: Division) -> Lowering
 
 
 def _divided(k: Printer, a: Value, b: Value) -> tuple[Value, Value]:
-    """The quotient of integers, towards 0, and what is left, with the sign of a; both 0 at a divisor of 0, as NumPy's are. By −1, where a
-    processor would stop at the least integer, it is −a."""
+    """The quotient of integers, towards 0, and what is left, with the sign of a; both 0 at a divisor of 0, as
+    NumPy's are. By −1, where a processor would stop at the least integer, it is −a."""
     turned = b == -1
     divisor = k.select(turned | (b == 0), 1, b)
     quotient = k.select(b == 0, 0, k.select(turned, -a, k.binary("quot", a, divisor)))

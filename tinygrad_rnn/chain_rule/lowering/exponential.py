@@ -94,8 +94,8 @@ _TANH: Table = {
 
 @within(2)
 def tanh(k: Printer, x: Value) -> Value:
-    # t / (t + 2) with t = exp(2|x|) − 1; n is not 0 where that is taken, and t not small. The sign is given before
-    # the quotient is there, which all else waits for
+    # t / (t + 2) with t = exp(2|x|) − 1; n is not 0 where that is taken, and t not small. The sign is given
+    # before the quotient is there, which all else waits for
     size = k.abs(x)
     a = k.select(size > 20.0, 20.0, size)
     form, twice = FORMATS[x.kind], a + a
@@ -111,8 +111,8 @@ def tanh(k: Printer, x: Value) -> Value:
 
 @within(2)
 def sigmoid(k: Printer, x: Value) -> Value:
-    # with e = exp(−|x|) it is 1 / (1 + e) = 1 − e / (1 + e) above 0 and e / (1 + e) = e − e · e / (1 + e) below:
-    # so it costs little that 1 + e is rounded
+    # with e = exp(−|x|) it is 1 / (1 + e) = 1 − e / (1 + e) above 0 and e / (1 + e) = e − e · e / (1 + e)
+    # below: so it costs little that 1 + e is rounded
     e, raised, down = _exp_of_negative(k, k.abs(x))
     one_or_e = k.select(k.bits(x) < 0, e, 1.0)
     return k.fma(-e, one_or_e / k.fma(raised, down, 1.0), one_or_e)

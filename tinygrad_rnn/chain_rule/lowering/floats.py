@@ -44,7 +44,8 @@ LINEAR = 2.0**-60
 
 
 def polynomial(k: Printer, x: Value, square: Value, coefficients: Table) -> Value:
-    """By Horner's rule in x², on pairs of terms: as many operations as in x, but half of them wait for each other."""
+    """By Horner's rule in x², on pairs of terms: as many operations as in x, but half of them wait for each
+    other."""
     terms = list(coefficients[x.kind])
     y = k.number(terms.pop(0), x.kind) if len(terms) % 2 else k.fma(x, terms.pop(0), terms.pop(0))
     while terms:

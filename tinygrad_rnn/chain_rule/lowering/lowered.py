@@ -35,12 +35,15 @@ class Lowering:
         return self.expression(k, *operands)
 
     def cost(self, operands: tuple[Any, ...], params: tuple[Any, ...]) -> int | None:
-        """About how many additions take as long; None where there is no code for such operands, each a kind or a Python number."""
+        """About how many additions take as long; None where there is no code for such operands, each a kind
+        or a Python number."""
         return _cost(self, operands, params, (*map(type, operands), *map(type, params)))
 
 
 @functools.lru_cache(maxsize=4096)
-def _cost(lowering: Lowering, operands: tuple[Any, ...], params: tuple[Any, ...], _types: tuple[type, ...]) -> int | None:
+def _cost(
+    lowering: Lowering, operands: tuple[Any, ...], params: tuple[Any, ...], _types: tuple[type, ...]
+) -> int | None:
     """Equal numbers of different types, as 2 and 2.0, are kept apart."""
     k = Counter()
     try:

@@ -11,7 +11,17 @@ import functools
 import math
 
 from ...backends.atoms import Printer, Value
-from .floats import FORMATS, LINEAR, Table, difference, exact_product, exact_sum, fast_sum, polynomial, with_sign
+from .floats import (
+    FORMATS,
+    LINEAR,
+    Table,
+    difference,
+    exact_product,
+    exact_sum,
+    fast_sum,
+    polynomial,
+    with_sign,
+)
 from .lowered import within
 
 # (sin(r)/r − 1) / r² by z = r² for |r| ≤ π/4, relative to sin(r)/r: 2^-27.9 and 2^-57.9
@@ -107,7 +117,8 @@ def _quadrant_f64(k: Printer, size: Value) -> tuple[Value, Value, Value]:
     r, r_low = exact_product(k, f, k.number(high, "f64"))
     r_low = r_low + k.fma(f, low, f_low * high)
     tiny = size < LINEAR
-    return k.select(tiny, size, r), k.select(tiny, 0.0, r_low) + (size - size), k.bits(z)  # NaN where it is infinite
+    # NaN where it is infinite
+    return k.select(tiny, size, r), k.select(tiny, 0.0, r_low) + (size - size), k.bits(z)
 
 
 def _modulo_4(k: Printer, x: Value) -> Value:

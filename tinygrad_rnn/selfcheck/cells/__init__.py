@@ -1,5 +1,5 @@
-"""Cells of many shapes, as users write them, so without annotations. Each function makes (cell, parameters, xs, state) for a batch and a
-width. The tests and the command ``check`` run them."""
+"""Cells of many shapes, as users write them, so without annotations. Each function makes (cell, parameters,
+xs, state) for a batch and a width. The tests and the command ``check`` run them."""
 
 from __future__ import annotations
 

@@ -25,7 +25,9 @@ BUILT_IN = [
     module("rnn_relu_without_bias", lambda n, d: nn.RNNCell(3, n, bias=False, nonlinearity="relu", dtype=d)),
     module("lstm", lambda n, d: nn.LSTMCell(3, n, dtype=d)),
     module("lstm_projected", lambda n, d: nn.LSTMCell(3, n, proj_size=2, dtype=d)),
-    module("lstm_clipped", lambda n, d: nn.LSTMCell(3, n, proj_size=2, cell_clip=0.4, proj_clip=0.2, dtype=d)),
+    module(
+        "lstm_clipped", lambda n, d: nn.LSTMCell(3, n, proj_size=2, cell_clip=0.4, proj_clip=0.2, dtype=d)
+    ),
     module("lstm_cell_clip", lambda n, d: nn.LSTMCell(3, n, cell_clip=0.3, dtype=d)),
     module("peephole", lambda n, d: nn.PeepholeLSTMCell(3, n, dtype=d)),
     module("peephole_projected", lambda n, d: nn.PeepholeLSTMCell(3, n, proj_size=2, dtype=d)),

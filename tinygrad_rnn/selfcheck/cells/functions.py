@@ -89,13 +89,53 @@ def elementwise(m):
 
     def cell(x, h):
         p, q = tg.exp(tg.tanh(h * a)), tg.tanh(x * b) * 0.9
-        y = tg.log(p) + tg.log2(p) - tg.log10(p) + tg.log1p(p) + tg.exp2(q) + tg.expm1(q) + tg.sqrt(p) + tg.cbrt(p)
-        y = y + tg.sin(q) * tg.cos(q) - tg.tan(q) + tg.arcsin(q) - tg.arccos(q) + tg.arctan(q) + tg.sinh(q) - tg.cosh(q)
-        y = y + tg.arcsinh(q) + tg.arccosh(p + 1) - tg.arctanh(q) + tg.erf(q) + tg.softplus(q) + tg.abs(q) + 1 / p
-        y = y + p**0.5 + q**2 - q**3 + p**-1 + p**1.7 + tg.power(p, q) + tg.hypot(p, q) - tg.arctan2(q, p) + tg.relu(q)
+        y = (
+            tg.log(p)
+            + tg.log2(p)
+            - tg.log10(p)
+            + tg.log1p(p)
+            + tg.exp2(q)
+            + tg.expm1(q)
+            + tg.sqrt(p)
+            + tg.cbrt(p)
+        )
+        y = (
+            y
+            + tg.sin(q) * tg.cos(q)
+            - tg.tan(q)
+            + tg.arcsin(q)
+            - tg.arccos(q)
+            + tg.arctan(q)
+            + tg.sinh(q)
+            - tg.cosh(q)
+        )
+        y = (
+            y
+            + tg.arcsinh(q)
+            + tg.arccosh(p + 1)
+            - tg.arctanh(q)
+            + tg.erf(q)
+            + tg.softplus(q)
+            + tg.abs(q)
+            + 1 / p
+        )
+        y = (
+            y
+            + p**0.5
+            + q**2
+            - q**3
+            + p**-1
+            + p**1.7
+            + tg.power(p, q)
+            + tg.hypot(p, q)
+            - tg.arctan2(q, p)
+            + tg.relu(q)
+        )
         y = y + tg.maximum(p, q) + tg.minimum(q, h) + tg.clip(q, -0.5, 0.5) + tg.sign(q) * q
         y = y + tg.floor(p) + tg.ceil(q) + tg.rint(p) + tg.trunc(p)
-        y = y + tg.where(((q > 0) & (p <= 2)) | ~(h < x) ^ (q == h) | (q >= x) & (h != x) | tg.isnan(q) | tg.isinf(q), p, q)
+        y = y + tg.where(
+            ((q > 0) & (p <= 2)) | ~(h < x) ^ (q == h) | (q >= x) & (h != x) | tg.isnan(q) | tg.isinf(q), p, q
+        )
         y = y + tg.where(tg.isfinite(q), q, np.inf) + tg.where(q > 2, -np.inf, tg.where(q > 3, np.nan, x))
         h = tg.tanh(y * 0.02)
         return h, h

@@ -21,7 +21,9 @@ class Maker:
         return tg.tensor(self.random.normal(size=shape), self.dtype, requires_grad=grad)
 
     def p(self, *shape):
-        self.parameters.append(tg.tensor(self.random.normal(size=shape) * 0.5, self.dtype, requires_grad=True))
+        self.parameters.append(
+            tg.tensor(self.random.normal(size=shape) * 0.5, self.dtype, requires_grad=True)
+        )
         return self.parameters[-1]
 
     def x(self, width=3, grad=True):

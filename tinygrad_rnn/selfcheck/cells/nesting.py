@@ -29,7 +29,11 @@ def nested_outputs(m):
 
     def cell(x, h):
         h = tg.tanh(x + h @ u)
-        return {"all": (h, h * h), "some": [h[:, :1], tg.concatenate([h, x], axis=1)], "sum": tg.sum(h, axis=1)}, h
+        return {
+            "all": (h, h * h),
+            "some": [h[:, :1], tg.concatenate([h, x], axis=1)],
+            "sum": tg.sum(h, axis=1),
+        }, h
 
     return cell, m.parameters, m.x(n), m.h()
 

@@ -19,7 +19,9 @@ class Separate:
 
     def __call__(self, x, state):
         h, c = state
-        c = tg.sigmoid(self.gate("f", x, h)) * c + tg.sigmoid(self.gate("i", x, h)) * tg.tanh(self.gate("g", x, h))
+        c = tg.sigmoid(self.gate("f", x, h)) * c + tg.sigmoid(self.gate("i", x, h)) * tg.tanh(
+            self.gate("g", x, h)
+        )
         h = tg.sigmoid(self.gate("o", x, h)) * tg.tanh(c)
         return h, (h, c)
 

@@ -1,4 +1,5 @@
-"""What a published cell is: the numbers that it works on, and the ways in which people write it down; and the step that many share."""
+"""What a published cell is: the numbers that it works on, and the ways in which people write it down; and the
+step that many share."""
 
 from __future__ import annotations
 
@@ -15,10 +16,12 @@ class Published:
     """A cell of the literature.
 
     Attributes:
-        name: that of the function which draws its numbers; that function's docstring names the paper and its equations.
+        name: that of the function which draws its numbers; that function's docstring names the paper and its
+            equations.
         draw: from a ``Maker`` to (xs, state, weights), weights being a dict by name.
-        spellings: by name, functions ``(scan, xs, state, **weights) -> (ys, last)``, all of the same mathematics: the leaves that they
-            return have the same order and the same elements. ``scan`` is ``tinygrad_rnn.scan``, or one that sets some of its options.
+        spellings: by name, functions ``(scan, xs, state, **weights) -> (ys, last)``, all of the same
+            mathematics: the leaves that they return have the same order and the same elements. ``scan`` is
+            ``tinygrad_rnn.scan``, or one that sets some of its options.
     """
 
     def __init__(self, draw: Callable[..., Any]) -> None:

@@ -9,11 +9,16 @@ from .cell import lstm_step, published
 
 @published
 def phased_lstm(m):
-    """Phased LSTM: each unit is open in a part of its period. Neil, Pfeiffer & Liu 2016, equations 6 to 10; times come with x."""
+    """Phased LSTM: each unit is open in a part of its period. Neil, Pfeiffer & Liu 2016, equations 6 to 10;
+    times come with x."""
     n = m.width
     xs = {"x": m.x(4), "t": m.between(0, 9, m.steps, m.batch, 1, grad=False)}
     weights = {"W": m.p(4, 4 * n), "U": m.p(n, 4 * n), "b": m.p(4 * n)}
-    return xs, (m.h(), m.h()), weights | {"tau": m.between(1, 4, n), "s": m.p(n), "r_on": m.between(0.2, 0.6, n)}
+    return (
+        xs,
+        (m.h(), m.h()),
+        weights | {"tau": m.between(1, 4, n), "s": m.p(n), "r_on": m.between(0.2, 0.6, n)},
+    )
 
 
 LEAK = 0.01
@@ -39,7 +44,9 @@ def phased_lstm_by_floor_and_select(scan, xs, state, W, U, b, tau, s, r_on):
         (x, t), (h, c) = xs, state
         phase = (t[:, None] - s) / tau
         phase = phase - tg.floor(phase)
-        k = tg.select([phase < 0.5 * r_on, phase < r_on], [2 * phase / r_on, 2 - 2 * phase / r_on], LEAK * phase)
+        k = tg.select(
+            [phase < 0.5 * r_on, phase < r_on], [2 * phase / r_on, 2 - 2 * phase / r_on], LEAK * phase
+        )
         new_h, new_c = lstm_step(x @ W + h @ U + b, c)
         h, c = h + k * (new_h - h), c + k * (new_c - c)
         return h, (h, c)
@@ -55,7 +62,11 @@ def phased_lstm_by_masks(scan, xs, state, W, U, b, tau, s, r_on):
         x, t = x[:, :4], x[:, 4:]
         phase = ((t - s) % tau) / tau
         opening, opened = (phase < r_on / 2).astype(x.dtype), (phase < r_on).astype(x.dtype)
-        k = 2 * phase / r_on * opening + (2 - 2 * phase / r_on) * (opened - opening) + LEAK * phase * (1 - opened)
+        k = (
+            2 * phase / r_on * opening
+            + (2 - 2 * phase / r_on) * (opened - opening)
+            + LEAK * phase * (1 - opened)
+        )
         state = state + k * (tg.stack(lstm_step(x @ W + state[0] @ U + b, state[1])) - state)
         return state[0], state
 
@@ -68,8 +79,8 @@ PERIODS = (1, 2, 4)
 
 @published
 def clockwork_rnn(m):
-    """Clockwork RNN: the units of a module move where the time is a multiple of its period, and see slower modules only.
-    Koutník et al. 2014, equations 1 to 3."""
+    """Clockwork RNN: the units of a module move where the time is a multiple of its period, and see slower
+    modules only. Koutník et al. 2014, equations 1 to 3."""
     n = m.width
     period = [PERIODS[3 * i // n] for i in range(n)]
     weights = {"W": m.p(4, n), "U": m.p(n, n), "b": m.p(n), "period": tg.tensor(period)}
@@ -124,7 +135,8 @@ def clockwork_rnn_module_by_module(scan, x, h, W, U, b, period):
 
 @published
 def echo_state(m):
-    """Echo state network with leaky units: only what reads it is trained. Jaeger 2001; Lukoševičius 2012, equations 2, 3 and 7."""
+    """Echo state network with leaky units: only what reads it is trained. Jaeger 2001; Lukoševičius 2012,
+    equations 2, 3 and 7."""
     n = m.width
     weights = {"W": m.data(4, n, grad=False), "U": m.data(n, n, grad=False), "C": m.p(n + 4, 2)}
     return m.x(4), m.h(), weights
@@ -155,7 +167,11 @@ def echo_state_from_arrays(scan, x, h, W, U, C):
     W, U = W.data, U.data
 
     def cell(x, h):
-        h = tg.average(tg.stack([h, tg.tanh(tg.tensordot(x, W, 1) + tg.dot(h, U))]), axis=0, weights=tg.tensor([0.7, 0.3], x.dtype))
+        h = tg.average(
+            tg.stack([h, tg.tanh(tg.tensordot(x, W, 1) + tg.dot(h, U))]),
+            axis=0,
+            weights=tg.tensor([0.7, 0.3], x.dtype),
+        )
         return h @ C[:-4] + x @ C[-4:], h
 
     return scan(cell, x, h)
@@ -163,8 +179,8 @@ def echo_state_from_arrays(scan, x, h, W, U, C):
 
 @published
 def lif(m):
-    """Leaky integrate-and-fire neurons with a reset, and a surrogate slope for the spike. Neftci, Mostafa & Zenke 2019, equations 4 to 6;
-    the surrogate is that of Zenke & Ganguli 2018: 1 / (1 + |v|)²."""
+    """Leaky integrate-and-fire neurons with a reset, and a surrogate slope for the spike. Neftci, Mostafa &
+    Zenke 2019, equations 4 to 6; the surrogate is that of Zenke & Ganguli 2018: 1 / (1 + |v|)²."""
     n = m.width
     return m.x(4), (m.h(), m.h()), {"W": m.p(4, n), "U": m.p(n, n), "C": m.p(n, 2)}
 

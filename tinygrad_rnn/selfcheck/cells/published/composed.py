@@ -1,4 +1,5 @@
-"""Cells that are made of cells: one that makes the weights of another, one above another, one inside another."""
+"""Cells that are made of cells: one that makes the weights of another, one above another, one inside
+another."""
 
 from __future__ import annotations
 
@@ -9,9 +10,17 @@ from .cell import published
 
 @published
 def hyper_rnn(m):
-    """HyperRNN: a small RNN makes the whole weight matrices of the main one. Ha, Dai & Le 2017, equations 3 to 5."""
+    """HyperRNN: a small RNN makes the whole weight matrices of the main one. Ha, Dai & Le 2017, equations 3
+    to 5."""
     n = m.width
-    weights = {"V": m.p(4, 2), "Vh": m.p(n, 2), "Vz": m.p(2, 2), "W": m.p(2, 4, n), "U": m.p(2, n, n), "b": m.p(2, n)}
+    weights = {
+        "V": m.p(4, 2),
+        "Vh": m.p(n, 2),
+        "Vz": m.p(2, 2),
+        "W": m.p(2, 4, n),
+        "U": m.p(2, n, n),
+        "b": m.p(2, n),
+    }
     return m.x(4), (m.h(), m.h(2)), weights
 
 
@@ -51,7 +60,8 @@ def hyper_rnn_as_a_sum_over_parts(scan, x, state, V, Vh, Vz, W, U, b):
 
 @published
 def hyper_lstm(m):
-    """HyperLSTM: a small LSTM makes factors for the rows of the main one's weights. Ha, Dai & Le 2017, equations 10 to 13."""
+    """HyperLSTM: a small LSTM makes factors for the rows of the main one's weights. Ha, Dai & Le 2017,
+    equations 10 to 13."""
     n = m.width
     weights = {"Wz": m.p(4 + n, 4 * 3), "Uz": m.p(3, 4 * 3), "W": m.p(4, 4 * n), "U": m.p(n, 4 * n)}
     weights |= {"to_x": m.p(3, 4 * 2), "to_h": m.p(3, 4 * 2), "to_b": m.p(3, 4 * 2)}
@@ -73,7 +83,9 @@ def hyper_lstm_gate_by_gate(scan, x, state, Wz, Uz, W, U, to_x, to_h, to_b, Dx, 
         h_hat, c_hat = gated(tg.split(tg.concatenate([x, h], -1) @ Wz + h_hat @ Uz, 4, -1), c_hat)
         zx, zh, zb = (tg.split(h_hat @ to, 4, axis=-1) for to in (to_x, to_h, to_b))
         wx, uh = tg.split(x @ W, 4, axis=-1), tg.split(h @ U, 4, axis=-1)
-        h, c = gated([(zx[k] @ Dx[k]) * wx[k] + (zh[k] @ Dh[k]) * uh[k] + zb[k] @ Db[k] + b[k] for k in range(4)], c)
+        h, c = gated(
+            [(zx[k] @ Dx[k]) * wx[k] + (zh[k] @ Dh[k]) * uh[k] + zb[k] @ Db[k] + b[k] for k in range(4)], c
+        )
         return h, (h, c, h_hat, c_hat)
 
     return scan(cell, x, state)
@@ -89,7 +101,9 @@ def hyper_lstm_with_an_axis_of_gates(scan, x, state, Wz, Uz, W, U, to_x, to_h, t
     def cell(x, state):
         (h, c), (h_hat, c_hat) = state
         h_hat, c_hat = gated(tg.split(x @ Wz[:4] + h @ Wz[4:] + h_hat @ Uz, 4, -1), c_hat)
-        y = factors(h_hat, to_h, Dh) * (h @ U).reshape(-1, 4, n) + factors(h_hat, to_x, Dx) * (x @ W).reshape(-1, 4, n)
+        y = factors(h_hat, to_h, Dh) * (h @ U).reshape(-1, 4, n) + factors(h_hat, to_x, Dx) * (x @ W).reshape(
+            -1, 4, n
+        )
         h, c = gated(tg.unstack(y + factors(h_hat, to_b, Db) + b, axis=1), c)
         return h, ((h, c), (h_hat, c_hat))
 
@@ -125,9 +139,17 @@ def hyper_lstm_as_a_module_inside(scan, x, state, Wz, Uz, W, U, to_x, to_h, to_b
 
 @published
 def deep(m):
-    """An LSTM below a GRU, as one cell. Graves, Mohamed & Hinton 2013, equation 11; weights and gates as PyTorch has them."""
+    """An LSTM below a GRU, as one cell. Graves, Mohamed & Hinton 2013, equation 11; weights and gates as
+    PyTorch has them."""
     n = m.width
-    weights = {"W": m.p(4 * n, 4), "U": m.p(4 * n, n), "b": m.p(4 * n), "V": m.p(3 * n, n), "R": m.p(3 * n, n), "d": m.p(3 * n)}
+    weights = {
+        "W": m.p(4 * n, 4),
+        "U": m.p(4 * n, n),
+        "b": m.p(4 * n),
+        "V": m.p(3 * n, n),
+        "R": m.p(3 * n, n),
+        "d": m.p(3 * n),
+    }
     return m.x(4), ((m.h(), m.h()), m.h()), weights
 
 
@@ -179,7 +201,10 @@ def deep_scan_above_scan(scan, x, state, W, U, b, V, R, d):
         return o * tg.tanh(c), (o * tg.tanh(c), c)
 
     def upper(x, h):
-        (xr, xz, xn), (hr, hz, hn) = tg.einsum("bi,gji->gbj", x, V.reshape(3, n, n)) + d.reshape(3, 1, n), R.reshape(3, n, n) @ h.T
+        (xr, xz, xn), (hr, hz, hn) = (
+            tg.einsum("bi,gji->gbj", x, V.reshape(3, n, n)) + d.reshape(3, 1, n),
+            R.reshape(3, n, n) @ h.T,
+        )
         n_, z = tg.tanh(xn + tg.sigmoid(xr + hr.T) * hn.T), tg.sigmoid(xz + hz.T)
         h = n_ + z * (h - n_)
         return h, h

@@ -9,8 +9,8 @@ from .cell import published
 
 @published
 def ode_rnn(m):
-    """ODE-RNN: between two observations the state follows an equation, here by one step of Runge and Kutta. Rubanova et al. 2019,
-    algorithm 1; the time between comes with x."""
+    """ODE-RNN: between two observations the state follows an equation, here by one step of Runge and Kutta.
+    Rubanova et al. 2019, algorithm 1; the time between comes with x."""
     n = m.width
     xs = {"x": m.x(4), "dt": m.between(0.1, 1, m.steps, m.batch, 1)}
     return xs, m.h(), {"A": m.p(n, n), "a": m.p(n), "W": m.p(4, n), "U": m.p(n, n)}
@@ -159,7 +159,11 @@ def orthogonal_rnn_by_one_matrix(scan, x, h, W, v):
 def cornn(m):
     """coRNN: coupled oscillators. Rusch & Mishra 2021, equation 3."""
     n = m.width
-    return m.x(4), (m.h(), m.h()), {"W": m.p(n, n), "Wz": m.p(n, n), "V": m.p(4, n), "b": m.p(n), "gamma": m.p(), "epsilon": m.p()}
+    return (
+        m.x(4),
+        (m.h(), m.h()),
+        {"W": m.p(n, n), "Wz": m.p(n, n), "V": m.p(4, n), "b": m.p(n), "gamma": m.p(), "epsilon": m.p()},
+    )
 
 
 @cornn.spelling
@@ -216,7 +220,10 @@ def lem_plain(scan, x, state, V, W, Wy, b):
     def cell(x, state):
         y, z = state
         u, w = x @ V + b, y @ W
-        step, step_bar = 0.5 * tg.sigmoid(u[:, :n] + w[:, :n]), 0.5 * tg.sigmoid(u[:, n : 2 * n] + w[:, n : 2 * n])
+        step, step_bar = (
+            0.5 * tg.sigmoid(u[:, :n] + w[:, :n]),
+            0.5 * tg.sigmoid(u[:, n : 2 * n] + w[:, n : 2 * n]),
+        )
         z = (1 - step) * z + step * tg.tanh(u[:, 2 * n : 3 * n] + w[:, 2 * n :])
         y = (1 - step_bar) * y + step_bar * tg.tanh(z @ Wy + u[:, 3 * n :])
         return y, (y, z)
@@ -258,7 +265,8 @@ def lem_weight_by_weight(scan, x, state, V, W, Wy, b):
 
 @published
 def lipschitz_rnn(m):
-    """Lipschitz RNN: both matrices are a symmetric and an antisymmetric part. Erichson et al. 2021, equations 3 and 4, by Euler's step."""
+    """Lipschitz RNN: both matrices are a symmetric and an antisymmetric part. Erichson et al. 2021, equations
+    3 and 4, by Euler's step."""
     n = m.width
     return m.x(4), m.h(), {"Ma": m.p(n, n), "Mw": m.p(n, n), "V": m.p(4, n), "b": m.p(n)}
 
@@ -281,7 +289,9 @@ def lipschitz_rnn_matrices_in_the_cell(scan, x, h, Ma, Mw, V, b):
 @lipschitz_rnn.spelling
 def lipschitz_rnn_one_product(scan, x, h, Ma, Mw, V, b):
     """Both matrices are M + (1 − 2β) Mᵀ − γ I, side by side."""
-    both = tg.concatenate([M + (1 - 2 * BETA) * M.T - SHIFT * tg.identity(M.shape[0], M.dtype) for M in (Ma, Mw)], axis=1)
+    both = tg.concatenate(
+        [M + (1 - 2 * BETA) * M.T - SHIFT * tg.identity(M.shape[0], M.dtype) for M in (Ma, Mw)], axis=1
+    )
 
     def cell(x, h):
         linear, inner = tg.split(h @ both, 2, axis=-1)

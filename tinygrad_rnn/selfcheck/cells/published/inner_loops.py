@@ -11,8 +11,8 @@ MOST, ALMOST = 4, 0.99
 
 @published
 def act(m):
-    """Adaptive computation time: an RNN thinks up to four times about each x. Graves 2016, equations 1 and 5 to 14; with each output
-    comes its cost, the number of its steps plus the remainder."""
+    """Adaptive computation time: an RNN thinks up to four times about each x. Graves 2016, equations 1 and 5
+    to 14; with each output comes its cost, the number of its steps plus the remainder."""
     n = m.width
     weights = {"W": m.p(4, n), "flag": m.p(n), "U": m.p(n, n), "b": m.p(n), "w": m.p(n), "bh": m.p()}
     return m.x(4), m.h(), weights
@@ -45,7 +45,9 @@ def act_by_masks_of_numbers(scan, x, h, W, flag, U, b, w, bh):
         one = tg.ones((x.shape[0], 1), x.dtype)
         left, running, cost, mean = one, one, 0 * one, 0 * one
         for k in range(MOST):
-            s = tg.tanh(tg.concatenate([x, (k == 0) * one, s], axis=1) @ tg.concatenate([W, flag[None], U]) + b)
+            s = tg.tanh(
+                tg.concatenate([x, (k == 0) * one, s], axis=1) @ tg.concatenate([W, flag[None], U]) + b
+            )
             halt = tg.sigmoid(s @ w[:, None] + bh)
             goes_on = running * (halt < left - (1 - ALMOST)).astype(x.dtype) if k < MOST - 1 else 0 * running
             stops = running - goes_on
@@ -82,8 +84,8 @@ def act_all_thoughts_first(scan, x, h, W, flag, U, b, w, bh):
 
 @published
 def deep_equilibrium(m):
-    """Deep equilibrium: each step solves z = tanh(z A + x W + h U) for z, by Newton's method, and differentiates the solution, not the
-    way to it. Bai, Kolter & Koltun 2019, equations 1, 6 and 9."""
+    """Deep equilibrium: each step solves z = tanh(z A + x W + h U) for z, by Newton's method, and
+    differentiates the solution, not the way to it. Bai, Kolter & Koltun 2019, equations 1, 6 and 9."""
     n = m.width
     scale = 0.3 / n
     return m.x(4), m.h(), {"A": m.between(-scale, scale, n, n), "W": m.p(4, n), "U": m.p(n, n)}
@@ -132,7 +134,8 @@ def deep_equilibrium_by_inv(scan, x, h, A, W, U):
 
 @deep_equilibrium.spelling
 def deep_equilibrium_by_simple_iteration(scan, x, h, A, W, U):
-    """The slopes of tanh(z A + u) are below 0.3: forty rounds are enough, and are differentiated as they are."""
+    """The slopes of tanh(z A + u) are below 0.3: forty rounds are enough, and are differentiated as they
+    are."""
 
     def cell(x, h):
         u = x @ W + h @ U

@@ -75,7 +75,9 @@ def min_gru_in_logarithms(scan, x, h, Wz, bz, W, b):
 
     def cell(x, h):
         k = tg.tensordot(x, Wz, axes=1) + bz
-        h = tg.exp(-tg.softplus(k)) * h + tg.exp(tg.log_sigmoid(k)) * (tg.tensordot(x, W, axes=([1], [0])) + b)
+        h = tg.exp(-tg.softplus(k)) * h + tg.exp(tg.log_sigmoid(k)) * (
+            tg.tensordot(x, W, axes=([1], [0])) + b
+        )
         return h, h
 
     return scan(cell, x, h)
@@ -147,7 +149,11 @@ def sru_one_product(scan, x, c, W, Wf, Wr, v, b):
     def cell(x, c):
         n = x.shape[-1]
         u = x @ U
-        f, r = tg.split(tg.sigmoid(u[:, : 2 * n] + tg.concatenate([c, c], axis=1) * v.reshape(-1) + b.reshape(-1)), 2, axis=1)
+        f, r = tg.split(
+            tg.sigmoid(u[:, : 2 * n] + tg.concatenate([c, c], axis=1) * v.reshape(-1) + b.reshape(-1)),
+            2,
+            axis=1,
+        )
         c = f * (c - u[:, 2 * n :]) + u[:, 2 * n :]
         return x + r * (c - x), c
 
@@ -168,7 +174,8 @@ def sru_with_an_axis_of_gates(scan, x, c, W, Wf, Wr, v, b):
 
 @published
 def qrnn(m):
-    """QRNN with filters of two steps and fo-pooling. Bradbury et al. 2017, equations 1 to 4; the x before goes through the state."""
+    """QRNN with filters of two steps and fo-pooling. Bradbury et al. 2017, equations 1 to 4; the x before
+    goes through the state."""
     n = m.width
     return m.x(4), (m.h(), m.h(4)), {"W": m.p(2, 4, 3 * n)}
 
@@ -251,7 +258,8 @@ def gilr_by_tanh_alone(scan, x, h, U, bg, V, bz):
 
 @published
 def rwkv(m):
-    """Time-mixing of RWKV-4 in its stable form. Peng et al. 2023, equations 11 to 16 and appendix D; the x before is a state."""
+    """Time-mixing of RWKV-4 in its stable form. Peng et al. 2023, equations 11 to 16 and appendix D; the x
+    before is a state."""
     n = m.width
     state = m.h(n), m.h(), m.between(0.5, 2, m.batch, n), m.h()
     weights = {"mix": m.between(0, 1, 3, n), "R": m.p(n, n), "K": m.p(n, n), "V": m.p(n, n), "Wo": m.p(n, n)}
@@ -285,7 +293,9 @@ def rwkv_by_a_function_and_softmax(scan, x, state, mix, R, K, V, Wo, decay, bonu
 
     def cell(x, state):
         before, a, b, p = state
-        r, k, v = (mixed @ W for mixed, W in zip(before + mix[:, None] * (x - before), (R, K, V), strict=True))
+        r, k, v = (
+            mixed @ W for mixed, W in zip(before + mix[:, None] * (x - before), (R, K, V), strict=True)
+        )
         upper, lower, _ = together(a, b, p, k + bonus, v)
         return tg.sigmoid(r) * upper / lower @ Wo, (x, *together(a, b, p - tg.exp(decay), k, v))
 
@@ -301,7 +311,11 @@ def rwkv_mixed_before_the_loop(scan, x, state, mix, R, K, V, Wo, decay, bonus):
         a, b, p = state
         top = tg.where(p > k + bonus, p, k + bonus)
         share = tg.exp(tg.stack([p, k + bonus], axis=-1) - top[..., None])
-        y = tg.sigmoid(r) * tg.sum(share * tg.stack([a, v], axis=-1), axis=-1) / tg.vecdot(share, tg.stack([b, tg.ones_like(b)], axis=-1))
+        y = (
+            tg.sigmoid(r)
+            * tg.sum(share * tg.stack([a, v], axis=-1), axis=-1)
+            / tg.vecdot(share, tg.stack([b, tg.ones_like(b)], axis=-1))
+        )
         p = p - tg.exp(decay)
         top = tg.where(p > k, p, k)
         a, b = a * tg.exp(p - top) + v * tg.exp(k - top), b * tg.exp(p - top) + tg.exp(k - top)

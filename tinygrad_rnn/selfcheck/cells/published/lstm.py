@@ -11,7 +11,8 @@ from .cell import lstm_step, published
 
 @published
 def lstm(m):
-    """LSTM with a forget gate. Gers, Schmidhuber & Cummins 2000, "Learning to forget", equations 2.1 to 2.8."""
+    """LSTM with a forget gate. Gers, Schmidhuber & Cummins 2000, "Learning to forget", equations 2.1 to
+    2.8."""
     n = m.width
     return m.x(4), (m.h(), m.h()), {"W": m.p(4, 4 * n), "U": m.p(n, 4 * n), "b": m.p(4 * n)}
 
@@ -63,7 +64,8 @@ def lstm_with_an_axis_of_gates(scan, x, state, W, U, b):
 
 @published
 def slstm(m):
-    """sLSTM: exponential input gate, normaliser and stabiliser. Beck et al. 2024, "xLSTM", equations 8 to 17."""
+    """sLSTM: exponential input gate, normaliser and stabiliser. Beck et al. 2024, "xLSTM", equations 8 to
+    17."""
     n = m.width
     state = m.h(), m.h(), m.between(0.5, 2, m.batch, n), m.h()
     return m.x(4), state, {"W": m.p(4, 4 * n), "R": m.p(n, 4 * n), "b": m.p(4 * n)}
@@ -124,7 +126,8 @@ def slstm_gate_by_gate(scan, x, state, W, R, b):
 
 @published
 def multiplicative_lstm(m):
-    """Multiplicative LSTM. Krause et al. 2016, equations 18 to 22: the intermediate state is (W x) ⊙ (U h)."""
+    """Multiplicative LSTM. Krause et al. 2016, equations 18 to 22: the intermediate state is (W x) ⊙ (U
+    h)."""
     n = m.width
     weights = {"Wm": m.p(4, n), "Um": m.p(n, n), "W": m.p(4, 4 * n), "U": m.p(n, 4 * n)}
     return m.x(4), (m.h(), m.h()), weights
@@ -175,7 +178,8 @@ def multiplicative_lstm_with_columns(scan, x, state, Wm, Um, W, U):
 
 @published
 def nas(m):
-    """The cell that architecture search put together. Zoph & Le 2017, appendix; the order of its eight parts as in TensorFlow."""
+    """The cell that architecture search put together. Zoph & Le 2017, appendix; the order of its eight parts
+    as in TensorFlow."""
     n = m.width
     return m.x(4), (m.h(), m.h()), {"W": m.p(4, 8 * n), "U": m.p(n, 8 * n)}
 
@@ -205,8 +209,14 @@ def nas_by_a_table(scan, x, state, W, U):
     def cell(x, state):
         h, c = state
         pairs = zip(tg.split(x @ W, 8, axis=1), tg.split(h @ U, 8, axis=1), strict=True)
-        parts = [f(tg.multiply(a, b) if k == 3 else a + b) for k, (f, (a, b)) in enumerate(zip(layer, pairs, strict=True))]
-        a, b, d, e = (end(join(parts[2 * k], parts[2 * k + 1])) for k, (join, end) in enumerate(zip(joins, ends, strict=True)))
+        parts = [
+            f(tg.multiply(a, b) if k == 3 else a + b)
+            for k, (f, (a, b)) in enumerate(zip(layer, pairs, strict=True))
+        ]
+        a, b, d, e = (
+            end(join(parts[2 * k], parts[2 * k + 1]))
+            for k, (join, end) in enumerate(zip(joins, ends, strict=True))
+        )
         c = tg.tanh(a + c) * b
         h = tg.tanh(c * tg.tanh(d + e))
         return h, (h, c)
@@ -235,7 +245,8 @@ def nas_with_an_axis_of_parts(scan, x, state, W, U):
 
 @published
 def zoneout_lstm(m):
-    """Zoneout: a unit of h or c may keep its old value. Krueger et al. 2017, equations 3 to 5; the masks come with x."""
+    """Zoneout: a unit of h or c may keep its old value. Krueger et al. 2017, equations 3 to 5; the masks come
+    with x."""
     n = m.width
     xs = {"x": m.x(4), "keep_c": m.coins(m.steps, m.batch, n), "keep_h": m.coins(m.steps, m.batch, n)}
     return xs, (m.h(), m.h()), {"W": m.p(4, 4 * n), "U": m.p(n, 4 * n), "b": m.p(4 * n)}
@@ -280,11 +291,16 @@ def zoneout_lstm_by_one_mask(scan, xs, state, W, U, b):
 
 @published
 def variational_lstm(m):
-    """Dropout with one mask for all steps on x and h (Gal & Ghahramani 2016, equation 7), and with one for each step on the candidate
-    (Semeniuta et al. 2016, equation 11)."""
+    """Dropout with one mask for all steps on x and h (Gal & Ghahramani 2016, equation 7), and with one for
+    each step on the candidate (Semeniuta et al. 2016, equation 11)."""
     n = m.width
     xs = {"x": m.x(4), "keep": m.coins(m.steps, m.batch, n)}
-    weights = {"W": m.p(4, 4 * n), "U": m.p(n, 4 * n), "keep_x": m.coins(m.batch, 4), "keep_h": m.coins(m.batch, n)}
+    weights = {
+        "W": m.p(4, 4 * n),
+        "U": m.p(n, 4 * n),
+        "keep_x": m.coins(m.batch, 4),
+        "keep_h": m.coins(m.batch, n),
+    }
     return xs, (m.h(), m.h()), weights
 
 

@@ -9,7 +9,8 @@ from .cell import published
 
 @published
 def mlstm(m):
-    """mLSTM: a matrix memory with exponential gates. Beck et al. 2024, "xLSTM", equations 19 to 27; stabilised as in their appendix."""
+    """mLSTM: a matrix memory with exponential gates. Beck et al. 2024, "xLSTM", equations 19 to 27;
+    stabilised as in their appendix."""
     n = m.width
     state = m.data(m.batch, n, 6), m.h(6), m.data(m.batch)
     weights = {"Q": m.p(4, 6), "K": m.p(4, 6), "V": m.p(4, n), "Wo": m.p(4, n), "wi": m.p(4), "wf": m.p(4)}
@@ -117,8 +118,8 @@ def retnet_flat(scan, x, S, Q, K, V):
 
 @published
 def delta_net(m):
-    """DeltaNet: the old value under a key is replaced. Schlag, Irie & Schmidhuber 2021, equations 21 to 25; keys and queries
-    normalised as by Yang et al. 2024."""
+    """DeltaNet: the old value under a key is replaced. Schlag, Irie & Schmidhuber 2021, equations 21 to 25;
+    keys and queries normalised as by Yang et al. 2024."""
     n = m.width
     return m.x(4), m.data(m.batch, n, 6), {"Q": m.p(4, 6), "K": m.p(4, 6), "V": m.p(4, n), "w": m.p(4, 1)}
 
@@ -170,7 +171,14 @@ def delta_net_transposed(scan, x, S, Q, K, V, w):
 def gated_linear_attention(m):
     """Two heads of gated linear attention, the gate of low rank. Yang et al. 2024, equations 3 and 4."""
     n = m.width
-    weights = {"Q": m.p(4, 6), "K": m.p(4, 6), "V": m.p(4, 2 * n), "A1": m.p(4, 1), "A2": m.p(1, 6), "b": m.p(6)}
+    weights = {
+        "Q": m.p(4, 6),
+        "K": m.p(4, 6),
+        "V": m.p(4, 2 * n),
+        "A1": m.p(4, 1),
+        "A2": m.p(1, 6),
+        "b": m.p(6),
+    }
     return m.x(4), m.data(m.batch, 2, 3, n), weights
 
 
@@ -204,7 +212,12 @@ def gated_linear_attention_by_einsum(scan, x, S, Q, K, V, A1, A2, b):
 @gated_linear_attention.spelling
 def gated_linear_attention_head_by_head(scan, x, S, Q, K, V, A1, A2, b):
     def cell(x, states):
-        heads = zip(*(tg.split(x @ W, 2, axis=1) for W in (Q, K, V)), tg.split(x @ (A1 @ A2) + b, 2, axis=1), states, strict=True)
+        heads = zip(
+            *(tg.split(x @ W, 2, axis=1) for W in (Q, K, V)),
+            tg.split(x @ (A1 @ A2) + b, 2, axis=1),
+            states,
+            strict=True,
+        )
         ys, new = [], []
         for q, k, v, a, S in heads:
             S = tg.power(tg.sigmoid(a), 0.0625)[:, :, None] * S + k[:, :, None] @ v[:, None, :]
@@ -218,9 +231,14 @@ def gated_linear_attention_head_by_head(scan, x, S, Q, K, V, A1, A2, b):
 
 @published
 def ttt(m):
-    """TTT-Linear: the state is a linear model that takes a step of gradient descent on each x. Sun et al. 2024, equations 1 to 6."""
+    """TTT-Linear: the state is a linear model that takes a step of gradient descent on each x. Sun et al.
+    2024, equations 1 to 6."""
     n = m.width
-    return m.x(4), m.data(m.batch, 6, n), {"Q": m.p(4, 6), "K": m.p(4, 6), "V": m.p(4, n), "rate": m.between(0.1, 0.5)}
+    return (
+        m.x(4),
+        m.data(m.batch, 6, n),
+        {"Q": m.p(4, 6), "K": m.p(4, 6), "V": m.p(4, n), "rate": m.between(0.1, 0.5)},
+    )
 
 
 @ttt.spelling

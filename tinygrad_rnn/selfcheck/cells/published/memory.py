@@ -1,4 +1,5 @@
-"""Cells that read and write a memory: by content, by a softmax over places, by a stack, by a computed index."""
+"""Cells that read and write a memory: by content, by a softmax over places, by a stack, by a computed
+index."""
 
 from __future__ import annotations
 
@@ -11,10 +12,19 @@ SLOTS = 6
 
 @published
 def ntm(m):
-    """Neural Turing machine, addressed by content: read, erase, add. Graves, Wayne & Danihelka 2014, equations 2 to 6."""
+    """Neural Turing machine, addressed by content: read, erase, add. Graves, Wayne & Danihelka 2014,
+    equations 2 to 6."""
     n = m.width
     state = m.h(), m.data(m.batch, SLOTS, 2)
-    weights = {"W": m.p(4, n), "U": m.p(n, n), "R": m.p(2, n), "K": m.p(n, 2), "E": m.p(n, 2), "A": m.p(n, 2), "beta": m.p(n)}
+    weights = {
+        "W": m.p(4, n),
+        "U": m.p(n, n),
+        "R": m.p(2, n),
+        "K": m.p(n, 2),
+        "E": m.p(n, 2),
+        "A": m.p(n, 2),
+        "beta": m.p(n),
+    }
     return m.x(4), state, weights
 
 
@@ -47,7 +57,11 @@ def ntm_by_einsum(scan, x, state, W, U, R, K, E, A, beta):
         w = tg.exp(scores - tg.logsumexp(scores, axis=1, keepdims=True))
         read = tg.einsum("bs,bsd->bd", w, M)
         h = tg.tanh(tg.concatenate([x, h, read], -1) @ tg.concatenate([W, U, R]))
-        M = M - tg.einsum("bs,bsd,bd->bsd", w, M, tg.sigmoid(h @ E)) + tg.einsum("bs,bd->bsd", w, tg.tanh(h @ A))
+        M = (
+            M
+            - tg.einsum("bs,bsd,bd->bsd", w, M, tg.sigmoid(h @ E))
+            + tg.einsum("bs,bd->bsd", w, tg.tanh(h @ A))
+        )
         return (h, read), (h, M)
 
     return scan(cell, x, state)
@@ -60,7 +74,10 @@ def ntm_by_matmul(scan, x, state, W, U, R, K, E, A, beta):
     def cell(x, state):
         h, M = state
         k = (h @ K)[:, None, :]
-        unit_m, unit_k = M / tg.linalg.norm(M, axis=1, keepdims=True), k * tg.sum(k**2, axis=-1, keepdims=True) ** -0.5
+        unit_m, unit_k = (
+            M / tg.linalg.norm(M, axis=1, keepdims=True),
+            k * tg.sum(k**2, axis=-1, keepdims=True) ** -0.5,
+        )
         w = tg.softmax(tg.logaddexp(0.0, h @ beta)[:, None, None] * (unit_k @ unit_m))
         read = (M @ w.mT)[:, :, 0]
         h = tg.tanh(x @ W + h @ U + read @ R)
@@ -73,7 +90,8 @@ def ntm_by_matmul(scan, x, state, W, U, R, K, E, A, beta):
 
 @published
 def attention_lstm(m):
-    """An LSTM that looks at fixed annotations by additive attention. Bahdanau, Cho & Bengio 2015, equations 5 and 6."""
+    """An LSTM that looks at fixed annotations by additive attention. Bahdanau, Cho & Bengio 2015, equations 5
+    and 6."""
     n = m.width
     weights = {"seen": m.p(m.batch, SLOTS, 2), "A": m.p(2, 7), "B": m.p(n, 7), "v": m.p(7)}
     return m.x(4), (m.h(), m.h()), weights | {"W": m.p(4, 4 * n), "U": m.p(n, 4 * n), "C": m.p(2, 4 * n)}
@@ -97,7 +115,9 @@ def attention_lstm_by_broadcasting(scan, x, state, seen, A, B, v, W, U, C):
 def attention_lstm_by_einsum(scan, x, state, seen, A, B, v, W, U, C):
     def cell(x, state):
         h, c = state
-        scores = tg.einsum("bsk,k->bs", tg.tanh(tg.einsum("bse,ek->bsk", seen, A) + tg.einsum("bh,hk->bk", h, B)[:, None]), v)
+        scores = tg.einsum(
+            "bsk,k->bs", tg.tanh(tg.einsum("bse,ek->bsk", seen, A) + tg.einsum("bh,hk->bk", h, B)[:, None]), v
+        )
         w = tg.exp(tg.log_softmax(scores))
         h, c = lstm_step(x @ W + h @ U + tg.einsum("bs,bse,eg->bg", w, seen, C), c)
         return (h, w), (h, c)
@@ -174,7 +194,8 @@ def stack_rnn_by_shift_matrices(scan, x, state, W, R, P, A, D):
 
 @published
 def read_by_index(m):
-    """Hard attention: the one slot with the largest score is read. Xu et al. 2015, section 4.1, by argmax instead of a draw."""
+    """Hard attention: the one slot with the largest score is read. Xu et al. 2015, section 4.1, by argmax
+    instead of a draw."""
     n = m.width
     weights = {"mem": m.p(m.batch, SLOTS, n), "W": m.p(4, n), "U": m.p(n, n), "A": m.p(n, SLOTS)}
     return m.x(4), m.h(), weights
@@ -228,10 +249,14 @@ def read_by_index_flat(scan, x, h, mem, W, U, A):
 
 @published
 def write_by_index(m):
-    """The one slot with the largest score is overwritten, and the mean of all is read. After Gulcehre, Chandar & Bengio 2017,
-    equations 5 and 11, by argmax instead of a draw."""
+    """The one slot with the largest score is overwritten, and the mean of all is read. After Gulcehre,
+    Chandar & Bengio 2017, equations 5 and 11, by argmax instead of a draw."""
     n = m.width
-    return m.x(4), (m.h(), m.data(m.batch, SLOTS, n)), {"W": m.p(4, n), "U": m.p(n, n), "R": m.p(n, n), "A": m.p(n, SLOTS)}
+    return (
+        m.x(4),
+        (m.h(), m.data(m.batch, SLOTS, n)),
+        {"W": m.p(4, n), "U": m.p(n, n), "R": m.p(n, n), "A": m.p(n, SLOTS)},
+    )
 
 
 @write_by_index.spelling

@@ -63,7 +63,11 @@ def layer_norm_lstm_by_var(scan, x, state, W, U, b, gain_x, gain_h, gain_c, shif
 @layer_norm_lstm.spelling
 def layer_norm_lstm_by_std_and_norm(scan, x, state, W, U, b, gain_x, gain_h, gain_c, shift_c):
     def norm(a, gain):
-        return (a - tg.mean(a, axis=1, keepdims=True)) / tg.hypot(tg.std(a, axis=1, keepdims=True), EPSILON**0.5) * gain
+        return (
+            (a - tg.mean(a, axis=1, keepdims=True))
+            / tg.hypot(tg.std(a, axis=1, keepdims=True), EPSILON**0.5)
+            * gain
+        )
 
     def norm_by_length(a, gain):
         centred = a - tg.sum(a, axis=1, keepdims=True) / a.shape[1]
@@ -71,7 +75,11 @@ def layer_norm_lstm_by_std_and_norm(scan, x, state, W, U, b, gain_x, gain_h, gai
 
     def cell(x, state):
         h, c = state
-        i, f, o, g = (norm(h @ U, gain_h) + norm_by_length(x @ W, gain_x) + b).reshape(x.shape[0], 4, -1).swapaxes(0, 1)
+        i, f, o, g = (
+            (norm(h @ U, gain_h) + norm_by_length(x @ W, gain_x) + b)
+            .reshape(x.shape[0], 4, -1)
+            .swapaxes(0, 1)
+        )
         c = tg.sigmoid(f) * c + tg.sigmoid(i) * tg.tanh(g)
         h = tg.sigmoid(o) * tg.tanh(norm_by_length(c, gain_c) + shift_c)
         return h, (h, c)
@@ -81,7 +89,8 @@ def layer_norm_lstm_by_std_and_norm(scan, x, state, W, U, b, gain_x, gain_h, gai
 
 @published
 def weight_norm_lstm(m):
-    """LSTM whose weight vectors are g v / ‖v‖, one for each unit and gate. Salimans & Kingma 2016, equation 2."""
+    """LSTM whose weight vectors are g v / ‖v‖, one for each unit and gate. Salimans & Kingma 2016, equation
+    2."""
     n = m.width
     weights = {"V": m.p(4, 4 * n), "g": m.p(4 * n), "R": m.p(n, 4 * n), "r": m.p(4 * n), "b": m.p(4 * n)}
     return m.x(4), (m.h(), m.h()), weights
@@ -127,7 +136,8 @@ def weight_norm_lstm_with_rows_of_weights(scan, x, state, V, g, R, r, b):
 
 @published
 def batch_norm_lstm(m):
-    """LSTM with recurrent batch normalisation, by the statistics of the batch at hand. Cooijmans et al. 2017, equations 6 to 8."""
+    """LSTM with recurrent batch normalisation, by the statistics of the batch at hand. Cooijmans et al. 2017,
+    equations 6 to 8."""
     n = m.width
     weights = {"W": m.p(4, 4 * n), "U": m.p(n, 4 * n), "b": m.p(4 * n)}
     weights |= {"gain_x": m.p(4 * n), "gain_h": m.p(4 * n), "gain_c": m.p(n), "shift_c": m.p(n)}

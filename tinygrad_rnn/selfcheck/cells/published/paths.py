@@ -54,8 +54,8 @@ def hmm_forward_by_logaddexp(scan, x, alpha, A):
 
 @published
 def hmm_left_to_right(m):
-    """A hidden Markov model that only stays or goes on by one state, from the first: other ways have the logarithm −∞. Rabiner 1989,
-    section IV A; what comes out is the likelihood so far."""
+    """A hidden Markov model that only stays or goes on by one state, from the first: other ways have the
+    logarithm −∞. Rabiner 1989, section IV A; what comes out is the likelihood so far."""
     n = m.width
     return m.x(n), (), {"stay": m.p(n), "go": m.p(n)}
 
@@ -86,7 +86,10 @@ def hmm_left_to_right_by_a_shift(scan, x, state, stay, go):
 
     def cell(x, alpha):
         from_before = tg.pad(alpha[:, :-1], [(0, 0), (1, 0)], constant_values=-math.inf)
-        alpha = tg.logaddexp(alpha - tg.softplus(-stay), from_before - tg.softplus(-tg.take(go, back, axis=0))) + x
+        alpha = (
+            tg.logaddexp(alpha - tg.softplus(-stay), from_before - tg.softplus(-tg.take(go, back, axis=0)))
+            + x
+        )
         top = tg.max(alpha, axis=1, keepdims=True)
         return tg.log(tg.sum(tg.exp(alpha - top), axis=1)) + top[:, 0], alpha
 
@@ -110,11 +113,14 @@ def hmm_left_to_right_in_probabilities(scan, x, state, stay, go):
 
 @published
 def crf(m):
-    """A linear-chain random field over sentences of several lengths: minus the log-likelihood of the right tags. Lafferty, McCallum &
-    Pereira 2001, equations 1 to 3; Lample et al. 2016, section 2.2."""
+    """A linear-chain random field over sentences of several lengths: minus the log-likelihood of the right
+    tags. Lafferty, McCallum & Pereira 2001, equations 1 to 3; Lample et al. 2016, section 2.2."""
     n = m.width
     weights = {"W": m.p(4, n), "A": m.p(n, n), "start": m.p(n)}
-    weights |= {"tags": m.ids(n, m.steps, m.batch), "lengths": tg.tensor([m.steps, 1, m.steps - 1][: m.batch])}
+    weights |= {
+        "tags": m.ids(n, m.steps, m.batch),
+        "lengths": tg.tensor([m.steps, 1, m.steps - 1][: m.batch]),
+    }
     return m.x(4), (), weights
 
 
@@ -154,7 +160,9 @@ def crf_by_one_hot_and_a_mask(scan, x, state, W, A, start, tags, lengths):
         return alpha[:, 0], (alpha, tag, gold)
 
     first = start + x[0] @ W
-    _, (alpha, _, gold) = scan(cell, (x[1:], right[1:]), (first, right[0], tg.vecdot(first, right[0])), mask=there)
+    _, (alpha, _, gold) = scan(
+        cell, (x[1:], right[1:]), (first, right[0], tg.vecdot(first, right[0])), mask=there
+    )
     return tg.log(tg.sum(tg.exp(alpha), axis=1)) - gold, ()
 
 
@@ -179,8 +187,8 @@ def crf_by_where(scan, x, state, W, A, start, tags, lengths):
 
 @published
 def ctc(m):
-    """Connectionist temporal classification: minus the log-likelihood of a label sequence, blanks between. Graves et al. 2006, equations
-    6 to 8; labels (B, 2), one of them twice, blank 0."""
+    """Connectionist temporal classification: minus the log-likelihood of a label sequence, blanks between.
+    Graves et al. 2006, equations 6 to 8; labels (B, 2), one of them twice, blank 0."""
     weights = {"W": m.p(4, m.width + 1), "labels": tg.tensor([[1, 1], [1, m.width], [m.width, 1]][: m.batch])}
     return m.data(m.steps + 2, m.batch, 4), (), weights
 
@@ -214,11 +222,17 @@ def ctc_by_infinities(scan, x, state, W, labels):
 def ctc_by_a_large_number(scan, x, state, W, labels):
     """−1e30 for what is impossible; scores of words by one-hot rows, before the loop."""
     extended, jumps = with_blanks(labels)
-    e = tg.einsum("tbw,bsw->tbs", tg.log_softmax(x @ W, axis=2), tg.one_hot(extended, W.shape[1], dtype=W.dtype))
+    e = tg.einsum(
+        "tbw,bsw->tbs", tg.log_softmax(x @ W, axis=2), tg.one_hot(extended, W.shape[1], dtype=W.dtype)
+    )
 
     def cell(e, alpha):
         low = tg.full((e.shape[0], 2), -1e30, e.dtype)
-        ways = [alpha, tg.concatenate([low[:, :1], alpha[:, :-1]], axis=1), tg.concatenate([low, alpha[:, :-2]], axis=1)]
+        ways = [
+            alpha,
+            tg.concatenate([low[:, :1], alpha[:, :-1]], axis=1),
+            tg.concatenate([low, alpha[:, :-2]], axis=1),
+        ]
         alpha = tg.logsumexp(tg.stack([*ways[:2], tg.where(jumps, ways[2], -1e30)]), axis=0) + e
         return alpha, alpha
 

@@ -11,7 +11,8 @@ from .cell import published
 
 @published
 def running_maximum(m):
-    """The largest so far, of each feature: max-pooling over time. Collobert et al. 2011, section 3.2.2, step by step."""
+    """The largest so far, of each feature: max-pooling over time. Collobert et al. 2011, section 3.2.2, step
+    by step."""
     return m.x(m.width), m.h(), {"W": m.p(m.width, m.width)}
 
 
@@ -83,7 +84,8 @@ def discounted_returns_sample_by_sample(scan, r, state, gamma):
 
 @published
 def lambda_returns(m):
-    """λ-returns, backwards from the last value. Sutton & Barto 2018, equation 12.2, as a recursion: that of Hafner et al. 2020."""
+    """λ-returns, backwards from the last value. Sutton & Barto 2018, equation 12.2, as a recursion: that of
+    Hafner et al. 2020."""
     xs = {"r": m.data(m.steps, m.batch), "v": m.data(m.steps, m.batch), "over": m.coins(m.steps, m.batch)}
     return xs, m.data(m.batch), {"gamma": m.between(0.5, 1), "lam": m.between(0.5, 1)}
 
@@ -126,10 +128,14 @@ def lambda_returns_turned_round(scan, xs, state, gamma, lam):
 
 @published
 def kalman_filter(m):
-    """Kalman filter: mean, covariance and the log-likelihood of each observation. Kalman 1960; Bishop 2006, equations 13.89 to 13.92.
-    Covariances are drawn as their factors."""
+    """Kalman filter: mean, covariance and the log-likelihood of each observation. Kalman 1960; Bishop 2006,
+    equations 13.89 to 13.92. Covariances are drawn as their factors."""
     n = m.width
-    return m.x(2), (m.h(), m.p(m.batch, n, n)), {"F": m.p(n, n), "H": m.p(2, n), "Q": m.p(n, n), "R": m.p(2, 2)}
+    return (
+        m.x(2),
+        (m.h(), m.p(m.batch, n, n)),
+        {"F": m.p(n, n), "H": m.p(2, n), "Q": m.p(n, n), "R": m.p(2, 2)},
+    )
 
 
 def noise(L):
@@ -162,7 +168,11 @@ def kalman_filter_by_inv_and_einsum(scan, x, state, F, H, Q, R):
         error = x - tg.einsum("oi,bi->bo", H, m)
         S = tg.einsum("oi,bij,pj->bop", H, P, H) + noise(R)
         inverse = tg.linalg.inv(S)
-        density = -0.5 * (tg.einsum("bo,bop,bp->b", error, inverse, error) + tg.log(tg.linalg.det(S)) + 2 * math.log(2 * math.pi))
+        density = -0.5 * (
+            tg.einsum("bo,bop,bp->b", error, inverse, error)
+            + tg.log(tg.linalg.det(S))
+            + 2 * math.log(2 * math.pi)
+        )
         gain = tg.einsum("bij,oj,bop->bip", P, H, inverse)
         m = m + tg.einsum("bio,bo->bi", gain, error)
         keep = tg.eye(m.shape[1], dtype=m.dtype) - tg.einsum("bio,oj->bij", gain, H)  # Joseph's form

@@ -11,8 +11,9 @@ from .cell import published
 
 @published
 def attention_decoder(m):
-    """Sequence to sequence: both directions of an RNN over sources of several lengths, and a GRU that looks at their outputs.
-    Luong, Pham & Manning 2015, equations 5, 7 and 8; the GRU's gates as PyTorch has them."""
+    """Sequence to sequence: both directions of an RNN over sources of several lengths, and a GRU that looks
+    at their outputs. Luong, Pham & Manning 2015, equations 5, 7 and 8; the GRU's gates as PyTorch has
+    them."""
     n, source = m.width, m.data(6, m.batch, 4)
     weights = {"Wf": m.p(4, n), "Uf": m.p(n, n), "Wb": m.p(4, n), "Ub": m.p(n, n), "J": m.p(2 * n, n)}
     weights |= {"W": m.p(4, 3 * n), "U": m.p(n, 3 * n), "A": m.p(n, 2 * n), "C": m.p(3 * n, n)}
@@ -95,7 +96,8 @@ def attention_decoder_by_a_module(scan, xs, state, lengths, Wf, Uf, Wb, Ub, J, W
 
 @published
 def self_attention(m):
-    """Each step looks at itself and at all hidden states before it, kept in a buffer. After Cheng, Dong & Lapata 2016, equations 2 to 5."""
+    """Each step looks at itself and at all hidden states before it, kept in a buffer. After Cheng, Dong &
+    Lapata 2016, equations 2 to 5."""
     n = m.width
     return m.x(4), (), {"W": m.p(4, n), "U": m.p(n, n), "Q": m.p(4, n), "h": m.h()}
 
@@ -138,7 +140,8 @@ def self_attention_by_one_hot(scan, x, state, W, U, Q, h):
 
 @self_attention.spelling
 def self_attention_newest_first(scan, x, state, W, U, Q, h):
-    """The buffer moves by one place at each step, the newest in front; how many are there is counted in floats."""
+    """The buffer moves by one place at each step, the newest in front; how many are there is counted in
+    floats."""
     steps, batch, _ = x.shape
 
     def cell(x, state):

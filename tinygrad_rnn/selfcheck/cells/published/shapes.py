@@ -9,7 +9,8 @@ from .cell import lstm_step, published
 
 @published
 def lstm_of_one_sequence(m):
-    """An LSTM (Gers, Schmidhuber & Cummins 2000, equations 2.1 to 2.8) without a batch: x (T, 4), h and c (hidden,)."""
+    """An LSTM (Gers, Schmidhuber & Cummins 2000, equations 2.1 to 2.8) without a batch: x (T, 4), h and c
+    (hidden,)."""
     n = m.width
     state = m.data(n), m.data(n)
     return m.data(m.steps, 4), state, {"W": m.p(4 * n, 4), "U": m.p(4 * n, n), "b": m.p(4 * n)}
@@ -114,8 +115,9 @@ def conv_lstm_by_one_einsum(scan, x, state, K, b, peep):
 
 @published
 def per_sample(m):
-    """The gradient of each sample's own loss, as private training clips it: every sample has a copy of the weights. Goodfellow 2015,
-    "Efficient per-example gradient computations"; Abadi et al. 2016, algorithm 1. The network is Elman's."""
+    """The gradient of each sample's own loss, as private training clips it: every sample has a copy of the
+    weights. Goodfellow 2015, "Efficient per-example gradient computations"; Abadi et al. 2016, algorithm 1.
+    The network is Elman's."""
     n = m.width
     return m.x(4), m.h(), {"W": m.p(4, n), "U": m.p(n, n)}
 

@@ -1,4 +1,5 @@
-"""Linear state spaces: discretised, diagonal, complex by real and imaginary parts, with steps that x chooses."""
+"""Linear state spaces: discretised, diagonal, complex by real and imaginary parts, with steps that x
+chooses."""
 
 from __future__ import annotations
 
@@ -9,9 +10,17 @@ from .cell import published
 
 @published
 def lru(m):
-    """Linear recurrent unit, complex and diagonal. Orvieto et al. 2023, equations 6 to 8; here in real and imaginary parts."""
+    """Linear recurrent unit, complex and diagonal. Orvieto et al. 2023, equations 6 to 8; here in real and
+    imaginary parts."""
     n = m.width
-    weights = {"nu": m.p(n), "theta": m.p(n), "gamma": m.p(n), "B": m.p(2, 4, n), "C": m.p(2, n, 2), "D": m.p(4, 2)}
+    weights = {
+        "nu": m.p(n),
+        "theta": m.p(n),
+        "gamma": m.p(n),
+        "B": m.p(2, 4, n),
+        "C": m.p(2, n, 2),
+        "D": m.p(4, 2),
+    }
     return m.x(4), (m.h(), m.h()), weights
 
 
@@ -33,7 +42,9 @@ def lru_with_an_axis_of_parts(scan, x, state, nu, theta, gamma, B, C, D):
 
     def cell(x, z):
         angle = tg.exp(theta)
-        turn = tg.stack([tg.stack([tg.cos(angle), -tg.sin(angle)]), tg.stack([tg.sin(angle), tg.cos(angle)])]) * tg.exp(-tg.exp(nu))
+        turn = tg.stack(
+            [tg.stack([tg.cos(angle), -tg.sin(angle)]), tg.stack([tg.sin(angle), tg.cos(angle)])]
+        ) * tg.exp(-tg.exp(nu))
         z = tg.einsum("pqn,bqn->bpn", turn, z) + tg.exp(gamma) * tg.einsum("bi,pin->bpn", x, B)
         return tg.tensordot(z * tg.tensor([[1.0], [-1.0]], z.dtype), C, axes=([1, 2], [0, 1])) + x @ D, z
 
@@ -46,7 +57,10 @@ def lru_side_by_side(scan, x, state, nu, theta, gamma, B, C, D):
     """Both parts in one row: roll exchanges them."""
     n = nu.shape[0]
     size, angle = tg.tile(tg.exp(-tg.exp(nu)), 2), tg.tile(tg.exp(theta), 2)
-    same, other = size * tg.cos(angle), tg.concatenate([-tg.ones(n, nu.dtype), tg.ones(n, nu.dtype)]) * size * tg.sin(angle)
+    same, other = (
+        size * tg.cos(angle),
+        tg.concatenate([-tg.ones(n, nu.dtype), tg.ones(n, nu.dtype)]) * size * tg.sin(angle),
+    )
     put = tg.concatenate([B[0], B[1]], axis=1) * tg.tile(tg.exp(gamma), 2)
     read = tg.concatenate([C[0], -C[1]])
 
@@ -60,7 +74,8 @@ def lru_side_by_side(scan, x, state, nu, theta, gamma, B, C, D):
 
 @published
 def s4d(m):
-    """S4D: for each feature a complex diagonal system, held at zeroth order. Gu et al. 2022, equations 2 to 5 and listing 1."""
+    """S4D: for each feature a complex diagonal system, held at zeroth order. Gu et al. 2022, equations 2 to 5
+    and listing 1."""
     n = m.width
     weights = {"log_step": m.p(n), "log_decay": m.p(n, 2), "turn": m.p(n, 2), "C": m.p(2, n, 2), "D": m.p(n)}
     return m.x(n), (m.data(m.batch, n, 2), m.data(m.batch, n, 2)), weights
@@ -127,7 +142,14 @@ def s4d_with_an_axis_of_parts(scan, x, state, log_step, log_decay, turn, C, D):
 def s6(m):
     """S6, the selective state space of Mamba. Gu & Dao 2023, algorithm 2; B̄ = Δ B as in their code."""
     n = m.width
-    weights = {"log_A": m.p(n, 2), "WB": m.p(n, 2), "WC": m.p(n, 2), "WD": m.p(n, n), "bias": m.p(n), "D": m.p(n)}
+    weights = {
+        "log_A": m.p(n, 2),
+        "WB": m.p(n, 2),
+        "WC": m.p(n, 2),
+        "WD": m.p(n, n),
+        "bias": m.p(n),
+        "D": m.p(n),
+    }
     return m.x(n), m.data(m.batch, n, 2), weights
 
 

@@ -13,7 +13,8 @@ WORDS = 7
 
 @published
 def lstm_on_tokens(m):
-    """A language model: an LSTM (Gers, Schmidhuber & Cummins 2000) on tokens that it embeds. Mikolov et al. 2010, equations 2 to 4."""
+    """A language model: an LSTM (Gers, Schmidhuber & Cummins 2000) on tokens that it embeds. Mikolov et al.
+    2010, equations 2 to 4."""
     n = m.width
     weights = {"E": m.p(WORDS, 6), "W": m.p(6, 4 * n), "U": m.p(n, 4 * n), "b": m.p(4 * n)}
     return m.ids(WORDS, m.steps, m.batch), (m.h(), m.h()), weights
@@ -74,7 +75,8 @@ def lstm_on_tokens_embedded_before(scan, tokens, state, E, W, U, b):
 
 @published
 def greedy_decoding(m):
-    """A GRU-like decoder is fed what it said: the most likely word. Sutskever, Vinyals & Le 2014, section 3.2, with a beam of one."""
+    """A GRU-like decoder is fed what it said: the most likely word. Sutskever, Vinyals & Le 2014, section
+    3.2, with a beam of one."""
     n = m.width
     weights = {"E": m.p(WORDS, n), "U": m.p(n, n), "Z": m.p(n, n), "Wo": m.p(n, WORDS)}
     return tg.arange(m.steps), (m.h(), m.ids(WORDS, m.batch)), weights
@@ -125,7 +127,8 @@ def greedy_decoding_by_one_hot(scan, times, state, E, U, Z, Wo):
 
 @published
 def scheduled_sampling(m):
-    """A decoder sees now the right word, now its own. Bengio et al. 2015, section 2.4; the coins come with the words."""
+    """A decoder sees now the right word, now its own. Bengio et al. 2015, section 2.4; the coins come with
+    the words."""
     n = m.width
     xs = {"target": m.ids(WORDS, m.steps, m.batch), "right": m.coins(m.steps, m.batch)}
     return xs, (m.h(), m.ids(WORDS, m.batch)), {"E": m.p(WORDS, n), "U": m.p(n, n), "Wo": m.p(n, WORDS)}
@@ -201,7 +204,9 @@ def beam_search_by_the_largest_twice(scan, times, state, E, U, Wo):
     def cell(t, state):
         scores, h, word = state
         h = tg.tanh(E[word] + tg.einsum("bkn,nm->bkm", h, U))
-        every = (scores[..., None] + tg.log_softmax(tg.einsum("bkn,nw->bkw", h, Wo), axis=2)).reshape(-1, BEAMS * WORDS)
+        every = (scores[..., None] + tg.log_softmax(tg.einsum("bkn,nw->bkw", h, Wo), axis=2)).reshape(
+            -1, BEAMS * WORDS
+        )
         first = tg.argmax(every, axis=1)
         second = tg.argmax(tg.where(place == first[:, None], -math.inf, every), axis=1)
         best = tg.stack([first, second], axis=1)
@@ -221,7 +226,10 @@ def beam_search_by_rows(scan, times, state, E, U, Wo):
         scores, h, word = state
         h = tg.tanh(tg.one_hot(word, WORDS, dtype=h.dtype) @ E + h @ U)
         logits = h @ Wo
-        every = tg.reshape(tg.expand_dims(scores, 2) + logits - tg.logsumexp(logits, axis=2, keepdims=True), (-1, BEAMS * WORDS))
+        every = tg.reshape(
+            tg.expand_dims(scores, 2) + logits - tg.logsumexp(logits, axis=2, keepdims=True),
+            (-1, BEAMS * WORDS),
+        )
         best = tg.flip(tg.argsort(every), 1)[:, :BEAMS]
         word = tg.mod(best, WORDS)
         beam = (best - word) // WORDS
