@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html as markup
 import os
 import shutil
 import subprocess
@@ -19,6 +20,12 @@ _KINDS = ("svg", "png", "pdf", "dot", "html")
 
 _TIMEOUT = 20
 """Seconds that an engine may take."""
+
+_FRAME = (
+    '<iframe title="{title}" sandbox="allow-scripts" srcdoc="{page}" width="100%" height="480" '
+    'style="border: 1px solid #8884; box-sizing: border-box"></iframe>'
+)
+"""A page inside of another one, without a file of its own."""
 
 _NO_ENGINE = (
     "no graphviz engine found: pip install graphviz-pure, or apt install graphviz; the DOT text is in .dot"
@@ -85,11 +92,17 @@ class Picture:
         return graphviz.Source(self.dot)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """For a notebook: the page, in a frame that may run its own program and nothing else; where pages
+        are not shown, the image."""
         try:
-            svg = self.svg()
+            page, svg = self.html(), self.svg()
         except DrawError as error:
             return {"text/plain": f"{self}\n{error}"}
-        return {"image/svg+xml": svg[svg.index("<svg") :], "text/plain": str(self)}
+        return {
+            "text/html": _FRAME.format(title=markup.escape(str(self)), page=markup.escape(page)),
+            "image/svg+xml": svg[svg.index("<svg") :],
+            "text/plain": str(self),
+        }
 
 
 def _drawn(scene: Scene) -> ElementTree.Element:

@@ -1,0 +1,69 @@
+"""``python -m docs`` builds the book into docs/_build/html: every code cell is executed, every warning is an
+error. The course is there in Chinese, too, at zh/.
+
+``python -m docs --open`` shows it in a browser. ``python -m docs --messages`` writes new sentences of the
+course into docs/locale, where their translations belong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import webbrowser
+from pathlib import Path
+
+from babel.messages import pofile
+
+HERE = Path(__file__).parent
+BUILT = HERE / "_build"
+MESSAGES = HERE / "locale" / "zh_CN" / "LC_MESSAGES" / "course"
+
+
+def _run(program: str, *arguments: str | Path) -> int:
+    return subprocess.run([sys.executable, "-m", program, *arguments], cwd=HERE).returncode
+
+
+def _build(into: Path, *options: str) -> int:
+    return _run("sphinx", "-b", "html", "-W", "--keep-going", "-q", *options, HERE, into)
+
+
+def untranslated() -> list[str]:
+    """The course's sentences that have no translation, or one of an earlier wording, as "file:line: text"."""
+    missing = []
+    for path in sorted(MESSAGES.rglob("*.po")):
+        with path.open("rb") as file:
+            for message in pofile.read_po(file):
+                if message.id and (message.fuzzy or not message.string):
+                    missing.append(f"{path.relative_to(HERE)}:{message.lineno}: {message.id}")
+    return missing
+
+
+def _write_messages() -> int:
+    into = BUILT / "messages"
+    options = "-t", "chinese", "-D", "language=en", "-D", "nb_execution_mode=off"
+    failed = _run("sphinx", "-b", "gettext", "-q", *options, HERE, into)
+    return failed or _run("sphinx_intl", "update", "-p", into, "-l", "zh_CN")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m docs", description=__doc__.partition("\n\n")[0])
+    parser.add_argument("--open", action="store_true", help="show the book in a browser")
+    parser.add_argument(
+        "--messages", action="store_true", help="write the course's new sentences to docs/locale"
+    )
+    chosen = parser.parse_args()
+    shutil.rmtree(BUILT, ignore_errors=True)
+    if chosen.messages:
+        return _write_messages()
+    missing = untranslated()
+    print(*missing, sep="\n", end="\n" if missing else "")
+    failed = bool(missing) | _build(BUILT / "html") | _build(BUILT / "html" / "zh", "-t", "chinese")
+    if chosen.open:
+        webbrowser.open((BUILT / "html" / "index.html").as_uri())
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

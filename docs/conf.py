@@ -1,0 +1,82 @@
+"""The book: Sphinx with MyST. ``python -m docs`` builds it, in English and (the course) in Chinese."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Any
+
+from docutils import nodes
+from latex2mathml.converter import convert
+
+project = "tinygrad_rnn"
+author = "the tinygrad_rnn authors"
+version = release = importlib.metadata.version("tinygrad_rnn")
+
+extensions = [
+    "myst_nb",  # pages are Markdown; their code cells are executed
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
+
+chinese = tags.has("chinese")  # type: ignore[name-defined]  # noqa: F821  (given by Sphinx)
+language = "zh_CN" if chinese else "en"
+locale_dirs, gettext_compact = ["locale"], False
+exclude_patterns = ["_build", "exercises/README.md"]
+root_doc = "course/index" if chinese else "index"
+if chinese:
+    include_patterns = ["course/**"]
+
+# -- what runs -------------------------------------------------------------------------------------------------
+
+nb_execution_mode = "cache"  # ``python -m docs`` begins with an empty one: the Chinese pages reuse what ran
+nb_execution_cache_path = "_build/executed"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
+nb_merge_streams = True
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist", "attrs_inline"]
+myst_heading_anchors = 3
+
+# -- how it looks ----------------------------------------------------------------------------------------------
+
+html_theme = "furo"
+html_title = "tinygrad_rnn"
+html_static_path, templates_path = ["_static"], ["_templates"]
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "sidebar/language.html",
+        "sidebar/scroll-end.html",
+    ]
+}
+html_context = {"chinese": chinese}
+html_css_files = ["book.css"]
+html_copy_source = False
+html_show_sphinx = html_show_copyright = False
+html_math_renderer = "mathml"
+
+# -- the API's pages -------------------------------------------------------------------------------------------
+
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_member_order = "bysource"
+napoleon_google_docstring, napoleon_numpy_docstring = True, False
+napoleon_use_rtype = False
+
+
+def _formula(display: str) -> Any:
+    """Writes a formula as MathML, which browsers show by themselves: the book loads nothing."""
+
+    def visit(page: Any, node: Any) -> None:
+        page.body.append(convert(node.astext(), display=display))
+        raise nodes.SkipNode
+
+    return visit, None
+
+
+def setup(app: Any) -> None:
+    app.add_html_math_renderer("mathml", _formula("inline"), _formula("block"))
