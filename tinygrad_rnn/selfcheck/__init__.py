@@ -7,11 +7,12 @@ a measurement:
     tinygrad_rnn, backend, quick, started (UTC), seconds
     passed          whether no item failed
     machine         names and versions of all that took part
-    sections        rules, cells, layers, training, times; each with its name, its limit in seconds, the seconds that it took,
-                    its items, and left_out: the names of items for which there was no time
-    items           each with name, passed, seconds; error and tolerance where numbers were compared (the largest difference,
-                    relative to the largest number of the array or to 1; null where it is not finite);
-                    traceback where it raised
+    sections        rules, cells, layers, training, times; each with its name, its limit in seconds, the
+                    seconds that it took, its items, and left_out: the names of items for which there was no
+                    time
+    items           each with name, passed, seconds; error and tolerance where numbers were compared (the
+                    largest difference, relative to the largest number of the array or to 1; null where it is
+                    not finite); traceback where it raised
 
 What numbers are compared with is never the code under test: rules on a device with NumPy in float64, and on
 NumPy itself with their proofs; cells and layers with the loop over time on NumPy's arrays; training with that

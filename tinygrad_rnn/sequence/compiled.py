@@ -177,8 +177,9 @@ def _needs(operands: Sequence[Any]) -> tuple[bool, ...]:
 
 
 def _recorded(
-    plan: Plan, engine: Engine | str, cell: Cell, traced: TracedCell, xs: Any, state: Any, outside: list[Any], steps: int, reverse: bool,
-    live: numpy.ndarray | None, masked_output: str, kept: tuple[int | None, int],
+    plan: Plan, engine: Engine | str, cell: Cell, traced: TracedCell, xs: Any, state: Any,
+    outside: list[Any], steps: int, reverse: bool, live: numpy.ndarray | None, masked_output: str,
+    kept: tuple[int | None, int],
 ) -> tuple[list[Any], list[Any]]:  # fmt: skip
     """Run forward; the outputs and the last states, recorded as one entry.
 

@@ -1,7 +1,8 @@
 """Which form the loops of a contraction take, c[i, j] += a[i, k] · b[k, j]: what its strides ask for.
 
-    tile    j has stride 1 in b and c: a few rows i times a few vectors of j are added up in registers, over all k;
-            of a large weight the columns of a tile lie together, so that they are read one after another
+    tile    j has stride 1 in b and c: a few rows i times a few vectors of j are added up in registers, over
+            all k; of a large weight the columns of a tile lie together, so that they are read one after
+            another
     dot     k has stride 1 in a and b: each element is a sum over vectors of k
     along   j has stride 1 in a, b and c: vectors of j are added up in memory
 

@@ -2,7 +2,8 @@
 
 A plan is a program of rows; so is its derivative, which is planned, run and derived again as any other:
 
-    reverse   the loop once more, for what its derivative reads; then a loop the other way round, whose step is the step's derivative
+    reverse   the loop once more, for what its derivative reads; then a loop the other way round, whose step
+              is the step's derivative
     forward   one loop, whose step is the step and its tangents
 
 So derivatives of derivatives, of any order and in either mode, are compiled scans, and no rule is written for

@@ -19,8 +19,8 @@ from ..reading.steady import steady_file
 from ..reading.stores import operations
 
 _NOT_FOLLOWED = frozenset(
-    ["spawn", "import_module", "__import__", "_getframe", "currentframe", "get_objects", "get_referrers", "getrefcount", "current_thread",
-     "get_ident", "get_native_id", "setprofile", "settrace"]
+    ["spawn", "import_module", "__import__", "_getframe", "currentframe", "get_objects", "get_referrers",
+     "getrefcount", "current_thread", "get_ident", "get_native_id", "setprofile", "settrace"]
 )  # fmt: skip
 """Names in code that lead where reading does not."""
 

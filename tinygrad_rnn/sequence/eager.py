@@ -18,8 +18,8 @@ Cell = Callable[[Any, Any], tuple[Any, Any]]
 
 
 def eager_scan(
-    cell: Cell, xs: Any, state: Any, live: numpy.ndarray | None, reverse: bool, masked_output: str, checkpoint: int | str | None,
-    step: Cell | None = None,
+    cell: Cell, xs: Any, state: Any, live: numpy.ndarray | None, reverse: bool, masked_output: str,
+    checkpoint: int | str | None, step: Cell | None = None,
 ) -> tuple[Any, Any]:  # fmt: skip
     """Run the loop.
 

@@ -79,7 +79,8 @@ class NestPlan(NestLayout):
         mixed = f", since {self.mixed} lets samples see each other" if self.mixed and rows else ""
         if self.samples > 1:
             return "threads share the samples"
-        return f"{'threads share the columns' if all(part.gang > 1 for part in self.parts.values()) else 'on one thread'}{mixed}"
+        columns = all(part.gang > 1 for part in self.parts.values())
+        return f"{'threads share the columns' if columns else 'on one thread'}{mixed}"
 
 
 class NestRun(LaidOutRun):

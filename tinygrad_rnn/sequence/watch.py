@@ -23,18 +23,21 @@ from ..tape import Tracing
 from ..user_code import PACKAGE, calling_line, file_of, is_user, within
 
 _REFUSED_BUILTINS = frozenset(
-    ["open", "input", "print", "breakpoint", "exec", "eval", "compile", "globals", "help", "exit", "quit", "id"]
+    ["open", "input", "print", "breakpoint", "exec", "eval", "compile", "globals", "help", "exit", "quit",
+     "id"]
 )  # fmt: skip
 _COMPUTES = frozenset(
-    ["math", "cmath", "_operator", "_functools", "itertools", "_collections", "_abc", "_struct", "_bisect", "_json", "_statistics",
-     "_decimal", "_weakref", "_typing", "_contextvars", "_string", "unicodedata", "_sre", "_heapq", "zlib", "binascii", "_hashlib",
-     "_blake2", "_md5", "_sha1", "_sha2", "_sha256", "_sha512", "_sha3", "datetime", "_datetime"]
+    ["math", "cmath", "_operator", "_functools", "itertools", "_collections", "_abc", "_struct", "_bisect",
+     "_json", "_statistics", "_decimal", "_weakref", "_typing", "_contextvars", "_string", "unicodedata",
+     "_sre", "_heapq", "zlib", "binascii", "_hashlib", "_blake2", "_md5", "_sha1", "_sha2", "_sha256",
+     "_sha512", "_sha3", "datetime", "_datetime"]
 )  # fmt: skip
 """Modules of C functions that only compute, or change what can be put back."""
 
 _OUTSIDE = frozenset(
-    ["time", "posix", "nt", "_io", "io", "_socket", "_random", "signal", "_posixsubprocess", "select", "mmap", "fcntl", "syslog", "_ssl",
-     "_sqlite3", "_ctypes", "readline", "_curses", "winreg", "msvcrt", "_winapi", "_warnings", "_locale"]
+    ["time", "posix", "nt", "_io", "io", "_socket", "_random", "signal", "_posixsubprocess", "select",
+     "mmap", "fcntl", "syslog", "_ssl", "_sqlite3", "_ctypes", "readline", "_curses", "winreg", "msvcrt",
+     "_winapi", "_warnings", "_locale"]
 )  # fmt: skip
 """Modules of C functions that touch the world outside, also when code of the standard library calls them."""
 
@@ -55,7 +58,8 @@ _LETS_GO = frozenset(["release", "close", "__exit__"])
 """What code does on its way out, after a refusal too: what it holds must not stay held."""
 
 _NOT_PURE = frozenset(
-    ["fromfile", "load", "save", "tofile", "dump", "setflags", "now", "utcnow", "today", "fromtimestamp", "astimezone", "timestamp"]
+    ["fromfile", "load", "save", "tofile", "dump", "setflags", "now", "utcnow", "today", "fromtimestamp",
+     "astimezone", "timestamp"]
 )  # fmt: skip
 """Functions and methods of NumPy and of ``datetime`` that do."""
 
@@ -218,7 +222,8 @@ def _computes(function: Any) -> bool:
 
 
 _METHODS_COMPUTE = frozenset(
-    ["collections", "numpy", "re", "functools", "types", "_contextvars", "datetime", "_hashlib", "_blake2", "decimal"]
+    ["collections", "numpy", "re", "functools", "types", "_contextvars", "datetime", "_hashlib", "_blake2",
+     "decimal"]
 )  # fmt: skip
 
 

@@ -49,16 +49,17 @@ from .weights import (
 __all__ = ["ALL", "BUILT_IN", "CALLED", "FORMULAS", "WRITTEN", "Maker", "T"]
 
 WRITTEN = [
-    peephole_by_hand, coupled_gates, layer_norm, layer_norm_by_root, projected, multiplicative_lstm, minimal_gated, clockwork, residual,
-    two_matmul_gru, attention_without_maximum, deep_transition, separate_matrices, unchanged_state, one_tensor_in_many_places,
-    exchanged_states, choices, jumps, detached, constants_from_closures, made_outside, several_inputs, input_without_gradient,
-    some_parameters, no_products, inputs_alone, weight_tied, joined_operands, shared_left_operand,
+    peephole_by_hand, coupled_gates, layer_norm, layer_norm_by_root, projected, multiplicative_lstm,
+    minimal_gated, clockwork, residual, two_matmul_gru, attention_without_maximum, deep_transition,
+    separate_matrices, unchanged_state, one_tensor_in_many_places, exchanged_states, choices, jumps,
+    detached, constants_from_closures, made_outside, several_inputs, input_without_gradient, some_parameters,
+    no_products, inputs_alone, weight_tied, joined_operands, shared_left_operand,
 ]  # fmt: skip
 """Cells that become machine code."""
 
 CALLED = [
-    attention_over_memory, attention_per_sample, nested_states, embedding, nested_outputs, functions, parameter_as_output,
-    state_of_two_axes, stacked_weights,
+    attention_over_memory, attention_per_sample, nested_states, embedding, nested_outputs, functions,
+    parameter_as_output, state_of_two_axes, stacked_weights,
 ]  # fmt: skip
 """Cells that are interpreted, at least for some widths."""
 
