@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+import pickle
 import threading
 
 import numpy as np
@@ -12,6 +15,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn import nn, optim, tree
 from tinygrad_rnn.backends.native import thresholds
 from tinygrad_rnn.selfcheck import cells
+from tinygrad_rnn.sequence import compiled
 
 pytestmark = [pytest.mark.one_backend, machine_code]
 T, B, N = 6, 3, 4
@@ -182,3 +186,201 @@ def test_what_takes_no_single_steps():
         with pytest.raises(tg.ArgumentError, match=r"stepper: "):
             layer.stepper()
     nn.GRU(3, 4, num_layers=2, dropout=0.5).eval().stepper()(tg.zeros((1, 3)))
+
+
+def _replaced_in_a_module():
+    layer = nn.LSTM(N, 5)
+    cell = layer.layers[0][0].cell
+    return layer, lambda: setattr(cell, "weight_hh", nn.Parameter(cell.weight_hh.data * 0))
+
+
+def _replaced_by_its_public_name():
+    layer = nn.GRU(N, 5)
+    return layer, lambda: setattr(layer, "bias_ih_l0", nn.Parameter(layer.bias_ih_l0.data + 1))
+
+
+def _replaced_in_a_list():
+    weights = [tg.tensor(np.eye(N, dtype="float32")), tg.tensor(np.eye(N, dtype="float32"))]
+
+    def cell(x, h):
+        h = tg.tanh(x @ weights[0] + h @ weights[1])
+        return h, h
+
+    return _with_zeros(cell), lambda: weights.__setitem__(1, weights[1] * 2)
+
+
+def _replaced_in_a_closure():
+    U = tg.tensor(np.eye(N, dtype="float32"))
+
+    def cell(x, h):
+        h = tg.tanh(x + h @ U)
+        return h, h
+
+    def replace():
+        nonlocal U
+        U = U * 3
+
+    return _with_zeros(cell), replace
+
+
+def _replaced_in_a_class():
+    class Cell:
+        U = tg.tensor(np.eye(N, dtype="float32"))
+        state_size = N
+
+        def __call__(self, x, h):
+            h = tg.tanh(x + h @ self.U)
+            return h, h
+
+    return nn.Recurrent(Cell()), lambda: setattr(Cell, "U", Cell.U * 3)
+
+
+def _replaced_whole():
+    """Not the tensor: what holds it."""
+
+    class Cell:
+        state_size = N
+
+        def __init__(self):
+            self.parts = {"inner": nn.Linear(N, N)}
+
+        def __call__(self, x, h):
+            h = tg.tanh(x + self.parts["inner"](h))
+            return h, h
+
+    cell = Cell()
+    return nn.Recurrent(cell), lambda: cell.parts.update(inner=nn.Linear(N, N))
+
+
+def _with_zeros(cell):
+    class Layer:
+        def __call__(self, x, state=None):
+            return tg.scan(cell, x, tg.zeros((B, N)) if state is None else state)
+
+        def stepper(self):
+            return nn.Recurrent(cell).stepper(tg.zeros((B, N)))
+
+    return Layer()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [_replaced_in_a_module, _replaced_by_its_public_name, _replaced_in_a_list, _replaced_in_a_closure,
+     _replaced_in_a_class, _replaced_whole],
+)  # fmt: skip
+def test_a_weight_that_is_replaced(make, rng):
+    """What the cell reads is what it reads in the layer, whichever object holds it by now."""
+    layer, replace = make()
+    stepper, state = layer.stepper(), None
+    x = tg.tensor(rng.normal(size=(B, N)).astype("float32"))
+    for step in range(4):
+        if step == 2:
+            replace()
+        with tg.no_grad():
+            y, state = layer(tg.expand_dims(x, 0), state)
+        close(stepper(x), y[0])
+        close(stepper.state, state)
+
+
+@pytest.mark.parametrize("shape", [(N,), (1, 1, N), (B, N + 1), (B + 1, N), (1, N)])
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("given", [False, True])
+def test_a_step_that_does_not_fit_changes_nothing(shape, begun, given, rng):
+    layer = nn.LSTM(N, 5, num_layers=2)
+    state = (tg.zeros((2, B, 5)), tg.zeros((2, B, 5))) if given else None
+    stepper, twin = layer.stepper(state), layer.stepper(state)
+    if not (given or begun) and shape[1:] == (N,):
+        shape = (B, N + 2)  # as a first step of any number of samples it would do
+    x = rng.normal(size=(B, N)).astype("float32")
+    if begun:
+        close(stepper(x), twin(x))
+    with pytest.raises(tg.ShapeError):
+        stepper(np.ones(shape, "float32"))
+    close(stepper.state or [], twin.state or [])
+    close(stepper(x), twin(x))
+
+
+def test_a_cell_may_not_change_its_state():
+    def cell(x, h):
+        h = tg.tanh(x + h)
+        return h, h
+
+    stepper = nn.Recurrent(cell).stepper(tg.zeros((B, N)))
+    with pytest.raises(tg.DtypeError):
+        stepper(np.ones((B, N)))
+    with pytest.raises(tg.ShapeError):
+        nn.Recurrent(cell).stepper(tg.zeros((1, N)))(np.ones((B, N), "float32"))
+
+
+def test_begin_again(rng):
+    layer = nn.LSTM(N, 5)
+    xs = rng.normal(size=(3, B, N)).astype("float32")
+    stepper = layer.stepper()
+    first = [stepper(x).numpy() for x in xs]
+    bound = stepper._bound
+    stepper.reset()
+    close([stepper(x) for x in xs], [*map(tg.tensor, first)])
+    state = tuple(tg.tensor(rng.normal(size=(1, B, 5)).astype("float32")) for _ in range(2))
+    stepper.reset(state)
+    close(stepper.state, state)
+    close(stepper(xs[0]), layer.stepper(state)(xs[0]))
+    assert stepper._bound is bound  # nothing is compiled anew
+    with pytest.raises(tg.ShapeError):
+        stepper.reset((state[0], state[1][:, :, :2]))
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))])
+def test_a_copy_goes_on_by_itself(steps, how, rng):
+    layer = nn.LSTM(N, 5)
+    xs = rng.normal(size=(5, B, N)).astype("float32")
+    stepper = layer.stepper()
+    for x in xs[:steps]:
+        stepper(x)
+    other = how(stepper)
+    for x in xs[steps:]:
+        other(x)
+    twin = layer.stepper()
+    for x in xs[:steps]:
+        twin(x)
+    close([stepper(x) for x in xs[steps:]], [twin(x) for x in xs[steps:]])
+    close(other.state, stepper.state)
+
+
+def test_one_that_cannot_be_bound_is_not_tried_again(monkeypatch):
+    layer = nn.Recurrent(lambda x, h: (h, h) if tg.sum(h).item() > 0 else (-h, h))
+    stepper = layer.stepper(tg.zeros((B, N)))
+    tries, bind = [], stepper._bind
+    monkeypatch.setattr(stepper, "_bind", lambda *given: (tries.append(1), bind(*given)))
+    for _ in range(4):
+        stepper(tg.zeros((B, N)))
+    assert len(tries) == 1
+
+
+def test_it_says_that_it_compares_weights():
+    layer = nn.LSTM(N, 5)
+    stepper = layer.stepper()
+    stepper(tg.zeros((B, N)))
+    assert stepper.explain() == "machine code"
+    kept = layer.weight_hh_l0.data
+    stepper(tg.zeros((B, N)))
+    assert stepper.explain().startswith("machine code; weights whose .data was read are compared")
+    state = stepper.state
+    kept *= 0
+    close(stepper(tg.zeros((B, N))), layer(tg.zeros((1, B, N)), state)[0][0])
+
+
+def test_single_steps_of_layers_that_are_gone_are_forgotten():
+    """What is bound holds copies of the weights: it goes with them."""
+    for _ in range(3):
+        layer = nn.LSTM(N, 7)
+        with tg.no_grad():
+            layer(tg.zeros((1, B, N)))
+    del layer
+    gc.collect()
+    with tg.no_grad():
+        last = nn.LSTM(N, 7)
+        last(tg.zeros((1, B, N)))
+    steps = [step for _, step in compiled._steps.values() if step is not None]
+    assert steps
+    assert all(step.lives() for step in steps)

@@ -96,9 +96,13 @@ class Recurrent(Module):
             raise ArgumentError(
                 f"{type(self).__name__}.stepper: a layer that runs from the end takes no single steps"
             )
-        if state is None:
-            return Stepper(self.cell, lambda x: self._zeros(tree.map_leaves(_as_steps, x)))
-        return Stepper(self.cell, tree.map_leaves(ops.as_tensor, state))
+        return Stepper(
+            self.cell, self._first_state if state is None else tree.map_leaves(ops.as_tensor, state)
+        )
+
+    def _first_state(self, x: Any) -> Any:
+        """Zeros before a step's input."""
+        return self._zeros(tree.map_leaves(_as_steps, x))
 
     def _zeros(self, x: Any) -> Any:
         size = getattr(self.cell, "state_size", None)
@@ -294,20 +298,19 @@ class Stack(Module):
             raise ArgumentError(
                 f"{type(self).__name__}.stepper: dropout is drawn for whole sequences: say .eval() before"
             )
-        runs = [layer[0] for layer in self.layers]
-        if state is not None:
-            state, weight = tree.map_leaves(ops.as_tensor, state), runs[0].cell.weight_ih
-            batch = max([1, *(leaf.shape[1] for leaf in tree.leaves(state) if leaf.ndim == 3)])
-            state = self._states(
-                Tensor(weight._backend.zeros((1, batch, self.input_size), weight.dtype), weight._backend),
-                state,
-                False,
-            )
+        column = Column([layer[0].cell for layer in self.layers], self.input_size)
+        return Stepper(column, self._first_states if state is None else state, self._apart, _together)
 
-        def zeros(x: Any) -> list[Any]:
-            return [run._zeros(_as_steps(x)) for run in runs]
+    def _first_states(self, x: Any) -> list[Any]:
+        """Zeros before a step's input."""
+        return [layer[0]._first_state(x) for layer in self.layers]
 
-        return Stepper(Column([run.cell for run in runs]), zeros if state is None else state, _together)
+    def _apart(self, state: Any) -> list[Any]:
+        """The state of each cell, from that of all of them."""
+        weight = self.layers[0][0].cell.weight_ih
+        batch = max([1, *(leaf.shape[1] for leaf in tree.leaves(state) if leaf.ndim == 3)])
+        zeros = weight._backend.zeros((1, batch, self.input_size), weight.dtype)
+        return self._states(Tensor(zeros, weight._backend), state, False)
 
     def explain(self) -> str:
         """How each layer's cell was last run; see :func:`tinygrad_rnn.explain`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import tree
@@ -41,6 +41,7 @@ class BoundStep:
         inputs: tensors like those that it will get.
         states: like the state.
         outside: the weights.
+        lost: called with a reference to the array of a weight when it is gone.
 
     Attributes:
         tensor: the class of tensors.
@@ -52,7 +53,12 @@ class BoundStep:
     """
 
     def __init__(
-        self, traced: TracedCell, inputs: Sequence[Any], states: Sequence[Any], outside: Sequence[Any]
+        self,
+        traced: TracedCell,
+        inputs: Sequence[Any],
+        states: Sequence[Any],
+        outside: Sequence[Any],
+        lost: Callable[[Any], None] | None = None,
     ) -> None:
         self.backend, self.tensor = inputs[0]._backend, Node.result_type
         if not self.backend.runs_machine_code():
@@ -64,7 +70,7 @@ class BoundStep:
         )
         self.plan = make_plan(core, self.backend, None)
         self.plan.check()
-        self._weights = [weakref.ref(tensor._data) for tensor in outside]
+        self._weights = [weakref.ref(tensor._data, lost) for tensor in outside]
         self._fingerprints = [*map(fingerprint_if_exposed, outside)]
         given = [
             *(x._data[None] for x in inputs),
@@ -156,9 +162,17 @@ class BoundStep:
                 return False
         return not exposed or [*map(fingerprint_if_exposed, outside)] == self._fingerprints
 
-    def takes(self, x: Any, outside: Sequence[Any]) -> bool:
-        """Whether an array is the one input of a step, and all is as it was."""
-        return self._single and x.shape == self._shape and x.dtype == self._dtype and self.holds(outside)
+    def lives(self) -> bool:
+        """Whether the arrays of all weights that were bound are there."""
+        return all(array() is not None for array in self._weights)
+
+    def compares(self) -> bool:
+        """Whether weights are compared at each step, since somebody may write into them."""
+        return any(fingerprint is not None for fingerprint in self._fingerprints)
+
+    def takes(self, x: Any) -> bool:
+        """Whether an array is the one input of a step."""
+        return self._single and x.shape == self._shape and x.dtype == self._dtype
 
     def one(self, x: Any) -> Any:
         """A step of one input and one output."""

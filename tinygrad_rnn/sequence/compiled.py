@@ -114,18 +114,26 @@ _steps = recent(32)
 """By traces' identities, steps that are bound to their weights and memory, with the trace; in use by one
 thread at a time."""
 
+_lost: list[Any] = []
+"""References to weights that are no more, of which a bound step holds copies. Appending to it cannot be
+interrupted, as a function of ours could."""
+
 
 def _single_step(
     cell: Cell, traced: TracedCell, inputs: Sequence[Any], states: Sequence[Any], outside: Sequence[Any]
 ) -> tuple[list[Any], list[Any]] | None:
     """Outputs and last states of a scan of one step without residuals; None where it is no machine code, or a
     number is out of range."""
+    if _lost:
+        _lost.clear()
+        for key, (_, old) in zip(_steps.keys(), _steps.values(), strict=False):
+            if old is not None and not old.lives():
+                _steps.drop(key)
     known, step = _steps.take(id(traced)) or (None, None)
     if known is not traced or (step is not None and not step.holds(outside)):
         try:
-            step = BoundStep(
-                traced, [Node.result_type(x._data[0, ...], x._backend) for x in inputs], states, outside
-            )
+            first = [Node.result_type(x._data[0, ...], x._backend) for x in inputs]
+            step = BoundStep(traced, first, states, outside, _lost.append)
         except (Unsupported, TraceError):
             step = None
     try:

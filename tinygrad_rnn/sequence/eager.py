@@ -81,9 +81,7 @@ def _segment(
         kind, ys = _kind(state), []
         for t, x in zip(times, xs, strict=True):
             with scope("step", t, (cell, (x, state), {})) as inside:
-                output, new = _pair(cell, step(x, state))
-                if _kind(new) != kind:
-                    raise _changed(cell, t, kind, _kind(new))
+                output, new = checked_step(cell, x, state, step, kind, t)
                 if live is not None and not live[t].all():
                     other = (
                         y
@@ -97,6 +95,27 @@ def _segment(
         return ys, state
 
     return run
+
+
+def checked_step(
+    cell: Cell, x: Any, state: Any, step: Cell | None = None, kind: Any = None, t: int = 0
+) -> tuple[Any, Any]:
+    """A step's output and new state.
+
+    Args:
+        step: what is run in place of the cell and does the same.
+        kind: of the state, where it is known.
+        t: which step it is.
+
+    Raises:
+        ArgumentError: the cell returned no pair.
+        ShapeError, DtypeError: the cell changed the nesting, a shape or a dtype of its state.
+    """
+    output, new = _pair(cell, (step or cell)(x, state))
+    before, after = kind or _kind(state), _kind(new)
+    if before != after:
+        raise _changed(cell, t, before, after)
+    return output, new
 
 
 def _pair(cell: Cell, returned: Any) -> tuple[Any, Any]:

@@ -11,47 +11,97 @@ from typing import Any
 
 from .. import arguments, tree
 from ..backends.base import Unsupported
-from ..errors import TraceError
+from ..errors import ShapeError, TraceError
 from ..ops import as_tensor
+from ..reading.links import Links
 from ..tape import Node, no_grad
 from .bound_step import BoundStep
 from .compiled import traced_cell
+from .eager import checked_step
+from .trace import TracedCell
 
 
 class Stepper:
     """A cell that is run a step at a time, without a tape.
 
-    ``y = stepper(x)`` is ``y, state = cell(x, state)`` under ``no_grad``, with the state kept inside. What
-    the cell reads besides its weights, its numbers say, is what it was at the first call. Two threads need
-    two steppers.
+    ``y = stepper(x)`` is ``y, state = cell(x, state)`` under ``no_grad``, with the state kept inside. Weights
+    may change between steps, in place or for others; what else the cell reads, its numbers say, is what it
+    was at the first step. Two threads need two steppers: a copy of one goes on from the same state by itself.
+
+    A weight whose ``.data`` somebody has is compared at each step, since it may have been written into: this
+    takes longer than the step. :meth:`explain` tells.
 
     Args:
         cell: a function or module, ``y, state = cell(x, state)``.
         state: the state before the first step, nested tensors; or a function that makes it from the first
             input.
+        taken, shown: from the state as users give it to that of the cell, and back, where they differ.
 
     Raises:
         ArgumentError: the cell cannot be called.
     """
 
-    def __init__(self, cell: Any, state: Any, shown: Callable[[Any], Any] = lambda state: state) -> None:
+    def __init__(
+        self,
+        cell: Any,
+        state: Any,
+        taken: Callable[[Any], Any] | None = None,
+        shown: Callable[[Any], Any] | None = None,
+    ) -> None:
         self.cell = arguments.function("Stepper: cell", cell, instance=True)
-        self._first, self._shown = state, shown
-        self._state: Any = None if callable(state) else _copied(state)
+        self._first, self._taken, self._shown = state, taken, shown
+        self._state: Any = None if callable(state) else self._given(state)
+        self._begun: Any = self._state
+        self._unbind()
+
+    def _given(self, state: Any) -> Any:
+        """A state as users give it, as copies."""
+        state = tree.map_leaves(as_tensor, state)
+        return _copied(state if self._taken is None else self._taken(state))
+
+    def _unbind(self) -> None:
         self._bound: BoundStep | None = None
         self._kind: Any = None
         self._outside: list[Any] = []
+        self._links: Links | None = None
+        self._traced: TracedCell | None = None
         self._reason = "not run yet"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For a copy, and for another process: the cell and the state; it is bound at its first step."""
+        names = "cell", "_first", "_taken", "_shown", "_begun"
+        return {**{name: vars(self)[name] for name in names}, "_state": self._now()}
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        vars(self).update(saved)
+        self._unbind()
 
     @property
     def state(self) -> Any:
         """The state after the last step, as copies; None before the first one, where there is none yet."""
-        if self._bound is not None:
-            self._state = self._known()
-        return None if self._state is None else self._shown(_copied(self._state))
+        state = self._now()
+        return state if state is None or self._shown is None else self._shown(state)
+
+    def reset(self, state: Any = None) -> None:
+        """Begin again, with nothing compiled anew.
+
+        Args:
+            state: before the next step; by default the one before the first.
+
+        Raises:
+            ShapeError: it is no state of the cell.
+        """
+        new = self._begun if state is None else self._given(state)
+        if self._bound is not None and _kinds(new) == _kinds(self._state):
+            self._bound.put([leaf._data for leaf in tree.leaves(new)])
+        else:
+            self._unbind()
+        self._state = new
 
     def explain(self) -> str:
         """How it runs: "machine code", or step by step and why."""
+        if self._bound is not None and self._bound.compares():
+            return f"{self._reason}; weights whose .data was read are compared at each step"
         return self._reason
 
     def __call__(self, x: Any) -> Any:
@@ -68,7 +118,7 @@ class Stepper:
             IndexRangeError: a whole number names no element; the step was not taken.
         """
         bound = self._bound
-        if bound is not None and type(x) is bound.tensor and bound.takes(x._data, self._outside):
+        if bound is not None and type(x) is bound.tensor and bound.takes(x._data) and self._holds(bound):
             return bound.one(x._data)
         return self._other(x)
 
@@ -78,19 +128,39 @@ class Stepper:
         x = tree.map_leaves(as_tensor, x)
         leaves = tree.leaves(x)
         kind = tree.structure(x), [(leaf.shape, leaf.dtype) for leaf in leaves]
-        if self._bound is None or kind != self._kind or not self._bound.holds(self._outside):
-            self._bind(x, kind)
-        if self._bound is not None:
-            return self._bound.step([leaf._data for leaf in leaves])
-        with no_grad():
-            y, self._state = self.cell(x, self._state)
+        first = self._bound is None and self._state is None
+        try:
+            if kind != self._kind or (self._bound is not None and not self._holds(self._bound)):
+                self._bind(x, kind)
+            if self._bound is not None:
+                return self._bound.step([leaf._data for leaf in leaves])
+            with no_grad():
+                y, self._state = checked_step(self.cell, x, self._state)
+        except BaseException:
+            if first:  # the state was made for an input that does not fit
+                self._state = self._begun = None
+                self._unbind()
+            raise
         return y
 
+    def _holds(self, bound: BoundStep) -> bool:
+        """Whether the cell reads the weights that are bound, and they are what they were."""
+        links = self._links
+        if not (self._known_places() if links is None else links.hold()):
+            return False
+        return bound.holds(self._outside)
+
+    def _known_places(self) -> bool:
+        """The same as :meth:`Links.hold` of a cell that holds tensors where no link leads: all that it reads
+        is read anew."""
+        assert self._traced is not None
+        outside = self._traced.bound(self.cell, tree.leaves(self._state))
+        return outside is not None and all(a is b for a, b in zip(outside, self._outside, strict=True))
+
     def _bind(self, x: Any, kind: Any) -> None:
-        if self._bound is not None:
-            self._state = self._known()
+        self._state = self._now()
         if self._state is None:
-            self._state = _copied(self._first(x))
+            self._state = self._begun = _copied(self._first(x))
         self._bound, self._kind = None, kind
         try:
             with no_grad():
@@ -98,9 +168,10 @@ class Stepper:
         except (Unsupported, TraceError) as reason:
             self._reason = f"step by step: {reason}"
 
-    def _known(self) -> Any:
-        """The state where it is bound, nested."""
-        assert self._bound is not None
+    def _now(self) -> Any:
+        """The state after the last step, as copies."""
+        if self._bound is None:
+            return None if self._state is None else _copied(self._state)
         arrays = zip(tree.leaves(self._state), self._bound.states(), strict=True)
         return tree.unflatten(self._state, [Node.result_type(array, leaf._backend) for leaf, array in arrays])
 
@@ -110,23 +181,39 @@ class Stepper:
             tree.leaves(self._state),
         )
         traced, self._outside = traced_cell(self.cell, xs, self._state, tree.leaves(xs), states)
+        read = traced.reading
+        links = Links(self.cell, read.names, read.every, read.contents)
+        self._traced, self._links = traced, links if links.complete else None
         bound = BoundStep(traced, tree.leaves(x), states, self._outside)
         bound.put([leaf._data for leaf in states])
         return bound
 
 
 class Column:
-    """Cells above each other as one: each one after the first reads the output of the one before."""
+    """Cells above each other as one: each one after the first reads the output of the one before.
 
-    def __init__(self, cells: Sequence[Any]) -> None:
-        self.cells = cells
+    Args:
+        features: of the input of the first one.
+    """
+
+    def __init__(self, cells: Sequence[Any], features: int) -> None:
+        self.cells, self.features = cells, features
 
     def __call__(self, x: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
+        x, rows = as_tensor(x), {leaf.shape[0] for leaf in tree.leaves(states)}
+        if x.ndim != 2 or x.shape[1] != self.features:
+            raise ShapeError(f"stepper: x must be (B, {self.features}), got {x.shape}")
+        if rows != {x.shape[0]}:
+            raise ShapeError(f"stepper: x is of {x.shape[0]} samples, the state of {max(rows)}")
         new = []
         for cell, state in zip(self.cells, states, strict=True):
             x, state = cell(x, state)
             new.append(state)
         return x, new
+
+
+def _kinds(state: Any) -> Any:
+    return tree.structure(state), [(leaf.shape, leaf.dtype) for leaf in tree.leaves(state)]
 
 
 def _copied(state: Any) -> Any:

@@ -288,8 +288,8 @@ def shares(length: int, count: int) -> list[tuple[int, int]]:
 def threads() -> int:
     """How many threads may be used: as many as NumPy's own products, so OMP_NUM_THREADS and the like and
     threadpoolctl set this too."""
-    if _before:
-        return _before[-1]
+    if _open and (before := list(_open.values())):  # another thread may end its block meanwhile
+        return before[0]
     functions = _openblas_threads()
     if functions is not None:
         return int(functions[0]())
@@ -297,21 +297,28 @@ def threads() -> int:
     return int(given) if given.isdigit() else os.cpu_count() or 1
 
 
-_before: list[int] = []
-"""How many threads NumPy's products used before a block in which they use one; scans go on using as many."""
+_open: dict[object, int] = {}
+"""By open blocks in which NumPy's products use one thread: how many they used before the first of them."""
+
+_blocks = threading.Lock()
 
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """A block in which NumPy's products use one thread; a block in it changes nothing."""
-    functions = _openblas_threads()
-    if _before or functions is None:
+    """A block in which NumPy's products, of all threads of the process, use one thread; scans go on using as
+    many as before. After the last of the blocks that are open the products do so, too."""
+    functions, block = _openblas_threads(), object()
+    if functions is None:
         yield
         return
-    _before.append(threads())
+    tell, put = functions
     try:
-        functions[1](1)
+        with _blocks:
+            _open[block] = next(iter(_open.values()), None) or int(tell())
+            put(1)
         yield
     finally:
-        functions[1](_before[-1])
-        _before.clear()
+        with _blocks:
+            before = _open.pop(block, None)
+            if before is not None and not _open:
+                put(before)
