@@ -28,7 +28,7 @@ from tinygrad_rnn import backends, nn, optim, tape
 from tinygrad_rnn.backends.native import compiler, products, threads, thresholds
 from tinygrad_rnn.cleanup import no_collection
 from tinygrad_rnn.optim import machine_code
-from tinygrad_rnn.sequence import compiled, program
+from tinygrad_rnn.sequence import plans, program
 from tinygrad_rnn.sequence import nested as nested_loops
 from tinygrad_rnn.tape.ends import adding
 
@@ -315,7 +315,7 @@ def test_a_first_call_interrupted_anywhere_leaves_nothing_behind():
     settings = {"gain": 2.0}
 
     def first() -> list[bytes]:
-        compiled._plans.clear()
+        plans._plans.clear()
 
         def cell(x: Any, h: Any) -> Any:
             h = tg.tanh(x @ weight * settings["gain"] + h * tg.sigmoid(h @ weight))

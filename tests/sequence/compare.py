@@ -11,12 +11,13 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn import tree
 from tinygrad_rnn.backends.native import compiler
-from tinygrad_rnn.sequence import compiled
+from tinygrad_rnn.sequence import compiled, plans
 from tinygrad_rnn.sequence.eager import eager_scan
+from tinygrad_rnn.sequence.options import ScanOptions
 
 NATIVE = compiler.available()
 machine_code = pytest.mark.skipif(not NATIVE, reason="there is no code generator here")
-_chosen = compiled._engine
+_chosen = plans.engine_of
 
 
 def kinds(backend):
@@ -37,16 +38,16 @@ def running(kind, reasons=None):
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled, "_engine", choose)
+        patch.setattr(compiled, "engine_of", choose)
         yield
 
 
 def compiled_scan(cell, xs, state, live=None, reverse=False, masked_output="zero"):
-    return compiled.compiled_scan(cell, xs, state, live, reverse, masked_output)
+    return compiled.compiled_scan(cell, xs, state, ScanOptions(reverse, live, masked_output))
 
 
 def eager(cell, xs, state, live=None, reverse=False, masked_output="zero"):
-    return eager_scan(cell, xs, state, live, reverse, masked_output, None)
+    return eager_scan(cell, xs, state, ScanOptions(reverse, live, masked_output))
 
 
 def results(scan, wanted, which="both"):

@@ -35,7 +35,7 @@ def sharing(monkeypatch):
 
     class Noted(Columns):
         def __init__(self, nests, width):
-            super().__init__(nests, width)
+            super().__init__(nests, min(width, 64))  # as of a processor with short vectors, so that all share
             noted.append(self)
 
     monkeypatch.setattr(nested, "Columns", Noted)
@@ -190,7 +190,7 @@ def test_how_often_a_step_of_a_layer_waits(layer, waits, sharing):
     shared."""
     noted, _ = sharing
     x = tg.tensor(np.ones((4, 2, 16), np.float32), requires_grad=True)
-    y, _ = getattr(tg.nn, layer)(16, 64)(x)
+    y, _ = getattr(tg.nn, layer)(16, 128)(x)
     tg.sum(y * y).backward()
     assert (
         tuple(len([nest for nest in columns._nests.stages if id(nest) in columns.waits]) for columns in noted)

@@ -18,7 +18,7 @@ from compare import NATIVE, machine_code
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
 from tinygrad_rnn.backends.native import compiler
-from tinygrad_rnn.sequence import compiled
+from tinygrad_rnn.sequence import plans
 from tinygrad_rnn.sequence.interpreter import InterpretedRun
 
 one_backend = pytest.mark.one_backend
@@ -241,7 +241,7 @@ def test_without_a_code_generator_it_is_said_first_and_nothing_warns(monkeypatch
 @one_backend
 def test_calls_inside_of_machine_code_are_told_one_by_one(monkeypatch):
     """What an engine still calls it lists: names, reasons, and what to write instead."""
-    built = compiled._built
+    built = plans._built
 
     def with_calls(plan, backend):
         engine = built(plan, backend)
@@ -251,7 +251,7 @@ def test_calls_inside_of_machine_code_are_told_one_by_one(monkeypatch):
         ]
         return engine
 
-    monkeypatch.setattr(compiled, "_built", with_calls)
+    monkeypatch.setattr(plans, "_built", with_calls)
     tg.clear_caches()
     cell, (x, h) = halves(), data()
     assert warned(cell, x, h) == ["cell runs with calls of inv: LAPACK inverts it; write solve(a, b)"]
@@ -291,7 +291,7 @@ def test_compiled_true_is_machine_code_or_kernels_or_an_error(backend, monkeypat
     with pytest.raises(tg.TraceError, match="cannot look at its values"):
         tg.scan(anew(_looks)(), x, h, compiled=True)
     monkeypatch.setattr(
-        compiled,
+        plans,
         "_built",
         lambda plan, backend: types.SimpleNamespace(calls=[("inv", "LAPACK inverts it", "write solve")]),
     )

@@ -13,7 +13,7 @@ from compare import eager, machine_code
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.backends.native import code_cache, compiler, products, threads
-from tinygrad_rnn.sequence import compiled, numbers
+from tinygrad_rnn.sequence import numbers, plans, traces
 
 pytestmark = [pytest.mark.one_backend]
 
@@ -28,7 +28,7 @@ def empty(tmp_path, monkeypatch):
 @pytest.fixture
 def few(monkeypatch):
     """Caches that hold next to nothing."""
-    held = (compiled._traces, compiled._shared, compiled._plans, compiler._codes, numbers._kinds)
+    held = (traces._traces, traces._shared, plans._plans, compiler._codes, numbers._kinds)
     for cache in held:
         monkeypatch.setattr(cache, "most", 3)
     return held
@@ -133,9 +133,9 @@ def test_clear_caches_forgets_all_and_changes_no_result(tmp_path):
         assert not any(
             len(cache)
             for cache in (
-                compiled._traces,
-                compiled._shared,
-                compiled._plans,
+                traces._traces,
+                traces._shared,
+                plans._plans,
                 compiler._codes,
                 numbers._kinds,
             )
@@ -167,14 +167,14 @@ def test_a_cell_that_is_gone_leaves_no_trace_of_its_own(few):
     x, h = data()
     cell = cell_of(0)
     tg.scan(cell, x, h)
-    assert len(compiled._traces) == 1
+    assert len(traces._traces) == 1
     gone = weakref.ref(cell)
     del cell
     gc.collect()
     assert gone() is None
     other = cell_of(1)
     tg.scan(other, x, h)
-    assert len(compiled._traces) == 1
+    assert len(traces._traces) == 1
 
 
 def test_a_refused_cell_is_freed_with_what_it_holds():
@@ -195,10 +195,10 @@ def test_a_refused_cell_is_freed_with_what_it_holds():
 
 def test_a_cell_that_meets_many_kinds_of_operands_keeps_the_last():
     cell = cell_of(0)
-    for batch in range(1, 2 * compiled._KINDS_OF_OPERANDS):
+    for batch in range(1, 2 * traces._KINDS_OF_OPERANDS):
         tg.scan(cell, tg.ones((1, batch, 1)), tg.ones((batch, 1)))
-    (known,) = compiled._traces.values()
-    assert len(known) <= compiled._KINDS_OF_OPERANDS
+    (known,) = traces._traces.values()
+    assert len(known) <= traces._KINDS_OF_OPERANDS
 
 
 def test_threads_may_come_while_others_send_things_away(few):

@@ -18,7 +18,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn import chain_rule
 from tinygrad_rnn.chain_rule.routing import Piece, Routed, Step
 from tinygrad_rnn.selfcheck import cells, sequences
-from tinygrad_rnn.sequence import compiled, nest_writer, nested
+from tinygrad_rnn.sequence import nest_writer, nested, plans
 from tinygrad_rnn.sequence.nest_planner import Nests
 from tinygrad_rnn.sequence.nested import NestPlan
 from tinygrad_rnn.sequence.nests import Group
@@ -29,15 +29,15 @@ pytestmark = [pytest.mark.one_backend, machine_code]
 @pytest.fixture
 def nests(monkeypatch):
     """Samples are shared among threads however little there is to do; the plans that are made are listed."""
-    plans, build = [], compiled._built
+    made, build = [], plans._built
 
     def noted(plan, backend):
-        plans.append(build(plan, backend))
-        return plans[-1]
+        made.append(build(plan, backend))
+        return made[-1]
 
-    monkeypatch.setattr(compiled, "_built", noted)
+    monkeypatch.setattr(plans, "_built", noted)
     shared_samples.begin(monkeypatch)
-    yield plans
+    yield made
     tg.clear_caches()
 
 

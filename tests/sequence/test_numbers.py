@@ -11,7 +11,7 @@ from compare import NATIVE, compiled_scan, eager, machine_code, results, running
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.backends.native import code_cache, compiler
-from tinygrad_rnn.sequence import compiled
+from tinygrad_rnn.sequence import plans
 
 
 def ways(backend):
@@ -114,7 +114,7 @@ def test_an_annealed_rate_is_compiled_for_twice_and_no_more(compilations, tmp_pa
         seen.append(ys.numpy().tobytes())
     assert len(set(seen)) == 50
     assert len(compilations) == len(list((tmp_path / "cache").iterdir())) == 2
-    assert len(compiled._plans) == 2
+    assert len(plans._plans) == 2
     code_cache.clear()
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -126,11 +126,11 @@ def test_numbers_that_never_change_stay_in_the_code(compilations):
     for _ in range(3):
         compiled_scan(cell, x, h)
     assert len(compilations) == 1
-    (plan,) = compiled._plans.values()
+    (plan,) = plans._plans.values()
     assert all(plan.core.whole.shapes[v] != () for v in plan.core.whole.fixed)
     cell.noisy = False
     compiled_scan(cell, x, h)
-    _, plan = compiled._plans.values()
+    _, plan = plans._plans.values()
     # 0.5 · noisy is one number
     assert [plan.core.whole.shapes[v] for v in plan.core.whole.fixed].count(()) == 1
 

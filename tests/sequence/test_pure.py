@@ -24,7 +24,7 @@ from scaled import scaled
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
-from tinygrad_rnn.sequence import compiled
+from tinygrad_rnn.sequence import traces as sequence_traces
 
 pytestmark = pytest.mark.one_backend
 
@@ -124,8 +124,8 @@ def test_a_refusal_lets_go_of_what_the_cell_holds():
 @pytest.fixture
 def traces(monkeypatch):
     """How often a cell was traced."""
-    count, trace = [], compiled.trace_cell
-    monkeypatch.setattr(compiled, "trace_cell", lambda *args: count.append(1) or trace(*args))
+    count, trace = [], sequence_traces.trace_cell
+    monkeypatch.setattr(sequence_traces, "trace_cell", lambda *args: count.append(1) or trace(*args))
     return count
 
 

@@ -12,7 +12,7 @@ from compare import compiled_scan, eager, kinds, running
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
-from tinygrad_rnn.sequence import compiled
+from tinygrad_rnn.sequence import traces
 
 GAIN = 1.0
 SETTINGS = {"gain": 1.0}
@@ -235,8 +235,8 @@ def test_a_value_from_outside_that_decides(backend):
 def test_a_cell_that_did_not_change_is_traced_once(backend, monkeypatch):
     called = []
     layer = nn.LSTMCell(3, 4, dtype="float64")
-    seen = compiled.trace_cell
-    monkeypatch.setattr(compiled, "trace_cell", lambda *args: called.append(1) or seen(*args))
+    seen = traces.trace_cell
+    monkeypatch.setattr(traces, "trace_cell", lambda *args: called.append(1) or seen(*args))
     x, state = data(3, 2, 3), (data(2, 4), data(2, 4))
     compiled_scan(layer, x, state)
     first = len(called)

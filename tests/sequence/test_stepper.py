@@ -15,7 +15,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn import nn, optim, tree
 from tinygrad_rnn.backends.native import thresholds
 from tinygrad_rnn.selfcheck import cells
-from tinygrad_rnn.sequence import compiled
+from tinygrad_rnn.sequence import single_step
 
 pytestmark = [pytest.mark.one_backend, machine_code]
 T, B, N = 6, 3, 4
@@ -381,6 +381,6 @@ def test_single_steps_of_layers_that_are_gone_are_forgotten():
     with tg.no_grad():
         last = nn.LSTM(N, 7)
         last(tg.zeros((1, B, N)))
-    steps = [step for _, step in compiled._steps.values() if step is not None]
+    steps = [step for _, step in single_step._steps.values() if step is not None]
     assert steps
     assert all(step.lives() for step in steps)

@@ -14,12 +14,14 @@ from ..errors import DtypeError, ShapeError, TraceError
 from ..ops import as_tensor
 from ..tape import PYTHON_NUMBERS, host_array, lift, thread
 from .budget import memory_budget, set_memory_budget
-from .compiled import clear_caches, compiled_scan, known_of, planning
+from .compiled import clear_caches, compiled_scan, planning
 from .eager import eager_scan
 from .explained import note_refusal, told
+from .options import ScanOptions
 from .padding import Padding
 from .stepper import Column, Stepper
 from .trace import begin
+from .traces import known_of
 
 __all__ = [
     "Column",
@@ -97,10 +99,11 @@ def scan(
             f"scan: with lengths or a mask each tensor of the state has the batch of {live.shape[1]} as "
             "its first axis"
         )
+    how = ScanOptions(reverse, live, masked_output, options["checkpoint"])
     if live is None:
-        return _scanned(cell, xs, state, None, **options)
+        return _scanned(cell, xs, state, how, options["compiled"])
     padding = Padding(live)
-    y, last = _scanned(cell, padding.filled(xs), padding.started(state), live, **options)
+    y, last = _scanned(cell, padding.filled(xs), padding.started(state), how, options["compiled"])
     return y, padding.ended(last, state)
 
 
@@ -131,42 +134,30 @@ def explain(cell: Any, xs: Any = None, state: Any = None, **options: Any) -> str
     return told(cell)
 
 
-def _scanned(
-    cell: Any,
-    xs: Any,
-    state: Any,
-    live: numpy.ndarray | None,
-    reverse: bool,
-    compiled: bool | str,
-    checkpoint: int | str | None,
-    masked_output: str,
-) -> tuple[Any, Any]:
+def _scanned(cell: Any, xs: Any, state: Any, options: ScanOptions, compiled: bool | str) -> tuple[Any, Any]:
     """The compiled run where that is asked for and possible, else the loop."""
     refusal = None
-    across = live is not None and masked_output == "previous"
     if compiled is False:
         refusal = TraceError("compiled=False")
     elif thread.observer is not None and thread.observer.each_step:
         refusal = TraceError("anomaly mode looks at every operation")
     elif 0 in tree.leaves(xs)[0].shape[:2] or not tree.leaves(state):
         refusal = TraceError("there are no steps, no samples or no state")
-    elif across and checkpoint not in (None, "auto"):
+    elif options.repeats and options.checkpoint not in (None, "auto"):
         refusal = TraceError(
             "with checkpoint, masked_output='previous' and lengths or a mask an output goes from segment "
             "to segment"
         )
     else:
         try:
-            kept = None if across else checkpoint
-            return compiled_scan(
-                cell, xs, state, live, reverse, masked_output, kept, no_calls=compiled is True
-            )
+            whole = options.keeping(None) if options.repeats else options
+            return compiled_scan(cell, xs, state, whole, no_calls=compiled is True)
         except TraceError as error:
             if compiled is True:
                 raise
             refusal = error
     note_refusal(cell, refusal)
-    return eager_scan(cell, xs, state, live, reverse, masked_output, checkpoint)
+    return eager_scan(cell, xs, state, options)
 
 
 def checked_options(

@@ -47,10 +47,11 @@ def batched(call: Any, xs: Sequence[Any], marked: Sequence[bool], count: int) ->
         xs: its operands; the marked ones (count, …).
 
     Raises:
-        NoBatch: it has lengths or a mask, or does not pay.
+        NoBatch: it does not pay.
         TraceError: it cannot be planned.
     """
-    if call.live is not None or count * call.steps < WORTHWHILE:
+    assert call.options.live is None  # the loops of a derivative take their masks as inputs
+    if count * call.steps < WORTHWHILE:
         raise batches.NoBatch
     inputs, states = call.counts
     numbers = [call.tensor(call.backend.from_host(number)) for number in call.traced.form.numbers]
@@ -68,7 +69,7 @@ def batched(call: Any, xs: Sequence[Any], marked: Sequence[bool], count: int) ->
         x if mark or not after else ops.broadcast_to(x, (count, *x.shape))
         for x, mark, after in zip(xs[inputs : inputs + states], marks[1], step.states, strict=True)
     ]
-    ys, last = call.scan(call, step.cell, streams, firsts, [*fixed, *step.outside], call.reverse)
+    ys, last = call.scan(call, step.cell, streams, firsts, [*fixed, *step.outside], call.options)
     outputs = [_turned(y) if mark else None for y, mark in zip(ys, step.outputs, strict=True)]
     return [*outputs, *(s if mark else None for s, mark in zip(last, step.states, strict=True))]
 

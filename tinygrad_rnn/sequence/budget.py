@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import math
 import weakref
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import arguments
 from ..backends import Backend, current
@@ -51,6 +51,11 @@ def _most(backend: Backend) -> int:
     return backend.memory() // 4 if most is None else most
 
 
+def _free(backend: Backend) -> int:
+    """What of the budget no scan has."""
+    return max(0, _most(backend) - sum(list(_claims.values())))
+
+
 def steps_at_a_time(backend: Backend, steps: int, each: int, between: int) -> int | None:
     """How many steps to keep at a time, the rest being run again; None for all of them.
 
@@ -62,35 +67,51 @@ def steps_at_a_time(backend: Backend, steps: int, each: int, between: int) -> in
         each: bytes that a step needs until its backward pass is done.
         between: bytes of the state.
     """
-    most = _most(backend) - sum(list(_claims.values()))
+    most = _free(backend)
     if steps * each <= most:
         return None
-    most = max(0, most)
     least = math.sqrt(steps * between / each)
     root = most * most - 4 * each * between * steps
     found = least if root < 0 else max(least, (most + math.sqrt(root)) / (2 * each))
     return min(steps, max(1, int(found)))
 
 
-def settled(
-    checkpoint: int | str | None, plan: Any, engine: Any, backend: Backend, steps: int
-) -> tuple[int | None, int]:
-    """How many steps of a compiled scan to keep at a time, None for all of them; and the bytes to
-    :func:`claim` for those.
+class Kept(NamedTuple):
+    """What of a scan is kept for its backward pass.
+
+    Attributes:
+        steps: how many steps at a time; None for all of them.
+        bytes: to :func:`claim` for those.
+        least: the bytes that it takes at least, where that is more than the budget.
+    """
+
+    steps: int | None
+    bytes: int = 0
+    least: int | None = None
+
+
+ALL = Kept(None)
+
+
+def settled(call: Any) -> Kept:
+    """What of a compiled scan is kept.
 
     Args:
-        checkpoint: as in :func:`tinygrad_rnn.scan`.
-        engine: of the plan, or the reason why there is none.
+        call: the :class:`~.run.ScanCall`.
     """
+    checkpoint, plan, steps = call.options.checkpoint, call.plan, call.steps
     if checkpoint is None or isinstance(checkpoint, int):
-        return checkpoint, 0
+        return Kept(checkpoint)
     if not plan.differentiated:
-        return None, 0
-    bytes_of, loop = plan.joint.bytes_of, plan.laid_out(engine)
-    held = bytes_of(loop.held)
-    return steps_at_a_time(
-        backend, steps, held + bytes_of(loop.returned), bytes_of(plan.joint.states)
-    ), steps * held
+        return ALL
+    bytes_of, loop = plan.joint.bytes_of, plan.laid_out(call.engine)
+    held, between = bytes_of(loop.held), bytes_of(plan.joint.states)
+    each = held + bytes_of(loop.returned)
+    fitting = steps_at_a_time(call.backend, steps, each, between)
+    if fitting is None:
+        return Kept(None, steps * held)
+    least = fitting * each + -(-steps // fitting) * between
+    return Kept(fitting, least=least if least > _free(call.backend) else None)
 
 
 def claim(owner: Any, kept: int) -> None:

@@ -99,20 +99,20 @@ def pulled(call: Any, g: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
     Raises:
         TraceError: the derivative cannot be planned.
     """
-    plan, backend, (inputs, states) = call.plan, call.backend, call.counts
+    plan, backend, (inputs, states), reverse = call.plan, call.backend, call.counts, call.options.reverse
     loops = plan.derived.get("reverse") or plan.derived.share("reverse", _reverse(plan))
     joint, program, count = plan.joint, plan.core.program, len(plan.core.program.outputs)
     head = call.around(call.steps)
     numbers = [call.tensor(backend.from_host(number)) for number in call.traced.form.numbers]
     before, fed = _before(head, [*xs[:inputs], *xs[inputs + states :], *numbers], call.steps)
-    streams = [*fed[: len(plan.core.streams)], *map(call.tensor, call.masks(call.live))]
+    streams = [*fed[: len(plan.core.streams)], *map(call.tensor, call.masks(call.options.live))]
     fixed = [*fed[len(plan.core.streams) :], *map(call.tensor, plan.constants)]
 
     def zeros(v: int, *steps: int) -> Any:
         return call.tensor(backend.zeros((*steps, *joint.shapes[v]), joint.dtypes[v]))
 
     firsts = [*xs[inputs : inputs + states], *(zeros(v) for v in program.states[states:])]
-    ys, _ = call.scan(call, loops.forward, streams, firsts, fixed, call.reverse)
+    ys, _ = call.scan(call, loops.forward, streams, firsts, fixed, call.options.unmasked(reverse))
     values = dict(zip(joint.steps, streams, strict=True)) | dict(zip(loops.known, ys, strict=True))
     arriving = [
         zeros(v, call.steps) if part is None else part
@@ -124,7 +124,9 @@ def pulled(call: Any, g: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
     begun = [*carried, *(zeros(sink.values[0]) for sink in loops.sums)]
     stops = [zeros(joint.states[i]) for i in loops.stops]
     steps = [*(values[v] for v in plan.kept), *arriving]
-    ys, ended = call.scan(call, loops.backward, steps, begun, [*fixed, *stops], not call.reverse)
+    ys, ended = call.scan(
+        call, loops.backward, steps, begun, [*fixed, *stops], call.options.unmasked(not reverse)
+    )
     values.update(zip(loops.leaving, ys, strict=True))
     totals = dict(zip(loops.sums, ended[len(carried) :], strict=True))
     found = dict(zip(loops.carried, ended, strict=False))
@@ -268,9 +270,7 @@ def pushed(call: Any, tangents: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
     ]
     streams = [*given[:inputs], *(t for t in arrived[:inputs] if t is not None)]
     fixed = [*given[inputs:], *(t for t in arrived[inputs:] if t is not None), *step.outside]
-    ys, last = call.scan(
-        call, step.cell, streams, [*old, *floats], fixed, call.reverse, call.live, call.masked_output
-    )
+    ys, last = call.scan(call, step.cell, streams, [*old, *floats], fixed, call.options)
     count, new = len(whole.outputs), iter(last[states:])
     made = iter(ys[count:])
     outputs = [next(made) if moves else None for moves in step.moved]

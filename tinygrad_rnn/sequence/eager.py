@@ -12,23 +12,22 @@ from ..errors import ArgumentError, DtypeError, ShapeError
 from ..tape import Node, Tape, key_of, no_grad, now, scope
 from ..tensor import Tensor
 from .budget import steps_at_a_time
+from .options import ScanOptions
 from .padding import nothing, reaching
 
 Cell = Callable[[Any, Any], tuple[Any, Any]]
 
 
 def eager_scan(
-    cell: Cell, xs: Any, state: Any, live: numpy.ndarray | None, reverse: bool, masked_output: str,
-    checkpoint: int | str | None, step: Cell | None = None,
-) -> tuple[Any, Any]:  # fmt: skip
+    cell: Cell, xs: Any, state: Any, options: ScanOptions, step: Cell | None = None
+) -> tuple[Any, Any]:
     """Run the loop.
 
     Args:
-        cell, xs, state, reverse, masked_output, checkpoint: as in :func:`tinygrad_rnn.scan`, all leaves
-            tensors.
-        live: (T, B) booleans on the host: the steps that count for each sample; None if all do.
+        cell, xs, state: as in :func:`tinygrad_rnn.scan`, all leaves tensors.
         step: what is run in place of the cell and does the same.
     """
+    reverse, checkpoint = options.reverse, options.checkpoint
     slices = [ops.unstack(leaf) for leaf in tree.leaves(xs)]
     steps = [tree.unflatten(xs, parts) for parts in zip(*slices, strict=True)]
     if not steps:
@@ -38,7 +37,7 @@ def eager_scan(
 
     def advance(times: Sequence[int], again: bool) -> None:
         nonlocal y, state
-        segment = _segment(cell, step or cell, times, live, masked_output)
+        segment = _segment(cell, step or cell, times, options)
         outputs, state = (transforms.checkpoint(segment) if again else segment)(
             [steps[t] for t in times], state, y
         )
@@ -72,10 +71,12 @@ def _fitting(results: Sequence[Any], since: int, state: Sequence[Any], steps: in
 
 
 def _segment(
-    cell: Cell, step: Cell, times: Sequence[int], live: numpy.ndarray | None, masked_output: str
+    cell: Cell, step: Cell, times: Sequence[int], options: ScanOptions
 ) -> Callable[[Any, Any, Any], Any]:
     """The loop over some of the steps: their inputs, the state and the output before them → their outputs,
     the state after them."""
+
+    live = options.live
 
     def run(xs: Any, state: Any, y: Any) -> tuple[list[Any], Any]:
         kind, ys = _kind(state), []
@@ -85,7 +86,7 @@ def _segment(
                 if live is not None and not live[t].all():
                     other = (
                         y
-                        if masked_output == "previous" and y is not None
+                        if options.repeats and y is not None
                         else tree.map_leaves(lambda leaf: nothing(leaf.dtype), output)
                     )
                     output, new = _chosen(live[t], output, other), _chosen(live[t], new, state)

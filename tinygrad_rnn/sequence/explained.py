@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ..backends.native import compiler
 from ..errors import CompileWarning, TraceError
 from ..user_code import calling_line
+from .budget import Kept
 from .linear import is_linear
 from .plan import Plan
 from .program import Number, Program
@@ -25,15 +26,15 @@ class Ran(NamedTuple):
         plan: which others keep alive.
         calls: the reason if it ran as calls.
         backend: the name of it.
-        steps, segment: how many steps it ran over, and of how many at a time all is kept; None for all of
-            them.
+        steps: how many it ran over.
+        kept: what of them is kept.
     """
 
     plan: weakref.ref[Plan]
     calls: str | None
     backend: str
     steps: int
-    segment: int | None
+    kept: Kept
 
 
 _last: weakref.WeakKeyDictionary[Any, Ran | str] = weakref.WeakKeyDictionary()
@@ -46,15 +47,11 @@ _CODE = {"numpy": "machine code", "cupy": "CUDA kernels"}
 _CALLS = {"numpy": "NumPy calls", "cupy": "CuPy calls"}
 
 
-def note_plan(cell: Any, plan: Plan, engine: Any, backend: str, steps: int, segment: int | None) -> None:
-    """Remember how a cell runs, and warn if a part of it runs as calls that could be written otherwise.
-
-    Args:
-        segment: how many of the steps are kept at a time; None for all of them.
-    """
+def note_plan(cell: Any, plan: Plan, engine: Any, backend: str, steps: int, kept: Kept) -> None:
+    """Remember how a cell runs, and warn if a part of it runs as calls that could be written otherwise."""
     calls = engine if isinstance(engine, str) else None
     with contextlib.suppress(TypeError):
-        _last[cell] = Ran(weakref.ref(plan), calls, backend, steps, segment)
+        _last[cell] = Ran(weakref.ref(plan), calls, backend, steps, kept)
     if calls is not None:
         _warn(cell, f"runs as {_CALLS[backend]}: {calls}", plan.advice)
     elif engine.calls:
@@ -149,10 +146,12 @@ def _lines(plan: Plan, how: Ran) -> Iterator[str]:
         yield from engine.described()
     if plan.differentiated:
         held = plan.laid_out(calls or engine).held
-        each, count = plan.joint.bytes_of(held), min(how.steps, how.segment or how.steps)
-        at_a_time = "" if how.segment is None else " at a time, the others run again"
+        each, count = plan.joint.bytes_of(held), min(how.steps, how.kept.steps or how.steps)
+        at_a_time = "" if how.kept.steps is None else " at a time, the others run again"
         told = f"{each:,} bytes a step, {each * count:,} of {count} step{'s' * (count != 1)}{at_a_time}"
         yield f"  kept       {len(held)} value{'s' * (len(held) != 1)}, {told}"
+        if how.kept.least is not None:
+            yield f"  budget     too small: a backward pass takes {how.kept.least:,} bytes at least"
     sunk = sum(sink.gathered for sinks in plan.sinks.values() for sink in sinks)
     if sunk:
         yield f"  after      {sunk} weight gradient{'s' * (sunk != 1)} as one product over all steps"

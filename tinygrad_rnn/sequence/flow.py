@@ -12,8 +12,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy
-
+from .options import ScanOptions
 from .program import Number, Program
 
 _Flags = tuple[bool, ...]
@@ -36,45 +35,42 @@ class Flow:
         self._first = tuple(needs[inputs : inputs + states]), (False,) * len(program.outputs)
         self._one_step = functools.lru_cache(maxsize=256)(functools.partial(_one_step, program, asked))
         self._one_step_back = functools.lru_cache(maxsize=256)(functools.partial(_one_step_back, program))
-        self.unmasked = functools.lru_cache(maxsize=256)(
-            lambda steps: self.results(None, False, False, steps)
+        unmasked = ScanOptions()
+        self._unmasked = functools.lru_cache(maxsize=256)(lambda steps: self._results(unmasked, steps))
+        self._unmasked_back = functools.lru_cache(maxsize=256)(
+            lambda g, steps: self._operands(g, unmasked, steps)
         )
-        self.unmasked_back = functools.lru_cache(maxsize=256)(
-            lambda g, steps: self.operands(g, None, False, False, steps)
-        )
 
-    def results(self, live: numpy.ndarray | None, reverse: bool, previous: bool, steps: int) -> list[bool]:
-        """For outputs and last states.
+    def results(self, options: ScanOptions, steps: int) -> list[bool]:
+        """For outputs and last states of so many steps."""
+        return self._unmasked(steps) if options.live is None else self._results(options, steps)
 
-        Args:
-            live, reverse: as of the scan.
-            previous: whether masked outputs repeat the one before.
-            steps: how many there are.
-        """
-        state, y = self._first
-        some = y
-        for count, masked in _runs(live, reverse, steps):
-            for new_state, new_y in _repeated(
-                functools.partial(self._step, masked, previous), state, y, count
-            ):
-                state, y, some = new_state, new_y, _either(some, new_y)
-        return [*some, *state]
-
-    def operands(
-        self, g: _Flags, live: numpy.ndarray | None, reverse: bool, previous: bool, steps: int
-    ) -> list[bool]:
+    def operands(self, g: _Flags, options: ScanOptions, steps: int) -> list[bool]:
         """For inputs, first states and fixed values, whether a residual comes there.
 
         Args:
             g: for outputs and last states, whether one begins there.
-            live, reverse, previous, steps: as above.
         """
+        if options.live is None:
+            return self._unmasked_back(g, steps)
+        return self._operands(g, options, steps)
+
+    def _results(self, options: ScanOptions, steps: int) -> list[bool]:
+        state, y = self._first
+        some = y
+        for count, masked in _runs(options, steps):
+            step = functools.partial(self._step, masked, options.repeats)
+            for new_state, new_y in _repeated(step, state, y, count):
+                state, y, some = new_state, new_y, _either(some, new_y)
+        return [*some, *state]
+
+    def _operands(self, g: _Flags, options: ScanOptions, steps: int) -> list[bool]:
         count = len(self._program.outputs)
         outputs, state = g[:count], g[count:]
         repeated = (False,) * count
         reached = (False,) * (len(self._program.steps) + len(self._program.fixed))
-        for number, masked in reversed(_runs(live, reverse, steps)):
-            step = functools.partial(self._step_back, masked, previous, outputs)
+        for number, masked in reversed(_runs(options, steps)):
+            step = functools.partial(self._step_back, masked, options.repeats, outputs)
             for new_state, (new_repeated, here) in _repeated(step, state, (repeated, reached), number):
                 state, repeated, reached = new_state, new_repeated, _either(reached, here)
         inputs = len(self._program.steps)
@@ -114,11 +110,12 @@ def _repeated(step: Any, state: _Flags, y: Any, count: int) -> Iterator[tuple[_F
         yield state, y
 
 
-def _runs(live: numpy.ndarray | None, reverse: bool, steps: int) -> list[tuple[int, bool]]:
+def _runs(options: ScanOptions, steps: int) -> list[tuple[int, bool]]:
     """How many steps follow each other that are masked, or not, in the order of running."""
-    if live is None:
+    if options.live is None:
         return [(steps, False)]
-    flags: Any = (~live[::-1] if reverse else ~live).any(axis=1).tolist()
+    masked: Any = ~options.live.all(axis=1)
+    flags = (masked[::-1] if options.reverse else masked).tolist()
     return [(len(list(group)), flag) for flag, group in itertools.groupby(flags)]
 
 

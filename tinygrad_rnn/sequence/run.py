@@ -32,6 +32,7 @@ from .flow import Flow
 from .interpreter import InterpretedRun
 from .kernels import KernelPlan, KernelRun
 from .nested import NestPlan, NestRun
+from .options import ScanOptions
 from .plan import Plan, fixed_residuals
 from .trace import TracedCell, trace_cell
 
@@ -43,36 +44,38 @@ class ScanCall:
     """One call of ``scan``.
 
     Attributes:
-        plan: what to do.
-        engine: the plan in machine code or kernels, or the reason why it is interpreted.
+        cell, xs, state, options: as in :func:`~.eager.eager_scan`.
         traced: the cell's trace.
         outside: the tensors that it uses beside its arguments.
-        flow: which operands the loop would bring residuals to.
-        cell, xs, state, live, reverse, masked_output: as in :func:`~.eager.eager_scan`.
-        backend: of its tensors.
         needs: for each operand (inputs, states, tensors from outside) whether it needs a residual.
-        counts: how many inputs and states there are.
         steps: how many steps the whole scan has.
-        scan: runs another program as this one is run: scan(call, traced cell, inputs, states, tensors from
-            outside, reverse, live, masked_output) → outputs and last states, recorded.
+        plan: what to do.
+        engine: the plan in machine code or kernels, or the reason why it is interpreted.
+        scan: runs another program for as many steps: scan(call, traced cell, inputs, states, tensors from
+            outside, options) → outputs and last states, recorded.
+        operands, backend: its tensors, and theirs.
+        counts: how many inputs and states there are.
+        flow: which operands the loop would bring residuals to.
     """
 
-    plan: Plan
-    engine: Any
-    traced: TracedCell
-    outside: list[Any]
-    flow: Flow
     cell: Any
+    traced: TracedCell
     xs: Any
     state: Any
-    live: numpy.ndarray | None
-    reverse: bool
-    masked_output: str
-    backend: Backend
-    needs: Sequence[bool]
-    counts: tuple[int, int]
+    outside: list[Any]
+    options: ScanOptions
+    needs: tuple[bool, ...]
     steps: int
+    plan: Plan
+    engine: Any
     scan: Callable[..., tuple[list[Any], list[Any]]]
+
+    def __post_init__(self) -> None:
+        inputs, states = tree.leaves(self.xs), tree.leaves(self.state)
+        self.operands = [*inputs, *states, *self.outside]
+        self.counts = len(inputs), len(states)
+        self.backend: Backend = self.operands[0]._backend
+        self.flow: Flow = self.traced.flow(self.needs)
 
     def around(self, steps: int) -> Around:
         """What is before and after the loop."""
@@ -97,12 +100,7 @@ class ScanCall:
         """The residuals of operands; None, and not zeros, where nothing leads from the residuals of results,
         as in the loop: an optimiser leaves such a parameter alone."""
         given = tuple([part is not None for part in g])
-        if self.live is None:
-            reached = self.flow.unmasked_back(given, self.steps)
-        else:
-            reached = self.flow.operands(
-                given, self.live, self.reverse, self.masked_output == "previous", self.steps
-            )
+        reached = self.flow.operands(given, self.options, self.steps)
         return [part if way else None for part, way in zip(parts, reached, strict=True)]
 
 
@@ -134,7 +132,7 @@ class ForwardPass:
             firsts = list(operands[inputs : inputs + states])
             for v in program.states[states:]:  # outputs before the first step
                 firsts.append(backend.zeros(program.shapes[v], program.dtypes[v]))
-            order = range(steps)[::-1] if call.reverse else range(steps)
+            order = range(steps)[::-1] if call.options.reverse else range(steps)
             self._loop = RUNS[type(call.engine)](
                 plan.laid_out(call.engine), backend, arrays, fixed, order, call.steps
             )
@@ -150,7 +148,7 @@ class ForwardPass:
         plan, count = self.call.plan, len(self.call.plan.core.program.outputs)
         carried = [*g[count:], *[None] * (len(plan.carried_residuals) - len(g) + count)]
         streams, firsts = self._loop.backward(list(g[:count]), carried, totals, products)
-        order = 1 if self.call.reverse else -1
+        order = 1 if self.call.options.reverse else -1
         parts = self._around.through(self._kept, streams[: len(plan.core.streams)], totals, products, order)
         return parts, firsts[: self.call.counts[1]]
 
@@ -198,7 +196,7 @@ class CompiledScan:
     def forward(self, operands: Sequence[Any]) -> list[Any]:
         """From the arrays of inputs, states and tensors from outside: the arrays of outputs and last
         states."""
-        run = ForwardPass(self.call, operands, self.call.live)
+        run = ForwardPass(self.call, operands, self.call.options.live)
         if self._kept:
             claim(run, self._kept)
         self._passes.append(run)
@@ -208,7 +206,7 @@ class CompiledScan:
         try:
             return self._passes.pop()  # nobody else gets it
         except IndexError:
-            return ForwardPass(self.call, operands, self.call.live)
+            return ForwardPass(self.call, operands, self.call.options.live)
 
     def pull(self, np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
         if not isinstance(np, Backend):
@@ -265,9 +263,7 @@ class CompiledScan:
         inputs, states = tree.unflatten(call.xs, xs[:count]), tree.unflatten(call.state, xs[count:])
         step = call.traced.trace.as_cell(call.state, outside, self._lines())
         with recording():
-            ys, last = eager_scan(
-                call.cell, inputs, states, call.live, call.reverse, call.masked_output, None, step
-            )
+            ys, last = eager_scan(call.cell, inputs, states, call.options.keeping(None), step)
         return [*tree.leaves(ys), *tree.leaves(last)]
 
     def _lines(self) -> Sequence[Line | None]:
@@ -298,7 +294,7 @@ class SegmentedScan(CompiledScan):
         states = list(operands[call.counts[0] : sum(call.counts)])
         outputs: list[Any] = []
         starts = range(0, steps, self.segment)
-        for start in reversed(starts) if call.reverse else starts:
+        for start in reversed(starts) if call.options.reverse else starts:
             part = slice(start, start + self.segment)
             self.before.append((part, states))
             results = self._again(part, states, operands).results
@@ -310,7 +306,7 @@ class SegmentedScan(CompiledScan):
 
     def _again(self, part: slice, states: list[Any], operands: Sequence[Any]) -> ForwardPass:
         """A pass over some of the steps."""
-        count, live = self.call.counts[0], self.call.live
+        count, live = self.call.counts[0], self.call.options.live
         arrays = [*(x[part] for x in operands[:count]), *states, *operands[sum(self.call.counts) :]]
         return ForwardPass(self.call, arrays, None if live is None else live[part])
 

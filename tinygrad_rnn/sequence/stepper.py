@@ -16,9 +16,9 @@ from ..ops import as_tensor
 from ..reading.links import Links
 from ..tape import Node, no_grad
 from .bound_step import BoundStep
-from .compiled import traced_cell
 from .eager import checked_step
 from .trace import TracedCell
+from .traces import traced_cell
 
 
 class Stepper:
