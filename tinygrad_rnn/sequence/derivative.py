@@ -23,6 +23,7 @@ from ..backends import Backend
 from ..chain_rule.addition import ADD
 from ..tape import Node, apply, choose, no_grad, now, push_forward, recording
 from .around import Around
+from .own_products import applied, matmul
 from .plan import Plan, Sink, dummy
 from .program import Instruction, Program, capture, placeholder, tracing
 from .trace import TracedCell, cell_of
@@ -148,7 +149,7 @@ def _before(head: Around, given: Sequence[Any], times: int) -> tuple[dict[int, A
         (v, Node.result_type(x, head.backend))
         for v, x in zip(derived.program.fixed, derived.constants, strict=True)
     )
-    derived.program.run(values, apply, derived.forward, choose)
+    derived.program.run(values, applied, derived.forward, choose)
     made = [values[v] for v in derived.results]
     streams = [
         ops.reshape(x, (times, *core.whole.shapes[v])) for x, v in zip(made, core.streams, strict=False)
@@ -162,7 +163,7 @@ def _after(head: Around, values: dict[int, Any], residuals: Sequence[Any]) -> li
     shapes = [core.whole.shapes[v] for v in core.streams]
     come = [_rows(g, shapes[i]) if i < len(shapes) else g for i, g in enumerate(residuals) if g is not None]
     values.update(zip(derived.program.states, come, strict=True))
-    derived.program.run(values, apply, derived.backward, choose)
+    derived.program.run(values, applied, derived.backward, choose)
     return [None if r is None else values[r] for r in derived.residuals]
 
 
@@ -188,7 +189,7 @@ def _over_steps(sink: Sink, values: dict[int, Any], shape: tuple[int, ...]) -> A
     a, g = (values[v] for v in sink.values)
     if sink.kind == "product":
         rows = [ops.reshape(x, (-1, x.shape[-1])) for x in (a, g)]
-        return ops.reshape(ops.matmul(ops.transpose(rows[0]), rows[1]), shape)
+        return ops.reshape(matmul(ops.transpose(rows[0]), rows[1]), shape)
     lead = shape[: sink.shared]
     left, right = (ops.reshape(x, (x.shape[0], math.prod(lead), -1)) for x in (a, g))
     return ops.reshape(ops.matmul(ops.transpose(left, (1, 2, 0)), ops.transpose(right, (1, 0, 2))), shape)
