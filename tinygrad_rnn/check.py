@@ -3,7 +3,8 @@ function itself.
 
     addition      y = L x           ⟨v, Jᵀu⟩ = ⟨Jv, u⟩ and L is linear: exact, no finite difference
     weighting     y = B(a, b)       the same in each argument
-    composition   y = f(x)          complex step, f(x + ihv) = f(x) + ih f′(x) v: exact to rounding; else central differences
+    composition   y = f(x)          complex step, f(x + ihv) = f(x) + ih f′(x) v: exact to rounding;
+                                    else central differences
 
 A residual is itself a function of the residual that came and of the operands, so the second order is the
 first order of that function.
@@ -258,7 +259,8 @@ def check_gradients(
 
 
 def _check(
-    name: str, f: Callable[..., Any], tensors: list[Any], order: int, random: numpy.random.Generator, step: float = 6e-6,
+    name: str, f: Callable[..., Any], tensors: list[Any], order: int, random: numpy.random.Generator,
+    step: float = 6e-6,
     rtol: float = 1e-5, atol: float = 1e-7,
 ) -> None:  # fmt: skip
     varied = _differentiable("check_gradients", tensors)
@@ -281,7 +283,8 @@ def _check(
 
 
 def _check_order(
-    name: str, f: Callable[..., Any], tensors: list[Any], varied: list[int], order: int, random: numpy.random.Generator, step: float,
+    name: str, f: Callable[..., Any], tensors: list[Any], varied: list[int], order: int,
+    random: numpy.random.Generator, step: float,
     rtol: float, atol: float,
 ) -> None:  # fmt: skip
     residuals = grad(f, varied)(*tensors)
@@ -347,7 +350,8 @@ def _inner(a: Any, b: Any, magnitude: bool = False) -> float:
 
 
 def _compare(
-    name: str, order: int, mode: str, places: Sequence[int], computed: float, expected: float, rtol: float, atol: float,
+    name: str, order: int, mode: str, places: Sequence[int], computed: float, expected: float, rtol: float,
+    atol: float,
     source: str = "differences give",
 ) -> None:  # fmt: skip
     # not (a <= b), so that NaN fails

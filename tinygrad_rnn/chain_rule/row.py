@@ -6,7 +6,7 @@ they compute on arrays; handed the recorded operations (``tinygrad_rnn.ops``) th
 a derivative can be derived again.
 
     forward(np, *xs, *params)              y, or a tuple of them
-    pull(np, g, y, xs, params, needs)      from the residual g of y to the residuals of the xs (None where not needed)
+    pull(np, g, y, xs, params, needs)      from the residual g of y to those of the xs (None where not needed)
     push(np, tangents, y, xs, params)      from the tangents of the xs (None where zero) to the tangent of y
 """
 

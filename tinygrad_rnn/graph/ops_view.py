@@ -165,7 +165,8 @@ class OpsView:
 
     def _band(self, vertices: Sequence[Vertex]) -> list[str]:
         given: Look = {
-            "label": shown(self._path_text(), 80), "style": "filled,rounded", "color": "#E6D95A", "fillcolor": "#FFFBD6",
+            "label": shown(self._path_text(), 80), "style": "filled,rounded", "color": "#E6D95A",
+            "fillcolor": "#FFFBD6",
             "fontsize": "10", "labeljust": "l", "margin": "8",
         }  # fmt: skip
         return self._group("cluster_path", given, vertices)
@@ -452,7 +453,8 @@ class OpsView:
         return {
             "dir": None if self._is_reversed(link) else "back", "color": mixed(paint.line, drawn.strength),
             "penwidth": f"{drawn.width:.1f}",
-            "style": drawn.style, "class": PAINTS[entry.row.case].css + (" rev" if self._is_reversed(link) else ""), "label": label,
+            "style": drawn.style,
+            "class": PAINTS[entry.row.case].css + (" rev" if self._is_reversed(link) else ""), "label": label,
             "fontcolor": paint.text if label else None, "tooltip": told and tooltip(told),
         }  # fmt: skip
 
@@ -460,7 +462,8 @@ class OpsView:
         if not self._is_followed(link):
             return silent()
         return {
-            "dir": None if self._is_reversed(link) else "back", "color": BLACK, "penwidth": "1.8" if self.gains is None else "3.2",
+            "dir": None if self._is_reversed(link) else "back", "color": BLACK,
+            "penwidth": "1.8" if self.gains is None else "3.2",
             "label": None if self.gains is None else "δ in", "weight": "5",
         }  # fmt: skip
 

@@ -7,7 +7,7 @@ is reached from there. So
     cell ─ code ─ names {W, U, scale, act}
      ├ closure: scale = 2.0            a value: compared
      ├ globals: act ─ code ─ names …   a function: read in turn
-     └ self.__dict__: W, U             tensors: what a trace depends on (shape, dtype, whether it wants a gradient)
+     └ self.__dict__: W, U             tensors: shape, dtype, requires_grad, which a trace depends on
        (self.logger: no code that is reached names it, so it is not read)
 
 two fingerprints that are equal mean that the code, given the same arguments, does the same. What cannot be
@@ -58,9 +58,9 @@ from .stores import (
 )
 
 _IMMUTABLE = (
-    range, slice, datetime.date, datetime.time, datetime.datetime, datetime.timedelta, decimal.Decimal, fractions.Fraction, re.Pattern,
-    pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.WindowsPath, numpy.dtype, types.CodeType,
-    types.GenericAlias,
+    range, slice, datetime.date, datetime.time, datetime.datetime, datetime.timedelta, decimal.Decimal,
+    fractions.Fraction, re.Pattern, pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath,
+    pathlib.WindowsPath, numpy.dtype, types.CodeType, types.GenericAlias,
 )  # fmt: skip
 _DESCRIPTORS = (
     types.GetSetDescriptorType,
@@ -68,19 +68,21 @@ _DESCRIPTORS = (
     type(vars(collections.namedtuple("_", "x"))["x"]),
 )
 _SELDOM = frozenset(
-    ["__init__", "__post_init__", "__init_subclass__", "__set_name__", "__repr__", "__str__", "__format__", "__del__",
-     "__dir__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__copy__", "__deepcopy__", "__sizeof__", "__fspath__",
-     "__subclasshook__"]
-)  # fmt: skip
+    "__init__ __post_init__ __init_subclass__ __set_name__ __repr__ __str__ __format__ __del__ __dir__ "
+    "__reduce__ __reduce_ex__ __getstate__ __setstate__ __copy__ __deepcopy__ __sizeof__ __fspath__ "
+    "__subclasshook__".split()
+)
 """Methods that Python calls by itself, but seldom in a step: they are read once one was seen to run."""
 
-_C_FUNCTIONS = {"builtin_function_or_method", "cython_function_or_method", "ufunc", "_ArrayFunctionDispatcher", "method_descriptor",
-                "wrapper_descriptor", "classmethod_descriptor", "method-wrapper"}  # fmt: skip
+_C_FUNCTIONS = frozenset(
+    "builtin_function_or_method cython_function_or_method ufunc _ArrayFunctionDispatcher method_descriptor "
+    "wrapper_descriptor classmethod_descriptor method-wrapper".split()
+)
 _BY_ANY_NAME = frozenset(
-    ["getattr", "setattr", "delattr", "hasattr", "vars", "dir", "eval", "exec", "globals", "locals", "__dict__", "__getattribute__",
-     "attrgetter", "methodcaller", "inspect", "copy", "deepcopy", "replace", "asdict", "astuple", "fields",
-     "parameters", "named_parameters", "state_dict", "modules"]
-)  # fmt: skip
+    "getattr setattr delattr hasattr vars dir eval exec globals locals __dict__ __getattribute__ attrgetter "
+    "methodcaller inspect copy deepcopy replace asdict astuple fields parameters named_parameters state_dict "
+    "modules".split()
+)
 """Where code names one of these it may read attributes whose names do not stand in it: then all are read."""
 
 _LOCKS = ("_thread.lock", "_thread.RLock")
@@ -411,8 +413,10 @@ def _converted(kind: type) -> Callable[[Closure, Any], None]:
 
 _STORAGE: dict[type, Callable[[Closure, Any], None]] = {
     kind: _READERS[kind]
-    for kind in (dict, collections.OrderedDict, list, collections.deque, bytearray, set, tuple, frozenset, complex, functools.partial,
-                 numpy.ndarray)
+    for kind in (
+        dict, collections.OrderedDict, list, collections.deque, bytearray, set, tuple, frozenset, complex,
+        functools.partial, numpy.ndarray,
+    )
 }  # fmt: skip
 _STORAGE |= {kind: _converted(kind) for kind in (int, float, str, bytes)}
 _STORAGE[collections.defaultdict] = Closure._read_default

@@ -76,8 +76,8 @@ class Entry:
     __slots__ = ("__weakref__", "backend", "index", "inputs", "needs", "params", "row", "scope", "xs", "ys")
 
     def __init__(
-        self, row: Row, backend: Backend, inputs: Sequence[Any], xs: Any, params: Any, needs: Any, ys: tuple[Array, ...],
-        scope: Scope | None,
+        self, row: Row, backend: Backend, inputs: Sequence[Any], xs: Any, params: Any, needs: Any,
+        ys: tuple[Array, ...], scope: Scope | None,
     ) -> None:  # fmt: skip
         self.index = next(_indices)
         self.row = row

@@ -3,9 +3,9 @@
 So an element comes out the same to the last bit wherever rows, columns and steps are cut. The loops are those
 of Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008):
 
-    for a block of columns of B, and of k:      copied into panels of two vectors' width, which stay in the second cache
-        for a few rows of A:                    as they lie, or copied where a column of A lies in a row of memory
-            for each panel:                     a tile of C stays in registers while the panel streams by
+    for a block of columns of B, and of k:   copied into panels of two vectors' width; stays in cache 2
+        for a few rows of A:                 as they lie, or copied where columns of A lie in memory as rows
+            for each panel:                  a tile of C stays in registers while the panel streams by
 """
 
 from __future__ import annotations
