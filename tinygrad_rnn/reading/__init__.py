@@ -24,4 +24,5 @@ Of the user's code:
     contents    what containers and arrays hold
     steady      what nobody changes while a program runs
     stores      what code can write to
+    links       where the tensors that it reads are held
 """
