@@ -7,14 +7,13 @@ from collections import Counter, defaultdict
 from functools import cached_property
 from typing import Any
 
-from ..chain_rule.formula import formulas
 from ..reading.norms import Ranges
 from ..reading.words import number, short, symbol_of
 from ..tape import Entry, Node
 from .gains import Gains
 from .network import Link, Network, Vertex
 from .paint import LEAVES, NOT_FINITE, PAINTS, UNREACHED, Paint
-from .scene import Fact, Look, facts_of_array, facts_of_entry
+from .scene import Fact, Look, facts_of_array, facts_of_entry, rule_of
 from .text import Html, shown, shown_html, tooltip, width_of
 
 
@@ -107,7 +106,7 @@ class Nodes:
             look["width"] = str(width_of(text))
         names = ", ".join(self.network.names_of(entry))
         what = f"{entry.row.name} {_kind_of_array(*entry.ys)}"
-        facts = [f"{names} = {what}" if names else what, *formulas(entry.row)]
+        facts = [f"{names} = {what}" if names else what, *rule_of(entry)]
         if self.gains is not None:
             facts.append(f"size of its residual: {number(self.gains.arrived(entry), 3)}")
         look.update({"class": PAINTS[case].css, "tooltip": tooltip(" · ".join(facts))})
