@@ -17,7 +17,7 @@ import numpy
 
 from . import ops
 from .chain_rule import Row
-from .tape import Node, Tape, apply, key_of
+from .tape import Node, Replay, Tape, apply, key_of
 
 Rule = Callable[..., Any]
 """rule(operands, marked, params, count) → the operands and params for all values together; None where there
@@ -59,7 +59,7 @@ def along(results: Sequence[Any], starts: Sequence[tuple[Any, Any]], count: int)
 
 
 def run(
-    row: Row,
+    row: Row | Replay,
     xs: Sequence[Any],
     marked: Sequence[bool],
     params: tuple[Any, ...],
@@ -68,10 +68,11 @@ def run(
 ) -> Sequence[Any]:
     """All results of one row for many values of the marked operands, each (count, …); None for one that
     depends on none of them."""
-    if row.batched is not None:
-        return row.batched(xs, marked, count)
-    if row.case == "replay":
-        raise NoBatch
+    if isinstance(row, Replay):
+        ys = row.batched(xs, marked, count)
+        if ys is None:
+            raise NoBatch
+        return ys
     rule = _broadcasting if row.elementwise else _RULES.get(row.name)
     given = rule(xs, marked, params, count) if rule is not None else None
     if given is not None:

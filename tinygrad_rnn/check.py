@@ -3,7 +3,8 @@ function itself.
 
     addition      y = L x           ⟨v, Jᵀu⟩ = ⟨Jv, u⟩ and L is linear: exact, no finite difference
     weighting     y = B(a, b)       the same in each argument
-    composition   y = f(x)          complex step, f(x + ihv) = f(x) + ih f′(x) v: exact to rounding; else central differences
+    composition   y = f(x)          complex step, f(x + ihv) = f(x) + ih f′(x) v: exact to rounding;
+                                    else central differences
 
 A residual is itself a function of the residual that came and of the operands, so the second order is the
 first order of that function.
@@ -11,6 +12,7 @@ first order of that function.
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -135,79 +137,57 @@ def _prove_by_complex_step(
 ) -> bool:
     """Compare with f(x + ihv) and with the residuals at x + ihv; False where that is not NumPy or f is not
     complex."""
-    backend = tensors[0]._backend
-    if backend.name != "numpy":
-        return False
-    h = 1e-30
     xs = tuple(tensors[i] for i in varied)
     for k, place in enumerate(varied):
         direction = _like(tensors[place], random)
-        arrays = [x._data for x in tensors]
-        arrays[place] = arrays[place] + 1j * h * direction._data
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", numpy.exceptions.ComplexWarning)
-                y = row.forward(backend, *arrays, *params)
-                parts = row.pull(backend, u._data, y, arrays, params, [True] * len(arrays))
-        except (TypeError, ValueError, numpy.exceptions.ComplexWarning):
+        slopes = _complex_step(row, tensors, varied, place, direction, params, u)
+        if slopes is None:
             return False
-        if y.dtype.kind != "c":
-            return False
-        tangents = tuple(direction if i == k else x * 0 for i, x in enumerate(xs))
-        _, tangent = jvp(lambda *values: apply(row, _replaced(tensors, varied, values), params), xs, tangents)
-        expected = float((y.imag / h * u._data).sum())
-        _compare(
+        slope_of_y, slopes_of_residuals = slopes
+        agree = functools.partial(
+            _compare,
             row.name,
-            1,
-            "forward",
-            [place],
-            _inner(tangent, u),
-            expected,
-            1e-10,
-            1e-13,
-            "the complex step gives",
+            places=[place],
+            rtol=1e-10,
+            atol=1e-13,
+            source="the complex step gives",
         )
-        found = residuals(u, *xs)
-        _compare(
-            row.name,
-            1,
-            "reverse",
-            [place],
-            _inner(found[k], direction),
-            expected,
-            1e-10,
-            1e-13,
-            "the complex step gives",
-        )
+        along = tuple(direction if i == k else x * 0 for i, x in enumerate(xs))
+        _, tangent = jvp(lambda *values: apply(row, _replaced(tensors, varied, values), params), xs, along)
+        expected = float((slope_of_y * u._data).sum())
+        agree(1, "forward", computed=_inner(tangent, u), expected=expected)
+        agree(1, "reverse", computed=_inner(residuals(u, *xs)[k], direction), expected=expected)
         weights = [_like(x, random) for x in xs]
-        turned = [backend.sum_to(parts[i], x.shape).imag / h for i, x in zip(varied, xs, strict=True)]
-        expected = sum(float((part * w._data).sum()) for part, w in zip(turned, weights, strict=True))
-        _, second = jvp(lambda *values: residuals(u, *values), xs, tangents)
-        _compare(
-            row.name,
-            2,
-            "forward",
-            [place],
-            _inner(second, weights),
-            expected,
-            1e-10,
-            1e-13,
-            "the complex step gives",
+        expected = sum(
+            float((slope * w._data).sum()) for slope, w in zip(slopes_of_residuals, weights, strict=True)
         )
-        _, pull = vjp(lambda x, i=place, k=k: residuals(u, *xs[:k], x, *xs[k + 1 :]), tensors[place])
-        again = pull(tuple(weights))[0]
-        _compare(
-            row.name,
-            2,
-            "reverse",
-            [place],
-            _inner(again, direction),
-            expected,
-            1e-10,
-            1e-13,
-            "the complex step gives",
-        )
+        _, second = jvp(lambda *values: residuals(u, *values), xs, along)
+        agree(2, "forward", computed=_inner(second, weights), expected=expected)
+        _, pull = vjp(lambda x, k=k: residuals(u, *xs[:k], x, *xs[k + 1 :]), tensors[place])
+        agree(2, "reverse", computed=_inner(pull(tuple(weights))[0], direction), expected=expected)
     return True
+
+
+def _complex_step(
+    row: Row, tensors: Sequence[Any], varied: Sequence[int], place: int, direction: Any, params: Any, u: Any
+) -> tuple[Any, list[Any]] | None:
+    """How the result, and the residual of each varied operand, change along a direction of one operand: the
+    imaginary part of a step of 1e-30 i, which no difference rounds. None where that is not possible."""
+    backend, h = tensors[0]._backend, 1e-30
+    if backend.name != "numpy":
+        return None
+    xs = [x._data for x in tensors]
+    xs[place] = xs[place] + 1j * h * direction._data
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", numpy.exceptions.ComplexWarning)
+            y = row.forward(backend, *xs, *params)
+            parts = row.pull(backend, u._data, y, xs, params, [True] * len(xs))
+    except (TypeError, ValueError, numpy.exceptions.ComplexWarning):
+        return None
+    if y.dtype.kind != "c":
+        return None
+    return y.imag / h, [backend.sum_to(parts[i], tensors[i].shape).imag / h for i in varied]
 
 
 # -- a function by differences -------------------------------------------------------------------------------
@@ -258,8 +238,8 @@ def check_gradients(
 
 
 def _check(
-    name: str, f: Callable[..., Any], tensors: list[Any], order: int, random: numpy.random.Generator, step: float = 6e-6,
-    rtol: float = 1e-5, atol: float = 1e-7,
+    name: str, f: Callable[..., Any], tensors: list[Any], order: int, random: numpy.random.Generator,
+    step: float = 6e-6, rtol: float = 1e-5, atol: float = 1e-7,
 ) -> None:  # fmt: skip
     varied = _differentiable("check_gradients", tensors)
     weights = tree.map_leaves(lambda y: _like(as_tensor(y), random), f(*tensors))
@@ -281,8 +261,8 @@ def _check(
 
 
 def _check_order(
-    name: str, f: Callable[..., Any], tensors: list[Any], varied: list[int], order: int, random: numpy.random.Generator, step: float,
-    rtol: float, atol: float,
+    name: str, f: Callable[..., Any], tensors: list[Any], varied: list[int], order: int,
+    random: numpy.random.Generator, step: float, rtol: float, atol: float,
 ) -> None:  # fmt: skip
     residuals = grad(f, varied)(*tensors)
     for i, residual in zip(varied, residuals, strict=True):
@@ -347,8 +327,8 @@ def _inner(a: Any, b: Any, magnitude: bool = False) -> float:
 
 
 def _compare(
-    name: str, order: int, mode: str, places: Sequence[int], computed: float, expected: float, rtol: float, atol: float,
-    source: str = "differences give",
+    name: str, order: int, mode: str, places: Sequence[int], computed: float, expected: float, rtol: float,
+    atol: float, source: str = "differences give",
 ) -> None:  # fmt: skip
     # not (a <= b), so that NaN fails
     if not abs(computed - expected) <= atol + rtol * max(abs(computed), abs(expected)):

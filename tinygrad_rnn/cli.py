@@ -89,41 +89,49 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    train = commands.add_parser(
+    for add in (_add_train, _add_sample, _add_graph, _add_flow, _add_check):
+        add(commands)
+    return parser
+
+
+def _add_train(commands: Any) -> None:
+    parser = commands.add_parser(
         "train", help="learn to write text, character by character", description="Learn to write text."
     )
-    train.set_defaults(command=_train)
+    parser.set_defaults(command=_train)
     for setting in dataclasses.fields(Config):
         default = "" if setting.default is None else f" (default: {setting.default})"
-        train.add_argument(
+        parser.add_argument(
             f"--{setting.name}", help=setting.metadata["meaning"] + default, **setting.metadata["argument"]
         )
-    train.add_argument(
+    parser.add_argument(
         "--run", metavar="DIR", help="the run's folder (default: the next free runs/CELL-NUMBER)"
     )
-    train.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
+    parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
 
-    write = commands.add_parser(
+
+def _add_sample(commands: Any) -> None:
+    parser = commands.add_parser(
         "sample", help="write text with a trained model", description="Write text with a trained model."
     )
-    write.set_defaults(command=_sample)
-    write.add_argument("run", metavar="RUN", help="the folder of a run, or a checkpoint of one")
-    write.add_argument(
+    parser.set_defaults(command=_sample)
+    parser.add_argument("run", metavar="RUN", help="the folder of a run, or a checkpoint of one")
+    parser.add_argument(
         "--length",
         type=option(int, at_least(1)),
         default=600,
         metavar="N",
         help="how many characters (default: 600)",
     )
-    write.add_argument(
+    parser.add_argument(
         "--temperature",
         type=option(float, rate),
         default=0.7,
         metavar="N",
         help="0: always the likeliest character; 1: as learned (default: 0.7)",
     )
-    write.add_argument("--prompt", default="", help="how the text begins")
-    write.add_argument(
+    parser.add_argument("--prompt", default="", help="how the text begins")
+    parser.add_argument(
         "--seed",
         type=option(int, SEED),
         default=0,
@@ -131,67 +139,72 @@ def _parser() -> argparse.ArgumentParser:
         help="another seed, another text (default: 0)",
     )
 
-    graph = commands.add_parser(
+
+def _add_graph(commands: Any) -> None:
+    parser = commands.add_parser(
         "graph", help="draw the backprop graph of a cell or a run", description="Draw a backprop graph."
     )
-    graph.set_defaults(command=_graph)
-    graph.add_argument(
+    parser.set_defaults(command=_graph)
+    parser.add_argument(
         "what", nargs="?", metavar="RUN|CELL", help=f"the folder of a run, or a cell: {', '.join(LAYERS)}"
     )
-    graph.add_argument(
+    parser.add_argument(
         "--cell", choices=tuple(LAYERS), default="lstm", help="the recurrent cell (default: lstm)"
     )
-    graph.add_argument(
+    parser.add_argument(
         "--steps",
         type=option(int, between(1, 10_000)),
         default=2,
         metavar="N",
         help="over how many time steps (default: 2)",
     )
-    graph.add_argument(
+    parser.add_argument(
         "--out",
         metavar="FILE",
         help="where to; its ending is the format: svg, png, pdf, dot or html (default: CELL.svg)",
     )
 
-    look = commands.add_parser(
+
+def _add_flow(commands: Any) -> None:
+    parser = commands.add_parser(
         "flow",
         help="how far back residuals reach, and where they die",
         description="Follow the residuals back.",
     )
-    look.set_defaults(command=_flow)
-    look.add_argument(
+    parser.set_defaults(command=_flow)
+    parser.add_argument(
         "what",
         nargs="?",
         default="lstm",
         metavar="RUN|CELL",
         help="the folder of a run, or a fresh cell (default: lstm)",
     )
-    look.add_argument(
+    parser.add_argument(
         "--steps",
         type=option(int, between(2, 100_000)),
         default=50,
         metavar="N",
         help="over how many time steps (default: 50)",
     )
-    look.add_argument(
+    parser.add_argument(
         "--out",
         metavar="DIR",
         help="where to write flow.csv and flow.png (default: the run's folder, else here)",
     )
 
-    check = commands.add_parser(
+
+def _add_check(commands: Any) -> None:
+    parser = commands.add_parser(
         "check",
         help="whether this installation computes what it should",
         description="Check an installation.",
     )
-    check.set_defaults(command=_check)
-    check.add_argument("--backend", choices=("numpy", "cupy"), help="the device (default: the one in use)")
-    check.add_argument(
+    parser.set_defaults(command=_check)
+    parser.add_argument("--backend", choices=("numpy", "cupy"), help="the device (default: the one in use)")
+    parser.add_argument(
         "--out", metavar="FILE", help="where to write the report, JSON (default: the standard output)"
     )
-    check.add_argument("--quick", action="store_true", help="fewer operands, dtypes and sizes")
-    return parser
+    parser.add_argument("--quick", action="store_true", help="fewer operands, dtypes and sizes")
 
 
 def _train(arguments: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ from .chain_rule.weighting import MULTIPLY
 from .effects import effect
 from .errors import BackendError, ShapeError, TapeError
 from .ops.choice import truths
+from .ops.in_place import in_place, is_step_from_leaf
 from .tape import (
     Node,
     Values,
@@ -56,7 +57,7 @@ class Tensor(Values):
         Raises:
             TapeError: this is what ``W -= step`` recorded of a leaf W: nothing is added up here.
         """
-        if self._grad is None and _stepped_from_a_leaf(self):
+        if self._grad is None and is_step_from_leaf(self):
             raise TapeError(
                 "no grad is added up here, since this is no leaf: W -= 0.1 * W.grad, or W = W - …, made a "
                 "recorded result of the leaf W. "
@@ -334,41 +335,8 @@ class Variable(Tensor):
     __slots__ = ()
 
 
-def _in_place(operator: Callable[[Tensor, Any], Tensor]) -> Callable[[Tensor, Any], Tensor]:
-    def assigned(self: Tensor, other: Any) -> Tensor:
-        """A new tensor for the name; but under no_grad a leaf that requires grad stays what it is, and takes
-        the values."""
-        result = operator(self, other)
-        if thread.recording or not self.requires_grad or self.entry is not None:
-            return result
-        self.data = ops.astype(result, self._data.dtype)
-        return self
-
-    return assigned
-
-
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"):
-    setattr(Tensor, f"__i{_name}__", _in_place(getattr(Tensor, f"__{_name}__")))
-
-
-def _stepped_from_a_leaf(x: Node) -> bool:
-    """Whether x looks like ``W -= step`` of a leaf W that has a grad: a constant of its shape was added or
-    subtracted."""
-    entry = x.entry
-    if (
-        entry is None
-        or entry.row not in (ADD, SUBTRACT)
-        or entry.inputs is None
-        or list(entry.needs) != [True, False]
-    ):
-        return False
-    W, step = entry.inputs
-    return (
-        W.entry is None
-        and W._grad is not None
-        and isinstance(step, Node)
-        and step._data.shape == W._data.shape
-    )
+    setattr(Tensor, f"__i{_name}__", in_place(getattr(Tensor, f"__{_name}__")))
 
 
 def _written(index: Any) -> str:

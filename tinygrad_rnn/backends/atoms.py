@@ -6,7 +6,8 @@ written, and no product is joined to a sum except by ``fma``: what is computed a
 the last bit, wherever it is written, as a mask that compares it with what was kept needs.
 
 ============  ================================================================================================
-numbers       ``number``; ``lookup`` in a table; ``convert`` to another kind; ``bits`` of a float; ``floating``
+numbers       ``number``; ``lookup`` in a table; ``convert`` to another kind; ``bits`` of a float;
+              ``floating`` of bits
 arithmetic    ``add`` ``sub`` ``mul`` ``div`` ``neg``, written + − * /; ``fma``; ``sqrt`` ``abs`` ``copysign``
 rounding      ``rint`` ``floor`` ``ceil`` ``trunc``
 bits          ``and`` ``or`` ``xor`` ``not`` ``shl`` ``shr`` ``lshr``, written & | ^ ~ << >>

@@ -23,10 +23,11 @@ from .row import Row, rows
 
 
 def addition(
-    name: str, adjoint: Callable[..., Any], symbol: str = "", linear: Callable[..., Any] | None = None, variadic: bool = False,
-    operands: int = 1, lowering: Lowering | None = None, masks: bool = False, selects: bool = False,
-    into: Callable[..., None] | None = None, forward: Callable[..., Any] | None = None, several: bool = False, flattens: bool = False,
-    decides: int | None = None, outline: Callable[..., Any] | None = None, verb: str = "", loops: Loops | None = None,
+    name: str, adjoint: Callable[..., Any], symbol: str = "", linear: Callable[..., Any] | None = None,
+    variadic: bool = False, operands: int = 1, lowering: Lowering | None = None, masks: bool = False,
+    selects: bool = False, into: Callable[..., None] | None = None, forward: Callable[..., Any] | None = None,
+    several: bool = False, flattens: bool = False, decides: int | None = None,
+    outline: Callable[..., Any] | None = None, verb: str = "", loops: Loops | None = None,
 ) -> Row:  # fmt: skip
     """File a linear operation by its adjoint.
 
@@ -71,8 +72,9 @@ def addition(
     return rows.add(
         Row(
             name, "addition", symbol or name, call_variadic if variadic else call, pull, push, parts,
-            lowering=lowering, loops=loops, masks=masks, selects=selects, into=into, variadic=variadic, several=several, flattens=flattens,
-            decides=decides, outline=outline, verb=verb, named=forward is None and not variadic,
+            lowering=lowering, loops=loops, masks=masks, selects=selects, into=into, variadic=variadic,
+            several=several, flattens=flattens, decides=decides, outline=outline, verb=verb,
+            named=forward is None and not variadic,
         )
     )  # fmt: skip
 

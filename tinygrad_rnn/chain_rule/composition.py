@@ -22,8 +22,13 @@ Slope = Callable[..., Any]
 
 
 def composition(
-    name: str, lowering: Lowering, *slopes: Slope, symbol: str = "", masks: bool = False, flattens: bool = False
-) -> Row:  # fmt: skip
+    name: str,
+    lowering: Lowering,
+    *slopes: Slope,
+    symbol: str = "",
+    masks: bool = False,
+    flattens: bool = False,
+) -> Row:
     """File an elementwise function.
 
     Args:

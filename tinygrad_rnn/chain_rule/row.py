@@ -6,7 +6,7 @@ they compute on arrays; handed the recorded operations (``tinygrad_rnn.ops``) th
 a derivative can be derived again.
 
     forward(np, *xs, *params)              y, or a tuple of them
-    pull(np, g, y, xs, params, needs)      from the residual g of y to the residuals of the xs (None where not needed)
+    pull(np, g, y, xs, params, needs)      from the residual g of y to those of the xs (None where not needed)
     push(np, tangents, y, xs, params)      from the tangents of the xs (None where zero) to the tangent of y
 """
 
@@ -19,7 +19,7 @@ from typing import Any, Literal
 from .lowering.lowered import Lowering
 from .routing import Loops
 
-Case = Literal["composition", "addition", "weighting", "choice", "replay"]
+Case = Literal["composition", "addition", "weighting", "choice"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +28,7 @@ class Row:
 
     Attributes:
         name: its name, NumPy's where NumPy has it.
-        case: which of the three chain-rule cases it is; "choice" for what has no derivative at all; "replay"
-            for a piece of program kept as one entry, whose own rows are run again when residuals come.
+        case: which of the three chain-rule cases it is; "choice" for what has no derivative at all.
         symbol: what pictures show.
         forward, pull, push: see the module.
         parts: what its case's proof examines: slopes of a composition, adjoint and linear map of an addition,
@@ -54,10 +53,6 @@ class Row:
             itself.
         verb: of an addition that has fewer or more elements than its operand: what becomes of a residual,
             which no number says.
-        fresh: each residual that it sends on is an array that nothing else has.
-        unfold: of a replay: from its entry and its operands to its results, recorded operation by operation.
-        batched: of a replay: batched(xs, marked, count) → its results for so many values of the marked
-            operands, as :func:`..batches.run`.
     """
 
     name: str
@@ -80,9 +75,6 @@ class Row:
     flattens: bool = False
     decides: int | None = None
     verb: str = ""
-    fresh: bool = False
-    unfold: Callable[..., Sequence[Any]] | None = field(default=None, repr=False)
-    batched: Callable[..., Sequence[Any]] | None = field(default=None, repr=False)
 
     @property
     def elementwise(self) -> bool:

@@ -78,8 +78,12 @@ def _matmul_spared(np: Any, g: Any, xs: Any, params: Any) -> Any:
 
 
 MULTIPLY = weighting(
-    "multiply", lambda np, g, y, a, b: g * b, lambda np, g, y, a, b: g * a, symbol="×", lowering=arithmetic.multiply
-)  # fmt: skip
+    "multiply",
+    lambda np, g, y, a, b: g * b,
+    lambda np, g, y, a, b: g * a,
+    symbol="×",
+    lowering=arithmetic.multiply,
+)
 MATMUL = weighting(
     "matmul",  # of matrices and stacks of them: a vector is made a matrix before
     lambda np, g, y, a, b: np.matmul(g, np.swapaxes(b, -1, -2)),

@@ -18,7 +18,7 @@ from ..backends import Backend
 from ..errors import NonFiniteError
 from ..reading.lines import Lines, line_of_entry
 from ..reading.words import printable, symbol_of
-from ..tape import Entry, Node, pull_back, recording, thread
+from ..tape import Entry, Node, Replay, pull_back, recording, thread
 from ..user_code import Line
 
 
@@ -41,7 +41,7 @@ class detect_anomaly(Lines):
             return
         super().recorded(entry)
         if made_here(entry.backend, [*entry.xs, *entry.params], entry.ys):
-            if entry.row.unfold is not None:
+            if isinstance(entry.row, Replay):
                 with recording():
                     entry.row.unfold(entry, entry.inputs)
             raise NonFiniteError(told("forward", entry, line_of_entry(entry)))
@@ -53,7 +53,7 @@ class detect_anomaly(Lines):
             return
         arrived = [_array(one) for one in (g if entry.row.several else [g]) if one is not None]
         if made_here(entry.backend, arrived, [_array(part)]):
-            if entry.row.unfold is not None:
+            if isinstance(entry.row, Replay):
                 with recording():
                     results = entry.row.unfold(entry, entry.inputs)
                 parts = g if entry.row.several else [g]

@@ -66,7 +66,8 @@ def heatmap(tracks: Sequence[Track]) -> Any:
     )
     if numpy.any(broken):
         axes.imshow(
-            numpy.where(broken, 1.0, numpy.nan), cmap=colors.ListedColormap([_NOT_FINITE]), aspect="auto", interpolation="nearest",
+            numpy.where(broken, 1.0, numpy.nan), cmap=colors.ListedColormap([_NOT_FINITE]), aspect="auto",
+            interpolation="nearest",
             extent=extent,
         )  # fmt: skip
     axes.set_yticks(range(len(names)), names, parse_math=False)

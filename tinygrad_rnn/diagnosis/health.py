@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 
 from ..reading.chain import Chain
-from ..reading.followed import Pass
+from ..reading.measured import Pass
 from ..reading.words import percent, symbol_of
 from ..tape import Entry, Node, Tape
 from ..user_code import Line

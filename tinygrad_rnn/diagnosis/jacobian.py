@@ -17,7 +17,7 @@ import numpy
 from ..backends import Array
 from ..errors import FlowError
 from ..reading.chain import Chain
-from ..reading.followed import add_to
+from ..reading.measured import add_to
 from ..reading.path import is_straight
 from ..tape import Key, Tape, key_of, pull_back, push_forward
 

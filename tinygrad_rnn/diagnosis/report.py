@@ -14,7 +14,6 @@ from typing import Any
 import numpy
 
 from .. import arguments, atomic
-from ..chain_rule.row import Case
 from ..errors import DrawError, FlowError
 from ..reading.followed import Followed
 from ..reading.recording import Recording
@@ -50,7 +49,7 @@ class Operation:
     sent: dict[int, float]
 
     @property
-    def case(self) -> Case:
+    def case(self) -> str:
         return self.entry.row.case
 
     @property

@@ -159,8 +159,10 @@ class CellsView:
         drawn = stroke(size / self.sizes.seed if self.sizes.seed else 0.0)
         finite = math.isfinite(size)
         look: Look = {
-            "dir": "back", "color": mixed(_ARROW if finite else NOT_FINITE.line, drawn.strength), "penwidth": f"{drawn.width:.1f}",
-            "style": drawn.style, "label": gain_label(size / came, same_shape=False) if came else None, "fontcolor": "#444444",
+            "dir": "back", "color": mixed(_ARROW if finite else NOT_FINITE.line, drawn.strength),
+            "penwidth": f"{drawn.width:.1f}",
+            "style": drawn.style, "label": gain_label(size / came, same_shape=False) if came else None,
+            "fontcolor": "#444444",
             "tooltip": tooltip(f"size {size:.6g}"),
         }  # fmt: skip
         return Arrow(name, source, target, look, True, size)

@@ -20,8 +20,9 @@ from .scene import Scene
 
 _ELEMENTS = {"svg", "g", "path", "polygon", "polyline", "ellipse", "text"}
 _ATTRIBUTES = {
-    "class", "cx", "cy", "d", "fill", "font-family", "font-size", "font-style", "font-weight", "height", "id", "points", "rx", "ry",
-    "stroke", "stroke-dasharray", "stroke-width", "text-anchor", "transform", "viewBox", "width", "x", "y",
+    "class", "cx", "cy", "d", "fill", "font-family", "font-size", "font-style", "font-weight", "height", "id",
+    "points", "rx", "ry", "stroke", "stroke-dasharray", "stroke-width", "text-anchor", "transform", "viewBox",
+    "width", "x", "y",
 }  # fmt: skip
 """What is taken over from an engine's SVG: shapes and text, without links, titles and styles."""
 
@@ -29,7 +30,8 @@ _PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy"
+content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>{css}</style>
@@ -51,18 +53,20 @@ _PAGE = """<!doctype html>
 <main>
 <div id="picture">{svg}</div>
 <aside aria-live="polite" aria-label="Facts"><div id="facts"></div><div id="hint">
-<p id="opening">A box with a plus sign shows its operations: click the sign, or click the box and then once more. By keyboard, press Enter
-twice. Esc goes back to the modules.</p>
-<p>Point at an operation for its facts; click it for its rule and its way to the loss. Click a step to close and open it.</p>
-<p>Keys: Tab comes to the steps and to the operations. From there ← → go through the operations, ↑ towards the loss, ↓ back to the operands.
-Enter pins an operation, and closes and opens a step. Esc clears.</p><div id="notes"></div>
+<p id="opening">A box with a plus sign shows its operations: click the sign, or click the box and then once
+more. By keyboard, press Enter twice. Esc goes back to the modules.</p>
+<p>Point at an operation for its facts; click it for its rule and its way to the loss. Click a step to close
+and open it.</p>
+<p>Keys: Tab comes to the steps and to the operations. From there ← → go through the operations, ↑ towards
+the loss, ↓ back to the operands. Enter pins an operation, and closes and opens a step. Esc clears.</p>
+<div id="notes"></div>
 </div></aside>
 </main>
 <svg id="markers" width="0" height="0" aria-hidden="true">
-<marker id="tip" viewBox="0 0 6 5" refX="6" refY="2.5" markerWidth="6" markerHeight="5" markerUnits="userSpaceOnUse"
-orient="auto-start-reverse"><path d="M0,0 6,2.5 0,5z"/></marker>
-<marker id="stub" viewBox="0 0 6 2" refX="0" refY="1" markerWidth="6" markerHeight="2" markerUnits="userSpaceOnUse"
-orient="auto-start-reverse"><path d="M0,.4h6v1.2h-6z"/></marker>
+<marker id="tip" viewBox="0 0 6 5" refX="6" refY="2.5" markerWidth="6" markerHeight="5"
+markerUnits="userSpaceOnUse" orient="auto-start-reverse"><path d="M0,0 6,2.5 0,5z"/></marker>
+<marker id="stub" viewBox="0 0 6 2" refX="0" refY="1" markerWidth="6" markerHeight="2"
+markerUnits="userSpaceOnUse" orient="auto-start-reverse"><path d="M0,.4h6v1.2h-6z"/></marker>
 </svg>
 <script type="application/json" id="data">{data}</script>
 <script>{script}</script>

@@ -289,7 +289,8 @@ def _draw_box(graph: ElementTree.Element, box: Box, spot: _Spot) -> None:
     look, shape = box.look, box.look.get("shape")
     g = ElementTree.SubElement(graph, "g", {"id": box.id, "class": f"node {look.get('class') or ''}".strip()})
     paint = {
-        "fill": look.get("fillcolor") or "white", "stroke": look.get("color") or "#1a1a1a", "stroke-width": look.get("penwidth") or "1.2"
+        "fill": look.get("fillcolor") or "white", "stroke": look.get("color") or "#1a1a1a",
+        "stroke-width": look.get("penwidth") or "1.2"
     }  # fmt: skip
     if shape == "circle":
         size = {"cx": spot.x, "cy": spot.y, "rx": spot.width / 2, "ry": spot.height / 2}

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..backends import Array
 from ..reading.chain import Chain
-from ..reading.followed import Followed, Room, add_to
+from ..reading.followed import Followed
+from ..reading.measured import Room, add_to
 from ..reading.names import Names
 from ..reading.norms import overall, overalls
 from ..reading.owners import Owners, modules_around

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from ..reading.chain import Chain
 from ..reading.names import Names, State, at_two_times
 from ..reading.path import Way, cheapest
-from ..reading.steps import outwards, time_steps
 from ..tape import Entry, Key, Node, Scope, Tape, key_of
+from .steps import steps_of
 
 Kind = Literal["operation", "state", "parameter", "input", "constant", "output", "loss"]
 
@@ -66,26 +66,6 @@ class Link:
         return f"e{self.source.id}-{self.target.id}-{self.operand or 0}"
 
 
-@dataclass
-class Step:
-    """A time step: its number from 1, what the program calls it, the chain that it belongs to and which of
-    its steps it is, the chain's name if there are several, and the places of its entries."""
-
-    number: int
-    label: str
-    places: list[int] = field(default_factory=list)
-    chain: Chain | None = None
-    place: int = 0
-
-    @property
-    def layer(self) -> str:
-        return "" if self.chain is None else self.chain.name
-
-    @property
-    def head(self) -> str:
-        return f"{self.layer}: t = {self.label}" if self.layer else f"t = {self.label}"
-
-
 @dataclass(frozen=True)
 class _Leaf:
     """A leaf by the order of its first use."""
@@ -129,7 +109,7 @@ class Network:
         self._arrays: list[Any] = []
         self._number_of_leaf: dict[Key, _Leaf] = {}
         self._sources = self._find_sources()
-        self.steps, self._step_of = self._find_steps(chains)
+        self.steps, self._step_of = steps_of(tape, chains)
         self._calls = self._find_calls()
         self._names = self._find_names()
         uses = {
@@ -230,31 +210,6 @@ class Network:
             scope for entry in self.tape if (scope := self.names.call_of(entry)) is not None
         )
         return {scope: states for scope in scopes if (states := self.names.states(scope))}
-
-    def _find_steps(self, chains: Sequence[Chain]) -> tuple[list[Step], list[int | None]]:
-        """The innermost of scans, or of a loop of the user's own."""
-        steps_of = time_steps(self.tape)
-        scopes = [
-            next((steps_of[scope] for scope in outwards(entry.scope) if scope in steps_of), None)
-            for entry in self.tape
-        ]
-        steps: dict[Scope, Step] = {}
-        for place, scope in enumerate(scopes):
-            if scope is not None:
-                if scope not in steps:
-                    steps[scope] = Step(len(steps) + 1, str(scope.label))
-                steps[scope].places.append(place)
-        if len(steps) < 2:
-            return [], [None] * len(self.tape)
-        place_of = {
-            e.index: (chain, place)
-            for chain in chains
-            for place, inside in enumerate(chain.entries)
-            for e in inside
-        }
-        for step in steps.values():
-            step.chain, step.place = place_of.get(self.tape[step.places[0]].index, (None, 0))
-        return list(steps.values()), [None if scope is None else steps[scope].number for scope in scopes]
 
     def name_of(self, y: Node) -> str:
         """What a result is called in the picture, or ""."""

@@ -76,7 +76,8 @@ def captions(title: str, note: str, lines: Sequence[str]) -> str:
 def frame(label: str, margin: str = "6") -> Look:
     """Around a time step, a chain or a module; the label is as DOT wants it."""
     return {
-        "label": label, "style": "rounded,filled", "color": "#C9C9C9", "fillcolor": "#FAFAFA", "fontsize": "11", "margin": margin,
+        "label": label, "style": "rounded,filled", "color": "#C9C9C9", "fillcolor": "#FAFAFA",
+        "fontsize": "11", "margin": margin,
         "labeljust": "l",
     }  # fmt: skip
 

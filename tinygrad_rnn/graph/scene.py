@@ -10,7 +10,7 @@ from typing import Any
 
 from ..chain_rule.formula import formulas
 from ..reading.norms import Ranges
-from ..tape import Entry
+from ..tape import Entry, Replay
 from .gains import Gains
 
 Fact = tuple[str, str]
@@ -150,6 +150,7 @@ def facts_of_entry(
 
 def rule_of(entry: Entry) -> list[str]:
     """How the residual dy of the result becomes those of the operands."""
+    assert not isinstance(entry.row, Replay)  # pictures are of opened tapes
     return formulas(entry.row)
 
 

@@ -163,7 +163,8 @@ class StepsView:
             if left is not None
         ]
         return Box(
-            row.id(step), row.label(step), _table(row.label(step), lines, fills), [*self._chain(row), ("step", row.label(step)), *facts],
+            row.id(step), row.label(step), _table(row.label(step), lines, fills),
+            [*self._chain(row), ("step", row.label(step)), *facts],
             straight=len(self.rows) == 1, lines=lines,
         )  # fmt: skip
 

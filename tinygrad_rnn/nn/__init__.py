@@ -13,9 +13,9 @@ from .layers import Linear as Linear
 from .layers import Sequential as Sequential
 from .module import Module as Module
 from .module import Parameter as Parameter
-from .recurrent import GRU as GRU
-from .recurrent import LSTM as LSTM
-from .recurrent import RNN as RNN
-from .recurrent import PeepholeLSTM as PeepholeLSTM
 from .recurrent import Recurrent as Recurrent
 from .recurrent import detach as detach
+from .stack import GRU as GRU
+from .stack import LSTM as LSTM
+from .stack import RNN as RNN
+from .stack import PeepholeLSTM as PeepholeLSTM

@@ -207,7 +207,8 @@ class GRUCell(Cell):
     """r, z = σ(W x + U h + b), with rows of their own; h′ = (1 − z) * n + z * h; and the candidate n, by
     where the reset gate acts:
 
-    reset="after":   n = tanh(W x + b_ih + r * (U h + b_hh)), as cuDNN, PyTorch and Keras have it (Cho et al. 2014, first version on arXiv)
+    reset="after":   n = tanh(W x + b_ih + r * (U h + b_hh)), as cuDNN, PyTorch and Keras have it
+                     (Cho et al. 2014, first version on arXiv)
     reset="before":  n = tanh(W x + b_ih + U (r * h) + b_hh)  (Cho et al. 2014, equation 8)
 
     Cho's own z is 1 − z here, as in PyTorch; gate order r, z, n. x (B, input), h (B, hidden) → y = h′ (B,

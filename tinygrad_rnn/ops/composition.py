@@ -48,8 +48,10 @@ arctan2 = atan2 = binary(c.ARCTAN2)
 hypot = binary(c.HYPOT)
 logaddexp = binary(c.LOGADDEXP)
 mod = binary(c.MOD)
-mod.__doc__ = """The remainder with the sign of x2, as x1 % x2. As NumPy's, exact; a kernel's is so for floats where the quotient lies below
-2⁴⁸ in float32 and 2¹⁰⁶ in float64, and NaN beyond, and for integers that float64 has."""
+mod.__doc__ = """The remainder with the sign of x2, as x1 % x2.
+
+Exact, as NumPy's. A kernel's is exact for floats where the quotient lies below 2⁴⁸ in float32 and 2¹⁰⁶ in
+float64, and NaN beyond; and for integers that float64 has."""
 fmod = binary(c.FMOD)
 fmod.__doc__ = """The remainder with the sign of x1; as exact as :func:`mod`."""
 

@@ -14,7 +14,8 @@ from ..tape import Entry, Key, Node, key_of
 
 
 def partners(
-    ours: Sequence[Entry], theirs: Sequence[Entry], our_arguments: Sequence[Any], their_arguments: Sequence[Any],
+    ours: Sequence[Entry], theirs: Sequence[Entry], our_arguments: Sequence[Any],
+    their_arguments: Sequence[Any],
     key_of_ours: Callable[[Node], Key],
 ) -> list[Entry | None]:  # fmt: skip
     """For each of our operations that of theirs which is the same, or None.

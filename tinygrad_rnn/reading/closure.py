@@ -7,7 +7,7 @@ is reached from there. So
     cell ─ code ─ names {W, U, scale, act}
      ├ closure: scale = 2.0            a value: compared
      ├ globals: act ─ code ─ names …   a function: read in turn
-     └ self.__dict__: W, U             tensors: what a trace depends on (shape, dtype, whether it wants a gradient)
+     └ self.__dict__: W, U             tensors: shape, dtype, requires_grad, which a trace depends on
        (self.logger: no code that is reached names it, so it is not read)
 
 two fingerprints that are equal mean that the code, given the same arguments, does the same. What cannot be
@@ -37,49 +37,37 @@ import numpy
 
 from .. import backends
 from ..tape import Node
-from .contents import Items
 from .data import VALUES
-from .modules import BUILT_INS, Modules
+from .functions import Functions
 from .objects import Unreadable, is_generator, slots_of, storage_of, used_by_library
-from .steady import LIBRARY, can_be_patched, steady_class, steady_function, top
 from .stores import (
     MISSING,
     CacheSlot,
     Stores,
-    attribute_slot,
     content_of,
-    imports_in,
     key_slot,
     keys_slot,
     member_slot,
-    nested,
     stores_of,
-    variable_slot,
 )
 
 _IMMUTABLE = (
-    range, slice, datetime.date, datetime.time, datetime.datetime, datetime.timedelta, decimal.Decimal, fractions.Fraction, re.Pattern,
-    pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.WindowsPath, numpy.dtype, types.CodeType,
-    types.GenericAlias,
+    range, slice, datetime.date, datetime.time, datetime.datetime, datetime.timedelta, decimal.Decimal,
+    fractions.Fraction, re.Pattern, pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath,
+    pathlib.WindowsPath, numpy.dtype, types.CodeType, types.GenericAlias,
 )  # fmt: skip
-_DESCRIPTORS = (
-    types.GetSetDescriptorType,
-    types.MemberDescriptorType,
-    type(vars(collections.namedtuple("_", "x"))["x"]),
-)
-_SELDOM = frozenset(
-    ["__init__", "__post_init__", "__init_subclass__", "__set_name__", "__repr__", "__str__", "__format__", "__del__",
-     "__dir__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__copy__", "__deepcopy__", "__sizeof__", "__fspath__",
-     "__subclasshook__"]
+_C_FUNCTIONS = frozenset(
+    [
+        "builtin_function_or_method", "cython_function_or_method", "ufunc", "_ArrayFunctionDispatcher",
+        "method_descriptor", "wrapper_descriptor", "classmethod_descriptor", "method-wrapper",
+    ]
 )  # fmt: skip
-"""Methods that Python calls by itself, but seldom in a step: they are read once one was seen to run."""
-
-_C_FUNCTIONS = {"builtin_function_or_method", "cython_function_or_method", "ufunc", "_ArrayFunctionDispatcher", "method_descriptor",
-                "wrapper_descriptor", "classmethod_descriptor", "method-wrapper"}  # fmt: skip
 _BY_ANY_NAME = frozenset(
-    ["getattr", "setattr", "delattr", "hasattr", "vars", "dir", "eval", "exec", "globals", "locals", "__dict__", "__getattribute__",
-     "attrgetter", "methodcaller", "inspect", "copy", "deepcopy", "replace", "asdict", "astuple", "fields",
-     "parameters", "named_parameters", "state_dict", "modules"]
+    [
+        "getattr", "setattr", "delattr", "hasattr", "vars", "dir", "eval", "exec", "globals", "locals",
+        "__dict__", "__getattribute__", "attrgetter", "methodcaller", "inspect", "copy", "deepcopy",
+        "replace", "asdict", "astuple", "fields", "parameters", "named_parameters", "state_dict", "modules",
+    ]
 )  # fmt: skip
 """Where code names one of these it may read attributes whose names do not stand in it: then all are read."""
 
@@ -88,7 +76,7 @@ _LOCKS = ("_thread.lock", "_thread.RLock")
 called."""
 
 
-class Closure(Modules):
+class Closure(Functions):
     """Reads what a function can read.
 
     Args:
@@ -176,84 +164,6 @@ class Closure(Modules):
         if self._stores is not None:
             self.slots.append(CacheSlot(thing))
         self._read(thing.__wrapped__)
-
-    # -- functions and classes -------------------------------------------------------------------------------
-
-    def _read_function(self, function: Any) -> None:
-        steady = steady_function(function)
-        if (
-            steady
-            and top(function.__globals__.get("__name__")) == LIBRARY
-            and hasattr(function, "__wrapped__")
-        ):
-            self._read(function.__wrapped__)  # a decorator of ours
-            return
-        self.parts.append(function.__code__)
-        if steady and not function.__closure__:
-            self._read_patched(function.__dict__)
-            return
-        # functools.singledispatch: what it found before is no matter
-        if steady and hasattr(function, "registry"):
-            self._read(function.registry)
-            return
-        code, table = function.__code__, function.__globals__
-        self.codes.update(nested(code))
-        names = names_in(code)
-        self.named.update(names)
-        for value in (function.__defaults__, function.__kwdefaults__, function.__dict__):
-            if value:
-                self._read(value)
-        if self._stores is not None and not function.__dict__:
-            self.slots.append(Items(function.__dict__))  # an attribute may come
-        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
-            self._read_variable(name, cell)
-        for name in names:
-            if name in table:
-                if not name.startswith("@"):  # a test runner's, which runs where an assertion fails
-                    self._note_key(table, name)
-                    self.parts.append(name)
-                    self._read_by_name(name, table[name])
-            else:
-                self._note_key(table, name)  # it may come
-                if name in BUILT_INS:  # somebody may have put it there
-                    self._read_patched(BUILT_INS, (name,))
-        for name in imports_in(code):
-            self._read_import(name, table)
-
-    def _read_variable(self, name: str, cell: Any) -> None:
-        content = content_of(cell)
-        if self._stores is not None and name in self._stores.variables:
-            self.slots.append(variable_slot(name, cell))
-        if content is MISSING:
-            self.parts.append("unset")
-        else:
-            self._read_by_name(name, content)
-
-    def _read_class(self, kind: Any) -> None:
-        for base in kind.__mro__:
-            if base is object:
-                continue
-            if self._stores is not None and can_be_patched(base):
-                names = vars(base) if self._stores.names is None else self._stores.names
-                self.slots += [attribute_slot(base, name) for name in names if not name.startswith("__")]
-            if steady_class(base):
-                self._read_patched(vars(base))
-                continue
-            self.parts.append(id(base))
-            for name, value in vars(base).items():
-                if isinstance(value, functools.cached_property):
-                    self.cached.add(name)
-                if self._holds(name, value):
-                    self.parts.append(name)
-                    self._read_by_name(name, value)
-        if type(kind) is not type:
-            self._read_class(type(kind))
-
-    def _holds(self, name: str, value: Any) -> bool:
-        """Whether an attribute of a class is one that code may read or run."""
-        if name.startswith("__") and not self._names(name):
-            return callable(value) and not isinstance(value, type) and name not in _SELDOM
-        return self._names(name) and not isinstance(value, _DESCRIPTORS)
 
     # -- other objects ---------------------------------------------------------------------------------------
 
@@ -365,12 +275,6 @@ def _is_plain(kind: type) -> bool:
     return storage_of(kind) is object and not told_apart and not issubclass(kind, _IMMUTABLE)
 
 
-@functools.lru_cache(maxsize=4096)
-def names_in(code: types.CodeType) -> tuple[str, ...]:
-    """The globals and attributes that code names, and what is defined inside of it."""
-    return tuple(sorted({name for part in nested(code) for name in part.co_names}))
-
-
 _BY_ORDER = frozenset([types.FunctionType, types.MethodType])
 """What is what it is made of, so that it does not matter which one it is, only whether two are the same."""
 
@@ -411,8 +315,10 @@ def _converted(kind: type) -> Callable[[Closure, Any], None]:
 
 _STORAGE: dict[type, Callable[[Closure, Any], None]] = {
     kind: _READERS[kind]
-    for kind in (dict, collections.OrderedDict, list, collections.deque, bytearray, set, tuple, frozenset, complex, functools.partial,
-                 numpy.ndarray)
+    for kind in (
+        dict, collections.OrderedDict, list, collections.deque, bytearray, set, tuple, frozenset, complex,
+        functools.partial, numpy.ndarray,
+    )
 }  # fmt: skip
 _STORAGE |= {kind: _converted(kind) for kind in (int, float, str, bytes)}
 _STORAGE[collections.defaultdict] = Closure._read_default

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..tape import Node
-from .closure import Closure, names_in
+from .closure import Closure
+from .functions import names_in
 
 _NO_PLACE = object()
 

@@ -18,8 +18,11 @@ import numpy
 from .steady import MODULE, steady_class, top
 
 STORAGE = frozenset(
-    [dict, collections.OrderedDict, collections.defaultdict, list, collections.deque, bytearray, set, tuple, frozenset, complex, int, float,
-     str, bytes, functools.partial, types.SimpleNamespace, numpy.ndarray, array.array, threading.local]
+    [
+        dict, collections.OrderedDict, collections.defaultdict, list, collections.deque, bytearray, set,
+        tuple, frozenset, complex, int, float, str, bytes, functools.partial, types.SimpleNamespace,
+        numpy.ndarray, array.array, threading.local,
+    ]
 )  # fmt: skip
 """Built-in types whose content can be read."""
 

@@ -15,7 +15,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import tree
-from ..tape import Call, Entry, Key, Node, Scope, Tape, check_unchanged, in_scope, key_of, now, recording
+from ..tape import (
+    Call,
+    Entry,
+    Key,
+    Node,
+    Replay,
+    Scope,
+    Tape,
+    check_unchanged,
+    in_scope,
+    key_of,
+    now,
+    recording,
+)
 from .lines import copy_line
 from .steps import outwards
 
@@ -49,7 +62,9 @@ class Opened:
         for entry in tape:
             inputs = [self._moved(x) for x in entry.inputs]
             stands = (
-                self._copied(entry, inputs) if entry.row.unfold is None else self._unfolded(entry, inputs)
+                self._unfolded(entry.row, entry, inputs)
+                if isinstance(entry.row, Replay)
+                else self._copied(entry, inputs)
             )
             for position, y in enumerate(stands):
                 self._new[entry.index, position] = y
@@ -98,10 +113,9 @@ class Opened:
         copy_line(entry, copy)
         return copy.results()
 
-    def _unfolded(self, entry: Entry, inputs: Sequence[Node]) -> list[Node]:
+    def _unfolded(self, replay: Replay, entry: Entry, inputs: Sequence[Node]) -> list[Node]:
         """The results of a replay that is run again, recorded where it was; replays inside of it are opened
         in turn."""
-        assert entry.row.unfold is not None
         own = [
             x if x._data is array else _with_array(x, array)
             for x, array in zip(inputs, entry.xs, strict=True)
@@ -109,7 +123,7 @@ class Opened:
         stand_ins = {id(one): x for one, x in zip(own, inputs, strict=True) if one is not x}
         since = now()
         with recording(), entry.backend.quiet():
-            results = list(in_scope(self._scope(entry.scope), entry.row.unfold, entry, own))
+            results = list(in_scope(self._scope(entry.scope), replay.unfold, entry, own))
 
         def linked(x: Any) -> Any:
             """The tensor itself, where a stand-in had its array; the opened one, where the code read the
@@ -129,7 +143,7 @@ class Opened:
 
 
 def _replays(tape: Tape) -> bool:
-    return any(entry.row.unfold is not None for entry in tape)
+    return any(isinstance(entry.row, Replay) for entry in tape)
 
 
 def _with_array(x: Node, array: Any) -> Node:

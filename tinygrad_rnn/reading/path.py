@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from ..chain_rule import Row
-from ..tape import Entry, Key, Node, key_of
+from ..tape import Entry, Key, Node, Replay, key_of
 
 BENDING = 1e3
 """From here on an operation bends a residual: by a matrix, or more still by a slope."""
@@ -58,11 +58,11 @@ def cheapest(entries: Sequence[Entry], start: Key, end: Key) -> Way:
     return Way(best.get(end, math.inf), hops[::-1])
 
 
-def cost(row: Row) -> float:
+def cost(row: Row | Replay) -> float:
     """How much an operation bends what passes through it: the channel of a cell is where least happens."""
     return 1e3 * BENDING if row.case == "composition" else 1.0 if is_straight(row) else BENDING
 
 
-def is_straight(row: Row) -> bool:
+def is_straight(row: Row | Replay) -> bool:
     """Whether a residual passes it unbent: a sum, a routing, or a product element by element."""
     return row.case == "addition" or (row.case == "weighting" and row.elementwise)

@@ -10,7 +10,6 @@ from typing import Any
 from .. import arguments, caches, tree
 from ..backends import Backend
 from ..backends.native import code_cache
-from ..chain_rule import Row
 from ..effects import effect
 from ..errors import TraceError
 from ..tape import Entry, Node, note, thread
@@ -122,11 +121,7 @@ def _recorded(call: ScanCall, kept: Kept) -> tuple[list[Any], list[Any]]:
     if True not in wanted:
         made = [Node.result_type(array, backend) for array in results]
     else:
-        row = Row(
-            "scan", "replay", "scan", run.pull, run.pull, run.push, several=True, fresh=True,
-            unfold=run.unfold, batched=run.batched,
-        )  # fmt: skip
-        entry = Entry(row, backend, call.operands, arrays, (), needs, tuple(results), thread.scope)
+        entry = Entry(run, backend, call.operands, arrays, (), needs, tuple(results), thread.scope)
         note(entry)
         kinds = enumerate(zip(results, wanted, strict=True))
         made = [Node.result_type(y, backend, want, entry if want else None, i) for i, (y, want) in kinds]

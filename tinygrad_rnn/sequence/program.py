@@ -21,6 +21,7 @@ from ..tape import (
     Key,
     Node,
     Refused,
+    Replay,
     Scope,
     Tracing,
     apply,
@@ -162,11 +163,7 @@ class tracing(Block):
             raise self._tracing.refusal from None
 
 
-def _never(*_: Any) -> Any:
-    raise AssertionError("a placeholder has nothing behind it")
-
-
-_PLACE = Row("placeholder", "replay", "placeholder", _never, _never, _never)
+_PLACE = Replay("placeholder")
 
 
 def placeholder(array: Any, backend: Any, requires_grad: bool) -> Any:
@@ -259,7 +256,7 @@ def capture(
 
     entries = _entries(results, since)
     for entry in entries:
-        if entry.row.case == "replay":
+        if isinstance(entry.row, Replay):
             raise TraceError(
                 f"the cell holds a program that is run again in the backward pass: {entry.row.name}",
                 "give scan checkpoint= instead",

@@ -21,7 +21,7 @@ from ..backends import Backend
 from ..batches import NoBatch
 from ..errors import TraceError
 from ..reading.lines import Lines
-from ..tape import Entry, Node, check_current, now, pull_replayed, push_replayed, recording, thread
+from ..tape import Entry, Node, Replay, check_current, now, pull_replayed, push_replayed, recording, thread
 from ..user_code import Line
 from .around import Around, around
 from .batched import batched
@@ -182,14 +182,17 @@ def _owner(array: Any) -> Any:
     return array
 
 
-class CompiledScan:
+class CompiledScan(Replay):
     """A scan on the tape: its forward pass, and what its entry does with residuals and tangents."""
+
+    fresh = True
 
     def __init__(self, call: ScanCall, kept: int = 0) -> None:
         """
         Args:
             kept: bytes, to be counted as kept until the backward pass.
         """
+        super().__init__("scan")
         self.call, self._kept = call, kept
         self._passes: list[ForwardPass] = []
 
@@ -232,17 +235,15 @@ class CompiledScan:
             results, inputs, since = self._replay(np, xs)
             return push_replayed(results, inputs, since, tangents, None if on_arrays else np)
 
-    def batched(self, xs: Sequence[Any], marked: Sequence[bool], count: int) -> Sequence[Any]:
-        """The results for many values of some operands at once."""
+    def batched(self, xs: Sequence[Any], marked: Sequence[bool], count: int) -> Sequence[Any] | None:
         try:
             return batched(self.call, xs, marked, count)
-        except TraceError:
-            raise NoBatch from None
+        except (TraceError, NoBatch):
+            return None
 
     # -- step by step ----------------------------------------------------------------------------------------
 
     def unfold(self, entry: Entry, inputs: Sequence[Any]) -> list[Any]:
-        """The operations of every step, for those who want to look inside."""
         head = sum(self.call.counts)
         return self._eager(inputs[:head], inputs[head:])
 

@@ -21,6 +21,7 @@ from .entry import Call as Call
 from .entry import Entry as Entry
 from .entry import Key as Key
 from .entry import Node as Node
+from .entry import Replay as Replay
 from .entry import Scope as Scope
 from .entry import key_of as key_of
 from .entry import now as now

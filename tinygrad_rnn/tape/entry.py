@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from ..backends import Array, Backend
 from ..chain_rule import Row
@@ -26,7 +26,6 @@ def now() -> int:
 
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
-
 
 Key = tuple[int, int]
 """What a tensor is known by, see :func:`key_of`."""
@@ -59,12 +58,51 @@ class Scope:
         return scope
 
 
+class Replay:
+    """A piece of program that is recorded as one entry, where an operation has its row: it keeps only what
+    goes in, and is run again, recorded, when residuals come.
+
+    Attributes:
+        name: what tapes and errors call it.
+        fresh: each residual that it sends on is an array that nothing else has.
+    """
+
+    case: Literal["replay"] = "replay"
+    several, fresh = True, False
+    elementwise = masks = selects = flattens = False
+    loops = into = spared = None
+    verb = ""
+
+    def __init__(self, name: str) -> None:
+        self.name = self.symbol = name
+
+    def pull(self, np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Sequence[Any]:
+        """As of a row."""
+        raise NotImplementedError
+
+    def push(self, np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Sequence[Any]:
+        """As of a row."""
+        raise NotImplementedError
+
+    def unfold(self, entry: Entry, inputs: Sequence[Any]) -> Sequence[Any]:
+        """From its entry and its operands to its results, recorded operation by operation."""
+        raise NotImplementedError
+
+    def batched(self, xs: Sequence[Any], marked: Sequence[bool], count: int) -> Sequence[Any] | None:
+        """Its results for so many values of the marked operands, as :func:`..batches.run`; None where they
+        cannot be run together."""
+        return None
+
+    def __repr__(self) -> str:
+        return f"<{self.case} {self.name}>"
+
+
 class Entry:
     """One recorded operation.
 
     Attributes:
         index: its place in the order of recording.
-        row: which operation.
+        row: which operation; or the piece of program that it is.
         inputs: its operands: tensors, or Python numbers.
         xs: their arrays as they were.
         params: its constants: axes, shapes, indices.
@@ -76,8 +114,8 @@ class Entry:
     __slots__ = ("__weakref__", "backend", "index", "inputs", "needs", "params", "row", "scope", "xs", "ys")
 
     def __init__(
-        self, row: Row, backend: Backend, inputs: Sequence[Any], xs: Any, params: Any, needs: Any, ys: tuple[Array, ...],
-        scope: Scope | None,
+        self, row: Row | Replay, backend: Backend, inputs: Sequence[Any], xs: Any, params: Any, needs: Any,
+        ys: tuple[Array, ...], scope: Scope | None,
     ) -> None:  # fmt: skip
         self.index = next(_indices)
         self.row = row

@@ -10,7 +10,7 @@ import numpy
 
 from ..backends import Array
 from ..chain_rule.addition import GETITEM
-from .entry import Entry, Key, Node, key_of, now
+from .entry import Entry, Key, Node, Replay, key_of, now
 from .mode import observing, recording, thread
 from .record import apply
 from .residuals import Residuals, pull_entry, pull_watched
@@ -59,7 +59,7 @@ def pull_back(
     masked = leaves_out = False
     for row in {entry.row for entry in tape}:
         masked = masked or row.masks
-        leaves_out = leaves_out or row.masks or row.selects or row.unfold is not None
+        leaves_out = leaves_out or row.masks or row.selects or isinstance(row, Replay)
     backend = seeds[0][0]._backend
     # a device is looked at only where an index by a mask has waited for it anyway
     looks = not backend.asynchronous or any(
@@ -184,8 +184,8 @@ def _pull_spared(
     """As :func:`pull_entry`, also for sums of products and for what is inside of replays."""
     row = entry.row
     parts: Sequence[Any] | None = None
-    if row.unfold is not None:
-        parts = _pull_unfolded(entry, g, np, spare)
+    if isinstance(row, Replay):
+        parts = _pull_unfolded(row, entry, g, np, spare)
     elif spare and row.spared is not None:
         space, xs, (y,) = (
             (entry.backend, entry.xs, entry.ys) if np is None else (np, entry.inputs, entry.results())
@@ -194,13 +194,13 @@ def _pull_spared(
     pull_entry(entry, g, needs, np, residuals, spare, parts)
 
 
-def _pull_unfolded(entry: Entry, g: Any, np: Any, spare: bool) -> list[Any]:
+def _pull_unfolded(replay: Replay, entry: Entry, g: Any, np: Any, spare: bool) -> list[Any]:
     """The residuals of a replay's operands by way of the operations inside; spared, all of them lie behind a
     choice."""
-    check_current(entry.row.name, entry.inputs, entry.xs)
+    check_current(replay.name, entry.inputs, entry.xs)
     since = now()
     with recording():
-        results = entry.row.unfold(entry, entry.inputs)  # type: ignore[misc]
+        results = replay.unfold(entry, entry.inputs)
         results = [apply(GETITEM, (y,), (...,)) for y in results] if spare else results
     return pull_replayed(results, entry.inputs, since, g, np)
 

@@ -1,16 +1,23 @@
-"""A piece of program as one entry: it keeps only what goes in, and is run again when residuals come."""
+"""A piece of program as one entry: it keeps only what goes in, and is run again when residuals come.
+
+    forward     x ─[exp]─[×]─[sum]─ y      recorded, read for what it uses, and dropped
+    the tape    x ──[ checkpoint ]── y      one entry: x, and the function
+    backward    x ─[exp]─[×]─[sum]─ y      recorded again; the residual of y goes back along it to x
+
+So the memory between x and y is free until the backward pass comes there, for the time of a second run
+(rematerialisation). The second run must do what the first did, to the bit: else its gradient would be that of
+another function.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import tree
 from ..backends import Array, Backend
-from ..chain_rule import Row
 from ..errors import DtypeError
-from .entry import Entry, Node, now
+from .entry import Entry, Node, Replay, now
 from .mode import recording, thread
 from .passes import pull_replayed, push_replayed
 from .record import note
@@ -42,9 +49,8 @@ def apply_replay(
     inputs = [*sources, *others]
     if not live or not inputs:
         return tree.unflatten(results, [Node.result_type(y._data, y._backend) for y in flat])
-    ys = tuple(y._data for y in flat)
-    row = _replay_row(name, again, args, len(sources), others, work_of(live, since, [*fresh, *others]))
-    entry = _replay_entry(row, flat[0]._backend, inputs, ys)
+    replay = _Program(name, again, args, others, work_of(live, since, [*fresh, *others]))
+    entry = _recorded(replay, flat[0]._backend, inputs, tuple(y._data for y in flat))
     return tree.unflatten(
         results,
         [Node.result_type(y._data, y._backend, y.requires_grad, entry, i) for i, y in enumerate(flat)],
@@ -57,17 +63,13 @@ def record_replay(
     """Record that y is the program's result, got in a faster way; its residuals come from ``pull(g)`` as long
     as they are not recorded."""
     sources = [x for x in args if x.requires_grad]
-    row = _replay_row(name, program, args, len(sources), (), None)
-
-    def pull_faster(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
-        return pull(g[0]) if isinstance(np, Backend) else row.pull(np, g, y, xs, params, needs)
-
-    entry = _replay_entry(dataclasses.replace(row, pull=pull_faster), args[0]._backend, sources, (y,))
+    entry = _recorded(_Faster(name, program, args, pull), args[0]._backend, sources, (y,))
     return Node.result_type(y, entry.backend, True, entry, 0)
 
 
-def _replay_entry(row: Row, backend: Backend, inputs: Sequence[Node], ys: tuple[Array, ...]) -> Entry:
-    entry = Entry(row, backend, inputs, [x._data for x in inputs], (), [True] * len(inputs), ys, thread.scope)
+def _recorded(replay: Replay, backend: Backend, inputs: Sequence[Node], ys: tuple[Array, ...]) -> Entry:
+    xs = [x._data for x in inputs]
+    entry = Entry(replay, backend, inputs, xs, (), [True] * len(inputs), ys, thread.scope)
     note(entry)
     return entry
 
@@ -96,53 +98,69 @@ def outside(results: Sequence[Node], since: int, ours: Sequence[Node]) -> list[N
     return list(others.values())
 
 
-def _replay_row(
-    name: str,
-    again: Callable[..., Any],
-    args: Sequence[Any],
-    count: int,
-    others: Sequence[Node],
-    work: int | None,
-) -> Row:
-    """The row of a replay.
+class _Program(Replay):
+    """A function of tensors that is run again.
 
     Args:
-        count: how many of the entry's operands are among ``args``; the others are ``others``.
+        again: the function.
+        args: its arguments; the operands of the entry are those that require a residual, then ``others``.
+        others: what it uses beside its arguments.
         work: that of the run that was recorded, which ``again`` must repeat to the bit; None where it does
             the same in another way.
     """
 
-    def rerun(np: Any, y: Sequence[Any], xs: Sequence[Any]) -> tuple[list[Any], list[Node], int, Any]:
-        """The results of a recorded run, the tensors that went in, and the index that parts both."""
-        recorded = not isinstance(np, Backend)
-        if not recorded:
-            check_current(name, others, xs[count:])
-        heads = [np.reshape(x, x.shape) if recorded else Node.result_type(x, np, True) for x in xs[:count]]
-        since = now()
-        with recording():
-            results = tree.leaves(again(*_replaced(args, heads)))
-        if work is not None:
-            check_same(
-                name,
-                results,
-                y,
-                work == work_of([y for y in results if y.requires_grad], since, [*heads, *others]),
-            )
-        return results, [*heads, *others], since, np if recorded else None
+    def __init__(
+        self,
+        name: str,
+        again: Callable[..., Any],
+        args: Sequence[Any],
+        others: Sequence[Node] = (),
+        work: int | None = None,
+    ) -> None:
+        super().__init__(name)
+        self._again, self._args, self._others, self._work = again, args, others, work
 
-    def pull(np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Any:
-        results, inputs, since, recorded = rerun(np, y, xs)
+    def _run(self, np: Any, y: Sequence[Any], xs: Sequence[Any]) -> tuple[list[Any], list[Node], int, Any]:
+        """The results of a recorded run, the tensors that went in, the index that parts both, and the
+        recorded operations, if residuals are to be recorded."""
+        recorded = not isinstance(np, Backend)
+        count = len(xs) - len(self._others)
+        if not recorded:
+            check_current(self.name, self._others, xs[count:])
+        heads = [np.reshape(x, x.shape) if recorded else Node.result_type(x, np, True) for x in xs[:count]]
+        inputs, since = [*heads, *self._others], now()
+        with recording():
+            results = tree.leaves(self._again(*_replaced(self._args, heads)))
+        if self._work is not None:
+            work = work_of([y for y in results if y.requires_grad], since, inputs)
+            check_same(self.name, results, y, self._work == work)
+        return results, inputs, since, np if recorded else None
+
+    def pull(self, np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Sequence[Any]:
+        results, inputs, since, recorded = self._run(np, y, xs)
         return pull_replayed(results, inputs, since, g, recorded)
 
-    def push(np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Any:
-        results, inputs, since, recorded = rerun(np, y, xs)
+    def push(self, np: Any, tangents: Any, y: Any, xs: Any, params: Any) -> Sequence[Any]:
+        results, inputs, since, recorded = self._run(np, y, xs)
         return push_replayed(results, inputs, since, tangents, recorded)
 
-    def unfold(entry: Entry, inputs: Sequence[Node]) -> list[Any]:
-        check_current(name, others, entry.xs[count:])
-        results = tree.leaves(again(*_replaced(args, inputs[:count])))
-        if work is not None:
-            check_same(name, results, entry.ys)
+    def unfold(self, entry: Entry, inputs: Sequence[Any]) -> Sequence[Any]:
+        count = len(inputs) - len(self._others)
+        check_current(self.name, self._others, entry.xs[count:])
+        results = tree.leaves(self._again(*_replaced(self._args, inputs[:count])))
+        if self._work is not None:
+            check_same(self.name, results, entry.ys)
         return results
 
-    return Row(name, "replay", name, pull, pull, push, several=True, unfold=unfold)
+
+class _Faster(_Program):
+    """The same, with a faster way for residuals that are not recorded."""
+
+    def __init__(
+        self, name: str, again: Callable[..., Any], args: Sequence[Any], pull: Callable[..., Any]
+    ) -> None:
+        super().__init__(name, again, args)
+        self._pull = pull
+
+    def pull(self, np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Sequence[Any]:
+        return self._pull(g[0]) if isinstance(np, Backend) else super().pull(np, g, y, xs, params, needs)

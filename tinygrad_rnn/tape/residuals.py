@@ -131,7 +131,7 @@ def pull_entry(
             held[key] = part
             if producer is None:
                 residuals.leaves[key] = x
-                if row.fresh and np is None:
+                if np is None and row.case == "replay" and row.fresh:
                     residuals.owned.add(key)
         elif key in residuals.owned:
             before += part

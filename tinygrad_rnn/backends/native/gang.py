@@ -1,8 +1,11 @@
 """A gang: threads that do one piece of work together and wait for each other in it, in LLVM text.
 
-Nobody may wait for a thread that does not come. So whoever asks posts the work, waits a moment for those who
-have a processor, and shuts the gate: the work is shared among those who are in by then, be it himself alone.
-One who comes later finds the gate shut and goes.
+    who asks   post ─ wait a moment ─ shut the gate ─ part 0 ─ barrier ─ part 0 ─ … ─ done
+    worker 1     └─▶ come in, as number 1 ─ wait ──── part 1 ─ barrier ─ part 1 ─ …
+    worker 2     └─────────────────────────────▶ the gate is shut: go
+
+A barrier needs all of them, and nobody may wait for a thread that does not come. So the number of parts is
+settled when the gate is shut: the work is shared among those who are in by then, be it by him alone who asks.
 """
 
 from __future__ import annotations
@@ -13,16 +16,17 @@ from .team import each, element, load
 SHUT = 1 << 32
 """Added to how many have come."""
 
+_WORDS = ", ".join(f"i64 %x{i}" for i in range(team.GIVEN))
+
 
 def text() -> str:
     """``@gather(team, gang, function, parts, width, count)``: the function by as many threads as come, each
     with one of the parts and, at last, its number and how many there are. ``@barrier(gang, number, many)``:
     wait until all of them are there."""
-    words = range(team.GIVEN)
-    places = [element(f"x{i}.at", "part", i) for i in words]
-    loads = "\n".join(f"{place}\n  %x{i} = load i64, ptr %x{i}.at" for i, place in enumerate(places))
-    stores = "\n".join(f"{place}\n  store i64 %x{i}, ptr %x{i}.at" for i, place in enumerate(places))
-    given = ", ".join(f"i64 %x{i}" for i in words)
+    return "\n".join((_barrier(), _do(), _enter(), _gather()))
+
+
+def _barrier() -> str:
     return f"""
 define internal i64 @member(i64 %number) {{
   %far = mul i64 %number, {team.MEMBER}
@@ -68,16 +72,29 @@ there:''',
 exit:
   ret void
 }}
+"""
 
+
+def _do() -> str:
+    """The function with a part, its number and how many there are."""
+    places = [element(f"x{i}.at", "part", i) for i in range(team.GIVEN)]
+    loads = "\n".join(f"{place}\n  %x{i} = load i64, ptr %x{i}.at" for i, place in enumerate(places))
+    return f"""
 define internal void @do(i64 %function, ptr %part, i64 %number, i64 %many) {{
 {loads}
   %f = inttoptr i64 %function to ptr
-  call void %f({given}, i64 %number, i64 %many)
+  call void %f({_WORDS}, i64 %number, i64 %many)
   ret void
 }}
+"""
 
+
+def _enter() -> str:
+    places = [element(f"x{i}.at", "part", i) for i in range(team.GIVEN)]
+    stores = "\n".join(f"{place}\n  store i64 %x{i}, ptr %x{i}.at" for i, place in enumerate(places))
+    return f"""
 ; what a worker does: the gang, the function, and its part
-define internal void @enter(ptr %gang, i64 %function, {given}) {{
+define internal void @enter(ptr %gang, i64 %function, {_WORDS}) {{
   %part = alloca i64, i64 {team.GIVEN}
 {stores}
   br label %look
@@ -105,7 +122,11 @@ go:
 exit:
   ret void
 }}
+"""
 
+
+def _gather() -> str:
+    return f"""
 define void @gather(ptr %team, ptr %gang, i64 %function, ptr %parts, i64 %width, i64 %count) {{
 {element("first", "parts", 2)}
   %acquired = call i1 @acquire(ptr %team, i64 1)
@@ -118,16 +139,7 @@ share:
   %others = sub i64 %count, 1
   %shared = call i64 @llvm.smin.i64(i64 %workers, i64 %others)
   store i64 0, ptr %gang
-{
-        each(
-            "%count",
-            f'''  %its.word = call i64 @member(i64 %i)
-{element("its", "gang", "%its.word")}
-{element("its.lost", "its", 1)}
-  store i64 0, ptr %its
-  store i64 0, ptr %its.lost''',
-        )
-    }
+{_members_begin()}
 {load("prompt")}
 {load("woken")}
   %start = call i64 @llvm.readcyclecounter()
@@ -167,3 +179,15 @@ shut:
   ret void
 }}
 """
+
+
+def _members_begin() -> str:
+    """Nobody has arrived anywhere, nor waited."""
+    return each(
+        "%count",
+        f"""  %its.word = call i64 @member(i64 %i)
+{element("its", "gang", "%its.word")}
+{element("its.lost", "its", 1)}
+  store i64 0, ptr %its
+  store i64 0, ptr %its.lost""",
+    )

@@ -1,9 +1,8 @@
-"""The hand-over of work to other threads, in machine code: where things lie in the memory that all threads
-look at, and LLVM text.
+"""The hand-over of work to other threads, in machine code, as LLVM text.
 
-Python may be interrupted between any two of its instructions, and whatever takes two of them may be cut in
-the middle. So nothing here takes two calls: whoever acquires the team releases it in the same call, or leaves
-that to the worker. None of it needs the interpreter's lock either, be it to hand over, to fall asleep, or to
+Python may be interrupted between any two of its instructions, and what takes two of them may be cut in the
+middle. So nothing here takes two calls: whoever acquires the team releases it in the same call, or leaves
+that to the worker. None of it needs the interpreter's lock, neither to hand over, nor to fall asleep, nor to
 be woken.
 
 What a box says, and who may change it:
@@ -26,10 +25,9 @@ thread may, at any time.
 from __future__ import annotations
 
 import functools
-import platform
 
-from . import backoff, gang, thresholds
-from .team import ARGUMENTS, ASLEEP, IDLE, POSTED, STOPPED, TAKEN, at, box, each, element, load
+from . import backoff, gang, waiting, worker
+from .team import ARGUMENTS, ASLEEP, IDLE, POSTED, TAKEN, at, box, each, element, load
 
 
 @functools.cache
@@ -42,7 +40,20 @@ def text() -> str:
     never started. ``@serve(team)``: what a worker does. ``@stop(team)``: have idle workers return.
     ``@ticks()``: the time.
     """
-    return "\n".join((_calling(), _handing_over(), _owning(), _serving(), backoff.text(), gang.text()))
+    return "\n".join(
+        (
+            _calling(),
+            waiting.text(),
+            _handing_over(),
+            _acquiring(),
+            _sharing(),
+            _running(),
+            _starting(),
+            worker.text(),
+            backoff.text(),
+            gang.text(),
+        )
+    )
 
 
 def _calling() -> str:
@@ -85,16 +96,7 @@ define internal void @calls(i64 %function, ptr %parts, i64 %width, i64 %first, i
 
 
 def _handing_over() -> str:
-    arm = platform.machine().lower() in ("arm64", "aarch64")
-    pause, argument = ("@llvm.aarch64.hint", "i32 1") if arm else ("@llvm.x86.sse2.pause", "")
     return f"""
-declare void {pause}({argument.split(" ")[0]})
-
-define internal void @pause() {{
-  call void {pause}({argument})
-  ret void
-}}
-
 define internal void @wake(ptr %team, ptr %box) {{
 {load("wake")}
 {load("lock", "box")}
@@ -147,27 +149,10 @@ exit:
   ret i1 %taken
 }}
 
-; one look in vain, of somebody who has waited since then
-define internal void @linger(ptr %team, i64 %since) {{
-  %now = call i64 @llvm.readcyclecounter()
-  %waited = sub i64 %now, %since
-{load("patience")}
-  %long = icmp sgt i64 %waited, %patience
-  br i1 %long, label %doze, label %on
-on:
-  call void @pause()
-  ret void
-doze:
-{load("nap")}
-{load("never")}
-  %f = inttoptr i64 %nap to ptr
-  %timeout = call i32 %f(i64 %never, i64 {thresholds.NAP_MICROSECONDS}, i32 0)
-  ret void
-}}
 """
 
 
-def _owning() -> str:
+def _acquiring() -> str:
     return f"""
 define internal i1 @acquire(ptr %team, i64 %ticket) {{
 {load("backoff")}
@@ -191,6 +176,11 @@ define internal i64 @workers(ptr %team) {{
   ret i64 %serving
 }}
 
+"""
+
+
+def _sharing() -> str:
+    return f"""
 ; all but the first part, as far as there are workers; how many of them slept
 define internal i64 @hand_out(ptr %team, i64 %shared, i64 %function, ptr %parts, i64 %width) {{
 {
@@ -248,7 +238,12 @@ done:
   ret i64 %quickest
 }}
 
-define void @run(ptr %team, i64 %function, ptr %parts, i64 %width, i64 %count) {{
+"""
+
+
+def _running() -> str:
+    return """
+define void @run(ptr %team, i64 %function, ptr %parts, i64 %width, i64 %count) {
   %acquired = call i1 @acquire(ptr %team, i64 1)
   br i1 %acquired, label %share, label %alone
 alone:
@@ -276,8 +271,13 @@ share:
   call void @judge(ptr %team, i64 %took, i64 %one, i64 %own, i64 %slept, i64 %back)
   store atomic i64 0, ptr %team release, align 8
   ret void
-}}
+}
 
+"""
+
+
+def _starting() -> str:
+    return f"""
 define void @start(ptr %team, i64 %ticket, i64 %function, ptr %part, i64 %width) {{
   %workers = call i64 @workers(ptr %team)
   %some = icmp sgt i64 %workers, 0
@@ -318,77 +318,6 @@ wait:
   call void @linger(ptr %team, i64 %begin)
   br label %look
 exit:
-  ret void
-}}
-"""
-
-
-def _serving() -> str:
-    return f"""
-define void @serve(ptr %team) {{
-{at("workers")}
-{at("penalty")}
-{load("spin")}
-{load("woken")}
-{load("room")}
-  %number = atomicrmw add ptr %workers.at, i64 1 acq_rel
-{box("%number")}
-  %fits = icmp slt i64 %number, %room
-  br i1 %fits, label %fresh, label %exit
-fresh:
-  %begin = call i64 @llvm.readcyclecounter()
-  br label %look
-look:
-  %since = phi i64 [ %begin, %fresh ], [ %since, %on ], [ %since, %lie ]
-  %state = load atomic i64, ptr %box acquire, align 8
-  switch i64 %state, label %idle [
-    i64 {POSTED}, label %try
-    i64 {STOPPED}, label %exit
-  ]
-try:
-  %done = call i1 @work(ptr %team, ptr %box)
-  br label %fresh
-idle:
-  %now = call i64 @llvm.readcyclecounter()
-  %idled = sub i64 %now, %since
-  %penalty = load atomic i64, ptr %penalty.at monotonic, align 8
-  %trusted = icmp sle i64 %penalty, {thresholds.BACKOFF_MIN_CALLS}
-  %patience = select i1 %trusted, i64 %spin, i64 %woken
-  %bored = icmp sgt i64 %idled, %patience
-  br i1 %bored, label %lie, label %on
-on:
-  call void @pause()
-  br label %look
-lie:
-  %pair = cmpxchg ptr %box, i64 {IDLE}, i64 {ASLEEP} acq_rel acquire
-  %asleep = extractvalue {{ i64, i1 }} %pair, 1
-  br i1 %asleep, label %rest, label %look
-rest:
-{load("lock", "box")}
-{load("sleep")}
-  %f = inttoptr i64 %sleep to ptr
-  %acquired = call i32 %f(i64 %lock, i32 1)
-  br label %fresh
-exit:
-  ret void
-}}
-
-define void @stop(ptr %team) {{
-  %workers = call i64 @workers(ptr %team)
-{
-        each(
-            "%workers",
-            f'''{box("%i")}
-  %idle = cmpxchg ptr %box, i64 {IDLE}, i64 {STOPPED} acq_rel acquire
-  %lying = cmpxchg ptr %box, i64 {ASLEEP}, i64 {STOPPED} acq_rel acquire
-  %slept = extractvalue {{ i64, i1 }} %lying, 1
-  br i1 %slept, label %wake, label %stopped
-wake:
-  call void @wake(ptr %team, ptr %box)
-  br label %stopped
-stopped:''',
-        )
-    }
   ret void
 }}
 """

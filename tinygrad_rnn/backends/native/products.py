@@ -11,7 +11,7 @@ from typing import Any
 import numpy
 
 from ..promised import Products
-from . import compiler, emit, gemm, memory, thresholds
+from . import compiler, emit, gemm, memory, panels, thresholds, tiles
 from .threads import Ticket, join, run_parallel, start, threads
 
 _LINE = 1 + len(gemm.FIELDS)
@@ -76,7 +76,7 @@ class GatheredProducts(Products):
         if len(a) * b.size < thresholds.OWN_PRODUCT_MIN_WORK or not (_is_whole(a) and _is_whole(b)):
             return self._numpys(a, b)
         # turned, less of the last panel is empty
-        if -len(a) % gemm.panel(kind) < -b.shape[1] % gemm.panel(kind):
+        if -len(a) % tiles.panel(kind) < -b.shape[1] % tiles.panel(kind):
             return self._product(b.T, a.T, None, 1, kind).T
         return self._product(a, b, None, 1, kind)
 
@@ -260,7 +260,9 @@ def _shares(
     blocks, wide = gemm.blocks(kind, n, k), n >= m
     shares: list[_Share] = []
     for i, j in (
-        _parts(n, gemm.panel(kind), m * n * k, threads) if wide else _parts(m, gemm.TALL, m * n * k, threads)
+        _parts(n, tiles.panel(kind), m * n * k, threads)
+        if wide
+        else _parts(m, panels.TALL, m * n * k, threads)
     ):
         of_a, of_b, of_c = (0, i * across, i) if wide else (i * row, 0, i * n)
         sizes = (m, j - i, k) if wide else (j - i, n, k)

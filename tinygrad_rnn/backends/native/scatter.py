@@ -16,7 +16,8 @@ def _text(kind: str) -> str:
     """``@add_rows(to, numbers, from, n, width)``: row numbers[i] of ``to`` += row i of ``from``, for each i
     in turn."""
     return f"""
-define void @add_rows(ptr noalias %to, ptr noalias %numbers, ptr noalias %from, i64 %n, i64 %width) "prefer-vector-width"="512" {{
+define void @add_rows(ptr noalias %to, ptr noalias %numbers, ptr noalias %from, i64 %n, i64 %width)
+    "prefer-vector-width"="512" {{
 entry:
   br label %row
 row:

@@ -1,0 +1,326 @@
+"""PyTorch's recurrent layers: cells in several layers, and in one direction or two."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from .. import arguments, ops, tree
+from ..errors import ArgumentError, ArgumentWarning, DtypeError, ShapeError
+from ..sequence import Column, Stepper, checked_options
+from ..tape import lift
+from ..tensor import Tensor
+from .cells import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell
+from .layers import Dropout, not_a_pair
+from .module import Module
+from .recurrent import Recurrent, mask_time_first, swapped
+
+_OPTIONS: dict[str, Any] = {"masked_output": "zero", "compiled": "auto", "checkpoint": None}
+"""What layers of cells hand on to each of them."""
+
+
+class Stack(Module):
+    """Layers of recurrent cells, each with one direction or two; base of RNN, LSTM, PeepholeLSTM and GRU.
+
+    Args:
+        make_cell: a cell for an input size.
+        num_layers: each one after the first reads the outputs of the one before.
+        batch_first: sequences are (B, T, size) instead of (T, B, size); states are as ever.
+        dropout: the probability between layers, in training.
+        bidirectional: each layer has a second cell that runs from the end; the outputs stand side by side.
+        masked_output, compiled, checkpoint: as in :func:`tinygrad_rnn.scan`.
+    """
+
+    settled = Recurrent.settled
+
+    def __init__(
+        self,
+        make_cell: Any,
+        input_size: int,
+        num_layers: int,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        **options: Any,
+    ) -> None:
+        name = type(self).__name__
+        if unknown := sorted(options.keys() - _OPTIONS.keys()):
+            raise ArgumentError(f"{name}: there is no argument {unknown[0]!r}")
+        options = checked_options(name, False, **{**_OPTIONS, **options})
+        self.input_size = arguments.size(f"{name}: input_size", input_size)
+        self.num_layers = arguments.size(f"{name}: num_layers", num_layers, 1)
+        self.batch_first = arguments.flag(f"{name}: batch_first", batch_first)
+        self.bidirectional = arguments.flag(f"{name}: bidirectional", bidirectional)
+        self.dropout = Dropout(arguments.probability(f"{name}: dropout", dropout))
+        if self.dropout.p and self.num_layers == 1:
+            advice = (
+                "dropout acts between layers, and there is one: give num_layers=2 or more, or put "
+                "nn.Dropout behind the layer"
+            )
+            warnings.warn(f"{name}: {advice}", ArgumentWarning, stacklevel=3)
+        self.layers: list[list[Recurrent]] = []
+        directions = (False, True) if bidirectional else (False,)
+        for _ in range(self.num_layers):
+            layer = [
+                Recurrent(make_cell(input_size), **{**options, "reverse": reverse}) for reverse in directions
+            ]
+            self.layers.append(layer)
+            input_size = sum(run.cell.output_size for run in layer)
+
+    def _members(self) -> Iterator[tuple[str, Any]]:
+        """The cells' parameters under PyTorch's names, weight_ih_l0, …, weight_ih_l0_reverse, …, and what a
+        subclass has beside them."""
+        for name, value in vars(self).items():
+            if name == "layers":
+                for path, (cell, member) in self._places():
+                    yield path, getattr(cell, member)
+            else:
+                yield name, value
+
+    def _places(self) -> Iterator[tuple[str, tuple[Any, str]]]:
+        """The cells' attributes by PyTorch's names: in which cell, and under which name there."""
+        for ending, run in self._runs():
+            for name, _ in run.cell._members():
+                yield f"{name}_{ending}", (run.cell, name)
+
+    def _runs(self) -> list[tuple[str, Recurrent]]:
+        """All cells as layers, by what ends PyTorch's names of their parameters."""
+        return [
+            (f"l{k}{'_reverse' if run.options['reverse'] else ''}", run)
+            for k, layer in enumerate(self.layers)
+            for run in layer
+        ]
+
+    def _place(self, name: str) -> tuple[Any, str] | None:
+        return dict(self._places()).get(name) if "_l" in name and "layers" in vars(self) else None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """``layer.weight_ih_l0 = …`` is the cell's."""
+        place = self._place(name)
+        if place is None:
+            super().__setattr__(name, value)
+        else:
+            setattr(*place, value)
+
+    def __getattr__(self, name: str) -> Any:
+        """``layer.weight_ih_l0`` and its like."""
+        place = self._place(name)
+        if place is not None:
+            return getattr(*place)
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+
+    def __call__(
+        self, x: Any, state: Any = None, lengths: Any = None, mask: Any = None
+    ) -> tuple[Tensor, Any]:
+        """Run over a sequence.
+
+        Args:
+            x: (T, B, input_size); (B, T, input_size) if batch_first; (T, input_size) for a single sequence.
+            state: before the first step, each tensor (layers · directions, B, size); without B for a single
+                sequence. Zeros by default.
+            lengths: (B,) whole numbers of steps; the outputs beyond are as ``masked_output`` says.
+            mask: (T, B) booleans, laid out as x: where False, a sample keeps its state.
+
+        Returns:
+            The outputs of the last layer, (T, B, directions · size) laid out as x, and the state after the
+                last step, shaped as before it.
+
+        Raises:
+            ShapeError, DtypeError: x, the state, lengths or mask does not fit.
+        """
+        x = lift(not_a_pair(type(self).__name__, x), self.layers[0][0].cell.weight_ih._backend)
+        if x.ndim not in (2, 3):
+            raise ShapeError(
+                f"{type(self).__name__}: the input has shape {x.shape}: expected (T, B, {self.input_size}) "
+                f"or (T, {self.input_size})"
+            )
+        single = x.ndim == 2
+        if single and not (lengths is None and mask is None):
+            raise ShapeError(
+                f"{type(self).__name__}: a single sequence takes neither lengths nor a mask: cut it"
+            )
+        swap = self.batch_first and not single
+        x = ops.expand_dims(x, 1) if single else swapped(x) if swap else x
+        mask = mask_time_first(mask) if swap else mask
+        y, state = self._run(x, self._states(x, state, single), lengths, mask)
+        if single:
+            return ops.squeeze(y, 1), tree.map_leaves(lambda leaf: ops.squeeze(leaf, 1), state)
+        return swapped(y) if swap else y, state
+
+    def stepper(self, state: Any = None) -> Stepper:
+        """All layers one step at a time, without a tape: ``y = stepper(x)`` for x (B, input_size), with the
+        state kept inside.
+
+        Args:
+            state: before the first step, as a call takes it; zeros by default. ``stepper.state`` is laid out
+                alike.
+
+        Raises:
+            ArgumentError: the layer is bidirectional, or would draw dropout: say ``.eval()`` before.
+
+        Example:
+            >>> stepper = nn.LSTM(3, 8).stepper()
+            >>> y = stepper(tg.zeros((1, 3)))
+        """
+        if self.bidirectional:
+            raise ArgumentError(
+                f"{type(self).__name__}.stepper: a layer that also runs from the end takes no single steps"
+            )
+        if self.dropout.p and self.dropout.training:
+            raise ArgumentError(
+                f"{type(self).__name__}.stepper: dropout is drawn for whole sequences: say .eval() before"
+            )
+        column = Column([layer[0].cell for layer in self.layers], self.input_size)
+        return Stepper(column, self._first_states if state is None else state, self._apart, _together)
+
+    def _first_states(self, x: Any) -> list[Any]:
+        """Zeros before a step's input."""
+        return [layer[0]._first_state(x) for layer in self.layers]
+
+    def _apart(self, state: Any) -> list[Any]:
+        """The state of each cell, from that of all of them."""
+        weight = self.layers[0][0].cell.weight_ih
+        batch = max([1, *(leaf.shape[1] for leaf in tree.leaves(state) if leaf.ndim == 3)])
+        zeros = weight._backend.zeros((1, batch, self.input_size), weight.dtype)
+        return self._states(Tensor(zeros, weight._backend), state, False)
+
+    def explain(self) -> str:
+        """How each layer's cell was last run; see :func:`tinygrad_rnn.explain`."""
+        runs = self._runs()
+        return "\n".join(
+            run.explain() if len(runs) == 1 else f"{name}, {run.explain()}" for name, run in runs
+        )
+
+    def _run(self, x: Tensor, states: list[Any], lengths: Any, mask: Any) -> tuple[Tensor, Any]:
+        """Layer by layer, with one state for each cell."""
+        waiting, after = iter(states), []
+        for k, layer in enumerate(self.layers):
+            x = self.dropout(x) if k else x
+            ys = []
+            for run in layer:
+                y, state = run(x, next(waiting), lengths, mask)
+                ys.append(y)
+                after.append(state)
+            x = ops.concatenate(ys, -1) if self.bidirectional else ys[0]
+        return x, _together(after)
+
+    def _states(self, x: Tensor, state: Any, single: bool) -> list[Any]:
+        """The state of each cell."""
+        size = self.layers[0][0].cell.state_size
+        count = sum(map(len, self.layers))
+        if state is None:
+            return [None] * count
+        given = tree.leaves(state)
+        shapes = [(count, n) if single else (count, x.shape[1], n) for n in tree.leaves(size)]
+        if len(given) != len(shapes):
+            raise ShapeError(
+                f"{type(self).__name__}: the state is {len(shapes)} tensors of shapes {shapes}, got "
+                f"{len(given)}"
+            )
+        parts = []
+        for leaf, shape in zip(given, shapes, strict=True):
+            leaf = lift(leaf, x._backend)
+            if leaf.shape != shape:
+                raise ShapeError(
+                    f"{type(self).__name__}: a tensor of the state has shape {leaf.shape}: expected "
+                    f"{shape}, (layers · directions, …)"
+                )
+            if leaf.dtype != x.dtype:
+                raise DtypeError(
+                    f"{type(self).__name__}: a tensor of the state has dtype {leaf.dtype}, the input has "
+                    f"{x.dtype}"
+                )
+            leaf = ops.expand_dims(leaf, 1) if single else leaf
+            parts.append(ops.unstack(leaf) if count > 1 else [ops.reshape(leaf, leaf.shape[1:])])
+        return [tree.unflatten(size, one) for one in zip(*parts, strict=True)]
+
+
+def _together(states: list[Any]) -> Any:
+    """The states of all cells, one above the other."""
+    together = zip(*map(tree.leaves, states), strict=True)
+    stacked = [
+        ops.reshape(leaves[0], (1, *leaves[0].shape)) if len(leaves) == 1 else ops.stack(leaves)
+        for leaves in together
+    ]
+    return tree.unflatten(states[0], stacked)
+
+
+class RNN(Stack):
+    """:class:`RNNCell` in layers: PyTorch's ``nn.RNN``, its parameters and its calls. See :class:`Stack`."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        nonlinearity: str = "tanh",
+        dtype: Any = None,
+        **options: Any,
+    ) -> None:
+        make = partial(RNNCell, hidden_size=hidden_size, bias=bias, nonlinearity=nonlinearity, dtype=dtype)
+        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional, **options)
+
+
+class LSTM(Stack):
+    """:class:`LSTMCell` in layers: PyTorch's ``nn.LSTM``, its parameters and its calls; the state is (h, c).
+    See :class:`Stack`."""
+
+    cell_type = LSTMCell
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        cell_clip: float | None = None,
+        proj_clip: float | None = None,
+        dtype: Any = None,
+        **options: Any,
+    ) -> None:
+        make = partial(
+            self.cell_type,
+            hidden_size=hidden_size,
+            bias=bias,
+            proj_size=proj_size,
+            cell_clip=cell_clip,
+            proj_clip=proj_clip,
+            dtype=dtype,
+        )
+        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional, **options)
+
+
+class PeepholeLSTM(LSTM):
+    """:class:`PeepholeLSTMCell` in layers; everything else as :class:`LSTM`."""
+
+    cell_type = PeepholeLSTMCell
+
+
+class GRU(Stack):
+    """:class:`GRUCell` in layers: PyTorch's ``nn.GRU``, its parameters and its calls. See :class:`Stack`."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        reset: str = "after",
+        dtype: Any = None,
+        **options: Any,
+    ) -> None:
+        make = partial(GRUCell, hidden_size=hidden_size, bias=bias, reset=reset, dtype=dtype)
+        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional, **options)

@@ -1,0 +1,132 @@
+"""One backward pass that looks at everything: the norm of each residual that arrives and that goes on, and
+the residuals themselves where somebody asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy
+
+from ..backends import Array
+from ..tape import Entry, Key, Node, Tape, key_of, pull_back
+from .norms import Sizes, joint
+
+Room = dict[Key, Array]
+"""Residuals by the tensor that they came to, added up."""
+
+Borders = Mapping[tuple[int, int], Sequence[tuple[Room, Key]]]
+"""For (index of an entry, operand) in which rooms the residual that goes on there is kept, and under which
+key."""
+
+
+def add_to(room: Room, key: Key, residual: Array) -> None:
+    """One more residual for a tensor; the first stays as it is, since it is another's array."""
+    room[key] = room[key] + residual if key in room else residual
+
+
+class Pass:
+    """A backward pass that looks at everything. Nothing is written to any ``.grad``.
+
+    Args:
+        tape: the entries to go through.
+        seeds: results and the residuals to begin with.
+        borders: where the residuals themselves are wanted.
+        towards: go on only to what leads to these tensors; None for all that requires a residual.
+        inside: the indices of the entries to look at; None for all.
+        ends: tensors from before, whose residual is looked at too.
+
+    Attributes:
+        entries: those that a residual reached, last first.
+        received: the norm of the residual that reached each.
+        operands: rows (number of the entry in ``entries``, operand).
+        sent: the norm of what went on to that operand.
+    """
+
+    def __init__(
+        self,
+        tape: Tape,
+        seeds: Sequence[tuple[Node, Array]],
+        borders: Borders | None = None,
+        towards: Sequence[Node] | None = None,
+        inside: Collection[int] | None = None,
+        ends: Sequence[Node] = (),
+    ) -> None:
+        self.entries: list[Entry] = []
+        self._borders, self._inside = borders or {}, inside
+        self._sizes = Sizes(seeds[0][0]._backend)
+        self._number: dict[Key, int] = {}
+        self._counts: list[int] = []
+        self._rows: tuple[list[int], list[int]] = ([], [])
+        self._sent: list[int] = []
+        self._last: Entry | None = None
+        self._arrived: Any = None
+        watched = None if inside is None else {*inside, *(index for index, _ in self._borders)}
+        residuals, caught = pull_back(seeds, wanted=towards, watch=self._watch, through=tape, watched=watched)
+        received = list(self._number.values())
+        rest = {key_of(node): residuals.at(node) for node in ends}
+        # nothing further on is wanted
+        rest |= {key: residual for key, residual in caught.items() if inside is None or key[0] in inside}
+        for key, residual in rest.items():
+            if residual is not None and key not in self._number:
+                self._number[key] = self._sizes.add(residual)
+        self._norms = self._sizes.read()
+        self.received = joint(self._norms[received], self._counts)
+        self.operands = numpy.array(self._rows, dtype=int).reshape(2, -1).T
+        self.sent = self._norms[self._sent]
+        del (
+            self._sizes,
+            self._counts,
+            self._rows,
+            self._sent,
+            self._last,
+            self._arrived,
+            self._borders,
+            self._inside,
+        )
+
+    def _watch(self, entry: Entry, g: Any, operand: int, part: Array) -> None:
+        for room, key in self._borders.get((entry.index, operand), ()):
+            add_to(room, key, part)
+        if self._inside is not None and entry.index not in self._inside:
+            return
+        if entry is not self._last:
+            self._last, self._arrived = entry, None if entry.row.several else g
+            self.entries.append(entry)
+            arrived = (
+                [(i, one) for i, one in enumerate(g) if one is not None] if entry.row.several else [(0, g)]
+            )
+            for position, one in arrived:
+                self._number[entry.index, position] = self._sizes.add(one)
+            self._counts.append(len(arrived))
+        same = part is self._arrived
+        self._rows[0].append(len(self.entries) - 1)
+        self._rows[1].append(operand)
+        self._sent.append(self._number[entry.index, 0] if same else self._sizes.add(part))
+
+    def at(self, key: Key | None) -> float | None:
+        """The norm of all that arrived at a tensor, from wherever; None where nothing did or it was not
+        looked at."""
+        number = None if key is None else self._number.get(key)
+        return None if number is None else float(self._norms[number])
+
+    def arrived(self, entry: Entry) -> float:
+        """The norm of the residual that reached an operation."""
+        return self._received_by.get(entry.index, 0.0)
+
+    def part(self, entry: Entry, operand: int) -> float | None:
+        """The norm of what went on to an operand; None where nothing did."""
+        return self._sent_by.get((entry.index, operand))
+
+    @cached_property
+    def _received_by(self) -> dict[int, float]:
+        return {entry.index: norm for entry, norm in zip(self.entries, self.received.tolist(), strict=True)}
+
+    @cached_property
+    def _sent_by(self) -> dict[tuple[int, int], float]:
+        indices = [entry.index for entry in self.entries]
+        return {
+            (indices[row], operand): norm
+            for (row, operand), norm in zip(self.operands.tolist(), self.sent.tolist(), strict=True)
+        }
