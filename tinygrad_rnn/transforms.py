@@ -194,7 +194,7 @@ def jvp(f: Callable[..., Any], x: Any, v: Any) -> tuple[Any, Any]:
     """f(x) and its derivative along v, ``J v``, by forward mode from the same rows.
 
     Args:
-        x: the argument, or a tuple of the arguments.
+        x: the argument, or a tuple of the arguments: f is called with each of them by itself.
         v: a tangent nested as x.
     """
     xs, vs = (x, v) if isinstance(x, tuple) else ((x,), (v,))
@@ -227,7 +227,13 @@ def jvp(f: Callable[..., Any], x: Any, v: Any) -> tuple[Any, Any]:
 
 
 def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
-    """The Hessian of f at x times v: the gradient's derivative along v, forward over reverse."""
+    """The Hessian of f at x times v: the gradient's derivative along v, forward over reverse.
+
+    Args:
+        f: returns a single number.
+        x: the argument, or a tuple of the arguments: f is called with each of them by itself.
+        v: nested as x.
+    """
     if isinstance(x, tuple):
         return jvp(grad(f, range(len(x))), x, v)[1]
     return jvp(grad(f), x, v)[1]
@@ -249,16 +255,23 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
         >>> jacobian(lambda w: tg.mean((x @ w - y) ** 2, axis=1))(w)  # (B, *w.shape)
     """
     arguments.function("jacobian: f", f)
-    argnums = arguments.whole("jacobian: argnums", argnums, 0)
+    return _jacobian("jacobian", f, arguments.whole("jacobian: argnums", argnums, 0))
+
+
+def _jacobian(name: str, f: Callable[..., Any], argnums: int) -> Callable[..., Tensor]:
+    """
+    Args:
+        name: what the user called.
+    """
 
     @functools.wraps(f)
     def matrix(*args: Any) -> Tensor:
         with recording():
             variables = _variables(args, (argnums,))
-            results, x = _results("jacobian", f(*variables)), variables[argnums]
+            results, x = _results(name, f(*variables)), variables[argnums]
             if len(results) != 1 or not isinstance(x, Tensor):
                 raise ShapeError(
-                    "jacobian: takes one tensor to one tensor; use vjp or jvp for several, or stack them"
+                    f"{name}: takes one tensor to one tensor; use vjp or jvp for several, or stack them"
                 )
             y = results[0]
             if not y.requires_grad or y.size == 0:
@@ -303,7 +316,8 @@ def _rows_together(y: Tensor, x: Tensor, outside: bool) -> Tensor | None:
 
 def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
     """A function that returns the second derivatives of f, which returns a single number."""
-    return jacobian(grad(f, argnums), argnums)
+    argnums = arguments.whole("hessian: argnums", argnums, 0)
+    return _jacobian("hessian", grad(arguments.function("hessian: f", f), argnums), argnums)
 
 
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:

@@ -386,6 +386,14 @@ OWN: dict[str, dict[str, Argument]] = {
         "state": _is("leaves", lambda w: tg.zeros((2, 4))),
     },
     "Recurrent.stepper": {"state": _is("leaves", lambda w: tg.zeros((2, 4)))},
+    "Recurrent.explain": {
+        "x": _is("leaves", lambda w: tg.zeros((3, 2, 3))),
+        "state": _is("leaves", lambda w: tg.zeros((2, 4))),
+    },
+    "RNN.explain": {
+        "x": _is("tensor", lambda w: tg.zeros((3, 2, 3))),
+        "state": _is("tensor", lambda w: tg.zeros((1, 2, 4))),
+    },
     "RNN.stepper": {"state": _is("tensor", lambda w: tg.zeros((1, 2, 4)))},
     "RNN.__call__": {
         "x": _is("tensor", lambda w: tg.zeros((3, 2, 3))),

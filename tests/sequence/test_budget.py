@@ -9,6 +9,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from compare import machine_code
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import backends, tree
@@ -307,3 +308,52 @@ def test_a_budget_is_not_set_in_a_cell(backend):
 
     tg.scan(cell, tg.ones((3, 2)), tg.zeros(2))
     assert "sets the memory budget" in tg.explain(cell)
+
+
+# -- derivatives of derivatives ------------------------------------------------------------------------------
+
+
+def _second_order(layer, x):
+    """hvp, jvp and the residuals of a penalty, of one loss."""
+
+    def loss(x):
+        return tg.sum(tg.sin(layer(x)[0]))
+
+    (g,) = tg.gradients(loss(x), [x], create_graph=True)
+    penalty = tg.gradients(tg.sum(g**2), [x, *layer.parameters()])
+    v = tg.ones(x.shape)
+    return [r.numpy() for r in (*penalty, tg.hvp(loss, x.detach(), v), *tg.jvp(loss, x.detach(), v))]
+
+
+@machine_code
+@pytest.mark.one_backend
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("checkpoint", [7, "auto"])
+def test_a_derivative_keeps_as_many_steps_as_its_scan(kind, checkpoint):
+    """The same bits, in less memory."""
+    found, peaks = [], []
+    for kept in (None, checkpoint):
+        tg.set_memory_budget(1 << 16)
+        tg.random.seed(1)
+        layer, x = getattr(tg.nn, kind)(INPUTS, UNITS, checkpoint=kept), data()
+        _second_order(layer, x)
+        gc.collect()
+        tracemalloc.start()
+        found.append(_second_order(layer, x))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert peaks[1] < (0.95 if kind == "RNN" else 0.8) * peaks[0]  # what an RNN keeps is its outputs
+
+
+@machine_code
+@pytest.mark.one_backend
+def test_a_budget_that_is_too_small_is_told():
+    layer, x = tg.nn.LSTM(INPUTS, UNITS, checkpoint="auto"), data()
+    tg.set_memory_budget(1000)
+    (line,) = [line for line in tg.explain(layer, x).splitlines() if line.startswith("  budget")]
+    least = int(line.split()[-4].replace(",", ""))
+    assert line == f"  budget     too small: a backward pass takes {least:,} bytes at least"
+    tg.set_memory_budget(least)
+    assert "budget" not in tg.explain(layer, x)

@@ -352,3 +352,44 @@ def test_why_one_thread_does_it_all():
     assert "on one thread, beside calls" in tg.explain(sorting)
     tg.scan(alone, tg.zeros((3, 4)), tg.zeros(4))
     assert "samples see each other" not in tg.explain(alone)
+
+
+# -- models --------------------------------------------------------------------------------------------------
+
+
+class _Model(nn.Module):
+    def __init__(self):
+        self.encoder, self.decoder = nn.GRU(3, 4, num_layers=2), nn.Recurrent(nn.LSTMCell(3, 4))
+        self.readout = nn.Linear(4, 2)
+
+    def __call__(self, x):
+        return self.readout(self.encoder(x)[0] + self.decoder(x)[0])
+
+
+@one_backend
+def test_a_model_tells_of_the_layers_that_it_holds():
+    model, x = _Model(), tg.ones((5, 2, 3))
+
+    def first_words():
+        return [line for line in tg.explain(model).splitlines() if not line.startswith(" ")]
+
+    layers = ["encoder, l0, GRUCell", "encoder, l1, GRUCell", "decoder, LSTMCell"]
+    assert first_words() == [f"{layer}: not run yet" for layer in layers]
+    before = tg.explain(model, x)
+    model(x)
+    assert tg.explain(model) == before
+    assert [line.partition(":")[0] for line in first_words()] == layers
+
+
+@one_backend
+def test_a_layer_tells_how_it_would_run():
+    layer, x = nn.LSTM(3, 4), tg.ones((5, 2, 3))
+    assert layer.explain(x) == tg.explain(layer, x)
+    recurrent = nn.Recurrent(nn.GRUCell(3, 4))
+    assert recurrent.explain(x) == tg.explain(recurrent, x)
+
+
+@one_backend
+def test_a_cell_cannot_be_planned_without_a_state():
+    with pytest.raises(tg.ArgumentError, match="a cell needs the state before the first step"):
+        tg.explain(halves(), tg.ones((5, 2, 3)))

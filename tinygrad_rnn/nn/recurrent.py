@@ -73,9 +73,10 @@ class Recurrent(Module):
         )
         return tree.map_leaves(swapped, y) if self.batch_first else y, state
 
-    def explain(self) -> str:
-        """How the cell was last run; see :func:`tinygrad_rnn.explain`."""
-        return explain(self.cell)
+    def explain(self, x: Any = None, state: Any = None, **options: Any) -> str:
+        """How the cell was last run, or, with what the layer is called with, how it would; see
+        :func:`tinygrad_rnn.explain`."""
+        return explain(self.cell) if x is None else explain(self, x, state, **options)
 
     def stepper(self, state: Any = None) -> Stepper:
         """The cell one step at a time, without a tape: ``y = stepper(x)`` for x (B, …), with the state kept
@@ -91,9 +92,7 @@ class Recurrent(Module):
             raise ArgumentError(
                 f"{type(self).__name__}.stepper: a layer that runs from the end takes no single steps"
             )
-        return Stepper(
-            self.cell, self._first_state if state is None else tree.map_leaves(ops.as_tensor, state)
-        )
+        return Stepper(self.cell, state, self._first_state)
 
     def _first_state(self, x: Any) -> Any:
         """Zeros before a step's input."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import arguments, ops, tree
 from ..errors import ArgumentError, ArgumentWarning, DtypeError, ShapeError
-from ..sequence import Column, Stepper, checked_options
+from ..sequence import Column, Stepper, checked_options, explain
 from ..tape import lift
 from ..tensor import Tensor
 from .cells import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell
@@ -173,7 +173,7 @@ class Stack(Module):
                 f"{type(self).__name__}.stepper: dropout is drawn for whole sequences: say .eval() before"
             )
         column = Column([layer[0].cell for layer in self.layers], self.input_size)
-        return Stepper(column, self._first_states if state is None else state, self._apart, _together)
+        return Stepper(column, state, self._first_states, self._apart, _together)
 
     def _first_states(self, x: Any) -> list[Any]:
         """Zeros before a step's input."""
@@ -186,8 +186,11 @@ class Stack(Module):
         zeros = weight._backend.zeros((1, batch, self.input_size), weight.dtype)
         return self._states(Tensor(zeros, weight._backend), state, False)
 
-    def explain(self) -> str:
-        """How each layer's cell was last run; see :func:`tinygrad_rnn.explain`."""
+    def explain(self, x: Any = None, state: Any = None, **options: Any) -> str:
+        """How each layer's cell was last run, or, with what the layer is called with, how it would; see
+        :func:`tinygrad_rnn.explain`."""
+        if x is not None:
+            return explain(self, x, state, **options)
         runs = self._runs()
         return "\n".join(
             run.explain() if len(runs) == 1 else f"{name}, {run.explain()}" for name, run in runs

@@ -10,13 +10,13 @@ from typing import Any
 import numpy
 
 from .. import arguments, random, tree
-from ..errors import DtypeError, ShapeError, TraceError
+from ..errors import ArgumentError, DtypeError, ShapeError, TraceError
 from ..ops import as_tensor
 from ..tape import PYTHON_NUMBERS, host_array, lift, thread
 from .budget import memory_budget, set_memory_budget
 from .compiled import clear_caches, compiled_scan, planning
 from .eager import eager_scan
-from .explained import note_refusal, told
+from .explained import has_layers, note_refusal, told
 from .options import ScanOptions
 from .padding import Padding
 from .stepper import Column, Stepper
@@ -108,8 +108,8 @@ def scan(
 
 
 def explain(cell: Any, xs: Any = None, state: Any = None, **options: Any) -> str:
-    """How ``scan`` last ran a cell, or a layer its cells; or, with inputs, how it would, before anything is
-    run.
+    """How ``scan`` last ran a cell, or a layer its cells, or a model its layers; or, with inputs, how it
+    would, before anything is run.
 
     The first line says as what, the others which products were taken out of the loop, what is left in it, and
     what is kept in how many bytes. A cell runs as "machine code" (on a device: "CUDA kernels"); as "machine
@@ -124,13 +124,18 @@ def explain(cell: Any, xs: Any = None, state: Any = None, **options: Any) -> str
         >>> print(tg.explain(layer, x))
 
     Raises:
-        ArgumentError: the cell cannot be called; with inputs, whatever :func:`scan` or the layer raises.
+        ArgumentError: the cell cannot be called, or has no state to begin with; with inputs, whatever
+            :func:`scan` or the layer raises.
     """
     arguments.function("explain: cell", cell, instance=True)
     if xs is not None:
-        run = cell if callable(getattr(cell, "explain", None)) else functools.partial(scan, cell)
+        of_layers = has_layers(cell)
+        if state is None and not of_layers:
+            raise ArgumentError("explain: a cell needs the state before the first step, beside xs")
+        given = (xs,) if state is None else (xs, state)
+        run = functools.partial(cell if of_layers else functools.partial(scan, cell), *given, **options)
         with planning():
-            random.States().during(functools.partial(run, xs, state, **options))
+            random.States().during(run)
     return told(cell)
 
 

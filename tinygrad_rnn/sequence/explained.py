@@ -107,14 +107,34 @@ def told(cell: Any) -> str:
     except TypeError:
         return f"{name}: cannot be remembered: it has no hash or cannot be referred to weakly"
     if how is None:
-        of_cells = getattr(cell, "explain", None)  # a layer tells of its cells
-        return str(of_cells()) if callable(of_cells) else f"{name}: not run yet"
+        return "\n".join(_of_layers(cell)) or f"{name}: not run yet"
     if isinstance(how, str):
         return f"{name}: step by step: {how}"
     plan = how.plan()
     if plan is None:
         return f"{name}: what it was compiled to was dropped since, to make room for others"
     return "\n".join([f"{name}: {line}" if i == 0 else line for i, line in enumerate(_lines(plan, how))])
+
+
+def has_layers(cell: Any) -> bool:
+    """Whether something tells of cells of its own, or holds layers that do."""
+    return any(callable(getattr(layer, "explain", None)) for _, layer in _held(cell))
+
+
+def _of_layers(cell: Any) -> list[str]:
+    """What a layer tells of its cells, or each layer that a model holds."""
+    own = getattr(cell, "explain", None)
+    if callable(own):
+        return [str(own())]
+    layers = {name: layer for name, layer in _held(cell) if callable(getattr(layer, "explain", None))}
+    outer = [name for name in layers if not any(name.startswith(f"{other}.") for other in layers)]
+    lines = [(name, line) for name in outer for line in layers[name].explain().splitlines()]
+    return [line if line.startswith(" ") else f"{name}, {line}" for name, line in lines]
+
+
+def _held(cell: Any) -> list[tuple[str, Any]]:
+    modules = getattr(cell, "named_modules", None)
+    return list(modules()) if callable(modules) else [("", cell)]
 
 
 def _name(cell: Any) -> str:

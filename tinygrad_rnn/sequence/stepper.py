@@ -33,8 +33,8 @@ class Stepper:
 
     Args:
         cell: a function or module, ``y, state = cell(x, state)``.
-        state: the state before the first step, nested tensors; or a function that makes it from the first
-            input.
+        state: the state before the first step, nested tensors.
+        first: makes one from the first input, where there is none.
         taken, shown: from the state as users give it to that of the cell, and back, where they differ.
 
     Raises:
@@ -45,12 +45,13 @@ class Stepper:
         self,
         cell: Any,
         state: Any,
+        first: Callable[[Any], Any],
         taken: Callable[[Any], Any] | None = None,
         shown: Callable[[Any], Any] | None = None,
     ) -> None:
         self.cell = arguments.function("Stepper: cell", cell, instance=True)
-        self._first, self._taken, self._shown = state, taken, shown
-        self._state: Any = None if callable(state) else self._given(state)
+        self._first, self._taken, self._shown = first, taken, shown
+        self._state: Any = None if state is None else self._given(state)
         self._begun: Any = self._state
         self._unbind()
 

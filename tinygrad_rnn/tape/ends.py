@@ -22,7 +22,8 @@ def seed(result: Any, grad: Any, recorded: bool) -> Any:
     if not result.requires_grad:
         raise TapeError(
             "backward: nothing was recorded that leads here: make a tensor with requires_grad=True, and do "
-            "not compute under no_grad"
+            "not compute under no_grad; of gradients to be differentiated again, ask gradients for "
+            "create_graph=True"
         )
     if grad is None:
         if result.size != 1:
