@@ -7,19 +7,20 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ops
-from ..backends import Array, Backend
-from ..chain_rule import Row
+from ..backends import Backend
 from ..chain_rule.addition import TRANSPOSE
 from ..chain_rule.weighting import MATMUL
 from ..errors import TraceError
-from ..tape import apply, choose, recording
+from ..tape import Node, apply, choose, recording
 from .hoist import Core
 from .plan import Plan, check_order, derive, dummy
 from .program import Instruction, Number, on_arrays, placeholder, tracing
+
+Applied = Callable[[Instruction, Sequence[Any]], Any]
 
 
 class Around:
@@ -119,18 +120,24 @@ class Around:
         )
         check_order(self.last, known, [r for r in derived.residuals if r is not None])
 
-    def before(self, arrays: Sequence[Array], products: Any) -> tuple[list[Array], dict[int, Array]]:
+    def before(
+        self, arrays: Sequence[Any], products: Any, apply: Applied | None = None
+    ) -> tuple[list[Any], dict[int, Any]]:
         """The streams, (T, B, …), and constants that the loop reads; and what goes back through this needs of
         it.
 
         Some are promised by ``products`` until those are run.
+
+        Args:
+            apply: runs an instruction on its operands; by default on arrays, with nothing recorded.
         """
         derived, core = self.derived, self.core
         steps = len(core.whole.steps)
         rows = [_rows(x, core.whole.shapes[v]) for x, v in zip(arrays[:steps], core.whole.steps, strict=True)]
         values: dict[int, Any] = dict(zip(derived.program.steps, [*rows, *arrays[steps:]], strict=True))
-        values.update(zip(derived.program.fixed, derived.constants, strict=True))
-        self._run(derived.forward, values, products, {}, 1)
+        constants = derived.constants if apply is None else self._tensors()
+        values.update(zip(derived.program.fixed, constants, strict=True))
+        self._run(derived.forward, values, products, {}, 1, apply)
         products.start()
         made = [values[v] for v in derived.results]
         times = len(arrays[0]) if steps else 0
@@ -141,9 +148,10 @@ class Around:
         self,
         kept: dict[int, Any],
         streams: Sequence[Any],
-        totals: dict[Any, Array],
+        totals: dict[Any, Any],
         products: Any,
         order: int,
+        apply: Applied | None = None,
     ) -> list[Any]:
         """The residuals of the steps' inputs from those of the streams; None where none is asked for or none
         arrives.
@@ -154,15 +162,18 @@ class Around:
             kept: what ``before`` kept; grows.
             totals: sums over the steps so far; grows.
             order: 1 if the next steps come after these, −1 if they come before.
+            apply: as of :meth:`before`.
         """
         shapes, times = self.core.whole.shapes, next((len(g) for g in streams if g is not None), 0)
         rows = [_rows(g, shapes[v]) for g, v in zip(streams, self.core.streams, strict=True) if g is not None]
         kept.update(zip(self.derived.program.states, rows, strict=False))
-        self._run(self.each, kept, products, totals, order)
+        self._run(self.each, kept, products, totals, order, apply)
         found = zip(self.derived.residuals, self.core.whole.steps, strict=False)
         return [None if r is None else kept[r].reshape(times, *shapes[v]) for r, v in found]
 
-    def after(self, kept: dict[int, Any], fixed: Sequence[Any], products: Any) -> list[Any]:
+    def after(
+        self, kept: dict[int, Any], fixed: Sequence[Any], products: Any, apply: Applied | None = None
+    ) -> list[Any]:
         """The residuals of the tensors from outside, from those of the loop's constants and the totals, after
         all steps.
 
@@ -170,57 +181,59 @@ class Around:
         """
         states = [v for v in self.derived.program.states if v not in self.stacked]
         kept.update(zip(states, [g for g in fixed if g is not None], strict=True))
-        self._run(self.last, kept, products, {}, 1)
+        self._run(self.last, kept, products, {}, 1, apply)
         return [None if r is None else kept[r] for r in self.derived.residuals[len(self.core.whole.steps) :]]
+
+    def _tensors(self) -> list[Any]:
+        return [Node.result_type(x, self.backend) for x in self.derived.constants]
 
     def _run(
         self,
         instructions: Sequence[Instruction],
         values: dict[int, Any],
         products: Any,
-        totals: dict[Any, Array],
+        totals: dict[Any, Any],
         order: int,
+        apply: Applied | None,
     ) -> None:
         """Interpret, with products that wait for each other; only transposes do not wait for them."""
-        at_once = on_arrays(self.backend)
+        at_once = self._at_once if apply is None else apply
         for instruction in instructions:
             row, (result, *_) = instruction.row, instruction.results
             xs: list[Any] = [v.value if type(v) is Number else values[v] for v in instruction.operands]
             if result in self.contractions:
                 if row is MATMUL and result in self.turned:  # made as the transpose is to lie
-                    totals[result] = self._summed(
-                        row, [xs[1].T, xs[0].T], instruction.params, totals.get(result), products, order
-                    )
+                    totals[result] = products.over_rows(xs[1], xs[0].T, totals.get(result), order)
                     values[result] = totals[result].T
-                    continue
-                values[result] = totals[result] = self._summed(
-                    row, xs, instruction.params, totals.get(result), products, order
-                )
+                elif row is MATMUL:
+                    values[result] = totals[result] = products.over_rows(
+                        xs[0].T, xs[1], totals.get(result), order
+                    )
+                else:
+                    products.run()
+                    values[result] = totals[result] = _added(at_once(instruction, xs), totals.get(result))
             elif row is MATMUL:
                 values[result] = products.rows(*xs) if result in self.stacked else products.matmul(*xs)
             elif row is TRANSPOSE:
                 values[result] = xs[0].transpose(*instruction.params)
             else:
                 products.run()
-                y = at_once(row, xs, instruction.params)
+                y = at_once(instruction, xs)
                 values.update(zip(instruction.results, y if type(y) is tuple else (y,), strict=True))
 
-    def _summed(
-        self, row: Row, xs: list[Any], params: tuple[Any, ...], total: Any, products: Any, order: int
-    ) -> Array:
-        """What adds up something of all steps, added to a total."""
-        if row is MATMUL:
-            return products.over_rows(xs[0].T, xs[1], total, order)
-        products.run()
-        part = on_arrays(self.backend)(row, xs, params)
-        return part if total is None else total + part
+    def _at_once(self, instruction: Instruction, xs: Sequence[Any]) -> Any:
+        return on_arrays(self.backend)(instruction.row, xs, instruction.params)
+
+
+def _added(part: Any, total: Any) -> Any:
+    return part if total is None else total + part
 
 
 def _stacked(shape: tuple[int, ...], steps: int) -> tuple[int, ...]:
     return (steps * shape[0], *shape[1:]) if len(shape) > 1 else (steps, *shape)
 
 
-def _rows(x: Array, shape: tuple[int, ...]) -> Array:
+def _rows(x: Any, shape: tuple[int, ...]) -> Any:
     """All steps of a value with rows under each other."""
     return x.reshape(len(x) * shape[0], *shape[1:]) if len(shape) > 1 else x
 

@@ -12,8 +12,6 @@ them.
 
 from __future__ import annotations
 
-import functools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,10 +19,9 @@ from typing import Any
 from .. import ops
 from ..backends import Backend
 from ..chain_rule.addition import ADD
-from ..tape import Node, apply, choose, no_grad, now, push_forward, recording
-from .around import Around
-from .own_products import applied, matmul
-from .plan import Plan, Sink, dummy
+from ..tape import apply, choose, no_grad, now, push_forward, recording
+from .own_products import RecordedProducts, applied
+from .plan import Plan, Sink, dummy, fixed_residuals, over_steps
 from .program import Instruction, Program, capture, placeholder, tracing
 from .trace import TracedCell, cell_of
 
@@ -105,7 +102,8 @@ def pulled(call: Any, g: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
     joint, program, count = plan.joint, plan.core.program, len(plan.core.program.outputs)
     head = call.around(call.steps)
     numbers = [call.tensor(backend.from_host(number)) for number in call.traced.form.numbers]
-    before, fed = _before(head, [*xs[:inputs], *xs[inputs + states :], *numbers], call.steps)
+    products = RecordedProducts()
+    fed, before = head.before([*xs[:inputs], *xs[inputs + states :], *numbers], products, applied)
     streams = [*fed[: len(plan.core.streams)], *map(call.tensor, call.masks(call.options.live))]
     fixed = [*fed[len(plan.core.streams) :], *map(call.tensor, plan.constants)]
 
@@ -133,66 +131,13 @@ def pulled(call: Any, g: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
     found = dict(zip(loops.carried, ended, strict=False))
     of_states = [found.get(i) if r is not None else None for i, r in enumerate(plan.state_residuals[:states])]
     of_streams = [None if r is None else values[r] for r in plan.step_residuals[: len(plan.core.streams)]]
-    of_fixed = [_total(plan, v, values, totals) for v in joint.fixed[: len(program.fixed)]]
-    parts = _after(head, before, [*of_streams, *of_fixed])
-    ends = [*parts[:inputs], *of_states, *parts[inputs : inputs + len(call.outside)]]
+    for sink in (sink for sinks in plan.sinks.values() for sink in sinks if sink.gathered):
+        totals[sink] = over_steps(products, sink, *(values[v] for v in sink.values), None, 1)
+    parts = head.through(before, of_streams, {}, products, 1, applied)
+    of_fixed = fixed_residuals(plan, totals, ops, products)
+    others = head.after(before, of_fixed, products, applied)
+    ends = [*parts, *of_states, *others[: len(call.outside)]]
     return [None if part is None else ops.reshape(part, x.shape) for part, x in zip(ends, xs, strict=True)]
-
-
-def _before(head: Around, given: Sequence[Any], times: int) -> tuple[dict[int, Any], list[Any]]:
-    """All values before the loop, and those that feed it."""
-    derived, core = head.derived, head.core
-    steps = len(core.whole.steps)
-    rows = [_rows(x, core.whole.shapes[v]) for x, v in zip(given[:steps], core.whole.steps, strict=True)]
-    values: dict[int, Any] = dict(zip(derived.program.steps, [*rows, *given[steps:]], strict=True))
-    values.update(
-        (v, Node.result_type(x, head.backend))
-        for v, x in zip(derived.program.fixed, derived.constants, strict=True)
-    )
-    derived.program.run(values, applied, derived.forward, choose)
-    made = [values[v] for v in derived.results]
-    streams = [
-        ops.reshape(x, (times, *core.whole.shapes[v])) for x, v in zip(made, core.streams, strict=False)
-    ]
-    return values, [*streams, *made[len(streams) :]]
-
-
-def _after(head: Around, values: dict[int, Any], residuals: Sequence[Any]) -> list[Any]:
-    """The residuals of what was given before the loop, from those of what feeds it."""
-    derived, core = head.derived, head.core
-    shapes = [core.whole.shapes[v] for v in core.streams]
-    come = [_rows(g, shapes[i]) if i < len(shapes) else g for i, g in enumerate(residuals) if g is not None]
-    values.update(zip(derived.program.states, come, strict=True))
-    derived.program.run(values, applied, derived.backward, choose)
-    return [None if r is None else values[r] for r in derived.residuals]
-
-
-def _rows(x: Any, shape: tuple[int, ...]) -> Any:
-    """All steps of a value with rows under each other."""
-    return ops.reshape(x, (-1, *shape[1:])) if len(shape) > 1 else x
-
-
-def _total(plan: Plan, v: int, values: dict[int, Any], totals: dict[Sink, Any]) -> Any:
-    """The residual of a fixed value: what its sinks add up to; None where there are none."""
-    if v not in plan.sinks:
-        return None
-    shape = plan.joint.shapes[v]
-    terms = [
-        _over_steps(sink, values, shape) if sink.gathered else ops.sum_to(totals[sink], shape)
-        for sink in plan.sinks[v]
-    ]
-    return functools.reduce(ops.add, terms)
-
-
-def _over_steps(sink: Sink, values: dict[int, Any], shape: tuple[int, ...]) -> Any:
-    """One product over all steps."""
-    a, g = (values[v] for v in sink.values)
-    if sink.kind == "product":
-        rows = [ops.reshape(x, (-1, x.shape[-1])) for x in (a, g)]
-        return ops.reshape(matmul(ops.transpose(rows[0]), rows[1]), shape)
-    lead = shape[: sink.shared]
-    left, right = (ops.reshape(x, (x.shape[0], math.prod(lead), -1)) for x in (a, g))
-    return ops.reshape(ops.matmul(ops.transpose(left, (1, 2, 0)), ops.transpose(right, (1, 0, 2))), shape)
 
 
 # -- forward -------------------------------------------------------------------------------------------------

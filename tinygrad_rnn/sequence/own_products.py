@@ -14,9 +14,11 @@ from typing import Any
 
 from .. import ops
 from ..backends import Backend
+from ..backends.promised import Products
 from ..chain_rule import Row
 from ..chain_rule.weighting import MATMUL
-from ..tape import apply, thread
+from ..tape import apply, choose, thread
+from .program import Instruction
 
 
 class _Namespace:
@@ -48,12 +50,28 @@ _OWN = replace(
 )
 
 
-def applied(row: Row, xs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
-    """As :func:`~tinygrad_rnn.tape.apply`; a product is the scan's. In a trace it is as any other: there the
-    plan decides."""
+def applied(instruction: Instruction, xs: Sequence[Any]) -> Any:
+    """Run an instruction, recorded; a product is the scan's."""
+    if instruction.stopped:
+        return choose(instruction.row, xs, instruction.params)
+    return _apply(instruction.row, xs, instruction.params)
+
+
+def _apply(row: Row, xs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
+    """As :func:`~tinygrad_rnn.tape.apply`. In a trace a product is as any other: there the plan decides."""
     return apply(_OWN if row is MATMUL and thread.tracing is None else row, xs, params)
 
 
 def matmul(a: Any, b: Any) -> Any:
     """As ``ops.matmul``, of two matrices the scan's."""
-    return applied(MATMUL, (a, b)) if a.ndim == b.ndim == 2 else ops.matmul(a, b)
+    return _apply(MATMUL, (a, b)) if a.ndim == b.ndim == 2 else ops.matmul(a, b)
+
+
+class RecordedProducts(Products):
+    """Products of tensors, none of which waits."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def matmul(self, a: Any, b: Any) -> Any:
+        return matmul(a, b)
