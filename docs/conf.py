@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -11,6 +13,11 @@ from latex2mathml.converter import convert
 project = "tinygrad_rnn"
 author = "the tinygrad_rnn authors"
 version = release = importlib.metadata.version("tinygrad_rnn")
+
+# Cells import docs.exercises, as from the root of a checkout.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH")])
+)
 
 extensions = [
     "myst_nb",  # pages are Markdown; their code cells are executed

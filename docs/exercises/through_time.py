@@ -1,4 +1,4 @@
-"""Exercises 5, 6 and 9: an RNN over all its steps, the Jacobian of its states, and a derivative of a
+"""Exercises 5, 6 and 9: a leaky RNN over all its steps, the Jacobian of its states, and a derivative of a
 derivative."""
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ STEPS, SAMPLES, HIDDEN = 5, 4, 3
 
 def _unrolled(rng: np.random.Generator) -> Drawn:
     x, target = rng.normal(size=(2, STEPS, SAMPLES, 1))
+    k = float(rng.uniform(0.2, 0.8))
 
     def forward(h0: Any, W: Any, U: Any, b: Any, V: Any) -> Arrays:
-        sums, states = [], [h0]
+        sums, news, states = [], [], [h0]
         for t in range(STEPS):
             sums.append(x[t] @ W + states[-1] @ U + b)
-            states.append(tg.tanh(sums[-1]))
+            news.append(tg.tanh(sums[-1]))
+            states.append((1 - k) * states[-1] + k * news[-1])
         losses = [tg.sum((h @ V - target[t]) ** 2) for t, h in enumerate(states[1:])]
-        return {"a": sums, "h": states, "loss": sum(losses[1:], losses[0])}
+        return {"a": sums, "s": news, "h": states, "loss": sum(losses[1:], losses[0])}
 
     shapes = {"h0": (SAMPLES, HIDDEN), "W": (1, HIDDEN), "U": (HIDDEN, HIDDEN), "b": HIDDEN, "V": (HIDDEN, 1)}
     leaves = {name: rng.normal(0, 0.7, shape) for name, shape in shapes.items()}
-    case = drawn(forward, leaves, lambda v: (x, target, v["h"], v["W"], v["U"], v["b"], v["V"]))
-    return Drawn(case.arguments, case.values | {"x": x, "target": target}, case.residuals)
+    case = drawn(forward, leaves, lambda v: (x, target, k, *(v[name] for name in ("h", "W", "U", "b", "V"))))
+    return Drawn(case.arguments, case.values | {"x": x, "target": target, "k": k}, case.residuals)
 
 
 def _injected(v: Arrays) -> Any:
@@ -39,19 +41,28 @@ def _injected(v: Arrays) -> Any:
     return np.concatenate([np.zeros((1, SAMPLES, HIDDEN)), own])
 
 
-def _states(v: Arrays, last_only: bool = False, slope: bool = True, transposed: bool = True) -> Arrays:
-    """The residuals of all states by a backward pass with a mistake in it."""
-    dh = _injected(v)
-    if last_only:
-        dh[:-1] = 0
+def _states(v: Arrays, **wrong: Any) -> Arrays:
+    """The residuals of all states; what ``wrong`` names is put in the place of what is right."""
+    step = {
+        "own": _injected(v),
+        "slopes": v["k"] * (1 - v["s"] ** 2),
+        "weight": v["U"].T,
+        "kept": 1 - v["k"],
+    } | wrong
+    dh = step["own"]
     for t in reversed(range(STEPS)):
-        da = dh[t + 1] * (1 - v["h"][t + 1] ** 2 if slope else 1)
-        dh[t] += da @ (v["U"].T if transposed else v["U"])
+        dh[t] += step["kept"] * dh[t + 1] + dh[t + 1] * step["slopes"][t] @ step["weight"]
     return {"h": dh}
 
 
+def _last_alone(v: Arrays) -> Any:
+    dh = _injected(v)
+    dh[:-1] = 0
+    return dh
+
+
 RNN = Exercise(
-    "an RNN through time, loss = Σ (h[t + 1] @ V − target[t])²",
+    "a leaky RNN through time, h[t + 1] = (1 − k) h[t] + k tanh(…)",
     "5_rnn.py",
     ("h", "V", "b", "U", "W"),
     _unrolled,
@@ -60,12 +71,15 @@ RNN = Exercise(
             "each state got the residual of its own loss alone: add what the next step hands back",
             lambda v, d: {"h": _injected(v)},
         ),
-        Mistake("only the loss of the last step counted", lambda v, d: _states(v, last_only=True)),
+        Mistake("only the loss of the last step counted", lambda v, d: _states(v, own=_last_alone(v))),
+        Mistake("only tanh had used h[t]: (1 − k) h[t] did, too", lambda v, d: _states(v, kept=0)),
+        Mistake("tanh had not used h[t]: h[t] @ U did", lambda v, d: _states(v, slopes=0 * v["s"])),
+        Mistake("k had not weighted tanh", lambda v, d: _states(v, slopes=1 - v["s"] ** 2)),
         Mistake(
-            "a step handed its residual back past tanh: its slope is 1 − h[t + 1]²",
-            lambda v, d: _states(v, slope=False),
+            "tanh's slope were 1 − h[t + 1]²: here the state is not what tanh returned",
+            lambda v, d: _states(v, slopes=v["k"] * (1 - v["h"][1:] ** 2)),
         ),
-        Mistake("U were not transposed", lambda v, d: _states(v, transposed=False)),
+        Mistake("U were not transposed", lambda v, d: _states(v, weight=v["U"])),
         Mistake(
             "each step wrote over the one after it: what the steps send to a parameter is added",
             lambda v, d: {
