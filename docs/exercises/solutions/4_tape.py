@@ -1,8 +1,9 @@
 def backward(tape, values):
     """The residuals of all names on a tape of numbers; that of the last result is 1.
 
-    An entry is (operation, result, operands), all by name: ("multiply", "b", ("a", "x")),
-    ("add", "c", ("b", "b")) or ("tanh", "d", ("c",)). values has the number of each name.
+    An entry is (operation, result, operands), all of them names, such as
+    ("multiply", "b", ("a", "x")), ("add", "c", ("b", "b")) or ("tanh", "d", ("c",)).
+    values has the number of each name.
     """
     residuals = dict.fromkeys(values, 0.0)
     residuals[tape[-1][1]] = 1.0

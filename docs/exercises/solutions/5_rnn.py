@@ -2,11 +2,11 @@ import numpy as np
 
 
 def backward(x, target, k, h, W, U, b, V):
-    """The residuals of the states h (6, 4, 3) and of V (3, 1), b (3,), U (3, 3), W (1, 3).
+    """The residuals of h (6, 4, 3), V (3, 1), b (3,), U (3, 3) and W (1, 3).
 
-    In five steps h[t + 1] = (1 - k) * h[t] + k * tanh(x[t] @ W + h[t] @ U + b); k is a number.
-    The loss is the sum of (h[t + 1] @ V - target[t])² over all steps and samples. x and
-    target are (5, 4, 1): steps, samples, one number each.
+    In five steps, h[t + 1] = (1 - k) * h[t] + k * tanh(x[t] @ W + h[t] @ U + b).
+    The loss is the sum of (h[t + 1] @ V - target[t])² over all steps and samples.
+    k is a number; x and target are (5, 4, 1): steps, samples, one number each.
     """
     dh, dV, db, dU, dW = (np.zeros_like(value) for value in (h, V, b, U, W))
     for t in reversed(range(len(x))):

@@ -2,7 +2,7 @@ import numpy as np
 
 
 def backward(dh, h_prev, U, p, r, z, n):
-    """The residuals of z, n and h_prev (4, 3), p (4, 9) and U (3, 9) in one step of a GRU.
+    """The residuals of z, n, h_prev (4, 3), p (4, 9) and U (3, 9) in one step of a GRU.
 
     p = h_prev @ U holds side by side p_r, p_z and p_n. With what the input adds,
     r = σ(x_r + p_r), z = σ(x_z + p_z), n = tanh(x_n + r * p_n), and then

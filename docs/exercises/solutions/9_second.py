@@ -2,7 +2,10 @@ import numpy as np
 
 
 def backward(w, x):
-    """The residuals of s, x and w (4,), where s = w (1 − y²), y = tanh(w x); the loss is Σ s²."""
+    """The residuals of s, x and w, where s = w (1 − y²) and y = tanh(w x). All are (4,).
+
+    The loss is Σ s².
+    """
     y = np.tanh(w * x)
     slope = 1 - y**2
     ds = 2 * w * slope
