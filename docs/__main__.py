@@ -19,6 +19,13 @@ from babel.messages import pofile
 HERE = Path(__file__).parent
 BUILT = HERE / "_build"
 MESSAGES = HERE / "locale" / "zh_CN" / "LC_MESSAGES" / "course"
+HEADER = rb"""msgid ""
+msgstr ""
+"Language: zh_CN\n"
+"Content-Type: text/plain; charset=UTF-8\n"
+"Content-Transfer-Encoding: 8bit\n"
+
+"""
 
 
 def _run(program: str, *arguments: str | Path) -> int:
@@ -44,7 +51,19 @@ def _write_messages() -> int:
     into = BUILT / "messages"
     options = "-t", "chinese", "-D", "language=en", "-D", "nb_execution_mode=off"
     failed = _run("sphinx", "-b", "gettext", "-q", *options, HERE, into)
-    return failed or _run("sphinx_intl", "update", "-p", into, "-l", "zh_CN")
+    failed = failed or _run("sphinx_intl", "update", "-p", into, "-l", "zh_CN")
+    for path in MESSAGES.rglob("*.po"):
+        _tidy(path)
+    return failed
+
+
+def _tidy(path: Path) -> None:
+    """Without dates, places and messages that are gone: a file changes where a sentence does."""
+    with path.open("rb") as file:
+        messages = pofile.read_po(file)
+    with path.open("wb") as file:
+        file.write(HEADER)
+        pofile.write_po(file, messages, width=110, omit_header=True, no_location=True, ignore_obsolete=True)
 
 
 def main() -> int:

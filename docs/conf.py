@@ -9,6 +9,7 @@ from typing import Any
 
 from docutils import nodes
 from latex2mathml.converter import convert
+from sphinx import addnodes
 
 project = "tinygrad_rnn"
 author = "the tinygrad_rnn authors"
@@ -22,6 +23,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 extensions = [
     "myst_nb",  # pages are Markdown; their code cells are executed
     "sphinx.ext.autodoc",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
@@ -32,10 +34,14 @@ language = "zh_CN" if chinese else "en"
 locale_dirs, gettext_compact = ["locale"], False
 exclude_patterns = ["_build", "exercises/README.md"]
 root_doc = "course/index" if chinese else "index"
+ENGLISH = Path(__file__).parent / "_build" / "html" / "objects.inv"
 if chinese:
     include_patterns = ["course/**"]
+    nb_code_prompt_show, nb_code_prompt_hide = "显示代码", "隐藏代码"
+    if ENGLISH.exists():  # to the API's pages, which are in English
+        intersphinx_mapping = {"english": ("../", str(ENGLISH))}
 
-# -- what runs -------------------------------------------------------------------------------------------------
+# -- what runs -----------------------------------------------------------------------------------------------
 
 nb_execution_mode = "cache"  # ``python -m docs`` begins with an empty one: the Chinese pages reuse what ran
 nb_execution_cache_path = "_build/executed"
@@ -45,7 +51,7 @@ nb_merge_streams = True
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist", "attrs_inline"]
 myst_heading_anchors = 3
 
-# -- how it looks ----------------------------------------------------------------------------------------------
+# -- how it looks --------------------------------------------------------------------------------------------
 
 html_theme = "furo"
 html_title = "tinygrad_rnn"
@@ -66,7 +72,7 @@ html_copy_source = False
 html_show_sphinx = html_show_copyright = False
 html_math_renderer = "mathml"
 
-# -- the API's pages -------------------------------------------------------------------------------------------
+# -- the API's pages -----------------------------------------------------------------------------------------
 
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
@@ -85,5 +91,15 @@ def _formula(display: str) -> Any:
     return visit, None
 
 
+def _to_english(app: Any, doctree: Any) -> None:
+    """The Chinese book is the course: other pages that it links to are read in English."""
+    for link in list(doctree.findall(addnodes.pending_xref)):
+        page = link["reftarget"]
+        if link.get("refdomain") == "doc" and page not in app.env.found_docs:
+            link.replace_self(nodes.reference("", "", *link.children, refuri=f"../../{page}.html"))
+
+
 def setup(app: Any) -> None:
+    if chinese:
+        app.connect("doctree-read", _to_english)
     app.add_html_math_renderer("mathml", _formula("inline"), _formula("block"))

@@ -18,12 +18,13 @@ def main() -> int:
     listed = "\n".join(f"  {number:3} {exercise.title}" for number, exercise in EXERCISES.items())
     parser = argparse.ArgumentParser(
         prog="python -m docs.exercises",
-        description=__doc__,
-        epilog=f"exercises:\n{listed}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__.replace("``", ""),
     )
-    parser.add_argument("number", choices=EXERCISES, metavar="number")
+    parser.add_argument("number", nargs="?", choices=EXERCISES, help="without it, all are listed")
     number = parser.parse_args().number
+    if number is None:
+        print(listed)
+        return 0
     exercise = EXERCISES[number]
     path = ANSWERS / exercise.file
     if not path.exists():

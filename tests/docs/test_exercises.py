@@ -150,6 +150,10 @@ def test_a_function_may_write_into_what_it_is_given():
 
 def test_the_command_writes_a_stub_and_then_checks_it(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["exercises"])
+    assert __main__.main() == 0
+    listed = capsys.readouterr().out
+    assert all(exercise.title in listed for exercise in EXERCISES.values())
     monkeypatch.setattr(sys, "argv", ["exercises", "3"])
     assert __main__.main() == 0
     path = tmp_path / "answers" / "3_weighting.py"
