@@ -7,9 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import jieba
 from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx import addnodes
+from sphinx.search.zh import SearchChinese
 
 project = "tinygrad_rnn"
 author = "the tinygrad_rnn authors"
@@ -36,7 +38,9 @@ exclude_patterns = ["_build", "exercises/README.md"]
 root_doc = "course/index" if chinese else "index"
 ENGLISH = Path(__file__).parent / "_build" / "html" / "objects.inv"
 if chinese:
+    jieba.setLogLevel("WARNING")
     include_patterns = ["course/**"]
+    html_search_options = {"dict": str(Path(__file__).parent / "locale" / "zh_CN" / "terms.txt")}
     nb_code_prompt_show, nb_code_prompt_hide = "显示代码", "隐藏代码"
     if ENGLISH.exists():  # to the API's pages, which are in English
         intersphinx_mapping = {"english": ("../", str(ENGLISH))}
@@ -99,7 +103,12 @@ def _to_english(app: Any, doctree: Any) -> None:
             link.replace_self(nodes.reference("", "", *link.children, refuri=f"../../{page}.html"))
 
 
+class _ChineseSearch(SearchChinese):
+    language_name = "English"  # of the stemmer that it uses: Sphinx 9.0 looks for another (its issue 14229)
+
+
 def setup(app: Any) -> None:
+    app.add_search_language(_ChineseSearch)
     if chinese:
         app.connect("doctree-read", _to_english)
     app.add_html_math_renderer("mathml", _formula("inline"), _formula("block"))
