@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
+from pathlib import Path
 from typing import Any
 
+import jieba
 from docutils import nodes
 from latex2mathml.converter import convert
+from sphinx import addnodes
+from sphinx.search.zh import SearchChinese
 
 project = "tinygrad_rnn"
 author = "the tinygrad_rnn authors"
 version = release = importlib.metadata.version("tinygrad_rnn")
 
+# Cells import docs.exercises, as from the root of a checkout.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH")])
+)
+
 extensions = [
     "myst_nb",  # pages are Markdown; their code cells are executed
     "sphinx.ext.autodoc",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
@@ -25,10 +36,16 @@ language = "zh_CN" if chinese else "en"
 locale_dirs, gettext_compact = ["locale"], False
 exclude_patterns = ["_build", "exercises/README.md"]
 root_doc = "course/index" if chinese else "index"
+ENGLISH = Path(__file__).parent / "_build" / "html" / "objects.inv"
 if chinese:
+    jieba.setLogLevel("WARNING")
     include_patterns = ["course/**"]
+    html_search_options = {"dict": str(Path(__file__).parent / "locale" / "zh_CN" / "terms.txt")}
+    nb_code_prompt_show, nb_code_prompt_hide = "显示代码", "隐藏代码"
+    if ENGLISH.exists():  # to the API's pages, which are in English
+        intersphinx_mapping = {"english": ("../", str(ENGLISH))}
 
-# -- what runs -------------------------------------------------------------------------------------------------
+# -- what runs -----------------------------------------------------------------------------------------------
 
 nb_execution_mode = "cache"  # ``python -m docs`` begins with an empty one: the Chinese pages reuse what ran
 nb_execution_cache_path = "_build/executed"
@@ -38,7 +55,7 @@ nb_merge_streams = True
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist", "attrs_inline"]
 myst_heading_anchors = 3
 
-# -- how it looks ----------------------------------------------------------------------------------------------
+# -- how it looks --------------------------------------------------------------------------------------------
 
 html_theme = "furo"
 html_title = "tinygrad_rnn"
@@ -59,7 +76,7 @@ html_copy_source = False
 html_show_sphinx = html_show_copyright = False
 html_math_renderer = "mathml"
 
-# -- the API's pages -------------------------------------------------------------------------------------------
+# -- the API's pages -----------------------------------------------------------------------------------------
 
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
@@ -78,5 +95,20 @@ def _formula(display: str) -> Any:
     return visit, None
 
 
+def _to_english(app: Any, doctree: Any) -> None:
+    """The Chinese book is the course: other pages that it links to are read in English."""
+    for link in list(doctree.findall(addnodes.pending_xref)):
+        page = link["reftarget"]
+        if link.get("refdomain") == "doc" and page not in app.env.found_docs:
+            link.replace_self(nodes.reference("", "", *link.children, refuri=f"../../{page}.html"))
+
+
+class _ChineseSearch(SearchChinese):
+    language_name = "English"  # of the stemmer that it uses: Sphinx 9.0 looks for another (its issue 14229)
+
+
 def setup(app: Any) -> None:
+    app.add_search_language(_ChineseSearch)
+    if chinese:
+        app.connect("doctree-read", _to_english)
     app.add_html_math_renderer("mathml", _formula("inline"), _formula("block"))
