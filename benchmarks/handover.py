@@ -139,7 +139,7 @@ def sharing_the_machine() -> None:
         f"  an LSTM's training step, T, B, I, H = {', '.join(map(str, SIZE))}, in ms: one thread "
         f"{one / 1e3:.1f}, two {two / 1e3:.1f}"
     )
-    verdict = "" if shared <= 1.1 * alone else ", missed"
+    verdict = "" if shared <= alone else f", missed by {shared / alone - 1:.0%}"
     print(
         f"    beside a program that spins: one thread {alone / 1e3:.1f}, two allowed {shared / 1e3:.1f} "
         f"(at most the same{verdict})"

@@ -226,25 +226,42 @@ def some(things, each):
 @pytest.mark.usefixtures("_all_together")
 @pytest.mark.parametrize("make", some([*BUILT_IN, *WRITTEN], 4), ids=lambda make: make.__name__)
 def test_through_a_cell(make):
-    cell, parameters, xs, state = make(Maker("float64", 2, 3))
-    leaves = [x for x in (*parameters, *tree.leaves((xs, state))) if x.requires_grad and x.size]
-    for place in (0, len(leaves) - 1):
+    cell, _, xs, state = make(Maker("float64", 2, 3))
+    leaves = [x for x in tree.leaves((xs, state)) if x.dtype.kind == "f" and x.size]
+    assert leaves
 
-        def f(z, place=place):
+    for leaf in (leaves[0], leaves[-1]):
+
+        def f(z, leaf=leaf):
             """Of one of the leaves, in its place."""
-            swapped = {id(leaves[place]): z}
-            inputs, first = tree.map_leaves(lambda x: swapped.get(id(x), x), (xs, state))
-            if not (any(leaves[place] is x for x in tree.leaves((xs, state)))):
-                return None
-            ys, last = tg.scan(cell, inputs, first)
-            return tg.concatenate(
-                [tg.reshape(y, (-1,)) for y in tree.leaves((ys, last)) if y.dtype.kind == "f"]
-            )[:9]
+            inputs, first = tree.map_leaves(lambda x: z if x is leaf else x, (xs, state))
+            return _first_floats(tg.scan(cell, inputs, first))
 
-        if f(leaves[place]) is not None and f(leaves[place]).requires_grad:
+        if f(leaf).requires_grad:
             np.testing.assert_allclose(
-                tg.jacobian(f)(leaves[place]).numpy(), one_by_one(f, leaves[place]), rtol=1e-10, atol=1e-12
+                tg.jacobian(f)(leaf).numpy(), one_by_one(f, leaf), rtol=1e-10, atol=1e-12
             )
+
+
+def _first_floats(results):
+    return tg.concatenate([tg.reshape(y, (-1,)) for y in tree.leaves(results) if y.dtype.kind == "f"])[:9]
+
+
+@pytest.mark.one_backend
+@pytest.mark.usefixtures("_all_together")
+@pytest.mark.parametrize("make", BUILT_IN, ids=lambda make: make.__name__)
+def test_by_the_weights_of_a_cell(make):
+    cell, _, xs, state = make(Maker("float64", 2, 3))
+    for name, weight in list(cell.named_parameters()):
+
+        def f(w, name=name):
+            setattr(cell, name, w)
+            return _first_floats(tg.scan(cell, xs, state))
+
+        found, expected = tg.jacobian(f)(weight).numpy(), one_by_one(f, weight)
+        assert expected.any()
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+        setattr(cell, name, weight)
 
 
 @pytest.mark.one_backend
@@ -289,8 +306,8 @@ def test_one_scan_for_all_residuals(kind, monkeypatch):
 
 @pytest.mark.usefixtures("_all_together")
 @pytest.mark.parametrize("options", [{"lengths": [5, 2]}, {"checkpoint": 2}, {"compiled": False}], ids=str)
-def test_where_it_goes_one_by_one(backend, options):
-    lengths = options.get("lengths")
+def test_all_go_together_however_a_scan_is_run(backend, options, monkeypatch):
+    lengths, together, along = options.get("lengths"), [], batches.along
     layer = tg.nn.GRU(
         3, 4, dtype="float64", **{key: value for key, value in options.items() if key != "lengths"}
     )
@@ -299,4 +316,11 @@ def test_where_it_goes_one_by_one(backend, options):
     def f(x):
         return layer(x, lengths=lengths)[0][1:]
 
-    np.testing.assert_allclose(tg.jacobian(f)(x).numpy(), one_by_one(f, x), rtol=1e-10, atol=1e-13)
+    def noted(*given):
+        together.append(along(*given))
+        return together[-1]
+
+    expected = one_by_one(f, x)
+    monkeypatch.setattr(batches, "along", noted)
+    np.testing.assert_allclose(tg.jacobian(f)(x).numpy(), expected, rtol=1e-10, atol=1e-13)
+    assert together

@@ -23,7 +23,7 @@ from .hoist import extract_core
 from .nest_layout import NestLayout, Part
 from .nested import columns_of, memory_of, samples_of_threads
 from .normal_form import normal_form
-from .plan import make_plan
+from .plan import Plan, make_plan
 from .trace import TracedCell
 
 
@@ -31,7 +31,13 @@ class _Layout(NestLayout):
     """The layout of a plan whose steps come one by one: what is done once is a function of its own."""
 
     calls: tuple[Any, ...] = ()
-    shared = "one step at a time"
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan, tile_width)
+        self._lay_out()
+
+    def shared(self, part: Part) -> str:
+        return "one step at a time"
 
 
 class BoundStep:
@@ -79,7 +85,7 @@ class BoundStep:
         ]
         with self.backend.products() as products:
             fed, _ = around(self.plan, self.backend, 1, [False] * len(given)).before(given, products)
-        layout = self.plan.engine = _Layout(self.plan, tile_width)
+        layout = self.plan.engine = _Layout(self.plan)
         if layout.forward.calls:
             raise Unsupported(f"a call of {layout.forward.calls[0].row.name}")
         self._lay(layout, [*fed, *self.plan.constants])

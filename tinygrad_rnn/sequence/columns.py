@@ -77,6 +77,11 @@ class Columns:
             known = len(self.waits)
             self._wait(each, self._wait(each, []))
 
+    @property
+    def waits_a_step(self) -> int:
+        """How often a step waits."""
+        return sum(id(nest) in self.waits for nest in self._nests.stages)
+
     # -- splits ----------------------------------------------------------------------------------------------
 
     def _split(self, nest: Nest) -> Split | None:

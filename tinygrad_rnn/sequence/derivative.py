@@ -132,7 +132,8 @@ def pulled(call: Any, g: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
     of_states = [found.get(i) if r is not None else None for i, r in enumerate(plan.state_residuals[:states])]
     of_streams = [None if r is None else values[r] for r in plan.step_residuals[: len(plan.core.streams)]]
     for sink in (sink for sinks in plan.sinks.values() for sink in sinks if sink.gathered):
-        totals[sink] = over_steps(products, sink, *(values[v] for v in sink.values), None, 1)
+        a, g = (values[v] for v in sink.values)
+        totals[sink] = over_steps(products, sink, a, g, None, 1)
     parts = head.through(before, of_streams, {}, products, 1, applied)
     of_fixed = fixed_residuals(plan, totals, ops, products)
     others = head.after(before, of_fixed, products, applied)

@@ -26,6 +26,7 @@ class KernelPlan(NestLayout):
 
     def __init__(self, plan: Plan, backend: Backend) -> None:
         super().__init__(plan, None)
+        self._lay_out()
         self.texts: dict[int, tuple[str, str, int]] = {}
         for name, part in self.parts.items():
             part.tables = {number: backend.from_host(table) for number, table in part.tables.items()}
@@ -38,8 +39,7 @@ class KernelPlan(NestLayout):
     def blocks(self) -> int:
         return min(self.samples, MOST_BLOCKS)
 
-    @property
-    def shared(self) -> str:
+    def shared(self, part: Part) -> str:
         return f"one kernel of {self.blocks} blocks"
 
 

@@ -44,6 +44,7 @@ class Part:
         prepares: whether something is done once, before the loop.
         reads: the values that it reads from memory.
         gang: how many threads may share its columns.
+        waits: how often these wait for each other in a step.
         addresses: of its function; where rows are called, of what is done once and of the stretches between
             calls.
     """
@@ -60,6 +61,7 @@ class Part:
     reads: set[int]
     addresses: list[int] = field(default_factory=list)
     gang: int = 1
+    waits: int = 0
 
 
 class NestLayout:
@@ -84,7 +86,10 @@ class NestLayout:
             kind_of(dtype)
             if 0 in shape:
                 raise Unsupported(f"a value of shape {shape}")
-        for samples in self._batches():
+
+    def _lay_out(self, by_samples: bool = True) -> None:
+        """Lay out both halves, with the samples to be shared where they can be and ought to be."""
+        for samples in self._batches() if by_samples else ():
             try:
                 self._halves(samples)
                 break
@@ -123,7 +128,9 @@ class NestLayout:
 
     def described(self) -> list[str]:
         """A line for each half."""
-        return [f"  {name:<10} {self._counted(part)}, {self.shared}" for name, part in self.parts.items()]
+        return [
+            f"  {name:<10} {self._counted(part)}, {self.shared(part)}" for name, part in self.parts.items()
+        ]
 
     @property
     def held(self) -> list[int]:
@@ -146,9 +153,8 @@ class NestLayout:
             else nests
         )
 
-    @property
-    def shared(self) -> str:
-        """Who shares the work, in words."""
+    def shared(self, part: Part) -> str:
+        """Who shares the work of a half, in words."""
         raise NotImplementedError
 
     # -- where values lie ------------------------------------------------------------------------------------

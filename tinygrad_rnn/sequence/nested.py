@@ -33,18 +33,14 @@ class NestPlan(NestLayout):
 
     def __init__(self, plan: Plan) -> None:
         keep_memory()
-        self._may_share_samples = not _reads_much(plan)
         super().__init__(plan, tile_width)
+        by_columns = _reads_much(plan)
+        self._lay_out(by_samples=not by_columns)
         columns = self._columns()
-        if not self._may_share_samples and not any(columns.values()):
-            self._may_share_samples = True
-            super().__init__(plan, tile_width)
+        if by_columns and not any(columns.values()):
+            self._lay_out()
             columns = self._columns()
         self._compile(columns)
-
-    def _batches(self) -> list[int]:
-        """No samples where threads share columns."""
-        return super()._batches() if self._may_share_samples else []
 
     def _columns(self) -> dict[str, Columns | None]:
         return {name: columns_of(part, self.samples) for name, part in self.parts.items()}
@@ -71,16 +67,17 @@ class NestPlan(NestLayout):
             for i in part.calls
         ]
 
-    @property
-    def shared(self) -> str:
+    def shared(self, part: Part) -> str:
         if any(part.calls for part in self.parts.values()):
             return "on one thread, beside calls"
         rows = any(len(self.program.shapes[v]) > 1 for v in (*self.program.steps, *self.program.states))
         mixed = f", since {self.mixed} lets samples see each other" if self.mixed and rows else ""
         if self.samples > 1:
             return "threads share the samples"
-        columns = all(part.gang > 1 for part in self.parts.values())
-        return f"{'threads share the columns' if columns else 'on one thread'}{mixed}"
+        if part.gang == 1:
+            return f"on one thread{mixed}"
+        waits = f"{part.waits} wait{'s' * (part.waits != 1)} a step"
+        return f"threads share the columns, {waits}{mixed}"
 
 
 class NestRun(LaidOutRun):
@@ -196,7 +193,7 @@ def columns_of(part: Part, samples: int) -> Columns | None:
     if samples > 1 or part.calls:
         return None
     columns = Columns(part.nests, max(tile_width(kind, 1) for kind in ("f32", "f64")))
-    part.gang = columns.most
+    part.gang, part.waits = columns.most, columns.waits_a_step
     return columns if columns.most > 1 else None
 
 

@@ -285,9 +285,12 @@ def _assembled(core: Core, derived: Derived) -> Plan:
     return plan
 
 
-def fixed_residuals(plan: Plan, totals: dict[Any, Any], backend: Backend, products: Any) -> list[Any]:
+def fixed_residuals(plan: Plan, totals: dict[Any, Any], np: Any, products: Any) -> list[Any]:
     """The residuals of the core's fixed values from what their sinks add up to over all steps; None where
     there is none.
+
+    Args:
+        np: the backend of arrays, or the recorded operations of tensors.
 
     Some are promised by ``products`` until those are run.
     """
@@ -296,7 +299,7 @@ def fixed_residuals(plan: Plan, totals: dict[Any, Any], backend: Backend, produc
     def of(v: int, sink: Sink) -> Any:
         shape = plan.joint.shapes[v]
         if not sink.gathered:
-            return backend.sum_to(totals[sink], shape)
+            return np.sum_to(totals[sink], shape)
         return totals[sink].T if sink.turned else totals[sink].reshape(shape)
 
     fixed = plan.joint.fixed[: len(plan.core.program.fixed)]
