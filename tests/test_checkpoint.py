@@ -235,9 +235,12 @@ def test_more_words_than_a_reader_takes(path):
 
 def test_without_the_package(path, monkeypatch):
     real = importlib.import_module
-    missing = lambda name, *rest: (
-        (_ for _ in ()).throw(ImportError(name)) if name.startswith("safetensors") else real(name, *rest)
-    )  # noqa: E731
+
+    def missing(name, *rest):
+        if name.startswith("safetensors"):
+            raise ImportError(name)
+        return real(name, *rest)
+
     monkeypatch.setattr(importlib, "import_module", missing)
     for use in (lambda: tg.save(path, ARRAYS), lambda: tg.load(path)):
         with pytest.raises(tg.CheckpointError, match=r"pip install 'tinygrad_rnn\[train\]'"):

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from calls import CALLS
 
 import tinygrad_rnn as tg
+from tests.calls import CALLS
 from tinygrad_rnn import tree
 
 Tensor = tg.Tensor

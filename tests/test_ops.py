@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from calls import CALLS
 
 import tinygrad_rnn as tg
+from tests.calls import CALLS
 from tinygrad_rnn import tree
 
 

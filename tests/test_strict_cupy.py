@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy
 import pytest
-import strict_cupy
 
+from tests import strict_cupy
 from tinygrad_rnn.backends.base import ARRAY_FUNCTIONS, LINALG_FUNCTIONS
 
 pytestmark = pytest.mark.one_backend

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from face import World, sum_of_squares
 
 import tinygrad_rnn as tg
+from tests.arguments.face import World, sum_of_squares
 from tinygrad_rnn import optim
 from tinygrad_rnn.train import data, model
 

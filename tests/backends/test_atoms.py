@@ -9,8 +9,8 @@ import subprocess
 
 import numpy as np
 import pytest
-from ulp import called, llvm_loop, prototype
 
+from tests.chain_rule.ulp import called, llvm_loop, prototype
 from tinygrad_rnn.backends import c, cuda
 from tinygrad_rnn.backends.atoms import KINDS, Counter, Printer, Value, kind_of
 from tinygrad_rnn.backends.base import Unsupported

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy
 import pytest
-import strict_cupy
 
 import tinygrad_rnn as tg
+from tests import strict_cupy
 from tinygrad_rnn import backends
 from tinygrad_rnn.backends import cupy_backend
 from tinygrad_rnn.backends.native import compiler
@@ -245,7 +245,8 @@ def test_host_array_with_a_device_tensor(device: strict_cupy.Counts) -> None:
 @both
 def test_host_array_is_refused_also_where_numpy_was_never_chosen() -> None:
     program = """
-import sys, numpy, strict_cupy
+import sys, numpy
+from tests import strict_cupy
 sys.modules.update(strict_cupy.modules())
 import tinygrad_rnn as tg
 try:
@@ -253,7 +254,7 @@ try:
 except tg.BackendError as error:
     print(error)
 """
-    environment = os.environ | {"TINYGRAD_RNN_BACKEND": "cupy", "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = os.environ | {"TINYGRAD_RNN_BACKEND": "cupy", "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""The coefficients of the lowerings: ``python tests/chain_rule/minimax.py [name ...]`` finds them again.
+"""The coefficients of the lowerings: ``python -m tests.chain_rule.minimax [name ...]`` finds them again.
 
 Each is the polynomial whose largest error on an interval is least (Remez). Its coefficients are rounded to
 floats one by one, from the lowest power up, and the rest is fitted again each time.

@@ -6,11 +6,11 @@ import gc
 import io
 from typing import Any
 
-import by_hand
 import numpy
 import pytest
 
 import tinygrad_rnn as tg
+from tests.diagnosis import by_hand
 from tinygrad_rnn.diagnosis.paths import CASES
 
 LAYERS = ("LSTM", "PeepholeLSTM", "GRU", "RNN")

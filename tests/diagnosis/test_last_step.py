@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import by_hand
 import numpy
 import pytest
 
 import tinygrad_rnn as tg
+from tests.diagnosis import by_hand
 
 pytestmark = pytest.mark.one_backend
 

@@ -1,7 +1,7 @@
 """What the tests of pictures draw: cells written from primitives, layers, names that try to break out, and
 the pictures that are kept.
 
-After a wanted change of the look, ``python tests/graph/scenes.py`` writes the golden files anew; look at them
+After a wanted change of the look, ``python -m tests.graph.scenes`` writes the golden files anew; look at them
 before they are committed.
 """
 

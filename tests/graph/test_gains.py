@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scenes import BATCH, HIDDEN, exact_cases, gru_step, leaf, lstm_step, network, rnn_step, unrolled
 
 import tinygrad_rnn as tg
+from tests.graph.scenes import (
+    BATCH,
+    HIDDEN,
+    exact_cases,
+    gru_step,
+    leaf,
+    lstm_step,
+    network,
+    rnn_step,
+    unrolled,
+)
 from tinygrad_rnn.errors import DrawError
 from tinygrad_rnn.graph import gains, paint
 from tinygrad_rnn.reading import norms, words

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scenes import BATCH, HIDDEN, INPUT, leaky, leaky_run, tagged
 
 import tinygrad_rnn as tg
+from tests.graph.scenes import BATCH, HIDDEN, INPUT, leaky, leaky_run, tagged
 from tinygrad_rnn.graph.modules import Modules, Sizes
 from tinygrad_rnn.reading.followed import ones
 from tinygrad_rnn.reading.names import Names

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from scenes import (
+
+import tinygrad_rnn as tg
+from tests.graph.scenes import (
     BATCH,
     HIDDEN,
     INPUT,
@@ -18,8 +20,6 @@ from scenes import (
     rnn_step,
     unrolled,
 )
-
-import tinygrad_rnn as tg
 from tinygrad_rnn.tape import scope
 
 

@@ -6,10 +6,10 @@ import re
 
 import numpy as np
 import pytest
-from browser import BREAKING_OUT, data_of
-from scenes import HOSTILE, exact_cases, leaf, lstm_step, named, unrolled
 
 import tinygrad_rnn as tg
+from tests.graph.browser import BREAKING_OUT, data_of
+from tests.graph.scenes import HOSTILE, exact_cases, leaf, lstm_step, named, unrolled
 from tinygrad_rnn.tape import scope
 
 pytestmark = pytest.mark.one_backend

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from calls import CALLS, A, C
 
 import tinygrad_rnn as tg
+from tests.calls import CALLS, A, C
 from tinygrad_rnn import tree
 
 pytestmark = [pytest.mark.peer, pytest.mark.one_backend]

@@ -1,6 +1,6 @@
 """Random cells over all rows that are written as loops: any rank, any dtype, any routing; each from a number.
 
-``python tests/sequence/random_programs.py 1000`` compares so many of them with the loop and prints what
+``python -m tests.sequence.random_programs 1000`` compares so many of them with the loop and prints what
 differs; the suite compares some.
 """
 

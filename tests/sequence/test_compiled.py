@@ -7,9 +7,9 @@ import threading
 
 import numpy as np
 import pytest
-from compare import compare, compiled_scan, eager, kinds, machine_code, results, running, same
 
 import tinygrad_rnn as tg
+from tests.sequence.compare import compare, compiled_scan, eager, kinds, machine_code, results, running, same
 from tinygrad_rnn import nn, tree
 from tinygrad_rnn.selfcheck.cells import (
     ALL,

@@ -7,9 +7,9 @@ import contextlib
 
 import numpy as np
 import pytest
-from compare import kinds, running
 
 import tinygrad_rnn as tg
+from tests.sequence.compare import kinds, running
 from tinygrad_rnn import nn, tree
 
 T, B, I, H = 6, 4, 3, 4  # noqa: E741

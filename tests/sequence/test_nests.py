@@ -8,13 +8,12 @@ import re
 
 import numpy as np
 import pytest
-import random_cells
-import shared_samples
-from compare import compare, machine_code
-from covering import seeds
-from random_programs import difference
 
 import tinygrad_rnn as tg
+from tests.covering import seeds
+from tests.sequence import random_cells, shared_samples
+from tests.sequence.compare import compare, machine_code
+from tests.sequence.random_programs import difference
 from tinygrad_rnn import chain_rule
 from tinygrad_rnn.chain_rule.routing import Piece, Routed, Step
 from tinygrad_rnn.selfcheck import cells, sequences
@@ -80,7 +79,7 @@ def test_products_of_a_single_row(width, dtype):
 
 @pytest.mark.parametrize("first", seeds(100, daily=2, step=20))
 def test_random_programs(first):
-    """``python tests/sequence/random_programs.py 1000`` tries more."""
+    """``python -m tests.sequence.random_programs 1000`` tries more."""
     for number in range(first, first + 20):
         assert not difference(number), number
 

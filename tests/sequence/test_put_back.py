@@ -12,9 +12,9 @@ import random
 
 import numpy as np
 import pytest
-from scaled import assert_same, scaled
 
 import tinygrad_rnn as tg
+from tests.sequence.scaled import assert_same, scaled
 from tinygrad_rnn import nn
 
 pytestmark = pytest.mark.one_backend

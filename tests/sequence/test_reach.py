@@ -14,9 +14,9 @@ import types
 
 import numpy as np
 import pytest
-from scaled import assert_same, scaled
 
 import tinygrad_rnn as tg
+from tests.sequence.scaled import assert_same, scaled
 from tinygrad_rnn import nn
 
 pytestmark = pytest.mark.one_backend

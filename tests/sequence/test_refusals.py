@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from compare import compiled_scan, eager, kinds, running
 
 import tinygrad_rnn as tg
+from tests.sequence.compare import compiled_scan, eager, kinds, running
 from tinygrad_rnn import nn, tree
 
 
