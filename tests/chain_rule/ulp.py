@@ -1,7 +1,7 @@
 """How exact the lowerings are: each row's expression as machine code, beside mpmath.
 
-``python -m tests.chain_rule.ulp [name ...]`` measures the largest error on a million points of each function in
-float32 and float64, and the nanoseconds that an element takes. The suite does the same on fewer points.
+``python -m tests.chain_rule.ulp [name ...]`` measures the largest error on a million points of each function
+in float32 and float64, and the nanoseconds that an element takes. The suite does the same on fewer points.
 
 float32 is compared with float64. float64 is compared with the processor's longer float, where there is one;
 and where the error is largest with mpmath, whose word counts.

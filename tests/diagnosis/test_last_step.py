@@ -62,7 +62,8 @@ def test_padding_is_no_way_into_the_states(
 
 
 READOUTS: dict[str, Callable[[Any, Any], Any]] = {
-    "a product": lambda h, m: h * m, "a choice": lambda h, m: tg.where(m != 0, h, 0.0), "a sum": lambda h, m: h * m + 0.5 * m * h,
+    "a product": lambda h, m: h * m, "a choice": lambda h, m: tg.where(m != 0, h, 0.0), "a sum": lambda h,
+    m: h * m + 0.5 * m * h,
     "a function": lambda h, m: tg.sin(h) * m, "two functions": lambda h, m: tg.relu(tg.exp(h) * m),
 }  # fmt: skip
 

@@ -23,11 +23,12 @@ from tinygrad_rnn.reading.recording import Recording
 from tinygrad_rnn.reading.steps import find_chains
 from tinygrad_rnn.tape import scope
 
-GOLDEN = Path(__file__).parent.parent / "golden"
+GOLDEN = Path(__file__).parent / "golden"
 BATCH, INPUT, HIDDEN = 2, 3, 4
 HOSTILE = [
-    'a"b', "back\\slash", "\\N \\G \\L \\E \\T \\H", "a\\nb\\lc\\rd", "x<y>&amp;z", "<b>bold</b>", "权重 矩阵", ("ünï¢ødé " "🚀"),
-    "a;b}c]d", "--> {", "o'neil", "label\\", "\\\\", "\\\\N", "\\", "𝔘", "<", '"', '\\"', "&#92;N", "&lt;", ("a " " " "b"), "%d%s", "$x$",
+    'a"b', "back\\slash", "\\N \\G \\L \\E \\T \\H", "a\\nb\\lc\\rd", "x<y>&amp;z", "<b>bold</b>",
+    "权重 矩阵", "ünï¢ødé 🚀", "a;b}c]d", "--> {", "o'neil", "label\\", "\\\\", "\\\\N", "\\", "𝔘",
+    "<", '"', '\\"', "&#92;N", "&lt;", "a  b", "%d%s", "$x$",
     "/*c*/ //d", "#e", "<!-- -->", "]]>", "&", "\\&#78;", "\\\\\\N", '\\"];evil[label="',
 ]  # fmt: skip
 

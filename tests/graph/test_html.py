@@ -118,8 +118,10 @@ def test_facts_are_those_of_straight_computation():
 @pytest.mark.parametrize(
     ("make", "formula"),
     [
-        (lambda x: x * x, "y = a × b"), (lambda x: x - 1.0, "y = a − b"), (tg.tanh, "y = tanh(x)"), (lambda x: x**2, ("y " "= " "x²")),
-        (lambda x: x @ x, "y = a @ b"), (lambda x: tg.stack([x, x, x]), "y = stack(x1, x2, x3)"), (abs, ("y " "= " "|x|")),
+        (lambda x: x * x, "y = a × b"), (lambda x: x - 1.0, "y = a − b"), (tg.tanh, "y = tanh(x)"),
+        (lambda x: x**2, ("y = x²")),
+        (lambda x: x @ x, "y = a @ b"), (lambda x: tg.stack([x, x, x]), "y = stack(x1, x2, x3)"),
+        (abs, ("y = |x|")),
         (lambda x: -x, "y = negative(x)"),
     ],
 )  # fmt: skip

@@ -195,9 +195,12 @@ def this_threads_own(patch):
 
 
 CHANGED = [
-    environment, environment_by_function, arguments_of_the_program, imported_inside, imported_by_name_inside, among_all_modules,
-    a_module_under_the_name_of_another, a_built_in, a_patched_function_of_the_library, inherited_from_the_library, private_slot,
-    method_of_a_number, method_of_an_array, precision_of_decimal_numbers, a_large_array, numbers_of_a_list, the_type_of_a_number,
+    environment, environment_by_function, arguments_of_the_program, imported_inside, imported_by_name_inside,
+    among_all_modules,
+    a_module_under_the_name_of_another, a_built_in, a_patched_function_of_the_library,
+    inherited_from_the_library, private_slot,
+    method_of_a_number, method_of_an_array, precision_of_decimal_numbers, a_large_array, numbers_of_a_list,
+    the_type_of_a_number,
     this_threads_own,
 ]  # fmt: skip
 CHANGED_BY_NAME = {

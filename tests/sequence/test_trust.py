@@ -25,7 +25,8 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.sequence.chance import next_numbers, settled
-from tests.sequence.stepwise import STEPWISE, forced
+from tests.sequence.stepwise import STEPWISE
+from tests.sequence.stepwise.chance import forced
 
 pytestmark = pytest.mark.one_backend
 
