@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import coverage
-import covering
 import numpy
 import pytest
-import strict_cupy
 
 import tinygrad_rnn as tg
+from tests import covering, strict_cupy
 from tinygrad_rnn import backends, tape
 from tinygrad_rnn.backends.native import code_cache, compiler
 

@@ -1,20 +1,18 @@
-"""NumPy's functions called with tensors: recorded, or refused; values leave the tape only where that is asked
-for."""
+"""NumPy's functions called with tensors: recorded, or refused."""
 
 from __future__ import annotations
 
 import inspect
 import math
-import operator
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from calls import CALLS
 
 import tinygrad_rnn as tg
+from tests.derived.calls import CALLS
 from tinygrad_rnn import tree
 
 Tensor = tg.Tensor
@@ -24,17 +22,16 @@ def leaf(values: Any = (1.5, 0.5), **options: Any) -> Tensor:
     return tg.tensor(np.asarray(values, np.float64), requires_grad=True, **options)
 
 
-# -- every function of NumPy ---------------------------------------------------------------------------------
-
 NO_FUNCTIONS_OF_ARRAYS = re.findall(
     r"\w+",
     """
-    test show_config show_runtime info get_include getbufsize setbufsize geterr seterr geterrcall seterrcall errstate
-    set_printoptions get_printoptions printoptions load loadtxt genfromtxt fromfile fromregex memmap open_memmap
-    save savez savez_compressed savetxt empty empty_like
+    test show_config show_runtime info get_include getbufsize setbufsize geterr seterr geterrcall seterrcall
+    errstate set_printoptions get_printoptions printoptions load loadtxt genfromtxt fromfile fromregex memmap
+    open_memmap save savez savez_compressed savetxt empty empty_like
     """,
 )
 """Settings, what reads and writes files, and what returns memory as it is."""
+
 
 ASK_FOR_NUMBERS = ["fromiter"]
 """They call ``float(t)``, which is how a user asks for a number."""
@@ -56,6 +53,8 @@ FUNCTIONS = dict(_functions())
 
 
 POINT = (np.array([[2.1, 0.6], [0.3, 1.2]]), np.array([1.4, 0.7]), np.array(0.45))
+
+
 DIRECTION = (np.array([[0.4, -0.9], [0.7, 0.5]]), np.array([-0.6, 0.8]), np.array(0.9))
 
 
@@ -107,6 +106,8 @@ def _moved(step: float) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
 
 
 MOVE_IN_JUMPS = ("sign", "floor", "ceil", "rint", "trunc", "fix", "floor_divide", "round", "around", "divmod")
+
+
 REFUSALS = (tg.TinygradRNNError, TypeError, ValueError, AttributeError, IndexError, KeyError)
 """Ours; or NumPy's own, before it looked at a value."""
 
@@ -213,9 +214,6 @@ def test_both_results_of_divmod_are_numpys_for_either_sign() -> None:
     a, b = np.array([-7.5, 7.5, -7.5, 7.5]), np.array([2.0, -2.0, -2.0, 2.0])
     for ours, theirs in zip(np.divmod(tg.tensor(a), tg.tensor(b)), np.divmod(a, b), strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs)
-
-
-# -- arguments -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.one_backend
@@ -327,146 +325,6 @@ def test_signs_of_booleans_are_no_truths_of_numbers(numbers) -> None:
         with pytest.raises(tg.DtypeError, match=r"is for booleans, not \w+: compare before"):
             call()
     assert (truth & True).tolist() == (True & truth).tolist() == [True, False]
-
-
-# -- operators -----------------------------------------------------------------------------------------------
-
-OPERATORS = [
-    operator.add,
-    operator.sub,
-    operator.mul,
-    operator.truediv,
-    operator.pow,
-    operator.mod,
-    operator.matmul,
-]
-
-
-@pytest.mark.one_backend
-@pytest.mark.parametrize(
-    "left", [np.array([3.1, 2.2]), np.float64(3.2), [3.25, 2.125]], ids=["array", "number", "list"]
-)
-@pytest.mark.parametrize("op", OPERATORS, ids=lambda op: op.__name__)
-def test_operators_with_what_is_numpys_on_the_left(op: Callable[[Any, Any], Any], left: Any) -> None:
-    if op is operator.matmul and np.ndim(left) == 0:
-        return
-    t = leaf()
-    y = op(left, t)
-    assert isinstance(y, Tensor)
-    np.testing.assert_allclose(y.numpy(), op(np.asarray(left), t.numpy()))
-    tg.sum(y).backward()
-    step = 1e-6
-    for i, slope in enumerate(t.grad.tolist()):
-        moved = np.eye(2)[i] * step
-        values = [np.sum(op(np.asarray(left), t.numpy() + s * moved)) for s in (1, -1)]
-        assert slope == pytest.approx((values[0] - values[1]) / (2 * step), abs=1e-6)
-
-
-@pytest.mark.one_backend
-def test_an_array_is_not_written_with_a_recorded_tensor() -> None:
-    t, a = leaf(), np.zeros(2)
-    writes: list[Callable[[], Any]] = [
-        lambda: a.__iadd__(t),
-        lambda: a.__isub__(t),
-        lambda: a.__imul__(t),
-        lambda: np.add(a, t, out=a),
-        lambda: a.__setitem__(..., t),
-        lambda: a.__setitem__(slice(None), t),
-        lambda: np.copyto(a, t),
-        lambda: np.put(a, [0, 1], t),
-        lambda: np.add.at(a, [0, 1], t),
-    ]
-    for write in writes:
-        with pytest.raises(tg.TapeError, match="leave the tape"):
-            write()
-    assert a.tolist() == [0.0, 0.0]
-    a += t.detach()
-    a[:] += t.detach()
-    assert a.tolist() == [3.0, 1.0]
-
-
-@pytest.mark.one_backend
-def test_a_tensor_is_not_written_by_numpy() -> None:
-    c = tg.tensor([[1.0, 2.0], [3.0, 4.0]])
-    for write in (
-        lambda: np.fill_diagonal(c, 0.0),
-        lambda: np.copyto(c, np.zeros((2, 2))),
-        lambda: np.add(1.0, 2.0, out=c),
-        lambda: np.add.at(c, 0, 1.0),
-    ):
-        with pytest.raises(tg.TapeError, match="write into a tensor"):
-            write()
-    assert c.tolist() == [[1.0, 2.0], [3.0, 4.0]]
-
-
-# -- the door ------------------------------------------------------------------------------------------------
-
-SHUT: dict[str, Callable[[Tensor], Any]] = {
-    "asarray": lambda t: np.asarray(t),
-    "array": lambda t: np.array(t),
-    "array of a list": lambda t: np.array([t, t]),
-    "array of a mixed list": lambda t: np.array([t[0], 1.0]),
-    "object array": lambda t: np.array([t], dtype=object),
-    "a method of arrays": lambda t: np.ones(2).dot(t),
-    "random numbers": lambda t: np.random.default_rng(0).normal(t),
-    "vectorize": lambda t: np.vectorize(lambda x: x)(t),
-    "masked array": lambda t: np.ma.array(t),
-    "masked array on the left": lambda t: np.ma.array([1.0, 2.0], mask=[False, True]) + t,
-    "function of masked arrays": lambda t: np.ma.exp(t),
-    "type of NumPy": lambda t: np.float32(t[0]),
-    "argument of a polynomial": lambda t: np.polynomial.Polynomial([1.0, 2.0])(t),
-    "function of SciPy": lambda t: pytest.importorskip("scipy.special").expit(t),
-    "assert_allclose": lambda t: np.testing.assert_allclose(t, t.numpy()),
-    "tensor": lambda t: tg.tensor(t),
-    "array of ours": lambda t: tg.array(t * 1),
-    "tensor of a list": lambda t: tg.tensor([t, t]),
-    "a leaf of a result": lambda t: tg.nn.Parameter(t * 2),
-    "a number for full": lambda t: tg.full((2,), t[0]),
-    "a bound of linspace": lambda t: tg.linspace(t[0], 1.0, 3),
-    "a constant for pad": lambda t: tg.pad(t, 1, constant_values=t[0]),
-    "a constant 0 for pad": lambda t: tg.pad(t, 1, constant_values=t[0] * 0),
-}
-
-
-@pytest.mark.one_backend
-@pytest.mark.parametrize("take", SHUT.values(), ids=SHUT)
-def test_values_do_not_leave_the_tape_unasked(take: Callable[[Tensor], Any]) -> None:
-    t = leaf() * 1
-    with pytest.raises(tg.TapeError, match=r"leave the tape.*\.detach\(\)"):
-        take(t)
-    with tg.no_grad():
-        take(t)
-    take(t.detach())
-
-
-@pytest.mark.one_backend
-def test_values_leave_the_tape_where_that_is_asked_for() -> None:
-    t = leaf() * 1
-    assert (
-        t.numpy().tolist() == t.data.tolist() == t.tolist() == np.asarray(t.detach()).tolist() == [1.5, 0.5]
-    )
-    assert (float(t[0]), int(t[0]), t[0].item(), math.exp(t[1])) == (1.5, 1, 1.5, math.exp(0.5))
-    assert np.array([x.item() for x in t]).tolist() == [1.5, 0.5]
-    assert sum([t[0], t[1]]).requires_grad
-    assert max(t[0], t[1]).requires_grad
-    parameter = tg.nn.Parameter(leaf())
-    assert tg.nn.Parameter(parameter).tolist() == tg.tensor(parameter).tolist() == [1.5, 0.5]
-    row = np.zeros(2)
-    row[0] = t[0]  # NumPy calls float(t[0])
-    assert row[0] == 1.5
-    constant = tg.tensor([0.0, 0.0])
-    constant.data = t.astype("float32")
-    assert constant.tolist() == [1.5, 0.5]
-
-
-@pytest.mark.one_backend
-def test_a_function_that_is_differentiated_does_not_copy_its_argument_off_the_tape() -> None:
-    with pytest.raises(tg.TapeError, match="leave the tape"):
-        tg.grad(lambda x: tg.sum(tg.tensor(x) * x))(np.ones(2))
-    assert tg.grad(lambda x: tg.sum(tg.asarray(x) * x))(np.ones(2)).tolist() == [2.0, 2.0]
-
-
-# -- in a cell -----------------------------------------------------------------------------------------------
 
 
 def test_numpys_functions_in_a_cell(backend: str, rng: np.random.Generator) -> None:

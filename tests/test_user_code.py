@@ -104,7 +104,8 @@ look.look(cells)
 
 @pytest.mark.parametrize(
     "name",
-    ["lib/tinygrad_rnn_cells.py", "lib/tinygrad_rnn2/nn.py", "lib/TINYGRAD_RNN/cells.py", "elsewhere/tinygrad_rnn/nn/cells.py",
+    ["lib/tinygrad_rnn_cells.py", "lib/tinygrad_rnn2/nn.py", "lib/TINYGRAD_RNN/cells.py",
+    "elsewhere/tinygrad_rnn/nn/cells.py",
      "site-packages/tinygrad_rnn_extra/cells.py", "lib/nn/module.py", "numpy/cells.py"],
 )  # fmt: skip
 def test_a_users_file_wherever_it_lies(name: str, tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from face import PUBLIC, World, signature
-from hostile import KINDS, POOL, Kind
-from table import argument
 
 import tinygrad_rnn as tg
+from tests.arguments.face import PUBLIC, World, signature
+from tests.arguments.hostile import KINDS, POOL, Kind
+from tests.arguments.table import argument
 from tinygrad_rnn import tree
 
 pytestmark = pytest.mark.one_backend

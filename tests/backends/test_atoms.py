@@ -9,8 +9,8 @@ import subprocess
 
 import numpy as np
 import pytest
-from ulp import called, llvm_loop, prototype
 
+from tests.chain_rule.ulp import called, llvm_loop, prototype
 from tinygrad_rnn.backends import c, cuda
 from tinygrad_rnn.backends.atoms import KINDS, Counter, Printer, Value, kind_of
 from tinygrad_rnn.backends.base import Unsupported
@@ -36,7 +36,8 @@ ATOMS = {
     "sub": (INTEGERS + FLOATS, lambda k, a, b: a - b, np.subtract),
     "mul": (ALL, lambda k, a, b: a * b, np.multiply),
     "div": (FLOATS, lambda k, a, b: a / b, np.divide),
-    "quot": (INTEGERS, lambda k, a, b: k.binary("quot", a, k.select((b == 0) | (b == -1), 1, b)), lambda a, b: towards_zero(a, b)),
+    "quot": (INTEGERS, lambda k, a, b: k.binary("quot", a, k.select((b == 0) | (b == -1), 1, b)), lambda a,
+    b: towards_zero(a, b)),
     "neg": (INTEGERS + FLOATS, lambda k, a, b: -a, lambda a, b: -a),
     "abs": (INTEGERS + FLOATS, lambda k, a, b: k.abs(a), lambda a, b: np.abs(a)),
     "fma": (FLOATS, lambda k, a, b: k.fma(a, 2.0, b), lambda a, b: (a * a.dtype.type(2)) + b),
@@ -52,7 +53,8 @@ ATOMS = {
     "not": (("i1", *INTEGERS), lambda k, a, b: ~a, lambda a, b: ~a),
     "shl": (INTEGERS, lambda k, a, b: a << 3, lambda a, b: a << 3),
     "shr": (INTEGERS, lambda k, a, b: a >> 3, lambda a, b: a >> 3),
-    "lshr": (INTEGERS, lambda k, a, b: k.lshr(a, 3), lambda a, b: (a.view(f"u{a.itemsize}") >> 3).view(a.dtype)),
+    "lshr": (INTEGERS, lambda k, a, b: k.lshr(a, 3), lambda a,
+    b: (a.view(f"u{a.itemsize}") >> 3).view(a.dtype)),
     "lt": (ALL, lambda k, a, b: a < b, np.less),
     "le": (ALL, lambda k, a, b: a <= b, np.less_equal),
     "gt": (ALL, lambda k, a, b: a > b, np.greater),
@@ -63,7 +65,8 @@ ATOMS = {
     "bits": (FLOATS, lambda k, a, b: k.bits(a), lambda a, b: a.view(f"i{a.itemsize}")),
     "floating": (INTEGERS, lambda k, a, b: k.floating(a), lambda a, b: a.view(f"f{a.itemsize}")),
     **{
-        f"to {kind}": (ALL, lambda k, a, b, kind=kind: k.convert(a, kind), lambda a, b, kind=kind: a.astype(DTYPES[kind]))
+        f"to {kind}": (ALL, lambda k, a, b, kind=kind: k.convert(a, kind), lambda a, b,
+        kind=kind: a.astype(DTYPES[kind]))
         for kind in NUMBERS
     },
 }  # fmt: skip

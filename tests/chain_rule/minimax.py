@@ -1,4 +1,4 @@
-"""The coefficients of the lowerings: ``python tests/chain_rule/minimax.py [name ...]`` finds them again.
+"""The coefficients of the lowerings: ``python -m tests.chain_rule.minimax [name ...]`` finds them again.
 
 Each is the polynomial whose largest error on an interval is least (Remez). Its coefficients are rounded to
 floats one by one, from the lowest power up, and the rest is fitted again each time.
@@ -58,7 +58,8 @@ POLYNOMIALS = {
     "exponential._NEAR": _exp(lambda r: r**2 / mp.exp(r), -_LOG2 / 2 - 1e-6, (_LOG2 / 2 + 1e-6,) * 2, (4, 9)),
     "exponential._ABOVE": _exp(lambda r: r**2 / mp.expm1(r), -1e-4, (_LOG2 + 1e-4, _LOG2 + 1e-9), (5, 10)),
     "exponential._TANH": _odd(mp.tanh, mp.mpf(0.3) ** 2, (2, 7)),
-    "exponential._ERF": Wanted(lambda z: _ratio(mp.erf, z) - 1, lambda z: 1 / _ratio(mp.erf, z), 0, (1, 1), (6, 11)),
+    "exponential._ERF": Wanted(lambda z: _ratio(mp.erf, z) - 1, lambda z: 1 / _ratio(mp.erf, z), 0, (1, 1),
+    (6, 11)),
     "exponential._REST": Wanted(
         lambda u: -mp.log(mp.erfc(1 + u)), lambda u: mp.erfc(1 + u) / mp.erf(1 + u), 0, (3, 5), (6, 18)
     ),

@@ -8,13 +8,13 @@ import shutil
 import subprocess
 
 import llvmlite.binding as llvm
-import minimax
 import mpmath
 import numpy as np
 import pytest
-import ulp
-from minimax import value_at
-from ulp import (
+
+from tests.chain_rule import minimax, ulp
+from tests.chain_rule.minimax import value_at
+from tests.chain_rule.ulp import (
     CASES,
     DTYPES,
     ELEMENTWISE,
@@ -28,7 +28,6 @@ from ulp import (
     points,
     wide,
 )
-
 from tinygrad_rnn import backends
 from tinygrad_rnn.backends import c, cuda
 from tinygrad_rnn.backends.atoms import Value

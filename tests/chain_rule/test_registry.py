@@ -99,7 +99,10 @@ def test_check_gradients_names_the_rule_at_fault(name, plant):
         y = apply(wrong, [tg.sin(x) * 0.1 + x for x in values], moved)
         return tg.exp(y * 0.1).sum()
 
-    message = rf"^model: the {order} derivative with respect to argument \d is wrong in \w+ mode: computed (\S+), differences give (\S+);"
+    message = (
+        rf"^model: the {order} derivative with respect to argument \d is wrong in \w+ mode: "
+        r"computed (\S+), differences give (\S+);"
+    )
     with pytest.raises(tg.GradientCheckError, match=message) as caught:
         tg.check_gradients(model, *operands)
     assert f"the rule at fault is that of {name!r}" in str(caught.value)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import by_hand
 import numpy
 import pytest
 
 import tinygrad_rnn as tg
+from tests.diagnosis import by_hand
 
 T, IN, H = 8, 3, 4
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import by_hand
 import numpy
 import pytest
 
 import tinygrad_rnn as tg
+from tests.diagnosis import by_hand
 
 pytestmark = pytest.mark.one_backend
 
@@ -62,7 +62,8 @@ def test_padding_is_no_way_into_the_states(
 
 
 READOUTS: dict[str, Callable[[Any, Any], Any]] = {
-    "a product": lambda h, m: h * m, "a choice": lambda h, m: tg.where(m != 0, h, 0.0), "a sum": lambda h, m: h * m + 0.5 * m * h,
+    "a product": lambda h, m: h * m, "a choice": lambda h, m: tg.where(m != 0, h, 0.0), "a sum": lambda h,
+    m: h * m + 0.5 * m * h,
     "a function": lambda h, m: tg.sin(h) * m, "two functions": lambda h, m: tg.relu(tg.exp(h) * m),
 }  # fmt: skip
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy
 import pytest
-from covering import seeds
 
 import tinygrad_rnn as tg
+from tests.covering import seeds
 from tinygrad_rnn.diagnosis.paths import CASES
 
 T, B, N = 5, 2, 3

@@ -29,7 +29,8 @@ def verdict(factor: float, steps: int, **options: Any) -> Any:
 @pytest.mark.parametrize("steps", LENGTHS)
 @pytest.mark.parametrize(
     ("factor", "kind"),
-    [(0.1, "vanishing"), (0.5, "vanishing"), (0.9, "vanishing"), (0.95, "vanishing"), (1.0, "healthy"), (-1.0, "healthy"),
+    [(0.1, "vanishing"), (0.5, "vanishing"), (0.9, "vanishing"), (0.95, "vanishing"), (1.0, "healthy"),
+    (-1.0, "healthy"),
      (1.005, "healthy"), (1.05, "exploding"), (1.1, "exploding"), (-1.1, "exploding"), (3.0, "exploding")],
 )  # fmt: skip
 def test_the_kind_does_not_depend_on_the_length(factor: float, kind: str, steps: int) -> None:

@@ -8,13 +8,15 @@ import re
 
 import numpy as np
 import pytest
-from scenes import BATCH, HIDDEN, INPUT, leaf, named
 
 import tinygrad_rnn as tg
+from tests.graph.scenes import BATCH, HIDDEN, INPUT, leaf, named
 
 BREAKING_OUT = [
-    "</script><script>window.hacked=1</script>", "<img src=x onerror='window.hacked=1'>", ("<svg " "onload=window.hacked=1>"), ("a\n" "b"), "]]>",
-    "<!--", "\u2028", "javascript:window.hacked=1", "\"onmouseover='window.hacked=1'", "{css}", "权重 🚀", "&lt;b&gt;",
+    "</script><script>window.hacked=1</script>", "<img src=x onerror='window.hacked=1'>",
+    "<svg onload=window.hacked=1>", "a\nb", "]]>",
+    "<!--", "\u2028", "javascript:window.hacked=1", "\"onmouseover='window.hacked=1'", "{css}", "权重 🚀",
+    "&lt;b&gt;",
 ]  # fmt: skip
 
 

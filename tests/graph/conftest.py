@@ -12,8 +12,8 @@ import shutil
 import sys
 
 import pytest
-from browser import Reader
 
+from tests.graph.browser import Reader
 from tinygrad_rnn.graph import picture
 
 ENGINE = picture._engine()

@@ -1,7 +1,7 @@
 """What the tests of pictures draw: cells written from primitives, layers, names that try to break out, and
 the pictures that are kept.
 
-After a wanted change of the look, ``python tests/graph/scenes.py`` writes the golden files anew; look at them
+After a wanted change of the look, ``python -m tests.graph.scenes`` writes the golden files anew; look at them
 before they are committed.
 """
 
@@ -23,11 +23,12 @@ from tinygrad_rnn.reading.recording import Recording
 from tinygrad_rnn.reading.steps import find_chains
 from tinygrad_rnn.tape import scope
 
-GOLDEN = Path(__file__).parent.parent / "golden"
+GOLDEN = Path(__file__).parent / "golden"
 BATCH, INPUT, HIDDEN = 2, 3, 4
 HOSTILE = [
-    'a"b', "back\\slash", "\\N \\G \\L \\E \\T \\H", "a\\nb\\lc\\rd", "x<y>&amp;z", "<b>bold</b>", "权重 矩阵", ("ünï¢ødé " "🚀"),
-    "a;b}c]d", "--> {", "o'neil", "label\\", "\\\\", "\\\\N", "\\", "𝔘", "<", '"', '\\"', "&#92;N", "&lt;", ("a " " " "b"), "%d%s", "$x$",
+    'a"b', "back\\slash", "\\N \\G \\L \\E \\T \\H", "a\\nb\\lc\\rd", "x<y>&amp;z", "<b>bold</b>",
+    "权重 矩阵", "ünï¢ødé 🚀", "a;b}c]d", "--> {", "o'neil", "label\\", "\\\\", "\\\\N", "\\", "𝔘",
+    "<", '"', '\\"', "&#92;N", "&lt;", "a  b", "%d%s", "$x$",
     "/*c*/ //d", "#e", "<!-- -->", "]]>", "&", "\\&#78;", "\\\\\\N", '\\"];evil[label="',
 ]  # fmt: skip
 

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scenes import BATCH, HIDDEN, exact_cases, gru_step, leaf, lstm_step, network, rnn_step, unrolled
 
 import tinygrad_rnn as tg
+from tests.graph.scenes import (
+    BATCH,
+    HIDDEN,
+    exact_cases,
+    gru_step,
+    leaf,
+    lstm_step,
+    network,
+    rnn_step,
+    unrolled,
+)
 from tinygrad_rnn.errors import DrawError
 from tinygrad_rnn.graph import gains, paint
 from tinygrad_rnn.reading import norms, words
@@ -18,8 +28,10 @@ from tinygrad_rnn.reading.steps import find_chains
 @pytest.mark.parametrize(
     ("gain", "label"),
     [
-        (0.0, "×0"), (1.0, "×1"), (1 + 1e-7, "×1"), (1 - 1e-7, "×1"), (0.9999, "≈×1"), (0.999, "×0.999"), (0.25, "×0.25"),
-        (0.50012, "×0.5"), (150.0, "×150"), (999.7, "×1000"), (1234.0, "×1e3"), (0.01, "×0.01"), (0.0099, "×1e-2"),
+        (0.0, "×0"), (1.0, "×1"), (1 + 1e-7, "×1"), (1 - 1e-7, "×1"), (0.9999, "≈×1"), (0.999, "×0.999"),
+        (0.25, "×0.25"),
+        (0.50012, "×0.5"), (150.0, "×150"), (999.7, "×1000"), (1234.0, "×1e3"), (0.01, "×0.01"),
+        (0.0099, "×1e-2"),
         (3.2e-7, "×3e-7"), (1e-300, "×1e-300"), (float("inf"), "inf"), (float("nan"), "NaN"),
     ],
 )  # fmt: skip

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from scenes import GOLDEN, GOLDENS
+
+from tests.graph.scenes import GOLDEN, GOLDENS
 
 
 @pytest.mark.one_backend
@@ -19,16 +20,17 @@ def test_golden_text(name):
 
 @pytest.mark.one_backend
 def test_text_is_the_same_in_processes_with_other_hashes():
-    program = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import scenes as t; "
-        "print(t.GOLDENS['lstm']().dot)"
-    )
+    program = "from tests.graph.scenes import GOLDENS; print(GOLDENS['lstm']().dot)"
     told = set()
     for seed in "01":
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8"}
         told.add(
             subprocess.run(
-                [sys.executable, "-c", program], env=environment, capture_output=True, check=True
+                [sys.executable, "-c", program],
+                cwd=Path(__file__).parents[2],
+                env=environment,
+                capture_output=True,
+                check=True,
             ).stdout
         )
     assert len(told) == 1

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import data_of, lstm_layer, pictures_of
-from scenes import HIDDEN, INPUT, exact_cases, gru_step, leaf, lstm_step, unrolled
 
 import tinygrad_rnn as tg
+from tests.graph.browser import data_of, lstm_layer, pictures_of
+from tests.graph.scenes import HIDDEN, INPUT, exact_cases, gru_step, leaf, lstm_step, unrolled
 from tinygrad_rnn.graph import html, layout
 from tinygrad_rnn.tape import scope
 
@@ -118,8 +118,10 @@ def test_facts_are_those_of_straight_computation():
 @pytest.mark.parametrize(
     ("make", "formula"),
     [
-        (lambda x: x * x, "y = a × b"), (lambda x: x - 1.0, "y = a − b"), (tg.tanh, "y = tanh(x)"), (lambda x: x**2, ("y " "= " "x²")),
-        (lambda x: x @ x, "y = a @ b"), (lambda x: tg.stack([x, x, x]), "y = stack(x1, x2, x3)"), (abs, ("y " "= " "|x|")),
+        (lambda x: x * x, "y = a × b"), (lambda x: x - 1.0, "y = a − b"), (tg.tanh, "y = tanh(x)"),
+        (lambda x: x**2, ("y = x²")),
+        (lambda x: x @ x, "y = a @ b"), (lambda x: tg.stack([x, x, x]), "y = stack(x1, x2, x3)"),
+        (abs, ("y = |x|")),
         (lambda x: -x, "y = negative(x)"),
     ],
 )  # fmt: skip
@@ -195,16 +197,20 @@ def test_state_is_a_straight_line():
 
 def test_layout_is_the_same_in_processes_with_other_hashes():
     program = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import browser as t; "
-        "from tinygrad_rnn.graph import picture; picture._engine = lambda: None; import tinygrad_rnn as tg; "
-        "tg.random.seed(0); print(tg.draw(t.lstm_layer(), gains=True).html())"
+        "import tinygrad_rnn as tg; from tests.graph.browser import lstm_layer; tg.random.seed(0); "
+        "from tinygrad_rnn.graph import picture; picture._engine = lambda: None; "
+        "print(tg.draw(lstm_layer(), gains=True).html())"
     )
     told = set()
     for seed in "01":
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8"}
         told.add(
             subprocess.run(
-                [sys.executable, "-c", program], env=environment, capture_output=True, check=True
+                [sys.executable, "-c", program],
+                cwd=Path(__file__).parents[2],
+                env=environment,
+                capture_output=True,
+                check=True,
             ).stdout
         )
     assert len(told) == 1

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scenes import BATCH, HIDDEN, INPUT, leaky, leaky_run, tagged
 
 import tinygrad_rnn as tg
+from tests.graph.scenes import BATCH, HIDDEN, INPUT, leaky, leaky_run, tagged
 from tinygrad_rnn.graph.modules import Modules, Sizes
 from tinygrad_rnn.reading.followed import ones
 from tinygrad_rnn.reading.names import Names
@@ -23,7 +23,8 @@ def test_residuals_between_modules_are_those_of_the_chain_rule(rng):
     between = np.ones((BATCH, 2)) @ second.weight.numpy()
     into_first = between * (1 - np.tanh(x.numpy() @ first.weight.numpy().T + first.bias.numpy()) ** 2)
     assert [(part.title, part.kind, part.parameters) for part in modules.parts] == [
-        ("first", "Linear", INPUT * HIDDEN + HIDDEN), ("", "tanh", 0), ("", "Linear", HIDDEN * 2 + 2), ("", "Σ", 0),
+        ("first", "Linear", INPUT * HIDDEN + HIDDEN), ("", "tanh", 0), ("", "Linear", HIDDEN * 2 + 2),
+        ("", "Σ", 0),
     ]  # fmt: skip
     wanted = {
         "m3": 1.0,

@@ -7,9 +7,9 @@ import sys
 
 import numpy as np
 import pytest
-from scenes import BATCH, HIDDEN, INPUT, called, labels, leaf, looped, network, tagged
 
 import tinygrad_rnn as tg
+from tests.graph.scenes import BATCH, HIDDEN, INPUT, called, labels, leaf, looped, network, tagged
 from tinygrad_rnn import tree
 from tinygrad_rnn.reading.steps import find_chains
 

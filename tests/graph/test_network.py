@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from scenes import (
+
+import tinygrad_rnn as tg
+from tests.graph.scenes import (
     BATCH,
     HIDDEN,
     INPUT,
@@ -18,8 +20,6 @@ from scenes import (
     rnn_step,
     unrolled,
 )
-
-import tinygrad_rnn as tg
 from tinygrad_rnn.tape import scope
 
 
@@ -50,8 +50,10 @@ def test_feed_forward_net_has_no_state_path():
 @pytest.mark.parametrize(
     ("before", "after", "one"),
     [
-        ("c[t−1]", "c[t]", True), ("h(0)", "h(1)", True), ("h0", "h1", True), ("h_0", "h_1", True), ("h", "h_next", True),
-        ("h_prev", "h", True), ("状态0", "状态1", True), ("h", "h′", True), ("a", "a2", False), ("a", "ab", False), ("a", "a", False),
+        ("c[t−1]", "c[t]", True), ("h(0)", "h(1)", True), ("h0", "h1", True), ("h_0", "h_1", True),
+        ("h", "h_next", True),
+        ("h_prev", "h", True), ("状态0", "状态1", True), ("h", "h′", True), ("a", "a2", False),
+        ("a", "ab", False), ("a", "a", False),
         ("x0", "y1", False), ("", "", False),
     ],
 )  # fmt: skip

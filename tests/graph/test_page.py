@@ -6,10 +6,10 @@ import re
 
 import numpy as np
 import pytest
-from browser import BREAKING_OUT, data_of
-from scenes import HOSTILE, exact_cases, leaf, lstm_step, named, unrolled
 
 import tinygrad_rnn as tg
+from tests.graph.browser import BREAKING_OUT, data_of
+from tests.graph.scenes import HOSTILE, exact_cases, leaf, lstm_step, named, unrolled
 from tinygrad_rnn.tape import scope
 
 pytestmark = pytest.mark.one_backend
@@ -20,7 +20,8 @@ def test_pointing_tells_the_facts(reader, layouts):
     assert reader.facts() == {}
     reader.point(reader.box("×"))
     assert reader.facts() == {
-        "operation": "multiply", "case": "weighting", "formula": "y = a × b", "shape": "() float64", "range": ("1 " "… " "1"), "residual": "1",
+        "operation": "multiply", "case": "weighting", "formula": "y = a × b", "shape": "() float64",
+        "range": "1 … 1", "residual": "1",
         "gain to w": "×2 (residual 2)", "gain to x": "×0.5 (residual 0.5)", "visited backwards": "#3 of 3",
     }  # fmt: skip
     assert "Rule" not in reader.told()
@@ -226,8 +227,12 @@ def test_text_is_readable_in_the_light_and_in_the_dark(reader, layouts, dark):
 
 TOUCH = """
 const box = document.getElementById(arguments[0]), facts = document.querySelector("#facts");
-const after = type => { box.dispatchEvent(new PointerEvent(type, {bubbles: true})); return facts.querySelector("dd").textContent; };
-return [box.textContent.trim(), box.getAttribute("aria-label"), after("pointerover"), after("click"), facts.textContent];
+const after = type => {
+  box.dispatchEvent(new PointerEvent(type, {bubbles: true}));
+  return facts.querySelector("dd").textContent;
+};
+const label = box.getAttribute("aria-label");
+return [box.textContent.trim(), label, after("pointerover"), after("click"), facts.textContent];
 """
 """What is to be read at a box: drawn, by a screen reader, pointed at, pinned, and all facts."""
 

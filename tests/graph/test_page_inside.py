@@ -6,10 +6,10 @@ import re
 
 import numpy as np
 import pytest
-from browser import BREAKING_OUT, lstm_layer, pictures_of
-from scenes import BATCH, HIDDEN, HOSTILE, INPUT, leaf, lstm_step, named, unrolled
 
 import tinygrad_rnn as tg
+from tests.graph.browser import BREAKING_OUT, lstm_layer, pictures_of
+from tests.graph.scenes import BATCH, HIDDEN, HOSTILE, INPUT, leaf, lstm_step, named, unrolled
 from tinygrad_rnn.tape import scope
 
 pytestmark = pytest.mark.one_backend

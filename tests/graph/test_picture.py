@@ -8,7 +8,9 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
-from scenes import (
+
+import tinygrad_rnn as tg
+from tests.graph.scenes import (
     BATCH,
     GOLDENS,
     HIDDEN,
@@ -23,8 +25,6 @@ from scenes import (
     texts,
     unrolled,
 )
-
-import tinygrad_rnn as tg
 from tinygrad_rnn.errors import DrawError, DrawWarning, TapeError
 from tinygrad_rnn.graph import picture, text
 from tinygrad_rnn.graph.paint import PAINTS

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scenes import BATCH, HIDDEN, INPUT, leaky_run, looped, residuals
 
 import tinygrad_rnn as tg
+from tests.graph.scenes import BATCH, HIDDEN, INPUT, leaky_run, looped, residuals
 
 
 @pytest.mark.parametrize("masked", [False, True])

@@ -6,10 +6,10 @@ import math
 import warnings
 
 import numpy as np
-import oracle
 import pytest
 
 import tinygrad_rnn as tg
+from tests.nn import oracle
 from tinygrad_rnn import nn, tree
 
 T, B, D, H, P = 5, 3, 4, 6, 2  # steps, batch, input, hidden, projection

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from calls import CALLS, A, C
 
 import tinygrad_rnn as tg
+from tests.derived.calls import CALLS, A, C
 from tinygrad_rnn import tree
 
 pytestmark = [pytest.mark.peer, pytest.mark.one_backend]
@@ -34,7 +34,8 @@ OTHERWISE_NAMED = {
     "softmax two axes": ((C,), lambda x: tg.softmax(x, (0, 2)), lambda x: nn.softmax(x, (0, 2))),
     "log_softmax": ((C,), lambda x: tg.log_softmax(x, 1), lambda x: nn.log_softmax(x, 1)),
     "logsumexp": ((C,), tg.logsumexp, jsp.logsumexp),
-    "logsumexp axis": ((C,), lambda x: tg.logsumexp(x, (0, 2), True), lambda x: jsp.logsumexp(x, (0, 2), keepdims=True)),
+    "logsumexp axis": ((C,), lambda x: tg.logsumexp(x, (0, 2), True),
+    lambda x: jsp.logsumexp(x, (0, 2), keepdims=True)),
 }  # fmt: skip
 
 

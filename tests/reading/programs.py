@@ -93,7 +93,8 @@ class Program:
         cells = {f.__name__: f for f in (plain, readout, unpacked, named, keyed, nested, waiting, leaky)}
         first = self.first
         states: dict[str, Any] = {
-            "unpacked": lambda: (first(), first()), "named": lambda: Pair(first(), first()), "keyed": lambda: {"m": first(), "n": first()},
+            "unpacked": lambda: (first(), first()), "named": lambda: Pair(first(), first()),
+            "keyed": lambda: {"m": first(), "n": first()},
             "nested": lambda: (first(), (first(), first())), "waiting": lambda: (first(), first()),
         }  # fmt: skip
         return cells[kind], states.get(kind, first)()

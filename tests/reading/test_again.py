@@ -20,12 +20,14 @@ B, H = 2, 3
 
 THINGS: dict[str, Callable[[], Any]] = {
     "nothing": lambda: None, "a list": lambda: [1, 2], "a file": io.StringIO, "a lock": threading.Lock,
-    "what a thread has": threading.local, "a generator": lambda: (i for i in range(3)), "an iterator": lambda: iter([1, 2]),
+    "what a thread has": threading.local, "a generator": lambda: (i for i in range(3)),
+    "an iterator": lambda: iter([1, 2]),
     "a count": itertools.count, "random numbers": lambda: numpy.random.default_rng(0),
 }  # fmt: skip
 LOOKS: dict[str, Callable[[Any], Any]] = {
     "flow": lambda loss: str(tg.flow(loss)), "its table": lambda loss: tg.flow(loss).table(),
-    **{view: lambda loss, view=view: tg.draw(loss, view=view, max_nodes=1000).dot for view in ("ops", "cells", "steps")},
+    **{view: lambda loss,
+    view=view: tg.draw(loss, view=view, max_nodes=1000).dot for view in ("ops", "cells", "steps")},
 }  # fmt: skip
 
 

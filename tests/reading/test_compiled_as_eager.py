@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy
 import pytest
-from covering import seeds
-from programs import Program
 
 import tinygrad_rnn as tg
+from tests.covering import seeds
+from tests.reading.programs import Program
 
 
 def _told(seed: int, compiled: bool | str) -> tuple[dict[str, Any], dict[str, str]]:

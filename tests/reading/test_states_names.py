@@ -139,10 +139,14 @@ class Callable_:
 
 
 CELLS: dict[str, tuple[Any, Callable[[], Any]]] = {
-    "unpacked": (unpacked, two), "previous": (previous, two), "following": (following, two), "prefixed": (prefixed, two),
-    "numbered": (numbered, two), "inline": (inline, two), "rebound": (rebound, two), "of a list": (of_a_list, lambda: list(two())),
-    "of fields": (of_fields, lambda: Pair(*two())), "of keys": (of_keys, lambda: dict(zip("hc", two(), strict=True))),
-    "spread": (spread, two), "a lambda": (lambda x, s: _spread(x, *s), two), "a partial": (functools.partial(_of_a_weight, U), two),
+    "unpacked": (unpacked, two), "previous": (previous, two), "following": (following, two),
+    "prefixed": (prefixed, two),
+    "numbered": (numbered, two), "inline": (inline, two), "rebound": (rebound, two),
+    "of a list": (of_a_list, lambda: list(two())),
+    "of fields": (of_fields, lambda: Pair(*two())),
+    "of keys": (of_keys, lambda: dict(zip("hc", two(), strict=True))),
+    "spread": (spread, two), "a lambda": (lambda x, s: _spread(x, *s), two),
+    "a partial": (functools.partial(_of_a_weight, U), two),
     "a module": (Cell(), two), "a method": (Cell().step, two), "an object": (Callable_(), two),
     "the library's": (tg.nn.LSTMCell(H, H, dtype="float64"), two),
 }  # fmt: skip

@@ -46,7 +46,8 @@ def _companion(delay: int) -> numpy.ndarray:
 
 
 RUNS = {
-    "step by step": lambda n, t: _scanned(n, t, False), "compiled": lambda n, t: _scanned(n, t, "auto"), ("a " "loop"): _looped,
+    "step by step": lambda n, t: _scanned(n, t, False), "compiled": lambda n, t: _scanned(n, t, "auto"),
+    ("a loop"): _looped,
 }  # fmt: skip
 
 

@@ -10,11 +10,11 @@ import sys
 
 import numpy as np
 import pytest
-import strict_cupy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
+from tests import strict_cupy
 from tinygrad_rnn import backends, cli, random, selfcheck
 from tinygrad_rnn.chain_rule import choices, rows
 from tinygrad_rnn.selfcheck import cells, operands, report, rules, sequences, times, training

@@ -1,7 +1,7 @@
 """Random cells, each from a number: what they compute, which parts they only choose by or leave unused, and
 how they are run.
 
-``python tests/sequence/random_cells.py 10000`` compares so many of them with the loop and prints what differs
+``python -m tests.sequence.random_cells 10000`` compares so many of them with the loop and prints what differs
 (``5000 10000``: those of a range); the suite compares some.
 """
 

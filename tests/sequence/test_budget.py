@@ -9,9 +9,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from compare import machine_code
 
 import tinygrad_rnn as tg
+from tests.sequence.compare import machine_code
 from tinygrad_rnn import backends, tree
 from tinygrad_rnn.sequence import budget
 from tinygrad_rnn.sequence.bound_step import BoundStep

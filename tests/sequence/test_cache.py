@@ -14,9 +14,9 @@ import zlib
 
 import numpy as np
 import pytest
-from compare import compiled_scan, eager, machine_code
 
 import tinygrad_rnn as tg
+from tests.sequence.compare import compiled_scan, eager, machine_code
 from tinygrad_rnn import nn
 from tinygrad_rnn.backends.native import code_cache, compiler, products, threads
 from tinygrad_rnn.sequence import nested

@@ -7,9 +7,9 @@ import functools
 
 import numpy as np
 import pytest
-from compare import machine_code
 
 import tinygrad_rnn as tg
+from tests.sequence.compare import machine_code
 from tinygrad_rnn import tree
 from tinygrad_rnn.selfcheck import cells
 from tinygrad_rnn.sequence.run import CompiledScan

@@ -10,12 +10,12 @@ import re
 
 import numpy as np
 import pytest
-import strict_cupy
-from compare import compiled_scan, eager, results, running, same
-from covering import seeds
-from random_programs import difference
 
 import tinygrad_rnn as tg
+from tests import strict_cupy
+from tests.covering import seeds
+from tests.sequence.compare import compiled_scan, eager, results, running, same
+from tests.sequence.random_programs import difference
 from tinygrad_rnn import backends, tree
 from tinygrad_rnn.selfcheck.cells import BUILT_IN, FORMULAS, WRITTEN, Maker, T
 

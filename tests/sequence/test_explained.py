@@ -13,9 +13,9 @@ import warnings
 
 import numpy as np
 import pytest
-from compare import NATIVE, machine_code
 
 import tinygrad_rnn as tg
+from tests.sequence.compare import NATIVE, machine_code
 from tinygrad_rnn import nn
 from tinygrad_rnn.backends.native import compiler
 from tinygrad_rnn.sequence import plans

@@ -9,9 +9,9 @@ import weakref
 
 import numpy as np
 import pytest
-from compare import eager, machine_code
 
 import tinygrad_rnn as tg
+from tests.sequence.compare import eager, machine_code
 from tinygrad_rnn.backends.native import code_cache, compiler, products, threads
 from tinygrad_rnn.sequence import numbers, plans, traces
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from compare import compare
 
 import tinygrad_rnn as tg
+from tests.sequence.compare import compare
 from tinygrad_rnn import nn, optim
 from tinygrad_rnn.chain_rule import rows
 

@@ -7,9 +7,9 @@ import re
 
 import numpy as np
 import pytest
-from compare import NATIVE, compiled_scan, eager, machine_code, results, running, same
 
 import tinygrad_rnn as tg
+from tests.sequence.compare import NATIVE, compiled_scan, eager, machine_code, results, running, same
 from tinygrad_rnn.backends.native import code_cache, compiler
 from tinygrad_rnn.sequence import plans
 

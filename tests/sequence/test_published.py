@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import shared_samples
-import strict_cupy
 
 import tinygrad_rnn as tg
+from tests import strict_cupy
+from tests.sequence import shared_samples
 from tinygrad_rnn import tree
 from tinygrad_rnn.selfcheck.cells import Maker
 from tinygrad_rnn.selfcheck.cells.published import PUBLISHED

@@ -20,9 +20,9 @@ import zlib
 
 import numpy as np
 import pytest
-from scaled import scaled
 
 import tinygrad_rnn as tg
+from tests.sequence.scaled import scaled
 from tinygrad_rnn import nn
 from tinygrad_rnn.sequence import traces as sequence_traces
 

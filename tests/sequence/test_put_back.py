@@ -12,9 +12,9 @@ import random
 
 import numpy as np
 import pytest
-from scaled import assert_same, scaled
 
 import tinygrad_rnn as tg
+from tests.sequence.scaled import assert_same, scaled
 from tinygrad_rnn import nn
 
 pytestmark = pytest.mark.one_backend
@@ -206,10 +206,12 @@ def written(tmp_path):
 LEFT = {
     make.__name__: make
     for make in (
-        bound_method, partial_method, method_of_a_state, function_in_a_variable, children, own_seeds, started_once, drawn_once,
+        bound_method, partial_method, method_of_a_state, function_in_a_variable, children, own_seeds,
+        started_once, drawn_once,
         private_counter, records,
     )
-} | CHANGES | {"a caught clock": caught(lambda: __import__("time").time()), "a caught line": caught(lambda: print(end=""))}  # fmt: skip
+} | CHANGES | {"a caught clock": caught(lambda: __import__("time").time()),
+"a caught line": caught(lambda: print(end=""))}  # fmt: skip
 
 
 @pytest.mark.parametrize("make", LEFT.values(), ids=LEFT)

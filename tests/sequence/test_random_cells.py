@@ -5,18 +5,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from compare import compare, kinds, running
-from covering import seeds
-from random_cells import BATCH, STEPS, difference
 
 import tinygrad_rnn as tg
+from tests.covering import seeds
+from tests.sequence.compare import compare, kinds, running
+from tests.sequence.random_cells import BATCH, STEPS, difference
 from tinygrad_rnn import chain_rule
 
 
 @pytest.mark.one_backend
 @pytest.mark.parametrize("first", seeds(300, daily=4, step=20))
 def test_random_cells(first):
-    """``python tests/sequence/random_cells.py 10000`` tries more."""
+    """``python -m tests.sequence.random_cells 10000`` tries more."""
     for kind in kinds("numpy"):
         with running(kind):
             for number in range(first, first + 20):

@@ -14,9 +14,9 @@ import types
 
 import numpy as np
 import pytest
-from scaled import assert_same, scaled
 
 import tinygrad_rnn as tg
+from tests.sequence.scaled import assert_same, scaled
 from tinygrad_rnn import nn
 
 pytestmark = pytest.mark.one_backend
@@ -195,9 +195,12 @@ def this_threads_own(patch):
 
 
 CHANGED = [
-    environment, environment_by_function, arguments_of_the_program, imported_inside, imported_by_name_inside, among_all_modules,
-    a_module_under_the_name_of_another, a_built_in, a_patched_function_of_the_library, inherited_from_the_library, private_slot,
-    method_of_a_number, method_of_an_array, precision_of_decimal_numbers, a_large_array, numbers_of_a_list, the_type_of_a_number,
+    environment, environment_by_function, arguments_of_the_program, imported_inside, imported_by_name_inside,
+    among_all_modules,
+    a_module_under_the_name_of_another, a_built_in, a_patched_function_of_the_library,
+    inherited_from_the_library, private_slot,
+    method_of_a_number, method_of_an_array, precision_of_decimal_numbers, a_large_array, numbers_of_a_list,
+    the_type_of_a_number,
     this_threads_own,
 ]  # fmt: skip
 CHANGED_BY_NAME = {

@@ -7,9 +7,9 @@ import random
 
 import numpy as np
 import pytest
-from chance import next_numbers, settled
 
 import tinygrad_rnn as tg
+from tests.sequence.chance import next_numbers, settled
 from tinygrad_rnn import nn
 
 pytestmark = pytest.mark.one_backend

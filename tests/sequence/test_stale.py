@@ -8,9 +8,9 @@ import types
 
 import numpy as np
 import pytest
-from compare import compiled_scan, eager, kinds, running
 
 import tinygrad_rnn as tg
+from tests.sequence.compare import compiled_scan, eager, kinds, running
 from tinygrad_rnn import nn
 from tinygrad_rnn.sequence import traces
 

@@ -9,9 +9,9 @@ import threading
 
 import numpy as np
 import pytest
-from compare import machine_code
 
 import tinygrad_rnn as tg
+from tests.sequence.compare import machine_code
 from tinygrad_rnn import nn, optim, tree
 from tinygrad_rnn.backends.native import thresholds
 from tinygrad_rnn.selfcheck import cells

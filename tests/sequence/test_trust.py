@@ -22,10 +22,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chance import next_numbers, settled
-from stepwise import STEPWISE, forced
 
 import tinygrad_rnn as tg
+from tests.sequence.chance import next_numbers, settled
+from tests.sequence.stepwise import STEPWISE
+from tests.sequence.stepwise.chance import forced
 
 pytestmark = pytest.mark.one_backend
 

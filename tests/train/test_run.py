@@ -165,9 +165,10 @@ def test_numbers_that_are_not_finite_stop_the_run_and_keep_the_last_good_checkpo
     run.train(*stop_after(5))
     before = {path.name: path.read_bytes() for path in run.path.iterdir()}
     finite = Trainer._finite
-    spoiled = lambda self, value, what: finite(
-        self, float("nan") if what == where and self.done >= 7 else value, what
-    )  # noqa: E731
+
+    def spoiled(self, value, what):
+        return finite(self, float("nan") if what == where and self.done >= 7 else value, what)
+
     monkeypatch.setattr(Trainer, "_finite", spoiled)
     number = 11 if where == "held-out loss" else 8
     with pytest.raises(tg.TrainingError, match=rf"the {where} became nan at step {number}.*after step 5"):

@@ -1,0 +1,31 @@
+"""Cells with what they are run on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tinygrad_rnn import tree
+from tinygrad_rnn.selfcheck.cells import (
+    ALL,
+    Maker,
+    T,
+)
+
+
+def every_cell(test):
+    return pytest.mark.parametrize("make", ALL, ids=lambda make: make.__name__)(test)
+
+
+def made(make, dtype="float64", batch=3, width=5):
+    """A cell, the leaves whose gradients count, its inputs and states."""
+    cell, parameters, xs, state = make(Maker(dtype, batch, width))
+    leaves = [x for x in (*tree.leaves(xs), *tree.leaves(state)) if x.requires_grad and x.is_leaf]
+    return cell, [*(p for p in parameters if p.requires_grad), *leaves], xs, state
+
+
+def ragged(batch, steps=T):
+    """Which steps count: lengths that differ, and a gap."""
+    live = np.arange(steps)[:, None] < np.arange(batch) % steps + 1
+    live[min(1, steps - 1), -1] = False
+    return live
