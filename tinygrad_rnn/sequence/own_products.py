@@ -51,7 +51,7 @@ _OWN = replace(
 def applied(row: Row, xs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
     """As :func:`~tinygrad_rnn.tape.apply`; a product is the scan's. In a trace it is as any other: there the
     plan decides."""
-    return apply(_OWN if row is MATMUL and thread.tracing is None else row, xs, params)
+    return apply(_OWN if row.multiplies_matrices and thread.tracing is None else row, xs, params)
 
 
 def matmul(a: Any, b: Any) -> Any:
