@@ -13,7 +13,6 @@ import hashlib
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import coverage
 import numpy
@@ -21,7 +20,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests import covering, strict_cupy
-from tinygrad_rnn import backends, tape
+from tinygrad_rnn import backends, state, tape
 from tinygrad_rnn.backends.native import code_cache, compiler
 
 BACKENDS = ("numpy", "cupy")
@@ -101,23 +100,11 @@ def backend(request: pytest.FixtureRequest) -> Iterator[str]:
         yield name
 
 
-def _switches() -> dict[str, Any]:
-    return {
-        "tape.thread.recording": tape.thread.recording,
-        "tape.thread.scope": tape.thread.scope,
-        "tape.thread.tracing": tape.thread.tracing,
-        "tape.thread.inside": tape.thread.inside,
-        "the process's backend": backends._process_backend,
-        "the block's backend": backends._blocks.get(),
-        "the default dtype": tape.host.default_dtype,
-    }
-
-
 @pytest.fixture(autouse=True)
 def no_switch_stays_flipped(backend: str) -> Iterator[None]:
-    before = _switches()
+    before = state.switches()
     yield
-    after = _switches()
+    after = state.switches()
     tape.thread.recording, tape.thread.scope, tape.thread.tracing, tape.host.default_dtype = (
         True,
         None,

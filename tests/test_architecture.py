@@ -8,17 +8,20 @@ import os
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
 
 import tinygrad_rnn as tg
+from tinygrad_rnn import caches, chain_rule, state
+from tinygrad_rnn.chain_rule import Row
 
 pytestmark = pytest.mark.one_backend
 
 PACKAGE = Path(tg.__file__).parent
 FLOORS: list[set[str]] = [
-    {"caches", "errors", "effects", "user_code", "cleanup"},
+    {"caches", "errors", "effects", "user_code", "cleanup", "state"},
     {"arguments", "tree"},
     {"random", "atomic", "backends"},
     {"chain_rule"},
@@ -141,6 +144,176 @@ def test_private_names_stay_in_their_file(name: str) -> None:
         if isinstance(node, ast.ImportFrom) and node.module != "__future__"
     ]
     assert [alias.name for node in imports for alias in node.names if re.match(r"_[a-z]", alias.name)] == []
+
+
+CALLERS = {"chain_rule", "ops", "derived", "tensor", "selfcheck"}
+"""Rooms that have operations by name: rules, functions that call them, and operands to try each with."""
+
+
+def _names_of_rows(tree: ast.Module) -> tuple[set[str], set[str]]:
+    """What a module calls rows, and modules of rows."""
+    rows, modules = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("chain_rule"):
+            module = importlib.import_module(f"tinygrad_rnn.{node.module}")
+            for alias in node.names:
+                thing = getattr(module, alias.name)
+                if isinstance(thing, (Row, dict)):
+                    rows.add(alias.asname or alias.name)
+                elif isinstance(thing, types.ModuleType):
+                    modules.add(alias.asname or alias.name)
+    return rows, modules
+
+
+def _operations_told_apart(tree: ast.Module) -> list[str]:
+    """Where code asks which operation something is: compares it, or looks it up, by row or by name."""
+    rows, modules = _names_of_rows(tree)
+
+    def is_row(node: ast.AST) -> bool:
+        if isinstance(node, ast.Attribute):
+            owner = getattr(node.value, "attr", getattr(node.value, "id", ""))
+            return (node.attr == "name" and owner == "row") or (
+                node.attr.isupper() and getattr(node.value, "id", "") in modules
+            )
+        return isinstance(node, ast.Name) and node.id in rows
+
+    def has_row(*parts: ast.AST | None) -> bool:
+        return any(is_row(node) for part in parts if part is not None for node in ast.walk(part))
+
+    asked = []
+    for node in ast.walk(tree):
+        if (
+            (isinstance(node, ast.Compare) and has_row(node))
+            or (isinstance(node, ast.Dict) and has_row(*node.keys))
+            or (isinstance(node, ast.Set) and has_row(node))
+            or (isinstance(node, ast.Subscript) and has_row(node.value, node.slice))
+            or (isinstance(node, ast.MatchValue) and has_row(node.value))
+            or (
+                isinstance(node, ast.Call)
+                and getattr(node.func, "attr", "") in ("get", "startswith", "endswith")
+                and has_row(*node.args, node.func)
+            )
+        ):
+            asked.append(f"line {node.lineno}: {ast.unparse(node)}")
+        if isinstance(node, ast.Dict) and len(node.keys) > 2:
+            keys = [key.value for key in node.keys if isinstance(key, ast.Constant)]
+            if len(keys) == len(node.keys) and all(key in chain_rule.rows for key in keys):
+                asked.append(f"line {node.lineno}: a table of operations")
+    return asked
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if _room(name) not in CALLERS])
+def test_what_is_special_about_an_operation_stands_in_its_row(name: str) -> None:
+    """Whoever asks whether an operation is ``matmul`` misses the next one that is like it."""
+    assert _operations_told_apart(_tree(name)) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from .chain_rule.weighting import MATMUL\nx = entry.row is MATMUL",
+        "from .chain_rule.weighting import MATMUL as M\nx = {rule(row) for row in rows} == {M}",
+        "from .chain_rule import addition as a\nx = row in (a.ADD, a.SUBTRACT)",
+        "from .chain_rule.addition import ADD\nx = {ADD: 1}",
+        "from .chain_rule import rows\nx = rows['add']",
+        "x = entry.row.name == 'add'",
+        "x = RULES.get(row.name)",
+        "x = {'sum': 1, 'reshape': 2, 'pad': 3}",
+    ],
+)
+def test_who_asks_which_operation_something_is_is_found(code: str) -> None:
+    assert _operations_told_apart(ast.parse(code)) != []
+
+
+CHANGES = (
+    "append", "add", "update", "pop", "popitem", "clear", "setdefault", "extend", "insert", "remove",
+    "discard",
+)  # fmt: skip
+CHANGEABLE = (
+    "recent", "Recent", "count", "local", "Lock", "RLock", "WeakSet", "WeakKeyDictionary", "ContextVar",
+    "Registry", "default_rng", "_Thread",
+)  # fmt: skip
+"""What makes something that functions change by methods of its own."""
+
+
+def _called(node: ast.AST) -> str:
+    function = node.func if isinstance(node, ast.Call) else node
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def _state_of(tree: ast.Module) -> set[str]:
+    """The names of a module that its functions change, or whose values change by themselves."""
+    tops = {
+        name.id: node.value
+        for node in tree.body
+        if isinstance(node, (ast.Assign, ast.AnnAssign))
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        for name in ast.walk(target)
+        if isinstance(name, ast.Name)
+    }
+    state = {
+        name for name, value in tops.items() if isinstance(value, ast.Call) and _called(value) in CHANGEABLE
+    }
+    for function in ast.walk(tree):
+        if not isinstance(function, (ast.FunctionDef, ast.Lambda)):
+            continue
+        nodes = list(ast.walk(function))
+        outer = {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
+        own = {node.arg for node in nodes if isinstance(node, ast.arg)}
+        own |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        state |= outer
+        for node in nodes:
+            target = None
+            if isinstance(node, (ast.Subscript, ast.Attribute)) and isinstance(
+                node.ctx, (ast.Store, ast.Del)
+            ):
+                target = node.value
+            elif (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in CHANGES
+            ):
+                target = node.func.value
+            if isinstance(target, ast.Name) and target.id in tops and target.id not in own - outer:
+                state.add(target.id)
+        for decorator in getattr(function, "decorator_list", []):
+            if _called(decorator) in ("cache", "lru_cache", "memoised"):
+                state.add(function.name)
+    return state
+
+
+def test_the_state_of_all_modules_stands_in_one_table() -> None:
+    found = {
+        f"{name}.{part}" for name in MODULES if _room(name) != "selfcheck" for part in _state_of(_tree(name))
+    }
+    listed = {name for names in state.STATE.values() for name in names}
+    assert found == listed
+
+
+def test_the_caches_of_that_table_are_those_that_are_emptied() -> None:
+    held = [
+        getattr(importlib.import_module(f"tinygrad_rnn.{module}"), part)
+        for module, _, part in (name.rpartition(".") for name in state.STATE["cache"])
+    ]
+    emptied = [*caches._memoised, *caches._listed]
+    assert {*map(id, held)} <= {*map(id, emptied)}
+    of_library = [f for f in caches._memoised if f.__module__.startswith("tinygrad_rnn.")]
+    assert {*map(id, of_library)} <= {*map(id, held)}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "x = {}\ndef f(): x[1] = 2",
+        "x = []\ndef f(): x.append(1)",
+        "x = None\ndef f():\n    global x\n    x = 1",
+        "x = itertools.count()",
+        "@functools.cache\ndef x(): return 1",
+        "x = threading.local()",
+    ],
+)
+def test_state_is_found(code: str) -> None:
+    assert _state_of(ast.parse(code)) == {"x"}
 
 
 def test_no_room_for_odds_and_ends() -> None:

@@ -64,8 +64,20 @@ def test_a_row_for_many_values(name):
 
 
 @pytest.mark.one_backend
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [("argmax", (1,)), ("argmin", (0,)), ("argsort", (1,)), ("all", ((0, 1),)), ("any", ((1,),))],
+)
+def test_a_choice_for_many_values(name, params):
+    many = np.random.default_rng(0).normal(size=(COUNT, 4, 5))
+    many = many > 0 if name in ("all", "any") else many
+    (y,) = batches.run(ROWS[name], [tg.tensor(many)], [True], params, COUNT, constant=True)
+    assert np.array_equal(y.numpy(), [getattr(np, name)(one, params[0]) for one in many])
+
+
+@pytest.mark.one_backend
 def test_few_rows_have_no_rule():
-    without = {name for name, row in ROWS.items() if not row.elementwise and name not in batches._RULES}
+    without = {name for name, row in ROWS.items() if not row.elementwise and row.batching is None}
     assert without == {"solve", "det", "searchsorted"}
 
 

@@ -15,30 +15,34 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import routing
+from . import batching, routing
 from .lowering import arithmetic
 from .lowering.lowered import Lowering
-from .routing import Accumulated, LookedUp, Loops, Reduced, Reshaped, Routed
+from .routing import Accumulated, LookedUp, Reduced, Reshaped, Routed
 from .row import Row, rows
 
 
 def addition(
-    name: str, adjoint: Callable[..., Any], symbol: str = "", linear: Callable[..., Any] | None = None,
-    variadic: bool = False, operands: int = 1, lowering: Lowering | None = None, masks: bool = False,
-    selects: bool = False, into: Callable[..., None] | None = None, forward: Callable[..., Any] | None = None,
-    several: bool = False, flattens: bool = False, decides: int | None = None,
-    outline: Callable[..., Any] | None = None, verb: str = "", loops: Loops | None = None,
-) -> Row:  # fmt: skip
+    name: str,
+    adjoint: Callable[..., Any],
+    symbol: str = "",
+    linear: Callable[..., Any] | None = None,
+    forward: Callable[..., Any] | None = None,
+    operands: int = 1,
+    variadic: bool = False,
+    lowering: Lowering | None = None,
+    **traits: Any,
+) -> Row:
     """File a linear operation by its adjoint.
 
     Args:
         adjoint: adjoint(np, g, y, *xs, *params) → the residual of x, or a tuple of one for each operand.
             Variadic rows take (np, g, y, xs, *params) instead.
-        forward: where it is not the namespace's function of that name.
         linear: linear(np, tangents, y, xs, *params) → tangent, for rows that choose a route from the values;
             else it is ``forward``.
+        forward: where it is not the namespace's function of that name.
         lowering: of what is elementwise, how it is computed in code.
-        loops: of what is not.
+        traits: what else a :class:`Row` says.
     """
 
     def call_by_name(np: Any, *args: Any) -> Any:
@@ -69,21 +73,35 @@ def addition(
     call = forward or call_by_name
     pull = pull_variadic if variadic else pull_one if operands == 1 else pull_many
     parts = (adjoint,) if linear is None else (adjoint, linear)
+    traits.setdefault("says", "dy, routed back to where it came from")
     return rows.add(
         Row(
-            name, "addition", symbol or name, call_variadic if variadic else call, pull, push, parts,
-            lowering=lowering, loops=loops, masks=masks, selects=selects, into=into, variadic=variadic,
-            several=several, flattens=flattens, decides=decides, outline=outline, verb=verb,
+            name,
+            "addition",
+            symbol or name,
+            call_variadic if variadic else call,
+            pull,
+            push,
+            parts,
+            lowering=lowering,
+            variadic=variadic,
             named=forward is None and not variadic,
+            **traits,
         )
-    )  # fmt: skip
+    )
 
 
 # -- sums ----------------------------------------------------------------------------------------------------
 
-ADD = addition("add", lambda np, g, y, a, b: (g, g), "+", operands=2, lowering=arithmetic.add)
-SUBTRACT = addition("subtract", lambda np, g, y, a, b: (g, -g), "−", operands=2, lowering=arithmetic.subtract)
-NEGATIVE = addition("negative", lambda np, g, y, x: -g, "−", lowering=arithmetic.negative)
+ADD = addition(
+    "add", lambda np, g, y, a, b: (g, g), "+", operands=2, lowering=arithmetic.add, formula="a + b",
+    says="da = dy, db = dy", sums=True,
+)  # fmt: skip
+SUBTRACT = addition(
+    "subtract", lambda np, g, y, a, b: (g, -g), "−", operands=2, lowering=arithmetic.subtract,
+    formula="a − b", says="da = dy, db = −dy",
+)  # fmt: skip
+NEGATIVE = addition("negative", lambda np, g, y, x: -g, "−", lowering=arithmetic.negative, says="dx = −dy")
 ASTYPE = addition(
     "astype", lambda np, g, y, x, dtype: np.astype(g, x.dtype), "cast", lowering=arithmetic.astype
 )
@@ -108,23 +126,20 @@ def _cumsum_adjoint(np: Any, g: Any, y: Any, x: Any, axis: int) -> Any:
 
 
 SUM = addition(
-    "sum", _sum_adjoint, "Σ", forward=_over("sum"), verb="copied", loops=Reduced("sum", routing.over_axes)
-)
-CUMSUM = addition("cumsum", _cumsum_adjoint, loops=Accumulated())
+    "sum", _sum_adjoint, "Σ", forward=_over("sum"), verb="copied",
+    loops=Reduced("sum", routing.over_axes), batching=batching.first_is_axes,
+    says="dx = dy, copied to every summand",
+)  # fmt: skip
+CUMSUM = addition("cumsum", _cumsum_adjoint, loops=Accumulated(), batching=batching.first_is_axis)
 BROADCAST_TO = addition(
-    "broadcast_to",
-    lambda np, g, y, x, shape: np.sum_to(g, x.shape),
-    "broadcast",
-    verb="added up",
-    loops=Routed(routing.broadcast_to),
-)
+    "broadcast_to", lambda np, g, y, x, shape: np.sum_to(g, x.shape), "broadcast", verb="added up",
+    loops=Routed(routing.broadcast_to), batching=batching.broadcast_to,
+    says="dx = dy, summed over the copies",
+)  # fmt: skip
 SUM_TO = addition(
-    "sum_to",
-    lambda np, g, y, x, shape: np.broadcast_to(g, x.shape),
-    "Σ",
-    verb="copied",
-    loops=Reduced("sum", routing.to_shape),
-)
+    "sum_to", lambda np, g, y, x, shape: np.broadcast_to(g, x.shape), "Σ", verb="copied",
+    loops=Reduced("sum", routing.to_shape, broadcast=True), batching=batching.sum_to,
+)  # fmt: skip
 
 # -- shapes --------------------------------------------------------------------------------------------------
 
@@ -139,22 +154,43 @@ def _pad_adjoint(np: Any, g: Any, y: Any, x: Any, widths: tuple[tuple[int, int],
     )
 
 
-RESHAPE = addition("reshape", lambda np, g, y, x, shape: np.reshape(g, x.shape), loops=Reshaped())
+RESHAPE = addition(
+    "reshape", lambda np, g, y, x, shape: np.reshape(g, x.shape), loops=Reshaped(), batching=batching.reshape
+)
 TRANSPOSE = addition(
     "transpose",
     lambda np, g, y, x, axes: np.transpose(g, _inverse(axes)),
     "ᵀ",
-    loops=Routed(routing.transpose),
+    loops=Routed(routing.transpose, permutes=True),
+    batching=batching.transpose,
 )
-FLIP = addition("flip", lambda np, g, y, x, axes: np.flip(g, axes), loops=Routed(routing.flip))
+FLIP = addition(
+    "flip",
+    lambda np, g, y, x, axes: np.flip(g, axes),
+    loops=Routed(routing.flip),
+    batching=batching.first_is_axes,
+)
 ROLL = addition(
     "roll",
     lambda np, g, y, x, shifts, axes: np.roll(g, tuple(-s for s in shifts), axes),
     loops=Routed(routing.roll),
+    batching=batching.last_is_axes,
 )
-PAD = addition("pad", _pad_adjoint, loops=Routed(routing.pad))
-TRIL = addition("tril", lambda np, g, y, x, k: np.tril(g, k), selects=True, loops=Routed(routing.tril))
-TRIU = addition("triu", lambda np, g, y, x, k: np.triu(g, k), selects=True, loops=Routed(routing.triu))
+PAD = addition("pad", _pad_adjoint, loops=Routed(routing.pad), batching=batching.pad)
+TRIL = addition(
+    "tril",
+    lambda np, g, y, x, k: np.tril(g, k),
+    selects=True,
+    loops=Routed(routing.tril),
+    batching=batching.same,
+)
+TRIU = addition(
+    "triu",
+    lambda np, g, y, x, k: np.triu(g, k),
+    selects=True,
+    loops=Routed(routing.triu),
+    batching=batching.same,
+)
 
 # -- joining and splitting -----------------------------------------------------------------------------------
 
@@ -174,24 +210,28 @@ def _concatenate_adjoint(np: Any, g: Any, y: Any, xs: Any, axis: int) -> Any:
     return np.split(g, tuple(points), axis)
 
 
-CONCATENATE = addition("concatenate", _concatenate_adjoint, variadic=True, loops=Routed(routing.concatenate))
-SPLIT = addition(
-    "split",
-    lambda np, g, y, x, points, axis: np.concatenate(_gathered(np, g, y), axis),
-    selects=True,
-    several=True,
-    loops=Routed(routing.split),
+CONCATENATE = addition(
+    "concatenate",
+    _concatenate_adjoint,
+    variadic=True,
+    loops=Routed(routing.concatenate, axis=0),
+    batching=batching.joining,
 )
+SPLIT = addition(
+    "split", lambda np, g, y, x, points, axis: np.concatenate(_gathered(np, g, y), axis), selects=True,
+    several=True, loops=Routed(routing.split, axis=1), batching=batching.last_is_axis,
+)  # fmt: skip
 STACK = addition(
-    "stack", lambda np, g, y, xs, axis: np.unstack(g, axis), variadic=True, loops=Routed(routing.stack)
+    "stack",
+    lambda np, g, y, xs, axis: np.unstack(g, axis),
+    variadic=True,
+    loops=Routed(routing.stack),
+    batching=batching.joining,
 )
 UNSTACK = addition(
-    "unstack",
-    lambda np, g, y, x, axis: np.stack(_gathered(np, g, y), axis),
-    selects=True,
-    several=True,
-    loops=Routed(routing.unstack),
-)
+    "unstack", lambda np, g, y, x, axis: np.stack(_gathered(np, g, y), axis), selects=True, several=True,
+    loops=Routed(routing.unstack), batching=batching.first_is_axis,
+)  # fmt: skip
 
 # -- indexing ------------------------------------------------------------------------------------------------
 
@@ -205,77 +245,58 @@ def _take_into(np: Any, buffer: Any, g: Any, y: Any, x: Any, indices: Any, axis:
 
 
 GETITEM = addition(
-    "getitem",
-    lambda np, g, y, x, index: np.scatter(g, index, x.shape),
-    "[ ]",
-    selects=True,
-    into=_getitem_into,
-    loops=Routed(routing.getitem, index=0),
-)
+    "getitem", lambda np, g, y, x, index: np.scatter(g, index, x.shape), "[ ]", selects=True,
+    into=_getitem_into, loops=Routed(routing.getitem, index=0), batching=batching.indexing,
+)  # fmt: skip
 SCATTER = addition(
-    "scatter", lambda np, g, y, x, index, shape: np.getitem(g, index), loops=Routed(routing.scatter, index=0)
+    "scatter",
+    lambda np, g, y, x, index, shape: np.getitem(g, index),
+    loops=Routed(routing.scatter, index=0),
+    batching=batching.indexing,
 )
 TAKE = addition(
-    "take",
-    lambda np, g, y, x, indices, axis: (np.scatter_take(g, indices, axis, x.shape), None),
-    linear=lambda np, t, y, xs, axis: np.take(t[0], xs[1], axis),
-    operands=2,
-    decides=1,
-    outline=lambda np, x, indices, axis: np.take(x, np.zeros_like(indices), axis),
-    selects=True,
-    into=_take_into,
-    loops=LookedUp(),
-)
+    "take", lambda np, g, y, x, indices, axis: (np.scatter_take(g, indices, axis, x.shape), None),
+    linear=lambda np, t, y, xs, axis: np.take(t[0], xs[1], axis), operands=2, decides=1,
+    outline=lambda np, x, indices, axis: np.take(x, np.zeros_like(indices), axis), selects=True,
+    into=_take_into, loops=LookedUp(), batching=batching.looking_up,
+)  # fmt: skip
 SCATTER_TAKE = addition(
-    "scatter_take",
-    lambda np, g, y, x, indices, axis, shape: (np.take(g, indices, axis), None),
-    linear=lambda np, t, y, xs, axis, shape: np.scatter_take(t[0], xs[1], axis, shape),
-    operands=2,
-    decides=1,
-    loops=LookedUp(adjoint=True),
-)
+    "scatter_take", lambda np, g, y, x, indices, axis, shape: (np.take(g, indices, axis), None),
+    linear=lambda np, t, y, xs, axis, shape: np.scatter_take(t[0], xs[1], axis, shape), operands=2,
+    decides=1, loops=LookedUp(adjoint=True), batching=batching.looking_up,
+)  # fmt: skip
 TAKE_ALONG_AXIS = addition(
     "take_along_axis",
     lambda np, g, y, x, indices, axis: (np.scatter_along_axis(g, indices, axis, x.shape), None),
-    linear=lambda np, t, y, xs, axis: np.take_along_axis(t[0], xs[1], axis),
-    operands=2,
-    decides=1,
+    linear=lambda np, t, y, xs, axis: np.take_along_axis(t[0], xs[1], axis), operands=2, decides=1,
     outline=lambda np, x, indices, axis: np.take_along_axis(x, np.zeros_like(indices), axis),
-    selects=True,
-    loops=LookedUp(along=True),
-)
+    selects=True, loops=LookedUp(along=True), batching=batching.along_axis,
+)  # fmt: skip
 SCATTER_ALONG_AXIS = addition(
     "scatter_along_axis",
     lambda np, g, y, x, indices, axis, shape: (np.take_along_axis(g, indices, axis), None),
-    linear=lambda np, t, y, xs, axis, shape: np.scatter_along_axis(t[0], xs[1], axis, shape),
-    operands=2,
-    decides=1,
-    loops=LookedUp(along=True, adjoint=True),
-)
+    linear=lambda np, t, y, xs, axis, shape: np.scatter_along_axis(t[0], xs[1], axis, shape), operands=2,
+    decides=1, loops=LookedUp(along=True, adjoint=True), batching=batching.along_axis,
+)  # fmt: skip
 
 # -- routing by a choice of the values -----------------------------------------------------------------------
 
 WHERE = addition(
     "where",
     lambda np, g, y, condition, a, b: (None, np.where(condition, g, 0), np.where(condition, 0, g)),
-    linear=lambda np, t, y, xs: np.where(xs[0], t[1], t[2]),
-    operands=3,
-    decides=0,
-    lowering=arithmetic.where,
-    masks=True,
-)
+    linear=lambda np, t, y, xs: np.where(xs[0], t[1], t[2]), operands=3, decides=0,
+    lowering=arithmetic.where, masks=True,
+)  # fmt: skip
 CLIP = addition(
-    "clip",
-    lambda np, g, y, x, low, high: np.where(y == x, g, 0),
-    linear=lambda np, t, y, xs, low, high: np.where(y == xs[0], t[0], 0),
-    lowering=arithmetic.clip,
-    masks=True,
-    flattens=True,
-)
+    "clip", lambda np, g, y, x, low, high: np.where(y == x, g, 0),
+    linear=lambda np, t, y, xs, low, high: np.where(y == xs[0], t[0], 0), lowering=arithmetic.clip,
+    masks=True, flattens=True,
+)  # fmt: skip
 SORT = addition(
     "sort",
     lambda np, g, y, x, axis: np.scatter_along_axis(g, np.argsort(x, axis), axis, x.shape),
     linear=lambda np, t, y, xs, axis: np.take_along_axis(t[0], np.argsort(xs[0], axis), axis),
+    batching=batching.first_is_axis,
 )
 
 
@@ -314,37 +335,23 @@ def _extremum_linear(np: Any, t: Any, y: Any, xs: Any, axes: tuple[int, ...], ke
     return np.sum(_shared(np, _shares(np, y, xs[0], axes, keepdims), t[0]), axis=axes, keepdims=keepdims)
 
 
-MAXIMUM = addition(
-    "maximum",
-    _pair_adjoint,
-    linear=_pair_linear,
-    operands=2,
-    lowering=arithmetic.maximum,
-    masks=True,
-    flattens=True,
-)
-MINIMUM = addition(
-    "minimum",
-    _pair_adjoint,
-    linear=_pair_linear,
-    operands=2,
-    lowering=arithmetic.minimum,
-    masks=True,
-    flattens=True,
-)
-MAX = addition(
-    "max",
-    _extremum_adjoint,
-    linear=_extremum_linear,
-    masks=True,
-    forward=_over("max"),
-    loops=Reduced("max", routing.over_axes),
-)
-MIN = addition(
-    "min",
-    _extremum_adjoint,
-    linear=_extremum_linear,
-    masks=True,
-    forward=_over("min"),
-    loops=Reduced("min", routing.over_axes),
-)
+def _of_pair(name: str, lowering: Lowering) -> Row:
+    return addition(
+        name, _pair_adjoint, linear=_pair_linear, operands=2, lowering=lowering, masks=True, flattens=True
+    )
+
+
+def _over_axes(name: str) -> Row:
+    return addition(
+        name,
+        _extremum_adjoint,
+        linear=_extremum_linear,
+        forward=_over(name),
+        masks=True,
+        loops=Reduced(name, routing.over_axes),
+        batching=batching.first_is_axes,
+    )
+
+
+MAXIMUM, MINIMUM = _of_pair("maximum", arithmetic.maximum), _of_pair("minimum", arithmetic.minimum)
+MAX, MIN = _over_axes("max"), _over_axes("min")

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import batching
+from .batching import Batching
 from .lowering import arithmetic
 from .lowering.lowered import Lowering
 from .routing import Checked, Loops, Reduced, without_axes
@@ -19,11 +21,18 @@ def _nothing(*_: Any) -> Any:
     raise AssertionError("a choice has no derivative")
 
 
-def _choice(name: str, lowering: Lowering | None = None, loops: Loops | None = None) -> Row:
+def _choice(
+    name: str,
+    lowering: Lowering | None = None,
+    loops: Loops | None = None,
+    batching: Batching | None = None,
+) -> Row:
     def call(np: Any, *args: Any) -> Any:
         return getattr(np, name)(*args)
 
-    return Row(name, "choice", name, call, _nothing, _nothing, lowering=lowering, loops=loops)
+    return Row(
+        name, "choice", name, call, _nothing, _nothing, lowering=lowering, loops=loops, batching=batching
+    )
 
 
 _ELEMENTWISE = (
@@ -31,12 +40,16 @@ _ELEMENTWISE = (
     "isnan isinf isfinite "
     "sign floor ceil floor_divide rint trunc"
 )
-_REDUCTIONS = "argmax argmin all any"
-_CALLED = "argsort searchsorted"
+_REDUCTIONS = {"argmax argmin": batching.first_is_axis, "all any": batching.first_is_axes}
 
 choices = {name: _choice(name, getattr(arithmetic, name)) for name in _ELEMENTWISE.split()}
-choices |= {name: _choice(name, loops=Reduced(name, without_axes)) for name in _REDUCTIONS.split()}
-choices |= {name: _choice(name) for name in _CALLED.split()}
+choices |= {
+    name: _choice(name, loops=Reduced(name, without_axes), batching=rule)
+    for names, rule in _REDUCTIONS.items()
+    for name in names.split()
+}
+choices["argsort"] = _choice("argsort", batching=batching.first_is_axis)
+choices["searchsorted"] = _choice("searchsorted")
 
 WITHIN = Row(
     "within",

@@ -22,18 +22,14 @@ Slope = Callable[..., Any]
 
 
 def composition(
-    name: str,
-    lowering: Lowering,
-    *slopes: Slope,
-    symbol: str = "",
-    masks: bool = False,
-    flattens: bool = False,
+    name: str, lowering: Lowering, *slopes: Slope, symbol: str = "", masks: bool = False, **traits: Any
 ) -> Row:
     """File an elementwise function.
 
     Args:
         lowering: how it is computed in code.
         slopes: slope(np, y, *xs, *params), one for each operand.
+        traits: what else a :class:`Row` says.
     """
 
     def call(np: Any, *args: Any) -> Any:
@@ -62,20 +58,28 @@ def composition(
 
     return rows.add(
         Row(
-            name, "composition", symbol or name, call,
-            pull_masked if masks else pull_one if len(slopes) == 1 else pull, push, slopes,
-            lowering=lowering, masks=masks, flattens=flattens, named=True,
+            name,
+            "composition",
+            symbol or name,
+            call,
+            pull_masked if masks else pull_one if len(slopes) == 1 else pull,
+            push,
+            slopes,
+            lowering=lowering,
+            masks=masks,
+            named=True,
+            **traits,
         )
-    )  # fmt: skip
+    )
 
 
-def matrix_composition(name: str, pull: Slope, push: Slope, outline: Slope | None = None) -> Row:
+def matrix_composition(name: str, says: str, pull: Slope, push: Slope, outline: Slope | None = None) -> Row:
     """File one of the rare compositions whose slope is not diagonal: a function of whole matrices."""
 
     def call(np: Any, *args: Any) -> Any:
         return getattr(np, name)(*args)
 
-    return rows.add(Row(name, "composition", name, call, pull, push, (pull,), outline=outline))
+    return rows.add(Row(name, "composition", name, call, pull, push, (pull,), outline=outline, says=says))
 
 
 EXP = composition("exp", exponential.exp, lambda np, y, x: y)
@@ -87,7 +91,9 @@ LOG10 = composition("log10", logarithmic.log10, lambda np, y, x: np.reciprocal(x
 LOG1P = composition("log1p", logarithmic.log1p, lambda np, y, x: np.reciprocal(1 + x))
 SQRT = composition("sqrt", powers.sqrt, lambda np, y, x: np.reciprocal(2 * y), symbol="√")
 CBRT = composition("cbrt", powers.cbrt, lambda np, y, x: np.reciprocal(3 * y * y), symbol="∛")
-RECIPROCAL = composition("reciprocal", powers.reciprocal, lambda np, y, x: -(y * y), symbol="1/x")
+RECIPROCAL = composition(
+    "reciprocal", powers.reciprocal, lambda np, y, x: -(y * y), symbol="1/x", formula="1/x"
+)
 
 TANH = composition("tanh", exponential.tanh, lambda np, y, x: 1 - y * y, flattens=True)
 SIGMOID = composition("sigmoid", exponential.sigmoid, lambda np, y, x: y * (1 - y), symbol="σ", flattens=True)
@@ -95,7 +101,7 @@ SOFTPLUS = composition("softplus", logarithmic.softplus, lambda np, y, x: np.sig
 RELU = composition(
     "relu", arithmetic.relu, lambda np, y, x: np.astype(x > 0, x.dtype), masks=True, flattens=True
 )
-ABS = composition("abs", arithmetic.absolute, lambda np, y, x: np.sign(x), symbol="|x|")
+ABS = composition("abs", arithmetic.absolute, lambda np, y, x: np.sign(x), symbol="|x|", formula="|x|")
 ERF = composition(
     "erf", exponential.erf, lambda np, y, x: 2 / math.sqrt(math.pi) * np.exp(-(x * x)), flattens=True
 )
@@ -149,11 +155,27 @@ MOD = composition(
     lambda np, y, a, b: 1,
     lambda np, y, a, b: -np.astype(np.floor_divide(a, b), y.dtype),
     symbol="mod",
+    says="da = dy; db = −dy · ⌊a / b⌋",
 )
-FMOD = composition("fmod", arithmetic.fmod, lambda np, y, a, b: 1, _wholes_towards_zero)
+FMOD = composition(
+    "fmod",
+    arithmetic.fmod,
+    lambda np, y, a, b: 1,
+    _wholes_towards_zero,
+    says="da = dy; db = −dy · trunc(a / b)",
+)
 
-POWER = composition("power", powers.power, _power_slope_base, _power_slope_exponent, symbol="xʸ")
-RAISE_TO = composition("raise_to", powers.raise_to, _raise_to_slope, symbol="xⁿ")
+POWER = composition(
+    "power",
+    powers.power,
+    _power_slope_base,
+    _power_slope_exponent,
+    symbol="xʸ",
+    says="da = dy · b · aᵇ⁻¹; db = dy · y · log(a)",
+)
+RAISE_TO = composition(
+    "raise_to", powers.raise_to, _raise_to_slope, symbol="xⁿ", formula="xⁿ", says="dx = dy · n · xⁿ⁻¹"
+)
 
 ARCTAN2 = composition(
     "arctan2",
@@ -208,5 +230,5 @@ def _solve_outline(np: Any, a: Any, b: Any) -> Any:
     return np.full_like(np.matmul(a, b), math.nan)
 
 
-SOLVE = matrix_composition("solve", _solve_pull, _solve_push, _solve_outline)
-DET = matrix_composition("det", _det_pull, _det_push)
+SOLVE = matrix_composition("solve", "db = A⁻ᵀ dy, dA = −db yᵀ", _solve_pull, _solve_push, _solve_outline)
+DET = matrix_composition("det", "dA = dy · y · A⁻ᵀ", _det_pull, _det_push)

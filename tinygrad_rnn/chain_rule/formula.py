@@ -1,5 +1,5 @@
-"""The rule table as text. The formulas are not written down a second time: the rules themselves are run on
-symbols and say what they do."""
+"""The rule table as text. Rules are run on symbols and say what they do; where that would say little, as of a
+routing, the row has words (``says``)."""
 
 from __future__ import annotations
 
@@ -81,10 +81,8 @@ class _Names:
 
 def formulas(row: Row) -> list[str]:
     """The rule in symbols, a line for each operand: "dx = dy · (1 − y²)"."""
-    if row.name in _IN_WORDS:
-        return [_IN_WORDS[row.name]]
-    if row.case == "addition":
-        return ["dy, routed back to where it came from"]
+    if row.says:
+        return [row.says]
     letters = "x" if len(row.parts) == 1 else "ab"
     operands = [_Symbol(letter) for letter in letters]
     residual, y = _Symbol("dy"), _Symbol("y")
@@ -93,22 +91,6 @@ def formulas(row: Row) -> list[str]:
     else:
         sides = [side(_Names(), residual, y, *operands) for side in row.parts]
     return [f"d{letter} = {side.text}" for letter, side in zip(letters, sides, strict=True)]
-
-
-_IN_WORDS = {
-    "add": "da = dy, db = dy",
-    "subtract": "da = dy, db = −dy",
-    "negative": "dx = −dy",
-    "sum": "dx = dy, copied to every summand",
-    "broadcast_to": "dx = dy, summed over the copies",
-    "raise_to": "dx = dy · n · xⁿ⁻¹",
-    "power": "da = dy · b · aᵇ⁻¹; db = dy · y · log(a)",
-    "mod": "da = dy; db = −dy · ⌊a / b⌋",
-    "fmod": "da = dy; db = −dy · trunc(a / b)",
-    "solve": "db = A⁻ᵀ dy, dA = −db yᵀ",
-    "det": "dA = dy · y · A⁻ᵀ",
-    "einsum": "each side: dy and the other sides, output and operand swapped",
-}
 
 
 def table(rows: Iterable[Row]) -> str:

@@ -64,10 +64,14 @@ class Routed:
     Attributes:
         pieces: which; of an index that holds arrays there are none: it is looked up in a table of places.
         index: of an index, the position of it among the parameters; else None.
+        axis: of what is cut or joined along an axis, the position of that among the parameters; else None.
+        permutes: it is a permutation of the axes, which is the only parameter.
     """
 
     pieces: Route
     index: int | None = None
+    axis: int | None = None
+    permutes: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,10 +86,12 @@ class Reduced:
     Attributes:
         how: "sum", "max", "min", "all", "any", "argmax" or "argmin".
         kept: kept(shape of the operand, params): for each of its axes that of the result, or None.
+        broadcast: it undoes a broadcast, from the shape that is the only parameter.
     """
 
     how: str
     kept: Callable[[Shape, tuple[Any, ...]], list[int | None]]
+    broadcast: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,9 +127,11 @@ class Contracted:
         letters: letters(shapes of the operands, params): for each operand one for each of its axes, and those
             of the result. An axis of length 1 under a letter of more is repeated. Letters that are not in the
             result are summed over.
+        matrices: it is the product of two matrices, or of stacks of them.
     """
 
     letters: Callable[[Sequence[Shape], tuple[Any, ...]], tuple[Sequence[str], str]]
+    matrices: bool = False
 
 
 Loops = Routed | Reshaped | Reduced | Accumulated | LookedUp | Checked | Contracted

@@ -16,8 +16,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .batching import Batching
 from .lowering.lowered import Lowering
-from .routing import Loops
+from .routing import Contracted, Loops, Reduced, Reshaped, Routed
 
 Case = Literal["composition", "addition", "weighting", "choice"]
 
@@ -30,6 +31,8 @@ class Row:
         name: its name, NumPy's where NumPy has it.
         case: which of the three chain-rule cases it is; "choice" for what has no derivative at all.
         symbol: what pictures show.
+        formula: y by its operands, where that is not ``name(operands)``: "a + b".
+        says: what it does to a residual, where its rule on symbols would not say so.
         forward, pull, push: see the module.
         parts: what its case's proof examines: slopes of a composition, adjoint and linear map of an addition,
             sides of a weighting.
@@ -43,6 +46,7 @@ class Row:
             they would meet of g is 0.
         into: an adjoint that touches only part of x, adding itself to a buffer in place: into(np, buffer, g,
             y, *xs, *params).
+        batching: of what is not elementwise: how it runs once for many values; None for once for each.
         named: ``forward`` is nothing but the namespace's function of that name.
         variadic: it takes any number of operands.
         outline: outline(np, *xs, *params) → an array like y, whatever the values: where ``forward`` may
@@ -51,6 +55,7 @@ class Row:
         flattens: its slope tells of a unit that is saturated or dead: it is bounded, or routes by a kink.
         decides: of an addition, the number of the operand that says where the others go, and goes nowhere
             itself.
+        sums: of an addition: y is the plain sum of its operands.
         verb: of an addition that has fewer or more elements than its operand: what becomes of a residual,
             which no number says.
     """
@@ -64,22 +69,61 @@ class Row:
     parts: tuple[Callable[..., Any], ...] = field(default=(), repr=False)
     lowering: Lowering | None = field(default=None, repr=False)
     loops: Loops | None = field(default=None, repr=False)
+    formula: str = ""
+    says: str = ""
     masks: bool = False
     selects: bool = False
     spared: Callable[..., Sequence[Any]] | None = field(default=None, repr=False)
     into: Callable[..., None] | None = field(default=None, repr=False)
+    batching: Batching | None = field(default=None, repr=False)
     named: bool = False
     variadic: bool = False
     outline: Callable[..., Any] | None = field(default=None, repr=False)
     several: bool = False
     flattens: bool = False
     decides: int | None = None
+    sums: bool = False
     verb: str = ""
 
     @property
     def elementwise(self) -> bool:
         """Whether each element of y depends on one element of every (broadcast) x."""
         return self.lowering is not None
+
+    @property
+    def title(self) -> str:
+        """Symbol and name, or one of them where they are the same."""
+        return self.name if self.symbol == self.name else f"{self.symbol} ({self.name})"
+
+    @property
+    def multiplies_matrices(self) -> bool:
+        """Whether y is the product of two matrices, or of stacks of them."""
+        return isinstance(self.loops, Contracted) and self.loops.matrices
+
+    @property
+    def permutes(self) -> bool:
+        """Whether y is x with its axes in another order, which is the parameter."""
+        return isinstance(self.loops, Routed) and self.loops.permutes
+
+    @property
+    def reshapes(self) -> bool:
+        """Whether y is x with the same elements in the same order."""
+        return isinstance(self.loops, Reshaped)
+
+    @property
+    def undoes_broadcast(self) -> bool:
+        """Whether it adds up what a broadcast to the shape of x repeated."""
+        return isinstance(self.loops, Reduced) and self.loops.broadcast
+
+    def index(self, params: tuple[Any, ...]) -> Any:
+        """The index by which it takes elements, or puts them back; None where there is none."""
+        loops = self.loops
+        return params[loops.index] if isinstance(loops, Routed) and loops.index is not None else None
+
+    def axis(self, params: tuple[Any, ...]) -> int | None:
+        """The axis that it cuts an array along, or joins arrays along; None where it does not."""
+        loops = self.loops
+        return params[loops.axis] if isinstance(loops, Routed) and loops.axis is not None else None
 
     def __repr__(self) -> str:
         return f"<{self.case} {self.name}>"

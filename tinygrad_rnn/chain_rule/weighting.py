@@ -6,10 +6,10 @@ is (forward, one adjoint for each side); pushing tangents forward is the product
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from . import routing
+from . import batching, routing
 from .lowering import arithmetic
 from .lowering.lowered import Lowering
 from .routing import Contracted
@@ -19,17 +19,16 @@ from .row import Row, rows
 def weighting(
     name: str,
     *sides: Callable[..., Any],
-    symbol: str = "",
+    symbol: str,
     lowering: Lowering | None = None,
-    spared: Callable[..., Sequence[Any]] | None = None,
-    loops: Contracted | None = None,
+    **traits: Any,
 ) -> Row:
     """File a bilinear operation.
 
     Args:
         sides: the adjoint to each side, side(np, g, y, a, b).
         lowering: of an elementwise one, how it is computed in code.
-        spared, loops: of one that adds up products, as in :class:`Row`.
+        traits: what else a :class:`Row` says.
     """
 
     def call(np: Any, a: Any, b: Any) -> Any:
@@ -52,19 +51,7 @@ def weighting(
         return call(np, a, tb) if ta is None else call(np, ta, b) + call(np, a, tb)
 
     return rows.add(
-        Row(
-            name,
-            "weighting",
-            symbol or name,
-            call,
-            pull,
-            push,
-            sides,
-            lowering=lowering,
-            spared=spared,
-            named=True,
-            loops=loops,
-        )
+        Row(name, "weighting", symbol, call, pull, push, sides, lowering=lowering, named=True, **traits)
     )
 
 
@@ -83,6 +70,7 @@ MULTIPLY = weighting(
     lambda np, g, y, a, b: g * a,
     symbol="×",
     lowering=arithmetic.multiply,
+    formula="a × b",
 )
 MATMUL = weighting(
     "matmul",  # of matrices and stacks of them: a vector is made a matrix before
@@ -90,7 +78,9 @@ MATMUL = weighting(
     lambda np, g, y, a, b: np.matmul(np.swapaxes(a, -1, -2), g),
     symbol="@",
     spared=_matmul_spared,
-    loops=Contracted(routing.of_matrices),
+    loops=Contracted(routing.of_matrices, matrices=True),
+    batching=batching.broadcasting,
+    formula="a @ b",
 )
 
 # -- einsum: any number of sides -----------------------------------------------------------------------------
@@ -157,5 +147,7 @@ EINSUM = rows.add(
         spared=_einsum_spared,
         variadic=True,
         loops=Contracted(routing.as_written),
+        batching=batching.einsum,
+        says="each side: dy and the other sides, output and operand swapped",
     )
 )

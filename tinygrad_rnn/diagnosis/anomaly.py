@@ -17,7 +17,7 @@ from typing import Any
 from ..backends import Backend
 from ..errors import NonFiniteError
 from ..reading.lines import Lines, line_of_entry
-from ..reading.words import printable, symbol_of
+from ..reading.words import printable, title_of
 from ..tape import Entry, Node, Replay, pull_back, recording, thread
 from ..user_code import Line
 
@@ -91,7 +91,7 @@ def told(direction: str, entry: Entry, line: Line | None, arrived: Sequence[Any]
     """
     step = None if entry.scope is None else entry.scope.within("step")
     where = [direction, *([] if step is None else [f"step {step.label}"])]
-    name = entry.row.name if symbol_of(entry) == entry.row.name else f"{symbol_of(entry)} ({entry.row.name})"
+    name = title_of(entry)
     place = (
         f" {line}" if line is not None else " (its line is known in anomaly mode: with tg.detect_anomaly())"
     )

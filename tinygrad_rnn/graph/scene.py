@@ -10,6 +10,7 @@ from typing import Any
 
 from ..chain_rule.formula import formulas
 from ..reading.norms import Ranges
+from ..reading.words import formula_of
 from ..tape import Entry, Replay
 from .gains import Gains
 
@@ -133,7 +134,7 @@ def facts_of_entry(
     """An operation: what it computes, the range of its results, what residual reached it and which part of it
     each operand gets."""
     facts = [("result", ", ".join(names))] if names else []
-    facts += [("operation", entry.row.name), ("case", entry.row.case), ("formula", _forward(entry, symbol))]
+    facts += [("operation", entry.row.name), ("case", entry.row.case), ("formula", formula_of(entry))]
     outputs = entry.ys
     for i, array in enumerate(outputs):
         numbered = f" {i + 1}" if len(outputs) > 1 else ""
@@ -161,17 +162,3 @@ def exactly(value: float) -> str:
 
 def _times(gain: float) -> str:
     return f"×{exactly(gain)}" if math.isfinite(gain) else exactly(gain)
-
-
-def _forward(entry: Entry, symbol: str) -> str:
-    """The result y by its operands, in the letters that the rule uses."""
-    count = len(entry.inputs)
-    if count == 1 and symbol[0] in "x1|":
-        return f"y = {symbol}"
-    if count == 2 and symbol in _INFIX:
-        return f"y = a {symbol} b"
-    letters = ["x"] if count == 1 else ["a", "b"] if count == 2 else [f"x{i + 1}" for i in range(count)]
-    return f"y = {entry.row.name}({', '.join(letters)})"
-
-
-_INFIX = ("+", "−", "×", "@")

@@ -45,10 +45,29 @@ def percent(share: float) -> str:
 
 
 def symbol_of(entry: Entry) -> str:
-    """The row's symbol; where that has an n, a whole number in its place."""
-    if "ⁿ" in entry.row.symbol and isinstance(entry.params[0], int):
-        return entry.row.symbol.replace("ⁿ", str(entry.params[0]).replace("-", "−").translate(_SUPERSCRIPTS))
-    return entry.row.symbol
+    """The row's symbol."""
+    return _with_exponent(entry.row.symbol, entry)
+
+
+def title_of(entry: Entry) -> str:
+    """The row's symbol and its name: ``σ (sigmoid)``, or ``tanh`` where they are the same."""
+    return _with_exponent(entry.row.title, entry)
+
+
+def formula_of(entry: Entry) -> str:
+    """The result y by its operands, in the letters that the rule uses."""
+    if entry.row.formula:
+        return f"y = {_with_exponent(entry.row.formula, entry)}"
+    count = len(entry.inputs)
+    letters = ["x"] if count == 1 else ["a", "b"] if count == 2 else [f"x{i + 1}" for i in range(count)]
+    return f"y = {entry.row.name}({', '.join(letters)})"
+
+
+def _with_exponent(text: str, entry: Entry) -> str:
+    """Where the text has an n, an integer in its place."""
+    if "ⁿ" in text and isinstance(entry.params[0], int):
+        return text.replace("ⁿ", str(entry.params[0]).replace("-", "−").translate(_SUPERSCRIPTS))
+    return text
 
 
 def plain(text: str, limit: int = 28) -> str:

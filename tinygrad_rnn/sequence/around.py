@@ -12,8 +12,6 @@ from typing import Any
 
 from .. import ops
 from ..backends import Backend
-from ..chain_rule.addition import TRANSPOSE
-from ..chain_rule.weighting import MATMUL
 from ..errors import TraceError
 from ..tape import Node, apply, choose, recording
 from .hoist import Core
@@ -100,7 +98,11 @@ class Around:
             raise TraceError("what is computed for all steps at once depends on a sum over them")
         made = {v for i in self.derived.backward for v in i.results}
         uses = [(v, i.row) for i in self.last for v in i.operands if not isinstance(v, Number)]
-        self.turned = {v for v in self.contractions if {row for u, row in uses if u == v} == {TRANSPOSE}}
+        self.turned = {
+            v
+            for v in self.contractions
+            if (readers := [row for u, row in uses if u == v]) and all(row.permutes for row in readers)
+        }
         self._check()
         # a forward pass alone is not compared to another one
         self.stacked = stacked if self.derived.program.states else set()
@@ -202,19 +204,19 @@ class Around:
             row, (result, *_) = instruction.row, instruction.results
             xs: list[Any] = [v.value if type(v) is Number else values[v] for v in instruction.operands]
             if result in self.contractions:
-                if row is MATMUL and result in self.turned:  # made as the transpose is to lie
+                if row.multiplies_matrices and result in self.turned:  # made as the transpose is to lie
                     totals[result] = products.over_rows(xs[1], xs[0].T, totals.get(result), order)
                     values[result] = totals[result].T
-                elif row is MATMUL:
+                elif row.multiplies_matrices:
                     values[result] = totals[result] = products.over_rows(
                         xs[0].T, xs[1], totals.get(result), order
                     )
                 else:
                     products.run()
                     values[result] = totals[result] = _added(at_once(instruction, xs), totals.get(result))
-            elif row is MATMUL:
+            elif row.multiplies_matrices:
                 values[result] = products.rows(*xs) if result in self.stacked else products.matmul(*xs)
-            elif row is TRANSPOSE:
+            elif row.permutes:
                 values[result] = xs[0].transpose(*instruction.params)
             else:
                 products.run()

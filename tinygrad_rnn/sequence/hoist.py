@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy
 
-from ..chain_rule.addition import CONCATENATE, RESHAPE, SPLIT, TRANSPOSE, WHERE
+from ..chain_rule.addition import SPLIT, WHERE
 from ..chain_rule.weighting import MATMUL
 from .padding import nothing
 from .program import Instruction, Number, Program
@@ -48,7 +48,7 @@ class Core:
     def turned(self) -> list[bool]:
         """For each of the constants whether it is another matrix, transposed: then it is the other one that
         lies in memory."""
-        made = {i.results[0] for i in self.once if i.row is TRANSPOSE and i.params == ((1, 0),)}
+        made = {i.results[0] for i in self.once if i.row.permutes and i.params == ((1, 0),)}
         return [len(group) == 1 and group[0] in made for group in self.constants]
 
 
@@ -70,7 +70,7 @@ def _rowwise(program: Program, classes: dict[int, str], instruction: Instruction
     """Whether running it on the steps laid under each other, (T·B, …), is the same as running it on each
     step, (B, …)."""
     row = instruction.row
-    if row is RESHAPE:
+    if row.reshapes:
         return all(len(program.shapes[v]) > 1 for v in (*instruction.operands, *instruction.results))
     ranks = {
         len(program.shapes[ref])
@@ -92,23 +92,20 @@ def _rowwise(program: Program, classes: dict[int, str], instruction: Instruction
             return False
         if (
             classes[ref] == "fixed"
-            and row is not MATMUL
+            and not row.multiplies_matrices
             and not (len(shape) < min(ranks) or (len(shape) in ranks and shape[0] == 1))
         ):
             return False
-    if row is MATMUL:
+    if row.multiplies_matrices:
         a, b = instruction.operands
         return classes[a] == "step" and classes[b] == "fixed" and len(program.shapes[b]) == 2
-    return (
-        row.elementwise
-        or (row is SPLIT and instruction.params[1] > 0)
-        or (row is CONCATENATE and instruction.params[0] > 0)
-    )
+    axis = row.axis(instruction.params)
+    return row.elementwise or (axis is not None and axis > 0)
 
 
 def _of_any_length(instruction: Instruction) -> Instruction:
     """The same for steps laid under each other: a reshape finds out how many rows there are."""
-    if instruction.row is not RESHAPE:
+    if not instruction.row.reshapes:
         return instruction
     return replace(instruction, params=((-1, *instruction.params[0][1:]),))
 
@@ -129,7 +126,9 @@ def extract_core(program: Program, live: bool = False, previous: bool = False, h
         )
         if ready and classes[instruction.results[0]] == "step" and _rowwise(program, classes, instruction):
             hoistable.update(instruction.results)
-    products = [i for i in program.instructions if i.row is MATMUL and i.results[0] in hoistable and hoists]
+    products = [
+        i for i in program.instructions if i.row.multiplies_matrices and i.results[0] in hoistable and hoists
+    ]
     hoisted = ancestors(program, [i.results[0] for i in products], lambda v: classes[v] == "step")
     once = [i for i in program.instructions if classes[i.results[0]] == "fixed"]
     out = {v for i in (*hoisted, *once) for v in i.results}
@@ -206,7 +205,7 @@ def _merged(
     groups: dict[Any, list[Instruction]] = {}
     for instruction in inside:
         if (
-            instruction.row is MATMUL
+            instruction.row.multiplies_matrices
             and not instruction.stopped
             and not any(isinstance(r, Number) for r in instruction.operands)
         ):

@@ -13,7 +13,6 @@ from ..backends.native.compiler import compiled
 from ..backends.native.loops import Endings, tile_height, tile_width
 from ..backends.native.memory import address, aligned, keep_memory, numbers
 from ..backends.native.threads import gang, gather, run_parallel, shares, threads
-from ..chain_rule.addition import TRANSPOSE
 from ..chain_rule.routing import Contracted
 from .columns import Columns
 from .half_writer import HalfWriter, text_of
@@ -177,7 +176,7 @@ def _reads_much(plan: Plan) -> bool:
     factors = {
         x
         for i in program.instructions
-        if isinstance(i.row.loops, Contracted) or i.row is TRANSPOSE
+        if isinstance(i.row.loops, Contracted) or i.row.permutes
         for x in i.operands
     }
     read = sum(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..chain_rule.addition import ASTYPE, RESHAPE, TRANSPOSE
-from ..chain_rule.routing import Contracted, Reshaped
+from ..chain_rule.routing import Contracted
 from ..chain_rule.weighting import MATMUL
 from .hoist import ancestors
 from .program import Instruction, Number, Program
@@ -59,7 +59,7 @@ def _turned(
     if not _is_transpose(instruction):
         return None
     product = made.get(instruction.operands[0])
-    if product is None or product.row is not MATMUL or product.stopped != instruction.stopped:
+    if product is None or not product.row.multiplies_matrices or product.stopped != instruction.stopped:
         return None
     a, b = product.operands
     if not any(isinstance(x, int) and x in made and _is_transpose(made[x]) for x in (a, b)):
@@ -76,13 +76,13 @@ def _turned(
 
 def _is_same(program: Program, instruction: Instruction) -> bool:
     """Whether a reshape or a transpose changes nothing."""
-    if isinstance(instruction.row.loops, Reshaped):
+    if instruction.row.reshapes:
         return program.shapes[instruction.operands[0]] == program.shapes[instruction.results[0]]
-    return instruction.row is TRANSPOSE and instruction.params[0] == tuple(range(len(instruction.params[0])))
+    return instruction.row.permutes and instruction.params[0] == tuple(range(len(instruction.params[0])))
 
 
 def _is_transpose(instruction: Instruction) -> bool:
-    return instruction.row is TRANSPOSE and instruction.params[0] == (1, 0)
+    return instruction.row.permutes and instruction.params[0] == (1, 0)
 
 
 def _as_matmul(program: Program, instruction: Instruction) -> list[Instruction] | None:
@@ -92,7 +92,7 @@ def _as_matmul(program: Program, instruction: Instruction) -> list[Instruction] 
     loops, operands = instruction.row.loops, instruction.operands
     if (
         not isinstance(loops, Contracted)
-        or instruction.row is MATMUL
+        or instruction.row.multiplies_matrices
         or len(operands) != 2
         or any(isinstance(x, Number) for x in operands)
     ):

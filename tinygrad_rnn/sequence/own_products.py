@@ -59,7 +59,7 @@ def applied(instruction: Instruction, xs: Sequence[Any]) -> Any:
 
 def _apply(row: Row, xs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
     """As :func:`~tinygrad_rnn.tape.apply`. In a trace a product is as any other: there the plan decides."""
-    return apply(_OWN if row is MATMUL and thread.tracing is None else row, xs, params)
+    return apply(_OWN if row.multiplies_matrices and thread.tracing is None else row, xs, params)
 
 
 def matmul(a: Any, b: Any) -> Any:

@@ -16,9 +16,7 @@ from typing import Any
 from .. import ops
 from ..backends import Backend
 from ..caches import Recent
-from ..chain_rule.addition import ADD, SUM_TO, TRANSPOSE
 from ..chain_rule.routing import Contracted
-from ..chain_rule.weighting import MATMUL
 from ..errors import TraceError
 from ..tape import apply, choose, now, pull_back, recording
 from .hoist import Core, ancestors
@@ -102,7 +100,7 @@ class Plan:
         joint = self.joint
         found = {v for v, turned in zip(joint.fixed, self.core.turned, strict=False) if turned}
         for instruction in joint.instructions:
-            if not isinstance(instruction.row.loops, Contracted) and instruction.row is not TRANSPOSE:
+            if not isinstance(instruction.row.loops, Contracted) and not instruction.row.permutes:
                 found.difference_update(x for x in instruction.operands if not isinstance(x, Number))
         return found.difference((*joint.outputs, *joint.carried))
 
@@ -327,7 +325,7 @@ def _sinks(program: Program, residual: int, turned: bool) -> list[Sink]:
         made = producers.get(value)
         if (
             made is not None
-            and made.row is ADD
+            and made.row.sums
             and program.shapes[value] == program.shapes[residual]
             and _same_shapes(program, made)
         ):
@@ -336,12 +334,12 @@ def _sinks(program: Program, residual: int, turned: bool) -> list[Sink]:
             made is not None
             and _is_of_matrices(program, made)
             and (left := producers.get(made.operands[0]))
-            and left.row is TRANSPOSE
+            and left.row.permutes
         ):
             sinks.append(Sink("product", (left.operands[0], made.operands[1]), turned=turned))
         elif made is not None and (batched := _batched(program, made)) is not None:
             sinks.append(batched)
-        elif made is not None and made.row is SUM_TO and len(program.shapes[made.operands[0]]) == 2:
+        elif made is not None and made.row.undoes_broadcast and len(program.shapes[made.operands[0]]) == 2:
             sinks.append(Sink("plain", (made.operands[0],)))  # summed over the batch after all steps
         else:
             sinks.append(Sink("plain", (value,)))
@@ -350,7 +348,7 @@ def _sinks(program: Program, residual: int, turned: bool) -> list[Sink]:
 
 def _is_of_matrices(program: Program, instruction: Instruction) -> bool:
     """A single product, not a stack of them: only those of all steps are one product."""
-    return instruction.row is MATMUL and len(program.shapes[instruction.results[0]]) == 2
+    return instruction.row.multiplies_matrices and len(program.shapes[instruction.results[0]]) == 2
 
 
 def _batched(program: Program, instruction: Instruction) -> Sink | None:

@@ -71,10 +71,10 @@ class Replay:
     several, fresh = True, False
     elementwise = masks = selects = flattens = False
     loops = into = spared = None
-    verb = ""
+    verb = formula = ""
 
     def __init__(self, name: str) -> None:
-        self.name = self.symbol = name
+        self.name = self.symbol = self.title = name
 
     def pull(self, np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Sequence[Any]:
         """As of a row."""

@@ -62,9 +62,7 @@ def pull_back(
         leaves_out = leaves_out or row.masks or row.selects or isinstance(row, Replay)
     backend = seeds[0][0]._backend
     # a device is looked at only where an index by a mask has waited for it anyway
-    looks = not backend.asynchronous or any(
-        entry.row is GETITEM and _by_mask(*entry.params) for entry in tape
-    )
+    looks = not backend.asynchronous or any(_by_mask(entry) for entry in tape)
     carry = functools.partial(_carry, tape, seeds, np, wanted_keys, needs_of)
     pull: Callable[..., None] = pull_entry
     with backend.quiet():
@@ -144,7 +142,8 @@ def _towards(tape: Tape, wanted: set[Key]) -> dict[int, list[bool] | None]:
     return needs_of
 
 
-def _by_mask(index: Any) -> bool:
+def _by_mask(entry: Entry) -> bool:
+    index = None if isinstance(entry.row, Replay) else entry.row.index(entry.params)
     return any(
         getattr(part, "dtype", None) == numpy.bool_
         for part in (index if isinstance(index, tuple) else (index,))
