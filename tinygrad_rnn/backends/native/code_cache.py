@@ -107,12 +107,17 @@ class _Folder:
 
 
 def _path() -> str:
-    """``TINYGRAD_RNN_CACHE``, or a folder of the user's cache. It can be moved and deleted at any time."""
-    caches = os.environ.get("XDG_CACHE_HOME", "")
-    # also where it is not set; relative ones are void, says the XDG specification
-    if not os.path.isabs(caches):
-        caches = os.path.join("~", ".cache")
-    return os.path.expanduser(os.environ.get("TINYGRAD_RNN_CACHE") or os.path.join(caches, "tinygrad_rnn"))
+    """``TINYGRAD_RNN_CACHE``, or a folder where this system keeps caches. It can be moved and deleted at any
+    time. Of a user without a home it begins with ``~``."""
+    given = os.environ.get("TINYGRAD_RNN_CACHE")
+    if given:
+        return os.path.expanduser(given)
+    import platformdirs  # only who compiles needs it
+
+    try:
+        return platformdirs.user_cache_dir("tinygrad_rnn", appauthor=False)
+    except RuntimeError:  # there is no home
+        return "~"
 
 
 @contextlib.contextmanager
