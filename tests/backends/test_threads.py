@@ -132,6 +132,41 @@ def test_who_sets_threads_of_blas_later_is_heard():
             assert threads.threads() == most
 
 
+@known_blas
+def test_blocks_of_several_threads():
+    """The last that ends gives NumPy's products their threads back, whoever began; and then anybody may set
+    them."""
+    inside, end = threading.Event(), threading.Event()
+
+    def another():
+        with threads.alone():
+            inside.set()
+            end.wait(60)
+
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        pass  # from here on no thread is preferred
+    before = numpys()
+    thread = threading.Thread(target=another)
+    with threads.alone():
+        thread.start()
+        assert inside.wait(60)
+    assert numpys() == 1
+    assert threads.threads() == before
+    end.set()
+    thread.join()
+    assert numpys() == before
+    seen = []
+
+    def setter():
+        with threadpoolctl.threadpool_limits(before + 1, user_api="blas"):
+            seen.append(numpys())
+
+    thread = threading.Thread(target=setter)
+    thread.start()
+    thread.join()
+    assert seen == [before + 1]
+
+
 @pytest.mark.parametrize(("given", "expected"), [("3", 3), ("", 5), ("2,1", 5)])
 def test_where_blas_is_unknown(monkeypatch, given, expected):
     """As Apple's Accelerate, or a library that does not say."""
@@ -151,7 +186,7 @@ def test_a_block_alone_where_blas_is_unknown(monkeypatch):
     before = threads.threads()
     with threads.alone():
         assert threads.threads() == before
-    assert threads._before == []
+    assert threads._open == {}
 
 
 def test_of_several_libraries_the_least_counts(monkeypatch):

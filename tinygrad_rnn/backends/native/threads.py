@@ -313,7 +313,7 @@ def alone() -> Iterator[None]:
     block = object()
     try:
         with _blocks:
-            before = _open[block] = next(iter(_open.values()), None) or _told()
+            before = _open[block] = next(iter(_open.values())) if _open else _told()
             _put([min(number, 1) for number in before])
         yield
     finally:
