@@ -437,6 +437,21 @@ def test_without_owners_and_modes(folder, monkeypatch):
     assert code_cache.load(OTHER) is None
 
 
+def test_an_entry_that_another_process_reads_is_not_replaced(entry, monkeypatch):
+    """As on Windows: it is the same code, and no matter. Where there is none, something else is wrong."""
+
+    def refuse(*arguments, **options):
+        raise PermissionError(13, "Access is denied")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    code_cache.keep(NAME, CODE)
+    assert [path.name for path in entry.parent.iterdir()] == [entry.name]
+    entry.write_bytes(b"half")
+    with one_warning("Access is denied"):
+        code_cache.keep(NAME, CODE)
+    assert [path.name for path in entry.parent.iterdir()] == [entry.name]
+
+
 # -- bounds --------------------------------------------------------------------------------------------------
 
 

@@ -214,6 +214,9 @@ def _write(folder: _Folder, name: str, content: bytes) -> None:
         with open(os.open(temporary, _CREATE, 0o600, dir_fd=folder.descriptor), "wb") as file:
             file.write(content)
         os.replace(temporary, folder.at(name), src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor)
+    except PermissionError:  # Windows replaces nothing that another process reads at the moment
+        if _code(folder, name.removesuffix(".o")) is None:
+            raise
     finally:
         with contextlib.suppress(OSError):  # it is there no more if all went well
             os.unlink(temporary, dir_fd=folder.descriptor)
