@@ -7,6 +7,7 @@ outputs, whatever the layer keeps: the squares, and the residuals of both factor
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -92,6 +93,9 @@ def measure(name: str, loss: str) -> float:
 
 
 def main() -> None:
+    if not os.path.exists("/proc/self/clear_refs"):
+        print("peak memory: only Linux lets a process forget its peak; nothing was measured")
+        return
     print(
         f"peak memory of forward + backward, LSTM, T={T} B={B} I=H={H} float32, MiB above weights and "
         f"input\n{timing.machine()}"

@@ -4,7 +4,8 @@ stops at the first that fails.
 ``python -m tests --every`` runs all combinations of parameters and all seeds, where the gate runs some (see
 ``covering.py``), and measures no coverage. ``python -m tests --peer`` runs the tests that compare with
 PyTorch and JAX (``pip install -e '.[test,peer]'``); those whose framework is not installed are skipped, and
-listed as skipped.
+listed as skipped. ``python -m tests --wheels 4`` builds what users install and tries it on each Python that
+is found, four at least (``pip install -e '.[dev]'``).
 """
 
 from __future__ import annotations
@@ -36,8 +37,14 @@ def main() -> int:
     parser.add_argument(
         "--every", action="store_true", help="run every combination of parameters and every seed"
     )
+    parser.add_argument(
+        "--wheels", type=int, metavar="N", help="build, install and try it on N versions of Python or more"
+    )
     chosen = parser.parse_args()
-    for name, command in (PEER if chosen.peer else EVERY if chosen.every else CHECKS).items():
+    checks = PEER if chosen.peer else EVERY if chosen.every else CHECKS
+    if chosen.wheels is not None:
+        checks = {"wheels": f"tests.wheels {chosen.wheels}"}
+    for name, command in checks.items():
         print(f"== {name}: {command}", flush=True)
         began = time.monotonic()
         status = subprocess.run(

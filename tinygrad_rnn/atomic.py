@@ -86,8 +86,8 @@ def write(
 
 
 def _to_disk(path: Path) -> None:
-    """Wait until a file or, where the system can, the names in a folder are on the disk."""
-    if path.is_dir() and os.name == "nt":
+    """Wait until a file or, where the system opens folders, the names in one are on the disk."""
+    if path.is_dir() and not hasattr(os, "O_DIRECTORY"):
         return
     descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
     try:

@@ -11,7 +11,7 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn import check
 from tinygrad_rnn.backends import Backend
-from tinygrad_rnn.chain_rule import choices, rows
+from tinygrad_rnn.chain_rule import choices, formula, rows
 from tinygrad_rnn.selfcheck.operands import SAMPLES
 from tinygrad_rnn.selfcheck.rules import on_device
 from tinygrad_rnn.tape import apply
@@ -145,6 +145,13 @@ def test_the_table_prints_each_rule():
         assert re.search(rf"^{row.case} +{row.name} ", text, re.MULTILINE)
     assert "dx = dy · (1 − y²)" in text
     assert [row.name for row in rows.of("weighting")] == ["multiply", "matmul", "einsum"]
+
+
+def test_a_slope_with_a_parameter_prints_its_name():
+    row = dataclasses.replace(
+        rows["tanh"], name="softcap", parts=(lambda np, y, x, cap: 1 - (y / cap) * (y / cap),)
+    )
+    assert formula.formulas(row) == ["dx = dy · (1 − (y / cap)²)"]
 
 
 def test_one_rule_is_one_row():

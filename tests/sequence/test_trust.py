@@ -66,6 +66,7 @@ def test_the_share_of_forced_steps():
 
 # -- what cannot be known by running it twice ----------------------------------------------------------------
 
+C_LIBRARY = "msvcrt" if os.name == "nt" else None
 OUTSIDE = {
     "clock": lambda: time.perf_counter() * 0,
     "time of day": lambda: datetime.datetime.now().year * 0,
@@ -74,7 +75,7 @@ OUTSIDE = {
     "uuid": lambda: uuid.uuid4().int * 0,
     "an address": lambda: id(object()) * 0,
     "a printed line": lambda: print() or 0.0,
-    "a foreign function": lambda: ctypes.CDLL(None).getpid() * 0,
+    "a foreign function": lambda: ctypes.CDLL(C_LIBRARY).clock() * 0,
     "a fresh generator": lambda: np.random.default_rng().random() * 0,
     "a lock": lambda: LOCK.acquire(blocking=False) * 0,
     "globals": lambda: globals()["STEPS"] * 0.0,
@@ -99,7 +100,7 @@ def test_the_world_outside_is_refused_by_name(look, capsys):
 UNREADABLE = {
     "an iterator": iter([1, 2]),
     "a file": sys.__stdin__,
-    "a foreign library": ctypes.CDLL(None),
+    "a foreign library": ctypes.CDLL(C_LIBRARY),
     "a memory view": memoryview(b"1"),
 }
 

@@ -222,14 +222,6 @@ class Backend:
         y += 1
         return self.reciprocal(y, out=y)
 
-    def softplus(self, x: Array) -> Array:
-        """log(1 + exp(x)), without overflow."""
-        return self.logaddexp(x, 0)
-
-    def relu(self, x: Array) -> Array:
-        """max(x, 0); NaN stays NaN."""
-        return self.maximum(x, 0)
-
     def astype(self, x: Array, dtype: Any) -> Array:
         return x.astype(dtype)
 

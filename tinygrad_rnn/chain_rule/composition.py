@@ -1,9 +1,9 @@
 """Case 1, composition:  y = f(x)   ⇒   dx = dy · f′(x).
 
 The residual is multiplied by the local slope; so it changes, and a chain of slopes below 1 makes it vanish. A
-row is (name, lowering, slope per operand); ``forward`` is the namespace's function of that name. Slopes are
-written with y where that is cheaper than with x: sigmoid and tanh are rows, not derived, because their slopes
-y(1 − y) and 1 − y² come from the output for three multiplications.
+row is (name, lowering, slope per operand); its ``forward`` is the namespace's function of that name, or said
+where there is none. Slopes are written with y where that is cheaper than with x: sigmoid and tanh are rows,
+not derived, because their slopes y(1 − y) and 1 − y² come from the output for three multiplications.
 
 At kinks: relu′(0) = 0, abs′(0) = 0.
 """
@@ -22,13 +22,20 @@ Slope = Callable[..., Any]
 
 
 def composition(
-    name: str, lowering: Lowering, *slopes: Slope, symbol: str = "", masks: bool = False, **traits: Any
+    name: str,
+    lowering: Lowering,
+    *slopes: Slope,
+    forward: Callable[..., Any] | None = None,
+    symbol: str = "",
+    masks: bool = False,
+    **traits: Any,
 ) -> Row:
     """File an elementwise function.
 
     Args:
         lowering: how it is computed in code.
         slopes: slope(np, y, *xs, *params), one for each operand.
+        forward: forward(np, *xs, *params), where the namespace has no function of that name.
         traits: what else a :class:`Row` says.
     """
 
@@ -61,13 +68,13 @@ def composition(
             name,
             "composition",
             symbol or name,
-            call,
+            forward or call,
             pull_masked if masks else pull_one if len(slopes) == 1 else pull,
             push,
             slopes,
             lowering=lowering,
             masks=masks,
-            named=True,
+            named=forward is None,
             **traits,
         )
     )
@@ -97,9 +104,16 @@ RECIPROCAL = composition(
 
 TANH = composition("tanh", exponential.tanh, lambda np, y, x: 1 - y * y, flattens=True)
 SIGMOID = composition("sigmoid", exponential.sigmoid, lambda np, y, x: y * (1 - y), symbol="σ", flattens=True)
-SOFTPLUS = composition("softplus", logarithmic.softplus, lambda np, y, x: np.sigmoid(x))
+SOFTPLUS = composition(
+    "softplus", logarithmic.softplus, lambda np, y, x: np.sigmoid(x), forward=lambda np, x: np.logaddexp(x, 0)
+)
 RELU = composition(
-    "relu", arithmetic.relu, lambda np, y, x: np.astype(x > 0, x.dtype), masks=True, flattens=True
+    "relu",
+    arithmetic.relu,
+    lambda np, y, x: np.astype(x > 0, x.dtype),
+    forward=lambda np, x: np.maximum(x, 0),
+    masks=True,
+    flattens=True,
 )
 ABS = composition("abs", arithmetic.absolute, lambda np, y, x: np.sign(x), symbol="|x|", formula="|x|")
 ERF = composition(

@@ -45,6 +45,9 @@ class _Symbol:
     def __rmul__(self, other: Any) -> _Symbol:
         return self._join("·", other, 3, swapped=True)
 
+    def __truediv__(self, other: Any) -> _Symbol:
+        return self._join("/", other, 3)
+
     def __neg__(self) -> _Symbol:
         return _Symbol(f"−{self._inside(3)}", 2)
 
@@ -87,10 +90,18 @@ def formulas(row: Row) -> list[str]:
     operands = [_Symbol(letter) for letter in letters]
     residual, y = _Symbol("dy"), _Symbol("y")
     if row.case == "composition":
-        sides = [residual * slope(_Names(), y, *operands) for slope in row.parts]
+        sides = [
+            residual * slope(_Names(), y, *operands, *_parameters(slope, operands)) for slope in row.parts
+        ]
     else:
         sides = [side(_Names(), residual, y, *operands) for side in row.parts]
     return [f"d{letter} = {side.text}" for letter, side in zip(letters, sides, strict=True)]
+
+
+def _parameters(slope: Any, operands: list[_Symbol]) -> list[_Symbol]:
+    """What a slope takes beside np, y and the operands, by the names that it gives them."""
+    code = slope.__code__
+    return [_Symbol(name) for name in code.co_varnames[2 + len(operands) : code.co_argcount]]
 
 
 def table(rows: Iterable[Row]) -> str:

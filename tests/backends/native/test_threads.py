@@ -8,10 +8,12 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 from tinygrad_rnn.backends.native import compiler, memory, threads
 
@@ -100,23 +102,96 @@ def test_a_process_ends_while_its_threads_look_for_work():
     assert done == [0] * 5
 
 
+BLAS = threadpoolctl.ThreadpoolController().select(user_api="blas")
+known_blas = pytest.mark.skipif(not BLAS.lib_controllers, reason="NumPy's BLAS is none that is known")
+
+
+def numpys():
+    """How many threads NumPy's products use."""
+    return BLAS.lib_controllers[0].num_threads
+
+
+@known_blas
 def test_beside_scans_numpys_products_use_one_thread():
-    functions = threads._openblas_threads()
-    if functions is None:
-        pytest.skip("NumPy's BLAS is no OpenBLAS")
-    ask, put = functions
-    before = ask()
-    try:
-        put(2)
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
         with contextlib.suppress(ZeroDivisionError), threads.alone():
-            assert (ask(), threads.threads()) == (1, 2)
+            assert (numpys(), threads.threads()) == (1, 2)
             with threads.alone():
-                assert (ask(), threads.threads()) == (1, 2)
-            assert (ask(), threads.threads()) == (1, 2)
+                assert (numpys(), threads.threads()) == (1, 2)
+            assert (numpys(), threads.threads()) == (1, 2)
             _ = 1 / 0
-        assert (ask(), threads.threads()) == (2, 2)
-        put(1)
+        assert (numpys(), threads.threads()) == (2, 2)
+    with threadpoolctl.threadpool_limits(1, user_api="blas"), threads.alone():
+        assert (numpys(), threads.threads()) == (1, 1)
+
+
+@known_blas
+def test_who_sets_threads_of_blas_later_is_heard():
+    for most in (1, 2, 1):
+        with threadpoolctl.threadpool_limits(most):
+            assert threads.threads() == most
+
+
+@known_blas
+def test_blocks_of_several_threads():
+    """The last that ends gives NumPy's products their threads back, whoever began; and then anybody may set
+    them."""
+    inside, end = threading.Event(), threading.Event()
+
+    def another():
         with threads.alone():
-            assert (ask(), threads.threads()) == (1, 1)
-    finally:
-        put(before)
+            inside.set()
+            end.wait(60)
+
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        pass  # from here on no thread is preferred
+    before = numpys()
+    thread = threading.Thread(target=another)
+    with threads.alone():
+        thread.start()
+        assert inside.wait(60)
+    assert numpys() == 1
+    assert threads.threads() == before
+    end.set()
+    thread.join()
+    assert numpys() == before
+    seen = []
+
+    def setter():
+        with threadpoolctl.threadpool_limits(before + 1, user_api="blas"):
+            seen.append(numpys())
+
+    thread = threading.Thread(target=setter)
+    thread.start()
+    thread.join()
+    assert seen == [before + 1]
+
+
+@pytest.mark.parametrize(("given", "expected"), [("3", 3), ("", 5), ("2,1", 5)])
+def test_where_blas_is_unknown(monkeypatch, given, expected):
+    """As Apple's Accelerate, or a library that does not say."""
+    silent = types.SimpleNamespace(get_num_threads=lambda: None)
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    for libraries in ([], [silent]):
+        unknown = BLAS.select(user_api="of another kind")
+        unknown.lib_controllers = libraries
+        monkeypatch.setattr(threads, "_blas", lambda unknown=unknown: unknown)
+        assert threads.threads() == expected
+
+
+def test_a_block_alone_where_blas_is_unknown(monkeypatch):
+    unknown = BLAS.select(user_api="of another kind")
+    monkeypatch.setattr(threads, "_blas", lambda: unknown)
+    before = threads.threads()
+    with threads.alone():
+        assert threads.threads() == before
+    assert threads._open == {}
+
+
+def test_of_several_libraries_the_least_counts(monkeypatch):
+    several = types.SimpleNamespace(
+        lib_controllers=[types.SimpleNamespace(get_num_threads=lambda n=n: n) for n in (4, 2, None, 3)]
+    )
+    monkeypatch.setattr(threads, "_blas", lambda: several)
+    assert threads.threads() == 2

@@ -107,12 +107,17 @@ class _Folder:
 
 
 def _path() -> str:
-    """``TINYGRAD_RNN_CACHE``, or a folder of the user's cache. It can be moved and deleted at any time."""
-    caches = os.environ.get("XDG_CACHE_HOME", "")
-    # also where it is not set; relative ones are void, says the XDG specification
-    if not os.path.isabs(caches):
-        caches = os.path.join("~", ".cache")
-    return os.path.expanduser(os.environ.get("TINYGRAD_RNN_CACHE") or os.path.join(caches, "tinygrad_rnn"))
+    """``TINYGRAD_RNN_CACHE``, or a folder where this system keeps caches. It can be moved and deleted at any
+    time. Of a user without a home it begins with ``~``."""
+    given = os.environ.get("TINYGRAD_RNN_CACHE")
+    if given:
+        return os.path.expanduser(given)
+    import platformdirs  # only who compiles needs it
+
+    try:
+        return platformdirs.user_cache_dir("tinygrad_rnn", appauthor=False)
+    except RuntimeError:  # there is no home
+        return "~"
 
 
 @contextlib.contextmanager
@@ -209,6 +214,9 @@ def _write(folder: _Folder, name: str, content: bytes) -> None:
         with open(os.open(temporary, _CREATE, 0o600, dir_fd=folder.descriptor), "wb") as file:
             file.write(content)
         os.replace(temporary, folder.at(name), src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor)
+    except PermissionError:  # Windows replaces nothing that another process reads at the moment
+        if _code(folder, name.removesuffix(".o")) is None:
+            raise
     finally:
         with contextlib.suppress(OSError):  # it is there no more if all went well
             os.unlink(temporary, dir_fd=folder.descriptor)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...caches import recent
 from . import code_cache
@@ -17,16 +17,42 @@ _RECIPE = "2"
 """To be raised when the same text is turned into code in another way."""
 
 
+class Processor(NamedTuple):
+    """What code is written and compiled for: LLVM's names of the system and of the processor, and what that
+    has and has not ("+avx2,-avx512f")."""
+
+    triple: str
+    name: str
+    features: str
+
+    @property
+    def family(self) -> str:
+        name = self.triple.partition("-")[0]
+        return {"x86_64": "x86", "i686": "x86", "i386": "x86", "arm64": "aarch64"}.get(name, name)
+
+    def has(self, feature: str) -> bool:
+        return f"+{feature}" in self.features.split(",")
+
+
+@functools.cache
+def processor() -> Processor:
+    """The one that this process runs on."""
+    import llvmlite.binding as llvm
+
+    return Processor(
+        llvm.get_default_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    )
+
+
 @functools.cache
 def _target() -> tuple[Any, Any]:
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
-    )
-    return llvm, machine
+    triple, name, features = processor()
+    target = llvm.Target.from_triple(triple)
+    return llvm, target.create_target_machine(cpu=name, features=features, opt=3)
 
 
 @functools.cache
@@ -45,10 +71,7 @@ def has(feature: str) -> bool:
     it may be anything."""
     if not available():
         return True
-    llvm, machine = _target()
-    return not machine.triple.startswith(("x86", "i386", "i686")) or bool(
-        llvm.get_host_cpu_features().get(feature)
-    )
+    return processor().family != "x86" or processor().has(feature)
 
 
 def _optimised(text: str, machine: Any = None) -> Any:
@@ -92,8 +115,7 @@ _codes = recent(512)
 def compiled(text: str, names: tuple[str, ...]) -> dict[str, Address]:
     """The addresses of functions of a text: compiled, or taken from the cache."""
     llvm, machine = _target()
-    processor = f"{machine.triple} {llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
-    source = f"{_RECIPE}\n{processor}\n{llvm.llvm_version_info}\n{text}"
+    source = f"{_RECIPE}\n{' '.join(processor())}\n{llvm.llvm_version_info}\n{text}"
     name = hashlib.sha256(source.encode()).hexdigest()
     addresses: dict[str, Address] | None = _codes.get((name, names))
     if addresses is None:
@@ -122,5 +144,5 @@ def _addresses(code: bytes, names: tuple[str, ...]) -> dict[str, Address]:
 @functools.cache
 def vector_bytes() -> int:
     """The width of the processor's vectors."""
-    features = _target()[0].get_host_cpu_features()
-    return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+    here = processor()
+    return 64 if here.has("avx512f") else 32 if here.has("avx2") else 16

@@ -24,13 +24,10 @@ thread may, at any time.
 
 from __future__ import annotations
 
-import functools
-
 from . import backoff, gang, waiting, worker
 from .team import ARGUMENTS, ASLEEP, IDLE, POSTED, TAKEN, at, box, each, element, load
 
 
-@functools.cache
 def text() -> str:
     """What Python calls:
 

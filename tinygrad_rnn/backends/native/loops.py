@@ -229,8 +229,10 @@ class LoopEmitter(Emitter):
         return self.let(f"shufflevector {vector} {one}, {vector} poison, <{lanes} x i32> zeroinitializer")
 
     def multiply_add(self, a: str, b: str, c: str, kind: str) -> str:
-        """a · b + c of vectors."""
+        """a · b + c of vectors, rounded as ``fma`` of their elements is."""
         _, vector, suffix, _ = vectors(self.TYPES[kind])
+        if not self.fused:
+            return self.let(f"fadd {vector} {self.let(f'fmul {vector} {a}, {b}')}, {c}")
         return self.call(vector, f"llvm.fma.{suffix}", *((vector, x) for x in (a, b, c)))
 
 

@@ -12,14 +12,12 @@ import atexit
 import contextlib
 import ctypes
 import functools
-import glob
 import itertools
 import os
 import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy
@@ -257,21 +255,12 @@ def _join_at_exit() -> None:
 
 
 @functools.cache
-def _openblas_threads() -> tuple[Any, Any] | None:
-    """The functions of the OpenBLAS beside NumPy that tell and set its number of threads; None where there is
-    none that is known here."""
-    folder = Path(numpy.__file__).parent
-    for pattern in (folder.parent / "numpy.libs" / "*openblas*", folder / ".dylibs" / "*openblas*"):
-        for path in glob.glob(str(pattern)):
-            for prefix, suffix in (("scipy_", "64_"), ("", "64_")):
-                with contextlib.suppress(OSError, AttributeError):
-                    library = ctypes.CDLL(path)
-                    tell, put = (
-                        getattr(library, f"{prefix}openblas_{name}_num_threads{suffix}")
-                        for name in ("get", "set")
-                    )
-                    return tell, put
-    return None
+def _blas() -> Any:
+    """What sets the threads of NumPy's BLAS, and of others that were loaded by now: users set them all alike,
+    and a file does not tell whose it is. It knows none where that is Apple's Accelerate."""
+    import threadpoolctl  # only who runs machine code needs it
+
+    return threadpoolctl.ThreadpoolController().select(user_api="blas")
 
 
 def workers(elements: int) -> int:
@@ -288,16 +277,30 @@ def shares(length: int, count: int) -> list[tuple[int, int]]:
 def threads() -> int:
     """How many threads may be used: as many as NumPy's own products, so OMP_NUM_THREADS and the like and
     threadpoolctl set this too."""
-    if _open and (before := list(_open.values())):  # another thread may end its block meanwhile
-        return before[0]
-    functions = _openblas_threads()
-    if functions is not None:
-        return int(functions[0]())
+    before = list(_open.values()) if _open else []  # another thread may end its block meanwhile
+    told = [number for number in (before[0] if before else _told()) if number]
+    if told:
+        return min(told)
     given = os.environ.get("OMP_NUM_THREADS", "")
     return int(given) if given.isdigit() else os.cpu_count() or 1
 
 
-_open: dict[object, int] = {}
+def _told() -> list[int]:
+    """How many threads each of the libraries uses; 0 if it does not say."""
+    return [library.get_num_threads() or 0 for library in _blas().lib_controllers]
+
+
+def _put(numbers: list[int]) -> None:
+    """Set how many threads each of the libraries uses; 0 leaves it. Threadpoolctl lets nobody else set them
+    from then on, until a block of the thread that did so has ended."""
+    for library, number in zip(_blas().lib_controllers, numbers, strict=True):
+        if number:
+            library.set_num_threads(number)
+    with _blas().limit():
+        pass
+
+
+_open: dict[object, list[int]] = {}
 """By open blocks in which NumPy's products use one thread: how many they used before the first of them."""
 
 _blocks = threading.Lock()
@@ -307,18 +310,14 @@ _blocks = threading.Lock()
 def alone() -> Iterator[None]:
     """A block in which NumPy's products, of all threads of the process, use one thread; scans go on using as
     many as before. After the last of the blocks that are open the products do so, too."""
-    functions, block = _openblas_threads(), object()
-    if functions is None:
-        yield
-        return
-    tell, put = functions
+    block = object()
     try:
         with _blocks:
-            _open[block] = next(iter(_open.values()), None) or int(tell())
-            put(1)
+            before = _open[block] = next(iter(_open.values())) if _open else _told()
+            _put([min(number, 1) for number in before])
         yield
     finally:
         with _blocks:
-            before = _open.pop(block, None)
-            if before is not None and not _open:
-                put(before)
+            then = _open.pop(block, None)
+            if then is not None and not _open:
+                _put(then)

@@ -9,24 +9,15 @@ was preempted comes only when it gets a processor, perhaps the very one that is 
 
 from __future__ import annotations
 
-import platform
-
-from . import thresholds
+from . import compiler, thresholds
 from .team import load
 
 
 def text() -> str:
     """``@pause()``: between two looks. ``@linger(team, since)``: one look in vain, of somebody who has waited
     since then."""
-    arm = platform.machine().lower() in ("arm64", "aarch64")
-    pause, argument = ("@llvm.aarch64.hint", "i32 1") if arm else ("@llvm.x86.sse2.pause", "")
     return f"""
-declare void {pause}({argument.split(" ")[0]})
-
-define internal void @pause() {{
-  call void {pause}({argument})
-  ret void
-}}
+{_pause()}
 
 ; one look in vain, of somebody who has waited since then
 define internal void @linger(ptr %team, i64 %since) {{
@@ -46,3 +37,20 @@ doze:
   ret void
 }}
 """
+
+
+_PAUSES = {"x86": "llvm.x86.sse2.pause()", "aarch64": "llvm.aarch64.hint(i32 1)"}
+"""By family of processors, the instruction that leaves a core to its other thread for a moment."""
+
+
+def _pause() -> str:
+    call = _PAUSES.get(compiler.processor().family)
+    if call is None:
+        return "define internal void @pause() {\n  ret void\n}"
+    return f"""
+declare void @{call.replace(" 1", "")}
+
+define internal void @pause() {{
+  call void @{call}
+  ret void
+}}"""

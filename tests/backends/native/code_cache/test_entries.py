@@ -15,6 +15,7 @@ from tests.backends.native.code_cache.entries import (
     STRANGER,
     as_root,
     is_made_anew,
+    one_warning,
 )
 from tinygrad_rnn.backends.native import code_cache
 
@@ -136,3 +137,18 @@ def test_entries_that_vanish_while_they_are_looked_through(entry, monkeypatch):
     monkeypatch.setattr(os, "listdir", lambda place: [*listed(place), f"{OTHER}.o", f".{OTHER}.o.{'0' * 8}"])
     code_cache.keep(NAME, CODE)
     assert code_cache.load(NAME) == CODE
+
+
+def test_an_entry_that_another_process_reads_is_not_replaced(entry, monkeypatch):
+    """As on Windows: it is the same code, and no matter. Where there is none, something else is wrong."""
+
+    def refuse(*arguments, **options):
+        raise PermissionError(13, "Access is denied")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    code_cache.keep(NAME, CODE)
+    assert [path.name for path in entry.parent.iterdir()] == [entry.name]
+    entry.write_bytes(b"half")
+    with one_warning("Access is denied"):
+        code_cache.keep(NAME, CODE)
+    assert [path.name for path in entry.parent.iterdir()] == [entry.name]

@@ -6,6 +6,8 @@ import os
 import stat
 import threading
 
+import platformdirs.macos
+import platformdirs.unix
 import pytest
 
 from tests.backends.native.code_cache.entries import (
@@ -110,7 +112,7 @@ def test_a_user_without_a_name_or_a_home(tmp_path, monkeypatch, home):
     (tmp_path / "here").chmod(0o777)
     monkeypatch.chdir(tmp_path / "here")
     with acting_as_stranger():
-        is_not_used("no home folder" if home is None else "Permission denied")
+        is_not_used("Permission denied" if home else "no home folder")
     assert not list((tmp_path / "here").iterdir())
 
 
@@ -161,25 +163,56 @@ def test_a_full_disk(folder):
     is_made_anew()
 
 
-def test_where_the_folder_is(monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
-    default = str(tmp_path / "home" / ".cache" / "tinygrad_rnn")
-    for chosen, caches, path in (
-        ("", "", default),
-        ("", "relative", default),
-        ("", str(tmp_path / "caches"), str(tmp_path / "caches" / "tinygrad_rnn")),
-        (str(tmp_path / "mine"), str(tmp_path / "caches"), str(tmp_path / "mine")),
-        ("~/mine", "", str(tmp_path / "home" / "mine")),
-        ("mine", "", "mine"),
+@pytest.fixture
+def home(monkeypatch, tmp_path):
+    """A home folder; nothing else says where caches are."""
+    for name in ("TINYGRAD_RNN_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="homes of POSIX")
+@pytest.mark.parametrize(
+    ("system", "path"),
+    [
+        (platformdirs.unix.Unix, ".cache/tinygrad_rnn"),
+        (platformdirs.macos.MacOS, "Library/Caches/tinygrad_rnn"),
+    ],
+    ids=["Linux", "macOS"],
+)
+def test_where_the_folder_is(system, path, home, monkeypatch):
+    monkeypatch.setattr(platformdirs, "PlatformDirs", system)
+    assert code_cache._path() == str(home / path)
+
+
+def test_where_the_folder_is_by_what_is_said(home, monkeypatch, tmp_path):
+    default = code_cache._path()
+    for chosen, path in (
+        ("", default),
+        (str(tmp_path / "mine"), str(tmp_path / "mine")),
+        ("~/mine", str(home / "mine")),
+        ("mine", "mine"),
     ):
         monkeypatch.setenv("TINYGRAD_RNN_CACHE", chosen)
-        monkeypatch.setenv("XDG_CACHE_HOME", caches)
         assert code_cache._path() == path
     monkeypatch.chdir(tmp_path)
     code_cache.keep(NAME, CODE)
     assert code_cache.load(NAME) == CODE
     assert (tmp_path / "mine").is_dir()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no XDG folders")
+def test_a_folder_of_caches_that_is_said(home, monkeypatch, tmp_path):
+    default = code_cache._path()
+    for caches, path in (
+        ("", default),
+        ("relative", default),
+        (str(tmp_path), str(tmp_path / "tinygrad_rnn")),
+    ):
+        monkeypatch.setenv("XDG_CACHE_HOME", caches)
+        assert code_cache._path() == path
 
 
 def test_the_folder_is_exchanged_after_the_check(entry, tmp_path):
