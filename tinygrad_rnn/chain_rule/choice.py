@@ -34,9 +34,11 @@ _ELEMENTWISE = (
 _REDUCTIONS = "argmax argmin all any"
 _CALLED = "argsort searchsorted"
 
-choices = {name: _choice(name, getattr(arithmetic, name)) for name in _ELEMENTWISE.split()}
-choices |= {name: _choice(name, loops=Reduced(name, without_axes)) for name in _REDUCTIONS.split()}
-choices |= {name: _choice(name) for name in _CALLED.split()}
+choices: dict[str, Row] = {
+    **{name: _choice(name, getattr(arithmetic, name)) for name in _ELEMENTWISE.split()},
+    **{name: _choice(name, loops=Reduced(name, without_axes)) for name in _REDUCTIONS.split()},
+    **{name: _choice(name) for name in _CALLED.split()},
+}
 
 WITHIN = Row(
     "within",

@@ -103,4 +103,4 @@ class Registry(dict[str, Row]):
         return table(self.values())
 
 
-rows = Registry()
+rows: Registry = Registry()

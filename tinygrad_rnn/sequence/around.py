@@ -18,7 +18,7 @@ from ..chain_rule.weighting import MATMUL
 from ..errors import TraceError
 from ..tape import apply, choose, recording
 from .hoist import Core
-from .plan import Plan, check_order, derive, dummy
+from .plan import Derived, Plan, check_order, derive, dummy
 from .program import Instruction, Number, on_arrays, placeholder, tracing
 
 
@@ -36,7 +36,8 @@ class Around:
     def __init__(
         self, core: Core, backend: Backend, steps: int, wanted: Sequence[bool], arriving: Sequence[bool]
     ) -> None:
-        self.core, self.backend = core, backend
+        self.core = core
+        self.backend = backend
         whole, loop = core.whole, core.program
         inputs = [*whole.steps, *whole.fixed]
         with tracing(), recording(), backend.quiet():
@@ -64,7 +65,7 @@ class Around:
                 ]
                 return [*(values[v] for v in core.streams), *constants]
 
-            self.derived = derive(run, heads, [], [], residuals)
+            self.derived: Derived = derive(run, heads, [], [], residuals)
         self.stacked: set[int] = set()
         self.contractions: set[int] = set()
         self.turned: set[int] = set()

@@ -137,7 +137,7 @@ class ForwardPass:
                 plan.laid_out(call.engine), backend, arrays, fixed, order, call.steps
             )
             ys, last = self._loop.forward(firsts, products)
-        self.results = [*ys, *last[:states]]
+        self.results: list[Any] = [*ys, *last[:states]]
 
     def back(self, g: Sequence[Any], totals: dict[Any, Any], products: Any) -> tuple[list[Any], list[Any]]:
         """The residuals of inputs and first states from those of outputs and last states; what tensors from

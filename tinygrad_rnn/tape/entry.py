@@ -46,9 +46,12 @@ class Scope:
     __slots__ = ("after", "call", "kind", "label", "outer", "start")
 
     def __init__(self, kind: str, label: Any, outer: Scope | None, call: Call | None = None) -> None:
-        self.kind, self.label, self.outer, self.call = kind, label, outer, call
+        self.kind: str = kind
+        self.label: Any = label
+        self.outer: Scope | None = outer
+        self.call: Call | None = call
         self.after: Sequence[Key] | None = None
-        self.start = next(_indices)
+        self.start: int = next(_indices)
 
     def within(self, kind: str) -> Scope | None:
         """The innermost scope of that kind, from here outwards."""
@@ -117,15 +120,15 @@ class Entry:
         self, row: Row | Replay, backend: Backend, inputs: Sequence[Any], xs: Any, params: Any, needs: Any,
         ys: tuple[Array, ...], scope: Scope | None,
     ) -> None:  # fmt: skip
-        self.index = next(_indices)
-        self.row = row
-        self.backend = backend
-        self.inputs = inputs
-        self.xs = xs
-        self.params = params
-        self.needs = needs
-        self.ys = ys
-        self.scope = scope
+        self.index: int = next(_indices)
+        self.row: Row | Replay = row
+        self.backend: Backend = backend
+        self.inputs: Sequence[Any] = inputs
+        self.xs: Any = xs
+        self.params: Any = params
+        self.needs: Any = needs
+        self.ys: tuple[Array, ...] = ys
+        self.scope: Scope | None = scope
 
     @property
     def y(self) -> Any:
@@ -163,9 +166,9 @@ class Node:
     ) -> None:
         self._data = data
         self._backend = backend
-        self.requires_grad = requires_grad
-        self.entry = entry
-        self.position = position
+        self.requires_grad: bool = requires_grad
+        self.entry: Entry | None = entry
+        self.position: int = position
         self._grad: Any = None
         self.name: str | None = None
 
