@@ -13,6 +13,7 @@ import numpy
 
 from .. import arguments
 from ..errors import FlowError
+from ..reading.chain import Chain
 from ..reading.followed import Trail
 from ..reading.measured import Pass
 from ..reading.norms import Sizes, joint
@@ -109,8 +110,8 @@ class Track:
 
     def __init__(self, trail: Trail) -> None:
         chain, last, crossed = trail.chain, trail.last, trail.crossed
-        self.chain = chain
-        self.last = last
+        self.chain: Chain = chain
+        self.last: int | None = last
         self.run: Pass = trail.run
         self._crossed = crossed
         self._paths: dict[int, StepPaths] = {}

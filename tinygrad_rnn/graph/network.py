@@ -13,7 +13,7 @@ from ..reading.chain import Chain
 from ..reading.names import Names, State, at_two_times
 from ..reading.path import Way, cheapest
 from ..tape import Entry, Key, Node, Scope, Tape, key_of
-from .steps import steps_of
+from .steps import Step, steps_of
 
 Kind = Literal["operation", "state", "parameter", "input", "constant", "output", "loss"]
 
@@ -110,6 +110,7 @@ class Network:
         self._arrays: list[Any] = []
         self._number_of_leaf: dict[Key, _Leaf] = {}
         self._sources = self._find_sources()
+        self.steps: list[Step]
         self.steps, self._step_of = steps_of(tape, chains)
         self._calls = self._find_calls()
         self._names = self._find_names()

@@ -72,8 +72,8 @@ class ScanCall:
 
     def __post_init__(self) -> None:
         inputs, states = tree.leaves(self.xs), tree.leaves(self.state)
-        self.operands = [*inputs, *states, *self.outside]
-        self.counts = len(inputs), len(states)
+        self.operands: list[Any] = [*inputs, *states, *self.outside]
+        self.counts: tuple[int, int] = len(inputs), len(states)
         self.backend: Backend = self.operands[0]._backend
         self.flow: Flow = self.traced.flow(self.needs)
 
@@ -193,7 +193,8 @@ class CompiledScan(Replay):
             kept: bytes, to be counted as kept until the backward pass.
         """
         super().__init__("scan")
-        self.call, self._kept = call, kept
+        self.call = call
+        self._kept = kept
         self._passes: list[ForwardPass] = []
 
     def forward(self, operands: Sequence[Any]) -> list[Any]:

@@ -71,13 +71,15 @@ class Replay:
     """
 
     case: Literal["replay"] = "replay"
-    several, fresh = True, False
+    several: bool = True
+    fresh: bool = False
     elementwise = masks = selects = flattens = False
     loops = into = spared = None
     verb = ""
 
     def __init__(self, name: str) -> None:
-        self.name = self.symbol = name
+        self.name = name
+        self.symbol = name
 
     def pull(self, np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Sequence[Any]:
         """As of a row."""
