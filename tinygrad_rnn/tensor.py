@@ -15,26 +15,12 @@ from .chain_rule.addition import ADD, ASTYPE, NEGATIVE, SUBTRACT
 from .chain_rule.weighting import MULTIPLY
 from .effects import effect
 from .errors import BackendError, ShapeError, TapeError
-from .ops import (
-    ArrayLike,
-    Index,
-    all,
-    any,
-    argmax,
-    argmin,
-    argsort,
-    astype,
-    copy,
-    cumsum,
-    max,
-    min,
-    squeeze,
-    sum,
-    swapaxes,
-    take,
-)
-from .ops.choice import truths
+from .ops import ArrayLike, Index
+from .ops.addition import astype, copy, cumsum, max, min, sum
+from .ops.choice import all, any, argmax, argmin, argsort, truths
 from .ops.in_place import in_place, is_step_from_leaf
+from .ops.indexing import take
+from .ops.shapes import squeeze, swapaxes
 from .tape import (
     Node,
     Values,
@@ -265,15 +251,14 @@ class Tensor(Values):
     def __getitem__(self, index: Index) -> Tensor:
         return ops.getitem(self, index)
 
-    if not TYPE_CHECKING:  # there a type checker shall say that it does not exist
+    if not TYPE_CHECKING:  # a checker says that there is no such thing before the program does
 
         def __setitem__(self, index: Any, value: Any) -> None:
             raise TapeError(
-                f"x[{_written(index)}] = … cannot be recorded: make another tensor, x = tg.where(mask, new, x) "
-                "or "
-                "x = tg.concatenate([x[:i], new, x[i + 1:]]); collect the steps of a loop in a list, and "
-                "tg.stack(list). "
-                "Outside of training, x.data[…] = … writes to the array"
+                f"x[{_written(index)}] = … cannot be recorded: make another tensor, "
+                "x = tg.where(mask, new, x) or x = tg.concatenate([x[:i], new, x[i + 1:]]); collect the "
+                "steps of a loop in a list, and tg.stack(list). Outside of training, x.data[…] = … writes to "
+                "the array"
             )
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -318,6 +303,7 @@ class Tensor(Values):
     def clip(self, min: ArrayLike | None = None, max: ArrayLike | None = None) -> Tensor:
         return ops.clip(self, min, max)
 
+    # the functions themselves, which take the tensor first
     all = all
     any = any
     argmax = argmax
@@ -333,7 +319,7 @@ class Tensor(Values):
     swapaxes = swapaxes
     take = take
 
-    if TYPE_CHECKING:  # ``derived``, which stands above, binds them
+    if TYPE_CHECKING:  # ``derived``, which stands above this room, binds them
         cumprod = cumprod
         diagonal = diagonal
         dot = dot

@@ -35,9 +35,11 @@ A = TypeVar("A")
 P = ParamSpec("P")
 Y = TypeVar("Y")
 
-_Function: TypeAlias = Callable[Concatenate[Tensor, P], ArrayLike] | Callable[Concatenate[Any, P], ArrayLike]
-"""A function that is differentiated by its first argument: a tensor, as checkers are to think of the x of a ``lambda x: …``,
-or nested ones."""
+_Function: TypeAlias = (
+    "Callable[Concatenate[Tensor, P], ArrayLike] | Callable[Concatenate[Any, P], ArrayLike]"
+)
+"""A function that is differentiated by its first argument, which may be nested; the x of ``lambda x: …`` is a
+tensor."""
 
 
 class OfTensor(Protocol[P]):
