@@ -38,8 +38,7 @@ Y = TypeVar("Y")
 _Function: TypeAlias = (
     "Callable[Concatenate[Tensor, P], ArrayLike] | Callable[Concatenate[Any, P], ArrayLike]"
 )
-"""A function that is differentiated by its first argument, which may be nested; the x of ``lambda x: …`` is a
-tensor."""
+"""What is differentiated by its first argument, which may be nested; the x of ``lambda x: …`` is a tensor."""
 
 
 class OfTensor(Protocol[P]):
@@ -242,7 +241,11 @@ def vjp(f: Callable[..., Any], *xs: Any) -> Any:
     return tree.map_leaves(lambda r: r.detach() if not _seen_outside([r], flat) else r, y), pull
 
 
-def jvp(f: Callable[..., Y], x: Nest, v: Nest) -> tuple[Y, Y]:
+@overload
+def jvp(f: Callable[[Tensor], Y], x: Leaf, v: Leaf) -> tuple[Y, Y]: ...
+@overload
+def jvp(f: Callable[..., Y], x: Nest, v: Nest) -> tuple[Y, Y]: ...
+def jvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     """f(x) and its derivative along v, ``J v``, by forward mode from the same rows.
 
     Args:
@@ -279,7 +282,7 @@ def jvp(f: Callable[..., Y], x: Nest, v: Nest) -> tuple[Y, Y]:
 
 
 @overload
-def hvp(f: Callable[..., ArrayLike], x: Leaf, v: Leaf) -> Tensor: ...
+def hvp(f: Callable[[Tensor], ArrayLike], x: Leaf, v: Leaf) -> Tensor: ...
 @overload
 def hvp(f: Callable[..., ArrayLike], x: A, v: Nest) -> A: ...
 def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:

@@ -110,7 +110,7 @@ def scan(
 
 
 def explain(
-    cell: Callable[..., Any], xs: Nest | None = None, state: Nest | None = None, **options: Any
+    cell: Callable[..., Any], xs: Nest | None = None, state: Nest | None = None, **options: object
 ) -> str:
     """How ``scan`` last ran a cell, or a layer its cells; or, with inputs, how it would, before anything is
     run.

@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..backends import Array, Backend
 from ..chain_rule import Row
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
 
 _indices = itertools.count()
 
@@ -155,7 +158,7 @@ class Node:
 
     __slots__ = ("__weakref__", "_backend", "_data", "_grad", "entry", "name", "position", "requires_grad")
 
-    result_type: type[Any]
+    result_type: type[Tensor]
     """What results are made of: the subclass that has the operators."""
 
     def __init__(
