@@ -1,5 +1,5 @@
-"""What a type checker says is wrong, each line that ends in "wrong": checked by ``tests/test_types.py``, never
-run."""
+"""What a type checker says is wrong, each line that ends in "wrong": checked by ``tests/test_types.py`` and
+never run."""
 
 import tinygrad_rnn as tg
 
@@ -29,7 +29,7 @@ tg.grad(loss)(x, "2")  # wrong
 tg.grad(x)  # wrong
 tg.jacobian(loss)(x)  # wrong
 tg.scan(no_state, x, x)  # wrong
-y, (h, c) = tg.nn.GRU(3, 4)(x, 0.0), 3  # wrong
+h, c = tg.nn.GRU(3, 4)(x)[1].h  # wrong
 tg.nn.Linear(3)  # wrong
 tg.nn.LSTM(3, 4, layers=2)  # wrong
 tg.nn.LSTM(3, 4).stepper(x)(x).h  # wrong

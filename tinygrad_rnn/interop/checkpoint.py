@@ -145,3 +145,7 @@ def _safetensors(part: str = "") -> Any:
 
 
 __all__ = ["Checkpoint", "load", "save"]
+
+
+def __dir__() -> list[str]:
+    return __all__

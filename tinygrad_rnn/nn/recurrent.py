@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, Generic
+from typing import Any, ClassVar, Generic, TypeVar
 
 from .. import arguments, ops, tree
 from ..errors import ArgumentError, ShapeError
 from ..ops import ArrayLike, Nest
-from ..sequence import Output, State, Stepper, checked_options, explain, scan
+from ..sequence import Cell, Output, State, Stepper, checked_options, explain, scan
 from ..tape import host
 from ..tensor import Tensor
 from .cells import Shape
 from .module import Module
 
+S = TypeVar("S")
 
-def detach(state: State) -> State:
+
+def detach(state: S) -> S:
     """A nested state off the tape: carried on like this, back-propagation through time is cut here (truncated
     BPTT)."""
     if not all(isinstance(leaf, Tensor) for leaf in tree.leaves(state)):
@@ -40,7 +41,7 @@ class Recurrent(Module, Generic[Output, State]):
 
     def __init__(
         self,
-        cell: Callable[[Any, State], tuple[Output, State]],
+        cell: Cell[State, Output],
         reverse: bool = False,
         batch_first: bool = False,
         masked_output: str = "zero",

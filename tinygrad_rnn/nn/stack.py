@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, ClassVar, Generic
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypedDict
 
 from .. import arguments, ops, tree
 from ..arguments import DTypeLike
@@ -19,8 +19,19 @@ from .layers import Dropout, not_a_pair
 from .module import Module, Parameter
 from .recurrent import Recurrent, mask_time_first, swapped
 
-_OPTIONS: dict[str, Any] = {"masked_output": "zero", "compiled": "auto", "checkpoint": None}
-"""What layers of cells hand on to each of them."""
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class Options(TypedDict, total=False):
+    """What layers of cells hand on to each of them, as :func:`tinygrad_rnn.scan` has it."""
+
+    masked_output: str
+    compiled: bool | str
+    checkpoint: int | str | None
+
+
+_OPTIONS: Options = {"masked_output": "zero", "compiled": "auto", "checkpoint": None}
 
 
 class Stack(Module, Generic[State]):
@@ -45,12 +56,12 @@ class Stack(Module, Generic[State]):
         batch_first: bool,
         dropout: float,
         bidirectional: bool,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:
         name = type(self).__name__
         if unknown := sorted(options.keys() - _OPTIONS.keys()):
             raise ArgumentError(f"{name}: there is no argument {unknown[0]!r}")
-        options = checked_options(name, False, **{**_OPTIONS, **options})
+        checked = checked_options(name, False, **{**_OPTIONS, **options})
         self.input_size: int = arguments.size(f"{name}: input_size", input_size)
         self.num_layers: int = arguments.size(f"{name}: num_layers", num_layers, 1)
         self.batch_first: bool = arguments.flag(f"{name}: batch_first", batch_first)
@@ -66,7 +77,7 @@ class Stack(Module, Generic[State]):
         directions = (False, True) if bidirectional else (False,)
         for _ in range(self.num_layers):
             layer = [
-                Recurrent(make_cell(input_size), **{**options, "reverse": reverse}) for reverse in directions
+                Recurrent(make_cell(input_size), **{**checked, "reverse": reverse}) for reverse in directions
             ]
             self.layers.append(layer)
             input_size = sum(run.cell.output_size for run in layer)
@@ -267,7 +278,7 @@ class RNN(Stack[Tensor]):
         bidirectional: bool = False,
         nonlinearity: str = "tanh",
         dtype: DTypeLike | None = None,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:
         make = partial(RNNCell, hidden_size=hidden_size, bias=bias, nonlinearity=nonlinearity, dtype=dtype)
         super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional, **options)
@@ -292,7 +303,7 @@ class LSTM(Stack[tuple[Tensor, Tensor]]):
         cell_clip: float | None = None,
         proj_clip: float | None = None,
         dtype: DTypeLike | None = None,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:
         make = partial(
             self.cell_type,
@@ -326,7 +337,7 @@ class GRU(Stack[Tensor]):
         bidirectional: bool = False,
         reset: str = "after",
         dtype: DTypeLike | None = None,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:
         make = partial(GRUCell, hidden_size=hidden_size, bias=bias, reset=reset, dtype=dtype)
         super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional, **options)

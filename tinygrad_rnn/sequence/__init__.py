@@ -19,11 +19,12 @@ from .eager import eager_scan
 from .explained import note_refusal, told
 from .options import ScanOptions
 from .padding import Padding
-from .stepper import Column, Output, State, Stepper
+from .stepper import Cell, Column, Output, State, Stepper
 from .trace import begin
 from .traces import known_of
 
 __all__ = [
+    "Cell",
     "Column",
     "Output",
     "State",
@@ -38,7 +39,7 @@ __all__ = [
 
 
 def scan(
-    cell: Callable[[Any, State], tuple[Output, State]],
+    cell: Cell[State, Output],
     xs: Nest,
     state: Nest,
     lengths: ArrayLike | None = None,

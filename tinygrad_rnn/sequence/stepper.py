@@ -7,7 +7,7 @@ the output out: nothing is traced, looked up, recorded or taken out of the loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
 from .. import arguments, tree
 from ..backends.base import Unsupported
@@ -29,6 +29,11 @@ else:
     from typing import TypeVar
 
     Output, State = TypeVar("Output"), TypeVar("State")
+
+Cell: TypeAlias = (
+    "Callable[[Tensor, State], tuple[Output, State]] | Callable[[Any, State], tuple[Output, State]]"
+)
+"""``y, state = cell(x, state)``, whatever x is nested as; the x of ``lambda x, h: …`` is a tensor."""
 
 
 class Stepper(Generic[Output, State]):
