@@ -42,7 +42,7 @@ from .derived.quantiles import *  # noqa: F403
 from .derived.reductions import *  # noqa: F403
 from .derived.shapes import *  # noqa: F403
 from .errors import *  # noqa: F403
-from .ops import as_tensor as asarray  # noqa: F401
+from .ops import as_tensor as _as_tensor
 from .ops.addition import *  # noqa: F403
 from .ops.choice import *  # noqa: F403
 from .ops.composition import *  # noqa: F403
@@ -55,23 +55,11 @@ from .tape import host as _host
 from .tape import no_grad as no_grad
 from .tape.host import set_default_dtype as set_default_dtype
 from .tensor import Tensor as Tensor
-from .tensor import tensor as array  # noqa: F401
 from .tensor import tensor as tensor
 from .transforms import *  # noqa: F403
 
-if TYPE_CHECKING:
-    from . import interop as interop
-    from . import nn as nn
-    from . import optim as optim
-    from .diagnosis import flow as flow
-    from .diagnosis.anomaly import detect_anomaly as detect_anomaly
-    from .graph import draw as draw
-    from .interop.checkpoint import load as load
-    from .interop.checkpoint import save as save
-    from .sequence import clear_caches as clear_caches
-    from .sequence import memory_budget as memory_budget
-    from .sequence import scan as scan
-    from .sequence import set_memory_budget as set_memory_budget
+asarray = _as_tensor
+array = tensor
 
 __version__ = "0.1.0"
 
@@ -92,15 +80,34 @@ _ON_DEMAND = {
 }
 """Names that are imported when they are first asked for: module, or module:name."""
 
+if TYPE_CHECKING:
+    import numpy
 
-def __getattr__(name: str) -> Any:
-    if name == "default_dtype":
-        return _host.default_dtype
-    if name not in _ON_DEMAND:
-        raise AttributeError(f"module 'tinygrad_rnn' has no attribute {name!r}")
-    module, _, part = _ON_DEMAND[name].partition(":")
-    found = importlib.import_module(f".{module}", __name__)
-    return getattr(found, part) if part else found
+    from . import interop as interop
+    from . import nn as nn
+    from . import optim as optim
+    from .diagnosis import flow as flow
+    from .diagnosis.anomaly import detect_anomaly as detect_anomaly
+    from .graph import draw as draw
+    from .interop.checkpoint import load as load
+    from .interop.checkpoint import save as save
+    from .sequence import clear_caches as clear_caches
+    from .sequence import explain as explain
+    from .sequence import memory_budget as memory_budget
+    from .sequence import scan as scan
+    from .sequence import set_memory_budget as set_memory_budget
+
+    default_dtype: numpy.dtype[Any]
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name == "default_dtype":
+            return _host.default_dtype
+        if name not in _ON_DEMAND:
+            raise AttributeError(f"module 'tinygrad_rnn' has no attribute {name!r}")
+        module, _, part = _ON_DEMAND[name].partition(":")
+        found = importlib.import_module(f".{module}", __name__)
+        return getattr(found, part) if part else found
 
 
 def __dir__() -> list[str]:

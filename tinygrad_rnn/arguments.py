@@ -16,13 +16,16 @@ import os
 import reprlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy
 
 from .errors import ArgumentError, DtypeError, ShapeError
 
 T = TypeVar("T")
+
+DTypeLike: TypeAlias = "str | type[bool] | type[int] | type[float] | type[numpy.generic] | numpy.dtype[Any]"
+"""What stands for a dtype."""
 
 
 def shown(value: Any) -> str:

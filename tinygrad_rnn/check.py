@@ -22,7 +22,7 @@ import numpy
 from . import arguments, tree
 from .chain_rule.row import Row
 from .errors import DtypeError, GradientCheckError
-from .ops import as_tensor
+from .ops import Nest, as_tensor
 from .tape import Tape, apply
 from .tensor import Tensor
 from .transforms import grad, jvp, vjp
@@ -194,8 +194,8 @@ def _complex_step(
 
 
 def check_gradients(
-    f: Callable[..., Any],
-    *inputs: Any,
+    f: Callable[..., Nest],
+    *inputs: Nest,
     order: int = 2,
     step: float = 6e-6,
     rtol: float = 1e-5,

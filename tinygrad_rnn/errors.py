@@ -48,7 +48,8 @@ class TraceError(TinygradRNNError, RuntimeError):
 
     def __init__(self, reason: str, advice: str = "") -> None:
         super().__init__(f"{reason}; {advice}" if advice else reason)
-        self.reason, self.advice = reason, advice
+        self.reason = reason
+        self.advice = advice
 
 
 class CompileWarning(TinygradRNNError, UserWarning):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -39,13 +39,13 @@ def generator() -> numpy.random.Generator:
     return _generator
 
 
-def get_state() -> dict[str, Any]:
+def get_state() -> dict[str, object]:
     """Where the generator stands, as plain numbers and strings (JSON can hold them)."""
     return dict(generator().bit_generator.state)
 
 
 @effect("sets the random numbers")
-def set_state(state: dict[str, Any]) -> None:
+def set_state(state: Mapping[str, object]) -> None:
     """Go back to where the generator stood.
 
     Raises:
@@ -86,3 +86,10 @@ class States:
             return function(*args)
 
         return with_cleanup(States().restore, again)
+
+
+__all__ = ["generator", "get_state", "seed", "set_state"]
+
+
+def __dir__() -> list[str]:
+    return __all__

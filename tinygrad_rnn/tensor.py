@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy
 
 from . import arguments, backends, ops
+from .arguments import DTypeLike
+from .backends import Array
 from .chain_rule.addition import ADD, ASTYPE, NEGATIVE, SUBTRACT
 from .chain_rule.weighting import MULTIPLY
 from .effects import effect
 from .errors import BackendError, ShapeError, TapeError
-from .ops.choice import truths
+from .ops import ArrayLike, Index
+from .ops.addition import astype, copy, cumsum, max, min, sum
+from .ops.choice import all, any, argmax, argmin, argsort, truths
 from .ops.in_place import in_place, is_step_from_leaf
+from .ops.indexing import take
+from .ops.shapes import squeeze, swapaxes
 from .tape import (
     Node,
     Values,
@@ -33,6 +39,12 @@ from .tape import (
     thread,
 )
 
+if TYPE_CHECKING:
+    from .derived.elementwise import round
+    from .derived.products import dot
+    from .derived.reductions import cumprod, mean, prod, std, var
+    from .derived.shapes import diagonal, repeat, trace
+
 
 class Tensor(Values):
     """An array that remembers how it was made. Make one with :func:`tensor`.
@@ -44,7 +56,11 @@ class Tensor(Values):
 
     __slots__ = ()
 
-    __hash__ = Values.__hash__  # a class with an __eq__ of its own has none otherwise
+    def __hash__(self) -> int:
+        # it would not be found where the tensor of a step is
+        if thread.tracing is not None and self.entry is not None:
+            thread.tracing.look(self, "its hash")
+        return object.__hash__(self)
 
     # how NumPy's functions and the operators of its arrays take a tensor: ``numpy_functions`` binds them
     __array_ufunc__: Callable[..., Any]
@@ -84,7 +100,7 @@ class Tensor(Values):
     # -- backward --------------------------------------------------------------------------------------------
 
     @effect("adds to the gradients of tensors outside of it")
-    def backward(self, grad: Any = None, create_graph: bool = False) -> None:
+    def backward(self, grad: ArrayLike | None = None, create_graph: bool = False) -> None:
         """Bring residuals to every leaf that requires one, adding to its ``grad``.
 
         What is there already is added to: a second pass doubles it. Set ``grad`` to None before, or call
@@ -132,28 +148,28 @@ class Tensor(Values):
 
     # -- operators -------------------------------------------------------------------------------------------
 
-    def __add__(self, other: Any) -> Tensor:
+    def __add__(self, other: ArrayLike) -> Tensor:
         return apply(ADD, (self, other))
 
-    def __radd__(self, other: Any) -> Tensor:
+    def __radd__(self, other: ArrayLike) -> Tensor:
         return apply(ADD, (other, self))
 
-    def __sub__(self, other: Any) -> Tensor:
+    def __sub__(self, other: ArrayLike) -> Tensor:
         return apply(SUBTRACT, (self, other))
 
-    def __rsub__(self, other: Any) -> Tensor:
+    def __rsub__(self, other: ArrayLike) -> Tensor:
         return apply(SUBTRACT, (other, self))
 
-    def __mul__(self, other: Any) -> Tensor:
+    def __mul__(self, other: ArrayLike) -> Tensor:
         return apply(MULTIPLY, (self, other))
 
-    def __rmul__(self, other: Any) -> Tensor:
+    def __rmul__(self, other: ArrayLike) -> Tensor:
         return apply(MULTIPLY, (other, self))
 
-    def __truediv__(self, other: Any) -> Tensor:
+    def __truediv__(self, other: ArrayLike) -> Tensor:
         return ops.divide(self, other)
 
-    def __rtruediv__(self, other: Any) -> Tensor:
+    def __rtruediv__(self, other: ArrayLike) -> Tensor:
         return ops.divide(other, self)
 
     def __neg__(self) -> Tensor:
@@ -165,57 +181,66 @@ class Tensor(Values):
     def __abs__(self) -> Tensor:
         return ops.abs(self)
 
-    def __pow__(self, exponent: Any) -> Tensor:
+    def __pow__(self, exponent: ArrayLike) -> Tensor:
         return ops.power(self, exponent)
 
-    def __rpow__(self, base: Any) -> Tensor:
+    def __rpow__(self, base: ArrayLike) -> Tensor:
         return ops.power(base, self)
 
-    def __floordiv__(self, other: Any) -> Tensor:
+    def __floordiv__(self, other: ArrayLike) -> Tensor:
         return ops.floor_divide(self, other)
 
-    def __rfloordiv__(self, other: Any) -> Tensor:
+    def __rfloordiv__(self, other: ArrayLike) -> Tensor:
         return ops.floor_divide(other, self)
 
-    def __mod__(self, other: Any) -> Tensor:
+    def __mod__(self, other: ArrayLike) -> Tensor:
         return ops.mod(self, other)
 
-    def __rmod__(self, other: Any) -> Tensor:
+    def __rmod__(self, other: ArrayLike) -> Tensor:
         return ops.mod(other, self)
 
-    def __matmul__(self, other: Any) -> Tensor:
+    def __matmul__(self, other: ArrayLike) -> Tensor:
         return ops.matmul(self, other)
 
-    def __rmatmul__(self, other: Any) -> Tensor:
+    def __rmatmul__(self, other: ArrayLike) -> Tensor:
         return ops.matmul(other, self)
 
-    def __lt__(self, other: Any) -> Tensor:
+    def __lt__(self, other: ArrayLike) -> Tensor:
         return ops.less(self, other)
 
-    def __le__(self, other: Any) -> Tensor:
+    def __le__(self, other: ArrayLike) -> Tensor:
         return ops.less_equal(self, other)
 
-    def __gt__(self, other: Any) -> Tensor:
+    def __gt__(self, other: ArrayLike) -> Tensor:
         return ops.greater(self, other)
 
-    def __ge__(self, other: Any) -> Tensor:
+    def __ge__(self, other: ArrayLike) -> Tensor:
         return ops.greater_equal(self, other)
 
+    @overload  # type: ignore[override]
+    def __eq__(self, other: None) -> bool: ...
+    @overload
+    def __eq__(self, other: ArrayLike) -> Tensor: ...
     def __eq__(self, other: Any) -> Any:
         return False if other is None else ops.equal(self, other)
 
+    @overload  # type: ignore[override]
+    def __ne__(self, other: None) -> bool: ...
+    @overload
+    def __ne__(self, other: ArrayLike) -> Tensor: ...
     def __ne__(self, other: Any) -> Any:
         return True if other is None else ops.not_equal(self, other)
 
-    def __and__(self, other: Any) -> Tensor:
+    def __and__(self, other: ArrayLike) -> Tensor:
         return ops.logical_and(*truths("&", self, other))
 
-    def __or__(self, other: Any) -> Tensor:
+    def __or__(self, other: ArrayLike) -> Tensor:
         return ops.logical_or(*truths("|", self, other))
 
-    __rand__, __ror__ = __and__, __or__
+    __rand__ = __and__
+    __ror__ = __or__
 
-    def __xor__(self, other: Any) -> Tensor:
+    def __xor__(self, other: ArrayLike) -> Tensor:
         return ops.logical_xor(*truths("^", self, other))
 
     __rxor__ = __xor__
@@ -223,25 +248,26 @@ class Tensor(Values):
     def __invert__(self) -> Tensor:
         return ops.logical_not(*truths("~", self))
 
-    def __getitem__(self, index: Any) -> Tensor:
+    def __getitem__(self, index: Index) -> Tensor:
         return ops.getitem(self, index)
 
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise TapeError(
-            f"x[{_written(index)}] = … cannot be recorded: make another tensor, x = tg.where(mask, new, x) "
-            "or "
-            "x = tg.concatenate([x[:i], new, x[i + 1:]]); collect the steps of a loop in a list, and "
-            "tg.stack(list). "
-            "Outside of training, x.data[…] = … writes to the array"
-        )
+    if not TYPE_CHECKING:  # a checker says that there is no such thing before the program does
+
+        def __setitem__(self, index: Any, value: Any) -> None:
+            raise TapeError(
+                f"x[{_written(index)}] = … cannot be recorded: make another tensor, "
+                "x = tg.where(mask, new, x) or x = tg.concatenate([x[:i], new, x[i + 1:]]); collect the "
+                "steps of a loop in a list, and tg.stack(list). Outside of training, x.data[…] = … writes to "
+                "the array"
+            )
 
     def __iter__(self) -> Iterator[Tensor]:
         return iter(ops.unstack(self))
 
-    def __divmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+    def __divmod__(self, other: ArrayLike) -> tuple[Tensor, Tensor]:
         return self // other, self % other
 
-    def __rdivmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+    def __rdivmod__(self, other: ArrayLike) -> tuple[Tensor, Tensor]:
         return other // self, other % self
 
     # -- methods with NumPy's names --------------------------------------------------------------------------
@@ -254,12 +280,10 @@ class Tensor(Values):
     def mT(self) -> Tensor:
         return ops.swapaxes(self, -1, -2)
 
-    def astype(self, dtype: Any) -> Tensor:
-        return ops.astype(self, dtype)
-
-    def copy(self) -> Tensor:
-        return ops.copy(self)
-
+    @overload
+    def reshape(self, shape: int | Sequence[int], /) -> Tensor: ...
+    @overload
+    def reshape(self, *shape: int) -> Tensor: ...
     def reshape(self, *shape: Any) -> Tensor:
         return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
 
@@ -268,60 +292,44 @@ class Tensor(Values):
 
     flatten = ravel
 
+    @overload
+    def transpose(self, axes: Sequence[int] | None, /) -> Tensor: ...
+    @overload
+    def transpose(self, *axes: int) -> Tensor: ...
     def transpose(self, *axes: Any) -> Tensor:
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
         return ops.transpose(self, order)
 
-    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
-        return ops.swapaxes(self, axis1, axis2)
-
-    def squeeze(self, axis: ops.Axis = None) -> Tensor:
-        return ops.squeeze(self, axis)
-
-    def sum(self, axis: ops.Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
-        return ops.sum(self, axis, dtype, keepdims)
-
-    def max(self, axis: ops.Axis = None, keepdims: bool = False) -> Tensor:
-        return ops.max(self, axis, keepdims)
-
-    def min(self, axis: ops.Axis = None, keepdims: bool = False) -> Tensor:
-        return ops.min(self, axis, keepdims)
-
-    def cumsum(self, axis: int | None = None) -> Tensor:
-        return ops.cumsum(self, axis)
-
-    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+    def clip(self, min: ArrayLike | None = None, max: ArrayLike | None = None) -> Tensor:
         return ops.clip(self, min, max)
 
-    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
-        return ops.argmax(self, axis, keepdims)
+    # the functions themselves, which take the tensor first
+    all = all
+    any = any
+    argmax = argmax
+    argmin = argmin
+    argsort = argsort
+    astype = astype
+    copy = copy
+    cumsum = cumsum
+    max = max
+    min = min
+    squeeze = squeeze
+    sum = sum
+    swapaxes = swapaxes
+    take = take
 
-    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
-        return ops.argmin(self, axis, keepdims)
-
-    def argsort(self, axis: int | None = -1) -> Tensor:
-        return ops.argsort(self, axis)
-
-    def all(self, axis: ops.Axis = None, keepdims: bool = False) -> Tensor:
-        return ops.all(self, axis, keepdims)
-
-    def any(self, axis: ops.Axis = None, keepdims: bool = False) -> Tensor:
-        return ops.any(self, axis, keepdims)
-
-    def take(self, indices: Any, axis: int | None = None) -> Tensor:
-        return ops.take(self, indices, axis)
-
-    # derived functions: ``derived`` binds them
-    cumprod: Callable[..., Tensor]
-    diagonal: Callable[..., Tensor]
-    dot: Callable[..., Tensor]
-    mean: Callable[..., Tensor]
-    prod: Callable[..., Tensor]
-    repeat: Callable[..., Tensor]
-    round: Callable[..., Tensor]
-    std: Callable[..., Tensor]
-    trace: Callable[..., Tensor]
-    var: Callable[..., Tensor]
+    if TYPE_CHECKING:  # ``derived``, which stands above this room, binds them
+        cumprod = cumprod
+        diagonal = diagonal
+        dot = dot
+        mean = mean
+        prod = prod
+        repeat = repeat
+        round = round
+        std = std
+        trace = trace
+        var = var
 
 
 Node.result_type = Tensor
@@ -344,8 +352,8 @@ def _written(index: Any) -> str:
 
 
 def tensor(
-    data: Any,
-    dtype: Any = None,
+    data: ArrayLike,
+    dtype: DTypeLike | None = None,
     requires_grad: bool = False,
     backend: str | None = None,
     name: str | None = None,
@@ -373,16 +381,15 @@ def tensor(
         data = lift(data, target)
     if cuts(data) and (data.entry is not None or isinstance(data, Variable)):
         raise off_tape("tensor(…) copies values: go on with the tensor itself, or with tg.stack of several")
-    owner = backends.owner(data._data if isinstance(data, Node) else data)
-    if isinstance(data, Node):
-        data = data._data
+    given: Array = data._data if isinstance(data, Node) else data
+    owner = backends.owner(given)
     if owner is not None and owner.name != "numpy":
         array = (
-            target.from_host(host_array(owner.to_host(data), dtype)) if owner is not target else data.copy()
+            target.from_host(host_array(owner.to_host(given), dtype)) if owner is not target else given.copy()
         )
         array = array if dtype is None else array.astype(dtype)
     else:
-        array = target.from_host(host_array(data, dtype))
+        array = target.from_host(host_array(given, dtype))
     require_float(array.dtype, requires_grad)
     result = Tensor(array, target, requires_grad)
     result.name = name

@@ -40,3 +40,11 @@ class _Elsewhere:
 
 for _name, _hint in _INSTEAD.items():
     setattr(Tensor, _name, _Elsewhere(_name, _hint))
+
+
+def _shown(self: Tensor) -> list[str]:
+    """Completion shows what there is."""
+    return [name for name in object.__dir__(self) if name not in _INSTEAD]
+
+
+setattr(Tensor, "__dir__", _shown)  # noqa: B010

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 from . import arguments, batches, ops, random, tree
 from .errors import DtypeError, IndexRangeError, ShapeError, TapeError
-from .ops import as_tensor
+from .ops import ArrayLike, Leaf, Nest, as_tensor
 from .tape import (
     Node,
     Tape,
@@ -30,6 +30,39 @@ from .tape import (
     thread,
 )
 from .tensor import Tensor, Variable
+
+A = TypeVar("A")
+P = ParamSpec("P")
+Y = TypeVar("Y")
+
+_Function: TypeAlias = (
+    "Callable[Concatenate[Tensor, P], ArrayLike] | Callable[Concatenate[Any, P], ArrayLike]"
+)
+"""What is differentiated by its first argument, which may be nested; the x of ``lambda x: …`` is a tensor."""
+
+
+class OfTensor(Protocol[P]):
+    """A derivative by a first argument that is one tensor."""
+
+    def __call__(self, x: Leaf, /, *args: P.args, **kwargs: P.kwargs) -> Tensor: ...
+
+
+class Gradient(Protocol[P]):
+    """The gradient by the first argument, nested as that."""
+
+    @overload
+    def __call__(self, x: Leaf, /, *args: P.args, **kwargs: P.kwargs) -> Tensor: ...
+    @overload
+    def __call__(self, x: A, /, *args: P.args, **kwargs: P.kwargs) -> A: ...
+
+
+class ValueAndGradient(Protocol[P]):
+    """The value, and the gradient by the first argument, nested as that."""
+
+    @overload
+    def __call__(self, x: Leaf, /, *args: P.args, **kwargs: P.kwargs) -> tuple[Tensor, Tensor]: ...
+    @overload
+    def __call__(self, x: A, /, *args: P.args, **kwargs: P.kwargs) -> tuple[Tensor, A]: ...
 
 
 def _variable(x: Any) -> Tensor:
@@ -79,7 +112,7 @@ def _seen_outside(outputs: Sequence[Any], inputs: Sequence[Any]) -> bool:
     return False
 
 
-def gradients(outputs: Any, inputs: Any, grad_outputs: Any = None, create_graph: bool = False) -> Any:
+def gradients(outputs: Nest, inputs: A, grad_outputs: Nest | None = None, create_graph: bool = False) -> A:
     """The residuals of outputs at inputs; no ``.grad`` is touched.
 
     Args:
@@ -129,7 +162,15 @@ def _pulled(
     return found
 
 
-def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., tuple[Any, Any]]:
+@overload
+def value_and_grad(f: _Function[P], argnums: Literal[0] = 0) -> ValueAndGradient[P]: ...
+@overload
+def value_and_grad(
+    f: Callable[..., ArrayLike], argnums: Sequence[int]
+) -> Callable[..., tuple[Tensor, tuple[Any, ...]]]: ...
+@overload
+def value_and_grad(f: Callable[..., ArrayLike], argnums: int) -> Callable[..., tuple[Tensor, Any]]: ...
+def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Any:
     """A function that returns f's value, a single number, and its gradient with respect to the arguments at
     ``argnums``."""
     positions, single = _positions(argnums), arguments.is_one(argnums)
@@ -152,7 +193,13 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
     return valued
 
 
-def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+@overload
+def grad(f: _Function[P], argnums: Literal[0] = 0) -> Gradient[P]: ...
+@overload
+def grad(f: Callable[..., ArrayLike], argnums: Sequence[int]) -> Callable[..., tuple[Any, ...]]: ...
+@overload
+def grad(f: Callable[..., ArrayLike], argnums: int) -> Callable[..., Any]: ...
+def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Any:
     """A function that returns the gradient of f, which returns a single number."""
     valued = value_and_grad(f, argnums)
 
@@ -163,7 +210,11 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..
     return gradient
 
 
-def vjp(f: Callable[..., Any], *xs: Any) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
+@overload
+def vjp(f: Callable[..., Y], *xs: Leaf) -> tuple[Y, Callable[[Nest], tuple[Tensor, ...]]]: ...
+@overload
+def vjp(f: Callable[..., Y], *xs: Nest) -> tuple[Y, Callable[[Nest], tuple[Any, ...]]]: ...
+def vjp(f: Callable[..., Any], *xs: Any) -> Any:
     """f(*xs) and a function that takes a residual of it to the residuals of the xs, ``Jᵀ g``, a tuple of one
     for each."""
     arguments.function("vjp: f", f)
@@ -190,7 +241,11 @@ def vjp(f: Callable[..., Any], *xs: Any) -> tuple[Any, Callable[..., tuple[Any, 
     return tree.map_leaves(lambda r: r.detach() if not _seen_outside([r], flat) else r, y), pull
 
 
-def jvp(f: Callable[..., Any], x: Any, v: Any) -> tuple[Any, Any]:
+@overload
+def jvp(f: Callable[[Tensor], Y], x: Leaf, v: Leaf) -> tuple[Y, Y]: ...
+@overload
+def jvp(f: Callable[..., Y], x: Nest, v: Nest) -> tuple[Y, Y]: ...
+def jvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     """f(x) and its derivative along v, ``J v``, by forward mode from the same rows.
 
     Args:
@@ -226,6 +281,10 @@ def jvp(f: Callable[..., Any], x: Any, v: Any) -> tuple[Any, Any]:
     return tree.unflatten(y, values), tree.unflatten(y, done)
 
 
+@overload
+def hvp(f: Callable[[Tensor], ArrayLike], x: Leaf, v: Leaf) -> Tensor: ...
+@overload
+def hvp(f: Callable[..., ArrayLike], x: A, v: Nest) -> A: ...
 def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     """The Hessian of f at x times v: the gradient's derivative along v, forward over reverse.
 
@@ -239,7 +298,11 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     return jvp(grad(f), x, v)[1]
 
 
-def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
+@overload
+def jacobian(f: _Function[P], argnums: Literal[0] = 0) -> OfTensor[P]: ...
+@overload
+def jacobian(f: Callable[..., ArrayLike], argnums: int) -> Callable[..., Tensor]: ...
+def jacobian(f: Callable[..., Any], argnums: int = 0) -> Any:
     """A function that returns ∂f/∂x with the shape of f's result followed by the shape of x.
 
     The residuals of many elements of f go back together, in one pass: of losses of samples, w → (B,), it is
@@ -265,10 +328,10 @@ def _jacobian(name: str, f: Callable[..., Any], argnums: int) -> Callable[..., T
     """
 
     @functools.wraps(f)
-    def matrix(*args: Any) -> Tensor:
+    def matrix(*args: Any, **kwargs: Any) -> Tensor:
         with recording():
             variables = _variables(args, (argnums,))
-            results, x = _results(name, f(*variables)), variables[argnums]
+            results, x = _results(name, f(*variables, **kwargs)), variables[argnums]
             if len(results) != 1 or not isinstance(x, Tensor):
                 raise ShapeError(
                     f"{name}: takes one tensor to one tensor; use vjp or jvp for several, or stack them"
@@ -314,13 +377,17 @@ def _rows_together(y: Tensor, x: Tensor, outside: bool) -> Tensor | None:
     return rows if bool(rows._backend.all(rows._backend.isfinite(rows._data))) else None
 
 
-def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
+@overload
+def hessian(f: _Function[P], argnums: Literal[0] = 0) -> OfTensor[P]: ...
+@overload
+def hessian(f: Callable[..., ArrayLike], argnums: int) -> Callable[..., Tensor]: ...
+def hessian(f: Callable[..., Any], argnums: int = 0) -> Any:
     """A function that returns the second derivatives of f, which returns a single number."""
     argnums = arguments.whole("hessian: argnums", argnums, 0)
     return _jacobian("hessian", grad(arguments.function("hessian: f", f), argnums), argnums)
 
 
-def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
+def checkpoint(f: Callable[P, Y]) -> Callable[P, Y]:
     """f, keeping only its arguments for the backward pass and running it again there: memory for time.
 
     Everything f uses is found by itself, also parameters it closes over. When it is run again it draws the
@@ -333,13 +400,13 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     arguments.function("checkpoint: f", f)
 
     @functools.wraps(f)
-    def checkpointed(*args: Any) -> Any:
-        states = random.States()
+    def checkpointed(*args: P.args, **kwargs: P.kwargs) -> Y:
+        states, call = random.States(), functools.partial(f, **kwargs) if kwargs else f
 
         def again(*again_args: Any) -> Any:
-            return states.during(f, *again_args)
+            return states.during(call, *again_args)
 
-        return apply_replay("checkpoint", f, again, args)
+        return apply_replay("checkpoint", call, again, args)
 
     return checkpointed
 

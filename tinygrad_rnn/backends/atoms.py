@@ -58,10 +58,15 @@ class Value:
     """
 
     __slots__ = ("kind", "printer", "text", "weak")
-    __hash__ = object.__hash__
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
 
     def __init__(self, printer: Printer, text: str, kind: str, weak: bool = False) -> None:
-        self.printer, self.text, self.kind, self.weak = printer, text, kind, weak
+        self.printer: Printer = printer
+        self.text: str = text
+        self.kind: str = kind
+        self.weak: bool = weak
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.text}>"
@@ -148,7 +153,8 @@ class Printer:
     ATOMS: ClassVar[dict[str, str]]
 
     def __init__(self, fused: bool = True, rounds: bool = True) -> None:
-        self.fused, self.rounds = fused, rounds
+        self.fused = fused
+        self.rounds = rounds
         self.lines: list[str] = []
         self.tables: dict[str, tuple[str, tuple[float, ...]]] = {}
         self._count = 0
@@ -330,7 +336,7 @@ class Counter(Printer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.cost = 0
+        self.cost: int = 0
 
     def atom(self, name: str, *xs: Value, kind: str = "") -> Value:
         self.cost += 8 if name in ("div", "sqrt") else 1

@@ -42,7 +42,7 @@ _ELEMENTWISE = (
 )
 _REDUCTIONS = {"argmax argmin": batching.first_is_axis, "all any": batching.first_is_axes}
 
-choices = {name: _choice(name, getattr(arithmetic, name)) for name in _ELEMENTWISE.split()}
+choices: dict[str, Row] = {name: _choice(name, getattr(arithmetic, name)) for name in _ELEMENTWISE.split()}
 choices |= {
     name: _choice(name, loops=Reduced(name, without_axes), batching=rule)
     for names, rule in _REDUCTIONS.items()

@@ -147,4 +147,4 @@ class Registry(dict[str, Row]):
         return table(self.values())
 
 
-rows = Registry()
+rows: Registry = Registry()

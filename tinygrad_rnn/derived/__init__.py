@@ -15,7 +15,7 @@ from . import elementwise, linalg, losses, products, quantiles, reductions, shap
 ROOMS = (elementwise, linalg, losses, products, quantiles, reductions, shapes)
 """Each lists in its ``__all__`` what users call."""
 
-for method in (
+for _method in (
     elementwise.round,
     products.dot,
     reductions.cumprod,
@@ -27,4 +27,4 @@ for method in (
     shapes.repeat,
     shapes.trace,
 ):
-    setattr(Tensor, method.__name__, method)
+    setattr(Tensor, _method.__name__, _method)

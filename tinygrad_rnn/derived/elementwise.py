@@ -3,58 +3,57 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import numpy
 
 from .. import arguments, ops
 from ..errors import ShapeError
-from ..ops import as_float, as_tensor
+from ..ops import ArrayLike, as_float, as_tensor
+from ..ops import divide as true_divide
+from ..ops import mod as remainder
 from ..tensor import Tensor
 
 # -- arithmetic ---------------------------------------------------------------------------------------
 
-true_divide = ops.divide
-remainder = ops.mod
 
-
-def square(x: Any) -> Tensor:
+def square(x: ArrayLike) -> Tensor:
     return ops.multiply(x, x)
 
 
-def positive(x: Any) -> Tensor:
+def positive(x: ArrayLike) -> Tensor:
     return as_tensor(x)
 
 
-def fmax(x1: Any, x2: Any) -> Tensor:
+def fmax(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """The larger one; the other where one is NaN."""
     x1, x2 = ops.as_tensors(x1, x2)
     return ops.maximum(ops.where(ops.isnan(x1), x2, x1), ops.where(ops.isnan(x2), x1, x2))
 
 
-def fmin(x1: Any, x2: Any) -> Tensor:
+def fmin(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """The smaller one; the other where one is NaN."""
     x1, x2 = ops.as_tensors(x1, x2)
     return ops.minimum(ops.where(ops.isnan(x1), x2, x1), ops.where(ops.isnan(x2), x1, x2))
 
 
-def fabs(x: Any) -> Tensor:
+def fabs(x: ArrayLike) -> Tensor:
     return ops.abs(as_float(x))
 
 
-def degrees(x: Any) -> Tensor:
+def degrees(x: ArrayLike) -> Tensor:
     return as_float(x) * (180 / math.pi)
 
 
-def radians(x: Any) -> Tensor:
+def radians(x: ArrayLike) -> Tensor:
     return as_float(x) * (math.pi / 180)
 
 
-rad2deg, deg2rad = degrees, radians
+rad2deg = degrees
+deg2rad = radians
 
 
-def sinc(x: Any) -> Tensor:
+def sinc(x: ArrayLike) -> Tensor:
     """sin(πx) / πx, by its series where that is 0 / 0."""
     x = as_float(x) * math.pi
     near = ops.abs(x) < 1e-3
@@ -62,12 +61,12 @@ def sinc(x: Any) -> Tensor:
     return ops.where(near, 1 - x * x / 6 * (1 - x * x / 20), ops.sin(far) / far)
 
 
-def logaddexp2(x1: Any, x2: Any) -> Tensor:
+def logaddexp2(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """log₂(2^x1 + 2^x2)."""
     return ops.logaddexp(as_float(x1) * math.log(2), as_float(x2) * math.log(2)) * (1 / math.log(2))
 
 
-def round(x: Any, decimals: int = 0) -> Tensor:
+def round(x: ArrayLike, decimals: int = 0) -> Tensor:
     """To even at halves. It moves in jumps: no residual passes."""
     x, decimals = as_tensor(x), arguments.whole("round: decimals", decimals)
     if x.dtype.kind != "f":
@@ -83,7 +82,7 @@ def round(x: Any, decimals: int = 0) -> Tensor:
 around = round
 
 
-def nan_to_num(x: Any, nan: float = 0.0) -> Tensor:
+def nan_to_num(x: ArrayLike, nan: float = 0.0) -> Tensor:
     """NaN replaced by a number, infinities by the largest ones."""
     x = as_tensor(x)
     if x.dtype.kind != "f":
@@ -101,16 +100,16 @@ def safe_sqrt(x: Tensor) -> Tensor:
 # -- comparing and choosing ---------------------------------------------------------------------------
 
 
-def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Tensor:
+def isclose(a: ArrayLike, b: ArrayLike, rtol: float = 1e-5, atol: float = 1e-8) -> Tensor:
     a, b = ops.as_tensors(a, b)
     return (a == b) | (ops.isfinite(b) & (ops.abs(a - b) <= atol + rtol * ops.abs(b)))
 
 
-def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
+def allclose(a: ArrayLike, b: ArrayLike, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
     return bool(ops.all(isclose(a, b, rtol, atol)))
 
 
-def select(conditions: Sequence[Any], choices: Sequence[Any], default: Any = 0) -> Tensor:
+def select(conditions: Iterable[ArrayLike], choices: Iterable[ArrayLike], default: ArrayLike = 0) -> Tensor:
     """The choice of the first condition that holds."""
     y = default
     tests, values = (
@@ -124,7 +123,7 @@ def select(conditions: Sequence[Any], choices: Sequence[Any], default: Any = 0) 
     return as_tensor(y)
 
 
-def interp(x: Any, xp: Any, fp: Any) -> Tensor:
+def interp(x: ArrayLike, xp: ArrayLike, fp: ArrayLike) -> Tensor:
     """The line through the points (xp, fp), level outside; xp must rise."""
     x, xp, fp = ops.as_tensors(x, xp, fp)
     if xp.ndim != 1 or xp.shape != fp.shape or not xp.size:
@@ -146,40 +145,40 @@ def interp(x: Any, xp: Any, fp: Any) -> Tensor:
 # -- activations --------------------------------------------------------------------------------------
 
 
-def log_sigmoid(x: Any) -> Tensor:
+def log_sigmoid(x: ArrayLike) -> Tensor:
     """log σ(x) = −softplus(−x)."""
     return -ops.softplus(-as_tensor(x))
 
 
-def silu(x: Any) -> Tensor:
+def silu(x: ArrayLike) -> Tensor:
     return ops.multiply(x, ops.sigmoid(x))
 
 
-def gelu(x: Any) -> Tensor:
+def gelu(x: ArrayLike) -> Tensor:
     """x Φ(x), with the error function (Hendrycks & Gimpel 2016)."""
     return 0.5 * as_tensor(x) * (1 + ops.erf(as_tensor(x) * (1 / math.sqrt(2))))
 
 
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> Tensor:
+def leaky_relu(x: ArrayLike, negative_slope: float = 0.01) -> Tensor:
     x = as_tensor(x)
     return ops.where(x > 0, x, x * negative_slope)
 
 
-def elu(x: Any, alpha: float = 1.0) -> Tensor:
+def elu(x: ArrayLike, alpha: float = 1.0) -> Tensor:
     x = as_tensor(x)
     return ops.where(x > 0, x, alpha * ops.expm1(ops.minimum(x, 0)))
 
 
-def hardtanh(x: Any, low: float = -1.0, high: float = 1.0) -> Tensor:
+def hardtanh(x: ArrayLike, low: float = -1.0, high: float = 1.0) -> Tensor:
     return ops.clip(x, low, high)
 
 
-def hard_sigmoid(x: Any) -> Tensor:
+def hard_sigmoid(x: ArrayLike) -> Tensor:
     """clip(x / 6 + ½, 0, 1)."""
     return ops.clip(as_tensor(x) / 6 + 0.5, 0.0, 1.0)
 
 
-def softsign(x: Any) -> Tensor:
+def softsign(x: ArrayLike) -> Tensor:
     x = as_tensor(x)
     return x / (1 + ops.abs(x))
 

@@ -7,14 +7,14 @@ from typing import Any
 
 from .. import arguments, ops
 from ..errors import ArgumentError, ShapeError
-from ..ops import Axis, as_float, as_tensor, axes_of
+from ..ops import ArrayLike, Axis, as_float, as_tensor, axes_of
 from ..tensor import Tensor
 from .elementwise import safe_sqrt
 from .reductions import widened
 from .shapes import ravel
 
 
-def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def norm(x: ArrayLike, ord: float | str | None = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Vector and Frobenius norms, as ``numpy.linalg.norm`` (orders None, "fro", ±inf, 0, and p over one axis;
     1 and ±inf of matrices). At 0 the derivative is 0."""
     ord = arguments.order("norm: ord", ord)
@@ -67,7 +67,7 @@ def _matrix_norm(x: Tensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> 
     return y if keepdims else ops.squeeze(y, axes)
 
 
-def inv(a: Any) -> Tensor:
+def inv(a: ArrayLike) -> Tensor:
     """The inverse of each matrix of a stack: the solution of A X = 1.
 
     Raises:
@@ -79,7 +79,7 @@ def inv(a: Any) -> Tensor:
     return ops.solve(a, ops.identity_like(a))
 
 
-def matrix_power(a: Any, n: int) -> Tensor:
+def matrix_power(a: ArrayLike, n: int) -> Tensor:
     """n copies of each matrix multiplied, by squaring; the inverse for a negative n."""
     n = arguments.whole("matrix_power: n", n)
     a = inv(a) if n < 0 else as_tensor(a)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import arguments, backends, ops
+from ..arguments import DTypeLike
 from ..errors import ArgumentError, DtypeError, ShapeError
-from ..ops import as_float, axis_of
+from ..ops import ArrayLike, as_float, axis_of
 from ..tape import host, thread
 from ..tensor import Tensor
 from .elementwise import square
@@ -32,19 +33,21 @@ def _same_shape(name: str, prediction: Any, target: Any) -> tuple[Tensor, Tensor
     return (prediction if target.dtype.kind == "f" else as_float(prediction)), target
 
 
-def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
+def mse_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Tensor:
     """(ŷ − y)²."""
     prediction, target = _same_shape("mse_loss", prediction, target)
     return _reduced(square(prediction - target), reduction)
 
 
-def l1_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
+def l1_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Tensor:
     """|ŷ − y|."""
     prediction, target = _same_shape("l1_loss", prediction, target)
     return _reduced(ops.abs(prediction - target), reduction)
 
 
-def huber_loss(prediction: Any, target: Any, delta: float = 1.0, reduction: str = "mean") -> Tensor:
+def huber_loss(
+    prediction: ArrayLike, target: ArrayLike, delta: float = 1.0, reduction: str = "mean"
+) -> Tensor:
     """½ d² within delta, delta (|d| − ½ delta) beyond (Huber 1964)."""
     prediction, target = _same_shape("huber_loss", prediction, target)
     delta = arguments.positive("huber_loss: delta", delta)
@@ -54,7 +57,9 @@ def huber_loss(prediction: Any, target: Any, delta: float = 1.0, reduction: str 
     )
 
 
-def bce_with_logits(logits: Any, target: Any, reduction: str = "mean", pos_weight: Any = None) -> Tensor:
+def bce_with_logits(
+    logits: ArrayLike, target: ArrayLike, reduction: str = "mean", pos_weight: ArrayLike | None = None
+) -> Tensor:
     """−[y log σ(z) + (1 − y) log(1 − σ(z))] = (1 − y) z + softplus(−z), stable for every z.
 
     Args:
@@ -83,8 +88,8 @@ def bce_with_logits(logits: Any, target: Any, reduction: str = "mean", pos_weigh
 
 
 def cross_entropy(
-    logits: Any,
-    target: Any,
+    logits: ArrayLike,
+    target: ArrayLike,
     axis: int = -1,
     reduction: str = "mean",
     ignore_index: int | None = None,
@@ -193,7 +198,9 @@ def _reduced_over(losses: Tensor, counts: Tensor | None, reduction: str) -> Tens
     return _reduced(losses, reduction)
 
 
-def nll_loss(log_probabilities: Any, target: Any, axis: int = -1, reduction: str = "mean") -> Tensor:
+def nll_loss(
+    log_probabilities: ArrayLike, target: ArrayLike, axis: int = -1, reduction: str = "mean"
+) -> Tensor:
     """−log p at the target, from log probabilities.
 
     Raises:
@@ -211,7 +218,7 @@ def nll_loss(log_probabilities: Any, target: Any, axis: int = -1, reduction: str
     return _reduced(ops.squeeze(losses, axis), reduction)
 
 
-def one_hot(indices: Any, classes: int, dtype: Any = None) -> Tensor:
+def one_hot(indices: ArrayLike, classes: int, dtype: DTypeLike | None = None) -> Tensor:
     """1 at the index, 0 elsewhere, along a new last axis.
 
     Raises:

@@ -10,11 +10,11 @@ import numpy
 
 from .. import arguments, ops
 from ..errors import ShapeError
-from ..ops import axes_of, axis_of
+from ..ops import ArrayLike, axes_of, axis_of
 from ..tensor import Tensor
 
 
-def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
+def tensordot(a: ArrayLike, b: ArrayLike, axes: int | Sequence[int | Sequence[int]] = 2) -> Tensor:
     """Sum over the last ``axes`` axes of a and the first of b, or over two lists of axes."""
     a, b = ops.as_tensors(a, b)
     ours, theirs = _paired_axes(a, b, axes)
@@ -49,7 +49,7 @@ def _paired_axes(a: Tensor, b: Tensor, axes: Any) -> tuple[Sequence[int], Sequen
     return range(a.ndim - count, a.ndim), range(count)
 
 
-def dot(a: Any, b: Any) -> Tensor:
+def dot(a: ArrayLike, b: ArrayLike) -> Tensor:
     """As ``numpy.dot``."""
     a, b = ops.as_tensors(a, b)
     if a.ndim == 0 or b.ndim == 0:
@@ -57,13 +57,13 @@ def dot(a: Any, b: Any) -> Tensor:
     return ops.matmul(a, b) if b.ndim == 1 or (a.ndim <= 2 and b.ndim <= 2) else tensordot(a, b, ([-1], [-2]))
 
 
-def inner(a: Any, b: Any) -> Tensor:
+def inner(a: ArrayLike, b: ArrayLike) -> Tensor:
     """Sum over the last axes of both."""
     a, b = ops.as_tensors(a, b)
     return a * b if a.ndim == 0 or b.ndim == 0 else tensordot(a, b, ([-1], [-1]))
 
 
-def vecdot(a: Any, b: Any) -> Tensor:
+def vecdot(a: ArrayLike, b: ArrayLike) -> Tensor:
     """Sum of products over the last axis, the others broadcast."""
     a, b = ops.as_tensors(a, b)
     if a.shape[-1:] != b.shape[-1:] or a.ndim == 0:
@@ -73,12 +73,12 @@ def vecdot(a: Any, b: Any) -> Tensor:
     return ops.narrow_sum(ops.multiply(a, b), -1)
 
 
-def vdot(a: Any, b: Any) -> Tensor:
+def vdot(a: ArrayLike, b: ArrayLike) -> Tensor:
     """Sum of products of all elements, in their order."""
     return vecdot(ops.reshape(a, (-1,)), ops.reshape(b, (-1,)))
 
 
-def cross(a: Any, b: Any, axis: int = -1) -> Tensor:
+def cross(a: ArrayLike, b: ArrayLike, axis: int = -1) -> Tensor:
     """The product of vectors of three that is orthogonal to both."""
     a, b = ops.as_tensors(a, b)
     if a.shape[axis_of(a, axis)] != 3 or b.shape[axis_of(b, axis)] != 3:
@@ -88,7 +88,7 @@ def cross(a: Any, b: Any, axis: int = -1) -> Tensor:
     return ops.roll(a, -1, axis) * ops.roll(b, -2, axis) - ops.roll(a, -2, axis) * ops.roll(b, -1, axis)
 
 
-def convolve(a: Any, v: Any, mode: str = "full") -> Tensor:
+def convolve(a: ArrayLike, v: ArrayLike, mode: str = "full") -> Tensor:
     """Sums of products of two vectors, one of them backwards and shifted; mode "full", "same" or "valid"."""
     a, v = ops.as_tensors(a, v)
     if a.ndim != 1 or v.ndim != 1 or not a.size or not v.size:
@@ -102,13 +102,13 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Tensor:
     return ops.matmul(ops.take(ops.pad(a, m - 1), windows, 0), ops.flip(v))
 
 
-def outer(a: Any, b: Any) -> Tensor:
+def outer(a: ArrayLike, b: ArrayLike) -> Tensor:
     """Every element of a times every element of b."""
     a, b = ops.as_tensors(a, b)
     return ops.reshape(a, (-1, 1)) * ops.reshape(b, (1, -1))
 
 
-def kron(a: Any, b: Any) -> Tensor:
+def kron(a: ArrayLike, b: ArrayLike) -> Tensor:
     """Kronecker product of matrices (or of arrays with equally many axes)."""
     a, b = ops.as_tensors(a, b)
     rank = max(a.ndim, b.ndim)

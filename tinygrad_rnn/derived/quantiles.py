@@ -9,23 +9,23 @@ import numpy
 
 from .. import arguments, ops
 from ..errors import ShapeError
-from ..ops import Axis, as_float
+from ..ops import ArrayLike, Axis, as_float
 from ..tape import host_array
 from ..tensor import Tensor
 from .shapes import last, lined_up
 
 
-def quantile(x: Any, q: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def quantile(x: ArrayLike, q: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The value below which the share q of the elements lies, on the line between two neighbours; several q
     on a new first axis."""
     return _at_shares("quantile", x, q, 1, axis, keepdims)
 
 
-def percentile(x: Any, q: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def percentile(x: ArrayLike, q: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return _at_shares("percentile", x, q, 100, axis, keepdims)
 
 
-def median(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def median(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return quantile(x, 0.5, axis, keepdims)
 
 

@@ -9,14 +9,14 @@ import numpy
 
 from .. import arguments, ops
 from ..errors import ArgumentError, ShapeError
-from ..ops import Axis, along, as_float, as_tensor, axes_of, axis_of
+from ..ops import ArrayLike, Axis, along, as_float, as_tensor, axes_of, axis_of
 from ..tape import thread
 from ..tensor import Tensor
 from .elementwise import safe_sqrt
 from .shapes import last, lined_up
 
 
-def widened(x: Any) -> tuple[Tensor, numpy.dtype[Any]]:
+def widened(x: ArrayLike) -> tuple[Tensor, numpy.dtype[Any]]:
     """A float tensor with 32 bits at least, and the dtype that it had: sums and squares of halves soon leave
     their range, which ends at 65,504."""
     x = as_float(x)
@@ -24,14 +24,14 @@ def widened(x: Any) -> tuple[Tensor, numpy.dtype[Any]]:
     return x if dtype.itemsize > 2 else ops.astype(x, numpy.float32), dtype
 
 
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def mean(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The sum over the count."""
     x, dtype = widened(x)
     total = ops.sum(x, axis, keepdims=keepdims)
     return ops.astype(total * (total.size / x.size) if x.size else total / 0.0, dtype)
 
 
-def average(x: Any, axis: int | None = None, weights: Any = None) -> Tensor:
+def average(x: ArrayLike, axis: int | None = None, weights: ArrayLike | None = None) -> Tensor:
     """The weighted mean.
 
     Args:
@@ -62,7 +62,7 @@ def average(x: Any, axis: int | None = None, weights: Any = None) -> Tensor:
     return ops.sum(x * weights, axis) / total
 
 
-def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+def var(x: ArrayLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
     """Mean square distance from the mean, over n − ddof."""
     x, dtype = widened(x)
     centred = x - mean(x, axis, keepdims=True)
@@ -70,29 +70,29 @@ def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Ten
     return ops.astype(ops.sum(centred * centred, axis, keepdims=keepdims) / max(degrees, 0), dtype)
 
 
-def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+def std(x: ArrayLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
     """Root of the variance; where that is 0, so is the derivative."""
     x, dtype = widened(x)
     return ops.astype(safe_sqrt(var(x, axis, ddof, keepdims)), dtype)
 
 
-def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def ptp(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return ops.max(x, axis, keepdims) - ops.min(x, axis, keepdims)
 
 
-def nansum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def nansum(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The sum of what is not NaN."""
     x = as_tensor(x)
     return ops.sum(ops.where(ops.isnan(x), 0, x), axis, keepdims=keepdims)
 
 
-def nanmean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def nanmean(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The mean of what is not NaN."""
     x = as_float(x)
     return nansum(x, axis, keepdims) / ops.sum(ops.logical_not(ops.isnan(x)), axis, x.dtype, keepdims)
 
 
-def nanmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def nanmax(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The largest that is not NaN; NaN if there is none."""
     x = as_float(x)
     missing = ops.isnan(x)
@@ -100,16 +100,16 @@ def nanmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return ops.where(ops.all(missing, axis, keepdims), math.nan, y)
 
 
-def nanmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def nanmin(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The smallest that is not NaN; NaN if there is none."""
     return -nanmax(-as_float(x), axis, keepdims)
 
 
-def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def count_nonzero(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return ops.sum(as_tensor(x) != 0, axis, keepdims=keepdims)
 
 
-def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def prod(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Product over axes as a tree of weightings, so zeros need no care."""
     y, kept = lined_up(_wide(x), axis)
     if y.shape[-1] == 0:
@@ -127,7 +127,7 @@ def _wide(x: Any) -> Tensor:
     return x if x.dtype.kind == "f" else ops.astype(x, numpy.prod(numpy.ones(1, x.dtype)).dtype)
 
 
-def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def logsumexp(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """log Σ exp(x), shifted by the maximum."""
     x, dtype = widened(x)
     top = ops.max(x, axis, keepdims=True).detach()
@@ -137,14 +137,14 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return y if arguments.flag("keepdims", keepdims) else ops.squeeze(y, axes_of(x, axis))
 
 
-def softmax(x: Any, axis: Axis = -1) -> Tensor:
+def softmax(x: ArrayLike, axis: Axis = -1) -> Tensor:
     """exp(x) / Σ exp(x)."""
     x, dtype = widened(x)
     weights = ops.exp(x - ops.max(x, axis, keepdims=True).detach())
     return ops.astype(weights / ops.sum(weights, axis, keepdims=True), dtype)
 
 
-def log_softmax(x: Any, axis: Axis = -1) -> Tensor:
+def log_softmax(x: ArrayLike, axis: Axis = -1) -> Tensor:
     """x − log Σ exp(x)."""
     x, dtype = widened(x)
     shifted = x - ops.max(x, axis, keepdims=True).detach()
@@ -154,7 +154,7 @@ def log_softmax(x: Any, axis: Axis = -1) -> Tensor:
 # -- along an axis ------------------------------------------------------------------------------------
 
 
-def cumprod(x: Any, axis: int | None = None) -> Tensor:
+def cumprod(x: ArrayLike, axis: int | None = None) -> Tensor:
     """Running product by doubling strides: log₂ n weightings."""
     x, axis = along(_wide(x), axis)
     y = ops.moveaxis(x, axis, -1)
@@ -166,7 +166,7 @@ def cumprod(x: Any, axis: int | None = None) -> Tensor:
     return ops.moveaxis(y, -1, axis)
 
 
-def diff(x: Any, n: int = 1, axis: int = -1) -> Tensor:
+def diff(x: ArrayLike, n: int = 1, axis: int = -1) -> Tensor:
     """Differences of neighbours, n times."""
     x = as_tensor(x)
     place = axis_of(x, axis)
@@ -176,7 +176,7 @@ def diff(x: Any, n: int = 1, axis: int = -1) -> Tensor:
     return x
 
 
-def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Tensor:
+def trapezoid(y: ArrayLike, x: ArrayLike | None = None, dx: float = 1.0, axis: int = -1) -> Tensor:
     """The integral along an axis by trapezoids.
 
     Args:

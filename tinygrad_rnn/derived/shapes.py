@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy
 
 from .. import arguments, ops
 from ..errors import ArgumentError, IndexRangeError, ShapeError
-from ..ops import Axis, along, as_tensor, axes_of, axis_of
+from ..ops import ArrayLike, Axis, Index, along, as_tensor, axes_of, axis_of
+from ..ops import transpose as permute_dims
 from ..tape import host_array
 from ..tensor import Tensor
 
 
-def ravel(x: Any) -> Tensor:
+def ravel(x: ArrayLike) -> Tensor:
     return ops.reshape(x, (-1,))
 
 
-def matrix_transpose(x: Any) -> Tensor:
+def matrix_transpose(x: ArrayLike) -> Tensor:
     return ops.swapaxes(x, -1, -2)
 
 
-permute_dims = ops.transpose
-
-
-def stop_gradient(x: Any) -> Tensor:
+def stop_gradient(x: ArrayLike) -> Tensor:
     """The value as a constant: no residual passes."""
     return as_tensor(x).detach()
 
 
-def last(x: Tensor, index: Any) -> Tensor:
+def last(x: Tensor, index: Index) -> Tensor:
     return ops.getitem(x, (..., index))
 
 
@@ -45,7 +42,7 @@ def lined_up(x: Tensor, axis: Axis) -> tuple[Tensor, tuple[int, ...]]:
     return lined, tuple(1 if i in axes else n for i, n in enumerate(x.shape))
 
 
-def rot90(x: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
+def rot90(x: ArrayLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
     """Turned by k quarters from the first axis towards the second."""
     x, k = as_tensor(x), arguments.whole("rot90: k", k)
     plane = axes_of(x, arguments.wholes("rot90: axes", axes), ordered=True)
@@ -58,22 +55,22 @@ def rot90(x: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
     return ops.flip(x, first if k % 4 == 1 else second)
 
 
-def fliplr(x: Any) -> Tensor:
+def fliplr(x: ArrayLike) -> Tensor:
     return ops.flip(x, 1)
 
 
-def flipud(x: Any) -> Tensor:
+def flipud(x: ArrayLike) -> Tensor:
     return ops.flip(x, 0)
 
 
-def broadcast_arrays(*arrays: Any) -> tuple[Tensor, ...]:
+def broadcast_arrays(*arrays: ArrayLike) -> tuple[Tensor, ...]:
     """All of them in their joint shape."""
     parts = ops.as_tensors(*arrays)
     shape = ops.joint_shape("broadcast_arrays", *(x.shape for x in parts))
     return tuple(ops.broadcast_to(x, shape) for x in parts)
 
 
-def meshgrid(*vectors: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
+def meshgrid(*vectors: ArrayLike, indexing: str = "xy") -> tuple[Tensor, ...]:
     """The coordinates of a grid, an array for each vector; "xy" puts the first along the columns, "ij" along
     the rows."""
     arguments.choice("meshgrid: indexing", indexing, ("xy", "ij"))
@@ -86,11 +83,11 @@ def meshgrid(*vectors: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
     return broadcast_arrays(*lined)
 
 
-def append(x: Any, values: Any, axis: int | None = None) -> Tensor:
+def append(x: ArrayLike, values: ArrayLike, axis: int | None = None) -> Tensor:
     return ops.concatenate([x, values], axis)
 
 
-def delete(x: Any, indices: Any, axis: int | None = None) -> Tensor:
+def delete(x: ArrayLike, indices: ArrayLike | slice, axis: int | None = None) -> Tensor:
     """Without the slices at the given places."""
     x, axis = along(x, axis)
     places = numpy.arange(x.shape[axis])
@@ -103,7 +100,7 @@ def delete(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     return ops.take(x, left, axis)
 
 
-def tile(x: Any, reps: int | Sequence[int]) -> Tensor:
+def tile(x: ArrayLike, reps: int | Sequence[int]) -> Tensor:
     """The array repeated as blocks along its axes."""
     x = as_tensor(x)
     times = arguments.shape("tile: reps", reps)
@@ -116,7 +113,7 @@ def tile(x: Any, reps: int | Sequence[int]) -> Tensor:
     return ops.reshape(blocks, [t * m for t, m in zip(times, shape, strict=True)])
 
 
-def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
+def repeat(x: ArrayLike, repeats: ArrayLike, axis: int | None = None) -> Tensor:
     """Each slice along an axis several times in a row."""
     x, axis = along(x, axis)
     try:
@@ -131,7 +128,7 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Ten
 # -- diagonals ----------------------------------------------------------------------------------------
 
 
-def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+def diagonal(x: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The diagonal of two axes, as the last axis."""
     x, offset = as_tensor(x), arguments.whole("diagonal: offset", offset)
     x = ops.moveaxis(x, (axis1, axis2), (-2, -1))
@@ -142,7 +139,7 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     return ops.getitem(x, (..., line - min(offset, 0), line + max(offset, 0)))
 
 
-def diag(x: Any, k: int = 0) -> Tensor:
+def diag(x: ArrayLike, k: int = 0) -> Tensor:
     """A vector as the diagonal of a matrix, or the diagonal of a matrix."""
     x, k = as_tensor(x), arguments.whole("diag: k", k)
     if x.ndim == 2:
@@ -156,44 +153,44 @@ def diag(x: Any, k: int = 0) -> Tensor:
     return ops.scatter(x, (rows, columns), (n, n))
 
 
-def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+def trace(x: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     return ops.sum(diagonal(x, offset, axis1, axis2), -1)
 
 
 # -- joining and splitting ----------------------------------------------------------------------------
 
 
-def atleast_1d(x: Any) -> Tensor:
+def atleast_1d(x: ArrayLike) -> Tensor:
     x = as_tensor(x)
     return ops.reshape(x, (1,)) if x.ndim == 0 else x
 
 
-def atleast_2d(x: Any) -> Tensor:
+def atleast_2d(x: ArrayLike) -> Tensor:
     x = atleast_1d(x)
     return ops.reshape(x, (1, -1)) if x.ndim == 1 else x
 
 
-def vstack(arrays: Sequence[Any]) -> Tensor:
+def vstack(arrays: Iterable[ArrayLike]) -> Tensor:
     return ops.concatenate([atleast_2d(x) for x in arguments.several("vstack: arrays", arrays)], 0)
 
 
-def hstack(arrays: Sequence[Any]) -> Tensor:
+def hstack(arrays: Iterable[ArrayLike]) -> Tensor:
     parts = [atleast_1d(x) for x in arguments.several("hstack: arrays", arrays)]
     return ops.concatenate(parts, 0 if parts and parts[0].ndim == 1 else 1)
 
 
-def dstack(arrays: Sequence[Any]) -> Tensor:
+def dstack(arrays: Iterable[ArrayLike]) -> Tensor:
     parts = [atleast_2d(x) for x in arguments.several("dstack: arrays", arrays)]
     return ops.concatenate([ops.expand_dims(x, 2) if x.ndim == 2 else x for x in parts], 2)
 
 
-def column_stack(arrays: Sequence[Any]) -> Tensor:
+def column_stack(arrays: Iterable[ArrayLike]) -> Tensor:
     """Vectors as the columns of a matrix."""
     parts = [atleast_1d(x) for x in arguments.several("column_stack: arrays", arrays)]
     return ops.concatenate([ops.expand_dims(x, 1) if x.ndim == 1 else x for x in parts], 1)
 
 
-def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
+def array_split(x: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
     """As split, but a number of parts need not divide the axis: the first ones are one longer."""
     if not arguments.is_one(indices_or_sections):
         return ops.split(x, indices_or_sections, axis)
@@ -202,12 +199,12 @@ def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0)
     return ops.split(x, [i * each + min(i, longer) for i in range(1, parts)], axis)
 
 
-def hsplit(x: Any, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+def hsplit(x: ArrayLike, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
     x = as_tensor(x)
     return ops.split(x, indices_or_sections, 1 if x.ndim > 1 else 0)
 
 
-def vsplit(x: Any, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+def vsplit(x: ArrayLike, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
     return ops.split(x, indices_or_sections, 0)
 
 

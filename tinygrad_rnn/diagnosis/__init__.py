@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import Any
 
 from .. import arguments, tree
 from ..cleanup import no_collection
 from ..errors import FlowError, TapeError
+from ..ops import Nest
 from ..reading.followed import Followed, ones
 from ..reading.lines import Lines
 from ..reading.recording import Recording
@@ -24,7 +24,7 @@ from .report import Report
 from .track import Track
 
 
-def flow(loss: Any, of: Any = None, aside: bool = True) -> Report:
+def flow(loss: Nest, of: Nest | str | None = None, aside: bool = True) -> Report:
     """Diagnose the residuals of a backward pass: how large, how much each operation changes them, how many
     steps back they reach.
 

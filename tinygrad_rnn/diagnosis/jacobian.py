@@ -47,7 +47,9 @@ class StateJacobian:
             raise FlowError(
                 f"flow: there is no state {of!r}: there are {', '.join(map(repr, chain.states)) or 'none'}"
             )
-        self.chain, self.last, self.direct = chain, last, direct
+        self.chain = chain
+        self.last = last
+        self.direct = direct
         states = (
             range(chain.count) if of is None else [i for i, name in enumerate(chain.states) if name == of]
         )
@@ -63,7 +65,7 @@ class StateJacobian:
             self._targets.setdefault(step, {})[key] = None
         self._ends = [node for node in ends.values() if node is not None]
         self._backend = self._ends[0]._backend
-        self.size = sum(x._data.size for x in self._ends)
+        self.size: int = sum(x._data.size for x in self._ends)
 
     def matrices(self) -> numpy.ndarray:
         """(steps back, N, N), the identity first."""

@@ -18,7 +18,7 @@ from ..errors import DrawError, FlowError
 from ..reading.followed import Followed
 from ..reading.recording import Recording
 from ..reading.words import gain_label, number, percent, symbol_of, table
-from ..tape import Entry
+from ..tape import Entry, Tape
 from . import charts
 from .health import Activation, activations, first_not_finite
 from .paths import Path, StepPaths
@@ -105,9 +105,11 @@ class Report:
     """
 
     def __init__(self, recording: Recording, followed: Followed) -> None:
-        self.tape, self._followed, self._name_of = recording.tape, followed, recording.name_of
+        self.tape: Tape = recording.tape
+        self._followed = followed
+        self._name_of = recording.name_of
         self._line_of = recording.names.line
-        self.tracks = [Track(trail) for trail in followed.trails]
+        self.tracks: list[Track] = [Track(trail) for trail in followed.trails]
 
     # -- numbers ---------------------------------------------------------------------------------------------
 

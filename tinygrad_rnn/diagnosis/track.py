@@ -13,7 +13,9 @@ import numpy
 
 from .. import arguments
 from ..errors import FlowError
+from ..reading.chain import Chain
 from ..reading.followed import Trail
+from ..reading.measured import Pass
 from ..reading.norms import Sizes, joint
 from ..reading.words import gain_label
 from ..tape import Entry, Key
@@ -108,7 +110,10 @@ class Track:
 
     def __init__(self, trail: Trail) -> None:
         chain, last, crossed = trail.chain, trail.last, trail.crossed
-        self.chain, self.last, self.run, self._crossed = chain, last, trail.run, crossed
+        self.chain: Chain = chain
+        self.last: int | None = last
+        self.run: Pass = trail.run
+        self._crossed = crossed
         self._paths: dict[int, StepPaths] = {}
         backend = chain.backend
         sizes = Sizes(backend)
@@ -134,13 +139,13 @@ class Track:
         self._arrived: dict[Key | None, float] = {
             key: float(norms[number]) for key, number in arrived.items()
         }
-        self.received, self.passed, crossing = (
-            _grouped(norms, groups) for groups in (received, passed, held)
-        )
+        self.received: numpy.ndarray = _grouped(norms, received)
+        self.passed: numpy.ndarray = _grouped(norms, passed)
+        crossing = _grouped(norms, held)
         start = trail.entered
         back = crossing[last:0:-1] if last is not None else crossing[:0]
         with numpy.errstate(invalid="ignore", over="ignore"):  # of what is not finite no part is known
-            self.remaining = (
+            self.remaining: numpy.ndarray = (
                 numpy.concatenate([[1.0], back / start * (start / start)]) if start else numpy.zeros(1)
             )
 

@@ -16,6 +16,7 @@ from typing import Any
 from .. import arguments, tree
 from ..cleanup import no_collection
 from ..errors import DrawError, DrawWarning, TapeError
+from ..ops import Nest
 from ..reading.chain import Chain
 from ..reading.followed import Followed, Trail, ones
 from ..reading.recording import Recording
@@ -37,13 +38,13 @@ _VIEWS = ("auto", "ops", "steps", "cells")
 
 
 def draw(
-    out: Any,
+    out: Nest,
     view: str = "auto",
     gains: bool | None = None,
     order: bool = False,
     values: bool = False,
     max_nodes: int = 150,
-    of: Any = None,
+    of: Nest | None = None,
     title: str | None = None,
 ) -> Picture:
     """Draw how results were made and how residuals go back.

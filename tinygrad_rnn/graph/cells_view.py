@@ -35,14 +35,12 @@ class CellsView:
         note: str,
         inside: Mapping[str, Scene],
     ) -> None:
-        self.modules, self.sizes, self.outputs, self.title, self.note, self.inside = (
-            modules,
-            sizes,
-            outputs,
-            title,
-            note,
-            inside,
-        )
+        self.modules = modules
+        self.sizes = sizes
+        self.outputs = outputs
+        self.title = title
+        self.note = note
+        self.inside = inside
         self._ranges = Ranges([*modules.arrays.values(), *(y._data for y in outputs)], outputs[0]._backend)
 
     def dot(self, titled: bool = True) -> str:

@@ -26,7 +26,7 @@ class Columns:
     """
 
     def __init__(self, network: Network) -> None:
-        self.stubs = _far_ends(network)
+        self.stubs: dict[str, tuple[Vertex, int]] = _far_ends(network)
         self._before, self._after = self._columns(network)
 
     def is_reversed(self, link: Link) -> bool:

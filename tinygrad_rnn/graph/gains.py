@@ -34,8 +34,8 @@ class Gains:
 
     def __init__(self, followed: Followed) -> None:
         self.followed = followed
-        self.of = [y for y, _ in followed.seeds]
-        self.seed = overall((g for _, g in followed.seeds), self.of[0]._backend)
+        self.of: list[Node] = [y for y, _ in followed.seeds]
+        self.seed: float = overall((g for _, g in followed.seeds), self.of[0]._backend)
 
     def entering(self, results: Sequence[Node]) -> Gains:
         """The same sizes for a picture that ends with these results: those that a residual reaches are what

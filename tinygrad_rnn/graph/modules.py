@@ -73,12 +73,15 @@ class Modules:
     """
 
     def __init__(self, tape: Tape, chains: Sequence[Chain], names: Names, owners: Owners) -> None:
-        self.tape, self.names, self.chains, self._owners = tape, names, chains, owners
+        self.tape = tape
+        self.names = names
+        self.chains = chains
+        self._owners = owners
         self._chain_of = {
             entry.index: chain for chain in chains for inside in chain.entries for entry in inside
         }
-        self.parts = self._modules_and_rest()
-        self.part_of = {entry.index: part for part in self.parts for entry in part.entries}
+        self.parts: list[Part] = self._modules_and_rest()
+        self.part_of: dict[int, Part] = {entry.index: part for part in self.parts for entry in part.entries}
         self._owned: set[int] = set()
         self.states: set[int] = set()
         self.frames: dict[int, str] = {}
@@ -86,7 +89,7 @@ class Modules:
         self.leaves: dict[str, Node] = {}
         self.arrays: dict[str, Any] = {}
         self.borders: dict[tuple[int, int], tuple[Node, tuple[str, str]]] = {}
-        self.links = self._find_links()
+        self.links: dict[tuple[str, str], bool] = self._find_links()
 
     # -- parts -----------------------------------------------------------------------------------------------
 
@@ -254,14 +257,14 @@ class Sizes:
         towards = [x for x, _ in modules.borders.values()]
         self._followed = Followed(modules.tape, modules.chains, seeds, False, towards, borders, inside=())
         self._modules, backend = modules, seeds[0][0]._backend
-        self.seed = overall((g for _, g in seeds), backend)
+        self.seed: float = overall((g for _, g in seeds), backend)
         into: dict[str, Room] = {}
         for key, residual in arrived.items():
             if key[0] in modules.part_of:
                 into.setdefault(modules.part_of[key[0]].id, {})[key] = residual
         norms = iter(overalls((room.values() for room in (*into.values(), *sent.values())), backend))
-        self.arrived = {name: next(norms) for name in into}
-        self.sent = {pair: next(norms) for pair in sent}
+        self.arrived: dict[str, float] = {name: next(norms) for name in into}
+        self.sent: dict[tuple[str, str], float] = {pair: next(norms) for pair in sent}
 
     @property
     def caption(self) -> str:

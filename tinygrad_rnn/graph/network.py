@@ -13,7 +13,7 @@ from ..reading.chain import Chain
 from ..reading.names import Names, State, at_two_times
 from ..reading.path import Way, cheapest
 from ..tape import Entry, Key, Node, Scope, Tape, key_of
-from .steps import steps_of
+from .steps import Step, steps_of
 
 Kind = Literal["operation", "state", "parameter", "input", "constant", "output", "loss"]
 
@@ -102,13 +102,15 @@ class Network:
     def __init__(
         self, tape: Tape, outputs: Sequence[Node], names: Names, chains: Sequence[Chain] = ()
     ) -> None:
-        self.tape, self.names = tape, names
+        self.tape = tape
+        self.names = names
         self._place = {entry.index: i for i, entry in enumerate(self.tape)}
         self._outputs = {(self._place[y.entry.index], y.position): y for y in outputs if y.entry is not None}
         self._leaves: list[Node] = []
         self._arrays: list[Any] = []
         self._number_of_leaf: dict[Key, _Leaf] = {}
         self._sources = self._find_sources()
+        self.steps: list[Step]
         self.steps, self._step_of = steps_of(tape, chains)
         self._calls = self._find_calls()
         self._names = self._find_names()
@@ -123,12 +125,14 @@ class Network:
         way = min(
             (cheapest(self.tape, *ends) for ends in ends), key=lambda way: way.cost, default=Way(math.inf, [])
         )
-        self.path = [self._place[entry.index] for entry, _ in way.hops]
+        self.path: list[int] = [self._place[entry.index] for entry, _ in way.hops]
         self._path_operands = {self._place[entry.index]: operand for entry, operand in way.hops}
         self._readout = (
             self._after([self._place[end[0]] for _, end in ends]) if self.steps and ends else set()
         )
         self._first_use: dict[int, int] = {}
+        self.vertices: list[Vertex]
+        self.links: list[Link]
         self.vertices, self.links = self._build()
 
     def excess(self, most: int) -> str:

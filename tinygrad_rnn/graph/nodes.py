@@ -25,7 +25,10 @@ class Nodes:
     """
 
     def __init__(self, network: Network, gains: Gains | None, order: bool, values: bool) -> None:
-        self.network, self.gains, self.order, self.values = network, gains, order, values
+        self.network = network
+        self.gains = gains
+        self.order = order
+        self.values = values
         self._into: dict[str, list[Link]] = defaultdict(list)
         for link in network.links:
             self._into[link.target.id].append(link)

@@ -54,7 +54,9 @@ class OpsView:
     def __init__(
         self, network: Network, title: str, gains: Gains | None, order: bool, values: bool = False
     ) -> None:
-        self.network, self.title, self.gains = network, title, gains
+        self.network = network
+        self.title = title
+        self.gains = gains
         self._unrolled = bool(network.steps)
         self._path = {
             vertex.id for link in network.links if link.on_path for vertex in (link.source, link.target)

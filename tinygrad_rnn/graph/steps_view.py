@@ -47,15 +47,17 @@ class StepRow:
     """
 
     def __init__(self, chain: Chain, number: int, trail: Trail | None) -> None:
-        self.chain, self.trail, self.states = chain, trail, chain.states
+        self.chain = chain
+        self.trail = trail
+        self.states: list[str] = chain.states
         self._prefix = f"t{number}_" if number else "t"
-        self.paints = [_CHANNEL if chain.is_channel(i) else _BENT for i in range(chain.count)]
+        self.paints: list[_Paint] = [_CHANNEL if chain.is_channel(i) else _BENT for i in range(chain.count)]
         count = len(chain)
         first = (
             -1 if trail is not None and any(trail.size(i, -1) is not None for i in range(chain.count)) else 0
         )
         long = count > _FIRST + _LAST + 1
-        self.shown = (
+        self.shown: list[list[int]] = (
             [list(range(first, _FIRST)), list(range(count - _LAST, count))]
             if long
             else [list(range(first, count))]
@@ -92,8 +94,11 @@ class StepsView:
     """Writes the DOT text of chains, one row of boxes for each."""
 
     def __init__(self, rows: Sequence[StepRow], title: str, note: str, caption: str) -> None:
-        self.rows, self.title, self.note, self.caption = rows, title, note, caption
-        self.measured = any(row.trail is not None for row in rows)
+        self.rows = rows
+        self.title = title
+        self.note = note
+        self.caption = caption
+        self.measured: bool = any(row.trail is not None for row in rows)
 
     def dot(self, titled: bool = True) -> str:
         notes = self._notes()

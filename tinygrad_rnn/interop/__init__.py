@@ -1,1 +1,9 @@
-"""Exchange with files and with other frameworks. Each part is imported when it is asked for."""
+"""Exchange with files and with other frameworks."""
+
+from . import checkpoint
+
+__all__ = ["checkpoint"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -7,7 +7,7 @@ import importlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy
 
@@ -15,6 +15,10 @@ from .. import arguments, atomic
 from ..errors import CheckpointError, DtypeError, ShapeError
 from ..tape import host_values
 from ..tensor import Tensor, tensor
+
+if TYPE_CHECKING:
+    from ..nn import Module
+    from ..ops import ArrayLike
 
 
 class Checkpoint(dict[str, Tensor]):
@@ -26,10 +30,12 @@ class Checkpoint(dict[str, Tensor]):
 
     def __init__(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
         super().__init__(tensors)
-        self.metadata = dict(metadata)
+        self.metadata: dict[str, str] = dict(metadata)
 
 
-def save(path: str | Path, source: Any, metadata: Mapping[str, str] | None = None) -> None:
+def save(
+    path: str | Path, source: Module | Mapping[str, ArrayLike], metadata: Mapping[str, str] | None = None
+) -> None:
     """Write a module's parameters, or tensors and arrays by name, to a safetensors file.
 
     The file appears whole or not at all; one that was there stays until the new one is safely on the disk.
@@ -139,3 +145,7 @@ def _safetensors(part: str = "") -> Any:
 
 
 __all__ = ["Checkpoint", "load", "save"]
+
+
+def __dir__() -> list[str]:
+    return __all__

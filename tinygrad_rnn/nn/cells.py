@@ -18,6 +18,8 @@ import math
 from typing import Any
 
 from .. import arguments, ops
+from ..arguments import DTypeLike
+from ..ops import ArrayLike
 from ..tape import lift
 from ..tensor import Tensor
 from . import init
@@ -34,7 +36,9 @@ class Shape:
     """
 
     def __init__(self, *axes: int) -> None:
-        self.axes = tuple([arguments.size(f"Shape: axes[{i}]", n) for i, n in enumerate(axes)])
+        self.axes: tuple[int, ...] = tuple(
+            [arguments.size(f"Shape: axes[{i}]", n) for i, n in enumerate(axes)]
+        )
 
     def __repr__(self) -> str:
         return f"Shape({', '.join(map(str, self.axes))})"
@@ -48,9 +52,14 @@ class Cell(Module):
     """
 
     gates = 1
-    state_size: Any
+    input_size: int
+    hidden_size: int
+    output_size: int
+    state_size: int | tuple[int, int]
 
-    def __init__(self, input_size: int, hidden_size: int, proj_size: int, bias: bool, dtype: Any) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, proj_size: int, bias: bool, dtype: DTypeLike | None
+    ) -> None:
         name = type(self).__name__
         self.input_size = input_size = arguments.size(f"{name}: input_size", input_size)
         self.hidden_size = hidden_size = arguments.size(f"{name}: hidden_size", hidden_size)
@@ -58,12 +67,12 @@ class Cell(Module):
         bias = arguments.flag(f"{name}: bias", bias)
         dtype = arguments.optional(arguments.float_dtype, f"{name}: dtype", dtype)
         rows = self.gates * hidden_size
-        self.weight_ih = self._parameter((rows, input_size), dtype)
-        self.weight_hh = self._parameter((rows, output_size), dtype)
-        self.bias_ih = self._parameter((rows,), dtype) if bias else None
-        self.bias_hh = self._parameter((rows,), dtype) if bias else None
+        self.weight_ih: Parameter = self._parameter((rows, input_size), dtype)
+        self.weight_hh: Parameter = self._parameter((rows, output_size), dtype)
+        self.bias_ih: Parameter | None = self._parameter((rows,), dtype) if bias else None
+        self.bias_hh: Parameter | None = self._parameter((rows,), dtype) if bias else None
 
-    def _parameter(self, shape: tuple[int, ...], dtype: Any) -> Parameter:
+    def _parameter(self, shape: tuple[int, ...], dtype: DTypeLike | None) -> Parameter:
         return Parameter(
             init.uniform(shape, 1 / math.sqrt(self.hidden_size) if self.hidden_size else 0.0, dtype)
         )
@@ -88,7 +97,7 @@ class Cell(Module):
     def _sum(self, x: Any, h: Any) -> Tensor:
         """x Wᵀ + h Uᵀ + b, for all gates at once."""
         a = x @ self.weight_ih.T + h @ self.weight_hh.T
-        return a if self.bias_ih is None else a + (self.bias_ih + self.bias_hh)
+        return a if self.bias_ih is None or self.bias_hh is None else a + (self.bias_ih + self.bias_hh)
 
 
 class RNNCell(Cell):
@@ -106,13 +115,13 @@ class RNNCell(Cell):
         hidden_size: int,
         bias: bool = True,
         nonlinearity: str = "tanh",
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
-        self.nonlinearity = arguments.choice("RNNCell: nonlinearity", nonlinearity, ("tanh", "relu"))
+        self.nonlinearity: str = arguments.choice("RNNCell: nonlinearity", nonlinearity, ("tanh", "relu"))
         super().__init__(input_size, hidden_size, 0, bias, dtype)
-        self.state_size = self.hidden_size
+        self.state_size: int = self.hidden_size
 
-    def __call__(self, x: Any, state: Any) -> tuple[Tensor, Any]:
+    def __call__(self, x: ArrayLike, state: ArrayLike) -> tuple[Tensor, Tensor]:
         x, h = self._tensors(x, state)
         a = self._sum(x, h)
         h = ops.tanh(a) if self.nonlinearity == "tanh" else ops.relu(a)
@@ -148,16 +157,20 @@ class LSTMCell(Cell):
         proj_size: int = 0,
         cell_clip: float | None = None,
         proj_clip: float | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         name = type(self).__name__
-        self.cell_clip = arguments.optional(arguments.bound, f"{name}: cell_clip", cell_clip)
-        self.proj_clip = arguments.optional(arguments.bound, f"{name}: proj_clip", proj_clip)
+        self.cell_clip: float | None = arguments.optional(arguments.bound, f"{name}: cell_clip", cell_clip)
+        self.proj_clip: float | None = arguments.optional(arguments.bound, f"{name}: proj_clip", proj_clip)
         super().__init__(input_size, hidden_size, proj_size, bias, dtype)
-        self.weight_hr = self._parameter((self.output_size, self.hidden_size), dtype) if proj_size else None
-        self.state_size = (self.output_size, self.hidden_size)
+        self.weight_hr: Parameter | None = (
+            self._parameter((self.output_size, self.hidden_size), dtype) if proj_size else None
+        )
+        self.state_size: tuple[int, int] = (self.output_size, self.hidden_size)
 
-    def __call__(self, x: Any, state: Any) -> tuple[Tensor, Any]:
+    def __call__(
+        self, x: ArrayLike, state: tuple[ArrayLike, ArrayLike]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         x, h, c = self._tensors(x, state)
         i, f, g, o = ops.split(self._sum(x, h), 4, axis=-1)
         i, f, g, o = ops.sigmoid(i), ops.sigmoid(f), ops.tanh(g), ops.sigmoid(o)
@@ -188,12 +201,16 @@ class PeepholeLSTMCell(LSTMCell):
         proj_size: int = 0,
         cell_clip: float | None = None,
         proj_clip: float | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(input_size, hidden_size, bias, proj_size, cell_clip, proj_clip, dtype)
-        self.p_i, self.p_f, self.p_o = (self._parameter((self.hidden_size,), dtype) for _ in range(3))
+        self.p_i: Parameter = self._parameter((self.hidden_size,), dtype)
+        self.p_f: Parameter = self._parameter((self.hidden_size,), dtype)
+        self.p_o: Parameter = self._parameter((self.hidden_size,), dtype)
 
-    def __call__(self, x: Any, state: Any) -> tuple[Tensor, Any]:
+    def __call__(
+        self, x: ArrayLike, state: tuple[ArrayLike, ArrayLike]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         x, h, c = self._tensors(x, state)
         i, f, g, o = ops.split(self._sum(x, h), 4, axis=-1)
         i, f, g = ops.sigmoid(i + self.p_i * c), ops.sigmoid(f + self.p_f * c), ops.tanh(g)
@@ -221,13 +238,18 @@ class GRUCell(Cell):
     gates = 3
 
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, reset: str = "after", dtype: Any = None
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        reset: str = "after",
+        dtype: DTypeLike | None = None,
     ) -> None:
-        self.reset = arguments.choice("GRUCell: reset", reset, ("after", "before"))
+        self.reset: str = arguments.choice("GRUCell: reset", reset, ("after", "before"))
         super().__init__(input_size, hidden_size, 0, bias, dtype)
-        self.state_size = self.hidden_size
+        self.state_size: int = self.hidden_size
 
-    def __call__(self, x: Any, state: Any) -> tuple[Tensor, Any]:
+    def __call__(self, x: ArrayLike, state: ArrayLike) -> tuple[Tensor, Tensor]:
         x, h = self._tensors(x, state)
         n, z = (self._reset_after if self.reset == "after" else self._reset_before)(x, h)
         h = n + z * (h - n)  # (1 − z) * n + z * h in one weighting

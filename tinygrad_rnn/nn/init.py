@@ -13,11 +13,12 @@ from typing import Any
 import numpy
 
 from .. import arguments, random
+from ..arguments import DTypeLike
 from ..errors import ShapeError
 from ..tape import host
 
 
-def _kind(name: str, dtype: Any) -> Any:
+def _kind(name: str, dtype: DTypeLike | None) -> numpy.dtype[Any]:
     """The dtype to round to; looked at before numbers are drawn, as every argument here."""
     return host.default_dtype if dtype is None else arguments.dtype(f"{name}: dtype", dtype)
 
@@ -34,7 +35,7 @@ def _fans(name: str, shape: Sequence[int]) -> int:
     return sum(_matrix(name, shape)) or 1
 
 
-def uniform(shape: Sequence[int], bound: float, dtype: Any = None) -> numpy.ndarray:
+def uniform(shape: Sequence[int], bound: float, dtype: DTypeLike | None = None) -> numpy.ndarray:
     """Evenly from −bound to bound. PyTorch's linear and recurrent layers use 1/√(size of the input, of the
     hidden state)."""
     lengths, bound, dtype = (
@@ -45,7 +46,7 @@ def uniform(shape: Sequence[int], bound: float, dtype: Any = None) -> numpy.ndar
     return random.generator().uniform(-bound, bound, lengths).astype(dtype)
 
 
-def normal(shape: Sequence[int], std: float = 1.0, dtype: Any = None) -> numpy.ndarray:
+def normal(shape: Sequence[int], std: float = 1.0, dtype: DTypeLike | None = None) -> numpy.ndarray:
     """Normal around 0."""
     lengths, std, dtype = (
         arguments.shape("normal: shape", shape),
@@ -55,22 +56,23 @@ def normal(shape: Sequence[int], std: float = 1.0, dtype: Any = None) -> numpy.n
     return random.generator().normal(0.0, std, lengths).astype(dtype)
 
 
-def glorot_uniform(shape: Sequence[int], gain: float = 1.0, dtype: Any = None) -> numpy.ndarray:
+def glorot_uniform(shape: Sequence[int], gain: float = 1.0, dtype: DTypeLike | None = None) -> numpy.ndarray:
     """Evenly with the variance gain² · 2 / (in + out) (Glorot & Bengio 2010, equation 16)."""
     gain = arguments.rate("glorot_uniform: gain", gain)
     return uniform(shape, gain * math.sqrt(6 / _fans("glorot_uniform", shape)), dtype)
 
 
-def glorot_normal(shape: Sequence[int], gain: float = 1.0, dtype: Any = None) -> numpy.ndarray:
+def glorot_normal(shape: Sequence[int], gain: float = 1.0, dtype: DTypeLike | None = None) -> numpy.ndarray:
     """Normal with the variance gain² · 2 / (in + out) (Glorot & Bengio 2010, equation 12)."""
     gain = arguments.rate("glorot_normal: gain", gain)
     return normal(shape, gain * math.sqrt(2 / _fans("glorot_normal", shape)), dtype)
 
 
-xavier_uniform, xavier_normal = glorot_uniform, glorot_normal
+xavier_uniform = glorot_uniform
+xavier_normal = glorot_normal
 
 
-def orthogonal(shape: Sequence[int], gain: float = 1.0, dtype: Any = None) -> numpy.ndarray:
+def orthogonal(shape: Sequence[int], gain: float = 1.0, dtype: DTypeLike | None = None) -> numpy.ndarray:
     """Rows, or columns if there are more rows, that are orthonormal, times gain (Saxe et al. 2014)."""
     rows, columns = _matrix("orthogonal", shape)
     gain, dtype = arguments.real("orthogonal: gain", gain), _kind("orthogonal", dtype)
@@ -81,18 +83,18 @@ def orthogonal(shape: Sequence[int], gain: float = 1.0, dtype: Any = None) -> nu
     return (gain * (q if rows >= columns else q.T)).astype(dtype)
 
 
-def identity(shape: Sequence[int], gain: float = 1.0, dtype: Any = None) -> numpy.ndarray:
+def identity(shape: Sequence[int], gain: float = 1.0, dtype: DTypeLike | None = None) -> numpy.ndarray:
     """gain on the diagonal: recurrent weights of an IRNN, with relu and biases of 0 (Le, Jaitly & Hinton
     2015)."""
     values = arguments.real("identity: gain", gain) * numpy.eye(*_matrix("identity", shape))
     return values.astype(_kind("identity", dtype))
 
 
-def zeros(shape: Sequence[int], dtype: Any = None) -> numpy.ndarray:
+def zeros(shape: Sequence[int], dtype: DTypeLike | None = None) -> numpy.ndarray:
     return numpy.zeros(arguments.shape("zeros: shape", shape), _kind("zeros", dtype))
 
 
-def forget_gate_bias(hidden_size: int, value: float = 1.0, dtype: Any = None) -> numpy.ndarray:
+def forget_gate_bias(hidden_size: int, value: float = 1.0, dtype: DTypeLike | None = None) -> numpy.ndarray:
     """A bias (4 hidden,) in gate order i, f, g, o that keeps the forget gate open at first (Jozefowicz et al.
     2015).
 
@@ -102,3 +104,21 @@ def forget_gate_bias(hidden_size: int, value: float = 1.0, dtype: Any = None) ->
     bias = numpy.zeros((4, arguments.size("forget_gate_bias: hidden_size", hidden_size)))
     bias[1] = arguments.real("forget_gate_bias: value", value)
     return bias.reshape(-1).astype(dtype)
+
+
+__all__ = [
+    "forget_gate_bias",
+    "glorot_normal",
+    "glorot_uniform",
+    "identity",
+    "normal",
+    "orthogonal",
+    "uniform",
+    "xavier_normal",
+    "xavier_uniform",
+    "zeros",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

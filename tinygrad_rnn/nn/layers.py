@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, overload
 
 from .. import arguments, ops, random
+from ..arguments import DTypeLike
 from ..derived.reductions import mean, widened
 from ..errors import ArgumentError, DtypeError, ShapeError
+from ..ops import ArrayLike
+from ..sequence import Output
 from ..tape import lift
 from ..tensor import Tensor, tensor
 from . import init
@@ -51,16 +54,18 @@ class Linear(Module):
     x is (…, in), y (…, out).
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: Any = None) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, dtype: DTypeLike | None = None
+    ) -> None:
         in_features = arguments.size("Linear: in_features", in_features)
         out_features = arguments.size("Linear: out_features", out_features)
         bias = arguments.flag("Linear: bias", bias)
         dtype = arguments.optional(arguments.float_dtype, "Linear: dtype", dtype)
         bound = 1 / math.sqrt(in_features) if in_features else 0.0
-        self.weight = Parameter(init.uniform((out_features, in_features), bound, dtype))
-        self.bias = Parameter(init.uniform((out_features,), bound, dtype)) if bias else None
+        self.weight: Parameter = Parameter(init.uniform((out_features, in_features), bound, dtype))
+        self.bias: Parameter | None = Parameter(init.uniform((out_features,), bound, dtype)) if bias else None
 
-    def __call__(self, x: Any) -> Tensor:
+    def __call__(self, x: ArrayLike) -> Tensor:
         x = lift(not_a_pair("Linear", x), self.weight._backend)
         require("Linear: the input", x, self.weight.shape[1], self.weight.dtype)
         y = x @ self.weight.T
@@ -78,13 +83,13 @@ class Embedding(Module):
             looks, y is NaN there.
     """
 
-    def __init__(self, num_embeddings: int, embedding_dim: int, dtype: Any = None) -> None:
+    def __init__(self, num_embeddings: int, embedding_dim: int, dtype: DTypeLike | None = None) -> None:
         rows = arguments.size("Embedding: num_embeddings", num_embeddings)
         columns = arguments.size("Embedding: embedding_dim", embedding_dim)
         dtype = arguments.optional(arguments.float_dtype, "Embedding: dtype", dtype)
-        self.weight = Parameter(init.normal((rows, columns), dtype=dtype))
+        self.weight: Parameter = Parameter(init.normal((rows, columns), dtype=dtype))
 
-    def __call__(self, x: Any) -> Tensor:
+    def __call__(self, x: ArrayLike) -> Tensor:
         return ops.lookup(
             "Embedding", self.weight, not_a_pair("Embedding", x), "; a padding needs a row of its own"
         )
@@ -97,16 +102,18 @@ class LayerNorm(Module):
         normalized_shape: the lengths of those axes; a number for one axis.
     """
 
-    def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5, dtype: Any = None) -> None:
+    def __init__(
+        self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5, dtype: DTypeLike | None = None
+    ) -> None:
         shape = arguments.shape("LayerNorm: normalized_shape", normalized_shape)
         if not shape:
             raise ShapeError("LayerNorm: normalized_shape must have at least one length")
         dtype = arguments.optional(arguments.float_dtype, "LayerNorm: dtype", dtype)
-        self.eps = arguments.rate("LayerNorm: eps", eps)
-        self.weight = Parameter(init.zeros(shape, dtype) + 1)
-        self.bias = Parameter(init.zeros(shape, dtype))
+        self.eps: float = arguments.rate("LayerNorm: eps", eps)
+        self.weight: Parameter = Parameter(init.zeros(shape, dtype) + 1)
+        self.bias: Parameter = Parameter(init.zeros(shape, dtype))
 
-    def __call__(self, x: Any) -> Tensor:
+    def __call__(self, x: ArrayLike) -> Tensor:
         x, shape = lift(not_a_pair("LayerNorm", x), self.weight._backend), self.weight.shape
         if x.shape[x.ndim - len(shape) :] != shape:
             raise ShapeError(f"LayerNorm: the input has shape {x.shape}: expected the last axes {shape}")
@@ -129,9 +136,9 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5) -> None:
-        self.p = arguments.probability("Dropout: p", p)
+        self.p: float = arguments.probability("Dropout: p", p)
 
-    def __call__(self, x: Any) -> Tensor:
+    def __call__(self, x: ArrayLike) -> Tensor:
         x = ops.as_tensor(not_a_pair("Dropout", x))
         if not self.training or self.p == 0:
             return x
@@ -142,12 +149,16 @@ class Dropout(Module):
         return x * tensor(kept * scale, x.dtype, backend=x.backend)
 
 
-class Sequential(Module):
+class Sequential(Module, Generic[Output]):
     """Modules or functions one after the other."""
 
-    def __init__(self, *layers: Any) -> None:
+    @overload
+    def __init__(self: Sequential[Tensor], *layers: Callable[[Any], Tensor]) -> None: ...
+    @overload
+    def __init__(self: Sequential[Any], *layers: Callable[[Any], Any]) -> None: ...
+    def __init__(self, *layers: Callable[[Any], Any]) -> None:
         name = type(self).__name__
-        self.layers = tuple(
+        self.layers: tuple[Any, ...] = tuple(
             [
                 arguments.function(f"{name}: layers[{i}]", layer, instance=True)
                 for i, layer in enumerate(layers)
@@ -161,7 +172,7 @@ class Sequential(Module):
                 ((str(i), layer) for i, layer in enumerate(value)) if name == "layers" else ((name, value),)
             )
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any) -> Output:
         for layer in self.layers:
             x = layer(x)
         return x

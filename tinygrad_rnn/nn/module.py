@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from .. import arguments, backends
+from ..arguments import DTypeLike
 from ..effects import effect
 from ..errors import ArgumentError, CheckpointError, DtypeError, ModuleError, ShapeError
+from ..ops import ArrayLike
 from ..tape import Scope, host_values, in_scope, thread
 from ..tensor import Tensor, tensor
 from .variables import held_by
@@ -41,7 +43,7 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    def __init__(self, data: Any, dtype: Any = None, backend: str | None = None) -> None:
+    def __init__(self, data: ArrayLike, dtype: DTypeLike | None = None, backend: str | None = None) -> None:
         dtype = arguments.optional(arguments.float_dtype, "Parameter: dtype", dtype)
         made = tensor(data, dtype, requires_grad=True, backend=backend)
         super().__init__(made._data, made._backend, True)
@@ -146,7 +148,7 @@ class Module:
         return {name: parameter.detach() for name, parameter in self._by_name().items()}
 
     @effect("changes parameters")
-    def load_state_dict(self, values: Mapping[str, Any], strict: bool = True) -> LoadedNames:
+    def load_state_dict(self, values: Mapping[str, ArrayLike], strict: bool = True) -> LoadedNames:
         """Replace the parameters' values, all of them or, if anything does not fit, none.
 
         Args:
@@ -220,7 +222,7 @@ class Module:
         return self.train(False)
 
     @effect("changes parameters")
-    def astype(self: M, dtype: Any) -> M:
+    def astype(self: M, dtype: DTypeLike) -> M:
         """Change the parameters to another float dtype, in place; residuals are forgotten. Make the optimiser
         afterwards.
 

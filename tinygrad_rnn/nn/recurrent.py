@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar
 
 from .. import arguments, ops, tree
 from ..errors import ArgumentError, ShapeError
-from ..sequence import Stepper, checked_options, explain, scan
+from ..ops import ArrayLike, Nest
+from ..sequence import Cell, Output, State, Stepper, checked_options, explain, scan
 from ..tape import host
 from ..tensor import Tensor
 from .cells import Shape
 from .module import Module
 
+S = TypeVar("S")
 
-def detach(state: Any) -> Any:
+
+def detach(state: S) -> S:
     """A nested state off the tape: carried on like this, back-propagation through time is cut here (truncated
     BPTT)."""
     if not all(isinstance(leaf, Tensor) for leaf in tree.leaves(state)):
@@ -21,7 +24,7 @@ def detach(state: Any) -> Any:
     return tree.map_leaves(lambda leaf: leaf.detach(), state)
 
 
-class Recurrent(Module):
+class Recurrent(Module, Generic[Output, State]):
     """Any cell as a layer.
 
     Args:
@@ -34,11 +37,11 @@ class Recurrent(Module):
         masked_output, compiled, checkpoint: as in :func:`tinygrad_rnn.scan`.
     """
 
-    settled = ("reverse", "masked_output", "compiled", "checkpoint")
+    settled: ClassVar[tuple[str, ...]] = ("reverse", "masked_output", "compiled", "checkpoint")
 
     def __init__(
         self,
-        cell: Any,
+        cell: Cell[State, Output],
         reverse: bool = False,
         batch_first: bool = False,
         masked_output: str = "zero",
@@ -46,11 +49,17 @@ class Recurrent(Module):
         checkpoint: int | str | None = None,
     ) -> None:
         name = type(self).__name__
-        self.cell = arguments.function(f"{name}: cell", cell, instance=True)
-        self.batch_first = arguments.flag(f"{name}: batch_first", batch_first)
-        self.options = checked_options(name, reverse, masked_output, compiled, checkpoint)
+        self.cell: Any = arguments.function(f"{name}: cell", cell, instance=True)
+        self.batch_first: bool = arguments.flag(f"{name}: batch_first", batch_first)
+        self.options: dict[str, Any] = checked_options(name, reverse, masked_output, compiled, checkpoint)
 
-    def __call__(self, x: Any, state: Any = None, lengths: Any = None, mask: Any = None) -> tuple[Any, Any]:
+    def __call__(
+        self,
+        x: Nest,
+        state: Nest | None = None,
+        lengths: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+    ) -> tuple[Output, State]:
         """Run over a sequence.
 
         Args:
@@ -68,17 +77,17 @@ class Recurrent(Module):
         x = tree.map_leaves(ops.as_tensor, x)
         if self.batch_first:
             x, mask = tree.map_leaves(swapped, x), mask_time_first(mask)
-        y, state = scan(
+        y, last = scan(
             self.cell, x, self._zeros(x) if state is None else state, lengths, mask=mask, **self.options
         )
-        return tree.map_leaves(swapped, y) if self.batch_first else y, state
+        return tree.map_leaves(swapped, y) if self.batch_first else y, last
 
     def explain(self, x: Any = None, state: Any = None, **options: Any) -> str:
         """How the cell was last run, or, with what the layer is called with, how it would; see
         :func:`tinygrad_rnn.explain`."""
         return explain(self.cell) if x is None else explain(self, x, state, **options)
 
-    def stepper(self, state: Any = None) -> Stepper:
+    def stepper(self, state: Nest | None = None) -> Stepper[Output, State]:
         """The cell one step at a time, without a tape: ``y = stepper(x)`` for x (B, …), with the state kept
         inside.
 

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypedDict
 
 from .. import arguments, ops, tree
+from ..arguments import DTypeLike
 from ..errors import ArgumentError, ArgumentWarning, DtypeError, ShapeError
-from ..sequence import Column, Stepper, checked_options, explain
+from ..ops import ArrayLike, Nest
+from ..sequence import Column, State, Stepper, checked_options, explain
 from ..tape import lift
 from ..tensor import Tensor
 from .cells import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell
 from .layers import Dropout, not_a_pair
-from .module import Module
+from .module import Module, Parameter
 from .recurrent import Recurrent, mask_time_first, swapped
 
-_OPTIONS: dict[str, Any] = {"masked_output": "zero", "compiled": "auto", "checkpoint": None}
-"""What layers of cells hand on to each of them."""
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
-class Stack(Module):
+class Options(TypedDict, total=False):
+    """What layers of cells hand on to each of them, as :func:`tinygrad_rnn.scan` has it."""
+
+    masked_output: str
+    compiled: bool | str
+    checkpoint: int | str | None
+
+
+_OPTIONS: Options = {"masked_output": "zero", "compiled": "auto", "checkpoint": None}
+
+
+class Stack(Module, Generic[State]):
     """Layers of recurrent cells, each with one direction or two; base of RNN, LSTM, PeepholeLSTM and GRU.
 
     Args:
@@ -33,27 +46,27 @@ class Stack(Module):
         masked_output, compiled, checkpoint: as in :func:`tinygrad_rnn.scan`.
     """
 
-    settled = Recurrent.settled
+    settled: ClassVar[tuple[str, ...]] = Recurrent.settled
 
     def __init__(
         self,
-        make_cell: Any,
+        make_cell: Callable[[int], Callable[..., Any]],
         input_size: int,
         num_layers: int,
         batch_first: bool,
         dropout: float,
         bidirectional: bool,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:
         name = type(self).__name__
         if unknown := sorted(options.keys() - _OPTIONS.keys()):
             raise ArgumentError(f"{name}: there is no argument {unknown[0]!r}")
-        options = checked_options(name, False, **{**_OPTIONS, **options})
-        self.input_size = arguments.size(f"{name}: input_size", input_size)
-        self.num_layers = arguments.size(f"{name}: num_layers", num_layers, 1)
-        self.batch_first = arguments.flag(f"{name}: batch_first", batch_first)
-        self.bidirectional = arguments.flag(f"{name}: bidirectional", bidirectional)
-        self.dropout = Dropout(arguments.probability(f"{name}: dropout", dropout))
+        checked = checked_options(name, False, **{**_OPTIONS, **options})
+        self.input_size: int = arguments.size(f"{name}: input_size", input_size)
+        self.num_layers: int = arguments.size(f"{name}: num_layers", num_layers, 1)
+        self.batch_first: bool = arguments.flag(f"{name}: batch_first", batch_first)
+        self.bidirectional: bool = arguments.flag(f"{name}: bidirectional", bidirectional)
+        self.dropout: Dropout = Dropout(arguments.probability(f"{name}: dropout", dropout))
         if self.dropout.p and self.num_layers == 1:
             advice = (
                 "dropout acts between layers, and there is one: give num_layers=2 or more, or put "
@@ -64,7 +77,7 @@ class Stack(Module):
         directions = (False, True) if bidirectional else (False,)
         for _ in range(self.num_layers):
             layer = [
-                Recurrent(make_cell(input_size), **{**options, "reverse": reverse}) for reverse in directions
+                Recurrent(make_cell(input_size), **{**checked, "reverse": reverse}) for reverse in directions
             ]
             self.layers.append(layer)
             input_size = sum(run.cell.output_size for run in layer)
@@ -104,7 +117,7 @@ class Stack(Module):
         else:
             setattr(*place, value)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Parameter:
         """``layer.weight_ih_l0`` and its like."""
         place = self._place(name)
         if place is not None:
@@ -112,8 +125,12 @@ class Stack(Module):
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
     def __call__(
-        self, x: Any, state: Any = None, lengths: Any = None, mask: Any = None
-    ) -> tuple[Tensor, Any]:
+        self,
+        x: ArrayLike,
+        state: Nest | None = None,
+        lengths: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+    ) -> tuple[Tensor, State]:
         """Run over a sequence.
 
         Args:
@@ -144,12 +161,12 @@ class Stack(Module):
         swap = self.batch_first and not single
         x = ops.expand_dims(x, 1) if single else swapped(x) if swap else x
         mask = mask_time_first(mask) if swap else mask
-        y, state = self._run(x, self._states(x, state, single), lengths, mask)
+        y, last = self._run(x, self._states(x, state, single), lengths, mask)
         if single:
-            return ops.squeeze(y, 1), tree.map_leaves(lambda leaf: ops.squeeze(leaf, 1), state)
-        return swapped(y) if swap else y, state
+            return ops.squeeze(y, 1), tree.map_leaves(lambda leaf: ops.squeeze(leaf, 1), last)
+        return swapped(y) if swap else y, last
 
-    def stepper(self, state: Any = None) -> Stepper:
+    def stepper(self, state: Nest | None = None) -> Stepper[Tensor, State]:
         """All layers one step at a time, without a tape: ``y = stepper(x)`` for x (B, input_size), with the
         state kept inside.
 
@@ -250,7 +267,7 @@ def _together(states: list[Any]) -> Any:
     return tree.unflatten(states[0], stacked)
 
 
-class RNN(Stack):
+class RNN(Stack[Tensor]):
     """:class:`RNNCell` in layers: PyTorch's ``nn.RNN``, its parameters and its calls. See :class:`Stack`."""
 
     def __init__(
@@ -263,14 +280,14 @@ class RNN(Stack):
         dropout: float = 0.0,
         bidirectional: bool = False,
         nonlinearity: str = "tanh",
-        dtype: Any = None,
-        **options: Any,
+        dtype: DTypeLike | None = None,
+        **options: Unpack[Options],
     ) -> None:
         make = partial(RNNCell, hidden_size=hidden_size, bias=bias, nonlinearity=nonlinearity, dtype=dtype)
         super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional, **options)
 
 
-class LSTM(Stack):
+class LSTM(Stack[tuple[Tensor, Tensor]]):
     """:class:`LSTMCell` in layers: PyTorch's ``nn.LSTM``, its parameters and its calls; the state is (h, c).
     See :class:`Stack`."""
 
@@ -288,8 +305,8 @@ class LSTM(Stack):
         proj_size: int = 0,
         cell_clip: float | None = None,
         proj_clip: float | None = None,
-        dtype: Any = None,
-        **options: Any,
+        dtype: DTypeLike | None = None,
+        **options: Unpack[Options],
     ) -> None:
         make = partial(
             self.cell_type,
@@ -309,7 +326,7 @@ class PeepholeLSTM(LSTM):
     cell_type = PeepholeLSTMCell
 
 
-class GRU(Stack):
+class GRU(Stack[Tensor]):
     """:class:`GRUCell` in layers: PyTorch's ``nn.GRU``, its parameters and its calls. See :class:`Stack`."""
 
     def __init__(
@@ -322,8 +339,8 @@ class GRU(Stack):
         dropout: float = 0.0,
         bidirectional: bool = False,
         reset: str = "after",
-        dtype: Any = None,
-        **options: Any,
+        dtype: DTypeLike | None = None,
+        **options: Unpack[Options],
     ) -> None:
         make = partial(GRUCell, hidden_size=hidden_size, bias=bias, reset=reset, dtype=dtype)
         super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional, **options)

@@ -26,7 +26,11 @@ from .indexing import pick as pick
 from .indexing import scatter as scatter
 from .indexing import scatter_along_axis as scatter_along_axis
 from .indexing import scatter_take as scatter_take
+from .operands import ArrayLike as ArrayLike
 from .operands import Axis as Axis
+from .operands import Index as Index
+from .operands import Leaf as Leaf
+from .operands import Nest as Nest
 from .operands import Tensor as Tensor
 from .operands import as_tensor as as_tensor
 from .operands import as_tensors as as_tensors

@@ -8,19 +8,20 @@ from typing import Any
 import numpy
 
 from .. import arguments
+from ..arguments import DTypeLike
 from ..chain_rule import Row
 from ..chain_rule import addition as a
 from ..errors import ArgumentError
 from ..tape import Node, apply, choose
-from .operands import Axis, Tensor, as_tensor, as_tensors, axes_of, binary, unary
+from .operands import ArrayLike, Axis, Binary, Tensor, Unary, as_tensor, as_tensors, axes_of, binary, unary
 from .shapes import along
 
-add = binary(a.ADD)
-subtract = binary(a.SUBTRACT)
-negative = unary(a.NEGATIVE)
+add: Binary = binary(a.ADD)
+subtract: Binary = binary(a.SUBTRACT)
+negative: Unary = unary(a.NEGATIVE)
 
 
-def sum(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
+def sum(x: ArrayLike, axis: Axis = None, dtype: DTypeLike | None = None, keepdims: bool = False) -> Tensor:
     """Sum over axes (all of them by default)."""
     x = as_tensor(x) if dtype is None else astype(x, dtype)
     return apply(a.SUM, (x,), (axes_of(x, axis), arguments.flag("keepdims", keepdims)))
@@ -31,21 +32,21 @@ def narrow_sum(x: Tensor, axis: Axis) -> Tensor:
     return astype(sum(x, axis), x._data.dtype)
 
 
-def sum_to(x: Any, shape: Sequence[int]) -> Tensor:
+def sum_to(x: ArrayLike, shape: Sequence[int]) -> Tensor:
     """Sum over the axes that broadcasting from ``shape`` would add or stretch."""
     return apply(a.SUM_TO, (x,), (tuple(shape),))
 
 
-def cumsum(x: Any, axis: int | None = None) -> Tensor:
+def cumsum(x: ArrayLike, axis: int | None = None) -> Tensor:
     """Running sum along an axis, or over the flattened array."""
     x, axis = along(x, axis)
     return apply(a.CUMSUM, (x,), (axis,))
 
 
-def astype(x: Any, dtype: Any) -> Tensor:
+def astype(x: ArrayLike, dtype: DTypeLike) -> Tensor:
     """The tensor in another dtype; bool and int results are constants."""
     if isinstance(x, Node) and x._data.dtype is dtype:  # where functions put back what they widened
-        return x  # type: ignore[return-value]
+        return x
     dtype = arguments.dtype("astype: dtype", dtype)
     x = as_tensor(x)
     if x._data.dtype == dtype:
@@ -53,12 +54,12 @@ def astype(x: Any, dtype: Any) -> Tensor:
     return (apply if dtype.kind == "f" else choose)(a.ASTYPE, (x,), (dtype,))
 
 
-def as_float(x: Any) -> Tensor:
+def as_float(x: ArrayLike) -> Tensor:
     x = as_tensor(x)
     return x if x._data.dtype.kind == "f" else astype(x, numpy.float64)
 
 
-def copy(x: Any) -> Tensor:
+def copy(x: ArrayLike) -> Tensor:
     """The same values in memory of their own; residuals pass."""
     x = as_tensor(x)
     return (apply if x._data.dtype.kind == "f" else choose)(a.ASTYPE, (x,), (x._data.dtype,))
@@ -66,25 +67,32 @@ def copy(x: Any) -> Tensor:
 
 # -- routing by a choice ------------------------------------------------------------------------------
 
-maximum = binary(a.MAXIMUM)
-minimum = binary(a.MINIMUM)
+maximum: Binary = binary(a.MAXIMUM)
+minimum: Binary = binary(a.MINIMUM)
 
 
-def where(condition: Any, x: Any, y: Any) -> Tensor:
+def where(condition: ArrayLike, x: ArrayLike, y: ArrayLike) -> Tensor:
     """x where the condition holds, else y. The branch not taken gets the residual 0, whatever its slope."""
     return apply(
         a.WHERE, (as_tensors(condition, x, y)[0] if isinstance(condition, bool) else condition, x, y)
     )
 
 
-def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Tensor:
+def clip(
+    x: ArrayLike,
+    a_min: ArrayLike | None = None,
+    a_max: ArrayLike | None = None,
+    *,
+    min: ArrayLike | None = None,
+    max: ArrayLike | None = None,
+) -> Tensor:
     """x held between two bounds; at a bound the residual passes. Bounds that are tensors get residuals as in
     maximum and minimum."""
     if (a_min is not None and min is not None) or (a_max is not None and max is not None):
         raise ArgumentError("clip: give a bound by one name, a_min and a_max or min and max")
     a_min, a_max = min if a_min is None else a_min, max if a_max is None else a_max
     if not (isinstance(a_min, _NUMBERS) and isinstance(a_max, _NUMBERS)):
-        x = x if a_min is None else maximum(x, a_min)
+        x = as_tensor(x) if a_min is None else maximum(x, a_min)
         return x if a_max is None else minimum(x, a_max)
     return as_tensor(x) if a_min is None and a_max is None else apply(a.CLIP, (x,), (a_min, a_max))
 
@@ -98,20 +106,21 @@ def _extremum(row: Row, x: Any, axis: Axis, keepdims: bool) -> Tensor:
     return apply(row, (x,), (axes_of(x, axis), arguments.flag("keepdims", keepdims)))
 
 
-def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def max(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The largest element over axes; ties share the residual equally."""
     return _extremum(a.MAX, x, axis, keepdims)
 
 
-def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def min(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The smallest element over axes; ties share the residual equally."""
     return _extremum(a.MIN, x, axis, keepdims)
 
 
-amax, amin = max, min
+amax = max
+amin = min
 
 
-def sort(x: Any, axis: int | None = -1) -> Tensor:
+def sort(x: ArrayLike, axis: int | None = -1) -> Tensor:
     """In rising order along an axis."""
     x, axis = along(x, axis)
     return apply(a.SORT, (x,), (axis,))

@@ -10,28 +10,40 @@ from .. import arguments
 from ..chain_rule import choices
 from ..errors import DtypeError, ShapeError
 from ..tape import PYTHON_NUMBERS, choose
-from .operands import Axis, Tensor, as_tensor, as_tensors, axes_of, axis_of, binary, unary
+from .operands import (
+    ArrayLike,
+    Axis,
+    Binary,
+    Tensor,
+    Unary,
+    as_tensor,
+    as_tensors,
+    axes_of,
+    axis_of,
+    binary,
+    unary,
+)
 from .shapes import along, expand_dims, reshape
 
-equal = binary(choices["equal"])
-not_equal = binary(choices["not_equal"])
-less = binary(choices["less"])
-less_equal = binary(choices["less_equal"])
-greater = binary(choices["greater"])
-greater_equal = binary(choices["greater_equal"])
-logical_and = binary(choices["logical_and"])
-logical_or = binary(choices["logical_or"])
-logical_xor = binary(choices["logical_xor"])
-floor_divide = binary(choices["floor_divide"])
-logical_not = unary(choices["logical_not"])
-isnan = unary(choices["isnan"])
-isinf = unary(choices["isinf"])
-isfinite = unary(choices["isfinite"])
-sign = unary(choices["sign"])
-floor = unary(choices["floor"])
-ceil = unary(choices["ceil"])
-rint = unary(choices["rint"])
-trunc = unary(choices["trunc"])
+equal: Binary = binary(choices["equal"])
+not_equal: Binary = binary(choices["not_equal"])
+less: Binary = binary(choices["less"])
+less_equal: Binary = binary(choices["less_equal"])
+greater: Binary = binary(choices["greater"])
+greater_equal: Binary = binary(choices["greater_equal"])
+logical_and: Binary = binary(choices["logical_and"])
+logical_or: Binary = binary(choices["logical_or"])
+logical_xor: Binary = binary(choices["logical_xor"])
+floor_divide: Binary = binary(choices["floor_divide"])
+logical_not: Unary = unary(choices["logical_not"])
+isnan: Unary = unary(choices["isnan"])
+isinf: Unary = unary(choices["isinf"])
+isfinite: Unary = unary(choices["isfinite"])
+sign: Unary = unary(choices["sign"])
+floor: Unary = unary(choices["floor"])
+ceil: Unary = unary(choices["ceil"])
+rint: Unary = unary(choices["rint"])
+trunc: Unary = unary(choices["trunc"])
 
 
 def _position(name: str, x: Any, axis: int | None, keepdims: bool) -> Tensor:
@@ -43,17 +55,17 @@ def _position(name: str, x: Any, axis: int | None, keepdims: bool) -> Tensor:
     return expand_dims(y, axis) if keepdims else y
 
 
-def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+def argmax(x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The place of the largest element, the first of several."""
     return _position("argmax", x, axis, keepdims)
 
 
-def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+def argmin(x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The place of the smallest element, the first of several."""
     return _position("argmin", x, axis, keepdims)
 
 
-def argsort(x: Any, axis: int | None = -1) -> Tensor:
+def argsort(x: ArrayLike, axis: int | None = -1) -> Tensor:
     x, axis = along(x, axis)
     return choose(choices["argsort"], (x,), (axis,))
 
@@ -65,15 +77,15 @@ def _quantifier(name: str, x: Any, axis: Axis, keepdims: bool) -> Tensor:
     return expand_dims(y, axes) if arguments.flag("keepdims", keepdims) else y
 
 
-def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def all(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return _quantifier("all", x, axis, keepdims)
 
 
-def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def any(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return _quantifier("any", x, axis, keepdims)
 
 
-def searchsorted(a: Any, v: Any, side: str = "left") -> Tensor:
+def searchsorted(a: ArrayLike, v: ArrayLike, side: str = "left") -> Tensor:
     """Where the elements of v would stand in the sorted vector a."""
     a, v = as_tensors(a, v)
     if a.ndim != 1:

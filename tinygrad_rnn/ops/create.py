@@ -8,17 +8,18 @@ from typing import Any
 import numpy
 
 from .. import arguments, backends
+from ..arguments import DTypeLike
 from ..backends import Backend
 from ..errors import ArgumentError, ShapeError
 from ..tape import Node, host_array
-from .operands import Tensor, as_tensor
+from .operands import ArrayLike, Tensor, as_tensor
 
 
-def zeros_like(x: Any, dtype: Any = None) -> Tensor:
+def zeros_like(x: ArrayLike, dtype: DTypeLike | None = None) -> Tensor:
     return _alike("zeros_like", x, 0, dtype)
 
 
-def ones_like(x: Any, dtype: Any = None) -> Tensor:
+def ones_like(x: ArrayLike, dtype: DTypeLike | None = None) -> Tensor:
     return _alike("ones_like", x, 1, dtype)
 
 
@@ -28,7 +29,7 @@ def _alike(name: str, x: Any, value: int, dtype: Any) -> Tensor:
     return Node.result_type(x._backend.full(x._data.shape, value, dtype), x._backend)
 
 
-def full_like(x: Any, fill_value: float, dtype: Any = None) -> Tensor:
+def full_like(x: ArrayLike, fill_value: float, dtype: DTypeLike | None = None) -> Tensor:
     x = as_tensor(x)
     return _full("full_like", x.shape, x._data.dtype if dtype is None else dtype, fill_value, x._backend)
 
@@ -38,12 +39,12 @@ def identity_like(x: Tensor) -> Tensor:
     return Node.result_type(x._backend.identity_like(x._data), x._backend)
 
 
-def zeros(shape: int | Sequence[int], *sizes: Any, dtype: Any = None) -> Tensor:
+def zeros(shape: int | Sequence[int], *sizes: int | DTypeLike, dtype: DTypeLike | None = None) -> Tensor:
     """Zeros: ``zeros((2, 3), dtype)`` as in NumPy, or ``zeros(2, 3)`` as in PyTorch."""
     return _full("zeros", *_shape_and_dtype("zeros", shape, sizes, dtype), 0.0, backends.current())
 
 
-def ones(shape: int | Sequence[int], *sizes: Any, dtype: Any = None) -> Tensor:
+def ones(shape: int | Sequence[int], *sizes: int | DTypeLike, dtype: DTypeLike | None = None) -> Tensor:
     """Ones: ``ones((2, 3), dtype)`` as in NumPy, or ``ones(2, 3)`` as in PyTorch."""
     return _full("ones", *_shape_and_dtype("ones", shape, sizes, dtype), 1.0, backends.current())
 
@@ -59,7 +60,7 @@ def _shape_and_dtype(name: str, shape: Any, sizes: tuple[Any, ...], dtype: Any) 
     return shape, sizes[0] if sizes else dtype
 
 
-def full(shape: int | Sequence[int], fill_value: float, dtype: Any = None) -> Tensor:
+def full(shape: int | Sequence[int], fill_value: float, dtype: DTypeLike | None = None) -> Tensor:
     return _full("full", shape, dtype, fill_value, backends.current())
 
 
@@ -76,11 +77,11 @@ def _full(name: str, shape: Any, dtype: Any, fill_value: Any, backend: Backend) 
         raise ShapeError(f"{name}: {error}") from error
 
 
-def identity(n: int, dtype: Any = None) -> Tensor:
+def identity(n: int, dtype: DTypeLike | None = None) -> Tensor:
     return eye(n, dtype=dtype)
 
 
-def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
+def eye(n: int, m: int | None = None, k: int = 0, dtype: DTypeLike | None = None) -> Tensor:
     """Zeros (n, m) with ones on the k-th diagonal above the main one."""
     rows = arguments.size("eye: n", n)
     columns = rows if m is None else arguments.size("eye: m", m)
@@ -89,7 +90,7 @@ def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
     return _on_backend(numpy.eye(rows, columns, k), _dtype("eye", dtype, True))
 
 
-def arange(*args: Any, dtype: Any = None) -> Tensor:
+def arange(*args: float, dtype: DTypeLike | None = None) -> Tensor:
     """As ``numpy.arange``: whole numbers stay whole, floats get the default dtype."""
     if not 1 <= len(args) <= 3:
         raise ArgumentError(
@@ -106,7 +107,9 @@ def arange(*args: Any, dtype: Any = None) -> Tensor:
     return _on_backend(values, _dtype("arange", dtype, any(isinstance(x, float) for x in args)))
 
 
-def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Tensor:
+def linspace(
+    start: ArrayLike, stop: ArrayLike, num: int = 50, endpoint: bool = True, dtype: DTypeLike | None = None
+) -> Tensor:
     """``num`` numbers from start to stop, at even distances."""
     ends = host_array(start), host_array(stop)
     num, endpoint = arguments.size("linspace: num", num), arguments.flag("linspace: endpoint", endpoint)

@@ -20,11 +20,11 @@ from ..errors import DtypeError, ShapeError
 from ..tape import Node, apply, choose, holds_tensors, host_array, lift, thread
 from .addition import astype, where
 from .choice import greater_equal, less, logical_and
-from .operands import Tensor, as_tensor, axis_of, joint_shape
+from .operands import ArrayLike, Index, Tensor, as_tensor, axis_of, joint_shape
 from .shapes import along, broadcast_to, expand_dims, reshape, transpose
 
 
-def getitem(x: Any, index: Any) -> Tensor:
+def getitem(x: ArrayLike, index: Index) -> Tensor:
     """x[index] with every kind of NumPy index: slices, steps, ellipsis, None, integer arrays, boolean
     masks."""
     if type(index) is int or type(index) is slice:
@@ -79,23 +79,23 @@ def _is_number(part: Any) -> bool:
     return part is not None and part is not Ellipsis and not isinstance(part, slice)
 
 
-def scatter(x: Any, index: Any, shape: Sequence[int]) -> Tensor:
+def scatter(x: ArrayLike, index: Index, shape: Sequence[int]) -> Tensor:
     """Zeros of ``shape`` with x added at ``index``: the adjoint of getitem."""
     return apply(a.SCATTER, (x,), (index, tuple(shape)))
 
 
-def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
+def take(x: ArrayLike, indices: ArrayLike, axis: int | None = None) -> Tensor:
     """Slices along an axis by whole numbers, which may repeat."""
     x, axis = along(x, axis)
     return apply(a.TAKE, (x, indices_of("take: the index", x._backend, indices, x.shape[axis])), (axis,))
 
 
-def scatter_take(x: Any, indices: Any, axis: int, shape: Sequence[int]) -> Tensor:
+def scatter_take(x: ArrayLike, indices: ArrayLike, axis: int, shape: Sequence[int]) -> Tensor:
     """The adjoint of take."""
     return apply(a.SCATTER_TAKE, (x, indices), (axis, tuple(shape)))
 
 
-def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Tensor:
+def take_along_axis(x: ArrayLike, indices: ArrayLike, axis: int | None = -1) -> Tensor:
     """One element for each index along an axis, as ``numpy.take_along_axis``."""
     x, axis = along(x, axis)
     return pick(x, indices_of("take_along_axis: the index", x._backend, indices, x.shape[axis]), axis)
@@ -116,12 +116,12 @@ def pick(x: Tensor, indices: Tensor, axis: int) -> Tensor:
     return apply(a.TAKE_ALONG_AXIS, (x, indices), (axis,))
 
 
-def scatter_along_axis(x: Any, indices: Any, axis: int, shape: Sequence[int]) -> Tensor:
+def scatter_along_axis(x: ArrayLike, indices: ArrayLike, axis: int, shape: Sequence[int]) -> Tensor:
     """The adjoint of take_along_axis."""
     return apply(a.SCATTER_ALONG_AXIS, (x, indices), (axis, tuple(shape)))
 
 
-def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Tensor:
+def pad(x: ArrayLike, pad_width: ArrayLike, mode: str = "constant", constant_values: ArrayLike = 0) -> Tensor:
     """Longer axes: with a constant around, or with NumPy's index modes ("edge", "reflect", "symmetric",
     "wrap")."""
     x = as_tensor(x)
@@ -158,7 +158,7 @@ def _pad_with(x: Tensor, widths: tuple[tuple[int, int], ...], constant_values: A
 def indices_of(
     what: str,
     backend: Backend,
-    indices: Any,
+    indices: ArrayLike,
     n: int,
     least: int | None = None,
     advice: str = "",
@@ -206,7 +206,7 @@ def check_range(what: str, indices: Tensor, n: int, least: int | None = None, ad
     return indices
 
 
-def lookup(what: str, x: Tensor, numbers: Any, advice: str = "") -> Tensor:
+def lookup(what: str, x: Tensor, numbers: ArrayLike, advice: str = "") -> Tensor:
     """Rows of x by numbers that do not count from its end: of words, of classes.
 
     Raises:

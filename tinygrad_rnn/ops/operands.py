@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy
 
@@ -13,18 +13,62 @@ from ..errors import IndexRangeError, ShapeError
 from ..tape import Node, apply, choose, floats_beside, home, lift
 
 if TYPE_CHECKING:
+    from types import EllipsisType
+
     from ..tensor import Tensor as Tensor
 else:
     Tensor = Any
 
-Axis = int | Sequence[int] | None
+T_co = TypeVar("T_co", covariant=True)
 
 
-def unary(row: Row) -> Callable[[Any], Tensor]:
+class SupportsArray(Protocol):
+    """What makes an array of itself: those of NumPy, a tensor of PyTorch, a column of a table."""
+
+    def __array__(self) -> numpy.ndarray: ...
+
+
+class Listed(Protocol[T_co]):
+    """A list or a tuple, and no text, which can only be asked for text inside it."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[T_co]: ...
+    def __getitem__(self, place: int, /) -> T_co: ...
+    def __contains__(self, item: object, /) -> bool: ...
+
+
+Leaf: TypeAlias = "Tensor | SupportsArray | float"
+"""What stands for one tensor and holds no others."""
+
+ArrayLike: TypeAlias = "Leaf | Listed[ArrayLike]"
+"""What functions take in the place of a tensor: anything that can be made one."""
+
+Nest: TypeAlias = "ArrayLike | Listed[Nest] | Mapping[str, Nest]"
+"""Tensors nested in tuples, lists and dicts: arguments, inputs and states of cells."""
+
+Index: TypeAlias = "ArrayLike | slice | EllipsisType | tuple[Index, ...] | None"
+"""What may stand in brackets behind a tensor."""
+
+Axis: TypeAlias = int | Sequence[int] | None
+
+
+class Unary(Protocol):
+    """A function of one operand."""
+
+    def __call__(self, x: ArrayLike) -> Tensor: ...
+
+
+class Binary(Protocol):
+    """A function of two operands."""
+
+    def __call__(self, x1: ArrayLike, x2: ArrayLike) -> Tensor: ...
+
+
+def unary(row: Row) -> Unary:
     """The function of one operand that applies a row."""
     run = choose if row.case == "choice" else apply
 
-    def function(x: Any) -> Tensor:
+    def function(x: ArrayLike) -> Tensor:
         return run(row, (x,))
 
     function.__name__ = function.__qualname__ = row.name
@@ -32,11 +76,11 @@ def unary(row: Row) -> Callable[[Any], Tensor]:
     return function
 
 
-def binary(row: Row) -> Callable[[Any, Any], Tensor]:
+def binary(row: Row) -> Binary:
     """The function of two operands that applies a row."""
     run = choose if row.case == "choice" else apply
 
-    def function(x1: Any, x2: Any) -> Tensor:
+    def function(x1: ArrayLike, x2: ArrayLike) -> Tensor:
         return run(row, (x1, x2))
 
     function.__name__ = function.__qualname__ = row.name
@@ -52,18 +96,18 @@ _KINDS = {
 }
 
 
-def as_tensor(x: Any) -> Tensor:
+def as_tensor(x: ArrayLike) -> Tensor:
     """x itself if it is a tensor, else a constant tensor of it."""
-    return x if isinstance(x, Node) else lift(x, backends.owner(x) or backends.current())  # type: ignore[return-value]
+    return x if isinstance(x, Node) else lift(x, backends.owner(x) or backends.current())
 
 
-def as_tensors(*operands: Any) -> list[Tensor]:
+def as_tensors(*operands: ArrayLike) -> list[Tensor]:
     """All of them as tensors on one backend."""
     for x in operands:
         if not isinstance(x, Node):
             break
     else:  # nearly always
-        return list(operands)
+        return list(operands)  # type: ignore[arg-type]
     backend, floats = home(operands), floats_beside(operands)
     return [lift(x, backend, floats) for x in operands]
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from .. import arguments
 from ..chain_rule import addition as a
 from ..errors import ShapeError
 from ..tape import apply
-from .operands import Axis, Tensor, as_tensor, as_tensors, axes_among, axes_of, axis_among, axis_of
+from .operands import ArrayLike, Axis, Tensor, as_tensor, as_tensors, axes_among, axes_of, axis_among, axis_of
 
 
-def reshape(x: Any, shape: int | Sequence[int]) -> Tensor:
+def reshape(x: ArrayLike, shape: int | Sequence[int]) -> Tensor:
     """The same elements in another shape; one length may be −1."""
     x = as_tensor(x)
     lengths = (
@@ -40,13 +39,13 @@ def _whole_shape(shape: tuple[int, ...], lengths: tuple[int, ...]) -> tuple[int,
     return tuple(size // known if n == -1 else n for n in lengths)
 
 
-def along(x: Any, axis: int | None) -> tuple[Tensor, int]:
+def along(x: ArrayLike, axis: int | None) -> tuple[Tensor, int]:
     """A tensor and one of its axes counted from the front; for None, all its elements in a line."""
     x = as_tensor(x)
     return (reshape(x, (-1,)), 0) if axis is None else (x, axis_of(x, axis))
 
 
-def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
+def transpose(x: ArrayLike, axes: Sequence[int] | None = None) -> Tensor:
     """The axes in another order, reversed by default."""
     x = as_tensor(x)
     order = (
@@ -59,7 +58,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
     return apply(a.TRANSPOSE, (x,), (order,))
 
 
-def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
+def swapaxes(x: ArrayLike, axis1: int, axis2: int) -> Tensor:
     x = as_tensor(x)
     order = list(range(x.ndim))
     i, j = axis_of(x, axis1), axis_of(x, axis2)
@@ -67,7 +66,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
     return apply(a.TRANSPOSE, (x,), (tuple(order),))
 
 
-def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+def moveaxis(x: ArrayLike, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     x = as_tensor(x)
     sources, destinations = axes_of(x, source, ordered=True), axes_of(x, destination, ordered=True)
     if len(sources) != len(destinations):
@@ -78,7 +77,7 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
     return transpose(x, order)
 
 
-def squeeze(x: Any, axis: Axis = None) -> Tensor:
+def squeeze(x: ArrayLike, axis: Axis = None) -> Tensor:
     """Without the axes of length 1, or without those named."""
     x = as_tensor(x)
     lost = tuple(i for i, n in enumerate(x.shape) if n == 1) if axis is None else axes_of(x, axis)
@@ -87,7 +86,7 @@ def squeeze(x: Any, axis: Axis = None) -> Tensor:
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in lost))
 
 
-def expand_dims(x: Any, axis: int | Sequence[int]) -> Tensor:
+def expand_dims(x: ArrayLike, axis: int | Sequence[int]) -> Tensor:
     """With new axes of length 1 at the given places of the result."""
     x = as_tensor(x)
     places = arguments.wholes("expand_dims: axis", axis)
@@ -97,12 +96,12 @@ def expand_dims(x: Any, axis: int | Sequence[int]) -> Tensor:
     return reshape(x, tuple(1 if i in new else next(lengths) for i in range(rank)))
 
 
-def flip(x: Any, axis: Axis = None) -> Tensor:
+def flip(x: ArrayLike, axis: Axis = None) -> Tensor:
     x = as_tensor(x)
     return apply(a.FLIP, (x,), (axes_of(x, axis),))
 
 
-def roll(x: Any, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
+def roll(x: ArrayLike, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
     """Elements pushed along axes, around the end."""
     x = as_tensor(x)
     if axis is None:
@@ -119,15 +118,15 @@ def roll(x: Any, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
     return apply(a.ROLL, (x,), (shifts, axes))
 
 
-def tril(x: Any, k: int = 0) -> Tensor:
+def tril(x: ArrayLike, k: int = 0) -> Tensor:
     return apply(a.TRIL, (x,), (arguments.whole("tril: k", k),))
 
 
-def triu(x: Any, k: int = 0) -> Tensor:
+def triu(x: ArrayLike, k: int = 0) -> Tensor:
     return apply(a.TRIU, (x,), (arguments.whole("triu: k", k),))
 
 
-def broadcast_to(x: Any, shape: Sequence[int]) -> Tensor:
+def broadcast_to(x: ArrayLike, shape: Sequence[int]) -> Tensor:
     return apply(
         a.BROADCAST_TO,
         (x,),
@@ -140,7 +139,7 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Tensor:
 _LISTS = (list, tuple)
 
 
-def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Tensor:
+def concatenate(arrays: Iterable[ArrayLike], axis: int | None = 0) -> Tensor:
     """Tensors one after the other along an axis (flattened if None)."""
     parts = as_tensors(
         *(arrays if type(arrays) in _LISTS else arguments.several("concatenate: arrays", arrays))
@@ -155,7 +154,7 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Tensor:
 concat = concatenate
 
 
-def stack(arrays: Sequence[Any], axis: int = 0) -> Tensor:
+def stack(arrays: Iterable[ArrayLike], axis: int = 0) -> Tensor:
     """Tensors of one shape along a new axis."""
     parts = as_tensors(*(arrays if type(arrays) in _LISTS else arguments.several("stack: arrays", arrays)))
     if not parts:
@@ -163,7 +162,7 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Tensor:
     return apply(a.STACK, parts, (axis_among(axis, parts[0].ndim + 1),))
 
 
-def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
+def split(x: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
     """Equal parts (a number of them) or parts cut before the given places: one entry with several outputs, no
     copies."""
     x = as_tensor(x)
@@ -186,7 +185,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> tu
     return apply(a.SPLIT, (x,), (tuple(bounds), axis))
 
 
-def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
+def unstack(x: ArrayLike, axis: int = 0) -> tuple[Tensor, ...]:
     """The slices along an axis: one entry with several outputs."""
     x = as_tensor(x)
     if x.ndim == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 from .. import arguments
 from ..chain_rule import weighting as w
@@ -11,13 +11,13 @@ from ..errors import ShapeError
 from ..tape import Node, apply
 from .addition import narrow_sum
 from .indexing import getitem
-from .operands import Tensor, as_tensors, binary
+from .operands import ArrayLike, Binary, Tensor, as_tensors, binary
 from .shapes import moveaxis, reshape, squeeze, transpose
 
-multiply = binary(w.MULTIPLY)
+multiply: Binary = binary(w.MULTIPLY)
 
 
-def matmul(x1: Any, x2: Any) -> Tensor:
+def matmul(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """Matrix product with NumPy's rules: vectors on either side, stacks of matrices broadcast."""
     if isinstance(x1, Node) and isinstance(x2, Node) and len(x1._data.shape) > 1 and len(x2._data.shape) > 1:
         # one product, not one for each matrix of the stack
@@ -38,7 +38,9 @@ def matmul(x1: Any, x2: Any) -> Tensor:
     return squeeze(y, tuple(lost)) if lost else y
 
 
-def einsum(subscripts: str, *operands: Any, optimize: Any = True) -> Tensor:
+def einsum(
+    subscripts: str, *operands: ArrayLike, optimize: bool | str | Sequence[str | tuple[int, ...]] = True
+) -> Tensor:
     """Einstein summation over any number of operands, explicit (``"ij,jk->ik"``) or implicit, with repeated
     and summed-out indices and ``...``; axes of length 1 are stretched.
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from .. import arguments
 from ..errors import ArgumentError
 from ..tensor import Tensor
-from .optimizer import Optimizer
+from .optimizer import Check, Optimizer
 
 
-def _rates(options: str) -> dict[str, Callable[[str, Any], Any]]:
+def _rates(options: str) -> dict[str, Check]:
     return dict.fromkeys(options.split(), arguments.rate)
 
 
@@ -38,8 +38,11 @@ class SGD(Optimizer):
             nesterov=nesterov,
         )
 
-    checks: ClassVar = {**_rates("lr momentum dampening weight_decay"), "nesterov": arguments.flag}
-    averages: ClassVar = {"velocity": "momentum"}
+    checks: ClassVar[Mapping[str, Check]] = {
+        **_rates("lr momentum dampening weight_decay"),
+        "nesterov": arguments.flag,
+    }
+    averages: ClassVar[Mapping[str, str | None]] = {"velocity": "momentum"}
     momentum: float
     dampening: float
     weight_decay: float
@@ -83,8 +86,12 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(parameters, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
 
-    checks: ClassVar = {**_rates("lr eps weight_decay"), "betas": arguments.decays, "amsgrad": arguments.flag}
-    averages: ClassVar = {"mean": None, "square": None, "largest": "amsgrad"}
+    checks: ClassVar[Mapping[str, Check]] = {
+        **_rates("lr eps weight_decay"),
+        "betas": arguments.decays,
+        "amsgrad": arguments.flag,
+    }
+    averages: ClassVar[Mapping[str, str | None]] = {"mean": None, "square": None, "largest": "amsgrad"}
     betas: tuple[float, float]
     eps: float
     weight_decay: float
@@ -161,12 +168,16 @@ class RMSProp(Optimizer):
             centered=centered,
         )
 
-    checks: ClassVar = {
+    checks: ClassVar[Mapping[str, Check]] = {
         **_rates("lr eps weight_decay momentum"),
         "alpha": arguments.decay,
         "centered": arguments.flag,
     }
-    averages: ClassVar = {"square": None, "mean": "centered", "velocity": "momentum"}
+    averages: ClassVar[Mapping[str, str | None]] = {
+        "square": None,
+        "mean": "centered",
+        "velocity": "momentum",
+    }
     alpha: float
     eps: float
     weight_decay: float

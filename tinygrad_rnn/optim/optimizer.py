@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from .. import arguments
 from ..backends import Backend
@@ -20,6 +20,9 @@ from ..tape import host_values
 from ..tensor import Tensor
 from .machine_code import pays, update_loop
 from .parameters import tensors_of, wide
+
+Check: TypeAlias = Callable[[str, Any], Any]
+"""Of an option: from what to call it and its value to the value that the method goes on with."""
 
 
 class Optimizer:
@@ -41,7 +44,7 @@ class Optimizer:
     """
 
     lr: float
-    checks: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {}
+    checks: ClassVar[Mapping[str, Check]] = {}
     """What each option must be, in the terms of ``arguments``; one that is not named here is a number that is
     not negative."""
     averages: ClassVar[Mapping[str, str | None]] = {}
@@ -52,7 +55,7 @@ class Optimizer:
 
     def __init__(self, parameters: Iterable[Tensor], **options: Any) -> None:
         name = type(self).__name__
-        self.parameters = list(tensors_of(name, parameters))
+        self.parameters: list[Tensor] = list(tensors_of(name, parameters))
         if not self.parameters:
             raise ArgumentError(f"{name}: there are no parameters to train")
         for parameter in self.parameters:

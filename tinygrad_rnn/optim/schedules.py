@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import arguments
 from ..errors import ArgumentError, CheckpointError
+from .optimizer import Optimizer
 
 
 class Schedule:
@@ -19,11 +20,13 @@ class Schedule:
         base_lr: the first rate; None is the optimiser's own.
     """
 
-    def __init__(self, optimizer: Any, base_lr: float | None = None) -> None:
+    def __init__(self, optimizer: Optimizer, base_lr: float | None = None) -> None:
         name = type(self).__name__
+        self.base_lr: float
         if not hasattr(optimizer, "lr"):
             raise arguments.refused(f"{name}: optimizer", "an optimiser", optimizer)
-        self.optimizer, self.count = optimizer, 0
+        self.optimizer = optimizer
+        self.count: int = 0
         self._set(
             arguments.rate(f"{name}: the lr of optimizer", optimizer.lr if base_lr is None else base_lr), 0
         )
@@ -70,9 +73,9 @@ def _steps(n: Any) -> int:
 class StepLR(Schedule):
     """Times gamma after every step_size steps."""
 
-    def __init__(self, optimizer: Any, step_size: int, gamma: float = 0.1) -> None:
-        self.step_size = arguments.size("StepLR: step_size", step_size, 1)
-        self.gamma = arguments.rate("StepLR: gamma", gamma)
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
+        self.step_size: int = arguments.size("StepLR: step_size", step_size, 1)
+        self.gamma: float = arguments.rate("StepLR: gamma", gamma)
         super().__init__(optimizer)
 
     def factor(self, n: int) -> float:
@@ -86,11 +89,9 @@ class CosineLR(Schedule):
     """Down half a cosine to ``least`` times the first rate at the given number of steps, and on there
     (Loshchilov & Hutter 2017)."""
 
-    def __init__(self, optimizer: Any, steps: int, least: float = 0.0) -> None:
-        self.steps, self.least = (
-            arguments.size("CosineLR: steps", steps, 1),
-            arguments.rate("CosineLR: least", least),
-        )
+    def __init__(self, optimizer: Optimizer, steps: int, least: float = 0.0) -> None:
+        self.steps: int = arguments.size("CosineLR: steps", steps, 1)
+        self.least: float = arguments.rate("CosineLR: least", least)
         super().__init__(optimizer)
 
     def factor(self, n: int) -> float:
@@ -107,8 +108,8 @@ class WarmupLR(Schedule):
     ``WarmupLR(optimizer, 100, then=CosineLR(optimizer, 900))``: only the outer one is stepped.
     """
 
-    def __init__(self, optimizer: Any, steps: int, then: Schedule | None = None) -> None:
-        self.steps = arguments.size("WarmupLR: steps", steps)
+    def __init__(self, optimizer: Optimizer, steps: int, then: Schedule | None = None) -> None:
+        self.steps: int = arguments.size("WarmupLR: steps", steps)
         if then is not None and not isinstance(then, Schedule):
             raise arguments.refused("WarmupLR: then", "another schedule, or None", then)
         self.then = then  # it has set the optimiser's rate already, by its own first factor

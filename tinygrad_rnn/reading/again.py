@@ -71,7 +71,7 @@ class Again(Lines):
         self._nodes: list[Node] = []
         function, arguments, keywords = scope.call
         arguments, keywords = tree.map_leaves(_fresh, (arguments, keywords))
-        self.arguments = tree.leaves((arguments, keywords))
+        self.arguments: list[Any] = tree.leaves((arguments, keywords))
         self.returned: Any = None
         try:
             closure = closure_of(scope.call)

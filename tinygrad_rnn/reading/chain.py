@@ -48,11 +48,14 @@ class Chain:
     ) -> None:
         self.name = ""
         self.name_of = name_of
-        self.scopes, self.entries = scopes, entries
+        self.scopes = scopes
+        self.entries = entries
         labels = [scope.label for scope in scopes]
-        self.labels = labels if len(set(map(str, labels))) == len(labels) else list(range(len(labels)))
+        self.labels: list[Any] = (
+            labels if len(set(map(str, labels))) == len(labels) else list(range(len(labels)))
+        )
         self.alone = True
-        self.complete = False
+        self.complete: bool = False
         self.crossings: dict[tuple[int, int], tuple[Key, int | None]] = {}
         self.nodes: dict[Key, Node] = {}
         self._step_of = {entry.index: step for step, inside in enumerate(entries) for entry in inside}

@@ -151,7 +151,7 @@ class Closure(Functions):
             return
         self._seen[id(x)] = x
         self.tensors.append(x)
-        self.parts += (x.requires_grad, x.entry is None, x._data.shape, x._data.dtype, x._backend)
+        self.parts.extend((x.requires_grad, x.entry is None, x._data.shape, x._data.dtype, x._backend))
         if self.every or "grad" in self.names:
             self._read(x._grad)
         if self.every or "name" in self.names:
@@ -173,18 +173,18 @@ class Closure(Functions):
         elif isinstance(thing, types.ModuleType):
             self._read_module(thing)
         elif isinstance(thing, _IMMUTABLE):
-            self.parts += (kind, str(thing) if isinstance(thing, decimal.Decimal) else thing)
+            self.parts.extend((kind, str(thing) if isinstance(thing, decimal.Decimal) else thing))
             if isinstance(thing, decimal.Decimal):
                 self._read_context()
         elif isinstance(thing, numpy.generic):
-            self.parts += (thing.dtype.str, thing.tobytes())
+            self.parts.extend((thing.dtype.str, thing.tobytes()))
         elif (
             (owner := backends.owner(thing)) is not None
             and kind is not numpy.ndarray
             and not isinstance(thing, numpy.ndarray)
         ):
             host = owner.to_host(thing)
-            self.parts += (host.shape, host.dtype.str, host.tobytes())
+            self.parts.extend((host.shape, host.dtype.str, host.tobytes()))
         elif kind.__name__ in _C_FUNCTIONS:
             self._read_c_function(thing)
         elif kind.__name__ == "_abc_data" or f"{kind.__module__}.{kind.__name__}" in _LOCKS:
@@ -239,11 +239,11 @@ class Closure(Functions):
         assert self._stores is not None
         names = self._stores.names
         if table is not None:
-            self.slots += [key_slot(table, name) for name in (table if names is None else names)]
-            self.slots += [keys_slot(table)] if names is None else []
-        self.slots += [
+            self.slots.extend([key_slot(table, name) for name in (table if names is None else names)])
+            self.slots.extend([keys_slot(table)] if names is None else [])
+        self.slots.extend(
             member_slot(thing, name, slot) for name, slot in slots_of(kind) if self._stores.writes(name)
-        ]
+        )
 
 
 def closure_of(function: Any, names: Iterable[str] = ()) -> Closure:

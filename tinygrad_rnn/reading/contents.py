@@ -11,7 +11,7 @@ import collections
 import marshal
 import operator
 import types
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy
 
@@ -34,7 +34,8 @@ class Items:
     __slots__ = ("_kept", "thing")
 
     def __init__(self, thing: Any) -> None:
-        self.thing, self._kept = thing, items_of(thing)
+        self.thing: Any = thing
+        self._kept = items_of(thing)
 
     @property
     def what(self) -> str:
@@ -72,7 +73,7 @@ class Numbers:
     __slots__ = ("_kept", "thing")
 
     def __init__(self, thing: Any) -> None:
-        self.thing = thing
+        self.thing: Any = thing
         self._kept = self._now()
 
     @staticmethod
@@ -95,7 +96,7 @@ class Numbers:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Numbers) and self._kept == other._kept
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
 
 class Elements:
@@ -107,7 +108,8 @@ class Elements:
     what = "an array"
 
     def __init__(self, thing: numpy.ndarray) -> None:
-        self.thing, self._kept = thing, without_subclass(thing).copy()
+        self.thing: numpy.ndarray = thing
+        self._kept = without_subclass(thing).copy()
 
     def same(self) -> bool:
         """Whether it still holds that."""
@@ -126,7 +128,7 @@ class Elements:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Elements) and _same_bits(self._kept, other._kept)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
 
 def without_subclass(values: numpy.ndarray) -> numpy.ndarray:

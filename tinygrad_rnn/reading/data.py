@@ -38,7 +38,8 @@ class Data:
     ) -> None:
         self.parts: list[Any] = []
         self.tensors: list[Node] = []
-        self.names, self.every = names, every
+        self.names = names
+        self.every = every
         self.named: set[str] = set()
         self.codes: set[types.CodeType] = set()
         self.cached: set[str] = set()

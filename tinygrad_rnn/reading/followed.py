@@ -49,11 +49,13 @@ class Crossed:
                 chain.nodes.setdefault(key, node)
                 for room in self._rooms(key, None):
                     add_to(room, key, residual)
-        self.borders = {
-            place: [(room, key) for room in self._rooms(key, step)]
-            for place, (key, step) in chain.crossings.items()
+        self.borders: dict[tuple[int, int], list[tuple[Room, Key]]] = {
+            **{
+                place: [(room, key) for room in self._rooms(key, step)]
+                for place, (key, step) in chain.crossings.items()
+            },
+            **{place: [(self.entered, key)] for place, key in chain.inlets.items()},
         }
-        self.borders |= {place: [(self.entered, key)] for place, key in chain.inlets.items()}
 
     def _rooms(self, key: Key, step: int | None) -> list[Room]:
         """Where what leaves a step, or none, for a tensor is kept."""
@@ -77,14 +79,12 @@ class Trail:
     def __init__(
         self, chain: Chain, run: Pass, crossed: Crossed, last: int | None, several: bool, entered: float
     ) -> None:
-        self.chain, self.run, self.crossed, self.last, self.several, self.entered = (
-            chain,
-            run,
-            crossed,
-            last,
-            several,
-            entered,
-        )
+        self.chain = chain
+        self.run = run
+        self.crossed = crossed
+        self.last = last
+        self.several = several
+        self.entered = entered
 
     def size(self, state: int, step: int) -> float | None:
         """The norm of the residual at a state after a step, by whatever way; None where none arrives."""
@@ -133,6 +133,7 @@ class Followed:
         }
         outside = Tape([entry for entry in tape if entry.index not in self._alone]) if self._alone else tape
         self.seeds = seeds
+        self.whole: Pass
         self.whole, crossed = self._pass(outside, seeds, chains, borders)
         trails: dict[Chain, Trail] = {}
         sources = {chain: (self.whole, crossed[chain]) for chain in chains}
@@ -155,7 +156,7 @@ class Followed:
                     {other: (run, crossed[other]) for other in within if _count(other) < _count(chain)}
                 )
             trails[chain] = Trail(chain, run, across, last, several, _entered(chain, followed, last))
-        self.trails = [trails[chain] for chain in chains]
+        self.trails: list[Trail] = [trails[chain] for chain in chains]
 
     def _pass(
         self,

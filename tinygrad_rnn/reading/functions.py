@@ -87,7 +87,7 @@ class Functions(Modules):
                 continue
             if self._stores is not None and can_be_patched(base):
                 names = vars(base) if self._stores.names is None else self._stores.names
-                self.slots += [attribute_slot(base, name) for name in names if not name.startswith("__")]
+                self.slots.extend([attribute_slot(base, name) for name in names if not name.startswith("__")])
             if steady_class(base):
                 self._read_patched(vars(base))
                 continue

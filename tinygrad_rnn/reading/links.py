@@ -41,7 +41,7 @@ class Links:
         read = _Ways(function, names, every, contents=contents or {})
         self._items: list[tuple[Any, Any, Any]] = []
         self._variables: list[tuple[types.CellType, Any]] = []
-        self.complete = True
+        self.complete: bool = True
         for holder, thing in read.to_tensors():
             self._add(holder, thing)
 

@@ -72,9 +72,9 @@ class Pass:
             if residual is not None and key not in self._number:
                 self._number[key] = self._sizes.add(residual)
         self._norms = self._sizes.read()
-        self.received = joint(self._norms[received], self._counts)
-        self.operands = numpy.array(self._rows, dtype=int).reshape(2, -1).T
-        self.sent = self._norms[self._sent]
+        self.received: numpy.ndarray = joint(self._norms[received], self._counts)
+        self.operands: numpy.ndarray = numpy.array(self._rows, dtype=int).reshape(2, -1).T
+        self.sent: numpy.ndarray = self._norms[self._sent]
         del (
             self._sizes,
             self._counts,

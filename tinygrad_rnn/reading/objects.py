@@ -35,10 +35,8 @@ class Unreadable(Exception):
 
     def __init__(self, thing: Any) -> None:
         super().__init__(thing)
-        self.kind, self.path = (
-            f"{type(thing).__module__}.{type(thing).__qualname__}".removeprefix("builtins."),
-            list[str](),
-        )
+        self.kind: str = f"{type(thing).__module__}.{type(thing).__qualname__}".removeprefix("builtins.")
+        self.path: list[str] = []
 
     def __str__(self) -> str:
         name = ".".join(reversed(self.path[:4]))

@@ -56,7 +56,7 @@ class Opened:
             scope.after = scope.after and [
                 key_of(self._new[key]) if key in self._new else key for key in scope.after
             ]
-        self.results = [self._moved(y) for y in results]
+        self.results: list[Any] = [self._moved(y) for y in results]
 
     def _open(self, tape: Tape) -> None:
         for entry in tape:

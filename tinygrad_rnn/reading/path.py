@@ -25,7 +25,8 @@ class Way:
     """
 
     def __init__(self, cost: float, hops: Sequence[tuple[Entry, int]]) -> None:
-        self.cost, self.hops = cost, hops
+        self.cost = cost
+        self.hops = hops
 
     @property
     def straight(self) -> bool:

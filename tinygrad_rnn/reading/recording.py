@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -37,11 +37,12 @@ class Recording:
 
     def __init__(self, results: Sequence[Node], chosen: Sequence[Node], program: types.FrameType) -> None:
         opened = Opened([*results, *chosen])
-        self.results, self.chosen = opened.results[: len(results)], opened.results[len(results) :]
-        self.tape = Tape.of(*self.results)
-        self.owners = Owners(self.tape, _variables(program))
-        self.names = Names(self.tape, program.f_locals, opened.origin, self.owners.parameters)
-        self.name_of = functools.cache(self._name_of)
+        self.results: list[Any] = opened.results[: len(results)]
+        self.chosen: list[Any] = opened.results[len(results) :]
+        self.tape: Tape = Tape.of(*self.results)
+        self.owners: Owners = Owners(self.tape, _variables(program))
+        self.names: Names = Names(self.tape, program.f_locals, opened.origin, self.owners.parameters)
+        self.name_of: Callable[[Node], str] = functools.cache(self._name_of)
 
     @cached_property
     def chains(self) -> list[Chain]:

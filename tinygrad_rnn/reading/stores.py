@@ -119,7 +119,10 @@ class Slot:
         write: Callable[[Any], None],
         same: Callable[[Any, Any], bool] = operator.is_,
     ) -> None:
-        self.what, self._read, self._write, self._same = what, read, write, same
+        self.what: str = what
+        self._read = read
+        self._write = write
+        self._same = same
         self._before = read()
 
     def changed(self) -> bool:

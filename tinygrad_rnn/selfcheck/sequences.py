@@ -44,7 +44,7 @@ def agrees(
 
     def results(backend: str, compiled: bool) -> tuple[list[numpy.ndarray], str]:
         with tg.use_backend(backend):
-            cell, parameters, xs, state = make(cells.Maker(dtype, batch, width))  # type: ignore[no-untyped-call]
+            cell, parameters, xs, state = make(cells.Maker(dtype, batch, width))
             inputs = [x for x in tree.leaves([xs, state]) if x.requires_grad]
             arrays = scanned(
                 partial(tg.scan, cell, compiled=compiled, **options), xs, state, [*parameters, *inputs]

@@ -11,7 +11,7 @@ import numpy
 
 from .. import arguments, random, tree
 from ..errors import ArgumentError, DtypeError, ShapeError, TraceError
-from ..ops import as_tensor
+from ..ops import ArrayLike, Nest, as_tensor
 from ..tape import PYTHON_NUMBERS, host_array, lift, thread
 from .budget import memory_budget, set_memory_budget
 from .compiled import clear_caches, compiled_scan, planning
@@ -19,12 +19,15 @@ from .eager import eager_scan
 from .explained import has_layers, note_refusal, told
 from .options import ScanOptions
 from .padding import Padding
-from .stepper import Column, Stepper
+from .stepper import Cell, Column, Output, State, Stepper
 from .trace import begin
 from .traces import known_of
 
 __all__ = [
+    "Cell",
     "Column",
+    "Output",
+    "State",
     "Stepper",
     "checked_options",
     "clear_caches",
@@ -36,16 +39,16 @@ __all__ = [
 
 
 def scan(
-    cell: Callable[[Any, Any], tuple[Any, Any]],
-    xs: Any,
-    state: Any,
-    lengths: Any = None,
+    cell: Cell[State, Output],
+    xs: Nest,
+    state: Nest,
+    lengths: ArrayLike | None = None,
     reverse: bool = False,
     compiled: bool | str = "auto",
     checkpoint: int | str | None = None,
-    mask: Any = None,
+    mask: ArrayLike | None = None,
     masked_output: str = "zero",
-) -> tuple[Any, Any]:
+) -> tuple[Output, State]:
     """Run a cell over time: ``y, state = cell(x, state)`` at each step.
 
     Args:
@@ -107,7 +110,9 @@ def scan(
     return y, padding.ended(last, state)
 
 
-def explain(cell: Any, xs: Any = None, state: Any = None, **options: Any) -> str:
+def explain(
+    cell: Callable[..., Any], xs: Nest | None = None, state: Nest | None = None, **options: object
+) -> str:
     """How ``scan`` last ran a cell, or a layer its cells, or a model its layers; or, with inputs, how it
     would, before anything is run.
 

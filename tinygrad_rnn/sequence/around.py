@@ -15,7 +15,7 @@ from ..backends import Backend
 from ..errors import TraceError
 from ..tape import Node, apply, choose, recording
 from .hoist import Core
-from .plan import Plan, check_order, derive, dummy
+from .plan import Derived, Plan, check_order, derive, dummy
 from .program import Instruction, Number, on_arrays, placeholder, tracing
 
 Applied = Callable[[Instruction, Sequence[Any]], Any]
@@ -35,7 +35,8 @@ class Around:
     def __init__(
         self, core: Core, backend: Backend, steps: int, wanted: Sequence[bool], arriving: Sequence[bool]
     ) -> None:
-        self.core, self.backend = core, backend
+        self.core = core
+        self.backend = backend
         whole, loop = core.whole, core.program
         inputs = [*whole.steps, *whole.fixed]
         with tracing(), recording(), backend.quiet():
@@ -63,7 +64,7 @@ class Around:
                 ]
                 return [*(values[v] for v in core.streams), *constants]
 
-            self.derived = derive(run, heads, [], [], residuals)
+            self.derived: Derived = derive(run, heads, [], [], residuals)
         self.stacked: set[int] = set()
         self.contractions: set[int] = set()
         self.turned: set[int] = set()

@@ -71,7 +71,7 @@ class Blocks:
         nests = Nests(elements, places, leaving, rows.along, buffers, tile_width)
         if elements.tables or any(isinstance(nest, Call) for nest in nests.stages):
             raise Unsupported("a row that is called")
-        self.one_loop = [*map(type, nests.stages)] == [Group] and not nests.prologue
+        self.one_loop: bool = [*map(type, nests.stages)] == [Group] and not nests.prologue
         self._between = buffers[len(kinds) :]
         self._width = len(buffers) + 5
         endings = Endings()

@@ -66,7 +66,8 @@ class BoundStep:
         outside: Sequence[Any],
         lost: Callable[[Any], None] | None = None,
     ) -> None:
-        self.backend, self.tensor = inputs[0]._backend, Node.result_type
+        self.backend: Any = inputs[0]._backend
+        self.tensor: type[Any] = Node.result_type
         if not self.backend.runs_machine_code():
             raise Unsupported("there is no machine code for its arrays here")
         self._y = traced.y
@@ -74,7 +75,7 @@ class BoundStep:
             normal_form(traced.form.program, [False] * (len(inputs) + len(states) + len(outside))),
             hoists=False,
         )
-        self.plan = make_plan(core, self.backend, None)
+        self.plan: Plan = make_plan(core, self.backend, None)
         self.plan.check()
         self._weights = [weakref.ref(tensor._data, lost) for tensor in outside]
         self._fingerprints = [*map(fingerprint_if_exposed, outside)]

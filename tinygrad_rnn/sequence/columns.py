@@ -68,7 +68,7 @@ class Columns:
             split = self._split(nest)
             if split is not None:
                 self.splits[id(nest)] = split
-        self.most = min((split.parts for split in self.splits.values()), default=1)
+        self.most: int = min((split.parts for split in self.splits.values()), default=1)
         once = [(nest, self._accesses(nest)) for nest in nests.prologue]
         self._wait(once, [])
         each = [(nest, self._accesses(nest)) for nest in nests.stages]

@@ -8,8 +8,9 @@ shapes are. The same walk with a printer that only counts says what would be rea
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +64,13 @@ class Reader:
         """An index as a number."""
         raise NotImplementedError
 
+    @contextlib.contextmanager
+    def _scope(self) -> Iterator[None]:
+        """A block whose expressions are not known after it."""
+        cache, known = dict(self.cache), dict(self.known)
+        yield
+        self.cache, self.known = cache, known
+
 
 @dataclass(frozen=True)
 class Made:
@@ -95,11 +103,12 @@ class Elements:
         transposed: Collection[int] = (),
     ) -> None:
         self.transposed = transposed
-        self.shapes, self.dtypes = list(program.shapes), list(program.dtypes)
-        self.memory = set(memory)
+        self.shapes: list[tuple[int, ...]] = list(program.shapes)
+        self.dtypes: list[Any] = list(program.dtypes)
+        self.memory: set[int] = set(memory)
         self.made: dict[int, Made] = {}
         self.tables: dict[int, int] = {}
-        self.instructions = in_pairs(instructions, self.shapes, self.dtypes)
+        self.instructions: list[Instruction] = in_pairs(instructions, self.shapes, self.dtypes)
         for instruction in self.instructions:
             for position, result in enumerate(instruction.results):
                 self.made[result] = Made(instruction, position)
@@ -113,7 +122,7 @@ class Elements:
         """Choose what lies in memory: what is no expression, and what would be made several times at some
         cost."""
         uses = self._uses(wanted)
-        self.cost = dict.fromkeys(self.memory, 0)
+        self.cost: dict[int, int] = dict.fromkeys(self.memory, 0)
         depth = dict.fromkeys(self.memory, 0)
         for instruction in self.instructions:
             for position, v in enumerate(instruction.results):
@@ -417,7 +426,7 @@ class Probe(Reader):
     """Reads nothing, and notes what would be read."""
 
     def __init__(self, elements: Elements) -> None:
-        self.counter = Counter()
+        self.counter: Counter = Counter()
         super().__init__(self.counter)
         self._elements = elements
         self.reads: list[tuple[int, Index | None]] = []

@@ -41,15 +41,14 @@ class HalfWriter:
         apart: bool = False,
         columns: Columns | None = None,
     ) -> None:
-        self.apart, self.columns = apart, columns
-        self.name, self.elements, self.nests, self.samples, self.endings = (
-            name,
-            elements,
-            nests,
-            samples,
-            endings,
-        )
-        self.e = LoopEmitter(endings)
+        self.apart = apart
+        self.columns = columns
+        self.name = name
+        self.elements = elements
+        self.nests = nests
+        self.samples = samples
+        self.endings = endings
+        self.e: LoopEmitter = LoopEmitter(endings)
         self._pointers: dict[Place, str] = {}
 
     def functions(self, buffers: int) -> list[str]:

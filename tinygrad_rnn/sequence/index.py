@@ -36,8 +36,8 @@ class Index:
 
     def __init__(self, const: int = 0, terms: Mapping[Var, int] | Iterable[tuple[Var, int]] = ()) -> None:
         pairs = terms.items() if isinstance(terms, Mapping) else terms
-        self.const = const
-        self.terms = {var: factor for var, factor in pairs if factor and var.length > 1}
+        self.const: int = const
+        self.terms: dict[Var, int] = {var: factor for var, factor in pairs if factor and var.length > 1}
 
     _hash: int
 

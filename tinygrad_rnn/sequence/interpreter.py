@@ -31,11 +31,14 @@ class InterpretedRun:
         order: range,
         length: int,
     ) -> None:
-        self.plan, self.backend, self.streams, self.order = plan, backend, streams, order
+        self.plan = plan
+        self.backend = backend
+        self.streams = streams
+        self.order = order
         joint: Program = plan.joint
-        self.base = dict(zip(joint.fixed, [*fixed, *plan.constants], strict=True))
+        self.base: dict[int, Array] = dict(zip(joint.fixed, [*fixed, *plan.constants], strict=True))
         self.kept: list[dict[int, Array]] = []
-        self.keeping = plan.differentiated
+        self.keeping: bool = plan.differentiated
 
     def forward(self, states: list[Array], products: Any) -> tuple[list[Array], list[Array]]:
         """The outputs, (T, …) each, and the last states.

@@ -33,11 +33,14 @@ class KernelWriter(Reader):
     """
 
     def __init__(self, name: str, elements: Elements, nests: Nests, samples: int) -> None:
-        self.name, self.elements, self.nests, self.samples = name, elements, nests, samples
-        self.c = cuda.Emitter()
+        self.name = name
+        self.elements = elements
+        self.nests = nests
+        self.samples = samples
+        self.c: cuda.Emitter = cuda.Emitter()
         super().__init__(self.c)
         self._registers: dict[Var, str] = {}
-        self.longest = 1
+        self.longest: int = 1
 
     @property
     def block(self) -> int:
@@ -62,7 +65,8 @@ class KernelWriter(Reader):
         lines: list[str] = []
         with self.c.into(lines):
             for nest in nests:
-                self.known, self.cache = {}, {}
+                self.known.clear()
+                self.cache.clear()
                 with self._braces("{"):
                     _WRITE[type(nest)](self, nest)
                 if not self._once:
@@ -131,11 +135,10 @@ class KernelWriter(Reader):
     @contextlib.contextmanager
     def _braces(self, head: str) -> Iterator[None]:
         """A block, whose values are not known after it."""
-        cache, known = dict(self.cache), dict(self.known)
-        self.c.lines.append(head)
-        yield
-        self.c.lines.append("}")
-        self.cache, self.known = cache, known
+        with self._scope():
+            self.c.lines.append(head)
+            yield
+            self.c.lines.append("}")
 
     def _length(self, axis: Var) -> str:
         return f"((last - first) * {axis.length // self.samples}LL)" if axis.batch else f"{axis.length}LL"

@@ -30,8 +30,11 @@ class LaidOutRun:
         order: range,
         length: int,
     ) -> None:
-        self.laid, self.backend = laid, backend
-        self.steps, self.step, self.length = len(order), order.step, length
+        self.laid = laid
+        self.backend = backend
+        self.steps: int = len(order)
+        self.step: int = order.step
+        self.length = length
         self._again = functools.partial(InterpretedRun, laid.plan, backend, streams, fixed, order, length)
         program = laid.program
         given = [*streams, *fixed, *laid.plan.constants]
@@ -78,13 +81,15 @@ class LaidOutRun:
         laid, program = self.laid, self.laid.program
         products.run()
         arrays = {laid.forward_inputs[v].buffer.number: array for v, array in self.given.items()}
-        self.states = [self._room(v, self.steps + 1 if laid.training else 2) for v in program.states]
+        self.states: list[Array] = [
+            self._room(v, self.steps + 1 if laid.training else 2) for v in program.states
+        ]
         for array, first in zip(self.states, states, strict=True):
             array[0] = first
         self._turns(arrays, laid.states, self.states, laid.forward)
         outputs = {v: self._room(v, self.steps) for v in laid.outputs}
         arrays.update({laid.outputs[v].number: array for v, array in outputs.items()})
-        self.kept = {v: self._room(v, self.steps) for v in laid.kept}
+        self.kept: dict[int, Array] = {v: self._room(v, self.steps) for v in laid.kept}
         arrays.update({laid.kept[v].number: array for v, array in self.kept.items()})
         if not self._half(laid.forward, arrays):
             self._again().forward(states, products)  # finds the number, and raises

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from ..backends.atoms import Value
 from ..backends.native.loops import Endings, LoopEmitter
@@ -27,8 +26,10 @@ class LoopWriter(Reader):
     """
 
     def __init__(self, samples: int, endings: Endings, split: Split | None = None) -> None:
-        self.samples, self.endings, self.split = samples, endings, split
-        self.e = LoopEmitter(endings)
+        self.samples = samples
+        self.endings = endings
+        self.split = split
+        self.e: LoopEmitter = LoopEmitter(endings)
         if split is not None:
             self._bounds = [self._bound(split, self.e.total([("%first", 1)], after)) for after in (0, 1)]
         super().__init__(self.e)
@@ -40,13 +41,6 @@ class LoopWriter(Reader):
 
     def _at(self, index: Index) -> str:
         return self.e.total(self._terms(index), index.const)
-
-    @contextlib.contextmanager
-    def _scope(self) -> Iterator[None]:
-        """A block whose expressions are not known after it."""
-        cache, known = dict(self.cache), dict(self.known)
-        yield
-        self.cache, self.known = cache, known
 
     def _around(self, axes: Sequence[Var], body: Callable[[], None], parallel: bool = False) -> None:
         """Loops, the last of them the innermost."""

@@ -23,7 +23,7 @@ from .hoist import ancestors
 from .nest_planner import Nests, TileWidth
 from .nests import Buffer, Call, Place, Wanted, work_of
 from .plan import Plan, Sink
-from .program import Instruction, Number
+from .program import Instruction, Number, Program
 
 MADE_AGAIN = 12
 """Atoms that the backward half makes again, instead of reading what was kept."""
@@ -79,9 +79,12 @@ class NestLayout:
     """
 
     def __init__(self, plan: Plan, tile_width: TileWidth | None) -> None:
-        self._tile_width, self.mixed = tile_width, ""
-        self.plan, self.program, self.turned = plan, plan.joint, plan.turned
-        self.training = plan.differentiated
+        self._tile_width = tile_width
+        self.mixed: str = ""
+        self.plan = plan
+        self.program: Program = plan.joint
+        self.turned: set[int] = plan.turned
+        self.training: bool = plan.differentiated
         for shape, dtype in zip(self.program.shapes, self.program.dtypes, strict=True):
             kind_of(dtype)
             if 0 in shape:
@@ -179,10 +182,11 @@ class NestLayout:
     def _forward(self) -> None:
         plan, program = self.plan, self.program
         buffers: list[Buffer] = []
-        places = self.forward_inputs = self._inputs(buffers)
+        places = self._inputs(buffers)
+        self.forward_inputs: dict[int, Place] = places
         before, after = ("before", "after") if self.training else ("this", "other")
         wanted: list[Wanted] = []
-        self.states = []
+        self.states: list[Buffer] = []
         for v, new in zip(program.states, program.carried, strict=True):
             places = places | {v: Place(self._new(buffers, v), before)}
             self.states.append(places[v].buffer)
@@ -190,11 +194,11 @@ class NestLayout:
             wanted.append(Wanted(new, Place(places[v].buffer, after)))
         # all states are kept anyway
         outputs = [v for v in dict.fromkeys(program.outputs) if not (self.training and v in program.carried)]
-        self.outputs = {v: self._new(buffers, v) for v in outputs}
+        self.outputs: dict[int, Buffer] = {v: self._new(buffers, v) for v in outputs}
         wanted += [Wanted(v, Place(buffer, "time")) for v, buffer in self.outputs.items()]
-        self.kept = {v: self._new(buffers, v) for v in self._kept()}
+        self.kept: dict[int, Buffer] = {v: self._new(buffers, v) for v in self._kept()}
         wanted += [Wanted(v, Place(buffer, "time")) for v, buffer in self.kept.items()]
-        self.forward = self._part(
+        self.forward: Part = self._part(
             plan.forward, places, wanted, list(zip(program.carried, program.states, strict=True)), buffers
         )
 
@@ -224,13 +228,13 @@ class NestLayout:
         plan, program = self.plan, self.program
         buffers: list[Buffer] = []
         places = self._inputs(buffers)
-        self.backward_inputs = dict(places)
-        self.back_states = []
+        self.backward_inputs: dict[int, Place] = dict(places)
+        self.back_states: list[Buffer] = []
         for v, new in zip(program.states, program.carried, strict=True):
             self.back_states.append(self._new(buffers, v))
             places[v] = Place(self.back_states[-1], "before")
             places.setdefault(new, Place(self.back_states[-1], "after"))
-        self.back_kept = {v: self._new(buffers, v) for v in self.kept}
+        self.back_kept: dict[int, Buffer] = {v: self._new(buffers, v) for v in self.kept}
         places |= {v: Place(buffer, "time") for v, buffer in self.back_kept.items()}
         pairs = zip(
             (*plan.output_residuals, *plan.carried_residuals),
@@ -238,7 +242,9 @@ class NestLayout:
             strict=True,
         )
         self.axes |= {g: self.axes[v] for g, v in pairs if g is not None}
-        self.arriving = [None if v is None else self._new(buffers, v) for v in plan.output_residuals]
+        self.arriving: list[Buffer | None] = [
+            None if v is None else self._new(buffers, v) for v in plan.output_residuals
+        ]
         for g, buffer in zip(plan.output_residuals, self.arriving, strict=True):
             if g is not None and buffer is not None:
                 places[g] = Place(buffer, "time")
@@ -256,13 +262,15 @@ class NestLayout:
             if arriving is not None:
                 places[arriving] = Place(buffer, "other")
             wanted.append(Wanted(leaving, Place(buffer, "this"), like=like))
-        self.leaving = [None if r is None else self._new(buffers, r) for r in plan.step_residuals]
+        self.leaving: list[Buffer | None] = [
+            None if r is None else self._new(buffers, r) for r in plan.step_residuals
+        ]
         for r, buffer in zip(plan.step_residuals, self.leaving, strict=True):
             if r is not None and buffer is not None:
                 wanted.append(Wanted(r, Place(buffer, "time")))
         wanted += self._sinks(buffers, places)
         code = ancestors(program, [w.value for w in wanted if w.value is not None], lambda v: v not in places)
-        self.backward = self._part(
+        self.backward: Part = self._part(
             code, places, wanted, list(zip(plan.state_residuals, program.states, strict=True)), buffers
         )
         for sink, buffer in self.added.items():

@@ -61,7 +61,10 @@ class Nests:
         buffers: list[Buffer],
         tile_width: TileWidth | None,
     ) -> None:
-        self.elements, self._places, self._batch, self._buffers = elements, places, batch, buffers
+        self.elements = elements
+        self._places = places
+        self._batch = batch
+        self._buffers = buffers
         self._tile_width = tile_width
         self.wanted = wanted
         elements.settle([w.value for w in wanted if w.value is not None])

@@ -38,12 +38,13 @@ class NestWriter(LoopWriter):
         split: Split | None = None,
     ) -> None:
         super().__init__(samples, endings, split)
-        self.elements, self.nests = elements, nests
+        self.elements = elements
+        self.nests = nests
         self.places: dict[Place, str] = {}
         known = len(endings.metadata)
         _WRITE[type(nest)](self, nest)
-        self.lines = ["entry:", *self.e.lines, "ret void"]
-        self.key = _METADATA.sub(
+        self.lines: list[str] = ["entry:", *self.e.lines, "ret void"]
+        self.key: str = _METADATA.sub(
             lambda number: f"!{int(number[1]) - known}", "\n".join([str(len(self.places)), *self.lines])
         )
         if self.key in endings.functions:

@@ -60,7 +60,7 @@ class NestPlan(NestLayout):
         addresses = compiled(text_of(writers, endings), tuple(itertools.chain(*names.values())))
         for name, part in parts.items():
             part.addresses = [addresses[function] for function in names[name]]
-        self.calls = [
+        self.calls: list[tuple[str, str, str]] = [
             (i.row.name, "the array module's function does it", "")
             for part in parts.values()
             for i in part.calls

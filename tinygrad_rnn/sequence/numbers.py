@@ -32,7 +32,8 @@ class Key:
     __slots__ = ("_hash", "parts")
 
     def __init__(self, parts: Any) -> None:
-        self.parts, self._hash = parts, hash(parts)
+        self.parts: Any = parts
+        self._hash = hash(parts)
 
     def __hash__(self) -> int:
         return self._hash

@@ -54,7 +54,7 @@ class ProductWriter(LoopWriter):
     ) -> None:
         super().__init__(samples, endings, split)
         self.nest = nest
-        self.kinds = dict(zip("abc", key[1:4], strict=True))
+        self.kinds: dict[str, Any] = dict(zip("abc", key[1:4], strict=True))
 
     def lines(self) -> list[str]:
         {"tile": self._tiles, "dot": self._dots, "along": self._along}[self.nest.form](self.nest)

@@ -72,8 +72,8 @@ class ScanCall:
 
     def __post_init__(self) -> None:
         inputs, states = tree.leaves(self.xs), tree.leaves(self.state)
-        self.operands = [*inputs, *states, *self.outside]
-        self.counts = len(inputs), len(states)
+        self.operands: list[Any] = [*inputs, *states, *self.outside]
+        self.counts: tuple[int, int] = len(inputs), len(states)
         self.backend: Backend = self.operands[0]._backend
         self.flow: Flow = self.traced.flow(self.needs)
 
@@ -137,7 +137,7 @@ class ForwardPass:
                 plan.laid_out(call.engine), backend, arrays, fixed, order, call.steps
             )
             ys, last = self._loop.forward(firsts, products)
-        self.results = [*ys, *last[:states]]
+        self.results: list[Any] = [*ys, *last[:states]]
 
     def back(self, g: Sequence[Any], totals: dict[Any, Any], products: Any) -> tuple[list[Any], list[Any]]:
         """The residuals of inputs and first states from those of outputs and last states; what tensors from
@@ -193,7 +193,8 @@ class CompiledScan(Replay):
             kept: bytes, to be counted as kept until the backward pass.
         """
         super().__init__("scan")
-        self.call, self._kept = call, kept
+        self.call = call
+        self._kept = kept
         self._passes: list[ForwardPass] = []
 
     def forward(self, operands: Sequence[Any]) -> list[Any]:

@@ -7,12 +7,12 @@ the output out: nothing is traced, looked up, recorded or taken out of the loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
 from .. import arguments, tree
 from ..backends.base import Unsupported
 from ..errors import ShapeError, TraceError
-from ..ops import as_tensor
+from ..ops import Nest, Tensor, as_tensor
 from ..reading.links import Links
 from ..tape import Node, no_grad
 from .bound_step import BoundStep
@@ -20,8 +20,23 @@ from .eager import checked_step
 from .trace import TracedCell
 from .traces import traced_cell
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
 
-class Stepper:
+    Output = TypeVar("Output", default=Tensor)
+    State = TypeVar("State", default=Any)
+else:
+    from typing import TypeVar
+
+    Output, State = TypeVar("Output"), TypeVar("State")
+
+Cell: TypeAlias = (
+    "Callable[[Tensor, State], tuple[Output, State]] | Callable[[Any, State], tuple[Output, State]]"
+)
+"""``y, state = cell(x, state)``, whatever x is nested as; the x of ``lambda x, h: …`` is a tensor."""
+
+
+class Stepper(Generic[Output, State]):
     """A cell that is run a step at a time, without a tape.
 
     ``y = stepper(x)`` is ``y, state = cell(x, state)`` under ``no_grad``, with the state kept inside. Weights
@@ -43,14 +58,15 @@ class Stepper:
 
     def __init__(
         self,
-        cell: Any,
-        state: Any,
+        cell: Callable[..., tuple[Output, Any]],
+        state: Nest | None,
         first: Callable[[Any], Any],
         taken: Callable[[Any], Any] | None = None,
         shown: Callable[[Any], Any] | None = None,
     ) -> None:
-        self.cell = arguments.function("Stepper: cell", cell, instance=True)
-        self._first, self._taken, self._shown = first, taken, shown
+        self.cell: Any = arguments.function("Stepper: cell", cell, instance=True)
+        self._first: Any = first
+        self._taken, self._shown = taken, shown
         self._state: Any = None if state is None else self._given(state)
         self._begun: Any = self._state
         self._unbind()
@@ -78,12 +94,12 @@ class Stepper:
         self._unbind()
 
     @property
-    def state(self) -> Any:
+    def state(self) -> State | None:
         """The state after the last step, as copies; None before the first one, where there is none yet."""
         state = self._now()
         return state if state is None or self._shown is None else self._shown(state)
 
-    def reset(self, state: Any = None) -> None:
+    def reset(self, state: Nest | None = None) -> None:
         """Begin again, with nothing compiled anew.
 
         Args:
@@ -105,7 +121,7 @@ class Stepper:
             return f"{self._reason}; weights whose .data was read are compared at each step"
         return self._reason
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Nest) -> Output:
         """Take one step.
 
         Args:
@@ -119,8 +135,9 @@ class Stepper:
             IndexRangeError: a whole number names no element; the step was not taken.
         """
         bound = self._bound
-        if bound is not None and type(x) is bound.tensor and bound.takes(x._data) and self._holds(bound):
-            return bound.one(x._data)
+        given: Any = x
+        if bound is not None and type(x) is bound.tensor and bound.takes(given._data) and self._holds(bound):
+            return bound.one(given._data)
         return self._other(x)
 
     def _other(self, x: Any) -> Any:
@@ -198,7 +215,8 @@ class Column:
     """
 
     def __init__(self, cells: Sequence[Any], features: int) -> None:
-        self.cells, self.features = cells, features
+        self.cells = cells
+        self.features = features
 
     def __call__(self, x: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
         x, rows = as_tensor(x), {leaf.shape[0] for leaf in tree.leaves(states)}

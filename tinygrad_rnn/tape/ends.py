@@ -43,7 +43,7 @@ def seed(result: Any, grad: Any, recorded: bool) -> Any:
     return grad if recorded else grad._data
 
 
-adding = threading.RLock()
+adding: threading.RLock = threading.RLock()
 """Held while residuals are added to leaves, so that none is lost where several threads do so."""
 
 

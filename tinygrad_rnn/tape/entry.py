@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..backends import Array, Backend
 from ..chain_rule import Row
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
 
 _indices = itertools.count()
 
@@ -46,9 +49,12 @@ class Scope:
     __slots__ = ("after", "call", "kind", "label", "outer", "start")
 
     def __init__(self, kind: str, label: Any, outer: Scope | None, call: Call | None = None) -> None:
-        self.kind, self.label, self.outer, self.call = kind, label, outer, call
+        self.kind: str = kind
+        self.label: Any = label
+        self.outer: Scope | None = outer
+        self.call: Call | None = call
         self.after: Sequence[Key] | None = None
-        self.start = next(_indices)
+        self.start: int = next(_indices)
 
     def within(self, kind: str) -> Scope | None:
         """The innermost scope of that kind, from here outwards."""
@@ -68,13 +74,15 @@ class Replay:
     """
 
     case: Literal["replay"] = "replay"
-    several, fresh = True, False
+    several: bool = True
+    fresh: bool = False
     elementwise = masks = selects = flattens = False
     loops = into = spared = None
     verb = formula = ""
 
     def __init__(self, name: str) -> None:
-        self.name = self.symbol = self.title = name
+        self.name = name
+        self.symbol = self.title = name
 
     def pull(self, np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Sequence[Any]:
         """As of a row."""
@@ -117,15 +125,15 @@ class Entry:
         self, row: Row | Replay, backend: Backend, inputs: Sequence[Any], xs: Any, params: Any, needs: Any,
         ys: tuple[Array, ...], scope: Scope | None,
     ) -> None:  # fmt: skip
-        self.index = next(_indices)
-        self.row = row
-        self.backend = backend
-        self.inputs = inputs
-        self.xs = xs
-        self.params = params
-        self.needs = needs
-        self.ys = ys
-        self.scope = scope
+        self.index: int = next(_indices)
+        self.row: Row | Replay = row
+        self.backend: Backend = backend
+        self.inputs: Sequence[Any] = inputs
+        self.xs: Any = xs
+        self.params: Any = params
+        self.needs: Any = needs
+        self.ys: tuple[Array, ...] = ys
+        self.scope: Scope | None = scope
 
     @property
     def y(self) -> Any:
@@ -150,7 +158,7 @@ class Node:
 
     __slots__ = ("__weakref__", "_backend", "_data", "_grad", "entry", "name", "position", "requires_grad")
 
-    result_type: type[Any]
+    result_type: type[Tensor]
     """What results are made of: the subclass that has the operators."""
 
     def __init__(
@@ -163,9 +171,9 @@ class Node:
     ) -> None:
         self._data = data
         self._backend = backend
-        self.requires_grad = requires_grad
-        self.entry = entry
-        self.position = position
+        self.requires_grad: bool = requires_grad
+        self.entry: Entry | None = entry
+        self.position: int = position
         self._grad: Any = None
         self.name: str | None = None
 

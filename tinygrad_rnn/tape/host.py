@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 
 from .. import arguments
+from ..arguments import DTypeLike
 from ..backends import Array, Backend
 from ..effects import effect
 from ..errors import DtypeError, ShapeError, TapeError
@@ -19,11 +20,11 @@ from .mode import no_grad
 PYTHON_NUMBERS = frozenset((float, int, bool))
 """Types of numbers that take the dtype which they meet."""
 
-default_dtype: Any = numpy.dtype(numpy.float32)
+default_dtype: numpy.dtype[Any] = numpy.dtype(numpy.float32)
 
 
 @effect("sets the default dtype")
-def set_default_dtype(dtype: Any) -> None:
+def set_default_dtype(dtype: DTypeLike) -> None:
     """The dtype that Python floats and lists of them get (float32 at first)."""
     global default_dtype
     default_dtype = arguments.float_dtype("set_default_dtype: dtype", dtype)

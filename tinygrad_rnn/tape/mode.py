@@ -7,13 +7,16 @@ import functools
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from .. import arguments
 from ..backends import Array
 from ..errors import TraceError
 from ..user_code import calling_line
 from .entry import Call, Entry, Node, Scope
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class _Thread(threading.local):
@@ -31,7 +34,7 @@ class _Thread(threading.local):
         """The innermost block around, and how all this was before it."""
 
 
-thread = _Thread()
+thread: _Thread = _Thread()
 
 
 class Refused(BaseException):
@@ -119,11 +122,11 @@ class no_grad(Block):
     def __init__(self) -> None:
         super().__init__(recording=False)
 
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         arguments.function("no_grad: function", function)
 
         @functools.wraps(function)
-        def unrecorded(*args: Any, **kwargs: Any) -> Any:
+        def unrecorded(*args: P.args, **kwargs: P.kwargs) -> T:
             with no_grad():
                 return function(*args, **kwargs)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy
 
@@ -24,6 +24,9 @@ from .entry import Entry, Node
 from .host import PYTHON_NUMBERS, holds_tensors, host_array, plain_array, uneven
 from .mode import observing, tell, thread
 from .writes import exposed, remember
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
 
 
 def apply(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = (), constant: bool = False) -> Any:
@@ -127,7 +130,7 @@ def note(entry: Entry) -> None:
 # -- operands of any kind -----------------------------------------------------------------------------
 
 
-def lift(x: Any, backend: Backend, floats: Any = None) -> Any:
+def lift(x: Any, backend: Backend, floats: Any = None) -> Tensor:
     """Anything that NumPy can make an array of as a constant tensor; Python floats get a dtype for them, by
     default the default one. A list or tuple that holds tensors is their stack, recorded.
 
@@ -137,7 +140,7 @@ def lift(x: Any, backend: Backend, floats: Any = None) -> Any:
         BackendError: an array of another device.
     """
     if isinstance(x, Node):
-        return x
+        return x  # type: ignore[return-value]
     if isinstance(x, backend.array_type):
         return Node.result_type(plain_array(x, backend).copy(), backend)
     if holds_tensors(x):

@@ -27,7 +27,7 @@ class Residuals:
     __slots__ = ("held", "leaves", "owned", "recorded")
 
     def __init__(self, recorded: bool) -> None:
-        self.recorded = recorded
+        self.recorded: bool = recorded
         self.held: dict[Key, Any] = {}
         self.owned: set[Key] = set()
         self.leaves: dict[Key, Node] = {}

@@ -5,10 +5,11 @@ Whoever looks at values looks off the tape; a trace, which has none, refuses it.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy
 
+from ..arguments import DTypeLike
 from ..effects import effect
 from ..errors import DtypeError, ShapeError, TapeError
 from .entry import Node
@@ -16,8 +17,11 @@ from .host import host_array, plain_array
 from .mode import thread
 from .writes import expose
 
+if TYPE_CHECKING:
+    from ..ops import ArrayLike
 
-def cuts(x: Any) -> bool:
+
+def cuts(x: Any) -> TypeGuard[Node]:
     """Whether the values of x alone, off the tape, would silently lose a gradient."""
     return isinstance(x, Node) and x.requires_grad and thread.recording
 
@@ -30,13 +34,18 @@ def off_tape(advice: str) -> TapeError:
     )
 
 
+_Array: TypeAlias = numpy.ndarray
+_Dtype: TypeAlias = numpy.dtype[Any]
+"""``numpy`` and ``dtype`` are names of its own inside the class."""
+
+
 class Values(Node):
     """An array that can be looked at."""
 
     __slots__ = ()
 
     @property
-    def data(self) -> Any:
+    def data(self) -> _Array:
         """The array itself, to read or to write; assign to replace it. Writing into an array that a later
         backward pass needs makes that pass a TapeError."""
         self._look("its data")
@@ -44,7 +53,7 @@ class Values(Node):
 
     @data.setter
     @effect("gives a tensor another array")
-    def data(self, array: Any) -> None:
+    def data(self, array: ArrayLike) -> None:
         new = array._data if isinstance(array, Node) else array
         if isinstance(new, self._backend.array_type):
             new = plain_array(new, self._backend)
@@ -75,7 +84,7 @@ class Values(Node):
         return int(self._data.size)
 
     @property
-    def dtype(self) -> numpy.dtype[Any]:
+    def dtype(self) -> _Dtype:
         return self._data.dtype
 
     @property
@@ -88,7 +97,7 @@ class Values(Node):
             thread.tracing.look(self, "whether it is a leaf")
         return self.entry is None
 
-    def numpy(self) -> numpy.ndarray:
+    def numpy(self) -> _Array:
         """The values as a NumPy array: a read-only view on the processor, a copy from a device."""
         self._look("its values")
         return self._backend.to_host(self._data)
@@ -106,7 +115,7 @@ class Values(Node):
     def tolist(self) -> Any:
         return self.numpy().tolist()
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> _Array:
         if cuts(self):
             raise off_tape(
                 "as an array it is not recorded; tg.tanh(t), np.tanh(t) and the like are, and tg.stack of "
@@ -141,12 +150,6 @@ class Values(Node):
         if self.ndim == 0:
             raise ShapeError("a number has no length")
         return int(self.shape[0])
-
-    def __hash__(self) -> int:
-        # it would not be found where the tensor of a step is
-        if thread.tracing is not None and self.entry is not None:
-            thread.tracing.look(self, "its hash")
-        return Node.__hash__(self)
 
     def __repr__(self) -> str:
         if thread.tracing:

@@ -55,7 +55,7 @@ class Vocabulary:
     """The characters of a text in order; a character's number is its place among them."""
 
     def __init__(self, characters: str) -> None:
-        self.characters = arguments.text("Vocabulary: characters", characters)
+        self.characters: str = arguments.text("Vocabulary: characters", characters)
         self._numbers = {character: number for number, character in enumerate(characters)}
 
     @classmethod
@@ -103,7 +103,7 @@ class Streams:
 
     def __init__(self, numbers: numpy.ndarray, readers: int) -> None:
         self._numbers = numbers
-        self.length = (len(numbers) - 1) // readers
+        self.length: int = (len(numbers) - 1) // readers
         """How far each reader goes until all have together seen everything once."""
         self._starts = numpy.arange(readers) * self.length
 

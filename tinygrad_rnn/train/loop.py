@@ -23,6 +23,7 @@ from ..tape import no_grad
 from ..tensor import tensor
 from .config import Config
 from .data import Corpus, Streams
+from .model import CharacterModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,16 +56,16 @@ class Trainer:
     """
 
     def __init__(self, config: Config, corpus: Corpus) -> None:
-        self.config = arguments.instance("Trainer: config", config, Config)
-        self.corpus = arguments.instance("Trainer: corpus", corpus, Corpus)
+        self.config: Config = arguments.instance("Trainer: config", config, Config)
+        self.corpus: Corpus = arguments.instance("Trainer: corpus", corpus, Corpus)
         random.seed(config.seed)
-        self.backend = backends.get(config.backend)
+        self.backend: backends.Backend = backends.get(config.backend)
         with backends.use_backend(config.backend):
-            self.model = config.model(len(corpus.vocabulary))
-        self.optimizer = optim.Adam(self.model.parameters(), lr=config.lr)
-        self.schedule = optim.CosineLR(self.optimizer, config.steps)
+            self.model: CharacterModel = config.model(len(corpus.vocabulary))
+        self.optimizer: optim.Adam = optim.Adam(self.model.parameters(), lr=config.lr)
+        self.schedule: optim.CosineLR = optim.CosineLR(self.optimizer, config.steps)
         self.state: Any = None
-        self.done = 0
+        self.done: int = 0
 
     def step(self) -> Step:
         """One update.

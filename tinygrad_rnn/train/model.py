@@ -28,9 +28,11 @@ class CharacterModel(nn.Module):
             arguments.size("CharacterModel: layers", layers, 1),
             arguments.decay("CharacterModel: dropout", dropout),
         )
-        self.embedding = nn.Embedding(characters, embed)
-        self.recurrent = LAYERS[cell](embed, hidden, num_layers=layers, dropout=dropout)
-        self.readout = nn.Linear(hidden, characters)
+        self.embedding: nn.Embedding = nn.Embedding(characters, embed)
+        self.recurrent: nn.GRU | nn.LSTM | nn.PeepholeLSTM | nn.RNN = LAYERS[cell](
+            embed, hidden, num_layers=layers, dropout=dropout
+        )
+        self.readout: nn.Linear = nn.Linear(hidden, characters)
         name_parameters(self)
 
     def __call__(self, numbers: Tensor, state: Any = None) -> tuple[Tensor, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from typing import TextIO
+from typing import Any, TextIO
 
 from .config import Config
 from .loop import Step
@@ -23,8 +23,10 @@ class Progress:
     """
 
     def __init__(self, config: Config, done: int, stream: TextIO) -> None:
-        self.config, self.first, self.stream = config, done, stream
-        self.begin = time.monotonic()
+        self.config = config
+        self.first = done
+        self.stream = stream
+        self.begin: float = time.monotonic()
 
     def __enter__(self) -> Progress:
         return self
@@ -68,8 +70,8 @@ class Bar(Progress):
             rich.BarColumn(None),
             rich.TextColumn("{task.completed}/{task.total}  {task.description}", markup=False),
         )
-        self.bar = rich.Progress(*columns, console=console, expand=True, refresh_per_second=4)
-        self.task = self.bar.add_task("", total=config.steps, completed=done)
+        self.bar: Any = rich.Progress(*columns, console=console, expand=True, refresh_per_second=4)
+        self.task: Any = self.bar.add_task("", total=config.steps, completed=done)
 
     def __enter__(self) -> Bar:
         self.bar.start()

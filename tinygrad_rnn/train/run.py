@@ -42,7 +42,10 @@ class Run:
     """
 
     def __init__(self, path: Path, trainer: Trainer, steps: list[Step]) -> None:
-        self.path, self.trainer, self.steps, self.saved = path, trainer, steps, trainer.done
+        self.path = path
+        self.trainer = trainer
+        self.steps = steps
+        self.saved: int = trainer.done
         self.horizon: int | None = None
 
     @classmethod

@@ -83,8 +83,9 @@ class LoopEmitter(Emitter):
 
     def __init__(self, endings: Endings) -> None:
         super().__init__()
-        self.block = "entry"
-        self._metadata, self._declared, self.tables = endings.metadata, endings.declared, endings.tables
+        self.block: str = "entry"
+        self._metadata, self._declared = endings.metadata, endings.declared
+        self.tables: dict[str, tuple[str, tuple[float, ...]]] = endings.tables
         self._group: str | None = None
 
     def open(self, label: str) -> None:

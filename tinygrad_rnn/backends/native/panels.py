@@ -30,7 +30,9 @@ class Panels(VectorWriter):
 
     def __init__(self, kind: str, turned: bool, endings: Endings) -> None:
         super().__init__(kind, endings)
-        self.turned, self.panel, self.height = turned, panel(kind), heights()[0]
+        self.turned = turned
+        self.panel: int = panel(kind)
+        self.height: int = heights()[0]
 
     def of_tall(self, deep: str, i: str) -> str:
         """Where a row of the copied block begins."""

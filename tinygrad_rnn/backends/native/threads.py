@@ -189,7 +189,7 @@ class Ticket:
     __slots__ = ("__weakref__", "number")
 
     def __init__(self) -> None:
-        self.number = next(_numbers)
+        self.number: int = next(_numbers)
 
 
 _numbers = itertools.count(2)

@@ -36,8 +36,13 @@ class VectorWriter:
     """Writes a function of vectors, in loops over parts of matrices."""
 
     def __init__(self, kind: str, endings: Endings) -> None:
-        self.type, self.e = kind, LoopEmitter(endings)
-        self.kind = KINDS[kind]
+        self.type = kind
+        self.e: LoopEmitter = LoopEmitter(endings)
+        self.kind: str = KINDS[kind]
+        self.lanes: int
+        self.vector: str
+        self.suffix: str
+        self.size: int
         self.lanes, self.vector, self.suffix, self.size = vectors(kind)
 
     def mask(self, left: str, start: int = 0) -> str:
@@ -108,7 +113,8 @@ class Tile(VectorWriter):
 
     def __init__(self, kind: str, rows: int, whole: bool, endings: Endings) -> None:
         super().__init__(kind, endings)
-        self.rows, self.whole = rows, whole
+        self.rows = rows
+        self.whole = whole
 
     def text(self) -> str:
         e, sums = self.e, [(r, h) for r in range(self.rows) for h in (0, 1)]

@@ -8,36 +8,39 @@ from typing import Any
 
 from ...backends.atoms import Printer, Value, kind_of
 from .floats import FORMATS, difference
-from .lowered import Lowering, within
+from .lowered import Expression, Lowering, within
 
-exact = within(0.5, floats=0)
+exact: Callable[[Expression], Lowering] = within(0.5, floats=0)
 """The result is the rounded one, or not rounded at all."""
 
 
-add = exact(lambda k, a, b: k.binary("add", a, b))
-subtract = exact(lambda k, a, b: k.binary("sub", a, b))
-multiply = exact(lambda k, a, b: k.binary("mul", a, b))
-negative = exact(lambda k, x: -x)
-absolute = exact(lambda k, x: k.abs(x))
+add: Lowering = exact(lambda k, a, b: k.binary("add", a, b))
+subtract: Lowering = exact(lambda k, a, b: k.binary("sub", a, b))
+multiply: Lowering = exact(lambda k, a, b: k.binary("mul", a, b))
+negative: Lowering = exact(lambda k, x: -x)
+absolute: Lowering = exact(lambda k, x: k.abs(x))
 
 
 def _comparison(name: str) -> Lowering:
     return exact(lambda k, a, b: k.compare(name, a, b))
 
 
-equal, not_equal = _comparison("eq"), _comparison("ne")
-less, less_equal = _comparison("lt"), _comparison("le")
-greater, greater_equal = _comparison("gt"), _comparison("ge")
-logical_and = exact(lambda k, a, b: k.truth(a) & k.truth(b))
-logical_or = exact(lambda k, a, b: k.truth(a) | k.truth(b))
-logical_xor = exact(lambda k, a, b: k.truth(a) ^ k.truth(b))
-logical_not = exact(lambda k, x: ~k.truth(x))
-isnan = within(0.5)(lambda k, x: x != x)
-isinf = within(0.5)(lambda k, x: k.abs(x) == math.inf)
-isfinite = within(0.5)(lambda k, x: k.abs(x) < math.inf)
+equal: Lowering = _comparison("eq")
+not_equal: Lowering = _comparison("ne")
+less: Lowering = _comparison("lt")
+less_equal: Lowering = _comparison("le")
+greater: Lowering = _comparison("gt")
+greater_equal: Lowering = _comparison("ge")
+logical_and: Lowering = exact(lambda k, a, b: k.truth(a) & k.truth(b))
+logical_or: Lowering = exact(lambda k, a, b: k.truth(a) | k.truth(b))
+logical_xor: Lowering = exact(lambda k, a, b: k.truth(a) ^ k.truth(b))
+logical_not: Lowering = exact(lambda k, x: ~k.truth(x))
+isnan: Lowering = within(0.5)(lambda k, x: x != x)
+isinf: Lowering = within(0.5)(lambda k, x: k.abs(x) == math.inf)
+isfinite: Lowering = within(0.5)(lambda k, x: k.abs(x) < math.inf)
 
-where = exact(lambda k, condition, a, b: k.select(k.truth(condition), a, b))
-astype = exact(lambda k, x, dtype: k.as_kind(x, kind_of(dtype)))
+where: Lowering = exact(lambda k, condition, a, b: k.select(k.truth(condition), a, b))
+astype: Lowering = exact(lambda k, x, dtype: k.as_kind(x, kind_of(dtype)))
 
 
 def _rounding(function: Callable[[Printer, Value], Value]) -> Lowering:
@@ -45,10 +48,10 @@ def _rounding(function: Callable[[Printer, Value], Value]) -> Lowering:
     return exact(lambda k, x: function(k, x) if x.kind[0] == "f" else x)
 
 
-floor = _rounding(lambda k, x: k.floor(x))
-ceil = _rounding(lambda k, x: k.ceil(x))
-rint = _rounding(lambda k, x: k.rint(x))
-trunc = _rounding(lambda k, x: k.trunc(x))
+floor: Lowering = _rounding(lambda k, x: k.floor(x))
+ceil: Lowering = _rounding(lambda k, x: k.ceil(x))
+rint: Lowering = _rounding(lambda k, x: k.rint(x))
+trunc: Lowering = _rounding(lambda k, x: k.trunc(x))
 
 
 @exact
@@ -175,6 +178,6 @@ def _floor_divide(k: Printer, a: Value, b: Value) -> Value:
     return k.select(b == 0, quotient, k.select(k.abs(a) == math.inf, math.nan, y))
 
 
-fmod = _of_both(0.5, _remainder, lambda k, a, b: _divided(k, a, b)[1])
-mod = _of_both(0.5, _mod, _mod_of_integers)
-floor_divide = _of_both(1, _floor_divide, _floor_divide_of_integers)
+fmod: Lowering = _of_both(0.5, _remainder, lambda k, a, b: _divided(k, a, b)[1])
+mod: Lowering = _of_both(0.5, _mod, _mod_of_integers)
+floor_divide: Lowering = _of_both(1, _floor_divide, _floor_divide_of_integers)

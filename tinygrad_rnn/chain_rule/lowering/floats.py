@@ -28,10 +28,12 @@ class Format:
     __slots__ = ("bias", "fraction", "log2", "normal", "one", "shift")
 
     def __init__(self, fraction: int, bias: int, log2: tuple[float, float]) -> None:
-        self.fraction, self.bias, self.log2 = fraction, bias, log2
-        self.one = bias << fraction
-        self.normal = 2.0 ** (1 - bias)
-        self.shift = 1.5 * 2.0**fraction
+        self.fraction: int = fraction
+        self.bias: int = bias
+        self.log2: tuple[float, float] = log2
+        self.one: int = bias << fraction
+        self.normal: float = 2.0 ** (1 - bias)
+        self.shift: float = 1.5 * 2.0**fraction
 
 
 FORMATS = {

@@ -27,7 +27,9 @@ class Lowering:
     __slots__ = ("expression", "floats", "ulp")
 
     def __init__(self, expression: Expression, ulp: float, floats: int) -> None:
-        self.expression, self.ulp, self.floats = expression, ulp, floats
+        self.expression: Expression = expression
+        self.ulp: float = ulp
+        self.floats: int = floats
 
     def __call__(self, k: Printer, *operands: Any) -> Value:
         if self.floats:

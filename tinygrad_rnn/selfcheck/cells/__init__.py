@@ -3,6 +3,8 @@ xs, state) for a batch and a width. The tests and the command ``check`` run them
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .built_in import BUILT_IN
 from .functions import choices, detached, elementwise, functions, jumps, no_products, part_of_a_row
 from .gates import (
@@ -22,7 +24,7 @@ from .gates import (
     state_of_two_axes,
     two_matmul_gru,
 )
-from .maker import Maker, T
+from .maker import Maker, Sample, T
 from .nesting import (
     exchanged_states,
     input_without_gradient,
@@ -48,7 +50,7 @@ from .weights import (
 
 __all__ = ["ALL", "BUILT_IN", "CALLED", "FORMULAS", "WRITTEN", "Maker", "T"]
 
-WRITTEN = [
+WRITTEN: list[Callable[[Maker], Sample]] = [
     peephole_by_hand, coupled_gates, layer_norm, layer_norm_by_root, projected, multiplicative_lstm,
     minimal_gated, clockwork, residual, two_matmul_gru, attention_without_maximum, deep_transition,
     separate_matrices, unchanged_state, one_tensor_in_many_places, exchanged_states, choices, jumps,
@@ -57,13 +59,13 @@ WRITTEN = [
 ]  # fmt: skip
 """Cells that become machine code."""
 
-CALLED = [
+CALLED: list[Callable[[Maker], Sample]] = [
     attention_over_memory, attention_per_sample, nested_states, embedding, nested_outputs, functions,
     parameter_as_output, state_of_two_axes, stacked_weights,
 ]  # fmt: skip
 """Cells that are interpreted, at least for some widths."""
 
-FORMULAS = [part_of_a_row, elementwise]
+FORMULAS: list[Callable[[Maker], Sample]] = [part_of_a_row, elementwise]
 """Cells that are kernels on a device."""
 
-ALL = [*BUILT_IN, *WRITTEN, *CALLED]
+ALL: list[Callable[[Maker], Sample]] = [*BUILT_IN, *WRITTEN, *CALLED]

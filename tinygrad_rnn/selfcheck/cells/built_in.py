@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
 from tinygrad_rnn import nn
+from tinygrad_rnn.nn.cells import Cell
+
+from .maker import Maker, Sample
 
 
-def module(make, build):
+def module(make: str, build: Callable[[int, np.dtype[Any]], Cell]) -> Callable[[Maker], Sample]:
     """A built-in cell with random parameters, inputs and states."""
 
-    def made(m):
+    def made(m: Maker) -> Sample:
         cell = build(m.width, m.dtype)
         for parameter in cell.parameters():
             parameter.data = (m.random.normal(size=parameter.shape) * 0.5).astype(m.dtype)
@@ -20,7 +28,7 @@ def module(make, build):
     return made
 
 
-BUILT_IN = [
+BUILT_IN: list[Callable[[Maker], Sample]] = [
     module("rnn_tanh", lambda n, d: nn.RNNCell(3, n, dtype=d)),
     module("rnn_relu_without_bias", lambda n, d: nn.RNNCell(3, n, bias=False, nonlinearity="relu", dtype=d)),
     module("lstm", lambda n, d: nn.LSTMCell(3, n, dtype=d)),

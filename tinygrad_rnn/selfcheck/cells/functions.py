@@ -6,8 +6,10 @@ import numpy as np
 
 import tinygrad_rnn as tg
 
+from .maker import Maker, Sample
 
-def no_products(m):
+
+def no_products(m: Maker) -> Sample:
     n = m.width
     a, b = m.p(n), m.p(n)
 
@@ -18,7 +20,7 @@ def no_products(m):
     return cell, m.parameters, m.x(n), m.h()
 
 
-def functions(m):
+def functions(m: Maker) -> Sample:
     """Operations that have no machine code of their own, beside ones that have."""
     n = m.width
     u = m.p(n, n)
@@ -31,7 +33,7 @@ def functions(m):
     return cell, m.parameters, m.x(n), m.h() * 0.3
 
 
-def choices(m):
+def choices(m: Maker) -> Sample:
     n = m.width
     u, b, bound = m.p(n, n), m.p(n), m.p(n)
 
@@ -44,7 +46,7 @@ def choices(m):
     return cell, m.parameters, m.x(n), m.h()
 
 
-def jumps(m):
+def jumps(m: Maker) -> Sample:
     """Comparisons and signs as factors: no residual passes through them."""
     n = m.width
     u, b = m.p(n, n), m.p(n)
@@ -57,7 +59,7 @@ def jumps(m):
     return cell, m.parameters, m.x(n), m.h()
 
 
-def detached(m):
+def detached(m: Maker) -> Sample:
     """A state that no residual passes through, and a block that records nothing."""
     n = m.width
     w, u, v = m.p(3, n), m.p(n, n), m.p(n, n)
@@ -71,7 +73,7 @@ def detached(m):
     return cell, m.parameters, m.x(), m.h()
 
 
-def part_of_a_row(m):
+def part_of_a_row(m: Maker) -> Sample:
     """One column of the state, anywhere in its row, is a number for the whole row."""
     u = m.p(m.width, m.width)
 
@@ -82,7 +84,7 @@ def part_of_a_row(m):
     return cell, m.parameters, m.x(m.width), m.h()
 
 
-def elementwise(m):
+def elementwise(m: Maker) -> Sample:
     """Every formula that kernels of a device have."""
     n = m.width
     a, b = m.p(n), m.p(n)

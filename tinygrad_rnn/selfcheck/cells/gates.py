@@ -6,8 +6,10 @@ import numpy as np
 
 import tinygrad_rnn as tg
 
+from .maker import Maker, Sample
 
-def peephole_by_hand(m):
+
+def peephole_by_hand(m: Maker) -> Sample:
     n = m.width
     w, u, b, p = m.p(3, 4 * n), m.p(n, 4 * n), m.p(4 * n), m.p(3, n)
 
@@ -21,7 +23,7 @@ def peephole_by_hand(m):
     return cell, m.parameters, m.x(), (m.h(), m.h())
 
 
-def coupled_gates(m):
+def coupled_gates(m: Maker) -> Sample:
     n = m.width
     w, u, b = m.p(3, 3 * n), m.p(n, 3 * n), m.p(3 * n)
 
@@ -36,7 +38,7 @@ def coupled_gates(m):
     return cell, m.parameters, m.x(), (m.h(), m.h())
 
 
-def minimal_gated(m):
+def minimal_gated(m: Maker) -> Sample:
     n = m.width
     wf, uf, w, u = m.p(3, n), m.p(n, n), m.p(3, n), m.p(n, n)
 
@@ -48,7 +50,7 @@ def minimal_gated(m):
     return cell, m.parameters, m.x(), m.h()
 
 
-def two_matmul_gru(m):
+def two_matmul_gru(m: Maker) -> Sample:
     n = m.width
     wz, uz, w, u = m.p(3, 2 * n), m.p(n, 2 * n), m.p(3, n), m.p(n, n)
 
@@ -60,7 +62,7 @@ def two_matmul_gru(m):
     return cell, m.parameters, m.x(), m.h()
 
 
-def multiplicative_lstm(m):
+def multiplicative_lstm(m: Maker) -> Sample:
     n = m.width
     wm, um, w, u = m.p(3, n), m.p(n, n), m.p(3, 4 * n), m.p(n, 4 * n)
 
@@ -75,7 +77,7 @@ def multiplicative_lstm(m):
     return cell, m.parameters, m.x(), (m.h(), m.h())
 
 
-def layer_norm(m):
+def layer_norm(m: Maker) -> Sample:
     n = m.width
     w, u, gain, shift = m.p(3, n), m.p(n, n), m.p(n), m.p(n)
 
@@ -89,7 +91,7 @@ def layer_norm(m):
     return cell, m.parameters, m.x(), m.h()
 
 
-def layer_norm_by_root(m):
+def layer_norm_by_root(m: Maker) -> Sample:
     n = m.width
     w, u, gain, shift = m.p(3, n), m.p(n, n), m.p(n), m.p(n)
 
@@ -102,7 +104,7 @@ def layer_norm_by_root(m):
     return cell, m.parameters, m.x(), m.h()
 
 
-def projected(m):
+def projected(m: Maker) -> Sample:
     n = m.width
     w, u, r = m.p(3, n), m.p(2, n), m.p(n, 2)
 
@@ -113,7 +115,7 @@ def projected(m):
     return cell, m.parameters, m.x(), m.h(2)
 
 
-def residual(m):
+def residual(m: Maker) -> Sample:
     n = m.width
     w, u = m.p(n, n), m.p(n, n)
 
@@ -124,7 +126,7 @@ def residual(m):
     return cell, m.parameters, m.x(n), m.h()
 
 
-def deep_transition(m):
+def deep_transition(m: Maker) -> Sample:
     n = m.width
     w, u, b = m.p(3, n), [m.p(n, n) for _ in range(3)], [m.p(n) for _ in range(3)]
 
@@ -137,7 +139,7 @@ def deep_transition(m):
     return cell, m.parameters, m.x(), m.h()
 
 
-def clockwork(m):
+def clockwork(m: Maker) -> Sample:
     """Some units move at every step, the others at every second one: a clock in the state decides."""
     n = m.width
     w, u = m.p(3, n), m.p(n, n)
@@ -153,7 +155,7 @@ def clockwork(m):
     return cell, m.parameters, m.x(), (m.h(), tg.tensor(np.ones((m.batch, 1)), m.dtype))
 
 
-def attention_over_memory(m):
+def attention_over_memory(m: Maker) -> Sample:
     n = m.width
     w, u, keys, values = m.p(3, n), m.p(n, n), m.p(n, 6), m.p(6, n)
 
@@ -165,7 +167,7 @@ def attention_over_memory(m):
     return cell, m.parameters, m.x(), m.h()
 
 
-def attention_without_maximum(m):
+def attention_without_maximum(m: Maker) -> Sample:
     n = m.width
     w, u, keys, values = m.p(3, n), m.p(n, n), m.p(n, 6), m.p(6, n)
 
@@ -177,7 +179,7 @@ def attention_without_maximum(m):
     return cell, m.parameters, m.x(), m.h()
 
 
-def attention_per_sample(m):
+def attention_per_sample(m: Maker) -> Sample:
     """Every sample has its own memory, (B, 4, n), fixed over the steps."""
     n = m.width
     memory, u = m.p(m.batch, 4, n), m.p(n, n)
@@ -191,7 +193,7 @@ def attention_per_sample(m):
     return cell, m.parameters, m.x(n), m.h()
 
 
-def state_of_two_axes(m):
+def state_of_two_axes(m: Maker) -> Sample:
     """A fast-weight memory: the state of a sample is a matrix."""
     n, b = m.width, m.batch
     u = m.p(n, n)

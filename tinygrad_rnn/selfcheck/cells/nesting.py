@@ -6,10 +6,12 @@ import collections
 
 import tinygrad_rnn as tg
 
+from .maker import Maker, Sample
+
 Pair = collections.namedtuple("Pair", "left right")
 
 
-def nested_states(m):
+def nested_states(m: Maker) -> Sample:
     n = m.width
     w, u, v = m.p(3, n), m.p(n, n), m.p(n, n + 2)
 
@@ -23,7 +25,7 @@ def nested_states(m):
     return cell, m.parameters, m.x(), {"h": m.h(), "rest": Pair(m.h(n + 2), m.h(1))}
 
 
-def nested_outputs(m):
+def nested_outputs(m: Maker) -> Sample:
     n = m.width
     u = m.p(n, n)
 
@@ -38,7 +40,7 @@ def nested_outputs(m):
     return cell, m.parameters, m.x(n), m.h()
 
 
-def several_inputs(m):
+def several_inputs(m: Maker) -> Sample:
     n = m.width
     w, u, v = m.p(3, n), m.p(n, n), m.p(2, n)
 
@@ -50,7 +52,7 @@ def several_inputs(m):
     return cell, m.parameters, {"x": m.x(3), "rest": (m.x(2, grad=False), m.x(1))}, m.h()
 
 
-def unchanged_state(m):
+def unchanged_state(m: Maker) -> Sample:
     n = m.width
     u = m.p(n, n)
 
@@ -62,7 +64,7 @@ def unchanged_state(m):
     return cell, m.parameters, m.x(n), (m.h(), m.h())
 
 
-def one_tensor_in_many_places(m):
+def one_tensor_in_many_places(m: Maker) -> Sample:
     n = m.width
     u, v = m.p(n, n), m.p(n, n)
 
@@ -74,7 +76,7 @@ def one_tensor_in_many_places(m):
     return cell, m.parameters, m.x(n), (m.h(), m.h())
 
 
-def exchanged_states(m):
+def exchanged_states(m: Maker) -> Sample:
     n = m.width
     u = m.p(n, n)
 
@@ -85,7 +87,7 @@ def exchanged_states(m):
     return cell, m.parameters, m.x(n), (m.h(), m.h())
 
 
-def parameter_as_output(m):
+def parameter_as_output(m: Maker) -> Sample:
     n = m.width
     u, b = m.p(n, n), m.p(m.batch, n)
 
@@ -96,7 +98,7 @@ def parameter_as_output(m):
     return cell, m.parameters, m.x(n), m.h()
 
 
-def input_without_gradient(m):
+def input_without_gradient(m: Maker) -> Sample:
     n = m.width
     w, u = m.p(3, n), m.p(n, n)
 
@@ -107,7 +109,7 @@ def input_without_gradient(m):
     return cell, m.parameters, m.x(grad=False), m.h(grad=False)
 
 
-def some_parameters(m):
+def some_parameters(m: Maker) -> Sample:
     n = m.width
     w, u, b, frozen = m.p(3, n), m.p(n, n), m.p(n), m.data(n, n, grad=False)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tinygrad_rnn as tg
 
+from .maker import Maker, Sample
+
 
 class Separate:
     """A weight matrix and a bias for each gate, as a plain object."""
@@ -26,11 +28,11 @@ class Separate:
         return h, (h, c)
 
 
-def separate_matrices(m):
+def separate_matrices(m: Maker) -> Sample:
     return Separate(m), m.parameters, m.x(), (m.h(), m.h())
 
 
-def constants_from_closures(m):
+def constants_from_closures(m: Maker) -> Sample:
     n = m.width
     w1, w2, p, q = m.p(n, 2), m.p(2, n), m.p(n), m.p()
 
@@ -41,7 +43,7 @@ def constants_from_closures(m):
     return cell, m.parameters, m.x(n), m.h()
 
 
-def made_outside(m):
+def made_outside(m: Maker) -> Sample:
     """What the cell uses was computed before the scan, and its gradient goes on from there."""
     n = m.width
     p, q = m.p(n, n), m.p(n)
@@ -54,7 +56,7 @@ def made_outside(m):
     return cell, m.parameters, m.x(n), m.h()
 
 
-def embedding(m):
+def embedding(m: Maker) -> Sample:
     n = m.width
     table, u = m.p(5, n), m.p(n, n)
 
@@ -65,7 +67,7 @@ def embedding(m):
     return cell, m.parameters, tg.tensor(m.random.integers(0, 5, (m.steps, m.batch))), m.h()
 
 
-def weight_tied(m):
+def weight_tied(m: Maker) -> Sample:
     """One matrix on three sides: for x, for h and, transposed, for the output."""
     n = m.width
     u, b = m.p(n, n), m.p(1, n)
@@ -77,7 +79,7 @@ def weight_tied(m):
     return cell, m.parameters, m.x(n), m.h()
 
 
-def inputs_alone(m):
+def inputs_alone(m: Maker) -> Sample:
     """No step sees the one before, and one product of x goes into the next."""
     n = m.width
     w, u = m.p(3, n), m.p(n, n)
@@ -89,7 +91,7 @@ def inputs_alone(m):
     return cell, m.parameters, m.x(), m.h()
 
 
-def joined_operands(m):
+def joined_operands(m: Maker) -> Sample:
     n = m.width
     w, b = m.p(n + 3, n), m.p(n)
 
@@ -100,7 +102,7 @@ def joined_operands(m):
     return cell, m.parameters, m.x(), m.h()
 
 
-def shared_left_operand(m):
+def shared_left_operand(m: Maker) -> Sample:
     n = m.width
     w, u, v, s = m.p(3, n), m.p(n, n), m.p(n, 2 * n), m.p(n, 1)
 
@@ -113,7 +115,7 @@ def shared_left_operand(m):
     return cell, m.parameters, m.x(), m.h()
 
 
-def stacked_weights(m):
+def stacked_weights(m: Maker) -> Sample:
     """Several networks side by side, each sample read by a matrix of its own."""
     n, b = m.width, m.batch
     w, u = m.p(b, 1, n), m.p(b, n, n)

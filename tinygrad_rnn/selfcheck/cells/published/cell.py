@@ -25,7 +25,8 @@ class Published:
     """
 
     def __init__(self, draw: Callable[..., Any]) -> None:
-        self.name, self.draw = draw.__name__, draw
+        self.name: str = draw.__name__
+        self.draw = draw
         self.spellings: dict[str, Callable[..., Any]] = {}
 
     def spelling(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,7 +43,7 @@ def published(draw: Callable[..., Any]) -> Published:
     return PUBLISHED.setdefault(draw.__name__, Published(draw))
 
 
-def lstm_step(a, c, axis=-1):
+def lstm_step(a: tg.Tensor, c: tg.Tensor, axis: int = -1) -> tuple[tg.Tensor, tg.Tensor]:
     """An LSTM's new h and c by the sum of what comes into its gates."""
     i, f, g, o = tg.split(a, 4, axis=axis)
     c = tg.sigmoid(f) * c + tg.sigmoid(i) * tg.tanh(g)

@@ -3,6 +3,8 @@ another."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import tinygrad_rnn as tg
 
 from .cell import published
@@ -69,7 +71,7 @@ def hyper_lstm(m):
     return m.x(4), (m.h(), m.h(), m.h(3), m.h(3)), weights
 
 
-def gated(a, c):
+def gated(a: Iterable[tg.Tensor], c: tg.Tensor) -> tuple[tg.Tensor, tg.Tensor]:
     """h and c by what comes into the gates i, g, f, o."""
     i, g, f, o = a
     c = tg.sigmoid(f) * c + tg.sigmoid(i) * tg.tanh(g)

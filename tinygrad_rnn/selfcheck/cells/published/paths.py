@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import tinygrad_rnn as tg
 
@@ -60,7 +61,7 @@ def hmm_left_to_right(m):
     return m.x(n), (), {"stay": m.p(n), "go": m.p(n)}
 
 
-def likelihood(ys, alpha):
+def likelihood(ys: Any, alpha: tg.Tensor) -> tuple[Any, tg.Tensor]:
     """The likelihood at each step; of the last α what is possible."""
     return ys, tg.where(tg.isfinite(alpha), alpha, 0)
 
@@ -193,7 +194,7 @@ def ctc(m):
     return m.data(m.steps + 2, m.batch, 4), (), weights
 
 
-def with_blanks(labels):
+def with_blanks(labels: tg.Tensor) -> tuple[tg.Tensor, tg.Tensor]:
     """0 l₁ 0 l₂ 0, and where a label may follow the one before at once."""
     blank = tg.zeros_like(labels[:, 0])
     extended = tg.stack([blank, labels[:, 0], blank, labels[:, 1], blank], axis=1)

@@ -138,7 +138,7 @@ def kalman_filter(m):
     )
 
 
-def noise(L):
+def noise(L: tg.Tensor) -> tg.Tensor:
     """A covariance: L Lᵀ + I."""
     return L @ L.mT + tg.eye(L.shape[-1], dtype=L.dtype)
 

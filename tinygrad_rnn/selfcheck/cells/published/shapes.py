@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import tinygrad_rnn as tg
 
 from .cell import lstm_step, published
@@ -59,7 +61,7 @@ def conv_lstm(m):
     return m.data(m.steps, m.batch, 2, 6, 2), state, weights
 
 
-def peephole_step(a, c, peep):
+def peephole_step(a: tg.Tensor, c: tg.Tensor, peep: tg.Tensor) -> tuple[tg.Tensor, tg.Tensor]:
     """The new h and c, of images."""
     i, f, g, o = tg.split(a, 4, axis=-1)
     new = tg.sigmoid(f + peep[1] * c) * c + tg.sigmoid(i + peep[0] * c) * tg.tanh(g)
@@ -122,7 +124,7 @@ def per_sample(m):
     return m.x(4), m.h(), {"W": m.p(4, n), "U": m.p(n, n)}
 
 
-def clipped(gradients):
+def clipped(gradients: Sequence[tg.Tensor]) -> list[tg.Tensor]:
     """The mean over samples of gradients (B, …), each sample's no longer than 1."""
     lengths = tg.sqrt(sum(tg.sum(g * g, axis=(1, 2)) for g in gradients))
     return [tg.mean(g / tg.maximum(lengths, 1.0)[:, None, None], axis=0) for g in gradients]

@@ -97,7 +97,9 @@ def s4d_in_two_parts(scan, x, state, log_step, log_decay, turn, C, D):
     return scan(cell, x, state)
 
 
-def held(log_step, log_decay, turn):
+def held(
+    log_step: tg.Tensor, log_decay: tg.Tensor, turn: tg.Tensor
+) -> tuple[tg.Tensor, tg.Tensor, tg.Tensor, tg.Tensor]:
     """exp(ΔA) and (exp(ΔA) − 1) / A by their parts."""
     step, decay = tg.exp(log_step).reshape(-1, 1), tg.exp(log_decay)
     a, b = tg.exp(-step * decay) * tg.cos(step * turn), tg.exp(-step * decay) * tg.sin(step * turn)
