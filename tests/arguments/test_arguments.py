@@ -46,6 +46,7 @@ class Worlds:
 
     def renew(self) -> None:
         tg.set_default_dtype("float32")
+        tg.set_memory_budget(None)
         tg.backends._process_backend = None
         for path in self.folder.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
