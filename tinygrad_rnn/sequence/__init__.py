@@ -17,10 +17,10 @@ from .budget import memory_budget, set_memory_budget
 from .compiled import clear_caches, compiled_scan, planning
 from .eager import eager_scan
 from .explained import has_layers, note_refusal, told
+from .first_state import begin
 from .options import ScanOptions
 from .padding import Padding
 from .stepper import Cell, Column, Output, State, Stepper
-from .trace import begin
 from .traces import known_of
 
 __all__ = [

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .contractions import Contraction
-from .elements import Probe
 from .index import Index, Var, of
 from .nest_planner import Nests
 from .nests import Check, Group, Nest, Place, Reduction, RunningSum, Scattering
+from .reader import Probe
 
 ENOUGH = 8
 """Parts of an axis that are as good as more."""
@@ -118,7 +118,7 @@ class Columns:
     def touched(self, nest: Nest) -> list[tuple[Place, Index | None, bool]]:
         """What a nest reads and writes: where it lies, which element of it, None where values say that, and
         whether it is written."""
-        nests, probe = self._nests, Probe(self._nests.elements)
+        nests, probe = self._nests, Probe(self._nests.elements.kind)
         element, homes, written = nests.elements.element, nests.homes, list[tuple[Place, Index | None]]()
         if isinstance(nest, Group):
             for m in nest.maps:

@@ -8,22 +8,20 @@ shapes are. The same walk with a printer that only counts says what would be rea
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy
 
 from .. import backends
-from ..backends.atoms import Counter, Printer, Value, kind_of
+from ..backends.atoms import Value, kind_of
 from ..chain_rule.routing import Checked, Contracted, LookedUp, Piece, Reshaped, Routed, Shape
 from .index import Index, flat, unflat
 from .pairs import in_pairs
 from .program import Instruction, Number, Program
-
-Indices = tuple[Index, ...]
+from .reader import Indices, Needs, Reader
 
 CHEAP = 6
 """Atoms that are made again, instead of kept, where a value is used more than once."""
@@ -31,45 +29,6 @@ CHEAP = 6
 
 DEEP = 64
 """Rows that an expression follows back: what lies behind them is kept, or writing it would go too deep."""
-
-
-class Needs(Exception):
-    """A value that must lie in memory, since it is read in a way that no expression can."""
-
-    def __init__(self, value: int) -> None:
-        super().__init__(value)
-        self.value = value
-
-
-class Reader:
-    """What expressions are written with: a printer that knows loops.
-
-    Attributes:
-        printer: writes atoms.
-        cache: elements that are known already.
-        known: those of values in memory that are in a register, by value and place.
-    """
-
-    def __init__(self, printer: Printer) -> None:
-        self.printer = printer
-        self.cache: dict[Any, Value] = {}
-        self.known: dict[tuple[int, Index], Value] = {}
-
-    def read(self, value: int, place: Index, turns: Sequence[tuple[Value, int]] = ()) -> Value:
-        """An element of a value in memory, at a place in the order of elements; ``turns``: further places and
-        how far apart they lie."""
-        raise NotImplementedError
-
-    def whole(self, index: Index) -> Value:
-        """An index as a number."""
-        raise NotImplementedError
-
-    @contextlib.contextmanager
-    def _scope(self) -> Iterator[None]:
-        """A block whose expressions are not known after it."""
-        cache, known = dict(self.cache), dict(self.known)
-        yield
-        self.cache, self.known = cache, known
 
 
 @dataclass(frozen=True)
@@ -420,23 +379,3 @@ def _on_host(index: Any) -> Any:
 
 
 _kind = functools.lru_cache(maxsize=64)(kind_of)
-
-
-class Probe(Reader):
-    """Reads nothing, and notes what would be read."""
-
-    def __init__(self, elements: Elements) -> None:
-        self.counter: Counter = Counter()
-        super().__init__(self.counter)
-        self._elements = elements
-        self.reads: list[tuple[int, Index | None]] = []
-        self.indices: list[Index] = []
-
-    def read(self, value: int, place: Index, turns: Sequence[tuple[Value, int]] = ()) -> Value:
-        self.reads.append((value, None if turns else place))
-        self.indices.append(place)
-        return Value(self.printer, "", "i64" if value < 0 else self._elements.kind(value))
-
-    def whole(self, index: Index) -> Value:
-        self.indices.append(index)
-        return Value(self.printer, "", "i64")

@@ -15,10 +15,11 @@ from ..backends import cuda
 from ..backends.atoms import Value
 from ..backends.base import Unsupported
 from .contractions import Contraction
-from .elements import Elements, Reader
+from .elements import Elements
 from .index import Index, Var, flat, of
 from .nest_planner import Nests
 from .nests import SLOTS, Buffer, Call, Check, Group, Nest, Place, Reduction, RunningSum, Scattering
+from .reader import Reader
 
 _SIZES = ("steps", "t0", "dt", "at0", "dat", "share")
 

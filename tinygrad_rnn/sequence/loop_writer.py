@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from ..backends.atoms import Value
 from ..backends.native.loops import Endings, LoopEmitter
 from .columns import Split
-from .elements import Reader
 from .index import Index, Var
+from .reader import Reader
 
 _JOINS = {"max": "maximum", "min": "minimum"}
 

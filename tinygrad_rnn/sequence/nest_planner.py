@@ -1,11 +1,19 @@
-"""Which nest makes each value of a half, and in which order: a value that is read element for element joins
-the nest that reads it."""
+"""Which nest makes each value of a half, and in which order.
+
+    h @ U ─ product ─┐
+    x @ W, stream ───┴ + ─ σ ─ × ─┬─ h, stored      two nests a step: a product, and a group of maps
+                       c ────────┘
+
+What is elementwise is no nest of its own: it joins the group that reads it (:mod:`.groups`), and its elements
+stay in registers. A product, a reduction that sees other elements, a running sum, a look-up's adjoint are
+nests of their own, and what they read must lie in memory. Which values those are is found by trying: a nest
+that needs one says so (:class:`~.reader.Needs`), and all is planned again with that value in memory.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy
@@ -13,10 +21,10 @@ import numpy
 from ..backends.atoms import Value
 from ..chain_rule.routing import Accumulated, Checked, Contracted, LookedUp, Piece, Reduced, Routed
 from .contractions import Operand, form_of, plain_form_of
-from .elements import Elements, Indices, Needs, Probe, Reader
+from .elements import Elements
+from .groups import Groups
 from .index import Index, Var, blocks, flat, of
 from .nests import (
-    MAPS,
     Buffer,
     Call,
     Check,
@@ -31,11 +39,12 @@ from .nests import (
     Wanted,
 )
 from .program import Instruction, Number
+from .reader import Indices, Needs, Reader
 
 TileWidth = Callable[[str, int], int]
 
 
-class Nests:
+class Nests(Groups):
     """The nests of a half.
 
     Args:
@@ -44,12 +53,6 @@ class Nests:
         wanted: what it must make.
         buffers: those that there are; grows.
         tile_width: the columns of a tile of products of a kind, for so many rows; None where none are made.
-
-    Attributes:
-        homes: where each value in memory lies.
-        prologue: nests that run once, before the loop over time.
-        stages: nests of each step, in order.
-        read: the values that are read from memory.
     """
 
     def __init__(
@@ -75,12 +78,7 @@ class Nests:
 
     def _plan(self) -> set[int]:
         """Plan all nests; returns what must lie in memory besides, for which it is to be done again."""
-        self.homes: dict[int, Place] = dict(self._places)
-        self.prologue: list[Nest] = []
-        self.stages: list[Nest] = []
-        self.read: set[int] = set()
-        self._maps: dict[int, tuple[int, Map | None]] = {}
-        self._spaces: dict[tuple[tuple[int, bool], ...], tuple[Var, ...]] = {}
+        self._begin()
         elements = self.elements
         for w in self.wanted:
             if w.value in elements.memory and w.value not in self.homes and not w.added:
@@ -102,42 +100,7 @@ class Nests:
         self._drop({w.place for w in self.wanted})
         return missing
 
-    def _drop(self, leaving: set[Place]) -> None:
-        """Store nothing that nobody reads: others in a group have it from a register."""
-        for nest in self.stages:
-            for m in nest.maps if isinstance(nest, Group) else ():
-                if m.value is not None and m.value not in self.read:
-                    m.stores = [
-                        s for s in m.stores if s.place in leaving or s.place != self.homes.get(m.value)
-                    ]
-
-    def _scratch(self, v: int, shared: bool) -> Place:
-        """Memory for a value that is nothing before and after the loop; without samples each thread has its
-        own."""
-        size = self._size(v)
-        self._buffers.append(Buffer(len(self._buffers), self.elements.kind(v), size, 0 if shared else size))
-        return Place(self._buffers[-1], "fixed")
-
-    def _size(self, v: int) -> int:
-        return int(numpy.prod(self.elements.shapes[v], dtype=numpy.int64))
-
-    # -- spaces ----------------------------------------------------------------------------------------------
-
-    def _space(self, shape: Sequence[int], batch: int | None = None) -> tuple[tuple[Var, ...], Indices]:
-        """The variables of loops over a shape, the same for all nests, and the indices; ``batch`` is the axis
-        of the samples."""
-        lengths = tuple((n, i == batch) for i, n in enumerate(shape) if n != 1)
-        if lengths not in self._spaces:
-            self._spaces[lengths] = tuple(Var(*length) for length in lengths)
-        variables = iter(self._spaces[lengths])
-        return self._spaces[lengths], tuple(Index() if n == 1 else of(next(variables)) for n in shape)
-
-    def _axes(self, v: int) -> tuple[tuple[Var, ...], Indices]:
-        """A variable for each axis of a value."""
-        axes = tuple(Var(n, i == self._batch.get(v)) for i, n in enumerate(self.elements.shapes[v]))
-        return axes, tuple(map(of, axes))
-
-    # -- maps ------------------------------------------------------------------------------------------------
+    # -- values that leave -----------------------------------------------------------------------------------
 
     def _leave(self, w: Wanted) -> None:
         elements = self.elements
@@ -156,41 +119,6 @@ class Nests:
         stage = self._join(space, new)
         if w.value not in elements.memory:
             self._maps.setdefault(w.value, (stage, new))
-
-    def _join(self, space: tuple[Var, ...], new: Map, after: int = 0) -> int:
-        """Put a map in the first group over its space that comes late enough; returns the stage."""
-        probe = Probe(self.elements)
-        new.source(probe)
-        sources = self._sources(space, probe)
-        after = max([after, *(stage + (not here) for stage, here in sources)])
-        stage = next(
-            (i for i in range(after, len(self.stages)) if self._is_group(i, space, MAPS)), len(self.stages)
-        )
-        if stage == len(self.stages):
-            self.stages.append(Group(space))
-        group = self.stages[stage]
-        assert isinstance(group, Group)
-        group.maps.append(new)
-        self._note_reads(probe, sources, stage)
-        return stage
-
-    def _sources(self, space: tuple[Var, ...], probe: Probe) -> list[tuple[int, bool]]:
-        """Of what is read where it is made, and whether a group over the space has it in a register there."""
-        found = []
-        for u, index in probe.reads:
-            stage, made = self._maps.get(u, (-1, None))
-            found.append((stage, made is not None and index == made.index and self._is_group(stage, space)))
-        return found
-
-    def _note_reads(self, probe: Probe, sources: Sequence[tuple[int, bool]], at: int) -> None:
-        """Note what a stage reads from memory."""
-        self.read.update(
-            u for (u, _), (stage, here) in zip(probe.reads, sources, strict=True) if stage != at or not here
-        )
-
-    def _is_group(self, stage: int, space: tuple[Var, ...], maps: float = math.inf) -> bool:
-        nest = self.stages[stage]
-        return isinstance(nest, Group) and nest.space == space and len(nest.maps) < maps
 
     # -- values in memory ------------------------------------------------------------------------------------
 
@@ -245,12 +173,6 @@ class Nests:
         self.stages.append(nest)
         self._maps[v] = len(self.stages) - 1, None
 
-    def _note(self, source: Callable[[Reader], Value]) -> Probe:
-        probe = Probe(self.elements)
-        source(probe)
-        self.read.update(u for u, _ in probe.reads)
-        return probe
-
     def _reduce(self, v: int, instruction: Instruction, loops: Reduced) -> None:
         shapes, x = self.elements.shapes, instruction.operands[0]
         kept = loops.kept(shapes[x], instruction.params)
@@ -265,17 +187,6 @@ class Nests:
                 return
         axes, indices = self._axes(x)
         self._append(v, Reduction.of(v, loops.how, x, axes, indices, kept, shapes[v]), x, indices)
-
-    def _beside(self, space: tuple[Var, ...], source: Callable[[Reader], Value]) -> int | None:
-        """The group that makes what an expression reads, in the same loops; None where there is none."""
-        probe = Probe(self.elements)
-        source(probe)
-        sources = self._sources(space, probe)
-        after = max((stage + (not here) for stage, here in sources), default=0)
-        if space and any(here and stage == after for stage, here in sources):
-            self._note_reads(probe, sources, after)
-            return after
-        return None
 
     def _route(self, v: int, instruction: Instruction, pieces: Sequence[Piece]) -> None:
         elements, shape, home = self.elements, self.elements.shapes[v], self.homes[v]
@@ -296,11 +207,6 @@ class Nests:
             )
             last = max(last, self._join(space, Map(None, source, index, [Store(home, index)]), after))
         self._maps[v] = last, None
-
-    def _zeros(self, v: int, place: Place) -> int:
-        space, indices = self._space(self.elements.shapes[v], self._batch.get(v))
-        index = flat(indices, self.elements.shapes[v])
-        return self._join(space, Map(None, _zero(place.buffer.kind), index, [Store(place, index)]))
 
     def _scatter(self, v: int, instruction: Instruction) -> None:
         elements, x = self.elements, instruction.operands[0]
@@ -452,10 +358,6 @@ def _noting(missing: set[int]) -> Iterator[None]:
         yield
     except Needs as need:
         missing.add(need.value)
-
-
-def _zero(kind: str) -> Callable[[Reader], Value]:
-    return lambda k: k.printer.number(0, kind)
 
 
 def _read(k: Reader, value: int, place: Index) -> Value:

@@ -9,11 +9,12 @@ from typing import Any
 from ..backends.atoms import Value
 from ..backends.native.loops import Endings
 from .columns import Split
-from .elements import Elements, Probe
+from .elements import Elements
 from .index import Index, Var, flat, of
 from .loop_writer import LoopWriter
 from .nest_planner import Nests
 from .nests import Check, Group, Nest, Place, Reduction, RunningSum, Scattering, Store
+from .reader import Probe
 
 _METADATA = re.compile(r"!(\d+)")
 
@@ -146,7 +147,7 @@ class NestWriter(LoopWriter):
 
     def _merged(self, group: Group) -> list[Var]:
         """The axes of a group, neighbours as one where every place says so: then loops are longer."""
-        probe = Probe(self.elements)
+        probe = Probe(self.elements.kind)
         for m in group.maps:
             m.source(probe)
         for nest in group.reductions:

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 
 from ..backends.atoms import Value
 from .contractions import Contraction
-from .elements import Reader
 from .index import Index, Var, flat
 from .program import Instruction
+from .reader import Reader
 
 
 @dataclass(eq=False)
