@@ -28,7 +28,7 @@ def _ratio(function: Function, z: Any) -> Any:
     return function(mp.sqrt(z)) / mp.sqrt(z)
 
 
-class Wanted(NamedTuple):
+class Target(NamedTuple):
     """What a polynomial has to be like, and how much an error weighs; where, and by how many coefficients.
 
     ``last`` and ``degree`` are for 24 and for 53 bits.
@@ -41,14 +41,14 @@ class Wanted(NamedTuple):
     degree: tuple[int, int]
 
 
-def _exp(weight: Function, first: Any, last: tuple[Any, Any], degree: tuple[int, int]) -> Wanted:
-    return Wanted(lambda r: (mp.exp(r) - 1 - r) / r**2, weight, first, last, degree)
+def _exp(weight: Function, first: Any, last: tuple[Any, Any], degree: tuple[int, int]) -> Target:
+    return Target(lambda r: (mp.exp(r) - 1 - r) / r**2, weight, first, last, degree)
 
 
-def _odd(function: Function, last: Any, degree: tuple[int, int], times: int = 1) -> Wanted:
+def _odd(function: Function, last: Any, degree: tuple[int, int], times: int = 1) -> Target:
     """times · (f(x)/x − 1) / x² by x², for the error relative to f(x)/x."""
     wanted = lambda z: times * (_ratio(function, z) - 1) / z  # noqa: E731
-    return Wanted(wanted, lambda z: z / times / _ratio(function, z), 0, (last, last), degree)
+    return Target(wanted, lambda z: z / times / _ratio(function, z), 0, (last, last), degree)
 
 
 _LOG2 = mp.log(2)
@@ -58,17 +58,17 @@ POLYNOMIALS = {
     "exponential._NEAR": _exp(lambda r: r**2 / mp.exp(r), -_LOG2 / 2 - 1e-6, (_LOG2 / 2 + 1e-6,) * 2, (4, 9)),
     "exponential._ABOVE": _exp(lambda r: r**2 / mp.expm1(r), -1e-4, (_LOG2 + 1e-4, _LOG2 + 1e-9), (5, 10)),
     "exponential._TANH": _odd(mp.tanh, mp.mpf(0.3) ** 2, (2, 7)),
-    "exponential._ERF": Wanted(lambda z: _ratio(mp.erf, z) - 1, lambda z: 1 / _ratio(mp.erf, z), 0, (1, 1),
+    "exponential._ERF": Target(lambda z: _ratio(mp.erf, z) - 1, lambda z: 1 / _ratio(mp.erf, z), 0, (1, 1),
     (6, 11)),
-    "exponential._REST": Wanted(
+    "exponential._REST": Target(
         lambda u: -mp.log(mp.erfc(1 + u)), lambda u: mp.erfc(1 + u) / mp.erf(1 + u), 0, (3, 5), (6, 18)
     ),
     "logarithmic._ARTANH": _odd(mp.atanh, _ROOT**2, (2, 6), times=2),
-    "powers._ARTANH": Wanted(
+    "powers._ARTANH": Target(
         lambda z: (_ratio(mp.atanh, z) - 1 - z / 3) / z**2, lambda z: z**2, 0, (_ROOT**2,) * 2, (2, 7)
     ),
     "trigonometric._SIN": _odd(mp.sin, (mp.pi / 4) ** 2, (2, 5)),
-    "trigonometric._COS": Wanted(
+    "trigonometric._COS": Target(
         lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2, lambda z: z**2 / mp.cos(mp.sqrt(z)),
         0, ((mp.pi / 4) ** 2,) * 2, (2, 5),
     ),

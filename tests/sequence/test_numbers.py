@@ -127,12 +127,12 @@ def test_numbers_that_never_change_stay_in_the_code(compilations):
         compiled_scan(cell, x, h)
     assert len(compilations) == 1
     (plan,) = plans._plans.values()
-    assert all(plan.core.whole.shapes[v] != () for v in plan.core.whole.fixed)
+    assert all(plan.body.whole.shapes[v] != () for v in plan.body.whole.fixed)
     cell.noisy = False
     compiled_scan(cell, x, h)
     _, plan = plans._plans.values()
     # 0.5 · noisy is one number
-    assert [plan.core.whole.shapes[v] for v in plan.core.whole.fixed].count(()) == 1
+    assert [plan.body.whole.shapes[v] for v in plan.body.whole.fixed].count(()) == 1
 
 
 @machine_code

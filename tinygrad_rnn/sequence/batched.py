@@ -63,18 +63,18 @@ def batched(call: Any, xs: Sequence[Any], marked: Sequence[bool], count: int) ->
     )
     key = "batched", count, marks
     derived = call.plan.derived
-    step = derived.get(key) or derived.share(key, _step(call.plan.core.whole, marks, count, call.backend))
-    streams = [_turned(x) if mark else x for x, mark in zip(xs[:inputs], marks[0], strict=True)]
+    step = derived.get(key) or derived.share(key, _step(call.plan.body.whole, marks, count, call.backend))
+    streams = [_swapped(x) if mark else x for x, mark in zip(xs[:inputs], marks[0], strict=True)]
     firsts = [
         x if mark or not after else ops.broadcast_to(x, (count, *x.shape))
         for x, mark, after in zip(xs[inputs : inputs + states], marks[1], step.states, strict=True)
     ]
     ys, last = call.scan(call, step.cell, streams, firsts, [*fixed, *step.outside], call.options)
-    outputs = [_turned(y) if mark else None for y, mark in zip(ys, step.outputs, strict=True)]
+    outputs = [_swapped(y) if mark else None for y, mark in zip(ys, step.outputs, strict=True)]
     return [*outputs, *(s if mark else None for s, mark in zip(last, step.states, strict=True))]
 
 
-def _turned(x: Any) -> Any:
+def _swapped(x: Any) -> Any:
     """(count, T, …) as (T, count, …), and back."""
     return ops.transpose(x, (1, 0, *range(2, x.ndim)))
 

@@ -17,7 +17,7 @@ from .elements import Elements
 from .half_writer import HalfWriter, text_of
 from .hoist import ancestors
 from .nest_planner import Nests
-from .nests import Buffer, Call, Group, Place, Wanted
+from .nests import Buffer, Call, Group, Place, Target
 from .program import Program
 
 Part = tuple[Sequence[int], int, int, int, int]
@@ -66,7 +66,7 @@ class Blocks:
         places = {v: Place(buffer, "time") for v, buffer in zip(known, buffers, strict=False)}
         places |= {v: Place(buffer, "fixed") for v, buffer in zip(fixed, buffers[len(known) :], strict=False)}
         leaving = [
-            Wanted(v, Place(buffer, "time")) for v, buffer in zip(wanted, buffers[len(given) :], strict=True)
+            Target(v, Place(buffer, "time")) for v, buffer in zip(wanted, buffers[len(given) :], strict=True)
         ]
         nests = Nests(elements, places, leaving, rows.along, buffers, tile_width)
         if elements.tables or any(isinstance(nest, Call) for nest in nests.stages):

@@ -17,13 +17,13 @@ from ..backends.native.team import GIVEN, element
 from ..backends.native.threads import bound, gang, run_parallel, threads
 from ..errors import IndexRangeError
 from ..tape import Node, exposed, fingerprint_if_exposed
-from .around import around
 from .half_writer import HalfWriter, text_of
-from .hoist import extract_core
+from .hoist import loop_body
 from .nest_layout import NestLayout, Part
 from .nested import columns_of, memory_of, samples_of_threads
 from .normal_form import normal_form
 from .plan import Plan, make_plan
+from .prologue import prologue_of
 from .trace import TracedCell
 
 
@@ -71,11 +71,11 @@ class BoundStep:
         if not self.backend.runs_machine_code():
             raise Unsupported("there is no machine code for its arrays here")
         self._y = traced.y
-        core = extract_core(
+        body = loop_body(
             normal_form(traced.form.program, [False] * (len(inputs) + len(states) + len(outside))),
             hoists=False,
         )
-        self.plan: Plan = make_plan(core, self.backend, None)
+        self.plan: Plan = make_plan(body, self.backend, None)
         self.plan.check()
         self._weights = [weakref.ref(tensor._data, lost) for tensor in outside]
         self._fingerprints = [*map(fingerprint_if_exposed, outside)]
@@ -85,7 +85,7 @@ class BoundStep:
             *map(self.backend.from_host, traced.form.numbers),
         ]
         with self.backend.products() as products:
-            fed, _ = around(self.plan, self.backend, 1, [False] * len(given)).before(given, products)
+            fed, _ = prologue_of(self.plan, self.backend, 1, [False] * len(given)).before(given, products)
         layout = self.plan.engine = _Layout(self.plan)
         if layout.forward.calls:
             raise Unsupported(f"a call of {layout.forward.calls[0].row.name}")
@@ -97,8 +97,10 @@ class BoundStep:
         assert part.nests is not None
         arrays: dict[int, Any] = dict(part.tables)
         for v, array in zip((*program.steps, *program.fixed), fed, strict=True):
-            arrays[layout.forward_inputs[v].buffer.number] = _placed(array.T if v in layout.turned else array)
-        whole, streams = self.plan.core.whole, self.plan.core.streams
+            arrays[layout.forward_inputs[v].buffer.number] = _placed(
+                array.T if v in layout.transposed else array
+            )
+        whole, streams = self.plan.body.whole, self.plan.body.per_step
         places = [arrays[layout.forward_inputs[v].buffer.number][0, ...] for v in program.steps]
         self._inputs = [(whole.steps.index(v), place) for v, place in zip(streams, places, strict=True)]
         self._states = [aligned((2, *program.shapes[v]), program.dtypes[v])[0] for v in program.states]

@@ -20,8 +20,9 @@ from .. import ops
 from ..backends import Backend
 from ..chain_rule.addition import ADD
 from ..tape import apply, choose, no_grad, now, push_forward, recording
+from .gradient_terms import GradientTerm, fixed_residuals, over_steps
 from .own_products import RecordedProducts, applied
-from .plan import Plan, Sink, dummy, fixed_residuals, over_steps
+from .plan import Plan, dummy
 from .program import Instruction, Program, capture, placeholder, tracing
 from .trace import TracedCell, cell_of
 
@@ -39,7 +40,7 @@ class _Reverse:
         known: the values that are outputs of ``forward``.
         leaving: the values that are outputs of ``backward``.
         carried: which states' residuals are the states of ``backward``.
-        sums: the sinks that are added up in the states after those.
+        sums: the terms that are added up in the states after those.
         stops: which states have no residual before a step, whatever arrives after it.
     """
 
@@ -48,7 +49,7 @@ class _Reverse:
     known: list[int]
     leaving: list[int]
     carried: list[int]
-    sums: list[Sink]
+    sums: list[GradientTerm]
     stops: list[int]
 
 
@@ -71,16 +72,16 @@ def _reverse(plan: Plan) -> _Reverse:
             stops.append(i)
         program.carried.append(leaving)
         carried.append(i)
-    sinks = [sink for of_one in plan.sinks.values() for sink in of_one]
-    sums = [sink for sink in sinks if not sink.gathered]
-    for sink in sums:
-        (v,) = sink.values
+    terms = plan.all_terms
+    sums = [term for term in terms if not term.gathered]
+    for term in sums:
+        (v,) = term.values
         before, after = (program.value(program.shapes[v], program.dtypes[v]) for _ in range(2))
         program.instructions.append(Instruction(ADD, (before, v), (), (after,)))
         program.states.append(before)
         program.carried.append(after)
     left = [v for v in plan.step_residuals if v is not None] + [
-        v for sink in sinks if sink.gathered for v in sink.values
+        v for term in terms if term.gathered for v in term.values
     ]
     program.outputs = [v for v in dict.fromkeys(left) if v not in plan.kept]
     return _Reverse(cell_of(forward), cell_of(program), known, program.outputs, carried, sums, stops)
@@ -99,13 +100,13 @@ def pulled(call: Any, g: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
     """
     plan, backend, (inputs, states), reverse = call.plan, call.backend, call.counts, call.options.reverse
     loops = plan.derived.get("reverse") or plan.derived.share("reverse", _reverse(plan))
-    joint, program, count = plan.joint, plan.core.program, len(plan.core.program.outputs)
-    head = call.around(call.steps)
+    joint, program, count = plan.joint, plan.body.program, len(plan.body.program.outputs)
+    head = call.prologue(call.steps)
     numbers = [call.tensor(backend.from_host(number)) for number in call.traced.form.numbers]
     products = RecordedProducts()
     fed, before = head.before([*xs[:inputs], *xs[inputs + states :], *numbers], products, applied)
-    streams = [*fed[: len(plan.core.streams)], *map(call.tensor, call.masks(call.options.live))]
-    fixed = [*fed[len(plan.core.streams) :], *map(call.tensor, plan.constants)]
+    streams = [*fed[: len(plan.body.per_step)], *map(call.tensor, call.masks(call.options.live))]
+    fixed = [*fed[len(plan.body.per_step) :], *map(call.tensor, plan.constants)]
 
     def zeros(v: int, *steps: int) -> Any:
         return call.tensor(backend.zeros((*steps, *joint.shapes[v]), joint.dtypes[v]))
@@ -120,7 +121,7 @@ def pulled(call: Any, g: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
     ]
     last = [*g[count:], *[None] * (len(joint.states) - states)]
     carried = [zeros(joint.states[i]) if last[i] is None else last[i] for i in loops.carried]
-    begun = [*carried, *(zeros(sink.values[0]) for sink in loops.sums)]
+    begun = [*carried, *(zeros(term.values[0]) for term in loops.sums)]
     stops = [zeros(joint.states[i]) for i in loops.stops]
     steps = [*(values[v] for v in plan.kept), *arriving]
     ys, ended = call.scan(
@@ -130,10 +131,10 @@ def pulled(call: Any, g: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
     totals = dict(zip(loops.sums, ended[len(carried) :], strict=True))
     found = dict(zip(loops.carried, ended, strict=False))
     of_states = [found.get(i) if r is not None else None for i, r in enumerate(plan.state_residuals[:states])]
-    of_streams = [None if r is None else values[r] for r in plan.step_residuals[: len(plan.core.streams)]]
-    for sink in (sink for sinks in plan.sinks.values() for sink in sinks if sink.gathered):
-        a, g = (values[v] for v in sink.values)
-        totals[sink] = over_steps(products, sink, a, g, None, 1)
+    of_streams = [None if r is None else values[r] for r in plan.step_residuals[: len(plan.body.per_step)]]
+    for term in (term for term in plan.all_terms if term.gathered):
+        a, g = (values[v] for v in term.values)
+        totals[term] = over_steps(products, term, a, g, None, 1)
     parts = head.through(before, of_streams, {}, products, 1, applied)
     of_fixed = fixed_residuals(plan, totals, ops, products)
     others = head.after(before, of_fixed, products, applied)
@@ -202,7 +203,7 @@ def pushed(call: Any, tangents: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
         TraceError: the derivative cannot be planned.
     """
     plan, backend, (inputs, states) = call.plan, call.backend, call.counts
-    whole = plan.core.whole
+    whole = plan.body.whole
     numbers = [call.tensor(backend.from_host(number)) for number in call.traced.form.numbers]
     given = [*xs[:inputs], *xs[inputs + states :], *numbers]
     arrived = [*tangents[:inputs], *tangents[inputs + states :], *[None] * len(numbers)]

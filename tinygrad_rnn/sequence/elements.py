@@ -327,7 +327,7 @@ class Elements:
             x = made.operands[0]
         return x
 
-    def turned(self, k: Reader, numbers: int, indices: Indices, n: int) -> Value:
+    def wrapped(self, k: Reader, numbers: int, indices: Indices, n: int) -> Value:
         """A whole number of a value as a place on an axis of length n: counted from the end where it is
         negative, and never outside."""
         p = k.printer
@@ -341,7 +341,7 @@ class Elements:
         rest, number = self.split_places(instruction, indices)
         base = self.in_memory(x)
         stride = int(numpy.prod(shape[axis + 1 :]))
-        return k.read(base, flat(rest, shape), [(self.turned(k, numbers, number, shape[axis]), stride)])
+        return k.read(base, flat(rest, shape), [(self.wrapped(k, numbers, number, shape[axis]), stride)])
 
     def split_places(self, instruction: Instruction, indices: Indices) -> tuple[Indices, Indices]:
         """From the indices of what is looked up to those of the whole, with 0 on the axis, and to those of

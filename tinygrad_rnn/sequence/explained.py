@@ -146,7 +146,7 @@ def _with(why: str, advice: str) -> str:
 
 
 def _lines(plan: Plan, how: Ran) -> Iterator[str]:
-    engine, whole, calls = plan.engine, plan.core.whole, how.calls
+    engine, whole, calls = plan.engine, plan.body.whole, how.calls
     if calls is not None:
         yield f"{_CALLS[how.backend]}: {calls}"
     else:
@@ -155,9 +155,9 @@ def _lines(plan: Plan, how: Ran) -> Iterator[str]:
         yield from (f"  call       {line}" for line in _counted(engine.calls))
     if is_linear(whole):
         yield "  step       linear in its state: only sums, and weightings by what does not depend on it"
-    yield from (f"  once       {_described(whole, i)}" for i in plan.core.once)
-    yield from (f"  all steps  {_described(whole, i)}" for i in plan.core.hoisted)
-    for group in plan.core.constants:
+    yield from (f"  once       {_described(whole, i)}" for i in plan.body.preamble)
+    yield from (f"  all steps  {_described(whole, i)}" for i in plan.body.hoisted)
+    for group in plan.body.invariant:
         if len(group) > 1:
             yield f"  merged     {len(group)} matrices side by side into one product"
     if calls is not None:
@@ -172,9 +172,9 @@ def _lines(plan: Plan, how: Ran) -> Iterator[str]:
         yield f"  kept       {len(held)} value{'s' * (len(held) != 1)}, {told}"
         if how.kept.least is not None:
             yield f"  budget     too small: a backward pass takes {how.kept.least:,} bytes at least"
-    sunk = sum(sink.gathered for sinks in plan.sinks.values() for sink in sinks)
-    if sunk:
-        yield f"  after      {sunk} weight gradient{'s' * (sunk != 1)} as one product over all steps"
+    products = sum(term.gathered for term in plan.all_terms)
+    if products:
+        yield f"  after      {products} weight gradient{'s' * (products != 1)} as one product over all steps"
 
 
 def _counted(calls: Sequence[tuple[str, str, str]]) -> list[str]:

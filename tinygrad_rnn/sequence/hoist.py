@@ -22,34 +22,34 @@ from .program import Instruction, Number, Program
 
 
 @dataclass
-class Core:
+class LoopBody:
     """What stays in the loop, and what was taken out of it.
 
     Attributes:
-        program: the loop's step; its ``steps``, ``fixed`` inputs come from the values named in ``streams``
-            and ``constants``.
+        program: the loop's step; its ``steps``, ``fixed`` inputs come from the values named in ``per_step``
+            and ``invariant``.
         whole: the cell's step as traced.
-        streams: values of ``whole`` that differ from step to step and feed the loop: inputs x, or products of
-            them.
-        constants: values of ``whole`` that are the same at every step and feed the loop, each a tuple:
+        per_step: values of ``whole`` that differ from step to step and feed the loop: inputs x, or products
+            of them.
+        invariant: values of ``whole`` that are the same at every step and feed the loop, each a tuple:
             several are merged side by side.
-        once: instructions of ``whole`` that are computed once, before the loop.
+        preamble: instructions of ``whole`` that are computed once, before the loop.
         hoisted: instructions of ``whole`` that are computed for all steps at once, before the loop.
     """
 
     program: Program
     whole: Program
-    streams: list[int]
-    constants: list[tuple[int, ...]]
-    once: list[Instruction]
+    per_step: list[int]
+    invariant: list[tuple[int, ...]]
+    preamble: list[Instruction]
     hoisted: list[Instruction]
 
     @property
-    def turned(self) -> list[bool]:
+    def transposed(self) -> list[bool]:
         """For each of the constants whether it is another matrix, transposed: then it is the other one that
         lies in memory."""
-        made = {i.results[0] for i in self.once if i.row.permutes and i.params == ((1, 0),)}
-        return [len(group) == 1 and group[0] in made for group in self.constants]
+        made = {i.results[0] for i in self.preamble if i.row.permutes and i.params == ((1, 0),)}
+        return [len(group) == 1 and group[0] in made for group in self.invariant]
 
 
 def _classes(program: Program) -> dict[int, str]:
@@ -110,7 +110,7 @@ def _of_any_length(instruction: Instruction) -> Instruction:
     return replace(instruction, params=((-1, *instruction.params[0][1:]),))
 
 
-def extract_core(program: Program, live: bool = False, previous: bool = False, hoists: bool = True) -> Core:
+def loop_body(program: Program, live: bool = False, previous: bool = False, hoists: bool = True) -> LoopBody:
     """Hoist and merge.
 
     Args:
@@ -133,9 +133,9 @@ def extract_core(program: Program, live: bool = False, previous: bool = False, h
     once = [i for i in program.instructions if classes[i.results[0]] == "fixed"]
     out = {v for i in (*hoisted, *once) for v in i.results}
     inside = [i for i in program.instructions if not out.issuperset(i.results)]
-    core = Core(Program(), program, [], [], once, [*map(_of_any_length, hoisted)])
-    _fill_core(core, inside, classes, live, previous)
-    return core
+    body = LoopBody(Program(), program, [], [], once, [*map(_of_any_length, hoisted)])
+    _fill_body(body, inside, classes, live, previous)
+    return body
 
 
 def ancestors(program: Program, wanted: Sequence[int], follow: Any = lambda _v: True) -> list[Instruction]:
@@ -155,10 +155,10 @@ def ancestors(program: Program, wanted: Sequence[int], follow: Any = lambda _v: 
     return [i for i in program.instructions if i.results[0] in chosen]
 
 
-def _fill_core(
-    core: Core, inside: list[Instruction], classes: dict[int, str], live: bool, previous: bool
+def _fill_body(
+    body: LoopBody, inside: list[Instruction], classes: dict[int, str], live: bool, previous: bool
 ) -> None:
-    whole, new = core.whole, core.program
+    whole, new = body.whole, body.program
     number: dict[int, int] = {}
     for value in whole.states:
         number[value] = new.value(whole.shapes[value], whole.dtypes[value])
@@ -171,10 +171,10 @@ def _fill_core(
         if old not in number:
             number[old] = new.value(whole.shapes[old], whole.dtypes[old])
             if classes[old] == "fixed":
-                core.constants.append((old,))
+                body.invariant.append((old,))
                 new.fixed.append(number[old])
             else:
-                core.streams.append(old)
+                body.per_step.append(old)
                 new.steps.append(number[old])
         return number[old]
 
@@ -190,7 +190,7 @@ def _fill_core(
                 Instruction(instruction.row, operands, instruction.params, results, instruction.stopped)
             )
         else:
-            _add_merged(core, group, number, ref)
+            _add_merged(body, group, number, ref)
     new.outputs = [ref(v) for v in whole.outputs]
     new.carried = [ref(v) for v in whole.carried]
     if live:
@@ -215,14 +215,14 @@ def _merged(
     return {group[0].results[0]: group for group in groups.values() if len(group) > 1}
 
 
-def _add_merged(core: Core, group: list[Instruction], number: dict[int, int], ref: Any) -> None:
-    whole, new = core.whole, core.program
+def _add_merged(body: LoopBody, group: list[Instruction], number: dict[int, int], ref: Any) -> None:
+    whole, new = body.whole, body.program
     left = ref(group[0].operands[0])
     rights = tuple(i.operands[1] for i in group)
     widths = [whole.shapes[r][1] for r in rights]
     dtype = whole.dtypes[group[0].results[0]]
     side_by_side = new.value((whole.shapes[rights[0]][0], sum(widths)), whole.dtypes[rights[0]])
-    core.constants.append(rights)
+    body.invariant.append(rights)
     new.fixed.append(side_by_side)
     product = new.value((new.shapes[left][0], sum(widths)), dtype)
     new.instructions.append(Instruction(MATMUL, (left, side_by_side), (), (product,)))

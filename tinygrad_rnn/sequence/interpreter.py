@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..backends import Array, Backend
-from .plan import Plan, Sink, over_steps
+from .gradient_terms import GradientTerm, over_steps
+from .plan import Plan
 from .program import Program, on_arrays
 
 
@@ -16,8 +17,8 @@ class InterpretedRun:
     """One scan by interpretation.
 
     Args:
-        streams: (T, …) for each of the core's steps.
-        fixed: for each of the core's fixed inputs.
+        streams: (T, …) for each of the body's steps.
+        fixed: for each of the body's fixed inputs.
         order: the steps in the order of running.
         length: how many steps the whole scan has that these are some of.
     """
@@ -79,7 +80,7 @@ class InterpretedRun:
         plan, joint, apply = self.plan, self.plan.joint, on_arrays(self.backend)
         carried = list(states)
         steps: list[list[Any]] = [[None] * len(self.order) for _ in joint.steps]
-        gathered: dict[Sink, list[Any]] = {sink: [] for sinks in plan.sinks.values() for sink in sinks}
+        gathered: dict[GradientTerm, list[Any]] = {term: [] for term in plan.all_terms}
         for t in reversed(self.order):
             values = self.base | self.kept[t]
             for v, stream in zip(plan.output_residuals, outputs, strict=True):
@@ -92,24 +93,24 @@ class InterpretedRun:
             carried = [None if r is None else values[r] for r in plan.state_residuals]
             for residuals, r in zip(steps, plan.step_residuals, strict=True):
                 residuals[t] = None if r is None else values[r]
-            for sink, parts in gathered.items():
-                parts.append(tuple(values[v] for v in sink.values))
+            for term, parts in gathered.items():
+                parts.append(tuple(values[v] for v in term.values))
         streams = [
             None if r is None else self.backend.stack(parts, 0)
             for r, parts in zip(plan.step_residuals, steps, strict=True)
         ]
-        for sink, parts in gathered.items():
-            totals[sink] = self._sunk(sink, parts, totals.get(sink), products)
+        for term, parts in gathered.items():
+            totals[term] = self._summed(term, parts, totals.get(term), products)
         return streams, carried
 
     def _zeros(self, value: int) -> Array:
         return self.backend.zeros(self.plan.joint.shapes[value], self.plan.joint.dtypes[value])
 
-    def _sunk(self, sink: Sink, parts: list[tuple[Array, ...]], total: Any, products: Any) -> Array:
+    def _summed(self, term: GradientTerm, parts: list[tuple[Array, ...]], total: Any, products: Any) -> Array:
         """Σₜ over the gathered parts, added to a total: one GEMM over all steps for a product."""
         backend = self.backend
-        if sink.gathered:
+        if term.gathered:
             left, right = (backend.stack([part[i] for part in parts], 0) for i in (0, 1))
-            return over_steps(products, sink, left, right, total, 1)
+            return over_steps(products, term, left, right, total, 1)
         part = backend.stack([part[0] for part in parts], 0).sum(0)
         return part if total is None else total + part

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..backends import Array, Backend
+from .gradient_terms import over_steps
 from .interpreter import InterpretedRun
 from .nest_layout import NestLayout, Part
 from .nests import Buffer
-from .plan import over_steps
 
 
 class LaidOutRun:
@@ -40,7 +40,7 @@ class LaidOutRun:
         given = [*streams, *fixed, *laid.plan.constants]
         self.given: dict[int, Array] = {}
         for v, x in zip((*program.steps, *program.fixed), given, strict=True):
-            self.given[v] = backend.ascontiguousarray(x.T if v in laid.turned else x)
+            self.given[v] = backend.ascontiguousarray(x.T if v in laid.transposed else x)
 
     def _call(
         self,
@@ -158,16 +158,16 @@ class LaidOutRun:
         for v, place in laid.gathered.items():
             if place.buffer.number not in arrays:
                 arrays[place.buffer.number] = self._room(v, self.steps)
-        for sink, buffer in laid.added.items():
+        for term, buffer in laid.added.items():
             if buffer not in totals:
                 shape = (
                     *([self._threads(laid.backward)] if buffer.own else []),
-                    *laid.program.shapes[sink.values[0]],
+                    *laid.program.shapes[term.values[0]],
                 )
-                totals[buffer] = self.backend.zeros(shape, laid.program.dtypes[sink.values[0]])
+                totals[buffer] = self.backend.zeros(shape, laid.program.dtypes[term.values[0]])
             arrays[buffer.number] = totals[buffer]  # sums go on from step to step, wherever steps are cut
         self._half(laid.backward, arrays, products)
-        self._sink(arrays, totals, products)
+        self._add_terms(arrays, totals, products)
         streams = [None if buffer is None else arrays[buffer.number] for buffer in laid.leaving]
         pairs = zip(laid.carries, laid.plan.state_residuals, strict=True)
         return streams, [
@@ -180,16 +180,16 @@ class LaidOutRun:
         program = self.laid.program
         return self.backend.zeros((slots, *program.shapes[v]), program.dtypes[v])
 
-    def _sink(self, arrays: dict[int, Array], totals: dict[Any, Array], products: Any) -> None:
+    def _add_terms(self, arrays: dict[int, Array], totals: dict[Any, Array], products: Any) -> None:
         """Add what fixed values get: one product over all steps for each weighting, what the loop added up
         for the rest."""
         laid = self.laid
-        for sink in (sink for sinks in laid.plan.sinks.values() for sink in sinks):
-            if sink.gathered:
-                left, right = (self._all_steps(v, arrays) for v in sink.values)
-                totals[sink] = over_steps(products, sink, left, right, totals.get(sink), -self.step)
+        for term in laid.plan.all_terms:
+            if term.gathered:
+                left, right = (self._all_steps(v, arrays) for v in term.values)
+                totals[term] = over_steps(products, term, left, right, totals.get(term), -self.step)
             else:
-                totals[sink] = totals[laid.added[sink]]
+                totals[term] = totals[laid.added[term]]
 
     def _all_steps(self, v: int, arrays: dict[int, Array]) -> Array:
         """A value at all steps, in the order of time."""

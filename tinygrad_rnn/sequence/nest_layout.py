@@ -19,10 +19,11 @@ from ..backends.base import Unsupported
 from .batch import PARTIAL, Axes, Batch, Mixed
 from .contractions import Contraction
 from .elements import Elements
+from .gradient_terms import GradientTerm
 from .hoist import ancestors
 from .nest_planner import Nests, TileWidth
-from .nests import Buffer, Call, Place, Wanted, work_of
-from .plan import Plan, Sink
+from .nests import Buffer, Call, Place, Target, work_of
+from .plan import Plan
 from .program import Instruction, Number, Program
 
 MADE_AGAIN = 12
@@ -71,7 +72,7 @@ class NestLayout:
         tile_width: the columns of a tile of products of a kind, for so many rows; None where none are made.
 
     Attributes:
-        turned: matrices of which the transpose lies in memory.
+        transposed: matrices of which the transpose lies in memory.
         mixed: what lets samples see each other, "" where nothing does.
 
     Raises:
@@ -83,7 +84,7 @@ class NestLayout:
         self.mixed: str = ""
         self.plan = plan
         self.program: Program = plan.joint
-        self.turned: set[int] = plan.turned
+        self.transposed: set[int] = plan.transposed
         self.training: bool = plan.differentiated
         for shape, dtype in zip(self.program.shapes, self.program.dtypes, strict=True):
             kind_of(dtype)
@@ -185,21 +186,21 @@ class NestLayout:
         places = self._inputs(buffers)
         self.forward_inputs: dict[int, Place] = places
         before, after = ("before", "after") if self.training else ("this", "other")
-        wanted: list[Wanted] = []
+        targets: list[Target] = []
         self.states: list[Buffer] = []
         for v, new in zip(program.states, program.carried, strict=True):
             places = places | {v: Place(self._new(buffers, v), before)}
             self.states.append(places[v].buffer)
             self._own(places[v].buffer, v, 0 if self.training else 2)
-            wanted.append(Wanted(new, Place(places[v].buffer, after)))
+            targets.append(Target(new, Place(places[v].buffer, after)))
         # all states are kept anyway
         outputs = [v for v in dict.fromkeys(program.outputs) if not (self.training and v in program.carried)]
         self.outputs: dict[int, Buffer] = {v: self._new(buffers, v) for v in outputs}
-        wanted += [Wanted(v, Place(buffer, "time")) for v, buffer in self.outputs.items()]
+        targets += [Target(v, Place(buffer, "time")) for v, buffer in self.outputs.items()]
         self.kept: dict[int, Buffer] = {v: self._new(buffers, v) for v in self._kept()}
-        wanted += [Wanted(v, Place(buffer, "time")) for v, buffer in self.kept.items()]
+        targets += [Target(v, Place(buffer, "time")) for v, buffer in self.kept.items()]
         self.forward: Part = self._part(
-            plan.forward, places, wanted, list(zip(program.carried, program.states, strict=True)), buffers
+            plan.forward, places, targets, list(zip(program.carried, program.states, strict=True)), buffers
         )
 
     def _kept(self) -> list[int]:
@@ -209,10 +210,8 @@ class NestLayout:
         if not self.training:
             return []
         known = {*program.steps, *program.states, *program.fixed, *program.carried}
-        elements = Elements(program, plan.forward, known, self.turned)
-        gathered = {
-            v for sinks in plan.sinks.values() for sink in sinks if sink.gathered for v in sink.values
-        }
+        elements = Elements(program, plan.forward, known, self.transposed)
+        gathered = {v for term in plan.all_terms if term.gathered for v in term.values}
         kept, atoms = [], dict.fromkeys(known, 0)
         for instruction in elements.instructions:
             again = elements.atoms_again(instruction, atoms)
@@ -248,7 +247,7 @@ class NestLayout:
         for g, buffer in zip(plan.output_residuals, self.arriving, strict=True):
             if g is not None and buffer is not None:
                 places[g] = Place(buffer, "time")
-        wanted: list[Wanted] = []
+        targets: list[Target] = []
         self.carries: list[Buffer | None] = []
         for arriving, leaving, v in zip(
             plan.carried_residuals, plan.state_residuals, program.states, strict=True
@@ -261,43 +260,45 @@ class NestLayout:
             self._own(buffer, v, 2)
             if arriving is not None:
                 places[arriving] = Place(buffer, "other")
-            wanted.append(Wanted(leaving, Place(buffer, "this"), like=like))
+            targets.append(Target(leaving, Place(buffer, "this"), like=like))
         self.leaving: list[Buffer | None] = [
             None if r is None else self._new(buffers, r) for r in plan.step_residuals
         ]
         for r, buffer in zip(plan.step_residuals, self.leaving, strict=True):
             if r is not None and buffer is not None:
-                wanted.append(Wanted(r, Place(buffer, "time")))
-        wanted += self._sinks(buffers, places)
-        code = ancestors(program, [w.value for w in wanted if w.value is not None], lambda v: v not in places)
-        self.backward: Part = self._part(
-            code, places, wanted, list(zip(plan.state_residuals, program.states, strict=True)), buffers
+                targets.append(Target(r, Place(buffer, "time")))
+        targets += self._terms(buffers, places)
+        code = ancestors(
+            program, [w.value for w in targets if w.value is not None], lambda v: v not in places
         )
-        for sink, buffer in self.added.items():
-            if self.axes[sink.values[0]] == PARTIAL:
+        self.backward: Part = self._part(
+            code, places, targets, list(zip(plan.state_residuals, program.states, strict=True)), buffers
+        )
+        for term, buffer in self.added.items():
+            if self.axes[term.values[0]] == PARTIAL:
                 buffer.own = buffer.size
 
-    def _sinks(self, buffers: list[Buffer], places: dict[int, Place]) -> list[Wanted]:
+    def _terms(self, buffers: list[Buffer], places: dict[int, Place]) -> list[Target]:
         """What weights get: the operands of products are gathered, everything else is added up."""
-        wanted: list[Wanted] = []
+        targets: list[Target] = []
         steps = zip(self.plan.step_residuals, self.leaving, strict=True)
         there = places | {
             r: Place(buffer, "time") for r, buffer in steps if r is not None and buffer is not None
         }
         self.gathered: dict[int, Place] = {}
-        self.added: dict[Sink, Buffer] = {}
-        for sink in (sink for sinks in self.plan.sinks.values() for sink in sinks):
-            if sink.gathered:
-                for v in sink.values:
+        self.added: dict[GradientTerm, Buffer] = {}
+        for term in self.plan.all_terms:
+            if term.gathered:
+                for v in term.values:
                     if v in there and there[v].slot in ("time", "before", "after"):
                         self.gathered[v] = there[v]
                     elif v not in self.gathered:
                         self.gathered[v] = Place(self._new(buffers, v), "time")
-                        wanted.append(Wanted(v, self.gathered[v]))
+                        targets.append(Target(v, self.gathered[v]))
             else:
-                self.added[sink] = self._new(buffers, sink.values[0])
-                wanted.append(Wanted(sink.values[0], Place(self.added[sink], "fixed"), added=True))
-        return wanted
+                self.added[term] = self._new(buffers, term.values[0])
+                targets.append(Target(term.values[0], Place(self.added[term], "fixed"), added=True))
+        return targets
 
     # -- code ------------------------------------------------------------------------------------------------
 
@@ -305,18 +306,18 @@ class NestLayout:
         self,
         instructions: Sequence[Instruction],
         places: dict[int, Place],
-        wanted: list[Wanted],
+        targets: list[Target],
         turns: Sequence[tuple[int | None, int]],
         buffers: list[Buffer],
     ) -> Part:
-        elements = Elements(self.program, instructions, set(places), self.turned)
+        elements = Elements(self.program, instructions, set(places), self.transposed)
         batch: dict[int, int] = {}
         if self.samples > 1:
             samples = Batch(elements, self.samples, {v: self.axes[v] for v in places})
             self.axes |= samples.axes
-            self._check(wanted, turns)
+            self._check(targets, turns)
             batch = samples.along
-        nests = Nests(elements, places, wanted, batch, buffers, self._tile_width)
+        nests = Nests(elements, places, targets, batch, buffers, self._tile_width)
         arrays = {}
         for result, number in elements.tables.items():
             table = numpy.ascontiguousarray(elements.places(elements.made[result].instruction), numpy.int64)
@@ -339,7 +340,7 @@ class NestLayout:
             nests.read,
         )
 
-    def _check(self, wanted: Sequence[Wanted], turns: Sequence[tuple[int | None, int]]) -> None:
+    def _check(self, targets: Sequence[Target], turns: Sequence[tuple[int | None, int]]) -> None:
         """See that every sample leaves where it belongs.
 
         Args:
@@ -348,7 +349,7 @@ class NestLayout:
         Raises:
             Mixed: one does not.
         """
-        for w in wanted:
+        for w in targets:
             axis = None if w.value is None else self.axes[w.value]
             if (w.added and axis is None) or (not w.added and axis == PARTIAL):
                 raise Mixed

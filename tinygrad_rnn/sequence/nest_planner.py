@@ -36,7 +36,7 @@ from .nests import (
     RunningSum,
     Scattering,
     Store,
-    Wanted,
+    Target,
 )
 from .program import Instruction, Number
 from .reader import Indices, Needs, Reader
@@ -50,7 +50,7 @@ class Nests(Groups):
     Args:
         places: where the values lie that the half is given.
         batch: the axis of the samples in each value that has one, where threads share them.
-        wanted: what it must make.
+        targets: what it must make.
         buffers: those that there are; grows.
         tile_width: the columns of a tile of products of a kind, for so many rows; None where none are made.
     """
@@ -59,7 +59,7 @@ class Nests(Groups):
         self,
         elements: Elements,
         places: dict[int, Place],
-        wanted: Sequence[Wanted],
+        targets: Sequence[Target],
         batch: dict[int, int],
         buffers: list[Buffer],
         tile_width: TileWidth | None,
@@ -69,8 +69,8 @@ class Nests(Groups):
         self._batch = batch
         self._buffers = buffers
         self._tile_width = tile_width
-        self.wanted = wanted
-        elements.settle([w.value for w in wanted if w.value is not None])
+        self.targets = targets
+        elements.settle([w.value for w in targets if w.value is not None])
         counts = len(buffers), len(elements.shapes)
         while missing := self._plan():
             elements.memory |= missing
@@ -80,7 +80,7 @@ class Nests(Groups):
         """Plan all nests; returns what must lie in memory besides, for which it is to be done again."""
         self._begin()
         elements = self.elements
-        for w in self.wanted:
+        for w in self.targets:
             if w.value in elements.memory and w.value not in self.homes and not w.added:
                 self.homes[w.value] = w.place
         missing: set[int] = set()
@@ -93,16 +93,16 @@ class Nests(Groups):
                         self.homes[v] = self._scratch(v, v in self._batch)
                     with _noting(missing):
                         self._make(v, instruction, position)
-        for w in self.wanted:
+        for w in self.targets:
             if w.value is None or w.added or self.homes.get(w.value) != w.place:
                 with _noting(missing):
                     self._leave(w)
-        self._drop({w.place for w in self.wanted})
+        self._drop({w.place for w in self.targets})
         return missing
 
     # -- values that leave -----------------------------------------------------------------------------------
 
-    def _leave(self, w: Wanted) -> None:
+    def _leave(self, w: Target) -> None:
         elements = self.elements
         if w.value is None:
             self._zeros(w.like, w.place)
@@ -219,7 +219,7 @@ class Nests(Groups):
             index = flat(rest, shape)
 
             def turn(k: Reader) -> tuple[Value, int]:
-                return elements.turned(k, instruction.operands[1], number, n), stride
+                return elements.wrapped(k, instruction.operands[1], number, n), stride
         else:
             index = Index()
 

@@ -62,7 +62,7 @@ how many further it lies; and whether there are two parts, that take turns."""
 
 
 @dataclass
-class Wanted:
+class Target:
     """A value that leaves the half, or is added to what is there.
 
     Attributes:

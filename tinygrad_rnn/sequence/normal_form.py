@@ -44,7 +44,7 @@ def normal_form(program: Program, needs: Sequence[bool]) -> Program:
                 same[y] = x
                 continue
             instruction = Instruction(ASTYPE, (x,), (new.dtypes[x],), (y,), stopped=True)
-        steps = _as_matmul(new, instruction) or _turned(new, instruction, made) or [instruction]
+        steps = _as_matmul(new, instruction) or _transposed_product(new, instruction, made) or [instruction]
         new.instructions += steps
         made.update((result, step) for step in steps for result in step.results)
     new.outputs, new.carried = [list(map(ref, values)) for values in (program.outputs, program.carried)]
@@ -52,7 +52,7 @@ def normal_form(program: Program, needs: Sequence[bool]) -> Program:
     return new
 
 
-def _turned(
+def _transposed_product(
     program: Program, instruction: Instruction, made: dict[int, Instruction]
 ) -> list[Instruction] | None:
     """(a @ b)ᵀ as bᵀ @ aᵀ, where one of these is there already."""

@@ -8,7 +8,7 @@ from ..backends import Backend
 from ..backends.base import Unsupported
 from ..caches import recent
 from ..errors import TinygradRNNError, TraceError
-from .hoist import Core, extract_core
+from .hoist import LoopBody, loop_body
 from .kernels import KernelPlan
 from .nested import NestPlan
 from .normal_form import normal_form
@@ -41,34 +41,34 @@ def _planned(
 ) -> Plan | str:
     """A plan, or the reason why there is none: all of it is differentiated and checked here, before a step
     runs."""
-    core = extract_core(normal_form(traced.form.program, needs), live, previous)
+    body = loop_body(normal_form(traced.form.program, needs), live, previous)
     try:
-        plan = make_plan(core, backend, _core_needs(core, needs) if True in needs else None)
+        plan = make_plan(body, backend, _body_needs(body, needs) if True in needs else None)
         plan.check()
     except TinygradRNNError as error:
         return f"its derivative cannot be planned: {error}"
     return plan
 
 
-def _core_needs(core: Core, needs: Sequence[bool]) -> dict[str, list[bool]]:
-    """Which of the core's inputs need a residual: those that depend on something asked for. Every state does:
+def _body_needs(body: LoopBody, needs: Sequence[bool]) -> dict[str, list[bool]]:
+    """Which of the body's inputs need a residual: those that depend on something asked for. Every state does:
     it carries residuals."""
-    program = core.whole
+    program = body.whole
     # numbers do not
     asked = {
         v for v, need in zip((*program.steps, *program.states, *program.fixed), needs, strict=False) if need
     }
-    for instruction in (*core.once, *core.hoisted):
+    for instruction in (*body.preamble, *body.hoisted):
         if not instruction.stopped and any(
             not isinstance(ref, Number) and ref in asked for ref in instruction.operands
         ):
             asked.update(instruction.results)
-    floats = [core.program.dtypes[v].kind == "f" for v in core.program.states]
-    masks = [False] * (len(core.program.steps) - len(core.streams))
+    floats = [body.program.dtypes[v].kind == "f" for v in body.program.states]
+    masks = [False] * (len(body.program.steps) - len(body.per_step))
     return {
-        "steps": [v in asked for v in core.streams] + masks,
+        "steps": [v in asked for v in body.per_step] + masks,
         "states": floats,
-        "fixed": [any(v in asked for v in group) for group in core.constants],
+        "fixed": [any(v in asked for v in group) for group in body.invariant],
     }
 
 

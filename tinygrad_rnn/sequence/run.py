@@ -23,17 +23,18 @@ from ..errors import TraceError
 from ..reading.lines import Lines
 from ..tape import Entry, Node, Replay, check_current, now, pull_replayed, push_replayed, recording, thread
 from ..user_code import Line
-from .around import Around, around
 from .batched import batched
 from .budget import claim
 from .derivative import pulled, pushed, pushed_arrays
 from .eager import eager_scan
 from .flow import Flow
+from .gradient_terms import fixed_residuals
 from .interpreter import InterpretedRun
 from .kernels import KernelPlan, KernelRun
 from .nested import NestPlan, NestRun
 from .options import ScanOptions
-from .plan import Plan, fixed_residuals
+from .plan import Plan
+from .prologue import Prologue, prologue_of
 from .trace import TracedCell, trace_cell
 
 RUNS: dict[type, Any] = {str: InterpretedRun, NestPlan: NestRun, KernelPlan: KernelRun}
@@ -77,11 +78,11 @@ class ScanCall:
         self.backend: Backend = self.operands[0]._backend
         self.flow: Flow = self.traced.flow(self.needs)
 
-    def around(self, steps: int) -> Around:
+    def prologue(self, steps: int) -> Prologue:
         """What is before and after the loop."""
         inputs, states = self.counts
         numbers = [False] * len(self.traced.form.numbers)
-        return around(
+        return prologue_of(
             self.plan, self.backend, steps, [*self.needs[:inputs], *self.needs[inputs + states :], *numbers]
         )
 
@@ -89,8 +90,8 @@ class ScanCall:
         """The mask of some steps with as many axes as each place needs."""
         if live is None:
             return []
-        program = self.plan.core.program
-        places = program.steps[len(self.plan.core.streams) :]
+        program = self.plan.body.program
+        places = program.steps[len(self.plan.body.per_step) :]
         return [self.backend.from_host(live.reshape(live.shape[0], *program.shapes[v])) for v in places]
 
     def tensor(self, array: Any) -> Any:
@@ -119,15 +120,15 @@ class ForwardPass:
     def __init__(self, call: ScanCall, operands: Sequence[Any], live: numpy.ndarray | None) -> None:
         self.call = call
         inputs, states = call.counts
-        plan, backend, program = call.plan, call.backend, call.plan.core.program
+        plan, backend, program = call.plan, call.backend, call.plan.body.program
         steps = operands[0].shape[0] if inputs else call.steps  # a derivative may read nothing of the inputs
         numbers = [backend.from_host(number) for number in call.traced.form.numbers]
-        self._around = call.around(steps)
+        self._prologue = call.prologue(steps)
         with backend.products() as products:
-            fed, self._kept = self._around.before(
+            fed, self._kept = self._prologue.before(
                 [*operands[:inputs], *operands[inputs + states :], *numbers], products
             )
-            streams, fixed = fed[: len(plan.core.streams)], fed[len(plan.core.streams) :]
+            streams, fixed = fed[: len(plan.body.per_step)], fed[len(plan.body.per_step) :]
             arrays = streams + call.masks(live)
             firsts = list(operands[inputs : inputs + states])
             for v in program.states[states:]:  # outputs before the first step
@@ -145,17 +146,19 @@ class ForwardPass:
 
         Some are promised by ``products`` until those are run.
         """
-        plan, count = self.call.plan, len(self.call.plan.core.program.outputs)
+        plan, count = self.call.plan, len(self.call.plan.body.program.outputs)
         carried = [*g[count:], *[None] * (len(plan.carried_residuals) - len(g) + count)]
         streams, firsts = self._loop.backward(list(g[:count]), carried, totals, products)
         order = 1 if self.call.options.reverse else -1
-        parts = self._around.through(self._kept, streams[: len(plan.core.streams)], totals, products, order)
+        parts = self._prologue.through(
+            self._kept, streams[: len(plan.body.per_step)], totals, products, order
+        )
         return parts, firsts[: self.call.counts[1]]
 
     def fixed(self, totals: dict[Any, Any], products: Any) -> list[Any]:
         """The residuals of tensors from outside, after all steps."""
         call = self.call
-        residuals = self._around.after(
+        residuals = self._prologue.after(
             self._kept, fixed_residuals(call.plan, totals, call.backend, products), products
         )
         return residuals[: len(call.outside)]  # the rest is of numbers
@@ -164,7 +167,9 @@ class ForwardPass:
         """Residuals that nothing else has: copied where two of them, or one and what was there, are the same
         memory, and where one number stands for several elements."""
         others = [
-            x for x in (*arrived, *self.call.plan.constants, *self._around.derived.constants) if x is not None
+            x
+            for x in (*arrived, *self.call.plan.constants, *self._prologue.derived.constants)
+            if x is not None
         ]
         taken, found = {id(_owner(x)) for x in others}, list[Any]()
         for part in parts:

@@ -14,14 +14,14 @@ from .. import ops
 from ..backends import Backend
 from ..errors import TraceError
 from ..tape import Node, apply, choose, recording
-from .hoist import Core
+from .hoist import LoopBody
 from .plan import Derived, Plan, check_order, derive, dummy
 from .program import Instruction, Number, on_arrays, placeholder, tracing
 
 Applied = Callable[[Instruction, Sequence[Any]], Any]
 
 
-class Around:
+class Prologue:
     """Before and after the loop, for a number of steps; its inputs are the steps' inputs and the tensors from
     outside.
 
@@ -33,11 +33,11 @@ class Around:
     """
 
     def __init__(
-        self, core: Core, backend: Backend, steps: int, wanted: Sequence[bool], arriving: Sequence[bool]
+        self, body: LoopBody, backend: Backend, steps: int, wanted: Sequence[bool], arriving: Sequence[bool]
     ) -> None:
-        self.core = core
+        self.body = body
         self.backend = backend
-        whole, loop = core.whole, core.program
+        whole, loop = body.whole, body.program
         inputs = [*whole.steps, *whole.fixed]
         with tracing(), recording(), backend.quiet():
 
@@ -49,7 +49,7 @@ class Around:
                 place(whole, v, i < len(whole.steps), want)
                 for i, (v, want) in enumerate(zip(inputs, wanted, strict=True))
             ]
-            fed = [*((v, True) for v in loop.steps[: len(core.streams)]), *((v, False) for v in loop.fixed)]
+            fed = [*((v, True) for v in loop.steps[: len(body.per_step)]), *((v, False) for v in loop.fixed)]
             residuals = [
                 place(loop, v, stream, True) if come else None
                 for (v, stream), come in zip(fed, arriving, strict=True)
@@ -57,17 +57,17 @@ class Around:
 
             def run() -> list[Any]:
                 values = dict(zip(inputs, heads, strict=True))
-                whole.run(values, apply, [*core.once, *core.hoisted], choose)
+                whole.run(values, apply, [*body.preamble, *body.hoisted], choose)
                 constants = [
                     values[g[0]] if len(g) == 1 else ops.concatenate([values[v] for v in g], 1)
-                    for g in core.constants
+                    for g in body.invariant
                 ]
-                return [*(values[v] for v in core.streams), *constants]
+                return [*(values[v] for v in body.per_step), *constants]
 
             self.derived: Derived = derive(run, heads, [], [], residuals)
         self.stacked: set[int] = set()
         self.contractions: set[int] = set()
-        self.turned: set[int] = set()
+        self.transposed: set[int] = set()
         self.each: list[Instruction] = []
         self.last: list[Instruction] = []
         self.kept: set[int] = set()
@@ -99,7 +99,7 @@ class Around:
             raise TraceError("what is computed for all steps at once depends on a sum over them")
         made = {v for i in self.derived.backward for v in i.results}
         uses = [(v, i.row) for i in self.last for v in i.operands if not isinstance(v, Number)]
-        self.turned = {
+        self.transposed = {
             v
             for v in self.contractions
             if (readers := [row for u, row in uses if u == v]) and all(row.permutes for row in readers)
@@ -117,7 +117,7 @@ class Around:
         """
         derived, program = self.derived, self.derived.program
         known = check_order(derived.forward, {*program.steps, *program.fixed}, derived.results)
-        steps = len(self.core.whole.steps)
+        steps = len(self.body.whole.steps)
         known = check_order(
             self.each, {*known, *program.states}, [r for r in derived.residuals[:steps] if r is not None]
         )
@@ -134,9 +134,9 @@ class Around:
         Args:
             apply: runs an instruction on its operands; by default on arrays, with nothing recorded.
         """
-        derived, core = self.derived, self.core
-        steps = len(core.whole.steps)
-        rows = [_rows(x, core.whole.shapes[v]) for x, v in zip(arrays[:steps], core.whole.steps, strict=True)]
+        derived, body = self.derived, self.body
+        steps = len(body.whole.steps)
+        rows = [_rows(x, body.whole.shapes[v]) for x, v in zip(arrays[:steps], body.whole.steps, strict=True)]
         values: dict[int, Any] = dict(zip(derived.program.steps, [*rows, *arrays[steps:]], strict=True))
         constants = derived.constants if apply is None else self._tensors()
         values.update(zip(derived.program.fixed, constants, strict=True))
@@ -144,7 +144,7 @@ class Around:
         products.start()
         made = [values[v] for v in derived.results]
         times = len(arrays[0]) if steps else 0
-        streams = [x.reshape(times, *core.whole.shapes[v]) for x, v in zip(made, core.streams, strict=False)]
+        streams = [x.reshape(times, *body.whole.shapes[v]) for x, v in zip(made, body.per_step, strict=False)]
         return [*streams, *made[len(streams) :]], {v: values[v] for v in self.kept if v in values}
 
     def through(
@@ -167,11 +167,13 @@ class Around:
             order: 1 if the next steps come after these, −1 if they come before.
             apply: as of :meth:`before`.
         """
-        shapes, times = self.core.whole.shapes, next((len(g) for g in streams if g is not None), 0)
-        rows = [_rows(g, shapes[v]) for g, v in zip(streams, self.core.streams, strict=True) if g is not None]
+        shapes, times = self.body.whole.shapes, next((len(g) for g in streams if g is not None), 0)
+        rows = [
+            _rows(g, shapes[v]) for g, v in zip(streams, self.body.per_step, strict=True) if g is not None
+        ]
         kept.update(zip(self.derived.program.states, rows, strict=False))
         self._run(self.each, kept, products, totals, order, apply)
-        found = zip(self.derived.residuals, self.core.whole.steps, strict=False)
+        found = zip(self.derived.residuals, self.body.whole.steps, strict=False)
         return [None if r is None else kept[r].reshape(times, *shapes[v]) for r, v in found]
 
     def after(
@@ -185,7 +187,7 @@ class Around:
         states = [v for v in self.derived.program.states if v not in self.stacked]
         kept.update(zip(states, [g for g in fixed if g is not None], strict=True))
         self._run(self.last, kept, products, {}, 1, apply)
-        return [None if r is None else kept[r] for r in self.derived.residuals[len(self.core.whole.steps) :]]
+        return [None if r is None else kept[r] for r in self.derived.residuals[len(self.body.whole.steps) :]]
 
     def _tensors(self) -> list[Any]:
         return [Node.result_type(x, self.backend) for x in self.derived.constants]
@@ -205,7 +207,7 @@ class Around:
             row, (result, *_) = instruction.row, instruction.results
             xs: list[Any] = [v.value if type(v) is Number else values[v] for v in instruction.operands]
             if result in self.contractions:
-                if row.multiplies_matrices and result in self.turned:  # made as the transpose is to lie
+                if row.multiplies_matrices and result in self.transposed:  # made as the transpose is to lie
                     totals[result] = products.over_rows(xs[1], xs[0].T, totals.get(result), order)
                     values[result] = totals[result].T
                 elif row.multiplies_matrices:
@@ -241,22 +243,22 @@ def _rows(x: Any, shape: tuple[int, ...]) -> Any:
     return x.reshape(len(x) * shape[0], *shape[1:]) if len(shape) > 1 else x
 
 
-def around(plan: Plan, backend: Backend, steps: int, wanted: Sequence[bool]) -> Around:
+def prologue_of(plan: Plan, backend: Backend, steps: int, wanted: Sequence[bool]) -> Prologue:
     """What is around the loop of a plan: for any number of steps the same, unless a rule names the number of
     rows."""
-    known = plan.around
+    known = plan.prologues
     found = known.get(0) or known.get(steps)
     if found is not None:
         return found
-    core = plan.core
-    arriving = [r is not None for r in plan.step_residuals[: len(core.streams)]] or [False] * len(
-        core.streams
+    body = plan.body
+    arriving = [r is not None for r in plan.step_residuals[: len(body.per_step)]] or [False] * len(
+        body.per_step
     )
-    arriving += [v in plan.sinks for v in plan.joint.fixed[: len(core.program.fixed)]]
+    arriving += [v in plan.terms for v in plan.joint.fixed[: len(body.program.fixed)]]
     # at a single step of a single row nothing is broadcast
-    two, three = (Around(core, backend, n, wanted, arriving) for n in (2, 3))
+    two, three = (Prologue(body, backend, n, wanted, arriving) for n in (2, 3))
     place, here = (
-        (0, two) if two.key() == three.key() else (steps, Around(core, backend, steps, wanted, arriving))
+        (0, two) if two.key() == three.key() else (steps, Prologue(body, backend, steps, wanted, arriving))
     )
     shapes = zip(two.derived.program.shapes, three.derived.program.shapes, strict=True)
     here.part({v for v, (a, b) in enumerate(shapes) if a != b})
