@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backends import foreign
+from tests.backends.native import foreign
 from tinygrad_rnn.backends.native import compiler, handover
 
 pytestmark = [
