@@ -17,8 +17,9 @@ choice        ``lt`` ``le`` ``gt`` ``ge`` ``eq`` ``ne``, written < <= > >= == !=
 
 from __future__ import annotations
 
+import contextlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy
@@ -158,6 +159,15 @@ class Printer:
         self.lines: list[str] = []
         self.tables: dict[str, tuple[str, tuple[float, ...]]] = {}
         self._count = 0
+
+    @contextlib.contextmanager
+    def into(self, lines: list[str]) -> Iterator[None]:
+        """A block that writes elsewhere."""
+        before, self.lines = self.lines, lines
+        try:
+            yield
+        finally:
+            self.lines = before
 
     # -- what a language says for itself ---------------------------------------------------------------------
 

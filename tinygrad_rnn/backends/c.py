@@ -6,9 +6,8 @@ of the machine code, to the last bit, on a processor that has an ``fma``.
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy
@@ -61,15 +60,6 @@ class CPrinter(Printer):
     }
     TABLE: ClassVar[str] = "static const"
     """How a table begins."""
-
-    @contextlib.contextmanager
-    def into(self, lines: list[str]) -> Iterator[None]:
-        """A block that writes elsewhere."""
-        before, self.lines = self.lines, lines
-        try:
-            yield
-        finally:
-            self.lines = before
 
     def put(self, kind: str, text: str) -> Value:
         name = self.fresh()

@@ -82,7 +82,8 @@ class Replay:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.symbol = self.title = name
+        self.symbol = name
+        self.title = name
 
     def pull(self, np: Any, g: Any, y: Any, xs: Any, params: Any, needs: Any) -> Sequence[Any]:
         """As of a row."""

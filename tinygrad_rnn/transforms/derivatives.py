@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, overload
+from typing import Any, Literal, overload
 
-from . import arguments, batches, ops, random, tree
-from .errors import DtypeError, IndexRangeError, ShapeError, TapeError
-from .ops import ArrayLike, Leaf, Nest, as_tensor
-from .tape import (
+from .. import arguments, batches, ops, tree
+from ..errors import DtypeError, IndexRangeError, ShapeError, TapeError
+from ..ops import ArrayLike, Leaf, Nest, as_tensor
+from ..tape import (
     Node,
     Tape,
-    apply_replay,
     key_of,
     lift,
     no_grad,
@@ -29,40 +28,8 @@ from .tape import (
     seed,
     thread,
 )
-from .tensor import Tensor, Variable
-
-A = TypeVar("A")
-P = ParamSpec("P")
-Y = TypeVar("Y")
-
-_Function: TypeAlias = (
-    "Callable[Concatenate[Tensor, P], ArrayLike] | Callable[Concatenate[Any, P], ArrayLike]"
-)
-"""What is differentiated by its first argument, which may be nested; the x of ``lambda x: …`` is a tensor."""
-
-
-class OfTensor(Protocol[P]):
-    """A derivative by a first argument that is one tensor."""
-
-    def __call__(self, x: Leaf, /, *args: P.args, **kwargs: P.kwargs) -> Tensor: ...
-
-
-class Gradient(Protocol[P]):
-    """The gradient by the first argument, nested as that."""
-
-    @overload
-    def __call__(self, x: Leaf, /, *args: P.args, **kwargs: P.kwargs) -> Tensor: ...
-    @overload
-    def __call__(self, x: A, /, *args: P.args, **kwargs: P.kwargs) -> A: ...
-
-
-class ValueAndGradient(Protocol[P]):
-    """The value, and the gradient by the first argument, nested as that."""
-
-    @overload
-    def __call__(self, x: Leaf, /, *args: P.args, **kwargs: P.kwargs) -> tuple[Tensor, Tensor]: ...
-    @overload
-    def __call__(self, x: A, /, *args: P.args, **kwargs: P.kwargs) -> tuple[Tensor, A]: ...
+from ..tensor import Tensor, Variable
+from .signatures import A, Function, Gradient, OfTensor, P, ValueAndGradient, Y
 
 
 def _variable(x: Any) -> Tensor:
@@ -163,7 +130,7 @@ def _pulled(
 
 
 @overload
-def value_and_grad(f: _Function[P], argnums: Literal[0] = 0) -> ValueAndGradient[P]: ...
+def value_and_grad(f: Function[P], argnums: Literal[0] = 0) -> ValueAndGradient[P]: ...
 @overload
 def value_and_grad(
     f: Callable[..., ArrayLike], argnums: Sequence[int]
@@ -194,7 +161,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> A
 
 
 @overload
-def grad(f: _Function[P], argnums: Literal[0] = 0) -> Gradient[P]: ...
+def grad(f: Function[P], argnums: Literal[0] = 0) -> Gradient[P]: ...
 @overload
 def grad(f: Callable[..., ArrayLike], argnums: Sequence[int]) -> Callable[..., tuple[Any, ...]]: ...
 @overload
@@ -299,7 +266,7 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
 
 
 @overload
-def jacobian(f: _Function[P], argnums: Literal[0] = 0) -> OfTensor[P]: ...
+def jacobian(f: Function[P], argnums: Literal[0] = 0) -> OfTensor[P]: ...
 @overload
 def jacobian(f: Callable[..., ArrayLike], argnums: int) -> Callable[..., Tensor]: ...
 def jacobian(f: Callable[..., Any], argnums: int = 0) -> Any:
@@ -378,7 +345,7 @@ def _rows_together(y: Tensor, x: Tensor, outside: bool) -> Tensor | None:
 
 
 @overload
-def hessian(f: _Function[P], argnums: Literal[0] = 0) -> OfTensor[P]: ...
+def hessian(f: Function[P], argnums: Literal[0] = 0) -> OfTensor[P]: ...
 @overload
 def hessian(f: Callable[..., ArrayLike], argnums: int) -> Callable[..., Tensor]: ...
 def hessian(f: Callable[..., Any], argnums: int = 0) -> Any:
@@ -387,28 +354,4 @@ def hessian(f: Callable[..., Any], argnums: int = 0) -> Any:
     return _jacobian("hessian", grad(arguments.function("hessian: f", f), argnums), argnums)
 
 
-def checkpoint(f: Callable[P, Y]) -> Callable[P, Y]:
-    """f, keeping only its arguments for the backward pass and running it again there: memory for time.
-
-    Everything f uses is found by itself, also parameters it closes over. When it is run again it draws the
-    same random numbers: from ``tg.random``, ``random`` and ``np.random``, whose states are put back for it.
-    What comes out is compared with what came out first, bit for bit, and so are the operations that led to
-    it: if f did something else the second time (it draws from a generator of its own, counts its calls, reads
-    a setting that changed), the backward pass is a TapeError and no gradient is wrong.
-    """
-
-    arguments.function("checkpoint: f", f)
-
-    @functools.wraps(f)
-    def checkpointed(*args: P.args, **kwargs: P.kwargs) -> Y:
-        states, call = random.States(), functools.partial(f, **kwargs) if kwargs else f
-
-        def again(*again_args: Any) -> Any:
-            return states.during(call, *again_args)
-
-        return apply_replay("checkpoint", call, again, args)
-
-    return checkpointed
-
-
-__all__ = ["checkpoint", "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
+__all__ = ["grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
