@@ -30,7 +30,7 @@ def load() -> CupyBackend:
         BackendError: says what is missing, and how to get it.
     """
     try:
-        cupy = importlib.import_module("cupy")
+        cupy = importlib.import_module("cupy")  # an extra
         cupyx = importlib.import_module("cupyx")
         special = importlib.import_module("cupyx.scipy.special")
     except ImportError as missing:

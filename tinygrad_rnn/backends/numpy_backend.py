@@ -102,7 +102,7 @@ class NumpyBackend(Backend):
 
     @functools.cached_property
     def _gathered_products(self) -> type[Any] | None:
-        from .native import products
+        from .native import products  # as above
 
         return products.GatheredProducts if self.runs_machine_code() else None
 
@@ -110,7 +110,7 @@ class NumpyBackend(Backend):
         return _Quiet()
 
     def alone(self) -> Any:
-        from .native import threads
+        from .native import threads  # as above
 
         return threads.alone() if self.runs_machine_code() else super().alone()
 
