@@ -116,8 +116,8 @@ def current() -> Backend:
     """The backend of new tensors: the block's, else the process's, else ``TINYGRAD_RNN_BACKEND``'s, else
     NumPy."""
     blocks = _blocks.get()
-    chosen = _process_backend if blocks is None else blocks[1]
-    return chosen or get(os.environ.get("TINYGRAD_RNN_BACKEND") or "numpy")
+    backend = _process_backend if blocks is None else blocks[1]
+    return backend or get(os.environ.get("TINYGRAD_RNN_BACKEND") or "numpy")
 
 
 def owner(array: Array) -> Backend | None:

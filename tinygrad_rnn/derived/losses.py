@@ -211,10 +211,10 @@ def nll_loss(
     logs, axis = as_float(logs), axis_of(logs, axis)
     _check_classes("nll_loss", target, logs, axis)
     advice = "; what does not count is left out by cross_entropy(…, ignore_index=)"
-    chosen = ops.expand_dims(
+    index = ops.expand_dims(
         ops.check_range("nll_loss: the class number", target, logs.shape[axis], 0, advice), axis
     )
-    losses = ops.nan_outside(-ops.pick(logs, chosen, axis), chosen, logs.shape[axis])
+    losses = ops.nan_outside(-ops.pick(logs, index, axis), index, logs.shape[axis])
     return _reduced(ops.squeeze(losses, axis), reduction)
 
 

@@ -140,13 +140,13 @@ class Report:
         if name is None:
             return self.tracks[-1]
         name = arguments.text("track: name", name)
-        found = [track for track in self.tracks if track.name == name]
-        if not found:
+        tracks = [track for track in self.tracks if track.name == name]
+        if not tracks:
             raise FlowError(
                 f"flow: there is no chain {name!r}: there are "
                 f"{', '.join(repr(track.name) for track in self.tracks)}"
             )
-        return found[0]
+        return tracks[0]
 
     @property
     def horizon(self) -> int:
@@ -176,14 +176,14 @@ class Report:
         """
         count = arguments.whole("worst: count", count, 0)
         growing = bool(self.tracks) and self.verdict().kind == "exploding"
-        found = [
+        candidates = [
             (track.gains[step] * (-1 if growing else 1), i, step)
             for i, track in enumerate(self.tracks)
             for step in range(1, (track.last or 0) + 1)
             if track.received[step] > 0
         ]
         statements = []
-        for _, i, step in sorted(found)[:count]:
+        for _, i, step in sorted(candidates)[:count]:
             paths = self.tracks[i].paths(step)
             telling = [path for path in paths if path.share >= 0.01] or paths.paths
             if telling:
@@ -308,7 +308,7 @@ class Report:
             lines.append(
                 (f"{op.name} = {op.symbol}" if op.name else op.symbol, op.case, number(op.received, 3), gains)
             )
-        shown, note = _ends(lines[1:])
+        visible, note = _ends(lines[1:])
         return "\n".join(
             [
                 (
@@ -316,7 +316,7 @@ class Report:
                     "order "
                     "of the backward pass"
                 ),
-                *table([lines[0], *shown], "<<>>"),
+                *table([lines[0], *visible], "<<>>"),
                 *note,
             ]
         )
@@ -331,9 +331,9 @@ def _rendered(figure: Any, kind: str) -> bytes:
 def _table_of(track: Track) -> str:
     chain, states, gains = track.chain, track.states, track.gains
     head = ("step", *(f"at {name}" for name in states), "left", "gain", "mostly by way of")
-    shown, note = _ends(list(range(track.last if track.last is not None else -1, -1, -1)))
+    steps, note = _ends(list(range(track.last if track.last is not None else -1, -1, -1)))
     rows = [head]
-    for step in shown:
+    for step in steps:
         assert track.last is not None
         paths = track.paths(step)
         way = f"{paths.paths[0].name} ({percent(paths.paths[0].share)})" if paths.paths else ""

@@ -119,7 +119,7 @@ class Track:
         sizes = Sizes(backend)
         received: list[list[int]] = [[] for _ in range(len(chain))]
         passed: list[list[int]] = [[] for _ in range(len(chain))]
-        held: list[list[int]] = [[] for _ in range(len(chain))]
+        borders: list[list[int]] = [[] for _ in range(len(chain))]
         arrived = {key: sizes.add(residual) for key, residual in crossed.arrived.items()}
         for key, number in arrived.items():
             step = chain.step_of(key)
@@ -132,7 +132,7 @@ class Track:
                 passed[step].append(number)
                 across[key] = (across[key][0] + residual, None) if key in across else (residual, number)
             across = {key: kept for key, kept in across.items() if chain.step_of(key) != step}
-            held[step] = [
+            borders[step] = [
                 sizes.add(residual) if number is None else number for residual, number in across.values()
             ]
         norms = sizes.read()
@@ -141,7 +141,7 @@ class Track:
         }
         self.received: numpy.ndarray = _grouped(norms, received)
         self.passed: numpy.ndarray = _grouped(norms, passed)
-        crossing = _grouped(norms, held)
+        crossing = _grouped(norms, borders)
         start = trail.entered
         back = crossing[last:0:-1] if last is not None else crossing[:0]
         with numpy.errstate(invalid="ignore", over="ignore"):  # of what is not finite no part is known
@@ -183,13 +183,13 @@ class Track:
         """For each other tensor that has a name inside of the steps, the norm of the residual that arrives at
         it in each step, if any."""
         named: dict[int, list[tuple[int, str]]] = {}
-        found: dict[str, numpy.ndarray] = {}
+        norms: dict[str, numpy.ndarray] = {}
         for step, inside in enumerate(self.chain.entries):
             if len(inside) not in named:  # steps of as many operations are alike
                 named[len(inside)] = self._named(inside)
             for offset, name in named[len(inside)]:
-                found.setdefault(name, numpy.zeros(len(self.chain)))[step] = self.run.arrived(inside[offset])
-        return dict(sorted(found.items()))
+                norms.setdefault(name, numpy.zeros(len(self.chain)))[step] = self.run.arrived(inside[offset])
+        return dict(sorted(norms.items()))
 
     def _named(self, inside: Sequence[Entry]) -> list[tuple[int, str]]:
         """The operations whose one result has a name and is no state."""

@@ -49,11 +49,11 @@ class CellsView:
         )
         boxes = self._boxes()
         for place, (framed, label) in enumerate(self.modules.frames.items(), start=1):
-            given: Look = {"id": f"k{place}", **frame(shown(label, 60), margin="8")}
+            look: Look = {"id": f"k{place}", **frame(shown(label, 60), margin="8")}
             inside = {
                 part.id for part in self.modules.parts if part.frame is not None and id(part.frame) == framed
             }
-            lines += [f"  subgraph cluster_k{place} {{", f"    graph {attributes(given)};"]
+            lines += [f"  subgraph cluster_k{place} {{", f"    graph {attributes(look)};"]
             lines += [*(f"  {written(box)}" for box in boxes if box.id in inside), "  }"]
             boxes = [box for box in boxes if box.id not in inside]
         lines += [written(box) for box in boxes]
@@ -154,12 +154,12 @@ class CellsView:
         came = self.sizes.arrived.get(target, 0.0)
         if not size:
             return Arrow(name, source, target, silent(), False, 0.0)
-        drawn = stroke(size / self.sizes.seed if self.sizes.seed else 0.0)
+        line = stroke(size / self.sizes.seed if self.sizes.seed else 0.0)
         finite = math.isfinite(size)
         look: Look = {
-            "dir": "back", "color": mixed(_ARROW if finite else NOT_FINITE.line, drawn.strength),
-            "penwidth": f"{drawn.width:.1f}",
-            "style": drawn.style, "label": gain_label(size / came, same_shape=False) if came else None,
+            "dir": "back", "color": mixed(_ARROW if finite else NOT_FINITE.line, line.strength),
+            "penwidth": f"{line.width:.1f}",
+            "style": line.style, "label": gain_label(size / came, same_shape=False) if came else None,
             "fontcolor": "#444444",
             "tooltip": tooltip(f"size {size:.6g}"),
         }  # fmt: skip

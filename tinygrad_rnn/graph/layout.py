@@ -63,13 +63,13 @@ def svg_of(scene: Scene) -> ElementTree.Element:
             graph, {}, [at[box.id] for box in scene.boxes if box.straight], ("#fffbd6", "#e6d95a"), scene.band
         )
     for group in scene.groups:
-        told = f"{plain(group.label)} \xa0 {group.told}".rstrip()
+        label = f"{plain(group.label)} \xa0 {group.told}".rstrip()
         _draw_frame(
             graph,
             {"id": group.id},
             [at[box.id] for box in scene.boxes if box.group == group.id],
             ("#fafafa", "#c9c9c9"),
-            told,
+            label,
         )
     for arrow, way, lower in zip(scene.arrows, ways, _side_by_side(scene), strict=True):
         _draw_arrow(graph, arrow, [spots[item] for item in way], lower)
@@ -150,11 +150,11 @@ def _rows(spots: dict[_Item, _Spot], ways: Sequence[Sequence[_Item]]) -> list[li
 
 
 def _neighbours(ways: Sequence[Sequence[_Item]]) -> dict[_Item, list[_Item]]:
-    found: dict[_Item, list[_Item]] = defaultdict(list)
+    neighbours: dict[_Item, list[_Item]] = defaultdict(list)
     for way in ways:
         for one, other in itertools.pairwise(way):
-            found[other].append(one)
-    return found
+            neighbours[other].append(one)
+    return neighbours
 
 
 def _mean(values: Sequence[float], otherwise: float) -> float:
@@ -221,14 +221,14 @@ def _bounds(spots: Sequence[_Spot]) -> tuple[float, float, float, float]:
 
 def _draw_frame(
     graph: ElementTree.Element,
-    given: dict[str, str],
+    style: dict[str, str],
     inside: Sequence[_Spot],
     paint: tuple[str, str],
     label: str,
 ) -> None:
     left, right, top, bottom = _bounds(inside)
     left, right, top, bottom = left - _MARGIN, right + _MARGIN, top - 2 * _MARGIN, bottom + _MARGIN
-    g = ElementTree.SubElement(graph, "g", {**given, "class": "cluster"})
+    g = ElementTree.SubElement(graph, "g", {**style, "class": "cluster"})
     points = f"{left:.1f},{top:.1f} {right:.1f},{top:.1f} {right:.1f},{bottom:.1f} {left:.1f},{bottom:.1f}"
     ElementTree.SubElement(g, "polygon", {"fill": paint[0], "stroke": paint[1], "points": points})
     _write(g, label, left + 6, top + 13, {"font-size": "11", "text-anchor": "start"})
@@ -265,10 +265,10 @@ def _draw_arrow(graph: ElementTree.Element, arrow: Arrow, spots: Sequence[_Spot]
     for (x0, y0), (x1, y1) in itertools.pairwise(points):
         middle = (x0 + x1) / 2
         path += f"C{middle:.1f},{y0:.1f} {middle:.1f},{y1:.1f} {x1:.1f},{y1:.1f}"
-    given = {"fill": "none", "stroke": colour, "stroke-width": width, "d": path}
+    attributes = {"fill": "none", "stroke": colour, "stroke-width": width, "d": path}
     if look.get("style") in _DASHES:
-        given["stroke-dasharray"] = _DASHES[look["style"] or ""]
-    ElementTree.SubElement(g, "path", given)
+        attributes["stroke-dasharray"] = _DASHES[look["style"] or ""]
+    ElementTree.SubElement(g, "path", attributes)
     if arrow.back:
         corners = f"{x + _HEAD:.1f},{y - 2.4:.1f} {x:.1f},{y:.1f} {x + _HEAD:.1f},{y + 2.4:.1f}"
         ElementTree.SubElement(
@@ -322,10 +322,10 @@ def _outline(shape: str | None, spot: _Spot, out: float) -> str:
     return " ".join(f"{spot.x + x:.1f},{spot.y + y:.1f}" for x, y in dict.fromkeys(corners))
 
 
-def _write(g: ElementTree.Element, text: str, x: float, y: float, given: dict[str, str]) -> None:
+def _write(g: ElementTree.Element, text: str, x: float, y: float, style: dict[str, str]) -> None:
     element = ElementTree.SubElement(
         g,
         "text",
-        {"text-anchor": "middle", "x": f"{x:.1f}", "y": f"{y:.1f}", "font-family": "Arial", **given},
+        {"text-anchor": "middle", "x": f"{x:.1f}", "y": f"{y:.1f}", "font-family": "Arial", **style},
     )
     element.text = text

@@ -57,7 +57,7 @@ class StepRow:
             -1 if trail is not None and any(trail.size(i, -1) is not None for i in range(chain.count)) else 0
         )
         long = count > _FIRST + _LAST + 1
-        self.shown: list[list[int]] = (
+        self.runs: list[list[int]] = (
             [list(range(first, _FIRST)), list(range(count - _LAST, count))]
             if long
             else [list(range(first, count))]
@@ -85,7 +85,7 @@ class StepRow:
 
     def totals(self) -> list[str]:
         """``c ×2e-13``: what all shown steps together leave of each state's residual."""
-        first, last = self.shown[0][0], self.shown[-1][-1]
+        first, last = self.runs[0][0], self.runs[-1][-1]
         gains = [(name, self.gain(state, last, first)) for state, name in enumerate(self.states)]
         return [f"{name} {gain_label(gain)}" for name, gain in gains if gain is not None]
 
@@ -102,8 +102,8 @@ class StepsView:
 
     def dot(self, titled: bool = True) -> str:
         notes = self._notes()
-        told = [" · ".join(part) for part in (notes[:3], notes[3:]) if part]
-        lines = opening(captions(self.title, self.note, told) if titled else None, "0.1", "0.5")
+        subtitles = [" · ".join(part) for part in (notes[:3], notes[3:]) if part]
+        lines = opening(captions(self.title, self.note, subtitles) if titled else None, "0.1", "0.5")
         for place in reversed(range(len(self.rows))):  # engines lay out from the bottom
             lines += self._row(self.rows[place], place)
         return "\n".join([*lines, "}", ""])
@@ -150,8 +150,8 @@ class StepsView:
     # -- boxes -----------------------------------------------------------------------------------------------
 
     def _boxes(self, row: StepRow) -> list[Box]:
-        boxes = [self._step(row, step) for step in row.shown[0]]
-        for before, after in zip(row.shown, row.shown[1:], strict=False):
+        boxes = [self._step(row, step) for step in row.runs[0]]
+        for before, after in zip(row.runs, row.runs[1:], strict=False):
             boxes += [self._gap(row, before[-1], after[0]), *(self._step(row, step) for step in after)]
         return boxes
 
@@ -198,7 +198,7 @@ class StepsView:
     def _arrows(self, row: StepRow) -> list[tuple[int, Arrow]]:
         """The number of the state and the arrow, from left to right."""
         arrows = []
-        for run, following in zip(row.shown, [*row.shown[1:], None], strict=True):
+        for run, following in zip(row.runs, [*row.runs[1:], None], strict=True):
             ends = [(row.id(step), row.id(step + 1), step, step + 1, False) for step in run[:-1]]
             if following:
                 gap, before, after = row.gap_id(run[-1]), run[-1], following[0]
@@ -216,16 +216,16 @@ class StepsView:
     ) -> Arrow:
         """From the state after ``to`` to that after ``step``; beside a gap both are the one that is shown."""
         paint, left, gain = row.paints[state], row.left(state, to), row.gain(state, step, to)
-        drawn = stroke(1.0 if left is None else left)
-        style = "dotted" if gap else drawn.style if self.measured else "solid"
+        line = stroke(1.0 if left is None else left)
+        style = "dotted" if gap else line.style if self.measured else "solid"
         finite = left is None or math.isfinite(left)
         look: Look = {
-            "dir": "back", "color": mixed(paint.line if finite else NOT_FINITE.line, drawn.strength),
-            "penwidth": f"{drawn.width if self.measured else 1.8:.1f}", "style": style,
+            "dir": "back", "color": mixed(paint.line if finite else NOT_FINITE.line, line.strength),
+            "penwidth": f"{line.width if self.measured else 1.8:.1f}", "style": style,
         }  # fmt: skip
         if gain is not None and not gap:
-            told = f"{row.states[state]}: gain ×{gain:.6g}, residual left {left:.6g}"
-            look |= {"label": gain_label(gain), "fontcolor": paint.text, "tooltip": tooltip(told)}
+            tip = f"{row.states[state]}: gain ×{gain:.6g}, residual left {left:.6g}"
+            look |= {"label": gain_label(gain), "fontcolor": paint.text, "tooltip": tooltip(tip)}
         if self.measured and not left:
             look |= {"color": "#BDBDBD", "style": "dotted", "dir": "none"}
         return Arrow(f"e{source}-{target}-{state}", source, target, look, left is None or bool(left), left)
@@ -262,15 +262,15 @@ class StepsView:
     def _moments(self) -> list[Moment]:
         """Every step, or so many of them that the file stays small; one that is not shown is in the gap."""
         at: dict[str, list[str]] = {}
-        told: dict[str, list[str]] = {}
+        texts: dict[str, list[str]] = {}
         for row in self.rows:
-            shown = {step for run in row.shown for step in run}
-            for step in sorted(shown | set(range(0, len(row.chain), 1 + len(row.chain) // _MOMENTS))):
+            visible = {step for run in row.runs for step in run}
+            for step in sorted(visible | set(range(0, len(row.chain), 1 + len(row.chain) // _MOMENTS))):
                 at.setdefault(row.label(step), []).append(
-                    row.id(step) if step in shown else row.gap_id(row.shown[0][-1])
+                    row.id(step) if step in visible else row.gap_id(row.runs[0][-1])
                 )
-                told.setdefault(row.label(step), []).append(self._told(row, step))
-        return [Moment(label, "; ".join(filter(None, told[label])), at[label]) for label in at]
+                texts.setdefault(row.label(step), []).append(self._told(row, step))
+        return [Moment(label, "; ".join(filter(None, texts[label])), at[label]) for label in at]
 
     def _told(self, row: StepRow, step: int) -> str:
         lefts = [(name, row.left(state, step)) for state, name in enumerate(row.states)]

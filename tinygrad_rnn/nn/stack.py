@@ -232,15 +232,15 @@ class Stack(Module, Generic[State]):
         count = sum(map(len, self.layers))
         if state is None:
             return [None] * count
-        given = tree.leaves(state)
+        leaves = tree.leaves(state)
         shapes = [(count, n) if single else (count, x.shape[1], n) for n in tree.leaves(size)]
-        if len(given) != len(shapes):
+        if len(leaves) != len(shapes):
             raise ShapeError(
                 f"{type(self).__name__}: the state is {len(shapes)} tensors of shapes {shapes}, got "
-                f"{len(given)}"
+                f"{len(leaves)}"
             )
         parts = []
-        for leaf, shape in zip(given, shapes, strict=True):
+        for leaf, shape in zip(leaves, shapes, strict=True):
             leaf = lift(leaf, x._backend)
             if leaf.shape != shape:
                 raise ShapeError(

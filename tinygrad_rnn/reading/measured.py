@@ -63,7 +63,9 @@ class Pass:
         self._last: Entry | None = None
         self._arrived: Any = None
         watched = None if inside is None else {*inside, *(index for index, _ in self._borders)}
-        residuals, caught = pull_back(seeds, wanted=towards, watch=self._watch, through=tape, watched=watched)
+        residuals, caught = pull_back(
+            seeds, towards=towards, watch=self._watch, through=tape, watched=watched
+        )
         received = list(self._number.values())
         rest = {key_of(node): residuals.at(node) for node in ends}
         # nothing further on is wanted
