@@ -291,7 +291,7 @@ class Backend:
         return x**exponent
 
     def within(self, x: Array, what: str, least: int, n: int, advice: str) -> Array:
-        """x itself, whole numbers from ``least`` to n − 1. Others are an error only where looking at them
+        """x itself, integers from ``least`` to n − 1. Others are an error only where looking at them
         does not mean to wait."""
         return x
 

@@ -29,7 +29,7 @@ from .modules import Modules, Sizes
 from .network import Network
 from .ops_view import OpsView
 from .picture import Picture
-from .steps_view import StepRow, StepsView
+from .steps_view import Lane, StepsView
 
 _SHOWN = 8
 """How many boxes a chain of steps takes at most."""
@@ -185,7 +185,7 @@ def _draw_larger(request: _Request, view: str, why: str) -> Picture:
         )
     if note:
         warnings.warn(f"draw: {note}", DrawWarning, stacklevel=3)
-    return Picture(drawing.dot(), f"graph of {_counts(request.tape)}{drawing.told()}", drawing.scene())
+    return Picture(drawing.dot(), f"graph of {_counts(request.tape)}{drawing.summary()}", drawing.scene())
 
 
 def _said(drew: str, why: str) -> str:
@@ -197,10 +197,10 @@ def _steps_view(request: _Request, note: str) -> StepsView:
     states = {key[0] for chain in chains for i in range(chain.count) for key in chain.tensors_of(i)}
     followed = None if request.gains is False else request.followed(towards=(), inside=states)
     trails: Sequence[Trail | None] = [None] * len(chains) if followed is None else followed.trails
-    numbers = range(1, len(chains) + 1) if len(chains) > 1 else [0]
-    rows = [StepRow(*row) for row in zip(chains, numbers, trails, strict=True)]
+    ids = range(1, len(chains) + 1) if len(chains) > 1 else [0]
+    lanes = [Lane(*lane) for lane in zip(chains, ids, trails, strict=True)]
     title = request.title(followed is not None, request.names.of)
-    return StepsView(rows, title, note, followed.caption if followed is not None else "")
+    return StepsView(lanes, title, note, followed.caption if followed is not None else "")
 
 
 def _steps(chains: Sequence[Chain]) -> str:

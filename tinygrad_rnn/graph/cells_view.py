@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ..reading.norms import Ranges
-from ..reading.words import gain_label, number
+from ..reading.words import formatted, gain_label
 from ..tape import Node
 from .modules import Modules, Part, Sizes
 from .paint import BLACK, LEAVES, NOT_FINITE, captions, frame, mixed, opening, silent, small, stroke, written
@@ -104,7 +104,7 @@ class CellsView:
     def _part(self, part: Part) -> Box:
         arrived = None if self.sizes is None else self.sizes.arrived.get(part.id, 0.0)
         parameters = f"{part.parameters:,} parameter{'s' * (part.parameters != 1)}" if part.parameters else ""
-        residual = f"residual {number(arrived, 3)}" if arrived is not None else ""
+        residual = f"residual {formatted(arrived, 3)}" if arrived is not None else ""
         lines = [line for line in (parameters, residual) if line]
         text = "<BR/>".join([shown_html(part.head, 60), *map(small, lines)])
         finite = arrived is None or math.isfinite(arrived)
@@ -165,7 +165,7 @@ class CellsView:
         }  # fmt: skip
         return Arrow(name, source, target, look, True, size)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """For the summary: how many modules."""
         return f", {self.modules.count} module{'s' * (self.modules.count != 1)}"
 

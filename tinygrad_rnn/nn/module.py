@@ -37,7 +37,7 @@ class Parameter(Tensor):
         backend: where to put it; the current backend by default.
 
     Raises:
-        DtypeError: whole numbers: they have no gradient.
+        DtypeError: the data is integers, which have no gradient.
         TapeError: a result on the tape, from which a new leaf would be cut off.
     """
 

@@ -137,7 +137,8 @@ class Stack(Module, Generic[State]):
             x: (T, B, input_size); (B, T, input_size) if batch_first; (T, input_size) for a single sequence.
             state: before the first step, each tensor (layers · directions, B, size); without B for a single
                 sequence. Zeros by default.
-            lengths: (B,) whole numbers of steps; the outputs beyond are as ``masked_output`` says.
+            lengths: (B,) integers: how many steps each sample has; the outputs beyond are as
+                ``masked_output`` says.
             mask: (T, B) booleans, laid out as x: where False, a sample keeps its state.
 
         Returns:

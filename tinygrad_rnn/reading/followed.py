@@ -223,7 +223,7 @@ class Followed:
                     yield (
                         entry,
                         received[i],
-                        {operands[row]: sent[row] for row in range(firsts[i], firsts[i + 1])},
+                        {operands[at]: sent[at] for at in range(firsts[i], firsts[i + 1])},
                     )
 
 
