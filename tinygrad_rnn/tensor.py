@@ -369,7 +369,7 @@ def tensor(
         name: what pictures and tables call it.
 
     Raises:
-        DtypeError: not numbers, complex numbers, or residuals asked for whole numbers.
+        DtypeError: not numbers, complex numbers, or ``requires_grad`` of integers.
         BackendError: there is no such backend.
         TapeError: the data is a result on the tape, from which a copy would be cut off.
     """

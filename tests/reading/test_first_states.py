@@ -10,7 +10,7 @@ import numpy
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.reading.words import number
+from tinygrad_rnn.reading.words import formatted
 
 T, B, H = 5, 2, 3
 
@@ -79,7 +79,7 @@ def test_the_residual_at_a_first_state_is_a_product_of_jacobians(
     )
     steps = tg.draw(loss, view="steps").dot
     assert ("<B>start" in steps) == (made != "a constant")
-    assert made == "a constant" or f" h  {number(float(start / left[0]), 2)} " in steps
+    assert made == "a constant" or f" h  {formatted(float(start / left[0]), 2)} " in steps
     ops = tg.draw(loss, view="ops", gains=True, max_nodes=1000)
     assert "straight line = state path: @ + tanh" in ops.dot
     assert tg.draw(loss, view="cells").dot

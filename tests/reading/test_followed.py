@@ -15,7 +15,7 @@ from tinygrad_rnn.backends import current
 from tinygrad_rnn.reading import norms
 from tinygrad_rnn.reading.followed import Followed, ones
 from tinygrad_rnn.reading.recording import Recording
-from tinygrad_rnn.reading.words import number
+from tinygrad_rnn.reading.words import formatted
 
 T, B, IN, H = 6, 2, 3, 4
 
@@ -42,7 +42,7 @@ def test_all_views_say_the_same_of_what_is_left(kind: str, read: str, rng: numpy
     in_ops = dict(re.findall(r'label="t = (\d)   residual left: ([^"]*)"', ops))
     in_steps = dict(re.findall(r"<B>t = (\d)</B>(.*?)</TABLE>", steps))
     for step in range(T):
-        lefts = [number(trail.left(i, step), 2) for i in range(len(states))]
+        lefts = [formatted(trail.left(i, step), 2) for i in range(len(states))]
         assert [f" {name}  {left} " for name, left in zip(states, lefts, strict=True)] == re.findall(
             r">( \w+  [^<]*)<", in_steps[str(step)]
         )

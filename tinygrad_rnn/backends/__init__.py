@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import copyreg
 import os
 import weakref
 from collections.abc import Callable
@@ -18,26 +19,20 @@ from ..arguments import shown
 from ..effects import effect
 from ..errors import BackendError
 from .base import Array, Backend
+from .numpy_backend import NumpyBackend
 
 __all__ = ["Array", "Backend", "available_backends", "current", "get", "set_backend", "use_backend"]
 
 
-def _load_numpy() -> Backend:
-    from .numpy_backend import NumpyBackend
-
-    return NumpyBackend()
-
-
 def _load_cupy() -> Backend:
-    from .cupy_backend import load
+    from .cupy_backend import load  # only those who have a device need it
 
     return load()
 
 
-_LOADERS: dict[str, Callable[[], Backend]] = {"numpy": _load_numpy, "cupy": _load_cupy}
+_LOADERS: dict[str, Callable[[], Backend]] = {"numpy": NumpyBackend, "cupy": _load_cupy}
 
-
-_loaded: dict[str, Backend] = {"numpy": _load_numpy()}  # always, so that an array of the host is known as one
+_loaded: dict[str, Backend] = {}
 
 
 def get(name: str) -> Backend:
@@ -50,7 +45,16 @@ def get(name: str) -> Backend:
         raise BackendError(f"unknown backend {shown(name)}: choose one of {', '.join(map(repr, _LOADERS))}")
     if name not in _loaded:
         _loaded[name] = _LOADERS[name]()
+        copyreg.pickle(type(_loaded[name]), _by_name)
     return _loaded[name]
+
+
+def _by_name(backend: Backend) -> tuple[Callable[[str], Backend], tuple[str]]:
+    """There is one of each in a process: copies and pickles of what refers to it refer to it by name."""
+    return get, (backend.name,)
+
+
+get("numpy")  # always, so that an array of the host is known as one
 
 
 def available_backends() -> tuple[str, ...]:
@@ -112,8 +116,8 @@ def current() -> Backend:
     """The backend of new tensors: the block's, else the process's, else ``TINYGRAD_RNN_BACKEND``'s, else
     NumPy."""
     blocks = _blocks.get()
-    chosen = _process_backend if blocks is None else blocks[1]
-    return chosen or get(os.environ.get("TINYGRAD_RNN_BACKEND") or "numpy")
+    backend = _process_backend if blocks is None else blocks[1]
+    return backend or get(os.environ.get("TINYGRAD_RNN_BACKEND") or "numpy")
 
 
 def owner(array: Array) -> Backend | None:

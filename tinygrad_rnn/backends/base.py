@@ -169,12 +169,6 @@ class Backend:
     def __repr__(self) -> str:
         return f"<backend {self.name}>"
 
-    def __reduce__(self) -> Any:
-        """There is one of each in a process: copies and pickles of what refers to it refer to it by name."""
-        from . import get
-
-        return get, (self.name,)
-
     # -- what each device does in its own way ----------------------------------------------------------------
 
     def from_host(self, array: numpy.ndarray) -> Array:
@@ -297,7 +291,7 @@ class Backend:
         return x**exponent
 
     def within(self, x: Array, what: str, least: int, n: int, advice: str) -> Array:
-        """x itself, whole numbers from ``least`` to n − 1. Others are an error only where looking at them
+        """x itself, integers from ``least`` to n − 1. Others are an error only where looking at them
         does not mean to wait."""
         return x
 

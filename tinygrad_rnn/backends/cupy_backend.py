@@ -30,7 +30,7 @@ def load() -> CupyBackend:
         BackendError: says what is missing, and how to get it.
     """
     try:
-        cupy = importlib.import_module("cupy")
+        cupy = importlib.import_module("cupy")  # an extra
         cupyx = importlib.import_module("cupyx")
         special = importlib.import_module("cupyx.scipy.special")
     except ImportError as missing:
@@ -123,11 +123,11 @@ class CupyBackend(Backend):
         return self.where(b == 0, quotient, whole)
 
     def power(self, a: Array, b: Array) -> Array:
-        """As ``numpy.power``; for whole numbers the host waits, since a negative exponent would pass
+        """As ``numpy.power``; for integers the host waits, since a negative exponent would pass
         unnoticed.
 
         Raises:
-            ValueError: a whole number to a negative power.
+            ValueError: an integer to a negative power.
         """
         y = self._power(a, b)
         if y.dtype.kind == "i" and bool(self.any(self.asarray(b) < 0)):

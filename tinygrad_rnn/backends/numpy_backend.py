@@ -102,7 +102,7 @@ class NumpyBackend(Backend):
 
     @functools.cached_property
     def _gathered_products(self) -> type[Any] | None:
-        from .native import products
+        from .native import products  # as above
 
         return products.GatheredProducts if self.runs_machine_code() else None
 
@@ -110,7 +110,7 @@ class NumpyBackend(Backend):
         return _Quiet()
 
     def alone(self) -> Any:
-        from .native import threads
+        from .native import threads  # as above
 
         return threads.alone() if self.runs_machine_code() else super().alone()
 
@@ -175,25 +175,25 @@ def _sum(x: Array, axis: Any = None, keepdims: Any = False) -> Array:
 
 
 def _names_rows(index: Any) -> bool:
-    """Whether an index is whole numbers for the first axis and nothing else, as an embedding's is."""
+    """Whether an index is an array of integers for the first axis and nothing else, as an embedding's is."""
     (first, *rest) = index if isinstance(index, tuple) and index else (index,)
     return not rest and isinstance(first, numpy.ndarray) and first.dtype.kind in "iu" and first.ndim > 0
 
 
-def _add_rows(array: Array, numbers: numpy.ndarray, values: Array) -> None:
-    """As ``numpy.add.at`` for many values, several times faster: rows of one number are brought together and
-    added up first."""
+def _add_rows(array: Array, indices: numpy.ndarray, values: Array) -> None:
+    """As ``numpy.add.at`` for many values, several times faster: what goes to the same place is brought
+    together and added up first."""
     from .native import compiler, emit, scatter  # only those who have much to do need a compiler
 
-    numbers = numbers.ravel().astype(numpy.int64, copy=False) % len(array)
+    indices = indices.ravel().astype(numpy.int64, copy=False) % len(array)
     if array.dtype in emit.FLOATS and array.flags.c_contiguous and compiler.available():
-        scatter.add_rows(array, numbers, values)
+        scatter.add_rows(array, indices, values)
         return
-    order = numbers.argsort(kind="stable")
-    sorted_numbers = numbers[order]
-    starts = numpy.flatnonzero(numpy.concatenate([[True], sorted_numbers[1:] != sorted_numbers[:-1]]))
-    rows = values.reshape(len(numbers), *array.shape[1:])[order]
-    array[sorted_numbers[starts]] += numpy.add.reduceat(rows, starts, axis=0)
+    order = indices.argsort(kind="stable")
+    in_order = indices[order]
+    starts = numpy.flatnonzero(numpy.concatenate([[True], in_order[1:] != in_order[:-1]]))
+    lines = values.reshape(len(indices), *array.shape[1:])[order]
+    array[in_order[starts]] += numpy.add.reduceat(lines, starts, axis=0)
 
 
 def repeats(index: Any) -> bool:

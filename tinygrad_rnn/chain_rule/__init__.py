@@ -5,6 +5,7 @@
 
 from . import addition, composition, weighting
 from .choice import choices
-from .row import Case, Row, rows
+from .registry import rows
+from .row import Case, Row
 
 __all__ = ["Case", "Row", "addition", "choices", "composition", "rows", "weighting"]

@@ -18,8 +18,9 @@ from typing import Any
 from . import batching, routing
 from .lowering import arithmetic
 from .lowering.lowered import Lowering
+from .registry import rows
 from .routing import Accumulated, LookedUp, Reduced, Reshaped, Routed
-from .row import Row, rows
+from .row import Row
 
 
 def addition(

@@ -61,5 +61,5 @@ WITHIN = Row(
     outline=lambda np, x, *params: x,
     loops=Checked(),
 )
-"""Whole numbers themselves, where each lies in a range; so that a traced cell checks the numbers that it will
+"""Integers themselves, where each lies in a range; so that a traced cell checks the numbers that it will
 meet."""

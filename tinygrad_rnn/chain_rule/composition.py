@@ -16,7 +16,8 @@ from typing import Any
 
 from .lowering import arithmetic, exponential, logarithmic, powers, trigonometric
 from .lowering.lowered import Lowering
-from .row import Row, rows
+from .registry import rows
+from .row import Row
 
 Slope = Callable[..., Any]
 

@@ -182,8 +182,8 @@ def roll(shapes: Sequence[Shape], params: tuple[Any, ...], _position: int) -> li
             [((0, by, 1), Step(i, 1, n - by)), ((by, n, 1), Step(i))] if by else [((0, n, 1), Step(i))]
         )
     return [
-        Piece(0, tuple(box for box, _ in chosen), tuple(step for _, step in chosen))
-        for chosen in itertools.product(*parts)
+        Piece(0, tuple(box for box, _ in combination), tuple(step for _, step in combination))
+        for combination in itertools.product(*parts)
     ]
 
 

@@ -127,24 +127,3 @@ class Row:
 
     def __repr__(self) -> str:
         return f"<{self.case} {self.name}>"
-
-
-class Registry(dict[str, Row]):
-    """The rows by name. Prints itself as the rule table."""
-
-    def add(self, row: Row) -> Row:
-        if row.name in self:
-            raise ValueError(f"there already is a row {row.name!r}: one rule is one row")
-        self[row.name] = row
-        return row
-
-    def of(self, case: Case) -> list[Row]:
-        return [row for row in self.values() if row.case == case]
-
-    def __repr__(self) -> str:
-        from .formula import table  # only printing needs it
-
-        return table(self.values())
-
-
-rows: Registry = Registry()

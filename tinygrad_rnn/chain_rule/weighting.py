@@ -12,8 +12,9 @@ from typing import Any
 from . import batching, routing
 from .lowering import arithmetic
 from .lowering.lowered import Lowering
+from .registry import rows
 from .routing import Contracted
-from .row import Row, rows
+from .row import Row
 
 
 def weighting(
@@ -58,9 +59,9 @@ def weighting(
 def _matmul_spared(np: Any, g: Any, xs: Any, params: Any) -> Any:
     """Rows of a that no residual asks for would weight nothing in aᵀ g, and columns of b nothing in g bᵀ."""
     a, b = xs
-    asked = g != 0
-    return np.where(np.any(asked, axis=-1, keepdims=True), a, 0), np.where(
-        np.any(asked, axis=-2, keepdims=True), b, 0
+    nonzero = g != 0
+    return np.where(np.any(nonzero, axis=-1, keepdims=True), a, 0), np.where(
+        np.any(nonzero, axis=-2, keepdims=True), b, 0
     )
 
 
@@ -109,16 +110,16 @@ def _einsum_side(np: Any, i: int, g: Any, xs: Any, inputs: tuple[str, ...], outp
 def _einsum_spared(np: Any, g: Any, xs: Any, params: Any) -> Any:
     """As for matmul: what is left of g at the indices of an operand says where that is asked for."""
     inputs, output = params
-    asked = g != 0
+    nonzero = g != 0
     spared = []
     for letters, x in zip(inputs, xs, strict=True):
-        seen = np.any(asked, axis=tuple(i for i, letter in enumerate(output) if letter not in letters))
+        live = np.any(nonzero, axis=tuple(i for i, letter in enumerate(output) if letter not in letters))
         left = [letter for letter in output if letter in letters]
-        seen = np.transpose(seen, tuple(left.index(letter) for letter in letters if letter in left))
-        seen = np.reshape(
-            seen, tuple(n if letter in left else 1 for letter, n in zip(letters, x.shape, strict=True))
+        live = np.transpose(live, tuple(left.index(letter) for letter in letters if letter in left))
+        live = np.reshape(
+            live, tuple(n if letter in left else 1 for letter, n in zip(letters, x.shape, strict=True))
         )
-        spared.append(np.where(seen, x, 0))
+        spared.append(np.where(live, x, 0))
     return spared
 
 

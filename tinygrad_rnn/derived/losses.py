@@ -29,7 +29,7 @@ def _same_shape(name: str, prediction: Any, target: Any) -> tuple[Tensor, Tensor
         raise ShapeError(
             f"{name}: prediction has shape {prediction.shape}, target {target.shape}: they must be equal"
         )
-    # whole numbers may have no negative ones
+    # integers may have no negative ones
     return (prediction if target.dtype.kind == "f" else as_float(prediction)), target
 
 
@@ -173,7 +173,7 @@ KERNEL_MIN_ELEMENTS = 1 << 13
 
 
 def _check_classes(name: str, target: Tensor, scores: Tensor, axis: int) -> None:
-    """Whether targets are whole numbers, one where scores have an axis of classes."""
+    """Whether targets are integers, one where scores have an axis of classes."""
     expected = tuple(n for i, n in enumerate(scores.shape) if i != axis)
     if target.dtype.kind not in "iu":
         raise DtypeError(f"{name}: class numbers are whole, got dtype {target.dtype}")
@@ -211,10 +211,10 @@ def nll_loss(
     logs, axis = as_float(logs), axis_of(logs, axis)
     _check_classes("nll_loss", target, logs, axis)
     advice = "; what does not count is left out by cross_entropy(…, ignore_index=)"
-    chosen = ops.expand_dims(
+    index = ops.expand_dims(
         ops.check_range("nll_loss: the class number", target, logs.shape[axis], 0, advice), axis
     )
-    losses = ops.nan_outside(-ops.pick(logs, chosen, axis), chosen, logs.shape[axis])
+    losses = ops.nan_outside(-ops.pick(logs, index, axis), index, logs.shape[axis])
     return _reduced(ops.squeeze(losses, axis), reduction)
 
 

@@ -122,7 +122,7 @@ def prod(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def _wide(x: Any) -> Tensor:
-    """Small whole numbers as the wide ones that NumPy multiplies them in."""
+    """Small integers as the wide ones that NumPy multiplies them in."""
     x = as_tensor(x)
     return x if x.dtype.kind == "f" else ops.astype(x, numpy.prod(numpy.ones(1, x.dtype)).dtype)
 

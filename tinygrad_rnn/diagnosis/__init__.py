@@ -47,11 +47,11 @@ def flow(loss: Nest, of: Nest | str | None = None, aside: bool = True) -> Report
             it reads has changed.
     """
     aside, losses = arguments.flag("flow: aside", aside), tree.leaves(loss)
-    chosen = [] if of is None or isinstance(of, str) else tree.leaves(of)
+    starts = [] if of is None or isinstance(of, str) else tree.leaves(of)
     if not losses or not all(isinstance(y, Node) for y in losses):
         raise FlowError(f"flow: loss must be a tensor or several tensors, got {type(loss).__name__}")
-    named = bool(chosen) or of is None or isinstance(of, str)
-    if (isinstance(of, str) and of != "all") or not named or not all(isinstance(y, Node) for y in chosen):
+    named = bool(starts) or of is None or isinstance(of, str)
+    if (isinstance(of, str) and of != "all") or not named or not all(isinstance(y, Node) for y in starts):
         raise FlowError(
             f"flow: of is 'all' or tensors that were made on the way to the loss, not {arguments.shown(of)}"
         )
@@ -63,10 +63,10 @@ def flow(loss: Nest, of: Nest | str | None = None, aside: bool = True) -> Report
     with no_collection(), losses[0]._backend.quiet():
         finite = all(bool(y._backend.all(y._backend.isfinite(y._data))) for y in losses)
         with contextlib.nullcontext() if finite else Lines():
-            recording = Recording(losses, chosen, sys._getframe(1))
-        if not recording.holds_chosen():
+            recording = Recording(losses, starts, sys._getframe(1))
+        if not recording.holds_starts():
             raise FlowError("flow: of= must name tensors that were made on the way to the loss")
-        seeds = ones(recording.chosen or recording.results)
+        seeds = ones(recording.starts or recording.results)
         return Report(
             recording,
             Followed(

@@ -44,7 +44,7 @@ class detect_anomaly(Lines):
             if isinstance(entry.row, Replay):
                 with recording():
                     entry.row.unfold(entry, entry.inputs)
-            raise NonFiniteError(told("forward", entry, line_of_entry(entry)))
+            raise NonFiniteError(message("forward", entry, line_of_entry(entry)))
 
     passed = recorded
 
@@ -60,7 +60,7 @@ class detect_anomaly(Lines):
                 pull_back(
                     [(y, _array(one)) for y, one in zip(results, parts, strict=True) if one is not None]
                 )
-            raise NonFiniteError(told("backward", entry, line_of_entry(entry), arrived))
+            raise NonFiniteError(message("backward", entry, line_of_entry(entry), arrived))
 
 
 def made_here(backend: Backend, before: Sequence[Any], after: Sequence[Any]) -> bool:
@@ -80,7 +80,7 @@ def _finite(backend: Backend, x: Any) -> bool:
     return getattr(getattr(x, "dtype", None), "kind", "") != "f" or bool(backend.all(backend.isfinite(x)))
 
 
-def told(direction: str, entry: Entry, line: Line | None, arrived: Sequence[Any] = ()) -> str:
+def message(direction: str, entry: Entry, line: Line | None, arrived: Sequence[Any] = ()) -> str:
     """``first non-finite value: forward, step 12, exp in line 31 of user.py: y = tg.exp(x)``
 
     Args:

@@ -14,7 +14,7 @@ from ..reading.measured import Pass
 from ..reading.words import percent, symbol_of
 from ..tape import Entry, Node, Tape
 from ..user_code import Line
-from .anomaly import made_here, told
+from .anomaly import made_here, message
 
 FLAT = 0.01
 """A slope below this counts as saturated."""
@@ -63,8 +63,8 @@ def activations(tape: Tape, chains: Sequence[Chain], name_of: Callable[[Node], s
         groups: dict[tuple[int, str], list[tuple[Any, Entry]]] = {}
         for label, entries in zip(chain.labels, chain.entries, strict=True):
             inside.update(entry.index for entry in entries)
-            for number, entry in enumerate(entry for entry in entries if entry.row.flattens):
-                groups.setdefault((number, entry.row.name), []).append((label, entry))
+            for offset, entry in enumerate(entry for entry in entries if entry.row.flattens):
+                groups.setdefault((offset, entry.row.name), []).append((label, entry))
         for members in groups.values():
             yield _activation(
                 chain.name, [label for label, _ in members], [entry for _, entry in members], name_of
@@ -110,10 +110,10 @@ def first_not_finite(tape: Tape, runs: Sequence[Pass], line_of: Callable[[Entry]
     """
     for entry in tape:
         if made_here(entry.backend, [*entry.xs, *entry.params], entry.ys):
-            return told("forward", entry, line_of(entry))
+            return message("forward", entry, line_of(entry))
     for run in runs:
         broken = ~numpy.isfinite(run.sent)
         if broken.any():
             entry = run.entries[run.operands[int(broken.argmax()), 0]]
-            return told("backward", entry, line_of(entry))
+            return message("backward", entry, line_of(entry))
     return None

@@ -69,14 +69,14 @@ class StateJacobian:
 
     def matrices(self) -> numpy.ndarray:
         """(steps back, N, N), the identity first."""
-        found = numpy.zeros((self.last + 1, self.size, self.size))
+        jacobians = numpy.zeros((self.last + 1, self.size, self.size))
         for row, unit in enumerate(numpy.eye(self.size)):
-            held = self._split(unit)
-            found[0, row] = unit
+            residuals = self._split(unit)
+            jacobians[0, row] = unit
             for back in range(1, self.last + 1):
-                held = self._back(held, self.last - back + 1)
-                found[back, row] = self._joined(held, self.last - back)
-        return found
+                residuals = self._back(residuals, self.last - back + 1)
+                jacobians[back, row] = self._joined(residuals, self.last - back)
+        return jacobians
 
     def norms(self, exact: bool | None = None) -> numpy.ndarray:
         """(steps back,): the largest singular values, 1 first; infinity where something is not finite."""
@@ -93,21 +93,21 @@ class StateJacobian:
             )
         return numpy.array([1.0, *(self._norm(back) for back in range(1, self.last + 1))])
 
-    def repeated(self, residuals: Mapping[Key, Array], turns: int) -> list[float]:
+    def repeated(self, first: Mapping[Key, Array], turns: int) -> list[float]:
         """By how much a residual grows on the way back from the step T to the first, each time that what
         comes out there comes to T again.
 
         Args:
-            residuals: by key what comes to the states after T at first.
+            first: by key what comes to the states after T at first.
             turns: how often it goes that way; less often where nothing is left of it or it is not finite.
         """
         growths: list[float] = []
-        v = self._joined(residuals, self.last)
+        v = self._joined(first, self.last)
         while len(growths) < turns and v.any() and numpy.isfinite(v).all():
-            held = self._split(v / numpy.linalg.norm(v))
+            residuals = self._split(v / numpy.linalg.norm(v))
             for step in range(self.last, 0, -1):
-                held = self._back(held, step)
-            v = self._joined(held, 0)
+                residuals = self._back(residuals, step)
+            v = self._joined(residuals, 0)
             growths.append(float(numpy.linalg.norm(v)))
         return growths
 
@@ -136,22 +136,24 @@ class StateJacobian:
 
     def _pulled(self, u: numpy.ndarray, back: int) -> numpy.ndarray:
         """Jᵀ u, so many steps back."""
-        held = self._split(u)
+        residuals = self._split(u)
         for step in range(self.last, self.last - back, -1):
-            held = self._back(held, step)
-        return self._joined(held, self.last - back)
+            residuals = self._back(residuals, step)
+        return self._joined(residuals, self.last - back)
 
     # -- one step back, and all steps forward ----------------------------------------------------------------
 
-    def _back(self, held: dict[Key, Array], step: int) -> dict[Key, Array]:
+    def _back(self, arriving: dict[Key, Array], step: int) -> dict[Key, Array]:
         """Residuals of the tensors after a step → of those before it."""
         chain = self.chain
-        seeds = [(self._nodes[key], residual) for key, residual in held.items() if chain.step_of(key) == step]
-        waiting = {key: residual for key, residual in held.items() if chain.step_of(key) != step}
+        seeds = [
+            (self._nodes[key], residual) for key, residual in arriving.items() if chain.step_of(key) == step
+        ]
+        waiting = {key: residual for key, residual in arriving.items() if chain.step_of(key) != step}
         if seeds:
             targets = {key: chain.nodes[key] for key in self._targets.get(step, ())}
-            needs, wanted = (self._masks(step), None) if self.direct else (None, [*targets.values()])
-            residuals, _ = pull_back(seeds, wanted=wanted, through=Tape(chain.entries[step]), needs=needs)
+            needs, towards = (self._masks(step), None) if self.direct else (None, [*targets.values()])
+            residuals, _ = pull_back(seeds, towards=towards, through=Tape(chain.entries[step]), needs=needs)
             for key, node in targets.items():
                 residual = residuals.at(node)
                 if residual is not None:
@@ -225,9 +227,9 @@ class StateJacobian:
     def _split(self, vector: numpy.ndarray) -> dict[Key, Array]:
         return dict(zip(map(key_of, self._ends), self._arrays(vector), strict=True))
 
-    def _joined(self, held: Mapping[Key, Array], step: int) -> numpy.ndarray:
+    def _joined(self, residuals: Mapping[Key, Array], step: int) -> numpy.ndarray:
         keys = [self._key(i, step) for i in self._states]
-        parts = [None if key is None else held.get(key) for key in keys]
+        parts = [None if key is None else residuals.get(key) for key in keys]
         return numpy.concatenate(
             [
                 numpy.zeros(x._data.size) if part is None else self._host(part)

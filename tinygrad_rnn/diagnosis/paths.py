@@ -185,7 +185,7 @@ def step_paths(chain: Chain, crossed: Crossed, step: int, limit: int) -> StepPat
     sent = crossed.sent[step]
     order = itertools.count()
     waiting: list[tuple[float, int, _Prefix]] = []
-    found: list[_Prefix] = []
+    prefixes: list[_Prefix] = []
     total = 0
     for key, residual in entering.items():
         if counts[key[0]]:
@@ -194,15 +194,15 @@ def step_paths(chain: Chain, crossed: Crossed, step: int, limit: int) -> StepPat
             heapq.heappush(
                 waiting, (-norm, next(order), _Prefix(key, inside[key[0]], residual, norm, "", (key, norm)))
             )
-    while waiting and len(found) < limit:
+    while waiting and len(prefixes) < limit:
         prefix = heapq.heappop(waiting)[2]
         while prefix.entry is not None:
             prefix, *others = sorted(_further(chain, counts, prefix, guarded), key=lambda one: -one.size)
             for other in others:
                 heapq.heappush(waiting, (-other.size, next(order), other))
-        found.append(prefix)
-    paths = _finished(chain, step, found)
-    rest = _rest(sent, paths) if len(found) < total else {}
+        prefixes.append(prefix)
+    paths = _finished(chain, step, prefixes)
+    rest = _rest(sent, paths) if len(prefixes) < total else {}
     received, passed = (overall(room.values(), backend) for room in (entering, sent))
     return StepPaths(chain.labels[step], paths, received, passed, total, rest)
 
@@ -214,8 +214,8 @@ def _further(chain: Chain, counts: dict[int, int], prefix: _Prefix, guarded: boo
     parts = [prefix.residual if i == prefix.key[1] else None for i in range(len(entry.ys))]
     residual = parts if entry.row.several else prefix.residual
     needs = [_leads_on(chain, counts, entry, i) for i in range(len(entry.inputs))]
-    found = _parts(entry, residual, needs, guarded)
-    for (operand, part), norm in zip(found, sizes((part for _, part in found), entry.backend), strict=True):
+    sent = _parts(entry, residual, needs, guarded)
+    for (operand, part), norm in zip(sent, sizes((part for _, part in sent), entry.backend), strict=True):
         x = entry.inputs[operand]
         name = chain.name_of(x)
         hop = Hop(
@@ -236,8 +236,8 @@ def _further(chain: Chain, counts: dict[int, int], prefix: _Prefix, guarded: boo
         )
 
 
-def _finished(chain: Chain, step: int, found: Sequence[_Prefix]) -> list[Path]:
-    carried = sum(prefix.size for prefix in found)
+def _finished(chain: Chain, step: int, prefixes: Sequence[_Prefix]) -> list[Path]:
+    carried = sum(prefix.size for prefix in prefixes)
     states = _state_names(chain, step)
     paths = [
         Path(
@@ -251,7 +251,7 @@ def _finished(chain: Chain, step: int, found: Sequence[_Prefix]) -> list[Path]:
             target=prefix.key,
             names=prefix.way or prefix.passed,
         )
-        for prefix in found
+        for prefix in prefixes
     ]
     return sorted(paths, key=lambda path: -path.carried)
 
@@ -279,10 +279,10 @@ def _leads_on(chain: Chain, counts: dict[int, int], entry: Entry, operand: int) 
 
 def _parts(entry: Entry, residual: Any, needs: Sequence[bool], guarded: bool) -> list[tuple[int, Array]]:
     """What goes on to each of the needed operands, before it meets anything else."""
-    found: list[tuple[int, Array]] = []
+    parts: list[tuple[int, Array]] = []
     with entry.backend.quiet():
         pull_watched(
-            lambda _entry, _g, i, part: found.append((i, part)),
+            lambda _entry, _g, i, part: parts.append((i, part)),
             entry,
             residual,
             needs,
@@ -290,7 +290,7 @@ def _parts(entry: Entry, residual: Any, needs: Sequence[bool], guarded: bool) ->
             Residuals(False),
             guarded,
         )
-    return found
+    return parts
 
 
 def _rest(sent: dict[Key, Array], paths: Sequence[Path]) -> dict[Key, Array]:
@@ -302,13 +302,13 @@ def _rest(sent: dict[Key, Array], paths: Sequence[Path]) -> dict[Key, Array]:
 
 def _state_names(chain: Chain, step: int) -> dict[Key, str]:
     """The names of the tensors that are states after a step or before it."""
-    found: dict[Key, str] = {}
+    names: dict[Key, str] = {}
     for boundary in range(step, max(-1, step - 2) - 1, -1):
         for i, name in enumerate(chain.states):
             key = chain.state_at(i, boundary)
             if key is not None:
-                found.setdefault(key, name)
-    return found
+                names.setdefault(key, name)
+    return names
 
 
 def _output_name(chain: Chain, key: Key) -> str:

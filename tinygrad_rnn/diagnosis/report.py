@@ -17,14 +17,14 @@ from .. import arguments, atomic
 from ..errors import DrawError, FlowError
 from ..reading.followed import Followed
 from ..reading.recording import Recording
-from ..reading.words import gain_label, number, percent, symbol_of, table
+from ..reading.words import formatted, gain_label, percent, symbol_of, table
 from ..tape import Entry, Tape
 from . import charts
 from .health import Activation, activations, first_not_finite
 from .paths import Path, StepPaths
 from .track import Track, Verdict
 
-_ROWS = 10
+_LINES = 10
 """How many steps a table shows from each end."""
 
 
@@ -140,13 +140,13 @@ class Report:
         if name is None:
             return self.tracks[-1]
         name = arguments.text("track: name", name)
-        found = [track for track in self.tracks if track.name == name]
-        if not found:
+        tracks = [track for track in self.tracks if track.name == name]
+        if not tracks:
             raise FlowError(
                 f"flow: there is no chain {name!r}: there are "
                 f"{', '.join(repr(track.name) for track in self.tracks)}"
             )
-        return found[0]
+        return tracks[0]
 
     @property
     def horizon(self) -> int:
@@ -176,14 +176,14 @@ class Report:
         """
         count = arguments.whole("worst: count", count, 0)
         growing = bool(self.tracks) and self.verdict().kind == "exploding"
-        found = [
+        candidates = [
             (track.gains[step] * (-1 if growing else 1), i, step)
             for i, track in enumerate(self.tracks)
             for step in range(1, (track.last or 0) + 1)
             if track.received[step] > 0
         ]
         statements = []
-        for _, i, step in sorted(found)[:count]:
+        for _, i, step in sorted(candidates)[:count]:
             paths = self.tracks[i].paths(step)
             telling = [path for path in paths if path.share >= 0.01] or paths.paths
             if telling:
@@ -306,9 +306,14 @@ class Report:
         for op in self.operations():
             gains = " ".join(gain_label(gain) for gain in op.gains.values())
             lines.append(
-                (f"{op.name} = {op.symbol}" if op.name else op.symbol, op.case, number(op.received, 3), gains)
+                (
+                    f"{op.name} = {op.symbol}" if op.name else op.symbol,
+                    op.case,
+                    formatted(op.received, 3),
+                    gains,
+                )
             )
-        shown, note = _ends(lines[1:])
+        visible, note = _ends(lines[1:])
         return "\n".join(
             [
                 (
@@ -316,7 +321,7 @@ class Report:
                     "order "
                     "of the backward pass"
                 ),
-                *table([lines[0], *shown], "<<>>"),
+                *table([lines[0], *visible], "<<>>"),
                 *note,
             ]
         )
@@ -331,25 +336,31 @@ def _rendered(figure: Any, kind: str) -> bytes:
 def _table_of(track: Track) -> str:
     chain, states, gains = track.chain, track.states, track.gains
     head = ("step", *(f"at {name}" for name in states), "left", "gain", "mostly by way of")
-    shown, note = _ends(list(range(track.last if track.last is not None else -1, -1, -1)))
-    rows = [head]
-    for step in shown:
+    steps, note = _ends(list(range(track.last if track.last is not None else -1, -1, -1)))
+    cells = [head]
+    for step in steps:
         assert track.last is not None
         paths = track.paths(step)
         way = f"{paths.paths[0].name} ({percent(paths.paths[0].share)})" if paths.paths else ""
-        sizes = [number(values[step], 3) for values in states.values()]
+        sizes = [formatted(values[step], 3) for values in states.values()]
         gain = gain_label(gains[step]) if paths.paths else ""
-        rows.append(
-            (str(chain.labels[step]), *sizes, number(float(track.remaining[track.last - step]), 3), gain, way)
+        cells.append(
+            (
+                str(chain.labels[step]),
+                *sizes,
+                formatted(float(track.remaining[track.last - step]), 3),
+                gain,
+                way,
+            )
         )
-    lines = table(rows, ">" * (len(head) - 1) + "<")
+    lines = table(cells, ">" * (len(head) - 1) + "<")
     if note:
-        lines.insert(1 + _ROWS, *note)
+        lines.insert(1 + _LINES, *note)
     return "\n".join([str(track.verdict()), *lines])
 
 
-def _ends(rows: list[Any]) -> tuple[list[Any], list[str]]:
-    """The first and the last rows, and a note on what lies between."""
-    if len(rows) <= 2 * _ROWS + 1:
-        return rows, []
-    return rows[:_ROWS] + rows[-_ROWS:], [f"  … {len(rows) - 2 * _ROWS:,} more …"]
+def _ends(items: list[Any]) -> tuple[list[Any], list[str]]:
+    """The first and the last of them, and a note on what lies between."""
+    if len(items) <= 2 * _LINES + 1:
+        return items, []
+    return items[:_LINES] + items[-_LINES:], [f"  … {len(items) - 2 * _LINES:,} more …"]

@@ -119,29 +119,27 @@ class Track:
         sizes = Sizes(backend)
         received: list[list[int]] = [[] for _ in range(len(chain))]
         passed: list[list[int]] = [[] for _ in range(len(chain))]
-        held: list[list[int]] = [[] for _ in range(len(chain))]
+        borders: list[list[int]] = [[] for _ in range(len(chain))]
         arrived = {key: sizes.add(residual) for key, residual in crossed.arrived.items()}
-        for key, number in arrived.items():
+        for key, index in arrived.items():
             step = chain.step_of(key)
             if step is not None:
-                received[step].append(number)
+                received[step].append(index)
         across: dict[Key, Any] = {}
         for step in reversed(range(len(chain))):
             for key, residual in crossed.sent[step].items():
-                number = sizes.add(residual)
-                passed[step].append(number)
-                across[key] = (across[key][0] + residual, None) if key in across else (residual, number)
+                index = sizes.add(residual)
+                passed[step].append(index)
+                across[key] = (across[key][0] + residual, None) if key in across else (residual, index)
             across = {key: kept for key, kept in across.items() if chain.step_of(key) != step}
-            held[step] = [
-                sizes.add(residual) if number is None else number for residual, number in across.values()
+            borders[step] = [
+                sizes.add(residual) if index is None else index for residual, index in across.values()
             ]
         norms = sizes.read()
-        self._arrived: dict[Key | None, float] = {
-            key: float(norms[number]) for key, number in arrived.items()
-        }
+        self._arrived: dict[Key | None, float] = {key: float(norms[index]) for key, index in arrived.items()}
         self.received: numpy.ndarray = _grouped(norms, received)
         self.passed: numpy.ndarray = _grouped(norms, passed)
-        crossing = _grouped(norms, held)
+        crossing = _grouped(norms, borders)
         start = trail.entered
         back = crossing[last:0:-1] if last is not None else crossing[:0]
         with numpy.errstate(invalid="ignore", over="ignore"):  # of what is not finite no part is known
@@ -165,7 +163,7 @@ class Track:
         """For each state the norm of the residual that arrives at it after each step; 0 where it is not on
         the tape."""
         sizes = Sizes(self.chain.backend)
-        numbers = []
+        indices = []
         for i in range(len(self.chain.states)):
             for step in range(len(self.chain)):
                 key = self.chain.state_at(i, step)
@@ -174,8 +172,8 @@ class Track:
                     if key is not None and self.chain.step_of(key) == step
                     else None
                 )
-                numbers.append(-1 if residual is None else sizes.add(residual))
-        norms = numpy.append(sizes.read(), 0.0)[numbers].reshape(len(self.chain.states), -1)
+                indices.append(-1 if residual is None else sizes.add(residual))
+        norms = numpy.append(sizes.read(), 0.0)[indices].reshape(len(self.chain.states), -1)
         return dict(zip(self.chain.states, norms, strict=True))
 
     @cached_property
@@ -183,13 +181,13 @@ class Track:
         """For each other tensor that has a name inside of the steps, the norm of the residual that arrives at
         it in each step, if any."""
         named: dict[int, list[tuple[int, str]]] = {}
-        found: dict[str, numpy.ndarray] = {}
+        norms: dict[str, numpy.ndarray] = {}
         for step, inside in enumerate(self.chain.entries):
             if len(inside) not in named:  # steps of as many operations are alike
                 named[len(inside)] = self._named(inside)
             for offset, name in named[len(inside)]:
-                found.setdefault(name, numpy.zeros(len(self.chain)))[step] = self.run.arrived(inside[offset])
-        return dict(sorted(found.items()))
+                norms.setdefault(name, numpy.zeros(len(self.chain)))[step] = self.run.arrived(inside[offset])
+        return dict(sorted(norms.items()))
 
     def _named(self, inside: Sequence[Entry]) -> list[tuple[int, str]]:
         """The operations whose one result has a name and is no state."""
@@ -203,7 +201,7 @@ class Track:
     def sent(self, step: int) -> dict[Key, Any]:
         """What a step, counted in recorded order from 0, sends to the ones before: arrays by the key of the
         tensor they go to."""
-        return dict(self._crossed.sent[self._number(step)])
+        return dict(self._crossed.sent[self._step_of(step)])
 
     def paths(self, step: int, limit: int = 256) -> StepPaths:
         """The paths from a step, counted in recorded order from 0, to the ones before.
@@ -215,12 +213,12 @@ class Track:
         Raises:
             FlowError: there is no such step.
         """
-        step, limit = self._number(step), arguments.whole("paths: limit", limit, 1)
+        step, limit = self._step_of(step), arguments.whole("paths: limit", limit, 1)
         if step not in self._paths or (self._paths[step].rest and limit > len(self._paths[step])):
             self._paths[step] = step_paths(self.chain, self._crossed, step, limit)
         return self._paths[step]
 
-    def _number(self, step: int) -> int:
+    def _step_of(self, step: int) -> int:
         try:
             return range(len(self.chain))[arguments.whole("step", step)]
         except IndexError:
@@ -350,4 +348,4 @@ def _kind(left: float, rate: float, further: int) -> str:
 
 
 def _grouped(norms: numpy.ndarray, groups: Sequence[list[int]]) -> numpy.ndarray:
-    return joint(norms[[number for group in groups for number in group]], [len(group) for group in groups])
+    return joint(norms[[index for group in groups for index in group]], [len(group) for group in groups])

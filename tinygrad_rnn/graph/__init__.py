@@ -29,7 +29,7 @@ from .modules import Modules, Sizes
 from .network import Network
 from .ops_view import OpsView
 from .picture import Picture
-from .steps_view import StepRow, StepsView
+from .steps_view import Lane, StepsView
 
 _SHOWN = 8
 """How many boxes a chain of steps takes at most."""
@@ -102,18 +102,18 @@ def draw(
         )
     with no_collection(), outputs[0]._backend.quiet():
         recording = Recording(outputs, followed, sys._getframe(1))
-        if not recording.holds_chosen():
+        if not recording.holds_starts():
             raise DrawError("draw: of= must name tensors that were made on the way to out")
-        asked = _Asked(recording, title, gains, max_nodes)
-        network = asked.network() if view in ("auto", "ops") else ""
+        request = _Request(recording, title, gains, max_nodes)
+        network = request.network() if view in ("auto", "ops") else ""
         if isinstance(network, Network):
-            return _draw_ops(asked, network, order, values)
+            return _draw_ops(request, network, order, values)
         if view == "ops":
             raise DrawError(f'draw: {network}: draw fewer steps, raise max_nodes, or choose view="steps"')
-        return _draw_larger(asked, view, network)
+        return _draw_larger(request, view, network)
 
 
-class _Asked:
+class _Request:
     """What a call of ``draw`` asks for."""
 
     def __init__(self, recording: Recording, title: str | None, gains: bool | None, max_nodes: int) -> None:
@@ -125,7 +125,7 @@ class _Asked:
         )
         self.gains, self.max_nodes = gains, max_nodes
         self.outputs = [y for y in recording.results if y.entry is not None]
-        self.starts = recording.chosen or [y for y in self.outputs if y._data.size == 1][-1:] or self.outputs
+        self.starts = recording.starts or [y for y in self.outputs if y._data.size == 1][-1:] or self.outputs
         self._title = title
 
     def network(self) -> Network | str:
@@ -137,7 +137,7 @@ class _Asked:
 
     def followed(self, **options: Any) -> Followed:
         """The residuals, followed from where the caller or the default says."""
-        return Followed(self.tape, self.chains, ones(self.starts), alone=not self.recording.chosen, **options)
+        return Followed(self.tape, self.chains, ones(self.starts), alone=not self.recording.starts, **options)
 
     def title(self, measured: bool, name_of: Callable[[Any], str]) -> str:
         if self._title is not None:
@@ -151,25 +151,25 @@ class _Asked:
         )
 
 
-def _draw_ops(asked: _Asked, network: Network, order: bool, values: bool) -> Picture:
-    measured = Gains(asked.followed()) if asked.gains else None
-    drawn = OpsView(network, asked.title(measured is not None, network.name_of), measured, order, values)
-    return Picture(drawn.dot(), _summary(network, measured), drawn.scene())
+def _draw_ops(request: _Request, network: Network, order: bool, values: bool) -> Picture:
+    measured = Gains(request.followed()) if request.gains else None
+    drawing = OpsView(network, request.title(measured is not None, network.name_of), measured, order, values)
+    return Picture(drawing.dot(), _summary(network, measured), drawing.scene())
 
 
-def _draw_larger(asked: _Asked, view: str, why: str) -> Picture:
+def _draw_larger(request: _Request, view: str, why: str) -> Picture:
     """By steps or by modules; if neither was asked for, by what there is, with a note of it."""
-    chains = asked.chains
-    if view == "steps" or (view == "auto" and chains and _SHOWN * len(chains) <= asked.max_nodes):
+    chains = request.chains
+    if view == "steps" or (view == "auto" and chains and _SHOWN * len(chains) <= request.max_nodes):
         if not chains:
             raise DrawError(
                 'draw: nothing here was recorded in time steps: use scan or a recurrent layer, or view="ops"'
             )
         note = _said(f"{_steps(chains)} as boxes", why)
-        drawn: StepsView | CellsView = _steps_view(asked, note)
+        drawing: StepsView | CellsView = _steps_view(request, note)
     else:
-        modules = Modules(asked.tape, chains, asked.names, asked.recording.owners)
-        if not modules.count or len(modules.parts) > asked.max_nodes:
+        modules = Modules(request.tape, chains, request.names, request.recording.owners)
+        if not modules.count or len(modules.parts) > request.max_nodes:
             few = (
                 f"{len(modules.parts)} boxes of modules are more, too"
                 if modules.count
@@ -177,28 +177,30 @@ def _draw_larger(asked: _Asked, view: str, why: str) -> Picture:
             )
             raise DrawError(f"draw: {f'{why}, and ' if why else ''}{few}: draw less, or raise max_nodes")
         note = _said(f"{modules.count} modules as boxes", why)
-        measured = asked.gains is not False
-        sizes = Sizes(modules, ones(asked.starts)) if measured else None
-        inside = scenes_inside(modules, sizes, asked.outputs, asked.max_nodes)
-        drawn = CellsView(modules, sizes, asked.outputs, asked.title(measured, asked.names.of), note, inside)
+        measured = request.gains is not False
+        sizes = Sizes(modules, ones(request.starts)) if measured else None
+        inside = scenes_inside(modules, sizes, request.outputs, request.max_nodes)
+        drawing = CellsView(
+            modules, sizes, request.outputs, request.title(measured, request.names.of), note, inside
+        )
     if note:
         warnings.warn(f"draw: {note}", DrawWarning, stacklevel=3)
-    return Picture(drawn.dot(), f"graph of {_counts(asked.tape)}{drawn.told()}", drawn.scene())
+    return Picture(drawing.dot(), f"graph of {_counts(request.tape)}{drawing.summary()}", drawing.scene())
 
 
 def _said(drew: str, why: str) -> str:
     return f'drew {drew}: {why}; view="ops" with a larger max_nodes shows all of them' if why else ""
 
 
-def _steps_view(asked: _Asked, note: str) -> StepsView:
-    chains = asked.chains
+def _steps_view(request: _Request, note: str) -> StepsView:
+    chains = request.chains
     states = {key[0] for chain in chains for i in range(chain.count) for key in chain.tensors_of(i)}
-    followed = None if asked.gains is False else asked.followed(towards=(), inside=states)
+    followed = None if request.gains is False else request.followed(towards=(), inside=states)
     trails: Sequence[Trail | None] = [None] * len(chains) if followed is None else followed.trails
-    numbers = range(1, len(chains) + 1) if len(chains) > 1 else [0]
-    rows = [StepRow(*row) for row in zip(chains, numbers, trails, strict=True)]
-    title = asked.title(followed is not None, asked.names.of)
-    return StepsView(rows, title, note, followed.caption if followed is not None else "")
+    ids = range(1, len(chains) + 1) if len(chains) > 1 else [0]
+    lanes = [Lane(*lane) for lane in zip(chains, ids, trails, strict=True)]
+    title = request.title(followed is not None, request.names.of)
+    return StepsView(lanes, title, note, followed.caption if followed is not None else "")
 
 
 def _steps(chains: Sequence[Chain]) -> str:
@@ -223,10 +225,10 @@ def _summary(network: Network, measured: Gains | None) -> str:
         (entry, i) for entry in network.tape if entry.row.case != "addition" for i in range(len(entry.inputs))
     ]
     parts = [(part.gain, entry) for entry, i in bending if (part := measured.part(entry, i)) is not None]
-    finite = [found for found in parts if math.isfinite(found[0])]
+    finite = [part for part in parts if math.isfinite(part[0])]
     if not finite:
         return text
-    least, entry = min(finite, key=lambda found: found[0])
+    least, entry = min(finite, key=lambda part: part[0])
     name = next(iter(network.names_of(entry)), "")
     return f"{text}; smallest gain {gain_label(least)} at {f'{name} = ' if name else ''}{symbol_of(entry)}"
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ..reading.norms import Ranges
-from ..reading.words import gain_label, number
+from ..reading.words import formatted, gain_label
 from ..tape import Node
 from .modules import Modules, Part, Sizes
 from .paint import BLACK, LEAVES, NOT_FINITE, captions, frame, mixed, opening, silent, small, stroke, written
@@ -49,11 +49,11 @@ class CellsView:
         )
         boxes = self._boxes()
         for place, (framed, label) in enumerate(self.modules.frames.items(), start=1):
-            given: Look = {"id": f"k{place}", **frame(shown(label, 60), margin="8")}
+            look: Look = {"id": f"k{place}", **frame(shown(label, 60), margin="8")}
             inside = {
                 part.id for part in self.modules.parts if part.frame is not None and id(part.frame) == framed
             }
-            lines += [f"  subgraph cluster_k{place} {{", f"    graph {attributes(given)};"]
+            lines += [f"  subgraph cluster_k{place} {{", f"    graph {attributes(look)};"]
             lines += [*(f"  {written(box)}" for box in boxes if box.id in inside), "  }"]
             boxes = [box for box in boxes if box.id not in inside]
         lines += [written(box) for box in boxes]
@@ -104,7 +104,7 @@ class CellsView:
     def _part(self, part: Part) -> Box:
         arrived = None if self.sizes is None else self.sizes.arrived.get(part.id, 0.0)
         parameters = f"{part.parameters:,} parameter{'s' * (part.parameters != 1)}" if part.parameters else ""
-        residual = f"residual {number(arrived, 3)}" if arrived is not None else ""
+        residual = f"residual {formatted(arrived, 3)}" if arrived is not None else ""
         lines = [line for line in (parameters, residual) if line]
         text = "<BR/>".join([shown_html(part.head, 60), *map(small, lines)])
         finite = arrived is None or math.isfinite(arrived)
@@ -154,18 +154,18 @@ class CellsView:
         came = self.sizes.arrived.get(target, 0.0)
         if not size:
             return Arrow(name, source, target, silent(), False, 0.0)
-        drawn = stroke(size / self.sizes.seed if self.sizes.seed else 0.0)
+        line = stroke(size / self.sizes.seed if self.sizes.seed else 0.0)
         finite = math.isfinite(size)
         look: Look = {
-            "dir": "back", "color": mixed(_ARROW if finite else NOT_FINITE.line, drawn.strength),
-            "penwidth": f"{drawn.width:.1f}",
-            "style": drawn.style, "label": gain_label(size / came, same_shape=False) if came else None,
+            "dir": "back", "color": mixed(_ARROW if finite else NOT_FINITE.line, line.strength),
+            "penwidth": f"{line.width:.1f}",
+            "style": line.style, "label": gain_label(size / came, same_shape=False) if came else None,
             "fontcolor": "#444444",
             "tooltip": tooltip(f"size {size:.6g}"),
         }  # fmt: skip
         return Arrow(name, source, target, look, True, size)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """For the summary: how many modules."""
         return f", {self.modules.count} module{'s' * (self.modules.count != 1)}"
 

@@ -177,10 +177,10 @@ def _content(of: str, scene: Scene) -> dict[str, Any]:
         ],
         "arrows": [[*map(named, (a.id, a.source, a.target)), a.back, _finite(a.size)] for a in scene.arrows],
         "groups": [
-            {"id": named(group.id), "label": group.label, "told": group.told} for group in scene.groups
+            {"id": named(group.id), "label": group.label, "text": group.text} for group in scene.groups
         ],
         "moments": [
-            {"label": moment.label, "told": moment.told, "at": [*map(named, moment.at)]}
+            {"label": moment.label, "text": moment.text, "at": [*map(named, moment.at)]}
             for moment in scene.moments
         ],
         "legend": scene.legend,

@@ -57,20 +57,20 @@ def _entries(part: Part, step: int | None) -> list[Entry]:
 
 def _results(tape: Tape, outputs: Sequence[Node], home: dict[int, str]) -> dict[str, list[Node]]:
     """What leaves each part: results, and what is used outside of it."""
-    found: dict[str, dict[tuple[int, int], Node]] = {name: {} for name in home.values()}
+    leaving: dict[str, dict[tuple[int, int], Node]] = {name: {} for name in home.values()}
     uses = [(y, None) for y in outputs] + [(x, entry) for entry in tape for x in entry.inputs]
     for x, user in uses:
         if isinstance(x, Node) and x.entry is not None and x.entry.index in home:
             name = home[x.entry.index]
             if user is None or home.get(user.index) != name:
-                found[name].setdefault((x.entry.index, x.position), x)
-    return {name: list(results.values()) for name, results in found.items()}
+                leaving[name].setdefault((x.entry.index, x.position), x)
+    return {name: list(results.values()) for name, results in leaving.items()}
 
 
 def _scene(part: Part, step: int | None, network: Network, gains: Gains | None) -> Scene:
-    title, told = part.head, "all of its operations"
+    title, note = part.head, "all of its operations"
     if part.chain is not None and step is not None:
         title += f": t = {part.chain.labels[step]}"
-        told = f"one step of {len(part.chain)}: the last" + (" that a residual reaches" if gains else "")
+        note = f"one step of {len(part.chain)}: the last" + (" that a residual reaches" if gains else "")
     scene = OpsView(network, title, gains, order=False).scene()
-    return replace(scene, notes=[told, *scene.notes])
+    return replace(scene, notes=[note, *scene.notes])

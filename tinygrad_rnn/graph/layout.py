@@ -1,5 +1,11 @@
-"""A layered layout of our own, for where there is no Graphviz: columns by the longest path, rows by
-barycentres (Sugiyama's method).
+"""A layered layout of our own, for where there is no Graphviz (Sugiyama's method).
+
+    column 0    1        2       3       a box stands to the right of all that it needs;
+      x ────▶ [ × ] ─▶ [ + ] ─▶ loss     an arrow over several columns takes a place in each;
+      w ──────┘          ▲               items of a column stand in the order of the means of their
+      b ─────── · ───────┘               neighbours' places, so that few arrows cross
+
+Boxes on the path of a state keep to one line; what stands in no step stands below the steps.
 
 It knows nothing of ranks, weights and ports; it gives the same ids and classes as an engine's SVG, so a page
 works with either.
@@ -18,11 +24,11 @@ from .scene import Arrow, Box, Scene
 from .text import width_of
 
 _LINE, _FONT, _SMALL, _MARGIN, _LANE, _HEAD = 15.0, 12.0, 10.0, 14.0, 12.0, 6.0
-"""In points: a line of text, letters of first and of further lines, space around everything, between rows,
+"""In points: a line of text, letters of first and of further lines, space around everything, between items,
 and an arrow's head."""
 
 _Item = tuple[str, int]
-"""What stands in a column: a box, or an arrow on its way through; with the number of the column."""
+"""What stands in a column: a box, or an arrow on its way through; with the index of the column."""
 
 _DASHES = {"dotted": "1,5", "dashed": "5,2"}
 
@@ -51,10 +57,10 @@ def svg_of(scene: Scene) -> ElementTree.Element:
         for box, column in ((box, columns[box.id]) for box in scene.boxes)
     }
     ways = [_way(scene, arrow, columns, spots) for arrow in scene.arrows]
-    rows = _rows(spots, ways)
+    stacks = _stacks(spots, ways)
     grouped = {box.id: box.group for box in scene.boxes}
-    _place_down(rows, spots, ways, {item: grouped.get(item[0]) for item in spots})
-    _place_across(rows, spots, scene.measured)
+    _place_down(stacks, spots, ways, {item: grouped.get(item[0]) for item in spots})
+    _place_across(stacks, spots, scene.measured)
     root = ElementTree.Element("svg")
     graph = ElementTree.SubElement(root, "g", {"class": "graph"})
     at = {box.id: spots[box.id, columns[box.id]] for box in scene.boxes}
@@ -63,13 +69,13 @@ def svg_of(scene: Scene) -> ElementTree.Element:
             graph, {}, [at[box.id] for box in scene.boxes if box.straight], ("#fffbd6", "#e6d95a"), scene.band
         )
     for group in scene.groups:
-        told = f"{plain(group.label)} \xa0 {group.told}".rstrip()
+        label = f"{plain(group.label)} \xa0 {group.text}".rstrip()
         _draw_frame(
             graph,
             {"id": group.id},
             [at[box.id] for box in scene.boxes if box.group == group.id],
             ("#fafafa", "#c9c9c9"),
-            told,
+            label,
         )
     for arrow, way, lower in zip(scene.arrows, ways, _side_by_side(scene), strict=True):
         _draw_arrow(graph, arrow, [spots[item] for item in way], lower)
@@ -88,7 +94,7 @@ def svg_of(scene: Scene) -> ElementTree.Element:
     return root
 
 
-# -- columns and rows ----------------------------------------------------------------------------------------
+# -- columns and stacks --------------------------------------------------------------------------------------
 
 
 def _columns(scene: Scene) -> dict[str, int]:
@@ -132,29 +138,29 @@ def _way(scene: Scene, arrow: Arrow, columns: dict[str, int], spots: dict[_Item,
     return [ends[0], *between, ends[1]]
 
 
-def _rows(spots: dict[_Item, _Spot], ways: Sequence[Sequence[_Item]]) -> list[list[_Item]]:
+def _stacks(spots: dict[_Item, _Spot], ways: Sequence[Sequence[_Item]]) -> list[list[_Item]]:
     """The items of each column, ordered by the means of their neighbours' places, from the left, from the
     right, and again."""
-    rows: list[list[_Item]] = [[] for _ in range(1 + max(spot.column for spot in spots.values()))]
+    stacks: list[list[_Item]] = [[] for _ in range(1 + max(spot.column for spot in spots.values()))]
     for item, spot in spots.items():
-        rows[spot.column].append(item)
+        stacks[spot.column].append(item)
     before, after = _neighbours(ways), _neighbours([way[::-1] for way in ways])
     for sweep in range(8):
-        neighbours, ordered = (before, rows) if sweep % 2 == 0 else (after, rows[::-1])
-        place = {item: float(i) for row in rows for i, item in enumerate(row)}
-        for row in ordered:
-            means = {item: _mean([place[n] for n in neighbours[item]], place[item]) for item in row}
-            row.sort(key=lambda item: (spots[item].lane, means[item]))
-            place.update({item: float(i) for i, item in enumerate(row)})
-    return rows
+        neighbours, ordered = (before, stacks) if sweep % 2 == 0 else (after, stacks[::-1])
+        place = {item: float(i) for stack in stacks for i, item in enumerate(stack)}
+        for stack in ordered:
+            means = {item: _mean([place[n] for n in neighbours[item]], place[item]) for item in stack}
+            stack.sort(key=lambda item: (spots[item].lane, means[item]))
+            place.update({item: float(i) for i, item in enumerate(stack)})
+    return stacks
 
 
 def _neighbours(ways: Sequence[Sequence[_Item]]) -> dict[_Item, list[_Item]]:
-    found: dict[_Item, list[_Item]] = defaultdict(list)
+    neighbours: dict[_Item, list[_Item]] = defaultdict(list)
     for way in ways:
         for one, other in itertools.pairwise(way):
-            found[other].append(one)
-    return found
+            neighbours[other].append(one)
+    return neighbours
 
 
 def _mean(values: Sequence[float], otherwise: float) -> float:
@@ -162,7 +168,7 @@ def _mean(values: Sequence[float], otherwise: float) -> float:
 
 
 def _place_down(
-    rows: list[list[_Item]],
+    stacks: list[list[_Item]],
     spots: dict[_Item, _Spot],
     ways: Sequence[Sequence[_Item]],
     groups: dict[_Item, str | None],
@@ -171,9 +177,9 @@ def _place_down(
     no group below the groups."""
     before, floor = _neighbours(ways), -1e9
     for lanes in ((0, 1), (2,)):
-        for row in rows:
+        for stack in stacks:
             down = floor
-            for item in row:
+            for item in stack:
                 spot = spots[item]
                 if spot.lane in lanes:
                     wished = (
@@ -186,11 +192,11 @@ def _place_down(
         floor = max((s.y + s.height / 2 for s in spots.values() if s.lane in lanes), default=0.0) + 3 * _LANE
 
 
-def _place_across(rows: list[list[_Item]], spots: dict[_Item, _Spot], labelled: bool) -> None:
+def _place_across(stacks: list[list[_Item]], spots: dict[_Item, _Spot], labelled: bool) -> None:
     x = 0.0
-    for row in rows:
-        width = max((spots[item].width for item in row), default=0.0)
-        for item in row:
+    for stack in stacks:
+        width = max((spots[item].width for item in stack), default=0.0)
+        for item in stack:
             spots[item].x = x + width / 2
         x += width + (56 if labelled else 34)
 
@@ -221,14 +227,14 @@ def _bounds(spots: Sequence[_Spot]) -> tuple[float, float, float, float]:
 
 def _draw_frame(
     graph: ElementTree.Element,
-    given: dict[str, str],
+    style: dict[str, str],
     inside: Sequence[_Spot],
     paint: tuple[str, str],
     label: str,
 ) -> None:
     left, right, top, bottom = _bounds(inside)
     left, right, top, bottom = left - _MARGIN, right + _MARGIN, top - 2 * _MARGIN, bottom + _MARGIN
-    g = ElementTree.SubElement(graph, "g", {**given, "class": "cluster"})
+    g = ElementTree.SubElement(graph, "g", {**style, "class": "cluster"})
     points = f"{left:.1f},{top:.1f} {right:.1f},{top:.1f} {right:.1f},{bottom:.1f} {left:.1f},{bottom:.1f}"
     ElementTree.SubElement(g, "polygon", {"fill": paint[0], "stroke": paint[1], "points": points})
     _write(g, label, left + 6, top + 13, {"font-size": "11", "text-anchor": "start"})
@@ -265,10 +271,10 @@ def _draw_arrow(graph: ElementTree.Element, arrow: Arrow, spots: Sequence[_Spot]
     for (x0, y0), (x1, y1) in itertools.pairwise(points):
         middle = (x0 + x1) / 2
         path += f"C{middle:.1f},{y0:.1f} {middle:.1f},{y1:.1f} {x1:.1f},{y1:.1f}"
-    given = {"fill": "none", "stroke": colour, "stroke-width": width, "d": path}
+    attributes = {"fill": "none", "stroke": colour, "stroke-width": width, "d": path}
     if look.get("style") in _DASHES:
-        given["stroke-dasharray"] = _DASHES[look["style"] or ""]
-    ElementTree.SubElement(g, "path", given)
+        attributes["stroke-dasharray"] = _DASHES[look["style"] or ""]
+    ElementTree.SubElement(g, "path", attributes)
     if arrow.back:
         corners = f"{x + _HEAD:.1f},{y - 2.4:.1f} {x:.1f},{y:.1f} {x + _HEAD:.1f},{y + 2.4:.1f}"
         ElementTree.SubElement(
@@ -322,10 +328,10 @@ def _outline(shape: str | None, spot: _Spot, out: float) -> str:
     return " ".join(f"{spot.x + x:.1f},{spot.y + y:.1f}" for x, y in dict.fromkeys(corners))
 
 
-def _write(g: ElementTree.Element, text: str, x: float, y: float, given: dict[str, str]) -> None:
+def _write(g: ElementTree.Element, text: str, x: float, y: float, style: dict[str, str]) -> None:
     element = ElementTree.SubElement(
         g,
         "text",
-        {"text-anchor": "middle", "x": f"{x:.1f}", "y": f"{y:.1f}", "font-family": "Arial", **given},
+        {"text-anchor": "middle", "x": f"{x:.1f}", "y": f"{y:.1f}", "font-family": "Arial", **style},
     )
     element.text = text

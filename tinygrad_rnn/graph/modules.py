@@ -284,10 +284,10 @@ class Sizes:
 
 def _around_steps(entry: Entry, steps: Collection[Scope]) -> Scope | None:
     """The innermost module outside of all time steps."""
-    found = entry.scope
+    outside = entry.scope
     for scope in outwards(entry.scope):
-        found = scope.outer if scope in steps else found
-    return next((scope for scope in outwards(found) if scope.kind == "module"), None)
+        outside = scope.outer if scope in steps else outside
+    return next((scope for scope in outwards(outside) if scope.kind == "module"), None)
 
 
 def _cell_name(chain: Chain) -> str:

@@ -174,28 +174,28 @@ class Network:
             for x in (*used, *self._outputs.values())
             if x.entry is not None and x.entry.index in self._place
         ]
-        found = {(self._place[entry.index], x.position): x.name for x, entry in results if x.name}
+        names = {(self._place[entry.index], x.position): x.name for x, entry in results if x.name}
         for state in (state for states in self._calls.values() for state in states):
-            self._name_state(found, state)
+            self._name_state(names, state)
         for x, entry in results:
             if name := self.names.own(x):
-                found.setdefault((self._place[entry.index], x.position), name)
+                names.setdefault((self._place[entry.index], x.position), name)
         for place, entry in enumerate(self.tape):
             for position in range(len(entry.ys)):
                 name = self.names.result(entry, position)
                 if name:
-                    found.setdefault((place, position), name)
-        return found
+                    names.setdefault((place, position), name)
+        return names
 
-    def _name_state(self, found: dict[tuple[int, int], str], state: State) -> None:
+    def _name_state(self, names: dict[tuple[int, int], str], state: State) -> None:
         """``c[3]``, or ``c[t]`` where there is one step only; what a mask chose has the name of what goes on
         to the next step."""
         before, after = self._place_of(state.before), state.after
         if state.name and before is not None:
-            found.setdefault(before, f"{state.name}[{self._label_of(before[0])}]")
+            names.setdefault(before, f"{state.name}[{self._label_of(before[0])}]")
         if state.name and after is not None and after[0] in self._place:
             place = self._place[after[0]]
-            found.setdefault((place, after[1]), f"{state.name}[{self._label_of(place)}]")
+            names.setdefault((place, after[1]), f"{state.name}[{self._label_of(place)}]")
 
     def _place_of(self, x: Node) -> tuple[int, int] | None:
         return (

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from ..reading.norms import Ranges
-from ..reading.words import number, short, symbol_of
+from ..reading.words import formatted, short, symbol_of
 from ..tape import Entry, Node
 from .gains import Gains
 from .network import Link, Network, Vertex
@@ -111,7 +111,7 @@ class Nodes:
         what = f"{entry.row.name} {_kind_of_array(*entry.ys)}"
         facts = [f"{names} = {what}" if names else what, *rule_of(entry)]
         if self.gains is not None:
-            facts.append(f"size of its residual: {number(self.gains.arrived(entry), 3)}")
+            facts.append(f"size of its residual: {formatted(self.gains.arrived(entry), 3)}")
         look.update({"class": PAINTS[case].css, "tooltip": tooltip(" · ".join(facts))})
         return look
 

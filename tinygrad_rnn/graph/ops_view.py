@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..reading.words import number, symbol_of
+from ..reading.words import formatted, symbol_of
 from ..tape import Entry
 from .columns import Columns, stub_id
 from .gains import Gains
@@ -99,12 +99,12 @@ class OpsView:
             for case, shape, rule in _RULES
         )
         notes = ["arrows run backwards, as residuals do", *self._notes()]
-        rows = [f"<B>{shown_html(self.title, 80)}</B>", None, small(" · ".join(notes))]
+        lines = [f"<B>{shown_html(self.title, 80)}</B>", None, small(" · ".join(notes))]
         if self._unrolled and self.network.path:
-            rows.append(small(self._straight()))
+            lines.append(small(self._straight()))
         spanning = [
-            f'<TR><TD COLSPAN="3" ALIGN="LEFT">{row}</TD></TR>' if row else f"<TR>{cells}</TR>"
-            for row in rows
+            f'<TR><TD COLSPAN="3" ALIGN="LEFT">{line}</TD></TR>' if line else f"<TR>{cells}</TR>"
+            for line in lines
         ]
         return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="3">{"".join(spanning)}</TABLE>'
 
@@ -140,7 +140,7 @@ class OpsView:
         left = self._left(step)
         label = shown(step.head) + (f"   {shown(left, 80)}" if left else "")
         look: Look = {"id": f"t{step.number}", **frame(label)}
-        outside = {outer.id: outer for outer, number in self._columns.stubs.values() if number == step.number}
+        outside = {outer.id: outer for outer, at in self._columns.stubs.values() if at == step.number}
         lines = self._group(f"cluster_t{step.number}", look, vertices)
         return [
             *lines[:-1],
@@ -168,7 +168,7 @@ class OpsView:
         trail = None if self.gains is None or step.chain is None else self.gains.followed.trail_of(step.chain)
         if trail is None or trail.last != len(trail.chain) - 1:
             return ""
-        lefts = [number(trail.left(state, step.place), 2) for state in range(trail.chain.count)]
+        lefts = [formatted(trail.left(state, step.place), 2) for state in range(trail.chain.count)]
         named = (
             lefts
             if len(lefts) == 1
@@ -213,7 +213,7 @@ class OpsView:
             boxes=[self._box(vertex) for vertex in network.vertices],
             arrows=[self._arrow(link) for link in network.links],
             groups=groups,
-            moments=[Moment(group.label, group.told, [group.id]) for group in groups],
+            moments=[Moment(group.label, group.text, [group.id]) for group in groups],
             band=self._path_text() if network.path and not self._unrolled else "",
             legend=[(PAINTS[case].css, f"{shape} = {case}: {rule}") for case, shape, rule in _RULES],
             notes=[*self._notes(), *([self._straight()] if network.path and self._unrolled else [])],

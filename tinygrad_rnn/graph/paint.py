@@ -61,16 +61,14 @@ def opening(head: str | None, nodesep: str, ranksep: str) -> list[str]:
     ]
 
 
-def captions(title: str, note: str, lines: Sequence[str]) -> str:
+def captions(title: str, note: str, notes: Sequence[str]) -> str:
     """A title and small lines below it, as a table."""
-    rows = [
+    texts = [
         f"<B>{shown_html(title, 80)}</B>",
-        *map(small, [*([shown_html(note, 200)] if note else []), *lines]),
+        *map(small, [*([shown_html(note, 200)] if note else []), *notes]),
     ]
-    return (
-        '<TABLE BORDER="0" '
-        f'CELLSPACING="2">{"".join(f"""<TR><TD ALIGN="LEFT">{row}</TD></TR>""" for row in rows)}</TABLE>'
-    )
+    lines = "".join(f'<TR><TD ALIGN="LEFT">{text}</TD></TR>' for text in texts)
+    return f'<TABLE BORDER="0" CELLSPACING="2">{lines}</TABLE>'
 
 
 def frame(label: str, margin: str = "6") -> Look:

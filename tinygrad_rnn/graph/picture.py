@@ -87,7 +87,7 @@ class Picture:
 
     def source(self) -> Any:
         """The picture as a ``graphviz.Source``, for the tools around that package."""
-        import graphviz
+        import graphviz  # only those who go on with it there need it
 
         return graphviz.Source(self.dot)
 

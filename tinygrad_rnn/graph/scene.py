@@ -68,12 +68,12 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Group:
-    """A frame around boxes, which can be closed: a time step, a module. ``told`` is what stands on it when it
+    """A frame around boxes, which can be closed: a time step, a module. ``text`` is what stands on it when it
     is closed."""
 
     id: str
     label: str
-    told: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Moment:
     """A place of the time slider: what it says, and the ids of the boxes or groups that it points at."""
 
     label: str
-    told: str
+    text: str
     at: Sequence[str]
 
 

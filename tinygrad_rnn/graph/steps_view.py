@@ -1,5 +1,9 @@
-"""The view of time steps: one box for each, a row in it for each tensor of the state, and what a step leaves
-of its residual.
+"""The view of time steps: one box for each, a line in it for each tensor of the state, with what the steps
+after it left of its residual.
+
+    [ t = 1 ]      [ t = 2 ]       ╌╌╌       [ t = 9 ]
+    | c 0.8 | ◀──  | c 0.8 | ◀──  steps  ◀── | c 1   |      a lane for each chain of steps
+    | h 2e-4|      | h 5e-4|      3 … 8      | h 1   |
 
 A long chain shows its first and its last steps and, between them, what all the others do together.
 """
@@ -12,7 +16,7 @@ from dataclasses import dataclass
 
 from ..reading.chain import Chain
 from ..reading.followed import Trail
-from ..reading.words import gain_label, number
+from ..reading.words import formatted, gain_label
 from .paint import NOT_FINITE, captions, frame, mixed, opening, stroke, written
 from .scene import Arrow, Box, Fact, Look, Moment, Scene, exactly
 from .text import Html, attributes, shown, shown_html, tooltip
@@ -37,7 +41,7 @@ _CHANNEL = _Paint("#E6D000", "#9C8A00", "#7A6B00")
 _BENT = _Paint("#555555", "#555555", "#444444")
 
 
-class StepRow:
+class Lane:
     """A chain as the picture shows it.
 
     Attributes:
@@ -46,18 +50,18 @@ class StepRow:
         shown: runs of steps that are shown; between two runs is a gap.
     """
 
-    def __init__(self, chain: Chain, number: int, trail: Trail | None) -> None:
+    def __init__(self, chain: Chain, place: int, trail: Trail | None) -> None:
         self.chain = chain
         self.trail = trail
         self.states: list[str] = chain.states
-        self._prefix = f"t{number}_" if number else "t"
+        self._prefix = f"t{place}_" if place else "t"
         self.paints: list[_Paint] = [_CHANNEL if chain.is_channel(i) else _BENT for i in range(chain.count)]
         count = len(chain)
         first = (
             -1 if trail is not None and any(trail.size(i, -1) is not None for i in range(chain.count)) else 0
         )
         long = count > _FIRST + _LAST + 1
-        self.shown: list[list[int]] = (
+        self.runs: list[list[int]] = (
             [list(range(first, _FIRST)), list(range(count - _LAST, count))]
             if long
             else [list(range(first, count))]
@@ -85,31 +89,31 @@ class StepRow:
 
     def totals(self) -> list[str]:
         """``c ×2e-13``: what all shown steps together leave of each state's residual."""
-        first, last = self.shown[0][0], self.shown[-1][-1]
+        first, last = self.runs[0][0], self.runs[-1][-1]
         gains = [(name, self.gain(state, last, first)) for state, name in enumerate(self.states)]
         return [f"{name} {gain_label(gain)}" for name, gain in gains if gain is not None]
 
 
 class StepsView:
-    """Writes the DOT text of chains, one row of boxes for each."""
+    """Writes the DOT text of chains, a lane of boxes for each."""
 
-    def __init__(self, rows: Sequence[StepRow], title: str, note: str, caption: str) -> None:
-        self.rows = rows
+    def __init__(self, lanes: Sequence[Lane], title: str, note: str, caption: str) -> None:
+        self.lanes = lanes
         self.title = title
         self.note = note
         self.caption = caption
-        self.measured: bool = any(row.trail is not None for row in rows)
+        self.measured: bool = any(lane.trail is not None for lane in lanes)
 
     def dot(self, titled: bool = True) -> str:
         notes = self._notes()
-        told = [" · ".join(part) for part in (notes[:3], notes[3:]) if part]
-        lines = opening(captions(self.title, self.note, told) if titled else None, "0.1", "0.5")
-        for place in reversed(range(len(self.rows))):  # engines lay out from the bottom
-            lines += self._row(self.rows[place], place)
+        subtitles = [" · ".join(part) for part in (notes[:3], notes[3:]) if part]
+        lines = opening(captions(self.title, self.note, subtitles) if titled else None, "0.1", "0.5")
+        for place in reversed(range(len(self.lanes))):  # engines lay out from the bottom
+            lines += self._lane(self.lanes[place], place)
         return "\n".join([*lines, "}", ""])
 
     def _notes(self) -> list[str]:
-        paints = {paint for row in self.rows for paint in row.paints}
+        paints = {paint for lane in self.lanes for paint in lane.paints}
         meaning = {
             _CHANNEL: "yellow = state that only × and + lie between",
             _BENT: "grey = state that a slope or a matrix bends at each step",
@@ -124,14 +128,14 @@ class StepsView:
                 "number in a box = residual left (size ÷ size of what comes in)",
                 "number on an arrow = its gain in one step",
             ]
-            if any(len(row.paints) > 1 for row in self.rows):
+            if any(len(lane.paints) > 1 for lane in self.lanes):
                 notes.append("states of a step feed each other, so a gain is not a state's own factor")
         return notes
 
-    def _row(self, row: StepRow, place: int) -> list[str]:
-        boxes = [written(box) for box in self._boxes(row)]
-        if len(self.rows) > 1:
-            around = attributes(frame(shown(row.chain.name)))
+    def _lane(self, lane: Lane, place: int) -> list[str]:
+        boxes = [written(box) for box in self._boxes(lane)]
+        if len(self.lanes) > 1:
+            around = attributes(frame(shown(lane.chain.name)))
             boxes = [
                 f"  subgraph cluster_k{place + 1} {{",
                 f"    graph {around};",
@@ -143,101 +147,101 @@ class StepsView:
                 f"  {arrow.source}:s{state}:e -> {arrow.target}:s{state}:w "
                 f"{attributes({'id': arrow.id, **arrow.look})};"
             )
-            for state, arrow in self._arrows(row)
+            for state, arrow in self._arrows(lane)
         ]
         return boxes + edges
 
     # -- boxes -----------------------------------------------------------------------------------------------
 
-    def _boxes(self, row: StepRow) -> list[Box]:
-        boxes = [self._step(row, step) for step in row.shown[0]]
-        for before, after in zip(row.shown, row.shown[1:], strict=False):
-            boxes += [self._gap(row, before[-1], after[0]), *(self._step(row, step) for step in after)]
+    def _boxes(self, lane: Lane) -> list[Box]:
+        boxes = [self._step(lane, step) for step in lane.runs[0]]
+        for before, after in zip(lane.runs, lane.runs[1:], strict=False):
+            boxes += [self._gap(lane, before[-1], after[0]), *(self._step(lane, step) for step in after)]
         return boxes
 
-    def _step(self, row: StepRow, step: int) -> Box:
-        lefts = [row.left(state, step) for state in range(len(row.states))]
+    def _step(self, lane: Lane, step: int) -> Box:
+        lefts = [lane.left(state, step) for state in range(len(lane.states))]
         lines = [
-            f"{name}  {number(left, 2)}" if left is not None else name
-            for name, left in zip(row.states, lefts, strict=True)
+            f"{name}  {formatted(left, 2)}" if left is not None else name
+            for name, left in zip(lane.states, lefts, strict=True)
         ]
-        fills = [_tint(paint, left) for paint, left in zip(row.paints, lefts, strict=True)]
+        fills = [_tint(paint, left) for paint, left in zip(lane.paints, lefts, strict=True)]
         facts: list[Fact] = [
             (f"residual left at {name}", exactly(left))
-            for name, left in zip(row.states, lefts, strict=True)
+            for name, left in zip(lane.states, lefts, strict=True)
             if left is not None
         ]
         return Box(
-            row.id(step), row.label(step), _table(row.label(step), lines, fills),
-            [*self._chain(row), ("step", row.label(step)), *facts],
-            straight=len(self.rows) == 1, lines=lines,
+            lane.id(step), lane.label(step), _table(lane.label(step), lines, fills),
+            [*self._chain(lane), ("step", lane.label(step)), *facts],
+            straight=len(self.lanes) == 1, lines=lines,
         )  # fmt: skip
 
-    def _gap(self, row: StepRow, before: int, after: int) -> Box:
+    def _gap(self, lane: Lane, before: int, after: int) -> Box:
         title = f"… {after - before - 1} steps …"
-        gains = [row.gain(state, after, before) for state in range(len(row.states))]
+        gains = [lane.gain(state, after, before) for state in range(len(lane.states))]
         lines = [
             f"{name}  {gain_label(gain)} in all" if gain is not None else name
-            for name, gain in zip(row.states, gains, strict=True)
+            for name, gain in zip(lane.states, gains, strict=True)
         ]
         facts: list[Fact] = [
             (f"{name} in all", gain_label(gain))
-            for name, gain in zip(row.states, gains, strict=True)
+            for name, gain in zip(lane.states, gains, strict=True)
             if gain is not None
         ]
         return Box(
-            row.gap_id(before), title, _table(title, lines, [None] * len(lines)), [*self._chain(row), *facts],
-            straight=len(self.rows) == 1, lines=lines,
+            lane.gap_id(before), title, _table(title, lines, [None] * len(lines)),
+            [*self._chain(lane), *facts], straight=len(self.lanes) == 1, lines=lines,
         )  # fmt: skip
 
-    def _chain(self, row: StepRow) -> list[Fact]:
-        return [("chain", row.chain.name)] if len(self.rows) > 1 else []
+    def _chain(self, lane: Lane) -> list[Fact]:
+        return [("chain", lane.chain.name)] if len(self.lanes) > 1 else []
 
     # -- arrows ----------------------------------------------------------------------------------------------
 
-    def _arrows(self, row: StepRow) -> list[tuple[int, Arrow]]:
+    def _arrows(self, lane: Lane) -> list[tuple[int, Arrow]]:
         """The number of the state and the arrow, from left to right."""
         arrows = []
-        for run, following in zip(row.shown, [*row.shown[1:], None], strict=True):
-            ends = [(row.id(step), row.id(step + 1), step, step + 1, False) for step in run[:-1]]
+        for run, following in zip(lane.runs, [*lane.runs[1:], None], strict=True):
+            ends = [(lane.id(step), lane.id(step + 1), step, step + 1, False) for step in run[:-1]]
             if following:
-                gap, before, after = row.gap_id(run[-1]), run[-1], following[0]
+                gap, before, after = lane.gap_id(run[-1]), run[-1], following[0]
                 ends += [
-                    (row.id(before), gap, before, before, True),
-                    (gap, row.id(after), after, after, True),
+                    (lane.id(before), gap, before, before, True),
+                    (gap, lane.id(after), after, after, True),
                 ]
             arrows += [
-                (state, self._arrow(row, state, *end)) for end in ends for state in range(len(row.states))
+                (state, self._arrow(lane, state, *end)) for end in ends for state in range(len(lane.states))
             ]
         return arrows
 
     def _arrow(
-        self, row: StepRow, state: int, source: str, target: str, to: int, step: int, gap: bool
+        self, lane: Lane, state: int, source: str, target: str, to: int, step: int, gap: bool
     ) -> Arrow:
         """From the state after ``to`` to that after ``step``; beside a gap both are the one that is shown."""
-        paint, left, gain = row.paints[state], row.left(state, to), row.gain(state, step, to)
-        drawn = stroke(1.0 if left is None else left)
-        style = "dotted" if gap else drawn.style if self.measured else "solid"
+        paint, left, gain = lane.paints[state], lane.left(state, to), lane.gain(state, step, to)
+        line = stroke(1.0 if left is None else left)
+        style = "dotted" if gap else line.style if self.measured else "solid"
         finite = left is None or math.isfinite(left)
         look: Look = {
-            "dir": "back", "color": mixed(paint.line if finite else NOT_FINITE.line, drawn.strength),
-            "penwidth": f"{drawn.width if self.measured else 1.8:.1f}", "style": style,
+            "dir": "back", "color": mixed(paint.line if finite else NOT_FINITE.line, line.strength),
+            "penwidth": f"{line.width if self.measured else 1.8:.1f}", "style": style,
         }  # fmt: skip
         if gain is not None and not gap:
-            told = f"{row.states[state]}: gain ×{gain:.6g}, residual left {left:.6g}"
-            look |= {"label": gain_label(gain), "fontcolor": paint.text, "tooltip": tooltip(told)}
+            tip = f"{lane.states[state]}: gain ×{gain:.6g}, residual left {left:.6g}"
+            look |= {"label": gain_label(gain), "fontcolor": paint.text, "tooltip": tooltip(tip)}
         if self.measured and not left:
             look |= {"color": "#BDBDBD", "style": "dotted", "dir": "none"}
         return Arrow(f"e{source}-{target}-{state}", source, target, look, left is None or bool(left), left)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """For the summary: how many steps, and what all of them together leave of each state's residual."""
-        counts = [len(row.chain) for row in self.rows]
+        counts = [len(lane.chain) for lane in self.lanes]
         chains = f" in {len(counts)} chains" if len(counts) > 1 else ""
         left = [
-            ": ".join(filter(None, [row.chain.name, ", ".join(row.totals())]))
-            for row in self.rows
-            if row.totals()
+            ": ".join(filter(None, [lane.chain.name, ", ".join(lane.totals())]))
+            for lane in self.lanes
+            if lane.totals()
         ]
         return "; ".join([f", {sum(counts)} steps{chains}", *left])
 
@@ -245,12 +249,12 @@ class StepsView:
 
     def scene(self) -> Scene:
         """The same picture as boxes and arrows with all that is known of them."""
-        boxes = [box for row in self.rows for box in self._boxes(row)]
+        boxes = [box for lane in self.lanes for box in self._boxes(lane)]
         return Scene(
             title=self.title,
             dot=self.dot(titled=False),
             boxes=boxes,
-            arrows=[arrow for row in self.rows for _, arrow in self._arrows(row)],
+            arrows=[arrow for lane in self.lanes for _, arrow in self._arrows(lane)],
             groups=[],
             moments=self._moments(),
             band="",
@@ -262,26 +266,26 @@ class StepsView:
     def _moments(self) -> list[Moment]:
         """Every step, or so many of them that the file stays small; one that is not shown is in the gap."""
         at: dict[str, list[str]] = {}
-        told: dict[str, list[str]] = {}
-        for row in self.rows:
-            shown = {step for run in row.shown for step in run}
-            for step in sorted(shown | set(range(0, len(row.chain), 1 + len(row.chain) // _MOMENTS))):
-                at.setdefault(row.label(step), []).append(
-                    row.id(step) if step in shown else row.gap_id(row.shown[0][-1])
+        texts: dict[str, list[str]] = {}
+        for lane in self.lanes:
+            visible = {step for run in lane.runs for step in run}
+            for step in sorted(visible | set(range(0, len(lane.chain), 1 + len(lane.chain) // _MOMENTS))):
+                at.setdefault(lane.label(step), []).append(
+                    lane.id(step) if step in visible else lane.gap_id(lane.runs[0][-1])
                 )
-                told.setdefault(row.label(step), []).append(self._told(row, step))
-        return [Moment(label, "; ".join(filter(None, told[label])), at[label]) for label in at]
+                texts.setdefault(lane.label(step), []).append(self._residual_left(lane, step))
+        return [Moment(label, "; ".join(filter(None, texts[label])), at[label]) for label in at]
 
-    def _told(self, row: StepRow, step: int) -> str:
-        lefts = [(name, row.left(state, step)) for state, name in enumerate(row.states)]
-        left = ", ".join(f"{name} {number(left, 2)}" for name, left in lefts if left is not None)
-        return f"{row.chain.name + ': ' if len(self.rows) > 1 else ''}residual left {left}" if left else ""
+    def _residual_left(self, lane: Lane, step: int) -> str:
+        lefts = [(name, lane.left(state, step)) for state, name in enumerate(lane.states)]
+        left = ", ".join(f"{name} {formatted(left, 2)}" for name, left in lefts if left is not None)
+        return f"{lane.chain.name + ': ' if len(self.lanes) > 1 else ''}residual left {left}" if left else ""
 
 
 def _table(title: str, lines: Sequence[str], fills: Sequence[str | None]) -> Look:
-    """A box with a row and a port for each state; a gap has no frame."""
+    """A box with a lane and a port for each state; a gap has no frame."""
     backgrounds = [f' BGCOLOR="{fill}"' if fill else "" for fill in fills]
-    rows = "".join(
+    cells = "".join(
         f'<TR><TD PORT="s{i}" ALIGN="LEFT"{background}> {shown_html(line, 40)} </TD></TR>'
         for i, (line, background) in enumerate(zip(lines, backgrounds, strict=True))
     )
@@ -290,7 +294,9 @@ def _table(title: str, lines: Sequence[str], fills: Sequence[str | None]) -> Loo
     return {
         "shape": "plain",
         "style": "",
-        "label": Html(f'<TABLE {border} CELLBORDER="0" CELLSPACING="0" CELLPADDING="4">{head}{rows}</TABLE>'),
+        "label": Html(
+            f'<TABLE {border} CELLBORDER="0" CELLSPACING="0" CELLPADDING="4">{head}{cells}</TABLE>'
+        ),
     }
 
 

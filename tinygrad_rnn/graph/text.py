@@ -46,11 +46,11 @@ def width_of(text: str, points: float = 12) -> float:
     return round(ems * points / 72 + 0.15, 2)
 
 
-def attributes(given: dict[str, str | None]) -> str:
+def attributes(values: dict[str, str | None]) -> str:
     """``[name="value", …]`` in the order given, without those that are None."""
     parts = [
         f"{name}=<{value}>" if isinstance(value, Html) else f'{name}="{value}"'
-        for name, value in given.items()
+        for name, value in values.items()
         if value is not None
     ]
     return f"[{', '.join(parts)}]"

@@ -93,7 +93,7 @@
     frame.setAttribute("aria-expanded", !wanted);
     covers.get(group.id)?.remove();
     covers.delete(group.id);
-    if (wanted) covers.set(group.id, cover(group, frame, [group.label, group.told, `${inside.length} boxes`].filter(Boolean)));
+    if (wanted) covers.set(group.id, cover(group, frame, [group.label, group.text, `${inside.length} boxes`].filter(Boolean)));
     rove([...boxes.keys()].find(visible));
   };
 
@@ -154,7 +154,7 @@
 
   const tick = () => {
     const moment = data.moments[time.value - 1];
-    one("output").textContent = moment ? [moment.label, moment.told].filter(Boolean).join(": ") : "all steps";
+    one("output").textContent = moment ? [moment.label, moment.text].filter(Boolean).join(": ") : "all steps";
     time.setAttribute("aria-valuetext", one("output").textContent);
     if (moment) drawn.get(moment.at[0]).scrollIntoView({ block: "nearest", inline: "center" });
     shade();
@@ -201,7 +201,7 @@
     for (const box of data.boxes) {
       asButton(box.id, [box.label, ...box.facts.map(fact => fact.join(" ")), opens(box) ? "can be opened" : []].flat().join(", "));
     }
-    for (const group of data.groups) asButton(group.id, `${group.label} ${group.told}`, { tabindex: 0, "aria-expanded": !covers.has(group.id) });
+    for (const group of data.groups) asButton(group.id, `${group.label} ${group.text}`, { tabindex: 0, "aria-expanded": !covers.has(group.id) });
     for (const { id, back } of arrows) {
       drawn.get(id).setAttribute("aria-hidden", true);
       drawn.get(id).classList.toggle("quiet", !back);

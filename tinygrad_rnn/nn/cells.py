@@ -32,7 +32,7 @@ class Shape:
     is a matrix for each sample, ``state_size = (4, 4)`` two vectors.
 
     Raises:
-        ArgumentError: an axis is no whole number, or below 0.
+        ArgumentError: an axis is no integer, or below 0.
     """
 
     def __init__(self, *axes: int) -> None:

@@ -76,8 +76,8 @@ def orthogonal(shape: Sequence[int], gain: float = 1.0, dtype: DTypeLike | None 
     """Rows, or columns if there are more rows, that are orthonormal, times gain (Saxe et al. 2014)."""
     rows, columns = _matrix("orthogonal", shape)
     gain, dtype = arguments.real("orthogonal: gain", gain), _kind("orthogonal", dtype)
-    drawn = random.generator().normal(size=(max(rows, columns), min(rows, columns)))
-    q, r = numpy.linalg.qr(drawn)
+    normal = random.generator().normal(size=(max(rows, columns), min(rows, columns)))
+    q, r = numpy.linalg.qr(normal)
     # without this, not every orthogonal matrix is equally likely
     q = q * numpy.copysign(1.0, numpy.diagonal(r))
     return (gain * (q if rows >= columns else q.T)).astype(dtype)

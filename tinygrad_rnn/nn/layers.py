@@ -75,10 +75,10 @@ class Linear(Module):
 class Embedding(Module):
     """Row number x of the weight (num_embeddings, embedding_dim), which is standard normal at first.
 
-    x is whole numbers (…), y (…, embedding_dim).
+    x (…) holds integers, y is (…, embedding_dim).
 
     Raises:
-        DtypeError: x is not whole numbers.
+        DtypeError: x holds no integers.
         IndexRangeError: there is no such row; rows do not count from the end. On a device, where nobody
             looks, y is NaN there.
     """

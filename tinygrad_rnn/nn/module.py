@@ -37,7 +37,7 @@ class Parameter(Tensor):
         backend: where to put it; the current backend by default.
 
     Raises:
-        DtypeError: whole numbers: they have no gradient.
+        DtypeError: the data is integers, which have no gradient.
         TapeError: a result on the tape, from which a new leaf would be cut off.
     """
 
@@ -74,8 +74,8 @@ class Module:
             raise ArgumentError(
                 f"{type(self).__name__}: {name} is settled when a layer is made: give {name}=… there"
             )
-        held = vars(self).get(name)
-        if isinstance(held, Tensor) and _counts(held) and not _may_replace(value):
+        before = vars(self).get(name)
+        if isinstance(before, Tensor) and _counts(before) and not _may_replace(value):
             raise ArgumentError(
                 f"{type(self).__name__}: {name} is a parameter, and {arguments.shown(value)} is none: "
                 f"for other values write {name}.data = …, for another parameter {name} = nn.Parameter(…)"
@@ -124,7 +124,7 @@ class Module:
     def _by_name(self) -> dict[str, Tensor]:
         """Every name of every parameter."""
         named: dict[str, Tensor] = {}
-        for name, parameter in _held(self, Tensor):
+        for name, parameter in _inside(self, Tensor):
             if named.setdefault(name, parameter) is not parameter:
                 raise CheckpointError(
                     f"{type(self).__name__}: two parameters have the name {name!r}, as those of a dict "
@@ -135,7 +135,7 @@ class Module:
 
     def parameters(self) -> list[Tensor]:
         """The parameters, each once."""
-        return list({id(parameter): parameter for _, parameter in _held(self, Tensor)}.values())
+        return list({id(parameter): parameter for _, parameter in _inside(self, Tensor)}.values())
 
     def state_dict(self) -> dict[str, Tensor]:
         """Every name, also the further ones of shared parameters, and its values off the tape.
@@ -203,7 +203,7 @@ class Module:
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """This module, under the name "", and those inside it, each once under its first dotted name."""
-        return _once(_held(self, Module))
+        return _once(_inside(self, Module))
 
     def modules(self) -> Iterator[Module]:
         """This module and those inside it, each once."""
@@ -251,7 +251,7 @@ class Module:
     def __repr__(self) -> str:
         lines = [
             f"  {name}: {parameter.dtype}{list(parameter.shape)}"
-            for name, parameter in _once(_held(self, Tensor))
+            for name, parameter in _once(_inside(self, Tensor))
         ]
         return "\n".join([f"{type(self).__name__}(", *lines, ")"]) if lines else f"{type(self).__name__}()"
 
@@ -272,16 +272,16 @@ M = TypeVar("M", bound=Module)
 T = TypeVar("T")
 
 
-def _held(value: Any, kind: type) -> list[tuple[str, Any]]:
+def _inside(value: Any, kind: type) -> list[tuple[str, Any]]:
     """The walker: modules or parameters inside a value, with their dotted names. What holds itself is not
     walked twice.
 
     What functions hold comes last, and only what is held nowhere else.
     """
     functions: list[tuple[str, Any, tuple[Any, ...]]] = []
-    held: list[tuple[str, Any]] = []
-    _walk(value, kind, "", (), held, functions)
-    seen = {id(thing) for _, thing in held} if functions else set()
+    pairs: list[tuple[str, Any]] = []
+    _walk(value, kind, "", (), pairs, functions)
+    seen = {id(thing) for _, thing in pairs} if functions else set()
     for path, function, inside in functions:  # grows on the way
         for name, variable in held_by(function):
             if isinstance(variable, _WALKED):
@@ -290,16 +290,16 @@ def _held(value: Any, kind: type) -> list[tuple[str, Any]]:
                 for pair in more:
                     if id(pair[1]) not in seen:
                         seen.add(id(pair[1]))
-                        held.append(pair)
-    return held
+                        pairs.append(pair)
+    return pairs
 
 
 def _once(pairs: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
     """Each thing under the first of its names."""
-    found = set()
+    seen = set()
     for name, thing in pairs:
-        if id(thing) not in found:
-            found.add(id(thing))
+        if id(thing) not in seen:
+            seen.add(id(thing))
             yield name, thing
 
 
@@ -308,21 +308,21 @@ def _walk(
     kind: type,
     name: str,
     inside: tuple[Any, ...],
-    held: list[tuple[str, Any]],
+    pairs: list[tuple[str, Any]],
     functions: list[Any],
 ) -> None:
     for outer in inside:
         if value is outer:
             return
     if isinstance(value, kind):
-        held.append((name, value))
+        pairs.append((name, value))
     for key, child in _children(value):
         if isinstance(child, _WALKED):
             path = f"{name}.{key}" if name else str(key)
             if not isinstance(child, Tensor):
-                _walk(child, kind, path, (*inside, value), held, functions)
+                _walk(child, kind, path, (*inside, value), pairs, functions)
             elif kind is Tensor and _counts(child):
-                held.append((path, child))
+                pairs.append((path, child))
         elif callable(child) and not any(child is outer for outer in inside):
             functions.append((f"{name}.{key}" if name else str(key), child, (*inside, value)))
 

@@ -65,7 +65,7 @@ class Recurrent(Module, Generic[Output, State]):
         Args:
             x: (T, B, …), or nested tensors of that kind.
             state: the state before the first step, as the cell takes it.
-            lengths: (B,) whole numbers of steps.
+            lengths: (B,) integers: how many steps each sample has.
             mask: (T, B) booleans, laid out as x: where False, a sample keeps its state.
 
         Returns:

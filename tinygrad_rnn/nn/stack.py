@@ -137,7 +137,8 @@ class Stack(Module, Generic[State]):
             x: (T, B, input_size); (B, T, input_size) if batch_first; (T, input_size) for a single sequence.
             state: before the first step, each tensor (layers · directions, B, size); without B for a single
                 sequence. Zeros by default.
-            lengths: (B,) whole numbers of steps; the outputs beyond are as ``masked_output`` says.
+            lengths: (B,) integers: how many steps each sample has; the outputs beyond are as
+                ``masked_output`` says.
             mask: (T, B) booleans, laid out as x: where False, a sample keeps its state.
 
         Returns:
@@ -232,15 +233,15 @@ class Stack(Module, Generic[State]):
         count = sum(map(len, self.layers))
         if state is None:
             return [None] * count
-        given = tree.leaves(state)
+        leaves = tree.leaves(state)
         shapes = [(count, n) if single else (count, x.shape[1], n) for n in tree.leaves(size)]
-        if len(given) != len(shapes):
+        if len(leaves) != len(shapes):
             raise ShapeError(
                 f"{type(self).__name__}: the state is {len(shapes)} tensors of shapes {shapes}, got "
-                f"{len(given)}"
+                f"{len(leaves)}"
             )
         parts = []
-        for leaf, shape in zip(given, shapes, strict=True):
+        for leaf, shape in zip(leaves, shapes, strict=True):
             leaf = lift(leaf, x._backend)
             if leaf.shape != shape:
                 raise ShapeError(

@@ -28,7 +28,7 @@ def sum(x: ArrayLike, axis: Axis = None, dtype: DTypeLike | None = None, keepdim
 
 
 def narrow_sum(x: Tensor, axis: Axis) -> Tensor:
-    """The sum in the dtype of x, as in products, where that of small whole numbers is not a wider one."""
+    """The sum in the dtype of x, as in products, where that of small integers is not a wider one."""
     return astype(sum(x, axis), x._data.dtype)
 
 

@@ -96,7 +96,7 @@ def searchsorted(a: ArrayLike, v: ArrayLike, side: str = "left") -> Tensor:
 
 
 def truths(sign: str, *xs: Any) -> tuple[Any, ...]:
-    """Operands of a sign that NumPy has for booleans, and for the bits of whole numbers, which are no truths.
+    """Operands of a sign that NumPy has for booleans, and for the bits of integers, which are no truths.
 
     Raises:
         DtypeError: one is not boolean.

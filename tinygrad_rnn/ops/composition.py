@@ -65,7 +65,7 @@ fmod.__doc__ = """The remainder with the sign of x1; as exact as :func:`mod`."""
 
 
 def reciprocal(x: ArrayLike) -> Tensor:
-    """1 / x. Whole numbers become floats first: a reciprocal of ints would be cut to 0."""
+    """1 / x. Integers become floats first: their reciprocals would be cut to 0."""
     return apply(c.RECIPROCAL, (as_float(x),))
 
 

@@ -91,7 +91,7 @@ def eye(n: int, m: int | None = None, k: int = 0, dtype: DTypeLike | None = None
 
 
 def arange(*args: float, dtype: DTypeLike | None = None) -> Tensor:
-    """As ``numpy.arange``: whole numbers stay whole, floats get the default dtype."""
+    """As ``numpy.arange``: integers stay whole, floats get the default dtype."""
     if not 1 <= len(args) <= 3:
         raise ArgumentError(
             f"arange: takes stop, or start and stop, or start, stop and step, not {len(args)} numbers"
@@ -122,7 +122,7 @@ def linspace(
 
 
 def _dtype(name: str, dtype: Any, floats: bool) -> Any:
-    """A dtype that was asked for; else the default one for floats, and none for whole numbers, which keep
+    """A dtype that was asked for; else the default one for floats, and none for integers, which keep
     theirs."""
     if dtype is None:
         return host_array(0.0).dtype if floats else None

@@ -85,7 +85,7 @@ def scatter(x: ArrayLike, index: Index, shape: Sequence[int]) -> Tensor:
 
 
 def take(x: ArrayLike, indices: ArrayLike, axis: int | None = None) -> Tensor:
-    """Slices along an axis by whole numbers, which may repeat."""
+    """Slices along an axis by integers, which may repeat."""
     x, axis = along(x, axis)
     return apply(a.TAKE, (x, indices_of("take: the index", x._backend, indices, x.shape[axis])), (axis,))
 
@@ -164,10 +164,10 @@ def indices_of(
     advice: str = "",
     kinds: str = "iu",
 ) -> Tensor:
-    """Whole numbers from ``least`` (by default −n) to n − 1 on a backend, of some kinds of dtypes.
+    """Integers from ``least`` (by default −n) to n − 1 on a backend, of some kinds of dtypes.
 
     Raises:
-        DtypeError: no whole numbers.
+        DtypeError: they are no integers.
         IndexRangeError: others, as :func:`check_range`; what is given as an array or a list is looked at
             before it goes to a device.
     """
@@ -189,7 +189,7 @@ def indices_of(
 
 
 def check_range(what: str, indices: Tensor, n: int, least: int | None = None, advice: str = "") -> Tensor:
-    """Whole numbers from ``least`` (by default −n) to n − 1, themselves.
+    """Integers from ``least`` (by default −n) to n − 1, themselves.
 
     A trace, which has no numbers yet, holds the check; but what the array module refuses itself is left to
     that.
@@ -210,7 +210,7 @@ def lookup(what: str, x: Tensor, numbers: ArrayLike, advice: str = "") -> Tensor
     """Rows of x by numbers that do not count from its end: of words, of classes.
 
     Raises:
-        DtypeError: no whole numbers.
+        DtypeError: they are no integers.
         IndexRangeError: there is no such row. On a device, where nobody looks, it is NaN.
     """
     numbers = indices_of(f"{what}: the number", x._backend, numbers, x.shape[0], 0, advice)

@@ -30,7 +30,7 @@ def partners(
         if isinstance(x, Node):
             places.setdefault(key_of(x), set()).add(place)
     place_of = {key_of(x): place for place, x in enumerate(their_arguments) if isinstance(x, Node)}
-    made = {entry.index for entry in theirs}
+    indices = {entry.index for entry in theirs}
     waiting: dict[Any, list[Entry]] = {}
     for entry in theirs:
         waiting.setdefault(_kind(entry), []).append(entry)
@@ -41,7 +41,7 @@ def partners(
             return not isinstance(x, Node) and not isinstance(y, Node)
         if key_of(y) in place_of:
             return place_of[key_of(y)] in places.get(key_of(x), ())
-        if y.entry is not None and y.entry.index in made:
+        if y.entry is not None and y.entry.index in indices:
             if x.entry is None:
                 return not x.requires_grad and x._data.shape == y._data.shape
             return partner.get(x.entry.index) is y.entry and x.position == y.position

@@ -222,15 +222,15 @@ class Chain:
 
     def _slots_by_uses(self) -> list[dict[int, Key]]:
         """Where no call says what the state is: what crosses in the same place at every step."""
-        found: dict[_Place, dict[int, Key]] = {}
+        slots: dict[_Place, dict[int, Key]] = {}
         for key, uses in self._uses.items():
-            made = self.step_of(key)
-            assert made is not None
-            for boundary in range(made, uses[-1][0]):
+            first = self.step_of(key)
+            assert first is not None
+            for boundary in range(first, uses[-1][0]):
                 step, offset, operand = next(use for use in uses if use[0] > boundary)
-                found.setdefault((step - boundary, offset, operand), {})[boundary] = key
-        most = max(map(len, found.values()), default=0)
-        regular = {place: slot for place, slot in sorted(found.items()) if 2 * len(slot) > most}
+                slots.setdefault((step - boundary, offset, operand), {})[boundary] = key
+        most = max(map(len, slots.values()), default=0)
+        regular = {place: slot for place, slot in sorted(slots.items()) if 2 * len(slot) > most}
         for place, slot in regular.items():
             self._find_start(place, slot)
         return list(regular.values())
@@ -249,13 +249,13 @@ class Chain:
     def _fill_by_makers(self) -> None:
         """Where no step comes after, or a step is unlike the others, a state is what the same operation made
         elsewhere: in a step of as many operations, or else in any."""
-        made = [
+        states = [
             (slot, step, key)
             for slot in self._slots
             for step, key in slot.items()
             if step >= 0 and self.step_of(key) == step
         ]
-        makers = {maker: slot for slot, step, key in made for maker in self._makers(step, key)}
+        makers = {maker: slot for slot, step, key in states for maker in self._makers(step, key)}
         for step, inside in enumerate(self.entries):
             if all(step in slot for slot in self._slots):
                 continue

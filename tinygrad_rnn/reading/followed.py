@@ -59,8 +59,8 @@ class Crossed:
 
     def _rooms(self, key: Key, step: int | None) -> list[Room]:
         """Where what leaves a step, or none, for a tensor is kept."""
-        made = self._chain.step_of(key)
-        entered = [self.entered] if made is not None and self._chain.carries(key, made) else []
+        own_step = self._chain.step_of(key)
+        entered = [self.entered] if own_step is not None and self._chain.carries(key, own_step) else []
         return [self.readout if step is None else self.sent[step], self.arrived, *entered]
 
 
@@ -223,7 +223,7 @@ class Followed:
                     yield (
                         entry,
                         received[i],
-                        {operands[row]: sent[row] for row in range(firsts[i], firsts[i + 1])},
+                        {operands[at]: sent[at] for at in range(firsts[i], firsts[i + 1])},
                     )
 
 

@@ -62,12 +62,12 @@ class Links:
         if isinstance(holder, (tuple, types.MethodType)):
             return  # cannot change
         if isinstance(holder, types.FunctionType):
-            found = self._in_function(holder, thing)
+            complete = self._in_function(holder, thing)
         elif isinstance(holder, (dict, list)):
-            found = self._in_items(holder, thing)
+            complete = self._in_items(holder, thing)
         else:
-            found = self._in_items(getattr(holder, "__dict__", {}), thing)
-        self.complete &= found
+            complete = self._in_items(getattr(holder, "__dict__", {}), thing)
+        self.complete &= complete
 
     def _in_items(self, place: Any, thing: Any) -> bool:
         pairs = place.items() if isinstance(place, dict) else enumerate(place)

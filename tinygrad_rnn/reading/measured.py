@@ -40,7 +40,7 @@ class Pass:
     Attributes:
         entries: those that a residual reached, last first.
         received: the norm of the residual that reached each.
-        operands: rows (number of the entry in ``entries``, operand).
+        operands: for each residual that went on (index of its entry in ``entries``, operand).
         sent: the norm of what went on to that operand.
     """
 
@@ -56,29 +56,31 @@ class Pass:
         self.entries: list[Entry] = []
         self._borders, self._inside = borders or {}, inside
         self._sizes = Sizes(seeds[0][0]._backend)
-        self._number: dict[Key, int] = {}
+        self._index: dict[Key, int] = {}
         self._counts: list[int] = []
-        self._rows: tuple[list[int], list[int]] = ([], [])
+        self._places: tuple[list[int], list[int]] = ([], [])
         self._sent: list[int] = []
         self._last: Entry | None = None
         self._arrived: Any = None
         watched = None if inside is None else {*inside, *(index for index, _ in self._borders)}
-        residuals, caught = pull_back(seeds, wanted=towards, watch=self._watch, through=tape, watched=watched)
-        received = list(self._number.values())
+        residuals, caught = pull_back(
+            seeds, towards=towards, watch=self._watch, through=tape, watched=watched
+        )
+        received = list(self._index.values())
         rest = {key_of(node): residuals.at(node) for node in ends}
         # nothing further on is wanted
         rest |= {key: residual for key, residual in caught.items() if inside is None or key[0] in inside}
         for key, residual in rest.items():
-            if residual is not None and key not in self._number:
-                self._number[key] = self._sizes.add(residual)
+            if residual is not None and key not in self._index:
+                self._index[key] = self._sizes.add(residual)
         self._norms = self._sizes.read()
         self.received: numpy.ndarray = joint(self._norms[received], self._counts)
-        self.operands: numpy.ndarray = numpy.array(self._rows, dtype=int).reshape(2, -1).T
+        self.operands: numpy.ndarray = numpy.array(self._places, dtype=int).reshape(2, -1).T
         self.sent: numpy.ndarray = self._norms[self._sent]
         del (
             self._sizes,
             self._counts,
-            self._rows,
+            self._places,
             self._sent,
             self._last,
             self._arrived,
@@ -98,18 +100,18 @@ class Pass:
                 [(i, one) for i, one in enumerate(g) if one is not None] if entry.row.several else [(0, g)]
             )
             for position, one in arrived:
-                self._number[entry.index, position] = self._sizes.add(one)
+                self._index[entry.index, position] = self._sizes.add(one)
             self._counts.append(len(arrived))
         same = part is self._arrived
-        self._rows[0].append(len(self.entries) - 1)
-        self._rows[1].append(operand)
-        self._sent.append(self._number[entry.index, 0] if same else self._sizes.add(part))
+        self._places[0].append(len(self.entries) - 1)
+        self._places[1].append(operand)
+        self._sent.append(self._index[entry.index, 0] if same else self._sizes.add(part))
 
     def at(self, key: Key | None) -> float | None:
         """The norm of all that arrived at a tensor, from wherever; None where nothing did or it was not
         looked at."""
-        number = None if key is None else self._number.get(key)
-        return None if number is None else float(self._norms[number])
+        index = None if key is None else self._index.get(key)
+        return None if index is None else float(self._norms[index])
 
     def arrived(self, entry: Entry) -> float:
         """The norm of the residual that reached an operation."""
@@ -127,6 +129,6 @@ class Pass:
     def _sent_by(self) -> dict[tuple[int, int], float]:
         indices = [entry.index for entry in self.entries]
         return {
-            (indices[row], operand): norm
-            for (row, operand), norm in zip(self.operands.tolist(), self.sent.tolist(), strict=True)
+            (indices[place], operand): norm
+            for (place, operand), norm in zip(self.operands.tolist(), self.sent.tolist(), strict=True)
         }

@@ -211,16 +211,16 @@ class _Reading:
         self._known = known
         self._scope = scope  # as long as it is here, its code has its identity
         self._partners: dict[Any, list[tuple[int, Entry]]] = {}
-        made = {entry.index for entry in again.entries}
+        recorded = {entry.index for entry in again.entries}
         self._names = {key_of(x): name for x, name in again.named()}
-        self._outside = {key: name for key, name in self._names.items() if key[0] not in made}
+        self._outside = {key: name for key, name in self._names.items() if key[0] not in recorded}
         self._arguments = [
             self._outside.pop(key_of(x), "") if isinstance(x, Node) else "" for x in again.arguments
         ]
         self._states = self._paired(scope)
         for i, (name, after) in enumerate(self._states, start=len(self._arguments) - len(self._states)):
             self._arguments[i] = name
-            if after is not None and after[0] in made:
+            if after is not None and after[0] in recorded:
                 self._names[after] = name
 
     def results(self, scope: Scope, entries: Sequence[Entry]) -> Iterator[tuple[Key, str]]:
@@ -255,8 +255,8 @@ class _Reading:
         rows = tuple([entry.row for entry in entries])
         if rows not in self._partners:
             again = self._again
-            found = partners(entries, again.entries, _leaves_of(scope), again.arguments, self._known)
-            self._partners[rows] = [(i, other) for i, other in enumerate(found) if other is not None]
+            others = partners(entries, again.entries, _leaves_of(scope), again.arguments, self._known)
+            self._partners[rows] = [(i, other) for i, other in enumerate(others) if other is not None]
         return ((entries[i], other) for i, other in self._partners[rows])
 
     def _paired(self, scope: Scope) -> list[tuple[str, Key | None]]:

@@ -36,17 +36,17 @@ class Sizes:
         self._count = 0
 
     def add(self, array: Array) -> int:
-        """The number under which its norm will be found."""
-        number = self._count
-        self._count = number + 1
+        """The index of its norm among those of :meth:`read`."""
+        index = self._count
+        self._count = index + 1
         self._waiting.append(array)
         self._bytes += array.nbytes
         if self._bytes >= _BYTES or len(self._waiting) >= _TOGETHER:
             self._measure()
-        return number
+        return index
 
     def read(self) -> numpy.ndarray:
-        """All norms by number."""
+        """All norms, in the order in which their arrays came."""
         self._measure()
         return numpy.concatenate(self._norms) if self._norms else numpy.zeros(0)
 
@@ -135,9 +135,9 @@ def overall(arrays: Iterable[Array], backend: Backend) -> float:
 def overalls(groups: Iterable[Iterable[Array]], backend: Backend) -> list[float]:
     """The norm of each group of arrays as one."""
     together = Sizes(backend)
-    numbers = [[together.add(array) for array in group] for group in groups]
+    indices = [[together.add(array) for array in group] for group in groups]
     norms = together.read()
-    return [math.nan if numpy.isnan(norms[group]).any() else math.hypot(*norms[group]) for group in numbers]
+    return [math.nan if numpy.isnan(norms[group]).any() else math.hypot(*norms[group]) for group in indices]
 
 
 def joint(norms: numpy.ndarray, lengths: Sequence[int]) -> numpy.ndarray:

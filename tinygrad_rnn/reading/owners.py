@@ -52,18 +52,18 @@ class Owners:
         name = self.name(cell) or getattr(getattr(cell, "func", cell), "__name__", "")
         return "" if name.startswith("<") else name
 
-    def _variable(self, wanted: Any) -> str:
+    def _variable(self, module: Any) -> str:
         """The variable that holds a module, or by what part of a variable it is held; or ""."""
         for variables in self._variables:
             for reach in (_direct, _held):
                 for name, x in variables.items():
-                    found = (
+                    path = (
                         ""
                         if name.startswith("_")
-                        else next((path for path, part in reach(name, x) if part is wanted), "")
+                        else next((path for path, part in reach(name, x) if part is module), "")
                     )
-                    if found:
-                        return found
+                    if path:
+                        return path
         return ""
 
 

@@ -23,22 +23,22 @@ class Recording:
 
     Args:
         results: tensors on a tape.
-        chosen: tensors that were made on the way to them.
+        starts: tensors that were made on the way to them.
         program: the frame that asks: things are called by its variables.
 
     Attributes:
         tape: what led to the results, with replays opened.
-        results, chosen: as they are on that tape.
+        results, starts: as they are on that tape.
         names, owners: what tensors, and modules and cells, are called.
 
     Raises:
         TapeError: it was released, or cannot be opened as it was.
     """
 
-    def __init__(self, results: Sequence[Node], chosen: Sequence[Node], program: types.FrameType) -> None:
-        opened = Opened([*results, *chosen])
+    def __init__(self, results: Sequence[Node], starts: Sequence[Node], program: types.FrameType) -> None:
+        opened = Opened([*results, *starts])
         self.results: list[Any] = opened.results[: len(results)]
-        self.chosen: list[Any] = opened.results[len(results) :]
+        self.starts: list[Any] = opened.results[len(results) :]
         self.tape: Tape = Tape.of(*self.results)
         self.owners: Owners = Owners(self.tape, _variables(program))
         self.names: Names = Names(self.tape, program.f_locals, opened.origin, self.owners.parameters)
@@ -49,10 +49,10 @@ class Recording:
         """The time steps."""
         return find_chains(self.tape, self.name_of, self.owners.of_chain)
 
-    def holds_chosen(self) -> bool:
+    def holds_starts(self) -> bool:
         """Whether all that was chosen was made on the way."""
         places = {entry.index for entry in self.tape}
-        return all(y.entry is not None and y.entry.index in places for y in self.chosen)
+        return all(y.entry is not None and y.entry.index in places for y in self.starts)
 
     def _name_of(self, x: Node) -> str:
         """What the user calls a tensor, without its time, or ""."""

@@ -99,8 +99,8 @@ def _link(tape: Tape, chains: Sequence[Chain]) -> None:
         for operand, x in enumerate(entry.inputs):
             if needs[operand] and x.entry is not None and x.entry.scope is not scope:
                 theirs = places.get(x.entry.index, none)
-                for number, made in theirs.items():
-                    if ours.get(number) != made:
+                for number, step_there in theirs.items():
+                    if ours.get(number) != step_there:
                         chains[number].link(entry, operand, ours.get(number))
                 for number in ours:
                     chains[number].alone = chains[number].alone and number in theirs

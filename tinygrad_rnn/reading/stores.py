@@ -85,7 +85,7 @@ def operations(code: types.CodeType) -> tuple[tuple[str, str], ...]:
 @functools.lru_cache(maxsize=4096)
 def imports_in(code: types.CodeType) -> tuple[str, ...]:
     """The modules that code imports when it runs, relative ones with their dots."""
-    found: list[str] = []
+    names: list[str] = []
     for part in nested(code):
         constants: list[Any] = []
         for instruction in dis.get_instructions(part):
@@ -93,8 +93,8 @@ def imports_in(code: types.CodeType) -> tuple[str, ...]:
                 constants.append(instruction.argval)
             elif instruction.opname == "IMPORT_NAME":
                 # before it: the level, and what is taken from it
-                found.append("." * constants[-2] + instruction.argval)
-    return tuple(dict.fromkeys(found))
+                names.append("." * constants[-2] + instruction.argval)
+    return tuple(dict.fromkeys(names))
 
 
 # -- places --------------------------------------------------------------------------------------------------

@@ -19,11 +19,11 @@ def gain_label(gain: float, same_shape: bool = True) -> str:
         return "NaN" if math.isnan(gain) else "inf"
     if same_shape and abs(gain - 1) < 5e-7:
         return "×1"
-    text = number(gain, 3)
+    text = formatted(gain, 3)
     return "≈×1" if text == "1" else f"×{text}"
 
 
-def number(value: float, digits: int) -> str:
+def formatted(value: float, digits: int) -> str:
     """A size with so many significant digits, or as a power of ten where it would be long."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "inf"
@@ -88,14 +88,14 @@ def short(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def table(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
+def table(lines: Sequence[Sequence[str]], sides: str) -> list[str]:
     """Lines of columns, each flush to its side: ``<`` or ``>``."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return [
         "  ".join(
-            f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)
+            f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True)
         ).rstrip()
-        for row in rows
+        for line in lines
     ]
 
 

@@ -57,7 +57,7 @@ def add_to_leaves(residuals: Residuals) -> None:
         require_float(leaf._data.dtype, True)
     with adding:
         for key, leaf in residuals.leaves.items():
-            _add_to_grad(leaf, residuals.held[key], key in residuals.owned)
+            _add_to_grad(leaf, residuals.by_key[key], key in residuals.owned)
 
 
 def _add_to_grad(leaf: Node, residual: Any, owned: bool) -> None:

@@ -21,7 +21,7 @@ from .writes import check_current, check_unchanged, exposed
 def pull_back(
     seeds: Sequence[tuple[Node, Any]],
     np: Any = None,
-    wanted: Sequence[Node] | None = None,
+    towards: Sequence[Node] | None = None,
     since: int = -1,
     watch: Callable[[Entry, Any, int, Any], None] | None = None,
     through: Tape | None = None,
@@ -35,7 +35,7 @@ def pull_back(
         seeds: results and their residuals.
         np: the recorded operations, to get residuals that can be differentiated again; None computes on
             arrays.
-        wanted: the tensors whose residual is asked for; None means every leaf that requires one.
+        towards: the tensors whose residual is asked for; None means every leaf that requires one.
         since: go back to entries after this index only; what was made before counts as a leaf.
         watch: called with (entry, residual that arrived, operand, residual that goes on to it) for every
             operand, to look only.
@@ -47,15 +47,15 @@ def pull_back(
             from, and holds for others.
 
     Returns:
-        The residuals at the leaves, and those caught at wanted results on the way.
+        The residuals at the leaves, and those caught at results on the way that are among ``towards``.
     """
     tape = Tape.of(*(node for node, _ in seeds), since=since) if through is None else through
     if exposed:
         check_unchanged(tape)
     if observing and watch is None and thread.observer is not None:
         watch = thread.observer.pulled
-    wanted_keys = None if wanted is None else {key_of(node) for node in wanted}
-    needs_of: Any = needs if wanted_keys is None else _towards(tape, wanted_keys)
+    goals = None if towards is None else {key_of(node) for node in towards}
+    needs_of: Any = needs if goals is None else _leading(tape, goals)
     masked = leaves_out = False
     for row in {entry.row for entry in tape}:
         masked = masked or row.masks
@@ -63,14 +63,14 @@ def pull_back(
     backend = seeds[0][0]._backend
     # a device is looked at only where an index by a mask has waited for it anyway
     looks = not backend.asynchronous or any(_by_mask(entry) for entry in tape)
-    carry = functools.partial(_carry, tape, seeds, np, wanted_keys, needs_of)
+    carry = functools.partial(_carry, tape, seeds, np, goals, needs_of)
     pull: Callable[..., None] = pull_entry
     with backend.quiet():
         if linear:
             return carry(pull_entry, None)
         if looks and leaves_out and not thread.tracing:
             residuals, caught = carry(pull_entry, None)
-            ends = [*residuals.held.values(), *caught.values()]
+            ends = [*residuals.by_key.values(), *caught.values()]
             if backend.any_nan(_arrays(ends)):
                 if not backend.any_nan(_counted(seeds)):
                     pull = _pull_spared  # 0 · NaN or 0 · ∞, of what was left out: the results do not show it
@@ -86,7 +86,7 @@ def _carry(
     tape: Tape,
     seeds: Sequence[tuple[Node, Any]],
     np: Any,
-    wanted: set[Key] | None,
+    goals: set[Key] | None,
     needs_of: Mapping[int, Sequence[bool] | None] | None,
     pull: Callable[..., None],
     behind: set[int] | None,
@@ -103,17 +103,17 @@ def _carry(
     caught: dict[Key, Any] = {}
     for node, residual in seeds:
         residuals.add(node, residual)
-    held, spare = residuals.held, False
+    by_key, spare = residuals.by_key, False
     for entry in tape.backwards():
-        if wanted is not None:
-            _catch(entry, wanted, residuals, caught)
+        if goals is not None:
+            _catch(entry, goals, residuals, caught)
         if behind is not None:
             spare = entry.index in behind
             if spare or entry.row.selects:
                 behind.update(
                     [x.entry.index for x in entry.inputs if isinstance(x, Node) and x.entry is not None]
                 )
-        g = residuals.pop(entry) if entry.row.several else held.pop((entry.index, 0), None)
+        g = residuals.pop(entry) if entry.row.several else by_key.pop((entry.index, 0), None)
         if g is None:
             continue
         onwards = entry.needs if needs_of is None else needs_of[entry.index]
@@ -122,20 +122,20 @@ def _carry(
     return residuals, caught
 
 
-def _catch(entry: Entry, wanted: set[Key], residuals: Residuals, caught: dict[Key, Any]) -> None:
+def _catch(entry: Entry, goals: set[Key], residuals: Residuals, caught: dict[Key, Any]) -> None:
     for position in range(len(entry.ys)):
         key = entry.index, position
-        if key in wanted and key in residuals.held:
-            caught[key] = residuals.held[key]
+        if key in goals and key in residuals.by_key:
+            caught[key] = residuals.by_key[key]
 
 
-def _towards(tape: Tape, wanted: set[Key]) -> dict[int, list[bool] | None]:
-    """For each entry which operands lead on to a wanted tensor; None where none does."""
+def _leading(tape: Tape, goals: set[Key]) -> dict[int, list[bool] | None]:
+    """For each entry which operands lead on to one of the goals; None where none does."""
     needs_of: dict[int, list[bool] | None] = {}
     for entry in tape:
         needs = [
             needed
-            and (key_of(x) in wanted or (x.entry is not None and needs_of.get(x.entry.index) is not None))
+            and (key_of(x) in goals or (x.entry is not None and needs_of.get(x.entry.index) is not None))
             for x, needed in zip(entry.inputs, entry.needs, strict=True)
         ]
         needs_of[entry.index] = needs if any(needs) else None

@@ -24,54 +24,54 @@ class Residuals:
         leaves: those that something has arrived at.
     """
 
-    __slots__ = ("held", "leaves", "owned", "recorded")
+    __slots__ = ("by_key", "leaves", "owned", "recorded")
 
     def __init__(self, recorded: bool) -> None:
         self.recorded: bool = recorded
-        self.held: dict[Key, Any] = {}
+        self.by_key: dict[Key, Any] = {}
         self.owned: set[Key] = set()
         self.leaves: dict[Key, Node] = {}
 
     def at(self, node: Node) -> Any:
         """What has arrived at a tensor; None if nothing has."""
-        return self.held.get(key_of(node))
+        return self.by_key.get(key_of(node))
 
     def add(self, node: Node, residual: Any) -> None:
         key = key_of(node)
-        held = self.held.get(key)
-        if held is None:
-            self.held[key] = residual
+        before = self.by_key.get(key)
+        if before is None:
+            self.by_key[key] = residual
             if node.entry is None:
                 self.leaves[key] = node
         elif key in self.owned:
-            held += residual
-            self.held[key] = held  # 0-d sums are new objects
+            before += residual
+            self.by_key[key] = before  # 0-d sums are new objects
         else:
-            self.held[key] = held + residual
+            self.by_key[key] = before + residual
             if not self.recorded:
                 self.owned.add(key)
 
     def buffer(self, node: Node, backend: Backend, like: Array) -> Array:
         """An array of our own to add parts into."""
         key = key_of(node)
-        held = self.held.get(key)
-        if held is None:
-            held = backend.zeros(like.shape, like.dtype)
+        array = self.by_key.get(key)
+        if array is None:
+            array = backend.zeros(like.shape, like.dtype)
             if node.entry is None:
                 self.leaves[key] = node
         else:
-            held = backend.asarray(held)  # a sum without axes is a number of NumPy's
-            held = held if key in self.owned else held.copy()
-        self.held[key] = held
+            array = backend.asarray(array)  # a sum without axes is a number of NumPy's
+            array = array if key in self.owned else array.copy()
+        self.by_key[key] = array
         self.owned.add(key)
-        return held
+        return array
 
     def pop(self, entry: Entry) -> Any:
         """Take out what arrived at an entry, as its rule takes it: one residual, or a list with None where
         nothing did; None if nothing did at all."""
         if not entry.row.several:
-            return self.held.pop((entry.index, 0), None)
-        parts = [self.held.pop((entry.index, i), None) for i in range(len(entry.ys))]
+            return self.by_key.pop((entry.index, 0), None)
+        parts = [self.by_key.pop((entry.index, i), None) for i in range(len(entry.ys))]
         for part in parts:
             if part is not None:
                 return parts
@@ -111,7 +111,7 @@ def pull_entry(
     if parts is None:
         parts = row.pull(space, g, y if row.several else y[0], xs, entry.params, needs)
     guard = guarded and row.elementwise and row.case != "addition"
-    held = residuals.held
+    by_key = residuals.by_key
     for x, needed, part in zip(inputs, needs, parts, strict=True):
         if not needed or part is None:
             continue
@@ -126,16 +126,16 @@ def pull_entry(
             part = space.astype(part, data.dtype)
         producer = x.entry  # what follows is residuals.add, without the call
         key = (-1, id(x)) if producer is None else (producer.index, x.position)
-        before = held.get(key)
-        if before is None:
-            held[key] = part
+        earlier = by_key.get(key)
+        if earlier is None:
+            by_key[key] = part
             if producer is None:
                 residuals.leaves[key] = x
                 if np is None and row.case == "replay" and row.fresh:
                     residuals.owned.add(key)
         elif key in residuals.owned:
-            before += part
-            held[key] = before
+            earlier += part
+            by_key[key] = earlier
         else:
             residuals.add(x, part)
 
@@ -154,12 +154,12 @@ def pull_watched(
     operand, part)``. All operands at once where no two are the same tensor."""
     place = {key_of(x): i for i, x in enumerate(entry.inputs) if needs[i]}
     alike = len(place) < sum(needs)
-    for chosen in (
+    for selection in (
         [[j == i for j in range(len(needs))] for i in range(len(needs)) if needs[i]] if alike else [needs]
     ):
         alone = Residuals(residuals.recorded)
-        pull(entry, g, chosen, np, alone, guarded)
-        for key, part in alone.held.items():
-            operand = chosen.index(True) if alike else place[key]
+        pull(entry, g, selection, np, alone, guarded)
+        for key, part in alone.by_key.items():
+            operand = selection.index(True) if alike else place[key]
             watch(entry, g, operand, part)
             residuals.add(entry.inputs[operand], part)

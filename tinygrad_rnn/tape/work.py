@@ -37,7 +37,7 @@ def work_of(results: Sequence[Node], since: int, inputs: Sequence[Node]) -> int:
     numbers and constants: numbers may cancel out of the results and stay in the slopes."""
     place: dict[Key, Any] = {key_of(x): ("input", i) for i, x in enumerate(inputs)}
     work: list[Any] = []
-    for number, entry in enumerate(Tape.of(*results, since=since)):
+    for position, entry in enumerate(Tape.of(*results, since=since)):
         work += entry.row.name, _hashed(entry.params)
         for x, array, needed in zip(entry.inputs, entry.xs, entry.needs, strict=True):
             if needed:
@@ -45,7 +45,7 @@ def work_of(results: Sequence[Node], since: int, inputs: Sequence[Node]) -> int:
             else:
                 work.append(_hashed(array if isinstance(x, Node) else x))
         for i in range(len(entry.ys)):
-            place[entry.index, i] = number
+            place[entry.index, i] = position
     return hash((*work, *(place.get(key_of(y)) for y in results)))
 
 

@@ -29,7 +29,7 @@ def read_text(path: str | None) -> str:
         ArgumentError: there can be no such path.
     """
     if path is None:
-        from pydoc_data.topics import topics
+        from pydoc_data.topics import topics  # a book: only the default text needs it
 
         return "".join(topics[name] for name in sorted(topics))
     try:

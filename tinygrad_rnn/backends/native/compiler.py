@@ -46,7 +46,7 @@ def processor() -> Processor:
 
 @functools.cache
 def _target() -> tuple[Any, Any]:
-    import llvmlite.binding as llvm
+    import llvmlite.binding as llvm  # an extra
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
@@ -59,7 +59,7 @@ def _target() -> tuple[Any, Any]:
 def available() -> bool:
     """Whether there is an llvmlite with LLVM's present pass manager, 0.45 or newer."""
     try:
-        import llvmlite.binding as llvm
+        import llvmlite.binding as llvm  # an extra
     except ImportError:
         return False
     return hasattr(llvm, "create_pass_builder")

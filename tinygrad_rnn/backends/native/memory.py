@@ -41,7 +41,7 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> tuple[numpy.ndarray, int]:
 
 
 def numbers(values: Sequence[int]) -> array[int]:
-    """Whole numbers and addresses in a row, as functions here read them; its ``buffer_info`` says where."""
+    """Integers and addresses one after another, as functions here read them; ``buffer_info`` says where."""
     return array("q", values)
 
 

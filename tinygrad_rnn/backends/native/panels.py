@@ -127,8 +127,8 @@ class Panels(VectorWriter):
             for r in (r for r in range(lanes) if not r & step):
                 first = [lanes + i - step if i & step else i for i in range(lanes)]
                 second = [lanes + i if i & step else i + step for i in range(lanes)]
-                for to, chosen in ((r, first), (r + step, second)):
-                    places = ", ".join(f"i32 {i}" for i in chosen)
+                for to, order in ((r, first), (r + step, second)):
+                    places = ", ".join(f"i32 {i}" for i in order)
                     pair = f"{self.vector} {rows[r]}, {self.vector} {rows[r + step]}"
                     new[to] = self.e.let(f"shufflevector {pair}, <{lanes} x i32> <{places}>")
             rows, step = new, 2 * step

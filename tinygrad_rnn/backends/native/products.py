@@ -65,7 +65,7 @@ class GatheredProducts(Products):
     def _forget(self) -> None:
         self._lines: list[list[int]] = [[] for _ in range(self._threads)]
         self._several = self._work = 0
-        self._made: list[numpy.ndarray] = []
+        self._results: list[numpy.ndarray] = []
         self._read: list[numpy.ndarray] = []
 
     def matmul(self, a: Any, b: Any) -> Any:
@@ -139,7 +139,7 @@ class GatheredProducts(Products):
 
     def _await(self, *read: Any) -> None:
         """Make what was promised, if it is about to be read."""
-        for c in self._made:
+        for c in self._results:
             for x in read:
                 if x is c or x.base is c:
                     self.run()
@@ -182,18 +182,18 @@ class GatheredProducts(Products):
         self._several = _code(kind)["several"]
         self._work += work
         self._read += (left, right)
-        self._made.append(c)
+        self._results.append(c)
         return c
 
-    def after(self, function: int, parts: Sequence[Sequence[int]], held: Any) -> None:
+    def after(self, function: int, parts: Sequence[Sequence[int]], buffers: Any) -> None:
         """Start what makes something that the products read: while a worker does it, they can be asked for.
 
         Args:
-            function, parts, held: as of :func:`~.threads.start`.
+            function, parts, buffers: as of :func:`~.threads.start`.
         """
         self.wait()
         self._ticket = Ticket()
-        start(self._ticket, function, parts, held)
+        start(self._ticket, function, parts, buffers)
 
     def wait(self) -> None:
         """Until that is done."""
@@ -210,18 +210,18 @@ class GatheredProducts(Products):
     def start(self) -> None:
         if self._work > thresholds.STARTED_PRODUCTS_MAX_WORK:
             self.run()
-        elif self._made:
+        elif self._results:
             table = memory.numbers([number for lines in self._lines for number in lines])
             self.after(
                 self._several,
                 [(table.buffer_info()[0], len(table) // _LINE)],
-                (table, self._made, self._read, self._rooms),
+                (table, self._results, self._read, self._rooms),
             )
             self._forget()
 
     def run(self) -> None:
         self.wait()
-        if self._made:
+        if self._results:
             tables = [memory.numbers(lines) for lines in self._lines if lines]
             run_parallel(self._several, [(table.buffer_info()[0], len(table) // _LINE) for table in tables])
             self._forget()

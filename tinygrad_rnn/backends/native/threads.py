@@ -198,16 +198,16 @@ _in_use: dict[int, tuple[Any, weakref.ref[Ticket]]] = {}
 waited, whatever becomes of the tickets."""
 
 
-def start(ticket: Ticket, function: int, parts: Sequence[Sequence[int]], held: Any) -> None:
+def start(ticket: Ticket, function: int, parts: Sequence[Sequence[int]], buffers: Any) -> None:
     """As :func:`run_parallel`, but a single part may be left to a worker meanwhile.
 
     Args:
         ticket: for this one call.
-        held: the memory that it reads and writes, which must not hold the ticket.
+        buffers: the memory that it reads and writes, which must not hold the ticket.
     """
     if len(parts) == 1 and threads() > 1:
         number = ticket.number
-        _in_use[number] = (function, held), weakref.ref(ticket, functools.partial(_settle, number))
+        _in_use[number] = (function, buffers), weakref.ref(ticket, functools.partial(_settle, number))
         _team().start(number, function, parts[0])
     else:
         run_parallel(function, parts)
