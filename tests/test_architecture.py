@@ -17,8 +17,6 @@ import tinygrad_rnn as tg
 from tinygrad_rnn import caches, chain_rule, state
 from tinygrad_rnn.chain_rule import Row
 
-pytestmark = pytest.mark.one_backend
-
 PACKAGE = Path(tg.__file__).parent
 FLOORS: list[set[str]] = [
     {"caches", "errors", "effects", "user_code", "cleanup", "state"},

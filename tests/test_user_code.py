@@ -16,8 +16,6 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn import user_code
 
-pytestmark = pytest.mark.one_backend
-
 PACKAGE = Path(tg.__file__).parent
 CELLS = """
 import tinygrad_rnn as tg

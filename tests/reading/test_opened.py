@@ -12,7 +12,7 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn.reading.opened import Opened
 
-pytestmark = pytest.mark.one_backend
+pytestmark = pytest.mark.numpy_only
 
 T, B, IN, H = 6, 2, 3, 4
 

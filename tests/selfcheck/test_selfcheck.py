@@ -19,8 +19,6 @@ from tinygrad_rnn import backends, cli, random, selfcheck
 from tinygrad_rnn.chain_rule import choices, rows
 from tinygrad_rnn.selfcheck import cells, operands, report, rules, sequences, times, training
 
-pytestmark = pytest.mark.one_backend
-
 
 @pytest.fixture
 def standin(monkeypatch):

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tests.sequence.compare import compiled_scan, eager, machine_code
+from tests.sequence.compare import compiled_scan, eager
 from tinygrad_rnn import nn
 from tinygrad_rnn.backends.native import code_cache, compiler, products, threads
 from tinygrad_rnn.sequence import nested
 
-pytestmark = [pytest.mark.one_backend, machine_code]
+pytestmark = pytest.mark.machine_code
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from tinygrad_rnn.sequence.columns import Columns
 from tinygrad_rnn.sequence.contractions import Contraction
 from tinygrad_rnn.sequence.nests import SLOTS, Group
 
-pytestmark = pytest.mark.one_backend
 SPELLINGS = [(name, spelling) for name, cell in PUBLISHED.items() for spelling in cell.spellings]
 SOME = [
     pytest.param(*spelling, marks=pytest.mark.thorough if i % 6 else ())

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tests.sequence.compare import machine_code
 from tinygrad_rnn import tree
 from tinygrad_rnn.selfcheck import cells
 from tinygrad_rnn.sequence.run import CompiledScan
 
-pytestmark = [pytest.mark.one_backend, machine_code]
+pytestmark = pytest.mark.machine_code
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tests.sequence.random_programs import difference
 from tinygrad_rnn import backends, tree
 from tinygrad_rnn.selfcheck.cells import BUILT_IN, FORMULAS, WRITTEN, Maker, T
 
-pytestmark = [pytest.mark.one_backend, pytest.mark.parametrize("backend", ["cupy"], indirect=True)]
+pytestmark = [pytest.mark.parametrize("backend", ["cupy"], indirect=True)]
 
 NAMED = {make.__name__: make for make in (*BUILT_IN, *WRITTEN)}
 

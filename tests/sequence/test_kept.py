@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tests.sequence.compare import eager, machine_code
+from tests.sequence.compare import eager
 from tinygrad_rnn.backends.native import code_cache, compiler, products, threads
 from tinygrad_rnn.sequence import numbers, plans, traces
-
-pytestmark = [pytest.mark.one_backend]
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +85,7 @@ def test_all_caches_hold_no_more_than_their_bounds(few):
     assert "dropped" not in tg.explain(cells[0])
 
 
-@machine_code
+@pytest.mark.machine_code
 def test_machine_code_is_freed_once_nothing_runs_it(few, engines):
     x, h = data()
     for number in range(12):
@@ -105,7 +103,7 @@ def test_machine_code_is_freed_once_nothing_runs_it(few, engines):
     assert len(engines) == 0
 
 
-@machine_code
+@pytest.mark.machine_code
 def test_code_outlives_its_owner_while_a_worker_runs_it(engines):
     """Whatever is forgotten between the call and its end."""
     cell, expected = cell_of(3), None
@@ -121,7 +119,7 @@ def test_code_outlives_its_owner_while_a_worker_runs_it(engines):
         np.testing.assert_array_equal(g.numpy(), expected)
 
 
-@machine_code
+@pytest.mark.machine_code
 def test_clear_caches_forgets_all_and_changes_no_result(tmp_path):
     x, h = data()
     cells = [cell_of(number) for number in range(4)]

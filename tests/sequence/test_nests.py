@@ -8,12 +8,12 @@ import pytest
 import tinygrad_rnn as tg
 from tests.covering import seeds
 from tests.sequence import random_cells
-from tests.sequence.compare import compare, machine_code
+from tests.sequence.compare import compare
 from tests.sequence.random_programs import difference
 from tinygrad_rnn.selfcheck import cells, sequences
 from tinygrad_rnn.sequence.nested import NestPlan
 
-pytestmark = [pytest.mark.one_backend, machine_code]
+pytestmark = pytest.mark.machine_code
 
 
 @pytest.mark.parametrize("make", [*cells.ALL, *cells.FORMULAS], ids=lambda make: make.__name__)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tests.sequence.compare import NATIVE, compiled_scan, eager, machine_code, results, running, same
+from tests.sequence.compare import NATIVE, compiled_scan, eager, results, running, same
 from tinygrad_rnn.backends.native import code_cache, compiler
 from tinygrad_rnn.sequence import plans
 
@@ -59,6 +59,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.both_backends
 @pytest.mark.each_value
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("change", CHANGES.values(), ids=[name.replace(" ", "-") for name in CHANGES])
@@ -101,8 +102,7 @@ def compilations(monkeypatch, tmp_path):
     return texts
 
 
-@machine_code
-@pytest.mark.one_backend
+@pytest.mark.machine_code
 def test_an_annealed_rate_is_compiled_for_twice_and_no_more(compilations, tmp_path):
     """Once with the number in the code, once with the number as an operand; 50 values, 50 results."""
     cell, (x, h) = Annealed(), data()
@@ -119,8 +119,7 @@ def test_an_annealed_rate_is_compiled_for_twice_and_no_more(compilations, tmp_pa
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-@machine_code
-@pytest.mark.one_backend
+@pytest.mark.machine_code
 def test_numbers_that_never_change_stay_in_the_code(compilations):
     cell, (x, h) = Annealed(), data()
     for _ in range(3):
@@ -135,8 +134,7 @@ def test_numbers_that_never_change_stay_in_the_code(compilations):
     assert [plan.core.whole.shapes[v] for v in plan.core.whole.fixed].count(()) == 1
 
 
-@machine_code
-@pytest.mark.one_backend
+@pytest.mark.machine_code
 def test_another_cell_of_the_same_kind_shares_the_code(compilations):
     """Cells that are made anew with another number each, as functions that close over it."""
     x, h = data()
@@ -243,7 +241,6 @@ def test_each_operation_takes_a_number_that_changes(backend, row, left, dtype):
                 np.testing.assert_allclose(g.numpy(), wanted.numpy(), rtol=4 * tolerance)
 
 
-@pytest.mark.one_backend
 def test_tapes_and_pictures_show_the_number():
     """Whoever looks inside sees the cell as it was: a number, and no tensor that nobody made; second
     derivatives go through it too."""

@@ -13,7 +13,6 @@ from tests.sequence.random_cells import BATCH, STEPS, difference
 from tinygrad_rnn import chain_rule
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("first", seeds(300, daily=4, step=20))
 def test_random_cells(first):
     """``python -m tests.sequence.random_cells 10000`` tries more."""
@@ -75,7 +74,6 @@ def elementwise_cells():
 
 
 # on a device each row is proved by test_registry.py, and calls are made by test_compiled.py
-@pytest.mark.one_backend
 @pytest.mark.parametrize("name", elementwise_cells())
 def test_every_elementwise_row_in_a_cell(backend, name):
     """Each is machine code, forward and backward, where there is any."""

@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tests.sequence.compare import machine_code
 from tinygrad_rnn import nn, optim, tree
 from tinygrad_rnn.backends.native import thresholds
 from tinygrad_rnn.selfcheck import cells
 from tinygrad_rnn.sequence import single_step
 
-pytestmark = [pytest.mark.one_backend, machine_code]
+pytestmark = pytest.mark.machine_code
 T, B, N = 6, 3, 4
 
 

@@ -38,7 +38,6 @@ def _chain(length: int) -> tuple[float, float]:
 
 
 @pytest.mark.slow
-@pytest.mark.one_backend
 @pytest.mark.usefixtures("no_collector")
 def test_chain_of_100_000_steps_takes_linear_time_and_no_recursion() -> None:
     half, whole = [], []
@@ -50,11 +49,13 @@ def test_chain_of_100_000_steps_takes_linear_time_and_no_recursion() -> None:
     assert min(whole) < 3 * min(half)
 
 
+@pytest.mark.both_backends
 @pytest.mark.usefixtures("no_collector")
 def test_chain_of_20_000_steps_on_every_backend() -> None:
     assert _chain(20_000)[1] == pytest.approx(0.999**10_000, rel=1e-9)
 
 
+@pytest.mark.both_backends
 @pytest.mark.usefixtures("no_collector")
 def test_memory_is_given_back_when_the_result_goes() -> None:
     x = leaf(numpy.ones(4))
