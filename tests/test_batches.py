@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.covering import some
 from tinygrad_rnn import batches, chain_rule, tree
 from tinygrad_rnn.selfcheck.cells import BUILT_IN, WRITTEN, Maker
 from tinygrad_rnn.selfcheck.cells.published import PUBLISHED
@@ -224,15 +225,8 @@ def test_who_looks_on_sees_each_pass(backend):
 # -- scans ---------------------------------------------------------------------------------------------------
 
 
-def some(things, each):
-    """One of so many daily, all with ``--every``: each is compiled for many values."""
-    return [
-        pytest.param(thing, marks=pytest.mark.thorough if i % each else ()) for i, thing in enumerate(things)
-    ]
-
-
 @pytest.mark.usefixtures("_all_together")
-@pytest.mark.parametrize("make", some([*BUILT_IN, *WRITTEN], 4), ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", some([*BUILT_IN, *WRITTEN], 8), ids=lambda make: make.__name__)
 def test_through_a_cell(make):
     cell, _, xs, state = make(Maker("float64", 2, 3))
     leaves = [x for x in tree.leaves((xs, state)) if x.dtype.kind == "f" and x.size]
@@ -272,7 +266,7 @@ def test_by_the_weights_of_a_cell(make):
 
 
 @pytest.mark.usefixtures("_all_together")
-@pytest.mark.parametrize("name", some(PUBLISHED, 8))
+@pytest.mark.parametrize("name", some(PUBLISHED, 16))
 def test_through_a_published_cell(name):
     cell = PUBLISHED[name]
     xs, state, weights = cell.draw(Maker("float64", 3, 5))

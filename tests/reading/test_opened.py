@@ -102,6 +102,7 @@ def _told(loss: Any) -> list[Any]:
     return told
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("run", RUNS)
 def test_the_run_is_told_that_was(run: str, change: str, rng: numpy.random.Generator) -> None:

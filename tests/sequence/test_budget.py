@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tests.sequence.compare import 
 from tinygrad_rnn import backends, tree
 from tinygrad_rnn.sequence import budget
 from tinygrad_rnn.sequence.bound_step import BoundStep

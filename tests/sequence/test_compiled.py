@@ -10,7 +10,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.sequence.compare import compare, compiled_scan, eager, kinds, results, running, same
-from tests.sequence.made import every_cell, made, ragged
+from tests.sequence.made import every_cell, made, ragged, some_cells
 from tinygrad_rnn import nn, tree
 from tinygrad_rnn.selfcheck.cells import (
     ALL,
@@ -26,7 +26,6 @@ from tinygrad_rnn.selfcheck.cells import (
 )
 
 
-@pytest.mark.both_backends
 @every_cell
 def test_values_and_gradients(backend, make):
     cell, wanted, xs, state = made(make)
@@ -35,7 +34,7 @@ def test_values_and_gradients(backend, make):
     compare(backend, cell, wanted, xs, state, make not in CALLED, reverse=True)
 
 
-@every_cell
+@some_cells(3)
 def test_lengths_masks_and_what_comes_out_there(backend, make):
     cell, wanted, xs, state = made(make)
     compare(
@@ -51,7 +50,7 @@ def test_lengths_masks_and_what_comes_out_there(backend, make):
     )
 
 
-@every_cell
+@some_cells(3, 1)
 def test_float32(backend, make):
     cell, wanted, xs, state = made(make, "float32")
     compare(backend, cell, wanted, xs, state, make not in CALLED)
@@ -75,7 +74,7 @@ def test_a_loss_of_the_outputs_or_of_the_last_state_alone(backend, make, which):
     compare(backend, cell, wanted, xs, state, which=which)
 
 
-@every_cell
+@some_cells(3, 2)
 def test_second_order(backend, make):
     cell, wanted, xs, state = made(make)
     random = np.random.default_rng(2)

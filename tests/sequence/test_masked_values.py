@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.covering import seeds
 from tests.sequence.masked import (
     BAD,
     FUNCTIONS,
@@ -208,7 +209,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("trial", range(6))
+@pytest.mark.parametrize("trial", seeds(6, daily=2))
 @pytest.mark.parametrize("kind", KINDS)
 def test_layers_with_any_options(kind, trial):
     """Whatever the padding of inputs and targets holds: the loss and the gradients of the samples one by one,
