@@ -46,10 +46,7 @@ def test_there_are_all():
 
 @pytest.mark.parametrize(
     "script",
-    [
-        pytest.param(script, marks=pytest.mark.thorough) if script.stem in LONG else script
-        for script in SCRIPTS
-    ],
+    [pytest.param(script, marks=pytest.mark.slow) if script.stem in LONG else script for script in SCRIPTS],
     ids=lambda script: script.stem,
 )
 def test_it_runs_says_something_and_writes_its_figure(script, monkeypatch, capsys, tmp_path):

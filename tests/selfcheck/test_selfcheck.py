@@ -43,9 +43,8 @@ def failed(items):
 # -- nothing is wrong here -----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("standin")
-@pytest.mark.parametrize("backend", ["numpy", "cupy"])
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("cupy", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("section", [name for name, _, _ in selfcheck.SECTIONS])
 def test_everything_passes(section, backend, monkeypatch):
     """Of the cells the built-in ones, since all of them go the same ways in other tests; of the sizes those

@@ -228,7 +228,6 @@ def together(texts):
 
 
 @pytest.mark.slow
-@pytest.mark.cupy
 # Hopper and Ampere
 @pytest.mark.parametrize(("first", "dtype", "generation"), [(0, "float32", "sm_90"), (1, "float64", "sm_80")])
 def test_kernels_are_cuda(first, dtype, generation, monkeypatch):
