@@ -1,5 +1,5 @@
 """What the first call costs: compiled for the first time, from the cache in a new process, and a second layer
-of another size."""
+of another size. And what importing the library costs beside NumPy."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from . import timing
 KINDS = ("LSTM", "PeepholeLSTM", "GRU")
 SIZES = {"first": (32, 16, 32, 32), "resized": (40, 8, 24, 48)}
 LIMITS = {"compiled": 3.0, "from the cache": 0.3, "then another size": 1.0}
+IMPORT_LIMIT = 0.5
 
 
 def first_call(kind: str, size: tuple[int, ...]) -> float:
@@ -45,6 +46,20 @@ def measure(kind: str, folder: str) -> dict[str, float]:
     )
 
 
+def importing() -> float:
+    """The time that the library takes to import, where NumPy is, over that of NumPy; the least of seven."""
+    program = (
+        "from time import perf_counter as now; a = now(); import numpy; b = now(); import tinygrad_rnn; "
+        "c = now(); print((c - b) / (b - a))"
+    )
+    with tempfile.TemporaryDirectory() as folder:  # as installed: with bytecode
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        environment["PYTHONPYCACHEPREFIX"] = folder
+        command = [sys.executable, "-c", program]
+        found = [subprocess.check_output(command, text=True, env=environment) for _ in range(8)]
+    return min(float(ratio) for ratio in found[1:])  # the first writes the bytecode
+
+
 def main() -> None:
     print(f"the first forward + backward of a layer in a new process, seconds (limit)\n{timing.machine()}")
     for kind in KINDS:
@@ -58,6 +73,10 @@ def main() -> None:
                 f"  {kind:<14}{name:<20}{taken:7.3f}  "
                 f"({LIMITS[name]}{'' if taken <= LIMITS[name] else ', missed'})"
             )
+    ratio = importing()
+    print(
+        f"importing, over NumPy's: {ratio:.2f} ({IMPORT_LIMIT}{'' if ratio <= IMPORT_LIMIT else ', missed'})"
+    )
 
 
 if __name__ == "__main__":

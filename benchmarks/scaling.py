@@ -1,5 +1,5 @@
-"""How time grows: with the number of steps, with layer normalisation, with training over inference, and over
-the products alone."""
+"""How time grows: with the number of steps, with the length of a tape, with layer normalisation, with
+training over inference, and over the products alone."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tinygrad_rnn.backends.native import products
 from . import timing
 
 STEPS = (1_000, 10_000, 100_000)
+OPERATIONS = (50_000, 100_000)
 LINEAR = 1.5
 """What a step may cost more where nothing fits a cache any longer."""
 SIZES = [(100, 32, 64, 128), (100, 64, 256, 512)]
@@ -118,6 +119,21 @@ def steps_table(seconds: float) -> None:
     verdict("a step at 100,000 / the quickest of these", each[-1] / min(each), LINEAR)
 
 
+def tape_table(seconds: float) -> None:
+    def chain(length: int) -> Run:
+        def run() -> None:
+            y = tg.tensor(0.5, requires_grad=True)
+            for _ in range(length // 2):
+                y = y * 0.999 + 0.001
+            y.backward()
+
+        return run
+
+    found = timing.medians({str(length): chain(length) for length in OPERATIONS}, seconds)
+    half, whole = (found[str(length)] / length for length in OPERATIONS)
+    verdict("an operation on a tape of 100,000 / of 50,000", whole / half, LINEAR)
+
+
 def size_table(size: tuple[int, ...], seconds: float) -> None:
     lstm, normalised = tg.nn.LSTM(*size[2:]), tg.nn.Recurrent(LayerNormLSTM(*size[2:]))
     runs = {
@@ -139,6 +155,7 @@ def size_table(size: tuple[int, ...], seconds: float) -> None:
 def main(seconds: float = 1.0) -> None:
     print(f"how time grows, float32\n{timing.machine()}")
     steps_table(seconds)
+    tape_table(seconds)
     for size in SIZES:
         size_table(size, seconds)
 

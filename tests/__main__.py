@@ -1,11 +1,12 @@
 """The one gate: ``python -m tests`` checks format, lint and types, then runs the tests with coverage, and
 stops at the first that fails.
 
-``python -m tests --every`` runs all combinations of parameters and all seeds, where the gate runs some (see
-``covering.py``), and measures no coverage. ``python -m tests --peer`` runs the tests that compare with
-PyTorch and JAX (``pip install -e '.[test,peer]'``); those whose framework is not installed are skipped, and
-listed as skipped. ``python -m tests --wheels 4`` builds what users install and tries it on each Python that
-is found, four at least (``pip install -e '.[dev]'``).
+``python -m tests --slow`` runs the tests that take more than a few seconds each, which the gate leaves out.
+``python -m tests --every`` runs all tests with all combinations of parameters and all seeds, where the gate
+runs some (see ``covering.py``), and then those of the gate on the stand-in for CuPy. ``python -m tests
+--peer`` runs the tests that compare with PyTorch, JAX and CuPy (``pip install -e '.[test,peer]'``); those
+whose framework is not installed are skipped, and listed as skipped. ``python -m tests --wheels 4`` builds
+what users install and tries it on each Python that is found, four at least (``pip install -e '.[dev]'``).
 """
 
 from __future__ import annotations
@@ -18,22 +19,25 @@ import time
 from pathlib import Path
 
 # Who collects tests/peers imports PyTorch and JAX, in each worker, before the marker is looked at.
+PYTEST = "pytest -n 2 --dist worksteal --ignore tests/peers"
 CHECKS = {
     "format": "ruff format --check .",
     "lint": "ruff check .",
     "types": "mypy",
-    "tests": (
-        "pytest -n 2 --dist worksteal -m 'not peer' --ignore tests/peers --cov --cov-report "
-        "term:skip-covered --cov-fail-under 95"
-    ),
+    "tests": f"{PYTEST} --cov --cov-report term:skip-covered --cov-fail-under 95",
 }
-EVERY = {"every test": "pytest -n 2 --dist worksteal -m 'not peer' --ignore tests/peers --every"}
-PEER = {"peer tests": "pytest -n 2 -m peer"}
+SLOW = {"slow tests": f"{PYTEST} -m 'slow and not peer and not cupy'"}
+EVERY = {
+    "every test": f"{PYTEST} -m 'not peer and not cupy' --every",
+    "tests on the stand-in for CuPy": f"{PYTEST} --backend cupy",
+}
+PEER = {"peer tests": "pytest -n 2 -m 'peer or cupy'"}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests", description=__doc__.partition("\n")[0])
-    parser.add_argument("--peer", action="store_true", help="compare with PyTorch and JAX instead")
+    parser.add_argument("--slow", action="store_true", help="run what the gate leaves out since it is slow")
+    parser.add_argument("--peer", action="store_true", help="compare with PyTorch, JAX and CuPy instead")
     parser.add_argument(
         "--every", action="store_true", help="run every combination of parameters and every seed"
     )
@@ -41,7 +45,7 @@ def main() -> int:
         "--wheels", type=int, metavar="N", help="build, install and try it on N versions of Python or more"
     )
     chosen = parser.parse_args()
-    checks = PEER if chosen.peer else EVERY if chosen.every else CHECKS
+    checks = SLOW if chosen.slow else PEER if chosen.peer else EVERY if chosen.every else CHECKS
     if chosen.wheels is not None:
         checks = {"wheels": f"tests.wheels {chosen.wheels}"}
     for name, command in checks.items():

@@ -1,9 +1,10 @@
-"""What every test runs under: both backends, strict floating point, a seed, and a check that it leaves no
-switch flipped.
+"""What every test runs under: a backend, strict floating point, a seed, and a check that it leaves no switch
+flipped.
 
-A test that has nothing to do with arrays, or chooses its backends itself, is marked ``one_backend`` and runs
-once, on NumPy. Of the combinations of a test's parameters those run that ``covering.py`` chooses; with
-``--every`` all do.
+A test runs on NumPy; one that concerns devices is marked ``both_backends`` and runs on the stand-in for CuPy
+too. With ``--backend=cupy`` every test runs on the stand-in but those that are about this processor
+(``machine_code``) or choose their backends themselves (``numpy_only``). Of the combinations of a test's
+parameters those run that ``covering.py`` chooses; with ``--every`` all do.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ BACKENDS = ("numpy", "cupy")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if metafunc.definition.get_closest_marker("one_backend") is None:
+    both = metafunc.definition.get_closest_marker("both_backends") is not None
+    if both and metafunc.config.getoption("backend") is None:
         metafunc.parametrize("backend", BACKENDS, indirect=True)
 
 
@@ -37,6 +39,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run every combination of parameters and every seed, not only those that cover all pairs",
     )
+    parser.addoption(
+        "--backend", choices=BACKENDS, help="the backend of every test that does not choose its own"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -44,6 +49,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         chosen = covering.daily(items)
         config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
         items[:] = [item for item in items if item in chosen]
+    if not compiler.available():
+        for item in items:
+            if item.get_closest_marker("machine_code") is not None:
+                item.add_marker(pytest.mark.skip(reason="llvmlite is not installed"))
     _measure_some(items)
 
 
@@ -86,10 +95,15 @@ def _compiled_code(
         yield
 
 
+def _backend_of(item: pytest.Item) -> str:
+    stays = any(item.get_closest_marker(name) is not None for name in ("machine_code", "numpy_only"))
+    return "numpy" if stays else item.config.getoption("backend") or "numpy"
+
+
 @pytest.fixture(autouse=True)
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
     """The name of the backend that the test runs on; new tensors are made there."""
-    name = getattr(request, "param", "numpy")
+    name = getattr(request, "param", None) or _backend_of(request.node)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("TINYGRAD_RNN_BACKEND", raising=False)
         patch.setattr(backends, "_loaded", {"numpy": backends.get("numpy")})

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import collections
 import itertools
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -38,6 +38,16 @@ def covering(cases: Sequence[Factors], strength: int) -> list[int]:
 
 def _meetings(case: Factors, strength: int) -> Iterator[tuple[tuple[str, Hashable], ...]]:
     return itertools.combinations(case.items(), strength)
+
+
+def some(values: Iterable[Any], each: int, first: int = 0) -> list[Any]:
+    """Values of a parameter, of which each so many-th runs every day."""
+    return [
+        value
+        if i % each == first
+        else pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.thorough)
+        for i, value in enumerate(values)
+    ]
 
 
 def seeds(count: int, daily: int, step: int = 1) -> list[Any]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.covering import some
 from tinygrad_rnn import batches, chain_rule, tree
 from tinygrad_rnn.selfcheck.cells import BUILT_IN, WRITTEN, Maker
 from tinygrad_rnn.selfcheck.cells.published import PUBLISHED
@@ -42,7 +43,7 @@ def varied(x, i):
 # -- rows ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.one_backend  # an index of arrays would have to be moved
+@pytest.mark.numpy_only
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_row_for_many_values(name):
     row = ROWS[name]
@@ -63,7 +64,6 @@ def test_a_row_for_many_values(name):
                     np.testing.assert_allclose(y.numpy()[i], z.numpy(), rtol=1e-13, atol=1e-13)
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("name", "params"),
     [("argmax", (1,)), ("argmin", (0,)), ("argsort", (1,)), ("all", ((0, 1),)), ("any", ((1,),))],
@@ -75,7 +75,6 @@ def test_a_choice_for_many_values(name, params):
     assert np.array_equal(y.numpy(), [getattr(np, name)(one, params[0]) for one in many])
 
 
-@pytest.mark.one_backend
 def test_few_rows_have_no_rule():
     without = {name for name, row in ROWS.items() if not row.elementwise and row.batching is None}
     assert without == {"solve", "det", "searchsorted"}
@@ -110,6 +109,7 @@ FUNCTIONS = {
 }
 
 
+@pytest.mark.both_backends
 @pytest.mark.usefixtures("_all_together")
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_jacobian_is_what_it_is_row_by_row(backend, name):
@@ -119,7 +119,6 @@ def test_a_jacobian_is_what_it_is_row_by_row(backend, name):
     assert expected.any() == (name != "of no use")
 
 
-@pytest.mark.one_backend
 @pytest.mark.peer
 @pytest.mark.usefixtures("_all_together")
 def test_against_torch():
@@ -196,7 +195,6 @@ def test_gradients_of_each_sample(backend):
         )
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("size", "largest", "expected"),
     [(8, 1, 8), (64, 1, 64), (65, 1, 33), (200, 1, 50), (64, 1 << 22, 32), (64, 1 << 25, None)],
@@ -227,16 +225,8 @@ def test_who_looks_on_sees_each_pass(backend):
 # -- scans ---------------------------------------------------------------------------------------------------
 
 
-def some(things, each):
-    """One of so many daily, all with ``--every``: each is compiled for many values."""
-    return [
-        pytest.param(thing, marks=pytest.mark.thorough if i % each else ()) for i, thing in enumerate(things)
-    ]
-
-
-@pytest.mark.one_backend
 @pytest.mark.usefixtures("_all_together")
-@pytest.mark.parametrize("make", some([*BUILT_IN, *WRITTEN], 4), ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", some([*BUILT_IN, *WRITTEN], 8), ids=lambda make: make.__name__)
 def test_through_a_cell(make):
     cell, _, xs, state = make(Maker("float64", 2, 3))
     leaves = [x for x in tree.leaves((xs, state)) if x.dtype.kind == "f" and x.size]
@@ -259,7 +249,6 @@ def _first_floats(results):
     return tg.concatenate([tg.reshape(y, (-1,)) for y in tree.leaves(results) if y.dtype.kind == "f"])[:9]
 
 
-@pytest.mark.one_backend
 @pytest.mark.usefixtures("_all_together")
 @pytest.mark.parametrize("make", BUILT_IN, ids=lambda make: make.__name__)
 def test_by_the_weights_of_a_cell(make):
@@ -276,9 +265,8 @@ def test_by_the_weights_of_a_cell(make):
         setattr(cell, name, weight)
 
 
-@pytest.mark.one_backend
 @pytest.mark.usefixtures("_all_together")
-@pytest.mark.parametrize("name", some(PUBLISHED, 8))
+@pytest.mark.parametrize("name", some(PUBLISHED, 16))
 def test_through_a_published_cell(name):
     cell = PUBLISHED[name]
     xs, state, weights = cell.draw(Maker("float64", 3, 5))
@@ -297,7 +285,6 @@ def test_through_a_published_cell(name):
     )
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU", "PeepholeLSTM"])
 def test_one_scan_for_all_residuals(kind, monkeypatch):
     layer = getattr(tg.nn, kind)(3, 8, dtype="float64", num_layers=2, bidirectional=True)
@@ -316,6 +303,7 @@ def test_one_scan_for_all_residuals(kind, monkeypatch):
     assert len(scans) == 4 * 4
 
 
+@pytest.mark.both_backends
 @pytest.mark.usefixtures("_all_together")
 @pytest.mark.parametrize("options", [{"lengths": [5, 2]}, {"checkpoint": 2}, {"compiled": False}], ids=str)
 def test_all_go_together_however_a_scan_is_run(backend, options, monkeypatch):

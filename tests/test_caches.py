@@ -9,8 +9,6 @@ import pytest
 
 from tinygrad_rnn.caches import Recent, clear, memoised, recent
 
-pytestmark = pytest.mark.one_backend
-
 
 @pytest.mark.parametrize("most", [1, 2, 8, 100])
 def test_it_holds_no_more_than_its_bound_and_what_was_used_last(most: int) -> None:

@@ -15,7 +15,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn import cli
 from tinygrad_rnn.train.run import Run
 
-pytestmark = pytest.mark.one_backend
+pytestmark = pytest.mark.numpy_only
 
 SMALL = ["--hidden", "6", "--embed", "4", "--batch", "3", "--length", "5", "--every", "5"]
 

@@ -14,6 +14,8 @@ import matplotlib.pyplot
 import numpy
 import pytest
 
+pytestmark = pytest.mark.numpy_only
+
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 PICTURES = EXAMPLES / "pictures"
@@ -23,7 +25,7 @@ FIGURES = {"05_lstm": "lstm.svg"} | {path.stem: path.name for path in PICTURES.g
 
 CLAIMS = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
 
-pytestmark = pytest.mark.one_backend
+
 each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 
 LONG = ("14_peephole_timing", "15_gru_cost", "16_adding_problem", "17_copying_memory")
@@ -44,10 +46,7 @@ def test_there_are_all():
 
 @pytest.mark.parametrize(
     "script",
-    [
-        pytest.param(script, marks=pytest.mark.thorough) if script.stem in LONG else script
-        for script in SCRIPTS
-    ],
+    [pytest.param(script, marks=pytest.mark.slow) if script.stem in LONG else script for script in SCRIPTS],
     ids=lambda script: script.stem,
 )
 def test_it_runs_says_something_and_writes_its_figure(script, monkeypatch, capsys, tmp_path):

@@ -14,8 +14,7 @@ from tinygrad_rnn import backends, nn, tape
 from tinygrad_rnn.cleanup import no_collection
 from tinygrad_rnn.sequence import program
 
-pytestmark = pytest.mark.one_backend
-
+pytestmark = pytest.mark.numpy_only
 
 BLOCKS = (
     PACKAGE,

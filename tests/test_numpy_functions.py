@@ -15,6 +15,8 @@ import tinygrad_rnn as tg
 from tests.derived.calls import CALLS
 from tinygrad_rnn import tree
 
+pytestmark = pytest.mark.numpy_only
+
 Tensor = tg.Tensor
 
 
@@ -112,7 +114,6 @@ REFUSALS = (tg.TinygradRNNError, TypeError, ValueError, AttributeError, IndexErr
 """Ours; or NumPy's own, before it looked at a value."""
 
 
-@pytest.mark.one_backend
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_no_function_of_numpy_takes_a_value_off_the_tape(name: str) -> None:
@@ -176,7 +177,6 @@ def _weighed(found: Any) -> float:
     return sum(float(np.sum(y * _weights(np.shape(y)))) for y in tree.leaves(found) if _kind(y) == "f")
 
 
-@pytest.mark.one_backend
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_what_is_recorded_has_the_slope_of_numpys_function(name: str) -> None:
@@ -184,13 +184,11 @@ def test_what_is_recorded_has_the_slope_of_numpys_function(name: str) -> None:
         assert slope == pytest.approx(expected, rel=1e-6, abs=1e-7), call
 
 
-@pytest.mark.one_backend
 @pytest.mark.filterwarnings("ignore")
 def test_most_functions_of_the_library_are_recorded_there() -> None:
     assert sum(any(True for _ in _slopes(name)) for name in FUNCTIONS) > 100
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("label", [label for label in CALLS if not label.startswith("norm 0 ")])
 def test_what_numpy_is_called_with_is_recorded(label: str) -> None:
     """The same calls as of ``tg``, with the same values as NumPy's and the same gradients."""
@@ -216,7 +214,6 @@ def test_both_results_of_divmod_are_numpys_for_either_sign() -> None:
         np.testing.assert_array_equal(ours.numpy(), theirs)
 
 
-@pytest.mark.one_backend
 def test_arguments_are_numpys() -> None:
     x = leaf([[1.0, 2.0], [3.0, 5.0]])
     assert np.sum(x, 0, None, None, True).shape == (1, 2)
@@ -251,7 +248,6 @@ LACKING: dict[str, Callable[[Tensor, np.ndarray], Any]] = {
 }
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("call", LACKING.values(), ids=LACKING)
 def test_an_argument_that_the_library_lacks(call: Callable[[Tensor, np.ndarray], Any]) -> None:
     t, a = leaf(), np.array([1.0, 2.0])
@@ -263,7 +259,6 @@ def test_an_argument_that_the_library_lacks(call: Callable[[Tensor, np.ndarray],
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("call", "advice"),
     [
@@ -284,7 +279,6 @@ def test_the_error_says_what_to_write(call: Callable[[Tensor], Any], advice: str
     assert ".detach()" in str(caught.value)
 
 
-@pytest.mark.one_backend
 def test_without_a_gradient_numpy_gets_the_values() -> None:
     x = tg.tensor(np.array([[2.0, 1.0], [1.0, 3.0]]))
     np.testing.assert_array_equal(np.linalg.eigvalsh(x), np.linalg.eigvalsh(x.numpy()))
@@ -299,7 +293,6 @@ def test_without_a_gradient_numpy_gets_the_values() -> None:
     assert isinstance(np.concatenate([x, x]), Tensor)
 
 
-@pytest.mark.one_backend
 def test_booleans_of_arrays() -> None:
     t = leaf([1.0, -2.0])
     mask = np.array([True, True])
@@ -309,7 +302,6 @@ def test_booleans_of_arrays() -> None:
     assert (~(t > 0)).tolist() == np.invert(t > 0).tolist() == [False, True]
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("numbers", [[5, 6], [5.0, 6.0]])
 def test_signs_of_booleans_are_no_truths_of_numbers(numbers) -> None:
     """NumPy's are the bits of whole numbers: 5 & 3 is 1."""
@@ -327,6 +319,7 @@ def test_signs_of_booleans_are_no_truths_of_numbers(numbers) -> None:
     assert (truth & True).tolist() == (True & truth).tolist() == [True, False]
 
 
+@pytest.mark.both_backends
 def test_numpys_functions_in_a_cell(backend: str, rng: np.random.Generator) -> None:
     """The same gradients as with the library's own names, compiled and step by step."""
     W = tg.tensor(rng.normal(0, 0.5, (5, 3)), requires_grad=True)

@@ -18,9 +18,8 @@ CONSOLE = [
     line.partition("#")[0].strip() for kind, text in BLOCKS if kind == "console" for line in text.splitlines()
 ]
 
-pytestmark = pytest.mark.one_backend
 
-
+@pytest.mark.numpy_only
 def test_its_python_runs(monkeypatch, tmp_path, capsys):
     """All blocks in order, as one program: later ones use what earlier ones made."""
     monkeypatch.chdir(tmp_path)

@@ -13,10 +13,8 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.backends import numpy_backend
-from tinygrad_rnn.backends.native import compiler, memory
+from tinygrad_rnn.backends.native import memory
 from tinygrad_rnn.selfcheck import machine
-
-pytestmark = pytest.mark.one_backend
 
 PROGRAM = """
 import ctypes, ctypes.util, os, pathlib, signal, subprocess, sys, tempfile
@@ -73,7 +71,7 @@ print(len(list(folder.iterdir())))
 under no name. Libraries have been loaded before, as they look for the system they were made for."""
 
 
-@pytest.mark.skipif(not compiler.available(), reason="llvmlite is not installed")
+@pytest.mark.machine_code
 def test_training_without_what_only_posix_has(tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM],

@@ -27,7 +27,7 @@ OPERATORS = [
 ]
 
 
-@pytest.mark.one_backend
+@pytest.mark.numpy_only
 @pytest.mark.parametrize(
     "left", [np.array([3.1, 2.2]), np.float64(3.2), [3.25, 2.125]], ids=["array", "number", "list"]
 )
@@ -47,7 +47,6 @@ def test_operators_with_what_is_numpys_on_the_left(op: Callable[[Any, Any], Any]
         assert slope == pytest.approx((values[0] - values[1]) / (2 * step), abs=1e-6)
 
 
-@pytest.mark.one_backend
 def test_an_array_is_not_written_with_a_recorded_tensor() -> None:
     t, a = leaf([1.5, 0.5]), np.zeros(2)
     writes: list[Callable[[], Any]] = [
@@ -70,7 +69,6 @@ def test_an_array_is_not_written_with_a_recorded_tensor() -> None:
     assert a.tolist() == [3.0, 1.0]
 
 
-@pytest.mark.one_backend
 def test_a_tensor_is_not_written_by_numpy() -> None:
     c = tg.tensor([[1.0, 2.0], [3.0, 4.0]])
     for write in (
@@ -87,6 +85,7 @@ def test_a_tensor_is_not_written_by_numpy() -> None:
 Tensor = tg.Tensor
 
 
+@pytest.mark.both_backends
 def test_a_single_value_is_printed_and_compared_as_a_number() -> None:
     loss = tg.sum(tg.tensor([1.5, 0.75], requires_grad=True))
     assert f"{loss:.3f}|{loss:8.1e}|{loss}" == f"2.250| 2.2e+00|{loss!s}"
@@ -116,6 +115,7 @@ def test_a_format_of_several_values(spec: str) -> None:
     assert f"{x}" == str(x)
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("index", [0, (0, 1), slice(None), np.array([True, False])])
 def test_writing_into_a_tensor_is_told_what_to_write(index: Any) -> None:
     x = tg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)

@@ -145,6 +145,7 @@ def test_vjp_of_a_result_that_does_not_depend():
     near(pull((x64(), x64()))[0], 3 * X)
 
 
+@pytest.mark.both_backends
 def test_jvp_of_tuples_and_nests():
     y, tangent = tg.jvp(
         lambda x, y: {"product": x * y, "sum": [x + y]}, (x64(), x64(X + 2)), (x64(X + 5), x64(X - 1))
@@ -173,6 +174,7 @@ def test_hvp_is_the_hessian_times_v():
 # -- jacobian, hessian ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.both_backends
 def test_jacobian_has_the_shapes_of_both():
     w = np.arange(6.0).reshape(2, 3)
     near(tg.jacobian(lambda x: tg.tensor(w) @ x)(x64()), w)

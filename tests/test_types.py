@@ -17,8 +17,6 @@ import pytest
 
 import tinygrad_rnn as tg
 
-pytestmark = pytest.mark.one_backend
-
 ROOT = Path(tg.__file__).parent.parent
 TYPED = Path(__file__).parent / "typed"
 MODULES = ("nn", "nn.init", "optim", "linalg", "random", "interop", "interop.checkpoint")

@@ -16,8 +16,6 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn import user_code
 
-pytestmark = pytest.mark.one_backend
-
 PACKAGE = Path(tg.__file__).parent
 CELLS = """
 import tinygrad_rnn as tg
@@ -92,6 +90,7 @@ module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 look.look(vars(module))
 """
+NEXT = "\nprint('next')\n"
 EXECUTE = """
 import linecache, look
 source = {source!r}
@@ -102,24 +101,27 @@ look.look(cells)
 """
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["lib/tinygrad_rnn_cells.py", "lib/tinygrad_rnn2/nn.py", "lib/TINYGRAD_RNN/cells.py",
-    "elsewhere/tinygrad_rnn/nn/cells.py",
-     "site-packages/tinygrad_rnn_extra/cells.py", "lib/nn/module.py", "numpy/cells.py"],
-)  # fmt: skip
-def test_a_users_file_wherever_it_lies(name: str, tmp_path: Path) -> None:
+def test_a_users_file_wherever_it_lies(tmp_path: Path) -> None:
+    names = [
+        "lib/tinygrad_rnn_cells.py", "lib/tinygrad_rnn2/nn.py", "lib/TINYGRAD_RNN/cells.py",
+        "elsewhere/tinygrad_rnn/nn/cells.py", "site-packages/tinygrad_rnn_extra/cells.py", "lib/nn/module.py",
+        "numpy/cells.py",
+    ]  # fmt: skip
     lib = _linked(tmp_path / "lib")
-    file = _written(tmp_path, name)
-    _check(_run(tmp_path, LOAD.format(file=str(file)), lib), file.name)
+    files = [_written(tmp_path, name) for name in names]
+    _check_all(_run(tmp_path, NEXT.join(LOAD.format(file=str(file)) for file in files), lib), files)
 
 
-@pytest.mark.parametrize(
-    "file",
-    ["<stdin>", "<ipython-input-3-0a1b>", "cells.py", "tinygrad_rnn_cells.py", "./a folder/tinygrad_rnn.py"],
-)
-def test_code_that_was_typed_or_executed(file: str, tmp_path: Path) -> None:
-    _check(_run(tmp_path, EXECUTE.format(file=file, source=CELLS), PACKAGE.parent), Path(file).name)
+def test_code_that_was_typed_or_executed(tmp_path: Path) -> None:
+    names = [
+        "<stdin>",
+        "<ipython-input-3-0a1b>",
+        "cells.py",
+        "tinygrad_rnn_cells.py",
+        "./a folder/tinygrad_rnn.py",
+    ]
+    programs = [EXECUTE.format(file=name, source=CELLS) for name in names]
+    _check_all(_run(tmp_path, NEXT.join(programs), PACKAGE.parent), [Path(name) for name in names])
 
 
 def test_a_users_file_behind_a_link(tmp_path: Path) -> None:
@@ -141,6 +143,11 @@ def test_package_and_cells_in_an_archive(relative: bool, tmp_path: Path) -> None
         _run(tmp_path, program, Path("all.zip") if relative else tmp_path / "all.zip"),
         "tinygrad_rnn_cells.py",
     )
+
+
+def _check_all(said: str, files: list[Path]) -> None:
+    for part, file in zip(said.split("next\n"), files, strict=True):
+        _check(part, file.name)
 
 
 def _check(said: str, name: str) -> None:

@@ -23,7 +23,7 @@ from tests.arguments.hostile import KINDS, POOL, Kind
 from tests.arguments.table import argument
 from tinygrad_rnn import tree
 
-pytestmark = pytest.mark.one_backend
+pytestmark = pytest.mark.numpy_only
 
 RANDOM_CALLS = int(os.environ.get("TINYGRAD_RNN_HOSTILE_CALLS", "400"))
 """How many calls the random test makes."""

@@ -12,7 +12,7 @@ import pytest
 import tinygrad_rnn as tg
 
 pytestmark = [
-    pytest.mark.one_backend,  # an array of the processor's is no operand of a device's tensors
+    pytest.mark.numpy_only,
     pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning"),
 ]
 

@@ -10,8 +10,6 @@ import pytest
 
 from tinygrad_rnn import cli
 
-pytestmark = pytest.mark.one_backend
-
 WORDS = ["", "x", "1,5", "\ud800", "x" * 10_000]
 HOSTILE = {
     "count": [*WORDS, "0", "-1", "2.5", "nan", "inf", "1e3", "9" * 30, "9" * 5000],

@@ -17,8 +17,6 @@ from tinygrad_rnn.backends.base import Unsupported
 from tinygrad_rnn.backends.native import compiler
 from tinygrad_rnn.backends.native.emit import Emitter, table_lines
 
-pytestmark = pytest.mark.one_backend
-
 DTYPES = {kind: np.dtype(name) for name, kind in KINDS.items()}
 NUMBERS = {
     "i1": [False, True],

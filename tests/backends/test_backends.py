@@ -20,8 +20,6 @@ from tests import strict_cupy
 from tinygrad_rnn import backends
 from tinygrad_rnn.backends import cupy_backend
 
-both = pytest.mark.one_backend  # these choose their backends themselves
-
 
 @pytest.fixture
 def two_devices(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,6 +27,7 @@ def two_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     strict_cupy.install(monkeypatch)
 
 
+@pytest.mark.both_backends
 def test_new_tensors_are_made_on_the_current_backend(backend: str) -> None:
     made = [
         tg.tensor(1.0),
@@ -44,6 +43,7 @@ def test_new_tensors_are_made_on_the_current_backend(backend: str) -> None:
     assert type(tg.tensor([1.0]).data) is backends.current().array_type
 
 
+@pytest.mark.both_backends
 def test_results_of_every_kind_stay_on_the_device(backend: str, rng: numpy.random.Generator) -> None:
     x = tg.tensor(rng.normal(size=(3, 4)), requires_grad=True)
     for y in (
@@ -64,7 +64,6 @@ def test_results_of_every_kind_stay_on_the_device(backend: str, rng: numpy.rando
     assert type(x.grad.data) is backends.current().array_type
 
 
-@both
 @pytest.mark.usefixtures("two_devices")
 def test_set_backend_is_for_the_process_and_use_backend_for_a_block_of_a_thread(
     monkeypatch: pytest.MonkeyPatch,
@@ -96,7 +95,6 @@ def test_set_backend_is_for_the_process_and_use_backend_for_a_block_of_a_thread(
     assert tg.tensor(1.0, backend="numpy").backend == "numpy"
 
 
-@both
 @pytest.mark.usefixtures("two_devices")
 def test_environment_chooses_until_the_program_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "_process_backend", None)
@@ -112,7 +110,7 @@ def test_environment_chooses_until_the_program_does(monkeypatch: pytest.MonkeyPa
     assert tg.tensor(1.0).backend == "numpy"
 
 
-@both
+@pytest.mark.numpy_only
 @pytest.mark.parametrize(
     "ask", [tg.set_backend, lambda name: tg.tensor(1.0, backend=name), lambda name: tg.tensor(1.0).to(name)]
 )
@@ -138,7 +136,7 @@ def _no_compiler() -> tuple[int, int]:
     raise RuntimeError('Failure finding "libnvrtc.so"')
 
 
-@both
+@pytest.mark.numpy_only
 @pytest.mark.parametrize(
     ("modules", "said"),
     [
@@ -174,7 +172,7 @@ def test_missing_device_says_what_is_missing_and_what_to_do(
     assert tg.tensor(1.0).backend == "numpy"
 
 
-@both
+@pytest.mark.numpy_only
 def test_two_packages_of_cupy_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, version in (("cupy_cuda12x", "13.6.0"), ("cupy_cuda13x", "14.2.0")):
         (tmp_path / f"{name}-{version}.dist-info").mkdir()
@@ -191,7 +189,7 @@ def test_two_packages_of_cupy_are_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
         tg.set_backend("cupy")
 
 
-@both
+@pytest.mark.numpy_only
 @pytest.mark.usefixtures("two_devices")
 def test_operands_of_two_backends(device: strict_cupy.Counts) -> None:
     here, there = tg.tensor([1.0, 2.0]), tg.tensor([1.0, 2.0], backend="cupy")
@@ -211,7 +209,7 @@ def test_operands_of_two_backends(device: strict_cupy.Counts) -> None:
     assert (here + there.to("numpy")).tolist() == [2.0, 4.0]
 
 
-@both
+@pytest.mark.numpy_only
 @pytest.mark.usefixtures("two_devices")
 def test_host_array_with_a_device_tensor(device: strict_cupy.Counts) -> None:
     x = tg.tensor([1.0, 2.0], requires_grad=True, backend="cupy")
@@ -234,7 +232,6 @@ def test_host_array_with_a_device_tensor(device: strict_cupy.Counts) -> None:
     assert (x.data * x).tolist() == [1.0, 4.0]
 
 
-@both
 def test_host_array_is_refused_also_where_numpy_was_never_chosen() -> None:
     program = """
 import sys, numpy
@@ -253,7 +250,7 @@ except tg.BackendError as error:
     assert "another device" in done.stdout
 
 
-@both
+@pytest.mark.numpy_only
 @pytest.mark.usefixtures("two_devices")
 def test_to_moves_a_copy_off_the_tape() -> None:
     x = tg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True, name="weight")
@@ -270,6 +267,7 @@ def test_to_moves_a_copy_off_the_tape() -> None:
     assert tg.tensor(x, backend="cupy", dtype="float64").dtype == numpy.float64
 
 
+@pytest.mark.both_backends
 def test_numpy_gives_values_that_cannot_be_written_through(backend: str) -> None:
     x = tg.tensor([1.0, 2.0])
     values = x.numpy()
@@ -286,6 +284,7 @@ def test_numpy_gives_values_that_cannot_be_written_through(backend: str) -> None
     assert bool(x[0] == 1)
 
 
+@pytest.mark.both_backends
 def test_tensor_copies_what_it_is_given() -> None:
     host = numpy.array([1.0, 2.0])
     x = tg.tensor(host)
@@ -295,6 +294,7 @@ def test_tensor_copies_what_it_is_given() -> None:
     assert (x.tolist(), y.tolist(), z.tolist()) == ([1.0, 9.0], [1.0, 2.0], [1.0, 2.0])
 
 
+@pytest.mark.both_backends
 def test_copies_of_a_tensor_know_the_same_backend() -> None:
     x = tg.tensor([1.0, 2.0], requires_grad=True)
     twin = copy.deepcopy(x)

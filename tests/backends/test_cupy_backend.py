@@ -12,8 +12,6 @@ from tests import strict_cupy
 from tinygrad_rnn import backends
 from tinygrad_rnn.backends.native import compiler
 
-both = pytest.mark.one_backend  # these choose their backends themselves
-
 
 @pytest.fixture
 def two_devices(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,6 +19,7 @@ def two_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     strict_cupy.install(monkeypatch)
 
 
+@pytest.mark.both_backends
 def test_solve_broadcasts_stacks_and_a_singular_matrix_is_an_error(rng: numpy.random.Generator) -> None:
     a, b = rng.normal(size=(4, 1, 3, 3)), rng.normal(size=(2, 3, 2))
     numpy.testing.assert_allclose(
@@ -34,13 +33,13 @@ def test_solve_broadcasts_stacks_and_a_singular_matrix_is_an_error(rng: numpy.ra
         tg.linalg.solve(tg.zeros((2, 2)), tg.ones((2, 1)))
 
 
+@pytest.mark.both_backends
 def test_where_takes_a_plain_condition() -> None:
     assert tg.where(True, tg.tensor([1.0]), 2.0).tolist() == [1.0]
     assert tg.where(False, tg.tensor([1.0]), 2.0).tolist() == [2.0]
     assert tg.where([True, False], tg.tensor([1.0, 1.0]), 2.0).tolist() == [1.0, 2.0]
 
 
-@both
 @pytest.mark.usefixtures("two_devices")
 def test_plain_condition_goes_where_the_tensors_are() -> None:
     x = tg.tensor([1.0, 2.0], backend="cupy")
@@ -48,7 +47,7 @@ def test_plain_condition_goes_where_the_tensors_are() -> None:
     assert tg.where([True, False], x, 0.0).tolist() == [1.0, 0.0]
 
 
-@both
+@pytest.mark.numpy_only
 @pytest.mark.usefixtures("two_devices")
 def test_grad_lives_where_its_tensor_does() -> None:
     x = tg.tensor([1.0, 2.0], requires_grad=True)
@@ -57,6 +56,7 @@ def test_grad_lives_where_its_tensor_does() -> None:
     assert x.grad is None
 
 
+@pytest.mark.both_backends
 def test_unknown_function_is_named() -> None:
     with pytest.raises(AttributeError, match=r"backend '\w+' has no function 'fft'"):
         backends.current().fft
@@ -68,7 +68,6 @@ def _lstm_step(x: Any, h: Any, c: Any, w: Any, u: Any, b: Any) -> tuple[Any, Any
     return tg.sigmoid(o) * tg.tanh(c), c
 
 
-@both
 @pytest.mark.usefixtures("two_devices")
 def test_forward_and_backward_never_wait_for_the_device(
     rng: numpy.random.Generator, device: strict_cupy.Counts
@@ -106,7 +105,6 @@ def test_forward_and_backward_never_wait_for_the_device(
     assert first[2] - first[1] == 22
 
 
-@both
 @pytest.mark.usefixtures("two_devices")
 def test_number_of_launches_is_linear_in_time(
     rng: numpy.random.Generator, device: strict_cupy.Counts
@@ -127,7 +125,6 @@ def test_number_of_launches_is_linear_in_time(
     assert counted[2] - counted[1] == counted[1] - counted[0] == 4 * (22 + 30)
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("shape", [(130, 140), (140, 129), (20000, 1), (3, 4), (3, 4, 5), (), (0, 3)])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bool"])
 def test_copies_of_transposes(shape: tuple[int, ...], dtype: str, rng: numpy.random.Generator) -> None:
@@ -138,6 +135,7 @@ def test_copies_of_transposes(shape: tuple[int, ...], dtype: str, rng: numpy.ran
     numpy.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("machine_code", [True, False])
 @pytest.mark.parametrize("shape", [(3000,), (60, 50)])
 def test_residuals_of_rows_that_are_taken_many_times_add_up(
@@ -152,6 +150,7 @@ def test_residuals_of_rows_that_are_taken_many_times_add_up(
     numpy.testing.assert_allclose(table.grad.numpy(), expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
 def test_quotients_are_rounded_down_as_numpys(dtype):
     """CuPy's own are ⌊a / b⌋ and a − ⌊a / b⌋ · b, where a / b may be rounded up, or infinite."""
@@ -168,6 +167,7 @@ def test_quotients_are_rounded_down_as_numpys(dtype):
             numpy.testing.assert_array_equal(numpy.signbit(found[known]), numpy.signbit(expected[known]))
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("exponent", [-1, [0, -1]])
 def test_whole_numbers_have_no_negative_powers(exponent):
     """CuPy's own are 0."""

@@ -12,6 +12,8 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
 
+pytestmark = pytest.mark.numpy_only
+
 ROWS, WIDTH = 6, 3
 GOOD = np.array([True, False, True, True, False, True])
 PLACES = np.flatnonzero(GOOD)
@@ -61,7 +63,6 @@ def _gradient(f: Callable[[Any], Any], W: np.ndarray) -> tuple[Any, np.ndarray]:
     return loss.item(), leaf.grad.numpy()
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("bad", [np.nan, np.inf], ids=["nan", "inf"])
 @pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize("network", NETWORKS)
@@ -79,6 +80,7 @@ def test_rows_that_are_not_chosen(network: str, choice: str, bad: float, rng: np
     np.testing.assert_allclose(found, expected[1], rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.both_backends
 def test_a_loss_that_a_mask_chooses(backend: str) -> None:
     W = tg.tensor(np.ones((1, 2)), requires_grad=True)
     x, y = tg.tensor(np.array([[2.0]])), tg.tensor(np.array([[np.nan, 0.0]]))
@@ -95,7 +97,6 @@ def test_a_loss_that_a_mask_chooses(backend: str) -> None:
     assert tg.gradients(tg.sum(recorded), W).tolist() == [[0.0, 8.0]]
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("compiled", [True, False])
 def test_samples_of_a_sequence(compiled: bool, rng: np.random.Generator) -> None:
     """A compiled scan is looked into, so that it gives what the loop gives."""
@@ -118,7 +119,6 @@ def test_samples_of_a_sequence(compiled: bool, rng: np.random.Generator) -> None
         np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-13)
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("rows", [50, 5000], ids=["operations", "kernel"])
 def test_losses_of_classes(rows: int, rng: np.random.Generator) -> None:
     z, target, V = rng.normal(size=(rows, 5)), rng.integers(0, 5, rows), rng.normal(size=(5, 5))
@@ -139,7 +139,6 @@ def test_losses_of_classes(rows: int, rng: np.random.Generator) -> None:
 # -- what stays NaN ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.one_backend
 def test_a_nan_that_counts_goes_on() -> None:
     x, y, mask = np.array([[2.0, 1.0]]), np.array([[np.nan], [0.0]]), np.array([[0.0], [1.0]])
     for loss in (
@@ -155,7 +154,6 @@ def test_a_nan_that_counts_goes_on() -> None:
         assert np.isnan(W.grad.numpy()).any()
 
 
-@pytest.mark.one_backend
 def test_a_slope_that_is_infinite_at_a_chosen_place_is_not_hidden() -> None:
     """exp(log(x)) at 0: the residual of the logarithm is 0 and its slope infinite, but nothing was left out
     there."""
@@ -169,7 +167,6 @@ def test_a_slope_that_is_infinite_at_a_chosen_place_is_not_hidden() -> None:
     assert x.grad.tolist() == [np.inf, 0.0]
 
 
-@pytest.mark.one_backend
 def test_other_entries_are_not_spared() -> None:
     """Only what lies behind the choice: √a · 0 stays NaN beside a slice of something else."""
     a, b = tg.tensor(np.zeros(1), requires_grad=True), tg.tensor(np.array([1.0, -1.0]), requires_grad=True)

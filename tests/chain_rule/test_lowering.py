@@ -34,8 +34,6 @@ from tinygrad_rnn.backends.atoms import Value
 from tinygrad_rnn.backends.native import compiler
 from tinygrad_rnn.chain_rule import choices, composition, lowering, rows
 
-pytestmark = pytest.mark.one_backend
-
 
 def label(value):
     return " ".join(map(str, value)) if isinstance(value, tuple) else None

@@ -13,6 +13,7 @@ from tinygrad_rnn import linalg
 DTYPES = ["bool", "int8", "int32", "int64", "uint8", "float16", "float32", "float64"]
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize(
     "name", ["add", "multiply", "maximum", "divide", "power", "hypot", "floor_divide", "mod"]
 )
@@ -91,6 +92,7 @@ def test_residuals_take_the_dtype_of_their_tensor():
     assert tg.gradients((a * n).sum(), a).dtype == np.float32
 
 
+@pytest.mark.both_backends
 def test_whole_numbers():
     x = tg.tensor(np.array([7, -7, 5]))
     for f in (
@@ -119,6 +121,7 @@ def half(*values):
     return tg.tensor(np.array(values), "float16", requires_grad=True)
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize(
     ("f", "g"),
     [

@@ -34,6 +34,7 @@ def test_small_arguments_keep_their_digits():
     is_exactly(tg.sinc, [0.0, 1e-9], 1, [0, -(math.pi**2) / 3 * 1e-9], -(math.pi**2) / 3, rtol=1e-12)
 
 
+@pytest.mark.both_backends
 def test_powers_of_zero():
     zero = np.zeros(2)
     is_exactly(lambda x: x**2, zero, 0, 0, 2)
@@ -106,6 +107,7 @@ def test_kinks():
     )
 
 
+@pytest.mark.both_backends
 def test_ties_share_equally():
     x = np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]])
     is_exactly(lambda x: tg.max(x, 1), x, [3, 2], [[0, 0.5, 0.5], [1 / 3] * 3], 0)
@@ -114,6 +116,7 @@ def test_ties_share_equally():
     is_exactly(lambda x: linalg.norm(x, INF), np.array([-3.0, 3.0]), 3, [-0.5, 0.5], 0)
 
 
+@pytest.mark.both_backends
 def test_nan_is_passed_on():
     x = tg.tensor(np.array([1.0, NAN]))
     for f in (tg.max, tg.min, tg.sum, tg.median, tg.relu, lambda x: tg.maximum(x, 0.0), tg.logsumexp):
@@ -131,6 +134,7 @@ def test_jumps_have_numpys_values_and_no_residual(name):
     assert not y.requires_grad
 
 
+@pytest.mark.both_backends
 def test_comparisons_and_positions():
     x = np.array([[3.0, 1.0, 2.0], [0.0, 5.0, 5.0]])
     t = tg.tensor(x)

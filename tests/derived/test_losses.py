@@ -19,6 +19,7 @@ OF_CLASSES = {
 }
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("name", OF_CLASSES)
 @pytest.mark.parametrize("number", [-1, -3, -100, 3, 2**40])
 def test_a_number_that_is_no_class_is_no_class(name, number, backend):
@@ -34,6 +35,7 @@ def test_a_number_that_is_no_class_is_no_class(name, number, backend):
         assert np.isnan(OF_CLASSES[name](z, target).numpy()).tolist() == [False, False, True, False]
 
 
+@pytest.mark.both_backends
 def test_ignored_targets_may_have_any_number():
     z, expected = tg.tensor(np.log([[0.5, 0.25, 0.25]] * 3), requires_grad=True), -np.log([0.5, 0.25])
     for number in (-100, -1, 3, 1):
@@ -57,6 +59,7 @@ def test_ignored_targets_equal_torch(rng):
     np.testing.assert_allclose(ours.grad.numpy(), theirs.grad.numpy(), atol=1e-12)
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("index", [-1, 3])
 def test_one_hot_of_what_is_no_class(index, backend):
     with pytest.raises(
@@ -68,6 +71,7 @@ def test_one_hot_of_what_is_no_class(index, backend):
     assert tg.one_hot(np.array([True, False]), 2).numpy().tolist() == [[0, 1], [1, 0]]
 
 
+@pytest.mark.both_backends
 def test_indices_count_from_the_end_where_they_are_no_classes():
     x = tg.tensor([[1.0, 2.0, 3.0]])
     assert tg.take(x, [-1, 0], 1).numpy().tolist() == [[3, 1]]

@@ -21,6 +21,7 @@ def test_a_third_operand_is_no_place_for_the_result():
     assert x.numpy().tolist() == [1, 2]
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [

@@ -69,6 +69,7 @@ def test_products_with_zeros():
     is_exactly(lambda x: tg.cumprod(x)[-1], [2.0, 0.0, 3.0], 0, [0, 6, 0], [3, 5, 2])
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize(
     "name",
     [

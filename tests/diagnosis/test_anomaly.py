@@ -12,9 +12,9 @@ import pytest
 
 import tinygrad_rnn as tg
 
-T, B, H = 5, 2, 3
+pytestmark = pytest.mark.numpy_only
 
-pytestmark = pytest.mark.one_backend
+T, B, H = 5, 2, 3
 
 
 @pytest.fixture(autouse=True)

@@ -29,6 +29,7 @@ def _close(actual: Any, expected: Any) -> None:
     numpy.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-300)
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("compiled", [False, "auto"])
 @pytest.mark.parametrize("everywhere", [False, True])
@@ -63,6 +64,7 @@ def test_the_residual_of_every_step_is_a_product_of_jacobians(
         )
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("of", [None, "all"])
 def test_paths_telescope_and_add_up_to_the_whole(name: str, of: Any, rng: numpy.random.Generator) -> None:

@@ -21,6 +21,7 @@ def _report(name: str = "LSTM", of: Any = None, **options: Any) -> Any:
     return tg.flow(tg.sum(y * y), of=of)
 
 
+@pytest.mark.both_backends
 def test_saturated_gates(rng: numpy.random.Generator) -> None:
     a = tg.tensor(numpy.array([0.0, 20.0, -20.0, 1.0]), requires_grad=True)
     (found,) = tg.flow(tg.sum(tg.sigmoid(a))).activations()
@@ -63,6 +64,7 @@ def _line_of(function: Any) -> str:
     return f"in line {function.__code__.co_firstlineno + 1} of test_health.py"
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("compiled", [False, "auto"])
 def test_anomaly_mode_names_step_operation_and_line(compiled: bool | str) -> None:
     h = tg.tensor(numpy.ones((B, IN)), requires_grad=True)
@@ -106,6 +108,7 @@ def test_anomaly_mode_does_not_look_at_what_the_compiler_tries_out() -> None:
         tg.sum(y).backward()
 
 
+@pytest.mark.both_backends
 def test_the_origin_of_what_is_not_finite() -> None:
     h = tg.tensor(numpy.ones((B, IN)), requires_grad=True)
     with numpy.errstate(all="ignore"):

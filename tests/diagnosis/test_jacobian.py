@@ -27,6 +27,7 @@ def _products(jacobians: list[numpy.ndarray]) -> numpy.ndarray:
     return numpy.array(found)
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("name", ["LSTM", "PeepholeLSTM", "GRU", "RNN"])
 @pytest.mark.parametrize("compiled", [False, "auto"])
 def test_all_states_together(name: str, compiled: bool | str, rng: numpy.random.Generator) -> None:

@@ -11,7 +11,7 @@ import pytest
 import tinygrad_rnn as tg
 from tests.diagnosis import by_hand
 
-pytestmark = pytest.mark.one_backend
+pytestmark = pytest.mark.numpy_only
 
 T, B, IN, H = 7, 2, 3, 4
 

@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_rnn as tg
 
-pytestmark = pytest.mark.one_backend
+pytestmark = pytest.mark.numpy_only
 
 LENGTHS = (4, 6, 12, 50, 101, 400)
 

@@ -24,7 +24,6 @@ from tinygrad_rnn.reading.followed import Followed, ones
 from tinygrad_rnn.reading.steps import find_chains
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("gain", "label"),
     [
@@ -39,12 +38,10 @@ def test_gain_label(gain, label):
     assert words.gain_label(gain) == label
 
 
-@pytest.mark.one_backend
 def test_only_equal_shapes_pass_unchanged():
     assert words.gain_label(1.0, same_shape=False) == "≈×1"
 
 
-@pytest.mark.one_backend
 def test_stroke_thins_in_half_decades():
     strokes = [paint.stroke(10.0**d) for d in (0, -1, -2, -3, -9)]
     assert [round(s.width, 1) for s in strokes] == [5.0, 3.4, 1.8, 0.6, 0.6]
@@ -107,6 +104,7 @@ def test_no_addition_of_the_cells_prints_a_number_but_one():
         assert labels <= {"×1", "×0", "copied", "added up", "part"}
 
 
+@pytest.mark.both_backends
 def test_gains_multiply_to_the_residual_that_backward_brings():
     h = leaf("h[0]", BATCH, HIDDEN)
     loss = tg.sum(rnn_step(h))

@@ -12,13 +12,12 @@ import pytest
 from tests.graph.scenes import GOLDEN, GOLDENS
 
 
-@pytest.mark.one_backend
+@pytest.mark.numpy_only
 @pytest.mark.parametrize("name", GOLDENS)
 def test_golden_text(name):
     assert GOLDENS[name]().dot == (GOLDEN / f"{name}.dot").read_text(encoding="utf-8")
 
 
-@pytest.mark.one_backend
 def test_text_is_the_same_in_processes_with_other_hashes():
     program = "from tests.graph.scenes import GOLDENS; print(GOLDENS['lstm']().dot)"
     told = set()

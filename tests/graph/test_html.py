@@ -20,8 +20,6 @@ from tests.graph.scenes import HIDDEN, INPUT, exact_cases, gru_step, leaf, lstm_
 from tinygrad_rnn.graph import html, layout
 from tinygrad_rnn.tape import scope
 
-pytestmark = pytest.mark.one_backend
-
 
 def test_file_is_small_and_loads_nothing(layouts, tmp_path):
     drawn = tg.draw(lstm_layer(), gains=True)

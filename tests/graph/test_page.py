@@ -12,8 +12,6 @@ from tests.graph.browser import BREAKING_OUT, data_of
 from tests.graph.scenes import HOSTILE, exact_cases, leaf, lstm_step, named, unrolled
 from tinygrad_rnn.tape import scope
 
-pytestmark = pytest.mark.one_backend
-
 
 def test_pointing_tells_the_facts(reader, layouts):
     reader.open(tg.draw(exact_cases(), gains=True))

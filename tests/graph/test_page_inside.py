@@ -12,8 +12,6 @@ from tests.graph.browser import BREAKING_OUT, lstm_layer, pictures_of
 from tests.graph.scenes import BATCH, HIDDEN, HOSTILE, INPUT, leaf, lstm_step, named, unrolled
 from tinygrad_rnn.tape import scope
 
-pytestmark = pytest.mark.one_backend
-
 
 def halving(steps=40):
     h = leaf("h", 2)

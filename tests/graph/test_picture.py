@@ -31,7 +31,6 @@ from tinygrad_rnn.graph.paint import PAINTS
 from tinygrad_rnn.tape import scope
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("name", ["lstm", "unrolled_3_gains", "lstm_order"])
 def test_svg_has_every_id_of_the_tape(engine, name):
     drawn = GOLDENS[name]()
@@ -46,7 +45,6 @@ def test_svg_has_every_id_of_the_tape(engine, name):
     assert len(set(wanted)) == len(wanted)
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("order", [False, True])
 def test_hostile_names_come_back_as_they_are(engine, order):
     outs = []
@@ -62,7 +60,6 @@ def test_hostile_names_come_back_as_they_are(engine, order):
     assert labels.count(HOSTILE[2]) == 3
 
 
-@pytest.mark.one_backend
 def test_text_that_cannot_be_printed_or_is_long_is_replaced_or_cut(engine):
     out = leaf("a\nb\0c\u202ed\ud800e", 2) * leaf("w" * 100, 2) + leaf("", 2)
     labels, tooltips = texts(tg.draw(out).svg())
@@ -73,7 +70,6 @@ def test_text_that_cannot_be_printed_or_is_long_is_replaced_or_cut(engine):
     assert text.shown_html("") == "&#160;"
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("kind", ["svg", "png", "dot", "SVG"])
 def test_save(engine, kind, tmp_path):
     drawn = tg.draw(rnn_step())
@@ -83,7 +79,6 @@ def test_save(engine, kind, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [f"p.{kind}"]
 
 
-@pytest.mark.one_backend
 def test_pdf_is_written_or_refused_by_name(engine, tmp_path):
     drawn = tg.draw(rnn_step())
     if engine.endswith("graphviz-pure"):
@@ -95,7 +90,6 @@ def test_pdf_is_written_or_refused_by_name(engine, tmp_path):
         assert (tmp_path / "p.pdf").read_bytes().startswith(b"%PDF")
 
 
-@pytest.mark.one_backend
 def test_notebook_gets_svg_that_can_be_inlined(engine):
     bundle = tg.draw(rnn_step())._repr_mimebundle_()
     assert bundle["image/svg+xml"].startswith("<svg")
@@ -105,7 +99,6 @@ def test_notebook_gets_svg_that_can_be_inlined(engine):
 # -- what can go wrong ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.one_backend
 def test_without_an_engine_everything_but_images_works(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
@@ -116,7 +109,6 @@ def test_without_an_engine_everything_but_images_works(monkeypatch, tmp_path):
     assert "pip install graphviz-pure" in drawn._repr_mimebundle_()["text/plain"]
 
 
-@pytest.mark.one_backend
 def test_save_refuses_and_leaves_what_was_there(tmp_path):
     drawn = tg.draw(rnn_step())
     with pytest.raises(DrawError, match=r"'p\.gif' has none of the endings \.svg, \.png, \.pdf, \.dot"):
@@ -129,7 +121,6 @@ def test_save_refuses_and_leaves_what_was_there(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["p.dot"]
 
 
-@pytest.mark.one_backend
 def test_broken_text_is_the_engines_error(engine):
     with pytest.raises(DrawError, match="cannot write svg"):
         picture.Picture("digraph {", "", scene=None).svg()
@@ -187,6 +178,7 @@ def test_a_view_that_can_be_taken_in_is_chosen_and_said():
     assert tg.draw(unrolled()).dot == tg.draw(unrolled(), view="ops").dot
 
 
+@pytest.mark.both_backends
 def test_values_are_the_range_of_each_result():
     a, b = tg.tensor(np.array([-0.5, 2.0]), requires_grad=True), tg.tensor(np.array([4.0, 4.0]))
     dot = tg.draw(tg.sum(a * b), values=True).dot
@@ -203,7 +195,6 @@ def test_grad_is_untouched_by_the_views_of_steps_and_modules():
     assert all(parameter.grad is None for parameter in layer.parameters())
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("view", ["steps", "cells"])
 def test_hostile_names_come_back_from_steps_and_modules(engine, view):
     model = tg.nn.Sequential()
@@ -226,7 +217,6 @@ def test_hostile_names_come_back_from_steps_and_modules(engine, view):
     assert f"How residuals go back from {HOSTILE[0]}" in found
 
 
-@pytest.mark.one_backend
 def test_every_row_has_a_shape_and_a_colour():
     assert {row.case for row in tg.rows.values()} == set(PAINTS)
     x = leaf("x", 2, 2)

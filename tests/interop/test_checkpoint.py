@@ -23,6 +23,7 @@ def path(tmp_path):
     return tmp_path / "weights.safetensors"
 
 
+@pytest.mark.both_backends
 def test_arrays_come_back_with_dtype_shape_and_order(path):
     tg.save(path, {name: tg.tensor(array) for name, array in ARRAYS.items()})
     found = tg.load(path)
@@ -102,6 +103,7 @@ def test_what_cannot_be_loaded(path):
         tg.load(path)
 
 
+@pytest.mark.both_backends
 def test_a_module_goes_and_comes_back(path):
     first, second = tg.nn.LSTM(3, 4), tg.nn.LSTM(3, 4)
     tg.save(path, first)

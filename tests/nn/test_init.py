@@ -39,6 +39,7 @@ def test_identity_zeros_and_forget_gate():
         init.orthogonal((3,))
 
 
+@pytest.mark.both_backends
 def test_a_seed_means_the_same_in_every_dtype():
     tg.random.seed(3)
     single = nn.LSTM(3, 4)

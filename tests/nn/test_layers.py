@@ -9,6 +9,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn import nn
 
 
+@pytest.mark.both_backends
 def test_linear(rng):
     layer = nn.Linear(3, 2, dtype="float64")
     x = rng.normal(size=(4, 5, 3))
@@ -27,6 +28,7 @@ def test_linear(rng):
     tg.check_gradients(lambda v: tg.sum(layer(v) ** 2), tg.tensor(x))
 
 
+@pytest.mark.both_backends
 def test_embedding():
     layer = nn.Embedding(5, 3)
     y = layer(tg.tensor([[1, 4], [1, 0]]))
@@ -37,6 +39,7 @@ def test_embedding():
         layer(tg.tensor([1.0]))
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("row", [5, -1, -5, 10**6])
 def test_embedding_names_a_row_that_is_not_there(row, backend):
     layer = nn.Embedding(5, 3)
@@ -61,6 +64,7 @@ def test_layer_norm_in_float16(rng):
     np.testing.assert_allclose(y.numpy(), expected, atol=2e-3)
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("shape", [4, (3, 4)])
 def test_layer_norm(rng, shape):
     layer = nn.LayerNorm(shape, dtype="float64")
@@ -77,6 +81,7 @@ def test_layer_norm(rng, shape):
         layer(tg.zeros((2, 3, 5), "float64"))
 
 
+@pytest.mark.both_backends
 def test_dropout():
     x = tg.tensor(np.ones((100, 100)), requires_grad=True)
     layer = nn.Dropout(0.25)

@@ -49,6 +49,7 @@ def test_whole_numbers_are_no_parameter():
         nn.Parameter(np.arange(3))
 
 
+@pytest.mark.both_backends
 def test_state_dict_round_trip_and_independence_from_training():
     one, other = Tree(), Tree()
     other.load_state_dict(one.state_dict())
@@ -179,6 +180,7 @@ def test_train_eval_zero_grad_astype():
         model.astype(int)
 
 
+@pytest.mark.both_backends
 def test_to_moves_the_same_parameters(backend):
     layer = nn.Linear(2, 1)
     weight = layer.weight

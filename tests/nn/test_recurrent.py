@@ -80,6 +80,7 @@ def expected_run(layer, oracle_cell, x, state, lengths):
     return np.stack(outputs, 1), stacked
 
 
+@pytest.mark.both_backends
 @kinds
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -147,6 +148,7 @@ def test_clipping_holds_c_and_the_projected_h(rng):
     assert abs(y.numpy()).max() == pytest.approx(0.02)
 
 
+@pytest.mark.both_backends
 def test_dropout_stands_between_layers_and_only_in_training(rng):
     layer = nn.LSTM(D, H, 2, dropout=1.0, dtype="float64")
     x, zeros = tg.tensor(rng.normal(size=(T, B, D))), tg.zeros((T, B, H), "float64")
@@ -273,6 +275,7 @@ def test_a_layer_that_is_refused_draws_no_numbers():
     assert tg.random.get_state() == before
 
 
+@pytest.mark.both_backends
 def test_truncated_back_propagation_carries_values_and_no_gradient(rng):
     layer = nn.LSTM(D, H, dtype="float64")
     x = tg.tensor(rng.normal(size=(4, B, D)), requires_grad=True)

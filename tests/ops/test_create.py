@@ -8,6 +8,7 @@ import pytest
 import tinygrad_rnn as tg
 
 
+@pytest.mark.both_backends
 def test_makers():
     for ours, theirs in [
         (tg.zeros((2, 3)), np.zeros((2, 3), np.float32)),
@@ -49,6 +50,7 @@ def test_methods_are_numpys(name, args, kwargs):
     assert np.shape(found) == np.shape(expected)
 
 
+@pytest.mark.both_backends
 def test_copy_is_memory_of_its_own_and_passes_residuals():
     x = tg.tensor(np.ones(2), requires_grad=True)
     y = tg.copy(x)

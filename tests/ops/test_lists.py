@@ -171,6 +171,7 @@ def test_python_numbers_take_the_dtype_of_the_tensors() -> None:
     assert tg.asarray([tg.tensor(1), 2.5]).dtype == np.float64
 
 
+@pytest.mark.both_backends
 def test_a_list_on_another_backend_stays_there(backend: str) -> None:
     x = tg.tensor([1.0, 2.0], requires_grad=True)
     with tg.use_backend("numpy"):
@@ -200,7 +201,7 @@ def test_uneven_lists_are_told_so(uneven: Callable[[Tensor], Any], take: Callabl
         take(uneven(tg.tensor([1.0, 2.0])))
 
 
-@pytest.mark.one_backend
+@pytest.mark.numpy_only
 @pytest.mark.parametrize(
     "what",
     [{"a": 1.0}, (i for i in (1.0, 2.0)), {1.0}, "ab", [None], object(), np.array([1j]), np.array([None])],

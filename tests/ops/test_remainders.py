@@ -26,6 +26,7 @@ REMAINDERS = {
 }
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("name", REMAINDERS)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @given(a=FLOATS, b=FLOATS)
@@ -40,6 +41,7 @@ def test_remainders_of_floats_are_numpys(name, dtype, a, b):
     np.testing.assert_array_equal(np.signbit(found[known]), np.signbit(expected[known]))
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("name", REMAINDERS)
 @given(a=INTEGERS, b=INTEGERS)
 def test_remainders_of_whole_numbers_are_numpys(name, a, b):

@@ -12,6 +12,7 @@ from tests.optim.parameters import SHAPES, parameters, set_grads
 from tinygrad_rnn import optim
 
 
+@pytest.mark.both_backends
 def test_clip_grad_norm_returns_the_norm_and_scales_all(rng):
     ps, grads = parameters(rng), [rng.normal(size=shape) for shape in SHAPES]
     set_grads(ps, grads)
@@ -52,6 +53,7 @@ def test_clipping_of_a_single_tensor_and_of_what_is_named_twice():
     assert w.grad.numpy().tolist() == [3, 3.5]
 
 
+@pytest.mark.both_backends
 def test_clip_grad_value():
     p = tg.nn.Parameter([1.0, 2.0, 3.0])
     set_grads([p], [np.array([-5.0, 0.5, 5.0])])

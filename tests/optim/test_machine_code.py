@@ -8,7 +8,7 @@ import pytest
 import tinygrad_rnn as tg
 from tests.optim.parameters import all_options, set_grads
 from tinygrad_rnn import optim
-from tinygrad_rnn.backends.native import compiler, threads, thresholds
+from tinygrad_rnn.backends.native import threads, thresholds
 from tinygrad_rnn.optim import machine_code
 
 
@@ -27,8 +27,7 @@ def stepped(name, options, dtype, seed):
     }
 
 
-@pytest.mark.one_backend
-@pytest.mark.skipif(not compiler.available(), reason="llvmlite is not installed")
+@pytest.mark.machine_code
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @all_options

@@ -47,6 +47,7 @@ def test_nesterovs_rule_holds_for_changes_and_states(rng):
     assert (plain.momentum, plain.nesterov) == (0.9, True)
 
 
+@pytest.mark.both_backends
 @all_options
 def test_dtype_stays_and_parameters_without_residuals_too(rng, name, options):
     ps = parameters(rng, "float32")
@@ -79,6 +80,7 @@ def test_a_step_leaves_a_live_tape_right():
         kept.backward()
 
 
+@pytest.mark.both_backends
 @all_options
 def test_float16_stays_where_no_residual_arrives(name, options):
     """The usual eps is 0 in float16, and 0 / 0 was NaN."""
@@ -114,7 +116,6 @@ def test_float16_is_a_float32_step_that_is_rounded(rng, name, options):
         np.testing.assert_allclose(p.numpy().astype(float), q.detach().numpy(), rtol=2**-10, atol=2**-24)
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("size", [3, 10_000])
 def test_a_parameter_that_is_given_twice_is_stepped_twice(size):
     """Each time from where the time before left it: p ← (1 − lr · decay) p, as the residual is 0."""

@@ -107,7 +107,6 @@ def test_an_option_chooses_what_is_computed_at_any_size(size, options):
         assert (other.numpy() == changes[way]).all()
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("size", [10, 10_000])
 def test_which_of_several_decays_are_zero_may_choose_the_update(size):
     """As a subclass may: with few numbers, where arrays take it, and with many, where machine code does."""

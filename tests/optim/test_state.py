@@ -24,7 +24,6 @@ SWITCHES = {
 }
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSProp"])
 @pytest.mark.parametrize("seed", range(8))
 def test_a_state_is_taken_whenever_it_was_saved(name, seed, monkeypatch):
@@ -53,6 +52,7 @@ def test_a_state_is_taken_whenever_it_was_saved(name, seed, monkeypatch):
             optimizer.load_state_dict(before)
 
 
+@pytest.mark.both_backends
 @all_options
 def test_state_dict_goes_on_where_it_stood(rng, name, options):
     make = getattr(optim, name)

@@ -8,7 +8,7 @@ import pytest
 
 import tinygrad_rnn as tg
 
-pytestmark = [pytest.mark.peer, pytest.mark.one_backend]
+pytestmark = pytest.mark.peer
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
 

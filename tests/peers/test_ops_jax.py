@@ -9,7 +9,7 @@ import tinygrad_rnn as tg
 from tests.derived.calls import CALLS, A, C
 from tinygrad_rnn import tree
 
-pytestmark = [pytest.mark.peer, pytest.mark.one_backend]
+pytestmark = pytest.mark.peer
 jax = pytest.importorskip("jax")
 jax.config.update("jax_enable_x64", True)
 jnp = jax.numpy

@@ -14,7 +14,7 @@ import pytest
 
 import tinygrad_rnn as tg
 
-pytestmark = pytest.mark.one_backend
+pytestmark = pytest.mark.numpy_only
 
 B, H = 2, 3
 

@@ -51,8 +51,7 @@ def _told(seed: int, compiled: bool | str) -> tuple[dict[str, Any], dict[str, st
     return numbers, texts
 
 
-@pytest.mark.one_backend
-@pytest.mark.parametrize("seed", seeds(40, daily=12))
+@pytest.mark.parametrize("seed", seeds(40, daily=4))
 def test_the_same_is_told(seed: int) -> None:
     with numpy.errstate(all="ignore"):
         (numbers, texts), (expected, words) = _told(seed, "auto"), _told(seed, False)

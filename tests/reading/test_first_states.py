@@ -42,6 +42,7 @@ def _made(rng: numpy.random.Generator) -> dict[str, Callable[[], Any]]:
     }
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("compiled", [False, "auto"])
 @pytest.mark.parametrize("made", _made(numpy.random.default_rng(0)))
 def test_the_residual_at_a_first_state_is_a_product_of_jacobians(
@@ -85,7 +86,7 @@ def test_the_residual_at_a_first_state_is_a_product_of_jacobians(
     assert tg.draw(loss, view="cells").dot
 
 
-@pytest.mark.one_backend
+@pytest.mark.numpy_only
 @pytest.mark.parametrize("wanted", [(True, True), (True, False), (False, True), (False, False)])
 @pytest.mark.parametrize("kind", ["LSTM", "PeepholeLSTM"])
 def test_states_of_a_layer_that_want_residuals(
@@ -109,7 +110,7 @@ def test_states_of_a_layer_that_want_residuals(
         assert tg.draw(loss, view=view, gains=True, max_nodes=1000).dot
 
 
-@pytest.mark.one_backend
+@pytest.mark.numpy_only
 def test_states_that_wait_swap_and_begin_as_one(rng: numpy.random.Generator) -> None:
     """Against the powers of a matrix over the whole state."""
     v, w = 0.6, 0.5

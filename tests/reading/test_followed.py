@@ -30,7 +30,6 @@ def _loss(kind: str, read: str, rng: numpy.random.Generator) -> Any:
     }[read]()
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("read", ["every step", "last step", "some"])
 @pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM", "PeepholeLSTM"])
 def test_all_views_say_the_same_of_what_is_left(kind: str, read: str, rng: numpy.random.Generator) -> None:
@@ -60,7 +59,6 @@ def test_all_views_say_the_same_of_what_is_left(kind: str, read: str, rng: numpy
         )
 
 
-@pytest.mark.one_backend
 def test_captions_say_what_is_followed(rng: numpy.random.Generator) -> None:
     everywhere, last = (_loss("LSTM", read, rng) for read in ("every step", "last step"))
     only, all_of_it = "followed: only what comes into the last step", "followed: what comes into every step"
@@ -72,7 +70,7 @@ def test_captions_say_what_is_followed(rng: numpy.random.Generator) -> None:
     assert all_of_it in tg.draw(everywhere, view="cells").dot
 
 
-@pytest.mark.one_backend
+@pytest.mark.numpy_only
 def test_a_readout_inside_of_the_cell_is_none_of_the_state(rng: numpy.random.Generator) -> None:
     """What comes to the state of the last step counts as 1, however small the readout makes it: hₜ = w hₜ₋₁ +
     x, yₜ = v hₜ."""
@@ -90,7 +88,7 @@ def test_a_readout_inside_of_the_cell_is_none_of_the_state(rng: numpy.random.Gen
         assert " h  1 " in tg.draw(loss, view="steps").dot
 
 
-@pytest.mark.one_backend
+@pytest.mark.numpy_only
 def test_a_scan_inside_of_a_step_is_followed_with_it(rng: numpy.random.Generator) -> None:
     """Each step squares its weight by an inner loop of two: hₜ = w² hₜ₋₁ + x."""
     w = tg.tensor(0.7, dtype=tg.float64, requires_grad=True)
@@ -117,6 +115,7 @@ def test_a_scan_inside_of_a_step_is_followed_with_it(rng: numpy.random.Generator
 # -- norms and ranges ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.both_backends
 def test_norms_are_numpys_whatever_the_shapes(rng: numpy.random.Generator) -> None:
     shapes = [(), (1,), (3, 4), (0, 2), (3, 4), (40_000,), (2, 3, 4), (), (12,)]
     scales = [1.0, 1e-200, 1e200, 1.0, 0.0, 1e-3, numpy.inf, 1e-308, 1.0]
@@ -139,6 +138,7 @@ def test_norms_are_numpys_whatever_the_shapes(rng: numpy.random.Generator) -> No
     )
 
 
+@pytest.mark.both_backends
 def test_single_precision_is_measured_in_double(rng: numpy.random.Generator) -> None:
     values = rng.standard_normal(5000).astype("float32")
     backend = current()
@@ -147,6 +147,7 @@ def test_single_precision_is_measured_in_double(rng: numpy.random.Generator) -> 
     assert abs(one / other - 1) < 1e-14  # a residual that is only rearranged keeps its size
 
 
+@pytest.mark.both_backends
 def test_ranges_are_numpys(rng: numpy.random.Generator) -> None:
     backend = current()
     host = [
@@ -163,6 +164,7 @@ def test_ranges_are_numpys(rng: numpy.random.Generator) -> None:
     assert ranges.of(backend.from_host(numpy.zeros(0))) is None
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("view", ["ops", "steps", "cells"])
 def test_drawing_waits_for_the_device_a_few_times_however_much_is_drawn(
     view: str, backend: str, device: Any

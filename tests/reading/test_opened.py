@@ -12,7 +12,7 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn.reading.opened import Opened
 
-pytestmark = pytest.mark.one_backend
+pytestmark = pytest.mark.numpy_only
 
 T, B, IN, H = 6, 2, 3, 4
 
@@ -102,6 +102,7 @@ def _told(loss: Any) -> list[Any]:
     return told
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("run", RUNS)
 def test_the_run_is_told_that_was(run: str, change: str, rng: numpy.random.Generator) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import tinygrad_rnn as tg
 
-pytestmark = pytest.mark.one_backend
+pytestmark = pytest.mark.numpy_only
 
 T, B, H = 4, 2, 3
 Pair = namedtuple("Pair", "h c")

@@ -9,8 +9,6 @@ import pytest
 
 import tinygrad_rnn as tg
 
-pytestmark = pytest.mark.one_backend
-
 W, B = 0.9, 2
 
 
@@ -93,6 +91,7 @@ def test_jacobians_of_a_state_that_waits_are_powers_of_a_matrix(delay: int, comp
     )
 
 
+@pytest.mark.numpy_only
 def test_a_scan_whose_residual_is_cut_is_one_chain() -> None:
     """Every fourth step begins with the values of the state alone."""
     w, calls = tg.tensor(W, dtype=tg.float64, requires_grad=True), [0]

@@ -19,8 +19,6 @@ from tinygrad_rnn import backends, cli, random, selfcheck
 from tinygrad_rnn.chain_rule import choices, rows
 from tinygrad_rnn.selfcheck import cells, operands, report, rules, sequences, times, training
 
-pytestmark = pytest.mark.one_backend
-
 
 @pytest.fixture
 def standin(monkeypatch):
@@ -45,9 +43,8 @@ def failed(items):
 # -- nothing is wrong here -----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("standin")
-@pytest.mark.parametrize("backend", ["numpy", "cupy"])
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("cupy", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("section", [name for name, _, _ in selfcheck.SECTIONS])
 def test_everything_passes(section, backend, monkeypatch):
     """Of the cells the built-in ones, since all of them go the same ways in other tests; of the sizes those

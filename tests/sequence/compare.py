@@ -16,7 +16,6 @@ from tinygrad_rnn.sequence.eager import eager_scan
 from tinygrad_rnn.sequence.options import ScanOptions
 
 NATIVE = compiler.available()
-machine_code = pytest.mark.skipif(not NATIVE, reason="there is no code generator here")
 _chosen = plans.engine_of
 
 

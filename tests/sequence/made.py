@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.covering import some
 from tinygrad_rnn import tree
 from tinygrad_rnn.selfcheck.cells import (
     ALL,
@@ -13,8 +14,12 @@ from tinygrad_rnn.selfcheck.cells import (
 )
 
 
-def every_cell(test):
-    return pytest.mark.parametrize("make", ALL, ids=lambda make: make.__name__)(test)
+def some_cells(each, first=0):
+    """Each so many-th cell; all with ``--every``."""
+    return pytest.mark.parametrize("make", some(ALL, each, first), ids=lambda make: make.__name__)
+
+
+every_cell = some_cells(1)
 
 
 def made(make, dtype="float64", batch=3, width=5):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tests.sequence.compare import compare, compiled_scan, eager, machine_code, results, running
+from tests.sequence.compare import compare, compiled_scan, eager, results, running
 from tests.sequence.made import made
 from tinygrad_rnn import nn
 from tinygrad_rnn.selfcheck.cells import (
@@ -24,8 +24,7 @@ def no_bit_differs(scan, wanted, segments):
             np.testing.assert_array_equal(*((x[0] if isinstance(x, tuple) else x) for x in (a, b)))
 
 
-@pytest.mark.one_backend
-@machine_code
+@pytest.mark.machine_code
 @pytest.mark.each_value
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("make", [*BUILT_IN, *WRITTEN], ids=lambda make: make.__name__)
@@ -37,8 +36,7 @@ def test_checkpoints_change_no_bit_of_machine_code(make, dtype):
         )
 
 
-@pytest.mark.one_backend
-@machine_code
+@pytest.mark.machine_code
 def test_checkpoints_change_no_bit_where_threads_share_the_work():
     layer, x = (
         nn.LSTM(24, 40),
@@ -53,6 +51,7 @@ def test_checkpoints_change_no_bit_where_threads_share_the_work():
     no_bit_differs(run, [*layer.parameters(), x], (1, 5, 8, 32))
 
 
+@pytest.mark.both_backends
 def test_what_is_hoisted_may_name_the_number_of_rows(backend):
     """The residual of a column that is broadcast is summed to (T · B, 1): other steps, another derivative."""
     random = np.random.default_rng(0)
@@ -83,7 +82,6 @@ def test_what_is_fine_where_it_runs_gives_no_warning_where_it_is_compiled(backen
     assert np.isfinite(tg.gradients(tg.sum(y), x).numpy()).all()
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_saturated_units_pass_nothing(dtype):
     """tanh is exactly 1 there, so its slope is exactly 0, and no weight moves."""
@@ -103,7 +101,6 @@ def test_saturated_units_pass_nothing(dtype):
     np.testing.assert_array_equal(w.grad.numpy(), [[0]])
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("p", [0, 1, 2, 3, 4, -1, -2, -3, 0.5, -0.5, 1.5, -1.5, 2.5, 1 / 3, -7, 11.3])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_powers_of_numbers_at_the_ends_are_numpys(p, dtype):
@@ -124,7 +121,6 @@ def test_powers_of_numbers_at_the_ends_are_numpys(p, dtype):
     np.testing.assert_array_equal(np.signbit(found[numbers]), np.signbit(expected[numbers]))
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_arithmetic_is_numpys_to_the_last_bit(dtype):
     """No product is joined to a sum, so a residual passes where a kept value equals one that is computed

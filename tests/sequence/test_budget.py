@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tests.sequence.compare import machine_code
 from tinygrad_rnn import backends, tree
 from tinygrad_rnn.sequence import budget
 from tinygrad_rnn.sequence.bound_step import BoundStep
@@ -60,7 +59,6 @@ def told(layer, *inputs, **options):
 # -- what is said --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_kept_is_as_much_as_is_told(kind):
     layer, x = layers(kind)[0], data()
@@ -78,6 +76,7 @@ def test_what_is_kept_is_as_much_as_is_told(kind):
     assert some <= kept < some + 100_000
 
 
+@pytest.mark.both_backends
 def test_what_would_be_kept_is_told_before_anything_is_run(backend, monkeypatch):
     def cell(x, h):
         h = tg.tanh(x + h)
@@ -127,7 +126,6 @@ def test_nothing_is_drawn_run_or_changed(backend, monkeypatch):
 # -- how many steps ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.one_backend
 def test_as_many_steps_are_kept_at_a_time_as_fit():
     random, numpy = np.random.default_rng(0), backends.get("numpy")
     for _ in range(300):
@@ -148,7 +146,6 @@ def test_as_many_steps_are_kept_at_a_time_as_fit():
             assert needed(found) <= min(map(needed, range(1, steps + 1))) + each + between * steps / found
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("part", [1, 3, 40, 10_000])
 def test_a_small_budget_changes_memory_and_no_bit(kind, part):
@@ -175,6 +172,7 @@ def test_a_small_budget_changes_memory_and_no_bit(kind, part):
     assert peak < most or part == 1
 
 
+@pytest.mark.both_backends
 def test_all_is_kept_where_there_is_room(backend):
     whole, auto = layers("GRU")
     x = data()
@@ -184,7 +182,6 @@ def test_all_is_kept_where_there_is_room(backend):
     assert tg.explain(auto) == tg.explain(whole)
 
 
-@pytest.mark.one_backend
 def test_scans_share_the_budget_until_their_backward_passes():
     layer, x = layers("LSTM")[1], data()
     _, some, _ = told(layer, x)
@@ -202,6 +199,7 @@ def test_scans_share_the_budget_until_their_backward_passes():
     assert told(layer)[2] == STEPS
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("masked_output", ["zero", "previous"])
 def test_masked_steps(backend, masked_output):
     whole, auto = layers("LSTM", masked_output=masked_output)
@@ -297,6 +295,7 @@ def test_what_is_no_budget(backend, given):
     assert tg.memory_budget() == 5
 
 
+@pytest.mark.both_backends
 def test_a_quarter_of_what_there_is(backend):
     assert tg.memory_budget() == backends.current().memory() // 4 > 1 << 24
 
@@ -325,8 +324,7 @@ def _second_order(layer, x):
     return [r.numpy() for r in (*penalty, tg.hvp(loss, x.detach(), v), *tg.jvp(loss, x.detach(), v))]
 
 
-@machine_code
-@pytest.mark.one_backend
+@pytest.mark.machine_code
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("checkpoint", [7, "auto"])
 def test_a_derivative_keeps_as_many_steps_as_its_scan(kind, checkpoint):
@@ -347,8 +345,7 @@ def test_a_derivative_keeps_as_many_steps_as_its_scan(kind, checkpoint):
     assert peaks[1] < (0.95 if kind == "RNN" else 0.8) * peaks[0]  # what an RNN keeps is its outputs
 
 
-@machine_code
-@pytest.mark.one_backend
+@pytest.mark.machine_code
 def test_a_budget_that_is_too_small_is_told():
     layer, x = tg.nn.LSTM(INPUTS, UNITS, checkpoint="auto"), data()
     tg.set_memory_budget(1000)

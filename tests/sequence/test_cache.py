@@ -9,19 +9,18 @@ import re
 import subprocess
 import sys
 import threading
-import time
 import zlib
 
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tests.sequence.compare import compiled_scan, eager, machine_code
+from tests.sequence.compare import compiled_scan, eager
 from tinygrad_rnn import nn
 from tinygrad_rnn.backends.native import code_cache, compiler, products, threads
 from tinygrad_rnn.sequence import nested
 
-pytestmark = [pytest.mark.one_backend, machine_code]
+pytestmark = pytest.mark.machine_code
 
 
 @pytest.fixture
@@ -166,19 +165,18 @@ def test_nothing_but_entries_is_left(cache):
 
 
 SCRIPT = """
-import time, numpy as np
+import numpy as np
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
+from tinygrad_rnn.backends.native import compiler
+made, optimised = [], compiler._optimised
+compiler._optimised = lambda text: made.append(text) or optimised(text)
 cell = nn.GRUCell(4, 6, dtype="float64")
 x = tg.tensor(np.linspace(-1, 1, 24).reshape(3, 2, 4))
 for p in cell.parameters():
     p.data = np.linspace(-0.5, 0.5, p.size).reshape(p.shape)
-start = time.perf_counter()
 y, _ = tg.scan(cell, x, tg.zeros((2, 6), "float64"), compiled=True)
-first = time.perf_counter() - start
-start = time.perf_counter()
-y, _ = tg.scan(cell, x, tg.zeros((2, 6), "float64"), compiled=True)
-print(first, time.perf_counter() - start, repr(float(tg.sum(y).item())))
+print(len(made), repr(float(tg.sum(y).item())))
 """
 
 
@@ -203,8 +201,7 @@ def _processes(count, folder):
 
 
 def test_processes_at_once_and_one_after(tmp_path, monkeypatch):
-    """Both may compile; what they leave is whole, and the next process takes it, soon enough not to be
-    noticed."""
+    """Both may compile; what they leave is whole, and the next process takes it and compiles nothing."""
     folder = tmp_path / "cache"
     both = _processes(2, folder)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -213,17 +210,9 @@ def test_processes_at_once_and_one_after(tmp_path, monkeypatch):
     assert all(code_cache.load(name.removesuffix(".o")) for name in files)
     (after,) = _processes(1, folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
-    assert len({result[2] for result in (*both, after)}) == 1
-    # two at once on a machine that may be busy; one alone takes less than 3 s
-    assert max(first for first, _, _ in both) < 6
-    assert after[0] < 1.5  # 0.1 to 0.3 s
-    assert after[1] < 0.1
-
-
-def test_compiling_is_quick(cache):
-    start = time.perf_counter()
-    run(build=nn.GRUCell)
-    assert time.perf_counter() - start < 6
+    assert len({value for _, value in (*both, after)}) == 1
+    assert sum(made for made, _ in both) >= len(files)
+    assert after[0] == 0
 
 
 # -- the code ------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.covering import some
 from tinygrad_rnn.backends.native import thresholds
 from tinygrad_rnn.selfcheck.cells import Maker
 from tinygrad_rnn.selfcheck.cells.published import PUBLISHED
@@ -18,13 +19,8 @@ from tinygrad_rnn.sequence.columns import Columns
 from tinygrad_rnn.sequence.contractions import Contraction
 from tinygrad_rnn.sequence.nests import SLOTS, Group
 
-pytestmark = pytest.mark.one_backend
 SPELLINGS = [(name, spelling) for name, cell in PUBLISHED.items() for spelling in cell.spellings]
-SOME = [
-    pytest.param(*spelling, marks=pytest.mark.thorough if i % 6 else ())
-    for i, spelling in enumerate(SPELLINGS)
-]
-"""The others run with ``--every``."""
+SOME = some(SPELLINGS, 16)
 
 
 @pytest.fixture
@@ -104,13 +100,13 @@ def meetings(columns, many, direction, rounds=3):
                     slot = slot % 2 if turns else slot
                 new.setdefault((place.buffer.number, slot), []).append((thread, writes, at))
         for key, accesses in new.items():
-            for (a, a_writes, some), (b, b_writes, others) in itertools.product(
+            for (a, a_writes, ours), (b, b_writes, theirs) in itertools.product(
                 accesses, accesses + since.get(key, [])
             ):
                 if (
                     a != b
                     and (a_writes or b_writes)
-                    and (some is None or others is None or np.intersect1d(some, others).size)
+                    and (ours is None or theirs is None or np.intersect1d(ours, theirs).size)
                 ):
                     yield nest, key
         for key, accesses in new.items():

@@ -10,7 +10,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.sequence.compare import compare, compiled_scan, eager, kinds, results, running, same
-from tests.sequence.made import every_cell, made, ragged
+from tests.sequence.made import every_cell, made, ragged, some_cells
 from tinygrad_rnn import nn, tree
 from tinygrad_rnn.selfcheck.cells import (
     ALL,
@@ -34,8 +34,7 @@ def test_values_and_gradients(backend, make):
     compare(backend, cell, wanted, xs, state, make not in CALLED, reverse=True)
 
 
-@pytest.mark.one_backend  # on a device test_zero_comes_out_where_masked has masks, of fewer cells
-@every_cell
+@some_cells(3)
 def test_lengths_masks_and_what_comes_out_there(backend, make):
     cell, wanted, xs, state = made(make)
     compare(
@@ -51,13 +50,13 @@ def test_lengths_masks_and_what_comes_out_there(backend, make):
     )
 
 
-@pytest.mark.one_backend
-@every_cell
+@some_cells(3, 1)
 def test_float32(backend, make):
     cell, wanted, xs, state = made(make, "float32")
     compare(backend, cell, wanted, xs, state, make not in CALLED)
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("make", [minimal_gated, separate_matrices, choices], ids=lambda make: make.__name__)
 def test_zero_comes_out_where_masked(backend, make):
     cell, wanted, xs, state = made(make)
@@ -75,8 +74,7 @@ def test_a_loss_of_the_outputs_or_of_the_last_state_alone(backend, make, which):
     compare(backend, cell, wanted, xs, state, which=which)
 
 
-@pytest.mark.one_backend
-@every_cell
+@some_cells(3, 2)
 def test_second_order(backend, make):
     cell, wanted, xs, state = made(make)
     random = np.random.default_rng(2)
@@ -94,6 +92,7 @@ def test_second_order(backend, make):
         np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.both_backends
 def test_forward_mode_and_products_with_the_hessian(backend):
     cell, _, xs, state = made(separate_matrices)
     v = tg.tensor(np.random.default_rng(3).normal(size=xs.shape))
@@ -126,6 +125,7 @@ def test_against_central_differences(backend):
     tg.check_gradients(loss, x, h, w, u)
 
 
+@pytest.mark.both_backends
 @pytest.mark.each_value
 @pytest.mark.parametrize(
     ("batch", "width"), [(1, 5), (1, 1), (3, 1), (2, 2), (5, 5), (2, 17), (4, 33), (7, 8)]
@@ -149,6 +149,7 @@ def test_every_built_in_layer_at_sizes_that_fill_vectors_and_that_do_not(backend
         compare(backend, cell, cell.parameters(), m.x(), state, must_be_native=False)
 
 
+@pytest.mark.both_backends
 def test_one_step(backend):
     cell, wanted, xs, state = made(separate_matrices)
     compare(backend, cell, wanted, xs[:1], state)
@@ -164,6 +165,7 @@ def test_one_step(backend):
     )
 
 
+@pytest.mark.both_backends
 def test_arrays_that_are_not_contiguous(backend):
     cell, wanted, xs, state = made(separate_matrices)
     turned = tg.tensor(np.ascontiguousarray(xs.numpy().transpose(2, 1, 0)), requires_grad=True)
@@ -204,6 +206,7 @@ def test_several_backward_passes(backend):
             assert np.array_equal(ys.numpy(), kept)
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("make", [*ALL[2:8:2], *ALL[8::4]], ids=lambda make: make.__name__)
 def test_without_recording(backend, make):
     cell, _, xs, state = made(make)
@@ -238,6 +241,7 @@ def test_parameters_that_an_optimiser_moves(backend):
         np.testing.assert_allclose(losses, histories[0], rtol=1e-12)
 
 
+@pytest.mark.both_backends
 def test_parameters_moved_between_forward_and_backward_are_never_mixed(backend):
     cell, wanted, xs, state = made(separate_matrices)
     expected = tg.gradients(tg.sum(eager(cell, xs, state)[0]), wanted)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tests.sequence.compare import machine_code
+from tests.covering import some
 from tinygrad_rnn import tree
 from tinygrad_rnn.selfcheck import cells
 from tinygrad_rnn.sequence.run import CompiledScan
 
-pytestmark = [pytest.mark.one_backend, machine_code]
+pytestmark = pytest.mark.machine_code
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def same(found, expected):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10 * max(1.0, np.abs(b).max(initial=0)))
 
 
-@pytest.mark.parametrize("make", [*cells.ALL, *cells.FORMULAS], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", some([*cells.ALL, *cells.FORMULAS], 3), ids=lambda make: make.__name__)
 def test_second_order(make, never_step_by_step):
     same(orders(make, "auto", 2), orders(make, False, 2))
 
@@ -74,6 +74,7 @@ OPTIONS = {
 """Of four steps of three samples."""
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize(
     "make",
     [cells.peephole_by_hand, cells.layer_norm, cells.attention_per_sample],
@@ -88,6 +89,7 @@ def test_third_order(make, name, never_step_by_step):
     )
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("kind", [tg.nn.RNN, tg.nn.LSTM, tg.nn.GRU, tg.nn.PeepholeLSTM])
 @pytest.mark.parametrize("lengths", [None, [5, 2, 4]])
 @pytest.mark.parametrize("bidirectional", [False, True])

@@ -13,21 +13,19 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests import strict_cupy
-from tests.covering import seeds
+from tests.covering import seeds, some
 from tests.sequence.compare import compiled_scan, eager, results, running, same
 from tests.sequence.random_programs import difference
 from tinygrad_rnn import backends, tree
 from tinygrad_rnn.selfcheck.cells import BUILT_IN, FORMULAS, WRITTEN, Maker, T
 
-pytestmark = [pytest.mark.one_backend, pytest.mark.parametrize("backend", ["cupy"], indirect=True)]
+pytestmark = [pytest.mark.parametrize("backend", ["cupy"], indirect=True)]
 
 NAMED = {make.__name__: make for make in (*BUILT_IN, *WRITTEN)}
 
 
 def named(*names):
-    return pytest.mark.parametrize(
-        "make", [NAMED[name] for name in names or NAMED], ids=lambda make: make.__name__
-    )
+    return pytest.mark.parametrize("make", [NAMED[name] for name in names], ids=lambda make: make.__name__)
 
 
 def compare(make, dtype="float64", batch=3, width=5, steps=T, **options):
@@ -50,7 +48,7 @@ def compare(make, dtype="float64", batch=3, width=5, steps=T, **options):
         np.testing.assert_allclose(leaf.numpy(), value, rtol=tolerance, atol=tolerance)
 
 
-@named()
+@pytest.mark.parametrize("make", some(NAMED.values(), 3), ids=lambda make: make.__name__)
 def test_values_and_gradients(make):
     compare(make)
 
@@ -230,7 +228,6 @@ def together(texts):
 
 
 @pytest.mark.slow
-@pytest.mark.cupy
 # Hopper and Ampere
 @pytest.mark.parametrize(("first", "dtype", "generation"), [(0, "float32", "sm_90"), (1, "float64", "sm_80")])
 def test_kernels_are_cuda(first, dtype, generation, monkeypatch):

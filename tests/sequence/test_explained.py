@@ -15,13 +15,12 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tests.sequence.compare import NATIVE, machine_code
+from tests.sequence.compare import NATIVE
 from tinygrad_rnn import nn
 from tinygrad_rnn.backends.native import compiler
 from tinygrad_rnn.sequence import plans
 from tinygrad_rnn.sequence.interpreter import InterpretedRun
 
-one_backend = pytest.mark.one_backend
 X, H = (5, 2, 4), (2, 4)
 
 
@@ -52,6 +51,7 @@ def halves():
     return cell
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("differentiated", [False, True])
 def test_machine_code_is_called_so(backend, differentiated):
     if backend == "numpy" and not NATIVE:
@@ -63,8 +63,7 @@ def test_machine_code_is_called_so(backend, differentiated):
     assert said(cell) == f"GRUCell: {'machine code' if backend == 'numpy' else 'CUDA kernels'}"
 
 
-@machine_code
-@one_backend
+@pytest.mark.machine_code
 def test_what_is_said_is_what_ran(monkeypatch):
     """The loop of calls is entered where calls are told of, and only there."""
     entered = []
@@ -88,8 +87,7 @@ def test_what_is_said_is_what_ran(monkeypatch):
     assert said(slow) == "cell: machine code"
 
 
-@machine_code
-@one_backend
+@pytest.mark.machine_code
 def test_a_cell_of_calls_warns_once_at_the_users_line():
     cell, (x, h) = halves(), data("float16")
     with pytest.warns(tg.CompileWarning, match=r"^cell runs as NumPy calls: .*float32") as told:
@@ -106,8 +104,7 @@ def test_a_cell_of_calls_warns_once_at_the_users_line():
     assert len(warned(halves(), x, h)) == 1
 
 
-@machine_code
-@one_backend
+@pytest.mark.machine_code
 def test_a_layer_warns_at_the_users_line_too():
     layer = nn.GRU(4, 4, dtype="float16")
     with pytest.warns(tg.CompileWarning) as told:
@@ -186,7 +183,7 @@ SLOW = {
 }
 
 
-@machine_code
+@pytest.mark.machine_code
 @pytest.mark.parametrize(("make", "advice"), SLOW.values(), ids=[name.replace(" ", "-") for name in SLOW])
 def test_a_cell_that_runs_step_by_step_warns_once_with_what_to_write(backend, make, advice):
     cell = make()
@@ -198,15 +195,13 @@ def test_a_cell_that_runs_step_by_step_warns_once_with_what_to_write(backend, ma
     assert said(cell) == text.replace(" runs step by step", ": step by step", 1)
 
 
-@machine_code
-@one_backend
+@pytest.mark.machine_code
 def test_a_cell_without_a_hash_warns_once_too():
     cell, (x, h) = _Unhashable(), data()
     assert len(warned(cell, x, h)) == 1
     assert warned(cell, x, h) == []
 
 
-@one_backend
 def test_no_warning_where_the_loop_is_asked_for_or_nothing_better_can_be_written():
     x, h = data()
     assert warned(anew(_looks)(), x, h, compiled=False) == []
@@ -223,7 +218,6 @@ def test_no_warning_where_the_loop_is_asked_for_or_nothing_better_can_be_written
             tg.scan(anew(_looks)(), x, h)
 
 
-@one_backend
 def test_without_a_code_generator_it_is_said_first_and_nothing_warns(monkeypatch):
     tg.clear_caches()
     monkeypatch.setattr(compiler, "available", lambda: False)
@@ -237,8 +231,7 @@ def test_without_a_code_generator_it_is_said_first_and_nothing_warns(monkeypatch
     tg.clear_caches()
 
 
-@machine_code
-@one_backend
+@pytest.mark.machine_code
 def test_calls_inside_of_machine_code_are_told_one_by_one(monkeypatch):
     """What an engine still calls it lists: names, reasons, and what to write instead."""
     built = plans._built
@@ -263,7 +256,6 @@ def test_calls_inside_of_machine_code_are_told_one_by_one(monkeypatch):
     tg.clear_caches()
 
 
-@one_backend
 def test_a_warning_that_is_an_error_leaves_the_cell_as_it_was():
     cell, (x, h) = anew(_looks)(), data()
     with warnings.catch_warnings():
@@ -275,7 +267,8 @@ def test_a_warning_that_is_an_error_leaves_the_cell_as_it_was():
     np.testing.assert_array_equal(ys.numpy(), tg.scan(cell, x, h, compiled=False)[0].numpy())
 
 
-@machine_code
+@pytest.mark.both_backends
+@pytest.mark.machine_code
 def test_compiled_true_is_machine_code_or_kernels_or_an_error(backend, monkeypatch):
     cell, (x, h) = halves(), data()
     tg.scan(cell, x, h, compiled=True)
@@ -303,13 +296,11 @@ def test_compiled_true_is_machine_code_or_kernels_or_an_error(backend, monkeypat
     tg.clear_caches()
 
 
-@one_backend
 def test_compiled_true_in_anomaly_mode_is_the_loop():
     with tg.detect_anomaly():
         tg.scan(halves(), *data(), compiled=True)
 
 
-@one_backend
 def test_compiled_true_without_a_code_generator_says_how_to_get_it(monkeypatch):
     tg.clear_caches()
     monkeypatch.setattr(compiler, "available", lambda: False)
@@ -318,7 +309,6 @@ def test_compiled_true_without_a_code_generator_says_how_to_get_it(monkeypatch):
     tg.clear_caches()
 
 
-@pytest.mark.one_backend
 def test_a_layer_tells_of_its_cells():
     layer = nn.LSTM(3, 4, num_layers=2, bidirectional=True)
     layer(tg.zeros((5, 2, 3)))
@@ -330,7 +320,6 @@ def test_a_layer_tells_of_its_cells():
     assert tg.explain(single).startswith("GRUCell: ")
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("name", ["compiled", "checkpoint", "masked_output", "reverse"])
 def test_options_are_settled_when_a_layer_is_made(name):
     for layer in (nn.LSTM(3, 4), nn.Recurrent(nn.GRUCell(3, 4))):
@@ -338,7 +327,6 @@ def test_options_are_settled_when_a_layer_is_made(name):
             setattr(layer, name, None)
 
 
-@pytest.mark.one_backend
 def test_why_one_thread_does_it_all():
     def sorting(x, h):
         h = tg.sort(tg.tanh(x + h), axis=-1)
@@ -366,7 +354,6 @@ class _Model(nn.Module):
         return self.readout(self.encoder(x)[0] + self.decoder(x)[0])
 
 
-@one_backend
 def test_a_model_tells_of_the_layers_that_it_holds():
     model, x = _Model(), tg.ones((5, 2, 3))
 
@@ -381,7 +368,6 @@ def test_a_model_tells_of_the_layers_that_it_holds():
     assert [line.partition(":")[0] for line in first_words()] == layers
 
 
-@one_backend
 def test_a_layer_tells_how_it_would_run():
     layer, x = nn.LSTM(3, 4), tg.ones((5, 2, 3))
     assert layer.explain(x) == tg.explain(layer, x)
@@ -389,7 +375,6 @@ def test_a_layer_tells_how_it_would_run():
     assert recurrent.explain(x) == tg.explain(recurrent, x)
 
 
-@one_backend
 def test_a_cell_cannot_be_planned_without_a_state():
     with pytest.raises(tg.ArgumentError, match="a cell needs the state before the first step"):
         tg.explain(halves(), tg.ones((5, 2, 3)))

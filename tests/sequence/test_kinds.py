@@ -36,6 +36,7 @@ USES = {
 }
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("kind", ["bool", "int64", "int8", "float32"])
 @pytest.mark.parametrize("use", USES)
 def test_operands_of_other_dtypes(backend, use, kind):
@@ -136,7 +137,6 @@ ELEMENTWISE = [
 ]
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("dtype", LARGE)
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_integers_have_all_their_digits(name, dtype):
@@ -179,7 +179,6 @@ NUMBERS = {
 }
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("name", NUMBERS)
 def test_integers_and_numbers(name):
     def cell(x, h):
@@ -196,7 +195,6 @@ def test_integers_and_numbers(name):
     assert "step by step" not in tg.explain(cell).splitlines()[0]
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_what_is_broadcast_before_the_loop(batch, steps):
@@ -210,7 +208,6 @@ def test_what_is_broadcast_before_the_loop(batch, steps):
     compare("numpy", cell, [W, s, g, xs], xs, numbers(batch, H))
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("compiled", [True, False])
 def test_a_state_that_begins_as_a_number_has_the_shape_that_it_gets_now(compiled):
     class Cell:
@@ -227,7 +224,6 @@ def test_a_state_that_begins_as_a_number_has_the_shape_that_it_gets_now(compiled
         np.testing.assert_array_equal(h.numpy(), xs.numpy().sum(0)[:n])
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("masked_output", ["zero", "previous"])
 @pytest.mark.parametrize("dtype", ["bool", "int32", "int64", "float32", "float64"])
 def test_the_dtype_of_an_output_beyond_lengths(dtype, masked_output):

@@ -7,8 +7,6 @@ import pytest
 
 import tinygrad_rnn as tg
 
-pytestmark = pytest.mark.one_backend
-
 W = tg.tensor(np.random.default_rng(0).normal(size=(4, 4)), "float32")
 LINEAR = {
     "a sum": lambda x, h: h + x,

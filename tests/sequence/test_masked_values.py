@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.covering import seeds
 from tests.sequence.masked import (
     BAD,
     FUNCTIONS,
@@ -55,6 +56,7 @@ def test_a_mask_with_gaps_and_both_directions(backend, rng, reverse):
         check(backend, cell, tg.tensor(x), state, live, cell.parameters(), spoilt, mask=live, reverse=reverse)
 
 
+@pytest.mark.both_backends
 def test_inputs_and_states_that_want_a_gradient(backend, rng):
     """The residual of what is cut off is 0, and goes nowhere: not into what the inputs are made of either."""
     z, live = rng.uniform(0.3, 1.5, (T, B, I)), lengths_mask()
@@ -158,6 +160,7 @@ def test_nested_inputs(backend, rng):
         )
 
 
+@pytest.mark.both_backends
 def test_float16(backend, rng):
     x, live = rng.uniform(0.3, 1.5, (T, B, I)).astype(np.float16), lengths_mask()
     cell, state = Cell(tg.log, "float16"), tg.zeros((B, H), "float16")
@@ -178,6 +181,7 @@ LAYERS = {
 }
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
 def test_layers(make, rng):
     """No bit changes with the padding."""
@@ -205,7 +209,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("trial", range(6))
+@pytest.mark.parametrize("trial", seeds(6, daily=2))
 @pytest.mark.parametrize("kind", KINDS)
 def test_layers_with_any_options(kind, trial):
     """Whatever the padding of inputs and targets holds: the loss and the gradients of the samples one by one,
@@ -255,7 +259,6 @@ def test_layers_with_any_options(kind, trial):
             np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("compiled", [True, False])
 def test_views_show_the_residuals_that_the_gradients_are_made_of(compiled, rng):
     """Which tables and pictures follow is what a backward pass carries, also where something was left out."""
@@ -272,7 +275,6 @@ def test_views_show_the_residuals_that_the_gradients_are_made_of(compiled, rng):
     assert tables[1:] == tables[:1] * 2
 
 
-@pytest.mark.one_backend
 def test_a_cell_that_breaks_at_a_step_that_does_not_count(rng):
     """A countdown: log(0) / 0 as soon as it is called once more. On a device it would have to be waited
     for."""

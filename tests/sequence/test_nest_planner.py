@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tests.sequence.compare import compare, machine_code
+from tests.sequence.compare import compare
 from tinygrad_rnn import chain_rule
 from tinygrad_rnn.chain_rule.routing import Piece, Routed, Step
 from tinygrad_rnn.sequence import nest_writer, nested
 from tinygrad_rnn.sequence.nest_planner import Nests
 from tinygrad_rnn.sequence.nests import Group
 
-pytestmark = [pytest.mark.one_backend, machine_code]
+pytestmark = pytest.mark.machine_code
 
 
 def _turned(piece: Piece) -> Piece:

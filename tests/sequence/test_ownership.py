@@ -10,8 +10,6 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
 
-pytestmark = pytest.mark.one_backend
-
 
 def at_once(jobs):
     """The results of functions that run at the same time."""

@@ -12,18 +12,24 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests import strict_cupy
+from tests.covering import some
 from tests.sequence import shared_samples
 from tinygrad_rnn import tree
 from tinygrad_rnn.selfcheck.cells import Maker
 from tinygrad_rnn.selfcheck.cells.published import PUBLISHED
 
+pytestmark = pytest.mark.numpy_only
+
 BATCH, WIDTH = 3, 5
 SPELLINGS = [(name, spelling) for name, cell in PUBLISHED.items() for spelling in cell.spellings]
-ONE_OF_FOUR = [
-    pytest.param(*spelling, marks=pytest.mark.thorough if i % 4 else ())
-    for i, spelling in enumerate(SPELLINGS)
+ONE_OF_EACH = [
+    (name, spelling)
+    if place == number % len(cell.spellings)
+    else pytest.param(name, spelling, marks=pytest.mark.thorough)
+    for number, (name, cell) in enumerate(PUBLISHED.items())
+    for place, spelling in enumerate(cell.spellings)
 ]
-"""The others run with ``--every``."""
+"""Of each cell a spelling runs every day, all with ``--every``."""
 
 CALLED = {
     ("deep_equilibrium", "by_solve"): {"solve"},
@@ -67,21 +73,18 @@ def same(ours: list[np.ndarray], others: list[Any]) -> None:
         np.testing.assert_allclose(y.reshape(-1), z.reshape(-1), rtol=1e-8, atol=1e-10)
 
 
-@pytest.mark.one_backend
 @pytest.mark.measured
 @pytest.mark.parametrize(("name", "spelling"), SPELLINGS)
 def test_spellings_agree_by_the_loop(name, spelling):
     same(run(name, spelling, False), first(name))
 
 
-@pytest.mark.one_backend
-@pytest.mark.parametrize(("name", "spelling"), SPELLINGS)
+@pytest.mark.parametrize(("name", "spelling"), ONE_OF_EACH)
 def test_spellings_agree_as_machine_code(name, spelling):
     compiled = (name, spelling) not in CALLED.keys() | STEP_BY_STEP
     same(run(name, spelling, compiled or "auto"), first(name))
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize(("name", "spelling"), CALLED)
 def test_what_is_called(name, spelling):
     with pytest.raises(tg.TraceError, match="the cell runs with calls of") as caught:
@@ -90,8 +93,7 @@ def test_what_is_called(name, spelling):
     assert {re.match(r"\w+", part)[0] for part in parts} == CALLED[name, spelling]
 
 
-@pytest.mark.one_backend
-@pytest.mark.parametrize(("name", "spelling"), ONE_OF_FOUR)
+@pytest.mark.parametrize(("name", "spelling"), some(SPELLINGS, 12))
 def test_threads_that_share_samples(name, spelling, monkeypatch):
     """Nine samples, where a cell has no batch of its own."""
     monkeypatch.setattr(sys.modules[__name__], "BATCH", BATCH if name in OF_THREE else 9)
@@ -101,8 +103,7 @@ def test_threads_that_share_samples(name, spelling, monkeypatch):
         same(run(name, spelling, "auto"), expected)
 
 
-@pytest.mark.one_backend
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", some(PUBLISHED, 4))
 def test_on_a_device(name, monkeypatch):
     """The first spelling there: it takes long to imitate one."""
     expected = first(name)
@@ -111,7 +112,6 @@ def test_on_a_device(name, monkeypatch):
         same(run(name, next(iter(PUBLISHED[name].spellings)), "auto"), expected)
 
 
-@pytest.mark.one_backend
 def test_each_cell_is_spelled_in_several_ways():
     assert all(len(cell.spellings) > 1 for cell in PUBLISHED.values())
     assert len(PUBLISHED) >= 53

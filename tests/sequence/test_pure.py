@@ -26,8 +26,6 @@ from tests.sequence.scaled import scaled
 from tinygrad_rnn import nn
 from tinygrad_rnn.sequence import traces as sequence_traces
 
-pytestmark = pytest.mark.one_backend
-
 # -- what is compiled all the same ---------------------------------------------------------------------------
 
 

@@ -17,8 +17,6 @@ import tinygrad_rnn as tg
 from tests.sequence.scaled import assert_same, scaled
 from tinygrad_rnn import nn
 
-pytestmark = pytest.mark.one_backend
-
 # -- what a refused trace did --------------------------------------------------------------------------------
 
 

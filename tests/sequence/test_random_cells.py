@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tests.covering import seeds
+from tests.covering import seeds, some
 from tests.sequence.compare import compare, kinds, running
 from tests.sequence.random_cells import BATCH, STEPS, difference
 from tinygrad_rnn import chain_rule
 
 
-@pytest.mark.one_backend
-@pytest.mark.parametrize("first", seeds(300, daily=4, step=20))
+@pytest.mark.parametrize("first", seeds(300, daily=2, step=20))
 def test_random_cells(first):
     """``python -m tests.sequence.random_cells 10000`` tries more."""
     for kind in kinds("numpy"):
@@ -75,8 +74,7 @@ def elementwise_cells():
 
 
 # on a device each row is proved by test_registry.py, and calls are made by test_compiled.py
-@pytest.mark.one_backend
-@pytest.mark.parametrize("name", elementwise_cells())
+@pytest.mark.parametrize("name", some(elementwise_cells(), 3))
 def test_every_elementwise_row_in_a_cell(backend, name):
     """Each is machine code, forward and backward, where there is any."""
     function = elementwise_cells()[name]

@@ -68,6 +68,7 @@ LOOKS = {
 }
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 def test_looking_at_a_value_names_the_line(look):
     def cell(x, h):

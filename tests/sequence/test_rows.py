@@ -6,14 +6,11 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.backends.native import compiler, threads, thresholds
+from tinygrad_rnn.backends.native import threads, thresholds
 from tinygrad_rnn.derived import losses
 from tinygrad_rnn.sequence import rows
 
-pytestmark = [
-    pytest.mark.one_backend,
-    pytest.mark.skipif(not compiler.available(), reason="llvmlite is not installed"),
-]
+pytestmark = pytest.mark.machine_code
 
 
 @pytest.fixture(autouse=True)

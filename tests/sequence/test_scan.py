@@ -22,6 +22,7 @@ def steps(rng):
     return rng.normal(size=(T, B, H))
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("reverse", [False, True])
 def test_order_and_outputs_at_their_steps(rng, reverse):
     x, h = steps(rng), rng.normal(size=(B, H))
@@ -46,6 +47,7 @@ def test_beyond_its_length_a_sample_keeps_its_state(rng, reverse, masked_output)
         assert np.allclose(ys.numpy()[n:, b], beyond)
 
 
+@pytest.mark.both_backends
 def test_a_mask_with_gaps(rng):
     x = steps(rng)
     mask = rng.random((T, B)) < 0.5
@@ -103,6 +105,7 @@ def test_any_nesting(rng):
     assert last["rest"][0].dtype == np.int64
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("every", [1, 2, 4, 6, 10])
 @pytest.mark.parametrize("masked_output", ["zero", "previous"])
 @pytest.mark.parametrize("reverse", [False, True])
@@ -269,6 +272,7 @@ def test_wrong_arguments_are_named(call, error, said):
         call()
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("lengths", [[2, 1], (2, 1), np.array([2, 1], np.uint8)])
 def test_lengths_of_any_kind(lengths, rng):
     x = tg.tensor(rng.normal(size=(3, 2)))
@@ -293,6 +297,7 @@ class Reader(tg.nn.Module):
         return tg.cross_entropy(h, word, reduction="none"), h
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("checkpoint", [None, 2])
 @pytest.mark.parametrize(
@@ -321,7 +326,6 @@ def test_a_word_that_is_not_there_is_named_in_a_compiled_cell_too(word, what, co
     assert np.array_equal(again.numpy(), first.numpy())
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("compiled", [True, False])
 def test_an_index_that_is_not_there_is_named_in_a_compiled_cell_too(compiled):
     table = tg.tensor(np.eye(3))

@@ -85,6 +85,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("change", CHANGES.values(), ids=[name.replace(" ", "-") for name in CHANGES])
 def test_what_changed_is_seen(backend, change, monkeypatch):
     cell = Switched()

@@ -28,8 +28,6 @@ from tests.sequence.chance import next_numbers, settled
 from tests.sequence.stepwise import STEPWISE
 from tests.sequence.stepwise.chance import forced
 
-pytestmark = pytest.mark.one_backend
-
 STEPS = 25
 
 
@@ -334,7 +332,6 @@ FIRST_USES = {
 }
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("body", FIRST_USES.values(), ids=FIRST_USES)
 def test_what_the_library_does_when_first_used_is_nothing_of_the_cells(body, tmp_path):
     """In a process of its own, with empty caches: imports, folders, shared libraries."""

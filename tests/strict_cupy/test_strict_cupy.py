@@ -15,8 +15,6 @@ import pytest
 from tests import strict_cupy
 from tinygrad_rnn.backends.base import ARRAY_FUNCTIONS, LINALG_FUNCTIONS
 
-pytestmark = pytest.mark.one_backend
-
 
 @pytest.fixture
 def cp() -> Any:

@@ -91,7 +91,7 @@ def test_descent_by_hand(descend: Callable[[Tensor], None], loss: Callable[[Tens
     _descends(descend, loss)
 
 
-@pytest.mark.one_backend
+@pytest.mark.numpy_only
 @pytest.mark.parametrize("loss", [_loss, _loss_of_scan])
 @pytest.mark.parametrize("descend", [_by_data_and_tensor, _by_slice_of_data])
 def test_descent_that_writes_a_tensor_into_an_array(
@@ -159,6 +159,7 @@ def test_what_was_recorded_before_keeps_its_array() -> None:
         loss.backward(create_graph=True)
 
 
+@pytest.mark.both_backends
 def test_a_tape_that_became_stale_is_noticed(backend: str) -> None:
     W = tg.tensor([1.0, 2.0], requires_grad=True)
     loss = tg.sum(W**3)

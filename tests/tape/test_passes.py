@@ -38,6 +38,7 @@ def test_one_tensor_on_both_sides_of_an_operation(rng: numpy.random.Generator) -
         assert_allclose(grad_of(x), expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.both_backends
 def test_broadcast_is_undone(rng: numpy.random.Generator) -> None:
     a, b, c, d = rng.normal(size=(2, 3, 4)), rng.normal(size=(3, 1)), rng.normal(size=4), rng.normal()
     xs = [leaf(v) for v in (a, b, c, d)]
@@ -74,6 +75,7 @@ def test_backward_twice_accumulates() -> None:
     assert grad_of(x).tolist() == [1.0, 2.0]
 
 
+@pytest.mark.both_backends
 def test_grads_share_memory_with_nothing() -> None:
     x, y = leaf([1.0, 2.0]), leaf([3.0, 4.0])
     start = tg.tensor(numpy.array([1.0, 1.0]))
@@ -123,6 +125,7 @@ def test_create_graph_gives_derivatives_of_derivatives(rng: numpy.random.Generat
     assert not third.requires_grad
 
 
+@pytest.mark.both_backends
 def test_residuals_without_axes_meet_in_any_order(backend):
     """A number that is used as it is, several times, and by an index that adds into a place of its own."""
     for uses in itertools.permutations(

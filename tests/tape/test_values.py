@@ -42,7 +42,7 @@ SHUT: dict[str, Callable[[Tensor], Any]] = {
 }
 
 
-@pytest.mark.one_backend
+@pytest.mark.numpy_only
 @pytest.mark.parametrize("take", SHUT.values(), ids=SHUT)
 def test_values_do_not_leave_the_tape_unasked(take: Callable[[Tensor], Any]) -> None:
     t = leaf([1.5, 0.5]) * 1
@@ -53,7 +53,6 @@ def test_values_do_not_leave_the_tape_unasked(take: Callable[[Tensor], Any]) -> 
     take(t.detach())
 
 
-@pytest.mark.one_backend
 def test_values_leave_the_tape_where_that_is_asked_for() -> None:
     t = leaf([1.5, 0.5]) * 1
     assert (
@@ -73,7 +72,6 @@ def test_values_leave_the_tape_where_that_is_asked_for() -> None:
     assert constant.tolist() == [1.5, 0.5]
 
 
-@pytest.mark.one_backend
 def test_a_function_that_is_differentiated_does_not_copy_its_argument_off_the_tape() -> None:
     with pytest.raises(tg.TapeError, match="leave the tape"):
         tg.grad(lambda x: tg.sum(tg.tensor(x) * x))(np.ones(2))

@@ -30,6 +30,7 @@ def _through_operator(x: Tensor, y: Tensor) -> None:
     x.data -= 0.5
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("write", [_through_leaf, _through_result, _through_view, _through_operator])
 def test_array_changed_in_place_after_recording(write: Callable[[Tensor, Tensor], None]) -> None:
     x = leaf([1.0, 2.0])
@@ -107,6 +108,7 @@ def test_writing_is_fine_where_no_pass_needs_the_array() -> None:
         y.backward()
 
 
+@pytest.mark.both_backends
 def test_data_can_be_replaced() -> None:
     x = leaf([1.0, 2.0])
     loss = tg.sum(x * x)
@@ -136,6 +138,7 @@ def test_assigned_array_is_watched() -> None:
         loss.backward()
 
 
+@pytest.mark.both_backends
 def test_leaves_are_copied_and_pickled_but_results_are_not() -> None:
     x = leaf([1.0, 2.0], name="w")
     tg.sum(x * x).backward()

@@ -6,8 +6,6 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn.train.data import Corpus, Streams, Vocabulary, read_text
 
-pytestmark = pytest.mark.one_backend
-
 
 def test_the_default_text_comes_with_python():
     text = read_text(None)

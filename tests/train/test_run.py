@@ -53,6 +53,7 @@ def assert_equal(ours, theirs):
         np.testing.assert_array_equal(array, theirs[2][name], err_msg=name)
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("stops", [[5], [7, 4]])
 def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(stops, config, tmp_path):
     trained(config, tmp_path / "whole")
@@ -109,6 +110,7 @@ def test_the_state_is_carried_and_cut_off_the_tape(config):
     assert not any(leaf.requires_grad for leaf in trainer.state)
 
 
+@pytest.mark.both_backends
 def test_what_a_finished_run_leaves(config, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     run = trained(config, tmp_path / "run")
@@ -121,7 +123,6 @@ def test_what_a_finished_run_leaves(config, tmp_path, monkeypatch):
     assert not [path for path in run.path.iterdir() if path.name.startswith(".")]
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("draw", "file"), [(Run._draw_losses, "loss.png"), (Run._draw_flow, "flow.png")], ids=["losses", "flow"]
 )
@@ -132,7 +133,6 @@ def test_what_is_drawn(config, tmp_path, draw, file):
     assert (run.path / file).read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.one_backend
 def test_without_matplotlib_and_without_an_engine_the_run_says_so(config, tmp_path, monkeypatch):
     run = trained(config, tmp_path / "run")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
@@ -202,7 +202,6 @@ def test_a_disk_that_fills_up_costs_no_checkpoint(config, tmp_path, monkeypatch)
     assert {path.name: path.read_bytes() for path in run.path.iterdir()} == before
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("written", range(5))
 def test_a_run_that_cannot_be_begun_leaves_no_folder(written, config, tmp_path, monkeypatch):
     fsync, calls = os.fsync, []
@@ -274,7 +273,6 @@ def test_checkpoints_that_cannot_be_resumed(spoil, config, tmp_path):
         Run.resume(str(tmp_path / "run"), {"steps": 20})
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_heard_once_and_the_handlers_come_back(number):
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]

@@ -17,6 +17,7 @@ def written(trainer, **options):
     return sample(trainer.model, trainer.corpus.vocabulary, 40, **options)
 
 
+@pytest.mark.both_backends
 def test_a_seed_means_a_text(trainer):
     assert written(trainer, seed=1) == written(trainer, seed=1) != written(trainer, seed=2)
     assert len(written(trainer)) == 40
@@ -38,7 +39,6 @@ def test_sampling_leaves_the_runs_chance_alone(trainer):
     assert tg.random.get_state() == before
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("temperature", [1e-300, 1e-6, 1.0, 1e6])
 def test_drawing_follows_the_temperature(temperature):
     logits, chance = np.array([0.0, 3.0, 1.0], np.float32), np.random.default_rng(0)

@@ -15,10 +15,7 @@ import pytest
 from tests.backends.native import foreign
 from tinygrad_rnn.backends.native import compiler, handover
 
-pytestmark = [
-    pytest.mark.one_backend,
-    pytest.mark.skipif(not compiler.available(), reason="llvmlite is not installed"),
-]
+pytestmark = pytest.mark.machine_code
 
 ELF, MACH_O, COFF = "7f454c46", "cffaedfe", "6486"
 TARGETS = {

@@ -6,12 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinygrad_rnn.backends.native import compiler, products, thresholds
+from tinygrad_rnn.backends.native import products, thresholds
 
-pytestmark = [
-    pytest.mark.one_backend,
-    pytest.mark.skipif(not compiler.available(), reason="llvmlite is not installed"),
-]
+pytestmark = pytest.mark.machine_code
 
 SIZES = [
     (512, 128, 32),

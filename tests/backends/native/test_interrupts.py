@@ -19,13 +19,10 @@ import pytest
 import tinygrad_rnn as tg
 from tests.interrupter import BY_INSTRUCTIONS, PACKAGE, Interrupter, state
 from tinygrad_rnn import nn, optim
-from tinygrad_rnn.backends.native import compiler, products, threads, thresholds
+from tinygrad_rnn.backends.native import products, threads, thresholds
 from tinygrad_rnn.optim import machine_code
 from tinygrad_rnn.sequence import nested as nested_loops
 from tinygrad_rnn.sequence import plans
-
-pytestmark = pytest.mark.one_backend
-
 
 STRIDE = int(os.environ.get("TINYGRAD_RNN_STRIDE", "48"))
 """Of the instructions outside of the hand-over every so many-th is interrupted; with 1 all are, which takes
@@ -34,9 +31,6 @@ minutes."""
 
 HAIL = 1000
 """Interrupts at random moments."""
-
-
-MACHINE_CODE = pytest.mark.skipif(not compiler.available(), reason="llvmlite is not installed")
 
 
 class Training:
@@ -102,7 +96,7 @@ def free() -> bool:
 
 
 @BY_INSTRUCTIONS
-@MACHINE_CODE
+@pytest.mark.machine_code
 def test_a_step_interrupted_at_any_instruction_leaves_nothing_behind(training):
     one, interrupter = training(), Interrupter((PACKAGE,))
     expected = one.result()
@@ -119,7 +113,7 @@ def test_a_step_interrupted_at_any_instruction_leaves_nothing_behind(training):
 
 
 @BY_INSTRUCTIONS
-@MACHINE_CODE
+@pytest.mark.machine_code
 def test_a_first_call_interrupted_anywhere_leaves_nothing_behind():
     """It traces the cell, which runs the user's code on placeholders and watches it, and plans."""
     random = np.random.default_rng(0)
@@ -200,7 +194,7 @@ SIGNALS = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this syst
 
 
 @SIGNALS
-@MACHINE_CODE
+@pytest.mark.machine_code
 @pytest.mark.parametrize("size", [(3, 4, 8), (20, 16, 48)], ids=["small", "large"])
 def test_a_hail_of_signals_leaves_nothing_behind(training, size):
     one = training(*size)
@@ -220,7 +214,7 @@ def interrupt(thread: threading.Thread) -> None:
     )
 
 
-@MACHINE_CODE
+@pytest.mark.machine_code
 @pytest.mark.parametrize("users", [1, 3])
 def test_threads_that_train_at_once_may_be_interrupted(training, users):
     """By what Python calls asynchronous exceptions, as ``pytest-timeout`` and notebooks send them."""
@@ -263,7 +257,7 @@ def test_threads_that_train_at_once_may_be_interrupted(training, users):
 
 
 @SIGNALS
-@MACHINE_CODE
+@pytest.mark.machine_code
 def test_a_signal_handler_may_train_while_work_is_left_to_a_worker(training):
     one, other = training(), training()
     expected, of_other = one.result(), other.result()

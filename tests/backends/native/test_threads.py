@@ -17,10 +17,7 @@ import threadpoolctl
 
 from tinygrad_rnn.backends.native import compiler, memory, threads
 
-pytestmark = [
-    pytest.mark.one_backend,
-    pytest.mark.skipif(not compiler.available(), reason="llvmlite is not installed"),
-]
+pytestmark = pytest.mark.machine_code
 
 COUNT = """
 define void @count(ptr %place, i64 %amount) {

@@ -19,8 +19,6 @@ from tests.backends.native.code_cache.entries import (
 )
 from tinygrad_rnn.backends.native import code_cache
 
-pytestmark = pytest.mark.one_backend
-
 
 @pytest.mark.parametrize("by_path", [False, True], ids=["by descriptor", "by path"])
 def test_what_is_kept_is_taken(folder, monkeypatch, by_path):

@@ -23,8 +23,6 @@ from tests.backends.native.code_cache.entries import (
 )
 from tinygrad_rnn.backends.native import code_cache
 
-pytestmark = pytest.mark.one_backend
-
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no mode")
 @pytest.mark.parametrize("mode", [0o720, 0o702, 0o770, 0o777, 0o1777])

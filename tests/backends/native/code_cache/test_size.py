@@ -19,8 +19,6 @@ from tests.backends.native.code_cache.entries import (
 )
 from tinygrad_rnn.backends.native import code_cache
 
-pytestmark = pytest.mark.one_backend
-
 
 def _age(folder, name, seconds):
     moment = time.time() - seconds
