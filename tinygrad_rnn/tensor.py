@@ -49,6 +49,11 @@ if TYPE_CHECKING:
 class Tensor(Values):
     """An array that remembers how it was made. Make one with :func:`tensor`.
 
+    >>> x = tg.tensor([1.0, 2.0], requires_grad=True, name="x")
+    >>> tg.sum(x * x).backward()
+    >>> x.grad
+    tensor([2., 4.], dtype=float32)
+
     Attributes:
         requires_grad: whether ``backward`` brings residuals here.
         name: what pictures and tables call it.
@@ -106,6 +111,11 @@ class Tensor(Values):
         What is there already is added to: a second pass doubles it. Set ``grad`` to None before, or call
         ``zero_grad()`` of the optimiser or the module, as a training step does.
 
+        >>> x = tg.tensor(3.0, requires_grad=True)
+        >>> (x * x).backward()
+        >>> x.grad
+        tensor(6., dtype=float32)
+
         Args:
             grad: the residual to start from, of this tensor's shape; 1 for a single number.
             create_graph: record the pass itself, so that the residuals can be differentiated again.
@@ -122,14 +132,23 @@ class Tensor(Values):
             add_to_leaves(residuals)
 
     def detach(self) -> Tensor:
-        """The same array off the tape."""
+        """The same array off the tape.
+
+        >>> x = tg.tensor(3.0, requires_grad=True)
+        >>> (x * x).detach().requires_grad
+        False
+        """
         if thread.tracing and self.entry is not None:  # it differs from step to step
             return choose(ASTYPE, (self,), (self._data.dtype,))
         return Tensor(self._data, self._backend)
 
     @effect("changes whether a tensor requires grad")
     def requires_grad_(self, wanted: bool = True) -> Tensor:
-        """Ask for residuals here; only for leaves of a float dtype."""
+        """Ask for residuals here; only for leaves of a float dtype.
+
+        >>> tg.zeros(2).requires_grad_()
+        tensor([0., 0.], dtype=float32, requires_grad=True)
+        """
         wanted = arguments.flag("requires_grad_: wanted", wanted)
         require_float(self._data.dtype, wanted)
         if self.entry is not None and not wanted:
@@ -138,7 +157,12 @@ class Tensor(Values):
         return self
 
     def to(self, backend: str) -> Tensor:
-        """The tensor on another backend, off the tape; itself if it is there."""
+        """The tensor on another backend, off the tape; itself if it is there.
+
+        >>> x = tg.zeros(2)
+        >>> x.to("numpy") is x
+        True
+        """
         target = backends.get(backend)
         if target is self._backend:
             return self
@@ -274,10 +298,12 @@ class Tensor(Values):
 
     @property
     def T(self) -> Tensor:
+        """The axes reversed."""
         return ops.transpose(self)
 
     @property
     def mT(self) -> Tensor:
+        """The last two axes in each other's place."""
         return ops.swapaxes(self, -1, -2)
 
     @overload
@@ -285,9 +311,19 @@ class Tensor(Values):
     @overload
     def reshape(self, *shape: int) -> Tensor: ...
     def reshape(self, *shape: Any) -> Tensor:
+        """The same elements in another shape, a tuple or its lengths one by one.
+
+        >>> tg.arange(6).reshape(2, -1).shape
+        (2, 3)
+        """
         return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
 
     def ravel(self) -> Tensor:
+        """All elements in a line.
+
+        >>> tg.zeros((2, 3)).ravel().shape
+        (6,)
+        """
         return ops.reshape(self, (-1,))
 
     flatten = ravel
@@ -297,10 +333,20 @@ class Tensor(Values):
     @overload
     def transpose(self, *axes: int) -> Tensor: ...
     def transpose(self, *axes: Any) -> Tensor:
+        """The axes in another order, a tuple or one by one; reversed by default.
+
+        >>> tg.zeros((2, 3, 4)).transpose(1, 0, 2).shape
+        (3, 2, 4)
+        """
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
         return ops.transpose(self, order)
 
     def clip(self, min: ArrayLike | None = None, max: ArrayLike | None = None) -> Tensor:
+        """As :func:`tg.clip`.
+
+        >>> tg.tensor([-2.0, 0.5]).clip(min=0.0)
+        tensor([0. , 0.5], dtype=float32)
+        """
         return ops.clip(self, min, max)
 
     # the functions themselves, which take the tensor first
@@ -359,6 +405,11 @@ def tensor(
     name: str | None = None,
 ) -> Tensor:
     """A new tensor with a copy of the data.
+
+    >>> tg.tensor([1, 2])
+    tensor([1, 2], dtype=int64)
+    >>> tg.tensor([0.5, 1.0], requires_grad=True)
+    tensor([0.5, 1. ], dtype=float32, requires_grad=True)
 
     Args:
         data: numbers, nested lists (also of tensors), a NumPy or device array, or a tensor. Arrays keep their

@@ -115,6 +115,10 @@ def _seen_outside(outputs: Sequence[Any], inputs: Sequence[Any]) -> bool:
 def gradients(outputs: Nest, inputs: A, grad_outputs: Nest | None = None, create_graph: bool = False) -> A:
     """The residuals of outputs at inputs; no ``.grad`` is touched.
 
+    >>> x = tg.tensor(3.0, requires_grad=True)
+    >>> tg.gradients(x * x, x)
+    tensor(6., dtype=float32)
+
     Args:
         outputs: a tensor or a list of them.
         inputs: a tensor or nested tensors, leaves or results on the way.
@@ -172,7 +176,12 @@ def value_and_grad(
 def value_and_grad(f: Callable[..., ArrayLike], argnums: int) -> Callable[..., tuple[Tensor, Any]]: ...
 def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Any:
     """A function that returns f's value, a single number, and its gradient with respect to the arguments at
-    ``argnums``."""
+    ``argnums``.
+
+    >>> value, slope = tg.value_and_grad(lambda x: x**2)(3.0)
+    >>> value.item(), slope.item()
+    (9.0, 6.0)
+    """
     positions, single = _positions(argnums), arguments.is_one(argnums)
     arguments.function("grad: f", f)
 
@@ -200,7 +209,11 @@ def grad(f: Callable[..., ArrayLike], argnums: Sequence[int]) -> Callable[..., t
 @overload
 def grad(f: Callable[..., ArrayLike], argnums: int) -> Callable[..., Any]: ...
 def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Any:
-    """A function that returns the gradient of f, which returns a single number."""
+    """A function that returns the gradient of f, which returns a single number.
+
+    >>> tg.grad(lambda x, y: x**2 * y)(3.0, 2.0)
+    tensor(12., dtype=float32)
+    """
     valued = value_and_grad(f, argnums)
 
     @functools.wraps(f)
@@ -215,8 +228,13 @@ def vjp(f: Callable[..., Y], *xs: Leaf) -> tuple[Y, Callable[[Nest], tuple[Tenso
 @overload
 def vjp(f: Callable[..., Y], *xs: Nest) -> tuple[Y, Callable[[Nest], tuple[Any, ...]]]: ...
 def vjp(f: Callable[..., Any], *xs: Any) -> Any:
-    """f(*xs) and a function that takes a residual of it to the residuals of the xs, ``Jᵀ g``, a tuple of one
-    for each."""
+    """``f(*xs)``, and a function that takes a residual of it to the residuals of the xs, ``Jᵀ g``, a tuple of
+    one for each.
+
+    >>> y, pull = tg.vjp(tg.square, tg.tensor([1.0, 2.0]))
+    >>> pull(tg.tensor([1.0, 10.0]))
+    (tensor([ 2., 40.], dtype=float32),)
+    """
     arguments.function("vjp: f", f)
     with recording():
         variables = _variables(xs, range(len(xs)))
@@ -247,6 +265,10 @@ def jvp(f: Callable[[Tensor], Y], x: Leaf, v: Leaf) -> tuple[Y, Y]: ...
 def jvp(f: Callable[..., Y], x: Nest, v: Nest) -> tuple[Y, Y]: ...
 def jvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     """f(x) and its derivative along v, ``J v``, by forward mode from the same rows.
+
+    >>> y, tangent = tg.jvp(tg.square, tg.tensor([1.0, 2.0]), tg.tensor([1.0, 10.0]))
+    >>> tangent
+    tensor([ 2., 40.], dtype=float32)
 
     Args:
         x: the argument, or a tuple of the arguments: f is called with each of them by itself.
@@ -288,6 +310,9 @@ def hvp(f: Callable[..., ArrayLike], x: A, v: Nest) -> A: ...
 def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     """The Hessian of f at x times v: the gradient's derivative along v, forward over reverse.
 
+    >>> tg.hvp(lambda x: tg.sum(x**3), tg.tensor([1.0, 2.0]), tg.tensor([1.0, 0.0]))
+    tensor([6., 0.], dtype=float32)
+
     Args:
         f: returns a single number.
         x: the argument, or a tuple of the arguments: f is called with each of them by itself.
@@ -308,14 +333,15 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Any:
     The residuals of many elements of f go back together, in one pass: of losses of samples, w → (B,), it is
     the gradient for each sample.
 
+    >>> tg.jacobian(tg.square)(tg.tensor([1.0, 2.0]))
+    tensor([[2., 0.],
+            [0., 4.]], dtype=float32)
+
     Args:
         f: takes a tensor at ``argnums`` and returns one.
 
     Raises:
         ShapeError: it takes or returns several.
-
-    Example:
-        >>> jacobian(lambda w: tg.mean((x @ w - y) ** 2, axis=1))(w)  # (B, *w.shape)
     """
     arguments.function("jacobian: f", f)
     return _jacobian("jacobian", f, arguments.whole("jacobian: argnums", argnums, 0))
@@ -382,7 +408,12 @@ def hessian(f: _Function[P], argnums: Literal[0] = 0) -> OfTensor[P]: ...
 @overload
 def hessian(f: Callable[..., ArrayLike], argnums: int) -> Callable[..., Tensor]: ...
 def hessian(f: Callable[..., Any], argnums: int = 0) -> Any:
-    """A function that returns the second derivatives of f, which returns a single number."""
+    """A function that returns the second derivatives of f, which returns a single number.
+
+    >>> tg.hessian(lambda x: tg.sum(x**3))(tg.tensor([1.0, 2.0]))
+    tensor([[ 6.,  0.],
+            [ 0., 12.]], dtype=float32)
+    """
     argnums = arguments.whole("hessian: argnums", argnums, 0)
     return _jacobian("hessian", grad(arguments.function("hessian: f", f), argnums), argnums)
 
@@ -395,6 +426,11 @@ def checkpoint(f: Callable[P, Y]) -> Callable[P, Y]:
     What comes out is compared with what came out first, bit for bit, and so are the operations that led to
     it: if f did something else the second time (it draws from a generator of its own, counts its calls, reads
     a setting that changed), the backward pass is a TapeError and no gradient is wrong.
+
+    >>> x = tg.tensor(3.0, requires_grad=True)
+    >>> tg.checkpoint(tg.square)(x).backward()
+    >>> x.grad
+    tensor(6., dtype=float32)
     """
 
     arguments.function("checkpoint: f", f)
