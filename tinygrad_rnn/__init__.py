@@ -50,6 +50,7 @@ from .ops.create import *  # noqa: F403
 from .ops.indexing import *  # noqa: F403
 from .ops.shapes import *  # noqa: F403
 from .ops.weighting import *  # noqa: F403
+from .reverse import *  # noqa: F403
 from .tape import Tape as Tape
 from .tape import host as _host
 from .tape import no_grad as no_grad

@@ -13,16 +13,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 from . import arguments, batches, ops, random, tree
-from .errors import DtypeError, IndexRangeError, ShapeError, TapeError
+from .errors import DtypeError, IndexRangeError, ShapeError
 from .ops import ArrayLike, Leaf, Nest, as_tensor
+from .reverse import pulled
 from .tape import (
     Node,
     Tape,
     apply_replay,
-    key_of,
     lift,
     no_grad,
-    pull_back,
     push_forward,
     recording,
     require_float,
@@ -112,60 +111,6 @@ def _seen_outside(outputs: Sequence[Any], inputs: Sequence[Any]) -> bool:
     return False
 
 
-def gradients(outputs: Nest, inputs: A, grad_outputs: Nest | None = None, create_graph: bool = False) -> A:
-    """The residuals of outputs at inputs; no ``.grad`` is touched.
-
-    >>> x = tg.tensor(3.0, requires_grad=True)
-    >>> tg.gradients(x * x, x)
-    tensor(6., dtype=float32)
-
-    Args:
-        outputs: a tensor or a list of them.
-        inputs: a tensor or nested tensors, leaves or results on the way.
-        grad_outputs: the residuals to start from; 1 for single numbers.
-        create_graph: record the pass, so that the result can be differentiated again.
-
-    Returns:
-        Residuals nested as the inputs; zeros where an input is not used.
-
-    Raises:
-        TapeError, ShapeError: as :meth:`Tensor.backward`.
-    """
-    results, create_graph = tree.leaves(outputs), arguments.flag("gradients: create_graph", create_graph)
-    for y in results:
-        if not isinstance(y, Node):
-            raise arguments.refused("gradients: outputs", "tensors", y)
-    starts = [None] * len(results) if grad_outputs is None else tree.leaves(grad_outputs)
-    if len(starts) != len(results):
-        raise ShapeError(f"gradients: {len(starts)} residuals for {len(results)} outputs")
-    wanted = tree.leaves(inputs)
-    for x in wanted:
-        if not isinstance(x, Node) or not x.requires_grad:
-            raise TapeError(
-                f"gradients: inputs must be tensors with requires_grad=True, not {arguments.shown(x)}"
-            )
-    seeds = [(y, seed(y, g, create_graph)) for y, g in zip(results, starts, strict=True)]
-    return tree.unflatten(inputs, _pulled(seeds, wanted, create_graph))
-
-
-def _pulled(
-    seeds: Sequence[tuple[Any, Any]], wanted: Sequence[Any], create_graph: bool, linear: bool = False
-) -> list[Tensor]:
-    with recording():
-        residuals, caught = pull_back(seeds, ops if create_graph else None, wanted, linear=linear)
-    found: list[Any] = []
-    for x in wanted:
-        residual = caught.get(key_of(x))
-        if residual is None:
-            residual = residuals.at(x)
-        if residual is None:
-            residual = ops.zeros_like(x)
-        if not isinstance(residual, Node):
-            residual = Tensor(x._backend.asarray(residual).copy(), x._backend)
-        found.append(residual)
-    return found
-
-
 @overload
 def value_and_grad(f: _Function[P], argnums: Literal[0] = 0) -> ValueAndGradient[P]: ...
 @overload
@@ -196,7 +141,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> A
             zeros = tree.map_leaves(ops.zeros_like, chosen)
             return y, zeros[0] if single else tuple(zeros)
         outside = _seen_outside([y], flat)
-        found = tree.unflatten(chosen, _pulled([(y, seed(y, None, outside))], flat, outside))
+        found = tree.unflatten(chosen, pulled([(y, seed(y, None, outside))], flat, outside))
         return y if outside else y.detach(), found[0] if single else tuple(found)
 
     return valued
@@ -254,7 +199,7 @@ def vjp(f: Callable[..., Any], *xs: Any) -> Any:
             isinstance(s, Node) and s.requires_grad for s in starts
         )
         seeds = [(r, seed(r, start, outside)) for r, start in live]
-        return tuple(tree.unflatten(variables, _pulled(seeds, flat, outside)))
+        return tuple(tree.unflatten(variables, pulled(seeds, flat, outside)))
 
     return tree.map_leaves(lambda r: r.detach() if not _seen_outside([r], flat) else r, y), pull
 
@@ -371,7 +316,7 @@ def _jacobian(name: str, f: Callable[..., Any], argnums: int) -> Callable[..., T
             if rows is None:
                 rows = ops.stack(
                     [
-                        _pulled([(y, one if outside else one._data)], [x], outside)[0]
+                        pulled([(y, one if outside else one._data)], [x], outside)[0]
                         for one in batches.units(y, 0, y.size)
                     ]
                 )
@@ -385,7 +330,7 @@ def _rows_together(y: Tensor, x: Tensor, outside: bool) -> Tensor | None:
     if y.size < batches.LEAST or thread.tracing is not None or thread.observer is not None:
         return None
     g = Variable(y._backend.ones(y.shape, y.dtype), y._backend, True)
-    (residual,) = _pulled([(y, g)], [x], True, linear=True)
+    (residual,) = pulled([(y, g)], [x], True, linear=True)
     count, parts = batches.at_a_time(y.size, residual), []
     if count is None:
         return None
@@ -447,4 +392,4 @@ def checkpoint(f: Callable[P, Y]) -> Callable[P, Y]:
     return checkpointed
 
 
-__all__ = ["checkpoint", "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
+__all__ = ["checkpoint", "grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
