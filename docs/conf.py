@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,17 @@ version = release = importlib.metadata.version("tinygrad_rnn")
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH")])
 )
+sys.path.insert(0, str(Path(__file__).parent))
 
 extensions = [
     "myst_nb",  # pages are Markdown; their code cells are executed
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
+    "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
+    "reference",  # the directive of the API's pages
 ]
 
 chinese = tags.has("chinese")  # type: ignore[name-defined]  # noqa: F821  (given by Sphinx)
@@ -78,8 +82,15 @@ html_math_renderer = "mathml"
 
 # -- the API's pages -----------------------------------------------------------------------------------------
 
+autosummary_generate = False
+toc_object_entries_show_parents = "hide"
+copybutton_prompt_text, copybutton_prompt_is_regexp = r">>> |\.\.\. ", True
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+autodoc_type_aliases = {
+    name: name for name in ("ArrayLike", "Axis", "DTypeLike", "Index", "Leaf", "Nest", "Tensor")
+}
+autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 napoleon_google_docstring, napoleon_numpy_docstring = True, False
 napoleon_use_rtype = False

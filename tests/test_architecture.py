@@ -25,6 +25,7 @@ FLOORS: list[set[str]] = [
     {"chain_rule"},
     {"tape"},
     {"ops"},
+    {"operators"},
     {"tensor", "batches"},
     {"transforms", "reading"},
     {"sequence"},

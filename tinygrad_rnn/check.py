@@ -205,6 +205,9 @@ def check_gradients(
     """Compare reverse and forward mode of f with central differences, along random directions; order 2
     compares their derivatives too.
 
+    >>> x = np.array([0.5, 1.0])
+    >>> tg.check_gradients(lambda x: tg.sum(tg.tanh(x) ** 2), x)
+
     Args:
         f: takes tensors, returns a tensor or nested tensors.
         inputs: float64 arrays or tensors, or lists, tuples and dicts of them; others are held fixed.

@@ -24,14 +24,25 @@ _generator: numpy.random.Generator | None = None
 
 @effect("sets the random numbers")
 def seed(value: int | Sequence[int] | None) -> None:
-    """Start again from a whole number, or from several; from None, where nobody knows."""
+    """Start again from a whole number, or from several; from None, where nobody knows.
+
+    >>> tg.random.seed(0)
+    >>> a = tg.random.generator().random()
+    >>> tg.random.seed(0)
+    >>> a == tg.random.generator().random()
+    True
+    """
     global _generator
     _generator = numpy.random.default_rng(arguments.seed("random.seed: value", value))
 
 
 @effect("draws random numbers")
 def generator() -> numpy.random.Generator:
-    """The generator in use."""
+    """The generator in use.
+
+    >>> tg.tensor(tg.random.generator().normal(size=(2, 3))).shape
+    (2, 3)
+    """
     global _generator
     # not before it is asked for: numpy.random takes as long to import as a fifth of this library
     if _generator is None:
@@ -40,13 +51,23 @@ def generator() -> numpy.random.Generator:
 
 
 def get_state() -> dict[str, object]:
-    """Where the generator stands, as plain numbers and strings (JSON can hold them)."""
+    """Where the generator stands, as plain numbers and strings (JSON can hold them).
+
+    >>> tg.random.get_state()["bit_generator"]
+    'PCG64'
+    """
     return dict(generator().bit_generator.state)
 
 
 @effect("sets the random numbers")
 def set_state(state: Mapping[str, object]) -> None:
     """Go back to where the generator stood.
+
+    >>> state = tg.random.get_state()
+    >>> a = tg.random.generator().random()
+    >>> tg.random.set_state(state)
+    >>> a == tg.random.generator().random()
+    True
 
     Raises:
         ArgumentError: the state is none that :func:`get_state` gave.

@@ -1,31 +1,27 @@
-"""The tensor: an array and its place on the tape. Its operators only delegate."""
+"""The tensor: an array and its place on the tape."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
-
-import numpy
 
 from . import arguments, backends, ops
 from .arguments import DTypeLike
 from .backends import Array
-from .chain_rule.addition import ADD, ASTYPE, NEGATIVE, SUBTRACT
-from .chain_rule.weighting import MULTIPLY
+from .chain_rule.addition import ASTYPE
 from .effects import effect
 from .errors import BackendError, ShapeError, TapeError
-from .ops import ArrayLike, Index
+from .operators import Operators
+from .ops import ArrayLike
 from .ops.addition import astype, copy, cumsum, max, min, sum
-from .ops.choice import all, any, argmax, argmin, argsort, truths
-from .ops.in_place import in_place, is_step_from_leaf
+from .ops.choice import all, any, argmax, argmin, argsort
+from .ops.in_place import is_step_from_leaf
 from .ops.indexing import take
 from .ops.shapes import squeeze, swapaxes
 from .tape import (
     Node,
-    Values,
     add_to_leaves,
-    apply,
     choose,
     cuts,
     holds_tensors,
@@ -46,8 +42,13 @@ if TYPE_CHECKING:
     from .derived.shapes import diagonal, repeat, trace
 
 
-class Tensor(Values):
+class Tensor(Operators):
     """An array that remembers how it was made. Make one with :func:`tensor`.
+
+    >>> x = tg.tensor([1.0, 2.0], requires_grad=True, name="x")
+    >>> tg.sum(x * x).backward()
+    >>> x.grad
+    tensor([2., 4.], dtype=float32)
 
     Attributes:
         requires_grad: whether ``backward`` brings residuals here.
@@ -55,16 +56,6 @@ class Tensor(Values):
     """
 
     __slots__ = ()
-
-    def __hash__(self) -> int:
-        # it would not be found where the tensor of a step is
-        if thread.tracing is not None and self.entry is not None:
-            thread.tracing.look(self, "its hash")
-        return object.__hash__(self)
-
-    # how NumPy's functions and the operators of its arrays take a tensor: ``numpy_functions`` binds them
-    __array_ufunc__: Callable[..., Any]
-    __array_function__: Callable[..., Any]
 
     @property
     def grad(self) -> Tensor | None:
@@ -106,6 +97,11 @@ class Tensor(Values):
         What is there already is added to: a second pass doubles it. Set ``grad`` to None before, or call
         ``zero_grad()`` of the optimiser or the module, as a training step does.
 
+        >>> x = tg.tensor(3.0, requires_grad=True)
+        >>> (x * x).backward()
+        >>> x.grad
+        tensor(6., dtype=float32)
+
         Args:
             grad: the residual to start from, of this tensor's shape; 1 for a single number.
             create_graph: record the pass itself, so that the residuals can be differentiated again.
@@ -122,14 +118,23 @@ class Tensor(Values):
             add_to_leaves(residuals)
 
     def detach(self) -> Tensor:
-        """The same array off the tape."""
+        """The same array off the tape.
+
+        >>> x = tg.tensor(3.0, requires_grad=True)
+        >>> (x * x).detach().requires_grad
+        False
+        """
         if thread.tracing and self.entry is not None:  # it differs from step to step
             return choose(ASTYPE, (self,), (self._data.dtype,))
         return Tensor(self._data, self._backend)
 
     @effect("changes whether a tensor requires grad")
     def requires_grad_(self, wanted: bool = True) -> Tensor:
-        """Ask for residuals here; only for leaves of a float dtype."""
+        """Ask for residuals here; only for leaves of a float dtype.
+
+        >>> tg.zeros(2).requires_grad_()
+        tensor([0., 0.], dtype=float32, requires_grad=True)
+        """
         wanted = arguments.flag("requires_grad_: wanted", wanted)
         require_float(self._data.dtype, wanted)
         if self.entry is not None and not wanted:
@@ -138,7 +143,12 @@ class Tensor(Values):
         return self
 
     def to(self, backend: str) -> Tensor:
-        """The tensor on another backend, off the tape; itself if it is there."""
+        """The tensor on another backend, off the tape; itself if it is there.
+
+        >>> x = tg.zeros(2)
+        >>> x.to("numpy") is x
+        True
+        """
         target = backends.get(backend)
         if target is self._backend:
             return self
@@ -146,138 +156,16 @@ class Tensor(Values):
         moved.name = self.name
         return moved
 
-    # -- operators -------------------------------------------------------------------------------------------
-
-    def __add__(self, other: ArrayLike) -> Tensor:
-        return apply(ADD, (self, other))
-
-    def __radd__(self, other: ArrayLike) -> Tensor:
-        return apply(ADD, (other, self))
-
-    def __sub__(self, other: ArrayLike) -> Tensor:
-        return apply(SUBTRACT, (self, other))
-
-    def __rsub__(self, other: ArrayLike) -> Tensor:
-        return apply(SUBTRACT, (other, self))
-
-    def __mul__(self, other: ArrayLike) -> Tensor:
-        return apply(MULTIPLY, (self, other))
-
-    def __rmul__(self, other: ArrayLike) -> Tensor:
-        return apply(MULTIPLY, (other, self))
-
-    def __truediv__(self, other: ArrayLike) -> Tensor:
-        return ops.divide(self, other)
-
-    def __rtruediv__(self, other: ArrayLike) -> Tensor:
-        return ops.divide(other, self)
-
-    def __neg__(self) -> Tensor:
-        return apply(NEGATIVE, (self,))
-
-    def __pos__(self) -> Tensor:
-        return self
-
-    def __abs__(self) -> Tensor:
-        return ops.abs(self)
-
-    def __pow__(self, exponent: ArrayLike) -> Tensor:
-        return ops.power(self, exponent)
-
-    def __rpow__(self, base: ArrayLike) -> Tensor:
-        return ops.power(base, self)
-
-    def __floordiv__(self, other: ArrayLike) -> Tensor:
-        return ops.floor_divide(self, other)
-
-    def __rfloordiv__(self, other: ArrayLike) -> Tensor:
-        return ops.floor_divide(other, self)
-
-    def __mod__(self, other: ArrayLike) -> Tensor:
-        return ops.mod(self, other)
-
-    def __rmod__(self, other: ArrayLike) -> Tensor:
-        return ops.mod(other, self)
-
-    def __matmul__(self, other: ArrayLike) -> Tensor:
-        return ops.matmul(self, other)
-
-    def __rmatmul__(self, other: ArrayLike) -> Tensor:
-        return ops.matmul(other, self)
-
-    def __lt__(self, other: ArrayLike) -> Tensor:
-        return ops.less(self, other)
-
-    def __le__(self, other: ArrayLike) -> Tensor:
-        return ops.less_equal(self, other)
-
-    def __gt__(self, other: ArrayLike) -> Tensor:
-        return ops.greater(self, other)
-
-    def __ge__(self, other: ArrayLike) -> Tensor:
-        return ops.greater_equal(self, other)
-
-    @overload  # type: ignore[override]
-    def __eq__(self, other: None) -> bool: ...
-    @overload
-    def __eq__(self, other: ArrayLike) -> Tensor: ...
-    def __eq__(self, other: Any) -> Any:
-        return False if other is None else ops.equal(self, other)
-
-    @overload  # type: ignore[override]
-    def __ne__(self, other: None) -> bool: ...
-    @overload
-    def __ne__(self, other: ArrayLike) -> Tensor: ...
-    def __ne__(self, other: Any) -> Any:
-        return True if other is None else ops.not_equal(self, other)
-
-    def __and__(self, other: ArrayLike) -> Tensor:
-        return ops.logical_and(*truths("&", self, other))
-
-    def __or__(self, other: ArrayLike) -> Tensor:
-        return ops.logical_or(*truths("|", self, other))
-
-    __rand__ = __and__
-    __ror__ = __or__
-
-    def __xor__(self, other: ArrayLike) -> Tensor:
-        return ops.logical_xor(*truths("^", self, other))
-
-    __rxor__ = __xor__
-
-    def __invert__(self) -> Tensor:
-        return ops.logical_not(*truths("~", self))
-
-    def __getitem__(self, index: Index) -> Tensor:
-        return ops.getitem(self, index)
-
-    if not TYPE_CHECKING:  # a checker says that there is no such thing before the program does
-
-        def __setitem__(self, index: Any, value: Any) -> None:
-            raise TapeError(
-                f"x[{_written(index)}] = … cannot be recorded: make another tensor, "
-                "x = tg.where(mask, new, x) or x = tg.concatenate([x[:i], new, x[i + 1:]]); collect the "
-                "steps of a loop in a list, and tg.stack(list). Outside of training, x.data[…] = … writes to "
-                "the array"
-            )
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return iter(ops.unstack(self))
-
-    def __divmod__(self, other: ArrayLike) -> tuple[Tensor, Tensor]:
-        return self // other, self % other
-
-    def __rdivmod__(self, other: ArrayLike) -> tuple[Tensor, Tensor]:
-        return other // self, other % self
-
     # -- methods with NumPy's names --------------------------------------------------------------------------
 
     @property
     def T(self) -> Tensor:
+        """The axes reversed."""
         return ops.transpose(self)
 
     @property
     def mT(self) -> Tensor:
+        """The last two axes in each other's place."""
         return ops.swapaxes(self, -1, -2)
 
     @overload
@@ -285,9 +173,19 @@ class Tensor(Values):
     @overload
     def reshape(self, *shape: int) -> Tensor: ...
     def reshape(self, *shape: Any) -> Tensor:
+        """The same elements in another shape, a tuple or its lengths one by one.
+
+        >>> tg.arange(6).reshape(2, -1).shape
+        (2, 3)
+        """
         return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
 
     def ravel(self) -> Tensor:
+        """All elements in a line.
+
+        >>> tg.zeros((2, 3)).ravel().shape
+        (6,)
+        """
         return ops.reshape(self, (-1,))
 
     flatten = ravel
@@ -297,10 +195,20 @@ class Tensor(Values):
     @overload
     def transpose(self, *axes: int) -> Tensor: ...
     def transpose(self, *axes: Any) -> Tensor:
+        """The axes in another order, a tuple or one by one; reversed by default.
+
+        >>> tg.zeros((2, 3, 4)).transpose(1, 0, 2).shape
+        (3, 2, 4)
+        """
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
         return ops.transpose(self, order)
 
     def clip(self, min: ArrayLike | None = None, max: ArrayLike | None = None) -> Tensor:
+        """As :func:`tg.clip`.
+
+        >>> tg.tensor([-2.0, 0.5]).clip(min=0.0)
+        tensor([0. , 0.5], dtype=float32)
+        """
         return ops.clip(self, min, max)
 
     # the functions themselves, which take the tensor first
@@ -343,14 +251,6 @@ class Variable(Tensor):
     __slots__ = ()
 
 
-for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"):
-    setattr(Tensor, f"__i{_name}__", in_place(getattr(Tensor, f"__{_name}__")))
-
-
-def _written(index: Any) -> str:
-    return "…" if isinstance(index, (Node, numpy.ndarray, tuple, slice)) else repr(index)
-
-
 def tensor(
     data: ArrayLike,
     dtype: DTypeLike | None = None,
@@ -359,6 +259,11 @@ def tensor(
     name: str | None = None,
 ) -> Tensor:
     """A new tensor with a copy of the data.
+
+    >>> tg.tensor([1, 2])
+    tensor([1, 2], dtype=int64)
+    >>> tg.tensor([0.5, 1.0], requires_grad=True)
+    tensor([0.5, 1. ], dtype=float32, requires_grad=True)
 
     Args:
         data: numbers, nested lists (also of tensors), a NumPy or device array, or a tensor. Arrays keep their

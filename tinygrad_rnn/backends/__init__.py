@@ -58,7 +58,11 @@ get("numpy")  # always, so that an array of the host is known as one
 
 
 def available_backends() -> tuple[str, ...]:
-    """The names of the backends that work on this machine."""
+    """The names of the backends that work on this machine.
+
+    >>> "numpy" in tg.available_backends()
+    True
+    """
     names = []
     for name in _LOADERS:
         with contextlib.suppress(BackendError):
@@ -74,7 +78,12 @@ _blocks: contextvars.ContextVar[_Blocks | None] = contextvars.ContextVar("tinygr
 
 @effect("sets the backend of the process")
 def set_backend(name: str) -> None:
-    """Make ``name`` the backend of new tensors in the whole process."""
+    """Make ``name`` the backend of new tensors in the whole process.
+
+    >>> tg.set_backend("numpy")
+    >>> tg.zeros(2).backend
+    'numpy'
+    """
     global _process_backend
     _process_backend = get(name)
 
@@ -84,6 +93,10 @@ class use_backend(contextlib.ContextDecorator):
 
     An interrupt may cut off the end of a block; the end of the block around it or its being lost then does
     instead.
+
+    >>> with tg.use_backend("numpy"):
+    ...     tg.zeros(2).backend
+    'numpy'
     """
 
     def __init__(self, name: str) -> None:

@@ -18,34 +18,67 @@ from ..tensor import Tensor
 
 
 def square(x: ArrayLike) -> Tensor:
+    """x².
+
+    >>> tg.square([1.0, 3.0])
+    tensor([1., 9.], dtype=float32)
+    """
     return ops.multiply(x, x)
 
 
 def positive(x: ArrayLike) -> Tensor:
+    """x itself, as a tensor.
+
+    >>> tg.positive([1.0, -2.0])
+    tensor([ 1., -2.], dtype=float32)
+    """
     return as_tensor(x)
 
 
 def fmax(x1: ArrayLike, x2: ArrayLike) -> Tensor:
-    """The larger one; the other where one is NaN."""
+    """The larger one; the other where one is NaN.
+
+    >>> tg.fmax([1.0, tg.nan], 0.5)
+    tensor([1. , 0.5], dtype=float32)
+    """
     x1, x2 = ops.as_tensors(x1, x2)
     return ops.maximum(ops.where(ops.isnan(x1), x2, x1), ops.where(ops.isnan(x2), x1, x2))
 
 
 def fmin(x1: ArrayLike, x2: ArrayLike) -> Tensor:
-    """The smaller one; the other where one is NaN."""
+    """The smaller one; the other where one is NaN.
+
+    >>> tg.fmin([1.0, tg.nan], 0.5)
+    tensor([0.5, 0.5], dtype=float32)
+    """
     x1, x2 = ops.as_tensors(x1, x2)
     return ops.minimum(ops.where(ops.isnan(x1), x2, x1), ops.where(ops.isnan(x2), x1, x2))
 
 
 def fabs(x: ArrayLike) -> Tensor:
+    """The distance from 0, as a float.
+
+    >>> tg.fabs([-1, 2])
+    tensor([1., 2.], dtype=float64)
+    """
     return ops.abs(as_float(x))
 
 
 def degrees(x: ArrayLike) -> Tensor:
+    """Radians in degrees.
+
+    >>> print(f"{tg.degrees(tg.pi):.1f}")
+    180.0
+    """
     return as_float(x) * (180 / math.pi)
 
 
 def radians(x: ArrayLike) -> Tensor:
+    """Degrees in radians.
+
+    >>> print(f"{tg.radians(180.0):.3f}")
+    3.142
+    """
     return as_float(x) * (math.pi / 180)
 
 
@@ -54,7 +87,11 @@ deg2rad = radians
 
 
 def sinc(x: ArrayLike) -> Tensor:
-    """sin(πx) / πx, by its series where that is 0 / 0."""
+    """sin(πx) / πx, by its series where that is 0 / 0.
+
+    >>> tg.sinc(0.0)
+    tensor(1., dtype=float32)
+    """
     x = as_float(x) * math.pi
     near = ops.abs(x) < 1e-3
     far = ops.where(near, 1, x)
@@ -62,12 +99,20 @@ def sinc(x: ArrayLike) -> Tensor:
 
 
 def logaddexp2(x1: ArrayLike, x2: ArrayLike) -> Tensor:
-    """log₂(2^x1 + 2^x2)."""
+    """log₂(2^x1 + 2^x2).
+
+    >>> print(f"{tg.logaddexp2(3.0, 3.0):.3f}")
+    4.000
+    """
     return ops.logaddexp(as_float(x1) * math.log(2), as_float(x2) * math.log(2)) * (1 / math.log(2))
 
 
 def round(x: ArrayLike, decimals: int = 0) -> Tensor:
-    """To even at halves. It moves in jumps: no residual passes."""
+    """To even at halves. It moves in jumps: no residual passes.
+
+    >>> tg.round([0.5, 1.5, 2.25])
+    tensor([0., 2., 2.], dtype=float32)
+    """
     x, decimals = as_tensor(x), arguments.whole("round: decimals", decimals)
     if x.dtype.kind != "f":
         return x if decimals >= 0 else ops.astype(round(ops.astype(x, numpy.float64), decimals), x.dtype)
@@ -83,7 +128,11 @@ around = round
 
 
 def nan_to_num(x: ArrayLike, nan: float = 0.0) -> Tensor:
-    """NaN replaced by a number, infinities by the largest ones."""
+    """NaN replaced by a number, infinities by the largest ones.
+
+    >>> tg.nan_to_num([1.0, tg.nan])
+    tensor([1., 0.], dtype=float32)
+    """
     x = as_tensor(x)
     if x.dtype.kind != "f":
         return x
@@ -101,16 +150,31 @@ def safe_sqrt(x: Tensor) -> Tensor:
 
 
 def isclose(a: ArrayLike, b: ArrayLike, rtol: float = 1e-5, atol: float = 1e-8) -> Tensor:
+    """Where ``|a − b| ≤ atol + rtol · |b|``.
+
+    >>> tg.isclose([1.0, 2.0], [1.000001, 2.1])
+    tensor([ True, False], dtype=bool)
+    """
     a, b = ops.as_tensors(a, b)
     return (a == b) | (ops.isfinite(b) & (ops.abs(a - b) <= atol + rtol * ops.abs(b)))
 
 
 def allclose(a: ArrayLike, b: ArrayLike, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
+    """Whether all elements are close, as :func:`isclose` has it.
+
+    >>> tg.allclose([1.0, 2.0], [1.0, 2.000001])
+    True
+    """
     return bool(ops.all(isclose(a, b, rtol, atol)))
 
 
 def select(conditions: Iterable[ArrayLike], choices: Iterable[ArrayLike], default: ArrayLike = 0) -> Tensor:
-    """The choice of the first condition that holds."""
+    """The choice of the first condition that holds.
+
+    >>> x = tg.tensor([-2.0, 0.5, 3.0])
+    >>> tg.select([x < 0, x > 1], [0.0, 1.0], x)
+    tensor([0. , 0.5, 1. ], dtype=float32)
+    """
     y = default
     tests, values = (
         arguments.several("select: conditions", conditions),
@@ -124,7 +188,11 @@ def select(conditions: Iterable[ArrayLike], choices: Iterable[ArrayLike], defaul
 
 
 def interp(x: ArrayLike, xp: ArrayLike, fp: ArrayLike) -> Tensor:
-    """The line through the points (xp, fp), level outside; xp must rise."""
+    """The line through the points (xp, fp), level outside; xp must rise.
+
+    >>> tg.interp([0.5, 3.0], [0.0, 1.0, 2.0], [0.0, 10.0, 30.0])
+    tensor([ 5., 30.], dtype=float32)
+    """
     x, xp, fp = ops.as_tensors(x, xp, fp)
     if xp.ndim != 1 or xp.shape != fp.shape or not xp.size:
         raise ShapeError(
@@ -146,39 +214,76 @@ def interp(x: ArrayLike, xp: ArrayLike, fp: ArrayLike) -> Tensor:
 
 
 def log_sigmoid(x: ArrayLike) -> Tensor:
-    """log σ(x) = −softplus(−x)."""
+    """log σ(x) = −softplus(−x).
+
+    >>> print(f"{tg.log_sigmoid(0.0):.3f}")
+    -0.693
+    """
     return -ops.softplus(-as_tensor(x))
 
 
 def silu(x: ArrayLike) -> Tensor:
+    """x σ(x) (Elfwing, Uchibe & Doya 2018).
+
+    >>> print(f"{tg.silu(1.0):.3f}")
+    0.731
+    """
     return ops.multiply(x, ops.sigmoid(x))
 
 
 def gelu(x: ArrayLike) -> Tensor:
-    """x Φ(x), with the error function (Hendrycks & Gimpel 2016)."""
+    """x Φ(x), with the error function (Hendrycks & Gimpel 2016).
+
+    >>> print(f"{tg.gelu(1.0):.3f}")
+    0.841
+    """
     return 0.5 * as_tensor(x) * (1 + ops.erf(as_tensor(x) * (1 / math.sqrt(2))))
 
 
 def leaky_relu(x: ArrayLike, negative_slope: float = 0.01) -> Tensor:
+    """x above 0, and negative_slope · x below (Maas, Hannun & Ng 2013).
+
+    >>> tg.leaky_relu([-2.0, 3.0], 0.5)
+    tensor([-1.,  3.], dtype=float32)
+    """
     x = as_tensor(x)
     return ops.where(x > 0, x, x * negative_slope)
 
 
 def elu(x: ArrayLike, alpha: float = 1.0) -> Tensor:
+    """x above 0, and alpha (exp(x) − 1) below (Clevert, Unterthiner & Hochreiter 2016).
+
+    >>> print(f"{tg.elu(-1.0):.3f}")
+    -0.632
+    """
     x = as_tensor(x)
     return ops.where(x > 0, x, alpha * ops.expm1(ops.minimum(x, 0)))
 
 
 def hardtanh(x: ArrayLike, low: float = -1.0, high: float = 1.0) -> Tensor:
+    """x held between two bounds; at a bound the residual passes.
+
+    >>> tg.hardtanh([-3.0, 0.5, 3.0])
+    tensor([-1. ,  0.5,  1. ], dtype=float32)
+    """
     return ops.clip(x, low, high)
 
 
 def hard_sigmoid(x: ArrayLike) -> Tensor:
-    """clip(x / 6 + ½, 0, 1)."""
+    """clip(x / 6 + ½, 0, 1).
+
+    >>> tg.hard_sigmoid([-4.0, 0.0, 4.0])
+    tensor([0. , 0.5, 1. ], dtype=float32)
+    """
     return ops.clip(as_tensor(x) / 6 + 0.5, 0.0, 1.0)
 
 
 def softsign(x: ArrayLike) -> Tensor:
+    """``x / (1 + |x|)``.
+
+    >>> tg.softsign([-1.0, 3.0])
+    tensor([-0.5 ,  0.75], dtype=float32)
+    """
     x = as_tensor(x)
     return x / (1 + ops.abs(x))
 

@@ -16,7 +16,11 @@ from .shapes import ravel
 
 def norm(x: ArrayLike, ord: float | str | None = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Vector and Frobenius norms, as ``numpy.linalg.norm`` (orders None, "fro", ±inf, 0, and p over one axis;
-    1 and ±inf of matrices). At 0 the derivative is 0."""
+    1 and ±inf of matrices). At 0 the derivative is 0.
+
+    >>> tg.norm([3.0, 4.0])
+    tensor(5., dtype=float32)
+    """
     ord = arguments.order("norm: ord", ord)
     x, dtype = widened(x)
     return ops.astype(_norm(x, ord, axis, keepdims), dtype)
@@ -70,6 +74,10 @@ def _matrix_norm(x: Tensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> 
 def inv(a: ArrayLike) -> Tensor:
     """The inverse of each matrix of a stack: the solution of A X = 1.
 
+    >>> tg.linalg.inv([[2.0, 0.0], [0.0, 4.0]])
+    tensor([[0.5 , 0.  ],
+            [0.  , 0.25]], dtype=float32)
+
     Raises:
         LinearAlgebraError: a matrix is singular.
     """
@@ -80,7 +88,12 @@ def inv(a: ArrayLike) -> Tensor:
 
 
 def matrix_power(a: ArrayLike, n: int) -> Tensor:
-    """n copies of each matrix multiplied, by squaring; the inverse for a negative n."""
+    """n copies of each matrix multiplied, by squaring; the inverse for a negative n.
+
+    >>> tg.linalg.matrix_power([[1.0, 1.0], [0.0, 1.0]], 3)
+    tensor([[1., 3.],
+            [0., 1.]], dtype=float32)
+    """
     n = arguments.whole("matrix_power: n", n)
     a = inv(a) if n < 0 else as_tensor(a)
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:

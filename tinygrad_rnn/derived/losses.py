@@ -34,13 +34,21 @@ def _same_shape(name: str, prediction: Any, target: Any) -> tuple[Tensor, Tensor
 
 
 def mse_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Tensor:
-    """(ŷ − y)²."""
+    """(ŷ − y)², elementwise and then reduced.
+
+    >>> tg.mse_loss([1.0, 2.0], [1.0, 4.0])
+    tensor(2., dtype=float32)
+    """
     prediction, target = _same_shape("mse_loss", prediction, target)
     return _reduced(square(prediction - target), reduction)
 
 
 def l1_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Tensor:
-    """|ŷ − y|."""
+    """``|ŷ − y|``, elementwise and then reduced.
+
+    >>> tg.l1_loss([1.0, 2.0], [1.0, 4.0])
+    tensor(1., dtype=float32)
+    """
     prediction, target = _same_shape("l1_loss", prediction, target)
     return _reduced(ops.abs(prediction - target), reduction)
 
@@ -48,7 +56,11 @@ def l1_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "mean") -
 def huber_loss(
     prediction: ArrayLike, target: ArrayLike, delta: float = 1.0, reduction: str = "mean"
 ) -> Tensor:
-    """½ d² within delta, delta (|d| − ½ delta) beyond (Huber 1964)."""
+    """½ d² where the distance ``d = |ŷ − y|`` is at most delta, delta (d − ½ delta) beyond (Huber 1964).
+
+    >>> tg.huber_loss([1.0, 2.0], [2.0, 5.0], reduction="none")
+    tensor([0.5, 2.5], dtype=float32)
+    """
     prediction, target = _same_shape("huber_loss", prediction, target)
     delta = arguments.positive("huber_loss: delta", delta)
     distance = ops.abs(prediction - target)
@@ -61,6 +73,9 @@ def bce_with_logits(
     logits: ArrayLike, target: ArrayLike, reduction: str = "mean", pos_weight: ArrayLike | None = None
 ) -> Tensor:
     """−[y log σ(z) + (1 − y) log(1 − σ(z))] = (1 − y) z + softplus(−z), stable for every z.
+
+    >>> print(f"{tg.bce_with_logits([0.0], [1.0]):.3f}")
+    0.693
 
     Args:
         logits: z, of any shape.
@@ -96,6 +111,9 @@ def cross_entropy(
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """−log softmax(logits) at the target.
+
+    >>> print(f"{tg.cross_entropy([[0.0, 0.0], [0.0, 100.0]], [0, 1], reduction='sum'):.3f}")
+    0.693
 
     Args:
         logits: (..., classes, ...), the classes along ``axis`` (the last by default).
@@ -203,6 +221,9 @@ def nll_loss(
 ) -> Tensor:
     """−log p at the target, from log probabilities.
 
+    >>> tg.nll_loss([[-0.5, -1.0], [-2.0, -0.25]], [0, 1], reduction="none")
+    tensor([0.5 , 0.25], dtype=float32)
+
     Raises:
         IndexRangeError: a class number is none of the classes. On a device, where nobody looks, the loss is
             NaN.
@@ -220,6 +241,10 @@ def nll_loss(
 
 def one_hot(indices: ArrayLike, classes: int, dtype: DTypeLike | None = None) -> Tensor:
     """1 at the index, 0 elsewhere, along a new last axis.
+
+    >>> tg.one_hot([2, 0], 3)
+    tensor([[0., 0., 1.],
+            [1., 0., 0.]], dtype=float32)
 
     Raises:
         IndexRangeError: an index is none of the classes. On a device, where nobody looks, all its elements

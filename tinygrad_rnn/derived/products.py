@@ -15,7 +15,11 @@ from ..tensor import Tensor
 
 
 def tensordot(a: ArrayLike, b: ArrayLike, axes: int | Sequence[int | Sequence[int]] = 2) -> Tensor:
-    """Sum over the last ``axes`` axes of a and the first of b, or over two lists of axes."""
+    """Sum over the last ``axes`` axes of a and the first of b, or over two lists of axes.
+
+    >>> tg.tensordot(tg.ones((2, 3)), tg.ones((3, 4)), 1).shape
+    (2, 4)
+    """
     a, b = ops.as_tensors(a, b)
     ours, theirs = _paired_axes(a, b, axes)
     if [a.shape[i] for i in ours] != [b.shape[i] for i in theirs]:
@@ -50,7 +54,12 @@ def _paired_axes(a: Tensor, b: Tensor, axes: Any) -> tuple[Sequence[int], Sequen
 
 
 def dot(a: ArrayLike, b: ArrayLike) -> Tensor:
-    """As ``numpy.dot``."""
+    """As ``numpy.dot``: the product of vectors or matrices, else over the last axis of a and the last but one
+    of b.
+
+    >>> tg.dot([1.0, 2.0], [3.0, 4.0])
+    tensor(11., dtype=float32)
+    """
     a, b = ops.as_tensors(a, b)
     if a.ndim == 0 or b.ndim == 0:
         return a * b
@@ -58,13 +67,21 @@ def dot(a: ArrayLike, b: ArrayLike) -> Tensor:
 
 
 def inner(a: ArrayLike, b: ArrayLike) -> Tensor:
-    """Sum over the last axes of both."""
+    """Sum over the last axes of both.
+
+    >>> tg.inner([[1.0, 2.0]], [[3.0, 4.0], [5.0, 6.0]])
+    tensor([[11., 17.]], dtype=float32)
+    """
     a, b = ops.as_tensors(a, b)
     return a * b if a.ndim == 0 or b.ndim == 0 else tensordot(a, b, ([-1], [-1]))
 
 
 def vecdot(a: ArrayLike, b: ArrayLike) -> Tensor:
-    """Sum of products over the last axis, the others broadcast."""
+    """Sum of products over the last axis, the others broadcast.
+
+    >>> tg.vecdot([[1.0, 2.0], [3.0, 4.0]], [1.0, 1.0])
+    tensor([3., 7.], dtype=float32)
+    """
     a, b = ops.as_tensors(a, b)
     if a.shape[-1:] != b.shape[-1:] or a.ndim == 0:
         raise ShapeError(
@@ -74,12 +91,20 @@ def vecdot(a: ArrayLike, b: ArrayLike) -> Tensor:
 
 
 def vdot(a: ArrayLike, b: ArrayLike) -> Tensor:
-    """Sum of products of all elements, in their order."""
+    """Sum of products of all elements, in their order.
+
+    >>> tg.vdot([[1.0, 2.0], [3.0, 4.0]], tg.ones((2, 2)))
+    tensor(10., dtype=float32)
+    """
     return vecdot(ops.reshape(a, (-1,)), ops.reshape(b, (-1,)))
 
 
 def cross(a: ArrayLike, b: ArrayLike, axis: int = -1) -> Tensor:
-    """The product of vectors of three that is orthogonal to both."""
+    """The product of vectors of three that is orthogonal to both.
+
+    >>> tg.cross([1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
+    tensor([0., 0., 1.], dtype=float32)
+    """
     a, b = ops.as_tensors(a, b)
     if a.shape[axis_of(a, axis)] != 3 or b.shape[axis_of(b, axis)] != 3:
         raise ShapeError(
@@ -89,7 +114,11 @@ def cross(a: ArrayLike, b: ArrayLike, axis: int = -1) -> Tensor:
 
 
 def convolve(a: ArrayLike, v: ArrayLike, mode: str = "full") -> Tensor:
-    """Sums of products of two vectors, one of them backwards and shifted; mode "full", "same" or "valid"."""
+    """Sums of products of two vectors, one of them backwards and shifted; mode "full", "same" or "valid".
+
+    >>> tg.convolve([1.0, 2.0, 3.0], [1.0, 1.0])
+    tensor([1., 3., 5., 3.], dtype=float32)
+    """
     a, v = ops.as_tensors(a, v)
     if a.ndim != 1 or v.ndim != 1 or not a.size or not v.size:
         raise ShapeError(f"convolve: needs two vectors, got shapes {a.shape} and {v.shape}")
@@ -103,13 +132,22 @@ def convolve(a: ArrayLike, v: ArrayLike, mode: str = "full") -> Tensor:
 
 
 def outer(a: ArrayLike, b: ArrayLike) -> Tensor:
-    """Every element of a times every element of b."""
+    """Every element of a times every element of b.
+
+    >>> tg.outer([1.0, 2.0], [3.0, 4.0])
+    tensor([[3., 4.],
+            [6., 8.]], dtype=float32)
+    """
     a, b = ops.as_tensors(a, b)
     return ops.reshape(a, (-1, 1)) * ops.reshape(b, (1, -1))
 
 
 def kron(a: ArrayLike, b: ArrayLike) -> Tensor:
-    """Kronecker product of matrices (or of arrays with equally many axes)."""
+    """Kronecker product of matrices (or of arrays with equally many axes).
+
+    >>> tg.kron([1.0, 2.0], [1.0, 1.0])
+    tensor([1., 1., 2., 2.], dtype=float32)
+    """
     a, b = ops.as_tensors(a, b)
     rank = max(a.ndim, b.ndim)
     a = ops.reshape(a, (1,) * (rank - a.ndim) + a.shape)

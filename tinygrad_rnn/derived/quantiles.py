@@ -17,15 +17,29 @@ from .shapes import last, lined_up
 
 def quantile(x: ArrayLike, q: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The value below which the share q of the elements lies, on the line between two neighbours; several q
-    on a new first axis."""
+    on a new first axis.
+
+    >>> tg.quantile([1.0, 2.0, 3.0, 5.0], [0.5, 1.0])
+    tensor([2.5, 5. ], dtype=float32)
+    """
     return _at_shares("quantile", x, q, 1, axis, keepdims)
 
 
 def percentile(x: ArrayLike, q: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """As :func:`quantile`, with shares from 0 to 100.
+
+    >>> tg.percentile([1.0, 2.0, 3.0], 50)
+    tensor(2., dtype=float32)
+    """
     return _at_shares("percentile", x, q, 100, axis, keepdims)
 
 
 def median(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The middle element, or the mean of the two in the middle.
+
+    >>> tg.median([1.0, 2.0, 9.0])
+    tensor(2., dtype=float32)
+    """
     return quantile(x, 0.5, axis, keepdims)
 
 

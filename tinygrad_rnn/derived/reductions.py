@@ -25,7 +25,11 @@ def widened(x: ArrayLike) -> tuple[Tensor, numpy.dtype[Any]]:
 
 
 def mean(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The sum over the count."""
+    """The sum over the count.
+
+    >>> tg.mean([[1.0, 2.0], [3.0, 6.0]], axis=1)
+    tensor([1.5, 4.5], dtype=float32)
+    """
     x, dtype = widened(x)
     total = ops.sum(x, axis, keepdims=keepdims)
     return ops.astype(total * (total.size / x.size) if x.size else total / 0.0, dtype)
@@ -33,6 +37,9 @@ def mean(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 def average(x: ArrayLike, axis: int | None = None, weights: ArrayLike | None = None) -> Tensor:
     """The weighted mean.
+
+    >>> tg.average([1.0, 2.0], weights=[3.0, 1.0])
+    tensor(1.25, dtype=float32)
 
     Args:
         x: the numbers.
@@ -63,7 +70,11 @@ def average(x: ArrayLike, axis: int | None = None, weights: ArrayLike | None = N
 
 
 def var(x: ArrayLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
-    """Mean square distance from the mean, over n − ddof."""
+    """Mean square distance from the mean, over n − ddof.
+
+    >>> tg.var([1.0, 3.0], ddof=1)
+    tensor(2., dtype=float32)
+    """
     x, dtype = widened(x)
     centred = x - mean(x, axis, keepdims=True)
     degrees = math.prod(x.shape[i] for i in axes_of(x, axis)) - arguments.real("ddof", ddof)
@@ -71,29 +82,50 @@ def var(x: ArrayLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) 
 
 
 def std(x: ArrayLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
-    """Root of the variance; where that is 0, so is the derivative."""
+    """Root of the variance; where that is 0, so is the derivative.
+
+    >>> tg.std([1.0, 5.0])
+    tensor(2., dtype=float32)
+    """
     x, dtype = widened(x)
     return ops.astype(safe_sqrt(var(x, axis, ddof, keepdims)), dtype)
 
 
 def ptp(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """From the smallest to the largest element over axes.
+
+    >>> tg.ptp([1.0, 5.0, 3.0])
+    tensor(4., dtype=float32)
+    """
     return ops.max(x, axis, keepdims) - ops.min(x, axis, keepdims)
 
 
 def nansum(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The sum of what is not NaN."""
+    """The sum of what is not NaN.
+
+    >>> tg.nansum([1.0, tg.nan, 3.0])
+    tensor(4., dtype=float32)
+    """
     x = as_tensor(x)
     return ops.sum(ops.where(ops.isnan(x), 0, x), axis, keepdims=keepdims)
 
 
 def nanmean(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The mean of what is not NaN."""
+    """The mean of what is not NaN.
+
+    >>> tg.nanmean([1.0, tg.nan, 3.0])
+    tensor(2., dtype=float32)
+    """
     x = as_float(x)
     return nansum(x, axis, keepdims) / ops.sum(ops.logical_not(ops.isnan(x)), axis, x.dtype, keepdims)
 
 
 def nanmax(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The largest that is not NaN; NaN if there is none."""
+    """The largest that is not NaN; NaN if there is none.
+
+    >>> tg.nanmax([1.0, tg.nan, 3.0])
+    tensor(3., dtype=float32)
+    """
     x = as_float(x)
     missing = ops.isnan(x)
     y = ops.max(ops.where(missing, -math.inf, x), axis, keepdims)
@@ -101,16 +133,29 @@ def nanmax(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def nanmin(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The smallest that is not NaN; NaN if there is none."""
+    """The smallest that is not NaN; NaN if there is none.
+
+    >>> tg.nanmin([1.0, tg.nan, 3.0])
+    tensor(1., dtype=float32)
+    """
     return -nanmax(-as_float(x), axis, keepdims)
 
 
 def count_nonzero(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """How many elements over axes are not 0.
+
+    >>> tg.count_nonzero([1.0, 0.0, 3.0])
+    tensor(2, dtype=int64)
+    """
     return ops.sum(as_tensor(x) != 0, axis, keepdims=keepdims)
 
 
 def prod(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Product over axes as a tree of weightings, so zeros need no care."""
+    """Product over axes as a tree of weightings, so zeros need no care.
+
+    >>> tg.prod([2.0, 3.0, 4.0])
+    tensor(24., dtype=float32)
+    """
     y, kept = lined_up(_wide(x), axis)
     if y.shape[-1] == 0:
         y = ops.sum(y, -1, keepdims=True) + 1
@@ -128,7 +173,11 @@ def _wide(x: Any) -> Tensor:
 
 
 def logsumexp(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """log Σ exp(x), shifted by the maximum."""
+    """log Σ exp(x), shifted by the maximum.
+
+    >>> print(f"{tg.logsumexp([1000.0, 1000.0]):.3f}")
+    1000.693
+    """
     x, dtype = widened(x)
     top = ops.max(x, axis, keepdims=True).detach()
     finite = ops.isfinite(top)
@@ -138,14 +187,22 @@ def logsumexp(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor
 
 
 def softmax(x: ArrayLike, axis: Axis = -1) -> Tensor:
-    """exp(x) / Σ exp(x)."""
+    """exp(x) / Σ exp(x).
+
+    >>> tg.softmax([3.0, 3.0])
+    tensor([0.5, 0.5], dtype=float32)
+    """
     x, dtype = widened(x)
     weights = ops.exp(x - ops.max(x, axis, keepdims=True).detach())
     return ops.astype(weights / ops.sum(weights, axis, keepdims=True), dtype)
 
 
 def log_softmax(x: ArrayLike, axis: Axis = -1) -> Tensor:
-    """x − log Σ exp(x)."""
+    """x − log Σ exp(x).
+
+    >>> tg.exp(tg.log_softmax([1000.0, 0.0]))
+    tensor([1., 0.], dtype=float32)
+    """
     x, dtype = widened(x)
     shifted = x - ops.max(x, axis, keepdims=True).detach()
     return ops.astype(shifted - ops.log(ops.sum(ops.exp(shifted), axis, keepdims=True)), dtype)
@@ -155,7 +212,11 @@ def log_softmax(x: ArrayLike, axis: Axis = -1) -> Tensor:
 
 
 def cumprod(x: ArrayLike, axis: int | None = None) -> Tensor:
-    """Running product by doubling strides: log₂ n weightings."""
+    """Running product by doubling strides: log₂ n weightings.
+
+    >>> tg.cumprod([1.0, 2.0, 3.0])
+    tensor([1., 2., 6.], dtype=float32)
+    """
     x, axis = along(_wide(x), axis)
     y = ops.moveaxis(x, axis, -1)
     stride = 1
@@ -167,7 +228,11 @@ def cumprod(x: ArrayLike, axis: int | None = None) -> Tensor:
 
 
 def diff(x: ArrayLike, n: int = 1, axis: int = -1) -> Tensor:
-    """Differences of neighbours, n times."""
+    """Differences of neighbours, n times.
+
+    >>> tg.diff([1.0, 4.0, 9.0])
+    tensor([3., 5.], dtype=float32)
+    """
     x = as_tensor(x)
     place = axis_of(x, axis)
     lead = (slice(None),) * place
@@ -178,6 +243,9 @@ def diff(x: ArrayLike, n: int = 1, axis: int = -1) -> Tensor:
 
 def trapezoid(y: ArrayLike, x: ArrayLike | None = None, dx: float = 1.0, axis: int = -1) -> Tensor:
     """The integral along an axis by trapezoids.
+
+    >>> tg.trapezoid([0.0, 1.0, 2.0], dx=0.5)
+    tensor(1., dtype=float32)
 
     Args:
         y: the heights.

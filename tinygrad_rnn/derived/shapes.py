@@ -16,15 +16,29 @@ from ..tensor import Tensor
 
 
 def ravel(x: ArrayLike) -> Tensor:
+    """All elements in a line.
+
+    >>> tg.ravel([[1.0, 2.0], [3.0, 4.0]])
+    tensor([1., 2., 3., 4.], dtype=float32)
+    """
     return ops.reshape(x, (-1,))
 
 
 def matrix_transpose(x: ArrayLike) -> Tensor:
+    """The last two axes in each other's place.
+
+    >>> tg.matrix_transpose(tg.zeros((5, 2, 3))).shape
+    (5, 3, 2)
+    """
     return ops.swapaxes(x, -1, -2)
 
 
 def stop_gradient(x: ArrayLike) -> Tensor:
-    """The value as a constant: no residual passes."""
+    """The value as a constant: no residual passes.
+
+    >>> tg.grad(lambda x: x * tg.stop_gradient(x))(3.0)
+    tensor(3., dtype=float32)
+    """
     return as_tensor(x).detach()
 
 
@@ -43,7 +57,12 @@ def lined_up(x: Tensor, axis: Axis) -> tuple[Tensor, tuple[int, ...]]:
 
 
 def rot90(x: ArrayLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
-    """Turned by k quarters from the first axis towards the second."""
+    """Turned by k quarters from the first axis towards the second.
+
+    >>> tg.rot90([[1.0, 2.0], [3.0, 4.0]])
+    tensor([[2., 4.],
+            [1., 3.]], dtype=float32)
+    """
     x, k = as_tensor(x), arguments.whole("rot90: k", k)
     plane = axes_of(x, arguments.wholes("rot90: axes", axes), ordered=True)
     if len(plane) != 2:
@@ -56,15 +75,32 @@ def rot90(x: ArrayLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
 
 
 def fliplr(x: ArrayLike) -> Tensor:
+    """Columns backwards.
+
+    >>> tg.fliplr([[1.0, 2.0], [3.0, 4.0]])
+    tensor([[2., 1.],
+            [4., 3.]], dtype=float32)
+    """
     return ops.flip(x, 1)
 
 
 def flipud(x: ArrayLike) -> Tensor:
+    """Rows backwards.
+
+    >>> tg.flipud([[1.0, 2.0], [3.0, 4.0]])
+    tensor([[3., 4.],
+            [1., 2.]], dtype=float32)
+    """
     return ops.flip(x, 0)
 
 
 def broadcast_arrays(*arrays: ArrayLike) -> tuple[Tensor, ...]:
-    """All of them in their joint shape."""
+    """All of them in their joint shape.
+
+    >>> a, b = tg.broadcast_arrays(1.0, [2.0, 3.0])
+    >>> a
+    tensor([1., 1.], dtype=float32)
+    """
     parts = ops.as_tensors(*arrays)
     shape = ops.joint_shape("broadcast_arrays", *(x.shape for x in parts))
     return tuple(ops.broadcast_to(x, shape) for x in parts)
@@ -72,7 +108,12 @@ def broadcast_arrays(*arrays: ArrayLike) -> tuple[Tensor, ...]:
 
 def meshgrid(*vectors: ArrayLike, indexing: str = "xy") -> tuple[Tensor, ...]:
     """The coordinates of a grid, an array for each vector; "xy" puts the first along the columns, "ij" along
-    the rows."""
+    the rows.
+
+    >>> x, y = tg.meshgrid([1.0, 2.0], [3.0, 4.0, 5.0])
+    >>> x.shape
+    (3, 2)
+    """
     arguments.choice("meshgrid: indexing", indexing, ("xy", "ij"))
     count = len(vectors)
     order = [1, 0, *range(2, count)] if indexing == "xy" and count > 1 else list(range(count))
@@ -84,11 +125,20 @@ def meshgrid(*vectors: ArrayLike, indexing: str = "xy") -> tuple[Tensor, ...]:
 
 
 def append(x: ArrayLike, values: ArrayLike, axis: int | None = None) -> Tensor:
+    """x and then the values, as :func:`concatenate`.
+
+    >>> tg.append([1.0, 2.0], [3.0])
+    tensor([1., 2., 3.], dtype=float32)
+    """
     return ops.concatenate([x, values], axis)
 
 
 def delete(x: ArrayLike, indices: ArrayLike | slice, axis: int | None = None) -> Tensor:
-    """Without the slices at the given places."""
+    """Without the slices at the given places.
+
+    >>> tg.delete([1.0, 2.0, 3.0], 1)
+    tensor([1., 3.], dtype=float32)
+    """
     x, axis = along(x, axis)
     places = numpy.arange(x.shape[axis])
     try:
@@ -101,7 +151,11 @@ def delete(x: ArrayLike, indices: ArrayLike | slice, axis: int | None = None) ->
 
 
 def tile(x: ArrayLike, reps: int | Sequence[int]) -> Tensor:
-    """The array repeated as blocks along its axes."""
+    """The array repeated as blocks along its axes.
+
+    >>> tg.tile([1.0, 2.0], 2)
+    tensor([1., 2., 1., 2.], dtype=float32)
+    """
     x = as_tensor(x)
     times = arguments.shape("tile: reps", reps)
     times = (1,) * (x.ndim - len(times)) + times
@@ -114,7 +168,11 @@ def tile(x: ArrayLike, reps: int | Sequence[int]) -> Tensor:
 
 
 def repeat(x: ArrayLike, repeats: ArrayLike, axis: int | None = None) -> Tensor:
-    """Each slice along an axis several times in a row."""
+    """Each slice along an axis several times in a row.
+
+    >>> tg.repeat([1.0, 2.0], 2)
+    tensor([1., 1., 2., 2.], dtype=float32)
+    """
     x, axis = along(x, axis)
     try:
         places = numpy.repeat(numpy.arange(x.shape[axis]), host_array(repeats))
@@ -129,7 +187,11 @@ def repeat(x: ArrayLike, repeats: ArrayLike, axis: int | None = None) -> Tensor:
 
 
 def diagonal(x: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """The diagonal of two axes, as the last axis."""
+    """The diagonal of two axes, as the last axis.
+
+    >>> tg.diagonal([[1.0, 2.0], [3.0, 4.0]])
+    tensor([1., 4.], dtype=float32)
+    """
     x, offset = as_tensor(x), arguments.whole("diagonal: offset", offset)
     x = ops.moveaxis(x, (axis1, axis2), (-2, -1))
     rows, columns = x.shape[-2:]
@@ -140,7 +202,12 @@ def diagonal(x: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> T
 
 
 def diag(x: ArrayLike, k: int = 0) -> Tensor:
-    """A vector as the diagonal of a matrix, or the diagonal of a matrix."""
+    """A vector as the diagonal of a matrix, or the diagonal of a matrix.
+
+    >>> tg.diag([1.0, 2.0])
+    tensor([[1., 0.],
+            [0., 2.]], dtype=float32)
+    """
     x, k = as_tensor(x), arguments.whole("diag: k", k)
     if x.ndim == 2:
         return diagonal(x, k)
@@ -154,6 +221,11 @@ def diag(x: ArrayLike, k: int = 0) -> Tensor:
 
 
 def trace(x: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The sum of the diagonal of two axes.
+
+    >>> tg.trace([[1.0, 2.0], [3.0, 4.0]])
+    tensor(5., dtype=float32)
+    """
     return ops.sum(diagonal(x, offset, axis1, axis2), -1)
 
 
@@ -161,37 +233,72 @@ def trace(x: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tens
 
 
 def atleast_1d(x: ArrayLike) -> Tensor:
+    """A number as a vector of one; anything else as it is.
+
+    >>> tg.atleast_1d(2.0)
+    tensor([2.], dtype=float32)
+    """
     x = as_tensor(x)
     return ops.reshape(x, (1,)) if x.ndim == 0 else x
 
 
 def atleast_2d(x: ArrayLike) -> Tensor:
+    """A vector as a matrix of one row; a matrix as it is.
+
+    >>> tg.atleast_2d([1.0, 2.0])
+    tensor([[1., 2.]], dtype=float32)
+    """
     x = atleast_1d(x)
     return ops.reshape(x, (1, -1)) if x.ndim == 1 else x
 
 
 def vstack(arrays: Iterable[ArrayLike]) -> Tensor:
+    """One below the other: along the first axis, vectors as rows.
+
+    >>> tg.vstack([[1.0, 2.0], [3.0, 4.0]])
+    tensor([[1., 2.],
+            [3., 4.]], dtype=float32)
+    """
     return ops.concatenate([atleast_2d(x) for x in arguments.several("vstack: arrays", arrays)], 0)
 
 
 def hstack(arrays: Iterable[ArrayLike]) -> Tensor:
+    """Side by side: along the second axis, vectors one after the other.
+
+    >>> tg.hstack([[1.0, 2.0], [3.0]])
+    tensor([1., 2., 3.], dtype=float32)
+    """
     parts = [atleast_1d(x) for x in arguments.several("hstack: arrays", arrays)]
     return ops.concatenate(parts, 0 if parts and parts[0].ndim == 1 else 1)
 
 
 def dstack(arrays: Iterable[ArrayLike]) -> Tensor:
+    """Behind each other: along the third axis.
+
+    >>> tg.dstack([tg.zeros((2, 3)), tg.ones((2, 3))]).shape
+    (2, 3, 2)
+    """
     parts = [atleast_2d(x) for x in arguments.several("dstack: arrays", arrays)]
     return ops.concatenate([ops.expand_dims(x, 2) if x.ndim == 2 else x for x in parts], 2)
 
 
 def column_stack(arrays: Iterable[ArrayLike]) -> Tensor:
-    """Vectors as the columns of a matrix."""
+    """Vectors as the columns of a matrix.
+
+    >>> tg.column_stack([[1.0, 2.0], [3.0, 4.0]])
+    tensor([[1., 3.],
+            [2., 4.]], dtype=float32)
+    """
     parts = [atleast_1d(x) for x in arguments.several("column_stack: arrays", arrays)]
     return ops.concatenate([ops.expand_dims(x, 1) if x.ndim == 1 else x for x in parts], 1)
 
 
 def array_split(x: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
-    """As split, but a number of parts need not divide the axis: the first ones are one longer."""
+    """As split, but a number of parts need not divide the axis: the first ones are one longer.
+
+    >>> [part.tolist() for part in tg.array_split([1.0, 2.0, 3.0], 2)]
+    [[1.0, 2.0], [3.0]]
+    """
     if not arguments.is_one(indices_or_sections):
         return ops.split(x, indices_or_sections, axis)
     x, parts = as_tensor(x), arguments.size("array_split: indices_or_sections", indices_or_sections, 1)
@@ -200,11 +307,24 @@ def array_split(x: ArrayLike, indices_or_sections: int | Sequence[int], axis: in
 
 
 def hsplit(x: ArrayLike, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """As :func:`split`, along the second axis, a vector along its only one.
+
+    >>> left, right = tg.hsplit([[1.0, 2.0], [3.0, 4.0]], 2)
+    >>> right
+    tensor([[2.],
+            [4.]], dtype=float32)
+    """
     x = as_tensor(x)
     return ops.split(x, indices_or_sections, 1 if x.ndim > 1 else 0)
 
 
 def vsplit(x: ArrayLike, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """As :func:`split`, along the first axis.
+
+    >>> top, bottom = tg.vsplit([[1.0, 2.0], [3.0, 4.0]], 2)
+    >>> bottom
+    tensor([[3., 4.]], dtype=float32)
+    """
     return ops.split(x, indices_or_sections, 0)
 
 

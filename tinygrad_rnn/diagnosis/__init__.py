@@ -33,6 +33,12 @@ def flow(loss: Nest, of: Nest | str | None = None, aside: bool = True) -> Report
     each layer and direction only that residual is followed which comes into the last step that the loss
     reaches.
 
+    >>> def half(x, h):
+    ...     return 0.5 * h + x, 0.5 * h + x
+    >>> ys, last = tg.scan(half, tg.ones((30, 1, 1)).requires_grad_(), tg.zeros((1, 1)))
+    >>> print(tg.flow(tg.sum(last)).verdict())
+    vanishing: 1 % of the residual reaches 6 of 29 steps back (×0.5 a step)
+
     Args:
         loss: a tensor, or several nested in any way; each element begins with a residual of 1. Scans that ran
             compiled and checkpoints are run again, recorded, as they ran.

@@ -30,6 +30,12 @@ class detect_anomaly(Lines):
     came in from outside of the block is told as such. Operations that are not recorded are looked at too, and
     scans run step by step, so that a result counts whether something depends on it or not.
 
+    >>> x = tg.tensor(-1.0, requires_grad=True)
+    >>> with tg.detect_anomaly():
+    ...     tg.log(x)
+    Traceback (most recent call last):
+    tinygrad_rnn.errors.NonFiniteError: ...
+
     Raises:
         NonFiniteError: says the direction, the time step, the operation and the line.
     """

@@ -99,6 +99,12 @@ class Report:
     """The residuals of a backward pass. ``print(report)`` tells the most important; a notebook shows the heat
     map.
 
+    >>> def half(x, h):
+    ...     return 0.5 * h + x, 0.5 * h + x
+    >>> ys, last = tg.scan(half, tg.ones((30, 1, 1)).requires_grad_(), tg.zeros((1, 1)))
+    >>> tg.flow(tg.sum(last)).horizon
+    6
+
     Attributes:
         tape: the operations, with scans and checkpoints opened.
         tracks: one for each chain of time steps: a layer in one direction.

@@ -97,6 +97,12 @@ def _steps(count: int) -> str:
 class Track:
     """One chain, measured.
 
+    >>> def half(x, h):
+    ...     return 0.5 * h + x, 0.5 * h + x
+    >>> ys, last = tg.scan(half, tg.ones((30, 1, 1)).requires_grad_(), tg.zeros((1, 1)))
+    >>> tg.flow(tg.sum(last)).track().remaining[:3]
+    array([1.  , 0.5 , 0.25])
+
     Attributes:
         chain: its steps and states.
         run: the backward pass that measured it.

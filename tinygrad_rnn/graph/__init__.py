@@ -53,6 +53,10 @@ def draw(
     of a module: those are called once more for it, and what that changes is put back. A scan that ran
     compiled is shown operation by operation, as it ran: whatever its parameters have become since.
 
+    >>> x = tg.tensor([0.5, 1.0], requires_grad=True, name="x")
+    >>> print(tg.draw(tg.sum(tg.tanh(x) ** 2)))
+    graph of 3 operations (2 composition, 1 addition)
+
     Args:
         out: a tensor, or several of them nested as a cell returns them.
         view: "ops", every operation by its chain-rule case, in a box for each time step; "steps", a box for

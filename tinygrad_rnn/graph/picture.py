@@ -35,6 +35,9 @@ _NO_ENGINE = (
 class Picture:
     """A drawing of a tape. A notebook shows it; ``save`` writes it.
 
+    >>> picture = tg.draw(tg.tensor([0.5], requires_grad=True) * 2.0)
+    >>> picture.save("picture.html")
+
     Attributes:
         dot: its text in Graphviz's language; it needs no engine.
     """

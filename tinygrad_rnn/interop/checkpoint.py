@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 class Checkpoint(dict[str, Tensor]):
     """Tensors by name, as they were in a file.
 
+    >>> tg.save("weights.safetensors", {"b": tg.zeros(3)}, metadata={"epoch": "7"})
+    >>> tg.load("weights.safetensors").metadata
+    {'epoch': '7'}
+
     Attributes:
         metadata: what else the file says, by name.
     """
@@ -39,6 +43,8 @@ def save(
     """Write a module's parameters, or tensors and arrays by name, to a safetensors file.
 
     The file appears whole or not at all; one that was there stays until the new one is safely on the disk.
+
+    >>> tg.save("weights.safetensors", tg.nn.Linear(2, 3), metadata={"epoch": "7"})
 
     Args:
         path: where to; ``.safetensors`` is the usual ending.
@@ -79,6 +85,10 @@ def save(
 def load(path: str | Path) -> Checkpoint:
     """The tensors of a safetensors file by name, on the current backend; ``.metadata`` has the words beside
     them.
+
+    >>> tg.save("weights.safetensors", {"b": tg.zeros(3)})
+    >>> tg.load("weights.safetensors")["b"]
+    tensor([0., 0., 0.], dtype=float32)
 
     Raises:
         CheckpointError: the package safetensors is missing, or the file is missing, cut short, of another

@@ -31,6 +31,9 @@ class Shape:
     """The axes after the batch of one tensor of a state, where they are not one: ``state_size = Shape(4, 4)``
     is a matrix for each sample, ``state_size = (4, 4)`` two vectors.
 
+    >>> tg.nn.Shape(4, 4)
+    Shape(4, 4)
+
     Raises:
         ArgumentError: an axis is no integer, or below 0.
     """
@@ -105,6 +108,10 @@ class RNNCell(Cell):
 
     x (B, input), h (B, hidden) → y = h′ (B, hidden).
 
+    >>> y, h = tg.nn.RNNCell(2, 3)(tg.zeros((5, 2)), tg.zeros((5, 3)))
+    >>> y.shape
+    (5, 3)
+
     Raises:
         ShapeError, DtypeError: x or h does not fit.
     """
@@ -138,6 +145,11 @@ class LSTMCell(Cell):
 
     x (B, input), h (B, output), c (B, hidden) → y = h′ (B, output), where output is proj_size or else
     hidden_size.
+
+    >>> cell = tg.nn.LSTMCell(2, 3)
+    >>> y, (h, c) = cell(tg.zeros((5, 2)), (tg.zeros((5, 3)), tg.zeros((5, 3))))
+    >>> c.shape
+    (5, 3)
 
     Args:
         proj_size: 0 for no projection.
@@ -191,6 +203,9 @@ class PeepholeLSTMCell(LSTMCell):
     (hidden,): each cell is seen by its own gates only.
 
     Everything else as in :class:`LSTMCell`.
+
+    >>> tg.nn.PeepholeLSTMCell(2, 3).p_i.shape
+    (3,)
     """
 
     def __init__(
@@ -224,12 +239,16 @@ class GRUCell(Cell):
     """r, z = σ(W x + U h + b), with rows of their own; h′ = (1 − z) * n + z * h; and the candidate n, by
     where the reset gate acts:
 
-    reset="after":   n = tanh(W x + b_ih + r * (U h + b_hh)), as cuDNN, PyTorch and Keras have it
-                     (Cho et al. 2014, first version on arXiv)
-    reset="before":  n = tanh(W x + b_ih + U (r * h) + b_hh)  (Cho et al. 2014, equation 8)
+    - ``reset="after"``:  n = tanh(W x + b_ih + r * (U h + b_hh)), as cuDNN, PyTorch and Keras have it
+      (Cho et al. 2014, first version on arXiv);
+    - ``reset="before"``: n = tanh(W x + b_ih + U (r * h) + b_hh)  (Cho et al. 2014, equation 8).
 
     Cho's own z is 1 − z here, as in PyTorch; gate order r, z, n. x (B, input), h (B, hidden) → y = h′ (B,
     hidden).
+
+    >>> y, h = tg.nn.GRUCell(2, 3)(tg.zeros((5, 2)), tg.zeros((5, 3)))
+    >>> y.shape
+    (5, 3)
 
     Raises:
         ShapeError, DtypeError: x or h does not fit.

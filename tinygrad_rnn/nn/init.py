@@ -37,7 +37,12 @@ def _fans(name: str, shape: Sequence[int]) -> int:
 
 def uniform(shape: Sequence[int], bound: float, dtype: DTypeLike | None = None) -> numpy.ndarray:
     """Evenly from −bound to bound. PyTorch's linear and recurrent layers use 1/√(size of the input, of the
-    hidden state)."""
+    hidden state).
+
+    >>> W = tg.nn.init.uniform((2, 3), 0.1)
+    >>> W.shape, bool((abs(W) <= 0.1).all())
+    ((2, 3), True)
+    """
     lengths, bound, dtype = (
         arguments.shape("uniform: shape", shape),
         arguments.rate("uniform: bound", bound),
@@ -47,7 +52,11 @@ def uniform(shape: Sequence[int], bound: float, dtype: DTypeLike | None = None) 
 
 
 def normal(shape: Sequence[int], std: float = 1.0, dtype: DTypeLike | None = None) -> numpy.ndarray:
-    """Normal around 0."""
+    """Normal around 0.
+
+    >>> tg.nn.init.normal((2, 3), std=0.1).shape
+    (2, 3)
+    """
     lengths, std, dtype = (
         arguments.shape("normal: shape", shape),
         arguments.rate("normal: std", std),
@@ -57,13 +66,21 @@ def normal(shape: Sequence[int], std: float = 1.0, dtype: DTypeLike | None = Non
 
 
 def glorot_uniform(shape: Sequence[int], gain: float = 1.0, dtype: DTypeLike | None = None) -> numpy.ndarray:
-    """Evenly with the variance gain² · 2 / (in + out) (Glorot & Bengio 2010, equation 16)."""
+    """Evenly with the variance gain² · 2 / (in + out) (Glorot & Bengio 2010, equation 16).
+
+    >>> bool((abs(tg.nn.init.glorot_uniform((2, 4))) <= 1.0).all())
+    True
+    """
     gain = arguments.rate("glorot_uniform: gain", gain)
     return uniform(shape, gain * math.sqrt(6 / _fans("glorot_uniform", shape)), dtype)
 
 
 def glorot_normal(shape: Sequence[int], gain: float = 1.0, dtype: DTypeLike | None = None) -> numpy.ndarray:
-    """Normal with the variance gain² · 2 / (in + out) (Glorot & Bengio 2010, equation 12)."""
+    """Normal with the variance gain² · 2 / (in + out) (Glorot & Bengio 2010, equation 12).
+
+    >>> tg.nn.init.glorot_normal((2, 4)).dtype
+    dtype('float32')
+    """
     gain = arguments.rate("glorot_normal: gain", gain)
     return normal(shape, gain * math.sqrt(2 / _fans("glorot_normal", shape)), dtype)
 
@@ -73,7 +90,12 @@ xavier_normal = glorot_normal
 
 
 def orthogonal(shape: Sequence[int], gain: float = 1.0, dtype: DTypeLike | None = None) -> numpy.ndarray:
-    """Rows, or columns if there are more rows, that are orthonormal, times gain (Saxe et al. 2014)."""
+    """Rows, or columns if there are more rows, that are orthonormal, times gain (Saxe et al. 2014).
+
+    >>> W = tg.nn.init.orthogonal((3, 3))
+    >>> np.allclose(W @ W.T, np.eye(3), atol=1e-6)
+    True
+    """
     rows, columns = _matrix("orthogonal", shape)
     gain, dtype = arguments.real("orthogonal: gain", gain), _kind("orthogonal", dtype)
     normal = random.generator().normal(size=(max(rows, columns), min(rows, columns)))
@@ -85,12 +107,22 @@ def orthogonal(shape: Sequence[int], gain: float = 1.0, dtype: DTypeLike | None 
 
 def identity(shape: Sequence[int], gain: float = 1.0, dtype: DTypeLike | None = None) -> numpy.ndarray:
     """gain on the diagonal: recurrent weights of an IRNN, with relu and biases of 0 (Le, Jaitly & Hinton
-    2015)."""
+    2015).
+
+    >>> tg.nn.init.identity((2, 2))
+    array([[1., 0.],
+           [0., 1.]], dtype=float32)
+    """
     values = arguments.real("identity: gain", gain) * numpy.eye(*_matrix("identity", shape))
     return values.astype(_kind("identity", dtype))
 
 
 def zeros(shape: Sequence[int], dtype: DTypeLike | None = None) -> numpy.ndarray:
+    """Zeros.
+
+    >>> tg.nn.init.zeros((3,))
+    array([0., 0., 0.], dtype=float32)
+    """
     return numpy.zeros(arguments.shape("zeros: shape", shape), _kind("zeros", dtype))
 
 
@@ -99,6 +131,9 @@ def forget_gate_bias(hidden_size: int, value: float = 1.0, dtype: DTypeLike | No
     2015).
 
     A cell has two biases that are added: give it to ``bias_ih`` and zeros to ``bias_hh``.
+
+    >>> tg.nn.init.forget_gate_bias(2)
+    array([0., 0., 1., 1., 0., 0., 0., 0.], dtype=float32)
     """
     dtype = _kind("forget_gate_bias", dtype)
     bias = numpy.zeros((4, arguments.size("forget_gate_bias: hidden_size", hidden_size)))

@@ -52,6 +52,10 @@ class Linear(Module):
     """y = x Wᵀ + b, with PyTorch's parameters: weight (out, in), bias (out,), both evenly from ∓1/√in.
 
     x is (…, in), y (…, out).
+
+    >>> layer = tg.nn.Linear(2, 3)
+    >>> layer(tg.zeros((5, 2))).shape
+    (5, 3)
     """
 
     def __init__(
@@ -77,6 +81,9 @@ class Embedding(Module):
 
     x (…) holds integers, y is (…, embedding_dim).
 
+    >>> tg.nn.Embedding(10, 4)([1, 5]).shape
+    (2, 4)
+
     Raises:
         DtypeError: x holds no integers.
         IndexRangeError: there is no such row; rows do not count from the end. On a device, where nobody
@@ -97,6 +104,9 @@ class Embedding(Module):
 
 class LayerNorm(Module):
     """(x − mean) / √(variance + eps) · weight + bias over the last axes (Ba, Kiros & Hinton 2016).
+
+    >>> tg.nn.LayerNorm(2, eps=0.0)([1.0, 3.0]).tolist()
+    [-1.0, 1.0]
 
     Args:
         normalized_shape: the lengths of those axes; a number for one axis.
@@ -131,6 +141,9 @@ class Dropout(Module):
     """In training, 0 with probability p, and what is left divided by 1 − p; otherwise x itself (Srivastava et
     al. 2014).
 
+    >>> tg.nn.Dropout(0.5).eval()([1.0, 2.0])
+    tensor([1., 2.], dtype=float32)
+
     Raises:
         DtypeError: x is to be divided, and no float.
     """
@@ -150,7 +163,12 @@ class Dropout(Module):
 
 
 class Sequential(Module, Generic[Output]):
-    """Modules or functions one after the other."""
+    """Modules or functions one after the other.
+
+    >>> net = tg.nn.Sequential(tg.nn.Linear(2, 3), tg.tanh)
+    >>> net(tg.zeros((5, 2))).shape
+    (5, 3)
+    """
 
     @overload
     def __init__(self: Sequential[Tensor], *layers: Callable[[Any], Tensor]) -> None: ...

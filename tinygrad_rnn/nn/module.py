@@ -31,6 +31,9 @@ class LoadedNames(NamedTuple):
 class Parameter(Tensor):
     """A leaf that training changes.
 
+    >>> tg.nn.Parameter([1.0, 2.0]).requires_grad
+    True
+
     Args:
         data: numbers, an array, or a tensor that is no result on the tape; copied.
         dtype: of a float; that of the data by default.
@@ -57,6 +60,14 @@ class Module:
     that requires grad. Those that a function holds which is among the attributes, as a cell may be one, count
     too: what it closes over, its defaults, and the globals that its code names. What the module computes it
     says in ``__call__``, or as in PyTorch in ``forward``.
+
+    >>> class Scale(tg.nn.Module):
+    ...     def __init__(self):
+    ...         self.factor = tg.nn.Parameter(2.0)
+    ...     def forward(self, x):
+    ...         return self.factor * x
+    >>> [name for name, _ in Scale().named_parameters()]
+    ['factor']
     """
 
     training: bool = True

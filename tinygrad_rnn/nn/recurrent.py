@@ -18,7 +18,13 @@ S = TypeVar("S")
 
 def detach(state: S) -> S:
     """A nested state off the tape: carried on like this, back-propagation through time is cut here (truncated
-    BPTT)."""
+    BPTT).
+
+    >>> ys, state = tg.nn.LSTM(2, 3)(tg.zeros((4, 1, 2)))
+    >>> h, c = tg.nn.detach(state)
+    >>> h.requires_grad
+    False
+    """
     if not all(isinstance(leaf, Tensor) for leaf in tree.leaves(state)):
         raise arguments.refused("detach: state", "a tensor, or tensors nested as a state is", state)
     return tree.map_leaves(lambda leaf: leaf.detach(), state)
@@ -26,6 +32,11 @@ def detach(state: S) -> S:
 
 class Recurrent(Module, Generic[Output, State]):
     """Any cell as a layer.
+
+    >>> layer = tg.nn.Recurrent(tg.nn.GRUCell(2, 3), batch_first=True)
+    >>> ys, h = layer(tg.zeros((5, 10, 2)))
+    >>> ys.shape, h.shape
+    ((5, 10, 3), (5, 3))
 
     Args:
         cell: a function or module, ``y, state = cell(x, state)``. If it has a ``state_size``, the state

@@ -269,7 +269,12 @@ def _together(states: list[Any]) -> Any:
 
 
 class RNN(Stack[Tensor]):
-    """:class:`RNNCell` in layers: PyTorch's ``nn.RNN``, its parameters and its calls. See :class:`Stack`."""
+    """:class:`RNNCell` in layers: PyTorch's ``nn.RNN``, its parameters and its calls. See :class:`Stack`.
+
+    >>> ys, h = tg.nn.RNN(2, 3)(tg.zeros((10, 5, 2)))
+    >>> ys.shape, h.shape
+    ((10, 5, 3), (1, 5, 3))
+    """
 
     def __init__(
         self,
@@ -290,7 +295,12 @@ class RNN(Stack[Tensor]):
 
 class LSTM(Stack[tuple[Tensor, Tensor]]):
     """:class:`LSTMCell` in layers: PyTorch's ``nn.LSTM``, its parameters and its calls; the state is (h, c).
-    See :class:`Stack`."""
+    See :class:`Stack`.
+
+    >>> ys, (h, c) = tg.nn.LSTM(2, 3, num_layers=2)(tg.zeros((10, 5, 2)))
+    >>> ys.shape, c.shape
+    ((10, 5, 3), (2, 5, 3))
+    """
 
     cell_type = LSTMCell
 
@@ -322,13 +332,23 @@ class LSTM(Stack[tuple[Tensor, Tensor]]):
 
 
 class PeepholeLSTM(LSTM):
-    """:class:`PeepholeLSTMCell` in layers; everything else as :class:`LSTM`."""
+    """:class:`PeepholeLSTMCell` in layers; everything else as :class:`LSTM`.
+
+    >>> ys, (h, c) = tg.nn.PeepholeLSTM(2, 3)(tg.zeros((10, 5, 2)))
+    >>> ys.shape
+    (10, 5, 3)
+    """
 
     cell_type = PeepholeLSTMCell
 
 
 class GRU(Stack[Tensor]):
-    """:class:`GRUCell` in layers: PyTorch's ``nn.GRU``, its parameters and its calls. See :class:`Stack`."""
+    """:class:`GRUCell` in layers: PyTorch's ``nn.GRU``, its parameters and its calls. See :class:`Stack`.
+
+    >>> ys, h = tg.nn.GRU(2, 3, bidirectional=True)(tg.zeros((10, 5, 2)))
+    >>> ys.shape, h.shape
+    ((10, 5, 6), (2, 5, 3))
+    """
 
     def __init__(
         self,

@@ -16,13 +16,23 @@ from ..tape import Node, apply, choose
 from .operands import ArrayLike, Axis, Binary, Tensor, Unary, as_tensor, as_tensors, axes_of, binary, unary
 from .shapes import along
 
-add: Binary = binary(a.ADD)
-subtract: Binary = binary(a.SUBTRACT)
-negative: Unary = unary(a.NEGATIVE)
+add: Binary = binary(a.ADD, "x1 + x2", "[1.0, 2.0], 3.0", "[4., 5.]")
+subtract: Binary = binary(a.SUBTRACT, "x1 − x2", "[1.0, 2.0], 3.0", "[-2., -1.]")
+negative: Unary = unary(a.NEGATIVE, "−x", "[1.0, -2.0]", "[-1.,  2.]")
 
 
 def sum(x: ArrayLike, axis: Axis = None, dtype: DTypeLike | None = None, keepdims: bool = False) -> Tensor:
-    """Sum over axes (all of them by default)."""
+    """Sum over axes, over all by default.
+
+    >>> tg.sum([[1.0, 2.0], [3.0, 4.0]], axis=0)
+    tensor([4., 6.], dtype=float32)
+
+    Args:
+        x: the summands.
+        axis: one axis or several; None for all.
+        dtype: what to add in; small integers are added in int64 otherwise, as in NumPy.
+        keepdims: leave the axes, with length 1.
+    """
     x = as_tensor(x) if dtype is None else astype(x, dtype)
     return apply(a.SUM, (x,), (axes_of(x, axis), arguments.flag("keepdims", keepdims)))
 
@@ -38,13 +48,21 @@ def sum_to(x: ArrayLike, shape: Sequence[int]) -> Tensor:
 
 
 def cumsum(x: ArrayLike, axis: int | None = None) -> Tensor:
-    """Running sum along an axis, or over the flattened array."""
+    """Running sum along an axis, or over the flattened array.
+
+    >>> tg.cumsum([1.0, 2.0, 3.0])
+    tensor([1., 3., 6.], dtype=float32)
+    """
     x, axis = along(x, axis)
     return apply(a.CUMSUM, (x,), (axis,))
 
 
 def astype(x: ArrayLike, dtype: DTypeLike) -> Tensor:
-    """The tensor in another dtype; bool and int results are constants."""
+    """The tensor in another dtype; bool and int results are constants.
+
+    >>> tg.astype([1.5, 2.5], "int64")
+    tensor([1, 2], dtype=int64)
+    """
     if isinstance(x, Node) and x._data.dtype is dtype:  # where functions put back what they widened
         return x
     dtype = arguments.dtype("astype: dtype", dtype)
@@ -60,19 +78,38 @@ def as_float(x: ArrayLike) -> Tensor:
 
 
 def copy(x: ArrayLike) -> Tensor:
-    """The same values in memory of their own; residuals pass."""
+    """The same values in memory of their own; residuals pass.
+
+    >>> x = tg.tensor([1.0, 2.0])
+    >>> tg.copy(x).data is x.data
+    False
+    """
     x = as_tensor(x)
     return (apply if x._data.dtype.kind == "f" else choose)(a.ASTYPE, (x,), (x._data.dtype,))
 
 
 # -- routing by a choice ------------------------------------------------------------------------------
 
-maximum: Binary = binary(a.MAXIMUM)
-minimum: Binary = binary(a.MINIMUM)
+maximum: Binary = binary(
+    a.MAXIMUM,
+    "The larger one; where they are equal, each gets half of the residual",
+    "[1.0, 4.0], 2.0",
+    "[2., 4.]",
+)
+minimum: Binary = binary(
+    a.MINIMUM,
+    "The smaller one; where they are equal, each gets half of the residual",
+    "[1.0, 4.0], 2.0",
+    "[1., 2.]",
+)
 
 
 def where(condition: ArrayLike, x: ArrayLike, y: ArrayLike) -> Tensor:
-    """x where the condition holds, else y. The branch not taken gets the residual 0, whatever its slope."""
+    """x where the condition holds, else y. The branch not taken gets the residual 0, whatever its slope.
+
+    >>> tg.where([True, False], [1.0, 2.0], 0.0)
+    tensor([1., 0.], dtype=float32)
+    """
     return apply(
         a.WHERE, (as_tensors(condition, x, y)[0] if isinstance(condition, bool) else condition, x, y)
     )
@@ -87,7 +124,11 @@ def clip(
     max: ArrayLike | None = None,
 ) -> Tensor:
     """x held between two bounds; at a bound the residual passes. Bounds that are tensors get residuals as in
-    maximum and minimum."""
+    maximum and minimum.
+
+    >>> tg.clip([-2.0, 0.5, 2.0], -1.0, 1.0)
+    tensor([-1. ,  0.5,  1. ], dtype=float32)
+    """
     if (a_min is not None and min is not None) or (a_max is not None and max is not None):
         raise ArgumentError("clip: give a bound by one name, a_min and a_max or min and max")
     a_min, a_max = min if a_min is None else a_min, max if a_max is None else a_max
@@ -107,12 +148,20 @@ def _extremum(row: Row, x: Any, axis: Axis, keepdims: bool) -> Tensor:
 
 
 def max(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The largest element over axes; ties share the residual equally."""
+    """The largest element over axes; ties share the residual equally.
+
+    >>> tg.max([[1.0, 2.0], [4.0, 3.0]], axis=1)
+    tensor([2., 4.], dtype=float32)
+    """
     return _extremum(a.MAX, x, axis, keepdims)
 
 
 def min(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The smallest element over axes; ties share the residual equally."""
+    """The smallest element over axes; ties share the residual equally.
+
+    >>> tg.min([[1.0, 2.0], [4.0, 3.0]], axis=1)
+    tensor([1., 3.], dtype=float32)
+    """
     return _extremum(a.MIN, x, axis, keepdims)
 
 
@@ -121,7 +170,11 @@ amin = min
 
 
 def sort(x: ArrayLike, axis: int | None = -1) -> Tensor:
-    """In rising order along an axis."""
+    """In rising order along an axis.
+
+    >>> tg.sort([3.0, 1.0, 2.0])
+    tensor([1., 2., 3.], dtype=float32)
+    """
     x, axis = along(x, axis)
     return apply(a.SORT, (x,), (axis,))
 

@@ -16,10 +16,20 @@ from .operands import ArrayLike, Tensor, as_tensor
 
 
 def zeros_like(x: ArrayLike, dtype: DTypeLike | None = None) -> Tensor:
+    """Zeros of the shape and dtype of x.
+
+    >>> tg.zeros_like([1.0, 2.0])
+    tensor([0., 0.], dtype=float32)
+    """
     return _alike("zeros_like", x, 0, dtype)
 
 
 def ones_like(x: ArrayLike, dtype: DTypeLike | None = None) -> Tensor:
+    """Ones of the shape and dtype of x.
+
+    >>> tg.ones_like([3.0, 2.0])
+    tensor([1., 1.], dtype=float32)
+    """
     return _alike("ones_like", x, 1, dtype)
 
 
@@ -30,6 +40,11 @@ def _alike(name: str, x: Any, value: int, dtype: Any) -> Tensor:
 
 
 def full_like(x: ArrayLike, fill_value: float, dtype: DTypeLike | None = None) -> Tensor:
+    """One number everywhere, in the shape and dtype of x.
+
+    >>> tg.full_like([1.0, 2.0], 0.5)
+    tensor([0.5, 0.5], dtype=float32)
+    """
     x = as_tensor(x)
     return _full("full_like", x.shape, x._data.dtype if dtype is None else dtype, fill_value, x._backend)
 
@@ -40,12 +55,21 @@ def identity_like(x: Tensor) -> Tensor:
 
 
 def zeros(shape: int | Sequence[int], *sizes: int | DTypeLike, dtype: DTypeLike | None = None) -> Tensor:
-    """Zeros: ``zeros((2, 3), dtype)`` as in NumPy, or ``zeros(2, 3)`` as in PyTorch."""
+    """Zeros: ``zeros((2, 3), dtype)`` as in NumPy, or ``zeros(2, 3)`` as in PyTorch.
+
+    >>> tg.zeros((2, 3))
+    tensor([[0., 0., 0.],
+            [0., 0., 0.]], dtype=float32)
+    """
     return _full("zeros", *_shape_and_dtype("zeros", shape, sizes, dtype), 0.0, backends.current())
 
 
 def ones(shape: int | Sequence[int], *sizes: int | DTypeLike, dtype: DTypeLike | None = None) -> Tensor:
-    """Ones: ``ones((2, 3), dtype)`` as in NumPy, or ``ones(2, 3)`` as in PyTorch."""
+    """Ones: ``ones((2, 3), dtype)`` as in NumPy, or ``ones(2, 3)`` as in PyTorch.
+
+    >>> tg.ones(3)
+    tensor([1., 1., 1.], dtype=float32)
+    """
     return _full("ones", *_shape_and_dtype("ones", shape, sizes, dtype), 1.0, backends.current())
 
 
@@ -61,6 +85,12 @@ def _shape_and_dtype(name: str, shape: Any, sizes: tuple[Any, ...], dtype: Any) 
 
 
 def full(shape: int | Sequence[int], fill_value: float, dtype: DTypeLike | None = None) -> Tensor:
+    """One number everywhere.
+
+    >>> tg.full((2, 2), 0.5)
+    tensor([[0.5, 0.5],
+            [0.5, 0.5]], dtype=float32)
+    """
     return _full("full", shape, dtype, fill_value, backends.current())
 
 
@@ -78,11 +108,22 @@ def _full(name: str, shape: Any, dtype: Any, fill_value: Any, backend: Backend) 
 
 
 def identity(n: int, dtype: DTypeLike | None = None) -> Tensor:
+    """The identity matrix (n, n).
+
+    >>> tg.identity(2)
+    tensor([[1., 0.],
+            [0., 1.]], dtype=float32)
+    """
     return eye(n, dtype=dtype)
 
 
 def eye(n: int, m: int | None = None, k: int = 0, dtype: DTypeLike | None = None) -> Tensor:
-    """Zeros (n, m) with ones on the k-th diagonal above the main one."""
+    """Zeros (n, m) with ones on the k-th diagonal above the main one.
+
+    >>> tg.eye(2, 3, k=1)
+    tensor([[0., 1., 0.],
+            [0., 0., 1.]], dtype=float32)
+    """
     rows = arguments.size("eye: n", n)
     columns = rows if m is None else arguments.size("eye: m", m)
     arguments.shape("eye: the shape (n, m)", (rows, columns))
@@ -91,7 +132,11 @@ def eye(n: int, m: int | None = None, k: int = 0, dtype: DTypeLike | None = None
 
 
 def arange(*args: float, dtype: DTypeLike | None = None) -> Tensor:
-    """As ``numpy.arange``: integers stay whole, floats get the default dtype."""
+    """As ``numpy.arange``: integers stay whole, floats get the default dtype.
+
+    >>> tg.arange(0.0, 2.0, 0.5)
+    tensor([0. , 0.5, 1. , 1.5], dtype=float32)
+    """
     if not 1 <= len(args) <= 3:
         raise ArgumentError(
             f"arange: takes stop, or start and stop, or start, stop and step, not {len(args)} numbers"
@@ -110,7 +155,11 @@ def arange(*args: float, dtype: DTypeLike | None = None) -> Tensor:
 def linspace(
     start: ArrayLike, stop: ArrayLike, num: int = 50, endpoint: bool = True, dtype: DTypeLike | None = None
 ) -> Tensor:
-    """``num`` numbers from start to stop, at even distances."""
+    """``num`` numbers from start to stop, at even distances.
+
+    >>> tg.linspace(0.0, 1.0, 5)
+    tensor([0.  , 0.25, 0.5 , 0.75, 1.  ], dtype=float32)
+    """
     ends = host_array(start), host_array(stop)
     num, endpoint = arguments.size("linspace: num", num), arguments.flag("linspace: endpoint", endpoint)
     try:

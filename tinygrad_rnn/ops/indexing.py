@@ -85,7 +85,11 @@ def scatter(x: ArrayLike, index: Index, shape: Sequence[int]) -> Tensor:
 
 
 def take(x: ArrayLike, indices: ArrayLike, axis: int | None = None) -> Tensor:
-    """Slices along an axis by integers, which may repeat."""
+    """Slices along an axis by integers, which may repeat.
+
+    >>> tg.take([1.0, 2.0, 3.0], [2, 0, 2])
+    tensor([3., 1., 3.], dtype=float32)
+    """
     x, axis = along(x, axis)
     return apply(a.TAKE, (x, indices_of("take: the index", x._backend, indices, x.shape[axis])), (axis,))
 
@@ -96,7 +100,12 @@ def scatter_take(x: ArrayLike, indices: ArrayLike, axis: int, shape: Sequence[in
 
 
 def take_along_axis(x: ArrayLike, indices: ArrayLike, axis: int | None = -1) -> Tensor:
-    """One element for each index along an axis, as ``numpy.take_along_axis``."""
+    """One element for each index along an axis, as ``numpy.take_along_axis``.
+
+    >>> tg.take_along_axis([[1.0, 2.0], [3.0, 4.0]], [[1], [0]])
+    tensor([[2.],
+            [3.]], dtype=float32)
+    """
     x, axis = along(x, axis)
     return pick(x, indices_of("take_along_axis: the index", x._backend, indices, x.shape[axis]), axis)
 
@@ -123,7 +132,11 @@ def scatter_along_axis(x: ArrayLike, indices: ArrayLike, axis: int, shape: Seque
 
 def pad(x: ArrayLike, pad_width: ArrayLike, mode: str = "constant", constant_values: ArrayLike = 0) -> Tensor:
     """Longer axes: with a constant around, or with NumPy's index modes ("edge", "reflect", "symmetric",
-    "wrap")."""
+    "wrap").
+
+    >>> tg.pad([1.0, 2.0], (1, 2))
+    tensor([0., 1., 2., 0., 0.], dtype=float32)
+    """
     x = as_tensor(x)
     arguments.choice("pad: mode", mode, ("constant", "edge", "reflect", "symmetric", "wrap"))
     widths = host_array(pad_width)

@@ -64,28 +64,37 @@ class Binary(Protocol):
     def __call__(self, x1: ArrayLike, x2: ArrayLike) -> Tensor: ...
 
 
-def unary(row: Row) -> Unary:
-    """The function of one operand that applies a row."""
+def unary(row: Row, does: str, x: str, y: str, dtype: str = "float32") -> Unary:
+    """The function of one operand that applies a row; what its docstring says are the other arguments."""
     run = choose if row.case == "choice" else apply
 
     def function(x: ArrayLike) -> Tensor:
         return run(row, (x,))
 
     function.__name__ = function.__qualname__ = row.name
-    function.__doc__ = f"{row.name}(x), elementwise: {_KINDS[row.case]}."
+    function.__doc__ = _documented(row, f"{does}, elementwise", x, y, dtype)
     return function
 
 
-def binary(row: Row) -> Binary:
-    """The function of two operands that applies a row."""
+def binary(row: Row, does: str, xs: str, y: str, dtype: str = "float32", more: str = "") -> Binary:
+    """The function of two operands that applies a row; what its docstring says are the other arguments."""
     run = choose if row.case == "choice" else apply
 
     def function(x1: ArrayLike, x2: ArrayLike) -> Tensor:
         return run(row, (x1, x2))
 
     function.__name__ = function.__qualname__ = row.name
-    function.__doc__ = f"{row.name}(x1, x2), elementwise with broadcasting: {_KINDS[row.case]}."
+    function.__doc__ = _documented(row, f"{does}, elementwise with broadcasting", xs, y, dtype, more)
     return function
+
+
+def _documented(row: Row, does: str, xs: str, y: str, dtype: str, more: str = "") -> str:
+    """A docstring with an example: of one number to three digits, of several exactly."""
+    call = f"tg.{row.name}({xs})"
+    example = (
+        f">>> {call}\ntensor({y}, dtype={dtype})" if y[0] == "[" else f'>>> print(f"{{{call}:.3f}}")\n{y}'
+    )
+    return "\n\n".join(part for part in (f"{does}: {_KINDS[row.case]}.", more, f"{example}\n") if part)
 
 
 _KINDS = {
@@ -97,7 +106,12 @@ _KINDS = {
 
 
 def as_tensor(x: ArrayLike) -> Tensor:
-    """x itself if it is a tensor, else a constant tensor of it."""
+    """x itself if it is a tensor, else a constant tensor of it.
+
+    >>> x = tg.tensor([1.0, 2.0])
+    >>> tg.asarray(x) is x
+    True
+    """
     return x if isinstance(x, Node) else lift(x, backends.owner(x) or backends.current())
 
 

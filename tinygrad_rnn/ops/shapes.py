@@ -12,7 +12,12 @@ from .operands import ArrayLike, Axis, Tensor, as_tensor, as_tensors, axes_among
 
 
 def reshape(x: ArrayLike, shape: int | Sequence[int]) -> Tensor:
-    """The same elements in another shape; one length may be −1."""
+    """The same elements in another shape; one length may be −1.
+
+    >>> tg.reshape([1.0, 2.0, 3.0, 4.0], (2, -1))
+    tensor([[1., 2.],
+            [3., 4.]], dtype=float32)
+    """
     x = as_tensor(x)
     lengths = (
         shape
@@ -46,7 +51,11 @@ def along(x: ArrayLike, axis: int | None) -> tuple[Tensor, int]:
 
 
 def transpose(x: ArrayLike, axes: Sequence[int] | None = None) -> Tensor:
-    """The axes in another order, reversed by default."""
+    """The axes in another order, reversed by default.
+
+    >>> tg.transpose(tg.zeros((2, 3, 4)), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
     x = as_tensor(x)
     order = (
         tuple(range(x.ndim))[::-1]
@@ -59,6 +68,11 @@ def transpose(x: ArrayLike, axes: Sequence[int] | None = None) -> Tensor:
 
 
 def swapaxes(x: ArrayLike, axis1: int, axis2: int) -> Tensor:
+    """Two axes in each other's place.
+
+    >>> tg.swapaxes(tg.zeros((2, 3, 4)), 0, 2).shape
+    (4, 3, 2)
+    """
     x = as_tensor(x)
     order = list(range(x.ndim))
     i, j = axis_of(x, axis1), axis_of(x, axis2)
@@ -67,6 +81,11 @@ def swapaxes(x: ArrayLike, axis1: int, axis2: int) -> Tensor:
 
 
 def moveaxis(x: ArrayLike, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """Axes at other places, the rest in their order.
+
+    >>> tg.moveaxis(tg.zeros((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
     x = as_tensor(x)
     sources, destinations = axes_of(x, source, ordered=True), axes_of(x, destination, ordered=True)
     if len(sources) != len(destinations):
@@ -78,7 +97,11 @@ def moveaxis(x: ArrayLike, source: int | Sequence[int], destination: int | Seque
 
 
 def squeeze(x: ArrayLike, axis: Axis = None) -> Tensor:
-    """Without the axes of length 1, or without those named."""
+    """Without the axes of length 1, or without those named.
+
+    >>> tg.squeeze(tg.zeros((1, 3, 1)), axis=0).shape
+    (3, 1)
+    """
     x = as_tensor(x)
     lost = tuple(i for i, n in enumerate(x.shape) if n == 1) if axis is None else axes_of(x, axis)
     if any(x.shape[i] != 1 for i in lost):
@@ -87,7 +110,11 @@ def squeeze(x: ArrayLike, axis: Axis = None) -> Tensor:
 
 
 def expand_dims(x: ArrayLike, axis: int | Sequence[int]) -> Tensor:
-    """With new axes of length 1 at the given places of the result."""
+    """With new axes of length 1 at the given places of the result.
+
+    >>> tg.expand_dims(tg.zeros(3), 0).shape
+    (1, 3)
+    """
     x = as_tensor(x)
     places = arguments.wholes("expand_dims: axis", axis)
     rank = x.ndim + len(places)
@@ -97,12 +124,21 @@ def expand_dims(x: ArrayLike, axis: int | Sequence[int]) -> Tensor:
 
 
 def flip(x: ArrayLike, axis: Axis = None) -> Tensor:
+    """Backwards along axes, along all by default.
+
+    >>> tg.flip([1.0, 2.0, 3.0])
+    tensor([3., 2., 1.], dtype=float32)
+    """
     x = as_tensor(x)
     return apply(a.FLIP, (x,), (axes_of(x, axis),))
 
 
 def roll(x: ArrayLike, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
-    """Elements pushed along axes, around the end."""
+    """Elements pushed along axes, around the end.
+
+    >>> tg.roll([1.0, 2.0, 3.0], 1)
+    tensor([3., 1., 2.], dtype=float32)
+    """
     x = as_tensor(x)
     if axis is None:
         return reshape(roll(reshape(x, (-1,)), shift, 0), x.shape)
@@ -119,14 +155,32 @@ def roll(x: ArrayLike, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
 
 
 def tril(x: ArrayLike, k: int = 0) -> Tensor:
+    """0 above the k-th diagonal.
+
+    >>> tg.tril([[1.0, 2.0], [3.0, 4.0]])
+    tensor([[1., 0.],
+            [3., 4.]], dtype=float32)
+    """
     return apply(a.TRIL, (x,), (arguments.whole("tril: k", k),))
 
 
 def triu(x: ArrayLike, k: int = 0) -> Tensor:
+    """0 below the k-th diagonal.
+
+    >>> tg.triu([[1.0, 2.0], [3.0, 4.0]])
+    tensor([[1., 2.],
+            [0., 4.]], dtype=float32)
+    """
     return apply(a.TRIU, (x,), (arguments.whole("triu: k", k),))
 
 
 def broadcast_to(x: ArrayLike, shape: Sequence[int]) -> Tensor:
+    """Stretched to a shape; residuals of the copies are added up.
+
+    >>> tg.broadcast_to([1.0, 2.0], (2, 2))
+    tensor([[1., 2.],
+            [1., 2.]], dtype=float32)
+    """
     return apply(
         a.BROADCAST_TO,
         (x,),
@@ -140,7 +194,11 @@ _LISTS = (list, tuple)
 
 
 def concatenate(arrays: Iterable[ArrayLike], axis: int | None = 0) -> Tensor:
-    """Tensors one after the other along an axis (flattened if None)."""
+    """Tensors one after the other along an axis (flattened if None).
+
+    >>> tg.concatenate([[1.0, 2.0], [3.0]])
+    tensor([1., 2., 3.], dtype=float32)
+    """
     parts = as_tensors(
         *(arrays if type(arrays) in _LISTS else arguments.several("concatenate: arrays", arrays))
     )
@@ -155,7 +213,12 @@ concat = concatenate
 
 
 def stack(arrays: Iterable[ArrayLike], axis: int = 0) -> Tensor:
-    """Tensors of one shape along a new axis."""
+    """Tensors of one shape along a new axis.
+
+    >>> tg.stack([[1.0, 2.0], [3.0, 4.0]], axis=1)
+    tensor([[1., 3.],
+            [2., 4.]], dtype=float32)
+    """
     parts = as_tensors(*(arrays if type(arrays) in _LISTS else arguments.several("stack: arrays", arrays)))
     if not parts:
         raise ShapeError("stack: there is nothing to join")
@@ -164,7 +227,12 @@ def stack(arrays: Iterable[ArrayLike], axis: int = 0) -> Tensor:
 
 def split(x: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
     """Equal parts (a number of them) or parts cut before the given places: one entry with several outputs, no
-    copies."""
+    copies.
+
+    >>> a, b = tg.split([1.0, 2.0, 3.0, 4.0], 2)
+    >>> b
+    tensor([3., 4.], dtype=float32)
+    """
     x = as_tensor(x)
     axis = axis_of(x, axis)
     n = x._data.shape[axis]
@@ -186,7 +254,12 @@ def split(x: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0)
 
 
 def unstack(x: ArrayLike, axis: int = 0) -> tuple[Tensor, ...]:
-    """The slices along an axis: one entry with several outputs."""
+    """The slices along an axis: one entry with several outputs.
+
+    >>> a, b = tg.unstack([[1.0, 2.0], [3.0, 4.0]])
+    >>> b
+    tensor([3., 4.], dtype=float32)
+    """
     x = as_tensor(x)
     if x.ndim == 0:
         raise ShapeError("unstack: a number has no axis to take apart")

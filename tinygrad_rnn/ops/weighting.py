@@ -14,11 +14,15 @@ from .indexing import getitem
 from .operands import ArrayLike, Binary, Tensor, as_tensors, binary
 from .shapes import moveaxis, reshape, squeeze, transpose
 
-multiply: Binary = binary(w.MULTIPLY)
+multiply: Binary = binary(w.MULTIPLY, "x1 · x2", "[1.0, 2.0], 3.0", "[3., 6.]")
 
 
 def matmul(x1: ArrayLike, x2: ArrayLike) -> Tensor:
-    """Matrix product with NumPy's rules: vectors on either side, stacks of matrices broadcast."""
+    """Matrix product with NumPy's rules: vectors on either side, stacks of matrices broadcast.
+
+    >>> tg.matmul([[1.0, 2.0], [3.0, 4.0]], [1.0, 1.0])
+    tensor([3., 7.], dtype=float32)
+    """
     if isinstance(x1, Node) and isinstance(x2, Node) and len(x1._data.shape) > 1 and len(x2._data.shape) > 1:
         # one product, not one for each matrix of the stack
         if len(x1._data.shape) > 2 and len(x2._data.shape) == 2:
@@ -43,6 +47,9 @@ def einsum(
 ) -> Tensor:
     """Einstein summation over any number of operands, explicit (``"ij,jk->ik"``) or implicit, with repeated
     and summed-out indices and ``...``; axes of length 1 are stretched.
+
+    >>> tg.einsum("ij,j->i", [[1.0, 2.0], [3.0, 4.0]], [1.0, 1.0])
+    tensor([3., 7.], dtype=float32)
 
     Raises:
         ShapeError: the subscripts do not fit the operands.

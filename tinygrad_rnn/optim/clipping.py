@@ -16,12 +16,17 @@ def clip_grad_norm(parameters: Tensor | Iterable[Tensor], max_norm: float) -> fl
     """Scale all residuals together so that their joint Euclidean norm is at most max_norm (Pascanu, Mikolov &
     Bengio 2013).
 
+    >>> w = tg.zeros(2).requires_grad_()
+    >>> w.grad = tg.tensor([3.0, 4.0])
+    >>> tg.optim.clip_grad_norm([w], 1.0)
+    5.0
+
     Args:
         parameters: tensors, or a single one.
         max_norm: 0 or more; at infinity nothing is clipped.
 
     Returns:
-        The norm before. If it is not finite the residuals are left as they are: whoever called decides.
+        The norm before. If it is not finite the residuals are left as they are, and whoever called decides.
 
     Raises:
         ArgumentError: parameters are no tensors, or max_norm is negative or NaN.
@@ -51,6 +56,12 @@ def clip_grad_norm(parameters: Tensor | Iterable[Tensor], max_norm: float) -> fl
 
 def clip_grad_value(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Hold every element of the residuals between ∓ clip_value.
+
+    >>> w = tg.zeros(2).requires_grad_()
+    >>> w.grad = tg.tensor([0.5, -4.0])
+    >>> tg.optim.clip_grad_value([w], 1.0)
+    >>> w.grad
+    tensor([ 0.5, -1. ], dtype=float32)
 
     Raises:
         ArgumentError: parameters are no tensors, or clip_value is negative or NaN.

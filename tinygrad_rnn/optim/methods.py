@@ -18,7 +18,14 @@ def _rates(options: str) -> dict[str, Check]:
 
 class SGD(Optimizer):
     """p ← p − lr · v with v ← momentum · v + (1 − dampening) · g, and g + momentum · v in place of v if
-    Nesterov's."""
+    Nesterov's.
+
+    >>> w = tg.tensor(1.0, requires_grad=True)
+    >>> (w * w).backward()
+    >>> tg.optim.SGD([w], lr=0.25).step()
+    >>> w
+    tensor(0.5, dtype=float32, requires_grad=True)
+    """
 
     def __init__(
         self,
@@ -70,6 +77,12 @@ class Adam(Optimizer):
     """p ← p − lr · m̂ / (√v̂ + eps), running means m of g and v of g², each divided by 1 − βⁿ (Kingma & Ba
     2015, algorithm 1).
 
+    >>> w = tg.tensor(1.0, requires_grad=True)
+    >>> (w * w).backward()
+    >>> tg.optim.Adam([w], lr=0.5, eps=0.0).step()
+    >>> print(f"{w:.3f}")
+    0.500
+
     Args:
         weight_decay: added to g, as weight_decay · p; :class:`AdamW` takes it from p itself.
         amsgrad: √ of the largest v so far (Reddi, Kale & Kumar 2018).
@@ -119,7 +132,14 @@ class Adam(Optimizer):
 
 class AdamW(Adam):
     """Adam with a decay that does not go through the averages: p ← (1 − lr · weight_decay) · p first
-    (Loshchilov & Hutter 2019)."""
+    (Loshchilov & Hutter 2019).
+
+    >>> w = tg.tensor(1.0, requires_grad=True)
+    >>> (w * w).backward()
+    >>> tg.optim.AdamW([w], lr=0.5, eps=0.0, weight_decay=0.5).step()
+    >>> print(f"{w:.3f}")
+    0.250
+    """
 
     def __init__(
         self,
@@ -141,6 +161,12 @@ class AdamW(Adam):
 
 class RMSProp(Optimizer):
     """p ← p − lr · g / (√v + eps) with a running mean v of g² (Tieleman & Hinton 2012).
+
+    >>> w = tg.tensor(1.0, requires_grad=True)
+    >>> (w * w).backward()
+    >>> tg.optim.RMSProp([w], lr=0.5, alpha=0.75, eps=0.0).step()
+    >>> print(f"{w:.3f}")
+    0.000
 
     Args:
         alpha: the decay of the mean.

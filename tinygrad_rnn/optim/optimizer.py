@@ -28,6 +28,11 @@ Check: TypeAlias = Callable[[str, Any], Any]
 class Optimizer:
     """What the optimisers share.
 
+    >>> optimizer = tg.optim.SGD(tg.nn.Linear(2, 3).parameters(), lr=0.5)
+    >>> optimizer.lr = 0.25
+    >>> isinstance(optimizer, tg.optim.Optimizer)
+    True
+
     Args:
         parameters: the tensors to train; those without a residual are left as they are.
         options: the numbers of the method; each is an attribute, and may be changed between steps.
@@ -48,8 +53,8 @@ class Optimizer:
     """What each option must be, in the terms of ``arguments``; one that is not named here is a number that is
     not negative."""
     averages: ClassVar[Mapping[str, str | None]] = {}
-    """What the method keeps of each parameter, zeros at first: by name the option that asks for it, None
-    where each step does."""
+    """What the method keeps of each parameter, zeros at first, with the option that asks for it; None where
+    each step does."""
 
     _options: tuple[str, ...] = ()
 

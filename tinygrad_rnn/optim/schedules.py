@@ -15,6 +15,14 @@ class Schedule:
     """Sets an optimiser's learning rate to its first one times ``factor(n)``, where n counts the calls of
     ``step``.
 
+    >>> sgd = tg.optim.SGD([tg.zeros(2).requires_grad_()], lr=1.0)
+    >>> class Halving(tg.optim.Schedule):
+    ...     def factor(self, n):
+    ...         return 0.5**n
+    >>> Halving(sgd).step()
+    >>> sgd.lr
+    0.5
+
     Args:
         optimizer: whose ``lr`` is set.
         base_lr: the first rate; None is the optimiser's own.
@@ -71,7 +79,13 @@ def _steps(n: Any) -> int:
 
 
 class StepLR(Schedule):
-    """Times gamma after every step_size steps."""
+    """Times gamma after every step_size steps.
+
+    >>> sgd = tg.optim.SGD([tg.zeros(2).requires_grad_()], lr=1.0)
+    >>> schedule = tg.optim.StepLR(sgd, step_size=2, gamma=0.5)
+    >>> [(schedule.step(), sgd.lr)[1] for _ in range(4)]
+    [1.0, 0.5, 0.5, 0.25]
+    """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         self.step_size: int = arguments.size("StepLR: step_size", step_size, 1)
@@ -87,7 +101,13 @@ class StepLR(Schedule):
 
 class CosineLR(Schedule):
     """Down half a cosine to ``least`` times the first rate at the given number of steps, and on there
-    (Loshchilov & Hutter 2017)."""
+    (Loshchilov & Hutter 2017).
+
+    >>> sgd = tg.optim.SGD([tg.zeros(2).requires_grad_()], lr=1.0)
+    >>> schedule = tg.optim.CosineLR(sgd, steps=2)
+    >>> [(schedule.step(), round(sgd.lr, 3))[1] for _ in range(3)]
+    [0.5, 0.0, 0.0]
+    """
 
     def __init__(self, optimizer: Optimizer, steps: int, least: float = 0.0) -> None:
         self.steps: int = arguments.size("CosineLR: steps", steps, 1)
@@ -106,6 +126,11 @@ class WarmupLR(Schedule):
     start, or level.
 
     ``WarmupLR(optimizer, 100, then=CosineLR(optimizer, 900))``: only the outer one is stepped.
+
+    >>> sgd = tg.optim.SGD([tg.zeros(2).requires_grad_()], lr=1.0)
+    >>> schedule = tg.optim.WarmupLR(sgd, steps=4)
+    >>> [sgd.lr, *((schedule.step(), sgd.lr)[1] for _ in range(4))]
+    [0.25, 0.5, 0.75, 1.0, 1.0]
     """
 
     def __init__(self, optimizer: Optimizer, steps: int, then: Schedule | None = None) -> None:

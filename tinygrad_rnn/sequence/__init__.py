@@ -51,6 +51,12 @@ def scan(
 ) -> tuple[Output, State]:
     """Run a cell over time: ``y, state = cell(x, state)`` at each step.
 
+    >>> def total(x, state):
+    ...     return x + state, x + state
+    >>> ys, last = tg.scan(total, tg.tensor([1.0, 2.0, 3.0]), tg.tensor(0.0))
+    >>> ys
+    tensor([1., 3., 6.], dtype=float32)
+
     Args:
         cell: a function or module of tensors.
         xs: (T, B, …), time first, or nested tensors of that kind: then each step sees the same nesting.
@@ -121,12 +127,13 @@ def explain(
     code with 2 calls", which stand below with the reason and what to write instead; as "NumPy calls", with
     the reason; or "step by step", with the reason and the line.
 
+    >>> layer = tg.nn.LSTM(2, 3)
+    >>> print(tg.explain(layer, tg.zeros((5, 1, 2))))
+    LSTMCell: ...
+
     Args:
         xs, state, options: as of :func:`scan`, or what a layer is called with. A cell that is not compiled is
             run.
-
-    Example:
-        >>> print(tg.explain(layer, x))
 
     Raises:
         ArgumentError: the cell cannot be called, or has no state to begin with; with inputs, whatever

@@ -24,16 +24,17 @@ def set_memory_budget(most: int | None) -> None:
     """How many bytes all scans with ``checkpoint="auto"`` together may keep for their backward passes, in the
     whole process.
 
+    >>> tg.set_memory_budget(2 << 30)
+    >>> tg.memory_budget()
+    2147483648
+    >>> tg.set_memory_budget(None)
+
     Args:
         most: bytes, 0 or more; None for a quarter of the memory that the machine or the device has, which is
             so at first.
 
     Raises:
         ArgumentError: it is neither.
-
-    Example:
-        >>> tg.set_memory_budget(2 << 30)
-        >>> layer = tg.nn.LSTM(64, 256, checkpoint="auto")
     """
     if most is None:
         _given.clear()
@@ -42,7 +43,11 @@ def set_memory_budget(most: int | None) -> None:
 
 
 def memory_budget() -> int:
-    """The bytes that :func:`set_memory_budget` set; by default those for the backend of new tensors."""
+    """The bytes that :func:`set_memory_budget` set; by default those for the backend of new tensors.
+
+    >>> tg.memory_budget() > 0
+    True
+    """
     return _most(current())
 
 

@@ -140,6 +140,8 @@ def clear_caches(disk: bool = False) -> None:
     There is seldom a need: what is kept is bounded, and what was used least recently goes first. Code that
     runs, or that a tape needs for its backward pass, stays as long as it does.
 
+    >>> tg.clear_caches()
+
     Args:
         disk: also remove the code that is kept for the next process, in the folder that
             ``TINYGRAD_RNN_CACHE`` names.

@@ -46,6 +46,10 @@ class Stepper(Generic[Output, State]):
     A weight whose ``.data`` somebody has is compared at each step, since it may have been written into: this
     takes longer than the step. :meth:`explain` tells.
 
+    >>> stepper = tg.nn.GRU(2, 3).stepper()
+    >>> stepper(tg.zeros((1, 2))).shape
+    (1, 3)
+
     Args:
         cell: a function or module, ``y, state = cell(x, state)``.
         state: the state before the first step, nested tensors.

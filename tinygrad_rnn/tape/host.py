@@ -25,7 +25,12 @@ default_dtype: numpy.dtype[Any] = numpy.dtype(numpy.float32)
 
 @effect("sets the default dtype")
 def set_default_dtype(dtype: DTypeLike) -> None:
-    """The dtype that Python floats and lists of them get (float32 at first)."""
+    """The dtype that Python floats and lists of them get (float32 at first).
+
+    >>> tg.set_default_dtype("float64")
+    >>> tg.tensor(0.5)
+    tensor(0.5, dtype=float64)
+    """
     global default_dtype
     default_dtype = arguments.float_dtype("set_default_dtype: dtype", dtype)
 

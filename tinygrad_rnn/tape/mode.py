@@ -117,7 +117,14 @@ def _lost(reference: Any) -> None:
 
 
 class no_grad(Block):
-    """Record nothing: as a block, ``with no_grad():``, or as a decorator. Blocks nest."""
+    """Record nothing: as a block, ``with no_grad():``, or as a decorator. Blocks nest.
+
+    >>> W = tg.tensor([1.0, 2.0], requires_grad=True)
+    >>> with tg.no_grad():
+    ...     W -= 0.5
+    >>> W
+    tensor([0.5, 1.5], dtype=float32, requires_grad=True)
+    """
 
     def __init__(self) -> None:
         super().__init__(recording=False)

@@ -73,37 +73,50 @@ class Values(Node):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The lengths of the axes."""
         return self._data.shape
 
     @property
     def ndim(self) -> int:
+        """The number of axes."""
         return len(self._data.shape)
 
     @property
     def size(self) -> int:
+        """The number of elements."""
         return int(self._data.size)
 
     @property
     def dtype(self) -> _Dtype:
+        """The dtype of the elements, one of NumPy's."""
         return self._data.dtype
 
     @property
     def backend(self) -> str:
+        """The name of the backend where the array is."""
         return self._backend.name
 
     @property
     def is_leaf(self) -> bool:
+        """Whether no operation made it, so that ``grad`` is added up here."""
         if thread.tracing is not None and self.entry is not None:
             thread.tracing.look(self, "whether it is a leaf")
         return self.entry is None
 
     def numpy(self) -> _Array:
-        """The values as a NumPy array: a read-only view on the processor, a copy from a device."""
+        """The values as a NumPy array: a read-only view on the processor, a copy from a device.
+
+        >>> tg.tensor([1.0, 2.0]).numpy()
+        array([1., 2.], dtype=float32)
+        """
         self._look("its values")
         return self._backend.to_host(self._data)
 
     def item(self) -> float | int | bool:
         """The one value as a Python number.
+
+        >>> tg.tensor(0.5).item()
+        0.5
 
         Raises:
             ShapeError: there are several.
@@ -113,6 +126,11 @@ class Values(Node):
         return self.numpy().reshape(()).item()
 
     def tolist(self) -> Any:
+        """The values as nested lists of Python numbers.
+
+        >>> tg.tensor([[1.0], [2.0]]).tolist()
+        [[1.0], [2.0]]
+        """
         return self.numpy().tolist()
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> _Array:

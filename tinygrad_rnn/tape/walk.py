@@ -12,7 +12,12 @@ from .entry import Entry, Node
 
 
 class Tape(Sequence[Entry]):
-    """The recorded entries that lead to a result, in order. Prints itself as a table."""
+    """The recorded entries that lead to a result, in order. Prints itself as a table.
+
+    >>> x = tg.tensor(1.0, requires_grad=True)
+    >>> [entry.row.name for entry in tg.Tape.of(tg.tanh(x * x))]
+    ['multiply', 'tanh']
+    """
 
     def __init__(self, entries: list[Entry]) -> None:
         self._entries = entries

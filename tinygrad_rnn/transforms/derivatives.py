@@ -13,15 +13,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, overload
 
 from .. import arguments, batches, ops, tree
-from ..errors import DtypeError, IndexRangeError, ShapeError, TapeError
+from ..errors import DtypeError, IndexRangeError, ShapeError
 from ..ops import ArrayLike, Leaf, Nest, as_tensor
 from ..tape import (
     Node,
     Tape,
-    key_of,
     lift,
     no_grad,
-    pull_back,
     push_forward,
     recording,
     require_float,
@@ -29,6 +27,7 @@ from ..tape import (
     thread,
 )
 from ..tensor import Tensor, Variable
+from .reverse import pulled
 from .signatures import A, Function, Gradient, OfTensor, P, ValueAndGradient, Y
 
 
@@ -79,56 +78,6 @@ def _seen_outside(outputs: Sequence[Any], inputs: Sequence[Any]) -> bool:
     return False
 
 
-def gradients(outputs: Nest, inputs: A, grad_outputs: Nest | None = None, create_graph: bool = False) -> A:
-    """The residuals of outputs at inputs; no ``.grad`` is touched.
-
-    Args:
-        outputs: a tensor or a list of them.
-        inputs: a tensor or nested tensors, leaves or results on the way.
-        grad_outputs: the residuals to start from; 1 for single numbers.
-        create_graph: record the pass, so that the result can be differentiated again.
-
-    Returns:
-        Residuals nested as the inputs; zeros where an input is not used.
-
-    Raises:
-        TapeError, ShapeError: as :meth:`Tensor.backward`.
-    """
-    results, create_graph = tree.leaves(outputs), arguments.flag("gradients: create_graph", create_graph)
-    for y in results:
-        if not isinstance(y, Node):
-            raise arguments.refused("gradients: outputs", "tensors", y)
-    starts = [None] * len(results) if grad_outputs is None else tree.leaves(grad_outputs)
-    if len(starts) != len(results):
-        raise ShapeError(f"gradients: {len(starts)} residuals for {len(results)} outputs")
-    wanted = tree.leaves(inputs)
-    for x in wanted:
-        if not isinstance(x, Node) or not x.requires_grad:
-            raise TapeError(
-                f"gradients: inputs must be tensors with requires_grad=True, not {arguments.shown(x)}"
-            )
-    seeds = [(y, seed(y, g, create_graph)) for y, g in zip(results, starts, strict=True)]
-    return tree.unflatten(inputs, _pulled(seeds, wanted, create_graph))
-
-
-def _pulled(
-    seeds: Sequence[tuple[Any, Any]], wanted: Sequence[Any], create_graph: bool, linear: bool = False
-) -> list[Tensor]:
-    with recording():
-        residuals, caught = pull_back(seeds, ops if create_graph else None, wanted, linear=linear)
-    found: list[Any] = []
-    for x in wanted:
-        residual = caught.get(key_of(x))
-        if residual is None:
-            residual = residuals.at(x)
-        if residual is None:
-            residual = ops.zeros_like(x)
-        if not isinstance(residual, Node):
-            residual = Tensor(x._backend.asarray(residual).copy(), x._backend)
-        found.append(residual)
-    return found
-
-
 @overload
 def value_and_grad(f: Function[P], argnums: Literal[0] = 0) -> ValueAndGradient[P]: ...
 @overload
@@ -139,7 +88,12 @@ def value_and_grad(
 def value_and_grad(f: Callable[..., ArrayLike], argnums: int) -> Callable[..., tuple[Tensor, Any]]: ...
 def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Any:
     """A function that returns f's value, a single number, and its gradient with respect to the arguments at
-    ``argnums``."""
+    ``argnums``.
+
+    >>> value, slope = tg.value_and_grad(lambda x: x**2)(3.0)
+    >>> value.item(), slope.item()
+    (9.0, 6.0)
+    """
     positions, single = _positions(argnums), arguments.is_one(argnums)
     arguments.function("grad: f", f)
 
@@ -154,7 +108,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> A
             zeros = tree.map_leaves(ops.zeros_like, chosen)
             return y, zeros[0] if single else tuple(zeros)
         outside = _seen_outside([y], flat)
-        found = tree.unflatten(chosen, _pulled([(y, seed(y, None, outside))], flat, outside))
+        found = tree.unflatten(chosen, pulled([(y, seed(y, None, outside))], flat, outside))
         return y if outside else y.detach(), found[0] if single else tuple(found)
 
     return valued
@@ -167,7 +121,11 @@ def grad(f: Callable[..., ArrayLike], argnums: Sequence[int]) -> Callable[..., t
 @overload
 def grad(f: Callable[..., ArrayLike], argnums: int) -> Callable[..., Any]: ...
 def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Any:
-    """A function that returns the gradient of f, which returns a single number."""
+    """A function that returns the gradient of f, which returns a single number.
+
+    >>> tg.grad(lambda x, y: x**2 * y)(3.0, 2.0)
+    tensor(12., dtype=float32)
+    """
     valued = value_and_grad(f, argnums)
 
     @functools.wraps(f)
@@ -182,8 +140,13 @@ def vjp(f: Callable[..., Y], *xs: Leaf) -> tuple[Y, Callable[[Nest], tuple[Tenso
 @overload
 def vjp(f: Callable[..., Y], *xs: Nest) -> tuple[Y, Callable[[Nest], tuple[Any, ...]]]: ...
 def vjp(f: Callable[..., Any], *xs: Any) -> Any:
-    """f(*xs) and a function that takes a residual of it to the residuals of the xs, ``Jᵀ g``, a tuple of one
-    for each."""
+    """``f(*xs)``, and a function that takes a residual of it to the residuals of the xs, ``Jᵀ g``, a tuple of
+    one for each.
+
+    >>> y, pull = tg.vjp(tg.square, tg.tensor([1.0, 2.0]))
+    >>> pull(tg.tensor([1.0, 10.0]))
+    (tensor([ 2., 40.], dtype=float32),)
+    """
     arguments.function("vjp: f", f)
     with recording():
         variables = _variables(xs, range(len(xs)))
@@ -203,7 +166,7 @@ def vjp(f: Callable[..., Any], *xs: Any) -> Any:
             isinstance(s, Node) and s.requires_grad for s in starts
         )
         seeds = [(r, seed(r, start, outside)) for r, start in live]
-        return tuple(tree.unflatten(variables, _pulled(seeds, flat, outside)))
+        return tuple(tree.unflatten(variables, pulled(seeds, flat, outside)))
 
     return tree.map_leaves(lambda r: r.detach() if not _seen_outside([r], flat) else r, y), pull
 
@@ -214,6 +177,10 @@ def jvp(f: Callable[[Tensor], Y], x: Leaf, v: Leaf) -> tuple[Y, Y]: ...
 def jvp(f: Callable[..., Y], x: Nest, v: Nest) -> tuple[Y, Y]: ...
 def jvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     """f(x) and its derivative along v, ``J v``, by forward mode from the same rows.
+
+    >>> y, tangent = tg.jvp(tg.square, tg.tensor([1.0, 2.0]), tg.tensor([1.0, 10.0]))
+    >>> tangent
+    tensor([ 2., 40.], dtype=float32)
 
     Args:
         x: the argument, or a tuple of the arguments: f is called with each of them by itself.
@@ -255,6 +222,9 @@ def hvp(f: Callable[..., ArrayLike], x: A, v: Nest) -> A: ...
 def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     """The Hessian of f at x times v: the gradient's derivative along v, forward over reverse.
 
+    >>> tg.hvp(lambda x: tg.sum(x**3), tg.tensor([1.0, 2.0]), tg.tensor([1.0, 0.0]))
+    tensor([6., 0.], dtype=float32)
+
     Args:
         f: returns a single number.
         x: the argument, or a tuple of the arguments: f is called with each of them by itself.
@@ -275,14 +245,15 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Any:
     The residuals of many elements of f go back together, in one pass: of losses of samples, w → (B,), it is
     the gradient for each sample.
 
+    >>> tg.jacobian(tg.square)(tg.tensor([1.0, 2.0]))
+    tensor([[2., 0.],
+            [0., 4.]], dtype=float32)
+
     Args:
         f: takes a tensor at ``argnums`` and returns one.
 
     Raises:
         ShapeError: it takes or returns several.
-
-    Example:
-        >>> jacobian(lambda w: tg.mean((x @ w - y) ** 2, axis=1))(w)  # (B, *w.shape)
     """
     arguments.function("jacobian: f", f)
     return _jacobian("jacobian", f, arguments.whole("jacobian: argnums", argnums, 0))
@@ -312,7 +283,7 @@ def _jacobian(name: str, f: Callable[..., Any], argnums: int) -> Callable[..., T
             if rows is None:
                 rows = ops.stack(
                     [
-                        _pulled([(y, one if outside else one._data)], [x], outside)[0]
+                        pulled([(y, one if outside else one._data)], [x], outside)[0]
                         for one in batches.units(y, 0, y.size)
                     ]
                 )
@@ -326,7 +297,7 @@ def _rows_together(y: Tensor, x: Tensor, outside: bool) -> Tensor | None:
     if y.size < batches.LEAST or thread.tracing is not None or thread.observer is not None:
         return None
     g = Variable(y._backend.ones(y.shape, y.dtype), y._backend, True)
-    (residual,) = _pulled([(y, g)], [x], True, linear=True)
+    (residual,) = pulled([(y, g)], [x], True, linear=True)
     count, parts = batches.at_a_time(y.size, residual), []
     if count is None:
         return None
@@ -349,9 +320,14 @@ def hessian(f: Function[P], argnums: Literal[0] = 0) -> OfTensor[P]: ...
 @overload
 def hessian(f: Callable[..., ArrayLike], argnums: int) -> Callable[..., Tensor]: ...
 def hessian(f: Callable[..., Any], argnums: int = 0) -> Any:
-    """A function that returns the second derivatives of f, which returns a single number."""
+    """A function that returns the second derivatives of f, which returns a single number.
+
+    >>> tg.hessian(lambda x: tg.sum(x**3))(tg.tensor([1.0, 2.0]))
+    tensor([[ 6.,  0.],
+            [ 0., 12.]], dtype=float32)
+    """
     argnums = arguments.whole("hessian: argnums", argnums, 0)
     return _jacobian("hessian", grad(arguments.function("hessian: f", f), argnums), argnums)
 
 
-__all__ = ["grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
+__all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
