@@ -126,6 +126,21 @@ def test_the_origin_of_what_is_not_finite() -> None:
     assert _report().not_finite() is None
 
 
+def test_a_nan_that_the_loss_sends_into_an_earlier_step_is_found_too() -> None:
+    """The residual that is followed, of the last step, has none in it."""
+
+    def cell(x, h):
+        h = tg.tanh(x + h)
+        return tg.sqrt(h * h), h
+
+    h = tg.tensor(numpy.zeros((B, IN)), requires_grad=True)
+    xs = numpy.ones((5, B, IN))
+    xs[0] = 0.0
+    report = tg.flow(tg.sum(tg.scan(cell, tg.tensor(xs), h)[0]))
+    assert report.verdict().kind != "exploding"
+    assert str(report.not_finite()).startswith("first non-finite value: backward, step 0, √ (sqrt)")
+
+
 # -- words and files -----------------------------------------------------------------------------------------
 
 
@@ -186,6 +201,7 @@ def test_figures(tmp_path: Path) -> None:
         report.save(tmp_path / f"flow.{kind}")
         assert (tmp_path / f"flow.{kind}").read_bytes().startswith(start)
     assert set(report._repr_mimebundle_()) == {"image/png", "text/plain"}
+    assert report.curve()._repr_png_().startswith(b"\x89PNG")  # a notebook shows it without pyplot
 
 
 @pytest.mark.parametrize("name", ["a\nb", "\ud800", "$\\x$", "<b>&", "a" * 500])

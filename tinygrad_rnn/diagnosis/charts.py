@@ -3,7 +3,9 @@ figure is asked for."""
 
 from __future__ import annotations
 
+import functools
 import importlib
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -137,8 +139,14 @@ def _refuse_nothing(tracks: Sequence[Track]) -> None:
         )
 
 
+def rendered(figure: Any, kind: str) -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, format=kind, dpi=150)
+    return content.getvalue()
+
+
 def figure_for(what: str, size: tuple[float, float]) -> Any:
-    """An empty figure.
+    """An empty figure, which a notebook shows, also where pyplot was not imported.
 
     Args:
         what: what needs it, for the error.
@@ -148,6 +156,8 @@ def figure_for(what: str, size: tuple[float, float]) -> Any:
         DrawError: matplotlib is not installed.
     """
     try:
-        return importlib.import_module("matplotlib.figure").Figure(figsize=size, layout="constrained")
+        figure = importlib.import_module("matplotlib.figure").Figure(figsize=size, layout="constrained")
     except ImportError as error:
         raise DrawError(f"{what} needs the package matplotlib: pip install 'tinygrad_rnn[plot]'") from error
+    figure._repr_png_ = functools.partial(rendered, figure, "png")
+    return figure

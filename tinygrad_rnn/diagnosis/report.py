@@ -14,6 +14,7 @@ from typing import Any
 import numpy
 
 from .. import arguments, atomic
+from ..cleanup import no_collection
 from ..errors import DrawError, FlowError
 from ..reading.followed import Followed
 from ..reading.recording import Recording
@@ -206,8 +207,15 @@ class Report:
 
     def not_finite(self) -> str | None:
         """Where the first NaN or infinity was made: the direction, the step, the operation, and its line if
-        that is in a cell or a module, or the forward pass ran in anomaly mode; None if all is finite."""
-        return first_not_finite(self.tape, self._followed.passes, self._line_of)
+        that is in a cell or a module, or the forward pass ran in anomaly mode; None if all is finite, also
+        what comes into earlier steps than the last."""
+        found = first_not_finite(self.tape, self._followed.passes, self._line_of)
+        if found is None and self.tracks and self._followed.only_last:
+            chains = [track.chain for track in self.tracks]
+            with no_collection(), chains[0].backend.quiet():
+                whole = Followed(self.tape, chains, self._followed.seeds, alone=False)
+            found = first_not_finite(self.tape, whole.passes, self._line_of)
+        return found
 
     def table(self) -> str:
         """For each time step the residual at each state, the step's gain, and the path that carries most."""
@@ -267,7 +275,7 @@ class Report:
         elif kind == "txt":
             atomic.write(target, f"{self.table()}\n", DrawError)
         elif kind in ("png", "svg", "pdf"):
-            atomic.write(target, _rendered(self.heatmap(), kind), DrawError)
+            atomic.write(target, charts.rendered(self.heatmap(), kind), DrawError)
         else:
             raise DrawError(f"save: {target.name!r} has none of the endings .png, .svg, .pdf, .txt, .csv")
 
@@ -289,7 +297,7 @@ class Report:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         try:
-            png = _rendered(self.heatmap(), "png")
+            png = charts.rendered(self.heatmap(), "png")
         except (DrawError, FlowError):
             return {"text/plain": str(self)}
         return {"image/png": base64.b64encode(png).decode("ascii"), "text/plain": str(self)}
@@ -331,12 +339,6 @@ class Report:
                 *note,
             ]
         )
-
-
-def _rendered(figure: Any, kind: str) -> bytes:
-    content = io.BytesIO()
-    figure.savefig(content, format=kind, dpi=150)
-    return content.getvalue()
 
 
 def _table_of(track: Track) -> str:

@@ -114,6 +114,7 @@ class Followed:
     Attributes:
         whole: the pass as the results send their residuals; without the chains that are followed alone, if
             nothing comes before those.
+        only_last: whether chains are followed alone.
         trails: what is followed in each chain.
     """
 
@@ -127,7 +128,7 @@ class Followed:
         borders: Borders | None = None,
         inside: Collection[int] | None = None,
     ) -> None:
-        self._towards, self._inside, self._only_last = towards, inside, alone
+        self._towards, self._inside, self.only_last = towards, inside, alone
         self._alone = {
             e.index for chain in chains if alone and chain.alone for within in chain.entries for e in within
         }
@@ -185,7 +186,7 @@ class Followed:
         of_each = " of each layer" if len(self.trails) > 1 else ""
         return (
             f"followed: only what comes into the last step{of_each}"
-            if self._only_last
+            if self.only_last
             else "followed: what comes into every step"
         )
 
