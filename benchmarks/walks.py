@@ -94,6 +94,17 @@ def calls_of(way: Callable[[], Any]) -> list[tuple[CodeType | None, CodeType]]:
     return found
 
 
+def outline(way: Callable[[], Any]) -> str:
+    """The functions entered on a way, each below the one that called it."""
+    lines, callers = [], list[CodeType]()
+    for caller, code in calls_of(way):
+        while callers and callers[-1] is not caller:
+            callers.pop()
+        lines.append("  " * len(callers) + name_of(code))
+        callers.append(code)
+    return "\n".join(lines)
+
+
 def walked(way: Callable[[], Any]) -> Walk:
     floor_of = floors()
     way()
