@@ -17,6 +17,7 @@ from . import (
     sequence,
     steps,
     training,
+    walks,
 )
 
 TABLES = {
@@ -32,6 +33,7 @@ TABLES = {
     "scaling": scaling.main,
     "handover": handover.main,
     "pictures": pictures.main,
+    "walks": walks.main,
 }
 
 for name in sys.argv[1:] or TABLES:

@@ -18,11 +18,12 @@ project = "tinygrad_rnn"
 author = "the tinygrad_rnn authors"
 version = release = importlib.metadata.version("tinygrad_rnn")
 
-# Cells import docs.exercises, as from the root of a checkout.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH")])
-)
-sys.path.insert(0, str(Path(__file__).parent))
+# Cells import docs.exercises and benchmarks, and this file a role, as from the root of a checkout.
+ROOT = str(Path(__file__).parent.parent)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH")]))
+sys.path[:0] = [ROOT, str(Path(__file__).parent)]
+
+from docs import source_names  # noqa: E402
 
 extensions = [
     "myst_nb",  # pages are Markdown; their code cells are executed
@@ -122,4 +123,5 @@ def setup(app: Any) -> None:
     app.add_search_language(_ChineseSearch)
     if chinese:
         app.connect("doctree-read", _to_english)
+    app.add_role("source", source_names.role)
     app.add_html_math_renderer("mathml", _formula("inline"), _formula("block"))

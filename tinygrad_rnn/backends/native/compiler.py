@@ -1,7 +1,8 @@
 """From LLVM text to machine code: optimised for this processor, linked in memory, kept for the next process
 by ``code_cache``.
 
-The text holds no sizes, so layers of one structure share one piece of code, whatever their sizes.
+The text of a step holds the sizes of its values, but not the number of steps; that of products over all steps
+holds no sizes.
 """
 
 from __future__ import annotations
