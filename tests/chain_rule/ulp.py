@@ -229,7 +229,12 @@ def _longest(value: Any) -> Any:
     return np.longdouble(head) + (np.longdouble(float(value - head)) if np.isfinite(head) else 0)
 
 
-_WIDE = {"sigmoid": _sigmoid, "softplus": _softplus, "raise_to": _raise_to, "erf": _erf}
+_WIDE = {
+    "sigmoid": _sigmoid,
+    "softplus": _softplus,
+    "raise_to": _raise_to,
+    "erf": _erf,
+}
 """Functions of longer floats that are not NumPy's under the row's name."""
 
 
