@@ -65,7 +65,9 @@ def look() -> float:
     """What a look at the residuals every so many updates adds to training, as a share."""
     config = Config(steps=1_000_000)
     trainer = Trainer(config, config.corpus())
-    found = timing.medians({"update": trainer.step, "look": lambda: trainer.flow(readers=1, aside=False)})
+    found = timing.medians(
+        {"update": trainer.step, "look": lambda: trainer.flow(readers=1, states_only=True)}
+    )
     return found["look"] / (LOOKS * found["update"])
 
 

@@ -16,7 +16,7 @@ x, a, b, w, v = leaf("x", 0.5), leaf("a", 1.0), leaf("b", 2.0), leaf("w", 3.0), 
 cases = weighted, added, composed = w * v, a + b, tg.tanh(x)  # drawn from below
 weighted.name, added.name, composed.name = "y₃", "y₂", "y₁"
 
-picture = tg.draw(cases, gains=True, of=cases, title="The three cases: what becomes of a residual")
+picture = tg.draw(cases, gains=True, start=cases, title="The three cases: what becomes of a residual")
 print(picture)
 if sys.argv[1:]:
     picture.save(sys.argv[1])

@@ -15,6 +15,7 @@ import operator
 import os
 import reprlib
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, TypeAlias, TypeVar
 
@@ -44,6 +45,15 @@ def refused(what: str, expected: str, value: Any) -> ArgumentError:
 def optional(check: Callable[..., Any], what: str, value: Any, *bounds: Any) -> Any:
     """None, or what a check lets through."""
     return None if value is None else check(what, value, *bounds)
+
+
+def renamed(call: str, old: str, new: str, given: Any, value: Any) -> Any:
+    """The value of a parameter that had another name, for one more release: with a warning what was given
+    under the old one."""
+    if given is None:
+        return value
+    warnings.warn(f"{call}: {old} is called {new} now", DeprecationWarning, stacklevel=3)
+    return given
 
 
 # -- numbers: of Python, of NumPy, or an array of one --------------------------------------------------------

@@ -112,7 +112,7 @@ EVERYWHERE: dict[str, Argument] = {
             "centered",
             "strict",
             "order",
-            "aside",
+            "states_only",
             "direct",
         ]
     },

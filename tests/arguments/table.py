@@ -105,10 +105,16 @@ OWN: dict[str, dict[str, Argument]] = {
         "gains": is_a("flag", None),
         "values": is_a("flag", False),
         "max_nodes": is_a("steps", 150),
+        "start": is_a("recorded", None),
         "of": is_a("recorded", None),
         "title": is_a("text", "title"),
     },
-    "tg.flow": {"loss": is_a("recorded", lambda w: w.loss), "of": is_a("recorded or all", "all")},
+    "tg.flow": {
+        "loss": is_a("recorded", lambda w: w.loss),
+        "start": is_a("recorded or all", "all"),
+        "of": is_a("recorded or all", None),
+        "aside": is_a("flag", None),
+    },
     "tg.einsum": {
         "subscripts": is_a("subscripts", "ij,ij->i"),
         "operands": is_a("tensor", lambda w: (tg.tensor(X), tg.tensor(X))),

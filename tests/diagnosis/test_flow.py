@@ -69,7 +69,7 @@ def test_the_residual_of_every_step_is_a_product_of_jacobians(
 @pytest.mark.parametrize("of", [None, "all"])
 def test_paths_telescope_and_add_up_to_the_whole(name: str, of: Any, rng: numpy.random.Generator) -> None:
     y, _ = _layer(name)(tg.tensor(_input(rng)))
-    track = tg.flow(tg.sum(y * y), of=of).track()
+    track = tg.flow(tg.sum(y * y), start=of).track()
     for step in range(1, T):
         paths = track.paths(step)
         assert len(paths) == paths.count
@@ -206,11 +206,11 @@ def test_following_a_tensor(rng: numpy.random.Generator) -> None:
         with scope("step", t):
             h = w * h
         middle = h if t == 3 else middle
-    report = tg.flow(tg.sum(h), of=middle)
+    report = tg.flow(tg.sum(h), start=middle)
     assert report.track().last == 3
     _close(report.track().remaining, 0.5 ** numpy.arange(4))
-    with pytest.raises(tg.FlowError, match="on the way to the loss"):
-        tg.flow(middle, of=h)
+    with pytest.raises(tg.FlowError, match="on the tape of the loss"):
+        tg.flow(middle, start=h)
 
 
 def test_no_grad_is_touched_and_the_collector_is_as_before(rng: numpy.random.Generator) -> None:
@@ -236,7 +236,7 @@ def test_every_operation_is_measured_once(rng: numpy.random.Generator) -> None:
     embedding = tg.nn.Embedding(7, IN, dtype=tg.float64)
     y, _ = _layer("LSTM")(embedding(tg.tensor(rng.integers(0, 7, (T, B)))))
     for of in (None, "all"):
-        report = tg.flow(tg.sum(y * y), of=of)
+        report = tg.flow(tg.sum(y * y), start=of)
         operations = list(report.operations())
         assert len({op.entry.index for op in operations}) == len(operations) == len(report.tape)
         assert all(
@@ -309,7 +309,7 @@ def test_refusals() -> None:
     with pytest.raises(tg.FlowError, match="must be a tensor"):
         tg.flow(3)
     with pytest.raises(tg.FlowError, match="'all' or tensors"):
-        tg.flow(loss, of="last")
+        tg.flow(loss, start="last")
     with pytest.raises(tg.TapeError, match="nothing was recorded"):
         tg.flow(tg.tensor([1.0]))
     track = tg.flow(tg.sum(tg.scan(lambda x, h: (x * h, x * h), tg.tensor([[2.0]] * 3), x)[1])).track()
@@ -319,3 +319,20 @@ def test_refusals() -> None:
     tg.Tape.of(loss).release()
     with pytest.raises(tg.TapeError, match="released"):
         tg.flow(loss)
+
+
+def test_the_old_names_of_what_to_follow_are_taken_for_one_more_release(rng: numpy.random.Generator) -> None:
+    y, _ = _layer("RNN")(tg.tensor(_input(rng)))
+    loss = tg.sum(y * y)
+    new = [tg.flow(loss, start="all"), tg.flow(loss, states_only=True), tg.flow(loss)]
+    old = []
+    for name, value in (("of", "all"), ("aside", False), ("aside", True)):
+        with pytest.warns(DeprecationWarning, match=f"flow: {name}=.* is called (start|states_only)="):
+            old.append(tg.flow(loss, **{name: value}))
+    for before, now in zip(old, new, strict=True):
+        assert [op.received for op in before.operations()] == [op.received for op in now.operations()]
+        assert str(before) == str(now)
+    assert len(list(new[1].operations())) < len(list(new[2].operations()))
+    with pytest.warns(DeprecationWarning, match="draw: of= is called start= now"):
+        picture = tg.draw(loss, gains=True, of=loss, max_nodes=1000)
+    assert picture.dot == tg.draw(loss, gains=True, start=loss, max_nodes=1000).dot

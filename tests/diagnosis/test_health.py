@@ -18,7 +18,7 @@ T, B, IN, H = 30, 2, 3, 4
 def _report(name: str = "LSTM", of: Any = None, **options: Any) -> Any:
     xs = numpy.random.default_rng(0).standard_normal((T, B, IN))
     y, _ = getattr(tg.nn, name)(IN, H, dtype=tg.float64, **options)(tg.tensor(xs))
-    return tg.flow(tg.sum(y * y), of=of)
+    return tg.flow(tg.sum(y * y), start=of)
 
 
 @pytest.mark.both_backends

@@ -58,7 +58,7 @@ def test_padding_is_no_way_into_the_states(
         numpy.testing.assert_allclose(track.remaining, _powers(layer, xs, last, alive), rtol=1e-9)
         assert track.verdict().steps == last
         assert len(report.table().splitlines()) == 2 + last + 1
-        assert tg.flow(loss, of="all").track().last == last
+        assert tg.flow(loss, start="all").track().last == last
 
 
 READOUTS: dict[str, Callable[[Any, Any], Any]] = {

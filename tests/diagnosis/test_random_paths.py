@@ -80,7 +80,7 @@ def test_paths_add_up(number: int) -> None:
     states = 1 + number % 2
     first = tuple(tg.tensor(rng.standard_normal((B, N)), requires_grad=True) for _ in range(states))
     y, last = tg.scan(_cell(rng, states), tg.tensor(rng.standard_normal((T, B, N))), first, compiled=False)
-    report = tg.flow([tg.sum(y), *(tg.sum(s * s) for s in last)], of="all")
+    report = tg.flow([tg.sum(y), *(tg.sum(s * s) for s in last)], start="all")
     assert report.tracks
     for track in report.tracks:
         for step in range(len(track.chain)):

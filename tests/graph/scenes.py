@@ -171,11 +171,11 @@ def labels(drawn):
     return re.findall(r'label="([^"]*)"', drawn.dot)
 
 
-def residuals(loss, of=None):
+def residuals(loss, start=None):
     """For each state by step what is left at it; the state before the first step is step −1."""
     (loss,) = Opened([loss]).results
     tape = tg.Tape.of(loss)
-    (trail,) = Followed(tape, find_chains(tape), ones([loss]), alone=of is None).trails
+    (trail,) = Followed(tape, find_chains(tape), ones([loss]), alone=start is None).trails
     steps = range(-1, len(trail.chain))
     return [
         {t: size for t in steps if (size := trail.size(i, t)) is not None} for i in range(trail.chain.count)

@@ -135,12 +135,12 @@ def test_grad_is_untouched():
 
 def test_the_last_loss_is_followed_unless_another_is_named():
     losses = unrolled()
-    last, first = tg.draw(losses, gains=True), tg.draw(losses, gains=True, of=losses[0])
-    assert last.dot == tg.draw(losses, gains=True, of=losses[-1]).dot != first.dot
+    last, first = tg.draw(losses, gains=True), tg.draw(losses, gains=True, start=losses[0])
+    assert last.dot == tg.draw(losses, gains=True, start=losses[-1]).dot != first.dot
     assert "t = 3   residual left: 1" in last.dot
     assert "residual left" not in first.dot  # nothing arrives at the last state
-    with pytest.raises(DrawError, match="of="):
-        tg.draw(losses, gains=True, of=tg.tensor(1.0))
+    with pytest.raises(DrawError, match="start="):
+        tg.draw(losses, gains=True, start=tg.tensor(1.0))
 
 
 def test_residuals_that_are_not_finite_are_marked():

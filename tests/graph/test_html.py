@@ -98,7 +98,7 @@ def test_what_an_engine_adds_beside_shapes_and_text_is_left_out():
 
 def test_facts_are_those_of_straight_computation():
     hidden, state = lstm_step()
-    boxes = data_of(tg.draw([hidden, state], gains=True, of=hidden).html())["boxes"]
+    boxes = data_of(tg.draw([hidden, state], gains=True, start=hidden).html())["boxes"]
     facts = dict(next(box["facts"] for box in boxes if box["label"] == "f = σ"))
 
     shapes = {"x": (2, 3), "h": (2, 4), "c": (2, 4), "W": (3, 16), "U": (4, 16), "b": (16,)}

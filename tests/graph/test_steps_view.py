@@ -49,7 +49,7 @@ def test_of_several_losses_the_last_is_followed_through_steps():
     assert h == pytest.approx(
         {t: one * (1 if t == 5 else 0.25 * 0.5 ** (4 - t)) for t in range(6)}, rel=1e-12
     )
-    whole, _ = residuals(leaky_run(6, tg.sum), of="all")
+    whole, _ = residuals(leaky_run(6, tg.sum), start="all")
     assert whole[0] == pytest.approx(one * 2 * sum(0.5**k for k in range(6)), rel=1e-12)
 
 

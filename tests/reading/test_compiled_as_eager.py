@@ -20,7 +20,7 @@ def _told(seed: int, compiled: bool | str) -> tuple[dict[str, Any], dict[str, st
     numbers: dict[str, Any] = {}
     texts = {"": ", ".join(program.parts)}
     for of in (None, "all"):
-        report = tg.flow(loss, of=of)
+        report = tg.flow(loss, start=of)
         for track in report.tracks:
             where = f"{of} {track.name}"
             texts[f"{where} chain"] = (

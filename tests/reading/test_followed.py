@@ -64,7 +64,7 @@ def test_captions_say_what_is_followed(rng: numpy.random.Generator) -> None:
     only, all_of_it = "followed: only what comes into the last step", "followed: what comes into every step"
     for view in ("ops", "steps"):
         assert only in tg.draw(everywhere, view=view, gains=True, max_nodes=1000).dot
-        assert all_of_it in tg.draw(everywhere, view=view, gains=True, of=everywhere, max_nodes=1000).dot
+        assert all_of_it in tg.draw(everywhere, view=view, gains=True, start=everywhere, max_nodes=1000).dot
         assert "followed" not in tg.draw(last, view=view, gains=True, max_nodes=1000).dot
         assert "followed" not in tg.draw(everywhere, view=view, gains=False, max_nodes=1000).dot
     assert all_of_it in tg.draw(everywhere, view="cells").dot

@@ -251,7 +251,7 @@ def test_an_encoder_gets_the_residual_of_all_that_use_it(how: str, rng: numpy.ra
     found = []
     for compiled in (False, "auto"):
         rng.bit_generator.state = state
-        report = tg.flow(_encoder_decoder(how, compiled, rng), of="all")
+        report = tg.flow(_encoder_decoder(how, compiled, rng), start="all")
         found.append({track.name: track.received for track in report.tracks})
     assert found[0].keys() == found[1].keys()
     for name, received in found[0].items():

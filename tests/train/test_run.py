@@ -148,7 +148,7 @@ def test_looking_at_residuals_changes_nothing(config):
     looked_at = Trainer(config, config.corpus())
     for _ in range(3):
         looked_at.step()
-        report = looked_at.flow(readers=1, aside=False)
+        report = looked_at.flow(readers=1, states_only=True)
         assert [track.name for track in report.tracks] == ["layer 1", "layer 2"]
     other = Trainer(config, config.corpus())
     for _ in range(3):

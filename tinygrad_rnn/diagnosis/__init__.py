@@ -24,7 +24,14 @@ from .report import Report
 from .track import Track
 
 
-def flow(loss: Nest, of: Nest | str | None = None, aside: bool = True) -> Report:
+def flow(
+    loss: Nest,
+    start: Nest | str | None = None,
+    *,
+    states_only: bool = False,
+    of: Nest | str | None = None,
+    aside: bool | None = None,
+) -> Report:
     """Diagnose the residuals of a backward pass: how large, how much each operation changes them, how many
     steps back they reach.
 
@@ -42,24 +49,31 @@ def flow(loss: Nest, of: Nest | str | None = None, aside: bool = True) -> Report
     Args:
         loss: a tensor, or several nested in any way; each element begins with a residual of 1. Scans that ran
             compiled and checkpoints are run again, recorded, as they ran.
-        of: what to follow instead: "all", the residuals exactly as the loss has them; or tensors that were
+        start: what to follow instead: "all", the residuals exactly as the loss has them; or tensors that were
             made on the way to the loss.
-        aside: look also at what goes aside, to parameters and inputs; without it a look at the states takes
-            about half the time.
+        states_only: measure only residuals of states, not those that leave them for parameters and inputs:
+            about twice as fast.
+        of, aside: deprecated names: ``start``, and ``states_only`` the other way round.
 
     Raises:
-        FlowError: loss or of is not a tensor, or of was not made on the way to loss.
+        FlowError: loss or start is not a tensor, or start was not made on the way to loss.
         TapeError: nothing was recorded, it was released, or a checkpoint cannot be run again as it ran: what
             it reads has changed.
     """
-    aside, losses = arguments.flag("flow: aside", aside), tree.leaves(loss)
-    starts = [] if of is None or isinstance(of, str) else tree.leaves(of)
+    start = arguments.renamed("flow", "of=", "start=", of, start)
+    if aside is not None:
+        aside = arguments.flag("flow: aside", aside)
+        states_only = arguments.renamed("flow", "aside=False", "states_only=True", not aside, states_only)
+    states_only, losses = arguments.flag("flow: states_only", states_only), tree.leaves(loss)
+    starts = [] if start is None or isinstance(start, str) else tree.leaves(start)
     if not losses or not all(isinstance(y, Node) for y in losses):
         raise FlowError(f"flow: loss must be a tensor or several tensors, got {type(loss).__name__}")
-    named = bool(starts) or of is None or isinstance(of, str)
-    if (isinstance(of, str) and of != "all") or not named or not all(isinstance(y, Node) for y in starts):
+    words = isinstance(start, str)
+    if start is not None and not (
+        start == "all" if words else starts and all(isinstance(y, Node) for y in starts)
+    ):
         raise FlowError(
-            f"flow: of is 'all' or tensors that were made on the way to the loss, not {arguments.shown(of)}"
+            f"flow: start is 'all' or tensors on the tape of the loss, not {arguments.shown(start)}"
         )
     if all(y.entry is None for y in losses):
         raise TapeError(
@@ -71,12 +85,16 @@ def flow(loss: Nest, of: Nest | str | None = None, aside: bool = True) -> Report
         with contextlib.nullcontext() if finite else Lines():
             recording = Recording(losses, starts, sys._getframe(1))
         if not recording.holds_starts():
-            raise FlowError("flow: of= must name tensors that were made on the way to the loss")
+            raise FlowError("flow: start= must name tensors on the tape of the loss")
         seeds = ones(recording.starts or recording.results)
         return Report(
             recording,
             Followed(
-                recording.tape, recording.chains, seeds, alone=of is None, towards=None if aside else ()
+                recording.tape,
+                recording.chains,
+                seeds,
+                alone=start is None,
+                towards=() if states_only else None,
             ),
         )
 

@@ -44,8 +44,10 @@ def draw(
     order: bool = False,
     values: bool = False,
     max_nodes: int = 150,
-    of: Nest | None = None,
+    start: Nest | None = None,
     title: str | None = None,
+    *,
+    of: Nest | None = None,
 ) -> Picture:
     """Draw how results were made and how residuals go back.
 
@@ -68,23 +70,25 @@ def draw(
         values: write the least and the largest value of its result on each operation ("ops" only).
         max_nodes: how many nodes, and twice as many edges, a picture may have. There is no other limit but
             the time that an engine takes for the layout.
-        of: with gains, the results whose residual is followed, from 1 for every element: all that they send.
-            By default the last loss (a single number) in ``out``, or everything in ``out`` if there is none;
-            and of a loss that sends something into several steps only what comes into the last of them, in
-            each layer. The picture says so. Between modules ("cells") it is always all.
+        start: with gains, the results whose residual is followed, from 1 for every element: all that they
+            send. By default the last loss (a single number) in ``out``, or everything in ``out`` if there is
+            none; and of a loss that sends something into several steps only what comes into the last of them,
+            in each layer. The picture says so. Between modules ("cells") it is always all.
         title: the first line of the picture.
+        of: the deprecated name of ``start``.
 
     Raises:
         ArgumentError: gains, order, values, max_nodes or title cannot be used.
-        DrawError: no tensors, an unknown view, too many nodes, no steps or modules to draw, or ``of`` is not
-            part of the picture.
+        DrawError: no tensors, an unknown view, too many nodes, no steps or modules to draw, or ``start`` is
+            not part of the picture.
         TapeError: nothing was recorded, it was released, or a checkpoint cannot be run again as it ran: what
             it reads has changed.
 
     Warns:
         DrawWarning: view is "auto", and not every operation is drawn.
     """
-    outputs, followed = tree.leaves(out), [] if of is None else tree.leaves(of)
+    start = arguments.renamed("draw", "of=", "start=", of, start)
+    outputs, followed = tree.leaves(out), [] if start is None else tree.leaves(start)
     if not outputs or not all(isinstance(y, Node) for y in outputs):
         raise DrawError(f"draw: out must be a tensor or several tensors, got {type(out).__name__}")
     if not isinstance(view, str) or view not in _VIEWS:
@@ -97,8 +101,8 @@ def draw(
     )
     order, values = arguments.flag("draw: order", order), arguments.flag("draw: values", values)
     max_nodes = arguments.whole("draw: max_nodes", max_nodes, 1)
-    if not all(isinstance(y, Node) for y in followed) or (of is not None and not followed):
-        raise DrawError("draw: of= must name tensors that were made on the way to out")
+    if not all(isinstance(y, Node) for y in followed) or (start is not None and not followed):
+        raise DrawError("draw: start= must name tensors on the tape of out")
     if not Tape.of(*outputs):
         raise TapeError(
             "draw: nothing was recorded that leads here: use a tensor with requires_grad=True, and no "
@@ -107,7 +111,7 @@ def draw(
     with no_collection(), outputs[0]._backend.quiet():
         recording = Recording(outputs, followed, sys._getframe(1))
         if not recording.holds_starts():
-            raise DrawError("draw: of= must name tensors that were made on the way to out")
+            raise DrawError("draw: start= must name tensors on the tape of out")
         request = _Request(recording, title, gains, max_nodes)
         network = request.network() if view in ("auto", "ops") else ""
         if isinstance(network, Network):

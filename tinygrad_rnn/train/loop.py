@@ -114,13 +114,13 @@ class Trainer:
         logits, state = self.model(self._tensor(numbers), state)
         return cross_entropy(logits, self._tensor(following), reduction="sum"), state
 
-    def flow(self, readers: int | None = None, aside: bool = True) -> Report:
+    def flow(self, readers: int | None = None, states_only: bool = False) -> Report:
         """Follow the residuals back to the first character of the window that was learned from last. Training
         goes on as if nothing had been looked at.
 
         Args:
             readers: look at so many of the streams only.
-            aside: as in :func:`tinygrad_rnn.flow`.
+            states_only: as in :func:`tinygrad_rnn.flow`.
         """
         self.model.eval()
         numbers, following = self.corpus.training.window(
@@ -130,7 +130,8 @@ class Trainer:
             vectors = self.model.embedding(self._tensor(numbers[:, :readers])).detach()
             logits, _ = self.model.read(vectors)
             return flow(
-                cross_entropy(logits, self._tensor(following[:, :readers]), reduction="sum"), aside=aside
+                cross_entropy(logits, self._tensor(following[:, :readers]), reduction="sum"),
+                states_only=states_only,
             )
 
     def _tensor(self, numbers: numpy.ndarray) -> Tensor:

@@ -142,7 +142,7 @@ class Run:
             if step.number % config.every == 0 or step.number == config.steps:
                 step = dataclasses.replace(step, held_out=self.trainer.evaluate())
             if (step.number - 1) % LOOKS == 0 and config.length > 1:
-                self.horizon = self.trainer.flow(readers=1, aside=False).horizon
+                self.horizon = self.trainer.flow(readers=1, states_only=True).horizon
             step = dataclasses.replace(step, horizon=self.horizon)
         except TrainingError as error:
             raise TrainingError(
