@@ -55,13 +55,14 @@ def floors() -> dict[str, int]:
 
 @functools.cache
 def room_of(code: CodeType) -> str | None:
-    """The room of a function; None if it is not the library's, or no function but a part of one."""
+    """The room of a function, "" for the package itself; None if it is not the library's, or no function but
+    a part of one."""
     path = Path(code.co_filename)
     if not path.is_relative_to(PACKAGE) or code.co_name.startswith(
         ("<listcomp", "<genexpr", "<dictcomp", "<setcomp")
     ):
         return None
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py").removesuffix("__init__")
 
 
 def name_of(code: CodeType) -> str:

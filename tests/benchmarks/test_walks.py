@@ -8,7 +8,7 @@ import pytest
 import tinygrad_rnn as tg
 from benchmarks import walks
 
-pytestmark = pytest.mark.one_backend
+pytestmark = pytest.mark.numpy_only
 
 
 def test_the_way_of_a_tanh() -> None:

@@ -9,8 +9,6 @@ import pytest
 
 from docs.source_names import missing
 
-pytestmark = pytest.mark.one_backend
-
 BOOK = Path(__file__).parent.parent.parent / "docs"
 NAMED = [
     (path.relative_to(BOOK).as_posix(), name)
