@@ -116,4 +116,5 @@ def __dir__() -> list[str]:
     names = {
         name for name, value in globals().items() if name in rooms or not isinstance(value, types.ModuleType)
     }
-    return sorted({*names, *_ON_DEMAND, "default_dtype"} - {"Any", "TYPE_CHECKING", "annotations"})
+    seen = {name for name in names if not name.startswith("_") or name.endswith("__")}
+    return sorted({*seen, *_ON_DEMAND, "default_dtype"} - {"Any", "TYPE_CHECKING", "annotations"})
