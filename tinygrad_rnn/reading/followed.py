@@ -128,7 +128,8 @@ class Followed:
         borders: Borders | None = None,
         inside: Collection[int] | None = None,
     ) -> None:
-        self._towards, self._inside, self.only_last = towards, inside, alone
+        self._towards, self._inside = towards, inside
+        self.only_last = alone
         self._alone = {
             e.index for chain in chains if alone and chain.alone for within in chain.entries for e in within
         }

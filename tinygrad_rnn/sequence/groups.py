@@ -38,7 +38,8 @@ class Groups:
     def __init__(
         self, elements: Elements, places: dict[int, Place], batch: dict[int, int], buffers: list[Buffer]
     ) -> None:
-        self.elements, self._places, self._batch, self._buffers = elements, places, batch, buffers
+        self.elements = elements
+        self._places, self._batch, self._buffers = places, batch, buffers
         self._begin()
 
     def _begin(self) -> None:
