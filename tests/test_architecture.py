@@ -133,7 +133,7 @@ INSIDE_FUNCTIONS = {
         "backends.cupy_backend": {"cupy", "cupyx", "cupyx.scipy.special"},
         "backends.native.compiler": {"llvmlite.binding"},
         "diagnosis.charts": {"matplotlib.colors", "matplotlib.figure", "matplotlib.ticker"},
-        "interop.checkpoint": {"safetensors…"},
+        "interop.safetensors": {"safetensors…"},
         "selfcheck.machine": {"cupy", "resource"},  # resource is not on Windows
         "selfcheck.times": {"torch"},
         "train.progress": {"rich.console", "rich.progress"},

@@ -19,7 +19,7 @@ import tinygrad_rnn as tg
 
 ROOT = Path(tg.__file__).parent.parent
 TYPED = Path(__file__).parent / "typed"
-MODULES = ("nn", "nn.init", "optim", "linalg", "random", "interop", "interop.checkpoint")
+MODULES = ("nn", "nn.init", "optim", "linalg", "random", "interop", "interop.safetensors")
 
 
 def _run(*command: str) -> str:

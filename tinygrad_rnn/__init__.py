@@ -75,8 +75,8 @@ _ON_DEMAND = {
     "draw": "graph:draw",
     "flow": "diagnosis:flow",
     "detect_anomaly": "diagnosis.anomaly:detect_anomaly",
-    "save": "interop.checkpoint:save",
-    "load": "interop.checkpoint:load",
+    "save": "interop.safetensors:save",
+    "load": "interop.safetensors:load",
 }
 """Names that are imported when they are first asked for: module, or module:name."""
 
@@ -89,8 +89,8 @@ if TYPE_CHECKING:
     from .diagnosis import flow as flow
     from .diagnosis.anomaly import detect_anomaly as detect_anomaly
     from .graph import draw as draw
-    from .interop.checkpoint import load as load
-    from .interop.checkpoint import save as save
+    from .interop.safetensors import load as load
+    from .interop.safetensors import save as save
     from .sequence import clear_caches as clear_caches
     from .sequence import explain as explain
     from .sequence import memory_budget as memory_budget

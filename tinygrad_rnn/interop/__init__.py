@@ -1,8 +1,8 @@
 """Exchange with files and with other frameworks."""
 
-from . import checkpoint
+from . import safetensors
 
-__all__ = ["checkpoint"]
+__all__ = ["safetensors"]
 
 
 def __dir__() -> list[str]:

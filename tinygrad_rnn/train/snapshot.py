@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import arguments, ops, random, tree
 from ..errors import CheckpointError, DataError, TrainingError
-from ..interop import checkpoint
+from ..interop import safetensors
 from .config import Config
 from .data import Vocabulary
 from .loop import Trainer
@@ -53,7 +53,7 @@ def save(path: Path, trainer: Trainer) -> None:
         "characters": trainer.corpus.vocabulary.characters,
         "progress": json.dumps(progress),
     }
-    checkpoint.save(path, tensors, words)
+    safetensors.save(path, tensors, words)
 
 
 def resume(run: str, changes: dict[str, Any]) -> Trainer:
@@ -99,10 +99,10 @@ def load_model(run: str) -> tuple[CharacterModel, Vocabulary]:
     return model, vocabulary
 
 
-def _read(run: str) -> tuple[checkpoint.Checkpoint, Config]:
+def _read(run: str) -> tuple[safetensors.Checkpoint, Config]:
     path = Path(arguments.path("run", run))
     path = path / FILE if os.path.isdir(path) else path
-    saved = checkpoint.load(path)
+    saved = safetensors.load(path)
     if saved.metadata.get("kind") != KIND:
         raise CheckpointError(
             f"{path} is no checkpoint of a training run of this version; load it with tinygrad_rnn.load"
@@ -114,7 +114,7 @@ def _named(part: str, tensors: Mapping[Any, Any]) -> dict[str, Any]:
     return {f"{part}.{name}": value for name, value in tensors.items()}
 
 
-def _part(saved: checkpoint.Checkpoint, part: str) -> dict[str, Any]:
+def _part(saved: safetensors.Checkpoint, part: str) -> dict[str, Any]:
     return {
         name.removeprefix(f"{part}."): value for name, value in saved.items() if name.startswith(f"{part}.")
     }

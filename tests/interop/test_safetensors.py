@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import re
+import sys
 import tempfile
 
 import numpy as np
@@ -238,3 +239,10 @@ def test_without_the_package(path, monkeypatch):
     for use in (lambda: tg.save(path, ARRAYS), lambda: tg.load(path)):
         with pytest.raises(tg.CheckpointError, match=r"pip install 'tinygrad_rnn\[train\]'"):
             use()
+
+
+def test_the_old_name_of_the_module_is_taken_for_one_more_release(monkeypatch):
+    monkeypatch.delitem(sys.modules, "tinygrad_rnn.interop.checkpoint", raising=False)
+    with pytest.warns(DeprecationWarning, match="is called tinygrad_rnn.interop.safetensors now"):
+        old = importlib.import_module("tinygrad_rnn.interop.checkpoint")
+    assert (old.save, old.load) == (tg.save, tg.load)

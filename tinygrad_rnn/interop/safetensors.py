@@ -1,0 +1,161 @@
+"""Checkpoints as safetensors: arrays by name and a few words about them, never pickle, so that opening a file
+runs no code of it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy
+
+from .. import arguments, atomic
+from ..errors import CheckpointError, DtypeError, ShapeError
+from ..tape import host_values
+from ..tensor import Tensor, tensor
+
+if TYPE_CHECKING:
+    from ..nn import Module
+    from ..ops import ArrayLike
+
+
+class Checkpoint(dict[str, Tensor]):
+    """Tensors by name, as they were in a file.
+
+    >>> tg.save("weights.safetensors", {"b": tg.zeros(3)}, metadata={"epoch": "7"})
+    >>> tg.load("weights.safetensors").metadata
+    {'epoch': '7'}
+
+    Attributes:
+        metadata: what else the file says, by name.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+        super().__init__(tensors)
+        self.metadata: dict[str, str] = dict(metadata)
+
+
+def save(
+    path: str | Path, source: Module | Mapping[str, ArrayLike], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a module's parameters, or tensors and arrays by name, to a safetensors file.
+
+    The file appears whole or not at all; one that was there stays until the new one is safely on the disk.
+
+    >>> tg.save("weights.safetensors", tg.nn.Linear(2, 3), metadata={"epoch": "7"})
+
+    Args:
+        path: where to; ``.safetensors`` is the usual ending.
+        source: a module, or a dict.
+        metadata: words to keep beside them, strings by name.
+
+    Raises:
+        CheckpointError: the package safetensors is missing, something cannot be stored, or the file cannot be
+            written.
+    """
+    state = source.state_dict() if hasattr(source, "state_dict") and not isinstance(source, type) else source
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+        raise CheckpointError(
+            f"save: source must be a module or a dict of tensors by name, not {arguments.shown(source)}"
+        )
+    words = dict(arguments.mapping("save: metadata", {} if metadata is None else metadata))
+    if not all(isinstance(word, str) for pair in words.items() for word in pair):
+        raise CheckpointError(
+            "save: metadata holds strings by name; make text of other values, with json.dumps for example"
+        )
+    for word in (*state, *words, *words.values()):
+        if not word.isprintable() and any(0xD800 <= ord(character) < 0xE000 for character in word):
+            raise CheckpointError(
+                f"save: {arguments.shown(word)} holds half a character, which no file can: it is no text"
+            )
+    arrays = {name: _storable(name, value) for name, value in state.items()}
+    package = _safetensors()
+    try:
+        # a reader refuses words that are there and empty
+        content = _safetensors(".numpy").save(arrays, words or None)
+    except package.SafetensorError as error:  # more than its readers take
+        raise CheckpointError(
+            f"save: the format cannot hold this ({error}): give fewer or shorter names and metadata"
+        ) from error
+    atomic.write(path, content)
+
+
+def load(path: str | Path) -> Checkpoint:
+    """The tensors of a safetensors file by name, on the current backend; ``.metadata`` has the words beside
+    them.
+
+    >>> tg.save("weights.safetensors", {"b": tg.zeros(3)})
+    >>> tg.load("weights.safetensors")["b"]
+    tensor([0., 0., 0.], dtype=float32)
+
+    Raises:
+        CheckpointError: the package safetensors is missing, or the file is missing, cut short, of another
+            kind or of dtypes NumPy lacks.
+    """
+    path, package = arguments.path("load: path", path), _safetensors()
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
+        raise CheckpointError(f"cannot read {path}: it is {'a folder' if os.path.isdir(path) else 'no file'}")
+    try:
+        with package.safe_open(path, framework="numpy") as file:
+            tensors = {name: _read(path, file, name) for name in file.keys()}  # noqa: SIM118
+            return Checkpoint(tensors, file.metadata() or {})
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot read {path}: {error if os.path.exists(path) else 'there is no such file'}"
+        ) from error
+    except package.SafetensorError as error:
+        raise CheckpointError(
+            f"{path} is not a whole safetensors file ({error}): it was cut short, or another program made "
+            "it; take another copy, or save "
+            "it again as safetensors where it came from"
+        ) from error
+
+
+_DTYPES = frozenset(["BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64", "F16", "F32", "F64"])
+"""What a file may hold that is a tensor here."""
+
+
+def _read(path: str, file: Any, name: str) -> Tensor:
+    dtype = file.get_slice(name).get_dtype()
+    if dtype not in _DTYPES:
+        raise CheckpointError(
+            f"{path} holds {name!r} of the dtype {dtype}, which tensors lack: save it again as float32 "
+            "where it came from"
+        )
+    return tensor(file.get_tensor(name))
+
+
+def _storable(name: str, value: Any) -> numpy.ndarray:
+    """As safetensors takes it: on the host and in row order; it would store other orders wrongly."""
+    try:
+        array = host_values(value)
+    except (DtypeError, ShapeError) as error:
+        raise CheckpointError(f"save: {name!r} is no tensor or array: {error}") from error
+    if name == "__metadata__":
+        raise CheckpointError(
+            "save: the name '__metadata__' is the file format's own; choose another one for the array"
+        )
+    if array.dtype.itemsize > 8:
+        raise CheckpointError(
+            f"save: {name!r} has the dtype {array.dtype}, which files lack: convert it with "
+            ".astype('float64')"
+        )
+    return numpy.asarray(array, order="C")
+
+
+def _safetensors(part: str = "") -> Any:
+    try:
+        return importlib.import_module(f"safetensors{part}")
+    except ImportError as missing:
+        raise CheckpointError(
+            "checkpoints need the package safetensors: pip install 'tinygrad_rnn[train]'"
+        ) from missing
+
+
+__all__ = ["Checkpoint", "load", "save"]
+
+
+def __dir__() -> list[str]:
+    return __all__
