@@ -17,7 +17,7 @@ import pytest
 import tinygrad_rnn as tg
 from tinygrad_rnn import backends, nn, optim
 
-pytestmark = pytest.mark.one_backend
+pytestmark = pytest.mark.numpy_only
 
 PAGES = sorted((Path(__file__).parents[2] / "docs" / "api").glob("*.md"))
 ROOMS = {"": tg, "nn.": nn, "nn.init.": nn.init, "optim.": optim, "linalg.": tg.linalg, "random.": tg.random}

@@ -20,7 +20,6 @@ from tinygrad_rnn import nn
 
 pytestmark = [
     pytest.mark.peer,
-    pytest.mark.one_backend,
     pytest.mark.filterwarnings(
         "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
     ),  # PyTorch's own call
