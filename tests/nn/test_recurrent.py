@@ -337,11 +337,17 @@ def test_a_users_cell_as_a_layer_equals_the_built_in_one(rng):
     same(first, y.numpy().swapaxes(0, 1))
 
 
+def echo(x, h):
+    return x, h
+
+
 def test_a_cell_without_a_state_size_needs_a_state(rng):
     x = tg.tensor(rng.normal(size=(T, B, D)))
     layer = nn.Recurrent(UserCell())
     with pytest.raises(tg.ShapeError, match=r"UserCell has no state_size"):
         layer(x)
+    with pytest.raises(tg.ShapeError, match=r"the cell echo has no state_size"):
+        nn.Recurrent(echo)(x)
     y, _ = layer(x, (tg.zeros((B, H), "float64"), tg.zeros((B, H), "float64")))
     assert y.shape == (T, B, H)
 

@@ -120,17 +120,17 @@ class Recurrent(Module, Generic[Output, State]):
 
     def _zeros(self, x: Any) -> Any:
         size = getattr(self.cell, "state_size", None)
+        name = getattr(self.cell, "__name__", type(self.cell).__name__)
         if size is None:
             raise ShapeError(
-                f"the cell {type(self.cell).__name__} has no state_size: give the layer a state, or the "
-                "cell that attribute"
+                f"the cell {name} has no state_size: give the layer a state, or the cell that attribute"
             )
         first = tree.leaves(x)[0]
         dtype = first.dtype
         if dtype.kind != "f":  # class numbers: the floats begin inside the cell
             dtype = next((parameter.dtype for _, parameter in self.named_parameters()), host.default_dtype)
 
-        what = f"the state_size of the cell {type(self.cell).__name__}"
+        what = f"the state_size of the cell {name}"
 
         def zeros(size: Any) -> Tensor:
             axes = size.axes if isinstance(size, Shape) else (arguments.size(what, size),)
