@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy
 
-from .promised import Products
+from .products import Products
 
 Array = Any
 """A NumPy or CuPy array."""

@@ -15,7 +15,7 @@ import numpy
 
 from ..errors import IndexRangeError
 from .base import CACHE_LINE, Array, Backend, erf_series
-from .promised import Products
+from .products import Products
 
 
 class NumpyBackend(Backend):

@@ -73,7 +73,6 @@ def addition(
 
     call = forward or call_by_name
     pull = pull_variadic if variadic else pull_one if operands == 1 else pull_many
-    parts = (adjoint,) if linear is None else (adjoint, linear)
     traits.setdefault("says", "dy, routed back to where it came from")
     return rows.add(
         Row(
@@ -83,7 +82,7 @@ def addition(
             call_variadic if variadic else call,
             pull,
             push,
-            parts,
+            linear=linear is None,
             lowering=lowering,
             variadic=variadic,
             named=forward is None and not variadic,

@@ -87,7 +87,7 @@ def matrix_composition(name: str, says: str, pull: Slope, push: Slope, outline: 
     def call(np: Any, *args: Any) -> Any:
         return getattr(np, name)(*args)
 
-    return rows.add(Row(name, "composition", name, call, pull, push, (pull,), outline=outline, says=says))
+    return rows.add(Row(name, "composition", name, call, pull, push, outline=outline, says=says))
 
 
 EXP = composition("exp", exponential.exp, lambda np, y, x: y)

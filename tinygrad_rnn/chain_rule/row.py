@@ -1,13 +1,16 @@
 """A row: everything the library knows of one primitive operation, filed under the one of the three cases that
 it is.
 
-All functions of a row take the namespace ``np`` first and are written in its names only. Handed a backend
-they compute on arrays; handed the recorded operations (``tinygrad_rnn.ops``) the same lines are recorded, so
-a derivative can be derived again.
+    forward    x ──▶ [ tanh ] ──▶ y        forward(np, *xs, *params) → y, or a tuple of them
+    reverse    x ◀── [ pull ] ◀── y        pull(np, g, y, xs, params, needs): from the residual g of y to
+                                           those of the xs (None where not needed)
+    tangents   x ──▶ [ push ] ──▶ y        push(np, tangents, y, xs, params): from the tangents of the xs
+                                           (None where zero) to that of y
 
-    forward(np, *xs, *params)              y, or a tuple of them
-    pull(np, g, y, xs, params, needs)      from the residual g of y to those of the xs (None where not needed)
-    push(np, tangents, y, xs, params)      from the tangents of the xs (None where zero) to the tangent of y
+All of these take a namespace ``np`` first and are written in its names only. Handed a backend they compute
+on arrays. Handed the recorded operations (``tinygrad_rnn.ops``) the same lines are recorded, so a derivative
+can be derived again. What else is special about the operation, to a compiler, a picture or a diagnosis, is a
+trait of its row: nobody else tells operations apart.
 """
 
 from __future__ import annotations
@@ -34,8 +37,8 @@ class Row:
         formula: y by its operands, where that is not ``name(operands)``: "a + b".
         says: what it does to a residual, where its rule on symbols would not say so.
         forward, pull, push: see the module.
-        parts: what its case's proof examines: slopes of a composition, adjoint and linear map of an addition,
-            sides of a weighting.
+        parts: what the rule table writes down: slopes of a composition, sides of a weighting; none where
+            ``says`` has words.
         lowering: how one element is computed where code is written; None for what is not elementwise.
         loops: how it is written as loops, of what is not elementwise; None for what is called.
         masks: some elements of x may not reach y, as the values decide; behind such a row a zero residual
@@ -53,11 +56,12 @@ class Row:
             refuse some.
         several: its result is a tuple of arrays, of one also where there is one only.
         flattens: its slope tells of a unit that is saturated or dead: it is bounded, or routes by a kink.
-        decides: of an addition, the number of the operand that says where the others go, and goes nowhere
+        decides: of an addition, the index of the operand that says where the others go, and goes nowhere
             itself.
+        linear: of an addition: y is linear in its operands, whatever their values.
         sums: of an addition: y is the plain sum of its operands.
         verb: of an addition that has fewer or more elements than its operand: what becomes of a residual,
-            which no number says.
+            which no gain says.
     """
 
     name: str
@@ -82,6 +86,7 @@ class Row:
     several: bool = False
     flattens: bool = False
     decides: int | None = None
+    linear: bool = False
     sums: bool = False
     verb: str = ""
 

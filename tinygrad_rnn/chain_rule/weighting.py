@@ -144,7 +144,6 @@ EINSUM = rows.add(
         _einsum_forward,
         _einsum_pull,
         _einsum_push,
-        (_einsum_side,),
         spared=_einsum_spared,
         variadic=True,
         loops=Contracted(routing.as_written),

@@ -1,10 +1,16 @@
 """What the user calls the tensors on a tape.
 
-A tensor's own ``.name`` comes first, then the variables of the program that asks. For the others the cell, or
-the module, that recorded them is called once more on the same arguments, and its local variables are read
-line by line (``again``): what it binds to ``f`` there is called ``f`` in every call that recorded the same
-operations (``alike``). Nothing of this happens while a program trains, and nothing of it stays: names are
-kept here, by place on the tape.
+    def cell(x, c):                     the tape of the cell's call       called once more, line by line
+        f = tg.sigmoid(x @ U)             0  matmul                         0  matmul
+        c = f * c                         1  sigmoid   ◀── alike ──▶        1  sigmoid     f = …
+        return c, c                       2  multiply                       2  multiply    c = …
+
+A tensor's own ``.name`` comes first, then the variables of the program that asks. Variables inside of a cell
+or a module are gone when its call is over. So the one that recorded the tensors is called once more on the
+same arguments, and its local variables are read line by line (``again``): what it binds to ``f`` there is
+called ``f`` in every call that recorded the same operations (``alike``). Nothing of this happens while a
+program trains, and nothing of it stays: names are kept here, by place on the tape. A ``.name`` of its own is
+the quiet way.
 """
 
 from __future__ import annotations

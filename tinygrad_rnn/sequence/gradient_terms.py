@@ -45,7 +45,7 @@ def fixed_residuals(plan: Any, totals: dict[Any, Any], np: Any, products: Any) -
     Args:
         np: the backend of arrays, or the recorded operations of tensors.
 
-    Some are promised by ``products`` until those are run.
+    Some are pending in ``products`` until those are run.
     """
     products.wait()
 

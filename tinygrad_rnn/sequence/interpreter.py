@@ -45,7 +45,7 @@ class InterpretedRun:
         """The outputs, (T, …) each, and the last states.
 
         Args:
-            products: what may have promised what is read.
+            products: in which what is read may be pending.
         """
         products.run()
         joint, apply = self.plan.joint, on_arrays(self.backend)
@@ -75,7 +75,7 @@ class InterpretedRun:
 
         Args:
             totals: what fixed values get, added up over the steps so far; grows.
-            products: what may promise some of it, to be made with other products.
+            products: takes some of it, to be computed with other products.
         """
         plan, joint, apply = self.plan, self.plan.joint, on_arrays(self.backend)
         carried = list(states)

@@ -28,4 +28,4 @@ def _keeps(program: Program, instruction: Instruction, tied: set[int]) -> bool:
         return sum(x in tied for x in operands) == 1
     if row.decides is not None:
         return operands[row.decides] not in tied
-    return row.case == "addition" and len(row.parts) == 1  # else its operands decide themselves where they go
+    return row.linear

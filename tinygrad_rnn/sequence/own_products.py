@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import ops
 from ..backends import Backend
-from ..backends.promised import Products
+from ..backends.products import Products
 from ..chain_rule import Row
 from ..chain_rule.weighting import MATMUL
 from ..tape import apply, choose, thread
@@ -34,7 +34,7 @@ class _Namespace:
         if not isinstance(self._names, Backend):
             return matmul(a, b)
         with self._names.products() as products:
-            return products.matmul(a, b) if a.ndim == 2 else products.rows(a, b)
+            return products.matmul(a, b) if a.ndim == 2 else products.rowwise(a, b)
 
 
 def _with_own(rule: Callable[..., Any]) -> Callable[..., Any]:

@@ -129,7 +129,7 @@ class Prologue:
         """The streams, (T, B, …), and constants that the loop reads; and what goes back through this needs of
         it.
 
-        Some are promised by ``products`` until those are run.
+        Some are pending in ``products`` until those are run.
 
         Args:
             apply: runs an instruction on its operands; by default on arrays, with nothing recorded.
@@ -159,7 +159,7 @@ class Prologue:
         """The residuals of the steps' inputs from those of the streams; None where none is asked for or none
         arrives.
 
-        Some are promised by ``products`` until those are run.
+        Some are pending in ``products`` until those are run.
 
         Args:
             kept: what ``before`` kept; grows.
@@ -182,7 +182,7 @@ class Prologue:
         """The residuals of the tensors from outside, from those of the loop's constants and the totals, after
         all steps.
 
-        Some are promised by ``products`` until those are run.
+        Some are pending in ``products`` until those are run.
         """
         states = [v for v in self.derived.program.states if v not in self.stacked]
         kept.update(zip(states, [g for g in fixed if g is not None], strict=True))
@@ -218,7 +218,7 @@ class Prologue:
                     products.run()
                     values[result] = totals[result] = _added(at_once(instruction, xs), totals.get(result))
             elif row.multiplies_matrices:
-                values[result] = products.rows(*xs) if result in self.stacked else products.matmul(*xs)
+                values[result] = products.rowwise(*xs) if result in self.stacked else products.matmul(*xs)
             elif row.permutes:
                 values[result] = xs[0].transpose(*instruction.params)
             else:

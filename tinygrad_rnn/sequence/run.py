@@ -144,7 +144,7 @@ class ForwardPass:
         """The residuals of inputs and first states from those of outputs and last states; what tensors from
         outside get is added up.
 
-        Some are promised by ``products`` until those are run.
+        Some are pending in ``products`` until those are run.
         """
         plan, count = self.call.plan, len(self.call.plan.body.program.outputs)
         carried = [*g[count:], *[None] * (len(plan.carried_residuals) - len(g) + count)]

@@ -1,4 +1,18 @@
-"""The two passes over a tape, each one loop without recursion: residuals back, tangents forward."""
+"""The two passes over a tape, each one loop without recursion: residuals back, tangents forward.
+
+    tape         0: matmul    1: add    2: tanh    3: sum       entries in the order of recording
+    backward  ◀─────────────────────────────────────────       take the residual of an entry's result, pull
+                                                               it through the row, add the parts to those of
+                                                               the operands
+    forward   ─────────────────────────────────────────▶       push the tangents of its operands
+
+Every entry comes after those that made its operands. So when the backward loop reaches an entry, all parts of
+its residual have arrived.
+
+What a choice left out must send nothing back: 0 · ∞ is NaN, but a branch not taken has no part in the result.
+To ask at each entry would cost time, so the pass first runs without asking. Only if a NaN comes out, and none
+went in, it runs again and asks (``_pull_spared``).
+"""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def test_rows_may_be_cut_anywhere(rng, shape, dtype):
             rtol=1e-4 if dtype is np.float32 else 1e-12,
             atol=1e-4 if dtype is np.float32 else 1e-12,
         )
-    whole, parts = gathered.rows(a, w), [gathered.rows(a[:cut], w), gathered.rows(a[cut:], w)]
+    whole, parts = gathered.rowwise(a, w), [gathered.rowwise(a[:cut], w), gathered.rowwise(a[cut:], w)]
     gathered.run()
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
@@ -124,7 +124,7 @@ def test_a_promised_product_is_made_before_it_is_read(rng):
     a, b, c = (rng.standard_normal((90, 90)) for _ in range(3))
     gathered = products.GatheredProducts()
     found = gathered.total(
-        [gathered.matmul(gathered.rows(a, b).T, c), gathered.over_rows(gathered.rows(b, c), a, None, 1)]
+        [gathered.matmul(gathered.rowwise(a, b).T, c), gathered.over_rows(gathered.rowwise(b, c), a, None, 1)]
     )
     gathered.run()
     np.testing.assert_allclose(found, (a @ b).T @ c + (b @ c).T @ a, rtol=1e-10, atol=1e-10)

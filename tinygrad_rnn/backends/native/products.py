@@ -1,5 +1,14 @@
-"""Matrix products over all steps at once, which wait for each other and are handed to the threads
-together."""
+"""Matrix products over all steps at once: they wait for each other and are handed to the threads together.
+
+    matmul(a, b)  → c, empty ─┐   one line for each product        thread 0   c[:, :n/2]  d[:, :m/2]  …
+    over_rows(…)  → d, empty ─┼─▶ and thread: its function,  ─run─▶
+    …                         │   addresses, sizes, strides         thread 1   c[:, n/2:]  d[:, m/2:]  …
+    read c        ─ run ──────┘
+
+A backward pass asks for several products, none of which reads another's result. Handed over one by one, each
+would wait for the slowest thread; together the threads wait once. An array that is not computed yet is
+computed before it is read.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +19,12 @@ from typing import Any
 
 import numpy
 
-from ..promised import Products
+from ..products import Products
 from . import compiler, emit, gemm, memory, panels, thresholds, tiles
 from .threads import Ticket, join, run_parallel, start, threads
 
 _LINE = 1 + len(gemm.FIELDS)
-"""Numbers that say one product: its function, and what that is called with."""
+"""Words of one product: its function, and what that is called with."""
 
 
 @functools.cache
@@ -84,12 +93,12 @@ class GatheredProducts(Products):
         self.wait()
         return numpy.matmul(a, b)
 
-    def rows(self, a: Any, b: Any) -> Any:
+    def rowwise(self, a: Any, b: Any) -> Any:
         kind = _kind(a, b)
         if kind is None or b.ndim > 2:
             return self.matmul(a, b)
         if a.ndim > 2:
-            return self.rows(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1])
+            return self.rowwise(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1])
         self._await(a, b)
         return self._product(self._whole(a), b if _is_whole(b) else self._whole(b), None, 1, kind)
 
@@ -135,10 +144,10 @@ class GatheredProducts(Products):
                     total is not None,
                 )
                 self._lines[thread] += line
-        return self._promised(kind, work, a, b, c)
+        return self._pending(kind, work, a, b, c)
 
     def _await(self, *read: Any) -> None:
-        """Make what was promised, if it is about to be read."""
+        """Compute what is pending, if it is about to be read."""
         for c in self._results:
             for x in read:
                 if x is c or x.base is c:
@@ -168,7 +177,7 @@ class GatheredProducts(Products):
                 self._room(thread),
                 *further,
             )
-        return self._promised(kind, m * n * k, a, b, c)
+        return self._pending(kind, m * n * k, a, b, c)
 
     def _room(self, thread: int) -> int:
         """Memory that a thread copies to."""
@@ -176,7 +185,7 @@ class GatheredProducts(Products):
             self._rooms.append(_rooms.pop() if _rooms else memory.aligned((gemm.ROOM,), _BYTES))
         return self._rooms[thread][1]
 
-    def _promised(
+    def _pending(
         self, kind: str, work: int, left: numpy.ndarray, right: numpy.ndarray, c: numpy.ndarray
     ) -> numpy.ndarray:
         self._several = _code(kind)["several"]

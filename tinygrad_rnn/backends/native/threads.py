@@ -1,9 +1,15 @@
-"""Threads that run machine code in parallel, and are handed over to within a microsecond.
+"""Threads that run machine code in parallel, and are handed work within a microsecond.
+
+    Python, one call each        in machine code, without the interpreter's lock
+    run_parallel(f, parts)  ──▶  post parts 1 … n to workers, do part 0, wait for the others
+    start(ticket, f, part)  ──▶  post the part, return; a worker does it meanwhile
+    join(ticket)            ──▶  wait for it, or do it here if nobody has begun
+    gather(f, parts, gang)  ──▶  f by as many threads as come, which wait for each other inside of f
 
 Waking a sleeping thread takes tens of microseconds, and a training step hands over about ten times. So a
-worker that is done looks for its next piece of work for another moment before it sleeps. How the work is
-handed over stands in ``handover``; here is what Python has to do with it: it makes the team, numbers what it
-starts, and keeps the memory that is in use.
+worker that is done looks for its next piece of work for another moment before it sleeps. ``handover`` has the
+machine code. Here is what Python does: it makes the team, gives tickets to what it starts, and keeps the
+memory that is in use.
 """
 
 from __future__ import annotations
@@ -24,16 +30,16 @@ import numpy
 
 from . import compiler, handover, memory, team, thresholds
 
-_ADDRESS, _NUMBER = ctypes.c_void_p, ctypes.c_int64
+_ADDRESS, _INTEGER = ctypes.c_void_p, ctypes.c_int64
 _SIGNATURES: dict[str, Any] = {
-    "run": (None, _ADDRESS, _NUMBER, _ADDRESS, _NUMBER, _NUMBER),
-    "start": (None, _ADDRESS, _NUMBER, _NUMBER, _ADDRESS, _NUMBER),
-    "join": (None, _ADDRESS, _NUMBER),
+    "run": (None, _ADDRESS, _INTEGER, _ADDRESS, _INTEGER, _INTEGER),
+    "start": (None, _ADDRESS, _INTEGER, _INTEGER, _ADDRESS, _INTEGER),
+    "join": (None, _ADDRESS, _INTEGER),
     "serve": (None, _ADDRESS),
     "stop": (None, _ADDRESS),
-    "ticks": (_NUMBER,),
-    "gather": (None, _ADDRESS, _NUMBER, _NUMBER, _ADDRESS, _NUMBER, _NUMBER),
-    "barrier": (None, _ADDRESS, _NUMBER, _NUMBER),
+    "ticks": (_INTEGER,),
+    "gather": (None, _ADDRESS, _INTEGER, _INTEGER, _ADDRESS, _INTEGER, _INTEGER),
+    "barrier": (None, _ADDRESS, _INTEGER, _INTEGER),
 }
 
 

@@ -9,9 +9,9 @@ from typing import Any
 class Products:
     """Matrix products that may wait for each other; here none does.
 
-    What ``matmul`` returns is there after ``run``; until then nothing but a transpose may be made of it. A
-    block, ``with products:``, runs them at its end, also where it is interrupted: memory is in use until
-    then.
+    Lazy: the array that a product returns is filled by :meth:`run`. Before that, only ``.T`` of it may be
+    used. A block, ``with products:``, runs them at its end, also where it is interrupted: their memory is in
+    use until then.
     """
 
     def __init__(self, backend: Any) -> None:
@@ -20,14 +20,14 @@ class Products:
     def matmul(self, a: Any, b: Any) -> Any:
         return self._backend.matmul(a, b)
 
-    def rows(self, a: Any, b: Any) -> Any:
-        """A @ B, each row the same to the last bit whatever rows there are beside it, where ours is the
-        product."""
+    def rowwise(self, a: Any, b: Any) -> Any:
+        """A @ B; where the library's own code computes it, each line is the same to the last bit whatever
+        lines stand beside it."""
         return self.matmul(a, b)
 
     def over_rows(self, a: Any, b: Any, total: Any, order: int) -> Any:
-        """Aᵀ @ B, added to a total; row by row, from the first (order 1) or the last (−1), so where ours is
-        the product it comes out the same to the last bit wherever the rows are cut."""
+        """Aᵀ @ B, added to a total: line by line of A and B, from the first (order 1) or the last (−1). Where
+        the library's own code computes it, it is the same to the last bit wherever those lines are cut."""
         return self._added(self.matmul(a.T, b), total)
 
     def of_each(self, a: Any, b: Any, total: Any, order: int) -> Any:
@@ -39,13 +39,13 @@ class Products:
         return product if total is None else total + product
 
     def wait(self) -> None:
-        """Until all is there that products read."""
+        """Wait until everything is there that pending products read."""
 
     def start(self) -> None:
-        """Have what was promised made meanwhile, if it is little."""
+        """Compute pending products in the background, if they are small."""
 
     def run(self) -> None:
-        """Make what was promised."""
+        """Compute pending products."""
 
     def __enter__(self) -> Products:
         return self
@@ -53,11 +53,11 @@ class Products:
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         if kind is None:
             self.run()
-        else:  # nobody will read what was promised
+        else:  # nobody will read what is pending
             self.wait()
 
     def total(self, parts: Sequence[Any]) -> Any:
-        """The sum of arrays that may be promised."""
+        """The sum of arrays that may be pending."""
         if len(parts) > 1:
             self.run()
         return sum(parts[1:], parts[0])
