@@ -82,7 +82,7 @@ def test_each_layer_has_steps_of_its_own():
     ]
     assert {
         found.vertices[0].step,
-        *(step.number for step in found.steps if set(step.places) & set(found.path)),
+        *(step.index for step in found.steps if set(step.places) & set(found.path)),
     } == {1, 3, 4}
 
 

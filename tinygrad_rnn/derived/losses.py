@@ -171,18 +171,18 @@ def _losses_to_classes(
     logits: Tensor, target: Tensor, counts: Tensor | None, axis: int, label_smoothing: float
 ) -> Tensor:
     """0 for a target that does not count."""
-    number, classes = target if counts is None else ops.where(counts, target, 0), logits.shape[axis]
+    index, classes = target if counts is None else ops.where(counts, target, 0), logits.shape[axis]
     advice = "; a number for targets that do not count is named by ignore_index="
-    number = ops.expand_dims(
-        ops.check_range("cross_entropy: the class number", number, classes, 0, advice), axis
+    index = ops.expand_dims(
+        ops.check_range("cross_entropy: the class number", index, classes, 0, advice), axis
     )
     if axis == logits.ndim - 1 and logits.size >= KERNEL_MIN_ELEMENTS and not thread.tracing:
         from ..sequence.rows import by_rows  # only those who have much to do need a compiler
 
-        losses = by_rows("cross_entropy", _class_losses, (logits, number), (-1, label_smoothing))
+        losses = by_rows("cross_entropy", _class_losses, (logits, index), (-1, label_smoothing))
     else:
-        losses = _class_losses(logits, number, axis, label_smoothing)
-    losses = ops.squeeze(ops.nan_outside(losses, number, classes), axis)
+        losses = _class_losses(logits, index, axis, label_smoothing)
+    losses = ops.squeeze(ops.nan_outside(losses, index, classes), axis)
     return losses if counts is None else ops.where(counts, losses, 0)
 
 
@@ -201,10 +201,10 @@ def _check_classes(name: str, target: Tensor, scores: Tensor, axis: int) -> None
         )
 
 
-def _class_losses(logits: Tensor, number: Tensor, axis: int, label_smoothing: float) -> Tensor:
+def _class_losses(logits: Tensor, index: Tensor, axis: int, label_smoothing: float) -> Tensor:
     """log Σ exp(z) − z at the class: the other log-probabilities are never made."""
     shifted = logits - ops.max(logits, axis, keepdims=True).detach()
-    picked = ops.pick(shifted, number, axis)
+    picked = ops.pick(shifted, index, axis)
     if label_smoothing:
         picked = (1 - label_smoothing) * picked + label_smoothing * mean(shifted, axis, keepdims=True)
     return ops.log(ops.sum(ops.exp(shifted), axis, keepdims=True)) - picked

@@ -27,7 +27,7 @@ class Vertex:
         value: its entry, its tensor, or its Python number.
         array: of a tensor the array that it had; or the number again.
         name: the user's name for it, or "".
-        step: the number of the time step that it stands in, from 1, or None.
+        step: the index of the time step that it stands in, from 1, or None.
         copied: whether it is one of several copies of a leaf, one for each step.
     """
 
@@ -70,7 +70,7 @@ class Link:
 class _Leaf:
     """A leaf by the order of its first use."""
 
-    number: int
+    index: int
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Network:
         chains: the time steps that a state links.
 
     Attributes:
-        tape: the entries; an entry's place is its number in here.
+        tape: the entries; an entry's place is its index in here.
         steps: the time steps in the order of their first entry; none where there is only one, which needs no
             box.
         path: the places of the entries on the state path, from the first state to the last; empty if there is
@@ -108,7 +108,7 @@ class Network:
         self._outputs = {(self._place[y.entry.index], y.position): y for y in outputs if y.entry is not None}
         self._leaves: list[Node] = []
         self._arrays: list[Any] = []
-        self._number_of_leaf: dict[Key, _Leaf] = {}
+        self._leaf_of: dict[Key, _Leaf] = {}
         self._sources = self._find_sources()
         self.steps: list[Step]
         self.steps, self._step_of = steps_of(tape, chains)
@@ -121,7 +121,7 @@ class Network:
         }
         self._steps_of_leaf = Counter(source for source, _ in uses if isinstance(source, _Leaf))
         ends = self._ends_by_steps() if self.steps else self._ends_by_name() or self._ends_by_call()
-        self._states = {self._number_of_leaf[start] for start, _ in ends if start in self._number_of_leaf}
+        self._states = {self._leaf_of[start] for start, _ in ends if start in self._leaf_of}
         way = min(
             (cheapest(self.tape, *ends) for ends in ends), key=lambda way: way.cost, default=Way(math.inf, [])
         )
@@ -148,18 +148,18 @@ class Network:
     # -- reading the tape ------------------------------------------------------------------------------------
 
     def _find_sources(self) -> list[list[_Source]]:
-        numbers = self._number_of_leaf
+        leaves = self._leaf_of
 
         def source(x: Any, array: Any) -> _Source:
             if not isinstance(x, Node):
                 return _Number(x)
             if x.entry is not None and x.entry.index in self._place:
                 return self._place[x.entry.index]
-            if key_of(x) not in numbers:
-                numbers[key_of(x)] = _Leaf(len(self._leaves))
+            if key_of(x) not in leaves:
+                leaves[key_of(x)] = _Leaf(len(self._leaves))
                 self._leaves.append(x)
                 self._arrays.append(array)
-            return numbers[key_of(x)]
+            return leaves[key_of(x)]
 
         return [
             [source(x, array) for x, array in zip(entry.inputs, entry.xs, strict=True)] for entry in self.tape
@@ -281,7 +281,7 @@ class Network:
             (key_of(state.before), state.after)
             for states in self._calls.values()
             for state in states
-            if key_of(state.before) in self._number_of_leaf
+            if key_of(state.before) in self._leaf_of
             and state.after is not None
             and state.after[0] in self._place
         ]
@@ -336,13 +336,13 @@ class Network:
             return Vertex(f"n{source}", "operation", self.tape[source], "", None)
         if isinstance(source, _Number):
             return Vertex(f"k{place}_{i}", "constant", source.value, "", step, array=source.value)
-        leaf, array = self._leaves[source.number], self._arrays[source.number]
+        leaf, array = self._leaves[source.index], self._arrays[source.index]
         kind: Kind = "state" if source in self._states else _leaf_kind(leaf)
         name = self._name_of_leaf(leaf, kind)
         if kind == "state" or step is None:
-            return Vertex(f"p{source.number}", kind, leaf, name, None, array=array)
+            return Vertex(f"p{source.index}", kind, leaf, name, None, array=array)
         copied = kind == "parameter" and self._steps_of_leaf[source] > 1
-        return Vertex(f"p{source.number}_{step}", kind, leaf, name, step, copied, array)
+        return Vertex(f"p{source.index}_{step}", kind, leaf, name, step, copied, array)
 
     def _name_of_leaf(self, leaf: Node, kind: Kind) -> str:
         if kind != "state" or leaf.name or not self.names.inside(leaf):

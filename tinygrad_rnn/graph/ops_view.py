@@ -74,9 +74,7 @@ class OpsView:
             lines += self._band([vertex for vertex in network.vertices if vertex.id in banded])
         for step in network.steps:
             inside = [
-                vertex
-                for vertex in network.vertices
-                if vertex.step == step.number and vertex.id not in banded
+                vertex for vertex in network.vertices if vertex.step == step.index and vertex.id not in banded
             ]
             inside.sort(key=lambda vertex: vertex.id not in self._path)  # engines keep what is first straight
             lines += self._cluster(step, inside)
@@ -139,12 +137,12 @@ class OpsView:
     def _cluster(self, step: Step, vertices: Sequence[Vertex]) -> list[str]:
         left = self._left(step)
         label = shown(step.head) + (f"   {shown(left, 80)}" if left else "")
-        look: Look = {"id": f"t{step.number}", **frame(label)}
-        outside = {outer.id: outer for outer, at in self._columns.stubs.values() if at == step.number}
-        lines = self._group(f"cluster_t{step.number}", look, vertices)
+        look: Look = {"id": f"t{step.index}", **frame(label)}
+        outside = {outer.id: outer for outer, at in self._columns.stubs.values() if at == step.index}
+        lines = self._group(f"cluster_t{step.index}", look, vertices)
         return [
             *lines[:-1],
-            *(f"  {self._stub(outer, step.number)}" for outer in outside.values()),
+            *(f"  {self._stub(outer, step.index)}" for outer in outside.values()),
             lines[-1],
         ]
 
@@ -206,7 +204,7 @@ class OpsView:
     def scene(self) -> Scene:
         """The same picture as boxes and arrows with all that is known of them."""
         network = self.network
-        groups = [Group(f"t{step.number}", step.head, self._left(step)) for step in network.steps]
+        groups = [Group(f"t{step.index}", step.head, self._left(step)) for step in network.steps]
         return Scene(
             title=self.title,
             dot=self.dot(titled=False),

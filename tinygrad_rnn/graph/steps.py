@@ -12,10 +12,10 @@ from ..tape import Scope, Tape
 
 @dataclass
 class Step:
-    """A time step: its number from 1, what the program calls it, the chain that it belongs to and which of
+    """A time step: its index from 1, what the program calls it, the chain that it belongs to and which of
     its steps it is, the chain's name if there are several, and the places of its entries."""
 
-    number: int
+    index: int
     label: str
     places: list[int] = field(default_factory=list)
     chain: Chain | None = None
@@ -31,7 +31,7 @@ class Step:
 
 
 def steps_of(tape: Tape, chains: Sequence[Chain]) -> tuple[list[Step], list[int | None]]:
-    """The innermost steps of scans, or of a loop of the user's own, and for each entry the number of its
+    """The innermost steps of scans, or of a loop of the user's own, and for each entry the index of its
     step.
 
     Where there is one step only there is none: it needs no box.
@@ -57,4 +57,4 @@ def steps_of(tape: Tape, chains: Sequence[Chain]) -> tuple[list[Step], list[int 
     }
     for step in steps.values():
         step.chain, step.place = place_of.get(tape[step.places[0]].index, (None, 0))
-    return list(steps.values()), [None if scope is None else steps[scope].number for scope in scopes]
+    return list(steps.values()), [None if scope is None else steps[scope].index for scope in scopes]

@@ -34,7 +34,7 @@ def getitem(x: ArrayLike, index: Index) -> Tensor:
     if thread.tracing is not None and any(
         isinstance(part, Node) and part._data.dtype.kind in "iu" for part in parts
     ):
-        return _at_numbers(x, parts)
+        return _at_indices(x, parts)
     settled = tuple(_index_part(part, x._backend) for part in parts)
     return apply(a.GETITEM, (x,), (settled if type(index) is tuple else settled[0],))
 
@@ -51,31 +51,31 @@ def _index_part(part: Any, backend: Backend) -> Any:
     return part
 
 
-def _at_numbers(x: Tensor, index: tuple[Any, ...]) -> Tensor:
-    """x[index] by numbers that a trace does not know yet: slices first, then one look-up along the axes that
-    numbers choose from.
+def _at_indices(x: Tensor, index: tuple[Any, ...]) -> Tensor:
+    """x[index] by integers that a trace does not know yet: slices first, then one look-up along the axes that
+    integers choose from.
 
-    As NumPy has it, what the numbers choose stands where their axes stood; before all others where these did
-    not stand together.
+    As NumPy has it, what they choose stands where their axes stood; before all others where these did not
+    stand together.
     """
     parts = [part for part, _ in written_out(index, x.shape)]
-    basic = tuple(slice(None) if _is_number(part) else part for part in parts)
+    basic = tuple(slice(None) if _is_index(part) else part for part in parts)
     y = getitem(x, basic)
-    numbers = [(axis, part) for axis, part in enumerate(parts) if _is_number(part)]
-    axes = [axis for axis, _ in numbers]
+    lookups = [(axis, part) for axis, part in enumerate(parts) if _is_index(part)]
+    axes = [axis for axis, _ in lookups]
     if axes != list(range(axes[0], axes[-1] + 1)):
         y = transpose(y, (*axes, *(axis for axis in range(y.ndim) if axis not in axes)))
         axes = list(range(len(axes)))
     first, lengths = axes[0], y.shape[axes[0] : axes[-1] + 1]
     place: Any = 0
-    for (_, part), n in zip(numbers, lengths, strict=True):
+    for (_, part), n in zip(lookups, lengths, strict=True):
         part = indices_of("getitem: the index", x._backend, part, n)
-        place = place * n + (where(part < 0, part + n, part) if len(numbers) > 1 else part)
+        place = place * n + (where(part < 0, part + n, part) if len(lookups) > 1 else part)
     return take(reshape(y, (*y.shape[:first], -1, *y.shape[axes[-1] + 1 :])), place, first)
 
 
-def _is_number(part: Any) -> bool:
-    """Whether a part of an index chooses by numbers, beside others that do: also a single one."""
+def _is_index(part: Any) -> bool:
+    """Whether a part of an index chooses by integers, beside others that do: also a single one."""
     return part is not None and part is not Ellipsis and not isinstance(part, slice)
 
 
@@ -204,7 +204,7 @@ def indices_of(
 def check_range(what: str, indices: Tensor, n: int, least: int | None = None, advice: str = "") -> Tensor:
     """Integers from ``least`` (by default −n) to n − 1, themselves.
 
-    A trace, which has no numbers yet, holds the check; but what the array module refuses itself is left to
+    A trace, which has no values yet, holds the check; but what the array module refuses itself is left to
     that.
 
     Raises:
@@ -219,22 +219,22 @@ def check_range(what: str, indices: Tensor, n: int, least: int | None = None, ad
     return indices
 
 
-def lookup(what: str, x: Tensor, numbers: ArrayLike, advice: str = "") -> Tensor:
+def lookup(what: str, x: Tensor, indices: ArrayLike, advice: str = "") -> Tensor:
     """Rows of x by numbers that do not count from its end: of words, of classes.
 
     Raises:
         DtypeError: they are no integers.
         IndexRangeError: there is no such row. On a device, where nobody looks, it is NaN.
     """
-    numbers = indices_of(f"{what}: the number", x._backend, numbers, x.shape[0], 0, advice)
-    return nan_outside(apply(a.TAKE, (x, numbers), (0,)), numbers, x.shape[0])
+    indices = indices_of(f"{what}: the number", x._backend, indices, x.shape[0], 0, advice)
+    return nan_outside(apply(a.TAKE, (x, indices), (0,)), indices, x.shape[0])
 
 
-def nan_outside(y: Tensor, numbers: Tensor, n: int) -> Tensor:
+def nan_outside(y: Tensor, indices: Tensor, n: int) -> Tensor:
     """y; on a device NaN where a number does not lie from 0 to n − 1: there nobody waits to look at them."""
-    if numbers._backend.name == "numpy":
+    if indices._backend.name == "numpy":
         return y
-    inside = logical_and(greater_equal(numbers, 0), less(numbers, n))
+    inside = logical_and(greater_equal(indices, 0), less(indices, n))
     return where(expand_dims(inside, tuple(range(inside.ndim, y.ndim))), y, math.nan)
 
 

@@ -77,7 +77,7 @@ class Again(Lines):
             closure = closure_of(scope.call)
         except Unreadable:
             return
-        numbers, tracer = random.States(), sys.gettrace()
+        generators, tracer = random.States(), sys.gettrace()
         backend = next((x._backend for x in self.arguments if isinstance(x, Node)), None)
         own = Scope(scope.kind, scope.label, None, scope.call)
 
@@ -89,7 +89,7 @@ class Again(Lines):
         def put_back() -> None:
             sys.settrace(tracer)
             closure.restore()
-            numbers.restore()
+            generators.restore()
 
         with contextlib.suppress(Exception):  # what was read so far counts
             self.returned = with_cleanup(put_back, watched)

@@ -145,8 +145,8 @@ class Closure(Functions):
 
     def _read_tensor(self, x: Node, kind: type) -> None:
         """All that a trace depends on; which one it is, is known by when it was reached."""
-        number = self._order.setdefault(id(x), len(self._order))
-        self.parts.append(number)
+        order = self._order.setdefault(id(x), len(self._order))
+        self.parts.append(order)
         if id(x) in self._seen:
             return
         self._seen[id(x)] = x

@@ -109,9 +109,9 @@ class Data:
         self._read_dict(table)
         self._read(table.default_factory)
 
-    def _read_bytes(self, numbers: Any) -> None:
-        self._note_items(numbers)
-        self.parts += (numbers.typecode, numbers.tobytes())
+    def _read_bytes(self, values: Any) -> None:
+        self._note_items(values)
+        self.parts += (values.typecode, values.tobytes())
 
     def _read_context(self) -> None:
         """How decimal numbers are rounded in this thread."""

@@ -90,20 +90,20 @@ def _link(tape: Tape, chains: Sequence[Chain]) -> None:
     """Tell each chain what crosses the borders of its steps."""
     none: dict[int, int] = {}
     places: dict[int, dict[int, int]] = {}
-    for number, chain in enumerate(chains):
+    for i, chain in enumerate(chains):
         for step, inside in enumerate(chain.entries):
             for entry in inside:
-                places.setdefault(entry.index, {})[number] = step
+                places.setdefault(entry.index, {})[i] = step
     for entry in tape:
         ours, scope, needs = places.get(entry.index, none), entry.scope, entry.needs
         for operand, x in enumerate(entry.inputs):
             if needs[operand] and x.entry is not None and x.entry.scope is not scope:
                 theirs = places.get(x.entry.index, none)
-                for number, step_there in theirs.items():
-                    if ours.get(number) != step_there:
-                        chains[number].link(entry, operand, ours.get(number))
-                for number in ours:
-                    chains[number].alone = chains[number].alone and number in theirs
+                for i, step_there in theirs.items():
+                    if ours.get(i) != step_there:
+                        chains[i].link(entry, operand, ours.get(i))
+                for i in ours:
+                    chains[i].alone = chains[i].alone and i in theirs
 
 
 def time_steps(tape: Tape) -> dict[Scope, Scope]:
@@ -120,9 +120,7 @@ def time_steps(tape: Tape) -> dict[Scope, Scope]:
             calls.setdefault((scope.outer, id(scope.label)), []).append((scope, call))
     loops = (loop for loop in calls.values() if len(loop) > 1 and _goes_on(loop[0][0], loop[1][1]))
     return {
-        scope: Scope("step", number, scope.outer, call)
-        for loop in loops
-        for number, (scope, call) in enumerate(loop)
+        scope: Scope("step", i, scope.outer, call) for loop in loops for i, (scope, call) in enumerate(loop)
     }
 
 
@@ -213,15 +211,9 @@ def _name_chains(tape: Tape, chains: list[Chain], owner_of: Callable[[Chain], tu
 
 
 def _layers(tape: Tape, chains: Sequence[Chain]) -> list[int]:
-    """For each chain how many it depends on, one on the other; both directions of a layer have the same
-    number."""
+    """For each chain how many it depends on, one on the other; both directions of a layer are as deep."""
     layers = [1] * len(chains)
-    place = {
-        entry.index: number
-        for number, chain in enumerate(chains)
-        for inside in chain.entries
-        for entry in inside
-    }
+    place = {entry.index: i for i, chain in enumerate(chains) for inside in chain.entries for entry in inside}
     below: dict[int, int] = {}
     for entry in tape:
         depth = max(
@@ -232,16 +224,16 @@ def _layers(tape: Tape, chains: Sequence[Chain]) -> list[int]:
             ),
             default=0,
         )
-        number = place.get(entry.index)
-        if number is not None:
+        i = place.get(entry.index)
+        if i is not None:
             outside = [
                 below[x.entry.index]
                 for x in entry.inputs
                 if isinstance(x, Node)
                 and x.entry
                 and x.entry.index in below
-                and place.get(x.entry.index) != number
+                and place.get(x.entry.index) != i
             ]
-            layers[number] = depth = max(layers[number], 1 + max(outside, default=0))
+            layers[i] = depth = max(layers[i], 1 + max(outside, default=0))
         below[entry.index] = depth
     return layers
