@@ -48,7 +48,7 @@ adding: threading.RLock = threading.RLock()
 
 
 def add_to_leaves(residuals: Residuals) -> None:
-    """Add what has arrived at leaves to their ``grad``.
+    """Accumulate the gradients of leaves: add what has arrived to their ``grad``.
 
     Raises:
         DtypeError: one of them is no float; then nothing is added.
@@ -61,8 +61,8 @@ def add_to_leaves(residuals: Residuals) -> None:
 
 
 def _add_to_grad(leaf: Node, residual: Any, owned: bool) -> None:
-    """Add a residual to a leaf's: recorded ones are tensors, others arrays, which may be kept if they are
-    ours."""
+    """Accumulate a gradient. A recorded residual is a tensor, another one an array, which is kept without a
+    copy if it is ours."""
     if isinstance(residual, Node):
         leaf._grad = residual if leaf._grad is None else leaf._grad + residual
         return

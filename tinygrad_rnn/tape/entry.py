@@ -1,11 +1,11 @@
-"""What a tape is made of: tensors, the entries that made them, and the parts of the program that these stand
-in.
+"""What a tape is made of: tensors, the entries that made them, and the scopes of the program that entries
+were recorded in.
 
     x ──┐                      a tensor (Node) knows the entry that made it,
         ├─[entry 7: multiply]── y     an entry knows its operands;
     w ──┘                      entries carry an increasing index.
 
-Nothing refers forwards: so memory is given back when a result goes out of scope.
+Nothing refers forwards, so memory is freed when a result goes out of scope.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Scope:
 
     Attributes:
         kind: "step" or "module".
-        label: the number of the step, or the module.
+        label: the index of the step, or the module.
         outer: the scope around it.
-        call: the function that runs inside, and its arguments: who looks at the tape may call it again.
+        call: the function that runs inside, and its arguments: a reader of the tape may call it again.
         after: of a step, the keys of the state's tensors after it, where it ran in a scan.
         start: an index before everything recorded inside.
     """
@@ -180,6 +180,6 @@ class Node:
 
 
 def key_of(node: Node) -> Key:
-    """What tells a tensor from all others: the index of its entry and which of the results it is; −1 and its
-    identity for a leaf, as long as something refers to that."""
+    """What tells a tensor from all others: the index of its entry and its position among the results. For a
+    leaf, −1 and its ``id``, which holds as long as the leaf is referred to."""
     return (-1, id(node)) if node.entry is None else (node.entry.index, node.position)

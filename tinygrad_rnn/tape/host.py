@@ -86,7 +86,7 @@ def _array(x: Any, dtype: Any) -> numpy.ndarray:
 
 
 def plain_array(x: Array, backend: Backend) -> Array:
-    """An array of a backend's own class, and its memory, of an array that may be of a subclass.
+    """The same memory as an array of the backend's own class: the user's may be of a subclass.
 
     Raises:
         DtypeError: not numbers, or some of them are masked.
@@ -95,8 +95,8 @@ def plain_array(x: Array, backend: Backend) -> Array:
 
 
 def _of_numbers(array: Array, x: Any, dtype: Any = None) -> Array:
-    """An array that was made of x, if it is one of numbers; with a dtype also of fractions and of whole
-    numbers of any size. Its bytes are in this machine's order.
+    """An array that was made of x, in this machine's byte order, if its elements are numbers. Where a dtype
+    was asked for, these may also be fractions, or integers of any size.
 
     Raises:
         DtypeError: it is none, or some of the numbers are masked.
@@ -120,7 +120,7 @@ def _of_numbers(array: Array, x: Any, dtype: Any = None) -> Array:
 
 
 def _is_masked(x: Any) -> bool:
-    """Whether an array, or one in a nested list, has numbers that do not count."""
+    """Whether an array, or one in a nested list, has masked elements."""
     masked = sys.modules.get("numpy.ma")  # where nobody has loaded it there are none
     if masked is None or type(x) in PYTHON_NUMBERS:
         return False
@@ -135,7 +135,8 @@ def holds_tensors(x: Any) -> bool:
 
 
 def _holds(x: Sequence[Any], kinds: Any) -> bool:
-    """Whether a nested list holds something of some types; without a look at each of many numbers."""
+    """Whether a nested list holds something of some types. Of a long list of numbers not each is looked
+    at."""
     todo, seen = [x], set()
     while todo:
         part = todo.pop()

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class _Thread(threading.local):
-    """What each thread has for itself: whether it records, and where in the user's program it is."""
+    """What each thread has for itself."""
 
     def __init__(self) -> None:
         self.recording = True
@@ -76,13 +76,12 @@ class Tracing:
 
 
 class Block:
-    """A ``with`` block in which some of what a thread has for itself is different; afterwards all of it is as
-    before.
+    """A ``with`` block that changes some of a thread's state, and restores all of it at its end.
 
     Blocks nest; an object may be entered again inside itself, and by several threads. An interrupt may come
-    between any two instructions, so also before the first one of ``__exit__``. Therefore everything changes
-    in one step, the end of a block also ends the blocks inside whose own end was cut off, and a block that is
-    lost is ended by that.
+    between any two instructions, even before the first one of ``__exit__``. So all state changes in one step.
+    The end of a block also ends the blocks inside whose own end was cut off. And a block whose end was cut
+    off altogether is ended when Python drops it.
     """
 
     def __init__(self, **changes: Any) -> None:
@@ -105,8 +104,8 @@ class Block:
 
 
 def _lost(reference: Any) -> None:
-    """End a block that nobody is inside of any more: if there are others inside it, the end of the outermost
-    one of these will do it."""
+    """End a block that Python has dropped. If there are others inside it, the end of the outermost of these
+    does it."""
     now = thread.__dict__
     while now["inside"] is not None:
         lost, before = now["inside"]

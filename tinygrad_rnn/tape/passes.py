@@ -57,8 +57,8 @@ def pull_back(
             lead to the results.
         needs: by index, the operands that a residual goes on to, where not to all that need one.
         watched: the indices of the entries to watch; None means all.
-        linear: spare nothing, whatever is NaN: what is recorded is linear in the residuals that it starts
-            from, and holds for others.
+        linear: do not ask what was left out, whatever is NaN: then what is recorded is linear in the seeds'
+            residuals, and holds for other ones.
 
     Returns:
         The residuals at the leaves, and those caught at results on the way that are among ``towards``.
@@ -165,8 +165,8 @@ def _by_mask(entry: Entry) -> bool:
 
 
 def _counted(seeds: Sequence[tuple[Node, Any]]) -> list[Any]:
-    """What a pass starts from: residuals, and results where theirs is not 0. A NaN in there goes on by
-    rights."""
+    """What a pass starts from: residuals, and results where their residual is not 0. A NaN in these is passed
+    on rightly."""
     arrays = _arrays([g for _, g in seeds])
     return [
         part
@@ -194,7 +194,8 @@ def _watching(
 def _pull_spared(
     entry: Entry, g: Any, needs: Sequence[bool], np: Any, residuals: Residuals, spare: bool
 ) -> None:
-    """As :func:`pull_entry`, also for sums of products and for what is inside of replays."""
+    """As :func:`pull_entry`, but what a choice left out sends nothing back, in sums of products and inside of
+    replays too."""
     row = entry.row
     parts: Sequence[Any] | None = None
     if isinstance(row, Replay):
@@ -208,8 +209,8 @@ def _pull_spared(
 
 
 def _pull_unfolded(replay: Replay, entry: Entry, g: Any, np: Any, spare: bool) -> list[Any]:
-    """The residuals of a replay's operands by way of the operations inside; spared, all of them lie behind a
-    choice."""
+    """The residuals of a replay's operands, carried back operation by operation. With ``spare`` the whole
+    program lies behind a choice."""
     check_current(replay.name, entry.inputs, entry.xs)
     since = now()
     with recording():

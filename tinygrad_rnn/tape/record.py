@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def apply(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = (), constant: bool = False) -> Any:
-    """Run a row forward and record it if an operand requires it and the result is not to be a constant.
+    """Run a row forward. Record it if an operand requires a gradient, unless the result is to be a constant.
 
     Operands are tensors, Python numbers (which take the dtype of the others), or arrays and lists, which are
     copied.
@@ -105,7 +105,7 @@ def choose(row: Row, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any
 def _settled(
     row: Row, inputs: Sequence[Any]
 ) -> tuple[Backend, Sequence[Any], tuple[Any, ...], tuple[bool, ...]]:
-    """The backend of operands of any kind, the operands as tensors and Python numbers, their arrays, and
+    """For operands of any kind: the backend, the operands as tensors and Python numbers, their arrays, and
     whether each needs a residual."""
     if not all(isinstance(x, Node) or type(x) in PYTHON_NUMBERS for x in inputs):
         inputs = _lifted(inputs)
@@ -131,8 +131,8 @@ def note(entry: Entry) -> None:
 
 
 def lift(x: Any, backend: Backend, floats: Any = None) -> Tensor:
-    """Anything that NumPy can make an array of as a constant tensor; Python floats get a dtype for them, by
-    default the default one. A list or tuple that holds tensors is their stack, recorded.
+    """A constant tensor of anything that NumPy can make an array of. Python floats get the dtype ``floats``,
+    or the default one. A list or tuple that holds tensors becomes their stack, which is recorded.
 
     Raises:
         DtypeError: not numbers.
@@ -167,8 +167,8 @@ def _stacked(x: Any, backend: Backend, dtype: Any) -> Any:
 
 
 def _joint_kind(parts: Sequence[Any]) -> tuple[Backend, Any]:
-    """The backend of the first tensor, and the dtype that Python numbers take among the others: as in
-    arithmetic, they have none."""
+    """The backend of the first tensor, and the joint dtype. As in arithmetic, Python numbers have none of
+    their own."""
     kinds = {getattr(x, "dtype", None) for x in parts}
     dtypes = [kind for kind in kinds if isinstance(kind, numpy.dtype)]
     numbers = {type(x)(0) for x in parts if type(x) in PYTHON_NUMBERS}
@@ -199,8 +199,8 @@ def home(operands: Sequence[Any]) -> Backend:
 
 
 def floats_beside(operands: Iterable[Any], kinds: str = "f") -> Any:
-    """The dtype that Python floats take beside operands, those with dtypes of some kinds; None where there is
-    no such one."""
+    """The dtype that Python floats take beside operands whose dtypes are of some kinds; None where there is
+    no such operand."""
     dtypes = [getattr(x._data if isinstance(x, Node) else x, "dtype", None) for x in operands]
     met = [dtype for dtype in dtypes if isinstance(dtype, numpy.dtype) and dtype.kind in kinds]
     return numpy.result_type(*met, 0.0) if met else None

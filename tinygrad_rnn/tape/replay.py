@@ -60,8 +60,8 @@ def apply_replay(
 def record_replay(
     name: str, program: Callable[..., Any], args: Sequence[Node], y: Array, pull: Callable[..., Any]
 ) -> Any:
-    """Record that y is the program's result, got in a faster way; its residuals come from ``pull(g)`` as long
-    as they are not recorded."""
+    """Record y as the program's result, which was computed in a faster way. Its residuals come from
+    ``pull(g)``; recorded ones from running the program."""
     sources = [x for x in args if x.requires_grad]
     entry = _recorded(_Faster(name, program, args, pull), args[0]._backend, sources, (y,))
     return Node.result_type(y, entry.backend, True, entry, 0)
@@ -82,8 +82,8 @@ def _replaced(args: Sequence[Any], fresh: Sequence[Node]) -> Any:
 
 
 def outside(results: Sequence[Node], since: int, ours: Sequence[Node]) -> list[Node]:
-    """The tensors made before ``since`` that results depend on, or are themselves, other than ours, in the
-    order of use."""
+    """The tensors from before ``since`` that results depend on, or that are results themselves, in the order
+    of use; without ``ours``."""
     known = {id(x) for x in ours}
     others: dict[int, Node] = {}
     used = [

@@ -1,4 +1,4 @@
-"""The residuals of a backward pass: where they have arrived, and how an operation sends its own on.
+"""The residuals of a backward pass: those that have arrived so far, and how an operation sends its own on.
 
 Undoing a broadcast and adding up the residuals that meet happen here, once, for every row.
 """
@@ -16,10 +16,11 @@ from .writes import check_current
 class Residuals:
     """The residuals that have arrived so far, by the key of their tensor; adds up the ones that meet.
 
-    The first to arrive is kept uncopied; the second makes a new array, which is ours, so later ones are added
-    into it in place.
+    The first residual to arrive at a tensor is kept without a copy. Adding the second makes a new array,
+    which is ours, so later ones are added in place.
 
     Attributes:
+        by_key: the residuals.
         owned: the keys of those that are arrays of ours.
         leaves: those that something has arrived at.
     """
@@ -150,8 +151,8 @@ def pull_watched(
     guarded: bool,
     pull: Callable[..., None] = pull_entry,
 ) -> None:
-    """As :func:`pull_entry`, but each part can be looked at before it meets others: ``watch(entry, g,
-    operand, part)``. All operands at once where no two are the same tensor."""
+    """As :func:`pull_entry`, but ``watch(entry, g, operand, part)`` sees each part before it is added to
+    others. All operands are pulled at once, unless two of them are the same tensor."""
     place = {key_of(x): i for i, x in enumerate(entry.inputs) if needs[i]}
     alike = len(place) < sum(needs)
     for selection in (

@@ -1,6 +1,6 @@
 """A tensor as it looks from outside: its values and their shape, to the user, to Python and to NumPy.
 
-Whoever looks at values looks off the tape; a trace, which has none, refuses it.
+A look at values is not recorded. In a trace, where there are none, it is refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def cuts(x: Any) -> TypeGuard[Node]:
-    """Whether the values of x alone, off the tape, would silently lose a gradient."""
+    """Whether a gradient would be lost silently if only the values of x went on."""
     return isinstance(x, Node) and x.requires_grad and thread.recording
 
 

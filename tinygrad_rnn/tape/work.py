@@ -1,4 +1,4 @@
-"""What a piece of program did, as a hash: a program that is run again must have done the same."""
+"""What a piece of program did, as a hash. A program that is run again must do the same."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ def check_same(name: str, results: Sequence[Any], ys: Sequence[Any], alike: bool
 
 
 def work_of(results: Sequence[Node], since: int, inputs: Sequence[Node]) -> int:
-    """A hash of the operations after ``since`` that lead from inputs to results, with their parameters,
-    numbers and constants: numbers may cancel out of the results and stay in the slopes."""
+    """A hash of the operations after ``since`` that lead from inputs to results, with their parameters and
+    constants. The results alone would not do: a constant may cancel out of them and still be in the
+    slopes."""
     place: dict[Key, Any] = {key_of(x): ("input", i) for i, x in enumerate(inputs)}
     work: list[Any] = []
     for position, entry in enumerate(Tape.of(*results, since=since)):
@@ -54,9 +55,9 @@ def _hashed(x: Any) -> Any:
 
 
 def by_sight(x: Any, content: Callable[[Backend, Array], Any]) -> Any:
-    """Something hashable, equal for parameters that mean the same: numbers by sight, since NaN is itself, 0
-    is neither −0 nor False, and Python hashes −1 and −2 alike; arrays by shape, dtype and ``content(backend,
-    array)``."""
+    """Something hashable that is equal for parameters that mean the same. Numbers are compared by their
+    ``repr``: NaN equals itself then, 0 is neither −0 nor False, and −1 and −2 have different hashes. Arrays
+    are compared by shape, dtype and ``content(backend, array)``."""
     if isinstance(x, (tuple, list)):
         return tuple([by_sight(part, content) for part in x]) if x else ()
     if isinstance(x, slice):

@@ -1,9 +1,9 @@
 """Arrays that the user can change in place.
 
-A user who takes ``tensor.data`` holds an array that may stand on the tape. NumPy does not tell of writes, so
-the content of such an array is fingerprinted when it is handed out and when something is recorded with it; a
-backward pass compares. Nobody else pays: the table is empty as long as nobody has asked for an array, and an
-array that nobody else refers to any more leaves it.
+``tensor.data`` hands out an array that may stand on the tape, and NumPy does not tell of writes. So such an
+array is fingerprinted when it is handed out and when something is recorded with it, and a backward pass
+compares the fingerprints. Without a ``.data`` nothing of this costs anything: the table is empty, and an
+array leaves it when nobody refers to it any more.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def fingerprint_if_exposed(node: Node) -> int | None:
 
 
 def remember(entry: Entry) -> None:
-    """Note what the exposed arrays of an entry hold, if that is not what they held before."""
+    """Fingerprint the exposed arrays of an entry, where they have changed."""
     for array in (*entry.xs, *entry.ys):
         exposure = exposed.get(id(_block(array)))
         if exposure is not None:
@@ -63,7 +63,7 @@ def remember(entry: Entry) -> None:
 
 
 def check_unchanged(entries: Iterable[Entry]) -> None:
-    """What is told of entries holds for the arrays that they were recorded with.
+    """Check that the arrays of entries are what they were when the entries were recorded.
 
     Raises:
         TapeError: one of them was written into since.
@@ -87,8 +87,8 @@ def check_unchanged(entries: Iterable[Entry]) -> None:
 
 
 def check_current(name: str, operands: Sequence[Any], xs: Sequence[Any]) -> None:
-    """A pass that reads the operands as tensors needs the arrays that they had: an optimiser may have given
-    them others since.
+    """Check that operands still have the arrays that they were recorded with: an optimiser may have replaced
+    them.
 
     Raises:
         TapeError: a tensor has another array now.
