@@ -91,8 +91,8 @@ def set_backend(name: str) -> None:
 class use_backend(contextlib.ContextDecorator):
     """Make ``name`` the backend of new tensors inside the block, in this thread only.
 
-    An interrupt may cut off the end of a block; the end of the block around it or its being lost then does
-    instead.
+    An interrupt may cut off the end of a block. Then it ends with the block around it, or when Python drops
+    it.
 
     >>> with tg.use_backend("numpy"):
     ...     tg.zeros(2).backend

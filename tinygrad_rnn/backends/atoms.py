@@ -1,9 +1,10 @@
 """The atoms: the few operations that elementwise functions are written in, and all that printers know.
 
 A function in atoms takes a printer ``k`` first, then its operands: it does arithmetic on values and calls
-atoms of k. Handed the printer of LLVM it is written as LLVM, handed that of C as C. Nothing is rounded but as
-written, and no product is joined to a sum except by ``fma``: what is computed a second time is the same to
-the last bit, wherever it is written, as a mask that compares it with what was kept needs.
+atoms of k. Handed the printer of LLVM it is written as LLVM, handed that of C as C. Every operation is
+rounded as it is written, and no product is fused with a sum except by ``fma``. So a value that is computed a
+second time, in another kernel, is the same to the last bit: a mask that compares it with a value that was
+kept depends on that.
 
 ============  ================================================================================================
 numbers       ``number``; ``lookup`` in a table; ``convert`` to another kind; ``bits`` of a float;
@@ -145,7 +146,7 @@ class Printer:
             ("add.f"), integers ("add.i") or truths ("and.b"). {0}, {1}, {2} are operands, {T} and {S} the
             type and the kind of the last of them, {F} an f for float32, {to} the type of the result.
         fused: ``fma`` rounds once; else it is a product and a sum.
-        rounds: the processor rounds to integers; else that is made of sums.
+        rounds: the processor rounds to integers; else that is written with sums.
         lines: what is written already.
         tables: the tables that it looks up in, by name: their kind and numbers.
     """
@@ -284,7 +285,8 @@ class Printer:
         return self.atom("floating", x, kind=BITS[x.kind])
 
     def convert(self, x: Value, kind: str) -> Value:
-        """A number in another kind. What no integer is near becomes the least one, as on most processors."""
+        """A number in another kind. A float that no integer is near becomes the least integer, as on most
+        processors."""
         if x.kind == kind:
             return x
         if kind == "i1":
@@ -297,7 +299,7 @@ class Printer:
     # -- kinds -----------------------------------------------------------------------------------------------
 
     def joint(self, *xs: Any) -> list[Value]:
-        """Operands in the kind that NumPy joins theirs to; weak numbers adapt to the others."""
+        """Operands in the kind that NumPy promotes theirs to; weak ones take that of the others."""
         strong = {x.kind for x in xs if isinstance(x, Value) and not x.weak}
         weak = {_weak_kind(x) for x in xs if not isinstance(x, Value) or x.weak}
         kind = max(strong or weak, key=_ORDER.index)

@@ -291,8 +291,8 @@ class Backend:
         return x**exponent
 
     def within(self, x: Array, what: str, least: int, n: int, advice: str) -> Array:
-        """x itself, integers from ``least`` to n − 1. Others are an error only where looking at them
-        does not mean to wait."""
+        """x itself, which holds integers from ``least`` to n − 1. Others are an error only where a look at
+        them need not wait for a device."""
         return x
 
     def runs_machine_code(self) -> bool:

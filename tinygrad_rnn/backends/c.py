@@ -1,7 +1,7 @@
 """Atoms in C, and elementwise functions as C to be compiled. CUDA's printer speaks a dialect of it.
 
-A compiler must be told not to join products and sums (GCC: ``-ffp-contract=off``). Then the results are those
-of the machine code, to the last bit, on a processor that has an ``fma``.
+A compiler must be told not to fuse products and sums (GCC: ``-ffp-contract=off``). Then the results equal
+those of the machine code to the last bit, on a processor that has an ``fma``.
 """
 
 from __future__ import annotations

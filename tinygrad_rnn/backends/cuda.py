@@ -17,8 +17,8 @@ def block_of(width: int) -> int:
 
 
 def kernel(name: str, threads: int, parameters: Sequence[str], body: Sequence[str]) -> list[str]:
-    """The lines of a kernel for blocks of at most so many threads: without their number the compiler may give
-    each more registers than there are for all of them, and the launch fails."""
+    """The lines of a kernel for blocks of at most so many threads. The compiler must know how many: else it
+    may give each thread so many registers that a block of them cannot be launched."""
     return [
         f'extern "C" __global__ void __launch_bounds__({threads}) {name}({", ".join(parameters)}) {{',
         *body,

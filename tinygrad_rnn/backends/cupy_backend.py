@@ -52,8 +52,8 @@ def load() -> CupyBackend:
 
 
 def packages() -> dict[str, str]:
-    """The installed packages that bring CuPy, with their versions. More than one lie over each other in one
-    folder."""
+    """The installed packages that bring CuPy, with their versions. If there are several, they overwrite each
+    other's files."""
     installed = {}
     for name in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -140,8 +140,7 @@ class CupyBackend(Backend):
         return super().raise_to(x, exponent)
 
     def solve(self, a: Array, b: Array) -> Array:
-        """As ``numpy.linalg.solve``; here alone the host waits, since a singular matrix would pass
-        unnoticed."""
+        """As ``numpy.linalg.solve``. The host waits here, since a singular matrix would pass unnoticed."""
         with self._errstate(linalg="raise"):
             return self._solve(a, b)
 

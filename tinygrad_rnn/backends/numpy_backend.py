@@ -44,8 +44,8 @@ class NumpyBackend(Backend):
         return not x.flags.writeable or super().is_spread(x)
 
     def copy(self, x: Array) -> Array:
-        """NumPy copies a transpose element by element along its rows, each from another line of the cache;
-        here lines are used whole."""
+        """NumPy copies a transpose element by element, each from another cache line; here cache lines are
+        used whole."""
         if x.ndim != 2 or x.size < _LARGE or not x.flags.f_contiguous:
             return x.copy()
         y, step = numpy.empty(x.shape, x.dtype), max(1, CACHE_LINE // x.itemsize)
@@ -54,7 +54,8 @@ class NumpyBackend(Backend):
         return y
 
     def broadcast_to(self, x: Array, shape: tuple[int, ...]) -> Array:
-        """As NumPy's, which takes longer to spread one number than to add up a small array."""
+        """As NumPy's, whose general way takes longer for a single number than adding up a small array
+        does."""
         if x.ndim > len(shape) or x.size != 1:
             return numpy.broadcast_to(x, shape)
         y: numpy.ndarray = numpy.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
@@ -62,7 +63,8 @@ class NumpyBackend(Backend):
         return y
 
     def any_nan(self, arrays: Iterable[Array]) -> bool:
-        """A sum of squares passes a NaN on, and no other makes one; of many elements a minimum costs less."""
+        """A sum of squares is NaN where an element is, and never else. Of many elements a minimum costs
+        less."""
         for x in arrays:
             if x.size and math.isnan(
                 numpy.minimum.reduce(x, None) if x.size > _FEW else (flat := x.reshape(-1)).dot(flat)
@@ -139,8 +141,8 @@ _QUIET.run(numpy.seterr, all="ignore")
 
 
 class _Quiet:
-    """``numpy.errstate(all="ignore")`` that also ends by being lost: an interrupt may cut off the end of any
-    block."""
+    """``numpy.errstate(all="ignore")`` that also ends when Python drops it: an interrupt may cut off the end
+    of any block."""
 
     def __enter__(self) -> None:
         self._state: Any = numpy.errstate(all="ignore")

@@ -1,8 +1,10 @@
 """Exponential back-off after a worker was preempted: other programs want the processors too.
 
-A call was worse than one thread where it took longer, by a quarter, than all parts would have, one after
-another, at the pace of the quickest: parts that wait for memory differ by less. And a worker that did not
-even begin had no processor, if it was awake or had the time to wake.
+A worker was preempted if one of two things is seen. The call took a quarter longer than all parts would have
+taken one after another, each as long as the quickest; parts that wait for memory differ by less than that. Or
+a worker did not even begin, though it was awake or had the time to wake.
+
+After a call that was preempted the next ones leave the team alone: twice as many as the last time.
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ from .team import at, load
 
 
 def text() -> str:
-    """``@judge(team, took, one, own, slept, back)``: settle whether the next calls leave the team alone.
+    """``@judge(team, took, one, own, slept, back)``: decide how many of the next calls leave the team alone.
 
-    How long the call took, how long one thread would have, and the parts done here while others could begin
-    theirs; how many workers slept, and how many parts had to be done here that were handed out. Ticks.
+    In ticks: how long the call took, how long one thread would have taken, and how long the parts took that
+    were done here while others could begin theirs. Then how many workers slept, and how many parts were
+    handed out and had to be done here.
     """
     return f"""
 define internal void @judge(ptr %team, i64 %took, i64 %one, i64 %own, i64 %slept, i64 %back) {{

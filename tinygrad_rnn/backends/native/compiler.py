@@ -129,7 +129,7 @@ def compiled(text: str, names: tuple[str, ...]) -> dict[str, Address]:
 
 
 def _addresses(code: bytes, names: tuple[str, ...]) -> dict[str, Address]:
-    """Of functions of an object file, which is put where it can be run."""
+    """The addresses of functions of an object file, which is loaded into executable memory."""
     llvm, _ = _target()
     engine = llvm.create_mcjit_compiler(
         llvm.parse_assembly(""), llvm.Target.from_default_triple().create_target_machine()

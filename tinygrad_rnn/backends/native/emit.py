@@ -33,8 +33,8 @@ def literal(value: float, kind: str) -> str:
 
 @functools.cache
 def vectors(kind: str) -> tuple[int, str, str, int]:
-    """Of the processor's vectors: how many elements they have, LLVM's type, how its functions of them end,
-    and bytes of an element."""
+    """Of the processor's vectors: how many elements they have, LLVM's type, the suffix of LLVM's functions of
+    them, and the bytes of an element."""
     size = 4 if kind == "float" else 8
     lanes = vector_bytes() // size
     return lanes, f"<{lanes} x {kind}>", f"v{lanes}f{8 * size}", size

@@ -61,7 +61,7 @@ class _Product(Panels):
     """The loops around the tiles.
 
     Args:
-        columns: whether a column of A lies in a row of memory.
+        columns: whether a column of A lies in memory as a row.
         turned: whether a column of B does.
     """
 
@@ -153,7 +153,7 @@ class _Product(Panels):
             start = self._while(start, end, height, tiles)
 
     def _while(self, start: str, end: str, step: int, body: Callable[[str, list[str]], list[str]]) -> str:
-        """As a loop, for no round perhaps; where it ended."""
+        """A loop that may have no round; returns where it ended."""
         e, before, done = self.e, self.e.block, self.e.label("past")
         into = e.label("into")
         e.line(f"br i1 {e.let(f'icmp slt i64 {start}, {end}')}, label %{into}, label %{done}")

@@ -19,11 +19,11 @@ Body = Callable[[str, list[str]], list[str]]
 
 @dataclass
 class Function:
-    """A function that may be called from several places. It stays one: in pieces a long text is compiled
+    """A function that may be called from several places, and is not inlined: in pieces a long text compiles
     several times as fast.
 
     Attributes:
-        parameters: its pointers; numbers of the first sample and of the end of the samples follow.
+        parameters: its pointers; the index of the first sample and that after the last follow.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Endings:
     """What stands at the end of a text of several functions.
 
     Attributes:
-        metadata: what is known of loops, numbered.
+        metadata: LLVM's metadata of loops, by index.
         declared: functions of LLVM's that are called.
         tables: what is looked up in, by name: kinds and numbers.
         functions: those that are called from several places, by what they do.

@@ -13,8 +13,8 @@ from . import memory, thresholds
 IDLE, POSTED, TAKEN, ASLEEP, STOPPED = range(5)
 
 ARGUMENTS = 10
-"""Most arguments of a function, integers or addresses; one that takes fewer ignores the rest, as calling
-conventions allow."""
+"""The most arguments of a function, integers or addresses. A function that takes fewer ignores the rest, as
+calling conventions allow."""
 
 TEAM = {
     "owner": 0,  # nobody, a call of ``run``, or a ticket

@@ -186,10 +186,10 @@ def bound(function: int, parts: Sequence[Sequence[int]], words: numpy.ndarray) -
 
 
 class Ticket:
-    """What :func:`start` starts and :func:`join` waits for: have it first, so that an interrupt finds it
-    wherever it comes.
+    """Names work that :func:`start` starts and :func:`join` waits for. It is made before the work is started,
+    so that an interrupt at any place finds it.
 
-    One that is lost before anybody joined it is joined then.
+    When Python drops a ticket that nobody has joined, it is joined.
     """
 
     __slots__ = ("__weakref__", "number")
@@ -200,8 +200,8 @@ class Ticket:
 
 _numbers = itertools.count(2)
 _in_use: dict[int, tuple[Any, weakref.ref[Ticket]]] = {}
-"""The code and the memory of what may not be done yet, by ticket: nothing frees them before somebody has
-waited, whatever becomes of the tickets."""
+"""By ticket, the code and the memory of work that may not be done yet. Nothing frees them before somebody has
+waited for it, whatever becomes of the ticket."""
 
 
 def start(ticket: Ticket, function: int, parts: Sequence[Sequence[int]], buffers: Any) -> None:

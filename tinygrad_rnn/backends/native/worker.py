@@ -1,4 +1,4 @@
-"""What a worker does, in LLVM text: does what is posted in its box, and sleeps when nothing comes.
+"""A worker, in LLVM text: it does what is posted in its box, and sleeps when nothing comes.
 
 take a box ─▶ look ─▶ posted: do it ──┐
               ▲ │                     │
