@@ -1,4 +1,4 @@
-"""One more call of what the user's code did, to read the names of its variables line by line.
+"""One more call of the user's code, to read the names of its variables line by line.
 
 The cell, or the module, that recorded operations is called again on the same arguments while a trace function
 looks at the local variables after each line: what the code binds to ``f`` there is called ``f``. Nothing of
@@ -37,8 +37,8 @@ class Name:
     """A name of a tensor.
 
     Attributes:
-        kind: a variable's is better than that of a part of something.
-        depth: of the function that has it: the outer one's is better.
+        kind: a variable's name is better than that of a part of something.
+        depth: of the function that has the variable: an outer one's name is better.
         text: the name.
     """
 
@@ -59,8 +59,8 @@ class Again(Lines):
         arguments: leaves in place of those that the call had, from left to right; floats require a residual,
             so that everything made of them is recorded.
         entries: what was recorded, in order.
-        returned: what came back; None if the code was not called, or failed this time: what was read so far
-            counts.
+        returned: what came back; None if the code was not called, or failed this time. Names that were read
+            before it failed count.
     """
 
     def __init__(self, scope: Scope) -> None:
@@ -188,7 +188,8 @@ def _elements(x: Any, name: str) -> Iterator[tuple[Node, int, str]]:
 
 @functools.lru_cache(maxsize=4096)
 def _names_things(file: str) -> bool:
-    """Whether a file is the user's or defines modules as a user would, and is no part of what runs them."""
+    """Whether the code in a file names tensors as a user's does: it is the user's, or defines modules as a
+    user would, and it does not run them."""
     return is_user(file) or (file != _WRAPPER and within(file, _MODULES))
 
 

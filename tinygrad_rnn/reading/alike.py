@@ -1,8 +1,8 @@
 """Which operations of two runs of the same code are the same.
 
-They stand in the same order and have operands that are the same in turn: arguments at one place, one
-parameter, results of operations that are the same. One run may lack some: what nothing needs, and what needs
-no residual, is not on a tape.
+Two operations are the same if they stand in the same order, have the same row, and their operands are the
+same: the same argument of the call, the same parameter, or results of operations that are the same. One run
+may lack some operations: those that nothing depends on, and those that need no residual, are not on a tape.
 """
 
 from __future__ import annotations

@@ -32,15 +32,15 @@ class Chain:
         labels: what the program calls each step; their number where it calls two the same.
         entries: the operations of each step.
         name_of: what the user calls a tensor, or "".
-        alone: whether all that goes into the steps and requires a residual is leaves: none goes on to
-            operations before them.
+        alone: whether only leaves require a residual of what goes into the steps, so that no residual goes on
+            to operations before them.
         crossings: for each (entry, operand) where a residual leaves a step, the tensor that it goes to, and
-            the step that it leaves: a number, or None for what reads the chain's results from outside.
+            the index of the step that it leaves, or None for what reads the chain's results from outside.
         nodes: by key the tensors that something crosses to.
-        complete: whether the calls of the cell say what its states are: then nothing on the tape depends on a
-            state that is not there.
-        inlets: for each (entry, operand) where an operation of a step that no state depends on, such as a
-            readout, uses what states depend on, that tensor: through there residuals come to the states.
+        complete: whether the calls of the cell say what its states are. Then nothing on the tape depends on a
+            state that is missing here.
+        inlets: through which residuals come to the states from within a step: for each (entry, operand) of a
+            readout, on which no state depends, the tensor that it uses, if states depend on that.
     """
 
     def __init__(
@@ -88,7 +88,8 @@ class Chain:
 
     @cached_property
     def states(self) -> list[str]:
-        """The names of the states: asked for late, since to name tensors the cell is called again."""
+        """The names of the states. They are found when they are first needed, since that calls the cell
+        again."""
         return distinct([self._name_of(slot) for slot in self._slots])
 
     def step_of(self, key: Key) -> int | None:
@@ -221,7 +222,7 @@ class Chain:
             )
 
     def _slots_by_uses(self) -> list[dict[int, Key]]:
-        """Where no call says what the state is: what crosses in the same place at every step."""
+        """Where no call says what the states are: the tensors that cross in the same place at every step."""
         slots: dict[_Place, dict[int, Key]] = {}
         for key, uses in self._uses.items():
             first = self.step_of(key)
@@ -236,7 +237,8 @@ class Chain:
         return list(regular.values())
 
     def _find_start(self, place: _Place, slot: dict[int, Key]) -> None:
-        """The state before the first step is what stands there where states stand in the second."""
+        """Find the state before the first step: it stands in the first step where a state stands in the
+        second."""
         distance, offset, operand = place
         first, second = self.entries[distance - 1 : distance + 1] if distance < len(self) else ([], [])
         if offset < min(len(first), len(second)) and first[offset].row is second[offset].row:
@@ -247,8 +249,8 @@ class Chain:
                     self._cross(first[offset], operand, x, distance - 1)
 
     def _fill_by_makers(self) -> None:
-        """Where no step comes after, or a step is unlike the others, a state is what the same operation made
-        elsewhere: in a step of as many operations, or else in any."""
+        """Fill in states that no later step uses, or of a step that is unlike the others: a state is made by
+        the same operation as in another step, one of as many operations or else any."""
         states = [
             (slot, step, key)
             for slot in self._slots
@@ -267,8 +269,8 @@ class Chain:
                         slot.setdefault(step, key)
 
     def _makers(self, step: int, key: Key) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """Where in a step a tensor is made, comparable between steps of as many operations, and between
-        any."""
+        """Where in a step a tensor is made, in two ways: one that can be compared between steps of as many
+        operations, and one between any."""
         inside, offset = self.entries[step], self._offsets[key[0]]
         place = offset, inside[offset].row, key[1]
         return (len(inside), *place), place

@@ -84,7 +84,7 @@ class Closure(Functions):
         names: the names that attributes must have to be read.
         every: read attributes of any name.
         stores: what the code writes: the places that it can write to are noted, with what they hold.
-        contents: what arrays and containers held before: those that still do are not copied again.
+        contents: what arrays and containers held before; those that have not changed are not copied again.
 
     Attributes:
         parts: the fingerprint: a list to be compared with another one by ``==``. Functions and tensors stand
@@ -144,7 +144,7 @@ class Closure(Functions):
             self._read_other(thing, kind)
 
     def _read_tensor(self, x: Node, kind: type) -> None:
-        """All that a trace depends on; which one it is, is known by when it was reached."""
+        """What a trace depends on. Tensors are told apart by the order in which they are reached."""
         order = self._order.setdefault(id(x), len(self._order))
         self.parts.append(order)
         if id(x) in self._seen:
@@ -249,8 +249,8 @@ class Closure(Functions):
 def closure_of(function: Any, names: Iterable[str] = ()) -> Closure:
     """All that a function can read, with the places that its code can write to.
 
-    Which attributes are read follows from the names in all code that is reached, which follows from what is
-    read: so it is repeated until no name is new.
+    Which attributes are read depends on the names in the code that is reached, and which code is reached
+    depends on what is read. So reading is repeated until no name is new.
 
     Args:
         names: further names to read.

@@ -1,8 +1,8 @@
 """What a container or an array holds: compared by its elements, and put back by the methods of the type that
 it was built on.
 
-A class of the user's may have an ``update`` that counts and a ``__getitem__`` that scales: what holds the
-elements is asked directly.
+A user's class may have an ``update`` that counts or a ``__getitem__`` that scales. So the methods of the
+built-in type are used, not those of the class.
 """
 
 from __future__ import annotations

@@ -165,7 +165,7 @@ class Data:
             self.slots.append(Items(container))
 
     def _read_c_function(self, thing: Any) -> None:
-        """Pure where it belongs to a module that is; a method depends on what it is bound to."""
+        """A function written in C. It is pure if its module is; a method depends on what it is bound to."""
         bound = getattr(thing, "__self__", None)
         # another method of it may lie at the same address
         self.parts += (thing.__name__, getattr(thing, "__qualname__", None))
@@ -184,8 +184,8 @@ class Data:
         return list(dict.fromkeys(slot.what for slot in changed))
 
     def forget(self) -> None:
-        """Drop what functions that keep their results have computed since: with what was put back it would
-        have to be done again."""
+        """Empty the caches of functions that have kept results since: with what was put back these may be
+        wrong."""
         for slot in self.slots:
             if isinstance(slot, CacheSlot):
                 slot.forget()

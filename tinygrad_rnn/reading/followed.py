@@ -58,7 +58,7 @@ class Crossed:
         }
 
     def _rooms(self, key: Key, step: int | None) -> list[Room]:
-        """Where what leaves a step, or none, for a tensor is kept."""
+        """The rooms for a residual that leaves a step, or comes from outside, for a tensor."""
         own_step = self._chain.step_of(key)
         entered = [self.entered] if own_step is not None and self._chain.carries(key, own_step) else []
         return [self.readout if step is None else self.sent[step], self.arrived, *entered]
@@ -70,7 +70,7 @@ class Trail:
     Attributes:
         chain: the time steps.
         run: the backward pass that measured it.
-        crossed: what went from step to step in that pass.
+        crossed: the residuals that went from step to step in that pass.
         last: the step that the followed residual comes into; None if none comes.
         several: whether something comes into other steps too.
         entered: the norm of the residual that comes to the states, to which others are compared.
@@ -255,8 +255,8 @@ def _read_back(chain: Chain, readout: Room) -> Crossed:
 def _last_entered(chain: Chain, readout: Room) -> int | None:
     """The last step into whose states something other than 0 comes; None if there is none.
 
-    What comes into an output may end in a mask on the way to them. A step that hands no state on, since
-    nothing needs the one after it, counts as what it sends to the states before.
+    A residual that comes into an output may end in a mask on its way to the states. A step whose state
+    nothing needs counts if it sends something to the states before it.
     """
     crossed = _read_back(chain, readout)
     last = max(_steps_of(chain, crossed.entered), default=None)
@@ -266,13 +266,14 @@ def _last_entered(chain: Chain, readout: Room) -> int | None:
 
 
 def _since(chain: Chain, readout: Room, last: int) -> Room:
-    """Of what comes from outside that into a step and those after it."""
+    """The residuals that come from outside into a step and those after it."""
     steps = {key: chain.step_of(key) for key in readout}
     return {key: readout[key] for key, step in steps.items() if step is not None and step >= last}
 
 
 def _entered(chain: Chain, followed: Room, last: int | None) -> float:
-    """The norm of what comes to the states; of what comes into a step that hands none on."""
+    """The norm of the residual that comes to the states; if the step hands none on, of what comes into the
+    step."""
     if last is None or chain.hands_on(last):
         return overall(_read_back(chain, followed).entered.values(), chain.backend)
     return overall(

@@ -26,6 +26,6 @@ def line_of_entry(entry: Entry) -> Line | None:
 
 
 def copy_line(entry: Entry, copy: Entry) -> None:
-    """An operation that stands in place of another was recorded where that was."""
+    """Give an operation that stands in place of another that one's line."""
     if entry in _lines:
         _lines[copy] = _lines[entry]

@@ -1,4 +1,4 @@
-"""Where the tensors that a function reads are held, so that it is quickly asked whether one was replaced.
+"""Where the tensors that a function reads are held, to see quickly whether one was replaced.
 
     cell ─ __dict__["weight_hh"] ─ tensor        one link
     step ─ closure, cells ─ [0] ─ __dict__["U"] ─ tensor    three

@@ -22,7 +22,8 @@ key."""
 
 
 def add_to(room: Room, key: Key, residual: Array) -> None:
-    """One more residual for a tensor; the first stays as it is, since it is another's array."""
+    """Add a residual to what has come to a tensor. The first one's array is not written to, since it belongs
+    to somebody else."""
     room[key] = room[key] + residual if key in room else residual
 
 

@@ -1,5 +1,5 @@
-"""Reads what modules hold: of the user's what code names in it; of those that nobody changes, usually, what
-somebody changed after all."""
+"""Reads what modules hold. Of a user's module, what the code names in it. Of a module that is usually not
+changed, such as Python's own, what somebody patched after all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DATA = frozenset([*VALUES, float, *BUILT_IN, types.MethodType, types.ModuleType
 
 
 def _may_be_the_users(value: Any) -> bool:
-    """Whether something that stands where nobody changes anything, usually, is the user's, or data."""
+    """Whether a value in a module that is usually not changed is the user's, or data."""
     if type(value) is types.FunctionType:
         return not steady_function(value)
     return can_be_patched(value) if isinstance(value, type) else type(value) in _DATA
@@ -31,8 +31,7 @@ class Modules(Data):
     """A fingerprint that is being read, of modules."""
 
     def _read_module(self, module: Any) -> None:
-        """Of a module of the user's own, what the code may name in it: where it may name anything, all
-        data."""
+        """Of a user's module, what the code may name in it; all data, where it may name anything."""
         if steady_module(module):
             self._read_steady_module(module)
             return
@@ -62,8 +61,8 @@ class Modules(Data):
         self._read_patched(vars(module))
 
     def _read_patched(self, table: Mapping[str, Any], names: Iterable[str] | None = None) -> None:
-        """What the code names of what nobody changes, usually: who is there, and if that is the user's or
-        data, all of it."""
+        """What the code names in something that is usually not changed: which object it is, and, if that is
+        the user's or data, all of it."""
         parts = self.parts
         for name in self.names if names is None else names:
             if name in table:

@@ -89,8 +89,8 @@ class Names:
         return self._results.get((entry.index, position), "")
 
     def of(self, x: Any) -> str:
-        """The name of any tensor, or ""; that of a state, if the code that made it does not say, is what the
-        step calls it that takes it."""
+        """The name of any tensor, or "". If the code that made a state does not name it, the name is that of
+        the step that takes it."""
         if x.entry is None:
             return self.leaf(x)
         return self.own(x) or self.result(x.entry, x.position) or self._taken.get(key_of(x), "")
@@ -179,8 +179,8 @@ class Names:
 
 
 def _chosen_scopes(tape: Tape) -> dict[Scope, Scope | None]:
-    """For each scope the one around it that is called again: the outermost that holds no time steps, since
-    those are alike, and is not under way itself."""
+    """For each scope the one around it that is called again: the outermost one that holds no time steps,
+    since these are alike, and that is not running just now."""
     steps = time_steps(tape)
     scopes = dict.fromkeys(entry.scope for entry in tape if entry.scope is not None)
     chains = {scope: list(outwards(scope)) for scope in scopes}
@@ -310,8 +310,8 @@ def at_two_times(before: str | None, after: str | None) -> str:
 
 
 def _state_name(before: Sequence[Name], after: Sequence[Name]) -> str:
-    """One name that it has before and after the step, or that both are at two times; or else what says
-    more."""
+    """The name of a state: one that it has both before and after the step, or whose two names differ by their
+    time; else the better of the two."""
     olds, news = map(_outermost, (before, after))
     common = next((name for name in olds if name in news), "")
     timed = next((name for old in olds for new in news if (name := at_two_times(old, new))), "")
@@ -328,8 +328,8 @@ def _outermost(names: Sequence[Name]) -> list[str]:
 
 
 def _paths(state: Any, path: str = "") -> list[str]:
-    """For each leaf the keys and fields that lead to it: ``h``, ``encoder.c``; "" where a place has only a
-    number."""
+    """For each leaf the keys and fields that lead to it: ``h``, ``encoder.c``; "" where a place has only an
+    index."""
     if isinstance(state, dict):
         parts = [(str(key), part) for key, part in state.items()]
     elif isinstance(state, (tuple, list)):

@@ -1,4 +1,5 @@
-"""How large arrays are, and between what their values lie: many at once, and from a device in one piece."""
+"""How large arrays are, and in what range their values lie: of many at once, which a device sends over in one
+piece."""
 
 from __future__ import annotations
 
@@ -22,8 +23,8 @@ _SAFE = (1e-200, 1e200)
 
 
 class Sizes:
-    """Euclidean norms, many at once: so each costs well below a microsecond, and from a device all come over
-    in one piece.
+    """Euclidean norms, many at once: each costs well below a microsecond, and a device sends them over in one
+    piece.
 
     Neither 1e300 nor 1e-300 is lost. Arrays must not change until they are measured.
     """
@@ -113,7 +114,8 @@ def norms_of(values: numpy.ndarray) -> numpy.ndarray:
 
 
 def _scaled_norms(flat: numpy.ndarray) -> numpy.ndarray:
-    """Where squares would overflow or vanish: by the largest element, which may be 0 or not finite itself."""
+    """The same where squares would overflow or underflow: scaled by the largest element, which may be 0 or
+    not finite itself."""
     largest = numpy.abs(flat).max(axis=1, initial=0.0)
     scale = numpy.where((largest > 0) & numpy.isfinite(largest), largest, 1.0)
     return scale * numpy.sqrt(numpy.sum((flat / scale[:, None]) ** 2, axis=1))

@@ -45,8 +45,8 @@ class Unreadable(Exception):
 
 @functools.lru_cache(maxsize=4096)
 def storage_of(kind: type) -> Any:
-    """The built-in type that a class keeps its content in, besides attributes: ``object`` if none; None if it
-    is one that is not known."""
+    """The built-in type in which a class keeps its content, besides attributes: ``object`` if there is none;
+    None if the type is unknown."""
     if top(kind.__module__) in _FOREIGN and steady_class(kind):
         return None
     for base in kind.__mro__:
@@ -83,7 +83,7 @@ _C_METHODS = (
 
 @functools.lru_cache(maxsize=4096)
 def used_by_library(kind: type) -> bool:
-    """Whether code that is not read, in a base class of a library's, may read any attribute."""
+    """Whether a library's base class, whose code is not read, may read any attribute."""
     bases = [base for base in kind.__mro__ if base is not object and steady_class(base)]
     return any(not (base.__module__ == MODULE and base.__name__ == "Module") for base in bases)
 
@@ -118,7 +118,7 @@ def state_of(thing: Any) -> tuple[Callable[[], Any], Callable[[Any], None]]:
 
 
 def children_of(thing: Any) -> Any:
-    """How many generators a generator of NumPy's has brought forth, which its state does not tell."""
+    """How many generators a generator of NumPy's has spawned, which its state does not tell."""
     holder = getattr(thing, "bit_generator", thing)
     seeds = getattr(holder, "seed_seq", holder)
     return getattr(seeds, "n_children_spawned", None)

@@ -3,10 +3,10 @@ operation.
 
     x ─[scan]─ y ─[sum]─ loss      becomes      x ─[unstack]─ … ─[tanh]─ … ─[stack]─ y′ ─[sum′]─ loss′
 
-Everything is told of the run that recorded the tape, whatever parameters, attributes and modes have become
-since: a replay is run again on the arrays that its operands had (``Entry.xs``), and all other operations are
-copied, not computed. What cannot be run again as it was is a TapeError, as it is for a backward pass. The
-recorded tape stays as it is.
+The opened tape shows the run that was recorded, whatever parameters, attributes and modes have become since.
+A replay is run again on the arrays that its operands had (``Entry.xs``); all other operations are copied, not
+computed. What cannot be run again as it was is a TapeError, as it is for a backward pass. The recorded tape
+stays as it is.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Opened:
         return new
 
     def _scope(self, scope: Scope | None) -> Scope | None:
-        """The place in the program, told by tensors of the opened tape."""
+        """A scope, with tensors of the opened tape in place of the recorded ones."""
         if scope is None:
             return None
         if scope not in self._scopes:
@@ -126,8 +126,7 @@ class Opened:
             results = list(in_scope(self._scope(entry.scope), replay.unfold, entry, own))
 
         def linked(x: Any) -> Any:
-            """The tensor itself, where a stand-in had its array; the opened one, where the code read the
-            recorded one."""
+            """For a stand-in the tensor itself; for a recorded tensor that the code read, the opened one."""
             return self._moved(stand_ins.get(id(x), x))
 
         inside = Tape.of(*results, since=since)

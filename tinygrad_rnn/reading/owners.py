@@ -1,5 +1,5 @@
-"""What the user calls the modules and the cells of a program: by attributes on the way from the outermost, by
-variables, by functions."""
+"""What the user calls the modules and the cells of a program: by the attributes that lead to them from the
+outermost module, by variables, or by the names of functions."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ def modules_around(scope: Scope | None) -> Iterator[Any]:
 
 
 def _named_modules(root: Any) -> Iterator[tuple[str, Any]]:
-    """A module and those inside, as it tells them."""
+    """A module and those inside, as its ``named_modules`` has them."""
     if hasattr(type(root), "named_modules"):
         for name, module in root.named_modules():
             yield _bracketed(name), module
 
 
 def _attributes(root: Any) -> Iterator[tuple[str, Any]]:
-    """The modules that simply stand in attributes, told or not."""
+    """The modules that simply stand in attributes, whether ``named_modules`` has them or not."""
     for name, module in _named_modules(root):
         for attribute, part in [*vars(module).items()]:
             if hasattr(type(part), "named_modules"):

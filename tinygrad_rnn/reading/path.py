@@ -35,8 +35,7 @@ class Way:
 
 
 def cheapest(entries: Sequence[Entry], start: Key, end: Key) -> Way:
-    """The way on which least happens: since operations stand in the order of dependence, one pass along them
-    settles each."""
+    """The cheapest way. Operations stand in the order of dependence, so one pass along them is enough."""
     best: dict[Key, float] = {start: 0.0}
     entered: dict[int, int] = {}
     makers = {}
@@ -60,7 +59,7 @@ def cheapest(entries: Sequence[Entry], start: Key, end: Key) -> Way:
 
 
 def cost(row: Row | Replay) -> float:
-    """How much an operation bends what passes through it: the channel of a cell is where least happens."""
+    """How much an operation bends a residual that passes through it."""
     return 1e3 * BENDING if row.case == "composition" else 1.0 if is_straight(row) else BENDING
 
 

@@ -50,7 +50,7 @@ class Recording:
         return find_chains(self.tape, self.name_of, self.owners.of_chain)
 
     def holds_starts(self) -> bool:
-        """Whether all that was chosen was made on the way."""
+        """Whether all starts are on the tape."""
         places = {entry.index for entry in self.tape}
         return all(y.entry is not None and y.entry.index in places for y in self.starts)
 

@@ -29,8 +29,8 @@ def find_chains(
     name_of: Callable[[Node], str] = given_name,
     owner_of: Callable[[Chain], tuple[str, str]] = lambda chain: ("", ""),
 ) -> list[Chain]:
-    """The chains of at least two steps, those that others depend on first. A step that nothing depends on,
-    between others, is one without operations.
+    """The chains of at least two steps; chains that others depend on come first. A step between others that
+    nothing depends on is part of its chain, without operations.
 
     Args:
         name_of: what the user calls a tensor.
@@ -107,8 +107,8 @@ def _link(tape: Tape, chains: Sequence[Chain]) -> None:
 
 
 def time_steps(tape: Tape) -> dict[Scope, Scope]:
-    """The time steps of scans, by themselves; without any, the calls of a module in a loop of the user's own,
-    by the step of each."""
+    """By scope, the time steps of scans. If there are none, the calls of a module in a loop of the user's
+    own, each with a step that stands for it."""
     scopes = _scopes(tape)
     steps = {scope: scope for scope in scopes if scope.kind == "step"}
     if steps:
@@ -125,8 +125,8 @@ def time_steps(tape: Tape) -> dict[Scope, Scope]:
 
 
 def _scopes(tape: Tape) -> dict[Scope, None]:
-    """The places in the program that a tape was recorded in, and the steps of the same loops before those,
-    also where nothing on the tape depends on them."""
+    """The scopes that a tape was recorded in, and the earlier steps of the same loops, even if nothing on the
+    tape depends on them."""
     scopes = dict.fromkeys(
         outer for scope in dict.fromkeys(entry.scope for entry in tape) for outer in outwards(scope)
     )
@@ -168,8 +168,7 @@ def outwards(scope: Scope | None) -> Iterator[Scope]:
 
 
 def _parting(ours: tuple[Scope, ...], theirs: tuple[Scope, ...]) -> Iterator[tuple[Scope, Scope]]:
-    """The two steps by which the places of an operation and of its operand part, if they are steps of one
-    loop."""
+    """Where an operation and its operand were recorded in two different steps of one loop, these steps."""
     for one, other in zip(ours, theirs, strict=False):
         if one is not other:
             if one.outer is other.outer and _cell(one) is _cell(other) and one.label != other.label:
@@ -185,8 +184,8 @@ def _cell(step: Scope) -> Any:
 
 
 def _name_chains(tape: Tape, chains: list[Chain], owner_of: Callable[[Chain], tuple[str, str]]) -> None:
-    """By the modules that they run in, where all of those have names; inside of one by the cells, or else as
-    layers; the same cell by its calls."""
+    """Chains are named by the modules that they run in, where all of these have names; inside of one module
+    by their cells, or else as layers; chains of the same cell by its calls."""
     if len(chains) < 2:
         return
     owners, cells = zip(*map(owner_of, chains), strict=True)

@@ -133,7 +133,7 @@ class Slot:
 
 
 def key_slot(table: dict[str, Any], name: str) -> Slot:
-    """A global, or an attribute in its table, that may not be there yet."""
+    """A global, or an attribute in an object's ``__dict__``, which need not exist yet."""
 
     def write(value: Any) -> None:
         if value is MISSING:
@@ -179,8 +179,8 @@ def member_slot(thing: Any, name: str, member: Any) -> Slot:
 
 
 class CacheSlot:
-    """What a ``functools.lru_cache`` holds: if something is put back, what was computed since is forgotten,
-    and computed again."""
+    """What a ``functools.lru_cache`` holds. If something is put back, results from since then are dropped, to
+    be computed again."""
 
     what = "a cache"
 
@@ -188,7 +188,7 @@ class CacheSlot:
         self._cache, self._misses = cache, cache.cache_info().misses
 
     def changed(self) -> bool:
-        """Never by itself: that a result is kept changes nothing."""
+        """A cached result alone is no change."""
         return False
 
     def forget(self) -> None:

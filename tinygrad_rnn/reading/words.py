@@ -1,4 +1,4 @@
-"""How pictures, tables and sentences say things: numbers, gains, operations, the user's text, rows of a
+"""How pictures, tables and sentences say things: numbers, gains, operations, the user's text, lines of a
 table."""
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def formatted(value: float, digits: int) -> str:
 
 
 def percent(share: float) -> str:
-    """``91 %``, and never 0 or 100 for what is not; of what is infinite no part is known."""
+    """``91 %``; "<1 %" and ">99 %" for what is not quite 0 or 100. Of something infinite no share is
+    known."""
     if not math.isfinite(share):
         return "an unknown part"
     if 0 < share < 0.01:

@@ -1,10 +1,13 @@
 """A worker, in LLVM text: it does what is posted in its box, and sleeps when nothing comes.
 
-take a box ─▶ look ─▶ posted: do it ──┐
-              ▲ │                     │
-              │ ├─ for a moment ◀─────┘      awake, so that the next hand-over takes a microsecond
-              │ └─ asleep, until woken       the processor is somebody else's meanwhile
-              └────────┘
+    take a box ─▶ look ─▶ posted: do it ──┐
+                  ▲ │                     │
+                  │ ├─ for a moment ◀─────┘      awake, so that the next hand-over takes a microsecond
+                  │ └─ asleep, until woken       the processor is somebody else's meanwhile
+                  └────────┘
+
+To fall asleep and to be woken takes tens of microseconds. So a worker looks for longer than Python takes from
+one hand-over to the next.
 """
 
 from __future__ import annotations
