@@ -69,7 +69,7 @@ class BoundStep:
         self.backend: Any = inputs[0]._backend
         self.tensor: type[Any] = Node.result_type
         if not self.backend.runs_machine_code():
-            raise Unsupported("there is no machine code for its arrays here")
+            raise Unsupported("a single step here")
         self._y = traced.y
         body = loop_body(
             normal_form(traced.form.program, [False] * (len(inputs) + len(states) + len(outside))),
