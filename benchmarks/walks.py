@@ -5,7 +5,7 @@ functions   different ones among them
 stays       visits of a room, which is a folder or a file at the top of the package; calls in one room,
             one after another, are one visit
 rooms       different ones among them
-climbs      calls from a room to one on a higher floor, as tests/test_architecture.py has the floors
+climbs      calls from a room to one on a higher floor, as tests/architecture/source.py has the floors
 returns     visits of a room where the way has been before
 names       different names that the parameters of these functions have
 
@@ -44,7 +44,7 @@ class Walk(NamedTuple):
 
 def floors() -> dict[str, int]:
     """The floor of each room."""
-    text = (PACKAGE.parent / "tests" / "test_architecture.py").read_text(encoding="utf-8")
+    text = (PACKAGE.parent / "tests" / "architecture" / "source.py").read_text(encoding="utf-8")
     listed = next(
         node.value
         for node in ast.parse(text).body

@@ -67,7 +67,7 @@ def test_an_operation_is_added(changed, told):
 @pytest.mark.thorough
 @pytest.mark.parametrize("changed", ["derived", "row"], indirect=True)
 def test_an_operation_that_was_added_passes_the_tests(changed):
-    rooms = ("tests/chain_rule", "tests/arguments", "tests/test_architecture.py")
+    rooms = ("tests/chain_rule", "tests/arguments", "tests/architecture")
     chosen = "softcap or every_parameter or vector_code or private_names or export_lists"
     run(changed, "-m", "pytest", "-q", "-p", "no:cacheprovider", *rooms, "-k", chosen)
 

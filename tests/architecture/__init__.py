@@ -1,0 +1,1 @@
+"""The building: imports go one way, importing is light, and the contract's names are there."""
