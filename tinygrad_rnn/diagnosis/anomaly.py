@@ -26,9 +26,9 @@ class detect_anomaly(Lines):
     """A block in which the operation that first makes a NaN or an infinity, forward or backward, raises an
     error that names its line.
 
-    An infinity that was there before, as the −inf of a mask, is no anomaly; a NaN always is, and one that
-    came in from outside of the block is told as such. Operations that are not recorded are looked at too, and
-    scans run step by step, so that a result counts whether something depends on it or not.
+    An infinity that an operand had already, as the −inf of a mask, is no anomaly. A NaN always is; if it came
+    from outside of the block, the error says so. Operations that are not recorded count too, and scans run
+    step by step, so that every result is checked, whether something depends on it or not.
 
     >>> x = tg.tensor(-1.0, requires_grad=True)
     >>> with tg.detect_anomaly():
@@ -80,7 +80,7 @@ def made_here(backend: Backend, before: Sequence[Any], after: Sequence[Any]) -> 
 
 
 def _finite(backend: Backend, x: Any) -> bool:
-    """Of an array, or a number; of what is neither there is nothing to say."""
+    """Whether an array or a number is finite; True for what is neither."""
     if isinstance(x, float):
         return math.isfinite(x)
     return getattr(getattr(x, "dtype", None), "kind", "") != "f" or bool(backend.all(backend.isfinite(x)))

@@ -92,7 +92,7 @@ def _activation(
 
 
 def _slopes(entry: Entry) -> Any:
-    """What becomes of a residual of ones on the way to the first operand that needs it."""
+    """The slopes: what a residual of ones becomes on its way to the first operand that needs one."""
     first = list(entry.needs).index(True)
     needs = [i == first for i in range(len(entry.needs))]
     with entry.backend.quiet():

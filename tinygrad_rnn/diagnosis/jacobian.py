@@ -94,8 +94,8 @@ class StateJacobian:
         return numpy.array([1.0, *(self._norm(back) for back in range(1, self.last + 1))])
 
     def repeated(self, first: Mapping[Key, Array], turns: int) -> list[float]:
-        """By how much a residual grows on the way back from the step T to the first, each time that what
-        comes out there comes to T again.
+        """By how much a residual grows on its way back from the step T to the first, if what comes out there
+        enters at T again, and so on.
 
         Args:
             first: by key what comes to the states after T at first.
@@ -114,8 +114,8 @@ class StateJacobian:
     def _norm(self, back: int) -> float:
         """The largest singular value: that of Jᵀ on the space of u, J Jᵀ u, (J Jᵀ)² u, … (Lanczos).
 
-        Plain power iteration stops too early where J falls into blocks, as it does by samples: with the block
-        that won until then.
+        Plain power iteration would stop too early where J is block-diagonal, as it is by samples: at the
+        block that was largest at first.
         """
         agreed = max(_AGREED, 4 * float(numpy.finfo(self._ends[0]._data.dtype).eps))
         u, norm = numpy.random.default_rng(0).standard_normal(self.size), 0.0

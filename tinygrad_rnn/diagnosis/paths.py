@@ -1,5 +1,5 @@
-"""From one step to the one before, a residual is a sum over paths: each is followed alone, and what each
-carries adds up to the whole.
+"""From one step to the one before, a residual is a sum over paths. Each path is followed alone, and the
+residuals that they carry add up to the whole.
 
 A path begins where a residual comes into the step from outside, goes through one operand of each operation,
 and ends at a tensor of the step before. Its gain, the norm of what comes out over the norm of what came in,
@@ -56,7 +56,7 @@ class Path:
         hops: its operations, in the order in which the residual meets them.
         received: the norm of the residual that begins here.
         carried: the norm of what arrives at the end.
-        share: ``carried`` as a part of what all paths that were followed carry, each for itself.
+        share: ``carried`` divided by the sum of what each of the followed paths carries.
         contribution: what arrives at the end.
         target: the key of the tensor at the end.
         names: what it passes: its compositions by the names of their results, or else the named tensors on
@@ -175,8 +175,8 @@ class _Prefix:
 
 
 def step_paths(chain: Chain, crossed: Crossed, step: int, limit: int) -> StepPaths:
-    """Follow the paths through a step, at most ``limit`` of them: from the beginning that carries most,
-    always on to the largest part."""
+    """Follow the paths through a step, at most ``limit`` of them, the strongest first: begin where most comes
+    in, and go on to the largest part each time."""
     inside = {entry.index: entry for entry in chain.entries[step]}
     counts = _counts(chain, step)
     guarded = any(entry.row.masks for entry in inside.values())

@@ -157,8 +157,8 @@ class Report:
 
     @property
     def horizon(self) -> int:
-        """How many steps back at least 1 % of the residual still reaches, in the chain where that is least;
-        of those that none comes into nothing is said."""
+        """How many steps back at least 1 % of the residual still reaches, in the chain where that is least.
+        Chains that no residual comes into do not count."""
         self.track()
         verdicts = [track.verdict() for track in self.tracks]
         return min((verdict.horizon for verdict in verdicts if verdict.kind != "unreached"), default=0)
@@ -209,13 +209,13 @@ class Report:
         """Where the first NaN or infinity was made: the direction, the step, the operation, and its line if
         that is in a cell or a module, or the forward pass ran in anomaly mode; None if all is finite, also
         what comes into earlier steps than the last."""
-        found = first_not_finite(self.tape, self._followed.passes, self._line_of)
-        if found is None and self.tracks and self._followed.only_last:
+        place = first_not_finite(self.tape, self._followed.passes, self._line_of)
+        if place is None and self.tracks and self._followed.only_last:
             chains = [track.chain for track in self.tracks]
             with no_collection(), chains[0].backend.quiet():
                 whole = Followed(self.tape, chains, self._followed.seeds, alone=False)
-            found = first_not_finite(self.tape, whole.passes, self._line_of)
-        return found
+            place = first_not_finite(self.tape, whole.passes, self._line_of)
+        return place
 
     def table(self) -> str:
         """For each time step the residual at each state, the step's gain, and the path that carries most."""

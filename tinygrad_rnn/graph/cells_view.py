@@ -1,5 +1,5 @@
-"""The view of modules: one box for each layer of cells, readout or embedding, and what of the residual goes
-from one to the other."""
+"""The view of modules: a box for each layer of cells, readout or embedding, and on the arrows the residual
+that goes from one to the other."""
 
 from __future__ import annotations
 

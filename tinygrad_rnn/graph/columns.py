@@ -30,8 +30,8 @@ class Columns:
         self._before, self._after = self._columns(network)
 
     def is_reversed(self, link: Link) -> bool:
-        """Whether DOT has it the other way round, so that what reads a step out stands among the step's own
-        columns."""
+        """Whether the link is written backwards in DOT, so that the readout of a step stands among the step's
+        own columns."""
         return link.reversed or (link.id in self.stubs and self.stubs[link.id][0] is link.target)
 
     def apart(self, link: Link) -> int:
@@ -43,7 +43,7 @@ class Columns:
         return max(3, columns) + (not link.on_path)
 
     def _columns(self, network: Network) -> tuple[dict[str, int], dict[str, int]]:
-        """For each vertex how many columns of its step at least stand before it and after it."""
+        """For each vertex how many columns of its step must stand before it, and how many after it."""
         before, after = ({vertex.id: 0 for vertex in network.vertices} for _ in range(2))
         inside = [
             link

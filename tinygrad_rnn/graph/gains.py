@@ -61,8 +61,8 @@ class Gains:
 
 
 def _edge_label(entry: Entry, operand: int, gain: float) -> str:
-    """Additions pass a residual unchanged, so where they copy, gather or choose, a verb says what a ratio of
-    sizes would contradict."""
+    """The gain. An addition passes a residual unchanged, though its size may change where it copies, gathers
+    or chooses: there a verb stands instead."""
     row, y, x = entry.row, entry.ys[0], entry.xs[operand]
     if row.case != "addition" or not math.isfinite(gain):
         return gain_label(gain, x.shape == y.shape)

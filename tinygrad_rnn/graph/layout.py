@@ -173,8 +173,8 @@ def _place_down(
     ways: Sequence[Sequence[_Item]],
     groups: dict[_Item, str | None],
 ) -> None:
-    """Each item level with its neighbours on the left, or as far below as those above it ask for; what is in
-    no group below the groups."""
+    """Each item stands level with its neighbours on the left, or lower where those above it need the room.
+    What is in no group stands below the groups."""
     before, floor = _neighbours(ways), -1e9
     for lanes in ((0, 1), (2,)):
         for stack in stacks:
@@ -241,8 +241,8 @@ def _draw_frame(
 
 
 def _side_by_side(scene: Scene) -> list[float]:
-    """How far each arrow stands below the middle, since others have the same ends; at a table it stands at
-    its row."""
+    """How far below the middle each arrow ends, so that arrows between the same boxes stand side by side; at
+    a table each ends at its line."""
     tables = {box.id for box in scene.boxes if box.look.get("shape") == "plain" and box.lines}
     ends = [(arrow.source, arrow.target) for arrow in scene.arrows]
     counts, before = Counter(ends), Counter[tuple[str, str]]()

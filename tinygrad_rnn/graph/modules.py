@@ -94,9 +94,9 @@ class Modules:
     # -- parts -----------------------------------------------------------------------------------------------
 
     def _modules_and_rest(self) -> list[Part]:
-        """The innermost modules around time steps or without any; what was recorded around them stands
-        together by what it lies between. A module that runs several loops over time itself is no box, but
-        they are."""
+        """The boxes: the innermost modules around time steps, or without any. Operations outside of these
+        stand together if they lie between the same modules. A module that itself runs several loops over time
+        is no box, but each of its loops is."""
         steps = time_steps(self.tape)
         modules = {entry.index: _around_steps(entry, steps) for entry in self.tape}
         within: dict[int, set[int]] = {}
@@ -180,7 +180,7 @@ class Modules:
         part.parameters = sum(owned.values())
 
     def _own(self, part: Part, module: Any, chain: Chain | None) -> dict[int, int]:
-        """By id how many numbers each parameter has: those of a module, or what all steps of a cell use and
+        """By id the size of each parameter: of a module's parameters, or of what all steps of a cell use and
         is not its state."""
         used = {
             id(x): x
@@ -272,7 +272,7 @@ class Sizes:
         return self._followed.caption
 
     def gains(self, inside: Collection[int]) -> Gains:
-        """The sizes at single operations, by their indices: one at least."""
+        """The sizes at single operations, whose indices are given; at least one."""
         rest = Tape([entry for entry in self._modules.tape if entry.index >= min(inside)])
         return Gains(Followed(rest, (), self._followed.seeds, alone=False, inside=inside))
 

@@ -49,8 +49,8 @@ class Link:
         needed: whether a residual goes back along it.
         on_path: it belongs to the state path.
         reversed: it belongs to the readout of a step, which stands beside the step's own columns.
-        loose: it leaves the columns where they are, since it joins what several steps share (an unstacked
-            input, a sum of losses) to one of them.
+        loose: it has no influence on the columns, since it links one step to what several steps share: an
+            unstacked input, a sum of losses.
     """
 
     source: Vertex
@@ -166,7 +166,7 @@ class Network:
         ]
 
     def _find_names(self) -> dict[tuple[int, int], str]:
-        """What the results of entries are called. The user's tensors are met where they are used; a state
+        """What the results of entries are called. The user's tensors are found among the operands; a state
         carries the label of its step."""
         used = [x for entry in self.tape for x in entry.inputs if isinstance(x, Node)]
         results = [

@@ -107,8 +107,8 @@ class Stroke:
 
 
 def stroke(relative: float) -> Stroke:
-    """Thinner and paler with every half decade that a residual has lost against the seed; steps, so that a
-    last bit changes nothing."""
+    """Thinner and paler with every half decade that a residual has lost against the seed. It changes in
+    steps, so that a last bit changes nothing."""
     if not math.isfinite(relative):
         return Stroke(5, 1, "solid")
     if relative == 0:

@@ -48,8 +48,8 @@ class Parameter(Tensor):
 
     def __init__(self, data: ArrayLike, dtype: DTypeLike | None = None, backend: str | None = None) -> None:
         dtype = arguments.optional(arguments.float_dtype, "Parameter: dtype", dtype)
-        made = tensor(data, dtype, requires_grad=True, backend=backend)
-        super().__init__(made._data, made._backend, True)
+        leaf = tensor(data, dtype, requires_grad=True, backend=backend)
+        super().__init__(leaf._data, leaf._backend, True)
 
 
 class Module:

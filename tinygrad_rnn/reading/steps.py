@@ -41,11 +41,11 @@ def find_chains(
 
     def stack(scope: Scope | None) -> tuple[Scope, ...]:
         """The time steps around, outermost first: a step may hold a whole scan."""
-        found = stacks.get(scope)
-        if found is None:
+        around = stacks.get(scope)
+        if around is None:
             assert scope is not None
-            found = stacks[scope] = stack(scope.outer) + ((steps_of[scope],) if scope in steps_of else ())
-        return found
+            around = stacks[scope] = stack(scope.outer) + ((steps_of[scope],) if scope in steps_of else ())
+        return around
 
     inside: dict[Scope, list[Entry]] = {step: [] for step in steps_of.values()}
     joined: dict[Scope, Scope] = {}

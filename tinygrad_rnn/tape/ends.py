@@ -73,6 +73,6 @@ def _add_to_grad(leaf: Node, residual: Any, owned: bool) -> None:
     leaf._grad = Node.result_type(leaf._backend.asarray(residual), leaf._backend)
 
 
-def require_float(dtype: Any, wanted: bool) -> None:
-    if wanted and dtype.kind != "f":
+def require_float(dtype: Any, required: bool) -> None:
+    if required and dtype.kind != "f":
         raise DtypeError(f"only float tensors have gradients, not {dtype}: convert with .astype('float32')")
