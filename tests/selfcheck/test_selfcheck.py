@@ -341,6 +341,7 @@ def test_the_command_says_what_failed(monkeypatch, tmp_path, capsys):
     ]
 
 
+@pytest.mark.numpy_only
 def test_the_command_without_a_device(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "cupy", None)
     assert cli.main(["check", "--backend", "cupy"]) == 2

@@ -146,6 +146,7 @@ def test_as_many_steps_are_kept_at_a_time_as_fit():
             assert needed(found) <= min(map(needed, range(1, steps + 1))) + each + between * steps / found
 
 
+@pytest.mark.numpy_only
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("part", [1, 3, 40, 10_000])
 def test_a_small_budget_changes_memory_and_no_bit(kind, part):
@@ -325,6 +326,7 @@ def _second_order(layer, x):
 
 
 @pytest.mark.machine_code
+@pytest.mark.each_value
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("checkpoint", [7, "auto"])
 def test_a_derivative_keeps_as_many_steps_as_its_scan(kind, checkpoint):

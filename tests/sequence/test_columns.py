@@ -19,8 +19,10 @@ from tinygrad_rnn.sequence.columns import Columns
 from tinygrad_rnn.sequence.contractions import Contraction
 from tinygrad_rnn.sequence.nests import SLOTS, Group
 
+pytestmark = pytest.mark.machine_code
+
 SPELLINGS = [(name, spelling) for name, cell in PUBLISHED.items() for spelling in cell.spellings]
-SOME = some(SPELLINGS, 16)
+SOME = some(SPELLINGS, 24)
 
 
 @pytest.fixture

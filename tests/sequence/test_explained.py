@@ -218,6 +218,7 @@ def test_no_warning_where_the_loop_is_asked_for_or_nothing_better_can_be_written
             tg.scan(anew(_looks)(), x, h)
 
 
+@pytest.mark.numpy_only
 def test_without_a_code_generator_it_is_said_first_and_nothing_warns(monkeypatch):
     tg.clear_caches()
     monkeypatch.setattr(compiler, "available", lambda: False)
@@ -301,6 +302,7 @@ def test_compiled_true_in_anomaly_mode_is_the_loop():
         tg.scan(halves(), *data(), compiled=True)
 
 
+@pytest.mark.numpy_only
 def test_compiled_true_without_a_code_generator_says_how_to_get_it(monkeypatch):
     tg.clear_caches()
     monkeypatch.setattr(compiler, "available", lambda: False)
@@ -327,6 +329,7 @@ def test_options_are_settled_when_a_layer_is_made(name):
             setattr(layer, name, None)
 
 
+@pytest.mark.numpy_only
 def test_why_one_thread_does_it_all():
     def sorting(x, h):
         h = tg.sort(tg.tanh(x + h), axis=-1)

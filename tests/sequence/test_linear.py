@@ -7,6 +7,8 @@ import pytest
 
 import tinygrad_rnn as tg
 
+pytestmark = pytest.mark.numpy_only
+
 W = tg.tensor(np.random.default_rng(0).normal(size=(4, 4)), "float32")
 LINEAR = {
     "a sum": lambda x, h: h + x,

@@ -259,6 +259,7 @@ def test_layers_with_any_options(kind, trial):
             np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.numpy_only
 @pytest.mark.parametrize("compiled", [True, False])
 def test_views_show_the_residuals_that_the_gradients_are_made_of(compiled, rng):
     """Which tables and pictures follow is what a backward pass carries, also where something was left out."""
@@ -275,6 +276,7 @@ def test_views_show_the_residuals_that_the_gradients_are_made_of(compiled, rng):
     assert tables[1:] == tables[:1] * 2
 
 
+@pytest.mark.numpy_only
 def test_a_cell_that_breaks_at_a_step_that_does_not_count(rng):
     """A countdown: log(0) / 0 as soon as it is called once more. On a device it would have to be waited
     for."""

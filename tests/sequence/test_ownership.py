@@ -115,6 +115,7 @@ OF_A_REDUCTION = {
 }
 
 
+@pytest.mark.numpy_only
 @pytest.mark.parametrize("name", OF_A_REDUCTION)
 def test_residuals_of_a_scan_are_arrays_of_their_own(name, rng):
     """Also where the residual is one number for many elements, or the same for two operands: what is added to

@@ -13,6 +13,7 @@ from tests.sequence.random_cells import BATCH, STEPS, difference
 from tinygrad_rnn import chain_rule
 
 
+@pytest.mark.numpy_only
 @pytest.mark.parametrize("first", seeds(300, daily=2, step=20))
 def test_random_cells(first):
     """``python -m tests.sequence.random_cells 10000`` tries more."""

@@ -12,6 +12,8 @@ import tinygrad_rnn as tg
 from tests.sequence.chance import next_numbers, settled
 from tinygrad_rnn import nn
 
+pytestmark = pytest.mark.numpy_only
+
 DRAWS = {
     "np.random": lambda shape: np.random.random(shape),
     "random": lambda shape: np.array([random.random() for _ in range(np.prod(shape))]).reshape(shape),

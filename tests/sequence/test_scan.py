@@ -326,6 +326,7 @@ def test_a_word_that_is_not_there_is_named_in_a_compiled_cell_too(word, what, co
     assert np.array_equal(again.numpy(), first.numpy())
 
 
+@pytest.mark.numpy_only
 @pytest.mark.parametrize("compiled", [True, False])
 def test_an_index_that_is_not_there_is_named_in_a_compiled_cell_too(compiled):
     table = tg.tensor(np.eye(3))

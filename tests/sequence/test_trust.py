@@ -212,6 +212,7 @@ def asserting(x, h):
     return h, tg.tanh(x + h)
 
 
+@pytest.mark.numpy_only
 @pytest.mark.parametrize("make", COMPILED.values(), ids=COMPILED)
 def test_what_is_known_is_compiled(make):
     x, h = tg.tensor(np.linspace(-1, 1, 10).reshape(5, 2, 1)), tg.zeros((2, 1), "float64")
@@ -251,6 +252,7 @@ def test_reading_a_cell_undoes_nothing_that_another_thread_writes():
         assert cell.scale == written[0]
 
 
+@pytest.mark.numpy_only
 @pytest.mark.parametrize(
     "setting", ["default dtype", "a gradient", "an array in place", "a cached function's answer"]
 )
