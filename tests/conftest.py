@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import coverage
+import hypothesis
 import numpy
 import pytest
 
@@ -25,6 +26,9 @@ from tinygrad_rnn import backends, state, tape
 from tinygrad_rnn.backends.native import code_cache, compiler
 
 BACKENDS = ("numpy", "cupy")
+
+hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine takes longer
+hypothesis.settings.load_profile("no clock")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -150,7 +150,7 @@ def _prove_by_complex_step(
             places=[place],
             rtol=1e-10,
             atol=1e-13,
-            source="the complex step gives",
+            source="the complex step, which asks forward for np.maximum(x, -x) instead of abs(x), gives",
         )
         along = tuple(direction if i == k else x * 0 for i, x in enumerate(xs))
         _, tangent = jvp(lambda *values: apply(row, _replaced(tensors, varied, values), params), xs, along)

@@ -80,7 +80,7 @@ def test_the_example_is_true(name, tmp_path, monkeypatch):
     state, dtype = tg.random.get_state(), tg.default_dtype
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
-            doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=told.append)
+            doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS).run(example, out=told.append)
     finally:
         tg.random.set_state(state)
         tg.set_default_dtype(dtype)

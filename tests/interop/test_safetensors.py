@@ -188,7 +188,6 @@ NUMBERS = st.sampled_from([*"?bBhHiIlLqQefdg", ">f8", ">i2", "c8", "S3", "U2", "
 )
 
 
-@settings(deadline=None)  # a busy machine takes longer
 @given(st.dictionaries(TEXTS, NUMBERS, max_size=3), st.none() | st.dictionaries(TEXTS, TEXTS, max_size=3))
 @example({}, None)
 @example({}, {})
