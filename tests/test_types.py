@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 import rlcompleter
 import subprocess
@@ -23,8 +24,9 @@ MODULES = ("nn", "nn.init", "optim", "linalg", "random", "interop", "interop.saf
 
 
 def _run(*command: str) -> str:
+    found = {**os.environ, "PYTHONPATH": str(ROOT)}  # also where the package is installed to be edited
     done = subprocess.run(
-        [sys.executable, "-m", *command], capture_output=True, text=True, cwd=ROOT, check=False
+        [sys.executable, "-m", *command], capture_output=True, text=True, cwd=ROOT, check=False, env=found
     )
     assert done.stdout, done.stderr
     return done.stdout
