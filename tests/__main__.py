@@ -1,6 +1,7 @@
-"""The one gate: ``python -m tests`` checks format, lint and types, then runs the tests with coverage, and
-stops at the first that fails.
+"""The one gate: ``python -m tests`` checks format, lint and types, then runs the tests, and stops at the
+first that fails.
 
+``python -m tests --coverage`` measures how much of the package one case of each test reaches.
 ``python -m tests --slow`` runs the tests that take more than a few seconds each, which the gate leaves out.
 ``python -m tests --every`` runs all tests with all combinations of parameters and all seeds, where the gate
 runs some (see ``covering.py``), and then those of the gate on the stand-in for CuPy. ``python -m tests
@@ -24,8 +25,9 @@ CHECKS = {
     "format": "ruff format --check .",
     "lint": "ruff check .",
     "types": "mypy",
-    "tests": f"{PYTEST} --cov --cov-report term:skip-covered --cov-fail-under 95",
+    "tests": PYTEST,
 }
+COVERAGE = {"coverage": f"{PYTEST} --once --cov --cov-report term:skip-covered --cov-fail-under 95"}
 SLOW = {"slow tests": f"{PYTEST} -m 'slow and not peer and not cupy'"}
 EVERY = {
     "every test": f"{PYTEST} -m 'not peer and not cupy' --every",
@@ -36,6 +38,7 @@ PEER = {"peer tests": "pytest -n 2 -m 'peer or cupy'"}
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests", description=__doc__.partition("\n")[0])
+    parser.add_argument("--coverage", action="store_true", help="measure what one case of each test reaches")
     parser.add_argument("--slow", action="store_true", help="run what the gate leaves out since it is slow")
     parser.add_argument("--peer", action="store_true", help="compare with PyTorch, JAX and CuPy instead")
     parser.add_argument(
@@ -45,9 +48,14 @@ def main() -> int:
         "--wheels", type=int, metavar="N", help="build, install and try it on N versions of Python or more"
     )
     chosen = parser.parse_args()
-    checks = SLOW if chosen.slow else PEER if chosen.peer else EVERY if chosen.every else CHECKS
-    if chosen.wheels is not None:
-        checks = {"wheels": f"tests.wheels {chosen.wheels}"}
+    others = [
+        (chosen.coverage, COVERAGE),
+        (chosen.slow, SLOW),
+        (chosen.every, EVERY),
+        (chosen.peer, PEER),
+        (chosen.wheels is not None, {"wheels": f"tests.wheels {chosen.wheels}"}),
+    ]
+    checks = next((checks for wanted, checks in others if wanted), CHECKS)
     for name, command in checks.items():
         print(f"== {name}: {command}", flush=True)
         began = time.monotonic()

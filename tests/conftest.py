@@ -9,13 +9,11 @@ parameters those run that ``covering.py`` chooses; with ``--every`` all do.
 
 from __future__ import annotations
 
-import collections
 import hashlib
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import coverage
 import hypothesis
 import numpy
 import pytest
@@ -44,41 +42,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run every combination of parameters and every seed, not only those that cover all pairs",
     )
     parser.addoption(
+        "--once",
+        action="store_true",
+        help="run one combination of parameters of each test: what coverage is measured by",
+    )
+    parser.addoption(
         "--backend", choices=BACKENDS, help="the backend of every test that does not choose its own"
     )
 
 
+@pytest.hookimpl(trylast=True)  # of what -m and -k leave
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("every"):
-        chosen = covering.daily(items)
-        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-        items[:] = [item for item in items if item in chosen]
+    chosen = items if config.getoption("every") else covering.daily(items)
+    chosen = covering.once(chosen) if config.getoption("once") else chosen
+    if len(chosen) < len(items):
+        left_out = {*items}.difference(chosen)
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = chosen
     if not compiler.available():
         for item in items:
             if item.get_closest_marker("machine_code") is not None:
                 item.add_marker(pytest.mark.skip(reason="llvmlite is not installed"))
-    _measure_some(items)
-
-
-def _measure_some(items: list[pytest.Item]) -> None:
-    """Coverage measures every fifth case of a test, beginning with the first: measured, Python takes twice as
-    long or longer, and most cases go the ways of those before. What it says is reached is reached; a way that
-    only other cases go counts as missed."""
-    cases = collections.Counter[str]()
-    for item in items:
-        test = item.nodeid.partition("[")[0]
-        if cases[test] % 5 and item.get_closest_marker("measured") is None:
-            item.add_marker("no_cover")
-        cases[test] += 1
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """pytest-cov begins to measure in a worker before it knows that it is in one, and there begins once more:
-    what it began first, which no report reads, would measure on where ``no_cover`` stops the other."""
-    first = coverage.Coverage.current() if hasattr(session.config, "workerinput") else None
-    if first is not None:
-        first.stop()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -56,7 +56,7 @@ def seeds(count: int, daily: int, step: int = 1) -> list[Any]:
     return [*values[:daily], *(pytest.param(value, marks=pytest.mark.thorough) for value in values[daily:])]
 
 
-def daily(items: Sequence[pytest.Item]) -> set[pytest.Item]:
+def daily(items: Sequence[pytest.Item]) -> list[pytest.Item]:
     """Of each test on each backend the cases that cover its parameters."""
     tests = collections.defaultdict[tuple[str, str], list[pytest.Item]](list)
     for item in items:
@@ -67,6 +67,20 @@ def daily(items: Sequence[pytest.Item]) -> set[pytest.Item]:
         alone = backend == "cupy" or cases[0].get_closest_marker("each_value") is not None
         places = covering([_factors(case) for case in cases], 1 if alone else 2)
         chosen.update(cases[place] for place in places)
+    return [item for item in items if item in chosen]
+
+
+def once(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """Of each test on each backend the first case, and all of those that are marked ``measured``. Measured,
+    Python takes twice as long, and most cases go the ways of the first."""
+    seen = set[tuple[str, str]]()
+    chosen = []
+    for item in items:
+        test = item.nodeid.partition("[")[0], _parameters(item).get("backend", "numpy")
+        measured = item.get_closest_marker("no_cover") is None
+        if measured and (test not in seen or item.get_closest_marker("measured") is not None):
+            chosen.append(item)
+        seen.add(test)
     return chosen
 
 

@@ -43,6 +43,7 @@ def varied(x, i):
 # -- rows ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.measured
 @pytest.mark.numpy_only
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_row_for_many_values(name):

@@ -22,6 +22,7 @@ def test_every_row_has_a_proof_and_every_proof_a_row():
     assert {row.case for row in rows.values()} == {"composition", "addition", "weighting"}
 
 
+@pytest.mark.measured
 @pytest.mark.both_backends
 @pytest.mark.parametrize("name", rows)
 def test_each_row_is_proved_by_its_case(name):

@@ -24,6 +24,7 @@ def tensors(xs):
     return [tg.tensor(x) for x in xs]
 
 
+@pytest.mark.measured
 @pytest.mark.both_backends
 @pytest.mark.parametrize("label", CALLS)
 def test_float64(label):

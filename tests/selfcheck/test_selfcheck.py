@@ -43,6 +43,7 @@ def failed(items):
 # -- nothing is wrong here -----------------------------------------------------------------------------------
 
 
+@pytest.mark.measured
 @pytest.mark.usefixtures("standin")
 @pytest.mark.parametrize("backend", ["numpy", pytest.param("cupy", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("section", [name for name, _, _ in selfcheck.SECTIONS])

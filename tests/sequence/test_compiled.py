@@ -26,6 +26,7 @@ from tinygrad_rnn.selfcheck.cells import (
 )
 
 
+@pytest.mark.measured
 @every_cell
 def test_values_and_gradients(backend, make):
     cell, wanted, xs, state = made(make)
