@@ -161,3 +161,28 @@ def test_cells_that_read_nothing_of_the_input(weight, output, never_step_by_step
         penalty = functools.reduce(tg.add, [tg.sum(g * g) for g in gradients])
         found.append([g.numpy() for g in tg.gradients(penalty, leaves)])
     same(*found)
+
+
+@pytest.mark.parametrize("where", ["a product", "a transpose", "both sides"])
+def test_second_derivatives_stop_where_the_cell_stops_them(where, rng):
+    """What is taken out of the loop passes no residual on where the cell's code lets none pass."""
+    x, W, U = (tg.tensor(rng.normal(size=shape)) for shape in ((5, 2, 3), (3, 4), (4, 4)))
+
+    def penalty(compiled):
+        leaves = [tg.tensor(leaf.numpy(), requires_grad=True) for leaf in (x, W, U)]
+        a, w, u = leaves
+
+        def cell(step, h):
+            with tg.no_grad():
+                turned = (w * 1.0).T
+                fixed = step @ w if where == "a product" else step @ turned.T
+            part = step @ turned.T if where == "a transpose" else fixed
+            h = tg.tanh(part * tg.sin(step @ w) + 0.3 * h @ u)
+            return h, h
+
+        ys, _ = tg.scan(cell, a, tg.zeros((2, 4), "float64"), compiled=compiled)
+        first = tg.gradients(tg.sum(ys**2), leaves, create_graph=True)
+        return [*first, *tg.gradients(sum(tg.sum(g**2) for g in first), leaves)]
+
+    for found, expected in zip(penalty(True), penalty(False), strict=True):
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-9, atol=1e-9)

@@ -206,7 +206,8 @@ class Prologue:
         for instruction in instructions:
             row, (result, *_) = instruction.row, instruction.results
             xs: list[Any] = [v.value if type(v) is Number else values[v] for v in instruction.operands]
-            if result in self.contractions:
+            passes = apply is None or not instruction.stopped  # only ``apply`` records that no residual does
+            if passes and result in self.contractions:
                 if row.multiplies_matrices and result in self.transposed:  # made as the transpose is to lie
                     totals[result] = products.over_rows(xs[1], xs[0].T, totals.get(result), order)
                     values[result] = totals[result].T
@@ -217,9 +218,9 @@ class Prologue:
                 else:
                     products.run()
                     values[result] = totals[result] = _added(at_once(instruction, xs), totals.get(result))
-            elif row.multiplies_matrices:
+            elif passes and row.multiplies_matrices:
                 values[result] = products.rowwise(*xs) if result in self.stacked else products.matmul(*xs)
-            elif row.permutes:
+            elif passes and row.permutes:
                 values[result] = xs[0].transpose(*instruction.params)
             else:
                 products.run()
