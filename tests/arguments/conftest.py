@@ -6,15 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-import tinygrad_rnn as tg
-
-
-@pytest.fixture(autouse=True)
-def _budget_as_before() -> Iterator[None]:
-    """A call that sets the memory budget is a call like others."""
-    yield
-    tg.set_memory_budget(None)
-
 
 @pytest.fixture(scope="module", autouse=True)
 def _code_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

@@ -81,6 +81,7 @@ class World:
             "training": [module.training for module in (self.layer, self.lstm)],
             "random": tg.random.get_state(),
             "default dtype": tg.default_dtype,
+            "memory budget": tg.memory_budget(),
             "backend": (tg.backends.current().name, tg.backends._process_backend is None),
             "recording": tg.tape.thread.recording,
             "files": {

@@ -7,7 +7,9 @@ before they are committed.
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -190,6 +192,23 @@ def texts(svg):
         a.get("{http://www.w3.org/1999/xlink}title") for a in tree.iter("{http://www.w3.org/2000/svg}a")
     ]
     return [[found.replace("\xa0", " ") for found in kind] for kind in (labels, tooltips)]
+
+
+def printed_with_other_hashes(program):
+    """What a program prints in processes whose strings have other hashes, and so sets other orders."""
+    told = set()
+    for seed in "01":
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8"}
+        told.add(
+            subprocess.run(
+                [sys.executable, "-c", program],
+                cwd=Path(__file__).parents[2],
+                env=environment,
+                capture_output=True,
+                check=True,
+            ).stdout
+        )
+    return told
 
 
 if __name__ == "__main__":

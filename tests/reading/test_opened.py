@@ -145,35 +145,17 @@ def test_the_recorded_tape_stays_as_it_is(rng: numpy.random.Generator) -> None:
     h = tg.tensor(numpy.zeros((B, H)), requires_grad=True)
     loss = net(x, h, "compiled")
     tape = tg.Tape.of(loss)
-    before = [
-        (
-            entry.index,
-            entry.row,
-            entry.inputs,
-            entry.xs,
-            entry.ys,
-            entry.scope,
-            entry.scope and entry.scope.call,
-        )
-        for entry in tape
-    ]
+
+    def seen():
+        return [(e.index, e.row, e.inputs, e.xs, e.ys, e.scope, e.scope and e.scope.call) for e in tape]
+
+    before = seen()
     _step(net, x, h)
     held = [id(parameter._data) for parameter in net.parameters()]
     tg.flow(loss)
     tg.draw(loss, view="cells")
     assert [id(parameter._data) for parameter in net.parameters()] == held
-    after = [
-        (
-            entry.index,
-            entry.row,
-            entry.inputs,
-            entry.xs,
-            entry.ys,
-            entry.scope,
-            entry.scope and entry.scope.call,
-        )
-        for entry in tape
-    ]
+    after = seen()
     assert all(
         one is other
         for was, now in zip(before, after, strict=True)

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
@@ -188,7 +188,6 @@ def test_training_learns():
 # -- numbers -------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.floats(width=32)] * 2), max_size=5))
 def test_deviation(pairs):
     found, expected = (

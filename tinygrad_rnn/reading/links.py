@@ -32,13 +32,9 @@ class Links:
     """
 
     def __init__(
-        self,
-        function: Any,
-        names: frozenset[str],
-        every: bool = False,
-        contents: Mapping[int, Any] | None = None,
+        self, function: Any, names: frozenset[str], every: bool, contents: Mapping[int, Any]
     ) -> None:
-        read = _Ways(function, names, every, contents=contents or {})
+        read = _Ways(function, names, every, contents=contents)
         self._items: list[tuple[Any, Any, Any]] = []
         self._variables: list[tuple[types.CellType, Any]] = []
         self.complete: bool = True

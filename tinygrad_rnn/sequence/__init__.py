@@ -16,7 +16,7 @@ from ..tape import PYTHON_NUMBERS, host_array, lift, thread
 from .budget import memory_budget, set_memory_budget
 from .compiled import clear_caches, compiled_scan, planning
 from .eager import eager_scan
-from .explained import has_layers, note_refusal, told
+from .explained import layers_of, note_refusal, told
 from .first_state import begin
 from .options import ScanOptions
 from .padding import Padding
@@ -108,11 +108,11 @@ def scan(
             f"scan: with lengths or a mask each tensor of the state has the batch of {live.shape[1]} as "
             "its first axis"
         )
-    how = ScanOptions(reverse, live, masked_output, options["checkpoint"])
+    compiled, how = options.pop("compiled"), ScanOptions(live=live, **options)
     if live is None:
-        return _scanned(cell, xs, state, how, options["compiled"])
+        return _scanned(cell, xs, state, how, compiled)
     padding = Padding(live)
-    y, last = _scanned(cell, padding.filled(xs), padding.started(state), how, options["compiled"])
+    y, last = _scanned(cell, padding.filled(xs), padding.started(state), how, compiled)
     return y, padding.ended(last, state)
 
 
@@ -141,7 +141,7 @@ def explain(
     """
     arguments.function("explain: cell", cell, instance=True)
     if xs is not None:
-        of_layers = has_layers(cell)
+        of_layers = bool(layers_of(cell))
         if state is None and not of_layers:
             raise ArgumentError("explain: a cell needs the state before the first step, beside xs")
         given = (xs,) if state is None else (xs, state)

@@ -21,7 +21,7 @@ from ..backends import Backend
 from ..chain_rule.addition import ADD
 from ..tape import apply, choose, no_grad, now, push_forward, recording
 from .gradient_terms import GradientTerm, fixed_residuals, over_steps
-from .own_products import RecordedProducts, applied
+from .own_products import applied, recorded_products
 from .plan import Plan, dummy
 from .program import Instruction, Program, capture, placeholder, tracing
 from .trace import TracedCell, cell_of
@@ -103,7 +103,7 @@ def pulled(call: Any, g: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
     joint, program, count = plan.joint, plan.body.program, len(plan.body.program.outputs)
     head = call.prologue(call.steps)
     numbers = [call.tensor(backend.from_host(number)) for number in call.traced.form.numbers]
-    products = RecordedProducts()
+    products = recorded_products()
     fed, before = head.before([*xs[:inputs], *xs[inputs + states :], *numbers], products, applied)
     streams = [*fed[: len(plan.body.per_step)], *map(call.tensor, call.masks(call.options.live))]
     fixed = [*fed[len(plan.body.per_step) :], *map(call.tensor, plan.constants)]

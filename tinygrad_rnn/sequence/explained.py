@@ -116,25 +116,21 @@ def told(cell: Any) -> str:
     return "\n".join([f"{name}: {line}" if i == 0 else line for i, line in enumerate(_lines(plan, how))])
 
 
-def has_layers(cell: Any) -> bool:
-    """Whether something tells of cells of its own, or holds layers that do."""
-    return any(callable(getattr(layer, "explain", None)) for _, layer in _held(cell))
+def layers_of(cell: Any) -> dict[str, Any]:
+    """What tells of cells of its own: something itself, under the name "", and what it holds."""
+    modules = getattr(cell, "named_modules", None)
+    held = modules() if callable(modules) else [("", cell)]
+    return {name: layer for name, layer in held if callable(getattr(layer, "explain", None))}
 
 
 def _of_layers(cell: Any) -> list[str]:
     """What a layer tells of its cells, or each layer that a model holds."""
-    own = getattr(cell, "explain", None)
-    if callable(own):
-        return [str(own())]
-    layers = {name: layer for name, layer in _held(cell) if callable(getattr(layer, "explain", None))}
+    layers = layers_of(cell)
+    if "" in layers:
+        return [str(cell.explain())]
     outer = [name for name in layers if not any(name.startswith(f"{other}.") for other in layers)]
     lines = [(name, line) for name in outer for line in layers[name].explain().splitlines()]
     return [line if line.startswith(" ") else f"{name}, {line}" for name, line in lines]
-
-
-def _held(cell: Any) -> list[tuple[str, Any]]:
-    modules = getattr(cell, "named_modules", None)
-    return list(modules()) if callable(modules) else [("", cell)]
 
 
 def _name(cell: Any) -> str:

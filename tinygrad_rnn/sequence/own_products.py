@@ -67,11 +67,6 @@ def matmul(a: Any, b: Any) -> Any:
     return _apply(MATMUL, (a, b)) if a.ndim == b.ndim == 2 else ops.matmul(a, b)
 
 
-class RecordedProducts(Products):
+def recorded_products() -> Products:
     """Products of tensors, none of which waits."""
-
-    def __init__(self) -> None:
-        super().__init__(None)
-
-    def matmul(self, a: Any, b: Any) -> Any:
-        return matmul(a, b)
+    return Products(_Namespace(ops))

@@ -31,9 +31,9 @@ def single_step(
     number is out of range."""
     if _lost:
         _lost.clear()
-        for key, (_, old) in zip(_steps.keys(), _steps.values(), strict=False):
+        for other, old in _steps.values():
             if old is not None and not old.lives():
-                _steps.drop(key)
+                _steps.drop(id(other))
     known, step = _steps.take(id(traced)) or (None, None)
     if known is not traced or (step is not None and not step.holds(outside)):
         try:

@@ -148,14 +148,13 @@ class Stepper(Generic[Output, State]):
         """The first step, one after the weights have changed, one with nested inputs or another kind of
         them."""
         x = tree.map_leaves(as_tensor, x)
-        leaves = tree.leaves(x)
-        kind = tree.structure(x), [(leaf.shape, leaf.dtype) for leaf in leaves]
+        kind = _kinds(x)
         first = self._bound is None and self._state is None
         try:
             if kind != self._kind or (self._bound is not None and not self._holds(self._bound)):
                 self._bind(x, kind)
             if self._bound is not None:
-                return self._bound.step([leaf._data for leaf in leaves])
+                return self._bound.step([leaf._data for leaf in tree.leaves(x)])
             with no_grad():
                 y, self._state = checked_step(self.cell, x, self._state)
         except BaseException:
@@ -235,8 +234,9 @@ class Column:
         return x, new
 
 
-def _kinds(state: Any) -> Any:
-    return tree.structure(state), [(leaf.shape, leaf.dtype) for leaf in tree.leaves(state)]
+def _kinds(nested: Any) -> Any:
+    """The nesting of tensors, their shapes and dtypes."""
+    return tree.structure(nested), [(leaf.shape, leaf.dtype) for leaf in tree.leaves(nested)]
 
 
 def _copied(state: Any) -> Any:
