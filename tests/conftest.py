@@ -3,8 +3,9 @@ flipped.
 
 A test runs on NumPy; one that concerns devices is marked ``both_backends`` and runs on the stand-in for CuPy
 too. With ``--backend=cupy`` every test runs on the stand-in but those that are about this processor
-(``machine_code``) or choose their backends themselves (``numpy_only``). Of the combinations of a test's
-parameters those run that ``covering.py`` chooses; with ``--every`` all do.
+(``machine_code``) or choose their backends themselves (``numpy_only``); with ``--backend=cupy --device`` on a
+real device. Of the combinations of a test's parameters those run that ``covering.py`` chooses; with
+``--every`` all do.
 """
 
 from __future__ import annotations
@@ -49,11 +50,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--backend", choices=BACKENDS, help="the backend of every test that does not choose its own"
     )
+    parser.addoption(
+        "--device", action="store_true", help="the CuPy that is installed, on its device, for the stand-in"
+    )
 
 
 @pytest.hookimpl(trylast=True)  # of what -m and -k leave
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     chosen = items if config.getoption("every") else covering.daily(items)
+    if config.getoption("device"):  # what the stand-in counts, nobody counts there
+        of_standin = {"device", "standin"}
+        chosen = [item for item in chosen if of_standin.isdisjoint(getattr(item, "fixturenames", ()))]
     chosen = covering.once(chosen) if config.getoption("once") else chosen
     if len(chosen) < len(items):
         left_out = {*items}.difference(chosen)
@@ -97,7 +104,8 @@ def backend(request: pytest.FixtureRequest) -> Iterator[str]:
         patch.setattr(backends, "_loaded", {"numpy": backends.get("numpy")})
         patch.setattr(backends, "_process_backend", None)
         if name == "cupy":
-            strict_cupy.install(patch)
+            if not request.config.getoption("device"):
+                strict_cupy.install(patch)
             tg.set_backend("cupy")
         yield name
 

@@ -192,6 +192,7 @@ UNEVEN: list[Any] = [
 ]
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("uneven", UNEVEN)
 @pytest.mark.parametrize(
     "take", [tg.sum, tg.tensor, tg.tanh, tg.stack, lambda x: tg.mse_loss(x, x), lambda x: x * tg.tensor(2.0)]

@@ -59,6 +59,7 @@ def told(layer, *inputs, **options):
 # -- what is said --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.numpy_only  # tracemalloc does not see a device's memory
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_kept_is_as_much_as_is_told(kind):
     layer, x = layers(kind)[0], data()

@@ -179,6 +179,7 @@ NUMBERS = {
 }
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("name", NUMBERS)
 def test_integers_and_numbers(name):
     def cell(x, h):

@@ -89,6 +89,7 @@ def test_a_second_backward_pass_runs_the_forward_pass_again(rng):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.numpy_only  # its products' bits
 @pytest.mark.parametrize("size", [4, 100, 300, 600])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_no_bit_of_a_program_depends_on_which_layer_ran_first(size, dtype, rng):

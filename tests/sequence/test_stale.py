@@ -298,6 +298,7 @@ def test_a_tensor_that_is_read_for_its_shape_only(backend):
         check(backend, cell)
 
 
+@pytest.mark.both_backends
 def test_zeros_of_two_signs_are_two_programs(backend):
     def cell(x, h):
         h = tg.tanh(tg.where(x > 9, h, SETTINGS["zero"]))

@@ -81,7 +81,8 @@ def _of_arrays(name: str) -> Callable[..., Any]:
 def _array(obj: Any, dtype: Any = None, copy: bool = True, **options: Any) -> ndarray:
     if isinstance(obj, ndarray):
         return obj.astype(dtype or obj.dtype, copy=copy)  # type: ignore[no-any-return]
-    return ndarray._made(numpy.array(obj, dtype=dtype), None)
+    host = numpy.array(obj, dtype=dtype)
+    return ndarray._made(host if host.ndim or host.any() else numpy.zeros_like(host), None)  # of a −0
 
 
 def _asarray(a: Any, dtype: Any = None, **options: Any) -> ndarray:
@@ -92,6 +93,21 @@ def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
     if x is None or y is None:
         raise ValueError("Must provide both 'x' and 'y' or neither.")
     return run(numpy.where, condition.astype("?", copy=False), x, y)
+
+
+def _clip(a: ndarray, a_min: Any, a_max: Any, out: Any = None) -> Any:
+    if a_min is None and a_max is None:
+        raise ValueError("array_clip: must set either max or min")
+    for bound in (a_min, a_max):
+        if isinstance(bound, int):
+            numpy.asarray(bound, a.dtype)  # which raises where it does not fit
+    return run(numpy.clip, a, a_min, a_max)
+
+
+def _stack(tup: Any, axis: int = 0, out: Any = None, **options: Any) -> Any:
+    if len({a.ndim for a in tup}) > 1:
+        raise ValueError("All arrays to concatenate must have the same ndim")
+    return _of_arrays("stack")(tup, axis)
 
 
 def _take(a: ndarray, indices: Any, axis: Any = None, out: Any = None) -> Any:
@@ -196,10 +212,12 @@ _SPECIAL = {
     "asarray": _asarray,
     "asnumpy": _asnumpy,
     "argsort": _sort_along("argsort"),
+    "clip": _clip,
     "einsum": _einsum,
     "matmul": _matmul,
     "nonzero": _nonzero,
     "sort": _sort_along("sort"),
+    "stack": _stack,
     "take": _take,
     "take_along_axis": _take_along_axis,
     "where": _where,

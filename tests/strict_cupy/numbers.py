@@ -26,14 +26,22 @@ def _power(a: Any, b: Any, dtype: Any = None) -> Any:
     return numpy.power(a, numpy.maximum(b, 0)) * (numpy.asarray(b) >= 0) if whole else numpy.power(a, b)
 
 
+def _fmod(a: Any, b: Any, dtype: Any = None) -> Any:
+    rest = numpy.fmod(a, b)
+    if rest.dtype.kind == "f":
+        return rest
+    return numpy.fmod(numpy.asarray(a, float), numpy.asarray(b, float)).astype(rest.dtype)
+
+
 CUPYS = {
     "floor_divide": _floor_divide,
     "__floordiv__": _floor_divide,
+    "fmod": _fmod,
     "mod": _mod,
     "remainder": _mod,
     "__mod__": _mod,
     "power": _power,
     "__pow__": _power,
 }
-"""What CuPy computes in another way than NumPy: one can tell where a quotient is rounded up, or infinite, and
-by negative powers."""
+"""What CuPy computes in another way than NumPy: one can tell where a quotient is rounded up, or infinite, by
+negative powers, and by the last of 64 bits."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.metadata
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
@@ -79,19 +80,30 @@ class CupyBackend(Backend):
         self._from_host = cupy.array
         self._to_host = cupy.asnumpy
         self._add_at = cupy.add.at
+        self._asarray = cupy.asarray
+        self._clip = cupy.clip
         self._copysign = cupy.copysign
         self._erf = special.erf
         self._floor_divide = cupy.floor_divide
+        self._fmod = cupy.fmod
         self._mod = cupy.mod
         self._power = cupy.power
         self._solve = cupy.linalg.solve
+        self._stack = cupy.stack
         self._errstate = cupyx.errstate
         self._raw_kernel = cupy.RawKernel
         self._free_and_all = cupy.cuda.runtime.memGetInfo
         self._kernels: Recent[tuple[str, str], Any] = recent(1024)
 
     def from_host(self, array: numpy.ndarray) -> Array:
-        return self._from_host(array)
+        """By way of an axis, since CuPy makes 0 of a single −0."""
+        return self._from_host(array) if array.ndim else self._from_host(array[None])[0, ...]
+
+    def asarray(self, a: Any, dtype: Any = None) -> Array:
+        """As ``numpy.asarray``; arrays of the device stay there."""
+        if isinstance(a, self.array_type):
+            return self._asarray(a, dtype)
+        return self.from_host(numpy.asarray(a, dtype))
 
     def to_host(self, array: Array) -> numpy.ndarray:
         return self._to_host(array)
@@ -102,20 +114,48 @@ class CupyBackend(Backend):
     def erf(self, x: Array) -> Array:
         return self._erf(x)
 
+    def clip(self, x: Array, low: Any, high: Any) -> Array:
+        """As ``numpy.clip``: a bound that no integer of this size is beyond changes nothing, where CuPy has an
+        error."""
+        if x.dtype.kind in "iu":
+            fits = numpy.iinfo(x.dtype)
+            low = None if isinstance(low, int) and low <= fits.min else low
+            high = None if isinstance(high, int) and high >= fits.max else high
+            if low is None and high is None:
+                return x.copy()
+        return self._clip(x, low, high)
+
+    def stack(self, arrays: Sequence[Array], axis: int = 0) -> Array:
+        """As ``numpy.stack``.
+
+        Raises:
+            ValueError: in NumPy's words, for arrays of several shapes.
+        """
+        if len({array.shape for array in arrays}) > 1:
+            raise ValueError("all input arrays must have the same shape")
+        return self._stack(arrays, axis)
+
+    def fmod(self, a: Array, b: Array) -> Array:
+        """As ``numpy.fmod``: CuPy's computes with integers as float64, which has 53 of their 64 bits."""
+        if not _whole(a, b):
+            return self._fmod(a, b)
+        rest = self._mod(a, b)
+        return self.where((rest != 0) & ((rest < 0) != (a < 0)), rest - b, rest)
+
     def mod(self, a: Array, b: Array) -> Array:
         """As ``numpy.mod``, exact and at infinities too: CuPy's is a − ⌊a / b⌋ · b, where the quotient may be
         rounded up."""
-        rest = self.fmod(a, b)
-        if rest.dtype.kind != "f":
+        if _whole(a, b):
             return self._mod(a, b)
+        rest = self._fmod(a, b)
         rest = self.where(_across(rest, b), rest + b, rest)
         return self.where(rest == 0, self._copysign(rest, b), rest)
 
     def floor_divide(self, a: Array, b: Array) -> Array:
         """As ``numpy.floor_divide``: CuPy's is ⌊a / b⌋, where the quotient may be rounded up."""
-        rest = self.fmod(a, b)
-        if rest.dtype.kind != "f":
+        if _whole(a, b):
             return self._floor_divide(a, b)
+        rest = self._fmod(a, b)
         b = self.asarray(b, rest.dtype)
         quotient, whole = a / b, (a - rest) / b
         whole = self.rint(self.where(_across(rest, b), whole - 1, whole))
@@ -153,6 +193,11 @@ class CupyBackend(Backend):
         return self._kernels.get((text, name)) or self._kernels.share(
             (text, name), self._raw_kernel(text, name)
         )
+
+
+def _whole(*operands: Any) -> bool:
+    """Whether all are integers: arrays or Python's numbers."""
+    return all(isinstance(x, int) or getattr(x, "dtype", numpy.dtype(float)).kind in "biu" for x in operands)
 
 
 def _across(rest: Array, b: Array) -> Array:
