@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import backends
 from tests.derived.exact import INF, NAN
+from tinygrad_rnn import backends
 
 FLOATS = st.floats(width=32) | st.sampled_from([0.0, -0.0, 5.0, -5.0, 0.1, 3.0, 1e17, 1e30, INF, -INF, NAN])
 

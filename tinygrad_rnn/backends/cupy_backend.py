@@ -115,7 +115,7 @@ class CupyBackend(Backend):
         return self._erf(x)
 
     def clip(self, x: Array, low: Any, high: Any) -> Array:
-        """As ``numpy.clip``: a bound that no integer of this size is beyond changes nothing, where CuPy has an
+        """As ``numpy.clip``: a bound that no integer of this size is beyond changes nothing; CuPy has an
         error."""
         if x.dtype.kind in "iu":
             fits = numpy.iinfo(x.dtype)
