@@ -34,6 +34,7 @@ STATE: dict[Kind, dict[str, str]] = {
         "sequence.numbers._kinds": "which numbers of a program have changed",
         "sequence.plans._plans": "plans, by program, needs and options",
         "sequence.rows._kernel": "kernels of functions of rows",
+        "sequence.single_step._calls": "calls of single steps, by cell and shape",
         "sequence.single_step._steps": "steps that are bound to weights and memory",
         "sequence.traces._shared": "traces, by code",
         "sequence.traces._traces": "traces, by cell",

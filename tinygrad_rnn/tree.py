@@ -33,6 +33,17 @@ def _gather(tree: Any, found: list[Any]) -> None:
             found.append(part)
 
 
+def names(tree: Any, name: str = "") -> list[str]:
+    """For each leaf the innermost key or field under which it stands; ``name`` where there is none."""
+    if not isinstance(tree, _NESTS):
+        return [name]
+    if isinstance(tree, dict):
+        parts = [(str(key), part) for key, part in tree.items()]
+    else:
+        parts = list(zip(getattr(tree, "_fields", [name] * len(tree)), tree, strict=True))
+    return [inner for called, part in parts for inner in names(part, called)]
+
+
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     """The same nesting with every leaf replaced."""
     if not isinstance(tree, _NESTS):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 import pytest
 
 import tinygrad_rnn as tg
 from tests.covering import seeds
+from tinygrad_rnn import tree
 from tinygrad_rnn.diagnosis.paths import CASES
 
 T, B, N = 5, 2, 3
@@ -116,3 +117,43 @@ def test_more_paths_than_the_limit_leave_an_honest_rest(rng: numpy.random.Genera
     whole_norm = float(numpy.linalg.norm(backend.to_host(whole)))
     assert paths.passed == pytest.approx(whole_norm, rel=1e-12)
     assert sum(path.share for path in paths) == pytest.approx(1)
+
+
+class _Two(NamedTuple):
+    h: Any
+    before: Any
+
+
+@pytest.mark.parametrize(
+    ("nested", "names"),
+    [
+        (lambda h, before: {"h": h, "before": before}, ["h", "before"]),
+        (lambda h, before: {"before": (before,), "h": [h]}, ["before", "h"]),
+        (_Two, ["h", "before"]),
+    ],
+)
+def test_a_state_that_is_handed_on_as_another(
+    nested: Any, names: list[str], rng: numpy.random.Generator
+) -> None:
+    """hₜ = tanh(xₜ + hₜ₋₁ W + hₜ₋₂ U), where the state holds h and the one before it."""
+    w, u = (tg.tensor(rng.normal(size=(3, 3)), requires_grad=True) for _ in range(2))
+    place = dict(zip(names, range(2), strict=True))
+
+    def cell(x: Any, state: Any) -> Any:
+        leaves = tree.leaves(state)
+        h, before = leaves[place["h"]], leaves[place["before"]]
+        h, before = tg.tanh(x + h @ w + before @ u), h
+        return h, nested(h, before)
+
+    start = (tg.tensor(rng.normal(size=(1, 3)), requires_grad=True) for _ in range(2))
+    ys, _ = tg.scan(cell, tg.tensor(rng.normal(size=(6, 1, 3))), nested(*start))
+    track = tg.flow(tg.sum(ys[-1] ** 2)).track()
+    assert sorted(track.chain.states) == ["before", "h"]
+    y, through = ys.numpy(), numpy.zeros((8, 1, 3))
+    for step in range(5, 1, -1):
+        residual = through[step + 1] @ w.numpy().T + through[step + 2] @ u.numpy().T + 2 * y[5] * (step == 5)
+        through[step] = (1 - y[step] ** 2) * residual
+        paths = {path.name.partition(" by")[0]: path.contribution for path in track.paths(step)}
+        assert set(paths) == {"h", "h → before"}
+        numpy.testing.assert_allclose(paths["h"], through[step] @ w.numpy().T, rtol=1e-12)
+        numpy.testing.assert_allclose(paths["h → before"], through[step] @ u.numpy().T, rtol=1e-12)

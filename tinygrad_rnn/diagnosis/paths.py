@@ -238,11 +238,11 @@ def _further(chain: Chain, counts: dict[int, int], prefix: _Prefix, guarded: boo
 
 def _finished(chain: Chain, step: int, prefixes: Sequence[_Prefix]) -> list[Path]:
     carried = sum(prefix.size for prefix in prefixes)
-    states = _state_names(chain, step)
+    after, before = _state_names(chain, step), _state_names(chain, step - 1)
     paths = [
         Path(
-            start=states.get(prefix.begin[0]) or _output_name(chain, prefix.begin[0]),
-            end=states.get(prefix.key) or _output_name(chain, prefix.key),
+            start=after.get(prefix.begin[0]) or _output_name(chain, prefix.begin[0]),
+            end=before.get(prefix.key) or after.get(prefix.key) or _output_name(chain, prefix.key),
             hops=prefix.hops,
             received=prefix.begin[1],
             carried=prefix.size,
@@ -301,7 +301,7 @@ def _rest(sent: dict[Key, Array], paths: Sequence[Path]) -> dict[Key, Array]:
 
 
 def _state_names(chain: Chain, step: int) -> dict[Key, str]:
-    """The names of the tensors that are states after a step or before it."""
+    """The names of the tensors that are states after a step, or were a step or two earlier."""
     names: dict[Key, str] = {}
     for boundary in range(step, max(-1, step - 2) - 1, -1):
         for i, name in enumerate(chain.states):

@@ -233,8 +233,9 @@ class Stack(Module, Generic[State]):
         count = sum(map(len, self.layers))
         if state is None:
             return [None] * count
-        leaves = tree.leaves(state)
-        shapes = [(count, n) if single else (count, x.shape[1], n) for n in tree.leaves(size)]
+        leaves, dtype = tree.leaves(state), x.dtype
+        rows = (count,) if single else (count, x.shape[1])
+        shapes = [(*rows, n) for n in tree.leaves(size)]
         if len(leaves) != len(shapes):
             raise ShapeError(
                 f"{type(self).__name__}: the state is {len(shapes)} tensors of shapes {shapes}, got "
@@ -248,7 +249,7 @@ class Stack(Module, Generic[State]):
                     f"{type(self).__name__}: a tensor of the state has shape {leaf.shape}: expected "
                     f"{shape}, (layers · directions, …)"
                 )
-            if leaf.dtype != x.dtype:
+            if leaf.dtype != dtype:
                 raise DtypeError(
                     f"{type(self).__name__}: a tensor of the state has dtype {leaf.dtype}, the input has "
                     f"{x.dtype}"

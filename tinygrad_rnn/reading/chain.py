@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -61,6 +62,7 @@ class Chain:
         self._step_of = {entry.index: step for step, inside in enumerate(entries) for entry in inside}
         self.inlets: dict[tuple[int, int], Key] = {}
         self._uses: dict[Key, list[_Place]] = {}
+        self._keys: list[str] = []
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -89,8 +91,13 @@ class Chain:
     @cached_property
     def states(self) -> list[str]:
         """The names of the states. They are found when they are first needed, since that calls the cell
-        again."""
-        return distinct([self._name_of(slot) for slot in self._slots])
+        again. States with one name, as where one is what another was before, are called by their keys."""
+        names = [self._name_of(slot) for slot in self._slots]
+        shared = {name for name, count in Counter(names).items() if count > 1}
+        keys = self._keys or [""] * len(names)
+        return distinct(
+            [key if key and name in shared else name for name, key in zip(names, keys, strict=True)]
+        )
 
     def step_of(self, key: Key) -> int | None:
         """The step that made a tensor; None if it was made outside."""
@@ -208,8 +215,15 @@ class Chain:
             {step: key for step, key in enumerate(column, start=-1) if key in starts or self._is_made(key)}
             for column in zip(*keys, strict=True)
         ]
-        used = [(min(places), slot) for slot in slots if (places := [*self._places(slot)])]
-        return [slot for _, slot in sorted(used, key=lambda one: one[0])]
+        names = tree.names(_state_of(self.scopes[0].call))
+        used = [
+            (min(places), slot, name)
+            for slot, name in zip(slots, names, strict=True)
+            if (places := [*self._places(slot)])
+        ]
+        used.sort(key=lambda one: one[0])
+        self._keys = [name for _, _, name in used]
+        return [slot for _, slot, _ in used]
 
     def _is_made(self, key: Key | None) -> bool:
         return key is not None and self.step_of(key) is not None
@@ -293,7 +307,9 @@ def without_self(scope: Scope) -> Call | None:
 
 def leaves_of_state(call: Call | None) -> list[Any]:
     """The state that a cell was called with, its last argument after x; empty where there is none."""
-    if call is None:
-        return []
-    arguments = [*call[1], *call[2].values()]
-    return tree.leaves(arguments[-1]) if len(arguments) > 1 else []
+    return tree.leaves(_state_of(call))
+
+
+def _state_of(call: Call | None) -> Any:
+    arguments = [] if call is None else [*call[1], *call[2].values()]
+    return arguments[-1] if len(arguments) > 1 else []

@@ -14,7 +14,7 @@ from ..errors import ArgumentError, DtypeError, ShapeError, TraceError
 from ..ops import ArrayLike, Nest, as_tensor
 from ..tape import PYTHON_NUMBERS, host_array, lift, thread
 from .budget import memory_budget, set_memory_budget
-from .compiled import clear_caches, compiled_scan, planning
+from .compiled import clear_caches, compiled_scan, planning, repeated_scan
 from .eager import eager_scan
 from .explained import layers_of, note_refusal, told
 from .first_state import begin
@@ -86,6 +86,11 @@ def scan(
         TraceError: compiled=True, and the cell does not run as machine code, or as kernels of a device; says
             why.
     """
+    if not thread.recording and lengths is mask is checkpoint is None:
+        given = type(reverse), type(compiled), type(masked_output), compiled, masked_output
+        done = repeated_scan(cell, xs, state) if given == _USUAL else None
+        if done is not None:
+            return done
     arguments.function("scan: cell", cell, instance=True)
     options = checked_options("scan", reverse, masked_output, compiled, checkpoint)
     xs = tree.map_leaves(as_tensor, xs)
@@ -114,6 +119,10 @@ def scan(
     padding = Padding(live)
     y, last = _scanned(cell, padding.filled(xs), padding.started(state), how, compiled)
     return y, padding.ended(last, state)
+
+
+_USUAL = bool, str, str, "auto", "zero"
+"""Types and values of options of most scans."""
 
 
 def explain(

@@ -19,7 +19,7 @@ from .options import ScanOptions
 from .plans import engine_of, plan_of
 from .program import Program
 from .run import CompiledScan, ScanCall, SegmentedScan
-from .single_step import single_step
+from .single_step import note_call, repeated_step, single_step
 from .trace import Cell, TracedCell
 from .traces import traced_cell
 
@@ -47,6 +47,7 @@ def compiled_scan(
     if alone and not planned and backend.runs_machine_code():
         single = single_step(cell, traced, inputs, states, outside)
         if single is not None:
+            note_call(cell, traced, state, [*inputs, *states], outside)
             return tree.unflatten(traced.y, single[0]), tree.unflatten(state, single[1])
     plan = plan_of(traced, needs, options, backend)
     call = ScanCall(
@@ -58,6 +59,12 @@ def compiled_scan(
     note_plan(cell, plan, call.engine, backend.name, steps, kept)
     ys, last = _blank(program, backend, steps, plan.differentiated) if planned else _recorded(call, kept)
     return tree.unflatten(traced.y, ys), tree.unflatten(state, last)
+
+
+def repeated_scan(cell: Any, xs: Any, state: Any) -> tuple[Any, Any] | None:
+    """What a scan of one step without residuals returns that is like one before, where a look tells so; else
+    None."""
+    return None if _planning.get() else repeated_step(cell, xs, state)
 
 
 _planning = contextvars.ContextVar("tinygrad_rnn_planning", default=False)

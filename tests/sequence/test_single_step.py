@@ -1,0 +1,179 @@
+"""A scan of one step that is answered as the one before was: whatever has changed meanwhile counts."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import nn, optim, tree
+from tinygrad_rnn.sequence import single_step
+
+pytestmark = pytest.mark.machine_code
+B, N = 2, 3
+KINDS = {"RNN": nn.RNNCell, "LSTM": nn.LSTMCell, "GRU": nn.GRUCell, "peephole": nn.PeepholeLSTMCell}
+
+
+def operands(cell, rng, batch=B, dtype="float32"):
+    x = tg.tensor(rng.normal(size=(1, batch, N)), dtype)
+    return x, tree.map_leaves(lambda n: tg.tensor(rng.normal(size=(batch, n)), dtype), cell.state_size)
+
+
+def check(cell, x, state):
+    """What a scan of one step returns is what the loop does."""
+    with tg.no_grad():
+        found, expected = tg.scan(cell, x, state), tg.scan(cell, x, state, compiled=False)
+    for a, b in zip(tree.leaves(found), tree.leaves(expected), strict=True):
+        assert (a.shape, a.dtype, a.requires_grad) == (b.shape, b.dtype, False)
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-6)
+    assert tree.structure(found) == tree.structure(expected)
+
+
+def replaced(cell):
+    cell.weight_hh = nn.Parameter(-2 * cell.weight_hh.numpy())
+
+
+def trained(cell):
+    cell.weight_ih.grad = tg.ones(cell.weight_ih.shape)
+    optim.SGD([cell.weight_ih], 0.5).step()
+
+
+def written_into(cell):
+    cell.weight_hh.data[:] = 0.7
+
+
+def frozen(cell):
+    cell.bias_hh.requires_grad_(False)
+
+
+def without_bias(cell):
+    cell.bias_ih = cell.bias_hh = None
+
+
+def wider(cell):
+    for name, parameter in list(cell.named_parameters()):
+        setattr(cell, name, nn.Parameter(parameter.numpy().astype("float64")))
+
+
+def of_other_class(cell):
+    class Doubled(type(cell)):
+        def __call__(self, x, state):
+            y, state = super().__call__(x, state)
+            return 2 * y, state
+
+    cell.__class__ = Doubled
+
+
+def with_more(cell):
+    cell.note = [1, 2]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "change", [replaced, trained, written_into, frozen, without_bias, of_other_class, with_more]
+)
+def test_a_cell_that_changes_between_two_steps(kind, change, rng):
+    cell = KINDS[kind](N, 4)
+    for _ in range(3):
+        check(cell, *operands(cell, rng))
+    change(cell)
+    for _ in range(3):
+        check(cell, *operands(cell, rng))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_of_another_dtype(kind, rng):
+    cell = KINDS[kind](N, 4)
+    for dtype in ("float32", "float64"):
+        for _ in range(2):
+            check(cell, *operands(cell, rng, dtype=dtype))
+        wider(cell)
+    with pytest.raises(tg.DtypeError), tg.no_grad():
+        tg.scan(cell, *operands(cell, rng))
+
+
+def test_a_number_of_the_cell_that_changes(rng):
+    cell = nn.LSTMCell(N, 4, cell_clip=0.5)
+    for clip in (0.5, 0.1, None, 0.5):
+        cell.cell_clip = clip
+        for _ in range(2):
+            check(cell, *operands(cell, rng))
+
+
+def test_a_method_that_somebody_puts_in(rng, monkeypatch):
+    cell = nn.GRUCell(N, 4)
+    x, h = operands(cell, rng)
+    check(cell, x, h)
+    check(cell, x, h)
+    monkeypatch.setattr(nn.GRUCell, "__call__", lambda self, x, h: (h + 1, h))
+    with tg.no_grad():
+        y, _ = tg.scan(cell, x, h)
+    np.testing.assert_array_equal(y.numpy()[0], h.numpy() + 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_operands_of_other_kinds(kind, rng):
+    cell = KINDS[kind](N, 4)
+    for batch in (2, 1, 2, 5, 1):
+        check(cell, *operands(cell, rng, batch))
+    x, state = operands(cell, rng)
+    check(cell, x.numpy(), state)
+    check(cell, x, tree.map_leaves(lambda leaf: leaf.numpy(), state))
+    check(cell, x, tree.map_leaves(lambda leaf: tg.tensor(leaf.numpy(), requires_grad=True), state))
+    with tg.no_grad():
+        for bad in (tree.map_leaves(lambda leaf: leaf[:1], state), (state, state)):
+            with pytest.raises(tg.TinygradRNNError):
+                tg.scan(cell, x, bad)
+
+
+def test_options_count(rng):
+    cell = nn.GRUCell(N, 4)
+    x, h = operands(cell, rng)
+    with tg.no_grad():
+        tg.scan(cell, x, h)
+        tg.scan(cell, x, h)
+        for wrong in ({"compiled": "fast"}, {"masked_output": "last"}, {"reverse": "no"}, {"checkpoint": 0}):
+            with pytest.raises(tg.ArgumentError):
+                tg.scan(cell, x, h, **wrong)
+        tg.scan(cell, x, h, compiled=False)
+        assert "compiled=False" in tg.explain(cell)
+        tg.scan(cell, x, h)
+        assert "machine code" in tg.explain(cell)
+    ys, _ = tg.scan(cell, x, h)  # recorded again
+    assert ys.requires_grad
+
+
+def test_only_a_look_is_taken(rng, monkeypatch):
+    """Without this, all of the above would pass for a path that nobody takes."""
+    cell = nn.LSTMCell(N, 4)
+    x, state = operands(cell, rng)
+    with tg.no_grad():
+        tg.scan(cell, x, state)
+        monkeypatch.setattr("tinygrad_rnn.sequence.compiled_scan", None)
+        ys, _ = tg.scan(cell, x, state)
+    assert ys.shape == (1, B, 4)
+
+
+def test_plans_and_observers_are_no_runs(rng):
+    cell = nn.GRUCell(N, 4)
+    x, h = operands(cell, rng)
+    for _ in range(2):
+        check(cell, x, h)
+    assert "machine code" in tg.explain(cell, x, h)
+    with tg.detect_anomaly(), tg.no_grad():
+        tg.scan(cell, x, h)
+    assert "anomaly" in tg.explain(cell)
+
+
+def test_nothing_is_kept_alive(rng):
+    cell = nn.LSTMCell(N, 6)
+    for _ in range(2):
+        check(cell, *operands(cell, rng))
+    gone = [weakref.ref(cell), *(weakref.ref(p) for p in cell.parameters())]
+    assert any(call.cell.hold(cell) for call in single_step._calls.values())
+    del cell
+    gc.collect()
+    assert [reference() for reference in gone] == [None] * len(gone)
