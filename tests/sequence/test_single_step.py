@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import weakref
 
@@ -177,3 +178,89 @@ def test_nothing_is_kept_alive(rng):
     del cell
     gc.collect()
     assert [reference() for reference in gone] == [None] * len(gone)
+
+
+LAYERS = [nn.RNN, nn.LSTM, nn.GRU, nn.PeepholeLSTM]
+
+
+def check_layer(layer, x, state):
+    """What a layer returns for one step is what it returns where nothing is compiled."""
+    loop = copy.deepcopy(layer)
+    for _, run in loop._runs():
+        run.options["compiled"] = False
+    with tg.no_grad():
+        found, expected = layer(x, state), loop(x, state)
+    assert tree.structure(found) == tree.structure(expected)
+    for a, b in zip(tree.leaves(found), tree.leaves(expected), strict=True):
+        assert (a.shape, a.dtype, a.requires_grad) == (b.shape, b.dtype, False)
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def step_of(layer, rng, batch=B, single=False):
+    axes = () if single else (batch,)
+    x = tg.tensor(rng.normal(size=(1, *axes, N)), "float32")
+    sizes = layer.layers[0][0].cell.state_size
+    count = sum(map(len, layer.layers))
+    state = tree.map_leaves(lambda n: tg.tensor(rng.normal(size=(count, *axes, n)), "float32"), sizes)
+    return (tg.swapaxes(x, 0, 1) if layer.batch_first and not single else x), state
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"num_layers": 3},
+        {"bidirectional": True},
+        {"batch_first": True},
+        {"num_layers": 2, "dropout": 0.5},
+    ],
+)
+def test_layers(kind, options, rng):
+    layer = kind(N, 4, **options).eval()
+    for batch in (2, 2, 1, 1):
+        check_layer(layer, *step_of(layer, rng, batch))
+    for _ in range(2):
+        check_layer(layer, *step_of(layer, rng, single=True))
+    layer.weight_hh_l0 = nn.Parameter(-2 * layer.weight_hh_l0.numpy())
+    check_layer(layer, *step_of(layer, rng))
+    x, state = step_of(layer, rng)
+    check_layer(layer, x, list(state) if type(state) is tuple else state)
+    check_layer(layer, x, None)
+    check_layer(layer, tg.concatenate([x, x], 1 if layer.batch_first else 0), state)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_what_a_layer_refuses(kind, rng):
+    layer = kind(N, 4, num_layers=2)
+    x, state = step_of(layer, rng)
+    for _ in range(2):
+        check_layer(layer, x, state)
+    with tg.no_grad():
+        for bad in (tree.map_leaves(lambda leaf: leaf[:1], state), (state, state)):
+            with pytest.raises(tg.ShapeError):
+                layer(x, bad)
+        with pytest.raises(tg.DtypeError):
+            layer(x.astype("float64"), state)
+
+
+def test_dropout_of_a_layer_is_drawn(rng):
+    layer = nn.GRU(N, 4, num_layers=2, dropout=0.5)
+    x, state = step_of(layer, rng)
+    with tg.no_grad():
+        layer.eval()
+        for _ in range(2):
+            layer(x, state)
+        layer.train()
+        drawn = [layer(x, state)[0].numpy() for _ in range(8)]
+    assert any((y != drawn[0]).any() for y in drawn)
+
+
+def test_a_layer_with_another_cell(rng):
+    layer = nn.GRU(N, 4)
+    x, state = step_of(layer, rng)
+    for _ in range(2):
+        check_layer(layer, x, state)
+    layer.layers[0][0].cell = nn.GRUCell(N, 4, reset="before")
+    for _ in range(2):
+        check_layer(layer, x, state)

@@ -11,8 +11,8 @@ from .. import arguments, ops, tree
 from ..arguments import DTypeLike
 from ..errors import ArgumentError, ArgumentWarning, DtypeError, ShapeError
 from ..ops import ArrayLike, Nest
-from ..sequence import Column, State, Stepper, checked_options, explain
-from ..tape import lift
+from ..sequence import Column, State, Stepper, checked_options, explain, repeated_scan
+from ..tape import lift, thread
 from ..tensor import Tensor
 from .cells import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell
 from .layers import Dropout, not_a_pair
@@ -148,6 +148,10 @@ class Stack(Module, Generic[State]):
         Raises:
             ShapeError, DtypeError: x, the state, lengths or mask does not fit.
         """
+        if not thread.recording and lengths is mask is None and state is not None:
+            done = self._repeated(x, state)
+            if done is not None:
+                return done
         x = lift(not_a_pair(type(self).__name__, x), self.layers[0][0].cell.weight_ih._backend)
         if x.ndim not in (2, 3):
             raise ShapeError(
@@ -213,6 +217,30 @@ class Stack(Module, Generic[State]):
         return "\n".join(
             run.explain() if len(runs) == 1 else f"{name}, {run.explain()}" for name, run in runs
         )
+
+    def _repeated(self, x: Any, state: Any) -> tuple[Any, Any] | None:
+        """A call of one step that is like one before, without a way through rows, which takes longer than the
+        step; None where it is none, as :func:`repeated_scan` has it."""
+        leaves, count = tree.leaves(state), len(self.layers)
+        plain = not (self.bidirectional or self.batch_first or (self.dropout.p and self.dropout.training))
+        if not plain or any(type(leaf) is not Tensor or leaf._data.shape[:1] != (count,) for leaf in leaves):
+            return None
+        after = []
+        for k, (run,) in enumerate(self.layers):
+            parts = [Tensor(leaf._data[k], leaf._backend) for leaf in leaves]
+            before = parts[0] if len(parts) == 1 else tuple(parts)
+            done = repeated_scan(run.cell, x, before) if run.options["compiled"] == "auto" else None
+            if done is None:
+                return None
+            x = done[0]
+            after.append(tree.leaves(done[1]))
+        together = [
+            Tensor(
+                parts[0]._data[None] if count == 1 else x._backend.stack([p._data for p in parts]), x._backend
+            )
+            for parts in zip(*after, strict=True)
+        ]
+        return x, tree.unflatten(before, together)
 
     def _run(self, x: Tensor, states: list[Any], lengths: Any, mask: Any) -> tuple[Tensor, Any]:
         """Layer by layer, with one state for each cell."""

@@ -53,8 +53,8 @@ class Attributes:
             if table.get(name, table) is not value:
                 return False
         for name, reference, needs in self._tensors:
-            x: Any = reference()
-            if x is None or table.get(name) is not x or x.requires_grad is not needs:
+            x: Any = table.get(name)
+            if x is None or x.requires_grad is not needs or reference() is not x:
                 return False
         return True
 

@@ -33,6 +33,7 @@ __all__ = [
     "clear_caches",
     "explain",
     "memory_budget",
+    "repeated_scan",
     "scan",
     "set_memory_budget",
 ]
