@@ -47,7 +47,7 @@ def compiled_scan(
     if alone and not planned and backend.runs_machine_code():
         single = single_step(cell, traced, inputs, states, outside)
         if single is not None:
-            note_call(cell, traced, state, [*inputs, *states], outside)
+            note_call(cell, traced, state, [*inputs, *states])
             return tree.unflatten(traced.y, single[0]), tree.unflatten(state, single[1])
     plan = plan_of(traced, needs, options, backend)
     call = ScanCall(

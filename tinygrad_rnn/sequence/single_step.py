@@ -4,13 +4,11 @@ weights."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..backends.base import Unsupported
 from ..caches import recent
 from ..errors import IndexRangeError, TraceError
-from ..reading.attributes import Attributes
 from ..tape import Node, thread
 from .bound_step import BoundStep
 from .budget import ALL
@@ -61,58 +59,41 @@ def single_step(
     return ys, last
 
 
-@dataclass(frozen=True)
-class _Call:
-    """A call of a cell of ours, and what has to be the same for the next one to be answered alike.
+class _Call(NamedTuple):
+    """A call of a cell of ours, and of what kind its operands were.
 
     Attributes:
-        cell: all that the cell reads.
-        weights: the names of what its program uses of that.
         traced: how a step of it runs.
         nest: what the state is nested in: itself a tensor, or a tuple of tensors.
         kinds: shapes, dtypes and backends of the input and of the tensors of the state.
     """
 
-    cell: Attributes
-    weights: list[str]
     traced: TracedCell
     nest: type
     kinds: list[Any]
 
-    def fits(self, cell: Any, state: Any, operands: Sequence[Any]) -> bool:
-        """Whether another call is like it."""
+    def fits(self, state: Any, operands: Sequence[Any]) -> bool:
+        """Whether the operands of another call are like these."""
         if type(state) is not self.nest or len(operands) != len(self.kinds):
             return False
         for x, kind in zip(operands, self.kinds, strict=True):
             if type(x) is not Node.result_type or (x._data.shape, x._data.dtype, x._backend) != kind:
                 return False
-        return self.cell.hold(cell)
+        return True
 
 
-def note_call(
-    cell: Cell, traced: TracedCell, state: Any, operands: Sequence[Any], outside: list[Any]
-) -> None:
+def note_call(cell: Cell, traced: TracedCell, state: Any, operands: Sequence[Any]) -> None:
     """Remember a call that :func:`single_step` has answered, if a look at the cell's attributes tells that
     nothing has changed: then :func:`repeated_step` answers the next one.
 
     Args:
         operands: the input, and the tensors of the state.
-        outside: the weights.
     """
     nest = type(state)
-    plain = traced.y is None and traced.reading.settled and not (traced.asked or traced.looked)
-    if not plain or nest not in (Node.result_type, tuple) or len(operands) != 1 + len(_leaves(state)):
-        return
-    read = Attributes(cell)
-    weights = read.names_of(outside)
-    if read.complete and weights is not None:
+    plain = nest is Node.result_type or (nest is tuple and len(operands) == 1 + len(state))
+    if plain and traced.y is None and traced.attributes is not None:
         kinds = [(x._data.shape, x._data.dtype, x._backend) for x in operands]
-        _calls.put((id(cell), kinds[0][0]), _Call(read, weights, traced, nest, kinds))
-
-
-def _leaves(state: Any) -> Sequence[Any]:
-    """Of a state that is a tensor, or a tuple of tensors."""
-    return state if type(state) is tuple else (state,)
+        _calls.put((id(cell), kinds[0][0]), _Call(traced, nest, kinds))
 
 
 def repeated_step(cell: Any, x: Any, state: Any) -> tuple[Any, Any] | None:
@@ -121,12 +102,13 @@ def repeated_step(cell: Any, x: Any, state: Any) -> tuple[Any, Any] | None:
     if type(x) is not Node.result_type or thread.tracing is not None or thread.observer is not None:
         return None
     call = _calls.get((id(cell), x._data.shape))
-    states = _leaves(state)
-    if call is None or not call.fits(cell, state, (x, *states)):
+    states = state if type(state) is tuple else (state,)
+    if call is None or not call.fits(state, (x, *states)):
         return None
-    held = vars(cell)
-    done = single_step(cell, call.traced, [x], states, [held[name] for name in call.weights])
+    known = call.traced.attributes
+    weights = None if known is None else known.weights(cell)
+    done = None if weights is None else single_step(cell, call.traced, [x], states, weights)
     if done is None:
         return None
     (y,), last = done
-    return y, last[0] if states is not state else tuple(last)
+    return y, tuple(last) if states is state else last[0]

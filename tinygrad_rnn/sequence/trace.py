@@ -34,6 +34,7 @@ from .. import tree
 from ..caches import Recent
 from ..cleanup import no_collection, with_cleanup
 from ..errors import TraceError
+from ..reading.attributes import Attributes, attributes_of
 from ..reading.closure import Closure, closure_of
 from ..reading.objects import Unreadable
 from ..tape import Node, Refused, Tracing, no_grad, now, recording
@@ -87,6 +88,7 @@ class TracedCell:
         looked: such tensors whose values the cell looked at, with these values.
         form: the program that is planned, and the numbers that it takes.
         flows: by which operands need a residual.
+        attributes: all that the cell reads, where that are attributes of its own.
     """
 
     trace: Trace
@@ -97,6 +99,7 @@ class TracedCell:
     looked: list[tuple[Any, bytes]]
     form: Form
     flows: Recent[tuple[bool, ...], Flow] = field(default_factory=lambda: Recent(64))
+    attributes: Attributes | None = None
 
     def flow(self, needs: tuple[bool, ...]) -> Flow:
         """Which results carry residuals."""
@@ -109,6 +112,9 @@ class TracedCell:
         Raises:
             TraceError: with the states that it gets now it cannot be compiled; says why.
         """
+        outside = None if self.attributes is None else self.attributes.weights(cell)
+        if outside is not None:
+            return outside
         closure = self.reading.again(cell)
         if closure is None:
             return None
@@ -119,7 +125,14 @@ class TracedCell:
         if self.asked:
             refuse_first(self.asked, closure, states)
         tensors = closure.tensors
-        return [tensors[place] if type(place) is int else place for place in self.places]
+        outside = [tensors[place] if type(place) is int else place for place in self.places]
+        self.look_at(cell, outside)
+        return outside
+
+    def look_at(self, cell: Cell, outside: Sequence[Any]) -> None:
+        """Note the cell's attributes, if a look at them tells whether all that it reads is what it was."""
+        if self.reading.settled and not (self.asked or self.looked):
+            self.attributes = attributes_of(cell, outside)
 
 
 @dataclass
@@ -186,7 +199,7 @@ def trace_cell(
     looked = [(numbers.get(id(x), x), content.tobytes()) for x, content in _on_host(trial)]
     places = [numbers.get(id(x), x) for x in trace.outside]
     assert attempt.reading is not None
-    return TracedCell(
+    traced = TracedCell(
         trace,
         tree.map_leaves(lambda _leaf: None, y),
         attempt.reading,
@@ -195,6 +208,8 @@ def trace_cell(
         looked,
         form_of(trace.program),
     )
+    traced.look_at(cell, trace.outside)
+    return traced
 
 
 def cell_of(program: Program) -> TracedCell:
