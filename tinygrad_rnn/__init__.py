@@ -28,7 +28,7 @@ from numpy import pi as pi
 from . import linalg as linalg
 from . import numpy_functions as _numpy_functions  # noqa: F401
 from . import random as random
-from . import torch_names as _torch_names  # noqa: F401
+from . import torch_names as _torch_names
 from .backends import available_backends as available_backends
 from .backends import set_backend as set_backend
 from .backends import use_backend as use_backend
@@ -104,10 +104,13 @@ else:
         if name == "default_dtype":
             return _host.default_dtype
         if name not in _ON_DEMAND:
-            raise AttributeError(f"module 'tinygrad_rnn' has no attribute {name!r}")
+            instead = _torch_names.FUNCTIONS.get(name)
+            hint = "" if instead is None else f": write {instead}"
+            raise AttributeError(f"module 'tinygrad_rnn' has no attribute {name!r}{hint}")
         module, _, part = _ON_DEMAND[name].partition(":")
         found = importlib.import_module(f".{module}", __name__)
-        return getattr(found, part) if part else found
+        found = getattr(found, part) if part else found
+        return globals().setdefault(name, found)
 
 
 def __dir__() -> list[str]:

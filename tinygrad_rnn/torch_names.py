@@ -1,4 +1,4 @@
-"""Methods that PyTorch's tensors have and these have not: who asks for one is told what to write."""
+"""What PyTorch has under another name: who asks for it is told what to write."""
 
 from __future__ import annotations
 
@@ -26,6 +26,29 @@ _INSTEAD = {
         for name in ("exp", "log", "sqrt", "abs", "tanh", "sigmoid", "relu", "softmax", "matmul")
     },
 }
+"""Methods of its tensors."""
+
+FUNCTIONS = {
+    "cat": "tg.concatenate([x, y], axis)",
+    "unsqueeze": "tg.expand_dims(x, axis)",
+    "permute": "tg.transpose(x, axes)",
+    "mm": "x @ y",
+    "bmm": "x @ y",
+    "clamp": "tg.clip(x, low, high)",
+    "from_numpy": "tg.tensor(array)",
+    "as_tensor": "tg.asarray(x)",
+    "rand": "tg.tensor(tg.random.generator().random(shape))",
+    "randn": "tg.tensor(tg.random.generator().normal(size=shape))",
+    "manual_seed": "tg.random.seed(n)",
+    "nan_to_num": "tg.where(tg.isnan(x), 0, x)",
+    "utils": "tg.optim.clip_grad_norm, and lengths= of a layer",
+    "autograd": "tg.gradients(loss, x)",
+    "device": "tg.use_backend('cupy')",
+    "float": "tg.float32",
+    "double": "tg.float64",
+    "long": "tg.int64",
+}
+"""Of the package."""
 
 
 class _Elsewhere:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .errors import ArgumentError
@@ -33,15 +33,24 @@ def _gather(tree: Any, found: list[Any]) -> None:
             found.append(part)
 
 
-def names(tree: Any, name: str = "") -> list[str]:
-    """For each leaf the innermost key or field under which it stands; ``name`` where there is none."""
+def names(tree: Any) -> list[str]:
+    """For each leaf the key or field under which it stands, with those around it where several have the same
+    one: ``old.h``; "" where it has only a number."""
+    paths = list(_paths(tree, ()))
+    last = [path[-1] if path else "" for path in paths]
+    return [name if last.count(name) == 1 else ".".join(path) for name, path in zip(last, paths, strict=True)]
+
+
+def _paths(tree: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     if not isinstance(tree, _NESTS):
-        return [name]
-    if isinstance(tree, dict):
-        parts = [(str(key), part) for key, part in tree.items()]
+        yield path
+    elif isinstance(tree, dict):
+        for key, part in tree.items():
+            yield from _paths(part, (*path, str(key)))
     else:
-        parts = list(zip(getattr(tree, "_fields", [name] * len(tree)), tree, strict=True))
-    return [inner for called, part in parts for inner in names(part, called)]
+        fields = getattr(tree, "_fields", None)
+        for i, part in enumerate(tree):
+            yield from _paths(part, path if fields is None else (*path, fields[i]))
 
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:

@@ -6,11 +6,13 @@ packages, notebooks, and what was typed or executed from a string.
 
 from __future__ import annotations
 
+import dis
 import functools
 import linecache
 import os
 import sys
 import types
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 import numpy
@@ -64,6 +66,22 @@ def line_of(error: BaseException) -> Line | None:
             found = step
         step = step.tb_next
     return None if found is None else _line(found.tb_frame, found.tb_lineno)
+
+
+def line_that_names(codes: Iterable[types.CodeType], names: Container[str]) -> Line | None:
+    """The first line of the user's that writes to one of these variables or attributes, or else that names
+    one; None if none does."""
+    found: list[tuple[bool, str, int]] = []
+    for code in codes:
+        if is_user(code.co_filename):
+            number = code.co_firstlineno
+            starts = dict(dis.findlinestarts(code))
+            for instruction in dis.get_instructions(code):
+                number = starts.get(instruction.offset) or number
+                if instruction.argval in names:
+                    writes = instruction.opname.startswith(("STORE", "DELETE"))
+                    found.append((not writes, code.co_filename, number))
+    return None if not found else Line(*min(found)[1:])
 
 
 def file_of(frame: types.FrameType) -> str:

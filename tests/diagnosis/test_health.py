@@ -151,9 +151,30 @@ def test_worst_statements() -> None:
     assert [statement.gain for statement in statements] == sorted(gains)[:3]
     text = str(statements[0])
     assert text.startswith(f"step {statements[0].step} → {statements[0].step - 1}, ")
-    assert "(composition) ×" in text
-    assert "weight_hh (weighting) ×" in text
-    assert "of the residual; " in text
+    assert statements[0].path is statements[0].paths.paths[0]
+    assert "f (weighting) ×" in text
+    assert text.endswith(" % of the residual")
+
+
+def test_each_chain_is_told_of(rng: numpy.random.Generator) -> None:
+    """Of a layer whose gate is shut that gate is named, though another layer has all of the worst steps."""
+
+    class Both(tg.nn.Module):
+        def __init__(self) -> None:
+            self.first = tg.nn.RNN(1, 4, dtype="float64")
+            self.second = tg.nn.LSTM(4, 4, dtype="float64")
+            self.first.weight_hh_l0.data *= 0.05
+            self.second.weight_hh_l0.data *= 0.1
+            self.second.bias_hh_l0.data[4:8] = -3
+
+        def __call__(self, x: tg.Tensor) -> tg.Tensor:
+            return self.second(self.first(x)[0])[0][-1]
+
+    report = tg.flow(tg.sum(Both()(tg.tensor(rng.normal(size=(12, 2, 1))))))
+    lines = str(report).splitlines()
+    assert {line.partition(",")[0] for line in lines[2:]} == {"first", "second"}
+    (line,) = (line for line in lines[2:] if line.startswith("second"))
+    assert "f (weighting)" in line
 
 
 def test_the_table_is_abridged_and_aligned() -> None:

@@ -157,3 +157,31 @@ def test_a_state_that_is_handed_on_as_another(
         assert set(paths) == {"h", "h → before"}
         numpy.testing.assert_allclose(paths["h"], through[step] @ w.numpy().T, rtol=1e-12)
         numpy.testing.assert_allclose(paths["h → before"], through[step] @ u.numpy().T, rtol=1e-12)
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_states_are_called_by_their_keys(learned: bool, rng: numpy.random.Generator) -> None:
+    """Each is what another one was a step before, also those that the program began with."""
+    weights = {key: tg.tensor(rng.normal(size=(3, 3)), requires_grad=True) for key in ("h", "b1", "b2", "b3")}
+
+    def cell(x: Any, s: Any) -> Any:
+        h = tg.tanh(x + sum(s[key] @ w for key, w in weights.items()))
+        return h, {"h": h, "b1": s["h"], "b2": s["b1"], "b3": s["b2"]}
+
+    start = {key: tg.tensor(rng.normal(size=(1, 3)), requires_grad=learned) for key in weights}
+    ys, _ = tg.scan(cell, tg.zeros((6, 1, 3), "float64"), start)
+    track = tg.flow(tg.sum(ys[-1])).track()
+    assert set(track.chain.states) == set(weights)
+    ends = {path.hops[-1].entry.inputs[1]: path.end for path in track.paths(5)}
+    assert {key: ends[w] for key, w in weights.items()} == {key: key for key in weights}
+
+
+def test_keys_of_keys(rng: numpy.random.Generator) -> None:
+    def cell(x: Any, s: Any) -> Any:
+        h = tg.tanh(x + s["now"]["h"] + 0.5 * s["old"]["h"])
+        return h, {"now": {"h": h}, "old": s["now"]}
+
+    start = {"now": {"h": tg.zeros((1, 3), "float64")}, "old": {"h": tg.zeros((1, 3), "float64")}}
+    x = tg.tensor(rng.normal(size=(4, 1, 3)), requires_grad=True)
+    states = tg.flow(tg.sum(tg.scan(cell, x, start)[0][-1])).track().chain.states
+    assert set(states) == {"now.h", "old.h"}

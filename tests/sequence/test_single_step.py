@@ -293,3 +293,97 @@ def test_a_layer_with_another_cell(rng):
     layer.layers[0][0].cell = nn.GRUCell(N, 4, reset="before")
     for _ in range(2):
         check_layer(layer, x, state)
+
+
+class Doubled(nn.Recurrent):
+    def __call__(self, *args, **kwargs):
+        y, state = super().__call__(*args, **kwargs)
+        return 2 * y, state
+
+
+class Noise(nn.Dropout):
+    def __call__(self, x):
+        return x + 1
+
+
+class Shifted(nn.GRU):
+    def _run(self, x, states, lengths, mask):
+        y, state = super()._run(x, states, lengths, mask)
+        return y + 1, state
+
+
+def shifted(layer):
+    layer.__class__ = Shifted
+
+
+def doubled(layer):
+    layer.layers[0][0] = Doubled(layer.layers[0][0].cell)
+
+
+def noise(layer):
+    layer.dropout = Noise(0.0)
+
+
+def another_layer_in_place_of_dropout(layer):
+    layer.dropout = nn.LayerNorm(4)
+
+
+def batch_first_inside(layer):
+    layer.layers[0][0].batch_first = True
+
+
+def arrays_for_weights(layer):
+    for _, run in layer._runs():
+        cell = run.cell
+        weight = cell.weight_hh.numpy()
+        del cell.weight_hh
+        cell.weight_hh = 3 * weight
+
+
+@pytest.mark.parametrize(
+    "change",
+    [shifted, doubled, noise, another_layer_in_place_of_dropout, batch_first_inside, arrays_for_weights],
+)
+def test_what_users_put_into_a_layer(change, rng):
+    layer = nn.GRU(N, 4, num_layers=2).eval()
+    x, state = step_of(layer, rng, 1)
+    for _ in range(2):
+        check_layer(layer, x, state)
+    change(layer)
+    for _ in range(2):
+        check_layer(layer, x, state)
+
+
+def test_a_method_put_into_the_layers(rng, monkeypatch):
+    layer = nn.GRU(N, 4)
+    x, state = step_of(layer, rng)
+    for _ in range(2):
+        check_layer(layer, x, state)
+    monkeypatch.setattr(nn.Recurrent, "__call__", lambda self, x, h, lengths, mask: (x * 0, h))
+    with tg.no_grad():
+        assert not layer(x, state)[0].numpy().any()
+
+
+def test_a_layer_takes_no_more_than_before_its_cell_was_scanned(rng):
+    layer = nn.GRU(N, 4)
+    cell = layer.layers[0][0].cell
+    x, h = tg.tensor(rng.normal(size=(1, 1, N)), "float32"), tg.zeros((5, 4))
+    for _ in range(2):
+        check(cell, x, h)
+    with pytest.raises(tg.ShapeError), tg.no_grad():
+        layer(x, tg.zeros((1, 5, 4)))
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize(("before", "after"), [("float32", "float64"), ("float64", "float32")])
+def test_a_layer_of_another_dtype(kind, before, after, rng):
+    layer = kind(N, 4, dtype=before)
+    x, state = step_of(layer, rng)
+    x, state = x.astype(before), tree.map_leaves(lambda leaf: leaf.astype(before), state)
+    for _ in range(2):
+        check_layer(layer, x, state)
+    layer.astype(after)
+    with pytest.raises(tg.DtypeError), tg.no_grad():
+        layer(x, state)
+    for _ in range(2):
+        check_layer(layer, x.astype(after), tree.map_leaves(lambda leaf: leaf.astype(after), state))

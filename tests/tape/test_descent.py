@@ -138,6 +138,29 @@ def test_descent_that_is_recorded_is_told_what_to_write(descend: Callable[[Tenso
         descend(W)
 
 
+@pytest.mark.parametrize("descend", [_rebinding, _added])
+def test_a_recorded_step_of_a_parameter_is_told(descend: Callable[[Tensor], Tensor]) -> None:
+    """In ``for p in layer.parameters(): p -= …`` nothing else would say that nothing changes."""
+    layer = nn.Linear(2, 1)
+    tg.sum(layer(tg.ones((3, 2)))).backward()
+    with pytest.warns(tg.ArgumentWarning, match=r"the parameter is what it was.*with tg\.no_grad\(\)"):
+        descend(layer.weight)
+
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            self.W = nn.Parameter(np.ones(3))
+
+        def __call__(self, x: Tensor) -> Tensor:
+            W = self.W
+            W -= tg.tensor([1.0, 0.0, 0.0])
+            return x * W
+
+    model = Masked()
+    for _ in range(2):  # not of a step in a module, which is meant
+        tg.sum(model(tg.ones(3))).backward()
+    np.testing.assert_array_equal(model.W.grad.numpy(), [2, 2, 2])
+
+
 def test_a_result_has_no_grad_and_says_so_only_where_it_was_a_leaf() -> None:
     x = tg.tensor([1.0, 2.0], requires_grad=True)
     y = tg.exp(x)

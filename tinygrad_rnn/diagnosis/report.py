@@ -70,13 +70,13 @@ class Statement:
     Attributes:
         track: the chain.
         step: the step, in recorded order.
-        path: the way on which it loses most (or grows most, where it grows).
+        path: the way by which most gets through: what is lost on it is lost on all. None if there is no way.
         paths: all ways.
     """
 
     track: Track
     step: int
-    path: Path
+    path: Path | None
     paths: StepPaths
 
     @property
@@ -88,12 +88,11 @@ class Statement:
         labels = self.track.chain.labels
         before = labels[self.step - 1] if self.step else "start"
         where = f"{self.track.name}, " if self.track.name else ""
-        text = f"{where}step {labels[self.step]} → {before}, {self.path.name}: {self.path.product}; "
-        text += f"carries {percent(self.path.share)} of the residual"
-        strongest = self.paths.paths[0]
-        return (
-            text if strongest is self.path else f"{text}; {strongest.name} carries {percent(strongest.share)}"
-        )
+        text = f"{where}step {labels[self.step]} → {before}"
+        if self.path is None:
+            return f"{text}: ×0, since no operation leads from it to the step before"
+        share = percent(self.path.share)
+        return f"{text}, {self.path.name}: {self.path.product}; carries {share} of the residual"
 
 
 class Report:
@@ -149,10 +148,9 @@ class Report:
         name = arguments.text("track: name", name)
         tracks = [track for track in self.tracks if track.name == name]
         if not tracks:
-            raise FlowError(
-                f"flow: there is no chain {name!r}: there are "
-                f"{', '.join(repr(track.name) for track in self.tracks)}"
-            )
+            names = ", ".join(repr(track.name) for track in self.tracks if track.name)
+            there = f"there are {names}" if names else "the one that there is has no name: write track()"
+            raise FlowError(f"flow: there is no chain {name!r}: {there}")
         return tracks[0]
 
     @property
@@ -176,29 +174,32 @@ class Report:
         return min((track.verdict() for track in self.tracks), key=lambda v: (rank.index(v.kind), v.horizon))
 
     def worst(self, count: int = 5) -> list[Statement]:
-        """The steps that weaken the residual most, or strengthen it most where it explodes, and by which way.
+        """The steps that weaken the residual most, or strengthen it most where it explodes, and the way by
+        which most of it gets through.
 
         Args:
             count: of how many steps to tell.
         """
         count = arguments.whole("worst: count", count, 0)
+        return [self._statement(i, step) for i, step in self._by_loss()[:count]]
+
+    def _by_loss(self) -> list[tuple[int, int]]:
+        """The steps that a residual leaves, as (chain, step), the worst first."""
         growing = bool(self.tracks) and self.verdict().kind == "exploding"
-        candidates = [
-            (track.gains[step] * (-1 if growing else 1), i, step)
-            for i, track in enumerate(self.tracks)
-            for step in range(1, (track.last or 0) + 1)
-            if track.received[step] > 0
+        return [
+            (i, step)
+            for _, i, step in sorted(
+                (track.gains[step] * (-1 if growing else 1), i, step)
+                for i, track in enumerate(self.tracks)
+                for step in range(1, (track.last or 0) + 1)
+                if track.received[step] > 0
+            )
         ]
-        statements = []
-        for _, i, step in sorted(candidates)[:count]:
-            paths = self.tracks[i].paths(step)
-            telling = [path for path in paths if path.share >= 0.01] or paths.paths
-            if telling:
-                choice = max if growing else min
-                statements.append(
-                    Statement(self.tracks[i], step, choice(telling, key=lambda path: path.gain), paths)
-                )
-        return statements
+
+    def _statement(self, chain: int, step: int) -> Statement:
+        track = self.tracks[chain]
+        paths = track.paths(step)
+        return Statement(track, step, next(iter(paths), None), paths)
 
     def activations(self) -> list[Activation]:
         """How much of each gate is saturated, by step and in all, and which units are dead: σ, tanh, relu and
@@ -308,7 +309,10 @@ class Report:
         lines = [str(track.verdict()) for track in self.tracks]
         if not all(numpy.isfinite(run.sent).all() for run in self._followed.passes):
             lines.append(str(self.not_finite()))
-        lines += [str(statement) for statement in self.worst(3)]
+        worst = self._by_loss()
+        for i, (chain, step) in enumerate(worst):
+            if i < 3 or chain not in {other for other, _ in worst[:i]}:  # and the worst of each chain
+                lines.append(str(self._statement(chain, step)))
         return "\n".join(lines)
 
     def __repr__(self) -> str:

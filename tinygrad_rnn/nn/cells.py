@@ -95,6 +95,9 @@ class Cell(Module):
         require(f"{name}: the state h", tensors[1], self.output_size, dtype)
         if pair:
             require(f"{name}: the state c", tensors[2], self.hidden_size, dtype)
+        samples = [x._data.shape[:-1] for x in tensors]
+        if samples.count(samples[0]) != len(samples):
+            ops.joint_shape(f"{name}: the samples of x and of the state", *samples)
         return tensors
 
     def _sum(self, x: Any, h: Any) -> Tensor:

@@ -218,18 +218,36 @@ class Stack(Module, Generic[State]):
             run.explain() if len(runs) == 1 else f"{name}, {run.explain()}" for name, run in runs
         )
 
+    def _is_plain(self) -> bool:
+        """Whether a call is nothing but a scan of each cell: no other direction or axis, no dropout, no
+        option, and no method of somebody else's."""
+        if (
+            self.bidirectional
+            or self.batch_first
+            or type(self)._run is not _RUN
+            or Recurrent.__call__ is not _CALL
+        ):
+            return False
+        if type(self.dropout) is not Dropout or (self.dropout.p and self.dropout.training):
+            return False
+        return all(
+            type(run) is Recurrent and not run.batch_first and run.options == _PLAIN for (run,) in self.layers
+        )
+
     def _repeated(self, x: Any, state: Any) -> tuple[Any, Any] | None:
         """A call of one step that is like one before, without a way through rows, which takes longer than the
         step; None where it is none, as :func:`repeated_scan` has it."""
+        if type(x) is not Tensor or x._data.ndim != 3 or not self._is_plain():
+            return None
         leaves, count = tree.leaves(state), len(self.layers)
-        plain = not (self.bidirectional or self.batch_first or (self.dropout.p and self.dropout.training))
-        if not plain or any(type(leaf) is not Tensor or leaf._data.shape[:1] != (count,) for leaf in leaves):
+        rows = count, x._data.shape[1]
+        if any(type(leaf) is not Tensor or leaf._data.shape[:-1] != rows for leaf in leaves):
             return None
         after = []
         for k, (run,) in enumerate(self.layers):
             parts = [Tensor(leaf._data[k], leaf._backend) for leaf in leaves]
             before = parts[0] if len(parts) == 1 else tuple(parts)
-            done = repeated_scan(run.cell, x, before) if run.options["compiled"] == "auto" else None
+            done = repeated_scan(run.cell, x, before)
             if done is None:
                 return None
             x = done[0]
@@ -295,6 +313,10 @@ def _together(states: list[Any]) -> Any:
         for leaves in together
     ]
     return tree.unflatten(states[0], stacked)
+
+
+_RUN, _CALL, _PLAIN = Stack._run, Recurrent.__call__, {**_OPTIONS, "reverse": False}
+"""What a call of a plain stack runs, and the options of its cells."""
 
 
 class RNN(Stack[Tensor]):

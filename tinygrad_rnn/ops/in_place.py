@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import ArgumentWarning
 from ..tape import Node, thread
 from .addition import astype
+
+_LOST = (
+    "W -= step was recorded, and made a new tensor for the name W: the parameter is what it was. To change "
+    "it write 'with tg.no_grad(): W -= step', or W.data -= step"
+)
 
 
 def in_place(operator: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -17,6 +24,9 @@ def in_place(operator: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         the values."""
         result = operator(self, other)
         if thread.recording or not self.requires_grad or self.entry is not None:
+            # of a parameter, which others hold too; who has the name alone is told when W.grad is asked for
+            if type(self) is not type(result) and thread.scope is None and is_step_from_leaf(result):
+                warnings.warn(_LOST, ArgumentWarning, stacklevel=2)
             return result
         self.data = astype(result, self._data.dtype)
         return self

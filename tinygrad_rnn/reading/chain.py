@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -91,13 +90,10 @@ class Chain:
     @cached_property
     def states(self) -> list[str]:
         """The names of the states. They are found when they are first needed, since that calls the cell
-        again. States with one name, as where one is what another was before, are called by their keys."""
-        names = [self._name_of(slot) for slot in self._slots]
-        shared = {name for name, count in Counter(names).items() if count > 1}
-        keys = self._keys or [""] * len(names)
-        return distinct(
-            [key if key and name in shared else name for name, key in zip(names, keys, strict=True)]
-        )
+        again. Those that stand under keys are called by these: what one state is, another one may have been
+        before."""
+        keys = self._keys or [""] * self.count
+        return distinct([key or self._name_of(slot) for key, slot in zip(keys, self._slots, strict=True)])
 
     def step_of(self, key: Key) -> int | None:
         """The step that made a tensor; None if it was made outside."""

@@ -220,6 +220,7 @@ class Closure(Functions):
                             self._read_tensor(value, type(value))
                         else:
                             parts.append(name)
+                            self._name = name
                             self._read(value)
             except Unreadable as error:
                 error.path.append(name)

@@ -29,17 +29,23 @@ def items_of(container: Any) -> list[Any]:
 
 
 class Items:
-    """What a container holds, a place that can be put back: equal where it holds the very same things."""
+    """What a container holds, a place that can be put back: equal where it holds the very same things.
 
-    __slots__ = ("_kept", "thing")
+    Attributes:
+        name: by which it was reached; "" if by none.
+    """
 
-    def __init__(self, thing: Any) -> None:
+    __slots__ = ("_kept", "name", "thing")
+
+    def __init__(self, thing: Any, name: str = "") -> None:
         self.thing: Any = thing
+        self.name = name
         self._kept = items_of(thing)
 
     @property
     def what(self) -> str:
-        return f"a {type(self.thing).__name__}"
+        kind = type(self.thing).__name__
+        return f"the {kind} {self.name}" if self.name else f"a {kind}"
 
     def changed(self) -> bool:
         now, kept = items_of(self.thing), self._kept
@@ -103,13 +109,16 @@ class Elements:
     """What an array holds, as one part of a fingerprint and as a place that can be put back: equal by shape,
     dtype and bits."""
 
-    __slots__ = ("_kept", "thing")
+    __slots__ = ("_kept", "name", "thing")
 
-    what = "an array"
-
-    def __init__(self, thing: numpy.ndarray) -> None:
+    def __init__(self, thing: numpy.ndarray, name: str = "") -> None:
         self.thing: numpy.ndarray = thing
+        self.name = name
         self._kept = without_subclass(thing).copy()
+
+    @property
+    def what(self) -> str:
+        return f"the array {self.name}" if self.name else "an array"
 
     def same(self) -> bool:
         """Whether it still holds that."""

@@ -50,6 +50,7 @@ class Data:
         self._stores, self._before = stores, contents
         self._seen: dict[int, Any] = {}
         self._order: dict[int, int] = {}
+        self._name = ""
 
     @property
     def held(self) -> Container[int]:
@@ -64,6 +65,7 @@ class Data:
             self._read(thing)
 
     def _read_by_name(self, name: str, thing: Any) -> None:
+        self._name = name
         try:
             self._read(thing)
         except Unreadable as error:
@@ -127,7 +129,7 @@ class Data:
 
     def _read_array(self, values: numpy.ndarray) -> None:
         if values.dtype.hasobject:
-            content = Elements(values)
+            content = Elements(values, self._name)
             self.parts += (values.shape, values.dtype.str)
             self._read_all(content.objects())
         else:
@@ -135,7 +137,7 @@ class Data:
             content = (
                 before
                 if before is not None and before.thing is values and before.same()
-                else Elements(values)
+                else Elements(values, self._name)
             )
             self.parts.append(values.flags.writeable)
             self._note_content(content)
@@ -162,7 +164,7 @@ class Data:
 
     def _note_items(self, container: Any) -> None:
         if self._stores is not None and not isinstance(container, types.MappingProxyType):
-            self.slots.append(Items(container))
+            self.slots.append(Items(container, self._name))
 
     def _read_c_function(self, thing: Any) -> None:
         """A function written in C. It is pure if its module is; a method depends on what it is bound to."""

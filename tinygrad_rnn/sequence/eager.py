@@ -165,12 +165,27 @@ def _kind(state: Any) -> Any:
     ]
 
 
+def _nest(structure: Any) -> str:
+    """A nesting in words: ``(tensor, tensor)``."""
+    if structure == "*":
+        return "tensor"
+    kind, parts = structure
+    if kind == "dict":
+        return "{" + ", ".join(f"{key!r}: {_nest(part)}" for key, part in parts) + "}"
+    inside = ", ".join(map(_nest, parts))
+    return f"[{inside}]" if kind == "list" else f"({inside})" if kind == "tuple" else f"{kind}({inside})"
+
+
 def _changed(cell: Cell, t: int, before: Any, after: Any) -> Exception:
     name = getattr(cell, "__name__", type(cell).__name__)
     said = f"scan: the cell {name} changed its state at step {t}: "
     if before[0] != after[0]:
-        return ShapeError(f"{said}it was nested {before[0]}, it is {after[0]}")
+        return ShapeError(f"{said}it was nested as {_nest(before[0])}, it is {_nest(after[0])}")
     kinds = "it was " + ", ".join(map(str, before[1])) + "; it is " + ", ".join(map(str, after[1]))
+    if any(isinstance(kind, str) for kind in after[1]):
+        return ShapeError(
+            f"{said}{kinds}: what is no tensor carries no residual: tg.stack makes one of several"
+        )
     same_shapes = [kind[0] for kind in before[1]] == [kind[0] for kind in after[1]]
     if not same_shapes:
         return ShapeError(said + kinds)

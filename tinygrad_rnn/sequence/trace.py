@@ -23,9 +23,10 @@ that another thread changes meanwhile stays changed.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import CodeType
 from typing import Any
 
 import numpy
@@ -38,7 +39,7 @@ from ..reading.attributes import Attributes, attributes_of
 from ..reading.closure import Closure, closure_of
 from ..reading.objects import Unreadable
 from ..tape import Node, Refused, Tracing, no_grad, now, recording
-from ..user_code import Line, line_of
+from ..user_code import Line, line_of, line_that_names
 from .doubts import asked_of_tensors, refuse_first
 from .flow import Flow
 from .numbers import Form, Key, form_of
@@ -265,7 +266,7 @@ def traced_call(
         not trial.looked or (failure is None and trial.refusal is None and not changed)
     )
     attempt.reading = Reading(closure.parts, closure.names, closure.every, closure.contents, settled)
-    _refuse(trial, failure, changed)
+    _refuse(trial, failure, changed, closure.codes)
     if Closure(cell, closure.names, closure.every, contents=closure.contents).parts != closure.parts:
         attempt.reading = None  # another thread did it, perhaps
         raise TraceError("what the cell reads was changed while it was compiled")
@@ -276,8 +277,14 @@ def _run(returned: list[Any], watch: Watch, cell: Cell, x: Any, state: Any) -> N
     returned.append(watch.call(cell, x, state))
 
 
-def _refuse(trial: Tracing, failure: BaseException | None, changed: Sequence[str]) -> None:
+def _refuse(
+    trial: Tracing, failure: BaseException | None, changed: Sequence[str], codes: Iterable[CodeType]
+) -> None:
     """
+    Args:
+        changed: what the cell changed, in words.
+        codes: what it may have run.
+
     Raises:
         TraceError: the cell failed, or changed something.
     """
@@ -286,11 +293,14 @@ def _refuse(trial: Tracing, failure: BaseException | None, changed: Sequence[str
     if failure is not None:
         raise TraceError(f"{failure}{_where(line_of(failure))}") from failure
     if "random" in changed:
-        raise TraceError("the cell draws random numbers, from random", DRAWN_BEFORE)
+        where = _where(line_that_names(codes, ["random"]))
+        raise TraceError(f"the cell draws random numbers, from random{where}", DRAWN_BEFORE)
     if "np.random" in changed or "a random number generator" in changed:
-        raise TraceError("the cell draws random numbers, from NumPy", DRAWN_BEFORE)
+        where = _where(line_that_names(codes, ["random"]))
+        raise TraceError(f"the cell draws random numbers, from NumPy{where}", DRAWN_BEFORE)
     if changed:
-        raise TraceError(f"the cell changes what it reads: {', '.join(changed)}", CARRIED)
+        where = _where(line_that_names(codes, [what.rpartition(" ")[2] for what in changed]))
+        raise TraceError(f"the cell changes what it reads: {', '.join(changed)}{where}", CARRIED)
 
 
 def _where(line: Line | None) -> str:

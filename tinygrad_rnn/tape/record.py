@@ -229,6 +229,11 @@ def explained(error: Exception, row: Row, xs: Sequence[Any], params: tuple[Any, 
         )
     if row.elementwise and _fit(xs):
         return ArgumentError(said)
+    if row.multiplies_matrices and all(getattr(x, "ndim", 0) for x in xs):
+        lengths = xs[0].shape[-1], xs[1].shape[-2 if xs[1].ndim > 1 else 0]
+        if lengths[0] != lengths[1]:
+            said = f"{row.name}({', '.join(operands)}): rows of {lengths[0]} meet columns of {lengths[1]}"
+            return ShapeError(f"{said}: a product a @ b is (…, n, k) @ (…, k, m)")
     return ShapeError(f"{said}; shapes broadcast from the last axis backwards, each equal or 1")
 
 
