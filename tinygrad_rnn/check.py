@@ -150,7 +150,7 @@ def _prove_by_complex_step(
             places=[place],
             rtol=1e-10,
             atol=1e-13,
-            source="the complex step, which asks forward for np.maximum(x, -x) instead of abs(x), gives",
+            source=f"the complex step{'' if row.named else _OF_FORWARD} gives",
         )
         along = tuple(direction if i == k else x * 0 for i, x in enumerate(xs))
         _, tangent = jvp(lambda *values: apply(row, _replaced(tensors, varied, values), params), xs, along)
@@ -166,6 +166,9 @@ def _prove_by_complex_step(
         _, pull = vjp(lambda x, k=k: residuals(u, *xs[:k], x, *xs[k + 1 :]), tensors[place])
         agree(2, "reverse", computed=_inner(pull(tuple(weights))[0], direction), expected=expected)
     return True
+
+
+_OF_FORWARD = " (whose forward pass takes complex numbers: np.maximum(x, -x) instead of abs(x))"
 
 
 def _complex_step(

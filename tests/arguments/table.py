@@ -368,6 +368,11 @@ def argument(label: str, parameter: str) -> Argument:
     """What a parameter is.
 
     Raises:
-        KeyError: it is in no table.
+        LookupError: it is in no table.
     """
-    return OWN.get(label, {}).get(parameter) or EVERYWHERE[parameter]
+    found = OWN.get(label, {}).get(parameter) or EVERYWHERE.get(parameter)
+    if found is None:
+        raise LookupError(
+            f"{label}: say of which kind the argument {parameter!r} is: in tests/arguments/table.py"
+        )
+    return found

@@ -31,6 +31,10 @@ _SPAN = 100
 _TINY = 1e-290
 """Below this, floats have too few digits to tell a rate."""
 
+_APART = 0.5
+"""By so much the logarithms of what is left and of the rate may differ before it is said that the first step
+does not count."""
+
 _FEW = 3
 """Fewer steps that change a residual tell nothing of a rate."""
 
@@ -39,7 +43,7 @@ _FEW = 3
 class Verdict:
     """How a residual gets through the time steps of a chain.
 
-    The kind follows from the rate, whatever the length of the sequence: whether 1 % or a hundredfold is
+    The kind follows from what is left and from the rate: whether 1 % or a hundredfold is
     reached within 100 steps, or within those that were looked at, if they are more. Where fewer were, it
     tells what becomes of the residual if those repeat: of a network whose later steps are unlike its first
     ones, as where a state has yet to fill, look at more of them. What is less than at first does not explode.
@@ -79,7 +83,8 @@ class Verdict:
         if self.kind == "unknown":
             return f"{head}: {looked}, which is too short a way to tell"
         if self.kind == "healthy":
-            return f"{head}: {looked} ({rate} a step)"
+            first = self.rate > 0 and abs(math.log(self.left) - self.steps * math.log(self.rate)) > _APART
+            return f"{head}: {looked} ({rate} a step{' after the first' if first else ''})"
         end, part = ("1 %", REACH) if self.kind == "vanishing" else ("a hundredfold", 1 / REACH)
         further = (
             math.ceil(math.log(part / self.left) / math.log(self.rate)) if 0 < self.rate < math.inf else 1
