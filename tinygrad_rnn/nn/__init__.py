@@ -5,7 +5,7 @@ from .cells import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell, Shape
 from .layers import Dropout, Embedding, LayerNorm, Linear, Sequential
 from .module import Module, Parameter
 from .recurrent import Recurrent, detach
-from .stack import GRU, LSTM, RNN, PeepholeLSTM
+from .stacks import GRU, LSTM, RNN, PeepholeLSTM
 
 __all__ = [
     "GRU",

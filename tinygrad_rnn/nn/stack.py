@@ -1,20 +1,17 @@
-"""PyTorch's recurrent layers: cells in several layers, and in one direction or two."""
+"""Cells in several layers, and in one direction or two."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypedDict
 
 from .. import arguments, ops, tree
-from ..arguments import DTypeLike
 from ..errors import ArgumentError, ArgumentWarning, DtypeError, ShapeError
 from ..ops import ArrayLike, Nest
 from ..sequence import Column, State, Stepper, checked_options, explain, repeated_scan
 from ..tape import lift, thread
 from ..tensor import Tensor
-from .cells import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell
 from .layers import Dropout, not_a_pair
 from .module import Module, Parameter
 from .recurrent import Recurrent, mask_time_first, swapped
@@ -317,102 +314,3 @@ def _together(states: list[Any]) -> Any:
 
 _RUN, _CALL, _PLAIN = Stack._run, Recurrent.__call__, {**_OPTIONS, "reverse": False}
 """What a call of a plain stack runs, and the options of its cells."""
-
-
-class RNN(Stack[Tensor]):
-    """:class:`RNNCell` in layers: PyTorch's ``nn.RNN``, its parameters and its calls. See :class:`Stack`.
-
-    >>> ys, h = tg.nn.RNN(2, 3)(tg.zeros((10, 5, 2)))
-    >>> ys.shape, h.shape
-    ((10, 5, 3), (1, 5, 3))
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        nonlinearity: str = "tanh",
-        dtype: DTypeLike | None = None,
-        **options: Unpack[Options],
-    ) -> None:
-        make = partial(RNNCell, hidden_size=hidden_size, bias=bias, nonlinearity=nonlinearity, dtype=dtype)
-        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional, **options)
-
-
-class LSTM(Stack[tuple[Tensor, Tensor]]):
-    """:class:`LSTMCell` in layers: PyTorch's ``nn.LSTM``, its parameters and its calls; the state is (h, c).
-    See :class:`Stack`.
-
-    >>> ys, (h, c) = tg.nn.LSTM(2, 3, num_layers=2)(tg.zeros((10, 5, 2)))
-    >>> ys.shape, c.shape
-    ((10, 5, 3), (2, 5, 3))
-    """
-
-    cell_type = LSTMCell
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        cell_clip: float | None = None,
-        proj_clip: float | None = None,
-        dtype: DTypeLike | None = None,
-        **options: Unpack[Options],
-    ) -> None:
-        make = partial(
-            self.cell_type,
-            hidden_size=hidden_size,
-            bias=bias,
-            proj_size=proj_size,
-            cell_clip=cell_clip,
-            proj_clip=proj_clip,
-            dtype=dtype,
-        )
-        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional, **options)
-
-
-class PeepholeLSTM(LSTM):
-    """:class:`PeepholeLSTMCell` in layers; everything else as :class:`LSTM`.
-
-    >>> ys, (h, c) = tg.nn.PeepholeLSTM(2, 3)(tg.zeros((10, 5, 2)))
-    >>> ys.shape
-    (10, 5, 3)
-    """
-
-    cell_type = PeepholeLSTMCell
-
-
-class GRU(Stack[Tensor]):
-    """:class:`GRUCell` in layers: PyTorch's ``nn.GRU``, its parameters and its calls. See :class:`Stack`.
-
-    >>> ys, h = tg.nn.GRU(2, 3, bidirectional=True)(tg.zeros((10, 5, 2)))
-    >>> ys.shape, h.shape
-    ((10, 5, 6), (2, 5, 3))
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        reset: str = "after",
-        dtype: DTypeLike | None = None,
-        **options: Unpack[Options],
-    ) -> None:
-        make = partial(GRUCell, hidden_size=hidden_size, bias=bias, reset=reset, dtype=dtype)
-        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional, **options)
