@@ -20,7 +20,7 @@ import tinygrad_rnn as tg
 
 ROOT = Path(tg.__file__).parent.parent
 TYPED = Path(__file__).parent / "typed"
-MODULES = ("nn", "nn.init", "optim", "linalg", "random", "interop", "interop.safetensors")
+MODULES = ("nn", "nn.init", "optim", "train", "linalg", "random", "interop", "interop.safetensors")
 
 
 def _run(*command: str) -> str:
@@ -191,7 +191,7 @@ def test_completion_shows_the_public_face_only() -> None:
     shown = {name for name in _completed("tg.") if not name.startswith("_")}
     assert shown == {name for name in dir(tg) if not name.startswith("_")}
     modules = {name for name in shown if isinstance(getattr(tg, name), types.ModuleType)}
-    assert modules == {"linalg", "random", "nn", "optim", "interop"}
+    assert modules == {"linalg", "random", "nn", "optim", "train", "interop"}
     assert not {"Any", "annotations", "TYPE_CHECKING", "importlib"} & shown
     assert {"tanh", "scan", "explain", "Tensor", "tensor", "float32", "ShapeError", "draw", "flow"} <= shown
 

@@ -66,6 +66,7 @@ __version__ = "0.1.0"
 _ON_DEMAND = {
     "nn": "nn",
     "optim": "optim",
+    "train": "train",
     "interop": "interop",
     "scan": "sequence:scan",
     "explain": "sequence:explain",
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
     from . import interop as interop
     from . import nn as nn
     from . import optim as optim
+    from . import train as train
     from .diagnosis import flow as flow
     from .diagnosis.anomaly import detect_anomaly as detect_anomaly
     from .graph import draw as draw

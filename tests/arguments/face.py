@@ -94,7 +94,10 @@ class World:
 
 # -- what there is -------------------------------------------------------------------------------------------
 
-MODULES = {"tg": tg, "linalg": tg.linalg, "random": tg.random, "init": nn.init, "nn": nn, "optim": optim}
+MODULES = {
+    "tg": tg, "linalg": tg.linalg, "random": tg.random, "init": nn.init, "nn": nn, "optim": optim,
+    "train": tg.train,
+}  # fmt: skip
 TRAIN = [
     config.Config,
     data.read_text,
@@ -136,6 +139,11 @@ INSTANCES: dict[type, Maker] = {
     Report: lambda w: _report(),
     Track: lambda w: _report().track(),
     data.Vocabulary: lambda w: data.Vocabulary("abc"),
+    tg.train.Accuracy: lambda w: tg.train.Accuracy(),
+    tg.train.F1: lambda w: tg.train.F1(),
+    tg.train.ConfusionMatrix: lambda w: tg.train.ConfusionMatrix(),
+    tg.train.MeanAbsoluteError: lambda w: tg.train.MeanAbsoluteError(),
+    tg.train.Perplexity: lambda w: tg.train.Perplexity(),
 }
 """The classes whose methods are called, each on what is made like this."""
 
@@ -177,6 +185,9 @@ INTERNAL = {
     "detect_anomaly.pulled": "called by the tape",
     "optim.Optimizer": "a base: it has no method of its own",
     "optim.Schedule": "a base: it has no factor of its own",
+    "train.Metric": "a base: it counts nothing",
+    "train.Training": "made by fit",
+    "train.History": "made by fit",
 }
 """What has a public name and is not called by users, and why."""
 

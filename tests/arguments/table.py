@@ -6,11 +6,13 @@ functions. A parameter that is in neither table has no kind, and a test fails.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import tinygrad_rnn as tg
 from tests.arguments.everywhere import EVERYWHERE, Argument, X, cell, is_a, is_tensor
-from tests.arguments.face import sum_of_squares
+from tests.arguments.face import World, sum_of_squares
 from tinygrad_rnn import optim
 from tinygrad_rnn.train import data, model
 
@@ -45,6 +47,27 @@ _CELL_CALL = {
 
 
 _PAIR_CALL = {**_CELL_CALL, "state": is_a("pair", lambda w: (tg.zeros((2, 4)), tg.zeros((2, 4))))}
+
+
+_SCORED = {"outputs": is_a("scores", SQUARE), "targets": is_a("classes", [0, 1])}
+
+
+def _fitted_batches(w: World) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [(np.ones((2, 3, 3), np.float32), np.zeros((2, 3, 4), np.float32))]
+
+
+def _outputs_and_targets(y: Any, targets: Any) -> tg.Tensor:
+    """A loss for outputs with and without a state."""
+    return tg.mse_loss(y[0] if isinstance(y, tuple) else y, targets)
+
+
+_FITTED = {
+    "model": is_a("module", lambda w: w.lstm),
+    "loss": is_a("loss", lambda w: _outputs_and_targets),
+    "data": Argument("batches", _fitted_batches),
+    "metrics": is_a("metrics", None),
+    "carry": is_a("flag", False),
+}
 
 
 OWN: dict[str, dict[str, Argument]] = {
@@ -348,6 +371,30 @@ OWN: dict[str, dict[str, Argument]] = {
         "path": is_a("path", lambda w: w.begun()),
         "changes": is_a("settings", lambda w: {}),
     },
+    **{f"{name}.update": _SCORED for name in ["Accuracy", "F1", "ConfusionMatrix", "Perplexity"]},
+    "MeanAbsoluteError.update": {"outputs": is_a("scores", SQUARE), "targets": is_a("scores", SQUARE)},
+    **{f"train.{name}": {"classes": is_a("count", None)} for name in ["Accuracy", "ConfusionMatrix"]},
+    "train.F1": {"average": is_a("choice", "micro"), "classes": is_a("count", None)},
+    "train.fit": {
+        **_FITTED,
+        "epochs": is_a("steps", 1),
+        "steps": is_a("steps", 1),
+        "optimizer": is_a("optimizer or None", lambda w: optim.SGD(w.lstm.parameters())),
+        "schedule": is_a("schedule", lambda w: w.schedule),
+        "clip": is_a("positive", 1.0),
+        "accumulate": is_a("count", 1),
+        "average": is_a("decay", 0.5),
+        "validation": Argument("batches", _fitted_batches),
+        "every": is_a("steps", 1),
+        "monitor": is_a("choice", "loss"),
+        "patience": is_a("steps", 2),
+        "folder": is_a("path", None),
+        "resume": is_a("word, True or False", False),
+        "callbacks": is_a("callbacks", ()),
+        "tensorboard": is_a("flag", False),
+        "progress": is_a("flag", False),
+    },
+    "train.evaluate": {**_FITTED, "model": is_a("instance", lambda w: w.lstm)},
     "train.sample": {
         "model": is_a("model", lambda w: model.CharacterModel(3, "gru", 2, 2)),
         "vocabulary": is_a("vocabulary", lambda w: data.Vocabulary("abc")),

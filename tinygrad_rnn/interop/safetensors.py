@@ -15,10 +15,14 @@ from .. import arguments, atomic
 from ..errors import CheckpointError, DtypeError, ShapeError
 from ..tape import host_values
 from ..tensor import Tensor, tensor
+from .nested import flattened, has_state, nested
 
 if TYPE_CHECKING:
     from ..nn import Module
-    from ..ops import ArrayLike
+
+
+STATE = "tinygrad_rnn.state"
+"""The name, in a file's metadata, of what stands beside its tensors."""
 
 
 class Checkpoint(dict[str, Tensor]):
@@ -36,11 +40,34 @@ class Checkpoint(dict[str, Tensor]):
         super().__init__(tensors)
         self.metadata: dict[str, str] = dict(metadata)
 
+    def part(self, name: str) -> Any:
+        """What was saved under a name beside other things: the state of a module, an optimiser or a schedule,
+        or a plain value.
+
+        >>> layer = tg.nn.Linear(2, 3)
+        >>> adam = tg.optim.Adam(layer.parameters())
+        >>> tg.save("run.safetensors", {"model": layer, "optimizer": adam, "step": 7})
+        >>> saved = tg.load("run.safetensors")
+        >>> adam.load_state_dict(saved.part("optimizer"))
+        >>> saved.part("step")
+        7
+
+        Raises:
+            CheckpointError: there is nothing of that name.
+        """
+        name = arguments.text("part: name", name)
+        parts = nested(self.metadata.get(STATE, "{}"), self)
+        if not isinstance(parts, dict) or name not in parts:
+            there = ", ".join(map(repr, parts)) if parts else "only tensors, which are its items"
+            raise CheckpointError(f"there is no part {name!r} in this checkpoint: there are {there}")
+        return parts[name]
+
 
 def save(
-    path: str | Path, source: Module | Mapping[str, ArrayLike], metadata: Mapping[str, str] | None = None
+    path: str | Path, source: Module | Mapping[str, Any], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write a module's parameters, or tensors and arrays by name, to a safetensors file.
+    """Write a module's parameters, or tensors and arrays by name, to a safetensors file; or the states of
+    several things, such as a model, its optimiser, the random numbers and a count, each under a name.
 
     The file appears whole or not at all; one that was there stays until the new one is safely on the disk.
 
@@ -48,23 +75,32 @@ def save(
 
     Args:
         path: where to; ``.safetensors`` is the usual ending.
-        source: a module, or a dict.
+        source: a module, or a dict of tensors and arrays; or one of dicts and things with a ``state_dict``,
+            beside numbers, words and lists: :meth:`Checkpoint.part` gives them back.
         metadata: words to keep beside them, strings by name.
 
     Raises:
         CheckpointError: the package safetensors is missing, something cannot be stored, or the file cannot be
             written.
     """
-    state = source.state_dict() if hasattr(source, "state_dict") and not isinstance(source, type) else source
+    given: Any = source
+    state = given.state_dict() if has_state(given) else given
     if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
         raise CheckpointError(
             f"save: source must be a module or a dict of tensors by name, not {arguments.shown(source)}"
         )
+    state, text = flattened(state)
     words = dict(arguments.mapping("save: metadata", {} if metadata is None else metadata))
     if not all(isinstance(word, str) for pair in words.items() for word in pair):
         raise CheckpointError(
             "save: metadata holds strings by name; make text of other values, with json.dumps for example"
         )
+    if text is not None:
+        if STATE in words:
+            raise CheckpointError(
+                f"save: the name {STATE!r} in metadata is for what stands beside the tensors"
+            )
+        words[STATE] = text
     for word in (*state, *words, *words.values()):
         if not word.isprintable() and any(0xD800 <= ord(character) < 0xE000 for character in word):
             raise CheckpointError(

@@ -1,1 +1,25 @@
-"""Training a character model: text, loop, run folder and samples. ``tinygrad-rnn train`` is its face."""
+"""Training: ``fit`` for a model and data of your own; and the character model of ``tinygrad-rnn train``, with
+its text, run folder and samples."""
+
+from .batch import evaluate
+from .fit import fit
+from .history import History
+from .metrics import F1, Accuracy, ConfusionMatrix, MeanAbsoluteError, Metric, Perplexity
+from .training import Training
+
+__all__ = [
+    "F1",
+    "Accuracy",
+    "ConfusionMatrix",
+    "History",
+    "MeanAbsoluteError",
+    "Metric",
+    "Perplexity",
+    "Training",
+    "evaluate",
+    "fit",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -24,6 +24,9 @@ from ..tensor import tensor
 from .config import Config
 from .data import Corpus, Streams
 from .model import CharacterModel
+from .update import update
+
+_ADVICE = "try a smaller --lr or --clip"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,18 +79,16 @@ class Trainer:
         config, rate = self.config, self.optimizer.lr
         if not self.model.training:
             self.model.train()
-        self.optimizer.zero_grad()
         with self.backend.alone(), self.backend.quiet():  # a run that diverges says so itself
             loss, state = self.loss(
                 self.corpus.training, self.done * config.length, config.length, self.state
             )
             bits = self._bits(loss.item(), config.length, "loss")
-            (loss / (config.length * config.batch)).backward()
-            norm = self._finite(
-                optim.clip_grad_norm(self.optimizer.parameters, config.clip), "gradient's norm"
-            )
-            self.optimizer.step()
-        self.schedule.step()
+            mean = loss / (config.length * config.batch)
+            try:
+                norm = update(mean, self.optimizer, config.clip, self.schedule)
+            except TrainingError as error:
+                raise TrainingError(f"{error} at step {self.done + 1}: {_ADVICE}") from error
         self.state = nn.detach(state)
         self.done += 1
         return Step(self.done, bits, norm, rate)
@@ -143,7 +144,5 @@ class Trainer:
 
     def _finite(self, value: float, what: str) -> float:
         if not math.isfinite(value):
-            raise TrainingError(
-                f"the {what} became {value} at step {self.done + 1}: try a smaller --lr or --clip"
-            )
+            raise TrainingError(f"the {what} became {value} at step {self.done + 1}: {_ADVICE}")
         return value

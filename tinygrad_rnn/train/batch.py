@@ -1,0 +1,182 @@
+"""One batch on its way through a model, and means over batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy
+
+from .. import arguments, nn, tree
+from ..errors import ArgumentError, DataError, TrainingError
+from ..tape import host_values, no_grad
+from ..tensor import Tensor
+from .metrics import checked_metrics
+
+
+def parts_of(batch: Any) -> tuple[tuple[Any, ...], Any]:
+    """What the model is called with, and the targets.
+
+    Raises:
+        DataError: a batch is no such tuple.
+    """
+    if not isinstance(batch, (tuple, list)) or len(batch) < 2:
+        raise DataError(
+            "fit: a batch is a tuple, what the model is called with and then the targets: (x, targets), not "
+            f"{arguments.shown(batch)}"
+        )
+    return tuple(batch[:-1]), batch[-1]
+
+
+def checked_batches(what: str, data: Any) -> Any:
+    """Batches, as far as can be seen before they are read.
+
+    Raises:
+        ArgumentError, DataError: they are none.
+    """
+    if isinstance(data, (str, bytes, Mapping)) or hasattr(data, "dtype") or not hasattr(data, "__iter__"):
+        raise arguments.refused(what, "batches, such as a list of (x, targets)", data)
+    if isinstance(data, (list, tuple)):
+        if not data:
+            raise DataError(f"{what}: there are no batches")
+        parts_of(data[0])
+    return data
+
+
+class Through:
+    """Calls a model with batches, and carries its state from one to the next where that is asked for.
+
+    Args:
+        loss: of outputs and targets, one number; or a pair of it and how much the batch counts, by default as
+            many as the targets have elements.
+        carry: whether the model takes and returns a state: ``outputs, state = model(x, state)``.
+    """
+
+    def __init__(self, model: Callable[..., Any], loss: Callable[..., Any], carry: bool) -> None:
+        self._model, self._loss, self._carry = model, loss, carry
+        self.state: Any = None
+
+    def __call__(self, batch: Any) -> tuple[Tensor, float, Any, Any]:
+        """The loss of a batch, how much it counts, the outputs and the targets.
+
+        Raises:
+            DataError: it is no batch.
+            ArgumentError: the model returns no state to carry, or the loss is no single number.
+            TrainingError: the loss is not finite.
+        """
+        inputs, targets = parts_of(batch)
+        outputs = self._model(*inputs, self.state) if self._carry else self._model(*inputs)
+        if self._carry:
+            if not isinstance(outputs, (tuple, list)) or len(outputs) != 2:
+                raise ArgumentError("fit: with carry=True the model must return a pair, outputs and state")
+            outputs, state = outputs
+            self.state = nn.detach(state)
+        value = self._loss(outputs, targets)
+        value, weight = value if isinstance(value, tuple) and len(value) == 2 else (value, _elements(targets))
+        if not isinstance(value, Tensor) or value.size != 1:
+            raise ArgumentError(
+                f"fit: loss must return one number, a tensor, or a pair of it and its weight, not "
+                f"{arguments.shown(value)}"
+            )
+        if not math.isfinite(value.item()):
+            raise TrainingError(f"the loss became {value.item()}{_culprit(inputs, targets)}")
+        return value, float(weight), outputs, targets
+
+
+def _elements(targets: Any) -> int:
+    leaves = tree.leaves(targets)
+    return (
+        int(numpy.size(leaves[0]) if not isinstance(leaves[0], Tensor) else leaves[0].size) if leaves else 1
+    )
+
+
+def _culprit(inputs: Any, targets: Any) -> str:
+    """Which part of a batch is not finite itself, in words."""
+    for what, part in (("inputs", inputs), ("targets", targets)):
+        for leaf in tree.leaves(part):
+            values = host_values(leaf)
+            if values.dtype.kind == "f" and not numpy.isfinite(values).all():
+                return f": the {what} of this batch hold {'NaN' if numpy.isnan(values).any() else 'infinity'}"
+    return ": try a smaller learning rate, or clip"
+
+
+class Mean:
+    """A mean over batches, each with its weight; and a metric of a function of outputs and targets."""
+
+    greater_is_better: bool | None = None
+
+    def __init__(self, function: Callable[..., Any] | None = None) -> None:
+        self._function = function
+        self.reset()
+
+    def reset(self) -> None:
+        self._total = self._weight = 0.0
+
+    def add(self, value: float, weight: float) -> None:
+        self._total += value * weight
+        self._weight += weight
+
+    def update(self, outputs: Any, targets: Any) -> None:
+        assert self._function is not None
+        self.add(float(host_values(self._function(outputs, targets))), _elements(targets))
+
+    def value(self) -> float:
+        return self._total / self._weight if self._weight else math.nan
+
+
+@no_grad()
+def evaluate(
+    model: Any,
+    loss: Callable[..., Any],
+    data: Any,
+    metrics: Mapping[str, Any] | None = None,
+    carry: bool = False,
+) -> dict[str, Any]:
+    """The mean loss of a model over batches, and metrics, without a tape and in evaluation mode.
+
+    >>> model = tg.nn.Linear(2, 1)
+    >>> batches = [(np.ones((4, 2), "float32"), model(tg.ones((4, 2))).numpy())]
+    >>> tg.train.evaluate(model, tg.mse_loss, batches)
+    {'loss': 0.0}
+
+    Args:
+        model, loss, carry: as of :func:`fit`; any function for the model.
+        data: batches.
+        metrics: by name, each a :class:`Metric` or a function of outputs and targets, arrays on the host,
+            whose mean is taken.
+
+    Raises:
+        ArgumentError: an argument is of another kind.
+        DataError: there are no batches, or one is none.
+        TrainingError: the loss is not finite.
+    """
+    arguments.function("evaluate: model", model, instance=True)
+    arguments.function("evaluate: loss", loss, instance=True)
+    checked_batches("evaluate: data", data)
+    carry = arguments.flag("evaluate: carry", carry)
+    counted = {
+        name: metric if hasattr(metric, "update") else Mean(metric)
+        for name, metric in checked_metrics("evaluate", metrics).items()
+    }
+    through, mean, count = Through(model, loss, carry), Mean(), 0
+    modules = [m for m in (model.modules() if isinstance(model, nn.Module) else ()) if m.training]
+    for metric in counted.values():
+        metric.reset()
+    try:
+        for module in modules:
+            module.training = False
+        for batch in data:
+            value, weight, outputs, targets = through(batch)
+            mean.add(value.item(), weight)
+            count += 1
+            if counted:
+                told = tree.map_leaves(host_values, outputs), tree.map_leaves(host_values, targets)
+                for metric in counted.values():
+                    metric.update(*told)
+    finally:
+        for module in modules:
+            module.training = True
+    if not count:
+        raise DataError("there are no batches to evaluate")
+    return {"loss": mean.value(), **{name: metric.value() for name, metric in counted.items()}}

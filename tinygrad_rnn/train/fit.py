@@ -1,0 +1,145 @@
+"""``fit``: a model learns from batches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from .. import arguments, nn, optim
+from ..errors import ArgumentError
+from .batch import checked_batches
+from .history import History
+from .metrics import checked_metrics
+from .training import Training
+
+
+def fit(
+    model: nn.Module,
+    loss: Callable[[Any, Any], Any],
+    data: Iterable[Any],
+    *,
+    epochs: int | None = None,
+    steps: int | None = None,
+    optimizer: optim.Optimizer | None = None,
+    schedule: Any = None,
+    clip: float | None = None,
+    accumulate: int = 1,
+    average: float | None = None,
+    carry: bool = False,
+    validation: Iterable[Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    every: int | None = None,
+    monitor: str | None = None,
+    patience: int | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    resume: bool | str = False,
+    callbacks: Sequence[Any] = (),
+    tensorboard: bool = False,
+    progress: bool | None = None,
+) -> History:
+    """Train a model on batches until it has seen them so many times, or no longer gets better.
+
+    >>> model = tg.nn.Linear(2, 1)
+    >>> x = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
+    >>> batches = [(x, x.sum(1, keepdims=True))]
+    >>> history = tg.train.fit(model, tg.mse_loss, batches, epochs=3, progress=False)
+    >>> len(history), history.stopped
+    (3, 'epochs')
+
+    Args:
+        model: a module; ``outputs = model(*inputs)``.
+        loss: a function of outputs and targets, one number, the mean over the batch; or a pair of it and how
+            much the batch counts, by default as many as the targets have elements.
+        data: batches, read again in each epoch, such as a list or ``tg.data.batches``: tuples of what the
+            model is called with and, last, the targets.
+        epochs, steps: how often all data are seen, and how many updates are made, at most; one of them at
+            least.
+        optimizer: Adam with its usual settings by default. Parameters that ask for no residual stay.
+        schedule: of the learning rate; goes on by one with each update.
+        clip: the largest norm of all residuals together.
+        accumulate: an update takes the mean of so many batches.
+        average: the decay of a running average of the parameters, which is then what is evaluated and kept.
+        carry: the model takes and returns a state, ``outputs, state = model(x, state)``, which is carried
+            from batch to batch, off the tape (truncated back-propagation through time), and is None at the
+            start of an epoch.
+        validation: batches to evaluate on. The model then ends as the best one, not as the last one.
+        metrics: by name, each a :class:`Metric` or a function of outputs and targets, whose mean is taken; on
+            the validation batches.
+        every: evaluate after so many updates, not after each epoch.
+        monitor: the column of the history that decides which model is the best: "validation_loss" where
+            there is validation, else "loss"; or a metric's name.
+        patience: end after so many evaluations without a better one.
+        folder: where to keep ``last.safetensors``, ``best.safetensors`` and ``log.csv``, after each
+            evaluation.
+        resume: go on with the training in the folder, bit for bit; "auto" if there is one.
+        callbacks: functions, called with the :class:`Training` after each evaluation; or objects with
+            ``on_update``, ``on_evaluation`` or ``on_end``.
+        tensorboard: write for TensorBoard into the folder, too.
+        progress: show a bar; by default in a terminal.
+
+    Returns:
+        A line for each evaluation: "step", "epoch", "loss" (the mean since the line before), "norm", "rate",
+            "validation_loss" and the metrics.
+
+    Raises:
+        ArgumentError: an option has a value that it cannot have.
+        DataError: there are no batches, or one is none.
+        TrainingError: a loss or a gradient is not finite, or a callback failed; nothing was updated by it,
+            and what was kept last stays.
+        CheckpointError: the folder cannot be written to, or what is in it is another training's.
+    """
+    options = {
+        "epochs": arguments.optional(arguments.size, "fit: epochs", epochs, 1),
+        "steps": arguments.optional(arguments.size, "fit: steps", steps, 1),
+        "optimizer": arguments.optional(arguments.instance, "fit: optimizer", optimizer, optim.Optimizer),
+        "schedule": schedule,
+        "clip": arguments.optional(arguments.positive, "fit: clip", clip),
+        "accumulate": arguments.size("fit: accumulate", accumulate, 1),
+        "average": arguments.optional(arguments.decay, "fit: average", average),
+        "carry": arguments.flag("fit: carry", carry),
+        "validation": arguments.optional(checked_batches, "fit: validation", validation),
+        "metrics": checked_metrics("fit", metrics),
+        "every": arguments.optional(arguments.size, "fit: every", every, 1),
+        "patience": arguments.optional(arguments.size, "fit: patience", patience, 1),
+        "folder": arguments.optional(arguments.path, "fit: folder", folder),
+        "resume": arguments.choice("fit: resume", resume, (True, False, "auto")),
+        "callbacks": arguments.several("fit: callbacks", callbacks),
+        "tensorboard": arguments.flag("fit: tensorboard", tensorboard),
+        "progress": arguments.optional(arguments.flag, "fit: progress", progress),
+    }
+    arguments.instance("fit: model", model, nn.Module)
+    arguments.function("fit: loss", loss, instance=True)
+    _check(options, monitor)
+    return Training(model, loss, checked_batches("fit: data", data), options).run()
+
+
+def _check(options: dict[str, Any], monitor: Any) -> None:
+    """Check options beside each other, and settle what decides which model is the best.
+
+    Raises:
+        ArgumentError: one lacks another.
+    """
+    if options["epochs"] is None and options["steps"] is None:
+        raise ArgumentError("fit: say how long: epochs=… or steps=…")
+    schedule = options["schedule"]
+    if schedule is not None and not callable(getattr(schedule, "step", None)):
+        raise arguments.refused(
+            "fit: schedule", "a schedule, such as tg.optim.CosineLR(optimizer, steps)", schedule
+        )
+    if schedule is not None and options["optimizer"] is None:
+        raise ArgumentError("fit: a schedule sets the rate of an optimiser: give that one, too")
+    for name in ("resume", "tensorboard"):
+        if options[name] and options["folder"] is None:
+            raise ArgumentError(f"fit: {name}={options[name]!r} needs a folder=")
+    if options["metrics"] and options["validation"] is None:
+        raise ArgumentError("fit: metrics are measured on validation batches: give validation=")
+    columns = {"loss": False}
+    if options["validation"] is not None:
+        columns["validation_loss"] = False
+    columns |= {
+        name: getattr(metric, "greater_is_better", False) for name, metric in options["metrics"].items()
+    }
+    chosen = list(columns)[1 if options["validation"] is not None else 0] if monitor is None else monitor
+    options["monitor"] = arguments.choice("fit: monitor", chosen, tuple(columns))
+    options["greater_is_better"] = columns[options["monitor"]]

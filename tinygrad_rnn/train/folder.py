@@ -1,0 +1,54 @@
+"""The folder of a training: the last checkpoint, from which it goes on bit for bit; the best model; the
+log."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from .. import arguments, atomic
+from ..errors import CheckpointError
+from ..interop import safetensors
+from .history import History
+
+LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.csv"
+
+
+class Folder:
+    """Where a training keeps its files; every one is whole or not there.
+
+    Args:
+        path: the folder; made if it is not there.
+        resume: True to go on with what is in it, "auto" to do so if there is something, False if there must
+            be none.
+
+    Raises:
+        CheckpointError: there is a training that should not be, or none that should; or it cannot be made.
+    """
+
+    def __init__(self, path: Any, resume: bool | str) -> None:
+        self.path: Path = Path(arguments.path("fit: folder", path))
+        there = os.path.exists(self.path / LAST)
+        if there and resume is False:
+            raise CheckpointError(
+                f"{self.path} holds a training: go on with it by resume=True, or choose another folder"
+            )
+        if not there and resume is True:
+            raise CheckpointError(f"{self.path} holds no training to go on with: leave resume out")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CheckpointError(f"cannot make the folder {self.path}: {error.strerror}") from error
+        self.last: safetensors.Checkpoint | None = safetensors.load(self.path / LAST) if there else None
+
+    def save(self, state: dict[str, Any], best: dict[str, Any] | None, history: History) -> None:
+        """Write the log, the best model where there is a new one, and, last, the checkpoint.
+
+        Raises:
+            CheckpointError: they cannot be written; the checkpoint before stays.
+        """
+        atomic.write(self.path / LOG, history.to_csv())
+        if best is not None:
+            safetensors.save(self.path / BEST, best)
+        safetensors.save(self.path / LAST, state)
