@@ -283,7 +283,7 @@ KINDS: dict[str, Kind] = {
     "loss": _kind("function|layer", names="loss"),
     "batches": _kind(names="batch|data|validation"),
     "metrics": _kind("None|empty dict"),
-    "callbacks": _kind(f"{NOTHING}"),
+    "callbacks": _kind(f"{NOTHING}|array of no elements"),
     "optimizer or None": _kind("None"),
     "scores": _kind(f"{ARRAY}", names=f"outputs|targets|{NO_TENSOR}"),
     "classes": _kind(f"{WHOLE_LIST}", names=f"outputs|targets|{NO_TENSOR}"),
