@@ -67,6 +67,7 @@ _ON_DEMAND = {
     "nn": "nn",
     "optim": "optim",
     "train": "train",
+    "summary": "nn.summary:summary",
     "interop": "interop",
     "scan": "sequence:scan",
     "explain": "sequence:explain",
@@ -93,6 +94,7 @@ if TYPE_CHECKING:
     from .graph import draw as draw
     from .interop.safetensors import load as load
     from .interop.safetensors import save as save
+    from .nn.summary import summary as summary
     from .sequence import clear_caches as clear_caches
     from .sequence import explain as explain
     from .sequence import memory_budget as memory_budget

@@ -24,6 +24,7 @@ STATE: dict[Kind, dict[str, str]] = {
     "switch": {
         "backends._process_backend": "the backend of new tensors in the process",
         "backends._blocks": "the same in a block",
+        "nn.module._noted": "who wants to know what modules return",
         "sequence.budget._given": "the memory budget, where somebody has set one",
         "tape.host.default_dtype": "the dtype of Python floats",
         "tape.mode.thread": "of each thread: whether it records, what it traces, who looks on",

@@ -279,6 +279,7 @@ KINDS: dict[str, Kind] = {
     "model": _kind(),
     "vocabulary": _kind(),
     "settings": _kind("empty dict"),
+    "summed up": _kind(f"{ARRAY}|{TENSOR}", names="inputs|Linear"),
     "module": _kind("layer"),
     "loss": _kind("function|layer", names="loss"),
     "batches": _kind(names="batch|data|validation"),

@@ -394,6 +394,11 @@ OWN: dict[str, dict[str, Argument]] = {
         "tensorboard": is_a("flag", False),
         "progress": is_a("flag", False),
     },
+    "tg.summary": {
+        "model": is_a("module", lambda w: w.layer),
+        "inputs": is_a("summed up", lambda w: ((4, 3),)),
+        "dtype": is_a("dtype", None),
+    },
     "train.evaluate": {**_FITTED, "model": is_a("instance", lambda w: w.lstm)},
     "train.sample": {
         "model": is_a("model", lambda w: model.CharacterModel(3, "gru", 2, 2)),

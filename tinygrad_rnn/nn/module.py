@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -112,13 +114,7 @@ class Module:
                 f"{type(self).__name__} cannot be called: define __call__(self, …) or forward(self, …) in "
                 "the class"
             )
-        return in_scope(
-            Scope("module", self, thread.scope, (forward, (self, *args), kwargs)),
-            forward,
-            self,
-            *args,
-            **kwargs,
-        )
+        return _called(forward, self, *args, **kwargs)
 
     def _members(self) -> Iterable[tuple[str, Any]]:
         """What the walker goes on to, by name: the attributes, in the order in which they were assigned."""
@@ -272,11 +268,36 @@ def _recorded(call: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(call)
     def recorded(self: Module, *args: Any, **kwargs: Any) -> Any:
-        return in_scope(
-            Scope("module", self, thread.scope, (call, (self, *args), kwargs)), call, self, *args, **kwargs
-        )
+        return _called(call, self, *args, **kwargs)
 
     return recorded
+
+
+def _called(call: Callable[..., Any], module: Module, *args: Any, **kwargs: Any) -> Any:
+    """The result of a module's call, which is noted where somebody asks for it."""
+    result = in_scope(
+        Scope("module", module, thread.scope, (call, (module, *args), kwargs)), call, module, *args, **kwargs
+    )
+    noted = _noted.get()
+    if noted is not None and thread.tracing is None:  # what is traced is placeholders
+        noted.append((module, result))
+    return result
+
+
+_noted: contextvars.ContextVar[list[tuple[Module, Any]] | None] = contextvars.ContextVar(
+    "tinygrad_rnn_calls", default=None
+)
+
+
+@contextlib.contextmanager
+def calls_noted() -> Iterator[list[tuple[Module, Any]]]:
+    """A block that notes the calls of modules, and what they returned, in the order in which they end."""
+    calls: list[tuple[Module, Any]] = []
+    before = _noted.set(calls)
+    try:
+        yield calls
+    finally:
+        _noted.reset(before)
 
 
 M = TypeVar("M", bound=Module)

@@ -58,8 +58,8 @@ class _Callback(contextlib.AbstractContextManager["_Callback"]):
             self._parts = {"on_evaluation": callback}
         if not self._parts:
             raise ArgumentError(
-                f"fit: callbacks: {arguments.shown(callback)} is neither a function nor an object with one of "
-                f"the methods {', '.join(parts)}"
+                f"fit: callbacks: {arguments.shown(callback)} is neither a function nor an object with one "
+                f"of the methods {', '.join(parts)}"
             )
 
     def __exit__(self, kind: Any, *exception: object) -> None:

@@ -1,0 +1,73 @@
+"""A model as a table."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import nn
+
+
+class Tagger(nn.Module):
+    def __init__(self):
+        self.embedding = nn.Embedding(50, 8)
+        self.rnn = nn.LSTM(8, 16, num_layers=2, bidirectional=True, dropout=0.5)
+        self.drop = nn.Dropout(0.5)
+        self.head = {"tags": nn.Linear(32, 5)}
+
+    def __call__(self, x):
+        return self.head["tags"](self.drop(self.rnn(self.embedding(x))[0]))
+
+
+def test_a_model_as_a_tree():
+    found = tg.summary(Tagger(), np.zeros((7, 2), "int64"))
+    lstm = sum(2 * 4 * 16 * (n + 16 + 2) for n in (8, 32))
+    assert [(row.name, row.kind, row.shapes, row.parameters) for row in found] == [
+        ("", "Tagger", ((7, 2, 5),), 400 + lstm + 165),
+        ("embedding", "Embedding", ((7, 2, 8),), 400),
+        ("rnn", "LSTM", ((7, 2, 32), (4, 2, 16), (4, 2, 16)), lstm),
+        ("rnn.dropout", "Dropout", ((7, 2, 32),), 0),
+        ("drop", "Dropout", ((7, 2, 32),), 0),
+        ("head.tags", "Linear", ((7, 2, 5),), 165),
+    ]
+    assert (found.parameters, found.bytes) == (400 + lstm + 165, 4 * (400 + lstm + 165))
+    assert str(found).splitlines()[-1] == f"{found.parameters:,} parameters; {found.bytes:,} bytes"
+    assert "    dropout" in str(found)
+
+
+def test_shapes_stand_for_zeros_of_the_parameters():
+    model = nn.Sequential(nn.Linear(3, 4, dtype="float64"), nn.Linear(4, 2, dtype="float64"))
+    assert [row.shapes for row in tg.summary(model, (5, 3))] == [((5, 2),), ((5, 4),), ((5, 2),)]
+    assert [row.shapes for row in tg.summary(model)] == [(), (), ()]
+    assert tg.summary(Tagger(), (7, 2), dtype="int64")[0].shapes == ((7, 2, 5),)
+
+
+def test_what_is_shared_counts_once_and_what_is_frozen_by_itself():
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    first, second = (dict(model.named_modules())[name] for name in "01")
+    second.weight = first.weight
+    first.bias.requires_grad_(False)
+    found = tg.summary(model)
+    assert (found.parameters, found.frozen) == (9 + 3, 3)
+    assert "12 parameters, 3 more do not learn" in str(found)
+
+
+def test_nothing_is_changed(rng):
+    model, x = Tagger(), np.zeros((7, 2), "int64")
+    model.drop.eval()
+    before = tg.random.get_state(), model.training, model.drop.training
+    values = [p.numpy().copy() for p in model.parameters()]
+    tg.summary(model, x)
+    assert (tg.random.get_state(), model.training, model.drop.training) == before
+    for p, value in zip(model.parameters(), values, strict=True):
+        np.testing.assert_array_equal(p.numpy(), value)
+        assert p.grad is None
+
+
+def test_a_model_that_fails_is_as_before():
+    model = Tagger()
+    with pytest.raises(tg.TinygradRNNError):
+        tg.summary(model, (7, 2))
+    assert model.training
+    assert nn.module._noted.get() is None

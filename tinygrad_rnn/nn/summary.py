@@ -1,0 +1,131 @@
+"""What a model consists of: its modules as a tree, what comes out of each, and how many numbers it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from .. import arguments, backends, random, tree
+from ..arguments import DTypeLike
+from ..reading.words import table
+from ..tape import host, no_grad
+from ..tensor import Tensor
+from .module import Module, calls_noted
+
+
+class Row(NamedTuple):
+    """One module.
+
+    Attributes:
+        name: where it stands in the model, dotted; "" for the model itself.
+        kind: its class.
+        shapes: of the tensors that came out of its last call; empty where it was not called by itself.
+        parameters: how many numbers it learns, those of the modules inside of it too.
+        frozen: how many it holds that do not learn.
+    """
+
+    name: str
+    kind: str
+    shapes: tuple[tuple[int, ...], ...]
+    parameters: int
+    frozen: int
+
+
+class Summary(Sequence[Row]):
+    """What :func:`summary` returns; printed as a table.
+
+    Attributes:
+        rows: a line for each module, from outside to inside.
+        parameters: how many numbers the model learns; what is shared counts once.
+        frozen: how many it holds that do not learn.
+        bytes: what all of them take.
+    """
+
+    def __init__(self, rows: Sequence[Row], size: int) -> None:
+        self.rows: list[Row] = list(rows)
+        self.parameters: int = rows[0].parameters
+        self.frozen: int = rows[0].frozen
+        self.bytes: int = size
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.rows[index]
+
+    def __str__(self) -> str:
+        lines = [("module", "class", "output", "parameters")]
+        for row in self.rows:
+            path = row.name.split(".") if row.name else []
+            name = "  " * len(path) + path[-1] if path else row.kind
+            count = f"{row.parameters:,}" + (f" + {row.frozen:,} frozen" if row.frozen else "")
+            lines.append((name, row.kind, " ".join(map(str, row.shapes)), count))
+        frozen = f", {self.frozen:,} more do not learn" if self.frozen else ""
+        total = f"{self.parameters:,} parameters{frozen}; {self.bytes:,} bytes"
+        return "\n".join([*table(lines, "<<<>"), total])
+
+    __repr__ = __str__
+
+
+def summary(model: Module, *inputs: Any, dtype: DTypeLike | None = None) -> Summary:
+    """A table of a model's modules: class, shape of the output, number of parameters. With inputs the model
+    is called once, on zeros where a shape stands for one; random numbers and modes are as before.
+
+    >>> model = tg.nn.Sequential(tg.nn.Linear(3, 4), tg.nn.Linear(4, 2))
+    >>> print(tg.summary(model, (5, 3)))
+    module      class       output  parameters
+    Sequential  Sequential  (5, 2)          26
+      0         Linear      (5, 4)          16
+      1         Linear      (5, 2)          10
+    26 parameters; 104 bytes
+
+    Args:
+        model: a module.
+        inputs: what it is called with: shapes, or tensors and arrays nested as it takes them; none to leave
+            the shapes out.
+        dtype: of zeros; that of the parameters by default. Class numbers need "int64".
+
+    Raises:
+        ArgumentError: there is no module.
+        TinygradRNNError: what the model raises.
+    """
+    arguments.instance("summary: model", model, Module)
+    dtype = arguments.optional(arguments.dtype, "summary: dtype", dtype)
+    parameters = list(model.parameters())
+    first = parameters[0] if parameters else None
+    if dtype is None:
+        dtype = host.default_dtype if first is None else first.dtype
+    seen = _called(model, [_input(x, dtype, first) for x in inputs]) if inputs else {}
+    rows = []
+    for name, module in model.named_modules():
+        held = list(module.parameters())
+        learned = sum(p.size for p in held if p.requires_grad)
+        frozen = sum(p.size for p in held) - learned
+        rows.append(Row(name, type(module).__name__, seen.get(id(module), ()), learned, frozen))
+    return Summary(rows, sum(p.size * p.dtype.itemsize for p in parameters))
+
+
+def _input(x: Any, dtype: Any, first: Tensor | None) -> Any:
+    """Zeros for a shape; anything else as it is."""
+    if not isinstance(x, tuple) or not all(isinstance(n, int) for n in x):
+        return x
+    backend = backends.current() if first is None else first._backend
+    return Tensor(backend.zeros(arguments.shape("summary: inputs", x), dtype), backend)
+
+
+def _called(model: Module, inputs: Sequence[Any]) -> dict[int, tuple[tuple[int, ...], ...]]:
+    """The shapes of what came out of each module, by its identity."""
+    modes = [(module, module.training) for module in model.modules()]
+    states = random.States()
+    try:
+        model.eval()
+        with no_grad(), calls_noted() as calls:
+            model(*inputs)
+    finally:
+        states.restore()
+        for module, mode in modes:
+            module.training = mode
+    return {
+        id(module): tuple(leaf.shape for leaf in tree.leaves(result) if isinstance(leaf, Tensor))
+        for module, result in calls
+    }
