@@ -35,7 +35,7 @@ from .train.run import Run
 from .train.sampling import sample
 from .train.stop import Stop
 
-RESUMABLE = ("steps", "every", "backend")
+RESUMABLE = ("steps", "every", "patience", "backend")
 """What may change when a run is resumed."""
 
 
@@ -222,9 +222,11 @@ def _train(arguments: argparse.Namespace) -> int:
         print(f"  tinygrad-rnn train --resume {shlex.quote(str(run.path))}")
         return 128 + stop.signal
     text, notes = run.finish()
+    best = run.best
+    assert best is not None
     print(
-        f"held-out text: {run.steps[-1].held_out:.3f} bits per character; a blind guess takes "
-        f"{math.log2(characters):.3f}"
+        f"held-out text: {best.held_out:.3f} bits per character, after step {best.number}, which is kept; a "
+        f"blind guess takes {math.log2(characters):.3f}"
     )
     for note in notes:
         print(f"not drawn: {note}")

@@ -345,6 +345,7 @@ OWN: dict[str, dict[str, Argument]] = {
         "dropout": is_a("decay", 0.1),
         "lr": is_a("positive", 0.1),
         "clip": is_a("positive", 1.0),
+        "patience": is_a("size", 2),
         "seed": is_a("from 0", 0),
         "text": is_a("path", None),
     },

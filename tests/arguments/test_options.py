@@ -14,6 +14,7 @@ WORDS = ["", "x", "1,5", "\ud800", "x" * 10_000]
 HOSTILE = {
     "count": [*WORDS, "0", "-1", "2.5", "nan", "inf", "1e3", "9" * 30, "9" * 5000],
     "from 2": [*WORDS, "1", "0", "-1", "2.5", "nan", "inf", "9" * 30],
+    "from 0": [*WORDS, "-1", "1.5", "nan"],
     "seed": [*WORDS, "-1", "2.5", "nan", "inf"],
     "positive": [*WORDS, "0", "-0.0", "-1", "nan", "inf", "-inf", "1e999"],
     "rate": [*WORDS, "-1", "nan", "inf", "-inf", "1e999"],
@@ -31,6 +32,7 @@ OPTIONS = {
         "clip": "positive",
         "dropout": "decay",
         "seed": "seed",
+        "patience": "from 0",
         "text": "missing",
         "resume": "missing",
         "run": "any",

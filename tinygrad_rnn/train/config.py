@@ -100,6 +100,9 @@ class Config:
     )
     clip: float = _setting(1.0, "largest norm of the gradient", arguments.positive)
     every: int = _setting(100, "updates from one evaluation and checkpoint to the next", at_least(1))
+    patience: int = _setting(
+        0, "evaluations without a better one after which training ends; 0: never", arguments.size
+    )
     seed: int = _setting(0, "where chance starts from", SEED)
     text: str | None = _setting(
         None,

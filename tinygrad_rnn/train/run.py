@@ -109,6 +109,21 @@ class Run:
             raise CheckpointError(f"cannot read the log of the run {path}: {error}") from error
         return cls(Path(path), trainer, [step for step in steps if step.number <= trainer.done])
 
+    @property
+    def best(self) -> Step | None:
+        """The step whose model knew the held-out text best; None before the first evaluation."""
+        measured = [step for step in self.steps if step.held_out is not None]
+        return min(measured, key=lambda step: step.held_out or 0.0) if measured else None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all updates are made, or patience is at its end."""
+        config, best = self.trainer.config, self.best
+        later = [
+            step for step in self.steps if best and step.held_out is not None and step.number > best.number
+        ]
+        return self.trainer.done >= config.steps or 0 < config.patience <= len(later)
+
     def train(self, show: Callable[[Step], None], stopped: Callable[[], bool]) -> bool:
         """Make the updates that are left.
 
@@ -123,16 +138,15 @@ class Run:
             TrainingError: a loss or a gradient is not finite; the last good checkpoint stays.
             CheckpointError: the run cannot be saved; the checkpoint before stays.
         """
-        trainer, steps = self.trainer, self.trainer.config.steps
         stopping = False
-        while trainer.done < steps and not stopping:
+        while not stopping and not self.is_over:
             step = self._step()
             self.steps.append(step)
             show(step)
             stopping = stopped()
             if stopping or step.held_out is not None:
                 self.save()
-        return trainer.done == steps
+        return self.is_over
 
     def _step(self) -> Step:
         """One update, and an evaluation where one is due."""
@@ -151,17 +165,22 @@ class Run:
         return step
 
     def save(self) -> None:
-        """Write the log and the checkpoint."""
+        """Write the log, the model if it is the best, and the checkpoint."""
         atomic.write(self.path / "log.csv", "\n".join([HEADER, *map(_row_of, self.steps)]) + "\n")
+        if self.steps and self.best is self.steps[-1]:
+            snapshot.save_model(self.path / snapshot.BEST, self.trainer)
         snapshot.save(self.path / snapshot.FILE, self.trainer)
         self.saved = self.trainer.done
 
     def finish(self) -> tuple[str, list[str]]:
-        """Draw the losses, the backprop graph and the flow of residuals, and write a sample.
+        """Go back to the best model; draw the losses, the backprop graph and the flow of residuals, and write
+        a sample.
 
         Returns:
             The sample, and what could not be drawn and why.
         """
+        model, _ = snapshot.load_model(str(self.path))
+        self.trainer.model.load_state_dict(model.state_dict())
         notes = [
             note for draw in (self._draw_losses, self._draw_graph, self._draw_flow) if (note := _tried(draw))
         ]
@@ -229,7 +248,7 @@ def _empty(path: Path) -> Path:
 
 
 def _row_of(step: Step) -> str:
-    held_out = "" if step.held_out is None else f"{step.held_out:.6g}"
+    held_out = "" if step.held_out is None else repr(step.held_out)  # all digits: it decides what is best
     return f"{step.number},{step.bits:.6g},{step.norm:.6g},{step.rate:.6g},{held_out}"
 
 

@@ -19,6 +19,7 @@ from .loop import Trainer
 from .model import CharacterModel
 
 FILE = "checkpoint.safetensors"
+BEST = "best.safetensors"
 KIND = "tinygrad_rnn character model, version 1"
 
 
@@ -47,13 +48,25 @@ def save(path: Path, trainer: Trainer) -> None:
         "chance": random.get_state(),
         "text": trainer.corpus.fingerprint,
     }
-    words = {
+    safetensors.save(path, tensors, {**_words(trainer), "progress": json.dumps(progress)})
+
+
+def save_model(path: Path, trainer: Trainer) -> None:
+    """Write the model alone, as it is now.
+
+    Raises:
+        CheckpointError: it cannot be written; the one before stays.
+    """
+    safetensors.save(path, _named("model", trainer.model.state_dict()), _words(trainer))
+
+
+def _words(trainer: Trainer) -> dict[str, str]:
+    """What a reader of a model must know."""
+    return {
         "kind": KIND,
         "config": trainer.config.to_json(),
         "characters": trainer.corpus.vocabulary.characters,
-        "progress": json.dumps(progress),
     }
-    safetensors.save(path, tensors, words)
 
 
 def resume(run: str, changes: dict[str, Any]) -> Trainer:
@@ -87,12 +100,13 @@ def resume(run: str, changes: dict[str, Any]) -> Trainer:
 
 
 def load_model(run: str) -> tuple[CharacterModel, Vocabulary]:
-    """A run's model and its characters, from the run's folder or a checkpoint.
+    """A run's best model and its characters, from the run's folder; or the model of a checkpoint.
 
     Raises:
         CheckpointError: there is no checkpoint of a run, or it does not fit together.
     """
-    saved, config = _read(run)
+    best = Path(arguments.path("run", run)) / BEST
+    saved, config = _read(str(best) if os.path.isfile(best) else run)
     vocabulary = Vocabulary(saved.metadata["characters"])
     model = config.model(len(vocabulary))
     model.load_state_dict(_part(saved, "model"))
