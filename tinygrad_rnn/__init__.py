@@ -66,6 +66,7 @@ __version__ = "0.1.0"
 _ON_DEMAND = {
     "nn": "nn",
     "optim": "optim",
+    "data": "data",
     "interop": "interop",
     "scan": "sequence:scan",
     "explain": "sequence:explain",
@@ -83,6 +84,7 @@ _ON_DEMAND = {
 if TYPE_CHECKING:
     import numpy
 
+    from . import data as data
     from . import interop as interop
     from . import nn as nn
     from . import optim as optim

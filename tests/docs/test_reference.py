@@ -20,7 +20,15 @@ from tinygrad_rnn import backends, nn, optim
 pytestmark = pytest.mark.numpy_only
 
 PAGES = sorted((Path(__file__).parents[2] / "docs" / "api").glob("*.md"))
-ROOMS = {"": tg, "nn.": nn, "nn.init.": nn.init, "optim.": optim, "linalg.": tg.linalg, "random.": tg.random}
+ROOMS = {
+    "": tg,
+    "nn.": nn,
+    "nn.init.": nn.init,
+    "optim.": optim,
+    "data.": tg.data,
+    "linalg.": tg.linalg,
+    "random.": tg.random,
+}
 
 
 def _named(text: str) -> list[str]:
