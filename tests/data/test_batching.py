@@ -160,6 +160,13 @@ def test_data_that_do_not_fit_are_named(data: Any, error: type[Exception], compl
         batches(data, 1)
 
 
+def test_a_dict_in_itself_is_no_data() -> None:
+    data: dict[str, Any] = {}
+    data["x"] = data
+    with pytest.raises(tg.ArgumentError, match="data is a dict that holds itself"):
+        batches(data, 1)
+
+
 def test_a_batch_that_cannot_be_made_is_not_skipped() -> None:
     data = batches([[1.0], [math.nan]], 1, shuffle=False)
     passed = iter(data)
@@ -172,7 +179,8 @@ def test_a_batch_that_cannot_be_made_is_not_skipped() -> None:
 @pytest.mark.parametrize(
     "change",
     [{"position": 3}, {"position": -1}, {"epoch": 0.5}, {"size": 3}, {"samples": 7}, {"shuffle": False},
-     {"drop_last": 0}, {"seed": None}, {"seed": "x"}, {"more": 1}],
+     {"drop_last": 0}, {"size": np.ones(2)}, {"position": np.ones(2)}, {"seed": np.ones(2)},
+     {"seed": None}, {"seed": "x"}, {"more": 1}],
 )  # fmt: skip
 def test_states_of_others_are_refused_and_change_nothing(change: dict[str, Any]) -> None:
     data = batches(np.arange(6), 2)

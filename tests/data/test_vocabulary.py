@@ -34,6 +34,11 @@ def test_words_and_numbers() -> None:
         vocabulary.encode("the cat")
 
 
+def test_numbers_are_whole() -> None:
+    with pytest.raises(tg.ArgumentError, match="numbers must be whole numbers"):
+        Vocabulary("ab").decode([0.5])
+
+
 def test_what_is_unknown_has_number_0() -> None:
     words = Vocabulary.of(["a", "b", "b", "c", "c", "c"], unknown="<unk>", least=2)
     assert words.tokens == ("<unk>", "b", "c")

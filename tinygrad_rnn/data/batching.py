@@ -75,7 +75,7 @@ class Passes(ABC, Generic[Batch]):
                 f"not {arguments.shown(state)}"
             )
         for key in self._described:
-            if state[key] != own[key] or isinstance(state[key], bool) != isinstance(own[key], bool):
+            if type(state[key]) is not type(own[key]) or state[key] != own[key]:
                 raise CheckpointError(
                     f"{name}.load_state_dict: state is of {key}={arguments.shown(state[key])}, and these "
                     f"have {key}={own[key]}: make them from the same data with the same arguments"
