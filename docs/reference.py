@@ -32,12 +32,13 @@ MODULES = {
     "tg.nn": tg.nn,
     "tg.nn.init": tg.nn.init,
     "tg.optim": tg.optim,
+    "tg.data": tg.data,
     "tg.linalg": tg.linalg,
     "tg.random": tg.random,
     "tg.interop": tg.interop,
 }
 
-CALLED = (tg.nn, tg.optim, tg.backends)
+CALLED = (tg.nn, tg.optim, tg.data, tg.backends)
 """Where the classes stand that users make instances of."""
 
 

@@ -20,7 +20,7 @@ import tinygrad_rnn as tg
 
 ROOT = Path(tg.__file__).parent.parent
 TYPED = Path(__file__).parent / "typed"
-MODULES = ("nn", "nn.init", "optim", "train", "linalg", "random", "interop", "interop.safetensors")
+MODULES = ("nn", "nn.init", "optim", "data", "train", "linalg", "random", "interop", "interop.safetensors")
 
 
 def _run(*command: str) -> str:
@@ -102,6 +102,8 @@ OF_CALLABLES = re.compile(r"def \((\*Any, \*\*Any|Any, \*P\.args, \*\*P\.kwargs|
 """What a function that is handed over takes: any function may be."""
 
 ANY = {
+    "tg.data.batches": "a batch is nested as the data",
+    "tg.data.bucket": "a batch is nested as the data",
     "tg.explain": "a cell may return anything; the options are those of scan or of a layer",
     "tg.grad": "the gradient by another argument than the first is nested as that",
     "tg.value_and_grad": "the gradient by another argument than the first is nested as that",
@@ -157,7 +159,7 @@ def test_methods_are_the_functions() -> None:
     both = {*dir(tg.zeros(1))} & {*dir(tg)}
     of_their_own = {name for name in both if vars(tg.Tensor).get(name) is not getattr(tg, name)}
     assert {name for name in of_their_own if not name.startswith("_")} == {
-        "clip", "grad", "ravel", "reshape", "transpose"
+        "clip", "data", "grad", "ravel", "reshape", "transpose"
     }  # fmt: skip
     assert {"sum", "mean", "astype", "take"} <= both
 
@@ -191,7 +193,7 @@ def test_completion_shows_the_public_face_only() -> None:
     shown = {name for name in _completed("tg.") if not name.startswith("_")}
     assert shown == {name for name in dir(tg) if not name.startswith("_")}
     modules = {name for name in shown if isinstance(getattr(tg, name), types.ModuleType)}
-    assert modules == {"linalg", "random", "nn", "optim", "train", "interop"}
+    assert modules == {"linalg", "random", "nn", "optim", "data", "train", "interop"}
     assert not {"Any", "annotations", "TYPE_CHECKING", "importlib"} & shown
     assert {"tanh", "scan", "explain", "Tensor", "tensor", "float32", "ShapeError", "draw", "flow"} <= shown
 

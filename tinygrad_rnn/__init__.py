@@ -66,6 +66,7 @@ __version__ = "0.1.0"
 _ON_DEMAND = {
     "nn": "nn",
     "optim": "optim",
+    "data": "data",
     "train": "train",
     "summary": "nn.summary:summary",
     "interop": "interop",
@@ -85,6 +86,7 @@ _ON_DEMAND = {
 if TYPE_CHECKING:
     import numpy
 
+    from . import data as data
     from . import interop as interop
     from . import nn as nn
     from . import optim as optim

@@ -99,6 +99,11 @@ def real(what: str, value: Any) -> float:
     return _real(what, value, lambda x: x == x, "a number")
 
 
+def number(what: str, value: Any) -> float:
+    """A number, also NaN or an infinity."""
+    return _real(what, value, lambda x: True, "a number", infinite=True)
+
+
 def rate(what: str, value: Any) -> float:
     """A learning rate, the weight of a decay, a standard deviation."""
     return _real(what, value, lambda x: x >= 0, "at least 0")

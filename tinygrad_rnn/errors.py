@@ -159,7 +159,8 @@ class CheckpointError(TinygradRNNError, ValueError):
 
 
 class DataError(TinygradRNNError, ValueError):
-    """A text that is missing, empty, not UTF-8 or too short.
+    """Data that are missing, empty, too short, or hold what they must not: a text that is not UTF-8, a token
+    that no vocabulary has, NaN.
 
     >>> issubclass(tg.DataError, ValueError)
     True

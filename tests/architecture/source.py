@@ -25,7 +25,7 @@ FLOORS: list[set[str]] = [
     {"linalg"},
     {"numpy_functions", "torch_names"},
     {"nn"},
-    {"optim"},
+    {"optim", "data"},
     {"interop"},
     {"train"},
     {""},

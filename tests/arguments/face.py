@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import nn, optim, tree
+from tinygrad_rnn import data, nn, optim, tree
+from tinygrad_rnn.data.streams import Windows
 from tinygrad_rnn.diagnosis.report import Report
 from tinygrad_rnn.diagnosis.track import Track
 from tinygrad_rnn.graph import Picture
-from tinygrad_rnn.train import config, data, loop, model, run, sampling
+from tinygrad_rnn.train import config, loop, model, run, sampling
+from tinygrad_rnn.train import data as texts
 
 Maker = Callable[["World"], Any]
 
@@ -40,6 +42,9 @@ class World:
         self.schedule = optim.StepLR(self.optimizer, 2)
         self.x = tg.tensor(np.arange(6.0).reshape(2, 3) + 0.5, requires_grad=True)
         self.lstm = nn.LSTM(3, 4)
+        self.batches = data.batches(np.arange(6), 2)
+        self.windows = data.windows(np.arange(9.0), 2, 2)
+        self.scaler = data.Standard().fit(np.arange(6.0).reshape(2, 3))
         self.tensors = [*self.parameters, *self.lstm.parameters(), self.x]
 
     @functools.cached_property
@@ -78,6 +83,8 @@ class World:
             "options": [getattr(optimizer, option) for option in optimizer._options],
             "steps": list(optimizer._steps),
             "schedule": self.schedule.state_dict(),
+            "places": [self.batches.state_dict(), self.windows.state_dict()],
+            "scale": [array.tobytes() for array in self.scaler.state_dict().values()],
             "training": [module.training for module in (self.layer, self.lstm)],
             "random": tg.random.get_state(),
             "default dtype": tg.default_dtype,
@@ -95,14 +102,19 @@ class World:
 # -- what there is -------------------------------------------------------------------------------------------
 
 MODULES = {
-    "tg": tg, "linalg": tg.linalg, "random": tg.random, "init": nn.init, "nn": nn, "optim": optim,
+    "tg": tg,
+    "linalg": tg.linalg,
+    "random": tg.random,
+    "init": nn.init,
+    "nn": nn,
+    "optim": optim,
+    "data": data,
     "train": tg.train,
-}  # fmt: skip
+}
 TRAIN = [
     config.Config,
-    data.read_text,
-    data.Vocabulary,
-    data.Corpus.of,
+    texts.read_text,
+    texts.Corpus.of,
     loop.Trainer,
     model.CharacterModel,
     run.Run.new,
@@ -144,6 +156,10 @@ INSTANCES: dict[type, Maker] = {
     tg.train.ConfusionMatrix: lambda w: tg.train.ConfusionMatrix(),
     tg.train.MeanAbsoluteError: lambda w: tg.train.MeanAbsoluteError(),
     tg.train.Perplexity: lambda w: tg.train.Perplexity(),
+    type(data.batches(np.arange(3), 2)): lambda w: w.batches,
+    Windows: lambda w: w.windows,
+    data.Standard: lambda w: w.scaler,
+    data.MinMax: lambda w: data.MinMax().fit(np.arange(6.0).reshape(2, 3)),
 }
 """The classes whose methods are called, each on what is made like this."""
 

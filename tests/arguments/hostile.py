@@ -253,6 +253,58 @@ KINDS: dict[str, Kind] = {
     "decimals": _kind(f"{SIZE}|-1|-7"),
     "lengths": _kind(WHOLE_LIST, names=NO_TENSOR),
     "mask": _kind("array of bools", names=NO_TENSOR),
+    # data
+    "any number": _kind(f"{REAL}|10**400|NaN|inf|-inf"),
+    "series": _kind(
+        f"{ARRAY}|{NUMBER}|uneven list",
+        {"words in a list": lambda: [["x"]], "series and a number": lambda: [[1.0], 2.0]},
+        names=NO_TENSOR,
+    ),
+    "times": _kind(f"{ARRAY}|None", {"fall": lambda: [1.0, 0.5], "NaN": lambda: [0.0, np.nan]}, NO_TENSOR),
+    "sequences": _kind(
+        "uneven list|array of 6|array of 4 axes|array of no elements|array of NaN|tensor|recorded tensor|"
+        "half tensor|list of tensors",
+        {
+            "other features": lambda: [np.ones((2, 3)), np.ones((2, 4))],
+            "other kind": lambda: [[1.0], [1]],
+            "a number": lambda: [[1.0], 1.0],
+            "NaN inside": lambda: [[1.0], [np.nan]],
+        },
+    ),
+    "samples": _kind(
+        f"{ARRAY}|dict|uneven list|deep list|list in itself",
+        {
+            "other count": lambda: ([1, 2], [1, 2, 3]),
+            "other features": lambda: [np.ones((2, 3)), np.ones((2, 4))],
+            "no samples": lambda: {"x": np.ones((0, 3))},
+        },
+    ),
+    "samples with lengths": _kind("uneven list|list of tensors", {"array": lambda: np.ones((3, 2))}),
+    "shares of all": _kind(
+        "0-d tensor 0.5|0.5|NumPy's 0.5|fraction|1|NumPy's 1|0-d 1|0-d tensor 1",
+        {"too much": lambda: (0.5, 0.6), "other sizes": lambda: (1, 2), "none": lambda: (0.01, 0.99)},
+    ),
+    "text or words": _kind(
+        f"{WORD}|list of words|{NOTHING}|array of words|array of no elements|file",
+        {"twice": lambda: [1, "a"]},
+    ),
+    "written vocabulary": _kind("", {"others": lambda: '{"tokens": [1], "unknown": null}'}),
+    "place in a pass": _kind(
+        "",
+        {
+            "beyond": lambda: {**tg.data.batches(np.arange(6), 2).state_dict(), "position": 3},
+            "other data": lambda: tg.data.batches(np.arange(7), 2).state_dict(),
+            "no seed": lambda: {**tg.data.batches(np.arange(6), 2).state_dict(), "seed": None},
+        },
+    ),
+    "state of a scaler": _kind(
+        "empty dict",
+        {
+            "shapes": lambda: {"shift": np.ones(2), "scale": np.ones(3)},
+            "scale 0": lambda: {"shift": np.ones(2), "scale": np.zeros(2)},
+            "words": lambda: {"shift": "x", "scale": np.ones(2)},
+        },
+    ),
     # states, parameters
     "pair": _kind(),
     "state": _kind(f"{TENSOR}|{NOTHING}|empty dict|deep list"),

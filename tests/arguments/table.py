@@ -13,13 +13,14 @@ import numpy as np
 import tinygrad_rnn as tg
 from tests.arguments.everywhere import EVERYWHERE, Argument, X, cell, is_a, is_tensor
 from tests.arguments.face import World, sum_of_squares
-from tinygrad_rnn import optim
-from tinygrad_rnn.train import data, model
+from tinygrad_rnn import data, optim
+from tinygrad_rnn.train import data as texts
+from tinygrad_rnn.train import model
 
 SQUARE = np.array([[2.0, 1.0], [0.5, 3.0]])
 
 
-CORPUS = data.Corpus.of("the cell remembers, the gate forgets; " * 20, 2, 5)
+CORPUS = texts.Corpus.of("the cell remembers, the gate forgets; " * 20, 2, 5)
 
 
 _FLOAT_DTYPE = is_a("float dtype", "float64")
@@ -67,6 +68,15 @@ _FITTED = {
     "data": Argument("batches", _fitted_batches),
     "metrics": is_a("metrics", None),
     "carry": is_a("flag", False),
+}
+
+
+_BATCHES = {
+    "size": is_a("count", 2),
+    "shuffle": is_a("flag", True),
+    "drop_last": is_a("flag", False),
+    "pool": is_a("count", 2),
+    "value": is_a("any number", 0),
 }
 
 
@@ -331,11 +341,45 @@ OWN: dict[str, dict[str, Argument]] = {
     "Track.jacobian_norms": {"of": is_a("text", None), "exact": is_a("flag", None)},
     "Track.paths": {"step": is_a("step", -1), "limit": is_a("steps", 10)},
     "Track.sent": {"step": is_a("step", -1)},
-    # training
+    # data
+    "data.batches": {"data": is_a("samples", lambda w: (X, [[1.0], [2.0, 3.0]])), **_BATCHES},
+    "data.bucket": {"data": is_a("samples with lengths", lambda w: [[1.0], [2.0, 3.0]]), **_BATCHES},
+    "data.missing": {
+        "x": is_a("series", X),
+        "times": is_a("times", lambda w: [0.0, 1.5]),
+        "fill": is_a("choice", "forward"),
+    },
+    "data.pad_sequences": {
+        "sequences": is_a("sequences", lambda w: [[1.0], [2.0, 3.0]]),
+        "value": is_a("any number", 0),
+        "length": is_a("size", 3),
+        "side": is_a("choice", "end"),
+    },
+    "data.split": {
+        "data": is_a("samples", lambda w: (X, [[1.0], [2.0, 3.0]])),
+        "shares": is_a("shares of all", 0.5),
+    },
+    "data.windows": {
+        "stream": is_a("series", lambda w: np.arange(9.0)),
+        "length": is_a("count", 2),
+        "batch": is_a("count", 2),
+    },
+    "Batches.load_state_dict": {"state": is_a("place in a pass", lambda w: w.batches.state_dict())},
+    "Standard.fit": {"x": is_a("series", X)},
+    "Standard.transform": {"x": is_a("series", X)},
+    "Standard.inverse": {"x": is_a("series", X)},
+    "Standard.load_state_dict": {"state": is_a("state of a scaler", lambda w: w.scaler.state_dict())},
+    "data.MinMax": {"low": is_a("real", -1.0), "high": is_a("real", 200.0)},
+    "data.Vocabulary": {"tokens": is_a("text or words", "abc"), "unknown": is_a("text", None)},
     "Vocabulary.encode": {"text": is_a("text", "abc")},
-    "Vocabulary.of": {"text": is_a("text", "abc")},
+    "Vocabulary.of": {
+        "text": is_a("text or words", "abc"),
+        "unknown": is_a("text", None),
+        "least": is_a("steps", 1),
+    },
     "Vocabulary.decode": {"numbers": is_a("numbers of a vocabulary", lambda w: np.array([0, 1]))},
-    "train.Vocabulary": {"characters": is_a("text", "abc")},
+    "Vocabulary.from_json": {"text": is_a("written vocabulary", lambda w: data.Vocabulary("ab").to_json())},
+    # training
     "train.Config": {
         "cell": is_a("choice", "gru"),
         **{

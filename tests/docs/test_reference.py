@@ -21,9 +21,15 @@ pytestmark = pytest.mark.numpy_only
 
 PAGES = sorted((Path(__file__).parents[2] / "docs" / "api").glob("*.md"))
 ROOMS = {
-    "": tg, "nn.": nn, "nn.init.": nn.init, "optim.": optim, "linalg.": tg.linalg, "random.": tg.random,
+    "": tg,
+    "nn.": nn,
+    "nn.init.": nn.init,
+    "optim.": optim,
+    "data.": tg.data,
     "train.": tg.train,
-}  # fmt: skip
+    "linalg.": tg.linalg,
+    "random.": tg.random,
+}
 
 
 def _named(text: str) -> list[str]:

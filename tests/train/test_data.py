@@ -1,10 +1,9 @@
-"""Text as numbers, and the streams that windows are cut from."""
+"""Texts, and what is trained on of them."""
 
-import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.train.data import Corpus, Streams, Vocabulary, read_text
+from tinygrad_rnn.train.data import Corpus, read_text
 
 
 def test_the_default_text_comes_with_python():
@@ -56,33 +55,6 @@ def test_texts_that_cannot_be_used(content, complaint, tmp_path):
 def test_a_folder_is_no_text(tmp_path):
     with pytest.raises(tg.DataError, match="cannot read"):
         read_text(str(tmp_path))
-
-
-def test_characters_and_numbers():
-    vocabulary = Vocabulary.of("banana\n")
-    assert vocabulary.characters == "\nabn"
-    assert vocabulary.encode("nab").tolist() == [3, 1, 2]
-    assert vocabulary.decode(np.array([3, 1, 2])) == "nab"
-    with pytest.raises(tg.DataError, match="never seen 'x', 'y'"):
-        vocabulary.encode("nyx")
-    for number in (-1, 4):
-        with pytest.raises(tg.IndexRangeError, match=f"the number {number} at \\[1\\] lies outside of 0 … 3"):
-            vocabulary.decode(np.array([0, number]))
-
-
-def test_windows_follow_each_other_and_targets_are_one_ahead():
-    streams = Streams(np.arange(21), 2)
-    assert streams.length == 10
-    numbers, following = streams.window(0, 3)
-    assert numbers.T.tolist() == [[0, 1, 2], [10, 11, 12]]
-    assert following.T.tolist() == [[1, 2, 3], [11, 12, 13]]
-    assert streams.window(3, 3)[0].T.tolist() == [[3, 4, 5], [13, 14, 15]]
-
-
-def test_one_pass_sees_everything_once_and_readers_go_on_from_the_start():
-    streams = Streams(np.arange(21), 2)
-    assert sorted(streams.window(0, streams.length)[1].ravel().tolist()) == list(range(1, 21))
-    assert streams.window(9, 3)[0].T.tolist() == [[9, 10, 11], [19, 20, 0]]
 
 
 def test_the_last_tenth_is_held_out():

@@ -135,6 +135,20 @@ assert_type(optimizer.betas, tuple[float, float])
 assert_type(tg.optim.StepLR(optimizer, 3).count, int)
 assert_type(tg.optim.clip_grad_norm(lstm.parameters(), 1.0), float)
 
+# -- data ----------------------------------------------------------------------------------------------------
+
+assert_type(tg.data.pad_sequences([[1.0], [2.0, 3.0]]), tuple[np.ndarray, np.ndarray])
+assert_type([batch for batch in tg.data.batches(array, 2)], list[np.ndarray])  # noqa: C416
+assert_type(len(tg.data.batches((array, [0, 1]), 2, seed=[1, 2])), int)
+assert_type([y for _, y in tg.data.windows(array, 3)], list[np.ndarray])
+assert_type(tg.data.split([[1.0], [2.0, 3.0]], 0.5), tuple[list[list[float]], ...])
+assert_type(tg.data.Standard().fit(array).transform(array), np.ndarray)
+assert_type(tg.data.MinMax(-1, 1).inverse([array]), list[np.ndarray])
+assert_type(tg.data.missing(array)[1], np.ndarray)
+assert_type(tg.data.Vocabulary.of("abc").decode([0, 1]), str)
+assert_type(tg.data.Vocabulary.of(["a", "b"], unknown="?").decode([0, 1]), list[str])
+assert_type(tg.data.Vocabulary("abc").encode("a"), np.ndarray)
+
 # -- what is said about them ---------------------------------------------------------------------------------
 
 picture = tg.draw([x, (h, h)], view="ops")

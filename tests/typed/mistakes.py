@@ -35,5 +35,7 @@ tg.nn.LSTM(3, 4, layers=2)  # wrong
 tg.nn.LSTM(3, 4).stepper(x)(x).h  # wrong
 tg.optim.Adam(tg.nn.Linear(3, 4))  # wrong
 tg.optim.SGD([x], betas=(0.9, 0.9))  # wrong
+tg.data.batches(x.numpy(), "2")  # wrong
+tg.data.Vocabulary.of("abc").encode(["a"])  # wrong
 tg.explain(3)  # wrong
 tg.draw(x, gains="yes")  # wrong

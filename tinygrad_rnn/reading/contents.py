@@ -39,7 +39,7 @@ class Items:
 
     def __init__(self, thing: Any, name: str = "") -> None:
         self.thing: Any = thing
-        self.name = name
+        self.name: str = name
         self._kept = items_of(thing)
 
     @property
@@ -113,7 +113,7 @@ class Elements:
 
     def __init__(self, thing: numpy.ndarray, name: str = "") -> None:
         self.thing: numpy.ndarray = thing
-        self.name = name
+        self.name: str = name
         self._kept = without_subclass(thing).copy()
 
     @property

@@ -1,5 +1,4 @@
-"""Text as numbers: reading it, its characters, and the streams that truncated back-propagation through time
-runs along."""
+"""Texts to learn from: reading one, and what is trained on of it."""
 
 from __future__ import annotations
 
@@ -7,11 +6,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy
-
-from .. import arguments, backends
+from .. import arguments
+from ..data import Vocabulary
+from ..data.streams import Streams
 from ..errors import DataError
-from ..tape import host_array
 
 HELD_OUT = 0.1
 """The share of the text, at its end, that is never trained on."""
@@ -51,70 +49,6 @@ def read_text(path: str | None) -> str:
     return text
 
 
-class Vocabulary:
-    """The characters of a text in order; a character's number is its place among them."""
-
-    def __init__(self, characters: str) -> None:
-        self.characters: str = arguments.text("Vocabulary: characters", characters)
-        self._numbers = {character: number for number, character in enumerate(characters)}
-
-    @classmethod
-    def of(cls, text: str) -> Vocabulary:
-        return cls("".join(sorted(set(arguments.text("Vocabulary.of: text", text)))))
-
-    def __len__(self) -> int:
-        return len(self.characters)
-
-    def encode(self, text: str) -> numpy.ndarray:
-        """The numbers of characters.
-
-        Raises:
-            DataError: a character is none of the vocabulary's.
-        """
-        text = arguments.text("encode: text", text)
-        unknown = sorted(set(text) - self._numbers.keys())
-        if unknown:
-            raise DataError(
-                f"the model has never seen {', '.join(map(repr, unknown))}: its text has only "
-                f"{self.characters!r}"
-            )
-        return numpy.array([self._numbers[character] for character in text], dtype=numpy.int64)
-
-    def decode(self, numbers: numpy.ndarray) -> str:
-        """The characters of numbers.
-
-        Raises:
-            IndexRangeError: a number is no character's.
-        """
-        numbers = host_array(numbers)
-        if numbers.size and numbers.dtype.kind not in "iu":
-            raise arguments.refused("decode: numbers", "whole numbers", numbers)
-        backends.get("numpy").within(numbers, "decode: the number", 0, len(self), "")
-        return "".join(self.characters[int(number)] for number in numbers.reshape(-1))
-
-
-class Streams:
-    """Characters read by several readers at once, each going on where it was: so a state can be carried from
-    window to window.
-
-    The readers start evenly spaced, and one that comes to the end goes on from the start: where they are
-    follows from how far they went.
-    """
-
-    def __init__(self, numbers: numpy.ndarray, readers: int) -> None:
-        self._numbers = numbers
-        self.length: int = (len(numbers) - 1) // readers
-        """How far each reader goes until all have together seen everything once."""
-        self._starts = numpy.arange(readers) * self.length
-
-    def window(self, position: int, length: int) -> tuple[numpy.ndarray, numpy.ndarray]:
-        """The next characters of every reader and, for each, the one that follows it: two arrays (length,
-        readers)."""
-        places = numpy.arange(position, position + length + 1)[:, None] + self._starts
-        numbers = self._numbers[places % len(self._numbers)]
-        return numbers[:-1], numbers[1:]
-
-
 @dataclass(frozen=True)
 class Corpus:
     """A text made ready.
@@ -126,7 +60,7 @@ class Corpus:
         fingerprint: a word that another text would not have.
     """
 
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary[str]
     training: Streams
     held_out: Streams
     fingerprint: str

@@ -15,6 +15,7 @@ from typing import Any
 import numpy
 
 from .. import arguments, backends, nn, optim, random
+from ..data.streams import Streams
 from ..derived.losses import cross_entropy
 from ..diagnosis import Report, flow
 from ..errors import TrainingError
@@ -22,7 +23,7 @@ from ..ops import Tensor
 from ..tape import no_grad
 from ..tensor import tensor
 from .config import Config
-from .data import Corpus, Streams
+from .data import Corpus
 from .model import CharacterModel
 from .update import update
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy
 
 from .. import arguments
+from ..data import Vocabulary
 from ..tape import no_grad
 from ..tensor import tensor
-from .data import Vocabulary
 from .model import CharacterModel
 
 
 @no_grad()
 def sample(
     model: CharacterModel,
-    vocabulary: Vocabulary,
+    vocabulary: Vocabulary[str],
     length: int = 600,
     temperature: float = 0.7,
     prompt: str = "",
@@ -51,7 +51,7 @@ def sample(
     return prompt + vocabulary.decode(numpy.array(numbers, dtype=int))
 
 
-def _first(vocabulary: Vocabulary) -> str:
+def _first(vocabulary: Vocabulary[str]) -> str:
     """What stands before a text without a prompt: a new line, if there is one."""
     return "\n" if "\n" in vocabulary.characters else vocabulary.characters[0]
 

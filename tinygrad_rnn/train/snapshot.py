@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import arguments, ops, random, tree
+from ..data import Vocabulary
 from ..errors import CheckpointError, DataError, TrainingError
 from ..interop import safetensors
 from .config import Config
-from .data import Vocabulary
 from .loop import Trainer
 from .model import CharacterModel
 
@@ -99,7 +99,7 @@ def resume(run: str, changes: dict[str, Any]) -> Trainer:
     return trainer
 
 
-def load_model(run: str) -> tuple[CharacterModel, Vocabulary]:
+def load_model(run: str) -> tuple[CharacterModel, Vocabulary[str]]:
     """A run's best model and its characters, from the run's folder; or the model of a checkpoint.
 
     Raises:
