@@ -108,6 +108,8 @@ ANY = {
     "tg.grad": "the gradient by another argument than the first is nested as that",
     "tg.value_and_grad": "the gradient by another argument than the first is nested as that",
     "tg.scan": "the state of a cell that says no types",
+    "tg.train.evaluate": "a model takes anything, and a metric returns anything",
+    "tg.train.fit": "a batch and a callback may be anything",
     "tg.vjp": "residuals are nested as the arguments",
     "x.tolist": "lists in as many lists as the tensor has axes",
     "x.__array_function__": "NumPy's protocol",

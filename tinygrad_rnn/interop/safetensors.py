@@ -64,7 +64,7 @@ class Checkpoint(dict[str, Tensor]):
 
 
 def save(
-    path: str | Path, source: Module | Mapping[str, Any], metadata: Mapping[str, str] | None = None
+    path: str | Path, source: Module | Mapping[str, object], metadata: Mapping[str, str] | None = None
 ) -> None:
     """Write a module's parameters, or tensors and arrays by name, to a safetensors file; or the states of
     several things, such as a model, its optimiser, the random numbers and a count, each under a name.

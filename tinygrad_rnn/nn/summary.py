@@ -67,7 +67,7 @@ class Summary(Sequence[Row]):
     __repr__ = __str__
 
 
-def summary(model: Module, *inputs: Any, dtype: DTypeLike | None = None) -> Summary:
+def summary(model: Module, *inputs: object, dtype: DTypeLike | None = None) -> Summary:
     """A table of a model's modules: class, shape of the output, number of parameters. With inputs the model
     is called once, on zeros where a shape stands for one; random numbers and modes are as before.
 
