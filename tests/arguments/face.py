@@ -204,6 +204,7 @@ INTERNAL = {
     "train.Metric": "a base: it counts nothing",
     "train.Training": "made by fit",
     "train.History": "made by fit",
+    "train.LoadedRun": "made by load_run",
 }
 """What has a public name and is not called by users, and why."""
 

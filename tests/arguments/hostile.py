@@ -333,6 +333,7 @@ KINDS: dict[str, Kind] = {
     "settings": _kind("empty dict"),
     "summed up": _kind(f"{ARRAY}|{TENSOR}", names="inputs|Linear"),
     "module": _kind("layer"),
+    "no module": _kind("None", names="model"),
     "loss": _kind("function|layer", names="loss"),
     "batches": _kind(names="batch|data|validation"),
     "metrics": _kind("None|empty dict"),

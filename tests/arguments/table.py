@@ -444,6 +444,10 @@ OWN: dict[str, dict[str, Argument]] = {
         "inputs": is_a("summed up", lambda w: ((4, 3),)),
         "dtype": is_a("dtype", None),
     },
+    "train.load_run": {
+        "folder": is_a("path", lambda w: w.begun()),
+        "model": is_a("no module", None),
+    },
     "train.evaluate": {**_FITTED, "model": is_a("instance", lambda w: w.lstm)},
     "train.sample": {
         "model": is_a("model", lambda w: model.CharacterModel(3, "gru", 2, 2)),

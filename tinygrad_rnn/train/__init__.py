@@ -4,6 +4,7 @@ its text, run folder and samples."""
 from .batch import evaluate
 from .fit import fit
 from .history import History
+from .loading import LoadedRun, load_run
 from .metrics import F1, Accuracy, ConfusionMatrix, MeanAbsoluteError, Metric, Perplexity
 from .training import Training
 
@@ -12,12 +13,14 @@ __all__ = [
     "Accuracy",
     "ConfusionMatrix",
     "History",
+    "LoadedRun",
     "MeanAbsoluteError",
     "Metric",
     "Perplexity",
     "Training",
     "evaluate",
     "fit",
+    "load_run",
 ]
 
 

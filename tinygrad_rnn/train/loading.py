@@ -1,0 +1,82 @@
+"""What a finished training left, as objects again."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .. import arguments, nn
+from ..data import Vocabulary
+from ..errors import CheckpointError
+from ..interop import safetensors
+from . import snapshot
+from .folder import BEST, LAST, LOG
+from .history import History
+
+
+class LoadedRun(NamedTuple):
+    """A training's best model, and how it came about. See :func:`load_run`.
+
+    >>> tg.train.LoadedRun(tg.nn.Linear(2, 1), tg.train.History(), None).history
+    <history: nothing evaluated yet>
+
+    Attributes:
+        model: in evaluation mode.
+        history: a line for each evaluation; of ``tinygrad-rnn train`` one for each update.
+        vocabulary: the characters of a model of ``tinygrad-rnn train``; None for any other.
+    """
+
+    model: nn.Module
+    history: History
+    vocabulary: Vocabulary[str] | None
+
+
+def load_run(folder: str | os.PathLike[str], model: nn.Module | None = None) -> LoadedRun:
+    """The best model of a training, from its folder: of ``tinygrad-rnn train``, or of :func:`fit`.
+
+    >>> model, batches = tg.nn.Linear(2, 1), [(tg.ones((4, 2)), tg.ones((4, 1)))]
+    >>> history = tg.train.fit(model, tg.mse_loss, batches, epochs=2, folder="run", progress=False)
+    >>> run = tg.train.load_run("run", tg.nn.Linear(2, 1))
+    >>> len(run.history)
+    2
+
+    Args:
+        folder: the training's.
+        model: a fresh model like the one that was trained, which takes its parameters. A run of
+            ``tinygrad-rnn train`` makes its own.
+
+    Raises:
+        CheckpointError: there is no training in the folder, it is another model's, or none was given.
+    """
+    path = Path(arguments.path("load_run: folder", folder))
+    model = arguments.optional(arguments.instance, "load_run: model", model, nn.Module)
+    if os.path.isfile(path / snapshot.FILE):
+        if model is not None:
+            raise CheckpointError(
+                f"{path} is a run of tinygrad-rnn train, which has a model: leave model out"
+            )
+        made, vocabulary = snapshot.load_model(str(path))
+        return LoadedRun(made.eval(), History(_rows(path)), vocabulary)
+    if not os.path.isfile(path / LAST):
+        raise CheckpointError(f"{path} holds no training: neither {snapshot.FILE} nor {LAST} is there")
+    if model is None:
+        raise CheckpointError(f"{path} is a training by fit: give a fresh model for its parameters, model=")
+    state = safetensors.load(path / LAST).part("fit")
+    best = path / BEST
+    model.load_state_dict(safetensors.load(best) if os.path.isfile(best) else state["model"])
+    history = History()
+    history.load_state_dict(state["history"])
+    return LoadedRun(model.eval(), history, None)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The lines of a run's log."""
+    try:
+        with open(path / LOG, newline="", encoding="utf-8") as file:
+            return [
+                {name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)
+            ]
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(f"cannot read the log of the run {path}: {error}") from error
