@@ -75,7 +75,7 @@ class World:
                 None if tensor.grad is None else tensor.grad._data.tobytes() for tensor in self.tensors
             ],
             "buffers": [array.tobytes() for buffers in optimizer._buffers for array in buffers.values()],
-            "options": [getattr(optimizer, option) for option in optimizer._options],
+            "options": [optimizer._options, *[group.options() for group in optimizer.groups]],
             "steps": list(optimizer._steps),
             "schedule": self.schedule.state_dict(),
             "training": [module.training for module in (self.layer, self.lstm)],
@@ -128,6 +128,7 @@ INSTANCES: dict[type, Maker] = {
     optim.SGD: lambda w: optim.SGD(w.parameters, momentum=0.9),
     optim.Adam: lambda w: w.optimizer,
     optim.AdamW: lambda w: optim.AdamW(w.parameters),
+    optim.Adagrad: lambda w: optim.Adagrad(w.parameters),
     optim.RMSProp: lambda w: optim.RMSProp(w.parameters),
     optim.StepLR: lambda w: w.schedule,
     optim.CosineLR: lambda w: optim.CosineLR(w.optimizer, 5),
@@ -175,6 +176,7 @@ INTERNAL = {
     "random.States": "what a program that is run again is given back",
     "detect_anomaly.recorded": "called by the tape",
     "detect_anomaly.pulled": "called by the tape",
+    "optim.Group": "made by optimisers",
     "optim.Optimizer": "a base: it has no method of its own",
     "optim.Schedule": "a base: it has no factor of its own",
 }

@@ -288,6 +288,9 @@ OWN: dict[str, dict[str, Argument]] = {
         "state": is_a("tensor", lambda w: tg.zeros((1, 2, 4))),
     },
     # optimisers
+    "SGD.add_group": {
+        "group": is_a("group", lambda w: {"params": [tg.zeros(2).requires_grad_()], "lr": 0.5})
+    },
     "SGD.load_state_dict": {
         "state": is_a("state of an optimiser", lambda w: optim.SGD(w.parameters, momentum=0.9).state_dict())
     },
