@@ -156,5 +156,7 @@ EVERYWHERE: dict[str, Argument] = {
     "step_size": is_a("steps", 2),
     "steps": is_a("steps", 2),
     "then": is_a("schedule", None),
+    "schedules": is_a("schedules", lambda w: [w.schedule, w.schedule]),
+    "milestones": is_a("milestones", [2]),
     "gain": is_a("real", 1.0),
 }

@@ -272,6 +272,14 @@ KINDS: dict[str, Kind] = {
     ),
     "optimizer": _kind(),
     "schedule": _kind("None"),
+    "schedules": _kind(
+        own={
+            "of another optimiser": lambda: [
+                tg.optim.StepLR(tg.optim.SGD([tg.ones(2).requires_grad_()]), 1) for _ in range(2)
+            ]
+        }
+    ),
+    "milestones": _kind(f"{SIZE}|{LARGE}|{WHOLE_LIST}"),
     "state dict": _kind("", names="values"),
     "state of an optimiser": _kind("", names="state dict"),
     "state of a schedule": _kind("", names="state dict"),

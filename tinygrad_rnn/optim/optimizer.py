@@ -148,7 +148,9 @@ class Optimizer:
         self._steps += [0] * len(tensors)
         self._buffers += [{} for _ in tensors]
 
-    def _change(self, changes: Sequence[Mapping[str, Any]], first_lrs: Sequence[float] | None = None) -> None:
+    def _change(
+        self, changes: Sequence[Mapping[str, Any]], first_lrs: Sequence[float | None] | None = None
+    ) -> None:
         """Change options of each group, all of them or, if one does not fit, none.
 
         Args:
