@@ -95,8 +95,14 @@ OWN: dict[str, dict[str, Argument]] = {
         "axis": is_a("axis", -1),
         "ignore_index": is_a("whole", 1),
         "label_smoothing": is_a("probability", 0.1),
+        "weight": _VECTOR,
     },
-    "tg.nll_loss": {"target": _CLASSES, "axis": is_a("axis", -1), "log_probabilities": is_tensor(-X)},
+    "tg.nll_loss": {
+        "weight": _VECTOR,
+        "target": _CLASSES,
+        "axis": is_a("axis", -1),
+        "log_probabilities": is_tensor(-X),
+    },
     "tg.delete": {"indices": is_a("deleted", 1), **_ONE_AXIS_OR_NONE},
     "tg.diff": {"n": is_a("from 0", 1), **_ONE_AXIS},
     "tg.draw": {
@@ -238,7 +244,6 @@ OWN: dict[str, dict[str, Argument]] = {
     **{
         f"nn.{name}": {"dtype": _FLOAT_DTYPE}
         for name in [
-            "Embedding",
             "LayerNorm",
             "GRU",
             "GRUCell",
@@ -249,6 +254,7 @@ OWN: dict[str, dict[str, Argument]] = {
             "RNNCell",
         ]
     },
+    "nn.Embedding": {"padding_idx": is_a("step", 0), "dtype": _FLOAT_DTYPE},
     "nn.PeepholeLSTM": {"dtype": _FLOAT_DTYPE},
     "nn.PeepholeLSTMCell": {"dtype": _FLOAT_DTYPE},
     "nn.Parameter": {"data": is_tensor(X), "dtype": _FLOAT_DTYPE},
