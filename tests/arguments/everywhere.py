@@ -135,7 +135,18 @@ EVERYWHERE: dict[str, Argument] = {
     "parameters": is_a("parameters", lambda w: w.parameters),
     **{
         name: is_a("rate", 0.1)
-        for name in ["lr", "weight_decay", "momentum", "dampening", "gamma", "least", "bound", "std"]
+        for name in [
+            "lr",
+            "weight_decay",
+            "momentum",
+            "dampening",
+            "gamma",
+            "least",
+            "bound",
+            "std",
+            "lr_decay",
+            "initial_accumulator_value",
+        ]
     },
     "betas": is_a("decays", (0.9, 0.99)),
     "alpha": is_a("decay", 0.9),
@@ -145,5 +156,7 @@ EVERYWHERE: dict[str, Argument] = {
     "step_size": is_a("steps", 2),
     "steps": is_a("steps", 2),
     "then": is_a("schedule", None),
+    "schedules": is_a("schedules", lambda w: [w.schedule, w.schedule]),
+    "milestones": is_a("milestones", [2]),
     "gain": is_a("real", 1.0),
 }

@@ -310,8 +310,28 @@ KINDS: dict[str, Kind] = {
     "state": _kind(f"{TENSOR}|{NOTHING}|empty dict|deep list"),
     "parameters": _kind("list of tensors"),
     "parameters or tensor": _kind(f"{TENSOR}|{NOTHING}|array of no elements"),
+    "group": _kind(
+        own={
+            "no tensors": lambda: {"lr": 0.1},
+            "empty": lambda: {"params": []},
+            "of numbers": lambda: {"params": [1.0]},
+            "of results": lambda: {"params": [tg.ones(2).requires_grad_() * 2]},
+            "unknown option": lambda: {"params": [tg.ones(2).requires_grad_()], "rate": 0.1},
+            "option that is no word": lambda: {"params": [tg.ones(2).requires_grad_()], 1: 0.1},
+            "bad option": lambda: {"params": [tg.ones(2).requires_grad_()], "lr": -1.0},
+        },
+        names="option|parameters|lr",
+    ),
     "optimizer": _kind(),
     "schedule": _kind("None"),
+    "schedules": _kind(
+        own={
+            "of another optimiser": lambda: [
+                tg.optim.StepLR(tg.optim.SGD([tg.ones(2).requires_grad_()]), 1) for _ in range(2)
+            ]
+        }
+    ),
+    "milestones": _kind(f"{SIZE}|{LARGE}|{WHOLE_LIST}"),
     "state dict": _kind("", names="values"),
     "state of an optimiser": _kind("", names="state dict"),
     "state of a schedule": _kind("", names="state dict"),

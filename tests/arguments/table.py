@@ -128,8 +128,14 @@ OWN: dict[str, dict[str, Argument]] = {
         "axis": is_a("axis", -1),
         "ignore_index": is_a("whole", 1),
         "label_smoothing": is_a("probability", 0.1),
+        "weight": _VECTOR,
     },
-    "tg.nll_loss": {"target": _CLASSES, "axis": is_a("axis", -1), "log_probabilities": is_tensor(-X)},
+    "tg.nll_loss": {
+        "weight": _VECTOR,
+        "target": _CLASSES,
+        "axis": is_a("axis", -1),
+        "log_probabilities": is_tensor(-X),
+    },
     "tg.delete": {"indices": is_a("deleted", 1), **_ONE_AXIS_OR_NONE},
     "tg.diff": {"n": is_a("from 0", 1), **_ONE_AXIS},
     "tg.draw": {
@@ -271,7 +277,6 @@ OWN: dict[str, dict[str, Argument]] = {
     **{
         f"nn.{name}": {"dtype": _FLOAT_DTYPE}
         for name in [
-            "Embedding",
             "LayerNorm",
             "GRU",
             "GRUCell",
@@ -282,6 +287,7 @@ OWN: dict[str, dict[str, Argument]] = {
             "RNNCell",
         ]
     },
+    "nn.Embedding": {"padding_idx": is_a("step", 0), "dtype": _FLOAT_DTYPE},
     "nn.PeepholeLSTM": {"dtype": _FLOAT_DTYPE},
     "nn.PeepholeLSTMCell": {"dtype": _FLOAT_DTYPE},
     "nn.Parameter": {"data": is_tensor(X), "dtype": _FLOAT_DTYPE},
@@ -321,10 +327,39 @@ OWN: dict[str, dict[str, Argument]] = {
         "state": is_a("tensor", lambda w: tg.zeros((1, 2, 4))),
     },
     # optimisers
+    "SGD.add_group": {
+        "group": is_a("group", lambda w: {"params": [tg.zeros(2).requires_grad_()], "lr": 0.5})
+    },
     "SGD.load_state_dict": {
         "state": is_a("state of an optimiser", lambda w: optim.SGD(w.parameters, momentum=0.9).state_dict())
     },
     "StepLR.load_state_dict": {"state": is_a("state of a schedule", lambda w: w.schedule.state_dict())},
+    "PlateauLR.load_state_dict": {
+        "state": is_a("state of a schedule", lambda w: optim.PlateauLR(w.optimizer).state_dict())
+    },
+    "PlateauLR.step": {"loss": is_a("real", 1.0)},
+    "optim.LambdaLR": {"lr_lambda": is_a("function", lambda w: lambda n: 0.5**n)},
+    "optim.OneCycleLR": {
+        "max_lr": is_a("rate", 0.1),
+        "total_steps": is_a("count", 5),
+        "pct_start": is_a("probability", 0.3),
+        "anneal_strategy": is_a("choice", "cos"),
+        "cycle_momentum": is_a("flag", True),
+        "base_momentum": is_a("decay", 0.85),
+        "max_momentum": is_a("decay", 0.95),
+        "div_factor": is_a("positive", 25.0),
+        "final_div_factor": is_a("positive", 1e4),
+        "three_phase": is_a("flag", False),
+    },
+    "optim.PlateauLR": {
+        "mode": is_a("choice", "min"),
+        "factor": is_a("decay", 0.1),
+        "patience": is_a("from 0", 10),
+        "threshold": is_a("rate", 1e-4),
+        "threshold_mode": is_a("choice", "rel"),
+        "cooldown": is_a("from 0", 0),
+        "min_lr": is_a("rate", 0.0),
+    },
     "optim.WarmupLR": {"steps": is_a("size", 2)},
     "optim.clip_grad_norm": {"parameters": is_a("parameters or tensor", lambda w: w.parameters)},
     "optim.clip_grad_value": {"parameters": is_a("parameters or tensor", lambda w: w.parameters)},

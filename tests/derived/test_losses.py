@@ -137,3 +137,87 @@ def test_no_class_is_left_out_of_probabilities():
         tg.cross_entropy(tg.zeros((2, 3)), tg.ones((2, 3)), ignore_index=0)
     with pytest.raises(tg.ArgumentError, match="ignore_index"):
         tg.cross_entropy(tg.zeros((2, 3), "float16"), tg.ones((2, 3), "float16"), ignore_index=-100)
+
+
+def weighted_by_hand(z, target, weight, reduction, smoothing=0.0, ignored=None):
+    """Σᵢ over samples of −Σ_c w_c q_c log p_c, q the target with its share spread; the mean by the sum of the
+    targets' weights."""
+    logs = z - np.log(np.exp(z).sum(-1, keepdims=True))
+    own = np.array([weight[k] if k != ignored else 0.0 for k in target])
+    losses = np.zeros(len(target))
+    for i, k in enumerate(target):
+        if k != ignored:
+            losses[i] = -(1 - smoothing) * weight[k] * logs[i, k] - smoothing * (weight * logs[i]).mean()
+    return {"none": losses, "sum": losses.sum(), "mean": losses.sum() / own.sum()}[reduction]
+
+
+@pytest.mark.both_backends
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("ignored", [None, -100, 1])
+@pytest.mark.parametrize("rows", [5, 3000], ids=["few", "by a kernel"])
+def test_weights_of_classes(rng, reduction, smoothing, ignored, rows):
+    z, target, weight = rng.normal(size=(rows, 4)), rng.integers(0, 4, rows), np.array([1.0, 2.0, 0.0, 0.5])
+    target[:4] = 0, 1, 3, 1
+    if ignored is not None:
+        target[1] = ignored
+    loss = tg.cross_entropy(
+        tg.tensor(z),
+        tg.tensor(target),
+        reduction=reduction,
+        ignore_index=ignored,
+        label_smoothing=smoothing,
+        weight=tg.tensor(weight),
+    )
+    expected = weighted_by_hand(z, target, weight, reduction, smoothing, ignored)
+    np.testing.assert_allclose(loss.numpy(), expected, rtol=1e-12, atol=1e-12)
+    if not smoothing and ignored is None:
+        logs = tg.log_softmax(tg.tensor(z))
+        loss = tg.nll_loss(logs, tg.tensor(target), reduction=reduction, weight=tg.tensor(weight))
+        np.testing.assert_allclose(loss.numpy(), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_residuals_of_weighted_losses(rng):
+    """Of the scores and of the weights, on the last axis and in the middle."""
+    z, weight = tg.tensor(rng.normal(size=(5, 4))), tg.tensor(np.array([1.0, 2.0, 0.3, 0.5]))
+    target = tg.tensor([0, 3, 1, 1, 2])
+    for smoothing in (0.0, 0.2):
+        tg.check_gradients(
+            lambda z, w, smoothing=smoothing: tg.cross_entropy(
+                z, target, ignore_index=1, label_smoothing=smoothing, weight=w
+            ),
+            z,
+            weight,
+        )
+    middle = tg.cross_entropy(z.T[None], target[None], axis=1, reduction="none", weight=weight)
+    along = tg.cross_entropy(z, target, reduction="none", weight=weight)
+    np.testing.assert_allclose(middle[0].numpy(), along.numpy(), rtol=1e-14)
+
+
+def test_weights_inside_a_compiled_scan(rng):
+    z, target, weight = rng.normal(size=(6, 3, 4)), rng.integers(0, 4, (6, 3)), np.array([1.0, 2.0, 0.3, 0.5])
+
+    def cell(x, total):
+        scores, classes = x
+        total = total + tg.cross_entropy(scores, classes, reduction="sum", weight=weight)
+        return total, total
+
+    scores = tg.tensor(z, requires_grad=True)
+    _, total = tg.scan(cell, (scores, tg.tensor(target)), tg.zeros((), "float64"), compiled=True)
+    total.backward()
+    again = tg.tensor(z, requires_grad=True)
+    tg.cross_entropy(again, tg.tensor(target), reduction="sum", weight=weight).backward()
+    expected = weighted_by_hand(z.reshape(-1, 4), target.reshape(-1), weight, "sum")
+    np.testing.assert_allclose(total.item(), expected, rtol=1e-12)
+    np.testing.assert_allclose(scores.grad.numpy(), again.grad.numpy(), rtol=1e-12, atol=1e-14)
+
+
+def test_weights_that_fit_no_classes():
+    z, target = tg.zeros((2, 3)), tg.tensor([0, 1])
+    for weight in ([1.0, 2.0], [[1.0, 2.0, 3.0]], 1.0):
+        with pytest.raises(tg.ShapeError, match=r"cross_entropy: weight has shape .*3 classes need"):
+            tg.cross_entropy(z, target, weight=weight)
+        with pytest.raises(tg.ShapeError, match="nll_loss: weight"):
+            tg.nll_loss(z, target, weight=weight)
+    assert tg.cross_entropy(z, target, weight=np.ones(3)).dtype == np.float32  # as the scores
+    assert tg.nll_loss(tg.zeros((2, 3), "float16"), target, weight=[1, 2, 3]).dtype == np.float16

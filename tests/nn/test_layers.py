@@ -40,6 +40,59 @@ def test_embedding():
 
 
 @pytest.mark.both_backends
+@pytest.mark.parametrize("padding", [0, 3, -1, -5])
+def test_a_row_of_padding_is_zero_and_does_not_learn(rng, padding):
+    layer = nn.Embedding(5, 3, "float64", padding_idx=padding)
+    row = padding % 5
+    assert layer.padding_idx == row
+    assert [not r.any() for r in layer.weight.numpy()] == [i == row for i in range(5)]
+    x, g = rng.integers(0, 5, (4, 6)), rng.normal(size=(4, 6, 3))
+    x[0, 0] = row
+    expected = np.zeros((5, 3))
+    np.add.at(expected, x[x != row], g[x != row])
+    for given in (tg.tensor(x), x, x.tolist()):
+        layer.zero_grad()
+        y = layer(given)
+        assert np.array_equal(y.numpy(), layer.weight.numpy()[x])
+        tg.sum(y * tg.tensor(g)).backward()
+        np.testing.assert_allclose(layer.weight.grad.numpy(), expected, rtol=1e-14)
+    layer.weight.data = np.ones((5, 3))  # as a state dict may
+    assert layer(tg.tensor(x)).numpy().all()
+    optimizer = tg.optim.SGD(layer.parameters(), lr=0.1)
+    optimizer.step()
+    assert (layer.weight.numpy()[row] == 1).all()
+
+
+def test_which_rows_can_be_padding():
+    for padding in (5, -6, 10**400):
+        with pytest.raises(tg.IndexRangeError, match=r"padding_idx .* lies outside of 5 rows"):
+            nn.Embedding(5, 3, padding_idx=padding)
+    with pytest.raises(tg.ArgumentError, match="padding_idx must be a whole number"):
+        nn.Embedding(5, 3, padding_idx=1.0)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_padding_inside_a_scan(rng, compiled):
+    """As all tokens looked up before, whose residuals are summed by hand."""
+    layer, cell = nn.Embedding(5, 3, "float64", padding_idx=0), nn.GRUCell(3, 4, dtype="float64")
+    tokens = rng.integers(0, 5, (7, 2))
+    tokens[0] = 0
+
+    def step(token, h):
+        return cell(layer(token), h)
+
+    ys, _ = tg.scan(step, tg.tensor(tokens), tg.zeros((2, 4), "float64"), compiled=compiled)
+    tg.sum(ys**2).backward()
+    vectors = tg.tensor(layer.weight.numpy()[tokens], requires_grad=True)
+    ys, _ = tg.scan(cell, vectors, tg.zeros((2, 4), "float64"), compiled=False)
+    tg.sum(ys**2).backward()
+    expected = np.zeros((5, 3))
+    np.add.at(expected, tokens[tokens != 0], vectors.grad.numpy()[tokens != 0])
+    assert not layer.weight.grad.numpy()[0].any()
+    np.testing.assert_allclose(layer.weight.grad.numpy(), expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.both_backends
 @pytest.mark.parametrize("row", [5, -1, -5, 10**6])
 def test_embedding_names_a_row_that_is_not_there(row, backend):
     layer = nn.Embedding(5, 3)

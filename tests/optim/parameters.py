@@ -16,6 +16,8 @@ OPTIONS = [
     ("Adam", {"lr": 0.05, "amsgrad": True}),
     ("AdamW", {}),
     ("AdamW", {"lr": 0.05, "weight_decay": 0.2, "amsgrad": True}),
+    ("Adagrad", {}),
+    ("Adagrad", {"lr": 0.1, "lr_decay": 0.05, "weight_decay": 0.1, "initial_accumulator_value": 0.3}),
     ("RMSProp", {}),
     ("RMSProp", {"lr": 0.02, "alpha": 0.9, "eps": 1e-4, "weight_decay": 0.1}),
     ("RMSProp", {"momentum": 0.9, "centered": True}),

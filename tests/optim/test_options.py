@@ -59,10 +59,10 @@ def test_an_optimiser_of_the_users_says_what_its_options_are():
 
         checks = {"way": lambda what, value: arguments.choice(what, value, ("up", "down"))}  # noqa: RUF012
 
-        def _numbers(self, n):
-            return (self.rate,)
+        def _numbers(self, options, n):
+            return (options.rate,)
 
-        def _updated(self, np, p, g, averages, numbers):
+        def _updated(self, options, np, p, g, averages, numbers):
             return p - g * numbers[0]
 
     p = tg.nn.Parameter([1.0])
@@ -87,11 +87,11 @@ def test_an_option_chooses_what_is_computed_at_any_size(size, options):
 
         checks = {"way": lambda what, value: value}  # noqa: RUF012
 
-        def _numbers(self, n):
+        def _numbers(self, options, n):
             return (0.5,)
 
-        def _updated(self, np, p, g, averages, numbers):
-            return p + g * numbers[0] * {"up": 1, "down": -1, 1: 2, 2: 4}[self.way]
+        def _updated(self, options, np, p, g, averages, numbers):
+            return p + g * numbers[0] * {"up": 1, "down": -1, 1: 2, 2: 4}[options.way]
 
     expected, changes = 0.0, {"up": 0.5, "down": -0.5, 1: 1.0, 2: 2.0}
     first = tg.nn.Parameter(np.zeros(size))
@@ -112,9 +112,9 @@ def test_which_of_several_decays_are_zero_may_choose_the_update(size):
     """As a subclass may: with few numbers, where arrays take it, and with many, where machine code does."""
 
     class Steps(optim.Adam):
-        def _updated(self, np, p, g, averages, numbers):
-            super()._updated(np, p, g, averages, numbers)
-            return p - (0.1 if self.betas[0] else 0.2)
+        def _updated(self, options, np, p, g, averages, numbers):
+            super()._updated(options, np, p, g, averages, numbers)
+            return p - (0.1 if options.betas[0] else 0.2)
 
     for first, expected in ((0.9, 0.9), (0.0, 0.8), (0.9, 0.9)):
         w = tg.tensor(np.ones(size), "float64", requires_grad=True)

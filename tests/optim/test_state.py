@@ -24,7 +24,7 @@ SWITCHES = {
 }
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSProp"])
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adagrad", "RMSProp"])
 @pytest.mark.parametrize("seed", range(8))
 def test_a_state_is_taken_whenever_it_was_saved(name, seed, monkeypatch):
     """Also right after an option was switched, on or off: the twin makes the same steps to the last bit, in

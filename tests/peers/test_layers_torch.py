@@ -141,6 +141,11 @@ def test_linear_embedding_and_layer_norm(rng):
             torch.nn.Embedding(6, D, dtype=torch.float64),
             rng.integers(0, 6, (T, B)),
         ),
+        (
+            nn.Embedding(6, D, dtype="float64", padding_idx=-4),
+            torch.nn.Embedding(6, D, padding_idx=-4, dtype=torch.float64),
+            rng.integers(0, 6, (T, B)),
+        ),
     ]:
         assert list(ours.state_dict()) == list(theirs.state_dict())
         ours.load_state_dict(theirs.state_dict())

@@ -62,9 +62,28 @@ CASES = {
             label_smoothing=0.2),
             lambda x, r: F.cross_entropy(x, theirs(CLASSES), reduction=r, ignore_index=1,
             label_smoothing=0.2)),
+           *[
+               (f"cross entropy weighted {options}",
+                lambda n, x, r, options=options: n.cross_entropy(x, ours(CLASSES), reduction=r,
+                weight=ours(WEIGHTS), **options),
+                lambda x, r, options=options: F.cross_entropy(x, theirs(CLASSES), reduction=r,
+                weight=theirs(WEIGHTS), **options))
+               for options in [{}, {"label_smoothing": 0.2}, {"ignore_index": 1},
+               {"ignore_index": 1, "label_smoothing": 0.2}]
+           ],
+           ("cross entropy of weighted shares", lambda n, x,
+           r: n.cross_entropy(x, ours(SHARES), reduction=r, label_smoothing=0.1, weight=ours(WEIGHTS)),
+            lambda x, r: F.cross_entropy(x, theirs(SHARES), reduction=r, label_smoothing=0.1,
+            weight=theirs(WEIGHTS))),
+           ("nll weighted", lambda n, x,
+           r: n.nll_loss(n.log_softmax(x), ours(CLASSES), reduction=r, weight=ours(WEIGHTS)),
+            lambda x, r: F.nll_loss(F.log_softmax(x, -1), theirs(CLASSES), theirs(WEIGHTS), reduction=r)),
            ("nll", lambda n, x, r: n.nll_loss(n.log_softmax(x), ours(CLASSES), reduction=r),
             lambda x, r: F.nll_loss(F.log_softmax(x, -1), theirs(CLASSES), reduction=r)),
        ]},
+    "cross entropy along an axis, weighted": (
+        SCENES, lambda x: tg.cross_entropy(x, ours(SCENE_CLASSES), axis=1, weight=ours(WEIGHTS[:3])),
+        lambda x: F.cross_entropy(x, theirs(SCENE_CLASSES), theirs(WEIGHTS[:3]))),
     "cross entropy along an axis": (SCENES, lambda x: tg.cross_entropy(x, ours(SCENE_CLASSES), axis=1),
                                     lambda x: F.cross_entropy(x, theirs(SCENE_CLASSES))),
     "hardtanh": (LOGITS, lambda x: tg.hardtanh(x, -2, 0.5), lambda x: F.hardtanh(x, -2, 0.5)),

@@ -151,6 +151,31 @@ def test_a_model_that_overfits_ends_as_its_best(rng):
     assert told["loss"] == pytest.approx(history.best["validation_loss"], rel=1e-14)
 
 
+def test_a_plateau_goes_by_evaluations(rng):
+    data = [(x, rng.integers(0, 2, B)) for x, _ in batches(2, rng)]
+    validation = [(x, rng.integers(0, 2, B)) for x, _ in batches(4, rng)]
+    model = fresh()
+    adam = optim.Adam(
+        [{"params": list(model.rnn.parameters()), "lr": 0.2}, {"params": list(model.out.parameters())}],
+        lr=0.1,
+    )
+    history = quiet(
+        model,
+        data,
+        epochs=20,
+        optimizer=adam,
+        validation=validation,
+        schedule=optim.PlateauLR(adam, patience=2),
+    )
+    by_hand = optim.PlateauLR(other := optim.SGD([tg.zeros(1).requires_grad_()], lr=0.2), patience=2)
+    rates = []
+    for loss in history["validation_loss"]:
+        rates.append(other.lr)
+        by_hand.step(loss)
+    np.testing.assert_allclose(history["rate"], rates, rtol=1e-12)
+    assert rates[-1] < 0.2
+
+
 def test_metrics_are_measured_and_decide(rng):
     data, validation = batches(4, rng), batches(3, rng)
     metrics = {

@@ -109,6 +109,7 @@ def cross_entropy(
     reduction: str = "mean",
     ignore_index: int | None = None,
     label_smoothing: float = 0.0,
+    weight: ArrayLike | None = None,
 ) -> Tensor:
     """−log softmax(logits) at the target.
 
@@ -121,11 +122,14 @@ def cross_entropy(
         reduction: "mean" over the targets that count, "sum" (the source's loss) or "none".
         ignore_index: a class number that does not count; only where the target is class numbers.
         label_smoothing: that share of the target spread evenly over all classes.
+        weight: (classes,), what the losses of each class are multiplied by. The mean is then the sum by the
+            sum of the targets' weights; where the target is probabilities, by the number of targets, as in
+            PyTorch.
 
     Raises:
         IndexRangeError: a class number is none of the classes and not ``ignore_index``. On a device, where
             nobody looks, the loss is NaN.
-        ShapeError, DtypeError: logits and target do not fit.
+        ShapeError, DtypeError: logits, target and weight do not fit.
         ArgumentError: an ``ignore_index`` for probabilities.
     """
     logits, target = ops.as_tensors(logits, target)
@@ -135,13 +139,14 @@ def cross_entropy(
     label_smoothing = arguments.probability("cross_entropy: label_smoothing", label_smoothing)
     arguments.choice("cross_entropy: reduction", reduction, _REDUCTIONS)
     logits, dtype = widened(logits)
+    weights = None if weight is None else _class_weights("cross_entropy", weight, logits, axis)
     if target.dtype.kind == "f":
         if ignore_index is not None:
             raise ArgumentError(
                 "cross_entropy: ignore_index names a class number, and the target is probabilities: leave "
                 "it out"
             )
-        counts, losses = None, _losses_to_probabilities(logits, target, axis, label_smoothing)
+        counts, losses = None, _losses_to_probabilities(logits, target, axis, label_smoothing, weights)
     else:
         _check_classes("cross_entropy", target, logits, axis)
         counts = (
@@ -149,13 +154,25 @@ def cross_entropy(
             if ignore_index is None
             else target != arguments.whole("cross_entropy: ignore_index", ignore_index)
         )
-        losses = _losses_to_classes(logits, target, counts, axis, label_smoothing)
+        losses, counts = _losses_to_classes(logits, target, counts, axis, label_smoothing, weights)
     loss = _reduced_over(losses, counts, reduction)
     # probabilities may have a wider dtype
     return loss if logits._data.dtype is dtype else ops.astype(loss, dtype)
 
 
-def _losses_to_probabilities(logits: Tensor, target: Tensor, axis: int, label_smoothing: float) -> Tensor:
+def _class_weights(name: str, weight: ArrayLike, scores: Tensor, axis: int) -> Tensor:
+    """A weight for each class, along the axis and of the dtype of the scores."""
+    weight = as_float(ops.as_tensors(scores, weight)[1])
+    classes = scores.shape[axis]
+    if weight.shape != (classes,):
+        raise ShapeError(f"{name}: weight has shape {weight.shape}, {classes} classes need {(classes,)}")
+    others = tuple(i for i in range(scores.ndim) if i != axis)
+    return ops.expand_dims(ops.astype(weight, scores.dtype), others)
+
+
+def _losses_to_probabilities(
+    logits: Tensor, target: Tensor, axis: int, label_smoothing: float, weights: Tensor | None
+) -> Tensor:
     if target.shape != logits.shape:
         raise ShapeError(
             f"cross_entropy: probabilities have shape {target.shape}, logits {logits.shape}; class numbers "
@@ -164,26 +181,44 @@ def _losses_to_probabilities(logits: Tensor, target: Tensor, axis: int, label_sm
     target = (
         target * (1 - label_smoothing) + label_smoothing / logits.shape[axis] if label_smoothing else target
     )
+    target = target if weights is None else target * weights
     return -ops.sum(target * log_softmax(logits, axis), axis)
 
 
 def _losses_to_classes(
-    logits: Tensor, target: Tensor, counts: Tensor | None, axis: int, label_smoothing: float
-) -> Tensor:
-    """0 for a target that does not count."""
+    logits: Tensor,
+    target: Tensor,
+    counts: Tensor | None,
+    axis: int,
+    label_smoothing: float,
+    weights: Tensor | None,
+) -> tuple[Tensor, Tensor | None]:
+    """0 for a target that does not count; and by how much each counts, None if all do alike."""
     index, classes = target if counts is None else ops.where(counts, target, 0), logits.shape[axis]
     advice = "; a number for targets that do not count is named by ignore_index="
     index = ops.expand_dims(
         ops.check_range("cross_entropy: the class number", index, classes, 0, advice), axis
     )
+    # weights spread a share of the target unevenly: it is added then
+    smoothing = label_smoothing if weights is None else 0.0
     if axis == logits.ndim - 1 and logits.size >= KERNEL_MIN_ELEMENTS and not thread.tracing:
         from ..sequence.rows import by_rows  # only those who have much to do need a compiler
 
-        losses = by_rows("cross_entropy", _class_losses, (logits, index), (-1, label_smoothing))
+        losses = by_rows("cross_entropy", _class_losses, (logits, index), (-1, smoothing))
     else:
-        losses = _class_losses(logits, index, axis, label_smoothing)
+        losses = _class_losses(logits, index, axis, smoothing)
+    shares = None
+    if weights is not None:
+        shares = ops.pick(weights, index, axis)
+        losses = losses * shares
+        if label_smoothing:
+            spread = -mean(weights * log_softmax(logits, axis), axis, keepdims=True)
+            losses = (1 - label_smoothing) * losses + label_smoothing * spread
+        shares = ops.squeeze(shares, axis)
     losses = ops.squeeze(ops.nan_outside(losses, index, classes), axis)
-    return losses if counts is None else ops.where(counts, losses, 0)
+    if counts is None:
+        return losses, shares
+    return ops.where(counts, losses, 0), counts if shares is None else ops.where(counts, shares, 0)
 
 
 KERNEL_MIN_ELEMENTS = 1 << 13
@@ -217,26 +252,44 @@ def _reduced_over(losses: Tensor, counts: Tensor | None, reduction: str) -> Tens
 
 
 def nll_loss(
-    log_probabilities: ArrayLike, target: ArrayLike, axis: int = -1, reduction: str = "mean"
+    log_probabilities: ArrayLike,
+    target: ArrayLike,
+    axis: int = -1,
+    reduction: str = "mean",
+    weight: ArrayLike | None = None,
 ) -> Tensor:
     """−log p at the target, from log probabilities.
 
     >>> tg.nll_loss([[-0.5, -1.0], [-2.0, -0.25]], [0, 1], reduction="none")
     tensor([0.5 , 0.25], dtype=float32)
 
+    Args:
+        log_probabilities: (..., classes, ...), the classes along ``axis`` (the last by default).
+        target: class numbers, of the shape without ``axis``.
+        reduction: "mean", "sum" or "none".
+        weight: (classes,), what the losses of each class are multiplied by; the mean is then the sum by the
+            sum of the targets' weights.
+
     Raises:
+        ShapeError, DtypeError: log_probabilities, target and weight do not fit.
         IndexRangeError: a class number is none of the classes. On a device, where nobody looks, the loss is
             NaN.
     """
     logs, target = ops.as_tensors(log_probabilities, target)
-    logs, axis = as_float(logs), axis_of(logs, axis)
+    axis = axis_of(logs, axis)
+    arguments.choice("nll_loss: reduction", reduction, _REDUCTIONS)
+    logs, dtype = widened(as_float(logs))
     _check_classes("nll_loss", target, logs, axis)
     advice = "; what does not count is left out by cross_entropy(…, ignore_index=)"
     index = ops.expand_dims(
         ops.check_range("nll_loss: the class number", target, logs.shape[axis], 0, advice), axis
     )
-    losses = ops.nan_outside(-ops.pick(logs, index, axis), index, logs.shape[axis])
-    return _reduced(ops.squeeze(losses, axis), reduction)
+    losses, shares = -ops.pick(logs, index, axis), None
+    if weight is not None:
+        shares = ops.pick(_class_weights("nll_loss", weight, logs, axis), index, axis)
+        losses, shares = losses * shares, ops.squeeze(shares, axis)
+    losses = ops.squeeze(ops.nan_outside(losses, index, logs.shape[axis]), axis)
+    return ops.astype(_reduced_over(losses, shares, reduction), dtype)
 
 
 def one_hot(indices: ArrayLike, classes: int, dtype: DTypeLike | None = None) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any, Generic, overload
 from .. import arguments, ops, random
 from ..arguments import DTypeLike
 from ..derived.reductions import mean, widened
-from ..errors import ArgumentError, DtypeError, ShapeError
+from ..errors import ArgumentError, DtypeError, IndexRangeError, ShapeError
 from ..ops import ArrayLike
 from ..sequence import Output
 from ..tape import lift
@@ -84,22 +84,41 @@ class Embedding(Module):
     >>> tg.nn.Embedding(10, 4)([1, 5]).shape
     (2, 4)
 
+    Args:
+        num_embeddings: how many rows.
+        embedding_dim: their length.
+        dtype: of the weight; the default dtype if None.
+        padding_idx: a row, which may be counted from the end, that is 0 at first and gets no residual.
+
     Raises:
         DtypeError: x holds no integers.
         IndexRangeError: there is no such row; rows do not count from the end. On a device, where nobody
             looks, y is NaN there.
     """
 
-    def __init__(self, num_embeddings: int, embedding_dim: int, dtype: DTypeLike | None = None) -> None:
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        dtype: DTypeLike | None = None,
+        padding_idx: int | None = None,
+    ) -> None:
         rows = arguments.size("Embedding: num_embeddings", num_embeddings)
         columns = arguments.size("Embedding: embedding_dim", embedding_dim)
         dtype = arguments.optional(arguments.float_dtype, "Embedding: dtype", dtype)
+        padding = arguments.optional(arguments.whole, "Embedding: padding_idx", padding_idx)
+        if padding is not None and not -rows <= padding < rows:
+            raise IndexRangeError(
+                f"Embedding: padding_idx {arguments.shown(padding)} lies outside of {rows} rows"
+            )
+        self.padding_idx: int | None = padding if padding is None or padding >= 0 else rows + padding
         self.weight: Parameter = Parameter(init.normal((rows, columns), dtype=dtype))
+        if self.padding_idx is not None:
+            self.weight._data[self.padding_idx] = 0
 
     def __call__(self, x: ArrayLike) -> Tensor:
-        return ops.lookup(
-            "Embedding", self.weight, not_a_pair("Embedding", x), "; a padding needs a row of its own"
-        )
+        advice = "; a padding needs a row of its own: padding_idx="
+        return ops.lookup("Embedding", self.weight, not_a_pair("Embedding", x), advice, self.padding_idx)
 
 
 class LayerNorm(Module):

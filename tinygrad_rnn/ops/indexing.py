@@ -19,7 +19,7 @@ from ..chain_rule.routing import written_out
 from ..errors import DtypeError, ShapeError
 from ..tape import Node, apply, choose, holds_tensors, host_array, lift, thread
 from .addition import astype, where
-from .choice import greater_equal, less, logical_and
+from .choice import greater_equal, less, logical_and, not_equal
 from .operands import ArrayLike, Index, Tensor, as_tensor, axis_of, joint_shape
 from .shapes import along, broadcast_to, expand_dims, reshape, transpose
 
@@ -219,15 +219,20 @@ def check_range(what: str, indices: Tensor, n: int, least: int | None = None, ad
     return indices
 
 
-def lookup(what: str, x: Tensor, indices: ArrayLike, advice: str = "") -> Tensor:
-    """Rows of x by numbers that do not count from its end: of words, of classes.
+def lookup(what: str, x: Tensor, indices: ArrayLike, advice: str = "", padding: int | None = None) -> Tensor:
+    """Rows of x by numbers that do not count from its end: of words, of classes; the row ``padding`` gets no
+    residual.
 
     Raises:
         DtypeError: they are no integers.
         IndexRangeError: there is no such row. On a device, where nobody looks, it is NaN.
     """
     indices = indices_of(f"{what}: the number", x._backend, indices, x.shape[0], 0, advice)
-    return nan_outside(apply(a.TAKE, (x, indices), (0,)), indices, x.shape[0])
+    y = apply(a.TAKE, (x, indices), (0,))
+    if padding is not None:
+        learned = expand_dims(not_equal(indices, padding), tuple(range(indices.ndim, y.ndim)))
+        y = where(learned, y, y.detach())
+    return nan_outside(y, indices, x.shape[0])
 
 
 def nan_outside(y: Tensor, indices: Tensor, n: int) -> Tensor:

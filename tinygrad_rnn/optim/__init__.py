@@ -1,18 +1,38 @@
 """Optimisers with PyTorch's meaning, clipping of residuals, and schedules of the learning rate."""
 
 from .clipping import clip_grad_norm, clip_grad_value
-from .methods import SGD, Adam, AdamW, RMSProp
+from .groups import Group
+from .methods import SGD, Adagrad, Adam, AdamW, RMSProp
+from .one_cycle import OneCycleLR
 from .optimizer import Optimizer
-from .schedules import CosineLR, Schedule, StepLR, WarmupLR
+from .plateau import PlateauLR
+from .schedules import (
+    ChainedLR,
+    CosineLR,
+    ExponentialLR,
+    LambdaLR,
+    Schedule,
+    SequentialLR,
+    StepLR,
+    WarmupLR,
+)
 
 __all__ = [
     "SGD",
+    "Adagrad",
     "Adam",
     "AdamW",
+    "ChainedLR",
     "CosineLR",
+    "ExponentialLR",
+    "Group",
+    "LambdaLR",
+    "OneCycleLR",
     "Optimizer",
+    "PlateauLR",
     "RMSProp",
     "Schedule",
+    "SequentialLR",
     "StepLR",
     "WarmupLR",
     "clip_grad_norm",

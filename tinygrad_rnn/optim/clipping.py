@@ -73,7 +73,9 @@ def clip_grad_value(parameters: Tensor | Iterable[Tensor], clip_value: float) ->
 
 def _with_residuals(name: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     """Those of the tensors that have a residual, each once."""
-    tensors = [parameters] if isinstance(parameters, Tensor) else tensors_of(name, parameters)
+    tensors = (
+        [parameters] if isinstance(parameters, Tensor) else tensors_of(f"{name}: parameters", parameters)
+    )
     return [
         tensor for tensor in {id(tensor): tensor for tensor in tensors}.values() if tensor._grad is not None
     ]

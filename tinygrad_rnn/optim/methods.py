@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from .. import arguments
 from ..errors import ArgumentError
-from ..tensor import Tensor
+from .groups import Group, Parameters
 from .optimizer import Check, Optimizer
 
 
@@ -29,7 +29,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Tensor],
+        parameters: Parameters,
         lr: float = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
@@ -59,17 +59,19 @@ class SGD(Optimizer):
         if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
             raise ArgumentError("SGD: nesterov needs a momentum and no dampening")
 
-    def _numbers(self, n: int) -> tuple[float, ...]:
-        share = 1 - self.dampening if n > 1 else 1.0  # not dampened at first, as in PyTorch
-        return self.lr, self.momentum, share, self.weight_decay
+    def _numbers(self, options: Group, n: int) -> tuple[float, ...]:
+        share = 1 - options.dampening if n > 1 else 1.0  # not dampened at first, as in PyTorch
+        return options.lr, options.momentum, share, options.weight_decay
 
-    def _updated(self, np: Any, p: Any, g: Any, averages: dict[str, Any], numbers: Any) -> Any:
+    def _updated(
+        self, options: Group, np: Any, p: Any, g: Any, averages: dict[str, Any], numbers: Any
+    ) -> Any:
         rate, momentum, share, decay = numbers
-        if self.weight_decay:
+        if options.weight_decay:
             g = g + p * decay
-        if self.momentum:
+        if options.momentum:
             velocity = averages["velocity"] = averages["velocity"] * momentum + g * share
-            g = g + velocity * momentum if self.nesterov else velocity
+            g = g + velocity * momentum if options.nesterov else velocity
         return p - g * rate
 
 
@@ -90,7 +92,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Tensor],
+        parameters: Parameters,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -110,22 +112,28 @@ class Adam(Optimizer):
     weight_decay: float
     amsgrad: bool
 
-    def _numbers(self, n: int) -> tuple[float, ...]:
-        first, second = self.betas
-        rate, scale = self.lr / (1 - first**n), 1 / math.sqrt(1 - second**n)
-        return self._decay(), rate, scale, self.eps, first, 1 - first, second, 1 - second
+    def _numbers(self, options: Group, n: int) -> tuple[float, ...]:
+        first, second = options.betas
+        rate, scale = options.lr / (1 - first**n), 1 / math.sqrt(1 - second**n)
+        return self._decay(options), rate, scale, options.eps, first, 1 - first, second, 1 - second
 
-    def _decay(self) -> float:
-        return self.weight_decay
+    def _decay(self, options: Group) -> float:
+        return options.weight_decay
 
-    def _updated(self, np: Any, p: Any, g: Any, averages: dict[str, Any], numbers: Any) -> Any:
-        return self._adapted(np, p, g + p * numbers[0] if self.weight_decay else g, averages, numbers)
+    def _updated(
+        self, options: Group, np: Any, p: Any, g: Any, averages: dict[str, Any], numbers: Any
+    ) -> Any:
+        return self._adapted(
+            options, np, p, g + p * numbers[0] if options.weight_decay else g, averages, numbers
+        )
 
-    def _adapted(self, np: Any, p: Any, g: Any, averages: dict[str, Any], numbers: Any) -> Any:
+    def _adapted(
+        self, options: Group, np: Any, p: Any, g: Any, averages: dict[str, Any], numbers: Any
+    ) -> Any:
         _, rate, scale, eps, first, first_share, second, second_share = numbers
         mean = averages["mean"] = averages["mean"] * first + g * first_share
         square = averages["square"] = averages["square"] * second + g * g * second_share
-        if self.amsgrad:
+        if options.amsgrad:
             square = averages["largest"] = np.maximum(averages["largest"], square)
         return p - mean * np.reciprocal(np.sqrt(square) * scale + eps) * rate
 
@@ -143,7 +151,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        parameters: Iterable[Tensor],
+        parameters: Parameters,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -152,11 +160,69 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(parameters, lr, betas, eps, weight_decay, amsgrad)
 
-    def _decay(self) -> float:
-        return 1 - self.lr * self.weight_decay
+    def _decay(self, options: Group) -> float:
+        return 1 - options.lr * options.weight_decay
 
-    def _updated(self, np: Any, p: Any, g: Any, averages: dict[str, Any], numbers: Any) -> Any:
-        return self._adapted(np, p * numbers[0], g, averages, numbers)
+    def _updated(
+        self, options: Group, np: Any, p: Any, g: Any, averages: dict[str, Any], numbers: Any
+    ) -> Any:
+        return self._adapted(options, np, p * numbers[0], g, averages, numbers)
+
+
+class Adagrad(Optimizer):
+    """p ← p − lr / (1 + (n − 1) · lr_decay) · g / (√s + eps) at the n-th step, with the sum s of g² so far
+    (Duchi, Hazan & Singer 2011).
+
+    >>> w = tg.tensor(1.0, requires_grad=True)
+    >>> (w * w).backward()
+    >>> tg.optim.Adagrad([w], lr=0.5).step()
+    >>> print(f"{w:.3f}")
+    0.500
+
+    Args:
+        lr_decay: how the rate falls with the steps.
+        weight_decay: added to g, as weight_decay · p.
+        initial_accumulator_value: what s begins with.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: float = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+    ) -> None:
+        super().__init__(
+            parameters,
+            lr=lr,
+            lr_decay=lr_decay,
+            weight_decay=weight_decay,
+            initial_accumulator_value=initial_accumulator_value,
+            eps=eps,
+        )
+
+    checks: ClassVar[Mapping[str, Check]] = _rates("lr lr_decay weight_decay initial_accumulator_value eps")
+    averages: ClassVar[Mapping[str, str | None]] = {"sum": None}
+    lr_decay: float
+    weight_decay: float
+    initial_accumulator_value: float
+    eps: float
+
+    def _numbers(self, options: Group, n: int) -> tuple[float, ...]:
+        # buffers begin with zeros: what the sum begins with comes with its first term
+        start = options.initial_accumulator_value if n == 1 else 0.0
+        return options.lr / (1 + (n - 1) * options.lr_decay), start, options.eps, options.weight_decay
+
+    def _updated(
+        self, options: Group, np: Any, p: Any, g: Any, averages: dict[str, Any], numbers: Any
+    ) -> Any:
+        rate, start, eps, decay = numbers
+        if options.weight_decay:
+            g = g + p * decay
+        total = averages["sum"] = averages["sum"] + start + g * g
+        return p - g * np.reciprocal(np.sqrt(total) + eps) * rate
 
 
 class RMSProp(Optimizer):
@@ -176,7 +242,7 @@ class RMSProp(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Tensor],
+        parameters: Parameters,
         lr: float = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
@@ -210,18 +276,27 @@ class RMSProp(Optimizer):
     momentum: float
     centered: bool
 
-    def _numbers(self, n: int) -> tuple[float, ...]:
-        return self.lr, self.alpha, 1 - self.alpha, self.eps, self.weight_decay, self.momentum
+    def _numbers(self, options: Group, n: int) -> tuple[float, ...]:
+        return (
+            options.lr,
+            options.alpha,
+            1 - options.alpha,
+            options.eps,
+            options.weight_decay,
+            options.momentum,
+        )
 
-    def _updated(self, np: Any, p: Any, g: Any, averages: dict[str, Any], numbers: Any) -> Any:
+    def _updated(
+        self, options: Group, np: Any, p: Any, g: Any, averages: dict[str, Any], numbers: Any
+    ) -> Any:
         rate, alpha, share, eps, decay, momentum = numbers
-        if self.weight_decay:
+        if options.weight_decay:
             g = g + p * decay
         square = averages["square"] = averages["square"] * alpha + g * g * share
-        if self.centered:
+        if options.centered:
             mean = averages["mean"] = averages["mean"] * alpha + g * share
             square = square - mean * mean
         direction = g * np.reciprocal(np.sqrt(square) + eps)
-        if self.momentum:
+        if options.momentum:
             direction = averages["velocity"] = averages["velocity"] * momentum + direction
         return p - direction * rate

@@ -8,18 +8,20 @@ optimiser sees, its running averages, it does change in place.
 
 from __future__ import annotations
 
+import itertools
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, ClassVar, TypeAlias
 
 from .. import arguments
 from ..backends import Backend
 from ..effects import effect
-from ..errors import ArgumentError, ArgumentWarning, CheckpointError, DtypeError, ShapeError
-from ..tape import host_values
+from ..errors import ArgumentError, ArgumentWarning, CheckpointError
 from ..tensor import Tensor
+from .groups import Group, Parameters, described, described_group
 from .machine_code import pays, update_loop
-from .parameters import tensors_of, wide
+from .parameters import wide
+from .states import buffer_of, grouped, part
 
 Check: TypeAlias = Callable[[str, Any], Any]
 """Of an option: from what to call it and its value to the value that the method goes on with."""
@@ -34,18 +36,21 @@ class Optimizer:
     True
 
     Args:
-        parameters: the tensors to train; those without a residual are left as they are.
-        options: the numbers of the method; each is an attribute, and may be changed between steps.
+        parameters: the tensors to train; those without a residual are left as they are. Or groups of them, a
+            list of dicts: ``[{"params": [...], "lr": 0.1}, {"params": [...]}]``; what a group does not say is
+            as the options here.
+        options: the numbers of the method; each is an attribute, and may be changed between steps: of all
+            groups, or of one by ``optimizer.groups[i].lr = x``. Read where groups differ, it is an error.
 
     Numbers narrower than float32 are widened for the update and rounded after it: the usual eps is 0 in
     float16, and squares of small residuals are, too. Running averages are then kept in float32.
 
     Raises:
-        ArgumentError: there is nothing to train, something is not a leaf tensor, or an option has a value
-            that it cannot have.
+        ArgumentError: there is nothing to train, something is not a leaf tensor, a parameter stands in two
+            groups, or an option is unknown or has a value that it cannot have.
 
     Warns:
-        ArgumentWarning: a parameter stands there twice; it is then stepped twice.
+        ArgumentWarning: a parameter stands twice in a group; it is then stepped twice.
     """
 
     lr: float
@@ -56,55 +61,123 @@ class Optimizer:
     """What the method keeps of each parameter, zeros at first, with the option that asks for it; None where
     each step does."""
 
-    _options: tuple[str, ...] = ()
+    _options: Mapping[str, Any] = {}
+    """What a group has that does not say otherwise."""
 
-    def __init__(self, parameters: Iterable[Tensor], **options: Any) -> None:
+    def __init__(self, parameters: Parameters, **options: Any) -> None:
+        given = described(type(self).__name__, parameters)
+        self.parameters: list[Tensor] = []
+        self._groups: list[Group] = []
+        self._group_of: list[Group] = []
+        self._turns: list[int] = []
+        """For each parameter how often it stands before: its updates follow one another."""
+        self._steps: list[int] = []
+        self._buffers: list[dict[str, Any]] = []
+        self._options = dict.fromkeys(options)
+        self._options = self._checked(options, {})
+        for group in given:
+            self._add(group, 4)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._options:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        first, *others = [getattr(group, name) for group in self._groups]
+        if any(value != first for value in others):
+            raise ArgumentError(
+                f"{type(self).__name__}: {name} differs between the groups: read optimizer.groups[i].{name}"
+            )
+        return first
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self._options:
+            super().__setattr__(name, value)
+            return
+        options = {**self._options, **self._checked({name: value}, self._options)}
+        self._change([{name: value}] * len(self._groups))
+        super().__setattr__("_options", options)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The groups of parameters, one if none were named, each with its options as attributes."""
+        return tuple(self._groups)
+
+    def add_group(self, group: Mapping[str, Any]) -> None:
+        """Train more parameters, from the next step on.
+
+        >>> optimizer = tg.optim.SGD([tg.zeros(2).requires_grad_()], lr=0.5)
+        >>> optimizer.add_group({"params": [tg.zeros(3).requires_grad_()], "lr": 0.1})
+        >>> [group.lr for group in optimizer.groups]
+        [0.5, 0.1]
+
+        Args:
+            group: ``params``, and options of theirs; the others are as those of the optimiser were given, or
+                set for all groups since.
+
+        Raises:
+            ArgumentError: as from the constructor; nothing is added.
+        """
+        self._add(described_group(type(self).__name__, "group", group), 3)
+
+    def _add(self, group: Mapping[str, Any], stacklevel: int) -> None:
         name = type(self).__name__
-        self.parameters: list[Tensor] = list(tensors_of(name, parameters))
-        if not self.parameters:
-            raise ArgumentError(f"{name}: there are no parameters to train")
-        for parameter in self.parameters:
+        tensors: list[Tensor] = group["params"]
+        for parameter in tensors:
             if parameter.entry is not None:
                 raise ArgumentError(
                     f"{name}: parameters must be leaf tensors, not results of an operation such as "
                     f"{parameter!r}"
                 )
-        self._options = tuple(options)
-        self._set(options)
-        self._steps = [0] * len(self.parameters)
-        ids = [id(parameter) for parameter in self.parameters]
-        self._turns = [ids[:i].count(ids[i]) for i in range(len(ids))]
-        """For each parameter how often it stands before: its updates follow one another."""
-        if any(self._turns):
+        ids, before = [id(tensor) for tensor in tensors], {id(tensor) for tensor in self.parameters}
+        if before & set(ids):
+            raise ArgumentError(
+                f"{name}: parameters: one of them stands in two groups: it can be in one only"
+            )
+        own = {option: value for option, value in group.items() if option != "params"}
+        added = Group(tuple(tensors), {**self._options, **own}, self._checked)
+        turns = [ids[:i].count(ids[i]) for i in range(len(ids))]
+        if any(turns):
             warnings.warn(
                 f"{name}: a parameter stands twice among the parameters: it is stepped twice",
                 ArgumentWarning,
-                stacklevel=3,
+                stacklevel=stacklevel,
             )
-        self._buffers: list[dict[str, Any]] = [{} for _ in self.parameters]
+        self._groups.append(added)
+        self.parameters += tensors
+        self._group_of += [added] * len(tensors)
+        self._turns += turns
+        self._steps += [0] * len(tensors)
+        self._buffers += [{} for _ in tensors]
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in self._options:
-            self._set({name: value})
-        else:
-            super().__setattr__(name, value)
+    def _change(
+        self, changes: Sequence[Mapping[str, Any]], first_lrs: Sequence[float | None] | None = None
+    ) -> None:
+        """Change options of each group, all of them or, if one does not fit, none.
 
-    def _set(self, options: Mapping[str, Any]) -> None:
-        """Change options, all of them or, if one does not fit, none."""
-        vars(self).update(self._checked(options))
+        Args:
+            changes: new values by name, for each group.
+            first_lrs: where a schedule sets them, the rates that it began from.
+        """
+        checked = [group._checked(options) for group, options in zip(self._groups, changes, strict=True)]
+        firsts: Sequence[float | None] = first_lrs or [None] * len(checked)
+        for group, options, first in zip(self._groups, checked, firsts, strict=True):
+            group._take(options, first)
 
-    def _checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
+    def _checked(self, options: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
         """Options as the method goes on with them.
 
         Raises:
-            ArgumentError: one has a value that it cannot have, or not beside the others.
+            ArgumentError: one is unknown, or has a value that it cannot have, or not beside the others.
         """
         name = type(self).__name__
+        for option in options:
+            if option not in self._options:
+                known = ", ".join(self._options)
+                raise ArgumentError(f"{name}: unknown option {arguments.shown(option)}: there are {known}")
         checked = {
             option: self.checks.get(option, _plain)(f"{name}: {option}", value)
             for option, value in options.items()
         }
-        self._fit({**vars(self), **checked})
+        self._fit({**others, **checked})
         return checked
 
     def _fit(self, options: Mapping[str, Any]) -> None:
@@ -113,36 +186,39 @@ class Optimizer:
     @effect("changes parameters")
     def step(self) -> None:
         """Change every parameter that has a residual."""
-        groups: dict[Any, list[int]] = {}
-        for i, parameter in enumerate(self.parameters):
-            if parameter._grad is not None:
-                self._steps[i] += 1
-                groups.setdefault(
-                    (self._turns[i], parameter._backend, self._steps[i], parameter._data.dtype), []
-                ).append(i)
-        names = [name for name, option in self.averages.items() if option is None or getattr(self, option)]
-        for (_turn, backend, n, dtype), members in groups.items():
-            self._step(members, names, self._numbers(n), backend, dtype)
+        together: dict[Any, list[int]] = {}
+        steps, alike, number = self._steps, {group._key: group for group in self._groups}, 0
+        for group in self._groups:
+            options = alike[group._key]
+            for i, parameter in enumerate(group.params, number):
+                if parameter._grad is not None:
+                    steps[i] += 1
+                    key = self._turns[i], parameter._backend, steps[i], parameter._data.dtype, options
+                    together.setdefault(key, []).append(i)
+            number += len(group.params)
+        for (_turn, backend, n, dtype, options), members in together.items():
+            self._step(members, options, self._numbers(options, n), backend, dtype)
 
     def _step(
         self,
         members: Sequence[int],
-        names: Sequence[str],
+        options: Group,
         numbers: Sequence[float],
         backend: Backend,
         dtype: Any,
     ) -> None:
-        """Change parameters that have come as far as each other, of one dtype."""
+        """Change parameters that have come as far as each other, of one dtype and with equal options."""
+        names = [name for name, option in self.averages.items() if option is None or getattr(options, option)]
 
         def formula(np: Any, arrays: Sequence[Any], scalars: Sequence[Any]) -> list[Any]:
             p, g, *held = arrays
             averages = dict(zip(names, held, strict=True))
-            return [self._updated(np, p, g, averages, scalars), *averages.values()]
+            return [self._updated(options, np, p, g, averages, scalars), *averages.values()]
 
         sets = [self._arrays(i, names) for i in members]
         loop = None
         if pays(backend, dtype, sets):
-            key = type(self), tuple([self._choice(name) for name in self._options]), dtype
+            key = type(self), tuple([self._choice(options, name) for name in self._options]), dtype
             loop = update_loop(formula, key, backend, dtype, len(sets[0]), len(numbers))
         if loop is not None:
             for i, new in zip(members, loop.run(sets, numbers), strict=True):
@@ -155,10 +231,10 @@ class Optimizer:
                 self._buffers[i][name] = backend.asarray(array)
             self.parameters[i]._data = backend.asarray(new, dtype=dtype)
 
-    def _choice(self, name: str) -> Any:
+    def _choice(self, options: Group, name: str) -> Any:
         """What an option decides over the form of the update: rates whether they are 0; any other one by all
         that it is."""
-        value, rate = getattr(self, name), name == "lr" or self.checks.get(name) in _RATES
+        value, rate = getattr(options, name), name == "lr" or self.checks.get(name) in _RATES
         return (
             repr(value) if not rate else tuple(map(bool, value)) if isinstance(value, tuple) else bool(value)
         )
@@ -172,11 +248,13 @@ class Optimizer:
                 held[name] = parameter._backend.zeros_like(p)
         return [p, wide(parameter._grad._data), *(held[name] for name in names)]
 
-    def _numbers(self, n: int) -> tuple[float, ...]:
+    def _numbers(self, options: Group, n: int) -> tuple[float, ...]:
         """What the update takes at the n-th step."""
         raise NotImplementedError
 
-    def _updated(self, np: Any, p: Any, g: Any, averages: dict[str, Any], numbers: Any) -> Any:
+    def _updated(
+        self, options: Group, np: Any, p: Any, g: Any, averages: dict[str, Any], numbers: Any
+    ) -> Any:
         """The new value of a parameter p with the residual g; new averages are put in the place of the old
         ones. ``np`` has the functions.
 
@@ -191,12 +269,13 @@ class Optimizer:
             parameter._grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """``options``, ``steps`` of each parameter, and ``buffers``: copies of the running averages, under
+        """``groups``, the options of each with the numbers of its ``params``; ``options``, what a further
+        group begins with; ``steps`` of each parameter; and ``buffers``: copies of the running averages, under
         "number of parameter.name"."""
         buffers = {}
         for i, (parameter, held) in enumerate(zip(self.parameters, self._buffers, strict=True)):
             # an option asks for them since the last step
-            late = self._needed(i, self._steps, vars(self)) - held.keys()
+            late = self._needed(self._steps[i], self._group_of[i].options()) - held.keys()
             arrays = {
                 **held,
                 **{name: parameter._backend.zeros_like(wide(parameter._data)) for name in sorted(late)},
@@ -205,7 +284,11 @@ class Optimizer:
                 {f"{i}.{name}": Tensor(array.copy(), parameter._backend) for name, array in arrays.items()}
             )
         return {
-            "options": {name: getattr(self, name) for name in self._options},
+            "options": dict(self._options),
+            "groups": [
+                {**group.options(), "params": numbers}
+                for group, numbers in zip(self._groups, self._places(), strict=True)
+            ],
             "steps": list(self._steps),
             "buffers": buffers,
         }
@@ -214,45 +297,68 @@ class Optimizer:
         """Go on from where another optimiser of the same kind stood; all of it or, if anything does not fit,
         nothing.
 
+        One that was saved before there were groups, without ``groups``, is one group's.
+
         Raises:
-            CheckpointError: the state is another kind's, or its buffers are not those that its steps have
-                left, of the parameters' shapes.
+            CheckpointError: the state is another kind's, its groups are others, or its buffers are not those
+                that its steps have left, of the parameters' shapes.
         """
         name = type(self).__name__
-        options, arrays = dict(_part(name, state, "options")), _part(name, state, "buffers")
-        if set(state) != {"options", "steps", "buffers"} or set(self._options) != set(options):
+        options, arrays = dict(part(name, state, "options")), part(name, state, "buffers")
+        if set(state) - {"groups"} != {"options", "steps", "buffers"}:
             raise CheckpointError(f"{name}: the state dict is not one of this optimiser")
         try:
-            options = self._checked(options)
             steps = [
                 arguments.size("a number of steps", n) for n in arguments.several("steps", state["steps"])
             ]
+            if len(steps) != len(self.parameters):
+                raise ArgumentError(f"it is of {len(steps)} parameters, there are {len(self.parameters)}")
+            alone = [{**options, "params": list(range(len(steps)))}]
+            options, *groups = map(
+                self._complete, [options, *grouped(state.get("groups", alone), self._places())]
+            )
         except ArgumentError as error:
             raise CheckpointError(f"{name}: the state dict is not one of this optimiser: {error}") from error
-        if len(steps) != len(self.parameters):
-            raise CheckpointError(
-                f"{name}: the state dict is of {len(steps)} parameters, there are {len(self.parameters)}"
-            )
         buffers: list[dict[str, Any]] = [{} for _ in self.parameters]
         numbers = {str(i): i for i in range(len(buffers))}
         for key, value in arrays.items():
-            number, _, part = str(key).partition(".")
+            number, _, which = str(key).partition(".")
             if number not in numbers:
                 raise CheckpointError(f"{name}: the buffer {key!r} belongs to no parameter")
-            buffers[numbers[number]][part] = self._buffer_of(numbers[number], key, value)
-        for i, held in enumerate(buffers):
-            self._check_names(i, held.keys(), steps, options)
-        vars(self).update(options, _steps=steps, _buffers=buffers)
+            buffers[numbers[number]][which] = buffer_of(name, self.parameters[numbers[number]], key, value)
+        for own, places in zip(groups, self._places(), strict=True):
+            for i in places:
+                self._check_names(i, buffers[i].keys(), steps[i], own)
+        for group, own in zip(self._groups, groups, strict=True):
+            group._take(own)
+        vars(self).update(_options=options, _steps=steps, _buffers=buffers)
 
-    def _needed(self, i: int, steps: Sequence[int], options: Mapping[str, Any]) -> Set[str]:
+    def _places(self) -> list[list[int]]:
+        """The numbers of the parameters of each group."""
+        ends = list(itertools.accumulate(len(group.params) for group in self._groups))
+        return [
+            list(range(end - len(group.params), end)) for group, end in zip(self._groups, ends, strict=True)
+        ]
+
+    def _complete(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """All options, checked.
+
+        Raises:
+            ArgumentError: one is missing, unknown, or has a value that it cannot have.
+        """
+        if missing := self._options.keys() - options.keys():
+            raise ArgumentError(f"it lacks the options {', '.join(sorted(missing))}")
+        return self._checked(options, {})
+
+    def _needed(self, steps: int, options: Mapping[str, Any]) -> Set[str]:
         """The averages that steps leave of a parameter."""
-        averages = self.averages if steps[i] else {}
+        averages = self.averages if steps else {}
         return {name for name, option in averages.items() if option is None or options[option]}
 
-    def _check_names(self, i: int, names: Set[str], steps: Sequence[int], options: Mapping[str, Any]) -> None:
+    def _check_names(self, i: int, names: Set[str], steps: int, options: Mapping[str, Any]) -> None:
         """Whether a state dict has the averages that its steps have left; those of options that are off now
         may be there too."""
-        needed, known = self._needed(i, steps, options), self.averages.keys() if steps[i] else set()
+        needed, known = self._needed(steps, options), self.averages.keys() if steps else set()
         if not needed <= names <= known:
             wrong = ", ".join(f"{i}.{name}" for name in sorted(needed - names or names - known))
             said = (
@@ -260,24 +366,7 @@ class Optimizer:
                 if needed - names
                 else f"has the buffers {wrong}, which the method does not keep"
             )
-            raise CheckpointError(f"{type(self).__name__}: the state dict {said} after {steps[i]} steps")
-
-    def _buffer_of(self, i: int, key: str, value: Any) -> Any:
-        """A buffer of a state dict where and as the step wants it."""
-        name, parameter = type(self).__name__, self.parameters[i]
-        try:
-            array = host_values(value)
-        except (DtypeError, ShapeError) as error:
-            raise CheckpointError(f"{name}: the buffer {key!r} holds no numbers: {error}") from error
-        if array.shape != parameter.shape:
-            raise CheckpointError(
-                f"{name}: the buffer {key!r} has shape {array.shape}, its parameter {parameter.shape}"
-            )
-        return wide(
-            parameter._backend.from_host(
-                array.astype(parameter.dtype if parameter.dtype.itemsize >= 4 else "float32")
-            )
-        )
+            raise CheckpointError(f"{type(self).__name__}: the state dict {said} after {steps} steps")
 
 
 _RATES = (arguments.rate, arguments.decay, arguments.decays)
@@ -288,11 +377,3 @@ def _plain(what: str, value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return tuple(arguments.rate(what, part) for part in value)
     return value if isinstance(value, bool) else arguments.rate(what, value)
-
-
-def _part(name: str, state: Any, part: str) -> Mapping[str, Any]:
-    """A dict inside a state dict."""
-    if not isinstance(state, Mapping) or not isinstance(state.get(part), Mapping):
-        raise CheckpointError(f"{name}: the state dict is not one of this optimiser: it has no {part}")
-    held: Mapping[str, Any] = state[part]
-    return held

@@ -9,13 +9,12 @@ from ..errors import ArgumentError
 from ..tensor import Tensor
 
 
-def tensors_of(name: str, parameters: Any) -> list[Tensor]:
-    """The tensors that an optimiser or a clipping is for.
+def tensors_of(what: str, parameters: Any) -> list[Tensor]:
+    """The tensors that an optimiser or a clipping is for; ``what`` is what to call them.
 
     Raises:
         ArgumentError: they are none; says what to write for a module and for a single tensor.
     """
-    what = f"{name}: parameters"
     if isinstance(parameters, Tensor):
         raise ArgumentError(f"{what} is a single tensor: write [tensor]")
     if hasattr(parameters, "parameters"):

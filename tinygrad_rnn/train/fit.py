@@ -56,7 +56,8 @@ def fit(
         epochs, steps: how often all data are seen, and how many updates are made, at most; one of them at
             least.
         optimizer: Adam with its usual settings by default. Parameters that ask for no residual stay.
-        schedule: of the learning rate; goes on by one with each update.
+        schedule: of the learning rate; goes on by one with each update, or, a ``PlateauLR``, with each
+            evaluation, by the column that ``monitor`` names.
         clip: the largest norm of all residuals together.
         accumulate: an update takes the mean of so many batches.
         average: the decay of a running average of the parameters, which is then what is evaluated and kept.

@@ -153,8 +153,9 @@ class Training:
                 self._update(part)
 
     def _update(self, loss: Any) -> None:
-        self.row["rate"] = self.optimizer.lr
-        self.row["norm"] = update(loss, self.optimizer, self._options["clip"], self.schedule)
+        self.row["rate"] = self.optimizer.groups[0].lr
+        schedule = None if self._waits_for_evaluations else self.schedule
+        self.row["norm"] = update(loss, self.optimizer, self._options["clip"], schedule)
         self._waiting = 0
         self.step += 1
         if self._average is not None:
@@ -169,6 +170,11 @@ class Training:
             self.optimizer.zero_grad()
             kept = f". What was kept last is in {self._folder.path}" if self._folder is not None else ""
             raise TrainingError(f"fit: at step {self.step + 1} {error}{kept}") from error
+
+    @property
+    def _waits_for_evaluations(self) -> bool:
+        """Whether the schedule goes by what evaluations find."""
+        return isinstance(self.schedule, optim.PlateauLR)
 
     # -- evaluations -----------------------------------------------------------------------------------------
 
@@ -189,6 +195,8 @@ class Training:
         self._mean.reset()
         self._evaluated = self.step
         self._lose_patience()
+        if self._waits_for_evaluations:
+            self.schedule.step(row[options["monitor"]])
         if self._folder is not None:
             self._folder.save({"fit": self.state_dict()}, self._best if better else None, self.history)
         reports.evaluated()
