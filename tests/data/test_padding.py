@@ -44,9 +44,9 @@ def test_layers_read_as_far_as_each_sequence_goes() -> None:
     samples = [chance.normal(size=(n, 3)).astype("float32") for n in (4, 1, 6)]
     layer = tg.nn.LSTM(3, 5)
     x, lengths = pad_sequences(samples)
-    _, (h, _) = layer(x, lengths=lengths)
+    _, (h, _) = layer(tg.tensor(x), lengths=lengths)
     for i, sample in enumerate(samples):
-        _, (alone, _) = layer(sample)
+        _, (alone, _) = layer(tg.tensor(sample))
         np.testing.assert_allclose(h.numpy()[0, i], alone.numpy()[0], rtol=1e-5, atol=1e-6)
 
 

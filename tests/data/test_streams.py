@@ -71,8 +71,8 @@ def test_a_state_that_is_carried_is_that_of_the_whole_stream() -> None:
     stream = np.random.default_rng(0).normal(size=(21, 3)).astype("float32")
     layer, state = tg.nn.GRU(3, 4), None
     for x, _ in windows(stream, 4, 2):
-        _, state = layer(x, state)
-    _, whole = layer(np.stack([stream[:10], stream[10:20]], 1))
+        _, state = layer(tg.tensor(x), state)
+    _, whole = layer(tg.tensor(np.stack([stream[:10], stream[10:20]], 1)))
     np.testing.assert_allclose(state.numpy(), whole.numpy(), rtol=1e-5, atol=1e-6)
 
 

@@ -56,14 +56,15 @@ def fresh(dropout=0.0):
     return Classifier(dropout)
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("clip", [None, 0.1])
-def test_it_is_the_loop_by_hand(clip, rng):
+def test_it_is_the_loop_by_hand(clip, rng, backend):
     data, model, other = batches(5, rng), fresh(), fresh()
     history = quiet(model, data, epochs=3, clip=clip)
     adam, losses = optim.Adam(other.parameters()), []
     for _ in range(3):
         for x, targets in data:
-            loss = tg.cross_entropy(other(x), targets)
+            loss = tg.cross_entropy(other(tg.tensor(x)), tg.tensor(targets))
             losses.append(loss.item())
             loss.backward()
             optim.clip_grad_norm(adam.parameters, np.inf if clip is None else clip)
@@ -104,7 +105,7 @@ def test_a_state_is_carried_and_cut_off(rng):
     for _ in range(2):
         state = None
         for x, targets in windows:
-            y, state = other(x, state)
+            y, state = other(tg.tensor(x), state)
             state = nn.detach(state)
             tg.mse_loss(y, tg.tensor(targets)).backward()
             adam.step()
@@ -117,7 +118,7 @@ def test_the_average_is_what_is_kept(rng):
     quiet(model, data, epochs=1, average=0.5, validation=data)
     adam, held = optim.Adam(other.parameters()), [p.numpy().copy() for p in other.parameters()]
     for x, targets in data:
-        tg.cross_entropy(other(x), targets).backward()
+        tg.cross_entropy(other(tg.tensor(x)), tg.tensor(targets)).backward()
         adam.step()
         adam.zero_grad()
         held = [0.5 * a + 0.5 * p.numpy() for a, p in zip(held, other.parameters(), strict=True)]
@@ -196,7 +197,7 @@ def test_metrics_are_measured_and_decide(rng):
         monitor="accuracy",
     )
     x, t = np.concatenate([x for x, _ in validation], 1), np.concatenate([t for _, t in validation])
-    right = (model(x).numpy().argmax(-1) == t).mean()
+    right = (model(tg.tensor(x)).numpy().argmax(-1) == t).mean()
     assert history.best["accuracy"] == pytest.approx(right) == history["accuracy"].max()
     np.testing.assert_allclose(history["accuracy"] + history["wrong"], 1)
     assert history.rows[-1]["matrix"].sum() == 3 * B

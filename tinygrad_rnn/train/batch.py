@@ -9,6 +9,7 @@ from typing import Any
 import numpy
 
 from .. import arguments, nn, tree
+from ..backends import Backend
 from ..errors import ArgumentError, DataError, TrainingError
 from ..tape import host_values, no_grad
 from ..tensor import Tensor
@@ -56,6 +57,19 @@ class Through:
     def __init__(self, model: Callable[..., Any], loss: Callable[..., Any], carry: bool) -> None:
         self._model, self._loss, self._carry = model, loss, carry
         self.state: Any = None
+        parameters = model.parameters() if isinstance(model, nn.Module) else []
+        self._backend: Backend | None = parameters[0]._backend if parameters else None
+
+    def go_on_with(self, state: Any) -> None:
+        """Carry a state that was saved."""
+        on = "numpy" if self._backend is None else self._backend.name
+        self.state = None if state is None else tree.map_leaves(lambda leaf: leaf.to(on), state)
+
+    def _moved(self, leaf: Any) -> Any:
+        """An array of the host where the model is."""
+        if self._backend is None or self._backend.name == "numpy" or not isinstance(leaf, numpy.ndarray):
+            return leaf
+        return Tensor(self._backend.from_host(leaf), self._backend)
 
     def __call__(self, batch: Any) -> tuple[Tensor, float, Any, Any]:
         """The loss of a batch, how much it counts, the outputs and the targets.
@@ -65,7 +79,7 @@ class Through:
             ArgumentError: the model returns no state to carry, or the loss is no single number.
             TrainingError: the loss is not finite.
         """
-        inputs, targets = parts_of(batch)
+        inputs, targets = tree.map_leaves(self._moved, parts_of(batch))
         outputs = self._model(*inputs, self.state) if self._carry else self._model(*inputs)
         if self._carry:
             if not isinstance(outputs, (tuple, list)) or len(outputs) != 2:

@@ -250,7 +250,7 @@ class Training:
         if state["data"] is not None:
             self._data.load_state_dict(state["data"])
         random.set_state(state["random"])
-        self._through.state = _with_tuples(state["state"])
+        self._through.go_on_with(_with_tuples(state["state"]))
         self._best, self._least, self.row = state["best"], state["least"], dict(state["row"])
         self.step, self.epoch, self._batches, self._evaluated = state["counts"]
         self.history.load_state_dict(state["history"])
