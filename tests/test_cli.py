@@ -1,5 +1,6 @@
 """The command line as a user meets it: what it says, and how it ends."""
 
+import json
 import os
 import re
 import signal
@@ -281,3 +282,80 @@ def test_a_terminal_that_lacks_a_character(text):
     cli.main(["train", "--text", "text.txt", *SMALL, "--steps", "1", "--run", "run"])
     out, err = start("sample", "run", "--length", "9", PYTHONIOENCODING="ascii").communicate(timeout=60)
     assert (out, err) == ("?????????\n", "")
+
+
+def test_settings_from_a_file(run, capsys, tmp_path):
+    """A run's own settings are such a file, and options win."""
+    assert cli.main(["train", "--config", "run/config.json", "--steps", "6", "--run", "other"]) == 0
+    ours, theirs = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("other", "run"))
+    assert ours == {**theirs, "steps": 6}
+    (tmp_path / "wrong.json").write_text('{"hiden": 3}')
+    assert "there is no setting 'hiden'" in refused(capsys, "train", "--config", "wrong.json")
+    for content in ("[1]", "{", "nonsense"):
+        (tmp_path / "wrong.json").write_text(content)
+        assert "the settings wrong.json" in refused(capsys, "train", "--config", "wrong.json")
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "adagrad", "rmsprop", "sgd"])
+@pytest.mark.parametrize("schedule", ["cosine", "constant", "onecycle"])
+def test_optimisers_and_schedules(optimizer, schedule, tmp_path):
+    options = ["--optimizer", optimizer, "--schedule", schedule, "--weight-decay", "0.01"]
+    train = ["train", "--text", "text.txt", *SMALL, *options]
+    assert cli.main([*train, "--steps", "10", "--run", "run"]) == 0
+    rates = [float(line.split(",")[3]) for line in (tmp_path / "run/log.csv").read_text().splitlines()[1:]]
+    falls, level = rates[-1] < rates[0], rates == [0.01] * 10
+    assert {"cosine": falls, "constant": level, "onecycle": max(rates) == pytest.approx(0.01)}[schedule]
+    kind = tg.train.load_run("run")
+    assert kind.history.rows[-1]["held_out_bits_per_character"] < 8
+
+
+def test_a_run_that_was_moved(run, capsys, tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "run").rename(tmp_path / "far/away")
+    (tmp_path / "text.txt").rename(tmp_path / "far/text.txt")
+    assert cli.main(["sample", "far/away", "--length", "3"]) == 0
+    assert "cannot read the text" in refused(capsys, "train", "--resume", "far/away", "--steps", "14")
+    assert cli.main(["train", "--resume", "far/away", "--steps", "14", "--text", "far/text.txt"]) == 0
+    for command in ("graph", "flow"):
+        assert cli.main([command, "far/away", "--steps", "3", "--text", "far/text.txt"]) == 0
+    (tmp_path / "other.txt").write_text("the cell forgets " * 90)
+    said = refused(capsys, "train", "--resume", "far/away", "--steps", "20", "--text", "other.txt")
+    assert "has changed since" in said
+
+
+def test_runs_side_by_side(run, capsys):
+    assert (
+        cli.main(["train", "--text", "text.txt", *SMALL, "--steps", "40", "--cell", "gru", "--run", "gru"])
+        == 0
+    )
+    capsys.readouterr()
+    assert cli.main(["compare", "run", "gru"]) == 0
+    head, first, second = capsys.readouterr().out.splitlines()
+    assert head.split() == [
+        "run",
+        "cell",
+        "parameters",
+        "held",
+        "out",
+        "after",
+        "step",
+        "steps",
+        "horizon",
+        "seconds",
+    ]
+    assert (first.split()[:2], second.split()[:2]) == (["gru", "gru"], ["run", "lstm"])
+    assert float(first.split()[3]) < float(second.split()[3])
+    assert "no/such" in refused(capsys, "compare", "run", "no/such")
+
+
+def test_among_the_likeliest_and_no_further(run, capsys):
+    capsys.readouterr()
+    words = ["sample", "run", "--length", "40", "--prompt", "the "]
+    assert cli.main([*words, "--temperature", "0"]) == 0
+    likeliest = capsys.readouterr().out
+    assert cli.main([*words, "--temperature", "5", "--top-k", "1"]) == 0
+    assert capsys.readouterr().out == likeliest
+    assert cli.main([*words, "--temperature", "0", "--stop", likeliest[6]]) == 0
+    assert capsys.readouterr().out.rstrip("\n") == likeliest[: likeliest.index(likeliest[6], 4) + 1].rstrip(
+        "\n"
+    )

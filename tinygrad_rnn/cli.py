@@ -1,5 +1,5 @@
-"""The command line: ``tinygrad-rnn train | sample | graph | flow | check``. It says what happens; the work is
-done elsewhere."""
+"""The command line: ``tinygrad-rnn train | sample | compare | graph | flow | check``. It says what happens;
+the work is done elsewhere."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ import numpy
 from . import __version__, atomic, backends, ops, random
 from .arguments import rate
 from .diagnosis import flow
-from .errors import CheckpointError, DrawError, TinygradRNNError, TrainingError
+from .errors import CheckpointError, DataError, DrawError, TinygradRNNError, TrainingError
 from .graph import draw
 from .ops import Tensor
+from .reading.words import table
 from .tensor import tensor
 from .train import snapshot
+from .train.comparing import comparison
 from .train.config import SEED, Config, at_least, between, option
 from .train.loop import Trainer
 from .train.model import LAYERS, name_parameters
@@ -35,7 +37,7 @@ from .train.run import Run
 from .train.sampling import sample
 from .train.stop import Stop
 
-RESUMABLE = ("steps", "every", "patience", "backend")
+RESUMABLE = ("steps", "every", "patience", "text", "backend")
 """What may change when a run is resumed."""
 
 
@@ -89,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    for add in (_add_train, _add_sample, _add_graph, _add_flow, _add_check):
+    for add in (_add_train, _add_sample, _add_compare, _add_graph, _add_flow, _add_check):
         add(commands)
     return parser
 
@@ -101,9 +103,11 @@ def _add_train(commands: Any) -> None:
     parser.set_defaults(command=_train)
     for setting in dataclasses.fields(Config):
         default = "" if setting.default is None else f" (default: {setting.default})"
-        parser.add_argument(
-            f"--{setting.name}", help=setting.metadata["meaning"] + default, **setting.metadata["argument"]
-        )
+        flag, meaning = f"--{setting.name.replace('_', '-')}", setting.metadata["meaning"] + default
+        parser.add_argument(flag, help=meaning, **setting.metadata["argument"])
+    parser.add_argument(
+        "--config", metavar="FILE", help="settings by name, as a run's config.json has them; options win"
+    )
     parser.add_argument(
         "--run", metavar="DIR", help="the run's folder (default: the next free runs/CELL-NUMBER)"
     )
@@ -130,6 +134,13 @@ def _add_sample(commands: Any) -> None:
         metavar="N",
         help="0: always the likeliest character; 1: as learned (default: 0.7)",
     )
+    parser.add_argument(
+        "--top-k",
+        type=option(int, at_least(1)),
+        metavar="N",
+        help="draw among so many of the likeliest characters only (default: among all)",
+    )
+    parser.add_argument("--stop", default="", metavar="TEXT", help="end where this has been written")
     parser.add_argument("--prompt", default="", help="how the text begins")
     parser.add_argument(
         "--seed",
@@ -138,6 +149,14 @@ def _add_sample(commands: Any) -> None:
         metavar="N",
         help="another seed, another text (default: 0)",
     )
+
+
+def _add_compare(commands: Any) -> None:
+    parser = commands.add_parser(
+        "compare", help="several runs side by side", description="Several runs side by side, the best first."
+    )
+    parser.set_defaults(command=_compare)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of runs")
 
 
 def _add_graph(commands: Any) -> None:
@@ -163,6 +182,7 @@ def _add_graph(commands: Any) -> None:
         metavar="FILE",
         help="where to; its ending is the format: svg, png, pdf, dot or html (default: CELL.svg)",
     )
+    parser.add_argument("--text", metavar="FILE", help="where the text of the run lies now, if it was moved")
 
 
 def _add_flow(commands: Any) -> None:
@@ -191,6 +211,7 @@ def _add_flow(commands: Any) -> None:
         metavar="DIR",
         help="where to write flow.csv and flow.png (default: the run's folder, else here)",
     )
+    parser.add_argument("--text", metavar="FILE", help="where the text of the run lies now, if it was moved")
 
 
 def _add_check(commands: Any) -> None:
@@ -240,6 +261,8 @@ def _run(arguments: argparse.Namespace) -> Run:
         setting.name: getattr(arguments, setting.name) for setting in dataclasses.fields(Config)
     }
     given = {name: value for name, value in given.items() if value is not None}
+    if arguments.config is not None:
+        given = {**Config.settings(arguments.config), **given}
     if arguments.resume is None:
         return Run.new(Config(**{"backend": backends.current().name, **given}), arguments.run)
     fixed = [f"--{name}" for name in ([*given, "run"] if arguments.run else given) if name not in RESUMABLE]
@@ -253,19 +276,34 @@ def _run(arguments: argparse.Namespace) -> Run:
 def _sample(arguments: argparse.Namespace) -> int:
     model, vocabulary = snapshot.load_model(arguments.run)
     print(
-        sample(model, vocabulary, arguments.length, arguments.temperature, arguments.prompt, arguments.seed)
+        sample(
+            model,
+            vocabulary,
+            arguments.length,
+            arguments.temperature,
+            arguments.prompt,
+            arguments.seed,
+            arguments.top_k,
+            arguments.stop,
+        )
     )
+    return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    print("\n".join(table(comparison(arguments.runs), "<<>>>>>>")))
     return 0
 
 
 def _graph(arguments: argparse.Namespace) -> int:
     cell = arguments.what or arguments.cell
     if cell in LAYERS:
+        _refuse_text(arguments)
         path = arguments.out or f"{cell}.svg"
         loss = _loss_of_cell(cell, 2, 3, arguments.steps)
     else:
         path = arguments.out or os.path.join(cell, "graph.svg")
-        trainer = _trainer(cell)
+        trainer = _trainer(cell, arguments.text)
         loss, _ = trainer.loss(trainer.corpus.training, 0, arguments.steps)
     loss.name = "loss"
     picture = draw(loss, max_nodes=100 * arguments.steps)
@@ -276,9 +314,13 @@ def _graph(arguments: argparse.Namespace) -> int:
 
 def _flow(arguments: argparse.Namespace) -> int:
     if arguments.what in LAYERS:
+        _refuse_text(arguments)
         folder, report = "", flow(_loss_of_cell(arguments.what, 8, 16, arguments.steps))
     else:
-        folder, report = arguments.what, _trainer(arguments.what, length=arguments.steps).flow()
+        folder, report = (
+            arguments.what,
+            _trainer(arguments.what, arguments.text, length=arguments.steps).flow(),
+        )
     table, image = (os.path.join(arguments.out or folder, f"flow.{kind}") for kind in ("csv", "png"))
     report.save(table)
     print(report.table())
@@ -325,8 +367,18 @@ def _loss_of_cell(cell: str, inputs: int, hidden: int, steps: int) -> Tensor:
     return ops.sum(y * y)
 
 
-def _trainer(run: str, **changes: Any) -> Trainer:
-    """The trainer of a run, to look at."""
+def _refuse_text(arguments: argparse.Namespace) -> None:
+    if arguments.text is not None:
+        raise DataError("--text is that of a run, and a cell has none: leave it out")
+
+
+def _trainer(run: str, text: str | None, **changes: Any) -> Trainer:
+    """The trainer of a run, to look at.
+
+    Args:
+        text: where its text lies now; None where it lay.
+    """
+    changes |= {} if text is None else {"text": os.path.abspath(text)}
     if not os.path.exists(run):
         raise CheckpointError(f"{run!r} is neither the folder of a run nor a cell ({', '.join(LAYERS)})")
     return snapshot.resume(run, changes)

@@ -425,6 +425,9 @@ OWN: dict[str, dict[str, Argument]] = {
         "lr": is_a("positive", 0.1),
         "clip": is_a("positive", 1.0),
         "patience": is_a("size", 2),
+        "optimizer": is_a("choice", "sgd"),
+        "schedule": is_a("choice", "onecycle"),
+        "weight_decay": is_a("rate", 0.1),
         "seed": is_a("from 0", 0),
         "text": is_a("path", None),
     },
@@ -490,6 +493,8 @@ OWN: dict[str, dict[str, Argument]] = {
         "length": is_a("size", 2),
         "temperature": is_a("rate", 0.5),
         "prompt": is_a("text", "ab"),
+        "top_k": is_a("count", None),
+        "stop": is_a("text", ""),
     },
     # what functions return
     **{

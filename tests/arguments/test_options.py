@@ -25,8 +25,9 @@ HOSTILE = {
 }
 OPTIONS = {
     "train": {
-        "cell": "choice",
-        "backend": "choice",
+        **dict.fromkeys(["cell", "backend", "optimizer", "schedule"], "choice"),
+        "weight_decay": "rate",
+        "config": "missing",
         **dict.fromkeys(["hidden", "layers", "embed", "batch", "length", "steps", "every"], "count"),
         "lr": "positive",
         "clip": "positive",
@@ -37,9 +38,16 @@ OPTIONS = {
         "resume": "missing",
         "run": "any",
     },
-    "sample": {"length": "count", "temperature": "rate", "seed": "seed", "prompt": "any", "run": "missing"},
-    "graph": {"what": "missing", "cell": "choice", "steps": "count", "out": "missing"},
-    "flow": {"what": "missing", "steps": "from 2", "out": "missing"},
+    "sample": {
+        **dict.fromkeys(["length", "top_k"], "count"),
+        **dict.fromkeys(["prompt", "stop"], "any"),
+        "temperature": "rate",
+        "seed": "seed",
+        "run": "missing",
+    },
+    "compare": {"runs": "missing"},
+    "graph": {"what": "missing", "cell": "choice", "steps": "count", "out": "missing", "text": "missing"},
+    "flow": {"what": "missing", "steps": "from 2", "out": "missing", "text": "missing"},
     "check": {"backend": "choice", "out": "any", "quick": "any"},
 }
 

@@ -77,7 +77,7 @@ def test_a_short_text_with_default_settings(tmp_path, capsys):
     folder = tmp_path / "run"
     assert cli.main(["train", "--text", str(text), "--run", str(folder), "--steps", "500"]) == 0
     rows = [line.split(",") for line in (folder / "log.csv").read_text().splitlines()[1:]]
-    held_out = [float(row[-1]) for row in rows if row[-1]]
+    held_out = [float(row[4]) for row in rows if row[4]]
     assert held_out[-1] > min(held_out) + 0.1
     assert f"held-out text: {min(held_out):.3f} bits" in capsys.readouterr().out
     assert isinstance(snapshot.load_model(str(folder))[0], tg.nn.Module)

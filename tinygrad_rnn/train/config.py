@@ -8,10 +8,11 @@ import functools
 import json
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from .. import arguments
-from ..errors import ArgumentError, CheckpointError
+from .. import arguments, optim
+from ..errors import ArgumentError, CheckpointError, DataError
 from .data import Corpus, read_text
 from .model import LAYERS, CharacterModel
 
@@ -74,6 +75,21 @@ def _setting(default: Any, meaning: str, check: Check, **argument: Any) -> Any:
     )
 
 
+OPTIMIZERS: dict[str, Callable[..., optim.Optimizer]] = {
+    "adam": optim.Adam,
+    "adamw": optim.AdamW,
+    "adagrad": optim.Adagrad,
+    "rmsprop": optim.RMSProp,
+    "sgd": functools.partial(optim.SGD, momentum=0.9),
+}
+SCHEDULES: dict[str, Callable[[optim.Optimizer, Config], optim.Schedule]] = {
+    "cosine": lambda optimizer, config: optim.CosineLR(optimizer, config.steps),
+    "constant": lambda optimizer, config: optim.LambdaLR(optimizer, lambda n: 1.0),
+    "onecycle": lambda optimizer, config: optim.OneCycleLR(
+        optimizer, config.lr, config.steps, cycle_momentum=config.optimizer in ("adam", "adamw", "sgd")
+    ),
+}
+
 WIDEST = 1 << 16
 """Units: from there on a layer's matrix alone takes more memory than machines have."""
 
@@ -95,8 +111,13 @@ class Config:
     batch: int = _setting(32, "texts read at the same time", at_least(1))
     length: int = _setting(32, "time steps that residuals flow back through", at_least(1))
     steps: int = _setting(1500, "updates of the parameters", at_least(1))
-    lr: float = _setting(
-        0.01, "learning rate at the start; it falls to nothing along a cosine", arguments.positive
+    lr: float = _setting(0.01, "learning rate at the start, or the highest of onecycle", arguments.positive)
+    optimizer: str = _setting(
+        "adam", "how the parameters are changed", one_of(*OPTIMIZERS), choices=tuple(OPTIMIZERS)
+    )
+    weight_decay: float = _setting(0.0, "how strongly parameters are drawn to 0", arguments.rate)
+    schedule: str = _setting(
+        "cosine", "how the learning rate goes on", one_of(*SCHEDULES), choices=tuple(SCHEDULES)
     )
     clip: float = _setting(1.0, "largest norm of the gradient", arguments.positive)
     every: int = _setting(100, "updates from one evaluation and checkpoint to the next", at_least(1))
@@ -118,6 +139,12 @@ class Config:
             value = setting.metadata["check"](f"Config: {setting.name}", getattr(self, setting.name))
             object.__setattr__(self, setting.name, value)
 
+    def optimiser(self, model: CharacterModel) -> tuple[optim.Optimizer, optim.Schedule]:
+        """A fresh optimiser for a model, and the schedule of its learning rate."""
+        parameters = model.parameters()
+        optimizer = OPTIMIZERS[self.optimizer](parameters, lr=self.lr, weight_decay=self.weight_decay)
+        return optimizer, SCHEDULES[self.schedule](optimizer, self)
+
     def model(self, characters: int) -> CharacterModel:
         """A fresh model for that many different characters."""
         return CharacterModel(characters, self.cell, self.embed, self.hidden, self.layers, self.dropout)
@@ -132,6 +159,27 @@ class Config:
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @classmethod
+    def settings(cls, path: str) -> dict[str, Any]:
+        """Settings by name, from a JSON file such as a run's ``config.json``.
+
+        Raises:
+            DataError: it is missing, or no JSON.
+            ArgumentError: a setting is unknown.
+        """
+        try:
+            given = json.loads(
+                Path(arguments.path("Config.settings: path", path)).read_text(encoding="utf-8")
+            )
+        except (OSError, ValueError, RecursionError) as error:
+            raise DataError(f"cannot read the settings {path}: {error}") from error
+        known = [setting.name for setting in dataclasses.fields(cls)]
+        if not isinstance(given, dict):
+            raise DataError(f'the settings {path} are no JSON object, such as {{"hidden": 64}}')
+        if unknown := sorted(given.keys() - {*known}):
+            raise ArgumentError(f"{path}: there is no setting {unknown[0]!r}: there are {', '.join(known)}")
+        return given
 
     @classmethod
     def from_json(cls, text: str) -> Config:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy
 
-from .. import arguments, backends, nn, optim, random
+from .. import arguments, backends, nn, random
 from ..data.streams import Streams
 from ..derived.losses import cross_entropy
 from ..diagnosis import Report, flow
@@ -41,6 +41,7 @@ class Step:
         rate: the learning rate.
         held_out: the loss on the held-out text after the update, where it was measured.
         horizon: how many steps back 1 % of the residual reaches, as it was looked at last.
+        seconds: how long the run took so far.
     """
 
     number: int
@@ -49,6 +50,7 @@ class Step:
     rate: float
     held_out: float | None = None
     horizon: int | None = None
+    seconds: float | None = None
 
 
 class Trainer:
@@ -66,8 +68,7 @@ class Trainer:
         self.backend: backends.Backend = backends.get(config.backend)
         with backends.use_backend(config.backend):
             self.model: CharacterModel = config.model(len(corpus.vocabulary))
-        self.optimizer: optim.Adam = optim.Adam(self.model.parameters(), lr=config.lr)
-        self.schedule: optim.CosineLR = optim.CosineLR(self.optimizer, config.steps)
+        self.optimizer, self.schedule = config.optimiser(self.model)
         self.state: Any = None
         self.done: int = 0
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from .config import Config
 from .loop import Step, Trainer
 from .sampling import sample
 
-HEADER = "step,bits_per_character,gradient_norm,learning_rate,held_out_bits_per_character"
+HEADER = "step,bits_per_character,gradient_norm,learning_rate,held_out_bits_per_character,horizon,seconds"
 
 LOOKS = 50
 """How many steps there are from one look at the residuals to the next; a look at one stream costs about as
@@ -39,6 +40,7 @@ class Run:
         steps: what every update told.
         saved: how many updates the checkpoint has behind it.
         horizon: how many steps back residuals reached when that was looked at last.
+        seconds: how long all updates took so far, with the evaluations between them.
     """
 
     def __init__(self, path: Path, trainer: Trainer, steps: list[Step]) -> None:
@@ -47,6 +49,7 @@ class Run:
         self.steps = steps
         self.saved: int = trainer.done
         self.horizon: int | None = None
+        self.seconds: float = 0.0
 
     @classmethod
     def new(cls, config: Config, path: str | None = None) -> Run:
@@ -103,11 +106,22 @@ class Run:
             raise TrainingError(
                 f"the run {path} has made {trainer.done} steps already: go on with a larger --steps"
             )
+        run = cls(Path(path), trainer, [step for step in cls.log_of(path) if step.number <= trainer.done])
+        if run.steps:
+            run.horizon, run.seconds = run.steps[-1].horizon, run.steps[-1].seconds or 0.0
+        return run
+
+    @staticmethod
+    def log_of(path: str) -> list[Step]:
+        """What every update of a run told.
+
+        Raises:
+            CheckpointError: there is no log, or it is damaged.
+        """
         try:
-            steps = [_step_of(row) for row in (Path(path) / "log.csv").read_text().splitlines()[1:]]
+            return [_step_of(row) for row in (Path(path) / "log.csv").read_text().splitlines()[1:]]
         except (OSError, ValueError) as error:
             raise CheckpointError(f"cannot read the log of the run {path}: {error}") from error
-        return cls(Path(path), trainer, [step for step in steps if step.number <= trainer.done])
 
     @property
     def best(self) -> Step | None:
@@ -150,14 +164,15 @@ class Run:
 
     def _step(self) -> Step:
         """One update, and an evaluation where one is due."""
-        config = self.trainer.config
+        config, began = self.trainer.config, time.monotonic()
         try:
             step = self.trainer.step()
             if step.number % config.every == 0 or step.number == config.steps:
                 step = dataclasses.replace(step, held_out=self.trainer.evaluate())
             if (step.number - 1) % LOOKS == 0 and config.length > 1:
                 self.horizon = self.trainer.flow(readers=1, states_only=True).horizon
-            step = dataclasses.replace(step, horizon=self.horizon)
+            self.seconds += time.monotonic() - began
+            step = dataclasses.replace(step, horizon=self.horizon, seconds=self.seconds)
         except TrainingError as error:
             raise TrainingError(
                 f"{error}. The run as it was after step {self.saved} is in {self.path}"
@@ -249,9 +264,20 @@ def _empty(path: Path) -> Path:
 
 def _row_of(step: Step) -> str:
     held_out = "" if step.held_out is None else repr(step.held_out)  # all digits: it decides what is best
-    return f"{step.number},{step.bits:.6g},{step.norm:.6g},{step.rate:.6g},{held_out}"
+    horizon = "" if step.horizon is None else step.horizon
+    seconds = "" if step.seconds is None else f"{step.seconds:.3f}"
+    return f"{step.number},{step.bits:.6g},{step.norm:.6g},{step.rate:.6g},{held_out},{horizon},{seconds}"
 
 
 def _step_of(row: str) -> Step:
-    number, bits, norm, rate, held_out = row.split(",")
-    return Step(int(number), float(bits), float(norm), float(rate), float(held_out) if held_out else None)
+    number, bits, norm, rate, held_out, *more = row.split(",")
+    horizon, seconds = more or ("", "")  # which earlier logs lack
+    return Step(
+        int(number),
+        float(bits),
+        float(norm),
+        float(rate),
+        float(held_out) if held_out else None,
+        int(horizon) if horizon else None,
+        float(seconds) if seconds else None,
+    )

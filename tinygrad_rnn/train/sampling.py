@@ -19,6 +19,8 @@ def sample(
     temperature: float = 0.7,
     prompt: str = "",
     seed: int = 0,
+    top_k: int | None = None,
+    stop: str = "",
 ) -> str:
     """The prompt and ``length`` characters that the model thinks could follow.
 
@@ -26,10 +28,12 @@ def sample(
         temperature: below 1 the likely characters become likelier, above 1 rare ones come oftener; at 0
             always the likeliest.
         seed: the same seed, the same text. The run's own chance is not touched.
+        top_k: draw among so many of the likeliest only; None among all.
+        stop: end where this has been written, though it be shorter than ``length``; "" nowhere.
 
     Raises:
         DataError: the prompt has a character that the model has never seen.
-        ArgumentError: length, temperature, prompt or seed cannot be used.
+        ArgumentError: length, temperature, prompt, seed, top_k or stop cannot be used.
     """
     arguments.instance("sample: model", model, CharacterModel)
     arguments.instance("sample: vocabulary", vocabulary, Vocabulary)
@@ -38,6 +42,8 @@ def sample(
         arguments.rate("sample: temperature", temperature),
     )
     prompt, seed = arguments.text("sample: prompt", prompt), arguments.seed("sample: seed", seed)
+    top_k = arguments.optional(arguments.size, "sample: top_k", top_k, 1)
+    stop = arguments.text("sample: stop", stop)
     given = vocabulary.encode(prompt or _first(vocabulary))
     chance = numpy.random.default_rng(seed)
     backend = model.embedding.weight.backend
@@ -46,7 +52,9 @@ def sample(
     logits, state = model(tensor(given[:, None], backend=backend))
     scores, stepper = logits.numpy()[-1, 0], model.recurrent.stepper(state)
     for _ in range(length):
-        numbers.append(_draw(scores, temperature, chance))
+        numbers.append(_draw(scores, temperature, chance, top_k))
+        if stop and vocabulary.decode(numpy.array(numbers[-len(stop) :])) == stop:
+            break
         scores = model.readout(stepper(model.embedding(tensor(numbers[-1:], backend=backend)))).numpy()[0]
     return prompt + vocabulary.decode(numpy.array(numbers, dtype=int))
 
@@ -56,8 +64,13 @@ def _first(vocabulary: Vocabulary[str]) -> str:
     return "\n" if "\n" in vocabulary.characters else vocabulary.characters[0]
 
 
-def _draw(logits: numpy.ndarray, temperature: float, chance: numpy.random.Generator) -> int:
+def _draw(
+    logits: numpy.ndarray, temperature: float, chance: numpy.random.Generator, top_k: int | None = None
+) -> int:
     if temperature == 0:
         return int(logits.argmax())
+    if top_k is not None and top_k < len(logits):
+        least = numpy.partition(logits, -top_k)[-top_k]
+        logits = numpy.where(logits < least, -numpy.inf, logits)
     weights = numpy.exp((logits - logits.max()) / numpy.float64(temperature))
     return int(chance.choice(len(weights), p=weights / weights.sum()))

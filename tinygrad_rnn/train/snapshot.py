@@ -105,12 +105,18 @@ def load_model(run: str) -> tuple[CharacterModel, Vocabulary[str]]:
     Raises:
         CheckpointError: there is no checkpoint of a run, or it does not fit together.
     """
+    model, vocabulary, _ = load_run_model(run)
+    return model, vocabulary
+
+
+def load_run_model(run: str) -> tuple[CharacterModel, Vocabulary[str], Config]:
+    """The same, and the settings of the run."""
     best = Path(arguments.path("run", run)) / BEST
     saved, config = _read(str(best) if os.path.isfile(best) else run)
     vocabulary = Vocabulary(saved.metadata["characters"])
     model = config.model(len(vocabulary))
     model.load_state_dict(_part(saved, "model"))
-    return model, vocabulary
+    return model, vocabulary, config
 
 
 def _read(run: str) -> tuple[safetensors.Checkpoint, Config]:
