@@ -233,16 +233,13 @@ def test_too_little_memory(capsys, monkeypatch):
     assert "choose smaller sizes" in refused(capsys, "train")
 
 
+COMMAND = [sys.executable, "-c", "import sys; from tinygrad_rnn.cli import main; sys.exit(main())"]
+
+
 def start(*arguments, **variables):
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **variables}
-    command = [
-        sys.executable,
-        "-c",
-        "import sys; from tinygrad_rnn.cli import main; sys.exit(main())",
-        *arguments,
-    ]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
 
 
@@ -275,6 +272,84 @@ def test_a_reader_that_has_enough(run):
     assert process.stderr.read() == ""
     assert process.wait(timeout=60) == 0
     process.stderr.close()
+
+
+def test_a_run_goes_on_without_its_reader(text, tmp_path):
+    process = start("train", "--text", "text.txt", *SMALL, "--steps", "30", "--run", "run")
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=120) == 0
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert len((tmp_path / "run/log.csv").read_text().splitlines()) == 31
+    assert (tmp_path / "run/sample.txt").exists()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize(
+    "command", [["train", "--text", "text.txt", *SMALL, "--steps", "7", "--run", "new"], ["sample", "run"]]
+)
+def test_an_output_that_is_full(command, run, tmp_path):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*COMMAND, *command], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.stderr == "tinygrad-rnn: cannot write to the output: No space left on device\n"
+    assert done.returncode == (0 if command[0] == "train" else 2)
+    if command[0] == "train":
+        assert (tmp_path / "new/sample.txt").exists()
+
+
+def test_two_at_once(text, tmp_path):
+    """One trains, the other is refused; what a killed one leaves is removed."""
+    cli.main(["train", "--text", "text.txt", *SMALL, "--steps", "5", "--run", "run"])
+    (tmp_path / "run/.checkpoint.0123abcd.safetensors").write_bytes(b"half")
+    first = start("train", "--resume", "run", "--steps", "100000")
+    first.stdout.readline()
+    while "step" not in first.stdout.readline():
+        pass
+    second = start("train", "--resume", "run", "--steps", "100000")
+    _, err = second.communicate(timeout=60)
+    assert (second.returncode, err.count("\n")) == (2, 1)
+    assert "another process trains in run" in err
+    assert not (tmp_path / "run/.checkpoint.0123abcd.safetensors").exists()
+    first.kill()
+    first.communicate()
+    assert cli.main(["sample", "run", "--length", "2"]) == 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a signal of POSIX")
+def test_a_terminal_that_closes_saves(text, tmp_path):
+    process = start("train", "--text", "text.txt", *SMALL, "--steps", "100000", "--run", "run")
+    process.stdout.readline()
+    while "step" not in process.stdout.readline():
+        pass
+    process.send_signal(signal.SIGHUP)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGHUP
+    saved = int(re.search(r"saved after step (\d+)", out)[1])
+    assert tg.load("run/checkpoint.safetensors").metadata["progress"].startswith(f'{{"done": {saved},')
+
+
+def test_a_run_that_was_killed_while_it_drew_is_finished(run, tmp_path, capsys):
+    (tmp_path / "run/sample.txt").unlink()
+    assert cli.main(["train", "--resume", "run"]) == 0
+    assert (tmp_path / "run/sample.txt").exists()
+    assert "steps already" in refused(capsys, "train", "--resume", "run")
+
+
+def test_a_run_that_was_killed_while_it_began_is_begun(run, tmp_path):
+    for path in (tmp_path / "run").iterdir():
+        if path.name != "config.json":
+            path.unlink()
+    assert cli.main(["train", "--resume", "run"]) == 0
+    assert len((tmp_path / "run/log.csv").read_text().splitlines()) == 13
+
+
+def test_equal_runs_have_equal_files(text, tmp_path):
+    for name in ("one", "other"):
+        assert cli.main(["train", "--text", "text.txt", *SMALL, "--steps", "6", "--run", name]) == 0
+    for file in ("checkpoint", "best"):
+        one, other = ((tmp_path / name / f"{file}.safetensors").read_bytes() for name in ("one", "other"))
+        assert one == other
 
 
 def test_a_terminal_that_lacks_a_character(text):

@@ -32,6 +32,7 @@ from .train.comparing import comparison
 from .train.config import SEED, Config, at_least, between, option
 from .train.loop import Trainer
 from .train.model import LAYERS, name_parameters
+from .train.output import lose, say, told
 from .train.progress import progress
 from .train.run import Run
 from .train.sampling import sample
@@ -60,17 +61,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
             status: int = arguments.command(arguments)
-        sys.stdout.flush()
     except TinygradRNNError as error:
         return _refuse(str(error))
     except MemoryError as error:
         return _refuse(f"not enough memory ({error}): choose smaller sizes")
     except KeyboardInterrupt:
         return 130
-    # whoever read the output has had enough; the interpreter must not try to write the rest
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError as error:
+        lose(error)
         return 0
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        lose(error)
+        return status if isinstance(error, BrokenPipeError) else 2
     return status
 
 
@@ -231,27 +235,25 @@ def _add_check(commands: Any) -> None:
 def _train(arguments: argparse.Namespace) -> int:
     run = _run(arguments)
     model, config, characters = run.trainer.model, run.trainer.config, len(run.trainer.corpus.vocabulary)
-    print(
-        f"{config.cell} with {sum(p.size for p in model.parameters()):,} parameters on {characters} "
-        f"characters, in {run.path}",
-        flush=True,
-    )
+    size = sum(p.size for p in model.parameters())
+    say(f"{config.cell} with {size:,} parameters on {characters} characters, in {run.path}")
     with Stop() as stop, progress(config, run.trainer.done, sys.stdout) as shown:
-        done = run.train(shown.show, stop)
+        done = run.train(told(shown.show), stop)
+    folder = shlex.quote(str(run.path))
     if stop.signal is not None and not done:
-        print(f"stopped by {stop.signal.name} and saved after step {run.saved} of {config.steps}; go on with")
-        print(f"  tinygrad-rnn train --resume {shlex.quote(str(run.path))}")
+        say(f"stopped by {stop.signal.name} and saved after step {run.saved} of {config.steps}; go on with")
+        say(f"  tinygrad-rnn train --resume {folder}")
         return 128 + stop.signal
     text, notes = run.finish()
     best = run.best
     assert best is not None
-    print(
+    say(
         f"held-out text: {best.held_out:.3f} bits per character, after step {best.number}, which is kept; a "
         f"blind guess takes {math.log2(characters):.3f}"
     )
     for note in notes:
-        print(f"not drawn: {note}")
-    print(f"sample:\n{text}\nmore: tinygrad-rnn sample {shlex.quote(str(run.path))}")
+        say(f"not drawn: {note}")
+    say(f"sample:\n{text}\nmore: tinygrad-rnn sample {folder}")
     return 0
 
 
@@ -270,29 +272,23 @@ def _run(arguments: argparse.Namespace) -> Run:
         raise TrainingError(
             f"{', '.join(fixed)} cannot change when a run is resumed: leave it out, or start a new run"
         )
-    return Run.resume(arguments.resume, given)
+    run = Run.of(arguments.resume, given)
+    if run.is_finished:
+        run.check_open()
+    return run
 
 
 def _sample(arguments: argparse.Namespace) -> int:
     model, vocabulary = snapshot.load_model(arguments.run)
-    print(
-        sample(
-            model,
-            vocabulary,
-            arguments.length,
-            arguments.temperature,
-            arguments.prompt,
-            arguments.seed,
-            arguments.top_k,
-            arguments.stop,
-        )
-    )
-    return 0
+    how = {
+        name: getattr(arguments, name)
+        for name in ("length", "temperature", "prompt", "seed", "top_k", "stop")
+    }
+    return say(sample(model, vocabulary, **how))
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    print("\n".join(table(comparison(arguments.runs), "<<>>>>>>")))
-    return 0
+    return say("\n".join(table(comparison(arguments.runs), "<<>>>>>>")))
 
 
 def _graph(arguments: argparse.Namespace) -> int:

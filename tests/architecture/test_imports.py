@@ -48,6 +48,7 @@ INSIDE_FUNCTIONS = {
         "selfcheck.machine": {"cupy", "resource"},  # resource is not on Windows
         "selfcheck.times": {"torch"},
         "train.progress": {"rich.console", "rich.progress"},
+        "train.lock": {"fcntl"},
         "train.reporting": {"rich.console", "rich.progress", "tensorboardX"},
     },
     "weight": {  # what takes long to import, and few need

@@ -4,6 +4,7 @@ runs no code of it."""
 from __future__ import annotations
 
 import importlib
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -110,7 +111,7 @@ def save(
     package = _safetensors()
     try:
         # a reader refuses words that are there and empty
-        content = _safetensors(".numpy").save(arrays, words or None)
+        content = _in_order(_safetensors(".numpy").save(arrays, words or None))
     except package.SafetensorError as error:  # more than its readers take
         raise CheckpointError(
             f"save: the format cannot hold this ({error}): give fewer or shorter names and metadata"
@@ -147,6 +148,18 @@ def load(path: str | Path) -> Checkpoint:
             "it; take another copy, or save "
             "it again as safetensors where it came from"
         ) from error
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same file with its header in the order of the names: the package writes one that chance decides.
+
+    A file is the header's length, 8 bytes; the header, JSON, filled up to 8 bytes; then the arrays.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = header.encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 _DTYPES = frozenset(["BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64", "F16", "F32", "F64"])

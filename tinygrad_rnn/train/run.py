@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -21,10 +22,14 @@ from ..errors import CheckpointError, DrawError, TinygradRNNError, TrainingError
 from ..graph import draw
 from . import snapshot
 from .config import Config
+from .data import Corpus
+from .lock import alone_in
 from .loop import Step, Trainer
 from .sampling import sample
 
 HEADER = "step,bits_per_character,gradient_norm,learning_rate,held_out_bits_per_character,horizon,seconds"
+
+CONFIG, SAMPLE = "config.json", "sample.txt"
 
 LOOKS = 50
 """How many steps there are from one look at the residuals to the next; a look at one stream costs about as
@@ -73,13 +78,18 @@ class Run:
                 f"cannot make the run folder {path or 'runs'}: {error.strerror}; choose another one with "
                 "--run"
             ) from error
-        try:
-            run = cls(folder, Trainer(config, corpus), [])
-            atomic.write(folder / "config.json", config.to_json() + "\n")
-            run.save()
-        except TinygradRNNError:
-            shutil.rmtree(folder, ignore_errors=True)  # all that is in it was made just now
-            raise
+        with alone_in(folder):
+            try:
+                return cls._begun(folder, config, corpus)
+            except TinygradRNNError:
+                shutil.rmtree(folder, ignore_errors=True)  # all that is in it was made just now
+                raise
+
+    @classmethod
+    def _begun(cls, folder: Path, config: Config, corpus: Corpus) -> Run:
+        run = cls(folder, Trainer(config, corpus), [])
+        atomic.write(folder / CONFIG, config.to_json() + "\n")
+        run.save()
         return run
 
     @classmethod
@@ -95,21 +105,49 @@ class Run:
             DataError: its text is gone or has changed.
             TrainingError: it is done.
         """
+        run = cls.of(path, changes)
+        run.check_open()
+        return run
+
+    def check_open(self) -> None:
+        """
+        Raises:
+            TrainingError: all updates are made.
+        """
+        if self.trainer.done >= self.trainer.config.steps:
+            raise TrainingError(
+                f"the run {self.path} has made {self.trainer.done} steps already: go on with a larger --steps"
+            )
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its sample is written, which comes last."""
+        return os.path.exists(self.path / SAMPLE)
+
+    @classmethod
+    def of(cls, path: str, changes: dict[str, Any]) -> Run:
+        """The same, also of a run that is done."""
         path, settings = (
             arguments.path("resume: path", path),
             {setting.name for setting in dataclasses.fields(Config)},
         )
         if not settings.issuperset(arguments.mapping("resume: changes", changes)):
             raise arguments.refused("resume: changes", "settings of Config by name", changes)
+        folder = Path(path)
+        begun, saved = os.path.exists(folder / CONFIG), os.path.exists(folder / snapshot.FILE)
+        if begun and not saved and not cls._log(folder):  # killed while it began
+            config = Config(**{**Config.settings(str(folder / CONFIG)), **changes})
+            return cls._begun(folder, config, config.corpus())
         trainer = snapshot.resume(path, changes)
-        if trainer.done >= trainer.config.steps:
-            raise TrainingError(
-                f"the run {path} has made {trainer.done} steps already: go on with a larger --steps"
-            )
-        run = cls(Path(path), trainer, [step for step in cls.log_of(path) if step.number <= trainer.done])
+        run = cls(folder, trainer, [step for step in cls.log_of(path) if step.number <= trainer.done])
         if run.steps:
             run.horizon, run.seconds = run.steps[-1].horizon, run.steps[-1].seconds or 0.0
         return run
+
+    @classmethod
+    def _log(cls, folder: Path) -> list[Step]:
+        """The same, and nothing where there is none."""
+        return cls.log_of(str(folder)) if os.path.exists(folder / "log.csv") else []
 
     @staticmethod
     def log_of(path: str) -> list[Step]:
@@ -150,16 +188,20 @@ class Run:
 
         Raises:
             TrainingError: a loss or a gradient is not finite; the last good checkpoint stays.
-            CheckpointError: the run cannot be saved; the checkpoint before stays.
+            CheckpointError: the run cannot be saved, and the checkpoint before stays; or another process
+                trains in its folder.
         """
-        stopping = False
-        while not stopping and not self.is_over:
-            step = self._step()
-            self.steps.append(step)
-            show(step)
-            stopping = stopped()
-            if stopping or step.held_out is not None:
-                self.save()
+        stopping = self.is_over
+        with alone_in(self.path):
+            if not stopping:
+                (self.path / SAMPLE).unlink(missing_ok=True)  # of another end
+            while not stopping and not self.is_over:
+                step = self._step()
+                self.steps.append(step)
+                show(step)
+                stopping = stopped()
+                if stopping or step.held_out is not None:
+                    self.save()
         return self.is_over
 
     def _step(self) -> Step:
@@ -200,7 +242,7 @@ class Run:
             note for draw in (self._draw_losses, self._draw_graph, self._draw_flow) if (note := _tried(draw))
         ]
         text = sample(self.trainer.model, self.trainer.corpus.vocabulary, seed=self.trainer.config.seed)
-        atomic.write(self.path / "sample.txt", text + "\n")
+        atomic.write(self.path / SAMPLE, text + "\n")
         return text, notes
 
     def _draw_losses(self) -> None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import signal
 
+_SIGNALS = [
+    number
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")  # the last is not everywhere
+    if (number := getattr(signal, name, None)) is not None
+]
+
 
 class Stop:
-    """Ctrl-C and SIGTERM as a wish that is heard after the step under way; a second one ends the process at
-    once.
+    """Ctrl-C, SIGTERM and a terminal that closes (SIGHUP) as a wish that is heard after the step under way; a
+    second one ends the process at once.
 
     Attributes:
         signal: the signal that came, or None.
@@ -20,9 +26,7 @@ class Stop:
         return self.signal is not None
 
     def __enter__(self) -> Stop:
-        self._before = {
-            number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        self._before = {number: signal.signal(number, self._hear) for number in _SIGNALS}
         return self
 
     def __exit__(self, *exception: object) -> None:
