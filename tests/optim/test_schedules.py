@@ -214,3 +214,14 @@ def test_a_state_from_before_there_were_groups():
         with pytest.raises(tg.CheckpointError):
             schedule.load_state_dict(state)
     assert sgd.lr == 0.75
+
+
+def test_what_they_look_like():
+    w = tg.zeros(3).requires_grad_()
+    adam = optim.Adam([{"params": [w], "lr": 0.5}, {"params": [tg.zeros(2).requires_grad_()]}], lr=0.1)
+    assert repr(adam).splitlines()[1].startswith("  3 numbers, lr=0.5, betas=(0.9, 0.999)")
+    assert repr(optim.SGD([w], lr=0.5)).startswith("SGD(3 numbers, lr=0.5, momentum=0.0")
+    schedule = optim.ExponentialLR(adam, 0.5)
+    schedule.step()
+    assert repr(schedule) == "ExponentialLR(after 1 steps, lr 0.25, 0.05)"
+    assert repr(optim.PlateauLR(adam)) == "PlateauLR(patience 10, lr 0.25, 0.05)"

@@ -263,6 +263,16 @@ class Optimizer:
         """
         raise NotImplementedError
 
+    def __repr__(self) -> str:
+        """A line for each group."""
+        name = type(self).__name__
+        lines = [
+            f"{sum(p.size for p in group.params):,} numbers, "
+            + ", ".join(f"{option}={getattr(group, option)!r}" for option in self._options)
+            for group in self.groups
+        ]
+        return f"{name}({lines[0]})" if len(lines) == 1 else "\n  ".join([f"{name}(", *lines]) + "\n)"
+
     def zero_grad(self) -> None:
         """Forget the residuals."""
         for parameter in self.parameters:

@@ -65,6 +65,10 @@ class PlateauLR:
         self.cooling: int = 0
         """For how many steps more none is counted as bad."""
 
+    def __repr__(self) -> str:
+        rates = ", ".join(f"{group.lr:.6g}" for group in self.optimizer.groups)
+        return f"{type(self).__name__}(patience {self.patience}, lr {rates})"
+
     def step(self, loss: float) -> None:
         """Tell the loss of a step, or of an epoch, of training.
 

@@ -46,6 +46,10 @@ class Schedule:
             0,
         )
 
+    def __repr__(self) -> str:
+        rates = ", ".join(f"{group.lr:.6g}" for group in self.optimizer.groups)
+        return f"{type(self).__name__}(after {self.count} steps, lr {rates})"
+
     @property
     def base_lr(self) -> float:
         """The first rate, where the groups have one.
