@@ -434,3 +434,18 @@ def test_among_the_likeliest_and_no_further(run, capsys):
     assert capsys.readouterr().out.rstrip("\n") == likeliest[: likeliest.index(likeliest[6], 4) + 1].rstrip(
         "\n"
     )
+
+
+def test_what_is_held_out(capsys, tmp_path):
+    (tmp_path / "held.txt").write_text("the gate remembers, the cell forgets; " * 10)
+    train = ["train", "--text", "text.txt", *SMALL, "--steps", "5"]
+    for name, held_out in (("share", "0.4"), ("file", "held.txt")):
+        assert cli.main([*train, "--held-out", held_out, "--run", name]) == 0
+    assert cli.main(["train", "--resume", "file", "--steps", "7"]) == 0
+    (tmp_path / "held.txt").write_text("the cell remembers the gate " * 10)
+    assert "has changed since" in refused(capsys, "train", "--resume", "file", "--steps", "9")
+    (tmp_path / "held.txt").write_text("QUITE ANOTHER")
+    assert "has never seen" in refused(capsys, *train, "--held-out", "held.txt", "--run", "new")
+    for wrong in ("0", "1", "1.5", "-0.1", "nan", "no/such"):
+        assert "held" in refused(capsys, *train, f"--held-out={wrong}", "--run", "new") or wrong == "no/such"
+    assert not (tmp_path / "new").exists()

@@ -351,6 +351,7 @@ KINDS: dict[str, Kind] = {
     "model": _kind(),
     "vocabulary": _kind(),
     "settings": _kind("empty dict"),
+    "share or text": _kind("0.5|NumPy's 0.5|fraction|0-d tensor 0.5", names="held out|characters|never seen"),
     "summed up": _kind(f"{ARRAY}|{TENSOR}", names="inputs|Linear"),
     "module": _kind("layer"),
     "no module": _kind("None", names="model"),

@@ -425,6 +425,7 @@ OWN: dict[str, dict[str, Argument]] = {
         "lr": is_a("positive", 0.1),
         "clip": is_a("positive", 1.0),
         "patience": is_a("size", 2),
+        "held_out": is_a("path", "0.2"),
         "optimizer": is_a("choice", "sgd"),
         "schedule": is_a("choice", "onecycle"),
         "weight_decay": is_a("rate", 0.1),
@@ -433,6 +434,7 @@ OWN: dict[str, dict[str, Argument]] = {
     },
     "train.read_text": {"path": is_a("path or None", lambda w: w.written())},
     "train.Corpus.of": {
+        "held_out": is_a("share or text", 0.2),
         "text": is_a("text of a corpus", "the cell remembers; " * 20),
         "readers": is_a("count", 2),
         "length": is_a("count", 3),

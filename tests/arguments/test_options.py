@@ -27,7 +27,7 @@ OPTIONS = {
     "train": {
         **dict.fromkeys(["cell", "backend", "optimizer", "schedule"], "choice"),
         "weight_decay": "rate",
-        "config": "missing",
+        **dict.fromkeys(["config", "held_out"], "missing"),
         **dict.fromkeys(["hidden", "layers", "embed", "batch", "length", "steps", "every"], "count"),
         "lr": "positive",
         "clip": "positive",

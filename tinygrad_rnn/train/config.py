@@ -90,6 +90,19 @@ SCHEDULES: dict[str, Callable[[optim.Optimizer, Config], optim.Schedule]] = {
     ),
 }
 
+
+def _share_or_path(what: str, value: Any) -> str:
+    """A share between 0 and 1, or the place of a file from the root on."""
+    text = arguments.path(what, value)
+    try:
+        share = float(text)
+    except ValueError:
+        return os.path.abspath(text)
+    if not 0 < share < 1:
+        raise arguments.refused(what, "a share between 0 and 1, or a file", value)
+    return text
+
+
 WIDEST = 1 << 16
 """Units: from there on a layer's matrix alone takes more memory than machines have."""
 
@@ -132,6 +145,13 @@ class Config:
         metavar="FILE",
         type=os.path.abspath,
     )
+    held_out: str = _setting(
+        "0.1",
+        "share of the text, at its end, that is kept back to measure by; or another file",
+        _share_or_path,
+        metavar="SHARE|FILE",
+        type=option(str, _share_or_path),
+    )
     backend: str = _setting("numpy", "where to compute", one_of("numpy", "cupy"), choices=("numpy", "cupy"))
 
     def __post_init__(self) -> None:
@@ -155,7 +175,11 @@ class Config:
         Raises:
             DataError: it is missing, not a text, or too short.
         """
-        return Corpus.of(read_text(self.text), self.batch, self.length)
+        try:
+            held_out: float | str = float(self.held_out)
+        except ValueError:
+            held_out = read_text(self.held_out)
+        return Corpus.of(read_text(self.text), self.batch, self.length, held_out)
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2)

@@ -12,7 +12,7 @@ from ..data.streams import Streams
 from ..errors import DataError
 
 HELD_OUT = 0.1
-"""The share of the text, at its end, that is never trained on."""
+"""The share of the text, at its end, that is never trained on, where nobody says another one."""
 
 
 def read_text(path: str | None) -> str:
@@ -66,26 +66,44 @@ class Corpus:
     fingerprint: str
 
     @classmethod
-    def of(cls, text: str, readers: int, length: int) -> Corpus:
+    def of(cls, text: str, readers: int, length: int, held_out: float | str = HELD_OUT) -> Corpus:
         """Split a text for that many readers and windows of that length.
 
+        Args:
+            text: to learn from.
+            readers: how many read it at the same time.
+            length: of their windows.
+            held_out: the share of the text, at its end, that is never trained on; or another text.
+
         Raises:
-            DataError: the text is too short for them.
+            DataError: a text is too short for them, or the other one has a character that the text lacks.
         """
         text = arguments.text("Corpus.of: text", text)
         readers, length = arguments.size("readers", readers, 1), arguments.size("length", length, 1)
-        kept = round(len(text) * HELD_OUT)
-        trained = len(text) - kept
-        if kept <= readers or trained <= readers * length:
-            needed = max(round((readers + 1) / HELD_OUT), round((readers * length + 1) / (1 - HELD_OUT)))
-            raise DataError(
-                f"the text has {len(text)} characters; a batch of {readers} with windows of {length} needs "
-                f"about {needed}: give a "
-                "longer text, or smaller --batch and --length"
-            )
         vocabulary = Vocabulary.of(text)
-        numbers = vocabulary.encode(text)
-        fingerprint = hashlib.sha256(text.encode()).hexdigest()
-        return cls(
-            vocabulary, Streams(numbers[:trained], readers), Streams(numbers[trained:], readers), fingerprint
+        words = hashlib.sha256(text.encode())
+        if isinstance(held_out, str):
+            training, kept = text, held_out
+            words.update(b"\0" + kept.encode())
+        else:
+            share = arguments.probability("Corpus.of: held_out", held_out)
+            training = text[: len(text) - round(len(text) * share)]
+            kept = text[len(training) :]
+        if len(kept) <= readers or len(training) <= readers * length:
+            raise _too_short(text, readers, length, held_out)
+        first, last = (Streams(vocabulary.encode(part), readers) for part in (training, kept))
+        return cls(vocabulary, first, last, words.hexdigest())
+
+
+def _too_short(text: str, readers: int, length: int, held_out: float | str) -> DataError:
+    sizes = f"a batch of {readers} with windows of {length} needs"
+    if isinstance(held_out, str):
+        return DataError(
+            f"the texts have {len(text)} characters and, held out, {len(held_out)}; {sizes} more than "
+            f"{readers * length} and {readers}: give longer texts, or smaller --batch and --length"
         )
+    least = max((readers + 1) / max(held_out, 1e-9), (readers * length + 1) / max(1 - held_out, 1e-9))
+    return DataError(
+        f"the text has {len(text)} characters; {sizes} about {round(least)}: give a longer text, or smaller "
+        "--batch and --length"
+    )
