@@ -43,6 +43,19 @@ def test_shapes_stand_for_zeros_of_the_parameters():
     assert tg.summary(Tagger(), (7, 2), dtype="int64")[0].shapes == ((7, 2, 5),)
 
 
+def test_shapes_inside_of_what_a_model_takes():
+    class Reader(nn.Module):
+        def __init__(self):
+            self.rnn = nn.GRU(3, 4)
+
+        def __call__(self, sequences):
+            x, lengths = sequences
+            return self.rnn(x, lengths=lengths)[1]
+
+    found = tg.summary(Reader(), ((6, 2, 3), np.array([6, 2])))
+    assert [row.shapes for row in found][:2] == [((1, 2, 4),), ((6, 2, 4), (1, 2, 4))]
+
+
 def test_what_is_shared_counts_once_and_what_is_frozen_by_itself():
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     first, second = (dict(model.named_modules())[name] for name in "01")

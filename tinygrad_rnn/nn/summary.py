@@ -81,8 +81,8 @@ def summary(model: Module, *inputs: object, dtype: DTypeLike | None = None) -> S
 
     Args:
         model: a module.
-        inputs: what it is called with: shapes, or tensors and arrays nested as it takes them; none to leave
-            the shapes out.
+        inputs: what it is called with: shapes, or tensors and arrays, in tuples as it takes them; none to
+            leave the shapes out.
         dtype: of zeros; that of the parameters by default. Class numbers need "int64".
 
     Raises:
@@ -106,9 +106,11 @@ def summary(model: Module, *inputs: object, dtype: DTypeLike | None = None) -> S
 
 
 def _input(x: Any, dtype: Any, first: Tensor | None) -> Any:
-    """Zeros for a shape; anything else as it is."""
-    if not isinstance(x, tuple) or not all(isinstance(n, int) for n in x):
+    """Zeros for a shape, also for those inside a tuple; anything else as it is."""
+    if not isinstance(x, tuple):
         return x
+    if not all(isinstance(n, int) for n in x):
+        return tuple(_input(part, dtype, first) for part in x)
     backend = backends.current() if first is None else first._backend
     return Tensor(backend.zeros(arguments.shape("summary: inputs", x), dtype), backend)
 
