@@ -6,7 +6,8 @@ first that fails.
 ``python -m tests --every`` runs all tests with all combinations of parameters and all seeds, where the gate
 runs some (see ``covering.py``), and then those of the gate on the stand-in for CuPy. ``python -m tests
 --peer`` runs the tests that compare with PyTorch, JAX and CuPy (``pip install -e '.[test,peer]'``); those
-whose framework is not installed are skipped, and listed as skipped. ``python -m tests --wheels 4`` builds
+whose framework is not installed are skipped, and listed as skipped. ``python -m tests --twins`` trains the
+book's jobs and their twins in PyTorch over several seeds. ``python -m tests --wheels 4`` builds
 what users install and tries it on each Python that is found, four at least (``pip install -e '.[dev]'``).
 """
 
@@ -33,7 +34,8 @@ EVERY = {
     "every test": f"{PYTEST} -m 'not peer and not cupy' --every",
     "tests on the stand-in for CuPy": f"{PYTEST} --backend cupy",
 }
-PEER = {"peer tests": "pytest -n 2 -m 'peer or cupy'"}
+PEER = {"peer tests": "pytest -n 2 -m '(peer and not slow) or cupy'"}
+TWINS = {"twins of the jobs": "pytest -m 'peer and slow'"}  # alone on the machine: they are timed
 
 
 def main() -> int:
@@ -41,6 +43,7 @@ def main() -> int:
     parser.add_argument("--coverage", action="store_true", help="measure what one case of each test reaches")
     parser.add_argument("--slow", action="store_true", help="run what the gate leaves out since it is slow")
     parser.add_argument("--peer", action="store_true", help="compare with PyTorch, JAX and CuPy instead")
+    parser.add_argument("--twins", action="store_true", help="train the book's jobs beside PyTorch")
     parser.add_argument(
         "--every", action="store_true", help="run every combination of parameters and every seed"
     )
@@ -53,6 +56,7 @@ def main() -> int:
         (chosen.slow, SLOW),
         (chosen.every, EVERY),
         (chosen.peer, PEER),
+        (chosen.twins, TWINS),
         (chosen.wheels is not None, {"wheels": f"tests.wheels {chosen.wheels}"}),
     ]
     checks = next((checks for wanted, checks in others if wanted), CHECKS)

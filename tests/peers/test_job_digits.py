@@ -1,4 +1,4 @@
-"""The digits of examples/19_digits.py read by PyTorch: a twin of the model, trained on the same batches.
+"""The digits of examples/jobs/digits.py read by PyTorch: a twin of the model, trained on the same batches.
 
 Exactly: from the same weights and without dropout, losses and norms of an epoch; and the scores of a trained
 twin's weights.
@@ -33,7 +33,7 @@ stats = pytest.importorskip("scipy.stats")
 torch.set_num_threads(1)
 
 SEEDS = range(5, 25)
-EXAMPLE = Path(__file__).parents[2] / "examples" / "19_digits.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "jobs" / "digits.py"
 
 
 class Twin(torch.nn.Module):
