@@ -114,7 +114,7 @@ def main():
 def draw(accuracy, sure, baseline, confusion, image, sure_of_one, digit):
     import matplotlib.pyplot as plt
 
-    plt.style.use(Path(__file__).with_name("figures.mplstyle"))
+    plt.style.use(Path(__file__).parent.parent / "figures.mplstyle")
     figure, (left, middle, digit_axes, sure_axes) = plt.subplots(1, 4, width_ratios=(4, 3.6, 1.6, 1.6))
     figure.set_size_inches(11, 3.8)
     rows = np.arange(1, ROWS + 1)
