@@ -2,7 +2,7 @@
 
 {"model": layer, "step": 7}
   tensors    model.weight_hh, …
-  text       {"model": {"weight_hh": {"tensor": "model.weight_hh"}, …}, "step": 7}
+  text       {"model": {"weight_hh": {"$tensor": "model.weight_hh"}, …}, "step": 7}
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .. import arguments, backends
 from ..errors import CheckpointError
 from ..tape import Node
 
-_TENSOR = "tensor"
+_TENSOR = "$tensor"
 
 
 def has_state(thing: Any) -> bool:

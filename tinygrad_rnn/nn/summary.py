@@ -10,7 +10,7 @@ from ..arguments import DTypeLike
 from ..reading.words import table
 from ..tape import host, no_grad
 from ..tensor import Tensor
-from .module import Module, calls_noted
+from .module import Module, calls_noted, modes_kept
 
 
 class Row(NamedTuple):
@@ -117,16 +117,12 @@ def _input(x: Any, dtype: Any, first: Tensor | None) -> Any:
 
 def _called(model: Module, inputs: Sequence[Any]) -> dict[int, tuple[tuple[int, ...], ...]]:
     """The shapes of what came out of each module, by its identity."""
-    modes = [(module, module.training) for module in model.modules()]
     states = random.States()
     try:
-        model.eval()
-        with no_grad(), calls_noted() as calls:
-            model(*inputs)
+        with modes_kept(model), no_grad(), calls_noted() as calls:
+            model.eval()(*inputs)
     finally:
         states.restore()
-        for module, mode in modes:
-            module.training = mode
     return {
         id(module): tuple(leaf.shape for leaf in tree.leaves(result) if isinstance(leaf, Tensor))
         for module, result in calls

@@ -27,9 +27,13 @@ class Average:
         """Take the parameters as they are now into the average."""
         for name, new in self._model.state_dict().items():
             held = self._values[name]
-            array = held._data * self._decay + new._data * (1 - self._decay)
+            array = held._data + (new._data - held._data) * (1 - self._decay)  # what stays is itself
             backend = new._backend
             self._values[name] = Tensor(backend.asarray(array, dtype=new.dtype), backend)
+
+    def settle(self) -> None:
+        """Give the model the averages for good."""
+        self._model.load_state_dict(self._values)
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +11,9 @@ import numpy
 
 from .. import arguments, nn, tree
 from ..backends import Backend
+from ..data.batching import Passes
 from ..errors import ArgumentError, DataError, TrainingError
+from ..nn.module import modes_kept
 from ..tape import host_values, no_grad
 from ..tensor import Tensor
 from .metrics import checked_metrics
@@ -50,7 +53,7 @@ class Through:
 
     Args:
         loss: of outputs and targets, one number; or a pair of it and how much the batch counts, by default as
-            many as the targets have elements.
+            many as the targets have elements, classes below 0 apart.
         carry: whether the model takes and returns a state: ``outputs, state = model(x, state)``.
     """
 
@@ -93,16 +96,21 @@ class Through:
                 f"fit: loss must return one number, a tensor, or a pair of it and its weight, not "
                 f"{arguments.shown(value)}"
             )
+        if not isinstance(weight, (int, float)):
+            raise ArgumentError(f"fit: the weight of a batch must be a number, not {arguments.shown(weight)}")
         if not math.isfinite(value.item()):
             raise TrainingError(f"the loss became {value.item()}{_culprit(inputs, targets)}")
         return value, float(weight), outputs, targets
 
 
 def _elements(targets: Any) -> int:
+    """How much a batch counts: the elements of its targets, the first of them if they are several; classes
+    below 0 do not count."""
     leaves = tree.leaves(targets)
-    return (
-        int(numpy.size(leaves[0]) if not isinstance(leaves[0], Tensor) else leaves[0].size) if leaves else 1
-    )
+    first = host_values(leaves[0])
+    if not first.ndim:  # a list of numbers
+        first = numpy.array([host_values(leaf) for leaf in leaves])
+    return int((first >= 0).sum()) if first.dtype.kind == "i" else first.size
 
 
 def _culprit(inputs: Any, targets: Any) -> str:
@@ -118,8 +126,6 @@ def _culprit(inputs: Any, targets: Any) -> str:
 class Mean:
     """A mean over batches, each with its weight; and a metric of a function of outputs and targets."""
 
-    greater_is_better: bool | None = None
-
     def __init__(self, function: Callable[..., Any] | None = None) -> None:
         self._function = function
         self.reset()
@@ -133,7 +139,12 @@ class Mean:
 
     def update(self, outputs: Any, targets: Any) -> None:
         assert self._function is not None
-        self.add(float(host_values(self._function(outputs, targets))), _elements(targets))
+        value = host_values(self._function(outputs, targets))
+        if value.size != 1:
+            raise ArgumentError(
+                f"a metric that is a function must return a number, not {arguments.shown(value)}"
+            )
+        self.add(float(value.reshape(())), _elements(targets))
 
     def value(self) -> float:
         return self._total / self._weight if self._weight else math.nan
@@ -173,13 +184,15 @@ def evaluate(
         name: metric if hasattr(metric, "update") else Mean(metric)
         for name, metric in checked_metrics("evaluate", metrics).items()
     }
+    if isinstance(data, Passes):  # the same batches each time, whoever else reads them
+        data = copy.copy(data)
+        data.epoch = data.position = 0
     through, mean, count = Through(model, loss, carry), Mean(), 0
-    modules = [m for m in (model.modules() if isinstance(model, nn.Module) else ()) if m.training]
     for metric in counted.values():
         metric.reset()
-    try:
-        for module in modules:
-            module.training = False
+    with modes_kept(model):
+        if isinstance(model, nn.Module):
+            model.eval()
         for batch in data:
             value, weight, outputs, targets = through(batch)
             mean.add(value.item(), weight)
@@ -188,9 +201,11 @@ def evaluate(
                 told = tree.map_leaves(host_values, outputs), tree.map_leaves(host_values, targets)
                 for metric in counted.values():
                     metric.update(*told)
-    finally:
-        for module in modules:
-            module.training = True
     if not count:
         raise DataError("there are no batches to evaluate")
-    return {"loss": mean.value(), **{name: metric.value() for name, metric in counted.items()}}
+    return {"loss": mean.value(), **{name: _plain(metric.value()) for name, metric in counted.items()}}
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy as one of Python."""
+    return value.item() if isinstance(value, numpy.generic) or getattr(value, "shape", None) == () else value

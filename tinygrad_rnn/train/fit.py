@@ -11,7 +11,7 @@ from ..errors import ArgumentError
 from .batch import checked_batches
 from .history import History
 from .metrics import checked_metrics
-from .training import Training
+from .training import Training, keeps_place
 
 
 def fit(
@@ -50,7 +50,7 @@ def fit(
     Args:
         model: a module; ``outputs = model(*inputs)``.
         loss: a function of outputs and targets, one number, the mean over the batch; or a pair of it and how
-            much the batch counts, by default as many as the targets have elements.
+            much the batch counts, by default as many as the targets have elements, classes below 0 apart.
         data: batches, read again in each epoch, such as a list or ``tg.data.batches``: tuples of what the
             model is called with and, last, the targets.
         epochs, steps: how often all data are seen, and how many updates are made, at most; one of them at
@@ -59,8 +59,9 @@ def fit(
         schedule: of the learning rate; goes on by one with each update, or, a ``PlateauLR``, with each
             evaluation, by the column that ``monitor`` names.
         clip: the largest norm of all residuals together.
-        accumulate: an update takes the mean of so many batches.
-        average: the decay of a running average of the parameters, which is then what is evaluated and kept.
+        accumulate: an update goes by the mean of so many batches, or of those that are left of an epoch.
+        average: the decay of a running average of the parameters, which is then what is evaluated and what
+            the model ends as.
         carry: the model takes and returns a state, ``outputs, state = model(x, state)``, which is carried
             from batch to batch, off the tape (truncated back-propagation through time), and is None at the
             start of an epoch.
@@ -124,23 +125,34 @@ def _check(options: dict[str, Any], monitor: Any) -> None:
     if options["epochs"] is None and options["steps"] is None:
         raise ArgumentError("fit: say how long: epochs=… or steps=…")
     schedule = options["schedule"]
-    if schedule is not None and not callable(getattr(schedule, "step", None)):
+    if schedule is not None and not (keeps_place(schedule) and hasattr(schedule, "optimizer")):
         raise arguments.refused(
             "fit: schedule", "a schedule, such as tg.optim.CosineLR(optimizer, steps)", schedule
         )
     if schedule is not None and options["optimizer"] is None:
         raise ArgumentError("fit: a schedule sets the rate of an optimiser: give that one, too")
+    if schedule is not None and schedule.optimizer is not options["optimizer"]:
+        raise ArgumentError("fit: the schedule is of another optimizer than this one: make it for this one")
     for name in ("resume", "tensorboard"):
         if options[name] and options["folder"] is None:
             raise ArgumentError(f"fit: {name}={options[name]!r} needs a folder=")
     if options["metrics"] and options["validation"] is None:
         raise ArgumentError("fit: metrics are measured on validation batches: give validation=")
-    columns = {"loss": False}
+    columns: dict[str, bool | None] = {"loss": False}
     if options["validation"] is not None:
         columns["validation_loss"] = False
     columns |= {
-        name: getattr(metric, "greater_is_better", False) for name, metric in options["metrics"].items()
+        name: getattr(metric, "greater_is_better", None) for name, metric in options["metrics"].items()
     }
     chosen = list(columns)[1 if options["validation"] is not None else 0] if monitor is None else monitor
     options["monitor"] = arguments.choice("fit: monitor", chosen, tuple(columns))
     options["greater_is_better"] = columns[options["monitor"]]
+    if options["greater_is_better"] is None:
+        raise ArgumentError(
+            f"fit: monitor: nothing says whether a greater {monitor} is better: give a tg.train.Metric with "
+            "greater_is_better"
+        )
+    if isinstance(schedule, optim.PlateauLR):
+        mode = "max" if options["greater_is_better"] else "min"
+        if schedule.mode != mode:
+            raise ArgumentError(f"fit: PlateauLR goes by {options['monitor']}: make it with mode={mode!r}")

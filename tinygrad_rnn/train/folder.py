@@ -3,6 +3,7 @@ log."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from .. import arguments, atomic
 from ..errors import CheckpointError
 from ..interop import safetensors
 from .history import History
+from .lock import alone_in
 
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.csv"
 
 
 class Folder:
-    """Where a training keeps its files; every one is whole or not there.
+    """Where a training keeps its files, each whole or not there; as a block, in which it is ours alone.
 
     Args:
         path: the folder; made if it is not there.
@@ -40,7 +42,20 @@ class Folder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CheckpointError(f"cannot make the folder {self.path}: {error.strerror}") from error
+        self._ours = alone_in(self.path)
+
+    def __enter__(self) -> Folder:
+        self._ours.__enter__()
+        there = os.path.exists(self.path / LAST)
         self.last: safetensors.Checkpoint | None = safetensors.load(self.path / LAST) if there else None
+        if not there:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path / BEST)  # of one that was killed before its first checkpoint
+            atomic.write(self.path / LOG, "")  # a place that cannot be written to is known at once
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._ours.__exit__(*exception)
 
     def save(self, state: dict[str, Any], best: dict[str, Any] | None, history: History) -> None:
         """Write the log, the best model where there is a new one, and, last, the checkpoint.

@@ -42,7 +42,9 @@ class History(Sequence[Mapping[str, Any]]):
             ArgumentError: nothing was evaluated yet.
         """
         if self._best is None:
-            raise ArgumentError("history.best: nothing was evaluated yet")
+            raise ArgumentError(
+                "history.best: no model was kept: nothing was evaluated yet, or what decides was no number"
+            )
         return self.rows[self._best]
 
     @property
@@ -68,7 +70,12 @@ class History(Sequence[Mapping[str, Any]]):
         if not any(key in row for row in self.rows):
             names = ", ".join(map(repr, dict.fromkeys(name for row in self.rows for name in row)))
             raise ArgumentError(f"history: there is no column {key!r}: there are {names or 'none yet'}")
-        return numpy.array([row.get(key, numpy.nan) for row in self.rows])
+        values = [row.get(key, numpy.nan) for row in self.rows]
+        if len({numpy.shape(value) for value in values}) > 1:  # tables that grew
+            column = numpy.empty(len(values), object)
+            column[:] = values
+            return column
+        return numpy.array(values)
 
     def to_csv(self) -> str:
         """As text, with a header."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from ..data import Vocabulary
 from ..errors import CheckpointError
 from ..interop import safetensors
 from . import snapshot
-from .folder import BEST, LAST, LOG
+from .folder import LAST, LOG
 from .history import History
 
 
@@ -58,16 +59,21 @@ def load_run(folder: str | os.PathLike[str], model: nn.Module | None = None) -> 
                 f"{path} is a run of tinygrad-rnn train, which has a model: leave model out"
             )
         made, vocabulary = snapshot.load_model(str(path))
-        return LoadedRun(made.eval(), History(_rows(path)), vocabulary)
+        rows = _rows(path)
+        held_out = [row.get("held_out_bits_per_character", math.inf) for row in rows]
+        best = held_out.index(min(held_out)) if rows else None
+        return LoadedRun(made.eval(), History(rows, best), vocabulary)
     if not os.path.isfile(path / LAST):
         raise CheckpointError(f"{path} holds no training: neither {snapshot.FILE} nor {LAST} is there")
     if model is None:
         raise CheckpointError(f"{path} is a training by fit: give a fresh model for its parameters, model=")
     state = safetensors.load(path / LAST).part("fit")
-    best = path / BEST
-    model.load_state_dict(safetensors.load(best) if os.path.isfile(best) else state["model"])
     history = History()
-    history.load_state_dict(state["history"])
+    try:
+        model.load_state_dict(state["best"] or state["average"] or state["model"])
+        history.load_state_dict(state["history"])
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path / LAST} is no whole checkpoint of a training: {error!r}") from error
     return LoadedRun(model.eval(), history, None)
 
 

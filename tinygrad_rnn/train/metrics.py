@@ -15,6 +15,9 @@ from .. import arguments
 from ..errors import ArgumentError, DtypeError, ShapeError
 from ..tape import host_values
 
+_LARGEST = 709.0
+"""exp of more is no float."""
+
 
 class Metric:
     """What metrics share. One of your own has these three methods.
@@ -78,7 +81,7 @@ class Confusion(Metric):
         outputs, targets = host_values(outputs), host_values(targets)
         if targets.dtype.kind not in "iub":
             raise DtypeError(f"{name}: targets are classes, whole numbers, not {targets.dtype}")
-        if outputs.ndim == targets.ndim + 1 and outputs.shape[:-1] == targets.shape and outputs.shape[-1]:
+        if outputs.ndim == targets.ndim + 1 and outputs.shape[:-1] == targets.shape and outputs.shape[-1] > 1:
             classes, outputs = outputs.shape[-1], outputs.argmax(-1)
         elif outputs.shape == targets.shape and outputs.dtype.kind in "iub":
             classes = 1
@@ -88,6 +91,8 @@ class Confusion(Metric):
                 f"got {outputs.dtype}{list(outputs.shape)} and {targets.dtype}{list(targets.shape)}"
             )
         counted = targets >= 0
+        if (outputs[counted] < 0).any():
+            raise ShapeError(f"{name}: outputs hold a class below 0, which is none")
         true, predicted = targets[counted].astype(numpy.int64), outputs[counted].astype(numpy.int64)
         size = max(classes, len(self.table), *(int(x.max()) + 1 for x in (true, predicted) if x.size))
         if self.classes is not None and size > self.classes:
@@ -234,7 +239,10 @@ class Perplexity(Metric):
 
     def value(self) -> float:
         """NaN where nothing was counted."""
-        return math.exp(self._total / self._count) if self._count else math.nan
+        if not self._count:
+            return math.nan
+        mean = self._total / self._count
+        return math.exp(mean) if mean < _LARGEST else math.inf
 
 
 def checked_metrics(call: str, metrics: Any) -> dict[str, Any]:
@@ -251,6 +259,6 @@ def checked_metrics(call: str, metrics: Any) -> dict[str, Any]:
                 f"{call}: metrics: {name!r} is neither a tg.train.Metric, such as tg.train.Accuracy(), nor "
                 f"a function of outputs and targets: {arguments.shown(metric)}"
             )
-        if name in ("loss", "step", "epoch"):
+        if name in ("step", "epoch", "loss", "norm", "rate", "validation_loss"):
             raise ArgumentError(f"{call}: metrics: {name!r} is no name for one: it is in the history already")
     return checked

@@ -15,7 +15,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .. import nn, optim, random
-from ..errors import DataError, TrainingError
+from ..errors import ArgumentError, CheckpointError, DataError, TrainingError
+from ..interop.safetensors import Checkpoint
+from ..nn.module import modes_kept
 from .average import Average
 from .batch import Mean, Through, evaluate
 from .folder import Folder
@@ -70,21 +72,40 @@ class Training:
     def run(self) -> History:
         """Learn until an option, or a callback, says that it is enough."""
         options = self._options
-        if options["folder"] is not None:
-            self._folder = Folder(options["folder"], options["resume"])
-            if self._folder.last is not None:
-                self.load_state_dict(self._folder.last.part("fit"))
-        self.history.stopped = ""
-        before = self.model.training
-        with Reports(self, options) as reports:
-            try:
-                while not self._is_over():
-                    self._learn_epoch(reports)
-            finally:
-                self.model.train(before)
-        if self._best is not None and options["validation"] is not None:
-            self.model.load_state_dict(self._best)
+        with contextlib.ExitStack() as stack:
+            if options["folder"] is not None:
+                self._folder = stack.enter_context(Folder(options["folder"], options["resume"]))
+                if self._folder.last is not None:
+                    self._go_on(self._folder.last)
+            self.history.stopped = ""
+            self.optimizer.zero_grad()  # what somebody left
+            reports = stack.enter_context(Reports(self, options))
+            stack.enter_context(modes_kept(self.model))
+            if not self.model.training:  # else parts of it may be out of training on purpose
+                self.model.train()
+            while not self._is_over():
+                self._learn_epoch(reports)
+            if self._best is not None:
+                self.model.load_state_dict(self._best)
+            elif self._average is not None:
+                self._average.settle()
         return self.history
+
+    def _go_on(self, last: Checkpoint) -> None:
+        """From a checkpoint; nothing is changed if it does not fit.
+
+        Raises:
+            CheckpointError: it is another training's, or damaged.
+        """
+        before = self.model.state_dict(), self.optimizer.state_dict()
+        try:
+            self.load_state_dict(last.part("fit"))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            self.model.load_state_dict(before[0])
+            self.optimizer.load_state_dict(before[1])
+            if isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(f"the checkpoint is no whole one of a training: {error!r}") from error
 
     def _is_over(self) -> bool:
         epochs, steps = self._options["epochs"], self._options["steps"]
@@ -92,29 +113,38 @@ class Training:
             self.history.stopped = "steps"
         if not self.history.stopped and epochs is not None and self.epoch >= epochs:
             self.history.stopped = "epochs"
+        patience, later = self._options["patience"], len(self.history) - 1 - self.history.best_at
+        if not self.history.stopped and patience is not None and later >= patience:
+            self.history.stopped = "patience"
         return bool(self.history.stopped)
 
     def _learn_epoch(self, reports: Reports) -> None:
         """Go on through the data, to their end or to that of the training."""
-        self.model.train()
+        over = False
         for batch in self._data_left():
-            self._batches += 1
-            self._learn(batch)
+            over = self._batches + 1 == self._count
+            self._learn(batch, over)
             if self._waiting == 0:
                 self._after_update(reports)
-                if self._is_over():
-                    break
+            if over or self._is_over():
+                break
         else:
-            self._end_epoch(reports)
-            if self._options["every"] is None:
-                self._evaluate(reports)
+            self._flush(reports)
+            over = True
+        if over and self._options["every"] is None and self._evaluated != self.step:
+            self._evaluate(reports)
         if self._is_over() and self._evaluated != self.step:
             self._evaluate(reports)
+
+    @property
+    def _count(self) -> int | None:
+        """How many batches an epoch has, where the data know it."""
+        return len(self._data) if hasattr(self._data, "__len__") else None
 
     def _data_left(self) -> Iterator[Any]:
         """The batches of this epoch from where it stands; data that know where they stand begin there."""
         batches = iter(self._data)
-        if not hasattr(self._data, "state_dict"):
+        if not keeps_place(self._data):
             for _ in range(self._batches):
                 next(batches, None)
         return batches
@@ -125,37 +155,44 @@ class Training:
         if every is not None and self.step % every == 0:
             self._evaluate(reports)
 
-    def _end_epoch(self, reports: Reports) -> None:
+    def _flush(self, reports: Reports) -> None:
+        """Of data that do not know how many batches they have: learn from what waits at their end.
+
+        Raises:
+            DataError: there were none.
+        """
         if not self._batches:
-            again = (
-                " a second time: give a list or tg.data.batches, which can be read again"
-                if self.epoch
-                else ""
-            )
-            raise DataError(f"fit: the data give no batches{again}")
-        self.epoch, self._batches, self._through.state = self.epoch + 1, 0, None
+            again = " a second time: give a list or tg.data.batches, which can be read again"
+            raise DataError(f"fit: the data give no batches{again if self.epoch else ''}")
+        self._end_epoch()
         if self._waiting:
-            self._update(None)
+            with self._at_step():
+                self._update(None)
             self._after_update(reports)
 
-    def _learn(self, batch: Any) -> None:
-        """Take in a batch, and update where enough of them wait."""
-        several = self._options["accumulate"]
+    def _end_epoch(self) -> None:
+        self.epoch, self._batches, self._through.state = self.epoch + 1, 0, None
+
+    def _learn(self, batch: Any, last: bool) -> None:
+        """Take in a batch, and update where enough of them wait, or it is the last one of an epoch."""
         with self._at_step():
             loss, weight, _, _ = self._through(batch)
             self._mean.add(loss.item(), weight)
             self.row["loss"] = loss.item()
             self._waiting += 1
-            part = loss if several == 1 else loss / several
-            if self._waiting < several:
-                part.backward()
+            self._batches += 1
+            if last:
+                self._end_epoch()
+            if last or self._waiting == self._options["accumulate"]:
+                self._update(loss)
             else:
-                self._update(part)
+                loss.backward()
 
     def _update(self, loss: Any) -> None:
         self.row["rate"] = self.optimizer.groups[0].lr
         schedule = None if self._waits_for_evaluations else self.schedule
-        self.row["norm"] = update(loss, self.optimizer, self._options["clip"], schedule)
+        clip, waiting = self._options["clip"], self._waiting
+        self.row["norm"] = update(loss, self.optimizer, clip, schedule, waiting)
         self._waiting = 0
         self.step += 1
         if self._average is not None:
@@ -189,32 +226,30 @@ class Training:
                 )
                 row |= {"validation_loss": told.pop("loss"), **told}
             better = self._is_better(row[options["monitor"]])
-            if better:
+            if better and options["validation"] is not None:
                 self._best = self.model.state_dict()
         self.history.add(row, better)
         self._mean.reset()
         self._evaluated = self.step
-        self._lose_patience()
         if self._waits_for_evaluations:
             self.schedule.step(row[options["monitor"]])
         if self._folder is not None:
-            self._folder.save({"fit": self.state_dict()}, self._best if better else None, self.history)
+            best = self._best if better else None
+            self._folder.save({"fit": self.state_dict()}, best, self.history)
         reports.evaluated()
 
     def _averaged(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext() if self._average is None else self._average.in_place()
 
     def _is_better(self, value: float) -> bool:
+        if not isinstance(value, (int, float)):
+            name = self._options["monitor"]
+            raise ArgumentError(f"fit: monitor: {name!r} is no number, which decides nothing: choose another")
         sign = -1 if self._options["greater_is_better"] else 1
         if not sign * value < self._least:
             return False
         self._least = sign * value
         return True
-
-    def _lose_patience(self) -> None:
-        patience, last = self._options["patience"], len(self.history)
-        if patience is not None and not self.history.stopped and last - 1 - self.history.best_at >= patience:
-            self.history.stopped = "patience"
 
     # -- going on --------------------------------------------------------------------------------------------
 
@@ -225,11 +260,12 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "schedule": None if self.schedule is None else self.schedule.state_dict(),
             "average": None if self._average is None else self._average.state_dict(),
-            "data": self._data.state_dict() if hasattr(self._data, "state_dict") else None,
+            "data": self._data.state_dict() if keeps_place(self._data) else None,
             "random": random.get_state(),
             "state": self._through.state,
             "best": self._best,
             "least": self._least,
+            "monitor": self._options["monitor"],
             "counts": [self.step, self.epoch, self._batches, self._evaluated],
             "row": self.row,
             "history": self.history.state_dict(),
@@ -241,12 +277,23 @@ class Training:
         Raises:
             CheckpointError: it is another model's, or another optimiser's.
         """
+        if missing := self.state_dict().keys() - state.keys():
+            raise CheckpointError(f"the checkpoint is no whole one of a training: it lacks {min(missing)!r}")
+        if state["monitor"] != self._options["monitor"]:
+            raise CheckpointError(
+                f"fit: until now {state['monitor']!r} decided which model is the best: go on with it"
+            )
+        if (state["schedule"] is None) != (self.schedule is None):
+            had = "without" if state["schedule"] is None else "with"
+            raise CheckpointError(f"fit: this training went on {had} a schedule so far: go on so")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        if self.schedule is not None and state["schedule"] is not None:
+        if self.schedule is not None:
             self.schedule.load_state_dict(state["schedule"])
-        if self._average is not None and state["average"] is not None:
-            self._average.load_state_dict(state["average"])
+        if self._average is not None:
+            self._average = Average(self.model, self._options["average"])
+            if state["average"] is not None:
+                self._average.load_state_dict(state["average"])
         if state["data"] is not None:
             self._data.load_state_dict(state["data"])
         random.set_state(state["random"])
@@ -254,6 +301,11 @@ class Training:
         self._best, self._least, self.row = state["best"], state["least"], dict(state["row"])
         self.step, self.epoch, self._batches, self._evaluated = state["counts"]
         self.history.load_state_dict(state["history"])
+
+
+def keeps_place(thing: Any) -> bool:
+    """Whether something says where it is, and goes there."""
+    return all(callable(getattr(thing, name, None)) for name in ("state_dict", "load_state_dict"))
 
 
 def _with_tuples(state: Any) -> Any:

@@ -7,11 +7,15 @@ from typing import Any
 
 from .. import optim
 from ..errors import TrainingError
-from ..ops import Tensor
+from ..tensor import Tensor
 
 
 def update(
-    loss: Tensor | None, optimizer: optim.Optimizer, clip: float | None, schedule: Any = None
+    loss: Tensor | None,
+    optimizer: optim.Optimizer,
+    clip: float | None,
+    schedule: Any = None,
+    batches: int = 1,
 ) -> float:
     """Take a step downhill.
 
@@ -19,6 +23,7 @@ def update(
         loss: one number, whose residuals are added to those that the parameters have; None to go by these.
         clip: the largest norm that they may have together; None for any.
         schedule: of the learning rate; goes on by one.
+        batches: of how many the residuals are the sum; the step goes by their mean.
 
     Returns:
         Their norm before clipping.
@@ -28,6 +33,10 @@ def update(
     """
     if loss is not None:
         loss.backward()
+    if batches > 1:
+        for p in {id(p): p for p in optimizer.parameters if p._grad is not None}.values():
+            mean = p._grad._data / batches
+            p._grad = Tensor(p._backend.asarray(mean, dtype=p._grad._data.dtype), p._backend)
     norm = optim.clip_grad_norm(optimizer.parameters, math.inf if clip is None else clip)
     if not math.isfinite(norm):
         raise TrainingError(f"the gradient's norm became {norm}")
