@@ -12,6 +12,7 @@ import tinygrad_rnn as tg
 from tests.sequence.compare import compare, compiled_scan, eager, kinds, results, running, same
 from tests.sequence.made import every_cell, made, ragged, some_cells
 from tinygrad_rnn import nn, tree
+from tinygrad_rnn.backends.native import products
 from tinygrad_rnn.selfcheck.cells import (
     ALL,
     CALLED,
@@ -344,3 +345,18 @@ def test_threads_at_once(backend):
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.machine_code
+@pytest.mark.parametrize("units", [16, 17, 24])
+def test_a_product_before_the_loop_is_read_when_it_is_done(units, rng, monkeypatch):
+    """Where nothing goes back, less of its panels is empty if it is computed as Bᵀ Aᵀ: it lies by columns,
+    and the loop reads a copy by rows. Workers begin as late as they may: when somebody waits for them."""
+    layer, loop = nn.GRU(5, units), nn.GRU(5, units, compiled=False)
+    loop.load_state_dict(layer.state_dict())
+    x = rng.normal(size=(1600, 1, 5)).astype("float32")
+    monkeypatch.setattr(products.GatheredProducts, "start", lambda self: None)
+    with tg.no_grad():
+        found = [layer(x + i)[0].numpy() for i in range(3)]
+        expected = [loop(x + i)[0].numpy() for i in range(3)]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)

@@ -40,7 +40,7 @@ class LaidOutRun:
         given = [*streams, *fixed, *laid.plan.constants]
         self.given: dict[int, Array] = {}
         for v, x in zip((*program.steps, *program.fixed), given, strict=True):
-            self.given[v] = backend.ascontiguousarray(x.T if v in laid.transposed else x)
+            self.given[v] = x.T if v in laid.transposed else x  # may be pending: copied in ``forward``
 
     def _call(
         self,
@@ -80,6 +80,7 @@ class LaidOutRun:
         """From the first states to the outputs at all steps and the last states; once."""
         laid, program = self.laid, self.laid.program
         products.run()
+        self.given = {v: self.backend.ascontiguousarray(x) for v, x in self.given.items()}
         arrays = {laid.forward_inputs[v].buffer.number: array for v, array in self.given.items()}
         self.states: list[Array] = [
             self._room(v, self.steps + 1 if laid.training else 2) for v in program.states
