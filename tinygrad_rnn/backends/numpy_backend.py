@@ -99,14 +99,11 @@ class NumpyBackend(Backend):
     def products(self) -> Products:
         """Ours where there is a compiler: they wait for each other, and leave no threads that go on
         spinning."""
-        gathered = self._gathered_products
-        return super().products() if gathered is None else gathered()
+        if not self.runs_machine_code():
+            return super().products()
+        from .native.products import GatheredProducts  # as above
 
-    @functools.cached_property
-    def _gathered_products(self) -> type[Any] | None:
-        from .native import products  # as above
-
-        return products.GatheredProducts if self.runs_machine_code() else None
+        return GatheredProducts()
 
     def quiet(self) -> Any:
         return _Quiet()
