@@ -48,7 +48,9 @@ def test_it_is_the_same_after_an_interruption(overfitting, tmp_path):
         if not run.train(lambda step: None, lambda: next(calls) == first - 1):
             run = Run.resume(str(tmp_path / folder), {})
             run.train(lambda step: None, lambda: False)
-        return {name: value.numpy() for name, value in tg.load(run.path / snapshot.BEST).items()}, losses(run)
+        return {
+            name: value.numpy() for name, value in tg.load(run.path / "best.safetensors").items()
+        }, losses(run)
 
     whole = best("whole", 10**6)
     for first in (7, 33):

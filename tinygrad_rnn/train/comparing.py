@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..errors import DataError
 from . import snapshot
+from .loop import best_of
 from .run import Run
 
 
@@ -24,8 +25,7 @@ def comparison(runs: Sequence[str]) -> list[tuple[str, ...]]:
     for path in runs:
         model, _, config = snapshot.load_run_model(path)
         run = Run.log_of(path)
-        measured = [step for step in run if step.held_out is not None]
-        best = min(measured, key=lambda step: step.held_out or 0.0, default=None)
+        best = best_of(run)
         if best is None or best.held_out is None:
             raise DataError(f"the run {path} has not been evaluated yet: go on with it by --resume {path}")
         size = f"{sum(p.size for p in model.parameters()):,}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy
@@ -51,6 +52,12 @@ class Step:
     held_out: float | None = None
     horizon: int | None = None
     seconds: float | None = None
+
+
+def best_of(steps: Iterable[Step]) -> Step | None:
+    """The step whose model knew the held-out text best; None where it was not measured."""
+    measured = [(step.held_out, i, step) for i, step in enumerate(steps) if step.held_out is not None]
+    return min(measured)[-1] if measured else None
 
 
 class Trainer:

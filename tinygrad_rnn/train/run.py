@@ -23,8 +23,9 @@ from ..graph import draw
 from . import snapshot
 from .config import Config
 from .data import Corpus
+from .folder import BEST, LOG
 from .lock import alone_in
-from .loop import Step, Trainer
+from .loop import Step, Trainer, best_of
 from .sampling import sample
 
 HEADER = "step,bits_per_character,gradient_norm,learning_rate,held_out_bits_per_character,horizon,seconds"
@@ -126,11 +127,10 @@ class Run:
 
     @classmethod
     def of(cls, path: str, changes: dict[str, Any]) -> Run:
-        """The same, also of a run that is done."""
-        path, settings = (
-            arguments.path("resume: path", path),
-            {setting.name for setting in dataclasses.fields(Config)},
-        )
+        """A run as it was when it was saved last, also one that is done; one that was killed while it began
+        is begun."""
+        path = arguments.path("resume: path", path)
+        settings = {setting.name for setting in dataclasses.fields(Config)}
         if not settings.issuperset(arguments.mapping("resume: changes", changes)):
             raise arguments.refused("resume: changes", "settings of Config by name", changes)
         folder = Path(path)
@@ -146,8 +146,8 @@ class Run:
 
     @classmethod
     def _log(cls, folder: Path) -> list[Step]:
-        """The same, and nothing where there is none."""
-        return cls.log_of(str(folder)) if os.path.exists(folder / "log.csv") else []
+        """What every update told; nothing where there is no log yet."""
+        return cls.log_of(str(folder)) if os.path.exists(folder / LOG) else []
 
     @staticmethod
     def log_of(path: str) -> list[Step]:
@@ -157,15 +157,14 @@ class Run:
             CheckpointError: there is no log, or it is damaged.
         """
         try:
-            return [_step_of(row) for row in (Path(path) / "log.csv").read_text().splitlines()[1:]]
+            return [_step_of(row) for row in (Path(path) / LOG).read_text().splitlines()[1:]]
         except (OSError, ValueError) as error:
             raise CheckpointError(f"cannot read the log of the run {path}: {error}") from error
 
     @property
     def best(self) -> Step | None:
         """The step whose model knew the held-out text best; None before the first evaluation."""
-        measured = [step for step in self.steps if step.held_out is not None]
-        return min(measured, key=lambda step: step.held_out or 0.0) if measured else None
+        return best_of(self.steps)
 
     @property
     def is_over(self) -> bool:
@@ -223,9 +222,9 @@ class Run:
 
     def save(self) -> None:
         """Write the log, the model if it is the best, and the checkpoint."""
-        atomic.write(self.path / "log.csv", "\n".join([HEADER, *map(_row_of, self.steps)]) + "\n")
+        atomic.write(self.path / LOG, "\n".join([HEADER, *map(_row_of, self.steps)]) + "\n")
         if self.steps and self.best is self.steps[-1]:
-            snapshot.save_model(self.path / snapshot.BEST, self.trainer)
+            snapshot.save_model(self.path / BEST, self.trainer)
         snapshot.save(self.path / snapshot.FILE, self.trainer)
         self.saved = self.trainer.done
 

@@ -15,11 +15,11 @@ from ..data import Vocabulary
 from ..errors import CheckpointError, DataError, TrainingError
 from ..interop import safetensors
 from .config import Config
+from .folder import BEST
 from .loop import Trainer
 from .model import CharacterModel
 
 FILE = "checkpoint.safetensors"
-BEST = "best.safetensors"
 KIND = "tinygrad_rnn character model, version 1"
 
 
@@ -110,7 +110,7 @@ def load_model(run: str) -> tuple[CharacterModel, Vocabulary[str]]:
 
 
 def load_run_model(run: str) -> tuple[CharacterModel, Vocabulary[str], Config]:
-    """The same, and the settings of the run."""
+    """A run's best model, its characters and its settings."""
     best = Path(arguments.path("run", run)) / BEST
     saved, config = _read(str(best) if os.path.isfile(best) else run)
     vocabulary = Vocabulary(saved.metadata["characters"])
