@@ -101,9 +101,9 @@ class NumpyBackend(Backend):
         spinning."""
         if not self.runs_machine_code():
             return super().products()
-        from .native.products import GatheredProducts  # as above
+        from .native import products  # as above
 
-        return GatheredProducts()
+        return products.GatheredProducts()
 
     def quiet(self) -> Any:
         return _Quiet()
