@@ -86,7 +86,7 @@ def test_the_types_of_the_library_are_complete() -> None:
         for one in symbol["diagnostics"]
         if re.search("missing|override", one["message"]) and ".selfcheck.cells." not in symbol["name"]
     ]
-    assert roots == []
+    assert roots == [], "\n".join(roots)
     assert told["typeCompleteness"]["completenessScore"] >= 0.98
 
 

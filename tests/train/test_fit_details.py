@@ -277,3 +277,20 @@ def test_a_parameter_may_be_called_anything(tmp_path):
     model = One()
     train.fit(model, tg.mse_loss, [(tg.ones(2), tg.zeros(2))], epochs=1, folder=tmp_path, progress=False)
     same(train.load_run(tmp_path, One()).model, model)
+
+
+@pytest.mark.parametrize(
+    "weight", [3, 3.0, np.int64(3), np.float32(3), np.array(3), tg.tensor(3.0)], ids=repr
+)
+def test_the_weight_of_a_batch_is_any_number(weight, rng):
+    x, t = batches(1, rng)[0]
+
+    def loss(y, targets):
+        return tg.cross_entropy(y, targets), weight
+
+    plain = train.evaluate(fresh(), tg.cross_entropy, [(x, t)])
+    assert train.evaluate(fresh(), loss, [(x, t)]) == plain
+    for wrong in (None, "3", np.ones(2)):
+        weight = wrong
+        with pytest.raises(tg.ArgumentError, match="weight of a batch"):
+            train.evaluate(fresh(), loss, [(x, t)])

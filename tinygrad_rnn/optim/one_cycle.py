@@ -64,7 +64,7 @@ class OneCycleLR(Schedule):
         self.anneal_strategy: str = arguments.choice(
             f"{name}: anneal_strategy", anneal_strategy, ("cos", "linear")
         )
-        self.cycle_momentum = arguments.flag(f"{name}: cycle_momentum", cycle_momentum)
+        self.cycle_momentum: bool = arguments.flag(f"{name}: cycle_momentum", cycle_momentum)
         self.base_momentum: float = arguments.decay(f"{name}: base_momentum", base_momentum)
         self.max_momentum: float = arguments.decay(f"{name}: max_momentum", max_momentum)
         self.div_factor: float = arguments.positive(f"{name}: div_factor", div_factor)

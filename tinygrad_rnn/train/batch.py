@@ -96,11 +96,14 @@ class Through:
                 f"fit: loss must return one number, a tensor, or a pair of it and its weight, not "
                 f"{arguments.shown(value)}"
             )
-        if not isinstance(weight, (int, float)):
-            raise ArgumentError(f"fit: the weight of a batch must be a number, not {arguments.shown(weight)}")
+        counts: Any = weight
+        if getattr(counts, "shape", None) == ():  # of NumPy, or a tensor
+            counts = counts.item()
+        if not isinstance(counts, (int, float)):
+            raise ArgumentError(f"fit: the weight of a batch must be a number, not {arguments.shown(counts)}")
         if not math.isfinite(value.item()):
             raise TrainingError(f"the loss became {value.item()}{_culprit(inputs, targets)}")
-        return value, float(weight), outputs, targets
+        return value, float(counts), outputs, targets
 
 
 def _elements(targets: Any) -> int:

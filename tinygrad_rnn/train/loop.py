@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy
 
-from .. import arguments, backends, nn, random
+from .. import arguments, backends, nn, optim, random
 from ..data.streams import Streams
 from ..derived.losses import cross_entropy
 from ..diagnosis import Report, flow
@@ -75,6 +75,8 @@ class Trainer:
         self.backend: backends.Backend = backends.get(config.backend)
         with backends.use_backend(config.backend):
             self.model: CharacterModel = config.model(len(corpus.vocabulary))
+        self.optimizer: optim.Optimizer
+        self.schedule: optim.Schedule
         self.optimizer, self.schedule = config.optimiser(self.model)
         self.state: Any = None
         self.done: int = 0

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import signal
 
-_SIGNALS = [
-    number
-    for name in ("SIGINT", "SIGTERM", "SIGHUP")  # the last is not everywhere
-    if (number := getattr(signal, name, None)) is not None
-]
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""The last is not everywhere."""
 
 
 class Stop:
