@@ -6,7 +6,7 @@ import csv
 import math
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from .. import arguments, nn
 from ..data import Vocabulary
@@ -17,7 +17,7 @@ from .folder import LAST, LOG
 from .history import History
 
 
-class LoadedRun(NamedTuple):
+class LoadedRun:
     """A training's best model, and how it came about. See :func:`load_run`.
 
     >>> tg.train.LoadedRun(tg.nn.Linear(2, 1), tg.train.History(), None).history
@@ -29,9 +29,10 @@ class LoadedRun(NamedTuple):
         vocabulary: the characters of a model of ``tinygrad-rnn train``; None for any other.
     """
 
-    model: nn.Module
-    history: History
-    vocabulary: Vocabulary[str] | None
+    def __init__(self, model: nn.Module, history: History, vocabulary: Vocabulary[str] | None) -> None:
+        self.model: nn.Module = model
+        self.history: History = history
+        self.vocabulary: Vocabulary[str] | None = vocabulary
 
 
 def load_run(folder: str | os.PathLike[str], model: nn.Module | None = None) -> LoadedRun:

@@ -162,7 +162,7 @@ class ConfusionMatrix(Confusion):
 
 
 class MeanAbsoluteError(Metric):
-    """The mean of |output − target| over all elements; targets that are NaN do not count.
+    """The mean of ``|output − target|`` over all elements; targets that are NaN do not count.
 
     >>> mae = tg.train.MeanAbsoluteError()
     >>> mae.update([1.0, 2.0, 3.0], [1.0, 4.0, np.nan])
