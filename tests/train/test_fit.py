@@ -113,15 +113,21 @@ def test_a_state_is_carried_and_cut_off(rng):
     same(model, other)
 
 
-def test_the_average_is_what_is_kept(rng):
-    data, model, other = batches(4, rng), fresh(), fresh()
-    quiet(model, data, epochs=1, average=0.5, validation=data)
-    adam, held = optim.Adam(other.parameters()), [p.numpy().copy() for p in other.parameters()]
-    for x, targets in data:
-        tg.cross_entropy(other(tg.tensor(x)), tg.tensor(targets)).backward()
+def averaged_by_hand(model, data, decay, epochs):
+    """The running averages of the parameters of a model that Adam trains, one update a batch."""
+    adam, held = optim.Adam(model.parameters()), [p.numpy().copy() for p in model.parameters()]
+    for x, targets in data * epochs:
+        tg.cross_entropy(model(tg.tensor(x)), tg.tensor(targets)).backward()
         adam.step()
         adam.zero_grad()
-        held = [0.5 * a + 0.5 * p.numpy() for a, p in zip(held, other.parameters(), strict=True)]
+        held = [decay * a + (1 - decay) * p.numpy() for a, p in zip(held, model.parameters(), strict=True)]
+    return held
+
+
+def test_the_average_is_what_is_kept(rng):
+    data, model = batches(4, rng), fresh()
+    quiet(model, data, epochs=1, average=0.5, validation=data)
+    held = averaged_by_hand(fresh(), data, 0.5, 1)
     for a, p in zip(held, model.parameters(), strict=True):
         np.testing.assert_allclose(p.numpy(), a, rtol=1e-14)
 

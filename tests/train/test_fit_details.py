@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tests.train.test_fit import B, Classifier, N, Reader, T, batches, fresh, quiet, same
+from tests.train.test_fit import B, Classifier, N, Reader, T, averaged_by_hand, batches, fresh, quiet, same
 from tinygrad_rnn import optim, train
 
 
@@ -55,15 +55,9 @@ def test_it_goes_on_from_any_update(kind, first, tmp_path):
 
 
 def test_the_average_is_what_the_model_ends_as(rng):
-    data, model, other = batches(4, rng), fresh(), fresh()
+    data, model = batches(4, rng), fresh()
     quiet(model, data, epochs=2, average=0.7)
-    adam, held = optim.Adam(other.parameters()), [p.numpy().copy() for p in other.parameters()]
-    for _ in range(2):
-        for x, targets in data:
-            tg.cross_entropy(other(tg.tensor(x)), tg.tensor(targets)).backward()
-            adam.step()
-            adam.zero_grad()
-            held = [0.7 * a + 0.3 * p.numpy() for a, p in zip(held, other.parameters(), strict=True)]
+    held = averaged_by_hand(fresh(), data, 0.7, 2)
     for a, p in zip(held, model.parameters(), strict=True):
         np.testing.assert_allclose(p.numpy(), a, rtol=1e-12)
 

@@ -16,7 +16,7 @@ from ..errors import ArgumentError, DataError, TrainingError
 from ..nn.module import modes_kept
 from ..tape import host_values, no_grad
 from ..tensor import Tensor
-from .metrics import checked_metrics
+from .metrics import Averaged, checked_metrics
 
 
 def parts_of(batch: Any) -> tuple[tuple[Any, ...], Any]:
@@ -126,31 +126,27 @@ def _culprit(inputs: Any, targets: Any) -> str:
     return ": try a smaller learning rate, or clip"
 
 
-class Mean:
-    """A mean over batches, each with its weight; and a metric of a function of outputs and targets."""
-
-    def __init__(self, function: Callable[..., Any] | None = None) -> None:
-        self._function = function
-        self.reset()
-
-    def reset(self) -> None:
-        self._total = self._weight = 0.0
+class Mean(Averaged):
+    """A mean over batches, each with its weight."""
 
     def add(self, value: float, weight: float) -> None:
-        self._total += value * weight
-        self._weight += weight
+        self._count(value * weight, weight)
+
+
+class MeanOf(Mean):
+    """A metric of a function of outputs and targets: its mean over batches."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self._function = function
 
     def update(self, outputs: Any, targets: Any) -> None:
-        assert self._function is not None
         value = host_values(self._function(outputs, targets))
         if value.size != 1:
             raise ArgumentError(
                 f"a metric that is a function must return a number, not {arguments.shown(value)}"
             )
         self.add(float(value.reshape(())), _elements(targets))
-
-    def value(self) -> float:
-        return self._total / self._weight if self._weight else math.nan
 
 
 @no_grad()
@@ -184,7 +180,7 @@ def evaluate(
     checked_batches("evaluate: data", data)
     carry = arguments.flag("evaluate: carry", carry)
     counted = {
-        name: metric if hasattr(metric, "update") else Mean(metric)
+        name: metric if hasattr(metric, "update") else MeanOf(metric)
         for name, metric in checked_metrics("evaluate", metrics).items()
     }
     if isinstance(data, Passes):  # the same batches each time, whoever else reads them

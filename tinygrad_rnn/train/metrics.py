@@ -161,7 +161,25 @@ class ConfusionMatrix(Confusion):
         return self.table.copy()
 
 
-class MeanAbsoluteError(Metric):
+class Averaged(Metric):
+    """A metric that is a mean of parts, each with its weight."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self._total = self._weight = 0.0
+
+    def _count(self, total: float, weight: float) -> None:
+        self._total += total
+        self._weight += weight
+
+    def value(self) -> float:
+        """NaN where nothing was counted."""
+        return self._total / self._weight if self._weight else math.nan
+
+
+class MeanAbsoluteError(Averaged):
     """The mean of ``|output − target|`` over all elements; targets that are NaN do not count.
 
     >>> mae = tg.train.MeanAbsoluteError()
@@ -169,12 +187,6 @@ class MeanAbsoluteError(Metric):
     >>> mae.value()
     1.0
     """
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        self._total, self._count = 0.0, 0
 
     def update(self, outputs: Any, targets: Any) -> None:
         """Count a batch.
@@ -188,15 +200,12 @@ class MeanAbsoluteError(Metric):
                 f"MeanAbsoluteError: outputs {outputs.shape} and targets {targets.shape} differ in shape"
             )
         counted = ~numpy.isnan(targets)
-        self._total += float(numpy.abs(outputs[counted].astype(float) - targets[counted]).sum())
-        self._count += int(counted.sum())
-
-    def value(self) -> float:
-        """NaN where nothing was counted."""
-        return self._total / self._count if self._count else math.nan
+        self._count(
+            float(numpy.abs(outputs[counted].astype(float) - targets[counted]).sum()), int(counted.sum())
+        )
 
 
-class Perplexity(Metric):
+class Perplexity(Averaged):
     """exp of the mean cross entropy of classes: 1 for one who knows, the number of classes for one who
     guesses.
 
@@ -205,12 +214,6 @@ class Perplexity(Metric):
     >>> round(perplexity.value(), 6)
     4.0
     """
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        self._total, self._count = 0.0, 0
 
     def update(self, outputs: Any, targets: Any) -> None:
         """Count a batch.
@@ -234,14 +237,13 @@ class Perplexity(Metric):
             raise ShapeError(f"Perplexity: a class is beyond the {rows.shape[-1]} of outputs")
         most = rows.max(-1, keepdims=True, initial=-math.inf)
         logs = rows - most - numpy.log(numpy.exp(rows - most).sum(-1, keepdims=True))
-        self._total -= float(logs[numpy.arange(len(rows)), classes].sum())
-        self._count += len(rows)
+        self._count(-float(logs[numpy.arange(len(rows)), classes].sum()), len(rows))
 
     def value(self) -> float:
         """NaN where nothing was counted."""
-        if not self._count:
+        if not self._weight:
             return math.nan
-        mean = self._total / self._count
+        mean = super().value()
         return math.exp(mean) if mean < _LARGEST else math.inf
 
 
