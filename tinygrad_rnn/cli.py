@@ -27,7 +27,7 @@ from .graph import draw
 from .ops import Tensor
 from .reading.words import table
 from .tensor import tensor
-from .train import snapshot
+from .train import export, snapshot
 from .train.comparing import comparison
 from .train.config import SEED, Config, at_least, between, option
 from .train.loop import Trainer
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    for add in (_add_train, _add_sample, _add_compare, _add_graph, _add_flow, _add_check):
+    for add in (_add_train, _add_sample, _add_compare, _add_graph, _add_flow, _add_check, export.add):
         add(commands)
     return parser
 

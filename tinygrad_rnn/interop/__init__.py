@@ -1,8 +1,8 @@
 """Exchange with files and with other frameworks."""
 
-from . import safetensors
+from . import c, safetensors
 
-__all__ = ["safetensors"]
+__all__ = ["c", "safetensors"]
 
 
 def __dir__() -> list[str]:

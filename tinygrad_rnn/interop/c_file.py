@@ -1,0 +1,300 @@
+"""The text of a C file around a step."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy
+
+from ..data import Vocabulary
+from ..sequence import Leaf, StepCode, Stored
+
+_HELPERS = {
+    "bits_of_f32": ("float", "int"),
+    "bits_of_f64": ("double", "long long"),
+    "float_of_i32": ("int", "float"),
+    "float_of_i64": ("long long", "double"),
+}
+"""Functions that give the bits of a number as another one: from which type, and to which."""
+
+_ENDS = {"signed char": 2**7, "short": 2**15, "int": 2**31, "long long": 2**63}
+"""C's whole numbers, the shortest first, and what they are below."""
+
+_USE = """\
+{title}
+Made by tinygrad_rnn: one step of a recurrent network in C99, which is C++ as well. It needs
+math.h and nothing else, and asks for no memory.
+
+  {name}_state state;
+  {name}_reset(&state);                 before a sequence
+  {name}_step(&state, {arguments});     once for each of its steps
+
+{reads}
+{step} returns 0; or 1 where a whole number names no element, and then nothing has changed. y may lie
+where x does. Two states are two sequences: nothing is shared but constants.
+
+Elsewhere, #define {macro}_DECLARATIONS_ONLY before #include "{file}"; this file is compiled once.
+With GCC or Clang: -std=c99 -O3 -ffp-contract=off, and not -ffast-math.
+
+Bytes: {weights} of weights ({format}), which are constants; {state} of a state; {scratch} of the stack
+in a step.
+"""
+
+
+def text_of(
+    code: StepCode,
+    name: str,
+    file: str,
+    sizes: Sequence[int],
+    form: str,
+    vocabulary: Vocabulary[str] | None,
+) -> str:
+    """The whole file.
+
+    Args:
+        sizes: bytes of weights, of a state, and of the stack.
+        form: what is told of the weights.
+        vocabulary: of what the step reads and scores, or None.
+    """
+    macro = name.upper()
+    step = _step_head(code, name)
+    kinds = {leaf.kind for leaf in (*code.inputs, *code.outputs, *code.states)}
+    use = _USE.format(
+        title=f"{file}: {name}_reset and {name}_step",
+        name=name,
+        step=f"{name}_step",
+        macro=macro,
+        arguments=", ".join(leaf.name for leaf in (*code.inputs, *code.outputs)),
+        reads="\n".join(_told(code)),
+        file=file,
+        weights=f"{sizes[0]:,}",
+        state=f"{sizes[1]:,}",
+        scratch=f"{sizes[2]:,}",
+        format=form,
+    )
+    declared = [
+        *_sizes(code, macro),
+        "typedef struct {",
+        *(f"{code.printer.TYPES[s.kind]} {s.name}[{s.size}];" for s in code.states),
+        *([] if code.states else ["char nothing;"]),
+        f"}} {name}_state;",
+        "",
+        f"void {name}_reset({name}_state *state);",
+        f"{step};",
+        *([] if vocabulary is None else _vocabulary_heads(name, macro, vocabulary)),
+    ]
+    body = [
+        f"typedef char {name}_int_has_32_bits[sizeof(int) == 4 ? 1 : -1];",
+        "",
+        *_helpers(code, name),
+        *(line for one in code.stored for line in (*_array_of(one), "")),
+        *(
+            line
+            for s in code.states
+            if _begins(s)
+            for line in (*_numbers(f"{name}_first_{s.name}", s.kind, s.first), "")
+        ),
+        *_reset(code, name),
+        "",
+        f"{step}",
+        *_body(code),
+        *([] if vocabulary is None else _vocabulary(name, vocabulary)),
+    ]
+    lines = [
+        "/*",
+        *use.rstrip("\n").split("\n"),
+        "*/",
+        f"#ifndef {macro}_DECLARED",
+        f"#define {macro}_DECLARED",
+        "",
+        *(["#include <stdbool.h>", ""] if "i1" in kinds else []),
+        *_in_c(declared),
+        "",
+        f"#endif /* {macro}_DECLARED */",
+        "",
+        f"#ifndef {macro}_DECLARATIONS_ONLY",
+        "",
+        "#ifdef __FAST_MATH__",
+        '#error "with -ffast-math the results are others: leave it out"',
+        "#endif",
+        "#include <math.h>",
+        "#include <stdbool.h>",
+        "",
+        *_in_c(body),
+        "",
+        f"#endif /* {macro}_DECLARATIONS_ONLY */",
+    ]
+    return "\n".join([*_indented(lines), ""])
+
+
+def comment(text: str) -> str:
+    """A text that may stand in a comment, whatever it was."""
+    return re.sub(r"[^\w .,:()=×-]", "_", text, flags=re.ASCII)
+
+
+_FOR_C, _END = 'extern "C" {', '} /* extern "C" */'
+
+
+def _in_c(lines: Iterable[str]) -> list[str]:
+    """Lines whose names are C's, also in C++."""
+    return ["#ifdef __cplusplus", _FOR_C, "#endif", "", *lines, "", "#ifdef __cplusplus", _END, "#endif"]
+
+
+def _told(code: StepCode) -> list[str]:
+    types = code.printer.TYPES
+    return [
+        f"{leaf.name}: {types[leaf.kind]}[{leaf.size}], of shape {comment(str(leaf.shape))}, {what}"
+        for what, leaves in (("an input", code.inputs), ("an output", code.outputs))
+        for leaf in leaves
+    ]
+
+
+def _sizes(code: StepCode, macro: str) -> list[str]:
+    words = {"x": "INPUT", "y": "OUTPUT"}
+    return [
+        f"#define {macro}_{words[leaf.name[0]]}{leaf.name[1:]}_SIZE {leaf.size}"
+        for leaf in (*code.inputs, *code.outputs)
+    ] + [""]
+
+
+def _step_head(code: StepCode, name: str) -> str:
+    types = code.printer.TYPES
+    inputs = [f"const {types[leaf.kind]} *{leaf.name}" for leaf in code.inputs]
+    outputs = [f"{types[leaf.kind]} *{leaf.name}" for leaf in code.outputs]
+    return f"int {name}_step({', '.join([f'{name}_state *state', *inputs, *outputs])})"
+
+
+def _helpers(code: StepCode, name: str) -> list[str]:
+    """Those functions that are called, and tables."""
+    lines = code.printer.table_lines()
+    for helper, (given, made) in _HELPERS.items():
+        if any(f"{name}_{helper}(" in line for line in code.lines):
+            lines += [
+                f"static {made} {name}_{helper}({given} x) {{",
+                f"union {{ {given} x; {made} y; }} both;",
+                "both.x = x;",
+                "return both.y;",
+                "}",
+                "",
+            ]
+    return lines
+
+
+# -- numbers -------------------------------------------------------------------------------------------------
+
+
+def _array_of(stored: Stored) -> list[str]:
+    scales = [] if stored.scales is None else _numbers(f"{stored.name}_scale", stored.kind, stored.scales)
+    return [*_numbers(stored.name, stored.kind, stored.array), *scales]
+
+
+def _numbers(name: str, kind: str, array: Any) -> list[str]:
+    """A constant array; of whole numbers in the shortest type that they fit in."""
+    if array.dtype.kind == "b":
+        type_, words = "bool", [str(int(x)) for x in array.ravel()]
+    elif array.dtype.kind in "iu":
+        least, most = int(array.min()), int(array.max())
+        type_ = next(name for name, end in _ENDS.items() if -end <= least and most < end)
+        words = list(map(_whole, array.ravel().tolist()))
+    else:
+        type_, ending = ("float", "f") if kind == "f32" else ("double", "")
+        words = [_float(x, ending) for x in array.ravel()]
+    rows = textwrap.wrap(", ".join(words), 104, break_long_words=False, break_on_hyphens=False)
+    return [f"static const {type_} {name}[{array.size}] = {{", *rows, "};"]
+
+
+def _whole(x: int) -> str:
+    if -(2**31) < x < 2**31:
+        return str(x)
+    return f"{x}LL" if x > -(2**63) else f"({x + 1}LL - 1)"
+
+
+def _float(x: Any, ending: str) -> str:
+    if numpy.isfinite(x):
+        return f"{x!s}{ending}"
+    return "NAN" if numpy.isnan(x) else "INFINITY" if x > 0 else "-INFINITY"
+
+
+# -- functions -----------------------------------------------------------------------------------------------
+
+
+def _begins(state: Leaf) -> bool:
+    """Whether a state begins with other numbers than 0."""
+    assert state.first is not None
+    return state.first.tobytes().strip(b"\0") != b""
+
+
+def _reset(code: StepCode, name: str) -> list[str]:
+    lines = [f"void {name}_reset({name}_state *state) {{", *([] if code.states else ["state->nothing = 0;"])]
+    for s in code.states:
+        first = f"{name}_first_{s.name}[i]" if _begins(s) else "0"
+        lines.append(f"for (int i = 0; i < {s.size}; i++) state->{s.name}[i] = {first};")
+    return [*lines, "}"]
+
+
+def _body(code: StepCode) -> list[str]:
+    types = code.printer.TYPES
+    words = {word for line in code.lines for word in re.findall(r"\w+", line)}
+    unread = [leaf.name for leaf in code.inputs if leaf.name not in words] + (
+        [] if code.states else ["state"]
+    )
+    places = [*(leaf.name for leaf in code.outputs), *(f"state->{leaf.name}" for leaf in code.states)]
+    leaves = [*code.outputs, *code.states]
+    copied = [
+        f"for (int i = 0; i < {leaf.size}; i++) {place}[i] = {made}[i];"
+        for leaf, place, made in zip(leaves, places, code.made, strict=True)
+    ]
+    return [
+        "{",
+        *(f"{types[leaf.kind]} {leaf.name}[{leaf.size}];" for leaf in code.scratch),
+        *(f"(void){name};" for name in unread),
+        *code.lines,
+        *copied,
+        "return 0;",
+        "}",
+    ]
+
+
+def _vocabulary_heads(name: str, macro: str, vocabulary: Vocabulary[str]) -> list[str]:
+    return [
+        "",
+        f"#define {macro}_CHARACTERS {len(vocabulary)}",
+        "/* the Unicode number of a character of the vocabulary; 0 where there is none of that number */",
+        f"unsigned long {name}_character(int number);",
+        "/* and back; -1 where the vocabulary lacks it */",
+        f"int {name}_number(unsigned long character);",
+    ]
+
+
+def _vocabulary(name: str, vocabulary: Vocabulary[str]) -> list[str]:
+    words = [f"{ord(character)}UL" for character in vocabulary.characters]
+    count = len(words)
+    return [
+        "",
+        f"static const unsigned long {name}_characters[{count}] = {{",
+        *textwrap.wrap(", ".join(words), 104),
+        "};",
+        "",
+        f"unsigned long {name}_character(int number) {{",
+        f"return number >= 0 && number < {count} ? {name}_characters[number] : 0;",
+        "}",
+        "",
+        f"int {name}_number(unsigned long character) {{",
+        f"for (int i = 0; i < {count}; i++) if ({name}_characters[i] == character) return i;",
+        "return -1;",
+        "}",
+    ]
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    """Lines as deep as the braces that they stand in."""
+    depth, found = 0, []
+    for line in lines:
+        flat = not line or line.startswith("#") or line in (_FOR_C, _END)
+        depth -= line.startswith("}") and not flat
+        found.append(line if flat else "  " * depth + line)
+        depth += line.endswith("{") and not flat
+    return found
