@@ -202,6 +202,7 @@ KINDS: dict[str, Kind] = {
     "word, True or False": _kind("True|False"),
     "text": _kind(WORD),
     "text of a corpus": _kind("long word"),
+    "identifier": _kind("word"),
     "subscripts": _kind(),
     "path": _kind("word|number as a word|long word"),
     "path or None": _kind("None|word|number as a word|long word"),

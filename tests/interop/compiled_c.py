@@ -66,10 +66,10 @@ def program(folder: Path) -> Path:
             write=" ".join(writes),
         )
     )
-    command = ["gcc", "-std=c99", *STRICT, *SANITISED, "main.c", "model.c", "-lm", "-o", "run"]
+    command = ["gcc", "-std=c99", *STRICT, *SANITISED, "main.c", "model.c", "-lm", "-o", "program"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
-    return folder / "run"
+    return folder / "program"
 
 
 def run(folder: Path, xs: Sequence[Any], like: Any, status: int = 0) -> list[np.ndarray]:

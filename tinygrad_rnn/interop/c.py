@@ -27,7 +27,13 @@ from ..errors import ArgumentError, DataError
 from ..ops import ArrayLike, Nest, Tensor, as_tensor, zeros
 from ..sequence import Leaf, StepCode, Stepper, step_code
 from ..tape import host_array
-from .c_file import text_of
+from .c_file import identifier, text_of
+
+__all__ = ["Sizes", "dequantised", "export"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class Sizes(NamedTuple):
@@ -85,9 +91,11 @@ def export(
     path = arguments.path("export: path", path)
     weights = arguments.choice("export: weights", weights, ("float32", "int8"))
     name, vocabulary = (
-        _identifier("export: name", name),
+        identifier("export: name", name),
         arguments.optional(arguments.instance, "export: vocabulary", vocabulary, Vocabulary),
     )
+    if vocabulary is not None and any(len(token) != 1 for token in vocabulary.tokens):
+        raise ArgumentError("export: vocabulary has tokens of several characters: leave it out")
     code = _code(model, x, state, name, weights)
     sizes = Sizes(
         sum(stored.nbytes for stored in code.stored),
@@ -103,8 +111,8 @@ def dequantised(weight: ArrayLike) -> numpy.ndarray:
     """A weight as a file with int8 weights has it: q · s, see the module.
 
     >>> tg.interop.c.dequantised(np.array([[1.0, 0.5], [0.0, 0.0]], "float32"))
-    array([[1.        , 0.503937...],
-           [0.        , 0.        ]], dtype=float32)
+    array([[1.      , 0.503937],
+           [0.      , 0.      ]], dtype=float32)
 
     Args:
         weight: of any shape; one that stays float32 comes back as it is.
@@ -157,12 +165,3 @@ def _bytes(leaf: Leaf) -> int:
 def _stepper(model: Any, state: Any) -> Stepper[Any, Any]:
     make = model.stepper if hasattr(model, "stepper") else nn.Recurrent(model).stepper
     return make(state)
-
-
-def _identifier(what: str, name: Any) -> str:
-    name = arguments.text(what, name)
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name, re.ASCII):
-        raise ArgumentError(
-            f"{what} is {arguments.shown(name)}: expected a name in C, of 31 letters, digits and _ at most"
-        )
-    return name

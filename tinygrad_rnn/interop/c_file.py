@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy
 
+from .. import arguments
 from ..data import Vocabulary
+from ..errors import ArgumentError
 from ..sequence import Leaf, StepCode, Stored
 
 _HELPERS = {
@@ -20,28 +21,36 @@ _HELPERS = {
 }
 """Functions that give the bits of a number as another one: from which type, and to which."""
 
-_ENDS = {"signed char": 2**7, "short": 2**15, "int": 2**31, "long long": 2**63}
-"""C's whole numbers, the shortest first, and what they are below."""
+_TYPES = {
+    "bool": "bool",
+    "int8": "signed char",
+    "int16": "short",
+    "int32": "int",
+    "int64": "long long",
+    "float32": "float",
+    "float64": "double",
+}
+"""How numbers are kept."""
 
 _USE = """\
-{title}
-Made by tinygrad_rnn: one step of a recurrent network in C99, which is C++ as well. It needs
-math.h and nothing else, and asks for no memory.
+/*
+{file}: one step of a recurrent network, made by tinygrad_rnn. It is C99, and C++; it needs math.h and
+nothing else, and asks for no memory.
 
   {name}_state state;
-  {name}_reset(&state);                 before a sequence
-  {name}_step(&state, {arguments});     once for each of its steps
+  {name}_reset(&state);          before a sequence
+  {name}_step(&state, {arguments});    for each of its steps
 
-{reads}
-{step} returns 0; or 1 where a whole number names no element, and then nothing has changed. y may lie
-where x does. Two states are two sequences: nothing is shared but constants.
+{leaves}
+
+{name}_step returns 0; or 1 where a whole number names no element: then nothing was changed. y may lie where
+x does. What a sequence needs is in its state alone, so two states are two sequences.
 
 Elsewhere, #define {macro}_DECLARATIONS_ONLY before #include "{file}"; this file is compiled once.
 With GCC or Clang: -std=c99 -O3 -ffp-contract=off, and not -ffast-math.
 
-Bytes: {weights} of weights ({format}), which are constants; {state} of a state; {scratch} of the stack
-in a step.
-"""
+Bytes: {weights} of constants ({form} weights), {state} of a state, {scratch} of the stack in a step.
+*/"""
 
 
 def text_of(
@@ -60,74 +69,91 @@ def text_of(
         vocabulary: of what the step reads and scores, or None.
     """
     macro = name.upper()
-    step = _step_head(code, name)
-    kinds = {leaf.kind for leaf in (*code.inputs, *code.outputs, *code.states)}
     use = _USE.format(
-        title=f"{file}: {name}_reset and {name}_step",
         name=name,
-        step=f"{name}_step",
         macro=macro,
         arguments=", ".join(leaf.name for leaf in (*code.inputs, *code.outputs)),
-        reads="\n".join(_told(code)),
+        leaves="\n".join(_told(code)),
         file=file,
         weights=f"{sizes[0]:,}",
         state=f"{sizes[1]:,}",
         scratch=f"{sizes[2]:,}",
-        format=form,
+        form=form,
     )
-    declared = [
-        *_sizes(code, macro),
+    truths = any(leaf.kind == "i1" for leaf in (*code.inputs, *code.outputs, *code.states))
+    lines = [
+        *use.split("\n"),
+        f"#ifndef {macro}_DECLARED",
+        f"#define {macro}_DECLARED",
+        "",
+        *(["#include <stdbool.h>", ""] if truths else []),
+        *_in_c(_declared(code, name, macro, vocabulary)),
+        "",
+        f"#endif /* {macro}_DECLARED */",
+        "",
+        f"#ifndef {macro}_DECLARATIONS_ONLY",
+        "",
+        *_BEFORE,
+        "",
+        *_in_c(_defined(code, name, vocabulary)),
+        "",
+        f"#endif /* {macro}_DECLARATIONS_ONLY */",
+    ]
+    return "\n".join([*_indented(lines), ""])
+
+
+_BEFORE = [
+    "#ifdef __FAST_MATH__",
+    '#error "with -ffast-math the results are others: leave it out"',
+    "#endif",
+    "#include <math.h>",
+    "#include <stdbool.h>",
+]
+
+
+def _declared(code: StepCode, name: str, macro: str, vocabulary: Vocabulary[str] | None) -> list[str]:
+    """What others see."""
+    words = {"x": "INPUT", "y": "OUTPUT"}
+    return [
+        *(
+            f"#define {macro}_{words[leaf.name[0]]}{leaf.name[1:]}_SIZE {leaf.size}"
+            for leaf in (*code.inputs, *code.outputs)
+        ),
+        "",
         "typedef struct {",
         *(f"{code.printer.TYPES[s.kind]} {s.name}[{s.size}];" for s in code.states),
         *([] if code.states else ["char nothing;"]),
         f"}} {name}_state;",
         "",
         f"void {name}_reset({name}_state *state);",
-        f"{step};",
+        f"{_step_head(code, name)};",
         *([] if vocabulary is None else _vocabulary_heads(name, macro, vocabulary)),
     ]
-    body = [
+
+
+def _defined(code: StepCode, name: str, vocabulary: Vocabulary[str] | None) -> list[str]:
+    first = [_numbers(f"{name}_first_{s.name}", s.first) for s in code.states if _begins_elsewhere(s)]
+    return [
         f"typedef char {name}_int_has_32_bits[sizeof(int) == 4 ? 1 : -1];",
         "",
         *_helpers(code, name),
-        *(line for one in code.stored for line in (*_array_of(one), "")),
-        *(
-            line
-            for s in code.states
-            if _begins(s)
-            for line in (*_numbers(f"{name}_first_{s.name}", s.kind, s.first), "")
-        ),
+        *(line for lines in (*map(_array_of, code.stored), *first) for line in (*lines, "")),
         *_reset(code, name),
         "",
-        f"{step}",
+        _step_head(code, name),
         *_body(code),
         *([] if vocabulary is None else _vocabulary(name, vocabulary)),
     ]
-    lines = [
-        "/*",
-        *use.rstrip("\n").split("\n"),
-        "*/",
-        f"#ifndef {macro}_DECLARED",
-        f"#define {macro}_DECLARED",
-        "",
-        *(["#include <stdbool.h>", ""] if "i1" in kinds else []),
-        *_in_c(declared),
-        "",
-        f"#endif /* {macro}_DECLARED */",
-        "",
-        f"#ifndef {macro}_DECLARATIONS_ONLY",
-        "",
-        "#ifdef __FAST_MATH__",
-        '#error "with -ffast-math the results are others: leave it out"',
-        "#endif",
-        "#include <math.h>",
-        "#include <stdbool.h>",
-        "",
-        *_in_c(body),
-        "",
-        f"#endif /* {macro}_DECLARATIONS_ONLY */",
-    ]
-    return "\n".join([*_indented(lines), ""])
+
+
+def identifier(what: str, name: Any) -> str:
+    """A word that names in C may begin with."""
+    name = arguments.text(what, name)
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name, re.ASCII):
+        raise ArgumentError(
+            f"{what} is {arguments.shown(name)}: expected a name in C, of 31 letters, digits and _ at most"
+        )
+    return name
 
 
 def comment(text: str) -> str:
@@ -150,14 +176,6 @@ def _told(code: StepCode) -> list[str]:
         for what, leaves in (("an input", code.inputs), ("an output", code.outputs))
         for leaf in leaves
     ]
-
-
-def _sizes(code: StepCode, macro: str) -> list[str]:
-    words = {"x": "INPUT", "y": "OUTPUT"}
-    return [
-        f"#define {macro}_{words[leaf.name[0]]}{leaf.name[1:]}_SIZE {leaf.size}"
-        for leaf in (*code.inputs, *code.outputs)
-    ] + [""]
 
 
 def _step_head(code: StepCode, name: str) -> str:
@@ -187,23 +205,23 @@ def _helpers(code: StepCode, name: str) -> list[str]:
 
 
 def _array_of(stored: Stored) -> list[str]:
-    scales = [] if stored.scales is None else _numbers(f"{stored.name}_scale", stored.kind, stored.scales)
-    return [*_numbers(stored.name, stored.kind, stored.array), *scales]
+    scales = [] if stored.scales is None else _numbers(f"{stored.name}_scale", stored.scales)
+    return [*_numbers(stored.name, stored.array), *scales]
 
 
-def _numbers(name: str, kind: str, array: Any) -> list[str]:
-    """A constant array; of whole numbers in the shortest type that they fit in."""
-    if array.dtype.kind == "b":
-        type_, words = "bool", [str(int(x)) for x in array.ravel()]
-    elif array.dtype.kind in "iu":
-        least, most = int(array.min()), int(array.max())
-        type_ = next(name for name, end in _ENDS.items() if -end <= least and most < end)
-        words = list(map(_whole, array.ravel().tolist()))
+def _numbers(name: str, array: Any) -> list[str]:
+    """A constant array."""
+    if array.dtype.kind == "f":
+        words = [_float(x, "f" if array.dtype == numpy.float32 else "") for x in array.ravel()]
     else:
-        type_, ending = ("float", "f") if kind == "f32" else ("double", "")
-        words = [_float(x, ending) for x in array.ravel()]
-    rows = textwrap.wrap(", ".join(words), 104, break_long_words=False, break_on_hyphens=False)
-    return [f"static const {type_} {name}[{array.size}] = {{", *rows, "};"]
+        words = [_whole(int(x)) for x in array.ravel()]
+    return [f"static const {_TYPES[array.dtype.name]} {name}[{array.size}] = {{", *_rows(words), "};"]
+
+
+def _rows(words: Sequence[str]) -> list[str]:
+    """Words in lines of about one width."""
+    many = max(1, 104 // (2 + max(map(len, words))))
+    return [f"{', '.join(words[i : i + many])}," for i in range(0, len(words), many)]
 
 
 def _whole(x: int) -> str:
@@ -221,7 +239,7 @@ def _float(x: Any, ending: str) -> str:
 # -- functions -----------------------------------------------------------------------------------------------
 
 
-def _begins(state: Leaf) -> bool:
+def _begins_elsewhere(state: Leaf) -> bool:
     """Whether a state begins with other numbers than 0."""
     assert state.first is not None
     return state.first.tobytes().strip(b"\0") != b""
@@ -230,7 +248,7 @@ def _begins(state: Leaf) -> bool:
 def _reset(code: StepCode, name: str) -> list[str]:
     lines = [f"void {name}_reset({name}_state *state) {{", *([] if code.states else ["state->nothing = 0;"])]
     for s in code.states:
-        first = f"{name}_first_{s.name}[i]" if _begins(s) else "0"
+        first = f"{name}_first_{s.name}[i]" if _begins_elsewhere(s) else "0"
         lines.append(f"for (int i = 0; i < {s.size}; i++) state->{s.name}[i] = {first};")
     return [*lines, "}"]
 
@@ -275,7 +293,7 @@ def _vocabulary(name: str, vocabulary: Vocabulary[str]) -> list[str]:
     return [
         "",
         f"static const unsigned long {name}_characters[{count}] = {{",
-        *textwrap.wrap(", ".join(words), 104),
+        *_rows(words),
         "};",
         "",
         f"unsigned long {name}_character(int number) {{",

@@ -24,7 +24,7 @@ from .nests import Buffer
 from .normal_form import normal_form
 from .plan import Plan, make_plan
 from .program import Instruction, Program, on_arrays
-from .step_writer import StepNests, StepPrinter, StepWriter, Stored
+from .step_writer import StepNests, StepPrinter, StepWriter, Stored, shortest
 from .trace import TracedCell
 from .traces import traced_cell
 
@@ -166,7 +166,7 @@ class _Step:
             leads = ancestors(whole, [source])
             made = _Made(whole, source, leads, v in layout.transposed, backend)
             array = made.of(weights)
-            stored = Stored(f"{self._prefix}_w{i}", kind_of(array.dtype), array)
+            stored = Stored(f"{self._prefix}_w{i}", kind_of(array.dtype), shortest(array))
             reads = {x for one in leads for x in one.operands if type(x) is int} or {source}
             pairs = [p for w, p in zip(whole.fixed, parts, strict=True) if w in reads]
             # where a weight is only laid out anew, its whole numbers and factors are
@@ -211,7 +211,7 @@ class _Step:
         for v, one in zip(program.fixed, fixed, strict=True):
             stored[layout.forward_inputs[v].buffer.number] = one
         for i, (number, table) in enumerate(part.tables.items()):
-            stored[number] = Stored(f"{self._prefix}_t{i}", "i64", table)
+            stored[number] = Stored(f"{self._prefix}_t{i}", "i64", shortest(table))
         names.update(((number, "fixed"), one.name) for number, one in stored.items())
         for i, buffer in enumerate(layout.states):
             names[buffer.number, "this"], names[buffer.number, "other"] = f"state->s{i}", f"next_{i}"

@@ -22,7 +22,7 @@ from .nest_planner import Nests
 from .nests import Check, Place
 from .program import Instruction
 
-CHAINS = 8
+CHAINS = 16
 """Sums that are made at a time."""
 
 SHORT = 4
@@ -81,6 +81,16 @@ class Stored:
     @property
     def nbytes(self) -> int:
         return self.array.nbytes + (0 if self.scales is None else self.scales.nbytes)
+
+
+def shortest(array: numpy.ndarray) -> numpy.ndarray:
+    """Whole numbers in as few bytes as they take."""
+    if array.dtype.kind != "i":
+        return array
+    size = next(
+        n for n in (1, 2, 4, 8) if -(2 ** (8 * n - 1)) <= array.min() and array.max() < 2 ** (8 * n - 1)
+    )
+    return array.astype(f"int{8 * size}")
 
 
 class StepPrinter(CPrinter):

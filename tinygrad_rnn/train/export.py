@@ -9,9 +9,11 @@ from typing import Any
 
 from ..errors import CheckpointError, DataError
 from ..interop import c
+from ..interop.c_file import identifier
 from ..nn import Module
 from ..ops import zeros
 from . import snapshot
+from .config import option
 from .model import CharacterModel
 from .output import say
 
@@ -33,7 +35,11 @@ def add(commands: Any) -> None:
         help="how weights are kept: int8 takes a quarter of the memory (default: float32)",
     )
     parser.add_argument(
-        "--name", default="model", help="what the names in the file begin with (default: model)"
+        "--name",
+        type=option(str, identifier),
+        default="model",
+        metavar="WORD",
+        help="what the names in the file begin with (default: model)",
     )
     parser.add_argument("--text", metavar="FILE", help="where the text of the run lies now, if it was moved")
 
@@ -71,7 +77,9 @@ def _losses(run: str, model: CharacterModel, text: str | None) -> str:
     try:
         trainer = snapshot.resume(folder, changes)
     except (CheckpointError, DataError) as reason:
-        return f"held-out text: not measured: {reason}; give the text of the run, --text {shlex.quote('FILE')}"
+        return (
+            f"held-out text: not measured: {reason}; give the text of the run, --text {shlex.quote('FILE')}"
+        )
     trainer.model.load_state_dict(model.state_dict())
     exact = trainer.evaluate()
     use_whole_numbers(trainer.model)
