@@ -72,38 +72,56 @@ def program(folder: Path) -> Path:
     return folder / "program"
 
 
-def run(folder: Path, xs: Sequence[Any], like: Any, status: int = 0) -> list[np.ndarray]:
-    """The outputs of a program's steps, each leaf (T, …).
+def run(
+    folder: Path, xs: Sequence[Any], like: Any, status: int = 0, state: Sequence[Any] = ()
+) -> list[np.ndarray]:
+    """The outputs of a program's steps, each leaf (T, …), and the last state.
 
     Args:
         xs: arrays (T, …), as the step takes them.
         like: of one step, arrays like its outputs.
+        state: arrays like those of a state, if it is asked for.
     """
     steps = len(xs[0])
     given = b"".join(np.ascontiguousarray(x[t]).tobytes() for t in range(steps) for x in xs)
     done = subprocess.run([str(program(folder))], input=given, capture_output=True, timeout=120)
     assert (done.returncode, done.stderr) == (status, b"")
     kind = np.dtype([(f"y{i}", y.dtype, y.shape) for i, y in enumerate(like)])
-    made = np.frombuffer(done.stdout[: kind.itemsize * steps], kind)
-    return [made[name] for name in kind.names or ()]
+    made = np.ndarray(steps, kind, done.stdout)
+    outputs = [made[name] for name in kind.names or ()]
+    if not state:
+        return outputs
+    struct = np.dtype([(f"s{i}", s.dtype, s.shape) for i, s in enumerate(state)], align=True)
+    last = np.ndarray((), struct, done.stdout, kind.itemsize * steps)
+    return [*outputs, *(last[name] for name in struct.names or ())]
+
+
+def stepper_of(model: Any, state: Any = None) -> Any:
+    return model.stepper(state) if hasattr(model, "stepper") else nn.Recurrent(model).stepper(state)
 
 
 def steps_of(model: Any, xs: Any, state: Any = None) -> list[np.ndarray]:
-    """The outputs of the library's stepper, each leaf (T, …)."""
-    stepper = model.stepper(state) if hasattr(model, "stepper") else nn.Recurrent(model).stepper(state)
+    """The outputs of the library's stepper, each leaf (T, …), and the last state as cells have it."""
+    stepper = stepper_of(model, state)
     ys = [
         tree.leaves(stepper(tree.map_leaves(lambda x: x[t], xs)))  # noqa: B023
         for t in range(len(tree.leaves(xs)[0]))
     ]
-    return [np.stack([y.numpy() for y in one]) for one in zip(*ys, strict=True)]
+    last = tree.leaves(stepper.before(xs))
+    return [
+        *(np.stack([y.numpy() for y in one]) for one in zip(*ys, strict=True)),
+        *(s.numpy() for s in last),
+    ]
 
 
 def exported(folder: Path, model: Any, xs: Any, state: Any = None, **options: Any) -> list[np.ndarray]:
-    """Written, compiled and run: the outputs of all steps; inputs (T, …)."""
+    """Written, compiled and run: the outputs of all steps, and the last state; inputs (T, …)."""
     one = tree.map_leaves(lambda x: x[0], xs)
     tg.interop.c.export(model, folder / "model.c", one, state, **options)
-    like = steps_of(model, tree.map_leaves(lambda x: x[:1], xs), state)
-    return run(folder, [x.numpy() for x in tree.leaves(xs)], [y[0] for y in like])
+    stepper = stepper_of(model, state)
+    ys, last = tree.leaves(stepper(one)), tree.leaves(stepper.before(one))
+    given = [x.numpy() for x in tree.leaves(xs)]
+    return run(folder, given, [y.numpy() for y in ys], state=[s.numpy() for s in last])
 
 
 def difference(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float:
