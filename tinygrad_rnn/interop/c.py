@@ -3,9 +3,8 @@
 The file is written from the plan that a stepper runs by, in the same atoms; so any cell that is machine code
 can be written, a built-in one as much as a user's.
 
-Weights as int8: a weight of two axes or more, each of them longer than 1 in at least two of them, becomes
-whole numbers q from −127 to 127 and a factor s for each row, which is all that stands at one place of its
-first axis:
+Weights as int8: a weight with at least two axes that are longer than 1 becomes whole numbers q from −127 to
+127 and a factor s for each row, which is all that stands at one place of its first axis:
 
     s = max |row| / 127        q = round(row / s)        the weight that the step reads is q · s
 
@@ -16,7 +15,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy
 
@@ -27,30 +26,13 @@ from ..errors import ArgumentError, DataError
 from ..ops import ArrayLike, Nest, Tensor, as_tensor, zeros
 from ..sequence import Leaf, StepCode, Stepper, step_code
 from ..tape import host_array
-from .c_file import identifier, text_of
+from .c_file import Sizes, identifier, text_of
 
 __all__ = ["Sizes", "dequantised", "export"]
 
 
 def __dir__() -> list[str]:
     return __all__
-
-
-class Sizes(NamedTuple):
-    """What a written network takes, in bytes.
-
-    >>> tg.interop.c.export(tg.nn.GRU(2, 3), "gru.c").state
-    12
-
-    Attributes:
-        weights: constants, which a controller reads from its flash memory.
-        state: one sequence's.
-        scratch: arrays on the stack while a step runs.
-    """
-
-    weights: int
-    state: int
-    scratch: int
 
 
 def export(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy
@@ -53,18 +54,35 @@ Bytes: {weights} of constants ({form} weights), {state} of a state, {scratch} of
 */"""
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """What a written network takes, in bytes.
+
+    >>> tg.interop.c.export(tg.nn.GRU(2, 3), "gru.c").state
+    12
+
+    Attributes:
+        weights: constants, which a controller reads from its flash memory.
+        state: one sequence's.
+        scratch: arrays on the stack while a step runs.
+    """
+
+    weights: int
+    state: int
+    scratch: int
+
+
 def text_of(
     code: StepCode,
     name: str,
     file: str,
-    sizes: Sequence[int],
+    sizes: Sizes,
     form: str,
     vocabulary: Vocabulary[str] | None,
 ) -> str:
     """The whole file.
 
     Args:
-        sizes: bytes of weights, of a state, and of the stack.
         form: what is told of the weights.
         vocabulary: of what the step reads and scores, or None.
     """
@@ -75,9 +93,9 @@ def text_of(
         arguments=", ".join(leaf.name for leaf in (*code.inputs, *code.outputs)),
         leaves="\n".join(_told(code)),
         file=file,
-        weights=f"{sizes[0]:,}",
-        state=f"{sizes[1]:,}",
-        scratch=f"{sizes[2]:,}",
+        weights=f"{sizes.weights:,}",
+        state=f"{sizes.state:,}",
+        scratch=f"{sizes.scratch:,}",
         form=form,
     )
     truths = any(leaf.kind == "i1" for leaf in (*code.inputs, *code.outputs, *code.states))
