@@ -40,6 +40,7 @@ def test_the_books_code_runs_and_its_program_prints_what_the_library_does(tmp_pa
         printed.append(capsys.readouterr().out)
         if "stepper = " in cell:
             break
+    assert printed[-1]
     block = re.search(r"<!-- main -->\n```c\n(.*?)```", PAGE, re.DOTALL)
     assert block is not None
     Path("main.c").write_text(block[1])  # beside model.c, where the page is now

@@ -205,7 +205,11 @@ def _step_head(code: StepCode, name: str) -> str:
 
 def _helpers(code: StepCode, name: str) -> list[str]:
     """Those functions that are called, and tables."""
-    lines = code.printer.table_lines()
+    lines = [
+        line
+        for line in code.printer.table_lines()
+        if any(re.findall(r"\w+(?=\[\])", line)[0] in one for one in code.lines)
+    ]
     for helper, (given, made) in _HELPERS.items():
         if any(f"{name}_{helper}(" in line for line in code.lines):
             lines += [

@@ -110,7 +110,8 @@ class StepPrinter(CPrinter):
 
     def literal(self, value: object, kind: str) -> str:
         if kind[0] == "f" and not numpy.isfinite(number := float(value)):  # type: ignore[arg-type]
-            return "NAN" if number != number else "INFINITY" if number > 0 else "(-INFINITY)"
+            text = "NAN" if number != number else "INFINITY" if number > 0 else "-INFINITY"
+            return f"({text})" if kind == "f32" else f"((double){text})"
         return super().literal(value, kind)
 
 
