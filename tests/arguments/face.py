@@ -19,7 +19,7 @@ from tinygrad_rnn.data.streams import Windows
 from tinygrad_rnn.diagnosis.report import Report
 from tinygrad_rnn.diagnosis.track import Track
 from tinygrad_rnn.graph import Picture
-from tinygrad_rnn.train import config, loop, model, run, sampling
+from tinygrad_rnn.train import config, model, run, sampling
 from tinygrad_rnn.train import data as texts
 
 Maker = Callable[["World"], Any]
@@ -71,6 +71,13 @@ class World:
             run.Run.new(self.config(), str(path))
         return str(path)
 
+    def trained(self) -> str:
+        """A run after its last step."""
+        path = self.folder / "trained"
+        if not path.exists():
+            run.Run.new(self.config(), str(path)).train(lambda step: None, lambda: False)
+        return str(path)
+
     def seen(self) -> dict[str, Any]:
         """All that a call which is refused must leave as it was."""
         optimizer = self.optimizer
@@ -115,8 +122,7 @@ TRAIN = [
     config.Config,
     texts.read_text,
     texts.Corpus.of,
-    loop.Trainer,
-    model.CharacterModel,
+    model.LanguageModel,
     run.Run.new,
     run.Run.resume,
     sampling.sample,

@@ -14,13 +14,9 @@ import tinygrad_rnn as tg
 from tests.arguments.everywhere import EVERYWHERE, Argument, X, cell, is_a, is_tensor
 from tests.arguments.face import World, sum_of_squares
 from tinygrad_rnn import data, optim
-from tinygrad_rnn.train import data as texts
 from tinygrad_rnn.train import model
 
 SQUARE = np.array([[2.0, 1.0], [0.5, 3.0]])
-
-
-CORPUS = texts.Corpus.of("the cell remembers, the gate forgets; " * 20, 2, 5)
 
 
 _FLOAT_DTYPE = is_a("float dtype", "float64")
@@ -430,19 +426,20 @@ OWN: dict[str, dict[str, Argument]] = {
         "schedule": is_a("choice", "onecycle"),
         "weight_decay": is_a("rate", 0.1),
         "seed": is_a("from 0", 0),
+        "words": is_a("flag", False),
         "text": is_a("path", None),
     },
     "train.read_text": {"path": is_a("path or None", lambda w: w.written())},
     "train.Corpus.of": {
         "held_out": is_a("share or text", 0.2),
         "text": is_a("text of a corpus", "the cell remembers; " * 20),
+        "words": is_a("flag", False),
         "readers": is_a("count", 2),
         "length": is_a("count", 3),
     },
-    "train.Trainer": {"config": is_a("config", lambda w: w.config()), "corpus": is_a("corpus", CORPUS)},
-    "train.CharacterModel": {
-        "characters": is_a("count", 4),
-        "cell": is_a("choice", "gru"),
+    "train.LanguageModel": {
+        "tokens": is_a("count", 4),
+        "cell": is_a("cell or its name", "gru"),
         "embed": is_a("count", 2),
         "hidden": is_a("count", 2),
         "layers": is_a("count", 2),
@@ -451,10 +448,12 @@ OWN: dict[str, dict[str, Argument]] = {
     "train.Run.new": {
         "config": is_a("config", lambda w: w.config()),
         "path": is_a("path", lambda w: str(w.folder / "run")),
+        "cell": is_a("nothing", None),
     },
     "train.Run.resume": {
         "path": is_a("path", lambda w: w.begun()),
         "changes": is_a("settings", lambda w: {}),
+        "cell": is_a("nothing", None),
     },
     **{f"{name}.update": _SCORED for name in ["Accuracy", "F1", "ConfusionMatrix", "Perplexity"]},
     "MeanAbsoluteError.update": {"outputs": is_a("scores", SQUARE), "targets": is_a("scores", SQUARE)},
@@ -475,6 +474,8 @@ OWN: dict[str, dict[str, Argument]] = {
         "patience": is_a("steps", 2),
         "folder": is_a("path", None),
         "resume": is_a("word, True or False", False),
+        "log": is_a("function", lambda w: tg.train.History.to_csv),
+        "metadata": is_a("words by name", None),
         "callbacks": is_a("callbacks", ()),
         "tensorboard": is_a("flag", False),
         "progress": is_a("flag", False),
@@ -485,18 +486,20 @@ OWN: dict[str, dict[str, Argument]] = {
         "dtype": is_a("dtype", None),
     },
     "train.load_run": {
-        "folder": is_a("path", lambda w: w.begun()),
+        "folder": is_a("path", lambda w: w.trained()),
         "model": is_a("no module", None),
+        "cell": is_a("function or None", None),
     },
     "train.evaluate": {**_FITTED, "model": is_a("instance", lambda w: w.lstm)},
     "train.sample": {
-        "model": is_a("model", lambda w: model.CharacterModel(3, "gru", 2, 2)),
+        "model": is_a("model", lambda w: model.LanguageModel(3, "gru", 2, 2)),
         "vocabulary": is_a("vocabulary", lambda w: data.Vocabulary("abc")),
         "length": is_a("size", 2),
         "temperature": is_a("rate", 0.5),
         "prompt": is_a("text", "ab"),
         "top_k": is_a("count", None),
         "stop": is_a("text", ""),
+        "words": is_a("flag", False),
     },
     # what functions return
     **{

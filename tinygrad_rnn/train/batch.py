@@ -132,6 +132,13 @@ class Mean(Averaged):
     def add(self, value: float, weight: float) -> None:
         self._count(value * weight, weight)
 
+    def state_dict(self) -> dict[str, float]:
+        return {"total": self._total, "weight": self._weight}
+
+    def load_state_dict(self, state: Mapping[str, float]) -> None:
+        """Go on counting from there."""
+        self._total, self._weight = state["total"], state["weight"]
+
 
 class MeanOf(Mean):
     """A metric of a function of outputs and targets: its mean over batches."""

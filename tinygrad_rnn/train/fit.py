@@ -34,6 +34,8 @@ def fit(
     patience: int | None = None,
     folder: str | os.PathLike[str] | None = None,
     resume: bool | str = False,
+    log: Callable[[History], str] = History.to_csv,
+    metadata: Mapping[str, str] | None = None,
     callbacks: Sequence[Any] = (),
     tensorboard: bool = False,
     progress: bool | None = None,
@@ -75,8 +77,12 @@ def fit(
         folder: where to keep ``last.safetensors``, ``best.safetensors`` and ``log.csv``, after each
             evaluation.
         resume: go on with the training in the folder, bit for bit; "auto" if there is one.
+        log: what ``log.csv`` says, a function of the history; by default a line for each evaluation.
+        metadata: words to keep in both files of weights, as :func:`tinygrad_rnn.save` takes them: a
+            vocabulary, say, by its ``to_json``.
         callbacks: functions, called with the :class:`Training` after each evaluation; or objects with
-            ``on_update``, ``on_evaluation`` or ``on_end``.
+            ``on_update``, ``on_evaluation`` or ``on_end``. They may end it: :meth:`Training.stop`,
+            :meth:`Training.pause`.
         tensorboard: write for TensorBoard into the folder, too.
         progress: show a bar; by default in a terminal.
 
@@ -106,6 +112,8 @@ def fit(
         "patience": arguments.optional(arguments.size, "fit: patience", patience, 1),
         "folder": arguments.optional(arguments.path, "fit: folder", folder),
         "resume": arguments.choice("fit: resume", resume, (True, False, "auto")),
+        "log": arguments.function("fit: log", log),
+        "metadata": _words(metadata),
         "callbacks": arguments.several("fit: callbacks", callbacks),
         "tensorboard": arguments.flag("fit: tensorboard", tensorboard),
         "progress": arguments.optional(arguments.flag, "fit: progress", progress),
@@ -114,6 +122,13 @@ def fit(
     arguments.function("fit: loss", loss, instance=True)
     _check(options, monitor)
     return Training(model, loss, checked_batches("fit: data", data), options).run()
+
+
+def _words(metadata: Any) -> dict[str, str]:
+    words = dict(arguments.optional(arguments.mapping, "fit: metadata", metadata) or {})
+    if not all(isinstance(word, str) for pair in words.items() for word in pair):
+        raise arguments.refused("fit: metadata", "a dict of strings by name", metadata)
+    return words
 
 
 def _check(options: dict[str, Any], monitor: Any) -> None:
@@ -133,7 +148,7 @@ def _check(options: dict[str, Any], monitor: Any) -> None:
         raise ArgumentError("fit: a schedule sets the rate of an optimiser: give that one, too")
     if schedule is not None and schedule.optimizer is not options["optimizer"]:
         raise ArgumentError("fit: the schedule is of another optimizer than this one: make it for this one")
-    for name in ("resume", "tensorboard"):
+    for name in ("resume", "metadata", "tensorboard"):
         if options[name] and options["folder"] is None:
             raise ArgumentError(f"fit: {name}={options[name]!r} needs a folder=")
     if options["metrics"] and options["validation"] is None:

@@ -14,10 +14,12 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .. import nn, optim, random
+from .. import backends, nn, ops, optim, random
+from ..backends import Backend
 from ..errors import ArgumentError, CheckpointError, DataError, TrainingError
 from ..interop.safetensors import Checkpoint
 from ..nn.module import modes_kept
+from ..tape import Replay, Tape
 from .average import Average
 from .batch import Mean, Through, evaluate
 from .folder import Folder
@@ -56,16 +58,24 @@ class Training:
         self._through = Through(model, loss, options["carry"])
         self._average = None if options["average"] is None else Average(model, options["average"])
         self._mean = Mean()
+        self._backend: Backend = next((p._backend for p in model.parameters()), backends.current())
+        self._runs_scans: bool | None = None  # as the first loss's tape has it
         self._batches = 0  # of this epoch
         self._waiting = 0  # whose residuals no update has taken yet
+        self._paused = False
         self._evaluated = -1  # the step of the last evaluation
         self._best: dict[str, Any] | None = None
         self._least = math.inf
         self._folder: Folder | None = None
 
     def stop(self) -> None:
-        """End after this update."""
+        """End after this update, with an evaluation."""
         self.history.stopped = "asked"
+
+    def pause(self) -> None:
+        """Save after this update, and end without an evaluation: resumed, the training is as one that never
+        stopped."""
+        self._paused = True
 
     # -- the loop --------------------------------------------------------------------------------------------
 
@@ -74,7 +84,7 @@ class Training:
         options = self._options
         with contextlib.ExitStack() as stack:
             if options["folder"] is not None:
-                self._folder = stack.enter_context(Folder(options["folder"], options["resume"]))
+                self._folder = stack.enter_context(Folder(options))
                 if self._folder.last is not None:
                     self._go_on(self._folder.last)
             self.history.stopped = ""
@@ -83,8 +93,11 @@ class Training:
             stack.enter_context(modes_kept(self.model))
             if not self.model.training:  # else parts of it may be out of training on purpose
                 self.model.train()
-            while not self._is_over():
+            while not (self._is_over() or self._paused):
                 self._learn_epoch(reports)
+            if not self._is_over():
+                self.history.stopped = "paused"
+                self._save(None)
             if self._best is not None:
                 self.model.load_state_dict(self._best)
             elif self._average is not None:
@@ -126,14 +139,13 @@ class Training:
             self._learn(batch, over)
             if self._waiting == 0:
                 self._after_update(reports)
-            if over or self._is_over():
+            if over or self._is_over() or self._paused:
                 break
         else:
             self._flush(reports)
             over = True
-        if over and self._options["every"] is None and self._evaluated != self.step:
-            self._evaluate(reports)
-        if self._is_over() and self._evaluated != self.step:
+        is_due = over and self._options["every"] is None
+        if (is_due or self._is_over()) and self._evaluated != self.step:
             self._evaluate(reports)
 
     @property
@@ -175,9 +187,11 @@ class Training:
 
     def _learn(self, batch: Any, last: bool) -> None:
         """Take in a batch, and update where enough of them wait, or it is the last one of an epoch."""
-        with self._at_step():
+        with self._at_step(), self._alone():
             loss, weight, _, _ = self._through(batch)
             self._mean.add(loss.item(), weight)
+            if self._runs_scans is None:
+                self._runs_scans = any(isinstance(entry.row, Replay) for entry in Tape.of(loss))
             self.row["loss"] = loss.item()
             self._waiting += 1
             self._batches += 1
@@ -198,15 +212,20 @@ class Training:
         if self._average is not None:
             self._average.update()
 
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        """A block in which products outside of scans use one thread: others would keep scans waiting."""
+        return self._backend.alone() if self._runs_scans else contextlib.nullcontext()
+
     @contextlib.contextmanager
     def _at_step(self) -> Iterator[None]:
         """A block whose errors of training say where it stands."""
         try:
-            yield
+            with self._backend.quiet():  # a training that diverges says so itself
+                yield
         except TrainingError as error:
             self.optimizer.zero_grad()
             kept = f". What was kept last is in {self._folder.path}" if self._folder is not None else ""
-            raise TrainingError(f"fit: at step {self.step + 1} {error}{kept}") from error
+            raise TrainingError(f"at step {self.step + 1} {error}{kept}") from error
 
     @property
     def _waits_for_evaluations(self) -> bool:
@@ -219,7 +238,7 @@ class Training:
         """Add a line to the history, keep the model if it is the best, and save."""
         options = self._options
         row: dict[str, Any] = {"step": self.step, "epoch": self.epoch, **self.row, "loss": self._mean.value()}
-        with self._at_step(), self._averaged():
+        with self._at_step(), self._averaged(), self._alone():
             if options["validation"] is not None:
                 told = evaluate(
                     self.model, self._loss, options["validation"], options["metrics"], options["carry"]
@@ -233,10 +252,22 @@ class Training:
         self._evaluated = self.step
         if self._waits_for_evaluations:
             self.schedule.step(row[options["monitor"]])
-        if self._folder is not None:
-            best = self._best if better else None
-            self._folder.save({"fit": self.state_dict()}, best, self.history)
+        self._save(self._best if better else None)
         reports.evaluated()
+
+    def _save(self, best: dict[str, Any] | None) -> None:
+        """Write what the training goes on from, and a model that is the best so far.
+
+        Raises:
+            TrainingError: a parameter is not finite: what was kept before stays.
+        """
+        if self._folder is None:
+            return
+        with self._at_step():
+            for name, parameter in self.model.named_parameters():
+                if not ops.all(ops.isfinite(parameter)):
+                    raise TrainingError(f"the parameter {name} is not finite: try a smaller learning rate")
+        self._folder.save({"fit": self.state_dict()}, best, self.history)
 
     def _averaged(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext() if self._average is None else self._average.in_place()
@@ -268,6 +299,7 @@ class Training:
             "monitor": self._options["monitor"],
             "counts": [self.step, self.epoch, self._batches, self._evaluated],
             "row": self.row,
+            "mean": self._mean.state_dict(),
             "history": self.history.state_dict(),
         }
 
@@ -300,6 +332,7 @@ class Training:
         self._through.go_on_with(_with_tuples(state["state"]))
         self._best, self._least, self.row = state["best"], state["least"], dict(state["row"])
         self.step, self.epoch, self._batches, self._evaluated = state["counts"]
+        self._mean.load_state_dict(state["mean"])
         self.history.load_state_dict(state["history"])
 
 
