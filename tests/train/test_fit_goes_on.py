@@ -103,7 +103,7 @@ def test_windows_are_read_with_a_state(rng):
 @pytest.mark.parametrize("places", [[1], [4, 5, 9], [15], [7, 20]])
 @pytest.mark.parametrize("options", [{"epochs": 4}, {"steps": 20, "every": 6}, {"steps": 20, "patience": 2}])
 def test_a_training_that_was_paused_is_as_one_that_was_not(places, options, rng, tmp_path):
-    """Also where an evaluation was due, an epoch or the training at its end: no line is missing, none is more."""
+    """Also where an evaluation was due, an epoch or the training at its end: no line is missing, nor more."""
     data, validation = batches(5, rng), batches(2, rng)
 
     class Pause:
