@@ -59,7 +59,8 @@ class Training:
         self._average = None if options["average"] is None else Average(model, options["average"])
         self._mean = Mean()
         self._backend: Backend = next((p._backend for p in model.parameters()), backends.current())
-        self._runs_scans: bool | None = None  # as the first loss's tape has it
+        self._room = contextlib.ExitStack()
+        self._has_room = False
         self._batches = 0  # of this epoch
         self._waiting = 0  # whose residuals no update has taken yet
         self._paused = False
@@ -91,6 +92,7 @@ class Training:
             self.optimizer.zero_grad()  # what somebody left
             reports = stack.enter_context(Reports(self, options))
             stack.enter_context(modes_kept(self.model))
+            stack.enter_context(self._room)
             if not self.model.training:  # else parts of it may be out of training on purpose
                 self.model.train()
             while not (self._is_over() or self._paused):
@@ -187,11 +189,11 @@ class Training:
 
     def _learn(self, batch: Any, last: bool) -> None:
         """Take in a batch, and update where enough of them wait, or it is the last one of an epoch."""
-        with self._at_step(), self._alone():
+        with self._at_step():
             loss, weight, _, _ = self._through(batch)
             self._mean.add(loss.item(), weight)
-            if self._runs_scans is None:
-                self._runs_scans = any(isinstance(entry.row, Replay) for entry in Tape.of(loss))
+            if not self._has_room:
+                self._make_room(loss)
             self.row["loss"] = loss.item()
             self._waiting += 1
             self._batches += 1
@@ -212,9 +214,12 @@ class Training:
         if self._average is not None:
             self._average.update()
 
-    def _alone(self) -> contextlib.AbstractContextManager[None]:
-        """A block in which products outside of scans use one thread: others would keep scans waiting."""
-        return self._backend.alone() if self._runs_scans else contextlib.nullcontext()
+    def _make_room(self, loss: Any) -> None:
+        """Where a model runs scans, other products get one thread until the training ends: more of them would
+        go on spinning, and keep the scans waiting."""
+        if any(isinstance(entry.row, Replay) for entry in Tape.of(loss)):
+            self._room.enter_context(self._backend.alone())
+        self._has_room = True
 
     @contextlib.contextmanager
     def _at_step(self) -> Iterator[None]:
@@ -238,7 +243,7 @@ class Training:
         """Add a line to the history, keep the model if it is the best, and save."""
         options = self._options
         row: dict[str, Any] = {"step": self.step, "epoch": self.epoch, **self.row, "loss": self._mean.value()}
-        with self._at_step(), self._averaged(), self._alone():
+        with self._at_step(), self._averaged():
             if options["validation"] is not None:
                 told = evaluate(
                     self.model, self._loss, options["validation"], options["metrics"], options["carry"]
