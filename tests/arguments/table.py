@@ -377,6 +377,22 @@ OWN: dict[str, dict[str, Argument]] = {
     "Track.paths": {"step": is_a("step", -1), "limit": is_a("steps", 10)},
     "Track.sent": {"step": is_a("step", -1)},
     # data
+    **{
+        f"data.{name}": {
+            "length": is_a("count", 24),
+            "batch": is_a("count", 2),
+            "dtype": _FLOAT_DTYPE,
+            "delay": is_a("count", 3),
+            "symbols": is_a("count", 2),
+            "alphabet": is_a("count", 4),
+            "relevant": is_a("count", 2),
+            "outputs": is_a("choice", "all"),
+            "least": is_a("count", 3),
+            "spread": is_a("size", 2),
+            "task": is_a("choice", "generate"),
+        }
+        for name in ["adding_problem", "copying_memory", "parity", "spike_timing", "temporal_order"]
+    },
     "data.batches": {"data": is_a("samples", lambda w: (X, [[1.0], [2.0, 3.0]])), **_BATCHES},
     "data.bucket": {"data": is_a("samples with lengths", lambda w: [[1.0], [2.0, 3.0]]), **_BATCHES},
     "data.missing": {
