@@ -228,6 +228,11 @@ KINDS: dict[str, Kind] = {
         f"{NUMBER}|{ARRAY}|dict|empty dict|deep list|uneven list|list in itself",
         names=f"{NO_TENSOR}|{NESTED}|residuals|only float tensors",
     ),
+    "array to share": _kind(
+        f"{TENSOR}|array of 6|array of whole numbers|array of bools|array of no elements|array of 4 axes|"
+        "array of NaN|0-d 1",
+        names=f"leave the tape|{NO_TENSOR}",
+    ),
     "finite": _kind(REAL),
     "numbers of a vocabulary": _kind(
         f"{WHOLE}|{WHOLE_LIST}|array of no elements", names=f"number|{NO_TENSOR}"

@@ -168,6 +168,7 @@ OWN: dict[str, dict[str, Argument]] = {
     "tg.eye": {"n": is_a("size", 3), "m": is_a("size", 2)},
     "tg.identity": {"n": is_a("size", 3)},
     "tg.expand_dims": {"axis": is_a("axes", 0)},
+    "tg.from_dlpack": {"x": is_a("array to share", X), "copy": is_a("flag", None)},
     "tg.full": {"fill_value": is_tensor(2.0)},
     "tg.full_like": {"fill_value": is_tensor(2.0)},
     "tg.gradients": {
