@@ -260,6 +260,10 @@ KINDS: dict[str, Kind] = {
     "mask": _kind("array of bools", names=NO_TENSOR),
     # data
     "any number": _kind(f"{REAL}|10**400|NaN|inf|-inf"),
+    "padding": _kind(
+        f"{REAL}|10**400|NaN|inf|-inf|None|list of whole numbers|list of floats|pair of 0 and 0|range|"
+        "list of None|array of whole numbers"
+    ),
     "series": _kind(
         f"{ARRAY}|{NUMBER}|uneven list",
         {"words in a list": lambda: [["x"]], "series and a number": lambda: [[1.0], 2.0]},

@@ -77,6 +77,7 @@ _BATCHES = {
     "drop_last": is_a("flag", False),
     "pool": is_a("count", 2),
     "value": is_a("any number", 0),
+    "padding": is_a("padding", None),
 }
 
 
@@ -404,6 +405,7 @@ OWN: dict[str, dict[str, Argument]] = {
     "data.pad_sequences": {
         "sequences": is_a("sequences", lambda w: [[1.0], [2.0, 3.0]]),
         "value": is_a("any number", 0),
+        "padding": is_a("padding", None),
         "length": is_a("size", 3),
         "side": is_a("choice", "end"),
     },
