@@ -230,6 +230,11 @@ KINDS: dict[str, Kind] = {
         f"{NUMBER}|{ARRAY}|dict|empty dict|deep list|uneven list|list in itself",
         names=f"{NO_TENSOR}|{NESTED}|residuals|only float tensors",
     ),
+    "array to share": _kind(
+        f"{TENSOR}|array of 6|array of whole numbers|array of bools|array of no elements|array of 4 axes|"
+        "array of NaN|0-d 1",
+        names=f"leave the tape|{NO_TENSOR}",
+    ),
     "finite": _kind(REAL),
     "numbers of a vocabulary": _kind(
         f"{WHOLE}|{WHOLE_LIST}|array of no elements", names=f"number|{NO_TENSOR}"
@@ -257,6 +262,10 @@ KINDS: dict[str, Kind] = {
     "mask": _kind("array of bools", names=NO_TENSOR),
     # data
     "any number": _kind(f"{REAL}|10**400|NaN|inf|-inf"),
+    "padding": _kind(
+        f"{REAL}|10**400|NaN|inf|-inf|None|list of whole numbers|list of floats|pair of 0 and 0|range|"
+        "list of None|array of whole numbers"
+    ),
     "series": _kind(
         f"{ARRAY}|{NUMBER}|uneven list",
         {"words in a list": lambda: [["x"]], "series and a number": lambda: [[1.0], 2.0]},

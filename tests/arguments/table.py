@@ -73,6 +73,7 @@ _BATCHES = {
     "drop_last": is_a("flag", False),
     "pool": is_a("count", 2),
     "value": is_a("any number", 0),
+    "padding": is_a("padding", None),
 }
 
 
@@ -164,6 +165,7 @@ OWN: dict[str, dict[str, Argument]] = {
     "tg.eye": {"n": is_a("size", 3), "m": is_a("size", 2)},
     "tg.identity": {"n": is_a("size", 3)},
     "tg.expand_dims": {"axis": is_a("axes", 0)},
+    "tg.from_dlpack": {"x": is_a("array to share", X), "copy": is_a("flag", None)},
     "tg.full": {"fill_value": is_tensor(2.0)},
     "tg.full_like": {"fill_value": is_tensor(2.0)},
     "tg.gradients": {
@@ -397,6 +399,22 @@ OWN: dict[str, dict[str, Argument]] = {
     "Track.paths": {"step": is_a("step", -1), "limit": is_a("steps", 10)},
     "Track.sent": {"step": is_a("step", -1)},
     # data
+    **{
+        f"data.{name}": {
+            "length": is_a("count", 24),
+            "batch": is_a("count", 2),
+            "dtype": _FLOAT_DTYPE,
+            "delay": is_a("count", 3),
+            "symbols": is_a("count", 2),
+            "alphabet": is_a("count", 4),
+            "relevant": is_a("count", 2),
+            "outputs": is_a("choice", "all"),
+            "least": is_a("count", 3),
+            "spread": is_a("size", 2),
+            "task": is_a("choice", "generate"),
+        }
+        for name in ["adding_problem", "copying_memory", "parity", "spike_timing", "temporal_order"]
+    },
     "data.batches": {"data": is_a("samples", lambda w: (X, [[1.0], [2.0, 3.0]])), **_BATCHES},
     "data.bucket": {"data": is_a("samples with lengths", lambda w: [[1.0], [2.0, 3.0]]), **_BATCHES},
     "data.missing": {
@@ -407,6 +425,7 @@ OWN: dict[str, dict[str, Argument]] = {
     "data.pad_sequences": {
         "sequences": is_a("sequences", lambda w: [[1.0], [2.0, 3.0]]),
         "value": is_a("any number", 0),
+        "padding": is_a("padding", None),
         "length": is_a("size", 3),
         "side": is_a("choice", "end"),
     },

@@ -39,6 +39,7 @@ def fit(
     callbacks: Sequence[Any] = (),
     tensorboard: bool = False,
     progress: bool | None = None,
+    batch_first: bool = False,
 ) -> History:
     """Train a model on batches until it has seen them so many times, or no longer gets better.
 
@@ -52,7 +53,8 @@ def fit(
     Args:
         model: a module; ``outputs = model(*inputs)``.
         loss: a function of outputs and targets, one number, the mean over the batch; or a pair of it and how
-            much the batch counts, by default as many as the targets have elements, classes below 0 apart.
+            much the batch counts, by default as many as the targets have elements, classes below 0 apart. Of
+            targets that are a pair of padded ones and lengths, what lies beyond the lengths does not count.
         data: batches, read again in each epoch, such as a list or ``tg.data.batches``: tuples of what the
             model is called with and, last, the targets.
         epochs, steps: how often all data are seen, and how many updates are made, at most; one of them at
@@ -85,6 +87,7 @@ def fit(
             :meth:`Training.pause`.
         tensorboard: write for TensorBoard into the folder, too.
         progress: show a bar; by default in a terminal.
+        batch_first: whether padded targets are (B, T, …) instead of (T, B, …).
 
     Returns:
         A line for each evaluation: "step", "epoch", "loss" (the mean since the line before), "norm", "rate",
@@ -117,6 +120,7 @@ def fit(
         "callbacks": arguments.several("fit: callbacks", callbacks),
         "tensorboard": arguments.flag("fit: tensorboard", tensorboard),
         "progress": arguments.optional(arguments.flag, "fit: progress", progress),
+        "batch_first": arguments.flag("fit: batch_first", batch_first),
     }
     arguments.instance("fit: model", model, nn.Module)
     arguments.function("fit: loss", loss, instance=True)

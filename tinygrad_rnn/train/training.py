@@ -55,7 +55,7 @@ class Training:
         self.history: History = History()
         self.row: dict[str, float] = {}
         self._loss, self._data, self._options = loss, data, options
-        self._through = Through(model, loss, options["carry"])
+        self._through = Through(model, loss, options["carry"], options["batch_first"])
         self._average = None if options["average"] is None else Average(model, options["average"])
         self._mean = Mean()
         self._backend: Backend = next((p._backend for p in model.parameters()), backends.current())
@@ -245,8 +245,9 @@ class Training:
         row: dict[str, Any] = {"step": self.step, "epoch": self.epoch, **self.row, "loss": self._mean.value()}
         with self._at_step(), self._averaged():
             if options["validation"] is not None:
+                carry, batch_first = options["carry"], options["batch_first"]
                 told = evaluate(
-                    self.model, self._loss, options["validation"], options["metrics"], options["carry"]
+                    self.model, self._loss, options["validation"], options["metrics"], carry, batch_first
                 )
                 row |= {"validation_loss": told.pop("loss"), **told}
             better = self._is_better(row[options["monitor"]])
