@@ -252,10 +252,10 @@ def _train(arguments: argparse.Namespace) -> int:
     say(f"{config.cell} with {size:,} parameters on {tokens} {config.unit}s, in {run.path}")
     with Stop() as stop, progress(config, run.saved, sys.stdout) as shown:
         done = run.train(told(shown.show), stop)
-    folder = shlex.quote(str(run.path))
+    folder, again = shlex.quote(str(run.path)), f" --cell {config.cell}" * is_own(config.cell)
     if stop.signal is not None and not done:
         say(f"stopped by {stop.signal.name} and saved after step {run.saved} of {config.steps}; go on with")
-        say(f"  tinygrad-rnn train --resume {folder}")
+        say(f"  tinygrad-rnn train --resume {folder}{again}")
         return 128 + stop.signal
     text, notes = run.finish()
     best = run.best
@@ -266,7 +266,7 @@ def _train(arguments: argparse.Namespace) -> int:
     )
     for note in notes:
         say(f"not drawn: {note}")
-    say(f"sample:\n{text}\nmore: tinygrad-rnn sample {folder}")
+    say(f"sample:\n{text}\nmore: tinygrad-rnn sample {folder}{again}")
     return 0
 
 

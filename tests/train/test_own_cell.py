@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import numpy as np
@@ -64,6 +65,18 @@ def test_it_trains_goes_on_and_writes(folder, capsys):
     assert cli.main(["graph", "my_cells:Leaky", "--out", "cell.dot"]) == 0
     assert cli.main(["flow", "my_cells:Leaky", "--steps", "5"]) == 0
     assert "the cell is my_cells:Leaky, not gru" in refused(capsys, "sample", "run", "--cell", "gru")
+
+
+def test_it_has_layers_and_dropout_between_them(capsys):
+    size = []
+    for layers in ("1", "2"):
+        dropout = "0.3" if layers == "2" else "0"
+        own = ["--cell", "my_cells:Leaky", "--layers", layers, "--dropout", dropout]
+        assert train(*own, "--run", layers) == 0
+        size.append(int(re.search(r"with ([\d,]+) parameters", capsys.readouterr().out)[1].replace(",", "")))
+    assert size[1] - size[0] == 6 * 6 + 6 + 6 * 6
+    assert cli.main(["sample", "2", "--length", "5", "--cell", "my_cells:Leaky"]) == 0
+    assert len(capsys.readouterr().out) == 6
 
 
 def test_its_model_comes_back(folder, monkeypatch):

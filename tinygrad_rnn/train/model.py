@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import arguments, nn
 from ..errors import ArgumentError, TinygradRNNError
+from ..nn.given_cells import output_size
 from ..ops import Tensor
 
 LAYERS = {"rnn": nn.RNN, "lstm": nn.LSTM, "peephole": nn.PeepholeLSTM, "gru": nn.GRU}
@@ -85,15 +86,12 @@ class LanguageModel(nn.Module):
             arguments.decay("LanguageModel: dropout", dropout),
         )
         if callable(cell):
-            make = cell
-            layer: Any = nn.Recurrent(_tried("cell", lambda: make(embed, hidden)))
+            layer, size = _layer_of(cell, embed, hidden, layers, dropout)
         self.embedding: nn.Embedding = nn.Embedding(tokens, embed)
         if not callable(cell):
-            layer = LAYERS[cell](embed, hidden, num_layers=layers, dropout=dropout)
+            layer, size = LAYERS[cell](embed, hidden, num_layers=layers, dropout=dropout), hidden
         self.recurrent: Any = layer
-        if callable(cell):
-            hidden = getattr(layer.cell, "output_size", hidden)
-        self.readout: nn.Linear = nn.Linear(hidden, tokens)
+        self.readout: nn.Linear = nn.Linear(size, tokens)
         name_parameters(self)
 
     def __call__(self, numbers: Tensor, state: Any = None) -> tuple[Tensor, Any]:
@@ -105,6 +103,18 @@ class LanguageModel(nn.Module):
         """The same from the tokens' vectors (time, batch, embed)."""
         output, state = self.recurrent(vectors, state)
         return self.readout(output), state
+
+
+def _layer_of(make: Any, embed: int, hidden: int, layers: int, dropout: float) -> tuple[nn.Recurrent, int]:
+    """Layers of somebody's own cells, and how wide their outputs are."""
+    cells: list[Any] = []
+
+    def cell(inputs: int) -> Any:
+        cells.append(_tried("cell", lambda: make(inputs, hidden)))
+        return cells[-1]
+
+    layer: nn.Recurrent = nn.Recurrent(cell, input_size=embed, num_layers=layers, dropout=dropout)
+    return layer, output_size("LanguageModel", cells[-1])
 
 
 def name_parameters(module: nn.Module) -> None:
