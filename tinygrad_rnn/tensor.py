@@ -24,9 +24,9 @@ from .tape import (
     add_to_leaves,
     choose,
     cuts,
-    expose,
     holds_tensors,
     host_array,
+    is_frozen,
     lift,
     off_tape,
     on_its_device,
@@ -36,6 +36,7 @@ from .tape import (
     seed,
     shared,
     thread,
+    watch_new,
 )
 
 if TYPE_CHECKING:
@@ -338,6 +339,6 @@ def from_dlpack(x: Any, copy: bool | None = None) -> Tensor:
     if copy is False and not getattr(getattr(x, "dtype", None), "isnative", True):
         raise DtypeError(f"from_dlpack: x has dtype {x.dtype}, not in this machine's order of bytes: copy it")
     result = Tensor(array.copy() if copy else array, backend)
-    if not copy:
-        expose(result)
+    if not copy and not is_frozen(x):
+        watch_new(result)
     return result

@@ -250,6 +250,46 @@ def test_a_write_after_a_call_that_copies_changes_nothing(way: str) -> None:
     assert found == w.grad.item()
 
 
+def test_what_torch_makes_of_a_tensor() -> None:
+    """It asks for the memory here, too: ``as_tensor`` shares it, ``tensor`` copies."""
+    x, w = tg.tensor(VALUES), tg.tensor(1.5, requires_grad=True)
+    for make, shares in ((torch.as_tensor, True), (torch.asarray, True), (torch.tensor, False)):
+        theirs = make(x)
+        np.testing.assert_array_equal(theirs.numpy(), VALUES)
+        assert np.shares_memory(theirs.numpy(), x.numpy()) == shares
+        with pytest.raises(tg.ExportError, match=r"detach\(\)"):
+            make(tg.tensor(VALUES, requires_grad=True))
+    loss = tg.sum(tg.exp(x * w))
+    torch.as_tensor(x)[0, 0] = 9.0
+    with pytest.raises(tg.TapeError, match="changed in place"):
+        loss.backward()
+
+
+@pytest.mark.parametrize("library", [torch, jnp])
+def test_indices_classes_lengths_and_masks(library: Any) -> None:
+    """Of each library what NumPy's give, also where a tensor stands on the right of its operator."""
+    chance = np.random.default_rng(0)
+    x, scores = chance.normal(size=(4, 2, 3)), tg.tensor(chance.normal(size=(2, 3)), requires_grad=True)
+    places, sign = np.array([1, 0]), np.array([[True, False, True], [False, True, True]])
+    rnn, embedding = layer().astype("float64"), tg.nn.Embedding(3, 2)
+
+    def told(make: Callable[[Any], Any]) -> list[Any]:
+        whole, mask, left = make(places), make(sign), make(VALUES)
+        found = [
+            scores[whole], tg.take(scores, whole, 0), scores[mask], tg.where(mask, scores, 0.0),
+            tg.one_hot(whole, 3), tg.cross_entropy(scores, whole), embedding(whole), left * scores,
+            left + scores, left @ scores.T, left - scores, scores - left, rnn(x, lengths=whole + 2)[0],
+            tg.stack([left, scores.astype("float32")]), tg.tensor([left, left]), tg.nn.Parameter(left),
+        ]  # fmt: skip
+        assert all(isinstance(y, tg.Tensor) for y in found)
+        assert found[7].requires_grad
+        return [y.numpy() for y in found]
+
+    make = torch.from_numpy if library is torch else jnp.asarray
+    for ours, theirs in zip(told(np.asarray), told(make), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_a_training_step_of_torch_on_shared_weights_is_seen() -> None:
     theirs = torch.nn.Linear(3, 1, bias=False)
     w = tg.from_dlpack(theirs.weight.detach())

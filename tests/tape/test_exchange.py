@@ -1,7 +1,7 @@
 """Memory that is shared with other libraries: what is the same memory and what a copy, and that no write on
 either side gives a wrong gradient without a word.
 
-The other library is NumPy here, on a device the stand-in for CuPy; ``tests/peers`` has PyTorch and JAX.
+The other library is NumPy here, and the stand-in for CuPy; ``tests/peers`` has PyTorch and JAX.
 """
 
 from __future__ import annotations
@@ -13,24 +13,10 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tests.strict_cupy import ndarray as DeviceArray
+from tests.tape.foreign import Foreign
 from tests.tape.leaves import grad_of, leaf
 
 VALUES = np.array([[1.0, 2.0], [3.0, 4.0]])
-
-
-class Foreign:
-    """An array of a library that knows nothing but DLPack."""
-
-    def __init__(self, array: Any, device: tuple[int, int] | None = None) -> None:
-        self.array, self.device = array, device or array.__dlpack_device__()
-
-    def __dlpack__(self, **words: Any) -> Any:
-        words.pop("dl_device", None)
-        return self.array.__dlpack__(**words)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return self.device
 
 
 host_only = pytest.mark.numpy_only
@@ -293,6 +279,30 @@ def test_a_write_into_what_was_handed_out_is_noticed(early: bool) -> None:
 
 
 @pytest.mark.both_backends
+@pytest.mark.parametrize("kind", [lambda x: x.data, lambda x: Foreign(x.data), lambda x: Foreign(x.detach())])
+@pytest.mark.parametrize("given", [lambda x: x, lambda x: x[1:]])
+def test_memory_of_a_tensor_that_was_recorded_before(kind: Callable[[Any], Any], given: Any) -> None:
+    x, w = tg.tensor(VALUES), leaf(2.0)
+    loss = tg.sum(tg.exp(x * w))
+    y = tg.from_dlpack(kind(given(x)))
+    other = tg.sum(y * w)
+    y.data[...] = 7.0
+    for recorded in (loss, other):
+        with pytest.raises(tg.TapeError, match="changed in place"):
+            recorded.backward()
+    assert w.grad is None
+
+
+@host_only
+def test_a_view_of_what_was_recorded_before() -> None:
+    x, w = tg.tensor(VALUES), leaf(2.0)
+    loss = tg.sum(tg.exp(x * w))
+    y = tg.from_dlpack(x.numpy())  # read-only
+    (tg.sum(y * w) + loss).backward()
+    assert w.grad is not None
+
+
+@pytest.mark.both_backends
 def test_the_next_batch_may_come_in_the_same_memory() -> None:
     theirs = tg.tensor(VALUES).data
     x, w = tg.from_dlpack(Foreign(theirs)), leaf(2.0)
@@ -332,65 +342,3 @@ class Numbers(Foreign):
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         return np.asarray(self.array, dtype)
-
-
-# -- on a device ---------------------------------------------------------------------------------------------
-
-
-on_device = pytest.mark.parametrize("backend", ["cupy"], indirect=True)
-
-
-@on_device
-@pytest.mark.parametrize(
-    "way",
-    [
-        tg.tensor,
-        tg.asarray,
-        tg.from_dlpack,
-        lambda x: tg.exp(tg.log(x)),
-        lambda x: tg.ones((2, 2), "float64") * x,
-        lambda x: tg.concatenate([tg.zeros((2, 2), "float64"), x])[2:],
-        lambda x: tg.scan(lambda x, h: (h, h * 1), tg.ones((3, 2, 2)), x, compiled=False)[1],
-    ],
-)
-def test_arrays_of_a_device_stay_on_it(device: Any, way: Callable[[Any], Any]) -> None:
-    array = tg.tensor(VALUES).data
-    assert isinstance(array, DeviceArray)
-    device.reset()
-    y = way(Foreign(array))
-    assert device.synchronisations == (way is tg.from_dlpack)  # which fingerprints what it shares
-    assert y.backend == "cupy"
-    np.testing.assert_allclose(y.numpy(), VALUES)
-
-
-@on_device
-def test_a_layer_takes_an_array_of_a_device(device: Any) -> None:
-    layer, x = tg.nn.LSTM(2, 3, dtype="float64"), tg.tensor(VALUES)
-    expected = layer(x)[0].numpy()
-    np.testing.assert_array_equal(layer(Foreign(x.data))[0].numpy(), expected)
-
-
-@on_device
-def test_devices_do_not_mix_unasked() -> None:
-    array = Foreign(tg.tensor(VALUES).data)
-    assert tg.from_dlpack(VALUES).backend == "numpy"
-    with tg.use_backend("numpy"):
-        assert tg.from_dlpack(array).backend == "cupy"
-        assert tg.asarray(array).backend == "cupy"
-        assert tg.tensor(array).backend == "numpy"  # a copy, where tensors are made
-        with pytest.raises(tg.BackendError):
-            tg.tensor(VALUES) + array
-    x = tg.tensor(VALUES)
-    np.testing.assert_array_equal(np.from_dlpack(HostReader(x)), VALUES)
-    with pytest.raises(tg.ExportError, match="copy=False"):
-        x.__dlpack__(dl_device=(1, 0), copy=False)
-
-
-class HostReader(Foreign):
-    """Asks for a copy on the host."""
-
-    def __dlpack__(self, **words: Any) -> Any:
-        return self.array.__dlpack__(max_version=(1, 0), dl_device=(1, 0))
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return 1, 0

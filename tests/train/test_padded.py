@@ -153,7 +153,9 @@ def test_a_batch_counts_by_what_is_no_padding(batch_first: bool, rng: np.random.
     costs, hits = [], []
     for x, truth in zip(series, classes, strict=True):
         scores = (
-            model.readout(model.rnn(x[None] if batch_first else x[:, None])[0]).numpy().reshape(-1, CLASSES)
+            model.readout(model.rnn(tg.tensor(x[None] if batch_first else x[:, None]))[0])
+            .numpy()
+            .reshape(-1, CLASSES)
         )
         costs += (np.log(np.exp(scores).sum(-1)) - scores[np.arange(len(x)), truth]).tolist()
         hits += (scores.argmax(-1) == truth).tolist()

@@ -25,6 +25,7 @@ from .entry import Replay as Replay
 from .entry import Scope as Scope
 from .entry import key_of as key_of
 from .entry import now as now
+from .exchange import is_frozen as is_frozen
 from .exchange import on_its_device as on_its_device
 from .exchange import shared as shared
 from .host import PYTHON_NUMBERS as PYTHON_NUMBERS
@@ -64,6 +65,6 @@ from .walk import Tape as Tape
 from .work import by_sight as by_sight
 from .writes import check_current as check_current
 from .writes import check_unchanged as check_unchanged
-from .writes import expose as expose
 from .writes import exposed as exposed
 from .writes import fingerprint_if_exposed as fingerprint_if_exposed
+from .writes import watch_new as watch_new
