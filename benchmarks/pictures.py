@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import tinygrad_rnn as tg
 from tinygrad_rnn.train.config import Config
-from tinygrad_rnn.train.loop import Trainer
-from tinygrad_rnn.train.run import LOOKS
+from tinygrad_rnn.train.run import LOOKS, Run
 
 from . import timing
+from .training import Task
 
 BATCH, INPUT, HIDDEN = 4, 16, 32
 
@@ -64,11 +65,11 @@ def heat_map() -> float:
 def look() -> float:
     """What a look at the residuals every so many updates adds to training, as a share."""
     config = Config(steps=1_000_000)
-    trainer = Trainer(config, config.corpus())
+    task, run = Task(config), Run(Path(), config)
     found = timing.medians(
-        {"update": trainer.step, "look": lambda: trainer.flow(readers=1, states_only=True)}
+        {"updates": lambda: task.updates(LOOKS), "look": lambda: run.flow(readers=1, states_only=True)}
     )
-    return found["look"] / (LOOKS * found["update"])
+    return found["look"] / found["updates"]
 
 
 def main() -> None:

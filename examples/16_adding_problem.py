@@ -11,16 +11,6 @@ import tinygrad_rnn as tg
 T, BATCH, HIDDEN, STEPS, SEEDS = 20, 32, 32, 500, 2
 
 
-def samples(rng):
-    """x (T, BATCH, 2), a number and a mark at each step, one mark in either half; and the sums (BATCH, 1)."""
-    numbers, marks = rng.uniform(size=(T, BATCH)), np.zeros((T, BATCH))
-    for half in (0, T // 2):
-        marks[rng.integers(half, half + T // 2, BATCH), range(BATCH)] = 1
-    return np.stack([numbers, marks], axis=2).astype("float32"), (numbers * marks).sum(0)[:, None].astype(
-        "float32"
-    )
-
-
 def network(name):
     if name != "relu RNN, U = 1":
         return getattr(tg.nn, name)(2, HIDDEN)
@@ -34,11 +24,11 @@ def network(name):
 
 def losses(name, seed):
     tg.random.seed(seed)
-    rng, found, layer, readout = np.random.default_rng(seed), [], network(name), tg.nn.Linear(HIDDEN, 1)
+    found, layer, readout = [], network(name), tg.nn.Linear(HIDDEN, 1)
     parameters = [*layer.parameters(), *readout.parameters()]
     optimiser = tg.optim.Adam(parameters, lr=0.003 if name == "relu RNN, U = 1" else 0.02)
-    for _ in range(STEPS):
-        x, target = samples(rng)
+    for step in range(STEPS):
+        x, target = tg.data.adding_problem(T, BATCH, seed=[seed, step])
         loss = tg.mse_loss(readout(layer(x)[0][-1]), target)
         optimiser.zero_grad()
         loss.backward()

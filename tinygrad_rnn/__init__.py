@@ -55,6 +55,7 @@ from .tape import host as _host
 from .tape import no_grad as no_grad
 from .tape.host import set_default_dtype as set_default_dtype
 from .tensor import Tensor as Tensor
+from .tensor import from_dlpack as from_dlpack
 from .tensor import tensor as tensor
 from .transforms import *  # noqa: F403
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy
 
-from . import __version__, atomic, backends, ops, random
+from . import __version__, atomic, backends, nn, ops, random
 from .arguments import rate
 from .diagnosis import flow
 from .errors import CheckpointError, DataError, DrawError, TinygradRNNError, TrainingError
@@ -29,9 +29,8 @@ from .reading.words import table
 from .tensor import tensor
 from .train import export, snapshot
 from .train.comparing import comparison
-from .train.config import SEED, Config, at_least, between, option
-from .train.loop import Trainer
-from .train.model import LAYERS, name_parameters
+from .train.config import SEED, Config, at_least, between, cell_name, option
+from .train.model import LAYERS, is_own, name_parameters, own_cell
 from .train.output import lose, say, told
 from .train.progress import progress
 from .train.run import Run
@@ -144,6 +143,7 @@ def _add_sample(commands: Any) -> None:
         metavar="N",
         help="draw among so many of the likeliest characters only (default: among all)",
     )
+    _add_own_cell(parser)
     parser.add_argument("--stop", default="", metavar="TEXT", help="end where this has been written")
     parser.add_argument("--prompt", default="", help="how the text begins")
     parser.add_argument(
@@ -172,7 +172,10 @@ def _add_graph(commands: Any) -> None:
         "what", nargs="?", metavar="RUN|CELL", help=f"the folder of a run, or a cell: {', '.join(LAYERS)}"
     )
     parser.add_argument(
-        "--cell", choices=tuple(LAYERS), default="lstm", help="the recurrent cell (default: lstm)"
+        "--cell",
+        type=option(str, cell_name),
+        metavar="CELL",
+        help="the recurrent cell (default: lstm); of a run, if it is module:Class, once more",
     )
     parser.add_argument(
         "--steps",
@@ -215,7 +218,17 @@ def _add_flow(commands: Any) -> None:
         metavar="DIR",
         help="where to write flow.csv and flow.png (default: the run's folder, else here)",
     )
+    _add_own_cell(parser)
     parser.add_argument("--text", metavar="FILE", help="where the text of the run lies now, if it was moved")
+
+
+def _add_own_cell(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cell",
+        type=option(str, cell_name),
+        metavar="MODULE:CLASS",
+        help="the run's cell once more, if it is code of your own",
+    )
 
 
 def _add_check(commands: Any) -> None:
@@ -234,26 +247,26 @@ def _add_check(commands: Any) -> None:
 
 def _train(arguments: argparse.Namespace) -> int:
     run = _run(arguments)
-    model, config, characters = run.trainer.model, run.trainer.config, len(run.trainer.corpus.vocabulary)
-    size = sum(p.size for p in model.parameters())
-    say(f"{config.cell} with {size:,} parameters on {characters} characters, in {run.path}")
-    with Stop() as stop, progress(config, run.trainer.done, sys.stdout) as shown:
+    config, tokens = run.config, len(run.corpus.vocabulary)
+    size = sum(p.size for p in run.model.parameters())
+    say(f"{config.cell} with {size:,} parameters on {tokens} {config.unit}s, in {run.path}")
+    with Stop() as stop, progress(config, run.saved, sys.stdout) as shown:
         done = run.train(told(shown.show), stop)
-    folder = shlex.quote(str(run.path))
+    folder, again = shlex.quote(str(run.path)), f" --cell {config.cell}" * is_own(config.cell)
     if stop.signal is not None and not done:
         say(f"stopped by {stop.signal.name} and saved after step {run.saved} of {config.steps}; go on with")
-        say(f"  tinygrad-rnn train --resume {folder}")
+        say(f"  tinygrad-rnn train --resume {folder}{again}")
         return 128 + stop.signal
     text, notes = run.finish()
     best = run.best
     assert best is not None
     say(
-        f"held-out text: {best.held_out:.3f} bits per character, after step {best.number}, which is kept; a "
-        f"blind guess takes {math.log2(characters):.3f}"
+        f"held-out text: {best.held_out:.3f} bits per {config.unit}, after step {best.number}, which is "
+        f"kept; a blind guess takes {math.log2(tokens):.3f}"
     )
     for note in notes:
         say(f"not drawn: {note}")
-    say(f"sample:\n{text}\nmore: tinygrad-rnn sample {folder}")
+    say(f"sample:\n{text}\nmore: tinygrad-rnn sample {folder}{again}")
     return 0
 
 
@@ -266,25 +279,28 @@ def _run(arguments: argparse.Namespace) -> Run:
     if arguments.config is not None:
         given = {**Config.settings(arguments.config), **given}
     if arguments.resume is None:
-        return Run.new(Config(**{"backend": backends.current().name, **given}), arguments.run)
+        settings = Config(**{"backend": backends.current().name, **given})
+        return Run.new(settings, arguments.run, arguments.cell)
+    if is_own(arguments.cell):  # to have its code run again
+        del given["cell"]
     fixed = [f"--{name}" for name in ([*given, "run"] if arguments.run else given) if name not in RESUMABLE]
     if fixed:
         raise TrainingError(
             f"{', '.join(fixed)} cannot change when a run is resumed: leave it out, or start a new run"
         )
-    run = Run.of(arguments.resume, given)
+    run = Run.of(arguments.resume, given, arguments.cell)
     if run.is_finished:
         run.check_open()
     return run
 
 
 def _sample(arguments: argparse.Namespace) -> int:
-    model, vocabulary = snapshot.load_model(arguments.run)
+    model, vocabulary, config = snapshot.load_model(arguments.run, arguments.cell)
     how = {
         name: getattr(arguments, name)
         for name in ("length", "temperature", "prompt", "seed", "top_k", "stop")
     }
-    return say(sample(model, vocabulary, **how))
+    return say(sample(model, vocabulary, words=config.words, **how))
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -292,15 +308,14 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _graph(arguments: argparse.Namespace) -> int:
-    cell = arguments.what or arguments.cell
-    if cell in LAYERS:
+    what = arguments.what or arguments.cell or "lstm"
+    if _is_cell(what):
         _refuse_text(arguments)
-        path = arguments.out or f"{cell}.svg"
-        loss = _loss_of_cell(cell, 2, 3, arguments.steps)
+        path = arguments.out or f"{what.replace(':', '.')}.svg"
+        loss = _loss_of_cell(what, 2, 3, arguments.steps)
     else:
-        path = arguments.out or os.path.join(cell, "graph.svg")
-        trainer = _trainer(cell, arguments.text)
-        loss, _ = trainer.loss(trainer.corpus.training, 0, arguments.steps)
+        path = arguments.out or os.path.join(what, "graph.svg")
+        loss = _looked_at(arguments).loss(arguments.steps)
     loss.name = "loss"
     picture = draw(loss, max_nodes=100 * arguments.steps)
     picture.save(path)
@@ -309,14 +324,11 @@ def _graph(arguments: argparse.Namespace) -> int:
 
 
 def _flow(arguments: argparse.Namespace) -> int:
-    if arguments.what in LAYERS:
+    if _is_cell(arguments.what):
         _refuse_text(arguments)
         folder, report = "", flow(_loss_of_cell(arguments.what, 8, 16, arguments.steps))
     else:
-        folder, report = (
-            arguments.what,
-            _trainer(arguments.what, arguments.text, length=arguments.steps).flow(),
-        )
+        folder, report = arguments.what, _looked_at(arguments).flow(arguments.steps)
     table, image = (os.path.join(arguments.out or folder, f"flow.{kind}") for kind in ("csv", "png"))
     report.save(table)
     print(report.table())
@@ -353,10 +365,15 @@ def _wrapped(line: str) -> str:
     return textwrap.fill(line, width, initial_indent="  ", subsequent_indent="      ", break_long_words=False)
 
 
+def _is_cell(what: str) -> bool:
+    """Whether a word names a cell, not the folder of a run."""
+    return what in LAYERS or (is_own(what) and not os.path.exists(what))
+
+
 def _loss_of_cell(cell: str, inputs: int, hidden: int, steps: int) -> Tensor:
     """A fresh layer's outputs over some steps, squared and summed."""
     random.seed(0)
-    layer = LAYERS[cell](inputs, hidden)
+    layer = LAYERS[cell](inputs, hidden) if cell in LAYERS else nn.Recurrent(own_cell(cell)(inputs, hidden))
     name_parameters(layer)
     x = tensor(random.generator().standard_normal((steps, 1, inputs), numpy.float32), name="x")
     y, _ = layer(x)
@@ -368,13 +385,11 @@ def _refuse_text(arguments: argparse.Namespace) -> None:
         raise DataError("--text is that of a run, and a cell has none: leave it out")
 
 
-def _trainer(run: str, text: str | None, **changes: Any) -> Trainer:
-    """The trainer of a run, to look at.
-
-    Args:
-        text: where its text lies now; None where it lay.
-    """
-    changes |= {} if text is None else {"text": os.path.abspath(text)}
-    if not os.path.exists(run):
-        raise CheckpointError(f"{run!r} is neither the folder of a run nor a cell ({', '.join(LAYERS)})")
-    return snapshot.resume(run, changes)
+def _looked_at(arguments: argparse.Namespace) -> Run:
+    """A run to draw or to follow residuals in."""
+    changes = {} if arguments.text is None else {"text": os.path.abspath(arguments.text)}
+    if not os.path.exists(arguments.what):
+        raise CheckpointError(
+            f"{arguments.what!r} is neither the folder of a run nor a cell ({', '.join(LAYERS)})"
+        )
+    return Run.of(arguments.what, changes, arguments.cell)

@@ -80,6 +80,16 @@ class TapeError(TinygradRNNError, RuntimeError):
     """
 
 
+class ExportError(TapeError, BufferError):
+    """A tensor whose memory another library asks for, and must not have: it is on the tape, which other
+    libraries do not record on, or only a copy of it would do.
+
+    >>> np.from_dlpack(tg.tensor(1.0, requires_grad=True))
+    Traceback (most recent call last):
+    tinygrad_rnn.errors.ExportError: a tensor that requires grad would leave the tape: ...
+    """
+
+
 class TraceError(TinygradRNNError, RuntimeError):
     """A cell that cannot be compiled: something in it may differ from step to step, for example.
 
@@ -226,6 +236,7 @@ __all__ = [
     "DrawError",
     "DrawWarning",
     "DtypeError",
+    "ExportError",
     "FlowError",
     "GradientCheckError",
     "IndexRangeError",

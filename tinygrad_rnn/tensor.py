@@ -11,7 +11,7 @@ from .arguments import DTypeLike
 from .backends import Array
 from .chain_rule.addition import ASTYPE
 from .effects import effect
-from .errors import BackendError, ShapeError, TapeError
+from .errors import BackendError, DtypeError, ShapeError, TapeError
 from .operators import Operators
 from .ops import ArrayLike
 from .ops.addition import astype, copy, cumsum, max, min, sum
@@ -26,13 +26,17 @@ from .tape import (
     cuts,
     holds_tensors,
     host_array,
+    is_frozen,
     lift,
     off_tape,
+    on_its_device,
     pull_back,
     recording,
     require_float,
     seed,
+    shared,
     thread,
+    watch_new,
 )
 
 if TYPE_CHECKING:
@@ -266,8 +270,8 @@ def tensor(
     tensor([0.5, 1. ], dtype=float32, requires_grad=True)
 
     Args:
-        data: numbers, nested lists (also of tensors), a NumPy or device array, or a tensor. Arrays keep their
-            dtype; Python floats get ``default_dtype``.
+        data: numbers, nested lists (also of tensors), an array of NumPy, CuPy, PyTorch or JAX, or a tensor.
+            Arrays keep their dtype; Python floats get ``default_dtype``.
         dtype: another dtype: bool, int or float.
         requires_grad: bring residuals here.
         backend: where to put it; the current backend by default.
@@ -286,7 +290,7 @@ def tensor(
         data = lift(data, target)
     if cuts(data) and (data.entry is not None or isinstance(data, Variable)):
         raise off_tape("tensor(…) copies values: go on with the tensor itself, or with tg.stack of several")
-    given: Array = data._data if isinstance(data, Node) else data
+    given: Array = data._data if isinstance(data, Node) else on_its_device(data)
     owner = backends.owner(given)
     if owner is not None and owner.name != "numpy":
         array = (
@@ -298,4 +302,43 @@ def tensor(
     require_float(array.dtype, requires_grad)
     result = Tensor(array, target, requires_grad)
     result.name = name
+    return result
+
+
+@effect("shares its memory with another library")
+def from_dlpack(x: Any, copy: bool | None = None) -> Tensor:
+    """A tensor in the memory of an array of another library: nothing is copied, and what either side writes
+    the other one sees.
+
+    The memory is watched. Where a backward pass needs what was written over, it is a TapeError. An array that
+    nobody may write into, as those of JAX, stays so as ``t.data``. An optimiser gives its parameters new
+    arrays, so what it has updated is shared no longer. The tensor is on the backend of the array's device,
+    whichever is the current one. The other way, ``torch.from_dlpack(t)`` and the like take a tensor that
+    requires no grad.
+
+    >>> array = np.zeros(3)
+    >>> x = tg.from_dlpack(array)
+    >>> array[0] = 7.0
+    >>> x
+    tensor([7., 0., 0.], dtype=float64)
+
+    Args:
+        x: an array with ``__dlpack__``, of NumPy, PyTorch, CuPy, JAX and others.
+        copy: True for memory of its own, as :func:`tensor` has it; False for an error where only a copy would
+            do, for NumPy's arrays with their bytes in another order.
+
+    Raises:
+        ArgumentError: x has no ``__dlpack__``.
+        DtypeError: its numbers are none that a tensor can have, such as complex ones or bfloat16, or it is on
+            a tape of its library, or its memory holds other numbers than it has.
+        BackendError: it is on a device that no backend is for.
+        ExportError: x is a tensor that requires grad.
+    """
+    copy = None if copy is None else arguments.flag("from_dlpack: copy", copy)
+    array, backend = shared(x)
+    if copy is False and not getattr(getattr(x, "dtype", None), "isnative", True):
+        raise DtypeError(f"from_dlpack: x has dtype {x.dtype}, not in this machine's order of bytes: copy it")
+    result = Tensor(array.copy() if copy else array, backend)
+    if not copy and not is_frozen(x):
+        watch_new(result)
     return result

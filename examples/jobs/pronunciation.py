@@ -81,8 +81,7 @@ def fit(model, training, validation, epochs, seed=0, rate=0.004):
     adam = tg.optim.Adam(model.parameters(), lr=rate)
     options = {"optimizer": adam, "schedule": tg.optim.OneCycleLR(adam, rate, epochs * len(batches))}
     options |= {"validation": tg.data.bucket(validation, 250, shuffle=False), "metrics": {"right": Right()}}
-    with tg.backends.current().alone():  # NumPy's threads would spin on the cores that scans need
-        return tg.train.fit(model, loss, batches, epochs=epochs, clip=1.0, patience=2, **options)
+    return tg.train.fit(model, loss, batches, epochs=epochs, clip=1.0, patience=2, **options)
 
 
 @tg.no_grad()

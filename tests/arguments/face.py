@@ -19,7 +19,7 @@ from tinygrad_rnn.data.streams import Windows
 from tinygrad_rnn.diagnosis.report import Report
 from tinygrad_rnn.diagnosis.track import Track
 from tinygrad_rnn.graph import Picture
-from tinygrad_rnn.train import config, loop, model, run, sampling
+from tinygrad_rnn.train import config, model, run, sampling
 from tinygrad_rnn.train import data as texts
 
 Maker = Callable[["World"], Any]
@@ -71,6 +71,13 @@ class World:
             run.Run.new(self.config(), str(path))
         return str(path)
 
+    def trained(self) -> str:
+        """A run after its last step."""
+        path = self.folder / "trained"
+        if not path.exists():
+            run.Run.new(self.config(), str(path)).train(lambda step: None, lambda: False)
+        return str(path)
+
     def seen(self) -> dict[str, Any]:
         """All that a call which is refused must leave as it was."""
         optimizer = self.optimizer
@@ -106,6 +113,8 @@ MODULES = {
     "linalg": tg.linalg,
     "random": tg.random,
     "init": nn.init,
+    "activations": nn.activations,
+    "gate_orders": nn.gate_orders,
     "nn": nn,
     "optim": optim,
     "data": data,
@@ -116,8 +125,7 @@ TRAIN = [
     config.Config,
     texts.read_text,
     texts.Corpus.of,
-    loop.Trainer,
-    model.CharacterModel,
+    model.LanguageModel,
     run.Run.new,
     run.Run.resume,
     sampling.sample,
@@ -136,11 +144,16 @@ INSTANCES: dict[type, Maker] = {
     nn.LSTMCell: lambda w: nn.LSTMCell(3, 4),
     nn.PeepholeLSTMCell: lambda w: nn.PeepholeLSTMCell(3, 4),
     nn.GRUCell: lambda w: nn.GRUCell(3, 4),
-    nn.Recurrent: lambda w: nn.Recurrent(nn.GRUCell(3, 4)),
+    nn.MGUCell: lambda w: nn.MGUCell(3, 4),
+    nn.LayerNormRNNCell: lambda w: nn.LayerNormRNNCell(3, 4),
+    nn.LayerNormLSTMCell: lambda w: nn.LayerNormLSTMCell(3, 4),
+    nn.LayerNormGRUCell: lambda w: nn.LayerNormGRUCell(3, 4),
+    nn.Recurrent: lambda w: nn.Recurrent(nn.GRUCell(3, 4), stateful=True),
     nn.RNN: lambda w: nn.RNN(3, 4),
     nn.LSTM: lambda w: w.lstm,
     nn.PeepholeLSTM: lambda w: nn.PeepholeLSTM(3, 4),
     nn.GRU: lambda w: nn.GRU(3, 4),
+    nn.MGU: lambda w: nn.MGU(3, 4),
     optim.SGD: lambda w: optim.SGD(w.parameters, momentum=0.9),
     optim.Adam: lambda w: w.optimizer,
     optim.AdamW: lambda w: optim.AdamW(w.parameters),

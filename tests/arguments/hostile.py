@@ -182,6 +182,8 @@ KINDS: dict[str, Kind] = {
     "positive": _kind(f"{POSITIVE}|0-d tensor 0.5|0.5|NumPy's 0.5|fraction|2.5|2**62|2**70"),
     "bound": _kind(f"{RATE}|inf|10**400"),
     "probability": _kind(SHARE),
+    "probability or several": _kind(f"{SHARE}|list of whole numbers|pair of 0 and 0"),
+    "size or None": _kind(f"None|{SIZE}", names="cell"),
     "decay": _kind("0|0-d tensor 0.5|0.0|-0.0|0.5|NumPy's 0.5|fraction"),
     "decays": _kind(
         "pair of 0 and 0",
@@ -229,6 +231,11 @@ KINDS: dict[str, Kind] = {
         f"{NUMBER}|{ARRAY}|dict|empty dict|deep list|uneven list|list in itself",
         names=f"{NO_TENSOR}|{NESTED}|residuals|only float tensors",
     ),
+    "array to share": _kind(
+        f"{TENSOR}|array of 6|array of whole numbers|array of bools|array of no elements|array of 4 axes|"
+        "array of NaN|0-d 1",
+        names=f"leave the tape|{NO_TENSOR}",
+    ),
     "finite": _kind(REAL),
     "numbers of a vocabulary": _kind(
         f"{WHOLE}|{WHOLE_LIST}|array of no elements", names=f"number|{NO_TENSOR}"
@@ -256,6 +263,10 @@ KINDS: dict[str, Kind] = {
     "mask": _kind("array of bools", names=NO_TENSOR),
     # data
     "any number": _kind(f"{REAL}|10**400|NaN|inf|-inf"),
+    "padding": _kind(
+        f"{REAL}|10**400|NaN|inf|-inf|None|list of whole numbers|list of floats|pair of 0 and 0|range|"
+        "list of None|array of whole numbers"
+    ),
     "series": _kind(
         f"{ARRAY}|{NUMBER}|uneven list",
         {"words in a list": lambda: [["x"]], "series and a number": lambda: [[1.0], 2.0]},
@@ -348,13 +359,16 @@ KINDS: dict[str, Kind] = {
     "1 or 2": _kind("1|2|NumPy's 1|0-d 1|0-d tensor 1"),
     # training
     "config": _kind(),
-    "corpus": _kind(),
     "model": _kind(),
     "vocabulary": _kind(),
     "settings": _kind("empty dict"),
     "share or text": _kind("0.5|NumPy's 0.5|fraction|0-d tensor 0.5", names="held out|characters|never seen"),
     "summed up": _kind(f"{ARRAY}|{TENSOR}", names="inputs|Linear"),
     "module": _kind("layer"),
+    "nothing": _kind("None", names="cell"),
+    "cell or its name": _kind("function|layer", names="cell|cannot make a layer"),
+    "function or None": _kind(f"{FUNCTION}|None"),
+    "words by name": _kind("None|empty dict"),
     "no module": _kind("None", names="model"),
     "loss": _kind("function|layer", names="loss"),
     "batches": _kind(names="batch|data|validation"),

@@ -14,13 +14,9 @@ import tinygrad_rnn as tg
 from tests.arguments.everywhere import EVERYWHERE, Argument, X, cell, is_a, is_tensor
 from tests.arguments.face import World, sum_of_squares
 from tinygrad_rnn import data, optim
-from tinygrad_rnn.train import data as texts
 from tinygrad_rnn.train import model
 
 SQUARE = np.array([[2.0, 1.0], [0.5, 3.0]])
-
-
-CORPUS = texts.Corpus.of("the cell remembers, the gate forgets; " * 20, 2, 5)
 
 
 _FLOAT_DTYPE = is_a("float dtype", "float64")
@@ -77,6 +73,7 @@ _BATCHES = {
     "drop_last": is_a("flag", False),
     "pool": is_a("count", 2),
     "value": is_a("any number", 0),
+    "padding": is_a("padding", None),
 }
 
 
@@ -168,6 +165,7 @@ OWN: dict[str, dict[str, Argument]] = {
     "tg.eye": {"n": is_a("size", 3), "m": is_a("size", 2)},
     "tg.identity": {"n": is_a("size", 3)},
     "tg.expand_dims": {"axis": is_a("axes", 0)},
+    "tg.from_dlpack": {"x": is_a("array to share", X), "copy": is_a("flag", None)},
     "tg.full": {"fill_value": is_tensor(2.0)},
     "tg.full_like": {"fill_value": is_tensor(2.0)},
     "tg.gradients": {
@@ -283,6 +281,18 @@ OWN: dict[str, dict[str, Argument]] = {
     "init.forget_gate_bias": {"value": is_a("real", 1.0)},
     "init.glorot_normal": {"gain": is_a("rate", 1.0)},
     "init.glorot_uniform": {"gain": is_a("rate", 1.0)},
+    # activations
+    "activations.get": {"activation": is_a("instance", "tanh")},
+    **{
+        f"activations.{name}": {"alpha": is_a("real", 0.5), "beta": is_a("real", 0.5)}
+        for name in ["affine", "elu", "hard_sigmoid", "leaky_relu", "scaled_tanh", "thresholded_relu"]
+    },
+    "gate_orders.reorder": {
+        "values": is_tensor(np.arange(8.0).reshape(4, 2)),
+        "before": is_a("choice", "ifgo"),
+        "after": is_a("choice", "iofg"),
+        "axis": is_a("axis", 0),
+    },
     # layers
     **{
         f"nn.{name}": {"dtype": _FLOAT_DTYPE}
@@ -292,11 +302,17 @@ OWN: dict[str, dict[str, Argument]] = {
             "GRUCell",
             "LSTM",
             "LSTMCell",
+            "LayerNormGRUCell",
+            "LayerNormLSTMCell",
+            "LayerNormRNNCell",
             "Linear",
+            "MGU",
+            "MGUCell",
             "RNN",
             "RNNCell",
         ]
     },
+    "nn.Recurrent": {"input_size": is_a("size or None", None), "outputs": is_a("choice", "last")},
     "nn.Embedding": {"padding_idx": is_a("step", 0), "dtype": _FLOAT_DTYPE},
     "nn.PeepholeLSTM": {"dtype": _FLOAT_DTYPE},
     "nn.PeepholeLSTMCell": {"dtype": _FLOAT_DTYPE},
@@ -318,6 +334,12 @@ OWN: dict[str, dict[str, Argument]] = {
     "GRUCell.__call__": _CELL_CALL,
     "LSTMCell.__call__": _PAIR_CALL,
     "PeepholeLSTMCell.__call__": _PAIR_CALL,
+    "MGUCell.__call__": _CELL_CALL,
+    **{
+        f"{kind}.step_dropped": {**_CELL_CALL, "mask": is_tensor(np.ones((2, 4), np.float32))}
+        for kind in ["RNNCell"]
+    },
+    "Recurrent.reset_state": {"state": is_a("leaves", lambda w: tg.zeros((2, 4)))},
     "Recurrent.__call__": {
         "x": is_a("leaves", lambda w: tg.zeros((3, 2, 3))),
         "state": is_a("leaves", lambda w: tg.zeros((2, 4))),
@@ -387,6 +409,22 @@ OWN: dict[str, dict[str, Argument]] = {
     "Track.paths": {"step": is_a("step", -1), "limit": is_a("steps", 10)},
     "Track.sent": {"step": is_a("step", -1)},
     # data
+    **{
+        f"data.{name}": {
+            "length": is_a("count", 24),
+            "batch": is_a("count", 2),
+            "dtype": _FLOAT_DTYPE,
+            "delay": is_a("count", 3),
+            "symbols": is_a("count", 2),
+            "alphabet": is_a("count", 4),
+            "relevant": is_a("count", 2),
+            "outputs": is_a("choice", "all"),
+            "least": is_a("count", 3),
+            "spread": is_a("size", 2),
+            "task": is_a("choice", "generate"),
+        }
+        for name in ["adding_problem", "copying_memory", "parity", "spike_timing", "temporal_order"]
+    },
     "data.batches": {"data": is_a("samples", lambda w: (X, [[1.0], [2.0, 3.0]])), **_BATCHES},
     "data.bucket": {"data": is_a("samples with lengths", lambda w: [[1.0], [2.0, 3.0]]), **_BATCHES},
     "data.missing": {
@@ -397,6 +435,7 @@ OWN: dict[str, dict[str, Argument]] = {
     "data.pad_sequences": {
         "sequences": is_a("sequences", lambda w: [[1.0], [2.0, 3.0]]),
         "value": is_a("any number", 0),
+        "padding": is_a("padding", None),
         "length": is_a("size", 3),
         "side": is_a("choice", "end"),
     },
@@ -440,19 +479,20 @@ OWN: dict[str, dict[str, Argument]] = {
         "schedule": is_a("choice", "onecycle"),
         "weight_decay": is_a("rate", 0.1),
         "seed": is_a("from 0", 0),
+        "words": is_a("flag", False),
         "text": is_a("path", None),
     },
     "train.read_text": {"path": is_a("path or None", lambda w: w.written())},
     "train.Corpus.of": {
         "held_out": is_a("share or text", 0.2),
         "text": is_a("text of a corpus", "the cell remembers; " * 20),
+        "words": is_a("flag", False),
         "readers": is_a("count", 2),
         "length": is_a("count", 3),
     },
-    "train.Trainer": {"config": is_a("config", lambda w: w.config()), "corpus": is_a("corpus", CORPUS)},
-    "train.CharacterModel": {
-        "characters": is_a("count", 4),
-        "cell": is_a("choice", "gru"),
+    "train.LanguageModel": {
+        "tokens": is_a("count", 4),
+        "cell": is_a("cell or its name", "gru"),
         "embed": is_a("count", 2),
         "hidden": is_a("count", 2),
         "layers": is_a("count", 2),
@@ -461,10 +501,12 @@ OWN: dict[str, dict[str, Argument]] = {
     "train.Run.new": {
         "config": is_a("config", lambda w: w.config()),
         "path": is_a("path", lambda w: str(w.folder / "run")),
+        "cell": is_a("nothing", None),
     },
     "train.Run.resume": {
         "path": is_a("path", lambda w: w.begun()),
         "changes": is_a("settings", lambda w: {}),
+        "cell": is_a("nothing", None),
     },
     **{f"{name}.update": _SCORED for name in ["Accuracy", "F1", "ConfusionMatrix", "Perplexity"]},
     "MeanAbsoluteError.update": {"outputs": is_a("scores", SQUARE), "targets": is_a("scores", SQUARE)},
@@ -485,6 +527,8 @@ OWN: dict[str, dict[str, Argument]] = {
         "patience": is_a("steps", 2),
         "folder": is_a("path", None),
         "resume": is_a("word, True or False", False),
+        "log": is_a("function", lambda w: tg.train.History.to_csv),
+        "metadata": is_a("words by name", None),
         "callbacks": is_a("callbacks", ()),
         "tensorboard": is_a("flag", False),
         "progress": is_a("flag", False),
@@ -495,18 +539,20 @@ OWN: dict[str, dict[str, Argument]] = {
         "dtype": is_a("dtype", None),
     },
     "train.load_run": {
-        "folder": is_a("path", lambda w: w.begun()),
+        "folder": is_a("path", lambda w: w.trained()),
         "model": is_a("no module", None),
+        "cell": is_a("function or None", None),
     },
     "train.evaluate": {**_FITTED, "model": is_a("instance", lambda w: w.lstm)},
     "train.sample": {
-        "model": is_a("model", lambda w: model.CharacterModel(3, "gru", 2, 2)),
+        "model": is_a("model", lambda w: model.LanguageModel(3, "gru", 2, 2)),
         "vocabulary": is_a("vocabulary", lambda w: data.Vocabulary("abc")),
         "length": is_a("size", 2),
         "temperature": is_a("rate", 0.5),
         "prompt": is_a("text", "ab"),
         "top_k": is_a("count", None),
         "stop": is_a("text", ""),
+        "words": is_a("flag", False),
     },
     # what functions return
     **{

@@ -26,6 +26,7 @@ HOSTILE = {
 }
 OPTIONS = {
     "train": {
+        "words": "any",
         **dict.fromkeys(["cell", "backend", "optimizer", "schedule"], "choice"),
         "weight_decay": "rate",
         **dict.fromkeys(["config", "held_out"], "missing"),
@@ -44,12 +45,20 @@ OPTIONS = {
         **dict.fromkeys(["prompt", "stop"], "any"),
         "temperature": "rate",
         "seed": "seed",
+        "cell": "choice",
         "run": "missing",
     },
     "compare": {"runs": "missing"},
     "graph": {"what": "missing", "cell": "choice", "steps": "count", "out": "missing", "text": "missing"},
-    "flow": {"what": "missing", "steps": "from 2", "out": "missing", "text": "missing"},
-    "export": {"run": "missing", "file": "any", "weights": "choice", "name": "identifier", "text": "missing"},
+    "flow": {"what": "missing", "cell": "choice", "steps": "from 2", "out": "missing", "text": "missing"},
+    "export": {
+        "run": "missing",
+        "file": "any",
+        "weights": "choice",
+        "name": "identifier",
+        "cell": "choice",
+        "text": "missing",
+    },
     "check": {"backend": "choice", "out": "any", "quick": "any"},
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tests.data.strategies import sequences
+from tinygrad_rnn import tree
 from tinygrad_rnn.data import pad_sequences
 
 
@@ -84,3 +86,76 @@ def test_nan_is_padded_with_nan_only() -> None:
 def test_what_cannot_be_padded_is_named(samples, options, error, complaint) -> None:
     with pytest.raises(error, match=complaint):
         pad_sequences(samples, **options)
+
+
+@given(sequences(), st.sampled_from(["end", "start"]), st.booleans())
+def test_each_feature_has_a_padding_of_its_own(
+    samples: list[np.ndarray], side: str, batch_first: bool
+) -> None:
+    steps, step = max(map(len, samples)), samples[0].shape[1:]
+    if not step:
+        with pytest.raises(tg.ShapeError, match="padding has 2 values, one for each feature"):
+            pad_sequences(samples, padding=[0, 1])
+        return
+    paddings = [k % 2 for k in range(step[-1])]
+    x, lengths = pad_sequences(samples, 0, None, batch_first, side, padding=paddings)
+    for k, number in enumerate(paddings):
+        alone = by_loop([sample[..., k] for sample in samples], number, steps, side)
+        np.testing.assert_array_equal(x[..., k], alone if batch_first else alone.swapaxes(0, 1))
+    assert lengths.tolist() == [len(sample) for sample in samples]
+
+
+def test_a_feature_may_be_padded_with_nan_and_another_one_not() -> None:
+    samples = [np.array([[1.0, math.nan]]), np.ones((2, 2))]
+    x, _ = pad_sequences(samples, padding=[0, math.nan])
+    np.testing.assert_array_equal(x[:, 0], [[1, math.nan], [0, math.nan]])
+    with pytest.raises(tg.DataError, match=r"sequences\[0\] holds NaN at \[0, 1\]"):
+        pad_sequences(samples, padding=[math.nan, 0])
+
+
+def test_each_column_has_a_padding_of_its_own() -> None:
+    class Pair(NamedTuple):
+        x: Any
+        y: Any
+
+    letters, sounds, marks = [[5, 6], [7]], [[1, 2], [3]], [[[1.0, 2.0]], [[3.0, 4.0], [5.0, 6.0]]]
+    data = {"in": (letters, np.arange(2)), "out": Pair(sounds, marks)}
+    for make in (tg.data.batches, tg.data.bucket):
+        padding: Any = {"in": (9, None), "out": [-1, (0.5, math.nan)]}
+        batch = next(iter(make(data, 2, shuffle=False, padding=padding)))
+        if make is tg.data.bucket:  # from the shortest on
+            batch = tree.map_leaves(lambda leaf: np.flip(leaf, leaf.ndim > 1), batch)
+        (x, lengths), numbers = batch["in"]
+        (y, _), (z, _) = batch["out"]
+        assert x.T.tolist() == [[5, 6], [7, 9]]
+        assert lengths.tolist() == [2, 1]
+        assert sorted(numbers.tolist()) == [0, 1]
+        assert y.T.tolist() == [[1, 2], [3, -1]]
+        np.testing.assert_array_equal(z[:, 0], [[1, 2], [0.5, math.nan]])
+        one = next(iter(make(data, 2, shuffle=False, padding=-3)))
+        assert {int(part.min()) for part in (one["in"][0][0], one["out"].x[0], one["out"].y[0])} == {-3}
+
+
+@pytest.mark.parametrize(
+    ("data", "padding", "complaint"),
+    [
+        (([[1]], [[2]]), (0, 1, 2), r"padding must be a number, or a tuple with one for each of \[0, 1\]"),
+        (([[1]], [[2]]), {"x": 0}, "padding must be a number, or a tuple"),
+        ({"x": [[1]]}, (0,), r"padding must be a number, or a dict with one for each of \['x'\]"),
+        ({"x": [[1]]}, {"y": 0}, "padding must be a number, or a dict"),
+        (([[1]], [[2]]), (0, 0.5), r"padding\[1\] must be a whole number"),
+        ({"x": ([[1]], [[0.5]])}, {"x": (0, "a")}, r"padding\['x'\]\[1\] must be a number"),
+        ([[1]], (0, 1), "padding has 2 values, one for each feature, and sequences have steps of shape"),
+        ([[[1, 2]]], (0, 1, 2), "padding has 3 values"),
+        ([[[1, 2]]], (0, 0.5), r"padding\[1\] must be a whole number"),
+    ],
+)
+def test_a_padding_that_does_not_fit_is_named(data: Any, padding: Any, complaint: str) -> None:
+    for make in (tg.data.batches, tg.data.bucket):
+        with pytest.raises(tg.TinygradRNNError, match=complaint):
+            make(data, 1, padding=padding)
+
+
+def test_padding_is_said_once() -> None:
+    with pytest.raises(tg.ArgumentError, match="value and padding both say"):
+        pad_sequences([[1]], 1, padding=1)

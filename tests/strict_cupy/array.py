@@ -146,6 +146,13 @@ def _method(name: str) -> Callable[..., Any]:
     return call
 
 
+class Capsule:
+    """What the stand-in's DLPack hands over."""
+
+    def __init__(self, host: numpy.ndarray) -> None:
+        self.host = host
+
+
 class ndarray:
     """A device array. ``base`` is the array that owns the memory of a view, as in CuPy."""
 
@@ -202,6 +209,14 @@ class ndarray:
     def view(self, dtype: Any = None) -> Any:
         """The same memory as numbers of another dtype."""
         return ndarray._made(self._host.view(dtype), self if self.base is None else self.base)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, 0
+
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None
+    ) -> Capsule:
+        return Capsule(self._host)
 
     # what has to wait for the device
     def get(

@@ -207,6 +207,13 @@ def _matmul(a: Any, b: Any, *, out: Any = None, **options: Any) -> Any:
     return run(numpy.matmul, a, b, out=out, **options)
 
 
+def _from_dlpack(array: Any, device: Any = None, copy: Any = None) -> ndarray:
+    if array.__dlpack_device__()[0] not in (2, 13):
+        raise ValueError("CuPy's from_dlpack takes arrays of its device")
+    capsule = array.__dlpack__(stream=1, max_version=(1, 0))
+    return ndarray._made(capsule.host.view(), None)
+
+
 _SPECIAL = {
     "array": _array,
     "asarray": _asarray,
@@ -214,6 +221,7 @@ _SPECIAL = {
     "argsort": _sort_along("argsort"),
     "clip": _clip,
     "einsum": _einsum,
+    "from_dlpack": _from_dlpack,
     "matmul": _matmul,
     "nonzero": _nonzero,
     "sort": _sort_along("sort"),

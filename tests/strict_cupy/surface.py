@@ -38,6 +38,7 @@ SIGNATURES = {
     "empty_like": "prototype, dtype=None, order='K', subok=None, shape=None",
     "eye": "N, M=None, k=0, dtype=float, order='C'",
     "flip": "a, axis=None",
+    "from_dlpack": "array, *, device=None, copy=None",
     "full": "shape, fill_value, dtype=None, order='C'",
     "full_like": "a, fill_value, dtype=None, order='K', subok=None, shape=None",
     "linspace": "start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0",

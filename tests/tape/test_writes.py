@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import numpy
 import pytest
@@ -159,3 +160,80 @@ def test_leaves_are_copied_and_pickled_but_results_are_not() -> None:
         with pytest.raises(tg.TapeError, match="detach"):
             duplicate(y)
     assert copy.deepcopy(y.detach()).tolist() == y.tolist()
+
+
+ONES, ZEROS, INDEX, MANY = numpy.ones((3, 4)), numpy.zeros((3, 4)), numpy.array([0, 1, 1]), 700
+_STEPS, _STATE = numpy.ones((5, 3, 4)), numpy.zeros((3, 4))
+
+
+def _scanned(w: Any, x: Any, xs: Any = None, **options: Any) -> Any:
+    xs = tg.tensor(_STEPS) if xs is None else xs
+    return tg.scan(lambda u, h: (h, tg.tanh(h * w + u + x)), xs, tg.tensor(_STATE), **options)[1]
+
+
+def _embedded(w: Any, x: Any) -> Any:
+    embedding = tg.nn.Embedding(3, 4)
+    embedding.weight = w
+    return embedding(x) ** 2
+
+
+CONSTANTS: dict[str, tuple[Any, Callable[[Any, Any], Any]]] = {
+    "multiply": (ONES, lambda w, x: w * x),
+    "matmul": (ONES.T, lambda w, x: w @ x),
+    "einsum": (ONES.T, lambda w, x: tg.einsum("ij,jk->ik", w, x)),
+    "where": (ONES > 0, lambda w, x: tg.where(x, w * 2, w)),
+    "maximum": (ZEROS, lambda w, x: tg.maximum(w, x)),
+    "clip": (ZEROS, lambda w, x: tg.clip(w, x, None)),
+    "concatenate": (ONES, lambda w, x: tg.concatenate([w, x]) ** 2),
+    "index": (INDEX, lambda w, x: w[x] ** 2),
+    "index in a tuple": (INDEX, lambda w, x: w[x, 1:] ** 2),
+    "mask": (INDEX > 0, lambda w, x: w[x] ** 2),
+    "take": (INDEX, lambda w, x: tg.take(w, x, 0) ** 2),
+    "take_along_axis": (INDEX[:, None], lambda w, x: tg.take_along_axis(w, x, 1) ** 2),
+    "repeat": (INDEX, lambda w, x: tg.repeat(w, x, 0) ** 2),
+    "one_hot": (INDEX, lambda w, x: w * tg.one_hot(x, 4)),
+    "embedding": (INDEX, _embedded),
+    "cross_entropy": (INDEX, tg.cross_entropy),
+    "cross_entropy of many": (
+        numpy.arange(MANY) % 4,
+        lambda w, x: tg.cross_entropy(tg.tile(w, (MANY // 3 + 1, 4))[:MANY], x),
+    ),
+    "weights of classes": (numpy.ones(4), lambda w, x: tg.cross_entropy(w, tg.tensor(INDEX), weight=x)),
+    "bce": (ONES, tg.bce_with_logits),
+    "huber_loss": (ONES, tg.huber_loss),
+    "scan": (ONES, _scanned),
+    "scan step by step": (ONES, lambda w, x: _scanned(w, x, compiled=False)),
+    "scan over it": (_STEPS, lambda w, x: _scanned(w, 0.0, x)),
+    "scan with checkpoints": (_STEPS, lambda w, x: _scanned(w, 0.0, x, checkpoint=2)),
+    "lengths": (numpy.array([5, 2, 3]), lambda w, x: _scanned(w, 0.0, lengths=x)),
+    "mask of steps": (numpy.ones((5, 3), bool), lambda w, x: _scanned(w, 0.0, mask=x)),
+    "checkpoint": (ONES, lambda w, x: tg.checkpoint(lambda w: tg.tanh(w * x))(w)),
+}
+
+
+@pytest.mark.both_backends
+@pytest.mark.each_value
+@pytest.mark.parametrize("name", CONSTANTS)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_write_into_a_constant_is_noticed_or_does_no_harm(name: str, when: str, rng: Any) -> None:
+    """Whatever the constant is to the operation, and whether its array was asked for before it was
+    recorded."""
+    array, function = CONSTANTS[name]
+    values = rng.normal(size=(3, 4))
+    w, untouched, x = leaf(values), leaf(values), tg.tensor(array)
+    theirs = x.data if when == "before" else None
+    loss = tg.sum(function(w, x))
+    theirs = x.data if theirs is None else theirs
+    tg.sum(function(untouched, tg.tensor(array))).backward()
+    changed = ~array if array.dtype == bool else numpy.where(array == 0, 1, 0).astype(array.dtype)
+    theirs[...] = tg.tensor(changed).data
+    said = ""
+    try:
+        loss.backward()
+    except tg.TapeError as error:
+        said = str(error)
+    if said:
+        assert "changed in place" in said or "other numbers" in said
+        assert w.grad is None
+    else:
+        numpy.testing.assert_array_equal(grad_of(w), grad_of(untouched))

@@ -1,9 +1,10 @@
 """Texts, and what is trained on of them."""
 
+import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.train.data import Corpus, read_text
+from tinygrad_rnn.train.data import UNKNOWN, Corpus, read_text, tokens_of
 
 
 def test_the_default_text_comes_with_python():
@@ -59,8 +60,8 @@ def test_a_folder_is_no_text(tmp_path):
 
 def test_the_last_tenth_is_held_out():
     corpus = Corpus.of("a" * 900 + "b" * 100, readers=4, length=10)
-    assert set(corpus.training.window(0, corpus.training.length)[1].ravel().tolist()) == {0}
-    assert set(corpus.held_out.window(0, corpus.held_out.length)[1].ravel().tolist()) == {1}
+    assert set(np.concatenate([y.ravel() for _, y in corpus.training]).tolist()) == {0}
+    assert set(np.concatenate([y.ravel() for _, y in corpus.held_out]).tolist()) == {1}
 
 
 def test_a_text_that_is_too_short_says_what_would_do():
@@ -74,3 +75,15 @@ def test_a_text_that_is_too_short_says_what_would_do():
 
 def test_another_text_has_another_fingerprint():
     assert Corpus.of("ab" * 50, 2, 2).fingerprint != Corpus.of("ba" * 50, 2, 2).fingerprint
+
+
+@pytest.mark.parametrize("text", ["", " ", "a  b", "It's  late,\n\n\tsaid\u00a0he: “no…”  (3.14)\n", "x" * 9])
+def test_words_together_are_the_text_again(text):
+    assert "".join(tokens_of(text, True)) == text
+    assert tokens_of("The cat,\nthe dog", True) == ["The", " cat", ",", "\n", "the", " dog"]
+
+
+def test_words_that_stand_there_once_are_unknown():
+    corpus = Corpus.of("a cat and a dog and " * 20 + "once", 2, 3, words=True)
+    assert corpus.vocabulary.unknown == UNKNOWN
+    assert set(corpus.vocabulary.tokens) == {UNKNOWN, " ", " a", " cat", " and", " dog"} - {" "}

@@ -98,3 +98,64 @@ def test_windows_are_read_with_a_state(rng):
     )
     assert len(history) == 2
     assert history["loss"][1] < history["loss"][0]
+
+
+@pytest.mark.parametrize("places", [[1], [4, 5, 9], [15], [7, 20]])
+@pytest.mark.parametrize("options", [{"epochs": 4}, {"steps": 20, "every": 6}, {"steps": 20, "patience": 2}])
+def test_a_training_that_was_paused_is_as_one_that_was_not(places, options, rng, tmp_path):
+    """Also where an evaluation was due, an epoch or the training at its end: no line is missing, nor more."""
+    data, validation = batches(5, rng), batches(2, rng)
+
+    class Pause:
+        def on_update(self, training):
+            if training.step in places:
+                training.pause()
+
+    def run(folder, *callbacks):
+        model = fresh(0.3)
+        adam = optim.Adam(model.parameters(), lr=0.05)
+        told = quiet(
+            model, data, optimizer=adam, validation=validation, folder=tmp_path / folder, resume="auto",
+            callbacks=callbacks, **options,
+        )  # fmt: skip
+        return model, told
+
+    whole, expected = run("whole")
+    for _ in range(len(places) + 1):
+        model, history = run("parts", Pause())
+    assert history.rows == expected.rows
+    assert (history.stopped, history.best_at) == (expected.stopped, expected.best_at)
+    same(model, whole)
+    last = [(tmp_path / name / "last.safetensors").read_bytes() for name in ("whole", "parts")]
+    assert last[0] == last[1]
+
+
+def test_what_a_training_writes_beside_the_weights(rng, tmp_path):
+    quiet(
+        fresh(), batches(2, rng), epochs=3, validation=batches(1, rng), folder=tmp_path,
+        metadata={"classes": "ab"}, log=lambda history: f"{len(history)} lines",
+    )  # fmt: skip
+    assert (tmp_path / "log.csv").read_text() == "3 lines"
+    assert tg.load(tmp_path / "best.safetensors").metadata == {"classes": "ab"}
+    assert tg.load(tmp_path / "last.safetensors").metadata["classes"] == "ab"
+    with pytest.raises(tg.ArgumentError, match=r"metadata=.*needs a folder"):
+        quiet(fresh(), batches(1, rng), epochs=1, metadata={"a": "b"})
+    with pytest.raises(tg.ArgumentError, match="a dict of strings by name"):
+        quiet(fresh(), batches(1, rng), epochs=1, folder=tmp_path / "new", metadata={"a": 1})
+    assert not (tmp_path / "new").exists()
+
+
+def test_parameters_that_are_not_finite_are_not_saved(rng, tmp_path):
+    """An update may overflow although its loss and its residuals were finite."""
+    model, data = fresh(), batches(2, rng)
+    quiet(model, data, epochs=1, folder=tmp_path)
+    before = (tmp_path / "last.safetensors").read_bytes()
+
+    class Overflow:
+        def on_update(self, training):
+            weight = training.model.parameters()[0]
+            weight.data = np.full(weight.shape, np.inf, weight.dtype)
+
+    with pytest.raises(tg.TrainingError, match="is not finite"):
+        quiet(model, data[:1], epochs=2, folder=tmp_path, resume=True, callbacks=[Overflow()])
+    assert (tmp_path / "last.safetensors").read_bytes() == before

@@ -30,8 +30,8 @@ def test_a_run_of_the_command_line(config, tmp_path):
     made.train(lambda step: None, lambda: False)
     made.finish()
     run = train.load_run(tmp_path / "run")
-    same(run.model, made.trainer.model)
-    assert run.vocabulary.characters == made.trainer.corpus.vocabulary.characters
+    same(run.model, made.model)
+    assert run.vocabulary.characters == made.corpus.vocabulary.characters
     assert len(run.history) == config.steps
     assert run.history.rows[4]["held_out_bits_per_character"] == made.steps[4].held_out
     with pytest.raises(tg.CheckpointError, match="leave model out"):

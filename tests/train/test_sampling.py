@@ -4,38 +4,38 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn.train.loop import Trainer
+from tinygrad_rnn.train.run import Run
 from tinygrad_rnn.train.sampling import _draw, sample
 
 
 @pytest.fixture
-def trainer(config):
-    return Trainer(config, config.corpus())
+def run(config, tmp_path):
+    return Run.new(config, str(tmp_path / "run"))
 
 
-def written(trainer, **options):
-    return sample(trainer.model, trainer.corpus.vocabulary, 40, **options)
+def written(run, **options):
+    return sample(run.model, run.corpus.vocabulary, 40, **options)
 
 
 @pytest.mark.both_backends
-def test_a_seed_means_a_text(trainer):
-    assert written(trainer, seed=1) == written(trainer, seed=1) != written(trainer, seed=2)
-    assert len(written(trainer)) == 40
+def test_a_seed_means_a_text(run):
+    assert written(run, seed=1) == written(run, seed=1) != written(run, seed=2)
+    assert len(written(run)) == 40
 
 
-def test_the_prompt_comes_first_and_must_be_known(trainer):
-    assert written(trainer, prompt="the cell").startswith("the cell")
+def test_the_prompt_comes_first_and_must_be_known(run):
+    assert written(run, prompt="the cell").startswith("the cell")
     with pytest.raises(tg.DataError, match="never seen '~'"):
-        written(trainer, prompt="~")
+        written(run, prompt="~")
 
 
-def test_at_temperature_0_chance_does_not_matter(trainer):
-    assert written(trainer, temperature=0, seed=1) == written(trainer, temperature=0, seed=2)
+def test_at_temperature_0_chance_does_not_matter(run):
+    assert written(run, temperature=0, seed=1) == written(run, temperature=0, seed=2)
 
 
-def test_sampling_leaves_the_runs_chance_alone(trainer):
+def test_sampling_leaves_the_runs_chance_alone(run):
     before = tg.random.get_state()
-    written(trainer)
+    written(run)
     assert tg.random.get_state() == before
 
 

@@ -137,6 +137,8 @@ assert_type(tg.optim.clip_grad_norm(lstm.parameters(), 1.0), float)
 
 # -- data ----------------------------------------------------------------------------------------------------
 
+assert_type(tg.from_dlpack(np.ones(2)), tg.Tensor)
+assert_type(tg.data.adding_problem(20, 2), tuple[np.ndarray, np.ndarray])
 assert_type(tg.data.pad_sequences([[1.0], [2.0, 3.0]]), tuple[np.ndarray, np.ndarray])
 assert_type([batch for batch in tg.data.batches(array, 2)], list[np.ndarray])  # noqa: C416
 assert_type(len(tg.data.batches((array, [0, 1]), 2, seed=[1, 2])), int)

@@ -58,6 +58,7 @@ ARRAY_FUNCTIONS = [
     "floor",
     "floor_divide",
     "fmod",
+    "from_dlpack",
     "full",
     "full_like",
     "greater",

@@ -11,7 +11,7 @@ import numpy
 from .. import arguments, random
 from ..errors import ArgumentError, CheckpointError
 from ..ops import Nest
-from .padding import Layout, Sequences
+from .padding import Layout, Padding, Sequences
 from .samples import Samples
 
 Batch = TypeVar("Batch")
@@ -165,6 +165,7 @@ def batches(
     drop_last: bool = False,
     *,
     value: float = 0,
+    padding: Padding = None,
     batch_first: bool = False,
 ) -> Batches[numpy.ndarray]: ...
 
@@ -178,6 +179,7 @@ def batches(
     drop_last: bool = False,
     *,
     value: float = 0,
+    padding: Padding = None,
     batch_first: bool = False,
 ) -> Batches[Any]: ...
 
@@ -190,6 +192,7 @@ def batches(
     drop_last: bool = False,
     *,
     value: float = 0,
+    padding: Padding = None,
     batch_first: bool = False,
 ) -> Batches[Any]:
     """Batches of data: each pass over them is an epoch with an order of its own, which follows from the seed
@@ -213,7 +216,10 @@ def batches(
         shuffle: whether the order is another one in each epoch; else it is that of the data.
         seed: a whole number, or several. None is a new one of ``tg.random``.
         drop_last: leave out a last batch that is smaller.
-        value, batch_first: how sequences are padded.
+        value, batch_first: how sequences are padded, as :func:`tinygrad_rnn.data.pad_sequences` has it.
+        padding: in place of ``value``, one for each list of sequences, nested as the data: ``(0, -1)`` for
+            data of (inputs, targets). Each is a number, or one for each feature; None, as for what is an
+            array, is 0.
 
     Returns:
         An object to loop over, with ``len``, ``epoch`` and ``position``, and ``state_dict`` and
@@ -225,7 +231,7 @@ def batches(
         ShapeError, DtypeError: the parts of data do not fit each other.
         ArgumentError: another argument has a value that it cannot have.
     """
-    samples = Samples("batches", data, Layout.checked("batches", value, batch_first=batch_first))
+    samples = Samples("batches", data, Layout.checked("batches", value, padding, batch_first=batch_first))
 
     def plan(chance: numpy.random.Generator | None) -> numpy.ndarray:
         return numpy.arange(samples.count) if chance is None else chance.permutation(samples.count)
@@ -242,6 +248,7 @@ def bucket(
     *,
     pool: int = 100,
     value: float = 0,
+    padding: Padding = None,
     batch_first: bool = False,
 ) -> Batches[Any]:
     """As :func:`tinygrad_rnn.data.batches`, with sequences of similar length in a batch, so that little is
@@ -255,18 +262,22 @@ def bucket(
     >>> sequences = [[0] * length for length in (9, 2, 8, 1)]
     >>> sorted(lengths.tolist() for x, lengths in tg.data.bucket(sequences, 2))
     [[1, 2], [8, 9]]
+    >>> data = tg.data.bucket(([[5, 6], [7]], [[1, 2], [3]]), 2, shuffle=False, padding=(0, -1))
+    >>> [(x.T.tolist(), y.T.tolist()) for (x, _), (y, _) in data]
+    [([[7, 0], [5, 6]], [[3, -1], [1, 2]])]
 
     Args:
         data: a list of sequences; or tuples and dicts with one in it, whose lengths count: the first.
         shuffle: without it samples come from the shortest to the longest, and ``drop_last`` leaves out the
             longest.
         pool: how many batches are sorted together: with more, less is padded, and batches are less mixed.
+        value, padding, batch_first: as of ``batches``.
 
     Raises:
         ArgumentError: there is no list of sequences in data, or an argument has a value that it cannot have.
         DataError, ShapeError, DtypeError: as of ``batches``.
     """
-    samples = Samples("bucket", data, Layout.checked("bucket", value, batch_first=batch_first))
+    samples = Samples("bucket", data, Layout.checked("bucket", value, padding, batch_first=batch_first))
     lists = [column for column in samples.columns if isinstance(column, Sequences)]
     if not lists:
         raise ArgumentError("bucket: data holds no list of sequences: batches takes what has no lengths")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy
 
@@ -13,6 +13,9 @@ from .. import arguments
 from ..errors import ArgumentError, DataError, DtypeError, ShapeError, TinygradRNNError
 from ..ops import ArrayLike
 from ..tape import host_array
+
+Padding: TypeAlias = "float | Sequence[Padding] | Mapping[str, Padding] | None"
+"""One value for all columns, or one for each, nested as the data."""
 
 _KINDS = {"b": "bools", "i": "whole numbers", "u": "unsigned whole numbers", "f": "floats"}
 
@@ -38,18 +41,60 @@ class Layout:
     length: int | None = None
     batch_first: bool = False
     side: str = "end"
+    called: str = "value"
+    """The argument that the value is of."""
 
     @classmethod
     def checked(
-        cls, call: str, value: Any, length: Any = None, batch_first: Any = False, side: Any = "end"
+        cls,
+        call: str,
+        value: Any,
+        padding: Any,
+        length: Any = None,
+        batch_first: Any = False,
+        side: Any = "end",
     ) -> Layout:
-        """From what a user gave; whether sequences can hold the value is looked at with them."""
+        """From what a user gave; whether sequences can hold the value is looked at with them.
+
+        Raises:
+            ArgumentError: an argument has a value that it cannot have, or two say what to pad with.
+        """
+        if padding is not None and not (type(value) is int and value == 0):
+            raise ArgumentError(f"{call}: value and padding both say what to pad with: give one of them")
         return cls(
-            value,
+            value if padding is None else padding,
             arguments.optional(arguments.size, f"{call}: length", length),
             arguments.flag(f"{call}: batch_first", batch_first),
             arguments.choice(f"{call}: side", side, ("end", "start")),
+            "value" if padding is None else "padding",
         )
+
+    def parts(self, call: str, keys: Sequence[Any], mapping: bool) -> list[Layout]:
+        """The layout of each part of nested data: a value for all of them, or one for each.
+
+        Args:
+            call: the function that was called, for the text of errors.
+            keys: what the parts are called.
+            mapping: whether they are those of a dict.
+
+        Raises:
+            ArgumentError: the values are not nested as the data.
+        """
+        if self.called == "value" or arguments.is_one(self.value):
+            return [self] * len(keys)
+        what = f"{call}: {self.called}"
+        expected = (
+            f"a number, or a {'dict' if mapping else 'tuple'} with one for each of {list(keys)} of data"
+        )
+        if mapping != isinstance(self.value, Mapping):
+            raise arguments.refused(what, expected, self.value)
+        values = self.value if mapping else dict(enumerate(arguments.several(what, self.value, expected)))
+        if values.keys() != set(keys):
+            raise arguments.refused(what, expected, self.value)
+        return [
+            replace(self, value=0 if values[key] is None else values[key], called=f"{self.called}[{key!r}]")
+            for key in keys
+        ]
 
 
 class Sequences:
@@ -67,7 +112,7 @@ class Sequences:
 
     Raises:
         ShapeError, DtypeError: a sample is no sequence, or none like the others.
-        ArgumentError: the padding is no number that they can hold.
+        ArgumentError, ShapeError: the padding is no number that they can hold, nor one for each feature.
     """
 
     def __init__(self, call: str, name: str, samples: Sequence[Any], layout: Layout) -> None:
@@ -84,7 +129,7 @@ class Sequences:
         self._alike(name)
         self.lengths: numpy.ndarray = numpy.array([len(array) for array in self.arrays], dtype=numpy.int64)
         self.layout: Layout = layout
-        self._value = _padding(f"{call}: value", layout.value, self.dtype)
+        self._value = _padding(f"{call}: {layout.called}", layout.value, self.dtype, self.arrays[0].shape[1:])
         longest = int(self.lengths.argmax())
         if layout.length is not None and layout.length < self.lengths[longest]:
             raise ShapeError(
@@ -132,9 +177,9 @@ class Sequences:
         return padded, lengths
 
     def _check_values(self, place: int, array: numpy.ndarray) -> None:
-        if array.dtype.kind != "f" or self._value != self._value:
+        if array.dtype.kind != "f":
             return
-        wrong = numpy.isnan(array)
+        wrong = numpy.isnan(array) & ~numpy.isnan(self._value)
         if wrong.any():
             raise DataError(
                 f"{self.name}[{place}] holds NaN at {numpy.argwhere(wrong)[0].tolist()}: give value=math.nan "
@@ -142,7 +187,20 @@ class Sequences:
             )
 
 
-def _padding(what: str, value: Any, dtype: numpy.dtype[Any]) -> Any:
+def _padding(what: str, value: Any, dtype: numpy.dtype[Any], step: tuple[int, ...]) -> Any:
+    """What to pad with: a number, or an array of one for each feature, the last axis of a step."""
+    if arguments.is_one(value) or isinstance(value, (str, bytes, Mapping)):
+        return _held(what, value, dtype)
+    numbers = arguments.several(what, value, "a number, or one for each feature")
+    if len(step) == 0 or len(numbers) != step[-1]:
+        raise ShapeError(
+            f"{what} has {len(numbers)} values, one for each feature, and sequences have steps of shape "
+            f"{step}"
+        )
+    return numpy.array([_held(f"{what}[{i}]", part, dtype) for i, part in enumerate(numbers)], dtype)
+
+
+def _held(what: str, value: Any, dtype: numpy.dtype[Any]) -> Any:
     """The number to pad with, as one that sequences of that dtype can hold."""
     if dtype.kind == "b":
         return arguments.flag(what, value)
@@ -165,6 +223,8 @@ def pad_sequences(
     length: int | None = None,
     batch_first: bool = False,
     side: str = "end",
+    *,
+    padding: float | Sequence[float] | None = None,
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Sequences of different length as one array, with their lengths as layers take them:
     ``layer(x, lengths=lengths)``.
@@ -182,6 +242,7 @@ def pad_sequences(
         batch_first: (N, T, …) instead of (T, N, …).
         side: ``"end"``, or ``"start"`` for sequences that end together. ``lengths=`` of layers counts from
             the first step; behind a padded start they need a ``mask=``.
+        padding: in place of ``value``: one number, or one for each feature, the last axis.
 
     Returns:
         The array (T, N, …), and the lengths (N,), int64.
@@ -192,7 +253,7 @@ def pad_sequences(
         DtypeError: sequences are of different kinds, or hold no numbers.
         ArgumentError: another argument has a value that it cannot have.
     """
-    layout = Layout.checked("pad_sequences", value, length, batch_first, side)
+    layout = Layout.checked("pad_sequences", value, padding, length, batch_first, side)
     samples = arguments.several("pad_sequences: sequences", sequences, "a list of sequences")
     if not samples:
         raise DataError("pad_sequences: sequences is empty: give one sequence at least")
@@ -200,4 +261,4 @@ def pad_sequences(
     return whole.take(numpy.arange(len(whole)))
 
 
-__all__ = ["Layout", "Sequences", "array_of", "pad_sequences"]
+__all__ = ["Layout", "Padding", "Sequences", "array_of", "pad_sequences"]

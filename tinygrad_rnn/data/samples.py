@@ -78,9 +78,17 @@ class Samples:
 def _columns(call: str, name: str, data: Any, layout: Layout) -> Any:
     """The nesting with a column for each part. A list is one: it is samples, not a nest."""
     if isinstance(data, dict):
-        return {key: _columns(call, f"{name}[{key!r}]", part, layout) for key, part in data.items()}
+        layouts = layout.parts(call, list(data), True)
+        return {
+            key: _columns(call, f"{name}[{key!r}]", part, own)
+            for (key, part), own in zip(data.items(), layouts, strict=True)
+        }
     if isinstance(data, tuple):
-        parts = [_columns(call, f"{name}[{i}]", part, layout) for i, part in enumerate(data)]
+        layouts = layout.parts(call, range(len(data)), False)
+        parts = [
+            _columns(call, f"{name}[{i}]", part, own)
+            for i, (part, own) in enumerate(zip(data, layouts, strict=True))
+        ]
         kind: Any = type(data)
         return kind(*parts) if hasattr(data, "_fields") else tuple(parts)
     if isinstance(data, list) and data and _is_sequence(data[0]):

@@ -42,7 +42,7 @@ def export(
     state: Nest | None = None,
     weights: str = "float32",
     name: str = "model",
-    vocabulary: Vocabulary[str] | None = None,
+    vocabulary: Vocabulary[Any] | None = None,
 ) -> Sizes:
     """Write one step of a network as a C file, with its weights.
 
@@ -62,7 +62,7 @@ def export(
         state: before the first step; by default that of ``model.stepper()``.
         weights: "float32", or "int8" for whole numbers with a factor for each row of a matrix.
         name: what the names in the file begin with.
-        vocabulary: characters that the file knows the numbers of, of a model that reads and scores them.
+        vocabulary: characters, or words, whose numbers the model reads and scores: the file has them, too.
 
     Raises:
         ArgumentError: an argument cannot be used, or the model runs from the end, or draws dropout.
@@ -76,8 +76,6 @@ def export(
         identifier("export: name", name),
         arguments.optional(arguments.instance, "export: vocabulary", vocabulary, Vocabulary),
     )
-    if vocabulary is not None and any(len(token) != 1 for token in vocabulary.tokens):
-        raise ArgumentError("export: vocabulary has tokens of several characters: leave it out")
     code = _code(model, x, state, name, weights)
     sizes = Sizes(
         sum(stored.nbytes for stored in code.stored),

@@ -50,7 +50,7 @@ x does. What a sequence needs is in its state alone, so two states are two seque
 Elsewhere, #define {macro}_DECLARATIONS_ONLY before #include "{file}"; this file is compiled once.
 With GCC or Clang: -std=c99 -O3 -ffp-contract=off, and not -ffast-math.
 
-Bytes: {weights} of constants ({form} weights), {state} of a state, {scratch} of the stack in a step.
+Bytes: {weights} of weights ({form}), {state} of a state, {scratch} of the stack in a step.
 */"""
 
 
@@ -78,7 +78,7 @@ def text_of(
     file: str,
     sizes: Sizes,
     form: str,
-    vocabulary: Vocabulary[str] | None,
+    vocabulary: Vocabulary[Any] | None,
 ) -> str:
     """The whole file.
 
@@ -129,7 +129,7 @@ _BEFORE = [
 ]
 
 
-def _declared(code: StepCode, name: str, macro: str, vocabulary: Vocabulary[str] | None) -> list[str]:
+def _declared(code: StepCode, name: str, macro: str, vocabulary: Vocabulary[Any] | None) -> list[str]:
     """What others see."""
     words = {"x": "INPUT", "y": "OUTPUT"}
     return [
@@ -149,7 +149,7 @@ def _declared(code: StepCode, name: str, macro: str, vocabulary: Vocabulary[str]
     ]
 
 
-def _defined(code: StepCode, name: str, vocabulary: Vocabulary[str] | None) -> list[str]:
+def _defined(code: StepCode, name: str, vocabulary: Vocabulary[Any] | None) -> list[str]:
     first = [_numbers(f"{name}_first_{s.name}", s.first) for s in code.states if _begins_elsewhere(s)]
     return [
         f"typedef char {name}_int_has_32_bits[sizeof(int) == 4 ? 1 : -1];",
@@ -298,35 +298,69 @@ def _body(code: StepCode) -> list[str]:
     ]
 
 
-def _vocabulary_heads(name: str, macro: str, vocabulary: Vocabulary[str]) -> list[str]:
+def _vocabulary_heads(name: str, macro: str, vocabulary: Vocabulary[Any]) -> list[str]:
+    if _of_characters(vocabulary):
+        return [
+            "",
+            f"#define {macro}_CHARACTERS {len(vocabulary)}",
+            "/* the Unicode number of a character of the vocabulary; 0 where there is none of that number */",
+            f"unsigned long {name}_character(int number);",
+            "/* and back; -1 where the vocabulary lacks it */",
+            f"int {name}_number(unsigned long character);",
+        ]
     return [
         "",
-        f"#define {macro}_CHARACTERS {len(vocabulary)}",
-        "/* the Unicode number of a character of the vocabulary; 0 where there is none of that number */",
-        f"unsigned long {name}_character(int number);",
+        f"#define {macro}_WORDS {len(vocabulary)}",
+        "/* a word of the vocabulary in UTF-8; 0 where there is none of that number */",
+        f"const char *{name}_word(int number);",
         "/* and back; -1 where the vocabulary lacks it */",
-        f"int {name}_number(unsigned long character);",
+        f"int {name}_number(const char *word);",
     ]
 
 
-def _vocabulary(name: str, vocabulary: Vocabulary[str]) -> list[str]:
-    words = [f"{ord(character)}UL" for character in vocabulary.characters]
-    count = len(words)
+def _of_characters(vocabulary: Vocabulary[Any]) -> bool:
+    return all(len(token) == 1 for token in vocabulary.tokens)
+
+
+def _vocabulary(name: str, vocabulary: Vocabulary[Any]) -> list[str]:
+    count = len(vocabulary)
+    if _of_characters(vocabulary):
+        type_, one, tokens = "unsigned long ", "character", [f"{ord(token)}UL" for token in vocabulary.tokens]
+        same = [f"if ({name}_characters[i] == character) return i;"]
+    else:
+        type_, one, tokens = "const char *", "word", [_quoted(token) for token in vocabulary.tokens]
+        same = [
+            f"const char *a = {name}_words[i], *b = word;",
+            "while (*a && *a == *b) {",
+            "a++;",
+            "b++;",
+            "}",
+            "if (*a == *b) return i;",
+        ]
+    constant = "static const " if one == "character" else "static const char *const "
     return [
         "",
-        f"static const unsigned long {name}_characters[{count}] = {{",
-        *_rows(words),
+        f"{constant}{type_ if one == 'character' else ''}{name}_{one}s[{count}] = {{",
+        *_rows(tokens),
         "};",
         "",
-        f"unsigned long {name}_character(int number) {{",
-        f"return number >= 0 && number < {count} ? {name}_characters[number] : 0;",
+        f"{type_}{name}_{one}(int number) {{",
+        f"return number >= 0 && number < {count} ? {name}_{one}s[number] : 0;",
         "}",
         "",
-        f"int {name}_number(unsigned long character) {{",
-        f"for (int i = 0; i < {count}; i++) if ({name}_characters[i] == character) return i;",
+        f"int {name}_number({type_}{one}) {{",
+        f"for (int i = 0; i < {count}; i++) {{",
+        *same,
+        "}",
         "return -1;",
         "}",
     ]
+
+
+def _quoted(word: str) -> str:
+    """A string of C, in UTF-8."""
+    bytes_ = word.encode(errors="replace")
+    return f'"{"".join(chr(b) if chr(b).isalnum() and b < 128 else f"{chr(92)}{b:03o}" for b in bytes_)}"'
 
 
 def _indented(lines: Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ import numpy
 from .. import arguments, backends
 from ..chain_rule import Row
 from ..errors import IndexRangeError, ShapeError
-from ..tape import Node, apply, choose, floats_beside, home, lift
+from ..tape import Node, apply, choose, floats_beside, home, lift, owner_of
 
 if TYPE_CHECKING:
     from types import EllipsisType
@@ -106,13 +106,14 @@ _KINDS = {
 
 
 def as_tensor(x: ArrayLike) -> Tensor:
-    """x itself if it is a tensor, else a constant tensor of it.
+    """x itself if it is a tensor, else a constant tensor of it: a copy, unless nobody can write into x, as
+    into the arrays of JAX.
 
     >>> x = tg.tensor([1.0, 2.0])
     >>> tg.asarray(x) is x
     True
     """
-    return x if isinstance(x, Node) else lift(x, backends.owner(x) or backends.current())
+    return x if isinstance(x, Node) else lift(x, owner_of(x) or backends.current())
 
 
 def as_tensors(*operands: ArrayLike) -> list[Tensor]:

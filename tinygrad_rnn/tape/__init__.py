@@ -25,6 +25,9 @@ from .entry import Replay as Replay
 from .entry import Scope as Scope
 from .entry import key_of as key_of
 from .entry import now as now
+from .exchange import is_frozen as is_frozen
+from .exchange import on_its_device as on_its_device
+from .exchange import shared as shared
 from .host import PYTHON_NUMBERS as PYTHON_NUMBERS
 from .host import holds_tensors as holds_tensors
 from .host import host_array as host_array
@@ -50,6 +53,7 @@ from .record import floats_beside as floats_beside
 from .record import home as home
 from .record import lift as lift
 from .record import note as note
+from .record import owner_of as owner_of
 from .replay import apply_replay as apply_replay
 from .replay import record_replay as record_replay
 from .residuals import Residuals as Residuals
@@ -63,3 +67,4 @@ from .writes import check_current as check_current
 from .writes import check_unchanged as check_unchanged
 from .writes import exposed as exposed
 from .writes import fingerprint_if_exposed as fingerprint_if_exposed
+from .writes import watch_new as watch_new

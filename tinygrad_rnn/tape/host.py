@@ -79,19 +79,26 @@ def _array(x: Any, dtype: Any) -> numpy.ndarray:
             f"{arguments.place(x)}cannot make a tensor of {type(x).__name__}: {error}"
         ) from error
     except RuntimeError as error:  # PyTorch's for its tensors on a tape
-        said = f"cannot make a tensor of {type(x).__name__}: {error}"
-        raise DtypeError(
-            f"{arguments.place(x)}{said}; take its values without its history, as with .detach()"
-        ) from error
+        said = f"cannot make a tensor of {type(x).__name__}: {error}{no_history(error)}"
+        raise DtypeError(f"{arguments.place(x)}{said}") from error
 
 
-def plain_array(x: Array, backend: Backend) -> Array:
+def no_history(error: Exception) -> str:
+    """What to do where another library says that an array of its own is on its tape; "" for its other
+    errors."""
+    return "; take its values without its history, as with .detach()" if "grad" in str(error) else ""
+
+
+def plain_array(x: Array, backend: Backend, given: Any = None) -> Array:
     """The same memory as an array of the backend's own class: the user's may be of a subclass.
+
+    Args:
+        given: what the user gave, where x is only made of it: for the text of an error.
 
     Raises:
         DtypeError: not numbers, or some of them are masked.
     """
-    return backend.asarray(_of_numbers(x, x))
+    return backend.asarray(_of_numbers(x, x if given is None else given))
 
 
 def _of_numbers(array: Array, x: Any, dtype: Any = None) -> Array:

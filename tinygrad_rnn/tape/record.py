@@ -21,6 +21,7 @@ from ..errors import (
     TinygradRNNError,
 )
 from .entry import Entry, Node
+from .exchange import device_backend, is_frozen, on_its_device
 from .host import PYTHON_NUMBERS, holds_tensors, host_array, plain_array, uneven
 from .mode import observing, tell, thread
 from .writes import exposed, remember
@@ -141,6 +142,7 @@ def lift(x: Any, backend: Backend, floats: Any = None) -> Tensor:
     """
     if isinstance(x, Node):
         return x  # type: ignore[return-value]
+    x = on_its_device(x)
     if isinstance(x, backend.array_type):
         return Node.result_type(plain_array(x, backend).copy(), backend)
     if holds_tensors(x):
@@ -151,7 +153,9 @@ def lift(x: Any, backend: Backend, floats: Any = None) -> Tensor:
             f"an array of another device met a tensor of the {backend.name!r} backend: move it with "
             "tensor(..., backend=)"
         )
-    return Node.result_type(backend.from_host(host_array(x, None, floats)), backend)
+    array = host_array(x, None, floats)
+    frozen = is_frozen(x) and isinstance(array, backend.array_type)
+    return Node.result_type(array if frozen else backend.from_host(array), backend)
 
 
 def _stacked(x: Any, backend: Backend, dtype: Any) -> Any:
@@ -194,8 +198,14 @@ def home(operands: Sequence[Any]) -> Backend:
         for part in tree.leaves(x)
         if isinstance(part, Node)
     )
-    owners = (owner for x in operands if (owner := backends.owner(x)) is not None)
+    owners = (owner for x in operands if (owner := owner_of(x)) is not None)
     return next(inside, None) or next(owners, None) or backends.current()
+
+
+def owner_of(x: Any) -> Backend | None:
+    """The backend whose array x is, or that the device is of where it lies; None where it is no array, or one
+    of another library on the host."""
+    return backends.owner(x) or device_backend(x)
 
 
 def floats_beside(operands: Iterable[Any], kinds: str = "f") -> Any:

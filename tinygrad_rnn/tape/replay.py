@@ -63,13 +63,20 @@ def record_replay(
     """Record y as the program's result, which was computed in a faster way. Its residuals come from
     ``pull(g)``; recorded ones from running the program."""
     sources = [x for x in args if x.requires_grad]
-    entry = _recorded(_Faster(name, program, args, pull), args[0]._backend, sources, (y,))
+    constants = tuple([x._data for x in args if not x.requires_grad])
+    entry = _recorded(_Faster(name, program, args, pull), args[0]._backend, sources, (y,), constants)
     return Node.result_type(y, entry.backend, True, entry, 0)
 
 
-def _recorded(replay: Replay, backend: Backend, inputs: Sequence[Node], ys: tuple[Array, ...]) -> Entry:
+def _recorded(
+    replay: Replay,
+    backend: Backend,
+    inputs: Sequence[Node],
+    ys: tuple[Array, ...],
+    constants: tuple[Array, ...] = (),
+) -> Entry:
     xs = [x._data for x in inputs]
-    entry = Entry(replay, backend, inputs, xs, (), [True] * len(inputs), ys, thread.scope)
+    entry = Entry(replay, backend, inputs, xs, constants, [True] * len(inputs), ys, thread.scope)
     note(entry)
     return entry
 

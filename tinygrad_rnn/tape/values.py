@@ -11,8 +11,9 @@ import numpy
 
 from ..arguments import DTypeLike
 from ..effects import effect
-from ..errors import DtypeError, ShapeError, TapeError
+from ..errors import DtypeError, ExportError, ShapeError, TapeError
 from .entry import Node
+from .exchange import handed_out
 from .host import host_array, plain_array
 from .mode import thread
 from .writes import expose
@@ -140,6 +141,32 @@ class Values(Node):
                 "several"
             )
         return numpy.array(self.numpy(), dtype=dtype) if copy or dtype is not None else self.numpy()
+
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    ) -> Any:
+        """The memory for another library, which asks for it in its ``from_dlpack``. It is watched from then
+        on: a backward pass that needs what the other one has written over is a TapeError.
+
+        >>> x = tg.tensor([1.0, 2.0])
+        >>> np.from_dlpack(x)
+        array([1., 2.], dtype=float32)
+
+        Raises:
+            ExportError: the tensor requires grad, or only a copy would do and none is wanted.
+        """
+        self._look("its memory")
+        if self.requires_grad:
+            raise ExportError(str(off_tape("other libraries do not record on it")))
+        capsule, own = handed_out(self._data, self._backend, stream, max_version, dl_device, copy)
+        if own:
+            expose(self)
+        return capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """Where the memory is, in DLPack's numbers."""
+        kind, number = self._data.__dlpack_device__()
+        return kind, number
 
     def __float__(self) -> float:
         return float(self.item())

@@ -2,14 +2,15 @@
 
 ``tensor.data`` hands out an array that may stand on the tape, and NumPy does not tell of writes. So such an
 array is fingerprinted when it is handed out and when something is recorded with it, and a backward pass
-compares the fingerprints. Without a ``.data`` nothing of this costs anything: the table is empty, and an
-array leaves it when nobody refers to it any more.
+compares the fingerprints. Memory of another library, which nothing was recorded with when it came in, is only
+fingerprinted when something is. Without any of them nothing of this costs anything: the table is empty, and
+an array leaves it when nobody refers to it any more.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ..backends import Array
@@ -22,9 +23,9 @@ class _Exposure:
 
     __slots__ = ("block", "history")
 
-    def __init__(self, block: Any, fingerprint: int) -> None:
+    def __init__(self, block: Any, history: list[tuple[int, int]]) -> None:
         self.block = block
-        self.history = [(-1, fingerprint)]
+        self.history = history
 
 
 exposed: dict[int, _Exposure] = {}
@@ -40,10 +41,24 @@ def expose(node: Node) -> Array:
     """The array of a tensor, to be handed to the user."""
     block = _block(node._data)
     if id(block) not in exposed:
-        key = id(block)
-        reference = weakref.ref(block, lambda _gone: exposed.pop(key, None))
-        exposed[key] = _Exposure(reference, node._backend.fingerprint(block))
+        _watch(block, [(-1, node._backend.fingerprint(block))])
     return node._data
+
+
+def watch_new(node: Node) -> None:
+    """Watch memory that a new tensor shares with another library. Nothing was recorded with it before, unless
+    it is that of another tensor."""
+    block = _block(node._data)
+    if block is not node._data:
+        expose(node)
+    elif id(block) not in exposed:  # an array of a tensor's own, which the user can only have from .data
+        _watch(block, [])
+
+
+def _watch(block: Array, history: list[tuple[int, int]]) -> None:
+    key = id(block)
+    reference = weakref.ref(block, lambda _gone: exposed.pop(key, None))
+    exposed[key] = _Exposure(reference, history)
 
 
 def fingerprint_if_exposed(node: Node) -> int | None:
@@ -52,13 +67,24 @@ def fingerprint_if_exposed(node: Node) -> int | None:
     return node._backend.fingerprint(block) if id(block) in exposed else None
 
 
+def _arrays(entry: Entry) -> Iterator[Array]:
+    """The arrays that an entry's backward pass may need, also those that it is indexed by."""
+    todo = [*entry.xs, *entry.ys, *entry.params]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, tuple):
+            todo += part
+        elif isinstance(part, entry.backend.array_type):
+            yield part
+
+
 def remember(entry: Entry) -> None:
     """Fingerprint the exposed arrays of an entry, where they have changed."""
-    for array in (*entry.xs, *entry.ys):
+    for array in _arrays(entry):
         exposure = exposed.get(id(_block(array)))
         if exposure is not None:
             fingerprint = entry.backend.fingerprint(_block(array))
-            if fingerprint != exposure.history[-1][1]:
+            if not exposure.history or fingerprint != exposure.history[-1][1]:
                 exposure.history.append((entry.index, fingerprint))
 
 
@@ -70,7 +96,7 @@ def check_unchanged(entries: Iterable[Entry]) -> None:
     """
     now: dict[int, int] = {}
     for entry in entries:
-        for array in (*entry.xs, *entry.ys):
+        for array in _arrays(entry):
             key = id(_block(array))
             if key not in exposed:
                 continue

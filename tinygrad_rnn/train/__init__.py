@@ -1,4 +1,4 @@
-"""Training: ``fit`` for a model and data of your own; and the character model of ``tinygrad-rnn train``, with
+"""Training: ``fit`` for a model and data of your own; and the model of text of ``tinygrad-rnn train``, with
 its text, run folder and samples."""
 
 from .batch import evaluate

@@ -17,6 +17,7 @@ from ..nn.module import modes_kept
 from ..tape import host_values, no_grad
 from ..tensor import Tensor
 from .metrics import Averaged, checked_metrics
+from .padded import elements
 
 
 def parts_of(batch: Any) -> tuple[tuple[Any, ...], Any]:
@@ -53,12 +54,15 @@ class Through:
 
     Args:
         loss: of outputs and targets, one number; or a pair of it and how much the batch counts, by default as
-            many as the targets have elements, classes below 0 apart.
+            many as the targets have elements, classes below 0 and padding apart.
         carry: whether the model takes and returns a state: ``outputs, state = model(x, state)``.
+        batch_first: whether padded targets are (B, T, …).
     """
 
-    def __init__(self, model: Callable[..., Any], loss: Callable[..., Any], carry: bool) -> None:
-        self._model, self._loss, self._carry = model, loss, carry
+    def __init__(
+        self, model: Callable[..., Any], loss: Callable[..., Any], carry: bool, batch_first: bool
+    ) -> None:
+        self._model, self._loss, self._carry, self._batch_first = model, loss, carry, batch_first
         self.state: Any = None
         parameters = model.parameters() if isinstance(model, nn.Module) else []
         self._backend: Backend | None = parameters[0]._backend if parameters else None
@@ -90,7 +94,9 @@ class Through:
             outputs, state = outputs
             self.state = nn.detach(state)
         value = self._loss(outputs, targets)
-        value, weight = value if isinstance(value, tuple) and len(value) == 2 else (value, _elements(targets))
+        if not isinstance(value, tuple) or len(value) != 2:
+            value = value, _elements(targets, self._batch_first)
+        value, weight = value
         if not isinstance(value, Tensor) or value.size != 1:
             raise ArgumentError(
                 f"fit: loss must return one number, a tensor, or a pair of it and its weight, not "
@@ -106,13 +112,15 @@ class Through:
         return value, float(counts), outputs, targets
 
 
-def _elements(targets: Any) -> int:
+def _elements(targets: Any, batch_first: bool) -> int:
     """How much a batch counts: the elements of its targets, the first of them if they are several; classes
-    below 0 do not count."""
-    leaves = tree.leaves(targets)
-    first = host_values(leaves[0])
-    if not first.ndim:  # a list of numbers
-        first = numpy.array([host_values(leaf) for leaf in leaves])
+    below 0 do not count, nor does what lies beyond lengths."""
+    first = elements(targets, batch_first)
+    if first is None:
+        leaves = tree.leaves(targets)
+        first = host_values(leaves[0])
+        if not first.ndim:  # a list of numbers
+            first = numpy.array([host_values(leaf) for leaf in leaves])
     return int((first >= 0).sum()) if first.dtype.kind == "i" else first.size
 
 
@@ -132,12 +140,19 @@ class Mean(Averaged):
     def add(self, value: float, weight: float) -> None:
         self._count(value * weight, weight)
 
+    def state_dict(self) -> dict[str, float]:
+        return {"total": self._total, "weight": self._weight}
+
+    def load_state_dict(self, state: Mapping[str, float]) -> None:
+        """Go on counting from there."""
+        self._total, self._weight = state["total"], state["weight"]
+
 
 class MeanOf(Mean):
     """A metric of a function of outputs and targets: its mean over batches."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
+    def __init__(self, function: Callable[..., Any], batch_first: bool) -> None:
+        super().__init__(batch_first)
         self._function = function
 
     def update(self, outputs: Any, targets: Any) -> None:
@@ -146,7 +161,7 @@ class MeanOf(Mean):
             raise ArgumentError(
                 f"a metric that is a function must return a number, not {arguments.shown(value)}"
             )
-        self.add(float(value.reshape(())), _elements(targets))
+        self.add(float(value.reshape(())), _elements(targets, self.batch_first))
 
 
 @no_grad()
@@ -156,6 +171,7 @@ def evaluate(
     data: Any,
     metrics: Mapping[str, Any] | None = None,
     carry: bool = False,
+    batch_first: bool = False,
 ) -> dict[str, Any]:
     """The mean loss of a model over batches, and metrics, without a tape and in evaluation mode.
 
@@ -165,10 +181,10 @@ def evaluate(
     {'loss': 0.0}
 
     Args:
-        model, loss, carry: as of :func:`fit`; any function for the model.
+        model, loss, carry, batch_first: as of :func:`fit`; any function for the model.
         data: batches.
-        metrics: by name, each a :class:`Metric` or a function of outputs and targets, arrays on the host,
-            whose mean is taken.
+        metrics: by name, each a :class:`Metric` or a function of outputs and targets, arrays on the host and
+            nested as the batch has them, whose mean is taken: a batch counts as it does for the loss.
 
     Raises:
         ArgumentError: an argument is of another kind.
@@ -179,14 +195,15 @@ def evaluate(
     arguments.function("evaluate: loss", loss, instance=True)
     checked_batches("evaluate: data", data)
     carry = arguments.flag("evaluate: carry", carry)
+    batch_first = arguments.flag("evaluate: batch_first", batch_first)
     counted = {
-        name: metric if hasattr(metric, "update") else MeanOf(metric)
+        name: metric if hasattr(metric, "update") else MeanOf(metric, batch_first)
         for name, metric in checked_metrics("evaluate", metrics).items()
     }
     if isinstance(data, Passes):  # the same batches each time, whoever else reads them
         data = copy.copy(data)
         data.epoch = data.position = 0
-    through, mean, count = Through(model, loss, carry), Mean(), 0
+    through, mean, count = Through(model, loss, carry, batch_first), Mean(), 0
     for metric in counted.values():
         metric.reset()
     with modes_kept(model):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..errors import DataError
 from . import snapshot
-from .loop import best_of
-from .run import Run
+from .config import Config
+from .folder import BEST, LAST
+from .steps import best_of, read_log
 
 
 def comparison(runs: Sequence[str]) -> list[tuple[str, ...]]:
@@ -22,17 +24,15 @@ def comparison(runs: Sequence[str]) -> list[tuple[str, ...]]:
     """
     head = ("run", "cell", "parameters", "held out", "after step", "steps", "horizon", "seconds")
     lines = []
-    for path in runs:
-        model, _, config = snapshot.load_run_model(path)
-        run = Run.log_of(path)
-        best = best_of(run)
+    for path in map(Path, runs):
+        saved, steps = snapshot.read(path / LAST), read_log(path)
+        config = Config.from_json(saved.metadata.get("config", ""))
+        best = best_of(steps)
         if best is None or best.held_out is None:
             raise DataError(f"the run {path} has not been evaluated yet: go on with it by --resume {path}")
-        size = f"{sum(p.size for p in model.parameters()):,}"
-        horizon = "" if run[-1].horizon is None else str(run[-1].horizon)
-        seconds = "" if run[-1].seconds is None else f"{run[-1].seconds:.1f}"
-        lines.append(
-            (best.held_out, path, config.cell, size, f"{best.held_out:.3f}", str(best.number), str(len(run)),
-             horizon, seconds)
-        )  # fmt: skip
+        size = f"{sum(weights.size for weights in snapshot.read(path / BEST).values()):,}"
+        horizon = "" if steps[-1].horizon is None else str(steps[-1].horizon)
+        seconds = "" if steps[-1].seconds is None else f"{steps[-1].seconds:.1f}"
+        learned = f"{best.held_out:.3f}", str(best.number), str(len(steps))
+        lines.append((best.held_out, str(path), config.cell, size, *learned, horizon, seconds))
     return [head, *(line[1:] for line in sorted(lines))]

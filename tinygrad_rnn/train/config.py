@@ -14,7 +14,7 @@ from typing import Any
 from .. import arguments, optim
 from ..errors import ArgumentError, CheckpointError, DataError
 from .data import Corpus, read_text
-from .model import LAYERS, CharacterModel
+from .model import LAYERS, LanguageModel, is_own, own_cell
 
 Check = Callable[[str, Any], Any]
 
@@ -67,7 +67,7 @@ def one_of(*words: str) -> Check:
 
 def _setting(default: Any, meaning: str, check: Check, **argument: Any) -> Any:
     """A field that argparse can read: the keywords are those of ``add_argument``."""
-    if "choices" not in argument:
+    if not argument.keys() & {"choices", "action"}:
         argument.setdefault("metavar", "N")
         argument.setdefault("type", option(type(default), check))
     return dataclasses.field(
@@ -103,6 +103,11 @@ def _share_or_path(what: str, value: Any) -> str:
     return text
 
 
+def cell_name(what: str, value: Any) -> str:
+    """The check of a cell: one of :data:`LAYERS`, or ``module:Class``."""
+    return str(value) if is_own(value) else str(arguments.choice(what, value, tuple(LAYERS)))
+
+
 WIDEST = 1 << 16
 """Units: from there on a layer's matrix alone takes more memory than machines have."""
 
@@ -116,7 +121,13 @@ class Config:
         ArgumentError: a setting has a value that it cannot have.
     """
 
-    cell: str = _setting("lstm", "the recurrent cell", one_of(*LAYERS), choices=tuple(LAYERS))
+    cell: str = _setting(
+        "lstm",
+        f"the recurrent cell: {', '.join(LAYERS)}; or one of your own, module:Class, made from two sizes",
+        cell_name,
+        metavar="CELL",
+        type=option(str, cell_name),
+    )
     hidden: int = _setting(128, "units of each layer", between(1, WIDEST))
     layers: int = _setting(1, "layers on top of each other", between(1, 1000))
     embed: int = _setting(32, "numbers that stand for a character", between(1, WIDEST))
@@ -145,6 +156,9 @@ class Config:
         metavar="FILE",
         type=os.path.abspath,
     )
+    words: bool = _setting(
+        False, "read the text by words, not by characters", arguments.flag, action="store_const", const=True
+    )
     held_out: str = _setting(
         "0.1",
         "share of the text, at its end, that is kept back to measure by; or another file",
@@ -159,15 +173,44 @@ class Config:
             value = setting.metadata["check"](f"Config: {setting.name}", getattr(self, setting.name))
             object.__setattr__(self, setting.name, value)
 
-    def optimiser(self, model: CharacterModel) -> tuple[optim.Optimizer, optim.Schedule]:
+    @property
+    def unit(self) -> str:
+        """What the text is read by, in the singular."""
+        return "word" if self.words else "character"
+
+    def optimiser(self, model: LanguageModel) -> tuple[optim.Optimizer, optim.Schedule]:
         """A fresh optimiser for a model, and the schedule of its learning rate."""
         parameters = model.parameters()
         optimizer = OPTIMIZERS[self.optimizer](parameters, lr=self.lr, weight_decay=self.weight_decay)
         return optimizer, SCHEDULES[self.schedule](optimizer, self)
 
-    def model(self, characters: int) -> CharacterModel:
-        """A fresh model for that many different characters."""
-        return CharacterModel(characters, self.cell, self.embed, self.hidden, self.layers, self.dropout)
+    def maker(self, cell: Any = None) -> Any:
+        """What makes the cell: its name, or code of somebody's own.
+
+        Args:
+            cell: that code, or its name. No file alone has code run: whoever goes on with such a run gives it
+                or names it again.
+
+        Raises:
+            ArgumentError: it is not given, or not what the settings name.
+        """
+        if not is_own(self.cell):
+            if not (cell is None or (isinstance(cell, str) and cell == self.cell)):
+                raise ArgumentError(f"the cell is {self.cell}, not {arguments.shown(cell)}: leave it out")
+            return self.cell
+        if cell is None:
+            raise ArgumentError(
+                f"the cell is {self.cell}, code of somebody's own, which no file may have run: name it again "
+                f"by --cell {self.cell}"
+            )
+        if isinstance(cell, str) and cell != self.cell:
+            raise ArgumentError(f"the cell is {self.cell}, not {cell}")
+        return own_cell(cell) if isinstance(cell, str) else cell
+
+    def model(self, tokens: int, make: Any = None) -> LanguageModel:
+        """A fresh model for that many different characters or words, of a :meth:`maker`."""
+        make = self.maker() if make is None else make
+        return LanguageModel(tokens, make, self.embed, self.hidden, self.layers, self.dropout)
 
     def corpus(self) -> Corpus:
         """The text, made ready.
@@ -179,7 +222,7 @@ class Config:
             held_out: float | str = float(self.held_out)
         except ValueError:
             held_out = read_text(self.held_out)
-        return Corpus.of(read_text(self.text), self.batch, self.length, held_out)
+        return Corpus.of(read_text(self.text), self.batch, self.length, held_out, self.words)
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .. import arguments
 from ..data import Vocabulary
-from ..data.streams import Streams
+from ..data.streams import Streams, Windows
 from ..errors import DataError
 
 HELD_OUT = 0.1
@@ -49,24 +51,45 @@ def read_text(path: str | None) -> str:
     return text
 
 
+_WORDS = re.compile(r" ?\w+| ?[^\w\s]+|\n|[^\S\n]+")
+"""A word, or signs, with the space before them; or other spaces: together they are the text again."""
+
+UNKNOWN = "<unk>"
+"""What stands for the words that the text has once."""
+
+
+def tokens_of(text: str, words: bool) -> Any:
+    """What a text is read by: its characters, or a list of its words and signs."""
+    return _WORDS.findall(text) if words else text
+
+
 @dataclass(frozen=True)
 class Corpus:
     """A text made ready.
 
     Attributes:
-        vocabulary: its characters.
-        training: streams over the first part.
-        held_out: streams over the last part.
+        vocabulary: its characters, or words.
+        training: windows over the first part.
+        held_out: windows over the last part.
+        streams: what the windows over the first part are cut from.
         fingerprint: a word that another text would not have.
     """
 
-    vocabulary: Vocabulary[str]
-    training: Streams
-    held_out: Streams
+    vocabulary: Vocabulary[Any]
+    training: Windows
+    held_out: Windows
+    streams: Streams
     fingerprint: str
 
     @classmethod
-    def of(cls, text: str, readers: int, length: int, held_out: float | str = HELD_OUT) -> Corpus:
+    def of(
+        cls,
+        text: str,
+        readers: int,
+        length: int,
+        held_out: float | str = HELD_OUT,
+        words: bool = False,
+    ) -> Corpus:
         """Split a text for that many readers and windows of that length.
 
         Args:
@@ -74,36 +97,49 @@ class Corpus:
             readers: how many read it at the same time.
             length: of their windows.
             held_out: the share of the text, at its end, that is never trained on; or another text.
+            words: read it by words, not by characters; those that stand there once are :data:`UNKNOWN`.
 
         Raises:
             DataError: a text is too short for them, or the other one has a character that the text lacks.
         """
         text = arguments.text("Corpus.of: text", text)
         readers, length = arguments.size("readers", readers, 1), arguments.size("length", length, 1)
-        vocabulary = Vocabulary.of(text)
-        words = hashlib.sha256(text.encode())
+        tokens = tokens_of(text, arguments.flag("Corpus.of: words", words))
+        vocabulary = Vocabulary.of(tokens, UNKNOWN, 2) if words else Vocabulary.of(tokens)
+        written = hashlib.sha256(text.encode())
         if isinstance(held_out, str):
-            training, kept = text, held_out
-            words.update(b"\0" + kept.encode())
+            training, kept = tokens, tokens_of(held_out, words)
+            written.update(b"\0" + held_out.encode())
         else:
             share = arguments.probability("Corpus.of: held_out", held_out)
-            training = text[: len(text) - round(len(text) * share)]
-            kept = text[len(training) :]
+            training = tokens[: len(tokens) - round(len(tokens) * share)]
+            kept = tokens[len(training) :]
         if len(kept) <= readers or len(training) <= readers * length:
-            raise _too_short(text, readers, length, held_out)
-        first, last = (Streams(vocabulary.encode(part), readers) for part in (training, kept))
-        return cls(vocabulary, first, last, words.hexdigest())
+            apart = len(kept) if isinstance(held_out, str) else None
+            raise _too_short(
+                len(tokens), apart, readers, length, held_out, "words" if words else "characters"
+            )
+        first, last = vocabulary.encode(training), vocabulary.encode(kept)
+        return cls(
+            vocabulary,
+            Windows(first, length, readers),
+            Windows(last, length, readers),
+            Streams(first, readers),
+            written.hexdigest(),
+        )
 
 
-def _too_short(text: str, readers: int, length: int, held_out: float | str) -> DataError:
+def _too_short(
+    count: int, apart: int | None, readers: int, length: int, held_out: Any, unit: str
+) -> DataError:
     sizes = f"a batch of {readers} with windows of {length} needs"
-    if isinstance(held_out, str):
+    if apart is not None:
         return DataError(
-            f"the texts have {len(text)} characters and, held out, {len(held_out)}; {sizes} more than "
-            f"{readers * length} and {readers}: give longer texts, or smaller --batch and --length"
+            f"the texts have {count} {unit} and, held out, {apart}; {sizes} more than {readers * length} and "
+            f"{readers}: give longer texts, or smaller --batch and --length"
         )
     least = max((readers + 1) / max(held_out, 1e-9), (readers * length + 1) / max(1 - held_out, 1e-9))
     return DataError(
-        f"the text has {len(text)} characters; {sizes} about {round(least)}: give a longer text, or smaller "
+        f"the text has {count} {unit}; {sizes} about {round(least)}: give a longer text, or smaller "
         "--batch and --length"
     )

@@ -1,20 +1,24 @@
-"""``tinygrad-rnn export``: a trained character model as a C file."""
+"""``tinygrad-rnn export``: a trained model of text as a C file."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import math
 import os
-import shlex
+from pathlib import Path
 from typing import Any
 
+from ..derived.losses import cross_entropy
 from ..errors import CheckpointError, DataError
 from ..interop import c
 from ..interop.c_file import identifier
-from ..nn import Module
 from ..ops import zeros
 from . import snapshot
-from .config import option
-from .model import CharacterModel
+from .batch import evaluate
+from .config import Config, cell_name, option
+from .data import Corpus
+from .model import LanguageModel
 from .output import say
 
 
@@ -41,11 +45,17 @@ def add(commands: Any) -> None:
         metavar="WORD",
         help="what the names in the file begin with (default: model)",
     )
+    parser.add_argument(
+        "--cell",
+        type=option(str, cell_name),
+        metavar="MODULE:CLASS",
+        help="the run's cell once more, if it is code of your own",
+    )
     parser.add_argument("--text", metavar="FILE", help="where the text of the run lies now, if it was moved")
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    model, vocabulary = snapshot.load_model(arguments.run)
+    model, vocabulary, config = snapshot.load_model(arguments.run, arguments.cell)
     model.eval()
     recurrent = model.recurrent.stepper()
 
@@ -67,28 +77,25 @@ def _export(arguments: argparse.Namespace) -> int:
         f"{arguments.file}: {sizes.weights:,} bytes of weights ({arguments.weights}), {sizes.state:,} of a "
         f"state, {sizes.scratch:,} of the stack in a step"
     )
-    return say(_losses(arguments.run, model, arguments.text))
+    return say(_losses(arguments.run, model, config, arguments.text))
 
 
-def _losses(run: str, model: CharacterModel, text: str | None) -> str:
+def _losses(run: str, model: LanguageModel, config: Config, text: str | None) -> str:
     """What the model loses on the held-out text with either kind of weights, in words."""
-    folder = run if os.path.isdir(run) else os.path.dirname(run)
-    changes = {} if text is None else {"text": os.path.abspath(text)}
+    folder = Path(run if os.path.isdir(run) else os.path.dirname(run))
+    config = config if text is None else dataclasses.replace(config, text=os.path.abspath(text))
     try:
-        trainer = snapshot.resume(folder, changes)
+        corpus = config.corpus()
+        snapshot.done_of(folder, corpus)  # which refuses another text
     except (CheckpointError, DataError) as reason:
-        return (
-            f"held-out text: not measured: {reason}; give the text of the run, --text {shlex.quote('FILE')}"
-        )
-    trainer.model.load_state_dict(model.state_dict())
-    exact = trainer.evaluate()
-    use_whole_numbers(trainer.model)
+        return f"held-out text: not measured: {reason}; give the text of the run, --text FILE"
+    exact = _bits(model, corpus)
+    model.load_state_dict({name: c.dequantised(value) for name, value in model.state_dict().items()})
     return (
-        f"held-out text: {exact:.4f} bits per character with float32 weights, {trainer.evaluate():.4f} with "
-        "int8 weights"
+        f"held-out text: {exact:.4f} bits per {config.unit} with float32 weights, {_bits(model, corpus):.4f} "
+        "with int8 weights"
     )
 
 
-def use_whole_numbers(model: Module) -> None:
-    """Round the weights of a model as a file with int8 weights has them."""
-    model.load_state_dict({name: c.dequantised(value) for name, value in model.state_dict().items()})
+def _bits(model: LanguageModel, corpus: Corpus) -> float:
+    return float(evaluate(model, cross_entropy, corpus.held_out, carry=True)["loss"] / math.log(2))

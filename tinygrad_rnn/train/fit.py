@@ -34,9 +34,12 @@ def fit(
     patience: int | None = None,
     folder: str | os.PathLike[str] | None = None,
     resume: bool | str = False,
+    log: Callable[[History], str] = History.to_csv,
+    metadata: Mapping[str, str] | None = None,
     callbacks: Sequence[Any] = (),
     tensorboard: bool = False,
     progress: bool | None = None,
+    batch_first: bool = False,
 ) -> History:
     """Train a model on batches until it has seen them so many times, or no longer gets better.
 
@@ -50,7 +53,8 @@ def fit(
     Args:
         model: a module; ``outputs = model(*inputs)``.
         loss: a function of outputs and targets, one number, the mean over the batch; or a pair of it and how
-            much the batch counts, by default as many as the targets have elements, classes below 0 apart.
+            much the batch counts, by default as many as the targets have elements, classes below 0 apart. Of
+            targets that are a pair of padded ones and lengths, what lies beyond the lengths does not count.
         data: batches, read again in each epoch, such as a list or ``tg.data.batches``: tuples of what the
             model is called with and, last, the targets.
         epochs, steps: how often all data are seen, and how many updates are made, at most; one of them at
@@ -75,10 +79,15 @@ def fit(
         folder: where to keep ``last.safetensors``, ``best.safetensors`` and ``log.csv``, after each
             evaluation.
         resume: go on with the training in the folder, bit for bit; "auto" if there is one.
+        log: what ``log.csv`` says, a function of the history; by default a line for each evaluation.
+        metadata: words to keep in both files of weights, as :func:`tinygrad_rnn.save` takes them: a
+            vocabulary, say, by its ``to_json``.
         callbacks: functions, called with the :class:`Training` after each evaluation; or objects with
-            ``on_update``, ``on_evaluation`` or ``on_end``.
+            ``on_update``, ``on_evaluation`` or ``on_end``. They may end it: :meth:`Training.stop`,
+            :meth:`Training.pause`.
         tensorboard: write for TensorBoard into the folder, too.
         progress: show a bar; by default in a terminal.
+        batch_first: whether padded targets are (B, T, …) instead of (T, B, …).
 
     Returns:
         A line for each evaluation: "step", "epoch", "loss" (the mean since the line before), "norm", "rate",
@@ -106,14 +115,24 @@ def fit(
         "patience": arguments.optional(arguments.size, "fit: patience", patience, 1),
         "folder": arguments.optional(arguments.path, "fit: folder", folder),
         "resume": arguments.choice("fit: resume", resume, (True, False, "auto")),
+        "log": arguments.function("fit: log", log),
+        "metadata": _words(metadata),
         "callbacks": arguments.several("fit: callbacks", callbacks),
         "tensorboard": arguments.flag("fit: tensorboard", tensorboard),
         "progress": arguments.optional(arguments.flag, "fit: progress", progress),
+        "batch_first": arguments.flag("fit: batch_first", batch_first),
     }
     arguments.instance("fit: model", model, nn.Module)
     arguments.function("fit: loss", loss, instance=True)
     _check(options, monitor)
     return Training(model, loss, checked_batches("fit: data", data), options).run()
+
+
+def _words(metadata: Any) -> dict[str, str]:
+    words = dict(arguments.optional(arguments.mapping, "fit: metadata", metadata) or {})
+    if not all(isinstance(word, str) for pair in words.items() for word in pair):
+        raise arguments.refused("fit: metadata", "a dict of strings by name", metadata)
+    return words
 
 
 def _check(options: dict[str, Any], monitor: Any) -> None:
@@ -133,7 +152,7 @@ def _check(options: dict[str, Any], monitor: Any) -> None:
         raise ArgumentError("fit: a schedule sets the rate of an optimiser: give that one, too")
     if schedule is not None and schedule.optimizer is not options["optimizer"]:
         raise ArgumentError("fit: the schedule is of another optimizer than this one: make it for this one")
-    for name in ("resume", "tensorboard"):
+    for name in ("resume", "metadata", "tensorboard"):
         if options[name] and options["folder"] is None:
             raise ArgumentError(f"fit: {name}={options[name]!r} needs a folder=")
     if options["metrics"] and options["validation"] is None:

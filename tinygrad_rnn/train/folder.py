@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,19 @@ class Folder:
     """Where a training keeps its files, each whole or not there; as a block, in which it is ours alone.
 
     Args:
-        path: the folder; made if it is not there.
-        resume: True to go on with what is in it, "auto" to do so if there is something, False if there must
-            be none.
+        options: of :func:`fit`: ``folder``, made if it is not there; ``resume``, True to go on with what is
+            in it, "auto" to do so if there is something, False if there must be none; ``log`` and
+            ``metadata``.
 
     Raises:
         CheckpointError: there is a training that should not be, or none that should; or it cannot be made.
     """
 
-    def __init__(self, path: Any, resume: bool | str) -> None:
-        self.path: Path = Path(arguments.path("fit: folder", path))
-        there = os.path.exists(self.path / LAST)
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.path: Path = Path(arguments.path("fit: folder", options["folder"]))
+        self._log: Callable[[History], str] = options["log"]
+        self._metadata: Mapping[str, str] = options["metadata"]
+        there, resume = os.path.exists(self.path / LAST), options["resume"]
         if there and resume is False:
             raise CheckpointError(
                 f"{self.path} holds a training: go on with it by resume=True, or choose another folder"
@@ -51,7 +54,9 @@ class Folder:
         if not there:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path / BEST)  # of one that was killed before its first checkpoint
-            atomic.write(self.path / LOG, "")  # a place that cannot be written to is known at once
+            atomic.write(
+                self.path / LOG, self._log(History())
+            )  # a place that cannot be written to is known at once
         return self
 
     def __exit__(self, *exception: Any) -> None:
@@ -63,7 +68,7 @@ class Folder:
         Raises:
             CheckpointError: they cannot be written; the checkpoint before stays.
         """
-        atomic.write(self.path / LOG, history.to_csv())
+        atomic.write(self.path / LOG, self._log(history))
         if best is not None:
-            safetensors.save(self.path / BEST, best)
-        safetensors.save(self.path / LAST, state)
+            safetensors.save(self.path / BEST, best, self._metadata)
+        safetensors.save(self.path / LAST, state, self._metadata)

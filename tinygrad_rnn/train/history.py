@@ -24,7 +24,8 @@ class History(Sequence[Mapping[str, Any]]):
 
     Attributes:
         rows: the lines.
-        stopped: why it ended: "epochs", "steps", "patience", or "asked" by a callback; "" while it goes on.
+        stopped: why it ended: "epochs", "steps", "patience", or "asked" or "paused" by a callback; "" while
+            it goes on.
     """
 
     def __init__(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..interop import safetensors
 from . import snapshot
 from .folder import LAST, LOG
 from .history import History
+from .steps import best_of, read_log
 
 
 class LoadedRun:
@@ -25,17 +26,21 @@ class LoadedRun:
 
     Attributes:
         model: in evaluation mode.
-        history: a line for each evaluation; of ``tinygrad-rnn train`` one for each update.
-        vocabulary: the characters of a model of ``tinygrad-rnn train``; None for any other.
+        history: a line for each evaluation; of ``tinygrad-rnn train`` one for each update, as in its log.
+        vocabulary: the characters, or words, of a model of ``tinygrad-rnn train``; None for any other.
     """
 
-    def __init__(self, model: nn.Module, history: History, vocabulary: Vocabulary[str] | None) -> None:
+    def __init__(self, model: nn.Module, history: History, vocabulary: Vocabulary[Any] | None) -> None:
         self.model: nn.Module = model
         self.history: History = history
-        self.vocabulary: Vocabulary[str] | None = vocabulary
+        self.vocabulary: Vocabulary[Any] | None = vocabulary
 
 
-def load_run(folder: str | os.PathLike[str], model: nn.Module | None = None) -> LoadedRun:
+def load_run(
+    folder: str | os.PathLike[str],
+    model: nn.Module | None = None,
+    cell: Callable[[int, int], Any] | None = None,
+) -> LoadedRun:
     """The best model of a training, from its folder: of ``tinygrad-rnn train``, or of :func:`fit`.
 
     >>> model, batches = tg.nn.Linear(2, 1), [(tg.ones((4, 2)), tg.ones((4, 1)))]
@@ -48,27 +53,32 @@ def load_run(folder: str | os.PathLike[str], model: nn.Module | None = None) -> 
         folder: the training's.
         model: a fresh model like the one that was trained, which takes its parameters. A run of
             ``tinygrad-rnn train`` makes its own.
+        cell: what makes the cell of a run of ``tinygrad-rnn train --cell module:Class``: that class. No file
+            has code run.
 
     Raises:
         CheckpointError: there is no training in the folder, it is another model's, or none was given.
+        ArgumentError: the run's cell is somebody's own code, and was not given.
     """
     path = Path(arguments.path("load_run: folder", folder))
     model = arguments.optional(arguments.instance, "load_run: model", model, nn.Module)
-    if os.path.isfile(path / snapshot.FILE):
+    cell = arguments.optional(arguments.function, "load_run: cell", cell)
+    if not os.path.isfile(path / LAST):
+        raise CheckpointError(f"{path} holds no training: there is no {LAST}")
+    saved = safetensors.load(path / LAST)
+    if saved.metadata.get("kind") == snapshot.KIND:
         if model is not None:
             raise CheckpointError(
                 f"{path} is a run of tinygrad-rnn train, which has a model: leave model out"
             )
-        made, vocabulary = snapshot.load_model(str(path))
-        rows = _rows(path)
-        held_out = [row.get("held_out_bits_per_character", math.inf) for row in rows]
-        best = held_out.index(min(held_out)) if rows else None
-        return LoadedRun(made.eval(), History(rows, best), vocabulary)
-    if not os.path.isfile(path / LAST):
-        raise CheckpointError(f"{path} holds no training: neither {snapshot.FILE} nor {LAST} is there")
+        made, vocabulary, _ = snapshot.load_model(str(path), cell)
+        best = best_of(read_log(path))
+        return LoadedRun(
+            made.eval(), History(_rows(path), None if best is None else best.number - 1), vocabulary
+        )
     if model is None:
         raise CheckpointError(f"{path} is a training by fit: give a fresh model for its parameters, model=")
-    state = safetensors.load(path / LAST).part("fit")
+    state = saved.part("fit")
     history = History()
     try:
         model.load_state_dict(state["best"] or state["average"] or state["model"])
@@ -79,11 +89,6 @@ def load_run(folder: str | os.PathLike[str], model: nn.Module | None = None) -> 
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    """The lines of a run's log."""
-    try:
-        with open(path / LOG, newline="", encoding="utf-8") as file:
-            return [
-                {name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)
-            ]
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(f"cannot read the log of the run {path}: {error}") from error
+    """The lines of a run's log, which has been read before."""
+    with open(path / LOG, newline="", encoding="utf-8") as file:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]

@@ -1,7 +1,7 @@
 """Numbers that tell how good outputs are, over all batches of an evaluation.
 
 Each counts along: ``reset``, ``update(outputs, targets)`` for each batch, ``value``. Outputs and targets are
-NumPy arrays there.
+NumPy arrays there. Targets may be a pair of padded targets and lengths: what is padding does not count.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import numpy
 
 from .. import arguments
 from ..errors import ArgumentError, DtypeError, ShapeError
-from ..tape import host_values
+from .padded import counted
 
 _LARGEST = 709.0
 """exp of more is no float."""
 
 
 class Metric:
-    """What metrics share. One of your own has these three methods.
+    """What metrics share. One of your own has these three methods. Outputs and targets come to it nested as
+    the batch has them, a pair of padded targets and lengths as that pair.
 
     >>> class Largest(tg.train.Metric):
     ...     def reset(self):
@@ -57,9 +58,10 @@ class Confusion(Metric):
 
     greater_is_better = True
 
-    def __init__(self, classes: int | None = None) -> None:
+    def __init__(self, classes: int | None = None, batch_first: bool = False) -> None:
         name = type(self).__name__
         self.classes: int | None = arguments.optional(arguments.size, f"{name}: classes", classes, 1)
+        self.batch_first: bool = arguments.flag(f"{name}: batch_first", batch_first)
         self.reset()
 
     def reset(self) -> None:
@@ -72,13 +74,14 @@ class Confusion(Metric):
         Args:
             outputs: (…, classes) scores, the largest of which is the prediction; or predicted classes as
                 ``targets``.
-            targets: (…) whole numbers, the true classes; those below 0 do not count, as padding.
+            targets: (…) whole numbers, the true classes; those below 0 do not count, as padding. Or a pair of
+                them, padded (T, B) or with ``batch_first`` (B, T), and their lengths (B,).
 
         Raises:
             ShapeError, DtypeError: they do not belong together.
         """
         name = type(self).__name__
-        outputs, targets = host_values(outputs), host_values(targets)
+        outputs, targets = counted(name, outputs, targets, self.batch_first)
         if targets.dtype.kind not in "iub":
             raise DtypeError(f"{name}: targets are classes, whole numbers, not {targets.dtype}")
         if outputs.ndim == targets.ndim + 1 and outputs.shape[:-1] == targets.shape and outputs.shape[-1] > 1:
@@ -90,10 +93,10 @@ class Confusion(Metric):
                 f"{name}: outputs must be scores (…, classes) beside targets (…), or classes as they are; "
                 f"got {outputs.dtype}{list(outputs.shape)} and {targets.dtype}{list(targets.shape)}"
             )
-        counted = targets >= 0
-        if (outputs[counted] < 0).any():
+        known = targets >= 0
+        if (outputs[known] < 0).any():
             raise ShapeError(f"{name}: outputs hold a class below 0, which is none")
-        true, predicted = targets[counted].astype(numpy.int64), outputs[counted].astype(numpy.int64)
+        true, predicted = targets[known].astype(numpy.int64), outputs[known].astype(numpy.int64)
         size = max(classes, len(self.table), *(int(x.max()) + 1 for x in (true, predicted) if x.size))
         if self.classes is not None and size > self.classes:
             raise ShapeError(f"{name}: there are classes beyond the {self.classes} that it was made for")
@@ -110,6 +113,14 @@ class Accuracy(Confusion):
     >>> accuracy.update([[0.1, 0.9], [0.8, 0.2]], [1, 1])
     >>> accuracy.value()
     0.5
+    >>> accuracy.reset()
+    >>> accuracy.update([[1, 2], [0, 1]], ([[1, 1], [0, 0]], [2, 1]))
+    >>> round(accuracy.value(), 3)
+    0.667
+
+    Args:
+        classes: how many there are; by default as many as were seen.
+        batch_first: whether padded targets are (B, T) instead of (T, B).
     """
 
     def value(self) -> float:
@@ -128,13 +139,17 @@ class F1(Confusion):
     >>> round(f1.value(), 3)
     0.667
 
+    Args:
+        average: "macro", "micro" or "binary".
+        classes, batch_first: as of :class:`Accuracy`.
+
     Raises:
         ArgumentError: another ``average``.
     """
 
-    def __init__(self, average: str = "macro", classes: int | None = None) -> None:
+    def __init__(self, average: str = "macro", classes: int | None = None, batch_first: bool = False) -> None:
         self.average: str = arguments.choice("F1: average", average, ("macro", "micro", "binary"))
-        super().__init__(classes)
+        super().__init__(classes, batch_first)
 
     def value(self) -> float:
         """NaN where nothing was counted."""
@@ -155,6 +170,9 @@ class ConfusionMatrix(Confusion):
     >>> matrix.update([1, 1, 0], [1, 0, 0])
     >>> matrix.value().tolist()
     [[1, 1], [0, 1]]
+
+    Args:
+        classes, batch_first: as of :class:`Accuracy`.
     """
 
     def value(self) -> numpy.ndarray:
@@ -164,7 +182,8 @@ class ConfusionMatrix(Confusion):
 class Averaged(Metric):
     """A metric that is a mean of parts, each with its weight."""
 
-    def __init__(self) -> None:
+    def __init__(self, batch_first: bool = False) -> None:
+        self.batch_first: bool = arguments.flag(f"{type(self).__name__}: batch_first", batch_first)
         self.reset()
 
     def reset(self) -> None:
@@ -186,23 +205,28 @@ class MeanAbsoluteError(Averaged):
     >>> mae.update([1.0, 2.0, 3.0], [1.0, 4.0, np.nan])
     >>> mae.value()
     1.0
+
+    Args:
+        batch_first: whether padded targets are (B, T, …) instead of (T, B, …).
     """
 
     def update(self, outputs: Any, targets: Any) -> None:
         """Count a batch.
 
+        Args:
+            outputs: as targets.
+            targets: an array; or a pair of padded targets (T, B, …) and their lengths (B,).
+
         Raises:
             ShapeError: outputs and targets have different shapes.
         """
-        outputs, targets = host_values(outputs), host_values(targets)
+        outputs, targets = counted("MeanAbsoluteError", outputs, targets, self.batch_first)
         if outputs.shape != targets.shape:
             raise ShapeError(
                 f"MeanAbsoluteError: outputs {outputs.shape} and targets {targets.shape} differ in shape"
             )
-        counted = ~numpy.isnan(targets)
-        self._count(
-            float(numpy.abs(outputs[counted].astype(float) - targets[counted]).sum()), int(counted.sum())
-        )
+        there = ~numpy.isnan(targets)
+        self._count(float(numpy.abs(outputs[there].astype(float) - targets[there]).sum()), int(there.sum()))
 
 
 class Perplexity(Averaged):
@@ -213,6 +237,9 @@ class Perplexity(Averaged):
     >>> perplexity.update(np.zeros((5, 4)), [0, 1, 2, 3, 0])
     >>> round(perplexity.value(), 6)
     4.0
+
+    Args:
+        batch_first: whether padded targets are (B, T) instead of (T, B).
     """
 
     def update(self, outputs: Any, targets: Any) -> None:
@@ -220,19 +247,20 @@ class Perplexity(Averaged):
 
         Args:
             outputs: (…, classes) logits.
-            targets: (…) whole numbers, the classes; those below 0 do not count.
+            targets: (…) whole numbers, the classes; those below 0 do not count. Or a pair of them, padded
+                (T, B), and their lengths (B,).
 
         Raises:
             ShapeError: they do not belong together.
         """
-        outputs, targets = host_values(outputs), host_values(targets)
+        outputs, targets = counted("Perplexity", outputs, targets, self.batch_first)
         if outputs.shape[:-1] != targets.shape or targets.dtype.kind not in "iub" or not outputs.ndim:
             raise ShapeError(
                 f"Perplexity: outputs must be (…, classes) logits beside classes (…): got "
                 f"{outputs.dtype}{list(outputs.shape)} and {targets.dtype}{list(targets.shape)}"
             )
-        counted = targets >= 0
-        rows, classes = outputs[counted].astype(float), targets[counted]
+        known = targets >= 0
+        rows, classes = outputs[known].astype(float), targets[known]
         if classes.size and int(classes.max()) >= rows.shape[-1]:
             raise ShapeError(f"Perplexity: a class is beyond the {rows.shape[-1]} of outputs")
         most = rows.max(-1, keepdims=True, initial=-math.inf)

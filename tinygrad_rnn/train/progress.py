@@ -1,13 +1,13 @@
-"""What a training run shows while it runs: a bar in a terminal, now and then a line elsewhere."""
+"""What ``tinygrad-rnn train`` shows while it runs: a bar in a terminal, now and then a line elsewhere."""
 
 from __future__ import annotations
 
-import importlib
 import time
-from typing import Any, TextIO
+from typing import TextIO
 
+from .bar import Bar
 from .config import Config
-from .loop import Step
+from .steps import Step
 
 LINES = 15
 """About how many lines a whole run prints where there is no terminal."""
@@ -38,13 +38,17 @@ class Progress:
         """Tell about a step."""
         if step.held_out is not None or step.number % max(1, self.config.steps // LINES) == 0:
             print(
-                f"step {step.number}/{self.config.steps}  {_losses(step)}  gradient {step.norm:.2f}  "
-                f"{self.pace(step)}",
+                f"step {step.number}/{self.config.steps}  {self._losses(step)}  gradient {step.norm:.2f}  "
+                f"{self._pace(step)}",
                 file=self.stream,
                 flush=True,
             )
 
-    def pace(self, step: Step) -> str:
+    def _losses(self, step: Step) -> str:
+        held_out = "" if step.held_out is None else f"  held out {step.held_out:.3f}"
+        return f"{step.bits:.3f} bits/{self.config.unit}{held_out}"
+
+    def _pace(self, step: Step) -> str:
         """How it goes: how far back residuals reach, the speed since this process began, and the time that
         the rest takes."""
         steps, seconds = step.number - self.first, time.monotonic() - self.begin
@@ -59,37 +63,24 @@ class Progress:
         return f"horizon {further}{step.horizon} step{'s' * (step.horizon != 1)}  "
 
 
-class Bar(Progress):
-    """One line that is drawn again and again, and a lasting one above it for each evaluation."""
+class ProgressBar(Progress):
+    """A bar, and a lasting line above it for each evaluation."""
 
     def __init__(self, config: Config, done: int, stream: TextIO) -> None:
         super().__init__(config, done, stream)
-        rich = importlib.import_module("rich.progress")
-        console = importlib.import_module("rich.console").Console(file=stream, highlight=False, markup=False)
-        columns = (
-            rich.BarColumn(None),
-            rich.TextColumn("{task.completed}/{task.total}  {task.description}", markup=False),
-        )
-        self.bar: Any = rich.Progress(*columns, console=console, expand=True, refresh_per_second=4)
-        self.task: Any = self.bar.add_task("", total=config.steps, completed=done)
+        self.bar: Bar = Bar(stream, config.steps, done)
 
-    def __enter__(self) -> Bar:
-        self.bar.start()
+    def __enter__(self) -> ProgressBar:
+        self.bar.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.bar.stop()
+        self.bar.__exit__(*exception)
 
     def show(self, step: Step) -> None:
-        self.bar.update(
-            self.task, completed=step.number, description=f"{step.bits:.3f} bits/char  {self.pace(step)}"
-        )
         if step.held_out is not None:
-            self.bar.console.print(f"step {step.number}/{self.config.steps}  {_losses(step)}")
-
-
-def _losses(step: Step) -> str:
-    return f"{step.bits:.3f} bits/char" + ("" if step.held_out is None else f"  held out {step.held_out:.3f}")
+            self.bar.print(f"step {step.number}/{self.config.steps}  {self._losses(step)}")
+        self.bar.show(step.number, f"{step.bits:.3f} bits/{self.config.unit}  {self._pace(step)}")
 
 
 def _clock(seconds: float) -> str:
@@ -102,7 +93,7 @@ def progress(config: Config, done: int, stream: TextIO) -> Progress:
     """A bar if the stream is a terminal and the package rich is there, else lines."""
     if stream.isatty():
         try:
-            return Bar(config, done, stream)
+            return ProgressBar(config, done, stream)
         except ImportError:
             pass
     return Progress(config, done, stream)

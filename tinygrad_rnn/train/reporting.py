@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import arguments
 from ..errors import ArgumentError, TinygradRNNError, TrainingError
+from .bar import Bar
 
 if TYPE_CHECKING:
     from .training import Training
@@ -25,7 +26,7 @@ class Reports(contextlib.ExitStack):
         if options["tensorboard"]:
             self._listeners.append(_TensorBoard(options["folder"]))
         if options["progress"] or (options["progress"] is None and sys.stderr.isatty()):
-            self._listeners.append(_Bar(options))
+            self._listeners.append(_Lines(options))
 
     def __enter__(self) -> Reports:
         super().__enter__()
@@ -110,34 +111,27 @@ class _TensorBoard(contextlib.AbstractContextManager["_TensorBoard"]):
                 self._writer.add_scalar(f"evaluation/{name}", value, training.step)
 
 
-class _Bar(contextlib.AbstractContextManager["_Bar"]):
-    """A bar of rich, and a line for each evaluation; only the lines where the package is missing."""
+class _Lines(contextlib.AbstractContextManager["_Lines"]):
+    """A bar, and a line for each evaluation; only the lines where the package rich is missing."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._steps = options["steps"]
         try:
-            rich = importlib.import_module("rich.progress")
+            self._bar: Bar | None = Bar(sys.stderr, options["steps"])
         except ImportError:
             self._bar = None
-            return
-        console = importlib.import_module("rich.console").Console(stderr=True, highlight=False, markup=False)
-        self._bar = rich.Progress(*rich.Progress.get_default_columns(), console=console)
-        self._task = self._bar.add_task("", total=self._steps)
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> _Lines:
         if self._bar is not None:
-            self._bar.start()
+            self._bar.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            self._bar.__exit__(*exception)
 
     def updated(self, training: Training) -> None:
         if self._bar is not None:
-            self._bar.update(
-                self._task, completed=training.step, description=f"loss {training.row['loss']:.4g}"
-            )
+            self._bar.show(training.step, f"loss {training.row['loss']:.4g}")
 
     def evaluated(self, training: Training) -> None:
         line = "  ".join(
@@ -148,4 +142,4 @@ class _Bar(contextlib.AbstractContextManager["_Bar"]):
         if self._bar is None:
             print(line, file=sys.stderr)
         else:
-            self._bar.console.print(line)
+            self._bar.print(line)

@@ -1,5 +1,5 @@
-"""A run and its folder: settings, log and checkpoint, and when it is done three pictures and a sample. Every
-file is whole or not there.
+"""A run of ``tinygrad-rnn train`` in its folder: settings, what :func:`fit` keeps, and when it is done three
+pictures and a sample. Every file is whole or not there.
 
 The log is written before the checkpoint, and rows beyond the checkpoint are dropped when a run is resumed: so
 the two always agree.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import os
 import shutil
 import time
@@ -16,19 +17,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .. import arguments, atomic, backends
-from ..diagnosis.charts import figure_for
-from ..errors import CheckpointError, DrawError, TinygradRNNError, TrainingError
-from ..graph import draw
-from . import snapshot
+from .. import arguments, atomic, backends, random
+from ..derived.losses import cross_entropy
+from ..diagnosis import Report, flow
+from ..errors import CheckpointError, TinygradRNNError, TrainingError
+from ..nn.module import modes_kept
+from ..tensor import Tensor, tensor
+from . import pictures, snapshot
 from .config import Config
 from .data import Corpus
-from .folder import BEST, LOG
+from .fit import fit
+from .folder import LAST, LOG
+from .history import History
 from .lock import alone_in
-from .loop import Step, Trainer, best_of
+from .model import LanguageModel
 from .sampling import sample
-
-HEADER = "step,bits_per_character,gradient_norm,learning_rate,held_out_bits_per_character,horizon,seconds"
+from .steps import Step, best_of, read_log, table
+from .training import Training
 
 CONFIG, SAMPLE = "config.json", "sample.txt"
 
@@ -42,35 +47,37 @@ class Run:
 
     Attributes:
         path: the folder.
-        trainer: what is trained.
+        config, corpus, model: what is trained on what.
         steps: what every update told.
         saved: how many updates the checkpoint has behind it.
-        horizon: how many steps back residuals reached when that was looked at last.
-        seconds: how long all updates took so far, with the evaluations between them.
     """
 
-    def __init__(self, path: Path, trainer: Trainer, steps: list[Step]) -> None:
+    def __init__(self, path: Path, config: Config, corpus: Corpus, make: Any) -> None:
         self.path = path
-        self.trainer = trainer
-        self.steps = steps
-        self.saved: int = trainer.done
-        self.horizon: int | None = None
-        self.seconds: float = 0.0
+        self.config: Config = config
+        self.corpus: Corpus = corpus
+        random.seed(config.seed)
+        with backends.use_backend(config.backend):
+            self.model: LanguageModel = config.model(len(self.corpus.vocabulary), make)
+        self.steps: list[Step] = []
+        self.saved: int = 0
 
     @classmethod
-    def new(cls, config: Config, path: str | None = None) -> Run:
-        """Make ready, and save before the first step: so a place that cannot be written to is known at once.
+    def new(cls, config: Config, path: str | None = None, cell: Any = None) -> Run:
+        """Make ready.
 
         Args:
             config: the settings.
             path: a folder that is empty or not there; by default the next free ``runs/CELL-NUMBER``.
+            cell: what makes the cell, or its name, if it is code of somebody's own.
 
         Raises:
             DataError: the text cannot be used; there is no folder then.
             CheckpointError: the folder is used already, or cannot be written to.
         """
         path = arguments.optional(arguments.path, "new: path", path)
-        corpus = arguments.instance("new: config", config, Config).corpus()
+        arguments.instance("new: config", config, Config)
+        corpus, make = config.corpus(), config.maker(cell)
         backends.get(config.backend)  # before there is a folder
         try:
             folder = _empty(Path(path)) if path is not None else _numbered(config.cell)
@@ -79,34 +86,54 @@ class Run:
                 f"cannot make the run folder {path or 'runs'}: {error.strerror}; choose another one with "
                 "--run"
             ) from error
-        with alone_in(folder):
-            try:
-                return cls._begun(folder, config, corpus)
-            except TinygradRNNError:
-                shutil.rmtree(folder, ignore_errors=True)  # all that is in it was made just now
-                raise
+        try:
+            with alone_in(folder):
+                atomic.write(folder / CONFIG, config.to_json() + "\n")
+                return cls(folder, config, corpus, make)
+        except (TinygradRNNError, MemoryError):
+            shutil.rmtree(folder, ignore_errors=True)  # all that is in it was made just now
+            raise
 
     @classmethod
-    def _begun(cls, folder: Path, config: Config, corpus: Corpus) -> Run:
-        run = cls(folder, Trainer(config, corpus), [])
-        atomic.write(folder / CONFIG, config.to_json() + "\n")
-        run.save()
-        return run
-
-    @classmethod
-    def resume(cls, path: str, changes: dict[str, Any]) -> Run:
+    def of(cls, path: str, changes: dict[str, Any], cell: Any = None) -> Run:
         """A run as it was when it was saved last.
 
         Args:
             path: its folder.
             changes: settings to change.
+            cell: what makes the cell, or its name, if it is code of somebody's own.
 
         Raises:
-            CheckpointError: its checkpoint or its log cannot be read.
+            CheckpointError: it is none, or its checkpoint or log cannot be read.
             DataError: its text is gone or has changed.
+            ArgumentError: the cell is somebody's own code, and was not given.
+        """
+        folder = Path(arguments.path("run", path))
+        known = {setting.name for setting in dataclasses.fields(Config)}
+        if not known.issuperset(arguments.mapping("run: changes", changes)):
+            raise arguments.refused("run: changes", "settings of Config by name", changes)
+        if not os.path.isfile(folder / CONFIG):
+            raise CheckpointError(f"{path} is no folder of a training run: there is no {CONFIG} in it")
+        config = Config(**{**Config.settings(str(folder / CONFIG)), **changes})
+        run = cls(folder, config, config.corpus(), config.maker(cell))
+        if os.path.exists(folder / LAST):
+            run.saved = snapshot.done_of(folder, run.corpus)
+            run.steps = [step for step in read_log(folder) if step.number <= run.saved]
+            if len(run.steps) != run.saved:
+                raise CheckpointError(f"the log of the run {path} lacks steps that its checkpoint has made")
+            run.model.load_state_dict(snapshot.read(folder / LAST).part("fit")["model"])
+        elif os.path.exists(folder / LOG) and len(read_log(folder)) > run.config.every:
+            raise CheckpointError(f"the run {path} has lost its {LAST}: put it back, or start a new run")
+        return run
+
+    @classmethod
+    def resume(cls, path: str, changes: dict[str, Any], cell: Any = None) -> Run:
+        """The same, of a run that is not done.
+
+        Raises:
             TrainingError: it is done.
         """
-        run = cls.of(path, changes)
+        run = cls.of(path, changes, cell)
         run.check_open()
         return run
 
@@ -115,9 +142,9 @@ class Run:
         Raises:
             TrainingError: all updates are made.
         """
-        if self.trainer.done >= self.trainer.config.steps:
+        if self.saved >= self.config.steps:
             raise TrainingError(
-                f"the run {self.path} has made {self.trainer.done} steps already: go on with a larger --steps"
+                f"the run {self.path} has made {self.saved} steps already: go on with a larger --steps"
             )
 
     @property
@@ -125,58 +152,13 @@ class Run:
         """Whether its sample is written, which comes last."""
         return os.path.exists(self.path / SAMPLE)
 
-    @classmethod
-    def of(cls, path: str, changes: dict[str, Any]) -> Run:
-        """A run as it was when it was saved last, also one that is done; one that was killed while it began
-        is begun."""
-        path = arguments.path("resume: path", path)
-        settings = {setting.name for setting in dataclasses.fields(Config)}
-        if not settings.issuperset(arguments.mapping("resume: changes", changes)):
-            raise arguments.refused("resume: changes", "settings of Config by name", changes)
-        folder = Path(path)
-        begun, saved = os.path.exists(folder / CONFIG), os.path.exists(folder / snapshot.FILE)
-        if begun and not saved and not cls._log(folder):  # killed while it began
-            config = Config(**{**Config.settings(str(folder / CONFIG)), **changes})
-            return cls._begun(folder, config, config.corpus())
-        trainer = snapshot.resume(path, changes)
-        run = cls(folder, trainer, [step for step in cls.log_of(path) if step.number <= trainer.done])
-        if run.steps:
-            run.horizon, run.seconds = run.steps[-1].horizon, run.steps[-1].seconds or 0.0
-        return run
-
-    @classmethod
-    def _log(cls, folder: Path) -> list[Step]:
-        """What every update told; nothing where there is no log yet."""
-        return cls.log_of(str(folder)) if os.path.exists(folder / LOG) else []
-
-    @staticmethod
-    def log_of(path: str) -> list[Step]:
-        """What every update of a run told.
-
-        Raises:
-            CheckpointError: there is no log, or it is damaged.
-        """
-        try:
-            return [_step_of(row) for row in (Path(path) / LOG).read_text().splitlines()[1:]]
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"cannot read the log of the run {path}: {error}") from error
-
     @property
     def best(self) -> Step | None:
         """The step whose model knew the held-out text best; None before the first evaluation."""
         return best_of(self.steps)
 
-    @property
-    def is_over(self) -> bool:
-        """Whether all updates are made, or patience is at its end."""
-        config, best = self.trainer.config, self.best
-        later = [
-            step for step in self.steps if best and step.held_out is not None and step.number > best.number
-        ]
-        return self.trainer.done >= config.steps or 0 < config.patience <= len(later)
-
     def train(self, show: Callable[[Step], None], stopped: Callable[[], bool]) -> bool:
-        """Make the updates that are left.
+        """Make the updates that are left; the model is the best one then.
 
         Args:
             show: told about each update.
@@ -190,106 +172,122 @@ class Run:
             CheckpointError: the run cannot be saved, and the checkpoint before stays; or another process
                 trains in its folder.
         """
-        stopping = self.is_over
-        with alone_in(self.path):
-            if not stopping:
-                (self.path / SAMPLE).unlink(missing_ok=True)  # of another end
-            while not stopping and not self.is_over:
-                step = self._step()
-                self.steps.append(step)
-                show(step)
-                stopping = stopped()
-                if stopping or step.held_out is not None:
-                    self.save()
-        return self.is_over
+        config = self.config
+        optimizer, schedule = config.optimiser(self.model)
+        watch = _Watch(self, show, stopped)
+        history = fit(
+            self.model,
+            cross_entropy,
+            self.corpus.training,
+            steps=config.steps,
+            optimizer=optimizer,
+            schedule=schedule,
+            clip=config.clip,
+            carry=True,
+            validation=self.corpus.held_out,
+            every=config.every,
+            patience=config.patience or None,
+            folder=self.path,
+            resume="auto",
+            log=self._log,
+            metadata=snapshot.metadata(config, self.corpus),
+            callbacks=[watch],
+            progress=False,
+        )
+        return history.stopped != "paused"
 
-    def _step(self) -> Step:
-        """One update, and an evaluation where one is due."""
-        config, began = self.trainer.config, time.monotonic()
-        try:
-            step = self.trainer.step()
-            if step.number % config.every == 0 or step.number == config.steps:
-                step = dataclasses.replace(step, held_out=self.trainer.evaluate())
-            if (step.number - 1) % LOOKS == 0 and config.length > 1:
-                self.horizon = self.trainer.flow(readers=1, states_only=True).horizon
-            self.seconds += time.monotonic() - began
-            step = dataclasses.replace(step, horizon=self.horizon, seconds=self.seconds)
-        except TrainingError as error:
-            raise TrainingError(
-                f"{error}. The run as it was after step {self.saved} is in {self.path}"
-            ) from error
-        return step
+    def _log(self, history: History) -> str:
+        """A line for each update, with what evaluations found."""
+        held_out = {row["step"]: row["validation_loss"] / math.log(2) for row in history}
+        self.steps = [dataclasses.replace(s, held_out=held_out.get(s.number)) for s in self.steps]
+        self.saved = len(self.steps)
+        return table(self.steps, self.config.unit)
 
-    def save(self) -> None:
-        """Write the log, the model if it is the best, and the checkpoint."""
-        atomic.write(self.path / LOG, "\n".join([HEADER, *map(_row_of, self.steps)]) + "\n")
-        if self.steps and self.best is self.steps[-1]:
-            snapshot.save_model(self.path / BEST, self.trainer)
-        snapshot.save(self.path / snapshot.FILE, self.trainer)
-        self.saved = self.trainer.done
+    def loss(self, length: int) -> Tensor:
+        """The loss summed over samples and time steps of the first window, if it is so long."""
+        numbers, following = self._window(0, length)
+        logits, _ = self.model(numbers)
+        return cross_entropy(logits, following, reduction="sum")
+
+    def flow(
+        self,
+        length: int | None = None,
+        readers: int | None = None,
+        states_only: bool = False,
+        update: int | None = None,
+    ) -> Report:
+        """Follow the residuals back to the first character of the window that was learned from last. Training
+        goes on as if nothing had been looked at.
+
+        Args:
+            length: of the window; as in training by default.
+            readers: look at so many of the streams only.
+            states_only: as in :func:`tinygrad_rnn.flow`.
+            update: the window is that of this update; by default of the last one.
+        """
+        number = max(1, len(self.steps)) if update is None else update
+        with modes_kept(self.model), backends.get(self.config.backend).quiet():
+            self.model.eval()
+            numbers, following = self._window(
+                (number - 1) * self.config.length, length or self.config.length, readers
+            )
+            logits, _ = self.model.read(self.model.embedding(numbers).detach())
+            return flow(cross_entropy(logits, following, reduction="sum"), states_only=states_only)
+
+    def _window(self, position: int, length: int, readers: int | None = None) -> tuple[Tensor, Tensor]:
+        """What is read from some place in the text on, and what follows it: (length, readers) each."""
+        numbers, following = self.corpus.streams.window(position, length)
+        on = self.config.backend
+        return tensor(numbers[:, :readers], backend=on), tensor(following[:, :readers], backend=on)
 
     def finish(self) -> tuple[str, list[str]]:
-        """Go back to the best model; draw the losses, the backprop graph and the flow of residuals, and write
-        a sample.
+        """Draw the losses, the backprop graph and the flow of residuals, and write a sample.
 
         Returns:
             The sample, and what could not be drawn and why.
         """
-        model, _ = snapshot.load_model(str(self.path))
-        self.trainer.model.load_state_dict(model.state_dict())
-        notes = [
-            note for draw in (self._draw_losses, self._draw_graph, self._draw_flow) if (note := _tried(draw))
-        ]
-        text = sample(self.trainer.model, self.trainer.corpus.vocabulary, seed=self.trainer.config.seed)
+        notes = pictures.drawn(self)
+        text = sample(self.model, self.corpus.vocabulary, seed=self.config.seed, words=self.config.words)
         atomic.write(self.path / SAMPLE, text + "\n")
         return text, notes
 
-    def _draw_losses(self) -> None:
-        figure = figure_for("loss.png", (7, 4))
-        axes = figure.subplots()
-        measured = [step for step in self.steps if step.held_out is not None]
-        axes.plot(
-            [step.number for step in self.steps],
-            [step.bits for step in self.steps],
-            linewidth=0.8,
-            label="training",
-        )
-        axes.plot(
-            [step.number for step in measured],
-            [step.held_out for step in measured],
-            "o-",
-            markersize=4,
-            label="held out",
-        )
-        axes.set(xlabel="step", ylabel="bits per character", ylim=(0, None))
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
-        with atomic.replacing(self.path / "loss.png") as temporary:
-            figure.savefig(temporary, dpi=150)
 
-    def _draw_graph(self) -> None:
-        """One character's way to its loss: the tape of a single time step."""
-        loss, _ = self.trainer.loss(self.trainer.corpus.training, 0, 1)
-        draw(loss).save(self.path / "graph.svg")
+class _Watch:
+    """Follows a training by ``fit``: what each update told, now and then the horizon, and whether to stop."""
 
-    def _draw_flow(self) -> None:
-        """Where in a window the residual of its last character is still felt."""
-        if self.trainer.config.length > 1:
-            self.trainer.flow().save(self.path / "flow.png")
+    def __init__(self, run: Run, show: Callable[[Step], None], stopped: Callable[[], bool]) -> None:
+        self._run, self._show, self._stopped = run, show, stopped
+        last = run.steps[-1] if run.steps else Step(0, 0.0, 0.0, 0.0)
+        self._horizon, self._seconds = last.horizon, last.seconds or 0.0
+        self._began: float = time.monotonic()
+        self._is_first = True
 
+    def on_update(self, training: Training) -> None:
+        run, row, number = self._run, training.row, training.step
+        if self._is_first:  # now the folder is ours
+            atomic.write(run.path / CONFIG, run.config.to_json() + "\n")
+            (run.path / SAMPLE).unlink(missing_ok=True)  # of another end
+            self._is_first = False
+        if (number - 1) % LOOKS == 0 and run.config.length > 1:
+            self._horizon = run.flow(readers=1, states_only=True, update=number).horizon
+        now = time.monotonic()
+        self._seconds, self._began = self._seconds + now - self._began, now
+        bits = row["loss"] / math.log(2)
+        step = Step(number, bits, row["norm"], row["rate"], None, self._horizon, self._seconds)
+        run.steps.append(step)
+        if number % run.config.every and number != run.config.steps:  # else it is told with the evaluation
+            self._show(step)
+        if self._stopped():
+            training.pause()
 
-def _tried(draw: Callable[[], None]) -> str | None:
-    """Why a picture was not drawn; a run does not fail for want of one."""
-    try:
-        draw()
-    except DrawError as error:
-        return str(error)
-    return None
+    def on_evaluation(self, training: Training) -> None:
+        del training  # its log is written
+        self._show(self._run.steps[-1])
 
 
 def _numbered(cell: str) -> Path:
-    free = (path for number in itertools.count(1) if not (path := Path("runs") / f"{cell}-{number}").exists())
+    name = cell.replace(":", ".")
+    free = (path for number in itertools.count(1) if not (path := Path("runs") / f"{name}-{number}").exists())
     return _empty(next(free))
 
 
@@ -301,24 +299,3 @@ def _empty(path: Path) -> Path:
             "with --run"
         )
     return path
-
-
-def _row_of(step: Step) -> str:
-    held_out = "" if step.held_out is None else repr(step.held_out)  # all digits: it decides what is best
-    horizon = "" if step.horizon is None else step.horizon
-    seconds = "" if step.seconds is None else f"{step.seconds:.3f}"
-    return f"{step.number},{step.bits:.6g},{step.norm:.6g},{step.rate:.6g},{held_out},{horizon},{seconds}"
-
-
-def _step_of(row: str) -> Step:
-    number, bits, norm, rate, held_out, *more = row.split(",")
-    horizon, seconds = more or ("", "")  # which earlier logs lack
-    return Step(
-        int(number),
-        float(bits),
-        float(norm),
-        float(rate),
-        float(held_out) if held_out else None,
-        int(horizon) if horizon else None,
-        float(seconds) if seconds else None,
-    )

@@ -1,6 +1,8 @@
-"""Text from a trained character model, one character after the other."""
+"""Text from a trained model of text, one character or word after the other."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy
 
@@ -8,21 +10,23 @@ from .. import arguments
 from ..data import Vocabulary
 from ..tape import no_grad
 from ..tensor import tensor
-from .model import CharacterModel
+from .data import tokens_of
+from .model import LanguageModel
 
 
 @no_grad()
 def sample(
-    model: CharacterModel,
-    vocabulary: Vocabulary[str],
+    model: LanguageModel,
+    vocabulary: Vocabulary[Any],
     length: int = 600,
     temperature: float = 0.7,
     prompt: str = "",
     seed: int = 0,
     top_k: int | None = None,
     stop: str = "",
+    words: bool = False,
 ) -> str:
-    """The prompt and ``length`` characters that the model thinks could follow.
+    """The prompt and ``length`` characters, or words, that the model thinks could follow.
 
     Args:
         temperature: below 1 the likely characters become likelier, above 1 rare ones come oftener; at 0
@@ -30,12 +34,13 @@ def sample(
         seed: the same seed, the same text. The run's own chance is not touched.
         top_k: draw among so many of the likeliest only; None among all.
         stop: end where this has been written, though it be shorter than ``length``; "" nowhere.
+        words: the model is one of words.
 
     Raises:
         DataError: the prompt has a character that the model has never seen.
         ArgumentError: length, temperature, prompt, seed, top_k or stop cannot be used.
     """
-    arguments.instance("sample: model", model, CharacterModel)
+    arguments.instance("sample: model", model, LanguageModel)
     arguments.instance("sample: vocabulary", vocabulary, Vocabulary)
     length, temperature = (
         arguments.size("sample: length", length),
@@ -44,24 +49,35 @@ def sample(
     prompt, seed = arguments.text("sample: prompt", prompt), arguments.seed("sample: seed", seed)
     top_k = arguments.optional(arguments.size, "sample: top_k", top_k, 1)
     stop = arguments.text("sample: stop", stop)
-    given = vocabulary.encode(prompt or _first(vocabulary))
+    given = vocabulary.encode(tokens_of(prompt or _first(vocabulary), arguments.flag("sample: words", words)))
     chance = numpy.random.default_rng(seed)
     backend = model.embedding.weight.backend
     model.eval()
-    numbers: list[int] = []
+    written = ""
     logits, state = model(tensor(given[:, None], backend=backend))
     scores, stepper = logits.numpy()[-1, 0], model.recurrent.stepper(state)
     for _ in range(length):
-        numbers.append(_draw(scores, temperature, chance, top_k))
-        if stop and vocabulary.decode(numpy.array(numbers[-len(stop) :])) == stop:
-            break
-        scores = model.readout(stepper(model.embedding(tensor(numbers[-1:], backend=backend)))).numpy()[0]
-    return prompt + vocabulary.decode(numpy.array(numbers, dtype=int))
+        number = _draw(_known(scores, vocabulary), temperature, chance, top_k)
+        written += vocabulary.tokens[number]
+        if stop and stop in written[-len(stop) - len(vocabulary.tokens[number]) :]:
+            return prompt + written[: written.index(stop) + len(stop)]
+        scores = model.readout(stepper(model.embedding(tensor([number], backend=backend)))).numpy()[0]
+    return prompt + written
 
 
-def _first(vocabulary: Vocabulary[str]) -> str:
+def _first(vocabulary: Vocabulary[Any]) -> str:
     """What stands before a text without a prompt: a new line, if there is one."""
-    return "\n" if "\n" in vocabulary.characters else vocabulary.characters[0]
+    return (
+        "\n" if "\n" in vocabulary.tokens else next(t for t in vocabulary.tokens if t != vocabulary.unknown)
+    )
+
+
+def _known(scores: numpy.ndarray, vocabulary: Vocabulary[Any]) -> numpy.ndarray:
+    """Nobody wants to read the token that stands for all unknown ones."""
+    if vocabulary.unknown is None:
+        return scores
+    unknown = numpy.array([token == vocabulary.unknown for token in vocabulary.tokens])
+    return numpy.where(unknown, -numpy.inf, scores)
 
 
 def _draw(

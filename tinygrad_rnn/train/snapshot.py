@@ -1,140 +1,82 @@
-"""What of a run is in its checkpoint: everything that its next step depends on, so that it goes on bit for
-bit."""
+"""What the files of weights in a run's folder say beside them, and a run's model from them."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import arguments, ops, random, tree
+from .. import arguments
 from ..data import Vocabulary
-from ..errors import CheckpointError, DataError, TrainingError
+from ..errors import CheckpointError, DataError
 from ..interop import safetensors
 from .config import Config
-from .folder import BEST
-from .loop import Trainer
-from .model import CharacterModel
+from .data import Corpus
+from .folder import BEST, LAST
+from .model import LanguageModel
 
-FILE = "checkpoint.safetensors"
-KIND = "tinygrad_rnn character model, version 1"
-
-
-def save(path: Path, trainer: Trainer) -> None:
-    """Write a run's checkpoint.
-
-    Raises:
-        TrainingError: a parameter is not finite.
-        CheckpointError: it cannot be written. In both cases the one before stays.
-    """
-    for name, parameter in trainer.model.named_parameters():
-        if not ops.all(ops.isfinite(parameter)):
-            raise TrainingError(
-                f"the parameter {name} is not finite after step {trainer.done}: try a smaller --lr or --clip"
-            )
-    optimizer = trainer.optimizer.state_dict()
-    tensors = {
-        **_named("model", trainer.model.state_dict()),
-        **_named("optimizer", optimizer.pop("buffers")),
-        **_named("state", {} if trainer.state is None else dict(enumerate(tree.leaves(trainer.state)))),
-    }
-    progress = {
-        "done": trainer.done,
-        "optimizer": optimizer,
-        "schedule": trainer.schedule.state_dict(),
-        "chance": random.get_state(),
-        "text": trainer.corpus.fingerprint,
-    }
-    safetensors.save(path, tensors, {**_words(trainer), "progress": json.dumps(progress)})
+KIND = "tinygrad_rnn model of text, version 2"
 
 
-def save_model(path: Path, trainer: Trainer) -> None:
-    """Write the model alone, as it is now.
-
-    Raises:
-        CheckpointError: it cannot be written; the one before stays.
-    """
-    safetensors.save(path, _named("model", trainer.model.state_dict()), _words(trainer))
-
-
-def _words(trainer: Trainer) -> dict[str, str]:
-    """What a reader of a model must know."""
+def metadata(config: Config, corpus: Corpus) -> dict[str, str]:
+    """The words beside the weights: all that a reader of the model must know."""
     return {
         "kind": KIND,
-        "config": trainer.config.to_json(),
-        "characters": trainer.corpus.vocabulary.characters,
+        "config": config.to_json(),
+        "vocabulary": corpus.vocabulary.to_json(),
+        "text": corpus.fingerprint,
     }
 
 
-def resume(run: str, changes: dict[str, Any]) -> Trainer:
-    """The trainer of a run as it was when its checkpoint was written.
-
-    Args:
-        run: the run's folder.
-        changes: settings to change.
+def read(path: Path) -> safetensors.Checkpoint:
+    """A run's file of weights.
 
     Raises:
-        CheckpointError: there is no checkpoint of a run, or it does not fit together.
-        DataError: the text is gone or has changed.
+        CheckpointError: it is missing, damaged, or none of a run.
     """
-    saved, config = _read(run)
-    config = dataclasses.replace(config, **changes)
-    trainer = Trainer(config, config.corpus())
-    progress = json.loads(saved.metadata["progress"])
-    if trainer.corpus.fingerprint != progress["text"]:
-        raise DataError(
-            f"the text of the run {run} has changed since: give the old one back, or start a new run"
-        )
-    trainer.model.load_state_dict(_part(saved, "model"))
-    trainer.optimizer.load_state_dict({**progress["optimizer"], "buffers": _part(saved, "optimizer")})
-    trainer.schedule.load_state_dict(progress["schedule"])
-    state = _part(saved, "state")
-    leaves = [state[str(i)].to(config.backend) for i in range(len(state))]
-    trainer.state = tuple(leaves) if len(leaves) > 1 else leaves[0] if leaves else None
-    trainer.done = progress["done"]
-    random.set_state(progress["chance"])
-    return trainer
-
-
-def load_model(run: str) -> tuple[CharacterModel, Vocabulary[str]]:
-    """A run's best model and its characters, from the run's folder; or the model of a checkpoint.
-
-    Raises:
-        CheckpointError: there is no checkpoint of a run, or it does not fit together.
-    """
-    model, vocabulary, _ = load_run_model(run)
-    return model, vocabulary
-
-
-def load_run_model(run: str) -> tuple[CharacterModel, Vocabulary[str], Config]:
-    """A run's best model, its characters and its settings."""
-    best = Path(arguments.path("run", run)) / BEST
-    saved, config = _read(str(best) if os.path.isfile(best) else run)
-    vocabulary = Vocabulary(saved.metadata["characters"])
-    model = config.model(len(vocabulary))
-    model.load_state_dict(_part(saved, "model"))
-    return model, vocabulary, config
-
-
-def _read(run: str) -> tuple[safetensors.Checkpoint, Config]:
-    path = Path(arguments.path("run", run))
-    path = path / FILE if os.path.isdir(path) else path
     saved = safetensors.load(path)
     if saved.metadata.get("kind") != KIND:
         raise CheckpointError(
             f"{path} is no checkpoint of a training run of this version; load it with tinygrad_rnn.load"
         )
-    return saved, Config.from_json(saved.metadata["config"])
+    return saved
 
 
-def _named(part: str, tensors: Mapping[Any, Any]) -> dict[str, Any]:
-    return {f"{part}.{name}": value for name, value in tensors.items()}
+def done_of(path: Path, corpus: Corpus) -> int:
+    """How many updates a run's last checkpoint has behind it.
+
+    Raises:
+        CheckpointError: it is damaged, or none of a run.
+        DataError: the text was another one.
+    """
+    saved = read(path / LAST)
+    if saved.metadata.get("text") != corpus.fingerprint:
+        raise DataError(
+            f"the text of the run {path} has changed since: give the old one back, or start a new run"
+        )
+    try:
+        return int(saved.part("fit")["counts"][0])
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise CheckpointError(f"{path / LAST} is no whole checkpoint of a run: {error!r}") from error
 
 
-def _part(saved: safetensors.Checkpoint, part: str) -> dict[str, Any]:
-    return {
-        name.removeprefix(f"{part}."): value for name, value in saved.items() if name.startswith(f"{part}.")
-    }
+def load_model(run: str, cell: Any = None) -> tuple[LanguageModel, Vocabulary[Any], Config]:
+    """A run's best model, its characters or words, and its settings, from the run's folder; or the model of
+    one of its files of weights.
+
+    Args:
+        cell: what makes the cell, or its name, if it is code of somebody's own.
+
+    Raises:
+        CheckpointError: there is no checkpoint of a run, or it does not fit together.
+        ArgumentError: the cell is somebody's own code, and was not given.
+    """
+    path = Path(arguments.path("run", run))
+    if os.path.isdir(path):
+        path = path / (BEST if os.path.isfile(path / BEST) else LAST)
+    saved = read(path)
+    config = Config.from_json(saved.metadata.get("config", ""))
+    vocabulary = Vocabulary.from_json(saved.metadata.get("vocabulary", ""))
+    model = config.model(len(vocabulary), config.maker(cell))
+    model.load_state_dict(saved.part("fit")["model"] if safetensors.STATE in saved.metadata else saved)
+    return model, vocabulary, config

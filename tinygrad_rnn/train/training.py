@@ -14,10 +14,12 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .. import nn, optim, random
+from .. import backends, nn, ops, optim, random
+from ..backends import Backend
 from ..errors import ArgumentError, CheckpointError, DataError, TrainingError
 from ..interop.safetensors import Checkpoint
 from ..nn.module import modes_kept
+from ..tape import Replay, Tape
 from .average import Average
 from .batch import Mean, Through, evaluate
 from .folder import Folder
@@ -53,19 +55,28 @@ class Training:
         self.history: History = History()
         self.row: dict[str, float] = {}
         self._loss, self._data, self._options = loss, data, options
-        self._through = Through(model, loss, options["carry"])
+        self._through = Through(model, loss, options["carry"], options["batch_first"])
         self._average = None if options["average"] is None else Average(model, options["average"])
         self._mean = Mean()
+        self._backend: Backend = next((p._backend for p in model.parameters()), backends.current())
+        self._room = contextlib.ExitStack()
+        self._has_room = False
         self._batches = 0  # of this epoch
         self._waiting = 0  # whose residuals no update has taken yet
+        self._paused = False
         self._evaluated = -1  # the step of the last evaluation
         self._best: dict[str, Any] | None = None
         self._least = math.inf
         self._folder: Folder | None = None
 
     def stop(self) -> None:
-        """End after this update."""
+        """End after this update, with an evaluation."""
         self.history.stopped = "asked"
+
+    def pause(self) -> None:
+        """Save after this update, and end without an evaluation: resumed, the training is as one that never
+        stopped."""
+        self._paused = True
 
     # -- the loop --------------------------------------------------------------------------------------------
 
@@ -74,17 +85,21 @@ class Training:
         options = self._options
         with contextlib.ExitStack() as stack:
             if options["folder"] is not None:
-                self._folder = stack.enter_context(Folder(options["folder"], options["resume"]))
+                self._folder = stack.enter_context(Folder(options))
                 if self._folder.last is not None:
                     self._go_on(self._folder.last)
             self.history.stopped = ""
             self.optimizer.zero_grad()  # what somebody left
             reports = stack.enter_context(Reports(self, options))
             stack.enter_context(modes_kept(self.model))
+            stack.enter_context(self._room)
             if not self.model.training:  # else parts of it may be out of training on purpose
                 self.model.train()
-            while not self._is_over():
+            while not (self._is_over() or self._paused):
                 self._learn_epoch(reports)
+            if not self._is_over():
+                self.history.stopped = "paused"
+                self._save(None)
             if self._best is not None:
                 self.model.load_state_dict(self._best)
             elif self._average is not None:
@@ -126,14 +141,13 @@ class Training:
             self._learn(batch, over)
             if self._waiting == 0:
                 self._after_update(reports)
-            if over or self._is_over():
+            if over or self._is_over() or self._paused:
                 break
         else:
             self._flush(reports)
             over = True
-        if over and self._options["every"] is None and self._evaluated != self.step:
-            self._evaluate(reports)
-        if self._is_over() and self._evaluated != self.step:
+        is_due = over and self._options["every"] is None
+        if (is_due or self._is_over()) and self._evaluated != self.step:
             self._evaluate(reports)
 
     @property
@@ -178,6 +192,8 @@ class Training:
         with self._at_step():
             loss, weight, _, _ = self._through(batch)
             self._mean.add(loss.item(), weight)
+            if not self._has_room:
+                self._make_room(loss)
             self.row["loss"] = loss.item()
             self._waiting += 1
             self._batches += 1
@@ -198,15 +214,23 @@ class Training:
         if self._average is not None:
             self._average.update()
 
+    def _make_room(self, loss: Any) -> None:
+        """Where a model runs scans, other products get one thread until the training ends: more of them would
+        go on spinning, and keep the scans waiting."""
+        if any(isinstance(entry.row, Replay) for entry in Tape.of(loss)):
+            self._room.enter_context(self._backend.alone())
+        self._has_room = True
+
     @contextlib.contextmanager
     def _at_step(self) -> Iterator[None]:
         """A block whose errors of training say where it stands."""
         try:
-            yield
+            with self._backend.quiet():  # a training that diverges says so itself
+                yield
         except TrainingError as error:
             self.optimizer.zero_grad()
             kept = f". What was kept last is in {self._folder.path}" if self._folder is not None else ""
-            raise TrainingError(f"fit: at step {self.step + 1} {error}{kept}") from error
+            raise TrainingError(f"at step {self.step + 1} {error}{kept}") from error
 
     @property
     def _waits_for_evaluations(self) -> bool:
@@ -221,8 +245,9 @@ class Training:
         row: dict[str, Any] = {"step": self.step, "epoch": self.epoch, **self.row, "loss": self._mean.value()}
         with self._at_step(), self._averaged():
             if options["validation"] is not None:
+                carry, batch_first = options["carry"], options["batch_first"]
                 told = evaluate(
-                    self.model, self._loss, options["validation"], options["metrics"], options["carry"]
+                    self.model, self._loss, options["validation"], options["metrics"], carry, batch_first
                 )
                 row |= {"validation_loss": told.pop("loss"), **told}
             better = self._is_better(row[options["monitor"]])
@@ -233,10 +258,22 @@ class Training:
         self._evaluated = self.step
         if self._waits_for_evaluations:
             self.schedule.step(row[options["monitor"]])
-        if self._folder is not None:
-            best = self._best if better else None
-            self._folder.save({"fit": self.state_dict()}, best, self.history)
+        self._save(self._best if better else None)
         reports.evaluated()
+
+    def _save(self, best: dict[str, Any] | None) -> None:
+        """Write what the training goes on from, and a model that is the best so far.
+
+        Raises:
+            TrainingError: a parameter is not finite: what was kept before stays.
+        """
+        if self._folder is None:
+            return
+        with self._at_step():
+            for name, parameter in self.model.named_parameters():
+                if not ops.all(ops.isfinite(parameter)):
+                    raise TrainingError(f"the parameter {name} is not finite: try a smaller learning rate")
+        self._folder.save({"fit": self.state_dict()}, best, self.history)
 
     def _averaged(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext() if self._average is None else self._average.in_place()
@@ -268,6 +305,7 @@ class Training:
             "monitor": self._options["monitor"],
             "counts": [self.step, self.epoch, self._batches, self._evaluated],
             "row": self.row,
+            "mean": self._mean.state_dict(),
             "history": self.history.state_dict(),
         }
 
@@ -300,6 +338,7 @@ class Training:
         self._through.go_on_with(_with_tuples(state["state"]))
         self._best, self._least, self.row = state["best"], state["least"], dict(state["row"])
         self.step, self.epoch, self._batches, self._evaluated = state["counts"]
+        self._mean.load_state_dict(state["mean"])
         self.history.load_state_dict(state["history"])
 
 

@@ -39,7 +39,7 @@ def update(
             p._grad = Tensor(p._backend.asarray(mean, dtype=p._grad._data.dtype), p._backend)
     norm = optim.clip_grad_norm(optimizer.parameters, math.inf if clip is None else clip)
     if not math.isfinite(norm):
-        raise TrainingError(f"the gradient's norm became {norm}")
+        raise TrainingError(f"the gradient's norm became {norm}: try a smaller learning rate")
     optimizer.step()
     optimizer.zero_grad()
     if schedule is not None:
