@@ -129,8 +129,9 @@ def _code(model: Any, x: Any, state: Any, name: str, weights: str) -> StepCode:
 
 def _input(model: Any) -> Tensor:
     """A batch of one."""
-    size = getattr(model, "input_size", getattr(getattr(model, "cell", None), "input_size", None))
-    if not isinstance(size, int):
+    sizes = [getattr(m, "input_size", None) for m in (model, getattr(model, "cell", None))]
+    size = next((size for size in sizes if isinstance(size, int)), None)
+    if size is None:
         raise ArgumentError(
             "export: the model does not say its input_size: give an input of one step, x=tg.zeros((1, …))"
         )

@@ -141,6 +141,8 @@ class Carrying(Module, Generic[Output, State]):
             raise ArgumentError(f"{name}.stepper: a layer that{also} runs from the end takes no single steps")
         if layered and self.dropout.p and self.dropout.training:
             raise ArgumentError(f"{name}.stepper: dropout is drawn for whole sequences: say .eval() before")
+        for run in runs:
+            run.training = self.training  # as a call has it
         cells = [run._as_run() for run in runs]
         if any(isinstance(cell, Noisy) for cell in cells):
             raise ArgumentError(
