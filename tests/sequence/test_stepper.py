@@ -404,3 +404,8 @@ def test_zoneout_after_training_is_what_it_is_in_expectation(rng):
     ys, last = layer(x)
     close(found, [ys[t] for t in range(T)])
     close(stepper.state, last)
+
+
+def test_no_state_at_all_is_none_of_a_layer():
+    with pytest.raises(tg.ShapeError, match="the state is 2 tensors"):
+        nn.LSTM(3, 4).stepper([])

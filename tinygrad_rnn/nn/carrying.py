@@ -169,7 +169,7 @@ class Carrying(Module, Generic[Output, State]):
     def _apart(self, state: Any) -> list[Any]:
         """The state of each cell, from that of all of them."""
         leaves = tree.leaves(state)
-        like = next(iter(self.parameters()), leaves[0])
+        like: Tensor = next(iter([*self.parameters(), *leaves]), ops.zeros(()))
         batch = max([1, *(leaf.shape[1] for leaf in leaves if leaf.ndim > 1)])
         zeros = like._backend.zeros((1, batch), like.dtype)
         return self._states(Tensor(zeros, like._backend), state, False)
