@@ -386,6 +386,31 @@ def test_what_is_not_written_is_named_and_the_file_stays(name, tmp_path):
     assert [file.read_text() for file in tmp_path.iterdir()] == ["as it was"]
 
 
+def test_only_tensors_become_whole_numbers(tmp_path, rng):
+    """What a cell makes of arrays stays; weights that are worked on before all steps are rounded before."""
+    array, w = rng.normal(size=(2, 4, 4)).astype(np.float32)
+    weight, xs, h = tg.tensor(w), tg.tensor(rng.normal(size=(STEPS, 1, 4)), "float32"), tg.zeros((1, 4))
+
+    def cell(x, h):
+        h = tg.tanh(x @ tg.tensor(array) + h @ tg.softmax(weight, axis=0) + h @ (weight * 0.5))
+        return h, h
+
+    found = exported(tmp_path, cell, xs, h, weights="int8")
+    weight.data = c.dequantised(w)
+    assert difference(found, steps_of(cell, xs, h)) < CLOSE
+
+
+def test_weights_that_are_looked_at_do_not_become_others(tmp_path):
+    weight = tg.tensor(np.ones((3, 3), np.float32))
+
+    def cell(x, h):
+        return (x @ weight if weight.data[0, 0] > 0.5 else x), h
+
+    c.export(cell, tmp_path / "model.c", tg.zeros((1, 3)), tg.zeros((1, 3)))
+    with pytest.raises(tg.TraceError, match="looks at its weights"):
+        c.export(cell, tmp_path / "model.c", tg.zeros((1, 3)), tg.zeros((1, 3)), weights="int8")
+
+
 def test_whole_numbers_stand_for_no_infinity(tmp_path):
     layer = nn.RNN(3, 3)
     layer.weight_hh_l0.data[1, 2] = np.inf
