@@ -30,6 +30,7 @@ FLOORS: list[set[str]] = [
     {"train"},
     {""},
     {"selfcheck"},
+    {"commands"},
     {"cli"},
 ]
 """From the ground up: a room may import from the floors below its own. "" is the package itself."""

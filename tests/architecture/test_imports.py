@@ -58,7 +58,7 @@ INSIDE_FUNCTIONS = {
         "backends.native.code_cache": {"platformdirs"},
         "backends.native.threads": {"threadpoolctl"},
         "backends.numpy_backend": {".native"},
-        "cli": {"."},
+        "commands.check": {".."},
         "derived.losses": {"..sequence.rows"},
         "graph.picture": {"graphviz"},
         "numpy_functions": {"difflib"},

@@ -205,6 +205,7 @@ KINDS: dict[str, Kind] = {
     "text": _kind(WORD),
     "text of a corpus": _kind("long word"),
     "subscripts": _kind(),
+    "share or path": _kind("word|number as a word|long word|0.5"),
     "path": _kind("word|number as a word|long word"),
     "path or None": _kind("None|word|number as a word|long word"),
     "backend": _kind(names="backend"),

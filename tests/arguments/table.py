@@ -464,7 +464,7 @@ OWN: dict[str, dict[str, Argument]] = {
         "lr": is_a("positive", 0.1),
         "clip": is_a("positive", 1.0),
         "patience": is_a("size", 2),
-        "held_out": is_a("path", "0.2"),
+        "held_out": is_a("share or path", "0.2"),
         "optimizer": is_a("choice", "sgd"),
         "schedule": is_a("choice", "onecycle"),
         "weight_decay": is_a("rate", 0.1),

@@ -91,22 +91,11 @@ def save(
             f"save: source must be a module or a dict of tensors by name, not {arguments.shown(source)}"
         )
     state, text = flattened(state)
-    words = dict(arguments.mapping("save: metadata", {} if metadata is None else metadata))
-    if not all(isinstance(word, str) for pair in words.items() for word in pair):
-        raise CheckpointError(
-            "save: metadata holds strings by name; make text of other values, with json.dumps for example"
-        )
+    words = checked_metadata("save", metadata, text is not None)
     if text is not None:
-        if STATE in words:
-            raise CheckpointError(
-                f"save: the name {STATE!r} in metadata is for what stands beside the tensors"
-            )
         words[STATE] = text
-    for word in (*state, *words, *words.values()):
-        if not word.isprintable() and any(0xD800 <= ord(character) < 0xE000 for character in word):
-            raise CheckpointError(
-                f"save: {arguments.shown(word)} holds half a character, which no file can: it is no text"
-            )
+    for word in (*state, *words.values()):
+        _check_text("save", word)
     arrays = {name: _storable(name, value) for name, value in state.items()}
     package = _safetensors()
     try:
@@ -117,6 +106,35 @@ def save(
             f"save: the format cannot hold this ({error}): give fewer or shorter names and metadata"
         ) from error
     atomic.write(path, content)
+
+
+def checked_metadata(call: str, metadata: Any, nested: bool = True) -> dict[str, str]:
+    """Words that a file can hold.
+
+    Args:
+        nested: whether the file holds states of several things, too.
+
+    Raises:
+        CheckpointError: they are none.
+    """
+    words = dict(arguments.mapping(f"{call}: metadata", {} if metadata is None else metadata))
+    if not all(isinstance(word, str) for pair in words.items() for word in pair):
+        raise CheckpointError(
+            f"{call}: metadata holds strings by name; make text of other values, with json.dumps for example"
+        )
+    if nested and STATE in words:
+        raise CheckpointError(f"{call}: the name {STATE!r} in metadata is for what stands beside the tensors")
+    for pair in words.items():
+        for word in pair:
+            _check_text(call, word)
+    return words
+
+
+def _check_text(call: str, word: str) -> None:
+    if not word.isprintable() and any(0xD800 <= ord(character) < 0xE000 for character in word):
+        raise CheckpointError(
+            f"{call}: {arguments.shown(word)} holds half a character, which no file can: it is no text"
+        )
 
 
 def load(path: str | Path) -> Checkpoint:

@@ -289,6 +289,8 @@ def checked_metrics(call: str, metrics: Any) -> dict[str, Any]:
                 f"{call}: metrics: {name!r} is neither a tg.train.Metric, such as tg.train.Accuracy(), nor "
                 f"a function of outputs and targets: {arguments.shown(metric)}"
             )
+        if not isinstance(name, str):
+            raise arguments.refused(f"{call}: metrics", "by name, a word", name)
         if name in ("step", "epoch", "loss", "norm", "rate", "validation_loss"):
             raise ArgumentError(f"{call}: metrics: {name!r} is no name for one: it is in the history already")
     return checked
