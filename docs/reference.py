@@ -36,6 +36,7 @@ MODULES = {
     "tg.linalg": tg.linalg,
     "tg.random": tg.random,
     "tg.interop": tg.interop,
+    "tg.interop.c": tg.interop.c,
 }
 
 CALLED = (tg.nn, tg.optim, tg.data, tg.backends)

@@ -119,6 +119,7 @@ MODULES = {
     "optim": optim,
     "data": data,
     "train": tg.train,
+    "interop.c": tg.interop.c,
 }
 TRAIN = [
     config.Config,
@@ -224,6 +225,7 @@ INTERNAL = {
     "train.Training": "made by fit",
     "train.History": "made by fit",
     "train.LoadedRun": "made by load_run",
+    "interop.c.Sizes": "made by export",
 }
 """What has a public name and is not called by users, and why."""
 

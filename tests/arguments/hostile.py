@@ -204,6 +204,7 @@ KINDS: dict[str, Kind] = {
     "word, True or False": _kind("True|False"),
     "text": _kind(WORD),
     "text of a corpus": _kind("long word"),
+    "identifier": _kind("word"),
     "subscripts": _kind(),
     "share or path": _kind("word|number as a word|long word|0.5"),
     "path": _kind("word|number as a word|long word"),

@@ -195,6 +195,16 @@ OWN: dict[str, dict[str, Argument]] = {
         "source": is_a("source", lambda w: w.layer),
         "metadata": is_a("metadata", lambda w: {"a": "b"}),
     },
+    "interop.c.dequantised": {"weight": is_tensor(X)},
+    "interop.c.export": {
+        "model": is_a("instance", lambda w: w.lstm),
+        "path": is_a("path", lambda w: str(w.folder / "model.c")),
+        "x": is_a("tensor", lambda w: tg.zeros((2, 3))),
+        "state": is_a("tensor", lambda w: (tg.zeros((1, 2, 4)), tg.zeros((1, 2, 4)))),
+        "weights": is_a("choice", "int8"),
+        "name": is_a("identifier", "model"),
+        "vocabulary": is_a("vocabulary", None),
+    },
     "tg.matmul": {"x2": is_tensor(X.T)},
     "tg.meshgrid": {
         "vectors": is_a("tensor", lambda w: (tg.tensor(X[0]), tg.tensor(X[1]))),

@@ -21,6 +21,7 @@ HOSTILE = {
     "decay": [*WORDS, "1", "-0.1", "nan", "inf", "-inf"],
     "choice": [*WORDS, "0", "LSTM"],
     "missing": ["no/such/place", "x" * 10_000, "a/" * 3000],
+    "identifier": [*(word for word in WORDS if word != "x"), "a b", "1a", "_a", "é", "a;"],
     "any": [],
 }
 OPTIONS = {
@@ -50,6 +51,14 @@ OPTIONS = {
     "compare": {"runs": "missing"},
     "graph": {"what": "missing", "cell": "choice", "steps": "count", "out": "missing", "text": "missing"},
     "flow": {"what": "missing", "cell": "choice", "steps": "from 2", "out": "missing", "text": "missing"},
+    "export": {
+        "run": "missing",
+        "file": "any",
+        "weights": "choice",
+        "name": "identifier",
+        "cell": "choice",
+        "text": "missing",
+    },
     "check": {"backend": "choice", "out": "any", "quick": "any"},
 }
 
@@ -86,11 +95,14 @@ def test_refusals(
     action = actions()[command][name]
     for text in HOSTILE[OPTIONS[command][name]]:
         given = [f"{action.option_strings[0]}={text}"] if action.option_strings else [text]
+        given += ["model.c"] if (command, name) == ("export", "run") else []
         rest = (
             ["gru"]
             if command in ("graph", "flow") and action.option_strings
             else ["run"]
             if command == "sample" and name != "run"
+            else ["run", "model.c"]
+            if command == "export" and action.option_strings
             else []
         )
         try:

@@ -384,3 +384,11 @@ def test_single_steps_of_layers_that_are_gone_are_forgotten():
     steps = [step for _, step in single_step._steps.values() if step is not None]
     assert steps
     assert all(step.lives() for step in steps)
+
+
+def test_a_state_without_axes_stays_an_array():
+    stepper = nn.Recurrent(lambda x, h: (x + h, h + tg.sum(x))).stepper(tg.tensor(0.5))
+    stepper(tg.ones(3))
+    assert stepper.explain() == "machine code"
+    assert stepper.state.numpy().shape == ()
+    assert stepper.state.item() == 3.5

@@ -136,6 +136,7 @@ class Unsupported(Exception):
 
     def __init__(self, what: str, advice: str = "") -> None:
         super().__init__(f"no kernel holds {what}" + (f"; {advice}" if advice else ""))
+        self.what = what
         self.advice = advice
 
 

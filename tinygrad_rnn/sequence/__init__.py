@@ -20,15 +20,20 @@ from .explained import layers_of, note_refusal, told
 from .first_state import begin
 from .options import ScanOptions
 from .padding import Padding
+from .step_code import Leaf, StepCode, step_code
+from .step_writer import Stored
 from .stepper import Cell, Column, Output, State, Stepper
 from .traces import known_of
 
 __all__ = [
     "Cell",
     "Column",
+    "Leaf",
     "Output",
     "State",
+    "StepCode",
     "Stepper",
+    "Stored",
     "checked_options",
     "clear_caches",
     "explain",
@@ -38,6 +43,7 @@ __all__ = [
     "repeated_scan",
     "scan",
     "set_memory_budget",
+    "step_code",
 ]
 
 

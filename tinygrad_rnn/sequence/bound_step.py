@@ -217,7 +217,7 @@ class BoundStep:
 
     def states(self) -> list[Any]:
         """The arrays of the state now."""
-        return [array[self._now].copy() for array in self._states]
+        return [array[self._now, ...].copy() for array in self._states]
 
     def put(self, states: Sequence[Any]) -> None:
         """Go on from a state."""

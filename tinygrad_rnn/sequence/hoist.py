@@ -110,13 +110,16 @@ def _of_any_length(instruction: Instruction) -> Instruction:
     return replace(instruction, params=((-1, *instruction.params[0][1:]),))
 
 
-def loop_body(program: Program, live: bool = False, previous: bool = False, hoists: bool = True) -> LoopBody:
+def loop_body(
+    program: Program, live: bool = False, previous: bool = False, hoists: bool = True, merges: bool = True
+) -> LoopBody:
     """Hoist and merge.
 
     Args:
         live: whether there are masks.
         previous: whether masked outputs repeat the one before.
         hoists: whether what depends on x alone leaves the loop.
+        merges: whether products that share an operand become one.
     """
     classes = _classes(program)
     hoistable: set[int] = set(program.steps)
@@ -134,7 +137,9 @@ def loop_body(program: Program, live: bool = False, previous: bool = False, hois
     out = {v for i in (*hoisted, *once) for v in i.results}
     inside = [i for i in program.instructions if not out.issuperset(i.results)]
     body = LoopBody(Program(), program, [], [], once, [*map(_of_any_length, hoisted)])
-    _fill_body(body, inside, classes, live, previous)
+    _fill_body(body, inside, classes, _merged(program, inside, classes) if merges else {})
+    if live:
+        _mask(body.program, previous)
     return body
 
 
@@ -156,14 +161,16 @@ def ancestors(program: Program, wanted: Sequence[int], follow: Any = lambda _v: 
 
 
 def _fill_body(
-    body: LoopBody, inside: list[Instruction], classes: dict[int, str], live: bool, previous: bool
+    body: LoopBody,
+    inside: list[Instruction],
+    classes: dict[int, str],
+    merged: dict[int, list[Instruction]],
 ) -> None:
     whole, new = body.whole, body.program
     number: dict[int, int] = {}
     for value in whole.states:
         number[value] = new.value(whole.shapes[value], whole.dtypes[value])
         new.states.append(number[value])
-    merged = _merged(whole, inside, classes)
 
     def ref(old: Any) -> Any:
         if isinstance(old, Number):
@@ -193,8 +200,6 @@ def _fill_body(
             _add_merged(body, group, number, ref)
     new.outputs = [ref(v) for v in whole.outputs]
     new.carried = [ref(v) for v in whole.carried]
-    if live:
-        _mask(new, previous)
 
 
 def _merged(

@@ -8,23 +8,21 @@ together.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from ..backends import cuda
-from ..backends.atoms import Value
-from ..backends.base import Unsupported
+from .c_writer import CWriter
 from .contractions import Contraction
 from .elements import Elements
-from .index import Index, Var, flat, of
+from .index import Var
 from .nest_planner import Nests
-from .nests import SLOTS, Buffer, Call, Check, Group, Nest, Place, Reduction, RunningSum, Scattering
-from .reader import Reader
+from .nests import SLOTS, Buffer, Check, Nest, Place
 
 _SIZES = ("steps", "t0", "dt", "at0", "dat", "share")
 
 
-class KernelWriter(Reader):
+class KernelWriter(CWriter):
     """Writes ``name(buffers…, steps, t of the first step, ±1, place of the first step in the order of
     running, ±1, samples of a block)``.
 
@@ -33,14 +31,12 @@ class KernelWriter(Reader):
         block: threads of a block.
     """
 
+    COUNT: ClassVar[str] = "long long"
+
     def __init__(self, name: str, elements: Elements, nests: Nests, samples: int) -> None:
+        super().__init__(cuda.Emitter(), elements, nests)
         self.name = name
-        self.elements = elements
-        self.nests = nests
         self.samples = samples
-        self.c: cuda.Emitter = cuda.Emitter()
-        super().__init__(self.c)
-        self._registers: dict[Var, str] = {}
         self.longest: int = 1
 
     @property
@@ -66,10 +62,7 @@ class KernelWriter(Reader):
         lines: list[str] = []
         with self.c.into(lines):
             for nest in nests:
-                self.known.clear()
-                self.cache.clear()
-                with self._braces("{"):
-                    _WRITE[type(nest)](self, nest)
+                self._nest(nest)
                 if not self._once:
                     self.c.lines.append("__syncthreads();")
         if not self._once:
@@ -98,25 +91,6 @@ class KernelWriter(Reader):
             [*moved, *bounds, *lines],
         )
 
-    # -- what expressions are written with -------------------------------------------------------------------
-
-    def read(self, value: int, place: Index, turns: Sequence[tuple[Value, int]] = ()) -> Value:
-        if not turns and (value, place) in self.known:
-            return self.known[value, place]
-        home = self.nests.homes[value]
-        extra = "".join(f" + {turn.text} * {stride}" for turn, stride in turns)
-        return self.c.put(home.buffer.kind, f"{self._pointer(home)}[{self._at(place)}{extra}]")
-
-    def whole(self, index: Index) -> Value:
-        return self.c.put("i64", self._at(index))
-
-    def _at(self, index: Index) -> str:
-        terms = [
-            self._registers[var] if factor == 1 else f"{self._registers[var]} * {factor}"
-            for var, factor in index.terms.items()
-        ]
-        return " + ".join([*terms, *([str(index.const)] if index.const or not terms else [])])
-
     def _pointer(self, place: Place) -> str:
         base = f"p{place.buffer.number}"
         if place.slot == "fixed":
@@ -124,28 +98,16 @@ class KernelWriter(Reader):
         counter, further, turns = SLOTS[place.slot]
         return f"({base} + (({counter} + {further}){' & 1' if turns else ''}) * {place.buffer.size}LL)"
 
-    def _store(self, y: Value, place: Place, at: str, added: bool = False) -> None:
-        y = self.c.as_kind(y, place.buffer.kind)
-        where = f"{self._pointer(place)}[{at}]"
-        if added:
-            y = self.c.put(y.kind, where) + y
-        self.c.lines.append(f"{where} = {y.text};")
-
     # -- loops -----------------------------------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def _braces(self, head: str) -> Iterator[None]:
-        """A block, whose values are not known after it."""
-        with self._scope():
-            self.c.lines.append(head)
-            yield
-            self.c.lines.append("}")
 
     def _length(self, axis: Var) -> str:
         return f"((last - first) * {axis.length // self.samples}LL)" if axis.batch else f"{axis.length}LL"
 
     def _start(self, axis: Var) -> str:
         return f"first * {axis.length // self.samples}LL" if axis.batch else "0"
+
+    def _bounds(self, axis: Var) -> tuple[str, str]:
+        return self._start(axis), f"{self._start(axis)} + {self._length(axis)}"
 
     @contextlib.contextmanager
     def _shared(self, axes: Sequence[Var]) -> Iterator[None]:
@@ -167,82 +129,7 @@ class KernelWriter(Reader):
                 self.c.lines.append(f"{rest} /= {length};")
             yield
 
-    @contextlib.contextmanager
-    def _around(self, axes: Sequence[Var]) -> Iterator[None]:
-        """Loops of one thread, the last of them the innermost."""
-        with contextlib.ExitStack() as stack:
-            for axis in axes:
-                x = self._registers[axis] = self.c.fresh("k")
-                start, length = self._start(axis), self._length(axis)
-                stack.enter_context(
-                    self._braces(f"for (long long {x} = {start}; {x} < {start} + {length}; {x}++) {{")
-                )
-            yield
-
     # -- nests -----------------------------------------------------------------------------------------------
-
-    def _group(self, group: Group) -> None:
-        with self._shared(group.space):
-            for y, store in group.values(self):
-                self._store(y, store.place, self._at(store.index), store.added)
-
-    def _variable(self, kind: str, first: str) -> Value:
-        name = self.c.fresh("a")
-        self.c.lines.append(f"{self.c.TYPES[kind]} {name} = {first};")
-        return Value(self.c, name, kind)
-
-    def _reduction(self, nest: Reduction) -> None:
-        c, kind = self.c, self.elements.kind(nest.operand)
-        home, lost = self.nests.homes[nest.value], [axis for axis in nest.axes if axis not in nest.kept]
-        with self._shared(nest.kept):
-            if nest.how in ("argmax", "argmin"):
-                total = self._position(nest, kind, lost)
-            else:
-                kind = self.elements.kind(nest.value)
-                total = self._variable(kind, c.literal(nest.first(kind), kind))
-                with self._around(lost):
-                    x = c.as_kind(self.elements.element(self, nest.operand, nest.indices), kind)
-                    c.lines.append(f"{total.text} = {self._joined(nest.how, total, x)};")
-            self._store(total, home, self._at(nest.index))
-
-    def _joined(self, how: str, total: Value, x: Value) -> str:
-        if how in ("max", "min"):
-            wins = x > total if how == "max" else x < total
-            wins = wins | (x != x) if x.kind[0] == "f" else wins
-            return self.c.select(wins, x, total).text
-        return (total & x if how == "all" else total | x if how == "any" else total + x).text
-
-    def _position(self, nest: Reduction, kind: str, lost: Sequence[Var]) -> Value:
-        """The place of the first extremum; NaN is one."""
-        c = self.c
-        best, at = self._variable(kind, c.literal(0, kind)), self._variable("i64", "0")
-        place = flat(map(of, lost), tuple(axis.length for axis in lost))
-        with self._around(lost):
-            x, here = self.elements.element(self, nest.operand, nest.indices), self.whole(place)
-            wins = (x > best if nest.how == "argmax" else x < best) | (here == 0)
-            if kind[0] == "f":
-                wins = wins | ((x != x) & (best == best))
-            c.lines.append(f"if ({wins.text}) {{ {best.text} = {x.text}; {at.text} = {here.text}; }}")
-        return at
-
-    def _running_sum(self, nest: RunningSum) -> None:
-        kind, home = self.elements.kind(nest.value), self.nests.homes[nest.value]
-        place = flat(map(of, nest.axes), self.elements.shapes[nest.value])
-        with self._shared([axis for axis in nest.axes if axis is not nest.along]):
-            total = self._variable(kind, self.c.literal(0, kind))
-            with self._around([nest.along]):
-                x = self.c.as_kind(self.elements.element(self, nest.operand, tuple(map(of, nest.axes))), kind)
-                self.c.lines.append(f"{total.text} = {(total + x).text};")
-                self._store(total, home, self._at(place))
-
-    def _scattering(self, nest: Scattering) -> None:
-        """Samples are shared; the rest is added by one thread, always in the same order."""
-        kind, home = self.elements.kind(nest.value), self.nests.homes[nest.value]
-        samples = [axis for axis in nest.axes if axis.batch and nest.index.terms.get(axis)]
-        with self._shared(samples), self._around([axis for axis in nest.axes if axis not in samples]):
-            turn, stride = nest.turn(self)
-            x = self.c.as_kind(self.elements.element(self, nest.operand, tuple(map(of, nest.axes))), kind)
-            self._store(x, home, f"{self._at(nest.index)} + {turn.text} * {stride}", added=True)
 
     def _contraction(self, nest: Contraction) -> None:
         c, kind = self.c, self.elements.kind(nest.value)
@@ -250,29 +137,8 @@ class KernelWriter(Reader):
             total = self._variable(kind, c.literal(0, kind))
             with self._around(nest.sums):
                 a, b = (c.as_kind(self.read(x.value, x.index), kind) for x in (nest.a, nest.b))
-                y = (
-                    c.fma(a, b, total)
-                    if kind[0] == "f"
-                    else total | (a & b)
-                    if kind == "i1"
-                    else total + a * b
-                )
-                c.lines.append(f"{total.text} = {y.text};")
+                c.lines.append(f"{total.text} = {self._added_product(total, a, b)};")
             self._store(total, self.nests.homes[nest.value], self._at(nest.index))
 
     def _check(self, nest: Check) -> None:
         """A device is not waited for."""
-
-    def _call(self, nest: Call) -> None:
-        raise Unsupported(f"the operation {nest.instruction.row.name!r}")
-
-
-_WRITE: dict[type, Callable[[KernelWriter, Any], None]] = {
-    Group: KernelWriter._group,
-    Reduction: KernelWriter._reduction,
-    RunningSum: KernelWriter._running_sum,
-    Scattering: KernelWriter._scattering,
-    Contraction: KernelWriter._contraction,
-    Check: KernelWriter._check,
-    Call: KernelWriter._call,
-}

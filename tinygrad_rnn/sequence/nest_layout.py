@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy
 
@@ -72,12 +73,15 @@ class NestLayout:
         tile_width: the columns of a tile of products of a kind, for so many rows; None where none are made.
 
     Attributes:
+        planner: plans the nests of a half.
         transposed: matrices of which the transpose lies in memory.
         mixed: what lets samples see each other, "" where nothing does.
 
     Raises:
         Unsupported: one of its rows cannot be written as loops.
     """
+
+    planner: ClassVar[type[Nests]] = Nests
 
     def __init__(self, plan: Plan, tile_width: TileWidth | None) -> None:
         self._tile_width = tile_width
@@ -317,7 +321,7 @@ class NestLayout:
             self.axes |= samples.axes
             self._check(targets, turns)
             batch = samples.along
-        nests = Nests(elements, places, targets, batch, buffers, self._tile_width)
+        nests = self.planner(elements, places, targets, batch, buffers, self._tile_width)
         arrays = {}
         for result, number in elements.tables.items():
             table = numpy.ascontiguousarray(elements.places(elements.made[result].instruction), numpy.int64)

@@ -20,7 +20,7 @@ import numpy
 
 from ..backends.atoms import Value
 from ..chain_rule.routing import Accumulated, Checked, Contracted, LookedUp, Piece, Reduced, Routed
-from .contractions import Operand, form_of, plain_form_of
+from .contractions import Contraction, Operand, form_of, plain_form_of
 from .elements import Elements
 from .groups import Groups
 from .index import Index, Var, blocks, flat, of
@@ -255,18 +255,30 @@ class Nests(Groups):
         sums = [axes[a] for a in lengths if a not in output]
         index = flat(places(output, v), elements.shapes[v])
         left, right = operands
-        if self._tile_width:
-            kinds = {elements.kind(x) for x in (*instruction.operands, v)}
-            vectors = len(kinds) == 1 and kinds <= {"f32", "f64"}
-            nest = form_of(
-                vectors, left, right, v, index, rows, sums, self.is_fixed, self._packed, self._panels
-            )
-        else:
-            nest = plain_form_of(left, right, v, index, rows, sums, self.is_fixed, self._packed)
+        nest = self._form(instruction, left, right, v, index, rows, sums)
         if nest.form == "along":
             self._zeros(v, self.homes[v])
         self.stages.append(nest)
         self._maps[v] = len(self.stages) - 1, None
+
+    def _form(
+        self,
+        instruction: Instruction,
+        left: Operand,
+        right: Operand,
+        v: int,
+        index: Index,
+        rows: list[Var],
+        sums: list[Var],
+    ) -> Contraction:
+        """The loops of a contraction, as this machine runs them best."""
+        if self._tile_width:
+            kinds = {self.elements.kind(x) for x in (*instruction.operands, v)}
+            vectors = len(kinds) == 1 and kinds <= {"f32", "f64"}
+            return form_of(
+                vectors, left, right, v, index, rows, sums, self.is_fixed, self._packed, self._panels
+            )
+        return plain_form_of(left, right, v, index, rows, sums, self.is_fixed, self._packed)
 
     def _operand(self, x: int, indices: Indices) -> Operand:
         """Where an operand's elements lie, as they are."""

@@ -103,6 +103,11 @@ class Stepper(Generic[Output, State]):
         state = self._now()
         return state if state is None or self._shown is None else self._shown(state)
 
+    def before(self, x: Any) -> Any:
+        """The state before a step with an input, nested tensors as the cell takes them; that of a first step
+        where none was taken."""
+        return _copied(self._first(x)) if self._state is None else self._now()
+
     def reset(self, state: Nest | None = None) -> None:
         """Begin again, with nothing compiled anew.
 
