@@ -36,6 +36,8 @@ MODULES = {
     "tg.linalg": tg.linalg,
     "tg.random": tg.random,
     "tg.interop": tg.interop,
+    "tg.interop.safetensors": tg.interop.safetensors,
+    "tg.interop.torch": tg.interop.torch,
 }
 
 CALLED = (tg.nn, tg.optim, tg.data, tg.backends)

@@ -61,6 +61,17 @@ class World:
         tg.save(path, self.layer)
         return path
 
+    def saved_by_torch(self) -> str:
+        """A file as PyTorch writes it."""
+        path = str(self.folder / "saved.pt")
+        tg.interop.torch.save(path, self.layer)
+        return path
+
+    def foreign_module(self) -> Any:
+        """What stands for a module of PyTorch's, which need not be installed."""
+        tanh = type("Tanh", (), {"__module__": "torch.nn.modules.activation", "training": True})
+        return tanh()
+
     def config(self) -> config.Config:
         return config.Config(hidden=3, embed=2, batch=2, length=5, steps=2, text=self.written())
 
@@ -110,6 +121,7 @@ MODULES = {
     "optim": optim,
     "data": data,
     "train": tg.train,
+    "interop.torch": tg.interop.torch,
 }
 TRAIN = [
     config.Config,

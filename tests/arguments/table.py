@@ -197,6 +197,12 @@ OWN: dict[str, dict[str, Argument]] = {
         "source": is_a("source", lambda w: w.layer),
         "metadata": is_a("metadata", lambda w: {"a": "b"}),
     },
+    "interop.torch.from_module": {"module": is_a("module of PyTorch", lambda w: w.foreign_module())},
+    "interop.torch.load": {"path": is_a("path", lambda w: w.saved_by_torch())},
+    "interop.torch.save": {
+        "path": is_a("path", lambda w: str(w.folder / "weights.pt")),
+        "source": is_a("source", lambda w: w.layer),
+    },
     "tg.matmul": {"x2": is_tensor(X.T)},
     "tg.meshgrid": {
         "vectors": is_a("tensor", lambda w: (tg.tensor(X[0]), tg.tensor(X[1]))),
@@ -277,7 +283,6 @@ OWN: dict[str, dict[str, Argument]] = {
     **{
         f"nn.{name}": {"dtype": _FLOAT_DTYPE}
         for name in [
-            "LayerNorm",
             "GRU",
             "GRUCell",
             "LSTM",
@@ -287,6 +292,7 @@ OWN: dict[str, dict[str, Argument]] = {
             "RNNCell",
         ]
     },
+    "nn.LayerNorm": {"elementwise_affine": is_a("flag", True), "dtype": _FLOAT_DTYPE},
     "nn.Embedding": {"padding_idx": is_a("step", 0), "dtype": _FLOAT_DTYPE},
     "nn.PeepholeLSTM": {"dtype": _FLOAT_DTYPE},
     "nn.PeepholeLSTMCell": {"dtype": _FLOAT_DTYPE},

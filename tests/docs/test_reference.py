@@ -29,6 +29,8 @@ ROOMS = {
     "train.": tg.train,
     "linalg.": tg.linalg,
     "random.": tg.random,
+    "interop.": tg.interop,
+    "interop.torch.": tg.interop.torch,
 }
 
 

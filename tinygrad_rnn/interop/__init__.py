@@ -1,8 +1,21 @@
-"""Exchange with files and with other frameworks."""
+"""Exchange with files and with other frameworks: a room for each, imported when it is first asked for."""
 
-from . import safetensors
+from __future__ import annotations
 
-__all__ = ["safetensors"]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import safetensors, torch
+
+__all__ = ["safetensors", "torch"]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return importlib.import_module(f".{name}", __name__)
 
 
 def __dir__() -> list[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,13 +84,11 @@ def save(
         CheckpointError: the package safetensors is missing, something cannot be stored, or the file cannot be
             written.
     """
-    given: Any = source
-    state = given.state_dict() if has_state(given) else given
-    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+    arrays, text = gathered(source)
+    if "__metadata__" in arrays:
         raise CheckpointError(
-            f"save: source must be a module or a dict of tensors by name, not {arguments.shown(source)}"
+            "save: the name '__metadata__' is the file format's own; choose another one for the array"
         )
-    state, text = flattened(state)
     words = dict(arguments.mapping("save: metadata", {} if metadata is None else metadata))
     if not all(isinstance(word, str) for pair in words.items() for word in pair):
         raise CheckpointError(
@@ -102,12 +100,7 @@ def save(
                 f"save: the name {STATE!r} in metadata is for what stands beside the tensors"
             )
         words[STATE] = text
-    for word in (*state, *words, *words.values()):
-        if not word.isprintable() and any(0xD800 <= ord(character) < 0xE000 for character in word):
-            raise CheckpointError(
-                f"save: {arguments.shown(word)} holds half a character, which no file can: it is no text"
-            )
-    arrays = {name: _storable(name, value) for name, value in state.items()}
+    _require_whole_characters((*words, *words.values()))
     package = _safetensors()
     try:
         # a reader refuses words that are there and empty
@@ -117,6 +110,30 @@ def save(
             f"save: the format cannot hold this ({error}): give fewer or shorter names and metadata"
         ) from error
     atomic.write(path, content)
+
+
+def gathered(source: Any) -> tuple[dict[str, numpy.ndarray], str | None]:
+    """What is to be saved, as arrays by name, and a text where things are nested: see :mod:`.nested`.
+
+    Raises:
+        CheckpointError: it is neither a module nor a dict of tensors, or something cannot be stored.
+    """
+    state = source.state_dict() if has_state(source) else source
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+        raise CheckpointError(
+            f"save: source must be a module or a dict of tensors by name, not {arguments.shown(source)}"
+        )
+    tensors, text = flattened(state)
+    _require_whole_characters(tensors)
+    return {name: _storable(name, value) for name, value in tensors.items()}, text
+
+
+def _require_whole_characters(words: Iterable[str]) -> None:
+    for word in words:
+        if not word.isprintable() and any(0xD800 <= ord(character) < 0xE000 for character in word):
+            raise CheckpointError(
+                f"save: {arguments.shown(word)} holds half a character, which no file can: it is no text"
+            )
 
 
 def load(path: str | Path) -> Checkpoint:
@@ -182,10 +199,6 @@ def _storable(name: str, value: Any) -> numpy.ndarray:
         array = host_values(value)
     except (DtypeError, ShapeError) as error:
         raise CheckpointError(f"save: {name!r} is no tensor or array: {error}") from error
-    if name == "__metadata__":
-        raise CheckpointError(
-            "save: the name '__metadata__' is the file format's own; choose another one for the array"
-        )
     if array.dtype.itemsize > 8:
         raise CheckpointError(
             f"save: {name!r} has the dtype {array.dtype}, which files lack: convert it with "
