@@ -37,6 +37,9 @@ MODULES = {
     "tg.random": tg.random,
     "tg.interop": tg.interop,
     "tg.interop.safetensors": tg.interop.safetensors,
+    "tg.interop.convert": tg.interop.convert,
+    "tg.interop.keras": tg.interop.keras,
+    "tg.interop.tensorflow": tg.interop.tensorflow,
     "tg.interop.torch": tg.interop.torch,
 }
 

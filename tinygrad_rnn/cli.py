@@ -24,6 +24,7 @@ from .arguments import rate
 from .diagnosis import flow
 from .errors import CheckpointError, DataError, DrawError, TinygradRNNError, TrainingError
 from .graph import draw
+from .interop import convert
 from .ops import Tensor
 from .reading.words import table
 from .tensor import tensor
@@ -95,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    for add in (_add_train, _add_sample, _add_compare, _add_graph, _add_flow, _add_check):
+    for add in (_add_train, _add_sample, _add_compare, _add_graph, _add_flow, _add_check, convert.add):
         add(commands)
     return parser
 

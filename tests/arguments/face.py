@@ -67,6 +67,12 @@ class World:
         tg.interop.torch.save(path, self.layer)
         return path
 
+    def saved_by_keras(self) -> str:
+        """A file as Keras reads it."""
+        path = str(self.folder / "saved.keras")
+        tg.interop.keras.save(path, {"head": self.layer})
+        return path
+
     def foreign_module(self) -> Any:
         """What stands for a module of PyTorch's, which need not be installed."""
         tanh = type("Tanh", (), {"__module__": "torch.nn.modules.activation", "training": True})
@@ -123,6 +129,9 @@ MODULES = {
     "optim": optim,
     "data": data,
     "train": tg.train,
+    "interop.convert": tg.interop.convert,
+    "interop.keras": tg.interop.keras,
+    "interop.tensorflow": tg.interop.tensorflow,
     "interop.torch": tg.interop.torch,
 }
 TRAIN = [

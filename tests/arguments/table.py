@@ -197,6 +197,31 @@ OWN: dict[str, dict[str, Argument]] = {
         "source": is_a("source", lambda w: w.layer),
         "metadata": is_a("metadata", lambda w: {"a": "b"}),
     },
+    "interop.convert.convert": {
+        "source": is_a("path", lambda w: w.saved()),
+        "target": is_a("path", lambda w: str(w.folder / "weights.pt")),
+        "part": is_a("text or None", None),
+    },
+    "interop.keras.load": {"path": is_a("path", lambda w: w.saved_by_keras())},
+    "interop.keras.save": {
+        "path": is_a("path", lambda w: str(w.folder / "weights.keras")),
+        "layers": is_a("layers by name", lambda w: {"head": w.layer}),
+    },
+    "interop.keras.load_weights": {
+        "layer": is_a("module", lambda w: w.layer),
+        "weights": is_a("weights of Keras", lambda w: tg.interop.keras.weights(w.layer)),
+    },
+    "interop.keras.weights": {"layer": is_a("module", lambda w: w.lstm), "of": is_a("choice", "value")},
+    "interop.tensorflow.load_weights": {
+        "layer": is_a("module", lambda w: w.lstm),
+        "weights": is_a("weights of TensorFlow", lambda w: tg.interop.tensorflow.weights(w.lstm)),
+        "forget_bias": is_a("real", 1.0),
+    },
+    "interop.tensorflow.weights": {
+        "layer": is_a("module", lambda w: w.lstm),
+        "of": is_a("choice", "value"),
+        "forget_bias": is_a("real", 1.0),
+    },
     "interop.torch.from_module": {"module": is_a("module of PyTorch", lambda w: w.foreign_module())},
     "interop.torch.load": {"path": is_a("path", lambda w: w.saved_by_torch())},
     "interop.torch.save": {

@@ -32,6 +32,9 @@ ROOMS = {
     "linalg.": tg.linalg,
     "random.": tg.random,
     "interop.": tg.interop,
+    "interop.convert.": tg.interop.convert,
+    "interop.keras.": tg.interop.keras,
+    "interop.tensorflow.": tg.interop.tensorflow,
     "interop.torch.": tg.interop.torch,
 }
 
