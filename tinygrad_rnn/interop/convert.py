@@ -159,7 +159,8 @@ def _read_keras(path: str) -> tuple[Checkpoint, list[str]]:
         if isinstance(module, nn.GRU) and module.layers[0][0].cell.reset == "before":
             options[own] = {"reset": "before"}
             told.append('reset_after=False: make the layer with reset="before"')
-        lines.append(f"{name}: {'; '.join([layer.kind if module is None else type(module).__name__, *told])}")
+        kind = [type(module).__name__] if module is not None else [layer.kind] if layer.kind else []
+        lines.append(f"{name}: {'; '.join([*kind, *told])}")
         prefix = "" if own == _UNNAMED else f"{own}."
         state |= {f"{prefix}{key}": tensor(value) for key, value in values.items()}
     return Checkpoint(state, {OPTIONS: json.dumps(options)} if options else {}), lines

@@ -163,8 +163,21 @@ def load(path: str | Path) -> Checkpoint:
         raise CheckpointError(
             f"{path} is not a whole safetensors file ({error}): it was cut short, or another program made "
             "it; take another copy, or save "
-            "it again as safetensors where it came from"
+            f"it again as safetensors where it came from{_others(path)}"
         ) from error
+
+
+_OTHERS = {
+    b"PK\3\4": ". For .pt there is tinygrad_rnn.interop.torch.load, for .keras interop.keras.load",
+    b"\x80\x02\x8a\n": ". For .pt there is tinygrad_rnn.interop.torch.load",
+    b"\x89HDF": ". For .h5 there is tinygrad_rnn.interop.keras.load",
+}
+"""How files of other frameworks begin, and what reads them."""
+
+
+def _others(path: str) -> str:
+    with open(path, "rb") as file:
+        return _OTHERS.get(file.read(4), "")
 
 
 def _in_order(content: bytes) -> bytes:
