@@ -1,0 +1,13 @@
+"""ONNX files, both ways: models of other frameworks as modules, and modules as models for other programs.
+
+The package ``onnx`` reads and writes the format. What a file computes, the library computes itself.
+"""
+
+from .model import Model as Model
+from .model import load as load
+
+__all__ = ["Model", "load"]
+
+
+def __dir__() -> list[str]:
+    return __all__
