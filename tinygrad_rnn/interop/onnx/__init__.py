@@ -5,8 +5,9 @@ The package ``onnx`` reads and writes the format. What a file computes, the libr
 
 from .model import Model as Model
 from .model import load as load
+from .writing import export as export
 
-__all__ = ["Model", "load"]
+__all__ = ["Model", "export", "load"]
 
 
 def __dir__() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy
@@ -52,9 +53,9 @@ class Reader:
                 arrays[read.outputs[0]] = read.operator.run(read)
             else:
                 nodes.append(read)
-        held = {tensor.name for tensor in message.initializer}
+        numbers = set(arrays) - {tensor.name for tensor in message.initializer}
         graph = Graph(inputs, [value.name for value in message.output], nodes, arrays)
-        for name in sorted(_weights(graph, held), key=list(arrays).index):
+        for name in sorted(_weights(graph, numbers), key=list(arrays).index):
             unique = name if name not in self.weights else f"{place}{name}"
             self.weights[unique] = arrays.pop(name)
             graph.weights[name] = unique
@@ -143,16 +144,37 @@ def _free(graph: Graph) -> set[Name]:
     return used | (set(graph.outputs) - known)
 
 
-def _weights(graph: Graph, held: set[str]) -> set[str]:
-    """Those of the file's arrays that are to be trained: floats, but for those that an operator takes as
-    numbers of its own, such as the exponent of a power."""
+def _weights(graph: Graph, numbers: set[str]) -> set[str]:
+    """Those of the arrays of a graph that are to be trained: floats, but for those that operators take as
+    numbers of their own, such as the exponent of a power, and for single numbers in the code.
+
+    Args:
+        numbers: arrays that stand in the code and not among the weights.
+    """
+    settings, used = _uses(graph, graph.constants)
+    return {
+        name
+        for name, array in graph.constants.items()
+        if array.dtype.kind == "f"
+        and name not in settings - used
+        and not (name in numbers and (array.size == 1 or name not in used))
+    }
+
+
+def _uses(graph: Graph, arrays: Mapping[str, numpy.ndarray]) -> tuple[set[str], set[str]]:
+    """Names that a graph and those inside it take as numbers of their own, and those that they compute
+    with."""
     settings: set[str] = set()
-    used: set[str] = set(graph.outputs)
+    used: set[str] = {name for name in graph.outputs if name in arrays}
     for node in graph.nodes:
         for place, name in enumerate(node.inputs):
-            plain = place in node.operator.plain and name in held and graph.constants[name].size == 1
-            (settings if plain or place in node.operator.host else used).add(name)
+            if name in arrays:
+                plain = place in node.operator.plain and arrays[name].size == 1
+                (settings if plain or place in node.operator.host else used).add(name)
         for value in node.attributes.values():
             if isinstance(value, Graph):
-                used |= {name for name in value.free if isinstance(name, str)}
-    return {name for name in held if graph.constants[name].dtype.kind == "f" and name not in settings - used}
+                free = {name: arrays[name] for name in value.free if name in arrays}
+                inner = _uses(value, free)
+                settings |= inner[0]
+                used |= inner[1]
+    return settings, used
