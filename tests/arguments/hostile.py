@@ -182,6 +182,8 @@ KINDS: dict[str, Kind] = {
     "positive": _kind(f"{POSITIVE}|0-d tensor 0.5|0.5|NumPy's 0.5|fraction|2.5|2**62|2**70"),
     "bound": _kind(f"{RATE}|inf|10**400"),
     "probability": _kind(SHARE),
+    "probability or several": _kind(f"{SHARE}|list of whole numbers|pair of 0 and 0"),
+    "size or None": _kind(f"None|{SIZE}", names="cell"),
     "decay": _kind("0|0-d tensor 0.5|0.0|-0.0|0.5|NumPy's 0.5|fraction"),
     "decays": _kind(
         "pair of 0 and 0",

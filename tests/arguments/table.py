@@ -273,6 +273,18 @@ OWN: dict[str, dict[str, Argument]] = {
     "init.forget_gate_bias": {"value": is_a("real", 1.0)},
     "init.glorot_normal": {"gain": is_a("rate", 1.0)},
     "init.glorot_uniform": {"gain": is_a("rate", 1.0)},
+    # activations
+    "activations.get": {"activation": is_a("instance", "tanh")},
+    **{
+        f"activations.{name}": {"alpha": is_a("real", 0.5), "beta": is_a("real", 0.5)}
+        for name in ["affine", "elu", "hard_sigmoid", "leaky_relu", "scaled_tanh", "thresholded_relu"]
+    },
+    "gate_orders.reorder": {
+        "values": is_tensor(np.arange(8.0).reshape(4, 2)),
+        "before": is_a("choice", "ifgo"),
+        "after": is_a("choice", "iofg"),
+        "axis": is_a("axis", 0),
+    },
     # layers
     **{
         f"nn.{name}": {"dtype": _FLOAT_DTYPE}
@@ -282,11 +294,17 @@ OWN: dict[str, dict[str, Argument]] = {
             "GRUCell",
             "LSTM",
             "LSTMCell",
+            "LayerNormGRUCell",
+            "LayerNormLSTMCell",
+            "LayerNormRNNCell",
             "Linear",
+            "MGU",
+            "MGUCell",
             "RNN",
             "RNNCell",
         ]
     },
+    "nn.Recurrent": {"input_size": is_a("size or None", None), "outputs": is_a("choice", "last")},
     "nn.Embedding": {"padding_idx": is_a("step", 0), "dtype": _FLOAT_DTYPE},
     "nn.PeepholeLSTM": {"dtype": _FLOAT_DTYPE},
     "nn.PeepholeLSTMCell": {"dtype": _FLOAT_DTYPE},
@@ -308,6 +326,12 @@ OWN: dict[str, dict[str, Argument]] = {
     "GRUCell.__call__": _CELL_CALL,
     "LSTMCell.__call__": _PAIR_CALL,
     "PeepholeLSTMCell.__call__": _PAIR_CALL,
+    "MGUCell.__call__": _CELL_CALL,
+    **{
+        f"{kind}.step_dropped": {**_CELL_CALL, "mask": is_tensor(np.ones((2, 4), np.float32))}
+        for kind in ["RNNCell"]
+    },
+    "Recurrent.reset_state": {"state": is_a("leaves", lambda w: tg.zeros((2, 4)))},
     "Recurrent.__call__": {
         "x": is_a("leaves", lambda w: tg.zeros((3, 2, 3))),
         "state": is_a("leaves", lambda w: tg.zeros((2, 4))),

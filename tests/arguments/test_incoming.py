@@ -159,10 +159,9 @@ def test_dropout_is_of_floats(dtype: str) -> None:
 def test_an_argument_that_is_not_there_is_refused_by_the_class_that_was_called(name: str) -> None:
     with pytest.raises(tg.ArgumentError, match=f"^{name}: there is no argument 'num_layer'"):
         getattr(tg.nn, name)(3, 4, num_layer=2)
-    with pytest.raises(TypeError):
-        getattr(tg.nn, name)(3, 4, reverse=True)
-    for option, value in {"compiled": "yes", "checkpoint": 0, "masked_output": "none"}.items():
-        with pytest.raises(tg.ArgumentError, match=f"^{name}: {option}"):
+    bad = {"compiled": "yes", "checkpoint": 0, "masked_output": "none", "merge": "max", "outputs": "first"}
+    for option, value in {**bad, "zoneout": 2.0, "recurrent_dropout": "x", "gate_clip": -1.0}.items():
+        with pytest.raises(tg.ArgumentError, match=rf"^{name}(Cell)?: {option}"):
             getattr(tg.nn, name)(3, 4, **{option: value})
 
 

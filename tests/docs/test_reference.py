@@ -24,6 +24,8 @@ ROOMS = {
     "": tg,
     "nn.": nn,
     "nn.init.": nn.init,
+    "nn.activations.": nn.activations,
+    "nn.gate_orders.": nn.gate_orders,
     "optim.": optim,
     "data.": tg.data,
     "train.": tg.train,

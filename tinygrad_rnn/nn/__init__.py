@@ -1,22 +1,30 @@
 """Modules: parameters and the functions that use them."""
 
-from . import init
-from .cells import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell, Shape
+from . import activations, gate_orders, init
+from .carrying import detach
+from .cell import Shape
+from .cells import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell
 from .layers import Dropout, Embedding, LayerNorm, Linear, Sequential
 from .module import Module, Parameter
-from .recurrent import Recurrent, detach
-from .stacks import GRU, LSTM, RNN, PeepholeLSTM
+from .more_cells import LayerNormGRUCell, LayerNormLSTMCell, LayerNormRNNCell, MGUCell
+from .recurrent import Recurrent
+from .stacks import GRU, LSTM, MGU, RNN, PeepholeLSTM
 
 __all__ = [
     "GRU",
     "LSTM",
+    "MGU",
     "RNN",
     "Dropout",
     "Embedding",
     "GRUCell",
     "LSTMCell",
     "LayerNorm",
+    "LayerNormGRUCell",
+    "LayerNormLSTMCell",
+    "LayerNormRNNCell",
     "Linear",
+    "MGUCell",
     "Module",
     "Parameter",
     "PeepholeLSTM",
@@ -25,7 +33,9 @@ __all__ = [
     "Recurrent",
     "Sequential",
     "Shape",
+    "activations",
     "detach",
+    "gate_orders",
     "init",
 ]
 

@@ -6,104 +6,30 @@ They are written alike, so that each reads as a change to the one before:
     LSTM                  + a second state c that is added to, and gates i, f, o that decide how much
     LSTM with peepholes   + the gates also see c
     GRU                   no c: one gate z mixes h itself, and r decides how much of it the candidate sees
+    MGU                   one gate f does both
 
 Parameters have PyTorch's names, shapes and order: weight_ih (gates · hidden, input), weight_hh (gates ·
 hidden, output), bias_ih, bias_hh (gates · hidden,), all evenly from ∓1/√hidden at first. ``*`` is
-elementwise; B is the batch, which may be any leading axes.
+elementwise; B is the batch, which may be any leading axes. tanh and σ stand in the equations for
+``activation`` and ``recurrent_activation``.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import arguments, ops
 from ..arguments import DTypeLike
+from ..errors import ArgumentError
 from ..ops import ArrayLike
-from ..tape import lift
 from ..tensor import Tensor
-from . import init
-from .layers import require
-from .module import Module, Parameter
+from . import activations
+from .activations import ActivationLike
+from .cell import Cell, CellOptions, GateOptions
+from .module import Parameter
 
-
-class Shape:
-    """The axes after the batch of one tensor of a state, where they are not one: ``state_size = Shape(4, 4)``
-    is a matrix for each sample, ``state_size = (4, 4)`` two vectors.
-
-    >>> tg.nn.Shape(4, 4)
-    Shape(4, 4)
-
-    Raises:
-        ArgumentError: an axis is no integer, or below 0.
-    """
-
-    def __init__(self, *axes: int) -> None:
-        self.axes: tuple[int, ...] = tuple(
-            [arguments.size(f"Shape: axes[{i}]", n) for i, n in enumerate(axes)]
-        )
-
-    def __repr__(self) -> str:
-        return f"Shape({', '.join(map(str, self.axes))})"
-
-
-class Cell(Module):
-    """What the cells share: the two projections, and the checks of what comes in.
-
-    Attributes:
-        state_size: the last axis of each tensor of the state, nested as the state.
-    """
-
-    gates = 1
-    input_size: int
-    hidden_size: int
-    output_size: int
-    state_size: int | tuple[int, int]
-
-    def __init__(
-        self, input_size: int, hidden_size: int, proj_size: int, bias: bool, dtype: DTypeLike | None
-    ) -> None:
-        name = type(self).__name__
-        self.input_size = input_size = arguments.size(f"{name}: input_size", input_size)
-        self.hidden_size = hidden_size = arguments.size(f"{name}: hidden_size", hidden_size)
-        self.output_size = output_size = arguments.size(f"{name}: proj_size", proj_size) or hidden_size
-        bias = arguments.flag(f"{name}: bias", bias)
-        dtype = arguments.optional(arguments.float_dtype, f"{name}: dtype", dtype)
-        rows = self.gates * hidden_size
-        self.weight_ih: Parameter = self._parameter((rows, input_size), dtype)
-        self.weight_hh: Parameter = self._parameter((rows, output_size), dtype)
-        self.bias_ih: Parameter | None = self._parameter((rows,), dtype) if bias else None
-        self.bias_hh: Parameter | None = self._parameter((rows,), dtype) if bias else None
-
-    def _parameter(self, shape: tuple[int, ...], dtype: DTypeLike | None) -> Parameter:
-        return Parameter(
-            init.uniform(shape, 1 / math.sqrt(self.hidden_size) if self.hidden_size else 0.0, dtype)
-        )
-
-    def _tensors(self, x: Any, state: Any) -> tuple[Tensor, ...]:
-        """x and the tensors of the state.
-
-        Raises:
-            ArgumentError, ShapeError, DtypeError: they are not what the cell takes.
-        """
-        name, backend, dtype = type(self).__name__, self.weight_ih._backend, self.weight_ih.dtype
-        pair = isinstance(self.state_size, tuple)
-        if pair and not (isinstance(state, (tuple, list)) and len(state) == 2):
-            raise arguments.refused(f"{name}: the state", "a pair (h, c)", state)
-        tensors = tuple([lift(part, backend) for part in (x, *(state if pair else (state,)))])
-        require(f"{name}: the input x", tensors[0], self.input_size, dtype)
-        require(f"{name}: the state h", tensors[1], self.output_size, dtype)
-        if pair:
-            require(f"{name}: the state c", tensors[2], self.hidden_size, dtype)
-        samples = [x._data.shape[:-1] for x in tensors]
-        if samples.count(samples[0]) != len(samples):
-            ops.joint_shape(f"{name}: the samples of x and of the state", *samples)
-        return tensors
-
-    def _sum(self, x: Any, h: Any) -> Tensor:
-        """x Wᵀ + h Uᵀ + b, for all gates at once."""
-        a = x @ self.weight_ih.T + h @ self.weight_hh.T
-        return a if self.bias_ih is None or self.bias_hh is None else a + (self.bias_ih + self.bias_hh)
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class RNNCell(Cell):
@@ -114,6 +40,11 @@ class RNNCell(Cell):
     >>> y, h = tg.nn.RNNCell(2, 3)(tg.zeros((5, 2)), tg.zeros((5, 3)))
     >>> y.shape
     (5, 3)
+
+    Args:
+        nonlinearity: PyTorch's word for the activation, "tanh" or "relu".
+        options: ``activation``: any other one in its place; ``gate_clip``, ``biases``: see
+            :class:`CellOptions`.
 
     Raises:
         ShapeError, DtypeError: x or h does not fit.
@@ -126,16 +57,36 @@ class RNNCell(Cell):
         bias: bool = True,
         nonlinearity: str = "tanh",
         dtype: DTypeLike | None = None,
+        **options: Unpack[CellOptions],
     ) -> None:
-        self.nonlinearity: str = arguments.choice("RNNCell: nonlinearity", nonlinearity, ("tanh", "relu"))
-        super().__init__(input_size, hidden_size, 0, bias, dtype)
+        name = type(self).__name__
+        word = arguments.choice(f"{name}: nonlinearity", nonlinearity, ("tanh", "relu"))
+        if options.setdefault("activation", word) != word and word != "tanh":
+            raise ArgumentError(f"{name}: nonlinearity and activation are one thing: give one of them")
+        super().__init__(input_size, hidden_size, 0, bias, dtype, **options)
         self.state_size: int = self.hidden_size
 
     def __call__(self, x: ArrayLike, state: ArrayLike) -> tuple[Tensor, Tensor]:
         x, h = self._tensors(x, state)
-        a = self._sum(x, h)
-        h = ops.tanh(a) if self.nonlinearity == "tanh" else ops.relu(a)
+        return self._step(x, h, h)
+
+    def _step(self, x: Any, seen: Any, h: Any) -> tuple[Tensor, Tensor]:
+        h = self._candidate(self._sum(x, seen))
         return h, h
+
+
+class LSTMOptions(GateOptions, total=False):
+    """What an LSTM may be told.
+
+    output_activation: of c′ on its way out; as ``activation`` if None.
+    coupled: f = 1 − i, so that what is forgotten is what is written (Greff et al. 2017; ONNX's
+        ``input_forget``): i is computed, and the rows of f count for nothing.
+    forget_bias: the first value of the forget gate's bias (Jozefowicz et al. 2015), all of it in ``bias_ih``.
+    """
+
+    output_activation: ActivationLike | None
+    coupled: bool
+    forget_bias: float | None
 
 
 class LSTMCell(Cell):
@@ -157,12 +108,14 @@ class LSTMCell(Cell):
     Args:
         proj_size: 0 for no projection.
         cell_clip, proj_clip: hold c′, and a projected h′, between ∓ this value, as TensorFlow's LSTMCell.
+        options: ``activation`` of g, ``recurrent_activation`` of i, f and o, ``output_activation`` of c′,
+            ``gate_clip``, ``coupled``, ``forget_bias``, ``biases``: see :class:`LSTMOptions`.
 
     Raises:
         ShapeError, DtypeError: x, h or c does not fit.
     """
 
-    gates = 4
+    gates: ClassVar[str] = "ifgo"
 
     def __init__(
         self,
@@ -173,11 +126,17 @@ class LSTMCell(Cell):
         cell_clip: float | None = None,
         proj_clip: float | None = None,
         dtype: DTypeLike | None = None,
+        **options: Unpack[LSTMOptions],
     ) -> None:
         name = type(self).__name__
         self.cell_clip: float | None = arguments.optional(arguments.bound, f"{name}: cell_clip", cell_clip)
         self.proj_clip: float | None = arguments.optional(arguments.bound, f"{name}: proj_clip", proj_clip)
-        super().__init__(input_size, hidden_size, proj_size, bias, dtype)
+        others: dict[str, Any] = {**options}
+        self.coupled: bool = arguments.flag(f"{name}: coupled", others.pop("coupled", False))
+        self.output_activation: Any = arguments.optional(
+            activations.checked, f"{name}: output_activation", others.pop("output_activation", None)
+        )
+        super().__init__(input_size, hidden_size, proj_size, bias, dtype, **others)
         self.weight_hr: Parameter | None = (
             self._parameter((self.output_size, self.hidden_size), dtype) if proj_size else None
         )
@@ -187,17 +146,42 @@ class LSTMCell(Cell):
         self, x: ArrayLike, state: tuple[ArrayLike, ArrayLike]
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         x, h, c = self._tensors(x, state)
-        i, f, g, o = ops.split(self._sum(x, h), 4, axis=-1)
-        i, f, g, o = ops.sigmoid(i), ops.sigmoid(f), ops.tanh(g), ops.sigmoid(o)
-        c = self._clipped(f * c + i * g, self.cell_clip)
-        h = self._projected(o * ops.tanh(c))
+        return self._step(x, h, h, c)
+
+    def _step(self, x: Any, seen: Any, h: Any, c: Any) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        i, f, g, o = ops.split(self._sum(x, seen), 4, axis=-1)
+        c = self._carried(self._seeing(i, "i", c), self._seeing(f, "f", c), g, c)
+        h = self._projected(self._gate("o", self._seeing(o, "o", c)) * self._shown(c))
         return h, (h, c)
+
+    def _seeing(self, a: Tensor, letter: str, c: Tensor) -> Tensor:
+        """What goes into a gate, from the sum of x and h, and here nothing else."""
+        return a
+
+    def _carried(self, i: Tensor, f: Tensor, g: Tensor, c: Tensor) -> Tensor:
+        """c′, from what goes into the gates and the candidate."""
+        i = self._gate("i", i)
+        f = 1 - i if self.coupled else self._gate("f", f)
+        return self._clipped(f * c + i * self._candidate(g), self.cell_clip)
+
+    def _shown(self, c: Tensor) -> Tensor:
+        how = self.activation if self.output_activation is None else self.output_activation
+        return activations.function_of(how)(c)
 
     def _projected(self, h: Tensor) -> Tensor:
         return h if self.weight_hr is None else self._clipped(h @ self.weight_hr.T, self.proj_clip)
 
     def _clipped(self, x: Tensor, bound: float | None) -> Tensor:
         return x if bound is None else ops.clip(x, -bound, bound)
+
+
+class PeepholeOptions(LSTMOptions, total=False):
+    """What an LSTM with peepholes may be told.
+
+    peepholes: the gates that see c, by their letters.
+    """
+
+    peepholes: str
 
 
 class PeepholeLSTMCell(LSTMCell):
@@ -209,6 +193,9 @@ class PeepholeLSTMCell(LSTMCell):
 
     >>> tg.nn.PeepholeLSTMCell(2, 3).p_i.shape
     (3,)
+
+    Args:
+        options: ``peepholes="ifo"``: the gates that have one; and those of :class:`LSTMOptions`.
     """
 
     def __init__(
@@ -220,22 +207,24 @@ class PeepholeLSTMCell(LSTMCell):
         cell_clip: float | None = None,
         proj_clip: float | None = None,
         dtype: DTypeLike | None = None,
+        **options: Unpack[PeepholeOptions],
     ) -> None:
-        super().__init__(input_size, hidden_size, bias, proj_size, cell_clip, proj_clip, dtype)
-        self.p_i: Parameter = self._parameter((self.hidden_size,), dtype)
-        self.p_f: Parameter = self._parameter((self.hidden_size,), dtype)
-        self.p_o: Parameter = self._parameter((self.hidden_size,), dtype)
+        what = f"{type(self).__name__}: peepholes"
+        others: dict[str, Any] = {**options}
+        letters = arguments.text(what, others.pop("peepholes", "ifo"))
+        if not set(letters) <= set("ifo") or len(set(letters)) < len(letters):
+            raise arguments.refused(what, "some of the letters i, f and o, as in 'ifo'", letters)
+        super().__init__(input_size, hidden_size, bias, proj_size, cell_clip, proj_clip, dtype, **others)
+        self.p_i: Parameter | None = self._peephole("i" in letters, dtype)
+        self.p_f: Parameter | None = self._peephole("f" in letters, dtype)
+        self.p_o: Parameter | None = self._peephole("o" in letters, dtype)
 
-    def __call__(
-        self, x: ArrayLike, state: tuple[ArrayLike, ArrayLike]
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        x, h, c = self._tensors(x, state)
-        i, f, g, o = ops.split(self._sum(x, h), 4, axis=-1)
-        i, f, g = ops.sigmoid(i + self.p_i * c), ops.sigmoid(f + self.p_f * c), ops.tanh(g)
-        c = self._clipped(f * c + i * g, self.cell_clip)
-        o = ops.sigmoid(o + self.p_o * c)
-        h = self._projected(o * ops.tanh(c))
-        return h, (h, c)
+    def _peephole(self, there: bool, dtype: DTypeLike | None) -> Parameter | None:
+        return self._parameter((self.hidden_size,), dtype) if there else None
+
+    def _seeing(self, a: Tensor, letter: str, c: Tensor) -> Tensor:
+        p = self.p_i if letter == "i" else self.p_f if letter == "f" else self.p_o
+        return a if p is None else a + p * c
 
 
 class GRUCell(Cell):
@@ -253,11 +242,15 @@ class GRUCell(Cell):
     >>> y.shape
     (5, 3)
 
+    Args:
+        options: ``activation`` of n, ``recurrent_activation`` of r and z, ``gate_clip``, ``biases``: see
+            :class:`GateOptions`.
+
     Raises:
         ShapeError, DtypeError: x or h does not fit.
     """
 
-    gates = 3
+    gates: ClassVar[str] = "rzn"
 
     def __init__(
         self,
@@ -266,38 +259,42 @@ class GRUCell(Cell):
         bias: bool = True,
         reset: str = "after",
         dtype: DTypeLike | None = None,
+        **options: Unpack[GateOptions],
     ) -> None:
-        self.reset: str = arguments.choice("GRUCell: reset", reset, ("after", "before"))
-        super().__init__(input_size, hidden_size, 0, bias, dtype)
+        self.reset: str = arguments.choice(f"{type(self).__name__}: reset", reset, ("after", "before"))
+        super().__init__(input_size, hidden_size, 0, bias, dtype, **options)
         self.state_size: int = self.hidden_size
 
     def __call__(self, x: ArrayLike, state: ArrayLike) -> tuple[Tensor, Tensor]:
         x, h = self._tensors(x, state)
-        n, z = (self._reset_after if self.reset == "after" else self._reset_before)(x, h)
+        return self._step(x, h, h)
+
+    def _step(self, x: Any, seen: Any, h: Any) -> tuple[Tensor, Tensor]:
+        n, z = (self._reset_after if self.reset == "after" else self._reset_before)(x, seen)
         h = n + z * (h - n)  # (1 − z) * n + z * h in one weighting
         return h, h
 
     def _reset_after(self, x: Any, h: Any) -> tuple[Tensor, Tensor]:
         """The candidate n and the gate z."""
-        xr, xz, xn = ops.split(_affine(x, self.weight_ih, self.bias_ih), 3, axis=-1)
-        hr, hz, hn = ops.split(_affine(h, self.weight_hh, self.bias_hh), 3, axis=-1)
-        r, z = ops.sigmoid(xr + hr), ops.sigmoid(xz + hz)
-        return ops.tanh(xn + r * hn), z
+        xr, xz, xn = ops.split(affine(x, self.weight_ih, self.bias_ih), 3, axis=-1)
+        hr, hz, hn = ops.split(affine(h, self.weight_hh, self.bias_hh), 3, axis=-1)
+        r, z = self._gate("r", xr + hr), self._gate("z", xz + hz)
+        return self._candidate(xn + r * hn), z
 
     def _reset_before(self, x: Any, h: Any) -> tuple[Tensor, Tensor]:
         """The candidate n and the gate z."""
         size = self.hidden_size
-        xr, xz, xn = ops.split(_affine(x, self.weight_ih, self.bias_ih), 3, axis=-1)
+        xr, xz, xn = ops.split(affine(x, self.weight_ih, self.bias_ih), 3, axis=-1)
         to_gates, to_candidate = ops.split(self.weight_hh, [2 * size])
         bias_gates, bias_candidate = (
             (None, None) if self.bias_hh is None else ops.split(self.bias_hh, [2 * size])
         )
-        hr, hz = ops.split(_affine(h, to_gates, bias_gates), 2, axis=-1)
-        r, z = ops.sigmoid(xr + hr), ops.sigmoid(xz + hz)
-        return ops.tanh(xn + _affine(r * h, to_candidate, bias_candidate)), z
+        hr, hz = ops.split(affine(h, to_gates, bias_gates), 2, axis=-1)
+        r, z = self._gate("r", xr + hr), self._gate("z", xz + hz)
+        return self._candidate(xn + affine(r * h, to_candidate, bias_candidate)), z
 
 
-def _affine(x: Any, weight: Any, bias: Any) -> Tensor:
+def affine(x: Any, weight: Any, bias: Any) -> Tensor:
     """x Wᵀ + b."""
     y = x @ weight.T
     return y if bias is None else y + bias

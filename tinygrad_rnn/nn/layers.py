@@ -163,12 +163,19 @@ class Dropout(Module):
     >>> tg.nn.Dropout(0.5).eval()([1.0, 2.0])
     tensor([1., 2.], dtype=float32)
 
+    Args:
+        p: the probability.
+        shared_axes: along these axes all elements share their fate: 0 for one choice at all steps of a
+            sequence (T, B, …), as variational dropout has it (Gal & Ghahramani 2016).
+
     Raises:
         DtypeError: x is to be divided, and no float.
+        ShapeError: x has no such axis.
     """
 
-    def __init__(self, p: float = 0.5) -> None:
+    def __init__(self, p: float = 0.5, shared_axes: int | tuple[int, ...] = ()) -> None:
         self.p: float = arguments.probability("Dropout: p", p)
+        self.shared_axes: tuple[int, ...] = arguments.wholes("Dropout: shared_axes", shared_axes)
 
     def __call__(self, x: ArrayLike) -> Tensor:
         x = ops.as_tensor(not_a_pair("Dropout", x))
@@ -176,7 +183,12 @@ class Dropout(Module):
             return x
         if x.dtype.kind != "f":
             raise DtypeError(f"Dropout: the input has dtype {x.dtype}: convert it with .astype('float32')")
-        kept = random.generator().random(x.shape) >= self.p
+        shape = list(x.shape)
+        for axis in self.shared_axes:
+            if not -x.ndim <= axis < x.ndim:
+                raise ShapeError(f"Dropout: the input of shape {x.shape} has no axis {axis} to share")
+            shape[axis] = 1
+        kept = random.generator().random(shape) >= self.p
         scale = 1 / (1 - self.p) if self.p < 1 else 0.0
         return x * tensor(kept * scale, x.dtype, backend=x.backend)
 

@@ -337,6 +337,11 @@ def _inside(value: Any, kind: type) -> list[tuple[str, Any]]:
     return pairs
 
 
+def tensors_inside(value: Any) -> list[Tensor]:
+    """The parameters that anything holds: a module, a function, lists and dicts of them."""
+    return [tensor for _, tensor in _inside({"": value}, Tensor)]
+
+
 def _once(pairs: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
     """Each thing under the first of its names."""
     seen = set()

@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ..arguments import DTypeLike
 from ..tensor import Tensor
-from .cells import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell
-from .stack import Options, Stack
+from .cell import CellOptions, GateOptions
+from .cells import GRUCell, LSTMCell, LSTMOptions, PeepholeLSTMCell, PeepholeOptions, RNNCell
+from .more_cells import MGUCell, MGUOptions
+from .recurrent import Options
+from .stack import Stack
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+class RNNLayerOptions(CellOptions, Options, total=False):
+    """What an RNN may be told."""
+
+
+class LSTMLayerOptions(LSTMOptions, Options, total=False):
+    """What an LSTM may be told."""
+
+
+class PeepholeLayerOptions(PeepholeOptions, Options, total=False):
+    """What an LSTM with peepholes may be told."""
+
+
+class GRULayerOptions(GateOptions, Options, total=False):
+    """What a GRU may be told."""
+
+
+class MGULayerOptions(MGUOptions, Options, total=False):
+    """What a minimal gated unit may be told."""
+
+
 class RNN(Stack[Tensor]):
-    """:class:`RNNCell` in layers: PyTorch's ``nn.RNN``, its parameters and its calls. See :class:`Stack`.
+    """:class:`RNNCell` in layers: PyTorch's ``nn.RNN``, its parameters and its calls; with the options of the
+    cell and of :class:`Recurrent`.
 
     >>> ys, h = tg.nn.RNN(2, 3)(tg.zeros((10, 5, 2)))
     >>> ys.shape, h.shape
@@ -33,22 +57,25 @@ class RNN(Stack[Tensor]):
         bidirectional: bool = False,
         nonlinearity: str = "tanh",
         dtype: DTypeLike | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[RNNLayerOptions],
     ) -> None:
         make = partial(RNNCell, hidden_size=hidden_size, bias=bias, nonlinearity=nonlinearity, dtype=dtype)
-        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional, **options)
+        super().__init__(
+            make, CellOptions, input_size, num_layers, batch_first, dropout, bidirectional, options
+        )
 
 
 class LSTM(Stack[tuple[Tensor, Tensor]]):
     """:class:`LSTMCell` in layers: PyTorch's ``nn.LSTM``, its parameters and its calls; the state is (h, c).
-    See :class:`Stack`.
+    With the options of the cell and of :class:`Recurrent`.
 
     >>> ys, (h, c) = tg.nn.LSTM(2, 3, num_layers=2)(tg.zeros((10, 5, 2)))
     >>> ys.shape, c.shape
     ((10, 5, 3), (2, 5, 3))
     """
 
-    cell_type = LSTMCell
+    cell_type: ClassVar[type[LSTMCell]] = LSTMCell
+    cell_options: ClassVar[type] = LSTMOptions
 
     def __init__(
         self,
@@ -63,7 +90,7 @@ class LSTM(Stack[tuple[Tensor, Tensor]]):
         cell_clip: float | None = None,
         proj_clip: float | None = None,
         dtype: DTypeLike | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[LSTMLayerOptions],
     ) -> None:
         make = partial(
             self.cell_type,
@@ -74,7 +101,9 @@ class LSTM(Stack[tuple[Tensor, Tensor]]):
             proj_clip=proj_clip,
             dtype=dtype,
         )
-        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional, **options)
+        super().__init__(
+            make, self.cell_options, input_size, num_layers, batch_first, dropout, bidirectional, options
+        )
 
 
 class PeepholeLSTM(LSTM):
@@ -86,10 +115,30 @@ class PeepholeLSTM(LSTM):
     """
 
     cell_type = PeepholeLSTMCell
+    cell_options = PeepholeOptions
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            input_size: int,
+            hidden_size: int,
+            num_layers: int = 1,
+            bias: bool = True,
+            batch_first: bool = False,
+            dropout: float = 0.0,
+            bidirectional: bool = False,
+            proj_size: int = 0,
+            cell_clip: float | None = None,
+            proj_clip: float | None = None,
+            dtype: DTypeLike | None = None,
+            **options: Unpack[PeepholeLayerOptions],
+        ) -> None: ...
 
 
 class GRU(Stack[Tensor]):
-    """:class:`GRUCell` in layers: PyTorch's ``nn.GRU``, its parameters and its calls. See :class:`Stack`.
+    """:class:`GRUCell` in layers: PyTorch's ``nn.GRU``, its parameters and its calls; with the options of the
+    cell and of :class:`Recurrent`.
 
     >>> ys, h = tg.nn.GRU(2, 3, bidirectional=True)(tg.zeros((10, 5, 2)))
     >>> ys.shape, h.shape
@@ -107,7 +156,36 @@ class GRU(Stack[Tensor]):
         bidirectional: bool = False,
         reset: str = "after",
         dtype: DTypeLike | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[GRULayerOptions],
     ) -> None:
         make = partial(GRUCell, hidden_size=hidden_size, bias=bias, reset=reset, dtype=dtype)
-        super().__init__(make, input_size, num_layers, batch_first, dropout, bidirectional, **options)
+        super().__init__(
+            make, GateOptions, input_size, num_layers, batch_first, dropout, bidirectional, options
+        )
+
+
+class MGU(Stack[Tensor]):
+    """:class:`MGUCell` in layers, with PyTorch's names; with the options of the cell and of
+    :class:`Recurrent`.
+
+    >>> ys, h = tg.nn.MGU(2, 3, num_layers=2)(tg.zeros((10, 5, 2)))
+    >>> ys.shape, h.shape
+    ((10, 5, 3), (2, 5, 3))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        dtype: DTypeLike | None = None,
+        **options: Unpack[MGULayerOptions],
+    ) -> None:
+        make = partial(MGUCell, hidden_size=hidden_size, bias=bias, dtype=dtype)
+        super().__init__(
+            make, MGUOptions, input_size, num_layers, batch_first, dropout, bidirectional, options
+        )

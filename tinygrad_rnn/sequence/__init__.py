@@ -14,7 +14,7 @@ from ..errors import ArgumentError, DtypeError, ShapeError, TraceError
 from ..ops import ArrayLike, Nest, as_tensor
 from ..tape import PYTHON_NUMBERS, host_array, lift, thread
 from .budget import memory_budget, set_memory_budget
-from .compiled import clear_caches, compiled_scan, planning, repeated_scan
+from .compiled import clear_caches, compiled_scan, is_planning, planning, repeated_scan
 from .eager import eager_scan
 from .explained import layers_of, note_refusal, told
 from .first_state import begin
@@ -32,6 +32,8 @@ __all__ = [
     "checked_options",
     "clear_caches",
     "explain",
+    "is_planning",
+    "live_steps",
     "memory_budget",
     "repeated_scan",
     "scan",
@@ -108,7 +110,7 @@ def scan(
         state = tree.map_leaves(lambda leaf: lift(leaf, backend), begin(cell, xs, state, known_of(cell)))
     if not thread.recording:  # h += … in the cell would change a learned state itself
         state = tree.map_leaves(lambda leaf: leaf.detach(), state)
-    live = _live(lengths, mask, inputs[0].shape)
+    live = live_steps(lengths, mask, inputs[0].shape)
     if live is not None and any(leaf.shape[:1] != live.shape[1:] for leaf in tree.leaves(state)):
         raise ShapeError(
             f"scan: with lengths or a mask each tensor of the state has the batch of {live.shape[1]} as "
@@ -211,8 +213,12 @@ def _steps_of(what: str, checkpoint: Any) -> int | str | None:
     return arguments.whole(f"{what}, a number of steps,", checkpoint, 1)
 
 
-def _live(lengths: Any, mask: Any, shape: tuple[int, ...]) -> numpy.ndarray | None:
-    """(T, B): the steps that count, on the host, since they decide what is run; None if all do."""
+def live_steps(lengths: Any, mask: Any, shape: tuple[int, ...]) -> numpy.ndarray | None:
+    """(T, B): the steps that count, on the host, since they decide what is run; None if all do.
+
+    Raises:
+        ShapeError, DtypeError: lengths or mask are none for a sequence of that shape.
+    """
     if lengths is None and mask is None:
         return None
     if len(shape) < 2:

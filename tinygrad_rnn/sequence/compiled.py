@@ -70,6 +70,11 @@ def repeated_scan(cell: Any, xs: Any, state: Any) -> tuple[Any, Any] | None:
 _planning = contextvars.ContextVar("tinygrad_rnn_planning", default=False)
 
 
+def is_planning() -> bool:
+    """Whether what comes out of scans at the moment are zeros."""
+    return _planning.get()
+
+
 @contextlib.contextmanager
 def planning() -> Iterator[None]:
     """A block in which scans are planned, and zeros come out, in no memory."""

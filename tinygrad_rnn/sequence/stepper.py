@@ -214,19 +214,20 @@ class Column:
     """Cells above each other as one: each one after the first reads the output of the one before.
 
     Args:
-        features: of the input of the first one.
+        features: of the input of the first one; None where only that one knows what it takes.
     """
 
-    def __init__(self, cells: Sequence[Any], features: int) -> None:
+    def __init__(self, cells: Sequence[Any], features: int | None) -> None:
         self.cells = cells
         self.features = features
 
     def __call__(self, x: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
-        x, rows = as_tensor(x), {leaf.shape[0] for leaf in tree.leaves(states)}
-        if x.ndim != 2 or x.shape[1] != self.features:
-            raise ShapeError(f"stepper: x must be (B, {self.features}), got {x.shape}")
-        if rows != {x.shape[0]}:
-            raise ShapeError(f"stepper: x is of {x.shape[0]} samples, the state of {max(rows)}")
+        if self.features is not None:
+            x, rows = as_tensor(x), {leaf.shape[0] for leaf in tree.leaves(states)}
+            if x.ndim != 2 or x.shape[1] != self.features:
+                raise ShapeError(f"stepper: x must be (B, {self.features}), got {x.shape}")
+            if rows != {x.shape[0]}:
+                raise ShapeError(f"stepper: x is of {x.shape[0]} samples, the state of {max(rows)}")
         new = []
         for cell, state in zip(self.cells, states, strict=True):
             x, state = cell(x, state)

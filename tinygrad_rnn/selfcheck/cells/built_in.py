@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import nn
-from tinygrad_rnn.nn.cells import Cell
+from tinygrad_rnn.nn.cell import Cell
 
 from .maker import Maker, Sample
 
