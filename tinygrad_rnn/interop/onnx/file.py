@@ -45,10 +45,7 @@ def read(path: Any) -> Any:
     for tensor in _tensors(model.graph):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _bring_in(path, tensor)
-    try:
-        onnx.checker.check_model(model)
-    except (onnx.checker.ValidationError, ValueError) as error:
-        raise CheckpointError(f"{path} is no valid ONNX model: {error}") from error
+    _check(path, onnx, model)
     return model
 
 
@@ -80,6 +77,33 @@ def _content(path: str) -> bytes:
             return file.read()
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error}") from error
+
+
+def _check(path: str, onnx: Any, model: Any) -> None:
+    """What the package finds wrong; but values of no shape are let through, as runtimes do.
+
+    Raises:
+        CheckpointError: the model is not valid.
+    """
+    graphs = [model.graph, *(inner for node in _nodes(model.graph) for inner in graphs_in(node))]
+    open_ended = [
+        value
+        for graph in graphs
+        for value in (*graph.input, *graph.output)
+        if value.type.WhichOneof("value") in (None, "tensor_type")
+        and not value.type.tensor_type.HasField("shape")
+    ]
+    kinds = [value.type.SerializeToString() for value in open_ended]
+    try:
+        for value in open_ended:
+            value.type.tensor_type.elem_type = value.type.tensor_type.elem_type or onnx.TensorProto.FLOAT
+            value.type.tensor_type.shape.SetInParent()
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        raise CheckpointError(f"{path} is no valid ONNX model: {error}") from error
+    finally:
+        for value, kind in zip(open_ended, kinds, strict=True):
+            value.type.ParseFromString(kind)
 
 
 def _nodes(graph: Any) -> Iterator[Any]:
@@ -143,10 +167,11 @@ def _bring_in(path: str, tensor: Any) -> None:
     said = {entry.key: entry.value for entry in tensor.external_data}
     location, what = said.get("location", ""), f"{path}: the array {tensor.name!r}"
     folder = os.path.realpath(os.path.dirname(path) or ".")
-    place = os.path.realpath(os.path.join(folder, location))
     absolute = os.path.isabs(location) or location[:1] in ("/", "\\") or location[1:2] == ":"
     parts = location.replace("\\", "/").split("/")
-    if not location or "\0" in location or absolute or ".." in parts or _outside(place, folder):
+    strange = not location or "\0" in location or absolute or ".." in parts
+    place = folder if strange else os.path.realpath(os.path.join(folder, location))
+    if strange or _outside(place, folder):
         raise CheckpointError(
             f"{what} claims to lie at {location!r}: only files in the model's own folder are read"
         )

@@ -102,13 +102,18 @@ def array_of(tensor: Any, owner: str = "") -> numpy.ndarray:
     """
     what = owner or f"the array {tensor.name!r}"
     if tensor.data_type not in DTYPES:
-        kind = onnx_package().TensorProto.DataType.Name(tensor.data_type)
-        raise CheckpointError(f"{what} is of the type {kind}, which tensors lack")
+        raise CheckpointError(f"{what} is of the type {_type(tensor.data_type)}, which tensors lack")
     try:
         array = onnx_package(".numpy_helper").to_array(tensor)
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"{what} is damaged: {error}") from error
     return numpy.array(array, DTYPES[tensor.data_type])  # one that can be written to
+
+
+def _type(number: int) -> str:
+    """What the format calls a type."""
+    types = onnx_package().TensorProto.DataType
+    return str(types.Name(number)) if number in types.values() else str(number)
 
 
 def _given(value: Any) -> Given:
@@ -119,8 +124,8 @@ def _given(value: Any) -> Given:
         raise CheckpointError(f"the input {value.name!r} is no tensor, which is not supported")
     declared = kind.tensor_type
     if declared.elem_type not in DTYPES and declared.elem_type != 0:
-        name = onnx_package().TensorProto.DataType.Name(declared.elem_type)
-        raise CheckpointError(f"the input {value.name!r} is of the type {name}, which tensors lack")
+        kind_name = _type(declared.elem_type)
+        raise CheckpointError(f"the input {value.name!r} is of the type {kind_name}, which tensors lack")
     shape = None
     if declared.HasField("shape"):
         shape = tuple(

@@ -138,7 +138,12 @@ def _mish(node: Node, x: Tensor) -> Tensor:
     return x * ops.tanh(ops.softplus(x))
 
 
-@operator("Gelu", "approximate")
+def _check_gelu(node: Node) -> None:
+    if words(node.get("approximate", "none")) not in ("none", "tanh"):
+        node.refuse(f"approximate {words(node.get('approximate'))!r} is not supported")
+
+
+@operator("Gelu", "approximate", check=_check_gelu)
 def _gelu(node: Node, x: Tensor) -> Tensor:
     if words(node.get("approximate", "none")) == "none":
         return elementwise.gelu(x)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy
 
 from .... import nn, ops
+from ....errors import ShapeError
 from ....nn import activations, gate_orders
 from ....tensor import Tensor
 from .table import Node, add, words
@@ -167,14 +168,12 @@ def _activation(node: Node, name: str, alphas: list[float], betas: list[float]) 
 def run(node: Node, x: Tensor, w: Tensor, r: Tensor, b: Tensor | None = None, *more: Any) -> list[Any]:
     """Y, Y_h and, of an LSTM, Y_c."""
     kept: Kept = node.kept
-    lengths, *rest = (*more, *(None,) * (1 + kept.kind.states + 1 - len(more)))
-    states, peepholes = rest[: kept.kind.states], rest[kept.kind.states]
-    if w.ndim != 3 or r.ndim != 3 or {w.shape[0], r.shape[0]} != {len(kept.backwards)}:
-        node.refuse(
-            f"W of shape {w.shape} and R of shape {r.shape} are not of {len(kept.backwards)} directions"
-        )
+    given = [*more, *[None] * (2 + kept.kind.states - len(more))]
+    lengths, states, peepholes = given[0], given[1:-1], given[-1]
+    _check_weights(node, kept, w, r)
     batch_first = bool(node.get("layout", 0))
-    x, *states = (s if s is None or not batch_first else ops.swapaxes(s, 0, 1) for s in (x, *states))
+    if batch_first:
+        x, states = ops.swapaxes(x, 0, 1), [s if s is None else ops.swapaxes(s, 0, 1) for s in states]
     outputs, ends = [], []
     for d, backwards in enumerate(kept.backwards):
         cell = _cell(kept, d, w.shape[2], r.shape[2])
@@ -193,6 +192,23 @@ def run(node: Node, x: Tensor, w: Tensor, r: Tensor, b: Tensor | None = None, *m
         y = ops.stack([ops.swapaxes(each, 0, 1) for each in outputs], 2)
         return [y, *(ops.swapaxes(each, 0, 1) for each in last)]
     return [ops.stack(outputs, 1), *last]
+
+
+def _check_weights(node: Node, kept: Kept, w: Tensor, r: Tensor) -> None:
+    """
+    Raises:
+        ShapeError: W and R are not those of such a node.
+    """
+    directions, gates, hidden = len(kept.backwards), len(kept.kind.gates), r.shape[-1]
+    rows = (directions, gates * hidden)
+    if w.ndim != 3 or r.ndim != 3 or {w.shape[:2], r.shape[:2]} != {rows}:
+        raise ShapeError(
+            f"W of shape {w.shape} and R of shape {r.shape} are not ({directions}, {gates} · H, …) of one H"
+        )
+    if node.get("hidden_size", hidden) != hidden:
+        raise ShapeError(
+            f"hidden_size is {node.get('hidden_size')}, and R of shape {r.shape} has another one"
+        )
 
 
 def _cell(kept: Kept, direction: int, inputs: int, hidden: int) -> Any:

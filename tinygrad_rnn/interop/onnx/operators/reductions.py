@@ -100,7 +100,12 @@ def _cumulated(node: Node, x: Tensor, axis: numpy.ndarray) -> Tensor:
     return ops.flip(y, over) if backwards else y
 
 
-@operator("LayerNormalization", "axis epsilon stash_type")
+def _check_layer_norm(node: Node) -> None:
+    if node.get("stash_type", 1) != 1:
+        node.refuse(f"stash_type {node.get('stash_type')} is not supported")
+
+
+@operator("LayerNormalization", "axis epsilon stash_type", check=_check_layer_norm)
 def _layer_norm(node: Node, x: Tensor, scale: Tensor, bias: Tensor | None = None) -> Any:
     """Over the axes from ``axis`` on; halves are computed in float32, as ``stash_type`` says by default."""
     wide = ops.astype(x, numpy.float32) if x.dtype == numpy.float16 else x
@@ -113,7 +118,12 @@ def _layer_norm(node: Node, x: Tensor, scale: Tensor, bias: Tensor | None = None
     return (y if bias is None else y + bias), mean, inverse
 
 
-@operator("BatchNormalization", "epsilon momentum spatial training_mode")
+def _check_batch_norm(node: Node) -> None:
+    if node.get("training_mode", 0) or node.get("spatial", 1) != 1:
+        node.refuse("training_mode, and spatial=0, are not supported: export the model for inference")
+
+
+@operator("BatchNormalization", "epsilon momentum spatial training_mode", check=_check_batch_norm)
 def _batch_norm(node: Node, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
     """As a network is used: with the mean and the variance that the file has."""
     channels = (-1,) + (1,) * (x.ndim - 2)

@@ -18,7 +18,7 @@ from typing import Any
 
 from .... import arguments, atomic, tree
 from ....errors import ArgumentError, CheckpointError
-from ....nn import Module
+from ....nn import Module, Recurrent
 from ....nn.module import modes_kept
 from ..package import onnx_package
 from .graphs import Held, ended, information, write
@@ -40,9 +40,9 @@ def export(
 ) -> None:
     """Write a module as an ONNX file, which other programs run.
 
-    It is written as it is used, without dropout. RNN, LSTM, PeepholeLSTM and GRU become ONNX's operators where
-    these can say it; other recurrent layers, any traceable cell in them, become a Scan. All else is traced,
-    operation by operation. The number of steps and of samples stays free.
+    It is written as it is used, without dropout. RNN, LSTM, PeepholeLSTM and GRU become ONNX's operators
+    where these can say it; other recurrent layers, any traceable cell in them, become a Scan. All else is
+    traced, operation by operation. The number of steps and of samples stays free.
 
     The file appears whole or not at all; one that was there stays until the new one is safely on the disk.
 
@@ -65,14 +65,15 @@ def export(
     path = arguments.path("export: path", path)
     function = arguments.function("export: model", model, instance=True)
     onnx = onnx_package()
+    _refuse_what_keeps_states(model)
     given = inputs_of(function, example, axes)
     names = list(dict.fromkeys(n for one in given for n in one.shape if isinstance(n, str)))
     traces = traces_of(names)
-    nesting = example if example else (None,)
+    nesting = example if example else (given[0],)
 
     def call(*leaves: Any) -> Any:
         waiting = iter(leaves)
-        return function(*tree.map_leaves(lambda leaf: next(waiting), nesting))
+        return function(*tree.map_leaves(lambda leaf: None if leaf is None else next(waiting), nesting))
 
     with modes_kept(model):
         if isinstance(model, Module):
@@ -86,11 +87,24 @@ def export(
         parameters = model.named_parameters() if isinstance(model, Module) else ()
         held = Held({id(parameter): name for name, parameter in parameters})
         wanted = outputs_of(returned, outputs)
-        for name in wanted:
-            if w.name(name) != name:
-                raise ArgumentError(f"export: outputs: the name {name!r} is taken: choose another one")
-        ends = ended(w, write(w, held, joined, values), wanted)
+        free = [w.name(name) for name in wanted]
+        if outputs is not None and free != wanted:
+            raise ArgumentError(f"export: outputs: one of the names {', '.join(wanted)} is that of an input")
+        ends = ended(w, write(w, held, joined, values), free)
     atomic.write(path, _content(onnx, w, values, ends))
+
+
+def _refuse_what_keeps_states(model: Any) -> None:
+    """
+    Raises:
+        CheckpointError: a call begins where the one before ended, which a file cannot.
+    """
+    for name, module in model.named_modules() if isinstance(model, Module) else ():
+        if isinstance(module, Recurrent) and module.stateful:
+            raise CheckpointError(
+                f"export: {name or 'the layer'} is stateful, and a file keeps nothing between calls: make it "
+                "with stateful=False, and give a state as an input"
+            )
 
 
 def _sources(given: Sequence[Input]) -> dict[str, tuple[str, int]]:
@@ -105,15 +119,13 @@ def _sources(given: Sequence[Input]) -> dict[str, tuple[str, int]]:
 
 def _content(onnx: Any, w: Writer, inputs: Sequence[Value], outputs: Sequence[Value]) -> bytes:
     """The bytes of a file."""
-    from .... import __version__
-
     graph = onnx.helper.make_graph(
         w.nodes, "model", [information(x) for x in inputs], [information(y) for y in outputs],
         list(w.initializers.values()),
     )  # fmt: skip
     model = onnx.helper.make_model(
         graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION,
-        producer_name="tinygrad_rnn", producer_version=__version__,
+        producer_name="tinygrad_rnn",
     )  # fmt: skip
     try:
         onnx.checker.check_model(model)

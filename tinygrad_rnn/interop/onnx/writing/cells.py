@@ -30,7 +30,10 @@ _WITH_NUMBERS = {
     "affine": "Affine", "elu": "Elu", "hard_sigmoid": "HardSigmoid", "leaky_relu": "LeakyRelu",
     "scaled_tanh": "ScaledTanh", "thresholded_relu": "ThresholdedRelu",
 }  # fmt: skip
-_NAMES: dict[str, tuple[str, float | None, float | None]] = {
+_Function = tuple[str, "float | None", "float | None"]
+"""Name, alpha and beta of an activation."""
+
+_NAMES: dict[str, _Function] = {
     "hard_sigmoid": ("HardSigmoid", 1 / 6, 0.5),
     "leaky_relu": ("LeakyRelu", 0.01, None),
     "elu": ("Elu", 1.0, None),
@@ -54,7 +57,7 @@ def has_operator(cell: Any, xs: Sequence[Any], states: Sequence[Any]) -> bool:
     return _functions(cell) is not None
 
 
-def _functions(cell: Any) -> list[tuple[str, float | None, float | None]] | None:
+def _functions(cell: Any) -> list[_Function] | None:
     """The activations of an operator with their numbers; None where it has not all of them, or not one for
     all gates."""
     given = [cell.activation]
@@ -66,7 +69,7 @@ def _functions(cell: Any) -> list[tuple[str, float | None, float | None]] | None
         given = [each[0], cell.activation]
     if isinstance(cell, LSTMCell):
         given.append(cell.activation if cell.output_activation is None else cell.output_activation)
-    found = []
+    found: list[_Function] = []
     for function in given:
         if isinstance(function, activations.Activation):
             found.append((_WITH_NUMBERS[function.name], function.alpha, function.beta))
@@ -80,7 +83,7 @@ def _functions(cell: Any) -> list[tuple[str, float | None, float | None]] | None
 
 
 def write_cell(
-    w: Writer, held: Any, cell: Any, reverse: bool, operands: Sequence[Value], ys: Sequence[Value]
+    w: Writer, held: Any, cell: Any, reverse: bool, operands: Sequence[Any], ys: Sequence[Value]
 ) -> list[Value]:
     """A scan of a cell as one node: the outputs (T, B, H), and the states (B, H) after the last step."""
     kind = _OPERATORS[type(cell)]
@@ -88,7 +91,7 @@ def write_cell(
     x, states, lengths = operands[0], operands[1 : 1 + count], operands[1 + count :]
     batch, hidden = x.shape[1], cell.hidden_size
     first = [w.one("Unsqueeze", [s, w.ints([0])], (1, *s.shape)) for s in states]
-    rows = [w.cast(one, "int32") for one in lengths] or [None]
+    rows: list[Value | None] = [w.cast(one, "int32") for one in lengths] or [None]
     weights = _weights(w, held, cell, kind)
     inputs = [x, *weights[:3], *rows, *first, *weights[3:]]
     attributes: dict[str, Any] = {"hidden_size": hidden, "direction": "reverse" if reverse else "forward"}
@@ -136,8 +139,8 @@ def _weights(w: Writer, held: Any, cell: Any, kind: str) -> list[Value | None]:
         for part in parts:
             if part is not None and part.entry is not None:
                 raise CheckpointError(
-                    f"export: {name} of {type(cell).__name__} is computed in each call: only weights that the "
-                    "model holds can be written"
+                    f"export: {name} of {type(cell).__name__} is computed in each call: only what the model "
+                    "holds can be written"
                 )
         return held.array(w, (id(cell), name), array, f"{label}.{name}", cell)
 

@@ -32,8 +32,7 @@ class Held:
         """A tensor; a parameter has its name in the model."""
         if x.entry is not None:
             raise CheckpointError(
-                "export: the model computes with a tensor that was computed before: .detach() it, or carry it "
-                "as an input"
+                "export: the model holds a tensor that was computed before: .detach() it, or make it an input"
             )
         name, array = self.names.get(id(x)), x._backend.to_host(x._data)
         if name is None and array.ndim == 0:
@@ -54,10 +53,15 @@ def write(w: Writer, held: Held, joined: Joined, inputs: Sequence[Value]) -> lis
         inputs: the values that are given.
     """
     values: dict[int, Value] = dict(zip(joined.inputs, inputs, strict=True))
-    for number, x in joined.outside.items():
-        values[number] = _outside(w, held, x, joined.shapes[number], joined.dtypes[number])
+
+    def value(number: int) -> Value:
+        if number not in values:  # in the order in which they are used
+            x, shape, dtype = joined.outside[number], joined.shapes[number], joined.dtypes[number]
+            values[number] = _outside(w, held, x, shape, dtype)
+        return values[number]
+
     for step in joined.steps:
-        operands = [x if isinstance(x, Number) else values[x] for x in step.operands]
+        operands = [x if isinstance(x, Number) else value(x) for x in step.operands]
         ys = [Value("", joined.shapes[v], joined.dtypes[v]) for v in step.results]
         if step.scanned is None:
             made = emitted(w, step.row.name, operands, step.params, ys)
@@ -66,10 +70,9 @@ def write(w: Writer, held: Held, joined: Joined, inputs: Sequence[Value]) -> lis
             made = write_cell(w, held, scan.cell, scan.reverse, operands, ys)
         else:
             made = _write_scan(w, held, step.scanned[0], step.scanned[1], operands, ys)
-        values.update(
-            (v, Value(x.name, y.shape, y.dtype)) for v, x, y in zip(step.results, made, ys, strict=True)
-        )
-    return [values[v] for v in joined.results]
+        for v, x, y in zip(step.results, made, ys, strict=True):
+            values[v] = Value(x.name, y.shape, y.dtype)
+    return [value(v) for v in joined.results]
 
 
 def _outside(w: Writer, held: Held, x: Any, shape: tuple[Any, ...], dtype: Any) -> Value:
@@ -100,7 +103,7 @@ def ended(w: Writer, values: Sequence[Value], names: Sequence[str]) -> list[Valu
 
 
 def _write_scan(
-    w: Writer, held: Held, scan: Scanned, step: Joined, operands: Sequence[Value], ys: Sequence[Value]
+    w: Writer, held: Held, scan: Scanned, step: Joined, operands: Sequence[Any], ys: Sequence[Value]
 ) -> list[Value]:
     """A Scan, whose body is the trace of a step: the outputs, and the states after the last step."""
     xs, states = operands[: scan.inputs], operands[scan.inputs : scan.inputs + scan.states]

@@ -40,7 +40,7 @@ def inputs_of(model: Any, example: Sequence[Any], axes: Axes | None) -> list[Inp
     axes = arguments.optional(arguments.mapping, "export: axes", axes)
     if example:
         names = _names(model, example)
-        leaves = [as_tensor(leaf) for leaf in tree.leaves(tuple(example))]
+        leaves = [as_tensor(leaf) for leaf in tree.leaves(tuple(example)) if leaf is not None]
         shapes, dtypes = [tuple(leaf.shape) for leaf in leaves], [leaf.dtype for leaf in leaves]
     else:
         shape, dtype = _first(model)
@@ -56,7 +56,7 @@ def inputs_of(model: Any, example: Sequence[Any], axes: Axes | None) -> list[Inp
 
 def _names(model: Any, example: Sequence[Any]) -> list[str]:
     """By the model's parameters; of a state its tensors, h and c."""
-    function = getattr(model, "forward", None) if "forward" in dir(type(model)) else model
+    function: Any = getattr(model, "forward", model)
     try:
         given = [
             p.name for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_POSITIONAL
@@ -66,6 +66,8 @@ def _names(model: Any, example: Sequence[Any]) -> list[str]:
     names: list[str] = []
     for i, value in enumerate(example):
         name = given[i] if i < len(given) else f"x{i}"
+        if value is None:
+            continue
         count = len(tree.leaves(value))
         if name == "state" and count <= 2:
             names += ["h", "c"][:count]

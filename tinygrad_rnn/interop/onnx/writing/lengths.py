@@ -56,29 +56,34 @@ def of(values: Sequence[Any], traces: Traces) -> Any:
     Raises:
         CheckpointError: it is neither.
     """
-    if all(value == values[0] or value is values[0] for value in values):
+    if all(value == values[0] or (value != value and values[0] != values[0]) for value in values):  # also NaN
         return values[0]
     if not all(isinstance(value, (int, float)) for value in values):
         raise _different(values)
     if all(float(value).is_integer() for value in values):
         found = _solved([int(value) for value in values], traces)
     else:
-        inverse = [round(1 / value) if value else 0 for value in values]
-        near = all(
-            n and math.isclose(1 / n, value, rel_tol=1e-12) for n, value in zip(inverse, values, strict=True)
-        )
-        found = _solved(inverse, traces) if near else None
-        found = None if found is None else Length(found.names, found.scale, found.offset, True)
+        found = _reciprocal(values, traces)
     if found is None:
         raise _different(values)
     return found
 
 
+def _reciprocal(values: Sequence[float], traces: Traces) -> Length | None:
+    """What a mean multiplies by."""
+    if not all(0 < abs(value) <= 1 for value in values):
+        return None
+    counts = [round(1 / value) for value in values]
+    if not all(math.isclose(1 / n, value, rel_tol=1e-12) for n, value in zip(counts, values, strict=True)):
+        return None
+    found = _solved(counts, traces)
+    return None if found is None else Length(found.names, found.scale, found.offset, True)
+
+
 def _different(values: Sequence[Any]) -> CheckpointError:
     return CheckpointError(
         "export: the model computes with a number that depends on the lengths of its input in a way that no "
-        f"file can hold: it is {', '.join(map(str, values))} at lengths that were tried; fix the lengths with "
-        "axes={}"
+        f"file can hold: it was {', '.join(map(str, values))} at several lengths; fix these with axes={{}}"
     )
 
 
@@ -118,6 +123,6 @@ def joined(parts: Sequence[Any], traces: Traces) -> Any:
 def unlike() -> CheckpointError:
     """The error for traces that differ in more than numbers."""
     return CheckpointError(
-        "export: the model does something else when its input is longer or has more samples: write loops over "
-        "time as nn.Recurrent(cell), or fix the lengths with axes={}"
+        "export: the model does something else when its input is longer or has more samples: write loops "
+        "over time as nn.Recurrent(cell), or fix the lengths with axes={}"
     )

@@ -141,7 +141,8 @@ def _whole_times(w: Writer, a: Value, b: Value, y: Value) -> Value:
 
 
 def _quotient(w: Writer, xs: Any, params: Any, y: Value) -> Value:
-    return _whole_times(w, *_tensors(w, xs, y.dtype), y)
+    a, b = _tensors(w, xs, y.dtype)
+    return _whole_times(w, a, b, y)
 
 
 def _remainder(w: Writer, xs: Any, params: Any, y: Value) -> Value:
@@ -191,7 +192,7 @@ def _matmul(w: Writer, xs: Any, params: Any, y: Value) -> Value:
 
 @row("einsum")
 def _einsum(w: Writer, xs: Any, params: Any, y: Value) -> Value:
-    return w.one("Einsum", _tensors(w, xs, y.dtype), y.shape, equation=params[0])
+    return w.one("Einsum", _tensors(w, xs, y.dtype), y.shape, equation=f"{','.join(params[0])}->{params[1]}")
 
 
 _REDUCTIONS = {"sum": "ReduceSum", "max": "ReduceMax", "min": "ReduceMin"}

@@ -123,12 +123,14 @@ def _trace(function: Callable[..., Any], arrays: Sequence[Any]) -> tuple[Trace, 
 # -- scans ---------------------------------------------------------------------------------------------------
 
 
-def _scanned(cell: Any, xs: Any, state: Any, lengths: Any, options: dict[str, Any]) -> Any:
+def _scanned(cell: Any, xs: Any, state: Any, lengths: Any, mask: Any, options: dict[str, Any]) -> Any:
     """What a scan returns: placeholders, on the tape as one entry. A cell that has no operator of its own is
     traced for a step."""
+    if mask is not None:
+        raise CheckpointError("export: a mask has no operator in ONNX: give lengths")
     if lengths is not None and options["masked_output"] != "zero":
         raise CheckpointError(
-            "export: masked_output='previous' with lengths has no operator in ONNX, where outputs beyond are 0"
+            "export: masked_output='previous' with lengths has no operator in ONNX, whose outputs there are 0"
         )
     inputs, states = tree.leaves(xs), tree.leaves(state)
     backend = inputs[0]._backend
