@@ -36,9 +36,10 @@ MODULES = {
     "tg.linalg": tg.linalg,
     "tg.random": tg.random,
     "tg.interop": tg.interop,
+    "tg.interop.onnx": tg.interop.onnx,
 }
 
-CALLED = (tg.nn, tg.optim, tg.data, tg.backends)
+CALLED = (tg.nn, tg.optim, tg.data, tg.backends, tg.interop.onnx)
 """Where the classes stand that users make instances of."""
 
 

@@ -32,6 +32,11 @@ class Model(Module):
     Attributes:
         inputs: the names of the graph's inputs.
         outputs: the names of its outputs.
+
+    >>> tg.interop.onnx.export(tg.nn.Linear(2, 3), "linear.onnx")
+    >>> model = tg.interop.onnx.load("linear.onnx")
+    >>> model.inputs, model.outputs, sorted(model.state_dict())
+    (('x',), ('y',), ['bias', 'weight'])
     """
 
     def __init__(self, graph: Graph, weights: dict[str, numpy.ndarray]) -> None:
@@ -125,6 +130,12 @@ def _as(value: Any, dtype: Any) -> Any:
 
 def load(path: Any) -> Model:
     """A model from an ONNX file.
+
+    >>> tg.interop.onnx.export(tg.nn.LSTM(2, 3), "lstm.onnx")
+    >>> model = tg.interop.onnx.load("lstm.onnx")
+    >>> y, h, c = model(tg.zeros((10, 5, 2)))
+    >>> y.shape
+    (10, 5, 3)
 
     Args:
         path: of the file. Arrays that it keeps in other files must lie in its folder, or below.

@@ -46,6 +46,11 @@ def export(
 
     The file appears whole or not at all; one that was there stays until the new one is safely on the disk.
 
+    >>> layer = tg.nn.Recurrent(tg.nn.GRUCell(2, 3), batch_first=True)
+    >>> tg.interop.onnx.export(layer, "gru.onnx", tg.zeros((5, 10, 2)))
+    >>> tg.interop.onnx.load("gru.onnx")(tg.zeros((4, 7, 2)))[0].shape
+    (4, 7, 3)
+
     Args:
         model: a module, or a function of tensors.
         path: where to; ``.onnx`` is the usual ending.

@@ -41,6 +41,8 @@ def inputs_of(model: Any, example: Sequence[Any], axes: Axes | None) -> list[Inp
     if example:
         names = _names(model, example)
         leaves = [as_tensor(leaf) for leaf in tree.leaves(tuple(example)) if leaf is not None]
+        if not leaves:
+            raise arguments.refused("export: example", "tensors, nested as in a call", example)
         shapes, dtypes = [tuple(leaf.shape) for leaf in leaves], [leaf.dtype for leaf in leaves]
     else:
         shape, dtype = _first(model)
@@ -66,17 +68,11 @@ def _names(model: Any, example: Sequence[Any]) -> list[str]:
     names: list[str] = []
     for i, value in enumerate(example):
         name = given[i] if i < len(given) else f"x{i}"
-        if value is None:
-            continue
-        count = len(tree.leaves(value))
+        count = sum(leaf is not None for leaf in tree.leaves(value))
         if name == "state" and count <= 2:
             names += ["h", "c"][:count]
         else:
-            names += (
-                [name]
-                if not isinstance(value, (tuple, list, dict))
-                else [f"{name}_{k}" for k in range(count)]
-            )
+            names += [name] * count if count < 2 else [f"{name}_{k}" for k in range(count)]
     return names
 
 

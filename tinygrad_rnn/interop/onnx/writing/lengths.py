@@ -30,6 +30,9 @@ class Length:
     reciprocal: bool = False
 
 
+UNKNOWN = Length(())
+"""The length of an axis that a file need not say, such as that of every second step."""
+
 Traces = Sequence[dict[str, int]]
 """The lengths of each trace by their names."""
 
@@ -69,6 +72,19 @@ def of(values: Sequence[Any], traces: Traces) -> Any:
     return found
 
 
+def shape_of(shapes: Sequence[tuple[int, ...]], traces: Traces) -> tuple[Any, ...]:
+    """A shape, from those of each trace; what no file can hold is :data:`UNKNOWN`.
+
+    Raises:
+        CheckpointError: the number of axes differs.
+    """
+    if any(len(shape) != len(shapes[0]) for shape in shapes):
+        raise unlike()
+    return tuple(
+        [n[0] if len(set(n)) == 1 else _solved(n, traces) or UNKNOWN for n in zip(*shapes, strict=True)]
+    )
+
+
 def _reciprocal(values: Sequence[float], traces: Traces) -> Length | None:
     """What a mean multiplies by."""
     if not all(0 < abs(value) <= 1 for value in values):
@@ -87,7 +103,7 @@ def _different(values: Sequence[Any]) -> CheckpointError:
     )
 
 
-def _solved(values: list[int], traces: Traces) -> Length | None:
+def _solved(values: Sequence[int], traces: Traces) -> Length | None:
     names = tuple(traces[0])
     moved = tuple(name for i, name in enumerate(names) if values[i + 1] != values[0])
     if not moved:
@@ -95,7 +111,7 @@ def _solved(values: list[int], traces: Traces) -> Length | None:
     products = [math.prod(trace[name] for name in moved) for trace in traces]
     scale = (values[-1] - values[0]) / (products[-1] - products[0])
     length = Length(moved, int(scale), values[0] - int(scale) * products[0])
-    same = [length.scale * product + length.offset for product in products] == values
+    same = [length.scale * product + length.offset for product in products] == list(values)
     return length if scale.is_integer() and same else None
 
 

@@ -17,7 +17,7 @@ from ....sequence.trace import trace_cell
 from ....tape import Block, Entry, Node, lift, now, thread
 from ....tensor import Tensor
 from .cells import has_operator
-from .lengths import Traces, joined, unlike
+from .lengths import Traces, joined, shape_of, unlike
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def joined_traces(found: Sequence[Trace], traces: Traces) -> Joined:
         if any(i.row is not one.row for i in each):
             raise unlike()
         steps.append(Step(one.row, operands, joined([i.params for i in each], traces), None, one.results))
-    shapes = [joined(each, traces) for each in zip(*(p.shapes for p in programs), strict=True)]
+    shapes = [shape_of(each, traces) for each in zip(*(p.shapes for p in programs), strict=True)]
     results = [list(trace.results) for trace in found]
     if any(r != results[0] for r in results) or any(p.fixed != first.fixed for p in programs):
         raise unlike()

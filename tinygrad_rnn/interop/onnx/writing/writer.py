@@ -11,7 +11,7 @@ import numpy
 from ....errors import CheckpointError
 from ..package import onnx_package
 from ..reading import DTYPES
-from .lengths import Length
+from .lengths import UNKNOWN, Length
 
 OPSET = 18
 """The version of ONNX's operators that files are written for."""
@@ -148,6 +148,11 @@ class Writer:
         return root._known[length]
 
     def _length(self, length: Length) -> Value:
+        if length == UNKNOWN:
+            raise CheckpointError(
+                "export: the model needs the length of an axis that depends on those of its input in a way that "
+                "no file can hold: fix these with axes={}"
+            )
         value = None
         for name in length.names:
             source, axis = self.sources[name]
@@ -204,7 +209,8 @@ def number_of(dtype: Any) -> int:
 def shown(shape: Sequence[Any]) -> list[Any]:
     """A shape as a file declares it: names of lengths that are an input's, None where nothing is said."""
     return [
-        (n.names[0] if n == Length(n.names[:1]) else None) if isinstance(n, Length) else int(n) for n in shape
+        int(n) if not isinstance(n, Length) else n.names[0] if n.names and n == Length(n.names[:1]) else None
+        for n in shape
     ]
 
 
