@@ -62,6 +62,7 @@ INSIDE_FUNCTIONS = {
         "cli": {"."},
         "derived.losses": {"..sequence.rows"},
         "graph.picture": {"graphviz"},
+        "interop": {".…"},
         "numpy_functions": {"difflib"},
         "optim.machine_code": {"..sequence.elementwise"},
         "train.data": {"pydoc_data.topics"},

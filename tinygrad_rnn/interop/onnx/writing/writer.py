@@ -150,8 +150,8 @@ class Writer:
     def _length(self, length: Length) -> Value:
         if length == UNKNOWN:
             raise CheckpointError(
-                "export: the model needs the length of an axis that depends on those of its input in a way that "
-                "no file can hold: fix these with axes={}"
+                "export: the model needs the length of an axis that depends on those of its input in a way "
+                "that no file can hold: fix these with axes={}"
             )
         value = None
         for name in length.names:
