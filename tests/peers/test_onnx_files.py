@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import copy
 import os
+import pickle
 
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tests.peers.onnx_files import model_of, written
-from tinygrad_rnn.interop.onnx import load
+from tests.peers.onnx_files import apart, model_of, runtime, written
+from tinygrad_rnn.interop.onnx import export, load
 
 pytestmark = [pytest.mark.peer, pytest.mark.numpy_only]
 onnx = pytest.importorskip("onnx")
@@ -253,3 +256,102 @@ def test_in_another_dtype(tmp_path):
     (y,) = loaded(X.astype("float64"))
     assert y.dtype == np.float64
     assert abs(y.numpy() - X.astype("float64") @ W * np.float64(np.float32(0.1))).max() < 1e-12
+
+
+# -- a loaded model as an object -----------------------------------------------------------------------------
+
+
+def deep(tmp_path):
+    """A Scan in a branch, with weights outside and inside, and one that stands in the code."""
+    floating = onnx.TensorProto.FLOAT
+    body = helper.make_graph(
+        [
+            helper.make_node("Constant", [], ["u"], value=onnx.numpy_helper.from_array(W[:, :3] * 0.1)),
+            helper.make_node("MatMul", ["h", "u"], ["a"]),
+            helper.make_node("Add", ["a", "step"], ["b"]),
+            helper.make_node("Mul", ["b", "v"], ["after"]),
+            helper.make_node("Tanh", ["after"], ["out"]),
+        ],
+        "body",
+        [helper.make_tensor_value_info(name, floating, [3]) for name in ("h", "step")],
+        [helper.make_tensor_value_info(name, floating, [3]) for name in ("after", "out")],
+    )
+    scan = helper.make_node("Scan", ["h0", "x"], ["last", "ys"], "loop", body=body, num_scan_inputs=1)
+    weights = [onnx.numpy_helper.from_array(W[0, :3] * scale, "v") for scale in (0.5, 0.25)]
+    ends = [onnx.ValueInfoProto(name=name) for name in ("ys", "other")]
+    scaled = helper.make_node("Mul", ["x", "v"], ["other"])
+    branches = [
+        helper.make_graph([node], "branch", [], [end], [weight])
+        for node, end, weight in zip((scan, scaled), ends, weights, strict=True)
+    ]
+    node = helper.make_node("If", ["c"], ["y"], "choose", then_branch=branches[0], else_branch=branches[1])
+    given = {"c": np.array(True), "x": X, "h0": X[0]}
+    return written(tmp_path / "deep.onnx", model_of([node], given, ["y"])), list(given.values())
+
+
+def test_graphs_inside_of_graphs(tmp_path):
+    """Names of two branches may be alike: their weights are two, and each is trained where it is used."""
+    pytest.importorskip("onnxruntime")
+    path, (_, x, h) = deep(tmp_path)
+    model = load(path)
+    names = [name for name, _ in model.named_parameters()]
+    assert names == ["v", "u", "choose.then_branch.v"]
+    for condition in (np.array(True), np.array(False)):
+        ours = model(condition, x, h)
+        assert apart(ours, runtime(path, condition, x, h)) < 1e-6
+        model.zero_grad()
+        tg.sum(ours[0]).backward()
+        reached = [p.grad is not None for p in model.parameters()]
+        assert reached == ([False, True, True] if condition else [True, False, False])
+
+
+def test_a_loaded_model_is_written_with_new_weights(tmp_path):
+    pytest.importorskip("onnxruntime")
+    path, inputs = deep(tmp_path)
+    model, other = load(path), str(tmp_path / "other.onnx")
+    for p in model.parameters():
+        p.data = p.numpy() * 1.5 + 0.1
+    export(model, other)
+    for condition in (np.array(True), np.array(False)):
+        ours = model(condition, *inputs[1:])
+        assert apart(runtime(other, condition, *inputs[1:]), ours) < 1e-6
+        assert apart(load(other)(condition, *inputs[1:]), ours) == 0
+    with pytest.raises(tg.ArgumentError, match="its path alone"):
+        export(model, other, X)
+    with pytest.raises(tg.CheckpointError, match="float64"):
+        export(model.astype("float64"), other)
+
+
+def test_copies_and_checkpoints(tmp_path):
+    path, inputs = deep(tmp_path)
+    model = load(path)
+    expected = model(*inputs)
+    model(*inputs)[0].backward(np.ones((2, 3), np.float32))
+    for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert apart(copied(*inputs), expected) == 0
+    tg.save(tmp_path / "weights.safetensors", model)
+    fresh = load(path)
+    for p in fresh.parameters():
+        p.data = p.numpy() * 0
+    assert apart(fresh(*inputs), expected) > 0.1
+    fresh.load_state_dict(tg.load(tmp_path / "weights.safetensors"))
+    assert apart(fresh(*inputs), expected) == 0
+
+
+def test_random_numbers_are_left_alone(tmp_path):
+    path = str(tmp_path / "lstm.onnx")
+    export(tg.nn.LSTM(2, 3), path)
+    state = tg.random.get_state()
+    load(path)(np.ones((4, 1, 2), np.float32))
+    assert tg.random.get_state() == state
+
+
+def test_threads_share_a_model(tmp_path):
+    path = str(tmp_path / "lstm.onnx")
+    export(tg.nn.LSTM(2, 3, bidirectional=True), path)
+    model, inputs = load(path), [np.full((4, 1, 2), k, np.float32) for k in range(4)]
+    expected = [model(x)[0].numpy() for x in inputs]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for _ in range(20):
+            found = list(pool.map(lambda x: model(x)[0].numpy(), inputs))
+            assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))

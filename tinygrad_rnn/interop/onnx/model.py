@@ -16,7 +16,7 @@ from ...tape import lift
 from ...tensor import Tensor
 from .file import read
 from .graph import Given, Graph, run, weight_key
-from .reading import Reader
+from .reading import Reader, with_weights
 
 M = TypeVar("M", bound="Model")
 
@@ -39,8 +39,9 @@ class Model(Module):
     (('x',), ('y',), ['bias', 'weight'])
     """
 
-    def __init__(self, graph: Graph, weights: dict[str, numpy.ndarray]) -> None:
+    def __init__(self, graph: Graph, weights: dict[str, numpy.ndarray], message: Any) -> None:
         self.graph = graph
+        self.message = message
         self.inputs: tuple[str, ...] = tuple(given.name for given in graph.inputs)
         self.outputs: tuple[str, ...] = tuple(graph.outputs)
         self.dtype: Any = None
@@ -120,6 +121,15 @@ class Model(Module):
                 node.attributes = {name: _as(value, self.dtype) for name, value in node.attributes.items()}
         return self
 
+    def content(self) -> bytes:
+        """Of the file that it was read from, with the weights of now.
+
+        Raises:
+            CheckpointError: their dtypes are others.
+        """
+        weights = {name: w._backend.to_host(w._data) for name, w in self.weights.items()}
+        return with_weights(self.message, weights)
+
 
 def _as(value: Any, dtype: Any) -> Any:
     """Another dtype, of arrays and of dtypes that are floats."""
@@ -145,5 +155,6 @@ def load(path: Any) -> Model:
             not valid; it needs an operator, an attribute or a type that is not supported, which is named with
             its node; it claims arrays outside of its folder.
     """
-    reader = Reader(read(path))
-    return Model(reader.graph, reader.weights)
+    message = read(path)
+    reader = Reader(message)
+    return Model(reader.graph, reader.weights, message)

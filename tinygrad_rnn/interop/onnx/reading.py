@@ -30,11 +30,13 @@ class Reader:
     Attributes:
         opset: of the model.
         weights: the float arrays of the file that are weights, by name; no two graphs share one.
+        places: the messages that hold them: an array's, or the attribute of a node.
     """
 
     def __init__(self, model: Any) -> None:
         self.opset = opset_of(model)
         self.weights: dict[str, numpy.ndarray] = {}
+        self.places: dict[str, Any] = {}
         self.graph = self._graph(model.graph, "")
 
     def _graph(self, message: Any, place: str) -> Graph:
@@ -45,12 +47,14 @@ class Reader:
         if message.sparse_initializer:
             raise CheckpointError("the file holds sparse arrays, which are not supported")
         arrays = {tensor.name: array_of(tensor) for tensor in message.initializer}
+        places: dict[str, Any] = {tensor.name: tensor for tensor in message.initializer}
         inputs = [_given(value) for value in message.input if value.name not in arrays]
         nodes = []
         for node in message.node:
             read = self._node(node, place)
             if read.operator.name == "Constant":
                 arrays[read.outputs[0]] = read.operator.run(read)
+                places[read.outputs[0]] = node.attribute[0]
             else:
                 nodes.append(read)
         numbers = set(arrays) - {tensor.name for tensor in message.initializer}
@@ -58,6 +62,7 @@ class Reader:
         for name in sorted(_weights(graph, numbers), key=list(arrays).index):
             unique = name if name not in self.weights else f"{place}{name}"
             self.weights[unique] = arrays.pop(name)
+            self.places[unique] = places[name]
             graph.weights[name] = unique
         graph.free = tuple(sorted(_free(graph), key=str))
         return graph
@@ -85,6 +90,29 @@ class Reader:
         if any(True for _ in graphs_in(_only(node, attribute))):
             raise CheckpointError(f"{label(node)}: its attribute {attribute.name!r} is not supported")
         return DTYPES.get(value) if attribute.name == "to" else value
+
+
+def with_weights(model: Any, weights: Mapping[str, numpy.ndarray]) -> bytes:
+    """The content of the file that a model was read from, with other weights.
+
+    Raises:
+        CheckpointError: they have other dtypes or shapes than the file's.
+    """
+    copy = type(model)()
+    copy.CopyFrom(model)
+    helper, read = onnx_package(".numpy_helper"), Reader(copy)
+    for name, place in read.places.items():
+        array, before = weights[name], read.weights[name]
+        if (array.dtype, array.shape) != (before.dtype, before.shape):
+            raise CheckpointError(
+                f"export: {name} is {array.dtype}{list(array.shape)} now, in the file that it was read from "
+                f"{before.dtype}{list(before.shape)}: a loaded model is written with the dtypes that it had"
+            )
+        if hasattr(place, "floats"):  # a node's attribute
+            place.CopyFrom(onnx_package(".helper").make_attribute("value", helper.from_array(array)))
+        else:
+            place.CopyFrom(helper.from_array(array, place.name))
+    return bytes(copy.SerializeToString())
 
 
 def _only(node: Any, attribute: Any) -> Any:

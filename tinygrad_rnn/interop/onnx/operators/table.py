@@ -41,6 +41,10 @@ class Operator:
     check: Callable[[Node], None] | None = None
     prepare: Callable[[Node], Any] | None = None
 
+    def __reduce__(self) -> Any:
+        """A copy is the row itself, also in another process."""
+        return named, (self.name,)
+
 
 @dataclass(eq=False)
 class Node:
@@ -85,6 +89,11 @@ class Node:
 
 operators: dict[str, Operator] = {}
 """By name. Those of the domain "", which is ONNX's own, alone."""
+
+
+def named(name: str) -> Operator:
+    """A row of the table."""
+    return operators[name]
 
 
 def add(

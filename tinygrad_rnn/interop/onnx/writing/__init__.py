@@ -20,6 +20,7 @@ from .... import arguments, atomic, tree
 from ....errors import ArgumentError, CheckpointError
 from ....nn import Module, Recurrent
 from ....nn.module import modes_kept
+from ..model import Model as Loaded
 from ..package import onnx_package
 from .graphs import Held, ended, information, write
 from .inputs import Axes, Input, inputs_of, outputs_of
@@ -43,6 +44,8 @@ def export(
     It is written as it is used, without dropout. RNN, LSTM, PeepholeLSTM and GRU become ONNX's operators
     where these can say it; other recurrent layers, any traceable cell in them, become a Scan. All else is
     traced, operation by operation. The number of steps and of samples stays free.
+
+    A model that was loaded is written as it was read, with the weights of now.
 
     The file appears whole or not at all; one that was there stays until the new one is safely on the disk.
 
@@ -70,6 +73,11 @@ def export(
     path = arguments.path("export: path", path)
     function = arguments.function("export: model", model, instance=True)
     onnx = onnx_package()
+    if isinstance(model, Loaded):
+        if example or axes is not None or outputs is not None:
+            raise ArgumentError("export: a loaded model is written as it was read: give its path alone")
+        atomic.write(path, model.content())
+        return
     _refuse_what_keeps_states(model)
     given = inputs_of(function, example, axes)
     names = list(dict.fromkeys(n for one in given for n in one.shape if isinstance(n, str)))
