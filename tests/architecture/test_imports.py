@@ -45,6 +45,8 @@ INSIDE_FUNCTIONS = {
         "backends.native.compiler": {"llvmlite.binding"},
         "diagnosis.charts": {"matplotlib.colors", "matplotlib.figure", "matplotlib.ticker"},
         "interop.keras_file": {"h5py"},
+        "interop.onnx.file": {"google.protobuf.message"},
+        "interop.onnx.package": {"onnx…"},
         "interop.safetensors": {"safetensors…"},
         "selfcheck.machine": {"cupy", "resource"},  # resource is not on Windows
         "selfcheck.times": {"torch"},

@@ -4,6 +4,7 @@ by itself."""
 from __future__ import annotations
 
 import functools
+import importlib.util
 import inspect
 import os
 import types
@@ -78,6 +79,12 @@ class World:
         tanh = type("Tanh", (), {"__module__": "torch.nn.modules.activation", "training": True})
         return tanh()
 
+    def exported(self) -> str:
+        path = self.folder / "model.onnx"
+        if not path.exists():
+            tg.interop.onnx.export(self.layer, path)
+        return str(path)
+
     def config(self) -> config.Config:
         return config.Config(hidden=3, embed=2, batch=2, length=5, steps=2, text=self.written())
 
@@ -134,6 +141,8 @@ MODULES = {
     "interop.tensorflow": tg.interop.tensorflow,
     "interop.torch": tg.interop.torch,
 }
+if importlib.util.find_spec("onnx") is not None:
+    MODULES["interop.onnx"] = tg.interop.onnx
 TRAIN = [
     config.Config,
     texts.read_text,
@@ -232,6 +241,7 @@ INTERNAL = {
     "random.States": "what a program that is run again is given back",
     "detect_anomaly.recorded": "called by the tape",
     "detect_anomaly.pulled": "called by the tape",
+    "interop.onnx.Model": "made by load",
     "optim.Group": "made by optimisers",
     "optim.Optimizer": "a base: it has no method of its own",
     "optim.Schedule": "a base: it has no factor of its own",

@@ -191,6 +191,14 @@ OWN: dict[str, dict[str, Argument]] = {
         "num": is_a("size", 3),
         "endpoint": is_a("flag", True),
     },
+    "interop.onnx.load": {"path": is_a("path", lambda w: w.exported())},
+    "interop.onnx.export": {
+        "model": is_a("instance", lambda w: w.layer),
+        "path": is_a("path", lambda w: str(w.folder / "layer.onnx")),
+        "example": is_a("tensor", lambda w: (tg.zeros((2, 3)),)),
+        "axes": is_a("metadata", lambda w: {"x": {0: "batch"}}),
+        "outputs": is_a("choice", lambda w: ["scores"]),
+    },
     "tg.load": {"path": is_a("path", lambda w: w.saved())},
     "tg.save": {
         "path": is_a("path", lambda w: str(w.folder / "weights.safetensors")),

@@ -6,9 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import convert, keras, safetensors, tensorflow, torch
+    from . import convert, keras, onnx, safetensors, tensorflow, torch
 
-__all__ = ["convert", "keras", "safetensors", "tensorflow", "torch"]
+__all__ = ["convert", "keras", "onnx", "safetensors", "tensorflow", "torch"]
 
 if not TYPE_CHECKING:
 
