@@ -44,6 +44,9 @@ INSIDE_FUNCTIONS = {
         "backends.cupy_backend": {"cupy", "cupyx", "cupyx.scipy.special"},
         "backends.native.compiler": {"llvmlite.binding"},
         "diagnosis.charts": {"matplotlib.colors", "matplotlib.figure", "matplotlib.ticker"},
+        "interop.keras_file": {"h5py"},
+        "interop.onnx.file": {"google.protobuf.message"},
+        "interop.onnx.package": {"onnx…"},
         "interop.safetensors": {"safetensors…"},
         "selfcheck.machine": {"cupy", "resource"},  # resource is not on Windows
         "selfcheck.times": {"torch"},

@@ -350,6 +350,11 @@ KINDS: dict[str, Kind] = {
     "state of a schedule": _kind("", names="state dict"),
     "random state": _kind(),
     "source": _kind("layer|empty dict|dict", names="save"),
+    "module of PyTorch": _kind(),
+    "text or None": _kind(f"{WORD}|None"),
+    "layers by name": _kind("empty dict"),
+    "weights of Keras": _kind(),
+    "weights of TensorFlow": _kind(),
     "metadata": _kind("empty dict|None"),
     # what was recorded
     "recorded": _kind("recorded 0.5|recorded tensor", names=f"recorded|{NESTED}"),

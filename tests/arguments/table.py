@@ -189,6 +189,14 @@ OWN: dict[str, dict[str, Argument]] = {
         "num": is_a("size", 3),
         "endpoint": is_a("flag", True),
     },
+    "interop.onnx.load": {"path": is_a("path", lambda w: w.exported())},
+    "interop.onnx.export": {
+        "model": is_a("instance", lambda w: w.layer),
+        "path": is_a("path", lambda w: str(w.folder / "layer.onnx")),
+        "example": is_a("tensor", lambda w: (tg.zeros((2, 3)),)),
+        "axes": is_a("metadata", lambda w: {"x": {0: "batch"}}),
+        "outputs": is_a("choice", lambda w: ["scores"]),
+    },
     "tg.load": {"path": is_a("path", lambda w: w.saved())},
     "tg.save": {
         "path": is_a("path", lambda w: str(w.folder / "weights.safetensors")),
@@ -204,6 +212,37 @@ OWN: dict[str, dict[str, Argument]] = {
         "weights": is_a("choice", "int8"),
         "name": is_a("identifier", "model"),
         "vocabulary": is_a("vocabulary", None),
+    },
+    "interop.convert.convert": {
+        "source": is_a("path", lambda w: w.saved()),
+        "target": is_a("path", lambda w: str(w.folder / "weights.pt")),
+        "part": is_a("text or None", None),
+    },
+    "interop.keras.load": {"path": is_a("path", lambda w: w.saved_by_keras())},
+    "interop.keras.save": {
+        "path": is_a("path", lambda w: str(w.folder / "weights.keras")),
+        "layers": is_a("layers by name", lambda w: {"head": w.layer}),
+    },
+    "interop.keras.load_weights": {
+        "layer": is_a("module", lambda w: w.layer),
+        "weights": is_a("weights of Keras", lambda w: tg.interop.keras.weights(w.layer)),
+    },
+    "interop.keras.weights": {"layer": is_a("module", lambda w: w.lstm), "of": is_a("choice", "value")},
+    "interop.tensorflow.load_weights": {
+        "layer": is_a("module", lambda w: w.lstm),
+        "weights": is_a("weights of TensorFlow", lambda w: tg.interop.tensorflow.weights(w.lstm)),
+        "forget_bias": is_a("real", 1.0),
+    },
+    "interop.tensorflow.weights": {
+        "layer": is_a("module", lambda w: w.lstm),
+        "of": is_a("choice", "value"),
+        "forget_bias": is_a("real", 1.0),
+    },
+    "interop.torch.from_module": {"module": is_a("module of PyTorch", lambda w: w.foreign_module())},
+    "interop.torch.load": {"path": is_a("path", lambda w: w.saved_by_torch())},
+    "interop.torch.save": {
+        "path": is_a("path", lambda w: str(w.folder / "weights.pt")),
+        "source": is_a("source", lambda w: w.layer),
     },
     "tg.matmul": {"x2": is_tensor(X.T)},
     "tg.meshgrid": {
@@ -297,7 +336,6 @@ OWN: dict[str, dict[str, Argument]] = {
     **{
         f"nn.{name}": {"dtype": _FLOAT_DTYPE}
         for name in [
-            "LayerNorm",
             "GRU",
             "GRUCell",
             "LSTM",
@@ -312,6 +350,7 @@ OWN: dict[str, dict[str, Argument]] = {
             "RNNCell",
         ]
     },
+    "nn.LayerNorm": {"elementwise_affine": is_a("flag", True), "dtype": _FLOAT_DTYPE},
     "nn.Recurrent": {"input_size": is_a("size or None", None), "outputs": is_a("choice", "last")},
     "nn.Embedding": {"padding_idx": is_a("step", 0), "dtype": _FLOAT_DTYPE},
     "nn.PeepholeLSTM": {"dtype": _FLOAT_DTYPE},
