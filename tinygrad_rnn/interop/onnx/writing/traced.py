@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy
-
 from .... import backends, tree
 from ....chain_rule import Row
 from ....errors import CheckpointError, TraceError
+from ....nn import Module
 from ....sequence.program import Number, Trace, capture, placeholder, tracing
 from ....sequence.trace import trace_cell
 from ....tape import Block, Entry, Node, lift, now, thread
@@ -81,11 +80,13 @@ class Joined:
 
 
 def traced(
-    function: Callable[..., Any], kinds: Sequence[tuple[tuple[Any, ...], Any]], traces: Traces
+    function: Callable[..., Any], model: Any, kinds: Sequence[tuple[tuple[Any, ...], Any]], traces: Traces
 ) -> tuple[Joined, Any]:
     """Trace a model for several lengths.
 
     Args:
+        function: the call of the model with all its inputs one behind the other.
+        model: the model, whose parameters are somewhere.
         kinds: shape, with names of lengths, and dtype of each input.
 
     Returns:
@@ -94,18 +95,23 @@ def traced(
     Raises:
         CheckpointError: they differ, or the model cannot be traced; says why.
     """
-    found, nestings = [], []
+    found, nestings, backend = [], [], _backend_of(model)
     for lengths in traces:
         shapes = [tuple(lengths.get(n, n) for n in shape) for shape, _ in kinds]
-        arrays = [numpy.zeros(shape, dtype) for shape, (_, dtype) in zip(shapes, kinds, strict=True)]
-        trace, nesting = _trace(function, arrays)
+        arrays = [backend.zeros(shape, dtype) for shape, (_, dtype) in zip(shapes, kinds, strict=True)]
+        trace, nesting = _trace(function, arrays, backend)
         found.append(trace)
         nestings.append(nesting)
     return joined_traces(found, traces), nestings[0]
 
 
-def _trace(function: Callable[..., Any], arrays: Sequence[Any]) -> tuple[Trace, Any]:
-    backend = backends.get("numpy")
+def _backend_of(model: Any) -> Any:
+    """Where a model's parameters are."""
+    parameters = model.parameters() if isinstance(model, Module) else ()
+    return next((p._backend for p in parameters), None) or backends.current()
+
+
+def _trace(function: Callable[..., Any], arrays: Sequence[Any], backend: Any) -> tuple[Trace, Any]:
     try:
         with tracing() as trial, Block(recording=True), backend.quiet():
             trial.scanned = _scanned
