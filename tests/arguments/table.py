@@ -46,6 +46,18 @@ _CELL_CALL = {
 _PAIR_CALL = {**_CELL_CALL, "state": is_a("pair", lambda w: (tg.zeros((2, 4)), tg.zeros((2, 4))))}
 
 
+_OF_CLASSES = [
+    "Accuracy",
+    "F1",
+    "Precision",
+    "Recall",
+    "ConfusionMatrix",
+    "Perplexity",
+    "TopK",
+    "AreaUnderCurve",
+]
+
+
 _SCORED = {"outputs": is_a("scores", SQUARE), "targets": is_a("classes", [0, 1])}
 
 
@@ -317,6 +329,7 @@ OWN: dict[str, dict[str, Argument]] = {
         "strict": is_a("flag", True),
     },
     "Linear.train": {"mode": is_a("flag", True)},
+    "Linear.requires_grad_": {"requires_grad": is_a("flag", True)},
     "Embedding.__call__": {"x": is_a("class numbers", lambda w: tg.tensor([1, 2]))},
     "LayerNorm.__call__": {"x": is_tensor(X)},
     "Sequential.__call__": {"x": is_a("tensor", lambda w: tg.zeros((2, 3)))},
@@ -498,10 +511,18 @@ OWN: dict[str, dict[str, Argument]] = {
         "changes": is_a("settings", lambda w: {}),
         "cell": is_a("nothing", None),
     },
-    **{f"{name}.update": _SCORED for name in ["Accuracy", "F1", "ConfusionMatrix", "Perplexity"]},
-    "MeanAbsoluteError.update": {"outputs": is_a("scores", SQUARE), "targets": is_a("scores", SQUARE)},
+    **{f"{name}.update": _SCORED for name in _OF_CLASSES},
+    **{
+        f"{name}.update": {"outputs": is_a("scores", SQUARE), "targets": is_a("scores", SQUARE)}
+        for name in ["MeanAbsoluteError", "RootMeanSquaredError", "R2"]
+    },
+    "train.TopK": {"k": is_a("count", 1)},
+    "train.R2": {"features": is_a("flag", False)},
     **{f"train.{name}": {"classes": is_a("count", None)} for name in ["Accuracy", "ConfusionMatrix"]},
-    "train.F1": {"average": is_a("choice", "micro"), "classes": is_a("count", None)},
+    **{
+        f"train.{name}": {"average": is_a("choice", "micro"), "classes": is_a("count", None)}
+        for name in ["F1", "Precision", "Recall"]
+    },
     "train.fit": {
         **_FITTED,
         "epochs": is_a("steps", 1),
