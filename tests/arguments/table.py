@@ -446,6 +446,13 @@ OWN: dict[str, dict[str, Argument]] = {
         "data": is_a("samples", lambda w: (X, [[1.0], [2.0, 3.0]])),
         "shares": is_a("shares of all", 0.5),
     },
+    "data.sliding": {
+        "series": is_a("series", lambda w: np.arange(9.0)),
+        "length": is_a("count", 2),
+        "horizon": is_a("count", 2),
+        "stride": is_a("count", 2),
+        "targets": is_a("series", None),
+    },
     "data.windows": {
         "stream": is_a("series", lambda w: np.arange(9.0)),
         "length": is_a("count", 2),
@@ -553,6 +560,13 @@ OWN: dict[str, dict[str, Argument]] = {
         "folder": is_a("path", lambda w: w.trained()),
         "model": is_a("no module", None),
         "cell": is_a("function or None", None),
+    },
+    "train.predict": {
+        "model": is_a("instance", lambda w: w.lstm),
+        "data": Argument("batches", _fitted_batches),
+        "targets": is_a("flag", True),
+        "carry": is_a("flag", False),
+        "batch_axis": is_a("place of samples", 1),
     },
     "train.evaluate": {**_FITTED, "model": is_a("instance", lambda w: w.lstm)},
     "train.sample": {

@@ -7,6 +7,7 @@ from .fit import fit
 from .history import History
 from .loading import LoadedRun, load_run
 from .metrics import Metric
+from .predicting import predict
 from .regression import R2, MeanAbsoluteError, RootMeanSquaredError
 from .scores import AreaUnderCurve, Perplexity, TopK
 from .training import Training
@@ -30,6 +31,7 @@ __all__ = [
     "evaluate",
     "fit",
     "load_run",
+    "predict",
 ]
 
 
