@@ -448,3 +448,15 @@ def test_what_is_held_out(capsys, tmp_path):
     for wrong in ("0", "1", "1.5", "-0.1", "nan", "no/such"):
         assert "held" in refused(capsys, *train, f"--held-out={wrong}", "--run", "new") or wrong == "no/such"
     assert not (tmp_path / "new").exists()
+
+
+def test_the_package_is_the_command():
+    package = os.path.dirname(tg.__file__)
+    told = subprocess.run(
+        [sys.executable, "-m", "tinygrad_rnn", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=os.path.dirname(package),
+    )
+    assert told.stdout.strip().endswith(tg.__version__)

@@ -32,6 +32,7 @@ FLOORS: list[set[str]] = [
     {"selfcheck"},
     {"commands"},
     {"cli"},
+    {"__main__"},
 ]
 """From the ground up: a room may import from the floors below its own. "" is the package itself."""
 

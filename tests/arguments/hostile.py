@@ -379,10 +379,11 @@ KINDS: dict[str, Kind] = {
     "loss": _kind("function|layer", names="loss"),
     "batches": _kind(names="batch|data|validation"),
     "metrics": _kind("None|empty dict"),
+    "place of samples": _kind("None|0|1|NumPy's 1|0-d 1|0-d tensor 1", names=f"batch_axis|{NESTED}"),
     "callbacks": _kind(f"{NOTHING}|array of no elements"),
     "optimizer or None": _kind("None"),
     "scores": _kind(f"{ARRAY}", names=f"outputs|targets|{NO_TENSOR}"),
-    "classes": _kind(f"{WHOLE_LIST}", names=f"outputs|targets|{NO_TENSOR}"),
+    "classes": _kind(f"{WHOLE_LIST}|array of bools", names=f"outputs|targets|{NO_TENSOR}"),
     # functions
     "function": _kind(FUNCTION),
     "instance": _kind("function|layer"),

@@ -46,6 +46,18 @@ _CELL_CALL = {
 _PAIR_CALL = {**_CELL_CALL, "state": is_a("pair", lambda w: (tg.zeros((2, 4)), tg.zeros((2, 4))))}
 
 
+_OF_CLASSES = [
+    "Accuracy",
+    "F1",
+    "Precision",
+    "Recall",
+    "ConfusionMatrix",
+    "Perplexity",
+    "TopK",
+    "AreaUnderCurve",
+]
+
+
 _SCORED = {"outputs": is_a("scores", SQUARE), "targets": is_a("classes", [0, 1])}
 
 
@@ -366,6 +378,7 @@ OWN: dict[str, dict[str, Argument]] = {
         "strict": is_a("flag", True),
     },
     "Linear.train": {"mode": is_a("flag", True)},
+    "Linear.requires_grad_": {"requires_grad": is_a("flag", True)},
     "Embedding.__call__": {"x": is_a("class numbers", lambda w: tg.tensor([1, 2]))},
     "LayerNorm.__call__": {"x": is_tensor(X)},
     "Sequential.__call__": {"x": is_a("tensor", lambda w: tg.zeros((2, 3)))},
@@ -482,6 +495,13 @@ OWN: dict[str, dict[str, Argument]] = {
         "data": is_a("samples", lambda w: (X, [[1.0], [2.0, 3.0]])),
         "shares": is_a("shares of all", 0.5),
     },
+    "data.sliding": {
+        "series": is_a("series", lambda w: np.arange(9.0)),
+        "length": is_a("count", 2),
+        "horizon": is_a("count", 2),
+        "stride": is_a("count", 2),
+        "targets": is_a("series", None),
+    },
     "data.windows": {
         "stream": is_a("series", lambda w: np.arange(9.0)),
         "length": is_a("count", 2),
@@ -547,10 +567,18 @@ OWN: dict[str, dict[str, Argument]] = {
         "changes": is_a("settings", lambda w: {}),
         "cell": is_a("nothing", None),
     },
-    **{f"{name}.update": _SCORED for name in ["Accuracy", "F1", "ConfusionMatrix", "Perplexity"]},
-    "MeanAbsoluteError.update": {"outputs": is_a("scores", SQUARE), "targets": is_a("scores", SQUARE)},
+    **{f"{name}.update": _SCORED for name in _OF_CLASSES},
+    **{
+        f"{name}.update": {"outputs": is_a("scores", SQUARE), "targets": is_a("scores", SQUARE)}
+        for name in ["MeanAbsoluteError", "RootMeanSquaredError", "R2"]
+    },
+    "train.TopK": {"k": is_a("count", 1)},
+    "train.R2": {"features": is_a("flag", False)},
     **{f"train.{name}": {"classes": is_a("count", None)} for name in ["Accuracy", "ConfusionMatrix"]},
-    "train.F1": {"average": is_a("choice", "micro"), "classes": is_a("count", None)},
+    **{
+        f"train.{name}": {"average": is_a("choice", "micro"), "classes": is_a("count", None)}
+        for name in ["F1", "Precision", "Recall"]
+    },
     "train.fit": {
         **_FITTED,
         "epochs": is_a("steps", 1),
@@ -581,6 +609,13 @@ OWN: dict[str, dict[str, Argument]] = {
         "folder": is_a("path", lambda w: w.trained()),
         "model": is_a("no module", None),
         "cell": is_a("function or None", None),
+    },
+    "train.predict": {
+        "model": is_a("instance", lambda w: w.lstm),
+        "data": Argument("batches", _fitted_batches),
+        "targets": is_a("flag", True),
+        "carry": is_a("flag", False),
+        "batch_axis": is_a("place of samples", 1),
     },
     "train.evaluate": {**_FITTED, "model": is_a("instance", lambda w: w.lstm)},
     "train.sample": {

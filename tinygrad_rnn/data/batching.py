@@ -147,6 +147,11 @@ class Batches(Passes[Batch]):
         start = position * self.size
         return self._samples.take(self._ordered()[start : start + self.size])
 
+    @property
+    def is_in_order(self) -> bool:
+        """Whether this epoch has the samples one after the other, as they were given."""
+        return bool((numpy.diff(self._ordered()) == 1).all())
+
     def _ordered(self) -> numpy.ndarray:
         """The order of this epoch's samples."""
         key = self.epoch, self.seed

@@ -26,7 +26,7 @@ from ..tensor import Tensor
 from . import activations
 from .activations import ActivationLike
 from .cell import Cell, CellOptions, GateOptions
-from .module import Parameter
+from .parameter import Parameter
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

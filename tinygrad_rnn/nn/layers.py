@@ -15,7 +15,8 @@ from ..sequence import Output
 from ..tape import lift
 from ..tensor import Tensor, tensor
 from . import init
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter
 
 
 def not_a_pair(name: str, x: Any) -> Any:

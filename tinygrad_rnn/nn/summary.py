@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from .. import arguments, backends, random, tree
 from ..arguments import DTypeLike
+from ..errors import DtypeError
 from ..reading.words import table
 from ..tape import host, no_grad
 from ..tensor import Tensor
@@ -88,15 +89,24 @@ def summary(model: Module, *inputs: object, dtype: DTypeLike | None = None) -> S
 
     Raises:
         ArgumentError: there is no module.
+        DtypeError: the model takes whole numbers where zeros of a float dtype came.
         TinygradRNNError: what the model raises.
     """
     arguments.instance("summary: model", model, Module)
     dtype = arguments.optional(arguments.dtype, "summary: dtype", dtype)
     parameters = list(model.parameters())
     first = parameters[0] if parameters else None
-    if dtype is None:
-        dtype = host.default_dtype if first is None else first.dtype
-    seen = _called(model, [_input(x, dtype, first) for x in inputs]) if inputs else {}
+    wanted, default = dtype, host.default_dtype if first is None else first.dtype
+    made = [_input(x, default if wanted is None else wanted, first) for x in inputs]
+    try:
+        seen = _called(model, made) if inputs else {}
+    except DtypeError as error:
+        if wanted is not None or all(x is y for x, y in zip(inputs, made, strict=True)):
+            raise
+        raise DtypeError(
+            f"{error}; summary called the model with zeros of {default} where a shape stood: for class "
+            'numbers give dtype="int64", or an array instead of the shape'
+        ) from error
     rows = []
     for name, module in model.named_modules():
         held = list(module.parameters())
