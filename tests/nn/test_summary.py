@@ -96,3 +96,11 @@ def test_zeros_of_a_float_for_class_numbers_are_told():
         with pytest.raises(tg.DtypeError) as told:
             tg.summary(model, x, **given)
         assert "int64" not in str(told.value)
+
+    class OfPairs(nn.Module):
+        def __call__(self, pair):
+            return model(pair[0])
+
+    with pytest.raises(tg.DtypeError) as told:
+        tg.summary(OfPairs(), (np.zeros((2, 3), "float32"), [2, 3, 1]))
+    assert "int64" not in str(told.value)

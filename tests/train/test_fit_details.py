@@ -127,7 +127,7 @@ def test_predicted_classes_are_classes():
     with pytest.raises(tg.ShapeError, match="below 0"):
         train.Accuracy().update([-1, 1], [1, 1])
     with pytest.raises(tg.ShapeError, match="scores"):
-        train.Accuracy().update(np.ones((3, 1)), [1, 0, 1])
+        train.Accuracy().update(np.ones((3, 1, 1)), [1, 0, 1])
     assert train.Perplexity().value() != train.Perplexity().value()  # NaN
     huge = train.Perplexity()
     huge.update(np.array([[0.0, 1e6]]), [0])

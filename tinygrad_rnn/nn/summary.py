@@ -101,7 +101,8 @@ def summary(model: Module, *inputs: object, dtype: DTypeLike | None = None) -> S
     try:
         seen = _called(model, made) if inputs else {}
     except DtypeError as error:
-        if wanted is not None or all(x is y for x, y in zip(inputs, made, strict=True)):
+        given = {id(leaf) for leaf in tree.leaves(inputs)}
+        if wanted is not None or all(id(leaf) in given for leaf in tree.leaves(made)):
             raise
         raise DtypeError(
             f"{error}; summary called the model with zeros of {default} where a shape stood: for class "

@@ -41,7 +41,7 @@ def decisions(name: str, targets: numpy.ndarray) -> numpy.ndarray:
 class Confusion(Metric):
     """A metric of the table of true and predicted classes; targets below 0 do not count."""
 
-    greater_is_better: bool | None = True
+    greater_is_better = True
 
     def __init__(self, classes: int | None = None, batch_first: bool = False) -> None:
         name = type(self).__name__
@@ -234,8 +234,6 @@ class ConfusionMatrix(Confusion):
     Args:
         classes, batch_first: as of :class:`Accuracy`.
     """
-
-    greater_is_better = None
 
     def value(self) -> numpy.ndarray:
         return self.table.copy()
