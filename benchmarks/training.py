@@ -40,7 +40,7 @@ class Task:
             def on_update(self, training: train.Training) -> None:
                 losses.append(training.row["loss"])
                 if len(losses) == count:
-                    training.pause()  # no evaluation
+                    training.stop()
 
         train.fit(
             self.model,

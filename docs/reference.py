@@ -37,9 +37,15 @@ MODULES = {
     "tg.random": tg.random,
     "tg.interop": tg.interop,
     "tg.interop.c": tg.interop.c,
+    "tg.interop.safetensors": tg.interop.safetensors,
+    "tg.interop.convert": tg.interop.convert,
+    "tg.interop.keras": tg.interop.keras,
+    "tg.interop.tensorflow": tg.interop.tensorflow,
+    "tg.interop.torch": tg.interop.torch,
+    "tg.interop.onnx": tg.interop.onnx,
 }
 
-CALLED = (tg.nn, tg.optim, tg.data, tg.backends)
+CALLED = (tg.nn, tg.optim, tg.data, tg.backends, tg.interop.onnx)
 """Where the classes stand that users make instances of."""
 
 

@@ -197,7 +197,7 @@ def test_resuming(run, capsys):
         ("train --lr 0", "--lr: must be above 0"),
         ("train --lr nan", "--lr: must be above 0, not nan"),
         ("train --dropout 1", "--dropout: must be at least 0 and below 1"),
-        ("train --cell transformer", "--cell: must be 'rnn', 'lstm'"),
+        ("train --cell transformer", "--cell: must be rnn, lstm"),
         ("train --text text.txt --backend cupy", "the 'cupy' backend needs"),
         ("train --steps", "expected one argument"),
         ("sample none", "no such file"),
@@ -410,8 +410,7 @@ def test_runs_side_by_side(run, capsys):
         "run",
         "cell",
         "parameters",
-        "held",
-        "out",
+        "bits/character",
         "after",
         "step",
         "steps",
@@ -449,3 +448,15 @@ def test_what_is_held_out(capsys, tmp_path):
     for wrong in ("0", "1", "1.5", "-0.1", "nan", "no/such"):
         assert "held" in refused(capsys, *train, f"--held-out={wrong}", "--run", "new") or wrong == "no/such"
     assert not (tmp_path / "new").exists()
+
+
+def test_the_package_is_the_command():
+    package = os.path.dirname(tg.__file__)
+    told = subprocess.run(
+        [sys.executable, "-m", "tinygrad_rnn", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=os.path.dirname(package),
+    )
+    assert told.stdout.strip().endswith(tg.__version__)

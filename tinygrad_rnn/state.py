@@ -111,6 +111,8 @@ STATE: dict[Kind, dict[str, str]] = {
         "caches._memoised": "functions among them",
         "chain_rule.registry.rows": "the rules",
         "effects.effects": "functions that change something that stays",
+        "interop.onnx.operators.table.operators": "ONNX's operators",
+        "interop.onnx.writing.rows.ROWS": "the library's operations in ONNX's operators",
     },
 }
 

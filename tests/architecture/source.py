@@ -30,7 +30,9 @@ FLOORS: list[set[str]] = [
     {"train"},
     {""},
     {"selfcheck"},
+    {"commands"},
     {"cli"},
+    {"__main__"},
 ]
 """From the ground up: a room may import from the floors below its own. "" is the package itself."""
 

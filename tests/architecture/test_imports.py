@@ -44,6 +44,9 @@ INSIDE_FUNCTIONS = {
         "backends.cupy_backend": {"cupy", "cupyx", "cupyx.scipy.special"},
         "backends.native.compiler": {"llvmlite.binding"},
         "diagnosis.charts": {"matplotlib.colors", "matplotlib.figure", "matplotlib.ticker"},
+        "interop.keras_file": {"h5py"},
+        "interop.onnx.file": {"google.protobuf.message"},
+        "interop.onnx.package": {"onnx…"},
         "interop.safetensors": {"safetensors…"},
         "selfcheck.machine": {"cupy", "resource"},  # resource is not on Windows
         "selfcheck.times": {"torch"},
@@ -58,7 +61,7 @@ INSIDE_FUNCTIONS = {
         "backends.native.code_cache": {"platformdirs"},
         "backends.native.threads": {"threadpoolctl"},
         "backends.numpy_backend": {".native"},
-        "cli": {"."},
+        "commands.check": {".."},
         "derived.losses": {"..sequence.rows"},
         "graph.picture": {"graphviz"},
         "interop": {".…"},

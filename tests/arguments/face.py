@@ -4,6 +4,7 @@ by itself."""
 from __future__ import annotations
 
 import functools
+import importlib.util
 import inspect
 import os
 import types
@@ -60,6 +61,29 @@ class World:
         path = str(self.folder / "saved.safetensors")
         tg.save(path, self.layer)
         return path
+
+    def saved_by_torch(self) -> str:
+        """A file as PyTorch writes it."""
+        path = str(self.folder / "saved.pt")
+        tg.interop.torch.save(path, self.layer)
+        return path
+
+    def saved_by_keras(self) -> str:
+        """A file as Keras reads it."""
+        path = str(self.folder / "saved.keras")
+        tg.interop.keras.save(path, {"head": self.layer})
+        return path
+
+    def foreign_module(self) -> Any:
+        """What stands for a module of PyTorch's, which need not be installed."""
+        tanh = type("Tanh", (), {"__module__": "torch.nn.modules.activation", "training": True})
+        return tanh()
+
+    def exported(self) -> str:
+        path = self.folder / "model.onnx"
+        if not path.exists():
+            tg.interop.onnx.export(self.layer, path)
+        return str(path)
 
     def config(self) -> config.Config:
         return config.Config(hidden=3, embed=2, batch=2, length=5, steps=2, text=self.written())
@@ -120,7 +144,13 @@ MODULES = {
     "data": data,
     "train": tg.train,
     "interop.c": tg.interop.c,
+    "interop.convert": tg.interop.convert,
+    "interop.keras": tg.interop.keras,
+    "interop.tensorflow": tg.interop.tensorflow,
+    "interop.torch": tg.interop.torch,
 }
+if importlib.util.find_spec("onnx") is not None:
+    MODULES["interop.onnx"] = tg.interop.onnx
 TRAIN = [
     config.Config,
     texts.read_text,
@@ -218,6 +248,7 @@ INTERNAL = {
     "random.States": "what a program that is run again is given back",
     "detect_anomaly.recorded": "called by the tape",
     "detect_anomaly.pulled": "called by the tape",
+    "interop.onnx.Model": "made by load",
     "optim.Group": "made by optimisers",
     "optim.Optimizer": "a base: it has no method of its own",
     "optim.Schedule": "a base: it has no factor of its own",

@@ -46,6 +46,18 @@ _CELL_CALL = {
 _PAIR_CALL = {**_CELL_CALL, "state": is_a("pair", lambda w: (tg.zeros((2, 4)), tg.zeros((2, 4))))}
 
 
+_OF_CLASSES = [
+    "Accuracy",
+    "F1",
+    "Precision",
+    "Recall",
+    "ConfusionMatrix",
+    "Perplexity",
+    "TopK",
+    "AreaUnderCurve",
+]
+
+
 _SCORED = {"outputs": is_a("scores", SQUARE), "targets": is_a("classes", [0, 1])}
 
 
@@ -189,6 +201,14 @@ OWN: dict[str, dict[str, Argument]] = {
         "num": is_a("size", 3),
         "endpoint": is_a("flag", True),
     },
+    "interop.onnx.load": {"path": is_a("path", lambda w: w.exported())},
+    "interop.onnx.export": {
+        "model": is_a("instance", lambda w: w.layer),
+        "path": is_a("path", lambda w: str(w.folder / "layer.onnx")),
+        "example": is_a("tensor", lambda w: (tg.zeros((2, 3)),)),
+        "axes": is_a("metadata", lambda w: {"x": {0: "batch"}}),
+        "outputs": is_a("choice", lambda w: ["scores"]),
+    },
     "tg.load": {"path": is_a("path", lambda w: w.saved())},
     "tg.save": {
         "path": is_a("path", lambda w: str(w.folder / "weights.safetensors")),
@@ -204,6 +224,37 @@ OWN: dict[str, dict[str, Argument]] = {
         "weights": is_a("choice", "int8"),
         "name": is_a("identifier", "model"),
         "vocabulary": is_a("vocabulary", None),
+    },
+    "interop.convert.convert": {
+        "source": is_a("path", lambda w: w.saved()),
+        "target": is_a("path", lambda w: str(w.folder / "weights.pt")),
+        "part": is_a("text or None", None),
+    },
+    "interop.keras.load": {"path": is_a("path", lambda w: w.saved_by_keras())},
+    "interop.keras.save": {
+        "path": is_a("path", lambda w: str(w.folder / "weights.keras")),
+        "layers": is_a("layers by name", lambda w: {"head": w.layer}),
+    },
+    "interop.keras.load_weights": {
+        "layer": is_a("module", lambda w: w.layer),
+        "weights": is_a("weights of Keras", lambda w: tg.interop.keras.weights(w.layer)),
+    },
+    "interop.keras.weights": {"layer": is_a("module", lambda w: w.lstm), "of": is_a("choice", "value")},
+    "interop.tensorflow.load_weights": {
+        "layer": is_a("module", lambda w: w.lstm),
+        "weights": is_a("weights of TensorFlow", lambda w: tg.interop.tensorflow.weights(w.lstm)),
+        "forget_bias": is_a("real", 1.0),
+    },
+    "interop.tensorflow.weights": {
+        "layer": is_a("module", lambda w: w.lstm),
+        "of": is_a("choice", "value"),
+        "forget_bias": is_a("real", 1.0),
+    },
+    "interop.torch.from_module": {"module": is_a("module of PyTorch", lambda w: w.foreign_module())},
+    "interop.torch.load": {"path": is_a("path", lambda w: w.saved_by_torch())},
+    "interop.torch.save": {
+        "path": is_a("path", lambda w: str(w.folder / "weights.pt")),
+        "source": is_a("source", lambda w: w.layer),
     },
     "tg.matmul": {"x2": is_tensor(X.T)},
     "tg.meshgrid": {
@@ -297,7 +348,6 @@ OWN: dict[str, dict[str, Argument]] = {
     **{
         f"nn.{name}": {"dtype": _FLOAT_DTYPE}
         for name in [
-            "LayerNorm",
             "GRU",
             "GRUCell",
             "LSTM",
@@ -312,6 +362,7 @@ OWN: dict[str, dict[str, Argument]] = {
             "RNNCell",
         ]
     },
+    "nn.LayerNorm": {"elementwise_affine": is_a("flag", True), "dtype": _FLOAT_DTYPE},
     "nn.Recurrent": {"input_size": is_a("size or None", None), "outputs": is_a("choice", "last")},
     "nn.Embedding": {"padding_idx": is_a("step", 0), "dtype": _FLOAT_DTYPE},
     "nn.PeepholeLSTM": {"dtype": _FLOAT_DTYPE},
@@ -327,6 +378,7 @@ OWN: dict[str, dict[str, Argument]] = {
         "strict": is_a("flag", True),
     },
     "Linear.train": {"mode": is_a("flag", True)},
+    "Linear.requires_grad_": {"requires_grad": is_a("flag", True)},
     "Embedding.__call__": {"x": is_a("class numbers", lambda w: tg.tensor([1, 2]))},
     "LayerNorm.__call__": {"x": is_tensor(X)},
     "Sequential.__call__": {"x": is_a("tensor", lambda w: tg.zeros((2, 3)))},
@@ -443,6 +495,13 @@ OWN: dict[str, dict[str, Argument]] = {
         "data": is_a("samples", lambda w: (X, [[1.0], [2.0, 3.0]])),
         "shares": is_a("shares of all", 0.5),
     },
+    "data.sliding": {
+        "series": is_a("series", lambda w: np.arange(9.0)),
+        "length": is_a("count", 2),
+        "horizon": is_a("count", 2),
+        "stride": is_a("count", 2),
+        "targets": is_a("series", None),
+    },
     "data.windows": {
         "stream": is_a("series", lambda w: np.arange(9.0)),
         "length": is_a("count", 2),
@@ -474,7 +533,7 @@ OWN: dict[str, dict[str, Argument]] = {
         "lr": is_a("positive", 0.1),
         "clip": is_a("positive", 1.0),
         "patience": is_a("size", 2),
-        "held_out": is_a("path", "0.2"),
+        "held_out": is_a("share or path", "0.2"),
         "optimizer": is_a("choice", "sgd"),
         "schedule": is_a("choice", "onecycle"),
         "weight_decay": is_a("rate", 0.1),
@@ -508,10 +567,18 @@ OWN: dict[str, dict[str, Argument]] = {
         "changes": is_a("settings", lambda w: {}),
         "cell": is_a("nothing", None),
     },
-    **{f"{name}.update": _SCORED for name in ["Accuracy", "F1", "ConfusionMatrix", "Perplexity"]},
-    "MeanAbsoluteError.update": {"outputs": is_a("scores", SQUARE), "targets": is_a("scores", SQUARE)},
+    **{f"{name}.update": _SCORED for name in _OF_CLASSES},
+    **{
+        f"{name}.update": {"outputs": is_a("scores", SQUARE), "targets": is_a("scores", SQUARE)}
+        for name in ["MeanAbsoluteError", "RootMeanSquaredError", "R2"]
+    },
+    "train.TopK": {"k": is_a("count", 1)},
+    "train.R2": {"features": is_a("flag", False)},
     **{f"train.{name}": {"classes": is_a("count", None)} for name in ["Accuracy", "ConfusionMatrix"]},
-    "train.F1": {"average": is_a("choice", "micro"), "classes": is_a("count", None)},
+    **{
+        f"train.{name}": {"average": is_a("choice", "micro"), "classes": is_a("count", None)}
+        for name in ["F1", "Precision", "Recall"]
+    },
     "train.fit": {
         **_FITTED,
         "epochs": is_a("steps", 1),
@@ -542,6 +609,13 @@ OWN: dict[str, dict[str, Argument]] = {
         "folder": is_a("path", lambda w: w.trained()),
         "model": is_a("no module", None),
         "cell": is_a("function or None", None),
+    },
+    "train.predict": {
+        "model": is_a("instance", lambda w: w.lstm),
+        "data": Argument("batches", _fitted_batches),
+        "targets": is_a("flag", True),
+        "carry": is_a("flag", False),
+        "batch_axis": is_a("place of samples", 1),
     },
     "train.evaluate": {**_FITTED, "model": is_a("instance", lambda w: w.lstm)},
     "train.sample": {

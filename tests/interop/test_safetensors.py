@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
 from tests.interop.arrays import ARRAYS
+from tests.interop.fixtures import FOLDER
 
 
 @pytest.fixture
@@ -245,3 +246,57 @@ def test_the_old_name_of_the_module_is_taken_for_one_more_release(monkeypatch):
     with pytest.warns(DeprecationWarning, match="is called tinygrad_rnn.interop.safetensors now"):
         old = importlib.import_module("tinygrad_rnn.interop.checkpoint")
     assert (old.save, old.load) == (tg.save, tg.load)
+
+
+# -- files that say what is not so ---------------------------------------------------------------------------
+
+
+def file_of(header, data=b"", length=None):
+    """A safetensors file with a header that nobody checked."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return (len(text) if length is None else length).to_bytes(8, "little") + text + data
+
+
+def entry(begin, end, shape, dtype="F32"):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+LYING = {
+    "a header longer than the file": file_of(b"{}", length=10**6),
+    "a header longer than any memory": file_of(b"{}", length=2**63),
+    "a header of more than 100 MB": file_of(b"{" + b" " * 100_000_001 + b"}"),
+    "offsets that overlap": file_of({"a": entry(0, 8, [2]), "b": entry(4, 12, [2])}, bytes(12)),
+    "the same offsets": file_of({"a": entry(0, 8, [2]), "b": entry(0, 8, [2])}, bytes(8)),
+    "offsets with a gap": file_of({"a": entry(0, 8, [2]), "b": entry(12, 20, [2])}, bytes(20)),
+    "offsets the wrong way round": file_of({"a": entry(8, 0, [2])}, bytes(8)),
+    "offsets below 0": file_of({"a": entry(-8, 0, [2])}, bytes(8)),
+    "offsets beyond the end": file_of({"a": entry(0, 16, [4])}, bytes(8)),
+    "offsets that overflow": file_of({"a": entry(0, 2**64, [2**62])}, bytes(8)),
+    "bytes that no tensor has": file_of({"a": entry(0, 8, [2])}, bytes(12)),
+    "a shape of another size": file_of({"a": entry(0, 8, [3])}, bytes(8)),
+    "a shape below 0": file_of({"a": entry(0, 8, [-2])}, bytes(8)),
+    "a shape that overflows": file_of({"a": entry(0, 8, [2**33, 2**33])}, bytes(8)),
+    "a dtype of another size": file_of({"a": entry(0, 8, [2], "F64")}, bytes(8)),
+    "no offsets": file_of({"a": {"dtype": "F32", "shape": [2]}}, bytes(8)),
+    "a list as header": file_of([1, 2]),
+    "words that are none": file_of({"__metadata__": {"a": 1}}),
+    "deep lists": file_of(b"[" * 100_000),
+    "half a character": file_of(b'{"\xff": {}}'),
+}
+
+
+@pytest.mark.parametrize("name", LYING)
+def test_a_file_that_lies_about_itself(name, path):
+    path.write_bytes(LYING[name])
+    layer = tg.nn.Linear(2, 1)
+    before = layer.weight.tolist()
+    with pytest.raises(tg.CheckpointError, match="not a whole safetensors file"):
+        layer.load_state_dict(tg.load(path))
+    assert layer.weight.tolist() == before
+
+
+def test_files_of_other_frameworks_are_named(path):
+    for name, said in (("nested-zip-2.pt", "torch"), ("nested-old-2.pt", "torch"), ("keras3.h5", "keras")):
+        path.write_bytes((FOLDER / name).read_bytes())
+        with pytest.raises(tg.CheckpointError, match=rf"interop\.{said}\.load"):
+            tg.load(path)

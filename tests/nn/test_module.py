@@ -323,3 +323,30 @@ def test_pytorchs_names_of_a_layers_weights_are_the_cells():
     assert [name for name, _ in layer.named_parameters()] == names
     assert layer(x)[0].tolist() == np.zeros_like(before).tolist()
     assert (before != 0).any()
+
+
+def test_a_module_is_frozen_and_thawed_at_once():
+    first, second = nn.Linear(2, 3), nn.Linear(3, 4)
+    model = nn.Sequential(first, second)
+    names = list(model.state_dict())
+    assert first.requires_grad_(False) is first
+    assert [p.requires_grad for p in model.parameters()] == [False, False, True, True]
+    assert list(model.state_dict()) == names
+    before = [p.numpy().copy() for p in model.parameters()]
+    optimizer = tg.optim.SGD(model.parameters(), lr=1.0)
+    tg.sum(model(np.ones((5, 2), "float32"))).backward()
+    optimizer.step()
+    changed = [(p.numpy() != old).any() for p, old in zip(model.parameters(), before, strict=True)]
+    assert changed == [False, False, True, True]
+    assert all(p.requires_grad for p in model.requires_grad_().parameters())
+
+
+def test_what_would_be_no_parameter_is_not_frozen():
+    class Plain(nn.Module):
+        def __init__(self):
+            self.first, self.second = nn.Parameter([1.0]), tg.tensor([2.0], requires_grad=True)
+
+    model = Plain()
+    with pytest.raises(tg.ArgumentError, match=r"Plain.requires_grad_: second .* nn.Parameter"):
+        model.requires_grad_(False)
+    assert all(p.requires_grad for p in model.parameters())

@@ -398,3 +398,9 @@ def test_a_users_cell_may_read_class_numbers():
     assert (y.shape, y.dtype, state.shape) == ((2, 4, H), np.float64, (2, H))
     same(state, np.stack([y.numpy()[0, 3], y.numpy()[1, 1]]))
     assert next(iter(layer.state_dict())) == "cell.embedding.weight"
+
+
+@pytest.mark.parametrize(("batch_first", "layout"), [(False, "T, B"), (True, "B, T")])
+def test_a_wrong_shape_is_told_in_the_layout_of_the_layer(batch_first, layout):
+    with pytest.raises(tg.ShapeError, match=rf"expected \({layout}, 3\) or \(T, 3\)"):
+        tg.nn.GRU(3, 4, batch_first=batch_first)(np.zeros((1, 2, 5, 3), "float32"))

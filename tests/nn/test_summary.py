@@ -84,3 +84,23 @@ def test_a_model_that_fails_is_as_before():
         tg.summary(model, (7, 2))
     assert model.training
     assert nn.module._noted.get() is None
+
+
+def test_zeros_of_a_float_for_class_numbers_are_told():
+    model = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 2))
+    with pytest.raises(tg.DtypeError, match=r'whole number.*zeros of float32.*dtype="int64", or an array'):
+        tg.summary(model, (32, 12))
+    assert tg.summary(model, (32, 12), dtype="int64")[0].shapes == ((32, 12, 2),)
+    for given in ({"dtype": "float32"}, {}):
+        x = (32, 12) if given else np.zeros((32, 12), "float32")
+        with pytest.raises(tg.DtypeError) as told:
+            tg.summary(model, x, **given)
+        assert "int64" not in str(told.value)
+
+    class OfPairs(nn.Module):
+        def __call__(self, pair):
+            return model(pair[0])
+
+    with pytest.raises(tg.DtypeError) as told:
+        tg.summary(OfPairs(), (np.zeros((2, 3), "float32"), [2, 3, 1]))
+    assert "int64" not in str(told.value)

@@ -37,7 +37,8 @@ def _from_torch(theirs: Any, ours: nn.Module, names: dict[str, Any]) -> Any:
 def _from_keras(theirs: Any, ours: nn.Module, names: dict[str, Any]) -> Any:
     rng = np.random.default_rng(1)  # Keras' biases are 0 at first: any order of theirs would fit
     theirs.set_weights([rng.normal(size=array.shape) for array in theirs.get_weights()])
-    return names["from_keras"](theirs.get_weights(), ours)
+    tg.interop.keras.load_weights(ours, theirs.get_weights())
+    return ours.state_dict()
 
 
 @dataclass(frozen=True)

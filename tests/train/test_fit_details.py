@@ -35,13 +35,15 @@ def test_it_goes_on_from_any_update(kind, first, tmp_path):
             return tg.mean(y * y) if y.shape != np.shape(targets) else tg.mse_loss(y, targets)
 
         class Rows(Reader):
-            def __call__(self, x, state):
+            def __call__(self, x, *state):
                 x = x[0] if isinstance(x, tuple) else x
-                return Reader.__call__(self, x, state)
+                y, after = Reader.__call__(self, x, *(state or (None,)))
+                return (y, after) if state else y
 
         model.__class__ = Rows
         history = train.fit(
-            model, loss, data(), epochs=3 if steps is None else None, steps=steps, every=2, carry=True,
+            model, loss, data(), epochs=3 if steps is None else None, steps=steps, every=2,
+            carry=kind == "windows",
             optimizer=adam, schedule=optim.ExponentialLR(adam, 0.9), folder=tmp_path / folder,
             resume=resume, progress=False,
         )  # fmt: skip
@@ -125,7 +127,7 @@ def test_predicted_classes_are_classes():
     with pytest.raises(tg.ShapeError, match="below 0"):
         train.Accuracy().update([-1, 1], [1, 1])
     with pytest.raises(tg.ShapeError, match="scores"):
-        train.Accuracy().update(np.ones((3, 1)), [1, 0, 1])
+        train.Accuracy().update(np.ones((3, 1, 1)), [1, 0, 1])
     assert train.Perplexity().value() != train.Perplexity().value()  # NaN
     huge = train.Perplexity()
     huge.update(np.array([[0.0, 1e6]]), [0])
@@ -288,3 +290,103 @@ def test_the_weight_of_a_batch_is_any_number(weight, rng):
         weight = wrong
         with pytest.raises(tg.ArgumentError, match="weight of a batch"):
             train.evaluate(fresh(), loss, [(x, t)])
+
+
+def test_what_cannot_train_is_told_before_the_first_update(rng, tmp_path):
+    data = batches(3, rng)
+    other = fresh()
+    with pytest.raises(tg.ArgumentError, match="no parameter of this model"):
+        quiet(fresh(), data, epochs=1, optimizer=optim.Adam(other.parameters()))
+    frozen = fresh()
+    for p in frozen.parameters():
+        p.requires_grad_(False)
+    with pytest.raises(tg.ArgumentError, match="nothing to train"):
+        quiet(frozen, data, epochs=1)
+    model = fresh()
+    adam = optim.Adam(model.parameters())
+    with pytest.raises(tg.ArgumentError, match="total_steps=5, and there will be 6 updates"):
+        quiet(model, data, epochs=2, optimizer=adam, schedule=optim.OneCycleLR(adam, 0.1, 5))
+    with pytest.raises(tg.DataError, match=r"fit: validation: .* write \[\(x, targets\)\]"):
+        quiet(model, data, epochs=1, validation=data[0])
+    with pytest.raises(tg.ArgumentError, match="read once only"):
+        quiet(model, data, epochs=1, validation=iter(data))
+    with pytest.raises(tg.ArgumentError, match="say the same to both"):
+        quiet(model, data, epochs=1, validation=data, metrics={"a": train.Accuracy(batch_first=True)})
+    with pytest.raises(tg.ArgumentError, match=r"carry=True calls model\(x, state\)"):
+        quiet(model, data, epochs=1, carry=True)
+    stream = tg.data.batches((np.ones((4, 2)), np.ones((4, 2))), 2)
+    with pytest.raises(tg.ArgumentError, match="shuffled"):
+        train.fit(Reader(), tg.mse_loss, stream, epochs=1, carry=True)
+
+    class Pause:
+        def on_update(self, training):
+            training.pause()
+
+    with pytest.raises(tg.ArgumentError, match="nowhere to save"):
+        quiet(model, data, epochs=1, callbacks=[Pause()])
+    with pytest.raises(tg.ArgumentError, match="neither a function nor an object"):
+        quiet(model, data, epochs=1, folder=tmp_path / "new", callbacks=[3])
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("inf"), -1.0])
+def test_weights_that_are_none(weight, rng):
+    with pytest.raises(tg.ArgumentError, match="must be a number from 0 on"):
+        train.fit(
+            fresh(), lambda y, t: (tg.cross_entropy(y, t), weight), batches(1, rng), epochs=1, progress=False
+        )
+
+
+def test_whole_numbers_below_0_count_where_they_are_no_classes():
+    data = [(np.ones((4, 2)), np.full((4, 2), 3)), (np.ones((4, 2)), np.full((4, 2), -30))]
+    found = train.evaluate(lambda x: tg.tensor(x), tg.mse_loss, data)
+    assert found["loss"] == pytest.approx((2.0**2 + 31.0**2) / 2)
+    found = train.evaluate(lambda x: tg.tensor(x), tg.mse_loss, data[1:])
+    assert found["loss"] == pytest.approx(31.0**2)
+
+
+def test_a_validation_that_counts_nothing_is_no_number(rng):
+    nothing = [(x, np.full_like(t, -1)) for x, t in batches(1, rng)]
+
+    def loss(y, t):
+        return tg.sum(y) * 0.0, 0
+
+    with pytest.raises(tg.DataError, match="counts"):
+        train.evaluate(fresh(), loss, nothing)
+
+
+def test_a_monitor_that_is_never_a_number_is_told_once(rng):
+    with pytest.warns(tg.errors.ArgumentWarning, match="'odd' is NaN") as told:
+        quiet(
+            fresh(), batches(2, rng), epochs=3, validation=batches(1, rng), monitor="odd",
+            metrics={"odd": Odd()},
+        )  # fmt: skip
+    assert len([w for w in told if "odd" in str(w.message)]) == 1
+
+
+class Odd(train.Metric):
+    greater_is_better = False
+
+    def reset(self):
+        pass
+
+    def update(self, outputs, targets):
+        pass
+
+    def value(self):
+        return float("nan")
+
+
+def test_the_log_is_made_by_a_function_that_works(rng, tmp_path):
+    for number, log in enumerate([lambda history: 1 / 0, lambda history: None]):
+        with pytest.raises(tg.TrainingError, match="fit: log"):
+            quiet(fresh(), batches(1, rng), epochs=1, folder=tmp_path / str(number), log=log)
+
+
+def test_bars_in_a_terminal_know_how_long_it_takes(rng):
+    data = batches(5, rng)
+    for options, planned in [({"epochs": 3}, 15), ({"epochs": 3, "accumulate": 2}, 9), ({"steps": 7}, 7),
+                             ({"epochs": 9, "steps": 4}, 4)]:  # fmt: skip
+        seen = []
+        quiet(fresh(), data, callbacks=[lambda t, seen=seen: seen.append(t.planned_updates())], **options)
+        assert set(seen) == {planned}

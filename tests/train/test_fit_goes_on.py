@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import pytest
 
@@ -124,7 +126,7 @@ def test_a_training_that_was_paused_is_as_one_that_was_not(places, options, rng,
     for _ in range(len(places) + 1):
         model, history = run("parts", Pause())
     assert history.rows == expected.rows
-    assert (history.stopped, history.best_at) == (expected.stopped, expected.best_at)
+    assert (history.stopped, history.best) == (expected.stopped, expected.best)
     same(model, whole)
     last = [(tmp_path / name / "last.safetensors").read_bytes() for name in ("whole", "parts")]
     assert last[0] == last[1]
@@ -140,8 +142,9 @@ def test_what_a_training_writes_beside_the_weights(rng, tmp_path):
     assert tg.load(tmp_path / "last.safetensors").metadata["classes"] == "ab"
     with pytest.raises(tg.ArgumentError, match=r"metadata=.*needs a folder"):
         quiet(fresh(), batches(1, rng), epochs=1, metadata={"a": "b"})
-    with pytest.raises(tg.ArgumentError, match="a dict of strings by name"):
-        quiet(fresh(), batches(1, rng), epochs=1, folder=tmp_path / "new", metadata={"a": 1})
+    for metadata in ({"a": 1}, {"tinygrad_rnn.state": "x"}, {"a": "\ud800"}):
+        with pytest.raises(tg.CheckpointError, match="fit: "):
+            quiet(fresh(), batches(1, rng), epochs=1, folder=tmp_path / "new", metadata=metadata)
     assert not (tmp_path / "new").exists()
 
 
@@ -159,3 +162,126 @@ def test_parameters_that_are_not_finite_are_not_saved(rng, tmp_path):
     with pytest.raises(tg.TrainingError, match="is not finite"):
         quiet(model, data[:1], epochs=2, folder=tmp_path, resume=True, callbacks=[Overflow()])
     assert (tmp_path / "last.safetensors").read_bytes() == before
+
+
+class Holder(tg.nn.Module):
+    """Carries a state that is nested as somebody likes it."""
+
+    def __init__(self, nest):
+        self.lstm, self.nest = tg.nn.LSTM(N, N), nest
+
+    def __call__(self, x, state):
+        y, (h, c) = self.lstm(x, None if state is None else tuple(self.nest.apart(state)))
+        return y, self.nest.together(h, c)
+
+
+class Pair(NamedTuple):
+    h: Any
+    c: Any
+
+
+class Nest(NamedTuple):
+    together: Any
+    apart: Any
+
+
+NESTS = {
+    "tuple": Nest(lambda h, c: (h, c), lambda state: state),
+    "list": Nest(lambda h, c: [h, c], lambda state: [*state] if isinstance(state, list) else 1 / 0),
+    "named tuple": Nest(Pair, lambda state: (state.h, state.c)),
+    "dict": Nest(lambda h, c: {"h": h, "c": c}, lambda state: (state["h"], state["c"])),
+    "nested": Nest(lambda h, c: {"a": [h], "b": Pair(c, c)}, lambda state: (state["a"][0], state["b"].h)),
+}
+
+
+@pytest.mark.parametrize("nest", NESTS)
+def test_a_carried_state_comes_back_nested_as_it_was(nest, rng, tmp_path):
+    stream = rng.normal(size=(5 * T + 1, B, N)).astype("float32")
+    windows = [(stream[t : t + T], stream[t + 1 : t + T + 1]) for t in range(0, 5 * T, T)]
+
+    def run(folder, steps, resume):
+        tg.random.seed(1)
+        model = Holder(NESTS[nest])
+        train.fit(
+            model, tg.mse_loss, windows, steps=steps, every=1, carry=True, progress=False,
+            folder=tmp_path / folder, resume=resume,
+        )  # fmt: skip
+        return model
+
+    run("parts", 3, False)
+    same(run("parts", 9, True), run("whole", 9, False))
+
+
+@pytest.mark.parametrize("call", ["pause", "stop"])
+def test_what_waits_for_an_update_is_not_lost(call, rng, tmp_path):
+    """Who asks for an end between two batches gets it after the update that they are for."""
+    data = batches(6, rng)
+
+    def run(folder):
+        model, asks, called = fresh(), [], []
+
+        def loss(y, t):
+            if asks and len(called) == 3:  # of four
+                asks.pop()()
+            called.append(1)
+            return tg.cross_entropy(y, t)
+
+        training = []
+        run_of = train.Training.run
+
+        def runs(self):
+            training.append(self)
+            return run_of(self)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(train.Training, "run", runs)
+            if folder == "asked":
+                asks.append(lambda: getattr(training[0], call)())
+            history = train.fit(
+                model, loss, data, steps=3, accumulate=4, progress=False, folder=tmp_path / folder
+            )
+        return model, history
+
+    model, history = run("asked")
+    assert history.stopped == ("paused" if call == "pause" else "asked")
+    one = fresh()
+    quiet(one, data[:4], steps=1, accumulate=4)
+    same(model, one)
+
+
+def test_a_best_model_that_was_lost_is_written_again(rng, tmp_path):
+    data, validation = batches(2, rng), batches(2, rng)
+    options = {"validation": validation, "folder": tmp_path}
+    quiet(fresh(), data, epochs=3, **options)
+    before = tg.load(tmp_path / "best.safetensors")
+    (tmp_path / "best.safetensors").unlink()
+
+    def worse(y, t):
+        return tg.cross_entropy(y, t) + 100.0
+
+    train.fit(fresh(), worse, data, epochs=4, resume=True, progress=False, **options)
+    after = tg.load(tmp_path / "best.safetensors")
+    for name, weights in before.items():
+        np.testing.assert_array_equal(weights.numpy(), after[name].numpy())
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "log.csv"])
+def test_files_of_others_are_left_alone(name, rng, tmp_path):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(tg.CheckpointError, match="choose another folder"):
+        quiet(fresh(), batches(1, rng), epochs=1, folder=tmp_path)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "mine")]
+
+
+def test_a_folder_that_failed_to_open_is_free_again(rng, tmp_path):
+    quiet(fresh(), batches(1, rng), epochs=1, folder=tmp_path)
+    whole = (tmp_path / "last.safetensors").read_bytes()
+    (tmp_path / "last.safetensors").write_bytes(whole[:100])
+    kept = []
+    try:
+        quiet(fresh(), batches(1, rng), epochs=2, folder=tmp_path, resume=True)
+    except tg.CheckpointError as error:
+        kept.append(error)
+    (tmp_path / "last.safetensors").write_bytes(whole)
+    assert len(quiet(fresh(), batches(1, rng), epochs=2, folder=tmp_path, resume=True)) == 2
+    assert "not a whole safetensors file" in str(kept[0])

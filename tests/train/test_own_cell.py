@@ -103,8 +103,8 @@ def test_its_model_comes_back(folder, monkeypatch):
         ("no_such_module:Cell", "ModuleNotFoundError"),
         ("my_cells:Missing", "AttributeError"),
         ("my_cells:tg", "must be a function"),
-        ("my_cells:", "must be 'rnn'"),
-        ("my_cells", "must be 'rnn'"),
+        ("my_cells:", "must be rnn, lstm"),
+        ("my_cells", "or module:Class"),
         ("os:getcwd", "TypeError"),
     ],
 )

@@ -185,10 +185,12 @@ def test_a_batch_counts_by_what_is_no_padding(batch_first: bool, rng: np.random.
 @pytest.mark.parametrize(
     ("targets", "weight"),
     [
-        ((np.zeros((5, 2)), np.array([3, 1])), 4),
-        ((np.zeros((5, 2, 3)), np.array([3, 1])), 12),
-        ((np.zeros((5, 2)), [3, 1]), 4),
-        ([np.zeros((5, 2)), np.array([3, 1])], 4),
+        ((np.zeros((3, 2)), np.array([3, 1])), 4),
+        ((np.zeros((3, 2, 3)), np.array([3, 1])), 12),
+        ((np.zeros((3, 2)), [3, 1]), 4),
+        ([np.zeros((3, 2)), np.array([3, 1])], 4),
+        ((np.zeros((5, 2)), np.array([3, 1])), 10),  # as well the classes of two samples
+        ((np.zeros((3, 2)), np.array([3, 0])), 6),
         ((np.array([[1, -1], [-1, 2], [0, 0]]), np.array([2, 3])), 3),  # classes below 0 within the lengths
         ((np.zeros((5, 2)), np.array([3, 6])), 10),  # no lengths: further targets
         ((np.zeros((5, 2)), np.array([3, 1, 2])), 10),

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tinygrad_rnn import atomic
 from tinygrad_rnn.train import pictures, training
 from tinygrad_rnn.train.config import Config
 from tinygrad_rnn.train.folder import LAST
+from tinygrad_rnn.train.lock import alone_in
 from tinygrad_rnn.train.model import LAYERS
 from tinygrad_rnn.train.run import Run
 from tinygrad_rnn.train.stop import Stop
@@ -178,16 +180,17 @@ def test_numbers_that_are_not_finite_stop_the_run_and_keep_the_last_good_checkpo
     if where == "gradient's norm":
         norms = iter([1.0, 1.0, float("nan")])  # of the steps after the fifth
         monkeypatch.setattr("tinygrad_rnn.optim.clip_grad_norm", lambda *rest: next(norms))
+    place = f"at step {number}"
     if where == "held out":
-        number = 11
+        place = "after step 10"
         monkeypatch.setattr(training, "evaluate", lambda *_: fail("the loss became nan"))
     if where == "parameter readout":
-        number = 11
+        place = "after step 10"
         monkeypatch.setattr(training, "evaluate", lambda *_: spoiled(run.model) or {"loss": 1.0})
-    said = {"held out": "loss", "parameter readout": "parameter readout.bias"}.get(where, where)
-    with pytest.raises(
-        tg.TrainingError, match=rf"at step {number} the {said} (became|is not).*kept last is in"
-    ):
+    said = {"held out": "in validation the loss", "parameter readout": "the parameter readout.bias"}.get(
+        where, f"the {where}"
+    )
+    with pytest.raises(tg.TrainingError, match=rf"{place} {said} (became|is not).*kept last is in"):
         run.train(show, lambda: False)
     assert {path.name: path.read_bytes() for path in run.path.iterdir()} == before
 
@@ -254,7 +257,7 @@ def test_folders_are_numbered(config, tmp_path, monkeypatch):
 def test_a_run_that_is_done_can_be_made_longer(config, tmp_path):
     trained(config, tmp_path / "run")
     with pytest.raises(tg.TrainingError, match="12 steps already"):
-        Run.resume(str(tmp_path / "run"), {})
+        Run.resume(str(tmp_path / "run"), {}).check_open()
     run = Run.resume(str(tmp_path / "run"), {"steps": 15})
     assert run.train(lambda step: None, lambda: False)
     assert run.steps[-1].number == 15
@@ -298,3 +301,76 @@ def test_a_signal_is_heard_once_and_the_handlers_come_back(number):
         assert stop.signal == number
         assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_folder_that_is_somebody_elses_stays(config, tmp_path):
+    """A start that is refused removes nothing that it has not made."""
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    with alone_in(folder), pytest.raises(tg.CheckpointError, match="another process"):
+        Run.new(config, str(folder))
+    assert folder.is_dir()
+    own = dataclasses.replace(config, cell="no_such_module:Cell")
+    with pytest.raises(tg.ArgumentError):
+        Run.new(own, str(folder), "no_such_module:Cell")
+    assert folder.is_dir()
+    assert not list(folder.iterdir())
+
+
+def test_two_processes_that_begin_at_once_have_folders_of_their_own(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    begun, mkdir = [], os.mkdir
+
+    def with_another(path, *rest, **more):
+        if Path(path).name == "lstm-1" and not begun:
+            begun.append(True)
+            mkdir(path)  # the other process
+        return mkdir(path, *rest, **more)
+
+    monkeypatch.setattr(os, "mkdir", with_another)
+    assert Run.new(config).path.name == "lstm-2"
+    assert not list((tmp_path / "runs/lstm-1").iterdir())
+
+
+def test_who_comes_too_late_is_told(config, tmp_path):
+    Run.new(config, str(tmp_path / "run")).train(*stop_after(2))
+    first, second = (Run.resume(str(tmp_path / "run"), {}) for _ in range(2))
+    second.train(*stop_after(3))
+    with pytest.raises(tg.CheckpointError, match="meanwhile"):
+        first.train(lambda step: None, lambda: False)
+    run = Run.resume(str(tmp_path / "run"), {})
+    assert run.saved == 5
+    assert run.train(lambda step: None, lambda: False)
+
+
+def test_a_training_that_failed_can_be_tried_again(config, tmp_path):
+    run = Run.new(config, str(tmp_path / "run"))
+
+    def fails(step):
+        if step.number == 8:
+            raise OSError("the terminal is gone")
+
+    with pytest.raises(tg.TrainingError, match="terminal is gone"):
+        run.train(fails, lambda: False)
+    assert run.train(lambda step: None, lambda: False)
+    trained(config, tmp_path / "whole")
+    assert_equal(contents(tmp_path / "run"), contents(tmp_path / "whole"))
+
+
+def test_the_best_model_is_found_without_its_file(config, tmp_path):
+    run = trained(config, tmp_path / "run")
+    expected = [p.numpy() for p in tg.train.load_run(run.path).model.parameters()]
+    (run.path / "best.safetensors").unlink()
+    for p, weights in zip(tg.train.load_run(run.path).model.parameters(), expected, strict=True):
+        np.testing.assert_array_equal(p.numpy(), weights)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a signal of POSIX")
+def test_a_signal_that_is_ignored_stays_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Stop() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop()
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -7,6 +7,7 @@ and their gaps are told apart from their values. Tasks that need a memory are ma
 
 from .batching import batches, bucket
 from .observation import missing
+from .overlapping import sliding
 from .padding import pad_sequences
 from .scaling import MinMax, Standard
 from .splitting import split
@@ -25,6 +26,7 @@ __all__ = [
     "missing",
     "pad_sequences",
     "parity",
+    "sliding",
     "spike_timing",
     "split",
     "temporal_order",

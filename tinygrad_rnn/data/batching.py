@@ -112,11 +112,20 @@ class Batches(Passes[Batch]):
     [[2, 3], [4]]
     """
 
-    _described: ClassVar[tuple[str, ...]] = ("samples", "size", "shuffle", "drop_last")
+    _described: ClassVar[tuple[str, ...]] = ("kind", "samples", "size", "shuffle", "drop_last")
 
     def __init__(
-        self, call: str, samples: Samples, size: int, shuffle: bool, seed: Any, drop_last: bool, plan: Plan
+        self,
+        call: str,
+        samples: Samples,
+        size: int,
+        shuffle: bool,
+        seed: Any,
+        drop_last: bool,
+        plan: Plan,
+        pool: int | None = None,
     ) -> None:
+        self.kind: str = call if pool is None else f"{call} of pool={pool}"
         self.size: int = arguments.size(f"{call}: size", size, 1)
         self.shuffle: bool = arguments.flag(f"{call}: shuffle", shuffle)
         self.drop_last: bool = arguments.flag(f"{call}: drop_last", drop_last)
@@ -137,6 +146,11 @@ class Batches(Passes[Batch]):
     def _batch(self, position: int) -> Batch:
         start = position * self.size
         return self._samples.take(self._ordered()[start : start + self.size])
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether this epoch has the samples one after the other, as they were given."""
+        return bool((numpy.diff(self._ordered()) == 1).all())
 
     def _ordered(self) -> numpy.ndarray:
         """The order of this epoch's samples."""
@@ -296,7 +310,7 @@ def bucket(
             part[:] = chance.permutation(rows).ravel()
         return order
 
-    return Batches("bucket", samples, size, shuffle, seed, drop_last, plan)
+    return Batches("bucket", samples, size, shuffle, seed, drop_last, plan, pool)
 
 
 __all__ = ["Batches", "Passes", "batches", "bucket"]

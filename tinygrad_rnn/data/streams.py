@@ -75,6 +75,10 @@ def windows(stream: ArrayLike, length: int, batch: int = 1) -> Windows:
     together. A pass begins at the start of the parts: with a new state. The ``(N − 1) mod batch`` last
     steps, which no part reaches, are left out. A memory-mapped stream is read window by window.
 
+    A series (N,) gives windows (T, batch), as tokens have them. Layers take floats with an axis of features:
+    they would read such a window as one sequence of ``batch`` features. So give a series of one feature as
+    ``x[:, None]``. Windows that overlap, each a sample by itself, :func:`tinygrad_rnn.data.sliding` makes.
+
     >>> cell, state = tg.nn.GRU(1, 4), None
     >>> for x, y in tg.data.windows(np.sin(np.arange(100, dtype=np.float32))[:, None], 20, batch=3):
     ...     output, state = cell(x, state)
@@ -83,7 +87,7 @@ def windows(stream: ArrayLike, length: int, batch: int = 1) -> Windows:
     ((13, 3, 1), (13, 3, 1))
 
     Args:
-        stream: (N, …), a series or class numbers.
+        stream: (N, …): a series (N, features), or class numbers (N,).
         length: how many steps a window has; the last one of a pass has what is left.
         batch: how many readers there are.
 

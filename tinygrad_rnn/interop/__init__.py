@@ -1,25 +1,21 @@
-"""Exchange with files and with other frameworks."""
+"""Exchange with files and with other frameworks: a room for each, imported when it is first asked for."""
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import safetensors
-
 if TYPE_CHECKING:
-    from . import c as c
+    from . import c, convert, keras, onnx, safetensors, tensorflow, torch
 
-_ON_DEMAND = ("c",)
-"""Rooms that are imported when they are first asked for."""
+__all__ = ["c", "convert", "keras", "onnx", "safetensors", "tensorflow", "torch"]
 
-__all__ = ["c", "safetensors"]
+if not TYPE_CHECKING:
 
-
-def __getattr__(name: str) -> Any:
-    if name in _ON_DEMAND:
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

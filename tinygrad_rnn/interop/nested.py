@@ -33,6 +33,11 @@ def flattened(source: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
     """
     if not any(isinstance(value, Mapping) or has_state(value) for value in source.values()):
         return dict(source), None
+    return apart(source)
+
+
+def apart(source: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """The same, and always with the text."""
     tensors: dict[str, Any] = {}
     tree = _written(source, "", tensors)
     return tensors, json.dumps(tree, allow_nan=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,30 +84,14 @@ def save(
         CheckpointError: the package safetensors is missing, something cannot be stored, or the file cannot be
             written.
     """
-    given: Any = source
-    state = given.state_dict() if has_state(given) else given
-    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+    arrays, text = gathered(source)
+    if "__metadata__" in arrays:
         raise CheckpointError(
-            f"save: source must be a module or a dict of tensors by name, not {arguments.shown(source)}"
+            "save: the name '__metadata__' is the file format's own; choose another one for the array"
         )
-    state, text = flattened(state)
-    words = dict(arguments.mapping("save: metadata", {} if metadata is None else metadata))
-    if not all(isinstance(word, str) for pair in words.items() for word in pair):
-        raise CheckpointError(
-            "save: metadata holds strings by name; make text of other values, with json.dumps for example"
-        )
+    words = checked_metadata("save", metadata, text is not None)
     if text is not None:
-        if STATE in words:
-            raise CheckpointError(
-                f"save: the name {STATE!r} in metadata is for what stands beside the tensors"
-            )
         words[STATE] = text
-    for word in (*state, *words, *words.values()):
-        if not word.isprintable() and any(0xD800 <= ord(character) < 0xE000 for character in word):
-            raise CheckpointError(
-                f"save: {arguments.shown(word)} holds half a character, which no file can: it is no text"
-            )
-    arrays = {name: _storable(name, value) for name, value in state.items()}
     package = _safetensors()
     try:
         # a reader refuses words that are there and empty
@@ -117,6 +101,50 @@ def save(
             f"save: the format cannot hold this ({error}): give fewer or shorter names and metadata"
         ) from error
     atomic.write(path, content)
+
+
+def checked_metadata(call: str, metadata: Any, nested: bool = True) -> dict[str, str]:
+    """Words that a file can hold.
+
+    Args:
+        nested: whether the file holds states of several things, too.
+
+    Raises:
+        CheckpointError: they are none.
+    """
+    words = dict(arguments.mapping(f"{call}: metadata", {} if metadata is None else metadata))
+    if not all(isinstance(word, str) for pair in words.items() for word in pair):
+        raise CheckpointError(
+            f"{call}: metadata holds strings by name; make text of other values, with json.dumps for example"
+        )
+    if nested and STATE in words:
+        raise CheckpointError(f"{call}: the name {STATE!r} in metadata is for what stands beside the tensors")
+    _require_whole_characters(call, (*words, *words.values()))
+    return words
+
+
+def gathered(source: Any) -> tuple[dict[str, numpy.ndarray], str | None]:
+    """What is to be saved, as arrays by name, and a text where things are nested: see :mod:`.nested`.
+
+    Raises:
+        CheckpointError: it is neither a module nor a dict of tensors, or something cannot be stored.
+    """
+    state = source.state_dict() if has_state(source) else source
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+        raise CheckpointError(
+            f"save: source must be a module or a dict of tensors by name, not {arguments.shown(source)}"
+        )
+    tensors, text = flattened(state)
+    _require_whole_characters("save", tensors)
+    return {name: _storable(name, value) for name, value in tensors.items()}, text
+
+
+def _require_whole_characters(call: str, words: Iterable[str]) -> None:
+    for word in words:
+        if not word.isprintable() and any(0xD800 <= ord(character) < 0xE000 for character in word):
+            raise CheckpointError(
+                f"{call}: {arguments.shown(word)} holds half a character, which no file can: it is no text"
+            )
 
 
 def load(path: str | Path) -> Checkpoint:
@@ -146,8 +174,21 @@ def load(path: str | Path) -> Checkpoint:
         raise CheckpointError(
             f"{path} is not a whole safetensors file ({error}): it was cut short, or another program made "
             "it; take another copy, or save "
-            "it again as safetensors where it came from"
+            f"it again as safetensors where it came from{_others(path)}"
         ) from error
+
+
+_OTHERS = {
+    b"PK\3\4": ". For .pt there is tinygrad_rnn.interop.torch.load, for .keras interop.keras.load",
+    b"\x80\x02\x8a\n": ". For .pt there is tinygrad_rnn.interop.torch.load",
+    b"\x89HDF": ". For .h5 there is tinygrad_rnn.interop.keras.load",
+}
+"""How files of other frameworks begin, and what reads them."""
+
+
+def _others(path: str) -> str:
+    with open(path, "rb") as file:
+        return _OTHERS.get(file.read(4), "")
 
 
 def _in_order(content: bytes) -> bytes:
@@ -182,10 +223,6 @@ def _storable(name: str, value: Any) -> numpy.ndarray:
         array = host_values(value)
     except (DtypeError, ShapeError) as error:
         raise CheckpointError(f"save: {name!r} is no tensor or array: {error}") from error
-    if name == "__metadata__":
-        raise CheckpointError(
-            "save: the name '__metadata__' is the file format's own; choose another one for the array"
-        )
     if array.dtype.itemsize > 8:
         raise CheckpointError(
             f"save: {name!r} has the dtype {array.dtype}, which files lack: convert it with "

@@ -5,8 +5,9 @@ from .carrying import detach
 from .cell import Shape
 from .cells import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell
 from .layers import Dropout, Embedding, LayerNorm, Linear, Sequential
-from .module import Module, Parameter
+from .module import Module
 from .more_cells import LayerNormGRUCell, LayerNormLSTMCell, LayerNormRNNCell, MGUCell
+from .parameter import Parameter
 from .recurrent import Recurrent
 from .stacks import GRU, LSTM, MGU, RNN, PeepholeLSTM
 

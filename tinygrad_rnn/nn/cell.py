@@ -14,7 +14,8 @@ from ..tensor import Tensor
 from . import activations, init
 from .activations import ActivationLike
 from .layers import require
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter
 
 
 class Shape:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, overload
 
 from .. import arguments, ops, random
@@ -15,7 +15,8 @@ from ..sequence import Output
 from ..tape import lift
 from ..tensor import Tensor, tensor
 from . import init
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter
 
 
 def not_a_pair(name: str, x: Any) -> Any:
@@ -129,28 +130,41 @@ class LayerNorm(Module):
 
     Args:
         normalized_shape: the lengths of those axes; a number for one axis.
+        elementwise_affine: whether there is a weight and a bias; both are None otherwise.
+        bias: whether there is a bias beside the weight.
     """
 
     def __init__(
-        self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5, dtype: DTypeLike | None = None
+        self,
+        normalized_shape: int | tuple[int, ...],
+        eps: float = 1e-5,
+        dtype: DTypeLike | None = None,
+        elementwise_affine: bool = True,
+        bias: bool = True,
     ) -> None:
         shape = arguments.shape("LayerNorm: normalized_shape", normalized_shape)
         if not shape:
             raise ShapeError("LayerNorm: normalized_shape must have at least one length")
         dtype = arguments.optional(arguments.float_dtype, "LayerNorm: dtype", dtype)
+        affine = arguments.flag("LayerNorm: elementwise_affine", elementwise_affine)
+        bias = arguments.flag("LayerNorm: bias", bias)
         self.eps: float = arguments.rate("LayerNorm: eps", eps)
-        self.weight: Parameter = Parameter(init.zeros(shape, dtype) + 1)
-        self.bias: Parameter = Parameter(init.zeros(shape, dtype))
+        self.shape: tuple[int, ...] = shape
+        self.weight: Parameter | None = Parameter(init.zeros(shape, dtype) + 1) if affine else None
+        self.bias: Parameter | None = Parameter(init.zeros(shape, dtype)) if affine and bias else None
 
     def __call__(self, x: ArrayLike) -> Tensor:
-        x, shape = lift(not_a_pair("LayerNorm", x), self.weight._backend), self.weight.shape
-        if x.shape[x.ndim - len(shape) :] != shape:
-            raise ShapeError(f"LayerNorm: the input has shape {x.shape}: expected the last axes {shape}")
-        return self._standardised(x) * self.weight + self.bias
+        x = not_a_pair("LayerNorm", x)
+        x = ops.as_tensor(x) if self.weight is None else lift(x, self.weight._backend)
+        if x.shape[x.ndim - len(self.shape) :] != self.shape:
+            raise ShapeError(f"LayerNorm: the input has shape {x.shape}: expected the last axes {self.shape}")
+        y = self._standardised(x)
+        y = y if self.weight is None else y * self.weight
+        return y if self.bias is None else y + self.bias
 
     def _standardised(self, x: Tensor) -> Tensor:
         x, dtype = widened(x)  # a small eps is 0 in halves
-        axes = tuple(range(-self.weight.ndim, 0))
+        axes = tuple(range(-len(self.shape), 0))
         centred = x - mean(x, axes, keepdims=True)
         variance = mean(centred * centred, axes, keepdims=True)
         return ops.astype(centred * ops.reciprocal(ops.sqrt(variance + self.eps)), dtype)
@@ -194,32 +208,43 @@ class Dropout(Module):
 
 
 class Sequential(Module, Generic[Output]):
-    """Modules or functions one after the other.
+    """Modules or functions one after the other; their numbers, or the names in a dict, name the parameters.
 
     >>> net = tg.nn.Sequential(tg.nn.Linear(2, 3), tg.tanh)
     >>> net(tg.zeros((5, 2))).shape
     (5, 3)
+    >>> list(tg.nn.Sequential({"head": tg.nn.Linear(2, 3)}).state_dict())
+    ['head.weight', 'head.bias']
     """
 
     @overload
     def __init__(self: Sequential[Tensor], *layers: Callable[[Any], Tensor]) -> None: ...
     @overload
     def __init__(self: Sequential[Any], *layers: Callable[[Any], Any]) -> None: ...
-    def __init__(self, *layers: Callable[[Any], Any]) -> None:
+    @overload
+    def __init__(self: Sequential[Any], layers: Mapping[str, Callable[[Any], Any]], /) -> None: ...
+    def __init__(self, *layers: Any) -> None:
         name = type(self).__name__
+        named = (
+            dict(layers[0])
+            if len(layers) == 1 and isinstance(layers[0], Mapping)
+            else dict(enumerate(layers))
+        )
+        for key in named:
+            if type(key) not in (str, int) or "." in str(key):
+                raise arguments.refused(f"{name}: layers: a name", "a word without a dot", key)
+        self.names: tuple[str, ...] = tuple([str(key) for key in named])
         self.layers: tuple[Any, ...] = tuple(
             [
-                arguments.function(f"{name}: layers[{i}]", layer, instance=True)
-                for i, layer in enumerate(layers)
+                arguments.function(f"{name}: layers[{key!r}]", layer, instance=True)
+                for key, layer in named.items()
             ]
         )
 
     def _members(self) -> Iterator[tuple[str, Any]]:
-        """The layers by number alone, as in PyTorch, and what a subclass has beside them."""
+        """The layers by their names alone, as in PyTorch, and what a subclass has beside them."""
         for name, value in vars(self).items():
-            yield from (
-                ((str(i), layer) for i, layer in enumerate(value)) if name == "layers" else ((name, value),)
-            )
+            yield from (zip(self.names, value, strict=True) if name == "layers" else ((name, value),))
 
     def __call__(self, x: Any) -> Output:
         for layer in self.layers:

@@ -14,7 +14,8 @@ from ..effects import effect
 from ..errors import ArgumentError, CheckpointError, DtypeError, ModuleError, ShapeError
 from ..ops import ArrayLike
 from ..tape import Scope, host_values, in_scope, thread
-from ..tensor import Tensor, tensor
+from ..tensor import Tensor
+from .parameter import Parameter
 from .variables import held_by
 
 
@@ -28,30 +29,6 @@ class LoadedNames(NamedTuple):
 
     missing_keys: list[str]
     unexpected_keys: list[str]
-
-
-class Parameter(Tensor):
-    """A leaf that training changes.
-
-    >>> tg.nn.Parameter([1.0, 2.0]).requires_grad
-    True
-
-    Args:
-        data: numbers, an array, or a tensor that is no result on the tape; copied.
-        dtype: of a float; that of the data by default.
-        backend: where to put it; the current backend by default.
-
-    Raises:
-        DtypeError: the data is integers, which have no gradient.
-        TapeError: a result on the tape, from which a new leaf would be cut off.
-    """
-
-    __slots__ = ()
-
-    def __init__(self, data: ArrayLike, dtype: DTypeLike | None = None, backend: str | None = None) -> None:
-        dtype = arguments.optional(arguments.float_dtype, "Parameter: dtype", dtype)
-        leaf = tensor(data, dtype, requires_grad=True, backend=backend)
-        super().__init__(leaf._data, leaf._backend, True)
 
 
 class Module:
@@ -227,6 +204,26 @@ class Module:
     def eval(self: M) -> M:
         """Switch dropout off."""
         return self.train(False)
+
+    @effect("changes whether a tensor requires grad")
+    def requires_grad_(self: M, requires_grad: bool = True) -> M:
+        """Let the parameters learn, or freeze them: optimisers leave those alone that require no grad.
+
+        Raises:
+            ArgumentError: ``requires_grad`` is neither True nor False; or something would be frozen that is a
+                parameter only because it requires grad, and would be none afterwards.
+        """
+        call = f"{type(self).__name__}.requires_grad_"
+        requires_grad = arguments.flag(f"{call}: requires_grad", requires_grad)
+        for name, parameter in self.named_parameters():
+            if not (requires_grad or isinstance(parameter, Parameter)):
+                raise ArgumentError(
+                    f"{call}: {name} is a tensor that requires grad; frozen it would be no parameter, and in "
+                    "no state_dict: make it an nn.Parameter"
+                )
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
 
     @effect("changes parameters")
     def astype(self: M, dtype: DTypeLike) -> M:

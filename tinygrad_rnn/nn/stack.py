@@ -92,14 +92,15 @@ class Stack(Recurrent[Tensor, State]):
             done = self._repeated(x, state)
             if done is not None:
                 return done
-        return super().__call__(x, state, lengths, mask)
+        return self._over(x, state, lengths, mask)
 
     def _sequence(self, x: Any) -> tuple[Any, bool]:
         name = type(self).__name__
         x = lift(not_a_pair(name, x), self.layers[0][0].cell.weight_ih._backend)
         if x.ndim not in (2, 3):
+            batch = "B, T" if self.batch_first else "T, B"
             raise ShapeError(
-                f"{name}: the input has shape {x.shape}: expected (T, B, {self.input_size}) "
+                f"{name}: the input has shape {x.shape}: expected ({batch}, {self.input_size}) "
                 f"or (T, {self.input_size})"
             )
         return x, x.ndim == 2

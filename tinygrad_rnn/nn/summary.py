@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 from .. import arguments, backends, random, tree
 from ..arguments import DTypeLike
+from ..errors import DtypeError
 from ..reading.words import table
 from ..tape import host, no_grad
 from ..tensor import Tensor
+from .carrying import fresh_states
 from .module import Module, calls_noted, modes_kept
 
 
@@ -87,15 +89,25 @@ def summary(model: Module, *inputs: object, dtype: DTypeLike | None = None) -> S
 
     Raises:
         ArgumentError: there is no module.
+        DtypeError: the model takes whole numbers where zeros of a float dtype came.
         TinygradRNNError: what the model raises.
     """
     arguments.instance("summary: model", model, Module)
     dtype = arguments.optional(arguments.dtype, "summary: dtype", dtype)
     parameters = list(model.parameters())
     first = parameters[0] if parameters else None
-    if dtype is None:
-        dtype = host.default_dtype if first is None else first.dtype
-    seen = _called(model, [_input(x, dtype, first) for x in inputs]) if inputs else {}
+    wanted, default = dtype, host.default_dtype if first is None else first.dtype
+    made = [_input(x, default if wanted is None else wanted, first) for x in inputs]
+    try:
+        seen = _called(model, made) if inputs else {}
+    except DtypeError as error:
+        given = {id(leaf) for leaf in tree.leaves(inputs)}
+        if wanted is not None or all(id(leaf) in given for leaf in tree.leaves(made)):
+            raise
+        raise DtypeError(
+            f"{error}; summary called the model with zeros of {default} where a shape stood: for class "
+            'numbers give dtype="int64", or an array instead of the shape'
+        ) from error
     rows = []
     for name, module in model.named_modules():
         held = list(module.parameters())
@@ -119,7 +131,7 @@ def _called(model: Module, inputs: Sequence[Any]) -> dict[int, tuple[tuple[int, 
     """The shapes of what came out of each module, by its identity."""
     states = random.States()
     try:
-        with modes_kept(model), no_grad(), calls_noted() as calls:
+        with modes_kept(model), fresh_states(model), no_grad(), calls_noted() as calls:
             model.eval()(*inputs)
     finally:
         states.restore()

@@ -116,6 +116,8 @@ def scan(
         state = tree.map_leaves(lambda leaf: lift(leaf, backend), begin(cell, xs, state, known_of(cell)))
     if not thread.recording:  # h += … in the cell would change a learned state itself
         state = tree.map_leaves(lambda leaf: leaf.detach(), state)
+    if thread.tracing is not None and thread.tracing.scanned is not None:
+        return thread.tracing.scanned(cell, xs, state, lengths, mask, options)
     live = live_steps(lengths, mask, inputs[0].shape)
     if live is not None and any(leaf.shape[:1] != live.shape[1:] for leaf in tree.leaves(state)):
         raise ShapeError(

@@ -49,9 +49,12 @@ class Tracing:
         looked: by id, the tensors from outside whose values it looked at, and what they were.
         refusal: why it cannot be traced. It counts also where the program catches it.
         line: the user's line that was running then.
+        scanned: scanned(cell, xs, state, lengths, mask, options) → what a scan returns in place of what it
+            would compute; None where scans run.
     """
 
     def __init__(self) -> None:
+        self.scanned: Callable[..., Any] | None = None
         self.looked: dict[int, tuple[Node, Array]] = {}
         self.refusal: TraceError | None = None
         self.line: Any = None

@@ -2,25 +2,36 @@
 its text, run folder and samples."""
 
 from .batch import evaluate
+from .classification import F1, Accuracy, ConfusionMatrix, Precision, Recall
 from .fit import fit
 from .history import History
 from .loading import LoadedRun, load_run
-from .metrics import F1, Accuracy, ConfusionMatrix, MeanAbsoluteError, Metric, Perplexity
+from .metrics import Metric
+from .predicting import predict
+from .regression import R2, MeanAbsoluteError, RootMeanSquaredError
+from .scores import AreaUnderCurve, Perplexity, TopK
 from .training import Training
 
 __all__ = [
     "F1",
+    "R2",
     "Accuracy",
+    "AreaUnderCurve",
     "ConfusionMatrix",
     "History",
     "LoadedRun",
     "MeanAbsoluteError",
     "Metric",
     "Perplexity",
+    "Precision",
+    "Recall",
+    "RootMeanSquaredError",
+    "TopK",
     "Training",
     "evaluate",
     "fit",
     "load_run",
+    "predict",
 ]
 
 

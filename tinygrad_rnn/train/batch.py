@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy
 
-from .. import arguments, nn, tree
+from .. import arguments, nn, random, tree
 from ..backends import Backend
 from ..data.batching import Passes
-from ..errors import ArgumentError, DataError, TrainingError
+from ..errors import ArgumentError, CheckpointError, DataError, TinygradRNNError, TrainingError
+from ..nn.carrying import fresh_states
 from ..nn.module import modes_kept
 from ..tape import host_values, no_grad
 from ..tensor import Tensor
@@ -20,16 +22,17 @@ from .metrics import Averaged, checked_metrics
 from .padded import elements
 
 
-def parts_of(batch: Any) -> tuple[tuple[Any, ...], Any]:
+def parts_of(batch: Any, what: str = "data") -> tuple[tuple[Any, ...], Any]:
     """What the model is called with, and the targets.
 
     Raises:
         DataError: a batch is no such tuple.
     """
     if not isinstance(batch, (tuple, list)) or len(batch) < 2:
+        one = ": of a single batch write [(x, targets)]" if hasattr(batch, "shape") else ""
         raise DataError(
-            "fit: a batch is a tuple, what the model is called with and then the targets: (x, targets), not "
-            f"{arguments.shown(batch)}"
+            f"{what}: a batch is a tuple, what the model is called with and then the targets: (x, targets), "
+            f"not {arguments.shown(batch)}{one}"
         )
     return tuple(batch[:-1]), batch[-1]
 
@@ -45,7 +48,7 @@ def checked_batches(what: str, data: Any) -> Any:
     if isinstance(data, (list, tuple)):
         if not data:
             raise DataError(f"{what}: there are no batches")
-        parts_of(data[0])
+        parts_of(data[0], what)
     return data
 
 
@@ -64,13 +67,32 @@ class Through:
     ) -> None:
         self._model, self._loss, self._carry, self._batch_first = model, loss, carry, batch_first
         self.state: Any = None
+        self._leaves: list[Any] | None = None  # of a state that was saved
         parameters = model.parameters() if isinstance(model, nn.Module) else []
         self._backend: Backend | None = parameters[0]._backend if parameters else None
 
-    def go_on_with(self, state: Any) -> None:
-        """Carry a state that was saved."""
+    def leaves(self) -> list[Any] | None:
+        """The tensors of the state, as a file holds them; None where there is no state."""
+        return self._leaves if self.state is None else tree.leaves(self.state)
+
+    def go_on_with(self, leaves: list[Any] | None) -> None:
+        """Carry a state whose tensors were saved; how they are nested tells the model's first call."""
         on = "numpy" if self._backend is None else self._backend.name
-        self.state = None if state is None else tree.map_leaves(lambda leaf: leaf.to(on), state)
+        self._leaves = None if leaves is None else [leaf.to(on) for leaf in leaves]
+
+    def _nested(self, inputs: tuple[Any, ...], leaves: list[Any]) -> Any:
+        """The saved state, nested as the model's is.
+
+        Raises:
+            CheckpointError: it has other tensors.
+        """
+        chance = random.get_state()
+        with no_grad():
+            _, state = self._called(inputs)
+        random.set_state(chance)
+        if [leaf.shape for leaf in tree.leaves(state)] != [leaf.shape for leaf in leaves]:
+            raise CheckpointError("fit: the state that was carried is none of this model and these batches")
+        return tree.unflatten(state, leaves)
 
     def _moved(self, leaf: Any) -> Any:
         """An array of the host where the model is."""
@@ -87,7 +109,10 @@ class Through:
             TrainingError: the loss is not finite.
         """
         inputs, targets = tree.map_leaves(self._moved, parts_of(batch))
-        outputs = self._model(*inputs, self.state) if self._carry else self._model(*inputs)
+        if self._carry and self._leaves is not None:
+            leaves, self._leaves = self._leaves, None
+            self.state = self._nested(inputs, leaves)
+        outputs = self._called(inputs)
         if self._carry:
             if not isinstance(outputs, (tuple, list)) or len(outputs) != 2:
                 raise ArgumentError("fit: with carry=True the model must return a pair, outputs and state")
@@ -95,7 +120,7 @@ class Through:
             self.state = nn.detach(state)
         value = self._loss(outputs, targets)
         if not isinstance(value, tuple) or len(value) != 2:
-            value = value, _elements(targets, self._batch_first)
+            value = value, _elements(outputs, targets, self._batch_first)
         value, weight = value
         if not isinstance(value, Tensor) or value.size != 1:
             raise ArgumentError(
@@ -105,23 +130,47 @@ class Through:
         counts: Any = weight
         if getattr(counts, "shape", None) == ():  # of NumPy, or a tensor
             counts = counts.item()
-        if not isinstance(counts, (int, float)):
-            raise ArgumentError(f"fit: the weight of a batch must be a number, not {arguments.shown(counts)}")
+        if not isinstance(counts, (int, float)) or not 0 <= counts < math.inf:
+            raise ArgumentError(
+                f"fit: the weight of a batch must be a number from 0 on, not {arguments.shown(counts)}"
+            )
         if not math.isfinite(value.item()):
-            raise TrainingError(f"the loss became {value.item()}{_culprit(inputs, targets)}")
+            culprit = _culprit(inputs, targets) if counts else ": no target of this batch counts"
+            raise TrainingError(f"the loss became {value.item()}{culprit}")
         return value, float(counts), outputs, targets
 
+    def _called(self, inputs: tuple[Any, ...]) -> Any:
+        """What the model returns.
 
-def _elements(targets: Any, batch_first: bool) -> int:
+        Raises:
+            ArgumentError: it takes no state to carry.
+        """
+        if not self._carry:
+            return self._model(*inputs)
+        try:
+            inspect.signature(self._model).bind(*inputs, self.state)
+        except TypeError as error:
+            raise ArgumentError(
+                f"fit: carry=True calls model(x, state) for a pair, outputs and state: {error}"
+            ) from error
+        except ValueError:  # one of C, which tells no signature
+            pass
+        return self._model(*inputs, self.state)
+
+
+def _elements(outputs: Any, targets: Any, batch_first: bool) -> int:
     """How much a batch counts: the elements of its targets, the first of them if they are several; classes
-    below 0 do not count, nor does what lies beyond lengths."""
+    below 0 do not count, nor does what lies beyond lengths. Whole numbers that are laid out as outputs are no
+    classes."""
     first = elements(targets, batch_first)
     if first is None:
         leaves = tree.leaves(targets)
         first = host_values(leaves[0])
         if not first.ndim:  # a list of numbers
             first = numpy.array([host_values(leaf) for leaf in leaves])
-    return int((first >= 0).sum()) if first.dtype.kind == "i" else first.size
+    scored = tree.leaves(outputs)[0]
+    alike = getattr(scored, "shape", None) == host_values(tree.leaves(targets)[0]).shape
+    return int((first >= 0).sum()) if first.dtype.kind == "i" and not alike else first.size
 
 
 def _culprit(inputs: Any, targets: Any) -> str:
@@ -161,7 +210,7 @@ class MeanOf(Mean):
             raise ArgumentError(
                 f"a metric that is a function must return a number, not {arguments.shown(value)}"
             )
-        self.add(float(value.reshape(())), _elements(targets, self.batch_first))
+        self.add(float(value.reshape(())), _elements(outputs, targets, self.batch_first))
 
 
 @no_grad()
@@ -206,7 +255,7 @@ def evaluate(
     through, mean, count = Through(model, loss, carry, batch_first), Mean(), 0
     for metric in counted.values():
         metric.reset()
-    with modes_kept(model):
+    with modes_kept(model), fresh_states(model):
         if isinstance(model, nn.Module):
             model.eval()
         for batch in data:
@@ -215,11 +264,24 @@ def evaluate(
             count += 1
             if counted:
                 told = tree.map_leaves(host_values, outputs), tree.map_leaves(host_values, targets)
-                for metric in counted.values():
-                    metric.update(*told)
+                for name, metric in counted.items():
+                    _counted_along(name, metric, told)
     if not count:
         raise DataError("there are no batches to evaluate")
+    if math.isnan(mean.value()):
+        raise DataError("no target of the batches to evaluate counts: all are padding, or classes below 0")
     return {"loss": mean.value(), **{name: _plain(metric.value()) for name, metric in counted.items()}}
+
+
+def _counted_along(name: str, metric: Any, told: tuple[Any, Any]) -> None:
+    """
+    Raises:
+        TinygradRNNError: the metric takes no such outputs or targets; its name is said.
+    """
+    try:
+        metric.update(*told)
+    except TinygradRNNError as error:
+        raise type(error)(f"the metric {name!r}: {error}") from error
 
 
 def _plain(value: Any) -> Any:

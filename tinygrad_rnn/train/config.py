@@ -91,9 +91,15 @@ SCHEDULES: dict[str, Callable[[optim.Optimizer, Config], optim.Schedule]] = {
 }
 
 
+def _whole_path(what: str, value: Any) -> str | None:
+    """The place of a file from the root on, or None."""
+    path = arguments.optional(arguments.path, what, value)
+    return None if path is None else os.path.abspath(path)
+
+
 def _share_or_path(what: str, value: Any) -> str:
     """A share between 0 and 1, or the place of a file from the root on."""
-    text = arguments.path(what, value)
+    text = arguments.path(what, str(value) if isinstance(value, float) else value)
     try:
         share = float(text)
     except ValueError:
@@ -105,7 +111,11 @@ def _share_or_path(what: str, value: Any) -> str:
 
 def cell_name(what: str, value: Any) -> str:
     """The check of a cell: one of :data:`LAYERS`, or ``module:Class``."""
-    return str(value) if is_own(value) else str(arguments.choice(what, value, tuple(LAYERS)))
+    if is_own(value):
+        return str(value)
+    if isinstance(value, str) and value not in LAYERS:
+        raise arguments.refused(what, f"{', '.join(LAYERS)}, or module:Class, a cell of your own", value)
+    return str(arguments.choice(what, value, tuple(LAYERS)))
 
 
 WIDEST = 1 << 16
@@ -152,12 +162,15 @@ class Config:
     text: str | None = _setting(
         None,
         "a UTF-8 file to learn from (default: the Python language reference)",
-        functools.partial(arguments.optional, arguments.path),
+        _whole_path,
         metavar="FILE",
         type=os.path.abspath,
     )
     words: bool = _setting(
-        False, "read the text by words, not by characters", arguments.flag, action="store_const", const=True
+        False,
+        "read the text by words, not by characters",
+        arguments.flag,
+        action=argparse.BooleanOptionalAction,
     )
     held_out: str = _setting(
         "0.1",

@@ -45,7 +45,7 @@ def read_text(path: str | None) -> str:
             f"the text {path} holds NUL characters: it is UTF-16, or no text; convert it to UTF-8, with "
             "iconv for example"
         )
-    text = text.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n")
+    text = plain(text)
     if not text:
         raise DataError(f"the text {path} is empty")
     return text
@@ -63,6 +63,11 @@ def tokens_of(text: str, words: bool) -> Any:
     return _WORDS.findall(text) if words else text
 
 
+def plain(text: str) -> str:
+    """A text without byte order marks, whose lines all end alike."""
+    return text.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n")
+
+
 @dataclass(frozen=True)
 class Corpus:
     """A text made ready.
@@ -73,6 +78,7 @@ class Corpus:
         held_out: windows over the last part.
         streams: what the windows over the first part are cut from.
         fingerprint: a word that another text would not have.
+        characters: how many a token of the held-out text has in the mean: 1, or the length of a word.
     """
 
     vocabulary: Vocabulary[Any]
@@ -80,6 +86,7 @@ class Corpus:
     held_out: Windows
     streams: Streams
     fingerprint: str
+    characters: float
 
     @classmethod
     def of(
@@ -105,7 +112,6 @@ class Corpus:
         text = arguments.text("Corpus.of: text", text)
         readers, length = arguments.size("readers", readers, 1), arguments.size("length", length, 1)
         tokens = tokens_of(text, arguments.flag("Corpus.of: words", words))
-        vocabulary = Vocabulary.of(tokens, UNKNOWN, 2) if words else Vocabulary.of(tokens)
         written = hashlib.sha256(text.encode())
         if isinstance(held_out, str):
             training, kept = tokens, tokens_of(held_out, words)
@@ -114,11 +120,15 @@ class Corpus:
             share = arguments.probability("Corpus.of: held_out", held_out)
             training = tokens[: len(tokens) - round(len(tokens) * share)]
             kept = tokens[len(training) :]
+            written.update(f"\0{share}".encode())
         if len(kept) <= readers or len(training) <= readers * length:
             apart = len(kept) if isinstance(held_out, str) else None
             raise _too_short(
                 len(tokens), apart, readers, length, held_out, "words" if words else "characters"
             )
+        vocabulary = Vocabulary.of(training, UNKNOWN, 2) if words else Vocabulary.of(tokens)
+        if words and len(vocabulary) == 1:
+            raise DataError("no word of the text stands there twice: read it without --words")
         first, last = vocabulary.encode(training), vocabulary.encode(kept)
         return cls(
             vocabulary,
@@ -126,6 +136,7 @@ class Corpus:
             Windows(last, length, readers),
             Streams(first, readers),
             written.hexdigest(),
+            sum(map(len, kept)) / len(kept),
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import arguments, nn, optim
 from ..errors import ArgumentError
+from ..interop import safetensors
 from .batch import checked_batches
 from .history import History
 from .metrics import checked_metrics
@@ -63,7 +64,8 @@ def fit(
         schedule: of the learning rate; goes on by one with each update, or, a ``PlateauLR``, with each
             evaluation, by the column that ``monitor`` names.
         clip: the largest norm of all residuals together.
-        accumulate: an update goes by the mean of so many batches, or of those that are left of an epoch.
+        accumulate: an update goes by the mean of the residuals of so many batches, each as much as any other;
+            at the end of an epoch by those that are left.
         average: the decay of a running average of the parameters, which is then what is evaluated and what
             the model ends as.
         carry: the model takes and returns a state, ``outputs, state = model(x, state)``, which is carried
@@ -98,9 +100,11 @@ def fit(
         DataError: there are no batches, or one is none.
         TrainingError: a loss or a gradient is not finite, or a callback failed; nothing was updated by it,
             and what was kept last stays.
-        CheckpointError: the folder cannot be written to, or what is in it is another training's.
+        CheckpointError: the folder cannot be written to, or what is in it is another training's; or metadata
+            are none that a file takes.
     """
     options = {
+        "data": data,
         "epochs": arguments.optional(arguments.size, "fit: epochs", epochs, 1),
         "steps": arguments.optional(arguments.size, "fit: steps", steps, 1),
         "optimizer": arguments.optional(arguments.instance, "fit: optimizer", optimizer, optim.Optimizer),
@@ -116,7 +120,7 @@ def fit(
         "folder": arguments.optional(arguments.path, "fit: folder", folder),
         "resume": arguments.choice("fit: resume", resume, (True, False, "auto")),
         "log": arguments.function("fit: log", log),
-        "metadata": _words(metadata),
+        "metadata": safetensors.checked_metadata("fit", metadata),
         "callbacks": arguments.several("fit: callbacks", callbacks),
         "tensorboard": arguments.flag("fit: tensorboard", tensorboard),
         "progress": arguments.optional(arguments.flag, "fit: progress", progress),
@@ -124,15 +128,38 @@ def fit(
     }
     arguments.instance("fit: model", model, nn.Module)
     arguments.function("fit: loss", loss, instance=True)
+    checked_batches("fit: data", data)
     _check(options, monitor)
-    return Training(model, loss, checked_batches("fit: data", data), options).run()
+    _check_parameters(model, options["optimizer"])
+    training = Training(model, loss, data, options)
+    _check_length(schedule, training.planned_updates())
+    return training.run()
 
 
-def _words(metadata: Any) -> dict[str, str]:
-    words = dict(arguments.optional(arguments.mapping, "fit: metadata", metadata) or {})
-    if not all(isinstance(word, str) for pair in words.items() for word in pair):
-        raise arguments.refused("fit: metadata", "a dict of strings by name", metadata)
-    return words
+def _check_parameters(model: nn.Module, optimizer: optim.Optimizer | None) -> None:
+    """
+    Raises:
+        ArgumentError: nothing of the model would be trained.
+    """
+    asking = [p for p in model.parameters() if p.requires_grad]
+    if not asking:
+        raise ArgumentError("fit: no parameter of the model asks for a residual: there is nothing to train")
+    if optimizer is not None and not {*map(id, asking)} & {*map(id, optimizer.parameters)}:
+        raise ArgumentError(
+            "fit: the optimizer has no parameter of this model: make it anew, of model.parameters()"
+        )
+
+
+def _check_length(schedule: Any, updates: int | None) -> None:
+    """
+    Raises:
+        ArgumentError: the schedule ends before the training.
+    """
+    total = getattr(schedule, "total_steps", None)
+    if total is not None and updates is not None and updates > total:
+        raise ArgumentError(
+            f"fit: the schedule has total_steps={total}, and there will be {updates} updates: give it so many"
+        )
 
 
 def _check(options: dict[str, Any], monitor: Any) -> None:
@@ -155,6 +182,19 @@ def _check(options: dict[str, Any], monitor: Any) -> None:
     for name in ("resume", "metadata", "tensorboard"):
         if options[name] and options["folder"] is None:
             raise ArgumentError(f"fit: {name}={options[name]!r} needs a folder=")
+    for name, metric in options["metrics"].items():
+        if getattr(metric, "batch_first", options["batch_first"]) != options["batch_first"]:
+            raise ArgumentError(
+                f"fit: metrics: {name!r} has batch_first={metric.batch_first}, and fit "
+                f"{options['batch_first']}: say the same to both"
+            )
+    if hasattr(options["validation"], "__next__"):
+        raise ArgumentError("fit: validation can be read once only: give a list of it, or tg.data.batches")
+    if options["carry"] and getattr(options["data"], "shuffle", False):
+        raise ArgumentError(
+            "fit: carry=True goes on with the state of the batch before, and these batches are shuffled: "
+            "take tg.data.windows, or shuffle=False"
+        )
     if options["metrics"] and options["validation"] is None:
         raise ArgumentError("fit: metrics are measured on validation batches: give validation=")
     columns: dict[str, bool | None] = {"loss": False}

@@ -44,14 +44,9 @@ class History(Sequence[Mapping[str, Any]]):
         """
         if self._best is None:
             raise ArgumentError(
-                "history.best: no model was kept: nothing was evaluated yet, or what decides was no number"
+                "history.best: no model was kept: there was no validation, or what decides was never a number"
             )
         return self.rows[self._best]
-
-    @property
-    def best_at(self) -> int:
-        """The number of that line; −1 where there is none."""
-        return -1 if self._best is None else self._best
 
     def add(self, row: Mapping[str, Any], best: bool) -> None:
         """One more line."""
@@ -116,4 +111,4 @@ def _shown(value: Any) -> str:
 
 
 def _line(row: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {_shown(value)[:8]}" for name, value in row.items() if _is_number(value))
+    return ", ".join(f"{name} {value:.6g}" for name, value in row.items() if _is_number(value))

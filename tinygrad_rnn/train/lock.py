@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..errors import CheckpointError
 
-_LEFT = re.compile(r"\.[\w-]+\.[0-9a-f]{8}\.\w+")
+LEFT = re.compile(r"\.[\w-]+\.[0-9a-f]{8}\.\w+")
 """Files that a process was writing when it was killed; see ``atomic``."""
 
 
@@ -25,13 +25,15 @@ def alone_in(folder: Path) -> Iterator[None]:
     """
     try:
         descriptor = _locked(folder)
-    except OSError as error:
+    except (BlockingIOError, FileExistsError) as error:
         raise CheckpointError(
             f"another process trains in {folder}: wait for it, or choose another folder"
         ) from error
+    except OSError as error:
+        raise CheckpointError(f"cannot train in {folder}: {error.strerror}; choose another folder") from error
     try:
         for path in folder.iterdir():
-            if _LEFT.fullmatch(path.name):
+            if LEFT.fullmatch(path.name):
                 with contextlib.suppress(OSError):
                     path.unlink()
         yield

@@ -36,12 +36,9 @@ def own_cell(name: str) -> Callable[[int, int], Any]:
     def imported() -> Any:
         return getattr(importlib.import_module(module), attribute)
 
-    here = os.getcwd()
-    sys.path.insert(0, here)
-    try:
-        return arguments.function(f"--cell {name}", _tried(f"--cell {name}", imported))
-    finally:
-        sys.path.remove(here)
+    if os.getcwd() not in sys.path:  # as ``python -m`` has it
+        sys.path.insert(0, os.getcwd())
+    return arguments.function(f"--cell {name}", _tried(f"--cell {name}", imported))
 
 
 def _tried(what: str, run: Callable[[], Any]) -> Any:

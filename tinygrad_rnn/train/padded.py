@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy
 
-from ..errors import DtypeError, ShapeError, TinygradRNNError
+from ..errors import DtypeError, ShapeError
 from ..tape import host_values
 
 
@@ -38,15 +38,28 @@ def counted(name: str, outputs: Any, targets: Any, batch_first: bool) -> tuple[n
 
 
 def elements(targets: Any, batch_first: bool) -> numpy.ndarray | None:
-    """The elements of padded targets within their lengths; None where targets are none, or are two targets
-    of which the second only looks like lengths."""
+    """The elements of padded targets within their lengths; None where targets are none, or are two targets of
+    which the second is no lengths: these are from 1 on, and the largest is that of the padded array.
+
+    Raises:
+        ShapeError: they are lengths of an array that lies the other way round.
+    """
     if not are_padded(targets):
         return None
-    try:
-        padded, live = _within("", targets, batch_first)
-    except TinygradRNNError:
+    padded, lengths = map(host_values, targets)
+    if lengths.dtype.kind not in "iu" or not lengths.size or lengths.min() < 1:
         return None
-    return padded[live]
+    sizes = padded.shape[1::-1] if batch_first else padded.shape[:2]
+    found = int(lengths.max()), len(lengths)
+    if found == sizes:
+        return padded[_within("", targets, batch_first)[1]]
+    if found == sizes[::-1]:
+        said, other = ("without", "batch_first=False") if batch_first else ("with", "batch_first=True")
+        raise ShapeError(
+            f"targets are an array {padded.shape} and lengths up to {found[0]} of {found[1]} sequences: so "
+            f"arrays lie {said} batch_first: say {other}"
+        )
+    return None
 
 
 def are_padded(targets: Any) -> bool:

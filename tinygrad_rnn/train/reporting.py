@@ -24,9 +24,9 @@ class Reports(contextlib.ExitStack):
         self._training = training
         self._listeners: list[Any] = [_Callback(callback, training) for callback in options["callbacks"]]
         if options["tensorboard"]:
-            self._listeners.append(_TensorBoard(options["folder"]))
+            self._listeners.append(_TensorBoard(options["folder"], training))
         if options["progress"] or (options["progress"] is None and sys.stderr.isatty()):
-            self._listeners.append(_Lines(options))
+            self._listeners.append(_Lines(training, options))
 
     def __enter__(self) -> Reports:
         super().__enter__()
@@ -89,14 +89,19 @@ class _Callback(contextlib.AbstractContextManager["_Callback"]):
 class _TensorBoard(contextlib.AbstractContextManager["_TensorBoard"]):
     """Numbers for TensorBoard, in the training's folder."""
 
-    def __init__(self, folder: Any) -> None:
+    def __init__(self, folder: Any, training: Training) -> None:
+        self._training = training
         try:
             writer = importlib.import_module("tensorboardX").SummaryWriter
         except ImportError as missing:
             raise ArgumentError(
                 "fit: tensorboard=True needs the package tensorboardX: pip install 'tinygrad_rnn[train]'"
             ) from missing
-        self._writer: Any = writer(str(folder))
+        self._make: Any = lambda step: writer(str(folder), filename_suffix=f".{step}")
+
+    def __enter__(self) -> _TensorBoard:
+        self._writer: Any = self._make(self._training.step)
+        return self
 
     def __exit__(self, *exception: object) -> None:
         self._writer.close()
@@ -112,17 +117,17 @@ class _TensorBoard(contextlib.AbstractContextManager["_TensorBoard"]):
 
 
 class _Lines(contextlib.AbstractContextManager["_Lines"]):
-    """A bar, and a line for each evaluation; only the lines where the package rich is missing."""
+    """A line for each evaluation, and in a terminal a bar, if the package rich is there."""
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        try:
-            self._bar: Bar | None = Bar(sys.stderr, options["steps"])
-        except ImportError:
-            self._bar = None
+    def __init__(self, training: Training, options: Mapping[str, Any]) -> None:
+        self._training, self._steps = training, options["steps"] or training.planned_updates()
+        self._bar: Bar | None = None
 
     def __enter__(self) -> _Lines:
-        if self._bar is not None:
-            self._bar.__enter__()
+        if sys.stderr.isatty():
+            with contextlib.suppress(ImportError):
+                self._bar = Bar(sys.stderr, self._steps, self._training.step)
+                self._bar.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:

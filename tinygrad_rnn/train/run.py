@@ -7,11 +7,11 @@ the two always agree.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import math
 import os
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,9 +27,9 @@ from . import pictures, snapshot
 from .config import Config
 from .data import Corpus
 from .fit import fit
-from .folder import LAST, LOG
+from .folder import BEST, LAST, LOG
 from .history import History
-from .lock import alone_in
+from .lock import LEFT, alone_in
 from .model import LanguageModel
 from .sampling import sample
 from .steps import Step, best_of, read_log, table
@@ -79,23 +79,20 @@ class Run:
         arguments.instance("new: config", config, Config)
         corpus, make = config.corpus(), config.maker(cell)
         backends.get(config.backend)  # before there is a folder
-        try:
-            folder = _empty(Path(path)) if path is not None else _numbered(config.cell)
-        except OSError as error:
-            raise CheckpointError(
-                f"cannot make the run folder {path or 'runs'}: {error.strerror}; choose another one with "
-                "--run"
-            ) from error
-        try:
-            with alone_in(folder):
+        folder, is_made = _numbered(config.cell) if path is None else _fresh(Path(path))
+        with alone_in(folder):
+            _check_empty(folder)
+            try:
                 atomic.write(folder / CONFIG, config.to_json() + "\n")
                 return cls(folder, config, corpus, make)
-        except (TinygradRNNError, MemoryError):
-            shutil.rmtree(folder, ignore_errors=True)  # all that is in it was made just now
-            raise
+            except (TinygradRNNError, MemoryError):
+                (folder / CONFIG).unlink(missing_ok=True)
+                if is_made:
+                    folder.rmdir()
+                raise
 
     @classmethod
-    def of(cls, path: str, changes: dict[str, Any], cell: Any = None) -> Run:
+    def resume(cls, path: str, changes: dict[str, Any], cell: Any = None) -> Run:
         """A run as it was when it was saved last.
 
         Args:
@@ -114,7 +111,8 @@ class Run:
             raise arguments.refused("run: changes", "settings of Config by name", changes)
         if not os.path.isfile(folder / CONFIG):
             raise CheckpointError(f"{path} is no folder of a training run: there is no {CONFIG} in it")
-        config = Config(**{**Config.settings(str(folder / CONFIG)), **changes})
+        settings = Config.settings(str(folder / CONFIG))
+        config = Config(**{**settings, **changes})
         run = cls(folder, config, config.corpus(), config.maker(cell))
         if os.path.exists(folder / LAST):
             run.saved = snapshot.done_of(folder, run.corpus)
@@ -122,23 +120,13 @@ class Run:
             if len(run.steps) != run.saved:
                 raise CheckpointError(f"the log of the run {path} lacks steps that its checkpoint has made")
             run.model.load_state_dict(snapshot.read(folder / LAST).part("fit")["model"])
-        elif os.path.exists(folder / LOG) and len(read_log(folder)) > run.config.every:
+        elif not _may_begin(folder, settings.get("every", 0)):
             raise CheckpointError(f"the run {path} has lost its {LAST}: put it back, or start a new run")
         return run
 
-    @classmethod
-    def resume(cls, path: str, changes: dict[str, Any], cell: Any = None) -> Run:
-        """The same, of a run that is not done.
-
-        Raises:
-            TrainingError: it is done.
-        """
-        run = cls.of(path, changes, cell)
-        run.check_open()
-        return run
-
     def check_open(self) -> None:
-        """
+        """Refuse to go on with a run that is done.
+
         Raises:
             TrainingError: all updates are made.
         """
@@ -173,6 +161,7 @@ class Run:
                 trains in its folder.
         """
         config = self.config
+        del self.steps[self.saved :]  # of a training that failed
         optimizer, schedule = config.optimiser(self.model)
         watch = _Watch(self, show, stopped)
         history = fit(
@@ -194,13 +183,13 @@ class Run:
             callbacks=[watch],
             progress=False,
         )
+        self.saved = len(self.steps)
         return history.stopped != "paused"
 
     def _log(self, history: History) -> str:
         """A line for each update, with what evaluations found."""
         held_out = {row["step"]: row["validation_loss"] / math.log(2) for row in history}
         self.steps = [dataclasses.replace(s, held_out=held_out.get(s.number)) for s in self.steps]
-        self.saved = len(self.steps)
         return table(self.steps, self.config.unit)
 
     def loss(self, length: int) -> Tensor:
@@ -228,9 +217,8 @@ class Run:
         number = max(1, len(self.steps)) if update is None else update
         with modes_kept(self.model), backends.get(self.config.backend).quiet():
             self.model.eval()
-            numbers, following = self._window(
-                (number - 1) * self.config.length, length or self.config.length, readers
-            )
+            place = (number - 1) % len(self.corpus.training) * self.config.length
+            numbers, following = self._window(place, length or self.config.length, readers)
             logits, _ = self.model.read(self.model.embedding(numbers).detach())
             return flow(cross_entropy(logits, following, reduction="sum"), states_only=states_only)
 
@@ -264,12 +252,15 @@ class _Watch:
 
     def on_update(self, training: Training) -> None:
         run, row, number = self._run, training.row, training.step
+        if number != len(run.steps) + 1:
+            raise CheckpointError(f"another process has trained in {run.path} meanwhile: go on by --resume")
         if self._is_first:  # now the folder is ours
             atomic.write(run.path / CONFIG, run.config.to_json() + "\n")
             (run.path / SAMPLE).unlink(missing_ok=True)  # of another end
             self._is_first = False
         if (number - 1) % LOOKS == 0 and run.config.length > 1:
-            self._horizon = run.flow(readers=1, states_only=True, update=number).horizon
+            with contextlib.suppress(TinygradRNNError):  # a cell may hand no state on
+                self._horizon = run.flow(readers=1, states_only=True, update=number).horizon
         now = time.monotonic()
         self._seconds, self._began = self._seconds + now - self._began, now
         bits = row["loss"] / math.log(2)
@@ -281,21 +272,56 @@ class _Watch:
             training.pause()
 
     def on_evaluation(self, training: Training) -> None:
-        del training  # its log is written
+        self._run.saved = training.step
         self._show(self._run.steps[-1])
 
 
-def _numbered(cell: str) -> Path:
+def _may_begin(folder: Path, every: int) -> bool:
+    """Whether a run without a checkpoint is one that was killed before its first one was whole."""
+    if os.path.exists(folder / SAMPLE):
+        return False
+    rows = len(read_log(folder)) if os.path.exists(folder / LOG) else 0
+    return 0 < rows <= every or not (rows or os.path.exists(folder / BEST))
+
+
+def _numbered(cell: str) -> tuple[Path, bool]:
+    """The next free folder, made."""
     name = cell.replace(":", ".")
-    free = (path for number in itertools.count(1) if not (path := Path("runs") / f"{name}-{number}").exists())
-    return _empty(next(free))
+    for number in itertools.count(1):
+        with contextlib.suppress(FileExistsError):  # another process may begin now, too
+            return _made(Path("runs") / f"{name}-{number}"), True
+    raise AssertionError
 
 
-def _empty(path: Path) -> Path:
-    path.mkdir(parents=True, exist_ok=True)
-    if any(path.iterdir()):
+def _fresh(path: Path) -> tuple[Path, bool]:
+    """A folder that is empty, and whether it was made."""
+    try:
+        return _made(path), True
+    except FileExistsError as error:
+        if not path.is_dir():
+            raise CheckpointError(
+                f"cannot make the run folder {path}: there is a file; choose another one with --run"
+            ) from error
+        _check_empty(path)
+        return path, False
+
+
+def _made(path: Path) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir()
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot make the run folder {path}: {error.strerror}; choose another one with --run"
+        ) from error
+    return path
+
+
+def _check_empty(path: Path) -> None:
+    if any(not LEFT.fullmatch(file.name) for file in path.iterdir()):
         raise CheckpointError(
             f"the folder {path} is not empty: go on with its run by --resume {path}, or choose another one "
             "with --run"
         )
-    return path

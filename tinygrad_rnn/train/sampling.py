@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy
 
 from .. import arguments
 from ..data import Vocabulary
+from ..errors import ArgumentWarning
+from ..nn.module import modes_kept
 from ..tape import no_grad
 from ..tensor import tensor
-from .data import tokens_of
+from .data import plain, tokens_of
 from .model import LanguageModel
 
 
@@ -49,20 +54,44 @@ def sample(
     prompt, seed = arguments.text("sample: prompt", prompt), arguments.seed("sample: seed", seed)
     top_k = arguments.optional(arguments.size, "sample: top_k", top_k, 1)
     stop = arguments.text("sample: stop", stop)
-    given = vocabulary.encode(tokens_of(prompt or _first(vocabulary), arguments.flag("sample: words", words)))
-    chance = numpy.random.default_rng(seed)
+    tokens = tokens_of(plain(prompt) or _first(vocabulary), arguments.flag("sample: words", words))
+    given = vocabulary.encode([_as_read(token, vocabulary) for token in tokens] if words else tokens)
+    if vocabulary.unknown is not None and (given == vocabulary.encode([vocabulary.unknown])).any():
+        said = f"the model has not read all words of the prompt: it takes those for {vocabulary.unknown}"
+        warnings.warn(f"sample: {said}", ArgumentWarning, stacklevel=3)
+    chance, written = numpy.random.default_rng(seed), ""
+
+    def draw(scores: numpy.ndarray) -> int:
+        return _draw(_known(scores, vocabulary), temperature, chance, top_k)
+
+    with modes_kept(model):
+        for number in itertools.islice(_numbers(model.eval(), given, draw), length):
+            token = vocabulary.tokens[number]
+            written += token
+            if stop and stop in written[-len(stop) - len(token) :]:
+                return prompt + written[: written.index(stop) + len(stop)]
+    return prompt + written
+
+
+def _numbers(
+    model: LanguageModel, given: numpy.ndarray, draw: Callable[[numpy.ndarray], int]
+) -> Iterator[int]:
+    """What follows, one after the other, for ever."""
     backend = model.embedding.weight.backend
-    model.eval()
-    written = ""
     logits, state = model(tensor(given[:, None], backend=backend))
     scores, stepper = logits.numpy()[-1, 0], model.recurrent.stepper(state)
-    for _ in range(length):
-        number = _draw(_known(scores, vocabulary), temperature, chance, top_k)
-        written += vocabulary.tokens[number]
-        if stop and stop in written[-len(stop) - len(vocabulary.tokens[number]) :]:
-            return prompt + written[: written.index(stop) + len(stop)]
+    while True:
+        number = draw(scores)
+        yield number
         scores = model.readout(stepper(model.embedding(tensor([number], backend=backend)))).numpy()[0]
-    return prompt + written
+
+
+def _as_read(token: str, vocabulary: Vocabulary[Any]) -> str:
+    """A word with a space before it, or without, where it was read only so."""
+    for spelling in (token, f" {token}", token.lstrip(" ")):
+        if spelling in vocabulary.tokens:
+            return spelling
+    return token
 
 
 def _first(vocabulary: Vocabulary[Any]) -> str:

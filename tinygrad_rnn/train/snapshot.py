@@ -25,6 +25,7 @@ def metadata(config: Config, corpus: Corpus) -> dict[str, str]:
         "config": config.to_json(),
         "vocabulary": corpus.vocabulary.to_json(),
         "text": corpus.fingerprint,
+        "characters": repr(corpus.characters),
     }
 
 
@@ -60,6 +61,18 @@ def done_of(path: Path, corpus: Corpus) -> int:
         raise CheckpointError(f"{path / LAST} is no whole checkpoint of a run: {error!r}") from error
 
 
+def characters_of(saved: safetensors.Checkpoint) -> float:
+    """How many characters a token of the held-out text has in the mean.
+
+    Raises:
+        CheckpointError: the file does not say so.
+    """
+    try:
+        return float(saved.metadata.get("characters", ""))
+    except ValueError as error:
+        raise CheckpointError(f"the checkpoint does not tell how long its words are: {error}") from error
+
+
 def load_model(run: str, cell: Any = None) -> tuple[LanguageModel, Vocabulary[Any], Config]:
     """A run's best model, its characters or words, and its settings, from the run's folder; or the model of
     one of its files of weights.
@@ -72,11 +85,17 @@ def load_model(run: str, cell: Any = None) -> tuple[LanguageModel, Vocabulary[An
         ArgumentError: the cell is somebody's own code, and was not given.
     """
     path = Path(arguments.path("run", run))
+    kept = "model"
     if os.path.isdir(path):
+        kept = "best"
         path = path / (BEST if os.path.isfile(path / BEST) else LAST)
     saved = read(path)
     config = Config.from_json(saved.metadata.get("config", ""))
     vocabulary = Vocabulary.from_json(saved.metadata.get("vocabulary", ""))
     model = config.model(len(vocabulary), config.maker(cell))
-    model.load_state_dict(saved.part("fit")["model"] if safetensors.STATE in saved.metadata else saved)
+    if safetensors.STATE in saved.metadata:
+        parts = saved.part("fit")
+        model.load_state_dict(parts[kept] or parts["model"])
+    else:
+        model.load_state_dict(saved)
     return model, vocabulary, config

@@ -23,7 +23,9 @@ class Stop:
         return self.signal is not None
 
     def __enter__(self) -> Stop:
-        self._before = {number: signal.signal(number, self._hear) for number in _SIGNALS}
+        # what is ignored stays so, as nohup has it
+        heard = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._hear) for number in heard}
         return self
 
     def __exit__(self, *exception: object) -> None:

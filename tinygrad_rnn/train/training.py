@@ -10,13 +10,16 @@ after each epoch, or every so many updates
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .. import backends, nn, ops, optim, random
 from ..backends import Backend
-from ..errors import ArgumentError, CheckpointError, DataError, TrainingError
+from ..data.batching import Passes
+from ..errors import ArgumentError, ArgumentWarning, CheckpointError, DataError, TrainingError
 from ..interop.safetensors import Checkpoint
 from ..nn.module import modes_kept
 from ..tape import Replay, Tape
@@ -67,6 +70,8 @@ class Training:
         self._evaluated = -1  # the step of the last evaluation
         self._best: dict[str, Any] | None = None
         self._least = math.inf
+        self._since_better = 0  # evaluations
+        self._warned = False
         self._folder: Folder | None = None
 
     def stop(self) -> None:
@@ -75,28 +80,48 @@ class Training:
 
     def pause(self) -> None:
         """Save after this update, and end without an evaluation: resumed, the training is as one that never
-        stopped."""
+        stopped.
+
+        Raises:
+            ArgumentError: there is no folder to save in.
+        """
+        if self._folder is None:
+            raise ArgumentError("pause: there is nowhere to save: give fit a folder=, or call stop()")
         self._paused = True
+
+    def planned_updates(self) -> int | None:
+        """How many there will be, if nothing ends the training before; None where the data do not know how
+        many batches they have."""
+        steps, epochs, count = self._options["steps"], self._options["epochs"], self._count
+        if epochs is None or count is None:
+            return steps
+        updates = epochs * -(-count // self._options["accumulate"])
+        return updates if steps is None else min(steps, updates)
 
     # -- the loop --------------------------------------------------------------------------------------------
 
     def run(self) -> History:
         """Learn until an option, or a callback, says that it is enough."""
         options = self._options
+        reports = Reports(self, options)
         with contextlib.ExitStack() as stack:
             if options["folder"] is not None:
                 self._folder = stack.enter_context(Folder(options))
                 if self._folder.last is not None:
                     self._go_on(self._folder.last)
             self.history.stopped = ""
+            if self.step == 0 and isinstance(self._data, Passes):
+                self._data.position = 0  # somebody may have left a pass in its middle
             self.optimizer.zero_grad()  # what somebody left
-            reports = stack.enter_context(Reports(self, options))
+            stack.enter_context(reports)
             stack.enter_context(modes_kept(self.model))
             stack.enter_context(self._room)
             if not self.model.training:  # else parts of it may be out of training on purpose
                 self.model.train()
             while not (self._is_over() or self._paused):
                 self._learn_epoch(reports)
+            if self._is_over() and self._evaluated != self.step:
+                self._evaluate(reports)
             if not self._is_over():
                 self.history.stopped = "paused"
                 self._save(None)
@@ -112,12 +137,11 @@ class Training:
         Raises:
             CheckpointError: it is another training's, or damaged.
         """
-        before = self.model.state_dict(), self.optimizer.state_dict()
+        before = copy.deepcopy(self.state_dict())
         try:
             self.load_state_dict(last.part("fit"))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            self.model.load_state_dict(before[0])
-            self.optimizer.load_state_dict(before[1])
+            self.load_state_dict(before)
             if isinstance(error, CheckpointError):
                 raise
             raise CheckpointError(f"the checkpoint is no whole one of a training: {error!r}") from error
@@ -128,8 +152,8 @@ class Training:
             self.history.stopped = "steps"
         if not self.history.stopped and epochs is not None and self.epoch >= epochs:
             self.history.stopped = "epochs"
-        patience, later = self._options["patience"], len(self.history) - 1 - self.history.best_at
-        if not self.history.stopped and patience is not None and later >= patience:
+        patience = self._options["patience"]
+        if not self.history.stopped and patience is not None and self._since_better >= patience:
             self.history.stopped = "patience"
         return bool(self.history.stopped)
 
@@ -139,15 +163,16 @@ class Training:
         for batch in self._data_left():
             over = self._batches + 1 == self._count
             self._learn(batch, over)
-            if self._waiting == 0:
-                self._after_update(reports)
+            if self._waiting:
+                continue
+            self._after_update(reports)
             if over or self._is_over() or self._paused:
                 break
         else:
             self._flush(reports)
             over = True
         is_due = over and self._options["every"] is None
-        if (is_due or self._is_over()) and self._evaluated != self.step:
+        if is_due and self._evaluated != self.step:
             self._evaluate(reports)
 
     @property
@@ -222,15 +247,16 @@ class Training:
         self._has_room = True
 
     @contextlib.contextmanager
-    def _at_step(self) -> Iterator[None]:
-        """A block whose errors of training say where it stands."""
+    def _at_step(self, where: str = "at") -> Iterator[None]:
+        """A block whose errors of training say where it stands: at an update, or after the last one."""
         try:
             with self._backend.quiet():  # a training that diverges says so itself
                 yield
         except TrainingError as error:
             self.optimizer.zero_grad()
             kept = f". What was kept last is in {self._folder.path}" if self._folder is not None else ""
-            raise TrainingError(f"at step {self.step + 1} {error}{kept}") from error
+            number = self.step + (where == "at")
+            raise TrainingError(f"{where} step {number} {error}{kept}") from error
 
     @property
     def _waits_for_evaluations(self) -> bool:
@@ -243,19 +269,24 @@ class Training:
         """Add a line to the history, keep the model if it is the best, and save."""
         options = self._options
         row: dict[str, Any] = {"step": self.step, "epoch": self.epoch, **self.row, "loss": self._mean.value()}
-        with self._at_step(), self._averaged():
+        with self._at_step("after"), self._averaged():
             if options["validation"] is not None:
                 carry, batch_first = options["carry"], options["batch_first"]
-                told = evaluate(
-                    self.model, self._loss, options["validation"], options["metrics"], carry, batch_first
-                )
+                try:
+                    told = evaluate(
+                        self.model, self._loss, options["validation"], options["metrics"], carry, batch_first
+                    )
+                except TrainingError as error:
+                    raise TrainingError(f"in validation {error}") from error
                 row |= {"validation_loss": told.pop("loss"), **told}
             better = self._is_better(row[options["monitor"]])
             if better and options["validation"] is not None:
                 self._best = self.model.state_dict()
-        self.history.add(row, better)
+        self.history.add(row, better and options["validation"] is not None)
+        self._since_better = 0 if better else self._since_better + 1
         self._mean.reset()
         self._evaluated = self.step
+        self._is_over()  # which the history then says
         if self._waits_for_evaluations:
             self.schedule.step(row[options["monitor"]])
         self._save(self._best if better else None)
@@ -269,10 +300,11 @@ class Training:
         """
         if self._folder is None:
             return
-        with self._at_step():
+        with self._at_step("after"):
             for name, parameter in self.model.named_parameters():
                 if not ops.all(ops.isfinite(parameter)):
                     raise TrainingError(f"the parameter {name} is not finite: try a smaller learning rate")
+        best = self._best if best is None and not self._folder.has_best() else best
         self._folder.save({"fit": self.state_dict()}, best, self.history)
 
     def _averaged(self) -> contextlib.AbstractContextManager[None]:
@@ -282,6 +314,11 @@ class Training:
         if not isinstance(value, (int, float)):
             name = self._options["monitor"]
             raise ArgumentError(f"fit: monitor: {name!r} is no number, which decides nothing: choose another")
+        if math.isnan(value) and not self._warned:
+            name, self._warned = self._options["monitor"], True
+            warnings.warn(
+                f"fit: {name!r} is NaN, by which no model is the best", ArgumentWarning, stacklevel=2
+            )
         sign = -1 if self._options["greater_is_better"] else 1
         if not sign * value < self._least:
             return False
@@ -299,9 +336,10 @@ class Training:
             "average": None if self._average is None else self._average.state_dict(),
             "data": self._data.state_dict() if keeps_place(self._data) else None,
             "random": random.get_state(),
-            "state": self._through.state,
+            "state": self._through.leaves(),
             "best": self._best,
             "least": self._least,
+            "since_better": self._since_better,
             "monitor": self._options["monitor"],
             "counts": [self.step, self.epoch, self._batches, self._evaluated],
             "row": self.row,
@@ -315,15 +353,18 @@ class Training:
         Raises:
             CheckpointError: it is another model's, or another optimiser's.
         """
-        if missing := self.state_dict().keys() - state.keys():
+        own = self.state_dict()
+        if missing := own.keys() - state.keys():
             raise CheckpointError(f"the checkpoint is no whole one of a training: it lacks {min(missing)!r}")
         if state["monitor"] != self._options["monitor"]:
             raise CheckpointError(
                 f"fit: until now {state['monitor']!r} decided which model is the best: go on with it"
             )
-        if (state["schedule"] is None) != (self.schedule is None):
-            had = "without" if state["schedule"] is None else "with"
-            raise CheckpointError(f"fit: this training went on {had} a schedule so far: go on so")
+        begins_later = state["average"] is None  # it may
+        for name, what in _GIVEN.items():
+            if (state[name] is None) != (own[name] is None) and not (name == "average" and begins_later):
+                had = "with" if own[name] is None else "without"
+                raise CheckpointError(f"fit: this training went on {had} {what} so far: go on so")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.schedule is not None:
@@ -335,20 +376,22 @@ class Training:
         if state["data"] is not None:
             self._data.load_state_dict(state["data"])
         random.set_state(state["random"])
-        self._through.go_on_with(_with_tuples(state["state"]))
-        self._best, self._least, self.row = state["best"], state["least"], dict(state["row"])
+        self._through.go_on_with(state["state"])
+        self._best, self._least, self.row = state["best"], float(state["least"]), dict(state["row"])
+        self._since_better = state["since_better"]
         self.step, self.epoch, self._batches, self._evaluated = state["counts"]
         self._mean.load_state_dict(state["mean"])
         self.history.load_state_dict(state["history"])
 
 
+_GIVEN = {
+    "schedule": "a schedule",
+    "average": "an average",
+    "data": "data that know their place, as those of tg.data",
+}
+"""What a training that goes on must have, or not have, as before."""
+
+
 def keeps_place(thing: Any) -> bool:
     """Whether something says where it is, and goes there."""
     return all(callable(getattr(thing, name, None)) for name in ("state_dict", "load_state_dict"))
-
-
-def _with_tuples(state: Any) -> Any:
-    """A nested state as layers return it: files have lists for tuples."""
-    if isinstance(state, dict):
-        return {key: _with_tuples(part) for key, part in state.items()}
-    return tuple(map(_with_tuples, state)) if isinstance(state, list) else state

@@ -1,0 +1,205 @@
+"""Files turned into those of other frameworks, from the command line."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tests.interop.fixtures import FOLDER
+from tests.interop.fixtures.keras_files import FILES, PATH
+from tinygrad_rnn import nn
+from tinygrad_rnn.cli import main
+from tinygrad_rnn.interop import keras, torch
+
+pytest.importorskip("h5py")
+
+READERS = {".safetensors": tg.load, ".pt": torch.load, ".pth": torch.load}
+ENDINGS = [".safetensors", ".pt", ".pth", ".keras", ".weights.h5", ".h5", ".hdf5"]
+
+
+def model():
+    return nn.Sequential(
+        {
+            "embedding": nn.Embedding(5, 3),
+            "lstm": nn.LSTM(3, 4, 2, bidirectional=True),
+            "rnn": nn.RNN(8, 3, bias=False),
+            "gru": nn.GRU(3, 4),
+            "norm": nn.LayerNorm(4),
+            "head": nn.Linear(4, 2),
+        }
+    )
+
+
+KERAS = [ending for ending in ENDINGS if ending not in READERS]
+
+
+def plain(state):
+    return {name: value.numpy() for name, value in state.items()}
+
+
+def merged(state):
+    """Keras' layers have one bias, which is the sum of the two here, but in a GRU."""
+    state = plain(state)
+    for name in [name for name in state if "bias_hh" in name and not name.startswith("gru")]:
+        first = name.replace("bias_hh", "bias_ih")
+        state[first], state[name] = state[first] + state[name], 0 * state[name]
+    return state
+
+
+@pytest.mark.parametrize("between", ENDINGS)
+@pytest.mark.parametrize("first", [".safetensors", ".pt"])
+def test_there_and_back(first, between, tmp_path, capsys):
+    source, through, back = (
+        tmp_path / f"{name}{end}" for name, end in (("a", first), ("b", between), ("c", ".pt"))
+    )
+    made = model()
+    {".safetensors": tg.save, ".pt": torch.save}[first](source, made)
+    assert main(["convert", str(source), str(through)]) == 0
+    assert main(["convert", str(through), str(back)]) == 0
+    found, expected = torch.load(back), made.state_dict()
+    assert set(found) == set(expected)
+    for name, value in (merged if between in KERAS else plain)(expected).items():
+        np.testing.assert_array_equal(found[name].numpy(), value)
+    assert "27 tensors" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("between", ENDINGS)
+@pytest.mark.parametrize("make", [lambda: nn.LSTM(3, 4, 2), lambda: nn.GRU(3, 4, bidirectional=True)])
+def test_one_layer_on_its_own(make, between, tmp_path):
+    source, through, back = (
+        tmp_path / f"{name}" for name in ("a.safetensors", f"b{between}", "c.safetensors")
+    )
+    made, other = make(), make()
+    tg.save(source, made)
+    main(["convert", str(source), str(through)])
+    main(["convert", str(through), str(back)])
+    other.load_state_dict(tg.load(back))
+    x = np.ones((5, 2, 3), np.float32)
+    np.testing.assert_allclose(other(x)[0].numpy(), made(x)[0].numpy(), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_keras_files_become_layers_here(name, tmp_path, capsys):
+    path = tmp_path / "a.safetensors"
+    assert main(["convert", str(FOLDER / name), str(path)]) == 0
+    out, found = capsys.readouterr().out, tg.load(path)
+    assert 'before: GRU; reset_after=False: make the layer with reset="before"' in out
+    assert json.loads(found.metadata["tinygrad_rnn.options"]) == {
+        "before": {"reset": "before"},
+        "words": {"kind": "Embedding"},
+    }
+    for key, make in {
+        "words": lambda: nn.Embedding(11, 5),
+        "norm": lambda: nn.LayerNorm(5),
+        "both": lambda: nn.LSTM(5, 4, bidirectional=True),
+        "simple": lambda: nn.RNN(8, 4, bias=False),
+        "after": lambda: nn.GRU(4, 3),
+        "before": lambda: nn.GRU(3, 3, reset="before"),
+        "a_last_one": lambda: nn.LSTM(3, 4),
+        "head": lambda: nn.Linear(4, 2),
+    }.items():
+        layer = make()
+        layer.load_state_dict(
+            {n.removeprefix(f"{key}."): v for n, v in found.items() if n.startswith(f"{key}.")}
+        )
+        with np.load(PATH) as arrays:
+            for i, array in enumerate(keras.weights(layer)):
+                np.testing.assert_array_equal(array, arrays[f"{name[:6]}/{key}/{i}"])
+    back = tmp_path / "b.keras"
+    assert main(["convert", str(path), str(back)]) == 0
+    for key, arrays in keras.load(FOLDER / name).items():
+        for mine, theirs in zip(keras.load(back)[key], arrays, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    capsys.readouterr()
+    assert main(["convert", str(path), str(tmp_path / "c.pt")]) == 2
+    assert "PyTorch has no layers with the options" in capsys.readouterr().err
+    assert not (tmp_path / "c.pt").exists()
+
+
+def test_a_part_of_a_checkpoint(tmp_path, capsys):
+    source = FOLDER / "nested-old-2.pt"
+    for target in ("a.safetensors", "a.pt"):  # these hold all of it
+        main(["convert", str(source), str(tmp_path / target)])
+        read = READERS["." + target.split(".")[1]](tmp_path / target)
+        assert read.part("epoch") == 7
+        assert read["optimizer.state.0.exp_avg"].shape == (3, 2)
+    assert main(["convert", str(source), str(tmp_path / "a.h5")]) == 2
+    assert "say which one to write, with --part NAME" in capsys.readouterr().err
+    assert main(["convert", str(source), str(tmp_path / "a.h5"), "--part", "model"]) == 0
+    assert keras.load(tmp_path / "a.h5")["unnamed"][0].shape == (2, 3)
+    for part, said in (
+        ("epoch", "no dict of tensors"),
+        ("optimizer", "no dict of tensors"),
+        ("x", "no part 'x'"),
+    ):
+        capsys.readouterr()
+        assert main(["convert", str(source), str(tmp_path / "b.pt"), "--part", part]) == 2
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "b.pt").exists()
+
+
+REFUSED = {
+    "conv.weight": np.ones((2, 3, 4)),
+    "peephole.weight_ih_l0": np.ones((8, 3)),
+    "peephole.weight_hh_l0": np.ones((8, 2)),
+    **{f"peephole.p_{gate}_l0": np.ones(2) for gate in "ifo"},
+    "projected.weight_ih_l0": np.ones((12, 3)),
+    "projected.weight_hh_l0": np.ones((12, 2)),
+    "projected.weight_hr_l0": np.ones((2, 3)),
+    "five.weight_ih_l0": np.ones((10, 3)),
+    "five.weight_hh_l0": np.ones((10, 2)),
+    "half.weight_ih_l0": np.ones((8, 3)),
+    "unequal.weight_ih_l0": np.ones((8, 3)),
+    "unequal.weight_hh_l0": np.ones((8, 2)),
+    "unequal.bias_ih_l0": np.ones(7),
+    "numbers.count": np.arange(3),
+}
+
+
+def test_what_a_file_cannot_hold_is_all_named_and_nothing_written(tmp_path, capsys):
+    source, target = tmp_path / "a.safetensors", tmp_path / "a.keras"
+    tg.save(source, REFUSED)
+    assert main(["convert", str(source), str(target)]) == 2
+    err = capsys.readouterr().err
+    for name in {name.partition(".")[0] for name in REFUSED}:
+        assert f"{name} (" in err
+    assert not target.exists()
+
+
+def test_h5_holds_other_arrays_as_they_are(tmp_path):
+    source, target, back = (tmp_path / name for name in ("a.safetensors", "a.h5", "b.safetensors"))
+    arrays = {
+        "conv.weight": np.ones((2, 3, 4)),
+        "conv.bias": np.ones(2),
+        "0.weight": np.ones((2, 3)),
+        "n.count": np.arange(3),
+    }
+    tg.save(source, arrays)
+    assert main(["convert", str(source), str(target)]) == 0
+    assert main(["convert", str(target), str(back)]) == 0
+    found = tg.load(back)
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name].numpy(), array)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "said"),
+    [
+        ("a.txt", "b.pt", "the ending must be one of .safetensors, .pt"),
+        ("a.pt", "b", "the ending must be one of .safetensors, .pt"),
+        ("none.pt", "b.h5", "no such file"),
+        ("none.keras", "b.h5", "no such file"),
+        ("none.safetensors", "b.h5", "no such file"),
+    ],
+)
+def test_what_cannot_be_converted(source, target, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("")
+    tg.interop.torch.save("a.pt", {"w": np.ones(2)})
+    assert main(["convert", source, target]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / target).exists()

@@ -1,0 +1,379 @@
+"""Modules as ONNX files: onnxruntime computes from them what the library does, at lengths that nobody tried
+when they were written, and so does what is loaded again."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tests.peers.onnx_files import apart, runtime
+from tinygrad_rnn import nn, tree
+from tinygrad_rnn.interop.onnx import export, load
+from tinygrad_rnn.nn import activations
+
+pytestmark = [pytest.mark.peer, pytest.mark.numpy_only]
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+T, B, D, H = 6, 3, 4, 5
+SIZES = [(T, B), (9, 2), (1, 1)]
+
+
+def floats(rng, *shape):
+    return (rng.normal(size=shape) * 0.8).astype("float32")
+
+
+def same(model, path, *calls, tolerance=1e-5):
+    """The file, run by onnxruntime and loaded again, gives what the model does; the operators in it."""
+    for inputs in calls:
+        arrays = [np.asarray(x) for x in tree.leaves(tuple(inputs))]
+        ours = [y.numpy() for y in tree.leaves(model(*inputs))]
+        assert apart(runtime(path, *arrays), ours) < tolerance
+        assert apart(load(path)(*arrays), ours) < tolerance
+    return [node.op_type for node in onnx.load(path).graph.node]
+
+
+# -- layers of random options --------------------------------------------------------------------------------
+
+NAMES = ["tanh", "relu", "sigmoid", "hard_sigmoid", "softsign", "softplus", "linear", "elu", "leaky_relu"]
+ONLY_TRACED = ["silu", "gelu", "selu"]
+MADE = [
+    lambda rng: activations.affine(*rng.uniform(0.2, 0.9, 2)),
+    lambda rng: activations.hard_sigmoid(*rng.uniform(0.2, 0.9, 2)),
+    lambda rng: activations.leaky_relu(rng.uniform(0.2, 0.9)),
+    lambda rng: activations.thresholded_relu(rng.uniform(0.2, 0.9)),
+    lambda rng: activations.scaled_tanh(*rng.uniform(0.2, 0.9, 2)),
+    lambda rng: activations.elu(rng.uniform(0.2, 0.9)),
+]
+
+
+def activation(rng):
+    if rng.random() < 0.3:
+        return MADE[rng.integers(len(MADE))](rng)
+    return str(rng.choice(NAMES + ONLY_TRACED))
+
+
+def layer_of(rng, kind):
+    """A layer of random options, and whether ONNX's operators can say it."""
+    layers = int(rng.integers(1, 3))
+    options = {
+        "num_layers": layers,
+        "bias": bool(rng.integers(2)),
+        "batch_first": bool(rng.integers(2)),
+        "bidirectional": bool(rng.integers(2)),
+        "merge": str(rng.choice(["concat", "sum", "mean", "mul"])),
+        "outputs": str(rng.choice(["all", "last"])),
+        "gate_clip": float(rng.uniform(0.3, 1.5)) if rng.random() < 0.3 else None,
+        "dropout": 0.5 if layers > 1 and rng.random() < 0.5 else 0.0,
+        "zoneout": 0.2 if rng.random() < 0.2 else 0.0,
+        "reverse": bool(rng.random() < 0.2),
+    }
+    options["reverse"] &= not options["bidirectional"]
+    chosen = [activation(rng) for _ in range(3)] if rng.random() < 0.6 else []
+    if chosen:
+        options["activation"] = chosen[0]
+        if kind is not nn.RNN:
+            options["recurrent_activation"] = chosen[1]
+    operator = not options["zoneout"]
+    if issubclass(kind, nn.LSTM):
+        options["coupled"] = bool(rng.random() < 0.3)
+        options["proj_size"] = 3 if rng.random() < 0.2 else 0
+        options["cell_clip"] = 0.5 if rng.random() < 0.2 else None
+        if chosen:
+            options["output_activation"] = chosen[2]
+        operator &= not options["proj_size"] and options["cell_clip"] is None
+    if kind is nn.PeepholeLSTM:
+        options["peepholes"] = str(rng.choice(["ifo", "io", "f", ""]))
+    if kind is nn.GRU:
+        options["reset"] = str(rng.choice(["after", "before"]))
+    used = chosen[: 1 if kind is nn.RNN else 3 if issubclass(kind, nn.LSTM) else 2]
+    operator &= not any(one in ONLY_TRACED for one in used if isinstance(one, str))
+    return kind(D, H, **options), operator
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.PeepholeLSTM, nn.GRU])
+@pytest.mark.parametrize("seed", range(25))
+def test_layers_of_random_options(kind, seed, tmp_path):
+    rng = np.random.default_rng([seed, len(kind.__name__)])
+    tg.random.seed(seed)
+    layer, operator = layer_of(rng, kind)
+    path = str(tmp_path / "layer.onnx")
+    for parameter in layer.parameters():  # some activations have no bound
+        parameter.data = parameter.numpy() * 0.5
+    export(layer, path)
+    assert layer.training, "its mode is as it was"
+    layer.eval()
+    shapes = [(b, t, D) if layer.batch_first else (t, b, D) for t, b in SIZES]
+    kinds = same(layer, path, *[(floats(rng, *shape),) for shape in shapes])
+    name = "LSTM" if issubclass(kind, nn.LSTM) else kind.__name__
+    assert (name in kinds) is operator
+    assert ("Scan" in kinds) is not operator
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.PeepholeLSTM, nn.GRU])
+def test_states_and_lengths_are_inputs_where_the_example_has_them(kind, rng, tmp_path):
+    layer, path = kind(D, H, num_layers=2, bidirectional=True), str(tmp_path / "layer.onnx")
+
+    def call(t, b):
+        h = floats(rng, 4, b, H)
+        return floats(rng, t, b, D), (h, h + 1) if issubclass(kind, nn.LSTM) else h, rng.integers(1, t + 1, b)
+
+    export(layer, path, *call(T, B))
+    same(layer, path, call(T, B), call(8, 2))
+    names = [one.name for one in onnx.load(path).graph.input]
+    assert names == (["x", "h", "c", "lengths"] if issubclass(kind, nn.LSTM) else ["x", "h", "lengths"])
+
+
+def test_the_arrays_have_their_names(tmp_path):
+    path = str(tmp_path / "model.onnx")
+    model = nn.Sequential(nn.Embedding(7, D), nn.LSTM(D, H), lambda pair: pair[0], nn.Linear(H, 7))
+    export(model, path)
+    names = [name for name, _ in load(path).named_parameters()]
+    assert names == [
+        "0.weight",
+        "1.l0.W",
+        "1.l0.R",
+        "1.l0.B",
+        "3.weight",
+        "3.bias",
+    ]
+    graph = onnx.load(path).graph
+    assert [one.name for one in graph.output] == ["y"]
+    assert [axis.dim_param for axis in graph.input[0].type.tensor_type.shape.dim] == ["time", "batch"]
+
+
+# -- models --------------------------------------------------------------------------------------------------
+
+
+class Classifier(nn.Module):
+    def __init__(self):
+        self.embedding = nn.Embedding(10, D)
+        self.recurrent = nn.GRU(D, H, num_layers=2)
+        self.dropout = nn.Dropout(0.5)
+        self.head = nn.Linear(H, 3)
+
+    def forward(self, tokens, h=None):
+        y, h = self.recurrent(self.embedding(tokens), h)
+        return self.head(self.dropout(y)[-1]), tg.mean(y, 0), h
+
+
+class Attention(nn.Module):
+    """Much of what traced models do: means and softmax over time, indices, new axes, parts, zeros."""
+
+    def __init__(self):
+        self.widen = nn.Linear(D, H)
+        self.recurrent = nn.LSTM(H, H)
+        self.norm = nn.LayerNorm(H)
+
+    def forward(self, x):
+        y, (h, _) = self.recurrent(self.widen(x))
+        weight = tg.softmax(tg.sum(y * h[-1], -1), 0)[..., None]
+        left, right = tg.split(y, [2], axis=-1)
+        return (
+            tg.sum(weight * y, 0), self.norm(y).reshape(-1, H), tg.std(y, axis=0), y[::-1, :, 1:3],
+            tg.concatenate([right, left, tg.zeros_like(y)], -1), y[-1, :, 0], tg.max(y, axis=(0, 2)),
+            tg.gelu(y) + tg.silu(y) - tg.elu(y), tg.cumsum(y, 0), tg.where(y > 0, y, -1.0),
+            tg.stack([y, -y], 1), tg.argmax(y, -1), tg.pad(y, ((1, 0), (0, 0), (0, 2))), tg.roll(y, 2, -1),
+            tg.clip(y, -0.1, None) ** 2, tg.einsum("tbi,tbj->bij", y, y), tg.tril(y), tg.flip(y, (0, 2)),
+            tg.logaddexp(y, x[..., :1]), tg.broadcast_to(y[:, :1], y.shape), y.astype("float64"),
+            tg.take(y, [0, 2, 2], -1), tg.isnan(y),
+        )  # fmt: skip
+
+
+def test_a_classifier(rng, tmp_path):
+    model, path = Classifier(), str(tmp_path / "model.onnx")
+    calls = [(rng.integers(0, 10, (t, b)), floats(rng, 2, b, H)) for t, b in SIZES]
+    export(model, path, *calls[0])
+    same(model.eval(), path, *calls)
+    export(model, path, calls[0][0], outputs=["scores", "mean", "state"])
+    assert load(path).outputs == ("scores", "mean", "state")
+    same(model, path, calls[1][:1])
+
+
+def test_much_that_a_model_may_do(rng, tmp_path):
+    model, path = Attention(), str(tmp_path / "model.onnx")
+    export(model, path, floats(rng, T, B, D))
+    same(model, path, *[(floats(rng, t, b, D),) for t, b in SIZES[:2]])
+
+
+def test_a_function_with_two_inputs(rng, tmp_path):
+    path = str(tmp_path / "model.onnx")
+
+    def gated(x, y):
+        return tg.tanh(x) * tg.sigmoid(y)
+
+    export(gated, path, floats(rng, 7, 3), floats(rng, 7, 3))
+    same(gated, path, (floats(rng, 4, 3), floats(rng, 4, 3)))
+    assert load(path).inputs == ("x", "y")
+    assert load(path).outputs == ("y_1",)
+
+
+def test_axes_that_are_free_are_chosen(rng, tmp_path):
+    path = str(tmp_path / "model.onnx")
+    export(nn.GRU(D, H), path, floats(rng, T, B, D), axes={"x": {1: "samples"}})
+    shape = onnx.load(path).graph.input[0].type.tensor_type.shape
+    assert [axis.dim_param or axis.dim_value for axis in shape.dim] == [T, "samples", D]
+    export(nn.GRU(D, H), path, floats(rng, T, B, D), axes={})
+    with pytest.raises(tg.ShapeError, match="'x'"):
+        load(path)(floats(rng, T + 1, B, D))
+
+
+# -- cells of one's own --------------------------------------------------------------------------------------
+
+
+class Peephole(nn.Module):
+    def __init__(self, inputs):
+        draw = np.random.default_rng(5)
+        self.W, self.U = (nn.Parameter(floats(draw, n, 4 * H) * 0.5) for n in (inputs, H))
+        self.b, self.p = nn.Parameter(floats(draw, 4 * H)), nn.Parameter(floats(draw, H))
+        self.state_size, self.input_size = (H, H), inputs
+
+    def __call__(self, x, state):
+        h, c = state
+        i, f, g, o = tg.split(x @ self.W + h @ self.U + self.b, 4, axis=-1)
+        i, f = tg.sigmoid(i + self.p * c), tg.sigmoid(f + self.p * c)
+        c = f * c + i * tg.tanh(g)
+        h = tg.sigmoid(o + self.p * c) * tg.tanh(c)
+        return h, (h, c)
+
+
+def normed(x, h):
+    """A function, with a mean over the units and a number that depends on the batch."""
+    a = x[..., :2] + h
+    h = tg.tanh((a - tg.mean(a, -1, keepdims=True)) / (tg.std(a, axis=-1, keepdims=True) + 0.1))
+    return (h, tg.mean(h, 0, keepdims=True) * h), h
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"reverse": True, "batch_first": True},
+        {"num_layers": 2, "bidirectional": True, "input_size": D},
+        {"zoneout": (0.1, 0.2), "outputs": "last"},
+    ],
+    ids=["plain", "reverse", "deep", "zoneout"],
+)
+def test_a_cell_becomes_a_scan(options, rng, tmp_path):
+    cell = Peephole if "input_size" in options else Peephole(D)
+    layer, path = nn.Recurrent(cell, **options), str(tmp_path / "cell.onnx")
+    export(layer, path)
+    layer.eval()
+    first = options.get("batch_first", False)
+    kinds = same(layer, path, *[(floats(rng, *((b, t) if first else (t, b)), D),) for t, b in SIZES])
+    assert kinds.count("Scan") == (4 if "input_size" in options else 1)
+
+
+def test_a_cell_with_lengths(rng, tmp_path):
+    layer, path = nn.Recurrent(Peephole(D), reverse=True), str(tmp_path / "cell.onnx")
+
+    def call(t, b):
+        return floats(rng, t, b, D), (floats(rng, b, H), floats(rng, b, H)), rng.integers(0, t + 1, b)
+
+    export(layer, path, *call(T, B))
+    same(layer, path, call(T, B), call(9, 4))
+
+
+def test_a_scan_of_a_function(rng, tmp_path):
+    path = str(tmp_path / "scan.onnx")
+
+    def model(x):
+        (h, mixed), last = tg.scan(normed, x, tg.zeros((x.shape[1], 2)))
+        return h, mixed, last
+
+    export(model, path, floats(rng, T, B, D))
+    same(model, path, *[(floats(rng, t, b, D),) for t, b in SIZES[:2]])
+
+
+def test_a_loaded_scan_trains(rng, tmp_path):
+    """What is loaded has the gradients of the module that was written."""
+    layer, path = nn.Recurrent(Peephole(D)).astype("float64"), str(tmp_path / "cell.onnx")
+    export(layer, path)
+    loaded, x = load(path), rng.normal(size=(T, B, D))
+    for model in (layer, loaded):
+        tg.sum(tg.sin(model(x)[0])).backward()
+    ours, theirs = dict(layer.named_parameters()), dict(loaded.named_parameters())
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert abs(ours[name].grad.numpy() - theirs[name].grad.numpy()).max() < 1e-12
+
+
+# -- what cannot be written ----------------------------------------------------------------------------------
+
+
+def branching(x):
+    return x * 2 if x.shape[0] > 20 else x
+
+
+def looking(x):
+    return x * 2 if float(tg.sum(x)) > 0 else x
+
+
+def drawing(x):
+    return x + tg.tensor(np.random.default_rng().normal(size=x.shape).astype("f"))
+
+
+def sized(x):
+    return x * float(x.shape[0] ** 0.5)
+
+
+def sorting(x):
+    return tg.sort(x, 0)
+
+
+def refused_cell(x, h):
+    return tg.sort(h) + x, h
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (branching, "something else when its input is longer"),
+        (looking, "cannot look at"),
+        (drawing, "a tensor that is another one in each call"),
+        (sized, "a number that depends on the lengths"),
+        (sorting, "'sort'"),
+        (lambda x: 3.0, "no tensor"),
+        (lambda x: tg.scan(refused_cell, x, tg.zeros((x.shape[1], D))), "'sort'"),
+        (lambda x: nn.LSTM(D, H)(x, mask=np.ones(x.shape[:2], bool)), "mask"),
+        (nn.LSTM(D, H, stateful=True), "stateful"),
+    ],
+    ids=["branch", "look", "draw", "size", "sort", "number", "cell", "mask", "stateful"],
+)
+def test_what_cannot_be_written_is_refused_by_name(model, says, rng, tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"before")
+    with pytest.raises(tg.CheckpointError, match=re.escape(says)):
+        export(model, path, floats(rng, T, B, D))
+    assert path.read_bytes() == b"before"
+
+
+def test_masked_outputs_that_repeat(rng, tmp_path):
+    layer = nn.LSTM(D, H, masked_output="previous")
+    with pytest.raises(tg.CheckpointError, match="masked_output"):
+        export(layer, tmp_path / "x.onnx", floats(rng, T, B, D), None, np.array([6, 2, 3]))
+
+
+def test_an_example_is_asked_for(tmp_path):
+    with pytest.raises(tg.ArgumentError, match="give an example"):
+        export(branching, tmp_path / "x.onnx")
+    with pytest.raises(tg.ArgumentError, match="no input 'y'"):
+        export(nn.LSTM(D, H), tmp_path / "x.onnx", axes={"y": {0: "time"}})
+    with pytest.raises(tg.ArgumentError, match="3 different names"):
+        export(nn.LSTM(D, H), tmp_path / "x.onnx", outputs=["y"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_layer_is_as_it_was(rng, tmp_path):
+    layer = nn.LSTM(D, H, num_layers=2, dropout=0.5)
+    before, x = layer.state_dict(), floats(rng, T, B, D)
+    tg.random.seed(3)
+    expected = layer(x)[0].numpy()
+    tg.random.seed(3)
+    export(layer, tmp_path / "x.onnx")
+    assert np.array_equal(layer(x)[0].numpy(), expected)
+    for name, value in layer.state_dict().items():
+        assert np.array_equal(value.numpy(), before[name].numpy())

@@ -1,0 +1,111 @@
+"""The parameters of layers as other frameworks lay them out: found, checked all at once, and put in place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy
+
+from .. import arguments, nn
+from ..errors import ArgumentError, CheckpointError, DtypeError, ShapeError, TapeError
+from ..nn.stack import Stack
+from ..tape import host_values
+from ..tensor import Tensor
+
+Shape = tuple[int, ...]
+
+
+class Place(NamedTuple):
+    """A module with parameters of its own, inside a layer.
+
+    Attributes:
+        label: which one, before a name in errors; "" where it is the only one.
+        names: of its parameters, as the whole layer's state dict has them.
+    """
+
+    label: str
+    module: Any
+    names: dict[str, str]
+
+
+def places(layer: Any) -> Iterator[Place]:
+    """The modules with parameters in the order in which they compute: of layers with several cells, layer by
+    layer, forward before backward."""
+    if isinstance(layer, Stack):
+        runs = layer._runs()
+        for ending, run in runs:
+            names = {name: f"{name}_{ending}" for name, _ in run.cell._members()}
+            yield Place(f"{ending}." if len(runs) > 1 else "", run.cell, names)
+    elif isinstance(layer, (nn.Sequential, nn.Recurrent)):
+        parts = [(name, part) for name, part in layer._members() if isinstance(part, nn.Module)]
+        alone = isinstance(layer, nn.Recurrent) and layer.num_layers == 1 and not layer.bidirectional
+        for name, part in parts:
+            for place in places(part):
+                names = {key: f"{name}.{full}" for key, full in place.names.items()}
+                yield Place(place.label if alone else f"{name}.{place.label}", place.module, names)
+    else:
+        yield Place("", layer, {name: name for name, _ in layer.named_parameters()})
+
+
+def fitted(
+    what: str, layer: Any, expected: Mapping[str, tuple[Shape, ...]], given: Mapping[str, Any]
+) -> dict[str, numpy.ndarray]:
+    """Arrays that fit a layer.
+
+    Args:
+        expected: for each name, the shapes that it may have.
+
+    Raises:
+        CheckpointError: some are missing, unexpected, of another shape or no numbers: all of them are named.
+    """
+    problems = [f"missing: {name}" for name in expected if name not in given]
+    arrays = {}
+    for name, value in given.items():
+        try:
+            array = host_values(value)
+        except (DtypeError, ShapeError, RuntimeError) as error:
+            problems.append(f"{name}: {error}")
+            continue
+        if name not in expected:
+            problems.append(f"unexpected: {name} of shape {array.shape}")
+        elif array.shape not in expected[name]:
+            shapes = " or ".join(map(str, expected[name]))
+            problems.append(f"{name}: shape {array.shape} does not fit, expected {shapes}")
+        arrays[name] = array
+    if problems:
+        raise CheckpointError(
+            f"{what}: the weights do not fit {type(layer).__name__}, nothing was loaded: "
+            f"{'; '.join(problems)}"
+        )
+    return arrays
+
+
+def held(what: str, layer: Any, of: str) -> dict[str, numpy.ndarray]:
+    """The values of a layer's parameters, or their gradients, by the names of its state dict.
+
+    Raises:
+        TapeError: a parameter has no gradient.
+    """
+    of = arguments.choice(f"{what}: of", of, ("value", "grad"))
+    parameters: dict[str, Tensor] = layer._by_name()
+    if of == "value":
+        return {name: host_values(parameter) for name, parameter in parameters.items()}
+    missing = [name for name, parameter in parameters.items() if parameter.grad is None]
+    if missing:
+        raise TapeError(
+            f"{what}: there is no gradient yet of {', '.join(missing)}: call backward() on a loss that "
+            "depends on it, and leave requires_grad on"
+        )
+    return {name: host_values(parameter.grad) for name, parameter in parameters.items()}
+
+
+def module_of(what: str, layer: Any) -> nn.Module:
+    """A layer, as it is given.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    if not isinstance(layer, nn.Module):
+        raise ArgumentError(f"{what}: layer must be a layer of this library, not {arguments.shown(layer)}")
+    return layer
