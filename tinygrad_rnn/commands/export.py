@@ -14,16 +14,17 @@ from ..errors import CheckpointError, DataError
 from ..interop import c
 from ..interop.c_file import identifier
 from ..ops import zeros
-from . import snapshot
-from .batch import evaluate
-from .config import Config, cell_name, option
-from .data import Corpus
-from .model import LanguageModel
-from .output import say
+from ..train import snapshot
+from ..train.batch import evaluate
+from ..train.config import Config, option
+from ..train.data import Corpus
+from ..train.model import LanguageModel
+from ..train.output import say
+from .options import add_own_cell
 
 
-def add(commands: Any) -> None:
-    """Make the command known."""
+def add_export(commands: Any) -> None:
+    """Take the command in."""
     parser = commands.add_parser(
         "export",
         help="write a trained model as a C file",
@@ -45,12 +46,7 @@ def add(commands: Any) -> None:
         metavar="WORD",
         help="what the names in the file begin with (default: model)",
     )
-    parser.add_argument(
-        "--cell",
-        type=option(str, cell_name),
-        metavar="MODULE:CLASS",
-        help="the run's cell once more, if it is code of your own",
-    )
+    add_own_cell(parser)
     parser.add_argument("--text", metavar="FILE", help="where the text of the run lies now, if it was moved")
 
 
