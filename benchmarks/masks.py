@@ -1,4 +1,4 @@
-"""What lengths, masks and noise cost: forward and backward of Σ y², float32, beside the layer without them."""
+"""What lengths, masks and noise cost: forward and backward of Σ y², float32, beside the layer without."""
 
 from __future__ import annotations
 
