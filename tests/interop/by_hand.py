@@ -33,25 +33,36 @@ def rnn_step(w, x, state, function=np.tanh):
     return h, (h,)
 
 
-def lstm_step(w, x, state, cell_clip=None, proj_clip=None):
+def hard_sigmoid(x, alpha=1 / 6):
+    return np.clip(alpha * x + 0.5, 0, 1)
+
+
+def softsign(x):
+    return x / (1 + np.abs(x))
+
+
+def lstm_step(
+    w, x, state, cell_clip=None, proj_clip=None, gate=sigmoid, candidate=np.tanh, out=np.tanh, coupled=False,
+    gate_clip=None,
+):  # fmt: skip
     h, c = state
     a = x @ w["weight_ih"].T + w.get("bias_ih", 0) + h @ w["weight_hh"].T + w.get("bias_hh", 0)
     i, f, g, o = np.split(a, 4, axis=-1)
-    i, f = sigmoid(i + w.get("p_i", 0) * c), sigmoid(f + w.get("p_f", 0) * c)
-    c = _clip(f * c + i * np.tanh(g), cell_clip)
-    h = sigmoid(o + w.get("p_o", 0) * c) * np.tanh(c)
+    i, f = (gate(_clip(a + w.get(p, 0) * c, gate_clip)) for a, p in ((i, "p_i"), (f, "p_f")))
+    c = _clip((1 - i if coupled else f) * c + i * candidate(_clip(g, gate_clip)), cell_clip)
+    h = gate(_clip(o + w.get("p_o", 0) * c, gate_clip)) * out(c)
     if "weight_hr" in w:
         h = _clip(h @ w["weight_hr"].T, proj_clip)
     return h, (h, c)
 
 
-def gru_step(w, x, state, reset="after"):
+def gru_step(w, x, state, reset="after", gate=sigmoid, candidate=np.tanh):
     (h,) = state
     xr, xz, xn = np.split(x @ w["weight_ih"].T + w.get("bias_ih", 0), 3, axis=-1)
     ur, uz, un = np.split(w["weight_hh"], 3)
     br, bz, bn = np.split(w["bias_hh"], 3) if "bias_hh" in w else (0, 0, 0)
-    r, z = sigmoid(xr + h @ ur.T + br), sigmoid(xz + h @ uz.T + bz)
-    n = np.tanh(xn + (r * (h @ un.T + bn) if reset == "after" else (r * h) @ un.T + bn))
+    r, z = gate(xr + h @ ur.T + br), gate(xz + h @ uz.T + bz)
+    n = candidate(xn + (r * (h @ un.T + bn) if reset == "after" else (r * h) @ un.T + bn))
     h = (1 - z) * n + z * h
     return h, (h,)
 
@@ -97,6 +108,33 @@ LAYERS: dict[str, tuple[Callable[[int, int], Any], Callable[..., Any]]] = {
     "peephole, 2 layers, projected, clipped": (
         functools.partial(nn.PeepholeLSTM, num_layers=2, proj_size=4, cell_clip=0.2),
         functools.partial(lstm_step, cell_clip=0.2),
+    ),
+    "lstm with other functions": (
+        functools.partial(
+            nn.LSTM,
+            activation="softsign",
+            recurrent_activation="hard_sigmoid",
+            output_activation="relu",
+            gate_clip=0.4,
+        ),
+        functools.partial(
+            lstm_step,
+            gate=hard_sigmoid,
+            candidate=softsign,
+            out=lambda x: np.maximum(x, 0),
+            gate_clip=0.4,
+        ),
+    ),
+    "lstm, coupled, 2 layers": (
+        functools.partial(nn.LSTM, num_layers=2, coupled=True, forget_bias=1.0, biases=1),
+        functools.partial(lstm_step, coupled=True),
+    ),
+    "peephole at one gate": (functools.partial(nn.PeepholeLSTM, peepholes="o"), lstm_step),
+    "gru with other functions": (
+        functools.partial(
+            nn.GRU, activation="softsign", recurrent_activation=nn.activations.hard_sigmoid(0.2)
+        ),
+        functools.partial(gru_step, gate=functools.partial(hard_sigmoid, alpha=0.2), candidate=softsign),
     ),
     "gru": (nn.GRU, gru_step),
     "gru without bias": (functools.partial(nn.GRU, bias=False), gru_step),

@@ -138,3 +138,18 @@ def difference(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> f
             apart = np.where(np.isfinite(b), np.abs(a.astype(np.float64) - b), 0)
         worst = max(worst, float(apart.max(initial=0.0) / scale))
     return worst
+
+
+GROWS = 10
+"""Where rounding grows, so do differences between two ways to round: as far as either is from the truth, by a
+factor that chance decides."""
+
+
+def as_exact_as(
+    found: Sequence[np.ndarray], expected: Sequence[np.ndarray], exact: Sequence[np.ndarray]
+) -> None:
+    """See that a program and the library differ by 1e-6 at most; where a network lets differences grow, as
+    the library's own from float64 do."""
+    apart = max(1e-6, GROWS * difference(expected, exact))
+    assert difference(found, expected) < apart
+    assert difference(found, exact) < apart

@@ -12,7 +12,16 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.interop.by_hand import CELLS, LAYERS, Example, layers
-from tests.interop.compiled_c import STRICT, difference, exported, needs_gcc, run, steps_of, strictly
+from tests.interop.compiled_c import (
+    STRICT,
+    as_exact_as,
+    difference,
+    exported,
+    needs_gcc,
+    run,
+    steps_of,
+    strictly,
+)
 from tinygrad_rnn import data, nn, tree
 from tinygrad_rnn.interop import c
 
@@ -118,6 +127,21 @@ def test_cells_of_users(name, batch, weights, tmp_path, rng):
     assert difference(found, steps_of(cell, as_tensors(xs), as_tensors(state))) < CLOSE
     by_hand = looped(example, w, xs, state)
     assert difference(found[: len(by_hand)], by_hand) < CLOSE
+
+
+@pytest.mark.parametrize("cell", [nn.MGUCell, nn.LayerNormLSTMCell, nn.LayerNormGRUCell])
+def test_layers_of_any_cell(cell, tmp_path, rng):
+    """Of one's own, too; a layer in evaluation draws no dropout, and mixes where it drew zoneout."""
+
+    def own(inputs: int) -> nn.Module:
+        return cell(inputs, 7)
+
+    layer = nn.Recurrent(own, input_size=3, num_layers=2, dropout=0.5, zoneout=0.2).eval()
+    xs = tg.tensor(rng.normal(size=(STEPS, 1, 3)), "float32")
+    found, expected = exported(tmp_path, layer, xs), steps_of(layer, xs)
+    c.export(layer, tmp_path / "model.c")  # which says its input_size
+    layer.astype("float64")  # units of unit variance are all but chaotic
+    as_exact_as(found, expected, steps_of(layer, xs.astype("float64")))
 
 
 def test_whole_numbers_take_a_quarter(tmp_path):
@@ -338,6 +362,7 @@ REFUSED = {
         tg.ArgumentError,
         "from the end",
     ),
+    "zoneout": (nn.GRU(3, 3, zoneout=0.5), {"x": None, "state": None}, tg.ArgumentError, "eval"),
     "dropout": (nn.LSTM(3, 3, 2, dropout=0.5), {"x": None, "state": None}, tg.ArgumentError, "eval"),
     "no cell": (3, {}, tg.ArgumentError, "export: model"),
     "weights": (lambda x, h: (x, h), {"weights": "float16"}, tg.ArgumentError, "float32"),
@@ -359,6 +384,31 @@ def test_what_is_not_written_is_named_and_the_file_stays(name, tmp_path):
     with pytest.raises(error, match=re.escape(words)):
         c.export(model, path, **given)
     assert [file.read_text() for file in tmp_path.iterdir()] == ["as it was"]
+
+
+def test_only_tensors_become_whole_numbers(tmp_path, rng):
+    """What a cell makes of arrays stays; weights that are worked on before all steps are rounded before."""
+    array, w = rng.normal(size=(2, 4, 4)).astype(np.float32)
+    weight, xs, h = tg.tensor(w), tg.tensor(rng.normal(size=(STEPS, 1, 4)), "float32"), tg.zeros((1, 4))
+
+    def cell(x, h):
+        h = tg.tanh(x @ tg.tensor(array) + h @ tg.softmax(weight, axis=0) + h @ (weight * 0.5))
+        return h, h
+
+    found = exported(tmp_path, cell, xs, h, weights="int8")
+    weight.data = c.dequantised(w)
+    assert difference(found, steps_of(cell, xs, h)) < CLOSE
+
+
+def test_weights_that_are_looked_at_do_not_become_others(tmp_path):
+    weight = tg.tensor(np.ones((3, 3), np.float32))
+
+    def cell(x, h):
+        return (x @ weight if weight.data[0, 0] > 0.5 else x), h
+
+    c.export(cell, tmp_path / "model.c", tg.zeros((1, 3)), tg.zeros((1, 3)))
+    with pytest.raises(tg.TraceError, match="looks at its weights"):
+        c.export(cell, tmp_path / "model.c", tg.zeros((1, 3)), tg.zeros((1, 3)), weights="int8")
 
 
 def test_whole_numbers_stand_for_no_infinity(tmp_path):

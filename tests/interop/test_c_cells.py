@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.covering import some
-from tests.interop.compiled_c import difference, exported, needs_gcc, steps_of
+from tests.interop.compiled_c import as_exact_as, exported, needs_gcc, steps_of
 from tinygrad_rnn import tree
 from tinygrad_rnn.selfcheck import cells
 from tinygrad_rnn.selfcheck.cells.published import PUBLISHED
@@ -40,9 +40,6 @@ OF_FLOAT64 = {
     ("conv_lstm", "by_one_einsum"),
 }
 """They hold NumPy's arrays of float64, so float32 does not stay what it is."""
-GROWS = 10
-"""Where rounding grows, so do differences between two ways to round: as far as either is from the truth, by a
-factor that chance decides."""
 
 
 class _Captured(Exception):
@@ -80,9 +77,7 @@ def compared(make: Callable[[str], tuple[Any, Any, Any]], folder: Any) -> None:
         found = exported(folder, cell, xs, state)
         cell, xs, state = make("float64")
         exact = steps_of(cell, xs, state)
-    apart = difference(expected, exact)
-    assert difference(found, expected) < max(1e-6, GROWS * apart)
-    assert difference(found, exact) < max(1e-6, GROWS * apart)
+    as_exact_as(found, expected, exact)
 
 
 @pytest.mark.parametrize(("name", "spelling"), some(SPELLINGS, 9))

@@ -392,3 +392,20 @@ def test_a_state_without_axes_stays_an_array():
     assert stepper.explain() == "machine code"
     assert stepper.state.numpy().shape == ()
     assert stepper.state.item() == 3.5
+
+
+def test_zoneout_after_training_is_what_it_is_in_expectation(rng):
+    """Also where the layer was never called in evaluation."""
+    layer, x = nn.GRU(N, 5, num_layers=2, zoneout=0.3), tg.tensor(rng.normal(size=(T, B, N)), "float32")
+    with pytest.raises(tg.ArgumentError, match="eval"):
+        layer.stepper()
+    stepper = layer.eval().stepper()
+    found = [stepper(x[t]) for t in range(T)]
+    ys, last = layer(x)
+    close(found, [ys[t] for t in range(T)])
+    close(stepper.state, last)
+
+
+def test_no_state_at_all_is_none_of_a_layer():
+    with pytest.raises(tg.ShapeError, match="the state is 2 tensors"):
+        nn.LSTM(3, 4).stepper([])

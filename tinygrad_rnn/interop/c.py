@@ -8,7 +8,8 @@ Weights as int8: a weight with at least two axes that are longer than 1 becomes 
 
     s = max |row| / 127        q = round(row / s)        the weight that the step reads is q · s
 
-with 0 for s and q of a row of zeros. All else stays float32: biases, peepholes, activations, the state.
+with 0 for s and q of a row of zeros. All else stays float32: biases, peepholes, activations, the state, and
+what a cell itself makes of NumPy's arrays.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ..backends.atoms import DTYPES
 from ..data import Vocabulary
 from ..errors import ArgumentError, DataError
 from ..ops import ArrayLike, Nest, Tensor, as_tensor, zeros
-from ..sequence import Leaf, StepCode, Stepper, step_code
+from ..sequence import Leaf, StepCode, Stepper, write_step
 from ..tape import host_array
 from .c_file import Sizes, identifier, text_of
 
@@ -124,13 +125,14 @@ def _code(model: Any, x: Any, state: Any, name: str, weights: str) -> StepCode:
     if not tree.leaves(x):
         raise ArgumentError("export: x needs at least one tensor")
     quantise = _quantised if weights == "int8" else None
-    return step_code(stepper.cell, x, stepper.before(x), name, "return 1;", quantise)
+    return write_step(stepper.cell, x, stepper.before(x), name, "return 1;", quantise)
 
 
 def _input(model: Any) -> Tensor:
     """A batch of one."""
-    size = getattr(model, "input_size", getattr(getattr(model, "cell", None), "input_size", None))
-    if not isinstance(size, int):
+    sizes = [getattr(m, "input_size", None) for m in (model, getattr(model, "cell", None))]
+    size = next((size for size in sizes if isinstance(size, int)), None)
+    if size is None:
         raise ArgumentError(
             "export: the model does not say its input_size: give an input of one step, x=tg.zeros((1, …))"
         )

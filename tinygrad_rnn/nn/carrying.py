@@ -143,6 +143,8 @@ class Carrying(Module, Generic[Output, State]):
             raise ArgumentError(f"{name}.stepper: a layer that{also} runs from the end takes no single steps")
         if layered and self.dropout.p and self.dropout.training:
             raise ArgumentError(f"{name}.stepper: dropout is drawn for whole sequences: say .eval() before")
+        for run in runs:
+            run.training = self.training  # as a call has it
         cells = [run._as_run() for run in runs]
         if any(isinstance(cell, Noisy) for cell in cells):
             raise ArgumentError(
@@ -169,7 +171,7 @@ class Carrying(Module, Generic[Output, State]):
     def _apart(self, state: Any) -> list[Any]:
         """The state of each cell, from that of all of them."""
         leaves = tree.leaves(state)
-        like = next(iter(self.parameters()), leaves[0])
+        like: Tensor = next(iter([*self.parameters(), *leaves]), ops.zeros(()))
         batch = max([1, *(leaf.shape[1] for leaf in leaves if leaf.ndim > 1)])
         zeros = like._backend.zeros((1, batch), like.dtype)
         return self._states(Tensor(zeros, like._backend), state, False)

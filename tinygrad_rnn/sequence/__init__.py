@@ -20,7 +20,7 @@ from .explained import layers_of, note_refusal, told
 from .first_state import begin
 from .options import ScanOptions
 from .padding import Padding
-from .step_code import Leaf, StepCode, step_code
+from .step_code import Leaf, StepCode, write_step
 from .step_writer import Stored
 from .stepper import Cell, Column, Output, State, Stepper
 from .traces import known_of
@@ -43,7 +43,7 @@ __all__ = [
     "repeated_scan",
     "scan",
     "set_memory_budget",
-    "step_code",
+    "write_step",
 ]
 
 

@@ -88,7 +88,7 @@ class StepCode:
     scratch: list[Leaf] = field(default_factory=list)
 
 
-def step_code(
+def write_step(
     cell: Any, x: Any, state: Any, prefix: str, refusal: str, quantise: Quantise | None = None
 ) -> StepCode:
     """Write a step of a cell.
@@ -98,7 +98,7 @@ def step_code(
         state: before the first step, nested tensors.
         prefix: what the names of helpers and of stored arrays begin with.
         refusal: C that ends the step where a whole number names no element.
-        quantise: what becomes of weights.
+        quantise: what becomes of weights: of tensors that the cell reads.
 
     Raises:
         TraceError: the cell cannot be traced, or is not all loops; says why.
@@ -140,7 +140,12 @@ class _Step:
         plan = make_plan(body, self._backend, None)
         plan.check()
         layout = _Layout(plan)
-        fixed = self._fixed(layout, body, outside, traced.form.numbers, quantise)
+        if quantise is not None and traced.looked:
+            raise TraceError("the cell looks at its weights, which become others", "keep them as float32")
+        # not what the cell makes of arrays: nobody could round that, and compare
+        kept = [type(place) is not int for place in traced.places] + [True] * len(traced.form.numbers)
+        rounded = [None if keep else quantise for keep in kept]
+        fixed = self._fixed(layout, body, outside, traced.form.numbers, rounded)
         self.code: StepCode = self._code(layout, body, states)
         self._write(layout, fixed, refusal)
 
@@ -152,14 +157,18 @@ class _Step:
         body: LoopBody,
         outside: Sequence[Any],
         numbers: Sequence[Any],
-        quantise: Quantise | None,
+        rounded: Sequence[Quantise | None],
     ) -> list[Stored]:
-        """What the loop's fixed values are, as they lie in memory."""
+        """What the loop's fixed values are, as they lie in memory.
+
+        Args:
+            rounded: for each tensor from outside and each number what rounds it.
+        """
         backend, whole = self._backend, body.whole
         for x in outside:
             _check_dtype(f"the weight {x.name}" if x.name else "a weight", x.dtype)
         given = [*(backend.to_host(x._data) for x in outside), *numbers]
-        parts = [None if quantise is None else quantise(array) for array in given]
+        parts = [rounds and rounds(array) for rounds, array in zip(rounded, given, strict=True)]
         weights = [a if p is None else p[0] * p[1] for a, p in zip(given, parts, strict=True)]
         found = []
         for i, (v, (source,)) in enumerate(zip(layout.program.fixed, body.invariant, strict=True)):
