@@ -154,6 +154,18 @@ def test_keras_reads_our_files(rng, tmp_path):
         np.testing.assert_allclose(again(tokens).detach().numpy(), expected, rtol=1e-9, atol=1e-9)
 
 
+def test_cells_of_several_kinds_one_above_the_other(tmp_path):
+    made = [keras.layers.LSTMCell(2), keras.layers.GRUCell(3), keras.layers.LSTMCell(4)]
+    model = keras.Sequential([keras.Input((None, D)), keras.layers.RNN(made, name="cells")])
+    model.save(tmp_path / "model.keras")
+    (arrays,) = interop.keras.load(tmp_path / "model.keras").values()
+    for mine, array in zip(arrays, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, array)
+    model.save_weights(tmp_path / "model.weights.h5")
+    with pytest.raises(tg.CheckpointError, match=r"does not say in which order: read the \.keras"):
+        interop.keras.load(tmp_path / "model.weights.h5")
+
+
 def test_we_read_keras_files(rng, tmp_path):
     inputs = keras.Input((None, D))
     one = keras.layers.LSTM(H, name="zz", return_sequences=True)(inputs)

@@ -157,6 +157,12 @@ def test_a_whole_model(rng):
     assert [p.requires_grad for p in ours.parameters()] == [p.requires_grad for p in theirs.parameters()]
 
 
+@pytest.mark.filterwarnings("ignore:dropout option adds dropout after all but last")
+def test_dropout_behind_a_single_layer_has_no_effect(rng):
+    theirs = layers.LSTM(D, H, dropout=0.9).double()
+    compared(rng, interop.torch.from_module(theirs), theirs, rng.normal(size=(T, B, D)))
+
+
 def test_training_or_not_comes_along():
     theirs = model()
     theirs.inner[2].eval()
