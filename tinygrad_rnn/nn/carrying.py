@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, ClassVar, Generic, TypeVar
 
 from .. import arguments, ops, tree
@@ -171,6 +173,20 @@ class Carrying(Module, Generic[Output, State]):
         batch = max([1, *(leaf.shape[1] for leaf in leaves if leaf.ndim > 1)])
         zeros = like._backend.zeros((1, batch), like.dtype)
         return self._states(Tensor(zeros, like._backend), state, False)
+
+
+@contextlib.contextmanager
+def fresh_states(model: Any) -> Iterator[None]:
+    """A block in which the stateful layers of a model begin anew, and after which they go on as before."""
+    modules = model.modules() if isinstance(model, Module) else ()
+    kept = [(layer, layer._kept) for layer in modules if isinstance(layer, Carrying)]
+    try:
+        for layer, _ in kept:
+            layer._keep(None)
+        yield
+    finally:
+        for layer, state in kept:
+            layer._keep(state)
 
 
 def _as_steps(x: Any) -> Tensor:

@@ -150,19 +150,12 @@ class LSTMCell(Cell):
 
     def _step(self, x: Any, seen: Any, h: Any, c: Any) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         i, f, g, o = ops.split(self._sum(x, seen), 4, axis=-1)
-        c = self._carried(self._seeing(i, "i", c), self._seeing(f, "f", c), g, c)
-        h = self._projected(self._gate("o", self._seeing(o, "o", c)) * self._shown(c))
-        return h, (h, c)
-
-    def _seeing(self, a: Tensor, letter: str, c: Tensor) -> Tensor:
-        """What goes into a gate, from the sum of x and h, and here nothing else."""
-        return a
-
-    def _carried(self, i: Tensor, f: Tensor, g: Tensor, c: Tensor) -> Tensor:
-        """c′, from what goes into the gates and the candidate."""
         i = self._gate("i", i)
         f = 1 - i if self.coupled else self._gate("f", f)
-        return self._clipped(f * c + i * self._candidate(g), self.cell_clip)
+        g, o = self._candidate(g), self._gate("o", o)
+        c = self._clipped(f * c + i * g, self.cell_clip)
+        h = self._projected(o * self._shown(c))
+        return h, (h, c)
 
     def _shown(self, c: Tensor) -> Tensor:
         how = self.activation if self.output_activation is None else self.output_activation
@@ -222,9 +215,20 @@ class PeepholeLSTMCell(LSTMCell):
     def _peephole(self, there: bool, dtype: DTypeLike | None) -> Parameter | None:
         return self._parameter((self.hidden_size,), dtype) if there else None
 
-    def _seeing(self, a: Tensor, letter: str, c: Tensor) -> Tensor:
-        p = self.p_i if letter == "i" else self.p_f if letter == "f" else self.p_o
-        return a if p is None else a + p * c
+    def _step(self, x: Any, seen: Any, h: Any, c: Any) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        i, f, g, o = ops.split(self._sum(x, seen), 4, axis=-1)
+        i = self._gate("i", _seeing(i, self.p_i, c))
+        f = 1 - i if self.coupled else self._gate("f", _seeing(f, self.p_f, c))
+        g = self._candidate(g)
+        c = self._clipped(f * c + i * g, self.cell_clip)
+        o = self._gate("o", _seeing(o, self.p_o, c))
+        h = self._projected(o * self._shown(c))
+        return h, (h, c)
+
+
+def _seeing(a: Tensor, p: Tensor | None, c: Tensor) -> Tensor:
+    """a + p * c, of what goes into a gate, if there is a peephole."""
+    return a if p is None else a + p * c
 
 
 class GRUCell(Cell):

@@ -11,7 +11,7 @@ import numpy
 from .. import ops, tree
 from ..errors import ShapeError
 from ..tape import host
-from ..tensor import Tensor, tensor
+from ..tensor import Tensor
 
 _TOGETHER: dict[str, Callable[[list[Any]], Any]] = {
     "concat": lambda ys: ops.concatenate(ys, -1),
@@ -49,12 +49,9 @@ def last_of(ys: Tensor, live: numpy.ndarray | None, reverse: bool) -> Any:
         return ops.reshape(ops.sum(ys, 0), ys.shape[1:])
     if live is None:
         return ys[0 if reverse else -1]
+    # where no step counts all outputs are zeros, whichever is taken
     steps = live.argmax(axis=0) if reverse else len(live) - 1 - live[::-1].argmax(axis=0)
-    last, present = ops.getitem(ys, (steps, numpy.arange(live.shape[1]))), live.any(axis=0)
-    if present.all():
-        return last
-    there = tensor(present.reshape(present.shape + (1,) * (last.ndim - 1)), backend=last.backend)
-    return ops.where(there, last, 0)
+    return ops.getitem(ys, (steps, numpy.arange(live.shape[1])))
 
 
 def swapped(x: Any) -> Tensor:

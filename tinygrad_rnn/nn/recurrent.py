@@ -238,6 +238,10 @@ class Recurrent(Carrying[Output, State]):
         Raises:
             ShapeError: there is no state, and the cell has no ``state_size``; and what scan raises.
         """
+        return self._over(x, state, lengths, mask)
+
+    def _over(self, x: Any, state: Any, lengths: Any, mask: Any) -> tuple[Any, Any]:
+        """A call, which a subclass has under another name."""
         x, single = self._sequence(x)
         if single and not (lengths is None and mask is None):
             raise ShapeError(

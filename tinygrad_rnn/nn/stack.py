@@ -92,7 +92,7 @@ class Stack(Recurrent[Tensor, State]):
             done = self._repeated(x, state)
             if done is not None:
                 return done
-        return super().__call__(x, state, lengths, mask)
+        return self._over(x, state, lengths, mask)
 
     def _sequence(self, x: Any) -> tuple[Any, bool]:
         name = type(self).__name__

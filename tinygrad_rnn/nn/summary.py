@@ -10,6 +10,7 @@ from ..arguments import DTypeLike
 from ..reading.words import table
 from ..tape import host, no_grad
 from ..tensor import Tensor
+from .carrying import fresh_states
 from .module import Module, calls_noted, modes_kept
 
 
@@ -119,7 +120,7 @@ def _called(model: Module, inputs: Sequence[Any]) -> dict[int, tuple[tuple[int, 
     """The shapes of what came out of each module, by its identity."""
     states = random.States()
     try:
-        with modes_kept(model), no_grad(), calls_noted() as calls:
+        with modes_kept(model), fresh_states(model), no_grad(), calls_noted() as calls:
             model.eval()(*inputs)
     finally:
         states.restore()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from .options import ScanOptions
@@ -58,10 +58,9 @@ class Flow:
     def _results(self, options: ScanOptions, steps: int) -> list[bool]:
         state, y = self._first
         some = y
-        for count, masked in _runs(options, steps):
-            step = functools.partial(self._step, masked, options.repeats)
-            for new_state, new_y in _repeated(step, state, y, count):
-                state, y, some = new_state, new_y, _either(some, new_y)
+        step = functools.partial(self._step, options.repeats)
+        for new_state, new_y in _changes(step, state, y, _runs(options, steps)):
+            state, some = new_state, _either(some, new_y)
         return [*some, *state]
 
     def _operands(self, g: _Flags, options: ScanOptions, steps: int) -> list[bool]:
@@ -69,15 +68,15 @@ class Flow:
         outputs, state = g[:count], g[count:]
         repeated = (False,) * count
         reached = (False,) * (len(self._program.steps) + len(self._program.fixed))
-        for number, masked in reversed(_runs(options, steps)):
-            step = functools.partial(self._step_back, masked, options.repeats, outputs)
-            for new_state, (new_repeated, here) in _repeated(step, state, (repeated, reached), number):
-                state, repeated, reached = new_state, new_repeated, _either(reached, here)
+        step = functools.partial(self._step_back, options.repeats, outputs)
+        runs = reversed(_runs(options, steps))
+        for new_state, (_, here) in _changes(step, state, (repeated, reached), runs):
+            state, reached = new_state, here
         inputs = len(self._program.steps)
         return [*reached[:inputs], *state, *reached[inputs:]]
 
     def _step_back(
-        self, masked: bool, previous: bool, outputs: _Flags, state: _Flags, before: tuple[_Flags, _Flags]
+        self, previous: bool, outputs: _Flags, masked: bool, state: _Flags, before: tuple[_Flags, _Flags]
     ) -> tuple[_Flags, tuple[_Flags, _Flags]]:
         """The flags of states before a step; of outputs before it, where masked ones repeat those; and of
         what else is read."""
@@ -86,12 +85,28 @@ class Flow:
         repeated = y if masked and previous else (False,) * len(y)
         return (_either(old, state) if masked else old), (repeated, _either(before[1], read))
 
-    def _step(self, masked: bool, previous: bool, state: _Flags, before: _Flags) -> tuple[_Flags, _Flags]:
+    def _step(self, previous: bool, masked: bool, state: _Flags, before: _Flags) -> tuple[_Flags, _Flags]:
         """The flags of states and outputs after a step, from those of states and outputs before it."""
         new, y = self._one_step(state)
         if not masked:
             return new, y
         return _either(new, state), _either(y, before) if previous else y
+
+
+def _changes(
+    step: Any, state: _Flags, y: Any, runs: Iterable[tuple[int, bool]]
+) -> Iterator[tuple[_Flags, Any]]:
+    """What the steps give, as long as any can change it, in runs that are masked or not."""
+    still = set[bool]()
+    for count, masked in runs:
+        if masked in still:
+            continue
+        for new_state, new_y in _repeated(functools.partial(step, masked), state, y, count):
+            still = {*still, masked} if (new_state, new_y) == (state, y) else set()
+            state, y = new_state, new_y
+            yield state, y
+        if len(still) == 2:
+            return
 
 
 def _repeated(step: Any, state: _Flags, y: Any, count: int) -> Iterator[tuple[_Flags, Any]]:

@@ -28,10 +28,18 @@ class Padding:
     def __init__(self, live: numpy.ndarray) -> None:
         self._live = live
         self._present = numpy.any(live, axis=0)
-        self._some_absent = self._present.any() and not self._present.all()
-        self._samples = numpy.where(self._present, numpy.arange(live.shape[1]), self._present.argmax())
-        steps = numpy.maximum.accumulate(numpy.where(live, numpy.arange(len(live))[:, None], -1), axis=0)
-        self._steps = numpy.where(steps < 0, live.argmax(axis=0), steps)[:, self._samples]
+        present, samples = self._present.all(), numpy.arange(live.shape[1])
+        self._some_absent = not present and self._present.any()
+        self._samples = samples if present else numpy.where(self._present, samples, self._present.argmax())
+        steps = numpy.arange(len(live))[:, None]
+        if live[0].all() and (live[:-1] >= live[1:]).all():  # lengths: what counts comes first
+            steps = numpy.minimum(steps, numpy.count_nonzero(live, axis=0) - 1)
+        else:
+            steps = numpy.maximum.accumulate(numpy.where(live, steps, -1), axis=0)
+            steps = numpy.where(steps < 0, live.argmax(axis=0), steps)
+        if not present:
+            steps = steps[:, self._samples]
+        self._rows = (steps * live.shape[1] + self._samples).reshape(-1)
 
     def filled(self, xs: Any) -> Any:
         """Inputs, each leaf (T, B, …), with values that count in place of padding. Residuals reach what
@@ -41,10 +49,9 @@ class Padding:
             if x.shape[:2] != self._live.shape:
                 return x
             with no_grad():
-                some = self._present.any()
                 values = (
-                    ops.getitem(x, (self._steps, self._samples))
-                    if some
+                    ops.reshape(ops.take(ops.reshape(x, (-1, *x.shape[2:])), self._rows, 0), x.shape)
+                    if self._present.any()
                     else ops.full_like(x, x.dtype.kind == "f")
                 )
             if x.requires_grad:

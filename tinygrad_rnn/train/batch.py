@@ -13,6 +13,7 @@ from .. import arguments, nn, tree
 from ..backends import Backend
 from ..data.batching import Passes
 from ..errors import ArgumentError, DataError, TrainingError
+from ..nn.carrying import fresh_states
 from ..nn.module import modes_kept
 from ..tape import host_values, no_grad
 from ..tensor import Tensor
@@ -189,7 +190,7 @@ def evaluate(
     through, mean, count = Through(model, loss, carry), Mean(), 0
     for metric in counted.values():
         metric.reset()
-    with modes_kept(model):
+    with modes_kept(model), fresh_states(model):
         if isinstance(model, nn.Module):
             model.eval()
         for batch in data:
