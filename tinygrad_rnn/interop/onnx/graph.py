@@ -9,8 +9,9 @@ from typing import Any
 import numpy
 
 from ... import backends
+from ...backends import Backend
 from ...errors import ArgumentError, DtypeError, IndexRangeError, LinearAlgebraError, ShapeError
-from ...tape import Block, lift
+from ...tape import Block
 from ...tensor import Tensor
 from .operators.table import Node
 
@@ -81,6 +82,11 @@ class Graph:
         return {**around, **self.constants, **own}
 
 
+def on(backend: Backend, value: Value) -> Tensor:
+    """A value as a tensor; what is known on the host is brought to a backend."""
+    return Tensor(backend.from_host(value), backend) if isinstance(value, numpy.ndarray) else value
+
+
 def run(graph: Graph, values: dict[Name, Value]) -> list[Value]:
     """The outputs of a graph.
 
@@ -123,7 +129,7 @@ def _operands(node: Node, xs: list[Value]) -> list[Value]:
     def taken(place: int, x: Value) -> Value:
         if place in host:
             return x.numpy() if isinstance(x, Tensor) else x
-        return lift(x, backend) if isinstance(x, numpy.ndarray) and place not in plain else x
+        return x if x is None or place in plain else on(backend, x)
 
     return [taken(place, x) for place, x in enumerate(xs)]
 
@@ -132,7 +138,7 @@ def _on_host(node: Node, xs: list[Value]) -> list[Value]:
     """The results of what no tensor goes into."""
     host, home = node.operator.host | node.operator.plain, backends.get("numpy")
     with Block(tracing=None, recording=False):
-        given = [x if x is None or place in host else lift(x, home) for place, x in enumerate(xs)]
+        given = [x if x is None or place in host else on(home, x) for place, x in enumerate(xs)]
         results = node.operator.run(node, *given)
         results = results if isinstance(results, (tuple, list)) else (results,)
         return [y.numpy() if isinstance(y, Tensor) else y for y in results]

@@ -15,7 +15,7 @@ from ...ops import ArrayLike, as_tensor
 from ...tape import lift
 from ...tensor import Tensor
 from .file import read
-from .graph import Given, Graph, run, weight_key
+from .graph import Given, Graph, on, run, weight_key
 from .reading import Reader, with_weights
 
 M = TypeVar("M", bound="Model")
@@ -76,7 +76,7 @@ class Model(Module):
         parameters = {weight_key(name): parameter for name, parameter in self.weights.items()}
         values = {**parameters, **self.graph.found(parameters), **dict(zip(self.inputs, given, strict=True))}
         home = given[0]._backend if given else backend or backends.current()
-        return tuple([lift(y, home) for y in run(self.graph, values)])
+        return tuple([on(home, y) for y in run(self.graph, values)])
 
     def _taken(self, declared: Given, x: Any, backend: Any) -> Tensor:
         """An input as a tensor.

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy
 
-from .... import ops
+from .... import backends, ops
 from ....sequence import scan
-from ....tape import lift
 from ....tensor import Tensor
-from ..graph import Graph, run
+from ..graph import Graph, on, run
 from .table import Node, operator
 
 
@@ -35,16 +34,16 @@ class Body:
         states: how many states there are.
     """
 
-    def __init__(self, graph: Graph, values: dict[str, Any], states: int, like: Tensor) -> None:
+    def __init__(self, graph: Graph, values: dict[str, Any], states: int) -> None:
         self.graph = graph
         self.values = values
         self.states = states
-        self.backend = like._backend
 
     def __call__(self, xs: Sequence[Tensor], state: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         names = [given.name for given in self.graph.inputs]
         results = run(self.graph, {**self.values, **dict(zip(names, (*state, *xs), strict=True))})
-        tensors = [lift(y, self.backend) for y in results]
+        backend = xs[0]._backend
+        tensors = [on(backend, y) for y in results]
         return tensors[self.states :], tensors[: self.states]
 
 
@@ -73,13 +72,14 @@ def _scan(node: Node, values: dict[str, Any], *inputs: Any) -> list[Any]:
     batched = node.opset < 9
     lengths, given = (inputs[0], inputs[1:]) if batched else (None, inputs)
     like = next((x for x in given if isinstance(x, Tensor)), None)
-    given = tuple(lift(x, like._backend) if like is not None else ops.as_tensor(x) for x in given)
+    home = backends.current() if like is None else like._backend
+    given = tuple(on(home, x) for x in given)
     count = len(given) - node.get("num_scan_inputs")
     states, xs = given[:count], given[count:]
     results = len(node.outputs) - count
     into = node.get("scan_input_directions", node.get("directions", [0] * len(xs)))
     out = node.get("scan_output_directions", [0] * results)
-    body = Body(node.graph("body"), node.graph("body").found(values), count, given[0])
+    body = Body(node.graph("body"), node.graph("body").found(values), count)
     if batched:
         ys, last = _each_sample(body, xs, states, lengths, into)
         return [*last, *ys]

@@ -91,7 +91,7 @@ def export(
     with modes_kept(model):
         if isinstance(model, Module):
             model.eval()
-        joined, returned = traced(call, [(one.shape, one.dtype) for one in given], traces)
+        joined, returned = traced(call, model, [(one.shape, one.dtype) for one in given], traces)
         w = Writer(sources=_sources(given))
         values = [
             Value(w.name(one.name), joined.shapes[v], joined.dtypes[v])

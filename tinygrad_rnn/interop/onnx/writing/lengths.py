@@ -15,8 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy
-
+from .... import backends
 from ....errors import CheckpointError
 
 
@@ -129,7 +128,9 @@ def joined(parts: Sequence[Any], traces: Traces) -> Any:
     if isinstance(first, slice):
         bounds = [(part.start, part.stop, part.step) for part in parts]
         return slice(*joined(bounds, traces))
-    if isinstance(first, numpy.ndarray):
+    if (owner := backends.owner(first)) is not None:
+        parts = [owner.to_host(part) for part in parts]
+        first = parts[0]
         if any(part.shape != first.shape or (part != first).any() for part in parts):
             raise unlike()
         return first
