@@ -77,7 +77,7 @@ def test_one_layer_on_its_own(make, between, tmp_path):
     main(["convert", str(source), str(through)])
     main(["convert", str(through), str(back)])
     other.load_state_dict(tg.load(back))
-    x = np.ones((5, 2, 3), np.float32)
+    x = tg.ones((5, 2, 3))
     np.testing.assert_allclose(other(x)[0].numpy(), made(x)[0].numpy(), rtol=1e-6, atol=1e-6)
 
 
@@ -210,7 +210,7 @@ def test_one_layer_to_onnx_and_back(make, tmp_path):
     for name, value in made.state_dict().items():
         np.testing.assert_array_equal(other.state_dict()[name].numpy(), value.numpy())
     main(["convert", str(through), str(back)])
-    x = np.ones((2, 3) if isinstance(made, nn.Linear) else (5, 2, 3), np.float32)
+    x = tg.ones((2, 3) if isinstance(made, nn.Linear) else (5, 2, 3))
     y = made(x)
     y = y[0] if isinstance(y, tuple) else y
     np.testing.assert_allclose(tg.interop.onnx.load(back)(x)[0].numpy(), y.numpy(), rtol=1e-6, atol=1e-6)
@@ -228,13 +228,13 @@ class Reader(nn.Module):
 def test_a_whole_model_from_onnx(tmp_path, capsys):
     pytest.importorskip("onnx")
     made, source, target = Reader(), tmp_path / "a.onnx", tmp_path / "b.safetensors"
-    tg.interop.onnx.export(made, source, np.zeros((4, 2), int))
+    tg.interop.onnx.export(made, source, tg.tensor(np.zeros((4, 2), int)))
     assert main(["convert", str(source), str(target)]) == 0
     out = capsys.readouterr().out
     assert 'memory: GRU; linear_before_reset=0: make the layer with reset="before"' in out
     other = Reader()
     other.load_state_dict(tg.load(target))
-    x = np.arange(4)[:, None]
+    x = tg.tensor(np.arange(4)[:, None])
     np.testing.assert_array_equal(other(x).numpy(), made(x).numpy())
     assert main(["convert", str(source), str(tmp_path / "c.pt")]) == 2
     assert main(["convert", str(target), str(tmp_path / "c.onnx")]) == 2
