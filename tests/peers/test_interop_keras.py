@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.peers.test_grid_keras import keras as in_doubles  # noqa: F401  # a fixture
 from tinygrad_rnn import interop, nn
 
 pytestmark = [
@@ -45,16 +46,11 @@ SOME = list(itertools.product(KINDS, [True, False], WAYS, [{}])) + list(
 
 
 @pytest.fixture(autouse=True)
-def _in_doubles(monkeypatch):
-    """Keras makes float32 of float64 wherever it looks for a common dtype, but with TensorFlow."""
-    from keras.src.backend.common import dtypes
-
-    monkeypatch.setitem(dtypes.BIT64_TO_BIT32_DTYPE, "float64", "float64")
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
+def _doubles(in_doubles):  # noqa: F811
+    """Layers that say no dtype have this one."""
+    in_doubles.config.set_dtype_policy("float64")
     yield
-    keras.config.set_floatx("float32")
-    keras.config.set_dtype_policy("float32")
+    in_doubles.config.set_dtype_policy("float32")
 
 
 def theirs_and_ours(kind, bias, way, activations):
