@@ -165,12 +165,17 @@ def test_the_two_gru_of_keras_are_not_mixed_up():
             keras.load_weights(nn.GRU(3, 4, reset=mine), keras.weights(nn.GRU(3, 4, reset=theirs)))
 
 
+def closing_over(cell):
+    return lambda x, h: cell(x, h)
+
+
 REFUSED = {
     "PeepholeLSTM": lambda: nn.PeepholeLSTM(3, 4),
     "proj_size": lambda: nn.LSTM(3, 4, proj_size=2),
     "coupled": lambda: nn.LSTM(3, 4, coupled=True),
     "two biases": lambda: nn.GRU(3, 4, biases=1),
     "layer of this library": lambda: "LSTM",
+    "in a function": lambda: nn.Recurrent(closing_over(nn.GRUCell(3, 4))),
 }
 
 
