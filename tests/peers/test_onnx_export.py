@@ -299,6 +299,16 @@ def test_a_loaded_scan_trains(rng, tmp_path):
         assert abs(ours[name].grad.numpy() - theirs[name].grad.numpy()).max() < 1e-12
 
 
+@pytest.mark.parametrize("kind", [nn.RNNCell, nn.LSTMCell, nn.PeepholeLSTMCell, nn.GRUCell, nn.MGUCell])
+def test_a_single_step(kind, rng, tmp_path):
+    cell, path = kind(D, H), str(tmp_path / "cell.onnx")
+    export(cell, path)
+    pair = isinstance(cell.state_size, tuple)
+    states = [(floats(rng, b, H), floats(rng, b, H)) if pair else floats(rng, b, H) for b in (3, 1)]
+    same(cell, path, *[(floats(rng, b, D), state) for b, state in zip((3, 1), states, strict=True)])
+    assert load(path).inputs == (("x", "h", "c") if pair else ("x", "h"))
+
+
 # -- weights that each call computes -------------------------------------------------------------------------
 
 
