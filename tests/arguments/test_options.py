@@ -59,6 +59,7 @@ OPTIONS = {
         "cell": "choice",
         "text": "missing",
     },
+    "convert": {"source": "missing", "target": "any", "part": "any"},
     "check": {"backend": "choice", "out": "any", "quick": "any"},
 }
 
@@ -96,6 +97,7 @@ def test_refusals(
     for text in HOSTILE[OPTIONS[command][name]]:
         given = [f"{action.option_strings[0]}={text}"] if action.option_strings else [text]
         given += ["model.c"] if (command, name) == ("export", "run") else []
+        given += ["weights.pt"] if (command, name) == ("convert", "source") else []
         rest = (
             ["gru"]
             if command in ("graph", "flow") and action.option_strings

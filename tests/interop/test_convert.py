@@ -77,7 +77,7 @@ def test_one_layer_on_its_own(make, between, tmp_path):
     main(["convert", str(source), str(through)])
     main(["convert", str(through), str(back)])
     other.load_state_dict(tg.load(back))
-    x = np.ones((5, 2, 3), np.float32)
+    x = tg.ones((5, 2, 3))
     np.testing.assert_allclose(other(x)[0].numpy(), made(x)[0].numpy(), rtol=1e-6, atol=1e-6)
 
 
@@ -186,9 +186,66 @@ def test_h5_holds_other_arrays_as_they_are(tmp_path):
         np.testing.assert_array_equal(found[name].numpy(), array)
 
 
+# -- ONNX ----------------------------------------------------------------------------------------------------
+
+SINGLE = [
+    lambda: nn.LSTM(3, 4, 2, bidirectional=True),
+    lambda: nn.PeepholeLSTM(3, 4),
+    lambda: nn.GRU(3, 4, 2),
+    lambda: nn.GRU(3, 4, reset="before"),
+    lambda: nn.RNN(3, 4, bias=False),
+    lambda: nn.Linear(3, 4),
+]
+
+
+@pytest.mark.parametrize("make", SINGLE)
+def test_one_layer_to_onnx_and_back(make, tmp_path):
+    pytest.importorskip("onnx")
+    made = make()
+    source, through, back = (tmp_path / name for name in ("a.onnx", "b.safetensors", "c.onnx"))
+    tg.interop.onnx.export(made, source)
+    main(["convert", str(source), str(through)])
+    other = make()
+    other.load_state_dict(tg.load(through))
+    for name, value in made.state_dict().items():
+        np.testing.assert_array_equal(other.state_dict()[name].numpy(), value.numpy())
+    main(["convert", str(through), str(back)])
+    x = tg.ones((2, 3) if isinstance(made, nn.Linear) else (5, 2, 3))
+    y = made(x)
+    y = y[0] if isinstance(y, tuple) else y
+    np.testing.assert_allclose(tg.interop.onnx.load(back)(x)[0].numpy(), y.numpy(), rtol=1e-6, atol=1e-6)
+
+
+class Reader(nn.Module):
+    def __init__(self):
+        self.words, self.memory, self.head = nn.Embedding(5, 3), nn.GRU(3, 4, reset="before"), nn.Linear(4, 2)
+
+    def __call__(self, x):
+        y, _ = self.memory(self.words(x))
+        return self.head(y)
+
+
+def test_a_whole_model_from_onnx(tmp_path, capsys):
+    pytest.importorskip("onnx")
+    made, source, target = Reader(), tmp_path / "a.onnx", tmp_path / "b.safetensors"
+    tg.interop.onnx.export(made, source, tg.tensor(np.zeros((4, 2), int)))
+    assert main(["convert", str(source), str(target)]) == 0
+    out = capsys.readouterr().out
+    assert 'memory: GRU; linear_before_reset=0: make the layer with reset="before"' in out
+    other = Reader()
+    other.load_state_dict(tg.load(target))
+    x = tg.tensor(np.arange(4)[:, None])
+    np.testing.assert_array_equal(other(x).numpy(), made(x).numpy())
+    assert main(["convert", str(source), str(tmp_path / "c.pt")]) == 2
+    assert main(["convert", str(target), str(tmp_path / "c.onnx")]) == 2
+    assert "do not say how it computes" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"a.onnx", "b.safetensors"}
+
+
 @pytest.mark.parametrize(
     ("source", "target", "said"),
     [
+        ("none.onnx", "b.h5", "no such file"),
         ("a.txt", "b.pt", "the ending must be one of .safetensors, .pt"),
         ("a.pt", "b", "the ending must be one of .safetensors, .pt"),
         ("none.pt", "b.h5", "no such file"),

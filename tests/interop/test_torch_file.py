@@ -41,6 +41,7 @@ def test_a_larger_checkpoint_of_pytorchs(way):
     assert found.part("epoch") == 7
     assert found.part("rates") == [0.5, None, True, -(2**40), "é"]
     assert found.part("size") == [2, 3]
+    assert found.part("device") == "cuda:1"
     layer = tg.nn.Linear(2, 3)
     layer.load_state_dict(found.part("model"))
     np.testing.assert_array_equal(layer.weight.numpy(), found["model.weight"].numpy())
@@ -55,6 +56,8 @@ def test_what_is_no_weights_is_named():
         torch.load(FOLDER / "whole-module.pt")
     with pytest.raises(tg.CheckpointError, match=r"torch\.BFloat16Storage, which tensors lack"):
         torch.load(FOLDER / "bfloat16.pt")
+    with pytest.raises(tg.CheckpointError, match=r"torch\.float8_e5m2, which tensors lack"):
+        torch.load(FOLDER / "float8.pt")
 
 
 def test_what_is_written_is_read(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.peers.test_grid_keras import keras as in_doubles  # noqa: F401  # a fixture
 from tinygrad_rnn import interop, nn
 
 pytestmark = [
@@ -45,16 +46,11 @@ SOME = list(itertools.product(KINDS, [True, False], WAYS, [{}])) + list(
 
 
 @pytest.fixture(autouse=True)
-def _in_doubles(monkeypatch):
-    """Keras makes float32 of float64 wherever it looks for a common dtype, but with TensorFlow."""
-    from keras.src.backend.common import dtypes
-
-    monkeypatch.setitem(dtypes.BIT64_TO_BIT32_DTYPE, "float64", "float64")
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
+def _doubles(in_doubles):  # noqa: F811
+    """Layers that say no dtype have this one."""
+    in_doubles.config.set_dtype_policy("float64")
     yield
-    keras.config.set_floatx("float32")
-    keras.config.set_dtype_policy("float32")
+    in_doubles.config.set_dtype_policy("float32")
 
 
 def theirs_and_ours(kind, bias, way, activations):
@@ -152,6 +148,18 @@ def test_keras_reads_our_files(rng, tmp_path):
         again.set_weights([0 * array for array in again.get_weights()])
         again.load_weights(tmp_path / name)
         np.testing.assert_allclose(again(tokens).detach().numpy(), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_cells_of_several_kinds_one_above_the_other(tmp_path):
+    made = [keras.layers.LSTMCell(2), keras.layers.GRUCell(3), keras.layers.LSTMCell(4)]
+    model = keras.Sequential([keras.Input((None, D)), keras.layers.RNN(made, name="cells")])
+    model.save(tmp_path / "model.keras")
+    (arrays,) = interop.keras.load(tmp_path / "model.keras").values()
+    for mine, array in zip(arrays, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, array)
+    model.save_weights(tmp_path / "model.weights.h5")
+    with pytest.raises(tg.CheckpointError, match=r"does not say in which order: read the \.keras"):
+        interop.keras.load(tmp_path / "model.weights.h5")
 
 
 def test_we_read_keras_files(rng, tmp_path):

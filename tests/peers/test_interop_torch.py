@@ -157,6 +157,12 @@ def test_a_whole_model(rng):
     assert [p.requires_grad for p in ours.parameters()] == [p.requires_grad for p in theirs.parameters()]
 
 
+@pytest.mark.filterwarnings("ignore:dropout option adds dropout after all but last")
+def test_dropout_behind_a_single_layer_has_no_effect(rng):
+    theirs = layers.LSTM(D, H, dropout=0.9).double()
+    compared(rng, interop.torch.from_module(theirs), theirs, rng.normal(size=(T, B, D)))
+
+
 def test_training_or_not_comes_along():
     theirs = model()
     theirs.inner[2].eval()
@@ -300,3 +306,29 @@ def test_safetensors_go_both_ways(tmp_path):
     other.load_state_dict(files.load_file(path))
     for a, b in zip(theirs.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+class Tagger(layers.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.words = layers.Embedding(9, D)
+        self.deep = getattr(layers, kind)(D, H, 2, bidirectional=True)
+        self.head = layers.Linear(2 * H, 3)
+
+    def forward(self, x):
+        return self.head(self.deep(self.words(x))[0])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_weights_out_of_an_onnx_file_of_pytorchs(kind, tmp_path):
+    pytest.importorskip("onnx")
+    theirs, path = Tagger(kind), tmp_path / "a.onnx"
+    example = torch.zeros((T, 1), dtype=torch.int64)
+    torch.onnx.export(theirs, (example,), path, dynamo=False, opset_version=17)
+    interop.convert.convert(path, tmp_path / "a.safetensors")
+    found, expected = tg.load(tmp_path / "a.safetensors"), theirs.state_dict()
+    names = [name for name in expected if name != "head.weight"]  # its exporter transposes this one
+    for name in names:
+        np.testing.assert_array_equal(found[name].numpy(), expected[name].numpy())
+    assert len(found) == len(expected)

@@ -3,8 +3,6 @@ when they were written, and so does what is loaded again."""
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 
@@ -301,79 +299,44 @@ def test_a_loaded_scan_trains(rng, tmp_path):
         assert abs(ours[name].grad.numpy() - theirs[name].grad.numpy()).max() < 1e-12
 
 
-# -- what cannot be written ----------------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", [nn.RNNCell, nn.LSTMCell, nn.PeepholeLSTMCell, nn.GRUCell, nn.MGUCell])
+def test_a_single_step(kind, rng, tmp_path):
+    cell, path = kind(D, H), str(tmp_path / "cell.onnx")
+    export(cell, path)
+    pair = isinstance(cell.state_size, tuple)
+    states = [(floats(rng, b, H), floats(rng, b, H)) if pair else floats(rng, b, H) for b in (3, 1)]
+    same(cell, path, *[(floats(rng, b, D), state) for b, state in zip((3, 1), states, strict=True)])
+    assert load(path).inputs == (("x", "h", "c") if pair else ("x", "h"))
 
 
-def branching(x):
-    return x * 2 if x.shape[0] > 20 else x
+# -- weights that each call computes -------------------------------------------------------------------------
 
 
-def looking(x):
-    return x * 2 if float(tg.sum(x)) > 0 else x
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.PeepholeLSTM, nn.GRU])
+def test_a_loaded_model_inside_of_another(kind, rng, tmp_path):
+    first, second = str(tmp_path / "first.onnx"), str(tmp_path / "second.onnx")
+    export(kind(D, H, bidirectional=True, batch_first=True), first)
+    model = nn.Sequential(load(first), lambda ys: ys[0], nn.Linear(2 * H, 2))
+    export(model, second, floats(rng, B, T, D))
+    same(model, second, *[(floats(rng, b, t, D),) for t, b in SIZES])
+    assert {"0.l0.W", "0.l0_reverse.R", "2.weight"} <= {n for n, _ in load(second).named_parameters()}
 
 
-def drawing(x):
-    return x + tg.tensor(np.random.default_rng().normal(size=x.shape).astype("f"))
+class Hyper(nn.Module):
+    """One network makes the weights of another one."""
+
+    def __init__(self):
+        self.cell = nn.PeepholeLSTMCell(D, H, peepholes="io", biases=1)
+        self.maker = nn.Linear(2, 4 * H * D)
+        self.code = nn.Parameter(np.array([0.3, -0.2], np.float32))
+
+    def forward(self, x):
+        self.cell.weight_ih = tg.reshape(self.maker(self.code), (4 * H, D))
+        return nn.Recurrent(self.cell)(x)[0]
 
 
-def sized(x):
-    return x * float(x.shape[0] ** 0.5)
-
-
-def sorting(x):
-    return tg.sort(x, 0)
-
-
-def refused_cell(x, h):
-    return tg.sort(h) + x, h
-
-
-@pytest.mark.parametrize(
-    ("model", "says"),
-    [
-        (branching, "something else when its input is longer"),
-        (looking, "cannot look at"),
-        (drawing, "a tensor that is another one in each call"),
-        (sized, "a number that depends on the lengths"),
-        (sorting, "'sort'"),
-        (lambda x: 3.0, "no tensor"),
-        (lambda x: tg.scan(refused_cell, x, tg.zeros((x.shape[1], D))), "'sort'"),
-        (lambda x: nn.LSTM(D, H)(x, mask=np.ones(x.shape[:2], bool)), "mask"),
-        (nn.LSTM(D, H, stateful=True), "stateful"),
-    ],
-    ids=["branch", "look", "draw", "size", "sort", "number", "cell", "mask", "stateful"],
-)
-def test_what_cannot_be_written_is_refused_by_name(model, says, rng, tmp_path):
-    path = tmp_path / "model.onnx"
-    path.write_bytes(b"before")
-    with pytest.raises(tg.CheckpointError, match=re.escape(says)):
-        export(model, path, floats(rng, T, B, D))
-    assert path.read_bytes() == b"before"
-
-
-def test_masked_outputs_that_repeat(rng, tmp_path):
-    layer = nn.LSTM(D, H, masked_output="previous")
-    with pytest.raises(tg.CheckpointError, match="masked_output"):
-        export(layer, tmp_path / "x.onnx", floats(rng, T, B, D), None, np.array([6, 2, 3]))
-
-
-def test_an_example_is_asked_for(tmp_path):
-    with pytest.raises(tg.ArgumentError, match="give an example"):
-        export(branching, tmp_path / "x.onnx")
-    with pytest.raises(tg.ArgumentError, match="no input 'y'"):
-        export(nn.LSTM(D, H), tmp_path / "x.onnx", axes={"y": {0: "time"}})
-    with pytest.raises(tg.ArgumentError, match="3 different names"):
-        export(nn.LSTM(D, H), tmp_path / "x.onnx", outputs=["y"])
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_layer_is_as_it_was(rng, tmp_path):
-    layer = nn.LSTM(D, H, num_layers=2, dropout=0.5)
-    before, x = layer.state_dict(), floats(rng, T, B, D)
-    tg.random.seed(3)
-    expected = layer(x)[0].numpy()
-    tg.random.seed(3)
-    export(layer, tmp_path / "x.onnx")
-    assert np.array_equal(layer(x)[0].numpy(), expected)
-    for name, value in layer.state_dict().items():
-        assert np.array_equal(value.numpy(), before[name].numpy())
+def test_weights_that_another_network_makes(rng, tmp_path):
+    model, path = Hyper(), str(tmp_path / "model.onnx")
+    export(model, path, floats(rng, T, B, D))
+    kinds = same(model, path, *[(floats(rng, t, b, D),) for t, b in SIZES])
+    assert "LSTM" in kinds

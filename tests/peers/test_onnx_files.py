@@ -215,6 +215,36 @@ def test_an_error_while_it_runs_names_the_node(tmp_path):
         loaded(np.ones((2, 4), np.float32))
 
 
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("ConstantOfShape", [[2**40, 2**30]]),
+        ("ConstantOfShape", [[-3]]),
+        ("Tile", [[1, 2**50]]),
+        ("Range", [0, 5, 0]),
+        ("Split", [[1, 1]]),
+        ("OneHot", [[2], [0, 1, 2]]),
+        ("Unsqueeze", [[7]]),
+    ],
+)
+def test_numbers_that_mean_nothing_are_an_error_of_the_node(kind, values, tmp_path):
+    weights = {f"v{i}": np.array(value) for i, value in enumerate(values)}
+    inputs = [*([] if kind in ("ConstantOfShape", "Range") else ["n"]), *weights]
+    node = helper.make_node(kind, inputs, ["y", "z"] if kind == "Split" else ["y"], "the node")
+    n = np.ones((3, 3), np.int64)
+    graph = helper.make_graph(
+        [node],
+        "graph",
+        [helper.make_tensor_value_info("n", onnx.TensorProto.INT64, n.shape)],
+        [onnx.ValueInfoProto(name="y")],
+        [onnx.numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    loaded = load(written(tmp_path / "model.onnx", model))
+    with pytest.raises((tg.ShapeError, tg.IndexRangeError, tg.CheckpointError), match="node 'the node'"):
+        loaded(n)
+
+
 def test_the_parameters_are_the_float_arrays(tmp_path):
     nodes = [
         helper.make_node("Pow", ["x", "two"], ["a"]),

@@ -22,7 +22,8 @@ REFUSED = re.compile(
     "which tensors lack|a type that tensors lack|is no tensor|attribute 'round_mode'|"  # types
     "oldest that is supported|"  # Not, of the first version
     "training_mode|"  # dropout and batch norms as they are trained
-    r"\((Sequence|Optional)"  # inside of an If
+    r"\((Sequence|Optional)|"  # inside of an If
+    "the reduction '(mul|max|min)'"  # ScatterElements
 )
 """Cases that must be refused: what they need is no tensor here, or no use of a network."""
 

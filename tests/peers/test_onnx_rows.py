@@ -49,6 +49,8 @@ CALLS = {
     "any": lambda x, y: (tg.any(x > 0.8, 1), tg.any(x > 0.5)),
     "argmax": lambda x, y: (tg.argmax(x, 0), tg.argmax(x, -1)),
     "argmin": lambda x, y: tg.argmin(x, 1),
+    "sort": lambda x, y: (tg.sort(x, 0), tg.sort(x)),
+    "argsort": lambda x, y: tg.argsort(x, 1),
     "cumsum": lambda x, y: tg.cumsum(x, 1),
     "broadcast_to": lambda x, y: (tg.broadcast_to(x[:1], x.shape), tg.broadcast_to(y[0, 0], x.shape)),
     "reshape": lambda x, y: (

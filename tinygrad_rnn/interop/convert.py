@@ -19,7 +19,7 @@ from .. import arguments, nn
 from ..errors import CheckpointError, TinygradRNNError
 from ..tape import host_values
 from ..tensor import tensor
-from . import keras_file, keras_layers, keras_writer, safetensors, torch_file
+from . import keras_file, keras_layers, keras_writer, onnx, onnx_state, safetensors, torch_file
 from .keras_file import KerasLayer
 from .nested import nested
 from .safetensors import STATE, Checkpoint
@@ -43,7 +43,7 @@ OPTIONS = "tinygrad_rnn.options"
 
 def convert(source: str | Path, target: str | Path, part: str | None = None) -> list[str]:
     """Write the weights of one file as another one; the endings are the formats: .safetensors, .pt and .pth
-    of PyTorch, .keras, .h5 and .hdf5 of Keras. ``tinygrad-rnn convert`` does this.
+    of PyTorch, .keras, .h5 and .hdf5 of Keras, .onnx. ``tinygrad-rnn convert`` does this.
 
     >>> tg.save("model.safetensors", {"memory": tg.nn.LSTM(2, 3)})
     >>> tg.interop.convert.convert("model.safetensors", "model.keras", part="memory")
@@ -263,10 +263,35 @@ def _recurrent(values: Mapping[str, numpy.ndarray], dtype: Any, options: Mapping
     return getattr(nn, kinds[gates] + ("" if layered else "Cell"))(weights[0].shape[1], hidden, **given)
 
 
+# -- ONNX ----------------------------------------------------------------------------------------------------
+
+
+def _read_onnx(path: str) -> tuple[Checkpoint, list[str]]:
+    arrays, options, lines = onnx_state.state(path)
+    words = {OPTIONS: json.dumps(options)} if options else {}
+    return Checkpoint({name: tensor(array) for name, array in arrays.items()}, words), lines
+
+
+def _write_onnx(path: str, found: Checkpoint) -> None:
+    """Raises:
+    CheckpointError: there is more than one layer, and no file of weights says how they are connected.
+    """
+    groups = _groups(found)
+    options = _options(found)
+    layers = [_module(name, values, options.get(name, {})) for name, values in groups.items()]
+    if STATE in found.metadata or len(layers) != 1 or layers[0] is None:
+        raise CheckpointError(
+            f"{path} would be a model, and these weights ({', '.join(groups)}) do not say how it computes: "
+            "build it, load them, and call interop.onnx.export(model, path); of one layer they do"
+        )
+    onnx.export(layers[0], path)
+
+
 FORMATS: dict[str, Format] = {
     ".safetensors": Format(lambda path: (safetensors.load(path), []), _write_safetensors),
     **dict.fromkeys((".pt", ".pth"), Format(lambda path: (torch_file.load(path), []), _write_torch)),
     **dict.fromkeys((".keras", ".h5", ".hdf5"), Format(_read_keras, _write_keras)),
+    ".onnx": Format(_read_onnx, _write_onnx),
 }
 """By ending. A further format is one more line here."""
 

@@ -113,7 +113,8 @@ def h5py_package() -> Any:
 
 def snake(name: str) -> str:
     """A class's name as Keras has it in its files: "LayerNormalization" is "layer_normalization"."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    apart = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", apart).lower()
 
 
 def _kinds(config: Any) -> dict[str, tuple[str, Mapping[str, Any]]]:
@@ -170,9 +171,9 @@ class _Reader:
         self._require_depth(depth)
         inside = [key for key in group if key not in _SKIPPED and not key.startswith("seed_generator")]
         if "vars" in inside or "cell" in inside or "forward_layer" in inside:
-            arrays = self._variables(group, depth)
+            kind, options = self.kinds.get(name.rpartition("/")[2], (_counted(group.name), {}))
+            arrays = self._variables(group, options, depth)
             if arrays:
-                kind, options = self.kinds.get(name.rpartition("/")[2], (_counted(group.name), {}))
                 yield KerasLayer(name, kind, arrays, [str(i) for i in range(len(arrays))], options)
         for key in inside:
             if key in ("vars", "cell", "forward_layer", "backward_layer"):
@@ -189,7 +190,7 @@ class _Reader:
             own = str(self._child(group, "vars").attrs.get("name", key))
         return f"{name}/{own}" if name else own
 
-    def _variables(self, group: Any, depth: int) -> list[numpy.ndarray]:
+    def _variables(self, group: Any, options: Mapping[str, Any], depth: int) -> list[numpy.ndarray]:
         """The arrays of a layer, in the order in which Keras lists them."""
         self._require_depth(depth)
         found = []
@@ -198,17 +199,24 @@ class _Reader:
             found += [self._array(self._child(variables, key)) for key in sorted(variables, key=int)]
         for key in ("forward_layer", "backward_layer", "cell"):
             if key in group:
-                found += self._variables(self._child(group, key), depth + 1)
+                found += self._variables(self._child(group, key), options, depth + 1)
         if "cells" in group:
             cells = self._child(group, "cells")
-            if len({_counted(key) for key in cells}) > 1:
-                raise CheckpointError(
-                    f"{self.path} holds {cells.name}, cells of several kinds one above the other, and does "
-                    "not say in which order: save each as a layer of its own"
-                )
-            for key in sorted(cells, key=lambda key: int(key.rpartition("_")[2]) if key[-1].isdigit() else 0):
-                found += self._variables(self._child(cells, key), depth + 1)
+            for key in self._in_order(cells, options):
+                found += self._variables(self._child(cells, key), options, depth + 1)
         return found
+
+    def _in_order(self, cells: Any, options: Mapping[str, Any]) -> list[str]:
+        """The groups of cells that stand one above the other: "gru_cell", "gru_cell_1", "lstm_cell"."""
+        said = options.get("cell", {}).get("config", {}).get("cells")
+        if said is None and len({_counted(key) for key in cells}) > 1:
+            raise CheckpointError(
+                f"{self.path} holds {cells.name}, cells of several kinds one above the other, and does not "
+                "say in which order: read the .keras file of this model"
+            )
+        kinds = [_counted(key) for key in cells] if said is None else [snake(c["class_name"]) for c in said]
+        counts = [kinds[:i].count(kind) for i, kind in enumerate(kinds)]
+        return [f"{kind}_{count}" if count else kind for kind, count in zip(kinds, counts, strict=True)]
 
     def _child(self, group: Any, place: str) -> Any:
         """What lies under a name, in this file itself."""

@@ -12,7 +12,7 @@ from ..nn.stack import Stack
 from .keras_file import KerasLayer
 from .keras_weights import load_weights, weights
 from .keras_writer import write
-from .layouts import module_of, places
+from .layouts import places_of
 
 _RECURRENT = {nn.RNN: "SimpleRNN", nn.LSTM: "LSTM", nn.GRU: "GRU"}
 _ALIKE = (
@@ -71,7 +71,7 @@ def described(name: str, layer: Any) -> list[KerasLayer]:
     Raises:
         ArgumentError: Keras has no such layer.
     """
-    module_of("save", layer)
+    cells = [place.module for place in places_of("save", layer)]
     arrays = weights(layer)
     kind = _RECURRENT.get(type(layer), "")
     if isinstance(layer, nn.Linear):
@@ -89,7 +89,6 @@ def described(name: str, layer: Any) -> list[KerasLayer]:
         ]
     if not isinstance(layer, Stack) or not kind:
         raise ArgumentError(f"save: Keras has no layer like {name!r}, {type(layer).__name__}")
-    cells = [place.module for place in places(layer)]
     found, count = [], len(arrays) // len(cells)
     names = ["kernel", "recurrent_kernel", "bias"][:count]
     for k, runs in enumerate(layer.layers):

@@ -11,7 +11,7 @@ from .. import arguments, nn
 from ..errors import ArgumentError
 from ..nn import gate_orders
 from ..ops import ArrayLike
-from .layouts import Place, Shape, fitted, held, module_of, places
+from .layouts import Place, Shape, fitted, held, places_of
 
 Arrays = dict[str, numpy.ndarray]
 
@@ -92,7 +92,7 @@ def _layouts(what: str, layer: Any) -> list[tuple[Place, Layout]]:
     ArgumentError: Keras has no such layer.
     """
     found = []
-    for place in places(module_of(what, layer)):
+    for place in places_of(what, layer):
         kind = type(place.module)
         if kind in _PLAIN:
             layout = _plain(place)

@@ -100,12 +100,19 @@ def held(what: str, layer: Any, of: str) -> dict[str, numpy.ndarray]:
     return {name: host_values(parameter.grad) for name, parameter in parameters.items()}
 
 
-def module_of(what: str, layer: Any) -> nn.Module:
-    """A layer, as it is given.
+def places_of(what: str, layer: Any) -> list[Place]:
+    """The places of a layer's parameters, all of them.
 
     Raises:
-        ArgumentError: it is none.
+        ArgumentError: it is no layer, or a function in it holds parameters, whose place nobody knows.
     """
     if not isinstance(layer, nn.Module):
         raise ArgumentError(f"{what}: layer must be a layer of this library, not {arguments.shown(layer)}")
-    return layer
+    found = list(places(layer))
+    known = {name for place in found for name in place.names.values()}
+    if others := [name for name in layer._by_name() if name not in known]:
+        raise ArgumentError(
+            f"{what}: {type(layer).__name__} holds {', '.join(others)} in a function or a module of its own: "
+            "no layer elsewhere is like it"
+        )
+    return found

@@ -7,6 +7,7 @@ that stand for tensors, their storages and dicts. All other names are noted, and
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -70,6 +71,9 @@ UNTYPED = ("uint16", "uint32", "uint64")
 """Dtypes without a storage of their own."""
 
 _MODULES = {"torch": (*STORAGES, *UNTYPED), "torch.storage": ("UntypedStorage",)}
+_KIND = re.compile(r".*Storage|(b?float|complex|q?u?int|bits|half|double)\d+\w*")
+"""A storage or a dtype of PyTorch's."""
+
 _MARK = object()
 
 
@@ -201,7 +205,7 @@ class Machine:
         if not isinstance(module, str) or not isinstance(name, str):
             raise self.damaged("a name is no word")
         if named not in _CALLS and name not in _MODULES.get(module, ()):
-            if module.partition(".")[0] == "torch" and name.endswith("Storage"):
+            if module.partition(".")[0] == "torch" and _KIND.fullmatch(name):
                 raise CheckpointError(
                     f"{self.path} holds numbers of the kind {named}, which tensors lack: save them again as "
                     "float32 where they came from"
@@ -264,7 +268,11 @@ def _untyped(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) ->
 
 
 def _placed(storage: Any, kind: str, offset: Any, shape: Any, strides: Any, notes: Any) -> Described:
-    if not isinstance(storage, Storage) or not kind or notes:
+    if notes:
+        raise CheckpointError(
+            f"the file holds a view that PyTorch computes with ({notes!r}): save tensor.resolve_neg() of it"
+        )
+    if not isinstance(storage, Storage) or not kind:
         raise ValueError("a tensor without a plain storage")
     if not isinstance(shape, tuple) or not isinstance(strides, tuple) or _not_whole(offset, *shape, *strides):
         raise ValueError("a tensor without a plain shape")
@@ -278,8 +286,14 @@ def _ordered(*given: Any) -> dict[Any, Any]:
     return dict(pairs)
 
 
+def _device(kind: str, *index: int) -> str:
+    """Where a tensor was, as a word."""
+    return ":".join(map(str, (kind, *index)))
+
+
 _CALLS: dict[Named, Callable[..., Any]] = {
     Named("collections", "OrderedDict"): _ordered,
+    Named("torch", "device"): _device,
     Named("torch", "Size"): lambda sizes: tuple(sizes),
     Named("torch._utils", "_rebuild_tensor"): _tensor,
     Named("torch._utils", "_rebuild_tensor_v2"): _tensor,

@@ -19,7 +19,7 @@ from .. import arguments, nn
 from ..errors import ArgumentError
 from ..nn import gate_orders
 from ..ops import ArrayLike
-from .layouts import Place, Shape, fitted, held, module_of, places
+from .layouts import Place, Shape, fitted, held, places_of
 
 _THEIRS, _OURS = gate_orders.LSTM["tensorflow"], gate_orders.LSTM["torch"]
 _PEEPHOLES = {"w_i_diag": "p_i", "w_f_diag": "p_f", "w_o_diag": "p_o"}
@@ -113,7 +113,7 @@ def _layout(what: str, layer: Any) -> tuple[Place, dict[str, tuple[Shape, ...]]]
     Raises:
         ArgumentError: TensorFlow has no such layer.
     """
-    found = [place for place in places(module_of(what, layer)) if place.names]
+    found = [place for place in places_of(what, layer) if place.names]
     kinds = (nn.LSTMCell, nn.PeepholeLSTMCell)
     if len(found) != 1 or type(found[0].module) not in kinds:
         raise ArgumentError(

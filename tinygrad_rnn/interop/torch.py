@@ -89,6 +89,8 @@ class _Builder:
         options = {option: getattr(theirs, option) for option in _OPTIONS[kind]}
         if "bias" in options:  # of some layers it is the parameter or None
             options["bias"] = options["bias"] is not None and options["bias"] is not False
+        if options.get("num_layers") == 1:
+            options["dropout"] = 0.0  # it acts between layers
         if parameters:
             options["dtype"] = _dtype(next(iter(parameters.values())))
         ours: nn.Module = getattr(nn, kind)(**options)

@@ -10,7 +10,14 @@ import numpy
 
 from ... import backends
 from ...backends import Backend
-from ...errors import ArgumentError, DtypeError, IndexRangeError, LinearAlgebraError, ShapeError
+from ...errors import (
+    ArgumentError,
+    DtypeError,
+    IndexRangeError,
+    LinearAlgebraError,
+    ShapeError,
+    TinygradRNNError,
+)
 from ...tape import Block
 from ...tensor import Tensor
 from .operators.table import Node
@@ -115,10 +122,18 @@ def _results(node: Node, values: dict[Name, Value]) -> Iterable[Value]:
         if str(error).startswith("node "):  # one inside of it
             raise
         raise type(error)(f"{node.label}: {error}") from error
+    except TinygradRNNError:
+        raise
+    except _OF_BAD_FILES as error:
+        raise ShapeError(
+            f"{node.label}: {error}; its inputs are of shapes or values that mean nothing"
+        ) from error
     return results if isinstance(results, (tuple, list)) else (results,)
 
 
 _NAMED = (ArgumentError, DtypeError, IndexRangeError, LinearAlgebraError, ShapeError)
+_OF_BAD_FILES = (ValueError, TypeError, LookupError, OverflowError, ZeroDivisionError, MemoryError)
+"""What Python and NumPy raise where a file says a length that no memory holds, or a step of 0."""
 
 
 def _operands(node: Node, xs: list[Value]) -> list[Value]:

@@ -41,4 +41,19 @@ BUILT_IN: list[Callable[[Maker], Sample]] = [
     module("peephole_projected", lambda n, d: nn.PeepholeLSTMCell(3, n, proj_size=2, dtype=d)),
     module("gru_after", lambda n, d: nn.GRUCell(3, n, dtype=d)),
     module("gru_before", lambda n, d: nn.GRUCell(3, n, reset="before", dtype=d)),
+    module("mgu", lambda n, d: nn.MGUCell(3, n, dtype=d)),
+    module(
+        "lstm_coupled", lambda n, d: nn.LSTMCell(3, n, dtype=d, coupled=True, activation="softsign", biases=1)
+    ),
+    module(
+        "peephole_hard_gates",
+        lambda n, d: nn.PeepholeLSTMCell(
+            3,
+            n,
+            dtype=d,
+            peepholes="io",
+            recurrent_activation=nn.activations.hard_sigmoid(0.2),
+            gate_clip=0.9,
+        ),
+    ),
 ]

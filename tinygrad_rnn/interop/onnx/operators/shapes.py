@@ -111,6 +111,40 @@ def _gather_elements(node: Node, x: Tensor, indices: Tensor) -> Tensor:
     return ops.take_along_axis(ops.getitem(x, whole), indices, axis)
 
 
+def _check_scatter(node: Node) -> None:
+    if words(node.get("reduction", "none")) not in ("none", "add"):
+        node.refuse(f"the reduction {words(node.get('reduction'))!r} is not supported")
+
+
+@operator("ScatterElements", "axis reduction", check=_check_scatter)
+def _scatter_elements(node: Node, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+    """x with other elements at some places of an axis, or with them added there."""
+    axis = axis_of(x, node.get("axis", 0))
+    places = ops.where(indices < 0, indices + x.shape[axis], indices)
+    part = tuple(n if i == axis else m for i, (n, m) in enumerate(zip(x.shape, places.shape, strict=True)))
+    rest = [(0, n - m) for n, m in zip(x.shape, part, strict=True)]
+
+    def spread(values: Tensor) -> Tensor:
+        return ops.pad(ops.scatter_along_axis(values, places, axis, part), rest)
+
+    if words(node.get("reduction", "none")) == "add":
+        return x + spread(updates)
+    return ops.where(spread(ops.ones_like(updates)) > 0, spread(updates), x)
+
+
+@operator("TopK", "axis k largest sorted", host=(1,))
+def _largest(node: Node, x: Tensor, k: numpy.ndarray | None = None) -> tuple[Tensor, Tensor]:
+    """The largest elements, or the smallest, in their order, and their places; of equal ones the first."""
+    axis = axis_of(x, node.get("axis", -1))
+    (count,) = ints(node.get("k") if k is None else k)
+    values = x.numpy()  # on the host: of equal ones the order counts
+    if node.get("largest", 1):
+        values = -values.astype(numpy.int64) if values.dtype.kind in "bu" else -values
+    places = numpy.argsort(values, axis, kind="stable")
+    order = tensor(places[(*[slice(None)] * axis, slice(0, count))], numpy.int64, backend=x.backend)
+    return ops.take_along_axis(x, order, axis), order
+
+
 @operator("Expand", host=(1,))
 def _expand(node: Node, x: Tensor, shape: numpy.ndarray) -> Tensor:
     return ops.broadcast_to(x, numpy.broadcast_shapes(x.shape, ints(shape)))

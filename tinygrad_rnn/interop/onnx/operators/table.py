@@ -127,4 +127,4 @@ def ints(values: numpy.ndarray) -> tuple[int, ...]:
 
 def words(value: Any) -> str:
     """An attribute that is a word."""
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

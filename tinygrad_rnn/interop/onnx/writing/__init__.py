@@ -23,7 +23,7 @@ from ....nn.module import modes_kept
 from ..model import Model as Loaded
 from ..package import onnx_package
 from .graphs import Held, ended, information, write
-from .inputs import Axes, Input, inputs_of, outputs_of
+from .inputs import Axes, Input, cell_call, inputs_of, outputs_of
 from .lengths import traces_of
 from .traced import traced
 from .writer import OPSET, Value, Writer
@@ -59,7 +59,7 @@ def export(
         path: where to; ``.onnx`` is the usual ending.
         example: what the model is called with, nested as in a call; shapes and dtypes count. What is left out
             is no input of the file. A model that begins with one of the library's layers needs none: its x
-            is the only input.
+            is the only input. Nor does one of the library's cells, which becomes a single step.
         axes: of each input, by its name, the axes that stay free and what they are called; ``{}`` fixes all.
             By default the first two axes of x that are no features, called time and batch (batch and time in
             a model that has the batch first), and the batch of a state.
@@ -79,6 +79,7 @@ def export(
         atomic.write(path, model.content())
         return
     _refuse_what_keeps_states(model)
+    example = example or cell_call(model)
     given = inputs_of(function, example, axes)
     names = list(dict.fromkeys(n for one in given for n in one.shape if isinstance(n, str)))
     traces = traces_of(names)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy
 
-from ....errors import CheckpointError
 from ....nn import GRUCell, LSTMCell, PeepholeLSTMCell, RNNCell, activations, gate_orders
 from .writer import Value, Writer
 
@@ -83,16 +82,29 @@ def _functions(cell: Any) -> list[_Function] | None:
 
 
 def write_cell(
-    w: Writer, held: Any, cell: Any, reverse: bool, operands: Sequence[Any], ys: Sequence[Value]
+    w: Writer,
+    held: Any,
+    cell: Any,
+    reverse: bool,
+    operands: Sequence[Any],
+    computed: Sequence[str],
+    ys: Sequence[Value],
 ) -> list[Value]:
-    """A scan of a cell as one node: the outputs (T, B, H), and the states (B, H) after the last step."""
+    """A scan of a cell as one node: the outputs (T, B, H), and the states (B, H) after the last step.
+
+    Args:
+        operands: x, the states, the lengths if there are any, and the weights that each call computes.
+        computed: what these are called.
+    """
     kind = _OPERATORS[type(cell)]
     count = 2 if kind == "LSTM" else 1
+    given = dict(zip(computed, operands[len(operands) - len(computed) :], strict=True))
+    operands = operands[: len(operands) - len(computed)]
     x, states, lengths = operands[0], operands[1 : 1 + count], operands[1 + count :]
     batch, hidden = x.shape[1], cell.hidden_size
     first = [w.one("Unsqueeze", [s, w.ints([0])], (1, *s.shape)) for s in states]
     rows: list[Value | None] = [w.cast(one, "int32") for one in lengths] or [None]
-    weights = _weights(w, held, cell, kind)
+    weights = _computed(w, cell, kind, given) if given else _weights(w, held, cell, kind)
     inputs = [x, *weights[:3], *rows, *first, *weights[3:]]
     attributes: dict[str, Any] = {"hidden_size": hidden, "direction": "reverse" if reverse else "forward"}
     attributes |= _attributes(cell, kind)
@@ -126,37 +138,76 @@ def _label(held: Any, cell: Any, kind: str) -> str:
     return name.replace("weight_ih_", "").replace(".weight_ih", "").replace("weight_ih", "") or kind.lower()
 
 
+_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "p_i", "p_f", "p_o")
+
+
+def computed_weights(cell: Any) -> dict[str, Any]:
+    """The weights of a cell by their names, if each call computes some of them; else none."""
+    found = {name: getattr(cell, name, None) for name in _WEIGHTS}
+    there = {name: weight for name, weight in found.items() if weight is not None}
+    return there if any(weight.entry is not None for weight in there.values()) else {}
+
+
 def _weights(w: Writer, held: Any, cell: Any, kind: str) -> list[Value | None]:
-    """W, R, B and P of one direction."""
+    """W, R, B and P of one direction, as arrays."""
     before, after = _GATES[kind]
+    label = _label(held, cell, kind)
 
     def laid(rows: Any) -> numpy.ndarray:
         return gate_orders.reorder(rows, before, after)[None]
 
-    label = _label(held, cell, kind)
-
-    def kept(name: str, parts: Sequence[Any], array: Any) -> Value:
-        for part in parts:
-            if part is not None and part.entry is not None:
-                raise CheckpointError(
-                    f"export: {name} of {type(cell).__name__} is computed in each call: only what the model "
-                    "holds can be written"
-                )
+    def kept(name: str, array: numpy.ndarray) -> Value:
         return held.array(w, (id(cell), name), array, f"{label}.{name}", cell)
 
-    hidden = cell.hidden_size
     ih, hh = cell.weight_ih, cell.weight_hh
-    found: list[Value | None] = [kept("W", [ih], laid(ih)), kept("R", [hh], laid(hh))]
+    found: list[Value | None] = [kept("W", laid(ih)), kept("R", laid(hh)), None]
     biases = [cell.bias_ih, cell.bias_hh]
-    if biases == [None, None]:
-        found.append(None)
-    else:
-        zeros = numpy.zeros(len(before) * hidden, ih.dtype)
-        halves = [zeros[None] if bias is None else laid(bias) for bias in biases]
-        found.append(kept("B", biases, numpy.concatenate(halves, 1)))
+    if any(bias is not None for bias in biases):
+        zeros = numpy.zeros((1, ih.shape[0]), ih.dtype)
+        halves = [zeros if bias is None else laid(bias) for bias in biases]
+        found[2] = kept("B", numpy.concatenate(halves, 1))
     if isinstance(cell, PeepholeLSTMCell):
         peepholes = [getattr(cell, f"p_{gate}") for gate in gate_orders.ONNX_PEEPHOLES]
-        zeros = numpy.zeros(hidden, ih.dtype)
+        zeros = numpy.zeros(cell.hidden_size, ih.dtype)
         rows = [zeros if p is None else p.detach().numpy() for p in peepholes]
-        found.append(kept("P", peepholes, numpy.concatenate(rows)[None]))
+        found.append(kept("P", numpy.concatenate(rows)[None]))
+    return found
+
+
+def _computed(w: Writer, cell: Any, kind: str, given: Mapping[str, Value]) -> list[Value | None]:
+    """W, R, B and P of one direction, as the graph computes them."""
+    before, after = _GATES[kind]
+    ih, hidden = given["weight_ih"], cell.hidden_size
+    dtype = ih.dtype
+
+    def laid(x: Value) -> Value:
+        """Gates in the file's order, (1, gates · H, …)."""
+        shape = (hidden, *x.shape[1:])
+        if before != after:
+            lengths = w.ints([hidden] * len(before))
+            parts = w.add("Split", [x, lengths], [shape] * len(before), axis=0)
+            order = [parts[before.index(gate)] for gate in after]
+            x = w.one("Concat", order, x.shape, axis=0)
+        return w.one("Unsqueeze", [x, w.ints([0])], (1, *x.shape))
+
+    def joined(parts: Sequence[Value]) -> Value:
+        return w.one("Concat", parts, (1, sum(part.shape[1] for part in parts)), axis=1)
+
+    def zeros(n: int) -> Value:
+        return w.array(numpy.zeros((1, n), dtype))
+
+    found: list[Value | None] = [laid(ih), laid(given["weight_hh"]), None]
+    names = ("bias_ih", "bias_hh")
+    if any(name in given for name in names):
+        found[2] = joined([laid(given[n]) if n in given else zeros(ih.shape[0]) for n in names])
+    if isinstance(cell, PeepholeLSTMCell):
+        rows = [given.get(f"p_{gate}") for gate in gate_orders.ONNX_PEEPHOLES]
+        found.append(
+            joined(
+                [
+                    zeros(hidden) if p is None else w.one("Unsqueeze", [p, w.ints([0])], (1, hidden))
+                    for p in rows
+                ]
+            )
+        )
     return found

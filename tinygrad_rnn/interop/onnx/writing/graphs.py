@@ -67,7 +67,7 @@ def write(w: Writer, held: Held, joined: Joined, inputs: Sequence[Value]) -> lis
             made = emitted(w, step.row.name, operands, step.params, ys)
         elif step.scanned[1] is None:
             scan = step.scanned[0]
-            made = write_cell(w, held, scan.cell, scan.reverse, operands, ys)
+            made = write_cell(w, held, scan.cell, scan.reverse, operands, scan.weights, ys)
         else:
             made = _write_scan(w, held, step.scanned[0], step.scanned[1], operands, ys)
         for v, x, y in zip(step.results, made, ys, strict=True):

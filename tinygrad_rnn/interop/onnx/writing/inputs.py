@@ -12,6 +12,7 @@ import numpy
 from .... import arguments, tree
 from ....errors import ArgumentError
 from ....nn import Embedding, LayerNorm, Linear, Module, Recurrent, Sequential
+from ....nn.cell import Cell
 from ....ops import as_tensor
 
 
@@ -29,6 +30,15 @@ class Input:
 
 
 Axes = Mapping[str, Mapping[int, str]]
+
+
+def cell_call(model: Any) -> tuple[Any, ...]:
+    """What one of the library's cells is called with, of two samples; nothing for other models."""
+    if not isinstance(model, Cell):
+        return ()
+    dtype = model.weight_ih.dtype
+    x, *states = (numpy.zeros((2, n), dtype) for n in (model.input_size, *tree.leaves(model.state_size)))
+    return x, tree.unflatten(model.state_size, states)
 
 
 def inputs_of(model: Any, example: Sequence[Any], axes: Axes | None) -> list[Input]:

@@ -217,6 +217,17 @@ for _name, _kind in {"all": "ReduceMin", "any": "ReduceMax"}.items():
     )
 
 
+def _sorted(w: Writer, xs: Any, params: Any, y: Value) -> list[Value]:
+    """All elements from the smallest on, and their places."""
+    x, axis = xs[0], params[0]
+    dtypes = [x.dtype, numpy.dtype("int64")]
+    return w.add("TopK", [x, w.length(x.shape[axis])], [x.shape] * 2, dtypes, axis=axis, largest=0)
+
+
+ROWS["sort"] = lambda w, xs, params, y: _sorted(w, xs, params, y)[0]
+ROWS["argsort"] = lambda w, xs, params, y: w.cast(_sorted(w, xs, params, y)[1], y.dtype)
+
+
 @row("cumsum")
 def _cumsum(w: Writer, xs: Any, params: Any, y: Value) -> Value:
     return w.one("CumSum", [w.cast(xs[0], y.dtype), w.number(params[0], "int64")], y.shape)

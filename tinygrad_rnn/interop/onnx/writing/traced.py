@@ -15,7 +15,7 @@ from ....sequence.program import Number, Trace, capture, placeholder, tracing
 from ....sequence.trace import trace_cell
 from ....tape import Block, Entry, Node, lift, now, thread
 from ....tensor import Tensor
-from .cells import has_operator
+from .cells import computed_weights, has_operator
 from .lengths import Traces, joined, shape_of, unlike
 
 
@@ -29,6 +29,7 @@ class Scanned:
         inputs, states: how many tensors its input and its state are; they are the operands, in that order,
             and the lengths behind them, if there are any.
         reverse: whether it ran from the end.
+        weights: the names of a cell's weights that each call computes; they are the last operands.
     """
 
     cell: Any
@@ -36,6 +37,7 @@ class Scanned:
     inputs: int
     states: int
     reverse: bool
+    weights: tuple[str, ...]
 
 
 @dataclass
@@ -153,8 +155,9 @@ def _scanned(cell: Any, xs: Any, state: Any, lengths: Any, mask: Any, options: d
         )
     ys = [backend.zeros((inputs[0].shape[0], *leaf.shape), leaf.dtype) for leaf in tree.leaves(y)]
     arrays = (*ys, *(leaf._data for leaf in tree.leaves(last)))
-    operands = (*inputs, *states, *rest)
-    made = Scanned(cell, trace, len(inputs), len(states), options["reverse"])
+    weights = computed_weights(cell) if trace is None else {}
+    operands = (*inputs, *states, *rest, *weights.values())
+    made = Scanned(cell, trace, len(inputs), len(states), options["reverse"], tuple(weights))
     row = Row("scan", "choice", "", _refuse, _refuse, _refuse, several=True)
     entry = Entry(
         row, backend, operands, tuple([x._data for x in operands]), (made,), (False,) * len(operands), arrays,
@@ -209,8 +212,8 @@ def _joined_scans(scans: Sequence[Scanned | None], traces: Traces) -> tuple[Scan
     for scan in scans:
         if scan is None or (scan.trace is None) != (first.trace is None):
             raise unlike()
-        same = (scan.inputs, scan.states, scan.reverse) == (first.inputs, first.states, first.reverse)
-        if not same or (scan.trace is None and scan.cell is not first.cell):
+        kinds = [(s.inputs, s.states, s.reverse, s.weights) for s in (scan, first)]
+        if kinds[0] != kinds[1] or (scan.trace is None and scan.cell is not first.cell):
             raise unlike()
         found.append(scan.trace)
     return first, None if first.trace is None else joined_traces([t for t in found if t is not None], traces)
