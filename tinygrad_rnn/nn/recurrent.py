@@ -108,7 +108,8 @@ class Recurrent(Carrying[Output, State]):
         outputs: "all", or "last": of each sample the one that was computed last, which with lengths is at its
             own end, and from the end its first; zeros for a sample without steps.
         stateful: a call without a state begins where the one before ended, with back-propagation cut there;
-            :meth:`reset_state` begins anew. What a call returns is never changed.
+            :meth:`reset_state` begins anew. It is in no ``state_dict``: after a file is loaded, hand on what
+            the last call returned, ``reset_state(state)``.
         input_size: of the first layer: then ``cell`` makes cells.
 
     Raises:
