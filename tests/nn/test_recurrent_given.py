@@ -286,6 +286,21 @@ def test_the_same_random_state_gives_the_same_noise(x):
     assert tg.random.get_state() == before
 
 
+def test_training_that_is_resumed_draws_what_it_would_have_drawn(tmp_path, rng):
+    batches = [(rng.normal(size=(T, B, D)), rng.normal(size=(T, B, H))) for _ in range(3)]
+
+    def trained(folder, steps, resume=False):
+        tg.random.seed(7 if not resume else 99)
+        layer = noisy()
+        loss = lambda y, target: tg.mse_loss(y[0], target)  # noqa: E731
+        tg.train.fit(layer, loss, batches, steps=steps, folder=folder, resume=resume, progress=False)
+        return list(layer.state_dict().values())
+
+    whole = trained(tmp_path / "whole", 6)
+    trained(tmp_path / "parts", 3)
+    same(trained(tmp_path / "parts", 6, resume=True), whole, 0)
+
+
 def test_zoneout_is_kept_in_expectation(rng):
     """The mean over many draws of one step, where the expectation is exact."""
     cell = nn.LSTMCell(D, H, dtype="float64")

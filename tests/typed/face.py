@@ -115,6 +115,10 @@ assert_type(tg.scan(tg.nn.LSTMCell(3, 4), xs, (h, h)), tuple[tg.Tensor, tuple[tg
 assert_type(tg.nn.Recurrent(paired)(xs, Pair(h, h)), tuple[tg.Tensor, Pair])
 assert_type(tg.nn.Recurrent(Gated(3)).stepper()(h), tg.Tensor)
 
+deep = tg.nn.Recurrent(lambda n: tg.nn.GRUCell(n, 3), input_size=3, num_layers=2, zoneout=(0.1,))
+assert_type(deep(xs)[0], tg.Tensor)
+tg.nn.Recurrent([Gated(3), Gated(3)], bidirectional=True)(xs, lengths=[5, 3])
+
 lstm = tg.nn.LSTM(3, 8, num_layers=2, checkpoint="auto")
 assert_type(lstm, tg.nn.LSTM)
 assert_type(lstm(xs), tuple[tg.Tensor, tuple[tg.Tensor, tg.Tensor]])
@@ -122,6 +126,12 @@ assert_type(lstm.eval().stepper().state, tuple[tg.Tensor, tg.Tensor] | None)
 assert_type(lstm.weight_ih_l0, tg.nn.Parameter)
 assert_type(lstm.parameters(), list[tg.Tensor])
 assert_type(tg.nn.GRU(3, 8)(xs), tuple[tg.Tensor, tg.Tensor])
+assert_type(tg.nn.MGU(3, 8, zoneout=0.1, outputs="last")(xs), tuple[tg.Tensor, tg.Tensor])
+options = tg.nn.PeepholeLSTM(
+    3, 8, activation=tg.relu, recurrent_activation={"i": "hard_sigmoid"}, peepholes="io"
+)
+assert_type(options(xs), tuple[tg.Tensor, tuple[tg.Tensor, tg.Tensor]])
+tg.nn.LSTMCell(3, 8, output_activation=tg.nn.activations.affine(2.0), coupled=True, forget_bias=1.0)
 assert_type(tg.nn.LSTMCell(3, 4).state_size, tuple[int, int])
 assert_type(tg.nn.detach((h, h)), tuple[tg.Tensor, tg.Tensor])
 assert_type(tg.nn.Linear(3, 4)(x), tg.Tensor)

@@ -32,6 +32,9 @@ tg.scan(no_state, x, x)  # wrong
 h, c = tg.nn.GRU(3, 4)(x)[1].h  # wrong
 tg.nn.Linear(3)  # wrong
 tg.nn.LSTM(3, 4, layers=2)  # wrong
+tg.nn.LSTM(3, 4, peepholes="i")  # wrong
+tg.nn.GRU(3, 4, coupled=True)  # wrong
+tg.nn.GRUCell(3, 4, zoneout=0.1)  # wrong
 tg.nn.LSTM(3, 4).stepper(x)(x).h  # wrong
 tg.optim.Adam(tg.nn.Linear(3, 4))  # wrong
 tg.optim.SGD([x], betas=(0.9, 0.9))  # wrong

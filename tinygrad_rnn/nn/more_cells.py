@@ -91,7 +91,7 @@ class LayerNormRNNCell(RNNCell):
     ) -> None:
         eps = arguments.rate(f"{type(self).__name__}: eps", eps)
         super().__init__(input_size, hidden_size, bias=False, dtype=dtype, **options)
-        self.norm = LayerNorm(self.hidden_size, eps, dtype)
+        self.norm: LayerNorm = LayerNorm(self.hidden_size, eps, dtype)
 
     def _sum(self, x: Any, h: Any) -> Tensor:
         return self.norm(super()._sum(x, h))
@@ -124,9 +124,9 @@ class LayerNormLSTMCell(LSTMCell):
         eps = arguments.rate(f"{name}: eps", eps)
         opened = arguments.optional(arguments.real, f"{name}: forget_bias", others.pop("forget_bias", None))
         super().__init__(input_size, hidden_size, False, proj_size, cell_clip, proj_clip, dtype, **others)
-        self.norm_ih = LayerNorm(4 * self.hidden_size, eps, dtype)
-        self.norm_hh = LayerNorm(4 * self.hidden_size, eps, dtype)
-        self.norm_c = LayerNorm(self.hidden_size, eps, dtype)
+        self.norm_ih: LayerNorm = LayerNorm(4 * self.hidden_size, eps, dtype)
+        self.norm_hh: LayerNorm = LayerNorm(4 * self.hidden_size, eps, dtype)
+        self.norm_c: LayerNorm = LayerNorm(self.hidden_size, eps, dtype)
         self._open(self.norm_ih.bias, None, opened)
 
     def _sum(self, x: Any, h: Any) -> Tensor:
@@ -158,10 +158,10 @@ class LayerNormGRUCell(GRUCell):
     ) -> None:
         eps = arguments.rate(f"{type(self).__name__}: eps", eps)
         super().__init__(input_size, hidden_size, bias=False, dtype=dtype, **options)
-        self.norm_ih = LayerNorm(2 * self.hidden_size, eps, dtype)
-        self.norm_hh = LayerNorm(2 * self.hidden_size, eps, dtype)
-        self.norm_in = LayerNorm(self.hidden_size, eps, dtype)
-        self.norm_hn = LayerNorm(self.hidden_size, eps, dtype)
+        self.norm_ih: LayerNorm = LayerNorm(2 * self.hidden_size, eps, dtype)
+        self.norm_hh: LayerNorm = LayerNorm(2 * self.hidden_size, eps, dtype)
+        self.norm_in: LayerNorm = LayerNorm(self.hidden_size, eps, dtype)
+        self.norm_hn: LayerNorm = LayerNorm(self.hidden_size, eps, dtype)
 
     def _reset_after(self, x: Any, h: Any) -> tuple[Tensor, Tensor]:
         at = [2 * self.hidden_size]

@@ -9,8 +9,8 @@ as a built-in one.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from typing import Any, ClassVar, TypedDict
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, overload
 
 from .. import arguments, ops, tree
 from ..errors import ArgumentError, ArgumentWarning, ShapeError
@@ -34,20 +34,37 @@ from .outputs import MERGES, last_of, mask_time_first, merged, swapped
 from .regularised import Expected, Noisy, checked_zoneout, noise
 from .states import together
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
-class Options(TypedDict, total=False):
-    """What every recurrent layer may be told; see :class:`Recurrent`."""
 
-    reverse: bool
-    masked_output: str
-    compiled: bool | str
-    checkpoint: int | str | None
+class _Options(TypedDict, total=False):
     variational: bool
     recurrent_dropout: float
     zoneout: float | tuple[float, ...]
     merge: str
     outputs: str
     stateful: bool
+
+
+class Options(_Options, total=False):
+    """What every recurrent layer may be told; see :class:`Recurrent`."""
+
+    reverse: bool
+    masked_output: str
+    compiled: bool | str
+    checkpoint: int | str | None
+
+
+class _InLayers(_Options, total=False):
+    num_layers: int
+    bidirectional: bool
+    dropout: float
+
+
+class _OfSeveral(Options, _InLayers, total=False):
+    batch_first: bool
+    input_size: int | None
 
 
 class Recurrent(Carrying[Output, State]):
@@ -91,7 +108,8 @@ class Recurrent(Carrying[Output, State]):
         outputs: "all", or "last": of each sample the one that was computed last, which with lengths is at its
             own end, and from the end its first; zeros for a sample without steps.
         stateful: a call without a state begins where the one before ended, with back-propagation cut there;
-            :meth:`reset_state` begins anew. What a call returns is never changed.
+            :meth:`reset_state` begins anew. It is in no ``state_dict``: after a file is loaded, hand on what
+            the last call returned, ``reset_state(state)``.
         input_size: of the first layer: then ``cell`` makes cells.
 
     Raises:
@@ -102,9 +120,26 @@ class Recurrent(Carrying[Output, State]):
     _in_layers: ClassVar[bool] = False
     """Whether even one cell is in a list of layers."""
 
+    @overload
     def __init__(
         self,
-        cell: Cell[State, Output] | Any,
+        cell: Cell[State, Output],
+        reverse: bool = False,
+        batch_first: bool = False,
+        masked_output: str = "zero",
+        compiled: bool | str = "auto",
+        checkpoint: int | str | None = None,
+        **options: Unpack[_InLayers],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Recurrent[Tensor, Any],
+        cell: Callable[[int], Any] | Sequence[Any],
+        **options: Unpack[_OfSeveral],
+    ) -> None: ...
+    def __init__(
+        self,
+        cell: Any,
         reverse: bool = False,
         batch_first: bool = False,
         masked_output: str = "zero",

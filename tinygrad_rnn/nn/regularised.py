@@ -58,7 +58,7 @@ class Expected:
     def __init__(self, cell: Any, zoneout: float | tuple[float, ...]) -> None:
         self.cell = cell
         self.zoneout = zoneout
-        self.__name__ = f"{name_of(cell)} with zoneout"
+        self.__name__: str = f"{name_of(cell)} with zoneout"
 
     def __call__(self, x: Any, state: Any) -> tuple[Any, Any]:
         y, new = self.cell(x, state)
@@ -77,7 +77,7 @@ class Noisy:
 
     def __init__(self, cell: Any) -> None:
         self.cell = cell
-        self.__name__ = f"{name_of(cell)} with noise"
+        self.__name__: str = f"{name_of(cell)} with noise"
 
     def __call__(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         x, dropped, stays = inputs["x"], inputs.get("dropped"), inputs["stays"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import arguments, tree
 from ..errors import ArgumentError, ShapeError
@@ -13,6 +13,7 @@ from ..sequence import State, repeated_scan
 from ..tape import lift, thread
 from ..tensor import Tensor
 from .layers import Dropout, not_a_pair
+from .module import Parameter
 from .recurrent import Options, Recurrent
 
 _PLAIN = {"reverse": False, "masked_output": "zero", "compiled": "auto", "checkpoint": None}
@@ -57,6 +58,10 @@ class Stack(Recurrent[Tensor, State]):
             input_size=arguments.size(f"{name}: input_size", input_size),
             **rest,
         )
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Parameter: ...
 
     def _places(self) -> Iterator[tuple[str, tuple[Any, str]]]:
         """The cells' attributes by PyTorch's names."""

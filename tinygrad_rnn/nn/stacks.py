@@ -114,8 +114,8 @@ class PeepholeLSTM(LSTM):
     (10, 5, 3)
     """
 
-    cell_type = PeepholeLSTMCell
-    cell_options = PeepholeOptions
+    cell_type: ClassVar[type[LSTMCell]] = PeepholeLSTMCell
+    cell_options: ClassVar[type] = PeepholeOptions
 
     if TYPE_CHECKING:
 
