@@ -56,6 +56,17 @@ def test_a_cell_twice_in_a_list_is_copied():
     assert len(layer.parameters()) == 12
 
 
+def test_a_list_for_each_layer(x):
+    cells = [make_gru(n) for n in (D, D, 2 * H, 2 * H)]
+    flat, nested = (
+        nn.Recurrent(cells, bidirectional=True),
+        nn.Recurrent([cells[:2], cells[2:]], bidirectional=True),
+    )
+    assert nested.num_layers == 2
+    assert nested.cell_l1_reverse is cells[3]
+    same(nested(x), flat(x))
+
+
 def test_layers_of_functions(x):
     weights = [nn.Parameter(0.1 * np.eye(D) * k) for k in (1, 2)]
 

@@ -20,8 +20,8 @@ def cells_of(
 
     Args:
         name: of the layer.
-        given: a cell; a list of cells, layer by layer, the two directions of each behind each other; or, with
-            an input size, a function or class that makes a cell for an input size.
+        given: a cell; a list of cells, layer by layer, the two directions of each behind each other or in a
+            list of their own; or, with an input size, what makes a cell for an input size.
         input_size: that of the first layer.
         num_layers: how many; one, and a list has as many as it is long for.
         directions: of each layer.
@@ -34,8 +34,9 @@ def cells_of(
     if input_size is not None:
         return _made(name, given, input_size, num_layers, directions, widens)
     if isinstance(given, (list, tuple)):
+        flat = [cell for part in given for cell in (part if isinstance(part, (list, tuple)) else (part,))]
         several = [
-            arguments.function(f"{name}: cell[{i}]", cell, instance=True) for i, cell in enumerate(given)
+            arguments.function(f"{name}: cell[{i}]", cell, instance=True) for i, cell in enumerate(flat)
         ]
         layers, rest = divmod(len(several), directions)
         if not layers or rest or num_layers not in (1, layers):

@@ -87,9 +87,9 @@ class Recurrent(Carrying[Output, State]):
             before the first step is zeros by default: the last axis of each tensor of its state, nested as
             the state (``(4, 4)`` for two); or, for more axes than one after the batch, a :class:`Shape`
             (``Shape(4, 4)`` for one matrix). For several layers or directions a list of cells, ``[l0,
-            l0_reverse, l1, …]``; or, with ``input_size``, what makes a cell for an input size,
-            ``make(input_size)``, a class too; or one cell. A cell that stands in several places is copied,
-            so that each has parameters of its own, which are equal at first.
+            l0_reverse, l1, …]``, or a list for each layer; or, with ``input_size``, what makes a cell for an
+            input size, ``make(input_size)``, a class too; or one cell. A cell that stands in several places
+            is copied, so that each has parameters of its own, which are equal at first.
         reverse: from the last step to the first; outputs stay at their steps.
         batch_first: sequences are (B, T, …) instead of (T, B, …); states are as ever.
         masked_output, compiled, checkpoint: as in :func:`tinygrad_rnn.scan`.
