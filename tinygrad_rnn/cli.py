@@ -1,4 +1,4 @@
-"""The command line: ``tinygrad-rnn train | sample | compare | graph | flow | check``."""
+"""The command line: ``tinygrad-rnn`` and its commands."""
 
 from __future__ import annotations
 

@@ -86,8 +86,6 @@ def _thing(name: str) -> Any:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_example_is_true(name, tmp_path, monkeypatch):
-    if name.startswith("interop.onnx."):
-        pytest.importorskip("onnx")
     thing = _thing(name)
     text = inspect.getdoc(thing) or ""
     assert text, f"{name} has no docstring"

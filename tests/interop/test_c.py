@@ -215,14 +215,6 @@ def test_fast_mathematics_is_refused(tmp_path):
     assert "leave it out" in done.stderr
 
 
-def test_clang_has_nothing_to_say(tmp_path):
-    if not subprocess.run(["sh", "-c", "command -v clang"], capture_output=True).stdout:
-        pytest.skip("clang is not installed")
-    for weights in ("float32", "int8"):
-        c.export(nn.LSTM(2, 3), tmp_path / "model.c", weights=weights)
-        strictly(tmp_path / "model.c", compiler="clang")
-
-
 def test_an_output_may_lie_where_the_input_does(tmp_path, rng):
     layer, x = made(nn.GRU, 6, 6), tg.tensor(rng.normal(size=(1, 6)), "float32")
     c.export(layer, tmp_path / "model.c")

@@ -200,7 +200,6 @@ SINGLE = [
 
 @pytest.mark.parametrize("make", SINGLE)
 def test_one_layer_to_onnx_and_back(make, tmp_path):
-    pytest.importorskip("onnx")
     made = make()
     source, through, back = (tmp_path / name for name in ("a.onnx", "b.safetensors", "c.onnx"))
     tg.interop.onnx.export(made, source)
@@ -226,7 +225,6 @@ class Reader(nn.Module):
 
 
 def test_a_whole_model_from_onnx(tmp_path, capsys):
-    pytest.importorskip("onnx")
     made, source, target = Reader(), tmp_path / "a.onnx", tmp_path / "b.safetensors"
     tg.interop.onnx.export(made, source, tg.tensor(np.zeros((4, 2), int)))
     assert main(["convert", str(source), str(target)]) == 0

@@ -85,24 +85,6 @@ def format_of(path: str) -> Format:
     return FORMATS[ending]
 
 
-def add(commands: Any) -> None:
-    """The command, for the command line."""
-    parser = commands.add_parser(
-        "convert",
-        help="write the weights of a file as a file of another framework",
-        description=f"Write the weights of a file as another one. Endings: {', '.join(FORMATS)}.",
-    )
-    parser.set_defaults(command=_command)
-    parser.add_argument("source", metavar="IN", help="the file to read; its ending is its format")
-    parser.add_argument("target", metavar="OUT", help="the file to write; its ending is its format")
-    parser.add_argument("--part", metavar="NAME", help="of a checkpoint of several things, the one to take")
-
-
-def _command(given: Any) -> int:
-    print(*convert(given.source, given.target, given.part), sep="\n")
-    return 0
-
-
 # -- safetensors and PyTorch ---------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from ..sequence import State, repeated_scan
 from ..tape import lift, thread
 from ..tensor import Tensor
 from .layers import Dropout, not_a_pair
-from .module import Parameter
+from .parameter import Parameter
 from .recurrent import Options, Recurrent
 
 _PLAIN = {"reverse": False, "masked_output": "zero", "compiled": "auto", "checkpoint": None}
