@@ -81,8 +81,9 @@ def test_temporal_order(length: int, relevant: int) -> None:
         assert y[j] == int("".join("XY"[x[t, j] - 6] for t in places).replace("X", "0").replace("Y", "1"), 2)
         if windows:
             assert all(0 <= t - start <= 10 for t, start in zip(places, windows, strict=True))
-    for symbol in range(4):
-        assert close_to(1 / 4, x[1 : length // 10] == symbol) or length < 40
+    if length >= 40:  # there are distractors before the first place
+        for symbol in range(4):
+            assert close_to(1 / 4, x[1 : length // 10] == symbol)
     classes = 2**relevant
     assert set(y) == set(range(classes))
     for c in range(classes):  # so a blind guess costs ln of the number of classes
@@ -101,9 +102,7 @@ def test_parity(length: int) -> None:
         odd ^= x[t] == 1
         np.testing.assert_array_equal(all_of[t], odd)
     np.testing.assert_array_equal(y, odd)
-    blind = -np.log(np.where(y == 1, 0.5, 0.5))
-    np.testing.assert_allclose(blind.mean(), math.log(2), rtol=1e-12)
-    assert close_to(1 / 2, y)
+    assert close_to(1 / 2, y)  # so a blind guess costs ln 2
     if length > 1:  # nor do all bits but one tell anything
         for seen in (0, 1):
             assert close_to(1 / 2, y[x[1:].sum(0) % 2 == seen])

@@ -126,7 +126,7 @@ LAYERS: dict[str, tuple[Callable[[int, int], Any], Callable[..., Any]]] = {
         ),
     ),
     "lstm, coupled, 2 layers": (
-        functools.partial(nn.LSTM, num_layers=2, coupled=True, forget_bias=1.0, biases=1),
+        functools.partial(nn.LSTM, num_layers=2, coupled=True, biases=1),
         functools.partial(lstm_step, coupled=True),
     ),
     "peephole at one gate": (functools.partial(nn.PeepholeLSTM, peepholes="o"), lstm_step),

@@ -104,7 +104,8 @@ def _options(case):
         ours["peepholes"] = case["peepholes"]
     if not kind.startswith("ln"):
         ours |= {"bias": False} if not case["biases"] else {"biases": case["biases"]}
-    if kind in ("lstm", "peephole", "mgu", "ln_lstm") and ours.get("bias", True):
+    has_forget_gate = kind in ("lstm", "peephole", "mgu", "ln_lstm") and not ours.get("coupled")
+    if has_forget_gate and ours.get("bias", True):
         ours["forget_bias"] = case["forget_bias"]
     return ours, theirs
 

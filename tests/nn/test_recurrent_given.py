@@ -537,3 +537,13 @@ def test_a_refused_layer_draws_no_numbers():
         with pytest.raises(tg.ArgumentError):
             call()
     assert tg.random.get_state() == before
+
+
+def test_options_that_have_no_effect_are_refused():
+    for make in (nn.LSTMCell, nn.PeepholeLSTMCell, nn.LayerNormLSTMCell):
+        with pytest.raises(tg.ArgumentError, match="forget_bias has no effect with coupled=True"):
+            make(2, 3, coupled=True, forget_bias=1.0)
+    with pytest.raises(tg.ArgumentError, match="forget_bias has no effect"):
+        nn.LSTM(2, 3, coupled=True, forget_bias=1.0)
+    with pytest.raises(tg.ArgumentError, match="reset must be 'after'"):
+        nn.LayerNormGRUCell(2, 3, reset="before")

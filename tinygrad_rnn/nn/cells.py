@@ -133,6 +133,7 @@ class LSTMCell(Cell):
         self.proj_clip: float | None = arguments.optional(arguments.bound, f"{name}: proj_clip", proj_clip)
         others: dict[str, Any] = {**options}
         self.coupled: bool = arguments.flag(f"{name}: coupled", others.pop("coupled", False))
+        self._check_forget_bias(others.get("forget_bias"))
         self.output_activation: Any = arguments.optional(
             activations.checked, f"{name}: output_activation", others.pop("output_activation", None)
         )
@@ -141,6 +142,17 @@ class LSTMCell(Cell):
             self._parameter((self.output_size, self.hidden_size), dtype) if proj_size else None
         )
         self.state_size: tuple[int, int] = (self.output_size, self.hidden_size)
+
+    def _check_forget_bias(self, forget_bias: Any) -> None:
+        """
+        Raises:
+            ArgumentError: there is no forget gate that it would open.
+        """
+        if self.coupled and forget_bias is not None:
+            raise ArgumentError(
+                f"{type(self).__name__}: forget_bias has no effect with coupled=True, where f is 1 − i: "
+                "leave one of them out"
+            )
 
     def __call__(
         self, x: ArrayLike, state: tuple[ArrayLike, ArrayLike]

@@ -127,6 +127,7 @@ class LayerNormLSTMCell(LSTMCell):
         self.norm_ih: LayerNorm = LayerNorm(4 * self.hidden_size, eps, dtype)
         self.norm_hh: LayerNorm = LayerNorm(4 * self.hidden_size, eps, dtype)
         self.norm_c: LayerNorm = LayerNorm(self.hidden_size, eps, dtype)
+        self._check_forget_bias(opened)
         self._open(self.norm_ih.bias, None, opened)
 
     def _sum(self, x: Any, h: Any) -> Tensor:
@@ -156,8 +157,11 @@ class LayerNormGRUCell(GRUCell):
         dtype: DTypeLike | None = None,
         **options: Unpack[GateOptions],
     ) -> None:
-        eps = arguments.rate(f"{type(self).__name__}: eps", eps)
+        name = type(self).__name__
+        eps = arguments.rate(f"{name}: eps", eps)
         super().__init__(input_size, hidden_size, bias=False, dtype=dtype, **options)
+        if self.reset != "after":
+            raise arguments.refused(f"{name}: reset", "'after', which its equations are for", self.reset)
         self.norm_ih: LayerNorm = LayerNorm(2 * self.hidden_size, eps, dtype)
         self.norm_hh: LayerNorm = LayerNorm(2 * self.hidden_size, eps, dtype)
         self.norm_in: LayerNorm = LayerNorm(self.hidden_size, eps, dtype)

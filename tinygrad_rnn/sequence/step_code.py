@@ -168,7 +168,7 @@ class _Step:
         for x in outside:
             _check_dtype(f"the weight {x.name}" if x.name else "a weight", x.dtype)
         given = [*(backend.to_host(x._data) for x in outside), *numbers]
-        parts = [rounds and rounds(array) for rounds, array in zip(rounded, given, strict=True)]
+        parts = [None if how is None else how(array) for how, array in zip(rounded, given, strict=True)]
         weights = [a if p is None else p[0] * p[1] for a, p in zip(given, parts, strict=True)]
         found = []
         for i, (v, (source,)) in enumerate(zip(layout.program.fixed, body.invariant, strict=True)):

@@ -98,7 +98,7 @@ def taken(x: Any, backend: Backend) -> Array:
         return backend.from_dlpack(x)
     what = f"{arguments.place(x)}cannot make a tensor of {type(x).__name__}"
     for name, said in _PUT_OFF.items():
-        if getattr(x, name, bool)():
+        if hasattr(x, name) and getattr(x, name)():
             raise DtypeError(f"{what}: {said}")
     try:
         array = backend.from_dlpack(x)
