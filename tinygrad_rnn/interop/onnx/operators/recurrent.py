@@ -287,6 +287,6 @@ def _where_there_are_steps(last: Tensor, lengths: numpy.ndarray | None) -> Tenso
 
 _ATTRIBUTES = "activation_alpha activation_beta activations clip direction hidden_size layout"
 
-add("RNN", run, _ATTRIBUTES, host=(4,), prepare=prepare)
-add("GRU", run, f"{_ATTRIBUTES} linear_before_reset", host=(4,), prepare=prepare)
-add("LSTM", run, f"{_ATTRIBUTES} input_forget", host=(4,), prepare=prepare)
+add("RNN", run, _ATTRIBUTES, host=(4,), outputs=2, prepare=prepare)
+add("GRU", run, f"{_ATTRIBUTES} linear_before_reset", host=(4,), outputs=2, prepare=prepare)
+add("LSTM", run, f"{_ATTRIBUTES} input_forget", host=(4,), outputs=3, prepare=prepare)
