@@ -167,7 +167,7 @@ def test_more_of_the_largest_than_there_are(k, tmp_path):
     node = helper.make_node("TopK", ["x", "k"], ["values", "places"], "top")
     weights = {"k": np.array([k], np.int64)}
     model = load(written(tmp_path / "top.onnx", model_of([node], {"x": X}, ["values", "places"], weights)))
-    with pytest.raises(tg.CheckpointError, match="'top'.*an axis of 3"):
+    with pytest.raises(tg.CheckpointError, match=r"'top'.*an axis of 3"):
         model(X)
 
 
