@@ -70,3 +70,15 @@ def test_residuals_reach_the_weights_after_steps_without_a_tape(rng, tmp_path):
         tg.sum(tg.sin(model(x)[0])).backward()
     ours = loaded.weights["l0.W"].grad.numpy()[0].reshape(4, H, D)[[0, 2, 3, 1]]  # i, o, f, c of a file
     np.testing.assert_allclose(ours.reshape(4 * H, D), layer.weight_ih_l0.grad.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_what_a_model_tells_of_its_nodes(rng, tmp_path):
+    layer, loaded, x = pair(nn.GRU, str(tmp_path / "layer.onnx"), rng)
+    assert tg.explain(loaded).endswith("(GRU): not run yet")
+    loaded(x)
+    told = [line for line in tg.explain(loaded).splitlines() if not line.startswith(" ")]
+    of_layer = [line for line in tg.explain(layer, x).splitlines() if not line.startswith(" ")]
+    assert [line[line.index("GRUCell") :] for line in told] == [
+        line[line.index("GRUCell") :] for line in of_layer
+    ]
+    assert tg.explain(loaded, x).startswith("node ")

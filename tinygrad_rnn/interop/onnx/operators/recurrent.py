@@ -95,6 +95,10 @@ class Kept:
     cells: dict[Any, Any] = field(default_factory=dict)
     ordered: dict[Any, tuple[Weights, dict[str, Any]]] = field(default_factory=dict)
 
+    def own_cells(self) -> list[Any]:
+        """Those that this thread has made."""
+        return [cell for key, cell in self.cells.items() if key[0] == threading.get_ident()]
+
     def __deepcopy__(self, memo: Any) -> Kept:
         return Kept(self.kind, self.backwards, self.make)
 
