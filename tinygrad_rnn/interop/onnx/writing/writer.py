@@ -56,7 +56,6 @@ class Writer:
         self.initializers: dict[str, Any] = {}
         self._names: dict[str, int] = {} if outer is None else outer._names
         self._known: dict[Any, Value] = {}
-        self._cells: dict[int, str] = {}
 
     @property
     def root(self) -> Writer:
