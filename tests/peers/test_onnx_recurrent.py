@@ -214,3 +214,32 @@ def test_a_model_of_pytorch_and_all_its_gradients(kind, options, rng, tmp_path):
         for p in theirs.parameters():
             p -= 0.01 * p.grad
     assert abs(ours(tokens)[0].numpy() - theirs(torch.tensor(tokens)).detach().numpy()).max() < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("B", (32,)), ("B", (1, 16)), ("B", (2, 32)), ("initial_h", (1, 2, 4)), ("initial_h", (2, 1, 4)),
+        ("initial_h", (1, 4)), ("initial_c", (1, 1, 3)), ("P", (1, 3)), ("P", (2, 12)), ("P", (12,)),
+    ],
+)  # fmt: skip
+def test_an_input_of_another_shape_is_named(name, shape, tmp_path):
+    """It would be spread over other axes; onnxruntime refuses it too."""
+    shapes = {
+        "X": (2, 1, 3), "W": (1, 16, 3), "R": (1, 16, 4), "B": (1, 32), "initial_h": (1, 1, 4),
+        "initial_c": (1, 1, 4), "P": (1, 12), name: shape,
+    }  # fmt: skip
+    inputs = ["X", "W", "R", "B", "", "initial_h", "initial_c", "P"]
+    node = onnx.helper.make_node("LSTM", inputs, ["Y"], hidden_size=4, name="memory")
+    floats = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        [node],
+        "g",
+        [onnx.helper.make_tensor_value_info(n, floats, s) for n, s in shapes.items()],
+        [onnx.helper.make_tensor_value_info("Y", floats, None)],
+    )
+    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+    onnx.save(made, tmp_path / "a.onnx")
+    model = tg.interop.onnx.load(tmp_path / "a.onnx")
+    with pytest.raises(tg.ShapeError, match=rf"(?s)(memory.*{name} has shape|{name} has shape.*memory)"):
+        model(*(np.ones(s, "float32") for s in shapes.values()))

@@ -183,6 +183,7 @@ def run(node: Node, x: Tensor, w: Tensor, r: Tensor, b: Tensor | None = None, *m
     batch_first = bool(node.get("layout", 0))
     if batch_first:
         x, states = ops.swapaxes(x, 0, 1), [s if s is None else ops.swapaxes(s, 0, 1) for s in states]
+    _check_others(kept, x, r.shape[2], {"B": b, "P": peepholes, **dict(zip(_STATES, states, strict=False))})
     outputs, ends = [], []
     for d, backwards in enumerate(kept.backwards):
         cell = _cell(kept, d, w.shape[2], r.shape[2])
@@ -218,6 +219,29 @@ def _check_weights(node: Node, kept: Kept, w: Tensor, r: Tensor) -> None:
         raise ShapeError(
             f"hidden_size is {node.get('hidden_size')}, and R of shape {r.shape} has another one"
         )
+
+
+_STATES = "initial_h", "initial_c"
+
+
+def _check_others(kept: Kept, x: Tensor, hidden: int, given: dict[str, Tensor | None]) -> None:
+    """Check what else a node got, which would be spread over other axes.
+
+    Args:
+        x: (T, B, …).
+        given: B, P and the states, (directions, B, H) each, under ONNX's names for them.
+
+    Raises:
+        ShapeError: an input has another shape.
+    """
+    directions, gates = len(kept.backwards), len(kept.kind.gates)
+    expected = {"B": (directions, 2 * gates * hidden), "P": (directions, 3 * hidden)}
+    if x.ndim != 3:
+        raise ShapeError(f"X has shape {x.shape}: expected three axes, steps, samples and features")
+    for name, array in given.items():
+        shape = expected.get(name, (directions, x.shape[1], hidden))
+        if array is not None and array.shape != shape:
+            raise ShapeError(f"{name} has shape {array.shape}: expected {shape}")
 
 
 def _cell(kept: Kept, direction: int, inputs: int, hidden: int) -> Any:
