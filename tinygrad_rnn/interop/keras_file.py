@@ -25,6 +25,8 @@ from .budget import Budget, opened_size
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _DEPTH = 32
+_VISIT = 4096
+"""Bytes of the budget for each look at a group or an array, which take a tenth of that in a file."""
 _BROKEN = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, OverflowError)
 """What h5py raises for files that are damaged, and what follows from values of other kinds than expected."""
 
@@ -229,6 +231,9 @@ class _Reader:
                     f"{self.path} leads to another place with {group.name}/{key}: not followed"
                 )
             group = group[key]
+            # one group may stand in many places, and so be visited more often than any file has groups
+            inside = len(group) if isinstance(group, self.h5py.Group) else 0
+            self.budget.take(_VISIT + 32 * inside, "groups in groups")
         return group
 
     def _array(self, dataset: Any) -> numpy.ndarray:

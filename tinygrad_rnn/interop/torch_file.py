@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
+_DEPTH = 100
+"""Dicts and lists inside each other: a checkpoint has a few, and each reader of one goes as deep."""
 
 
 def load(path: str | Path) -> Checkpoint:
@@ -121,6 +123,8 @@ def _from_pickles(path: str, content: bytes, budget: Budget) -> tuple[Any, _Numb
     keys, numbers = machine.run(), {}
     try:
         for key in keys:
+            if type(key) is not str:
+                raise damaged(path, "PyTorch", "the name of a storage is no word")
             (count,) = struct.unpack_from("<q", content, machine.at)
             storage = machine.storages[key]
             size = storage.size * numpy.dtype(storage.kind or "uint8").itemsize
@@ -159,7 +163,7 @@ class _Numbers:
         if 0 in shape:
             return numpy.empty(shape, tensor.kind)
         last = tensor.offset + sum((n - 1) * stride for n, stride in zip(shape, tensor.strides, strict=True))
-        if len(shape) > 32 or (last + 1) * kind.itemsize > flat.size:
+        if (last + 1) * kind.itemsize > flat.size:
             raise damaged(self.path, "PyTorch", f"{name!r} lies outside of its storage")
         flat = flat[: flat.size // kind.itemsize * kind.itemsize].view(kind)[tensor.offset :]
         strides = [stride * kind.itemsize for stride in tensor.strides]
@@ -179,12 +183,9 @@ class _Values:
         self.left: int = 10 * steps + 1000
 
     def plain(self, value: dict[Any, Any], name: str) -> dict[str, Any]:
-        try:
-            return self._dict(value, name)
-        except RecursionError as error:
-            raise damaged(self.path, "PyTorch", "its dicts or lists hold themselves") from error
+        return self._dict(value, name, 0)
 
-    def _dict(self, value: dict[Any, Any], name: str) -> dict[str, Any]:
+    def _dict(self, value: dict[Any, Any], name: str, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, part in value.items():
             if type(key) not in (str, int) or str(key) in found:
@@ -192,10 +193,12 @@ class _Values:
                     f"{self.path} holds a dict {name!r} with the key {arguments.shown(key)}: only words and "
                     "whole numbers, each once, are names"
                 )
-            found[str(key)] = self._value(part, f"{name}.{key}" if name else str(key))
+            found[str(key)] = self._value(part, f"{name}.{key}" if name else str(key), depth + 1)
         return found
 
-    def _value(self, value: Any, name: str) -> Any:
+    def _value(self, value: Any, name: str, depth: int) -> Any:
+        if depth > _DEPTH:
+            raise damaged(self.path, "PyTorch", "its dicts or lists hold themselves")
         self.left -= 1
         self.budget.take(len(name), "names")
         if self.left < 0:
@@ -204,9 +207,9 @@ class _Values:
             self.budget.take(math.prod(value.shape) * numpy.dtype(value.kind).itemsize, "tensors")
             return self.numbers.array(value, name)
         if isinstance(value, dict):
-            return self._dict(value, name)
+            return self._dict(value, name, depth)
         if type(value) in (list, tuple):
-            return [self._value(part, f"{name}.{i}") for i, part in enumerate(value)]
+            return [self._value(part, f"{name}.{i}", depth + 1) for i, part in enumerate(value)]
         if value is None or type(value) in (bool, int, float, str):
             return value
         raise CheckpointError(
