@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 from .. import arguments
 from ..errors import CheckpointError
 from .archive import damaged
+from .options import OPTIONS
 
 
 class Named(NamedTuple):
@@ -95,6 +96,7 @@ class Machine:
         self.storages: dict[str, Storage] = {}
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.words: dict[str, str] = {}
         self.left: int = 10 * len(data) + 1000
 
     def run(self) -> Any:
@@ -237,8 +239,12 @@ class Machine:
         self._push(Foreign() if foreign or make is None else make(*given))
 
     def _state(self) -> None:
-        """Attributes of an object. Those of a dict are only notes: a state_dict has its modules' versions."""
-        self.stack.pop()
+        """Attributes of an object. Those of a dict are only notes: a state_dict has its modules' versions,
+        and beside them what :mod:`.torch_file` writes."""
+        state = self.stack.pop()
+        notes = state.get("_metadata") if isinstance(state, dict) else None
+        if isinstance(notes, dict) and type(notes.get(OPTIONS)) is str:
+            self.words = {OPTIONS: notes[OPTIONS]}
         if not isinstance(self.stack[-1], (dict, Foreign)):
             self.refused["attributes of a value"] = None
 

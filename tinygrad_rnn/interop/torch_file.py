@@ -20,6 +20,7 @@ import numpy
 from .. import arguments, atomic
 from ..errors import CheckpointError
 from ..tensor import tensor
+from . import options
 from .archive import Archive, content_of, damaged
 from .budget import Budget, opened_size
 from .nested import apart, nested
@@ -54,14 +55,15 @@ def load(path: str | Path) -> Checkpoint:
     path = arguments.path("load: path", path)
     budget = Budget(path, opened_size(path))
     content = content_of(path)
-    value, numbers, steps = (_from_zip if content[:4] == b"PK\3\4" else _from_pickles)(path, content, budget)
+    read = _from_zip if content[:4] == b"PK\3\4" else _from_pickles
+    value, numbers, steps, words = read(path, content, budget)
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} holds no dict of tensors by name: save model.state_dict() in PyTorch")
     tree = _Values(path, budget, numbers, steps).plain(value, "")
     if all(isinstance(part, numpy.ndarray) for part in tree.values()):
-        return Checkpoint({name: tensor(array) for name, array in tree.items()}, {})
+        return Checkpoint({name: tensor(array) for name, array in tree.items()}, words)
     tensors, text = apart(tree)
-    return Checkpoint({name: tensor(array) for name, array in tensors.items()}, {STATE: text})
+    return Checkpoint({name: tensor(array) for name, array in tensors.items()}, {STATE: text, **words})
 
 
 def save(path: str | Path, source: Module | Mapping[str, object]) -> None:
@@ -75,10 +77,16 @@ def save(path: str | Path, source: Module | Mapping[str, object]) -> None:
     Raises:
         CheckpointError: something cannot be stored, or the file cannot be written.
     """
+    write(arguments.path("save: path", path), source, options.text(options.of(source)))
+
+
+def write(path: str, source: Any, words: Mapping[str, str]) -> None:
+    """The same, with words for readers that know them: among the versions of modules, where PyTorch looks for
+    its own alone."""
     arrays, text = gathered(source)
     state: dict[str, Any] = arrays if text is None else nested(text, arrays)
     writer = _Writer()
-    program = writer.program(state)
+    program = writer.program(state, words)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         parts = {"data.pkl": program, "byteorder": sys.byteorder.encode(), "version": b"3\n"}
@@ -89,7 +97,7 @@ def save(path: str | Path, source: Module | Mapping[str, object]) -> None:
     atomic.write(path, content.getvalue())
 
 
-def _from_zip(path: str, content: bytes, budget: Budget) -> tuple[Any, _Numbers, int]:
+def _from_zip(path: str, content: bytes, budget: Budget) -> tuple[Any, _Numbers, int, dict[str, str]]:
     """What a new file holds, its storages, and how long its program is."""
     archive = Archive(path, "PyTorch", content, budget)
     folder = next((name[: -len("data.pkl")] for name in archive.names if name.endswith("/data.pkl")), None)
@@ -107,10 +115,10 @@ def _from_zip(path: str, content: bytes, budget: Budget) -> tuple[Any, _Numbers,
     numbers = {
         key: numpy.frombuffer(archive.read(f"{folder}data/{key}"), numpy.uint8) for key in machine.storages
     }
-    return value, _Numbers(path, order, machine.storages, numbers), len(program)
+    return value, _Numbers(path, order, machine.storages, numbers), len(program), machine.words
 
 
-def _from_pickles(path: str, content: bytes, budget: Budget) -> tuple[Any, _Numbers, int]:
+def _from_pickles(path: str, content: bytes, budget: Budget) -> tuple[Any, _Numbers, int, dict[str, str]]:
     """The same of an old file."""
     machine = Machine(path, content)
     if machine.run() != _MAGIC or machine.run() != _PROTOCOL:
@@ -135,7 +143,7 @@ def _from_pickles(path: str, content: bytes, budget: Budget) -> tuple[Any, _Numb
             machine.at = begin + size
     except (TypeError, KeyError, struct.error) as error:
         raise damaged(path, "PyTorch", f"the list of its storages is damaged: {error}") from error
-    return value, _Numbers(path, order, machine.storages, numbers), program
+    return value, _Numbers(path, order, machine.storages, numbers), program, machine.words
 
 
 class _Numbers:
@@ -224,8 +232,9 @@ class _Writer:
     def __init__(self) -> None:
         self.arrays: list[numpy.ndarray] = []
 
-    def program(self, state: Mapping[str, Any]) -> bytes:
-        return b"\x80\x02" + self._value(state) + b"."
+    def program(self, state: Mapping[str, Any], words: Mapping[str, str]) -> bytes:
+        notes = self._value({"_metadata": words}) + b"b" if words else b""
+        return b"\x80\x02" + self._value(state) + notes + b"."
 
     def _value(self, value: Any) -> bytes:
         if isinstance(value, numpy.ndarray):
