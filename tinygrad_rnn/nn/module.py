@@ -106,9 +106,9 @@ class Module:
         Raises:
             CheckpointError: one name stands for two parameters.
         """
+        once = arguments.flag("named_parameters: remove_duplicate", remove_duplicate)
         named = self._by_name().items()
-        every = not arguments.flag("named_parameters: remove_duplicate", remove_duplicate)
-        yield from named if every else _once(named)
+        return _once(named) if once else iter(named)
 
     def _by_name(self) -> dict[str, Tensor]:
         """Every name of every parameter."""
