@@ -29,12 +29,16 @@ DTypeLike: TypeAlias = "str | type[bool] | type[int] | type[float] | type[numpy.
 """What stands for a dtype."""
 
 
+_LONGEST = 300
+
+
 def shown(value: Any) -> str:
     """A value in an error's text: short, whatever it is."""
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if isinstance(shape, tuple) and shape and dtype is not None:
         return f"{type(value).__name__} of shape {shape} and dtype {dtype}"
-    return reprlib.repr(value)
+    text = reprlib.repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def refused(what: str, expected: str, value: Any) -> ArgumentError:

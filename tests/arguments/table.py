@@ -373,6 +373,7 @@ OWN: dict[str, dict[str, Argument]] = {
     "nn.detach": {"state": is_a("state", lambda w: (tg.zeros(2), tg.zeros(2)))},
     "Linear.__call__": {"x": is_a("tensor", lambda w: tg.zeros((2, 3)))},
     "Linear.astype": {"dtype": is_a("float dtype", "float32")},
+    "Linear.named_parameters": {"remove_duplicate": is_a("flag", True)},
     "Linear.load_state_dict": {
         "values": is_a("state dict", lambda w: w.layer.state_dict()),
         "strict": is_a("flag", True),

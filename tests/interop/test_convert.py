@@ -87,8 +87,11 @@ def test_keras_files_become_layers_here(name, tmp_path, capsys):
     assert main(["convert", str(FOLDER / name), str(path)]) == 0
     out, found = capsys.readouterr().out, tg.load(path)
     assert 'before: GRU; reset_after=False: make the layer with reset="before"' in out
+    configured = "weights" not in name  # a file of weights alone does not say that it returns the last one
     assert json.loads(found.metadata["tinygrad_rnn.options"]) == {
+        **({"a_last_one": {"outputs": "last"}} if configured else {}),
         "before": {"reset": "before"},
+        "norm": {"eps": 1e-3},
         "words": {"kind": "Embedding"},
     }
     for key, make in {
@@ -258,3 +261,105 @@ def test_what_cannot_be_converted(source, target, said, tmp_path, monkeypatch, c
     assert main(["convert", source, target]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / target).exists()
+
+
+# -- options, which no weight tells --------------------------------------------------------------------------
+
+KERAS_LACKS, TORCH_LACKS = {".keras", ".weights.h5", ".h5"}, {".pt"}
+BOTH = KERAS_LACKS | TORCH_LACKS
+
+OPTIONS = {
+    "relu": (lambda: nn.LSTM(3, 4, activation="relu"), TORCH_LACKS),
+    "gates": (lambda: nn.GRU(3, 4, recurrent_activation="hard_sigmoid"), TORCH_LACKS),
+    "nonlinearity": (lambda: nn.RNN(3, 4, nonlinearity="relu"), set()),
+    "numbers": (lambda: nn.LSTM(3, 4, recurrent_activation=nn.activations.hard_sigmoid(0.3)), BOTH),
+    "output": (lambda: nn.LSTM(3, 4, output_activation="softsign"), BOTH),
+    "coupled": (lambda: nn.LSTM(3, 4, activation="relu", coupled=True), BOTH),
+    "clip": (lambda: nn.LSTM(3, 4, gate_clip=0.01), BOTH),
+    "cell clip": (lambda: nn.LSTM(3, 4, cell_clip=0.01), BOTH),
+    "before": (lambda: nn.GRU(3, 4, reset="before"), TORCH_LACKS),
+    "sum": (lambda: nn.LSTM(3, 4, bidirectional=True, merge="sum"), TORCH_LACKS),
+    "mean": (lambda: nn.GRU(3, 4, bidirectional=True, merge="mean"), TORCH_LACKS),
+    "reverse": (lambda: nn.GRU(3, 4, reverse=True), BOTH),
+    "reverse, the last": (lambda: nn.GRU(3, 4, reverse=True, outputs="last"), TORCH_LACKS),
+    "last": (lambda: nn.RNN(3, 4, outputs="last"), set()),
+    "zoneout": (lambda: nn.LSTM(3, 4, zoneout=(0.5, 0.25)).eval(), BOTH),
+    "peepholes": (lambda: nn.PeepholeLSTM(3, 4, peepholes="if"), KERAS_LACKS),
+    "one bias": (lambda: nn.LSTM(3, 4, biases=1), set()),
+    "one bias of a GRU": (lambda: nn.GRU(3, 4, biases=1), KERAS_LACKS),
+    "eleven": (lambda: nn.RNN(3, 3, num_layers=11, activation="relu"), set()),
+    "epsilon": (lambda: nn.LayerNorm(3, eps=0.25), set()),
+}
+SOURCES = {".safetensors": tg.save, ".pt": torch.save, ".keras": keras.save, ".onnx": tg.interop.onnx.export}
+
+
+def output(module, x):
+    y = module(x)
+    return (y[0] if isinstance(y, tuple) else y).numpy()
+
+
+@pytest.mark.parametrize("through", [".safetensors", ".pt", ".keras", ".weights.h5", ".h5", ".onnx"])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_come_along_or_are_refused(name, through, tmp_path, capsys):
+    """The file at the end of the way computes what the layer at its beginning computed."""
+    make, lacking = OPTIONS[name]
+    made = make()
+    for value in made.parameters():
+        value._data *= 3  # away from where each activation is linear
+    x = tg.tensor(np.random.default_rng(0).normal(size=(5, 2, 3)).astype("float32"))
+    x = x[:, 0] if isinstance(made, nn.LayerNorm) else x
+    for first, save in SOURCES.items():
+        if (first == ".keras" and first in lacking) or (first == ".onnx" and name == "one bias of a GRU"):
+            continue
+        source, between, last = (
+            tmp_path / f"{n}{end}" for n, end in zip("abc", (first, through, ".onnx"), strict=True)
+        )
+        save(*{".keras": (source, {"unnamed": made}), ".onnx": (made, source)}.get(first, (source, made)))
+        code = main(["convert", str(source), str(between)])
+        assert code == (2 if through in lacking else 0), capsys.readouterr().err
+        assert between.exists() == (code == 0)
+        if code == 0:
+            assert main(["convert", str(between), str(last)]) == 0, capsys.readouterr().err
+            y = tg.interop.onnx.load(last)(x)[0].numpy()
+            np.testing.assert_allclose(y, output(made, x), rtol=1e-5, atol=1e-6)
+            between.unlink()
+
+
+@pytest.mark.parametrize("target", ["b.keras", "b.onnx", "b.pt"])
+def test_options_of_no_layer_here_are_in_no_model(target, tmp_path, capsys):
+    source = tmp_path / "a.safetensors"
+    weights = nn.LSTM(2, 3).state_dict()
+    for option in ({"go_backwards": True}, {"activation": {"function": "mine"}}, {"kind": "Mine", "x": 1}):
+        words = {"tinygrad_rnn.options": json.dumps({"": option})}
+        tg.save(source, weights, words)
+        assert main(["convert", str(source), str(tmp_path / target)]) == 2
+        assert not (tmp_path / target).exists()
+
+
+def test_names_that_become_one_are_refused(tmp_path, capsys):
+    source = tmp_path / "a.h5"
+    tg.save(tmp_path / "a.safetensors", {"x.y.w": np.ones((2, 2, 2)), "x.y.v": np.ones(2), "x.w": np.ones(3)})
+    assert main(["convert", str(tmp_path / "a.safetensors"), str(source)]) == 0
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(source, "w") as file:
+        file.attrs["layer_names"] = [b"x.y", b"x"]
+        for layer, variable in (("x.y", "weight"), ("x", "y.weight")):
+            file[f"{layer}/{variable}:0"] = np.ones((2, 2, 2))
+            file[layer].attrs["weight_names"] = [f"{variable}:0".encode()]
+    assert main(["convert", str(source), str(tmp_path / "b.safetensors")]) == 2
+    assert "two arrays that would be called 'x.y.weight'" in capsys.readouterr().err
+    assert not (tmp_path / "b.safetensors").exists()
+
+
+def test_a_layer_from_the_end_alone_is_told_of_our_own_files_too(tmp_path, capsys):
+    tg.interop.onnx.export(nn.GRU(3, 4, reverse=True), tmp_path / "a.onnx")
+    main(["convert", str(tmp_path / "a.onnx"), str(tmp_path / "b.safetensors")])
+    assert "make the layer with reverse=True" in capsys.readouterr().out
+
+
+def test_a_part_keeps_its_options(tmp_path):
+    model = nn.Sequential({"memory": nn.GRU(3, 4, reset="before")})
+    tg.save(tmp_path / "a.safetensors", {"model": model, "step": 7})
+    main(["convert", str(tmp_path / "a.safetensors"), str(tmp_path / "b.safetensors"), "--part", "model"])
+    words = tg.load(tmp_path / "b.safetensors").metadata["tinygrad_rnn.options"]
+    assert json.loads(words) == {"memory": {"reset": "before"}}

@@ -333,7 +333,26 @@ def huge(file, folder):
     file.create_group("layers/a/vars").create_dataset("0", (10**12,), "f4", chunks=(1000,))
 
 
+def twice(file, folder):
+    """Each group holds the next one twice: 2²⁸ ways lead to the last one."""
+    group = file.create_group("layers/a")
+    for _ in range(28):
+        inner = group.create_group("b")
+        group["c"] = inner
+        group = inner
+
+
+def twice_in_cells(file, folder):
+    group = file.create_group("layers/a/cell")
+    for _ in range(28):
+        inner = group.create_group("forward_layer")
+        group["backward_layer"] = inner
+        group = inner
+
+
 FOREIGN = {
+    twice: "groups in groups",
+    twice_in_cells: "groups in groups",
     external: "leads to another place",
     soft: "leads to another place",
     raw: "leads to another file",

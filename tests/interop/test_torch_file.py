@@ -161,6 +161,21 @@ def test_other_programs(name, tmp_path):
         torch.load(path)
 
 
+DEEP = b")" + b"\x85" * 300_000
+"""A tuple in a tuple in a tuple."""
+
+WIDE = b"K\x01" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(60))
+"""A tuple of two, each of which is the tuple before: as text it has no end."""
+
+
+def called(name, given):
+    """A call of a known name."""
+    return b"\x80\x02}X\x01\0\0\0ac" + name + b"\n(" + given + b"tRs."
+
+
+STORAGE = b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x04tQ"
+
+
 DAMAGED = {
     "nothing on the stack": b"\x80\x02.",
     "two things": b"\x80\x02NN.",
@@ -179,6 +194,25 @@ DAMAGED = {
     "a list in itself": b"\x80\x02}X\x01\0\0\0a]q\0h\0as.",
     "a storage of no kind": b"\x80\x02(X\x07\0\0\0storageK\x01K\x01K\x01K\x01tQ.",
     "a tensor without a storage": b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(K\x01K\x00)))R.",
+    "a tuple as a key": b"\x80\x02}" + DEEP + b"K\x01s.",
+    "a tuple among many keys": b"\x80\x02}(" + DEEP + b"K\x01u.",
+    "a tuple as a key of an ordered dict": called(b"collections\nOrderedDict", b"]" + DEEP + b"K\x01\x86a"),
+    "a wide tuple as a key": b"\x80\x02}" + WIDE + b"K\x01s.",
+    "a wide tuple as a key of an ordered dict": called(
+        b"collections\nOrderedDict", b"]" + WIDE + b"K\x01\x86a"
+    ),
+    "a device that is no word": called(b"torch\ndevice", WIDE),
+    "a device without a number": called(b"torch\ndevice", b"X\x03\0\0\0cpu" + WIDE),
+    "a dtype that is none": called(b"torch._utils\n_rebuild_tensor_v3", STORAGE + b"K\0))\x89N" + WIDE),
+    "a deep dtype": called(b"torch._utils\n_rebuild_tensor_v3", STORAGE + b"K\0))\x89N" + DEEP),
+    "a name without an end": b"\x80\x02c" + b"a" * 5000 + b"\nb\n.",
+    "a name of a tuple": b"\x80\x04" + WIDE + b"X\x01\0\0\0a\x93.",
+    "a long list in very many dicts": b"\x80\x02]q\0("
+    + b"X\x01\0\0\0aN\x86" * 3000
+    + b"e0]("
+    + b"ccollections\nOrderedDict\n(h\0tR" * 3000
+    + b"e.",
+    "deep lists": b"\x80\x02}X\x01\0\0\0a" + b"]" * 200 + b"a" * 199 + b"s.",
     "very many places": b"\x80\x02}X\x01\0\0\0a]q\0"
     + b"".join(b"](h%ch%ceq%c" % (i, i, i + 1) for i in range(60))
     + b"s.",
@@ -192,6 +226,23 @@ def test_damaged_programs(name, tmp_path):
         path.write_bytes(content)
         with pytest.raises(tg.CheckpointError, match=r"not a whole PyTorch file|pickle of another program"):
             torch.load(path)
+
+
+def test_what_an_error_shows_of_a_file_is_short(tmp_path):
+    """PyTorch's notes on a view, here a tuple that has no end as text."""
+    path = tmp_path / "a.pt"
+    path.write_bytes(as_zip(called(b"torch._utils\n_rebuild_tensor_v2", STORAGE + b"K\0))\x89N" + WIDE)))
+    with pytest.raises(tg.CheckpointError, match="a view that PyTorch computes with") as caught:
+        torch.load(path)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("names", [DEEP, WIDE])
+def test_the_list_of_storages_of_an_old_file(names, tmp_path):
+    path = tmp_path / "a.pt"
+    path.write_bytes(MAGIC + b"\x80\x02}." + b"\x80\x02" + names + b"\x85.")
+    with pytest.raises(tg.CheckpointError, match="the name of a storage is no word"):
+        torch.load(path)
 
 
 def tensor_program(count, offset, shape, strides):

@@ -332,3 +332,9 @@ def test_weights_out_of_an_onnx_file_of_pytorchs(kind, tmp_path):
     for name in names:
         np.testing.assert_array_equal(found[name].numpy(), expected[name].numpy())
     assert len(found) == len(expected)
+
+
+@pytest.mark.parametrize("kind", ["Softmax", "LogSoftmax"])
+def test_an_axis_that_pytorch_chooses_is_refused(kind):
+    with pytest.raises(tg.ModuleError, match=f"{kind} with dim=None"):
+        interop.torch.from_module(layers.Sequential(getattr(layers, kind)()))

@@ -21,7 +21,7 @@ _BROKEN = (
     ValueError,
     OverflowError,
 )
-"""What Python's reader raises for archives that are none."""
+"""What zipfile raises for a damaged archive, or for another kind of file."""
 
 
 class Archive:

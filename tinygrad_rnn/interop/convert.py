@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +19,10 @@ from .. import arguments, nn
 from ..errors import CheckpointError, TinygradRNNError
 from ..tape import host_values
 from ..tensor import tensor
-from . import keras_file, keras_layers, keras_writer, onnx, onnx_state, safetensors, torch_file
+from . import keras_file, keras_layers, keras_writer, onnx, onnx_state, options, safetensors, torch_file
 from .keras_file import KerasLayer
 from .nested import nested
+from .onnx_state import put
 from .safetensors import STATE, Checkpoint
 
 
@@ -30,15 +31,11 @@ class Format(NamedTuple):
 
     Attributes:
         read: the tensors of a file by name, and lines that say what else it tells.
-        write: a file from such tensors.
+        write: a file from such tensors; lines that say what the file does not.
     """
 
     read: Callable[[str], tuple[Checkpoint, list[str]]]
-    write: Callable[[str, Checkpoint], None]
-
-
-OPTIONS = "tinygrad_rnn.options"
-"""The name, in the words beside tensors, of what decides what the tensors mean: JSON, by layer."""
+    write: Callable[[str, Checkpoint], list[str]]
 
 
 def convert(source: str | Path, target: str | Path, part: str | None = None) -> list[str]:
@@ -69,8 +66,8 @@ def convert(source: str | Path, target: str | Path, part: str | None = None) -> 
         inside = found.part(part)
         if not isinstance(inside, dict) or not all(hasattr(value, "shape") for value in inside.values()):
             raise CheckpointError(f"the part {part!r} of {source} is no dict of tensors by name")
-        found = Checkpoint(inside, {})
-    writer.write(target, found)
+        found = Checkpoint(inside, options.text(options.part(options.read(found.metadata), part)))
+    lines += writer.write(target, found)
     sizes = [value.size for value in found.values()]
     return [*lines, f"{target}: {len(sizes)} tensors, {sum(sizes):,} numbers"]
 
@@ -88,91 +85,145 @@ def format_of(path: str) -> Format:
 # -- safetensors and PyTorch ---------------------------------------------------------------------------------
 
 
-def _write_safetensors(path: str, found: Checkpoint) -> None:
+def _write_safetensors(path: str, found: Checkpoint) -> list[str]:
     safetensors.save(path, dict(found), found.metadata)
+    return []
 
 
-def _write_torch(path: str, found: Checkpoint) -> None:
-    own = {name: given for name, given in _options(found).items() if "reset" in given}
+def _write_torch(path: str, found: Checkpoint) -> list[str]:
+    """Raises:
+    CheckpointError: PyTorch has no layer like one of them.
+    """
+    own, lines = {}, []
+    for name, given in options.read(found.metadata).items():
+        has = {"kind", "eps", "batch_first", "outputs"}
+        if f"{name}.weight_hh_l0".lstrip(".") not in found or _is_plain_rnn(name, given, found):
+            has.add("activation")
+        if lacking := {option: value for option, value in given.items() if option not in has}:
+            own[name] = lacking
+        if more := {option: value for option, value in given.items() if option != "kind"}:
+            lines.append(
+                f"{name or 'the layer'}: PyTorch's files hold weights alone; it has {options.shown(more)}"
+            )
     if own:
         raise CheckpointError(
             f"PyTorch has no layers with the options {json.dumps(own)}, and its files cannot say them: write "
             ".safetensors"
         )
     state = nested(found.metadata[STATE], found) if STATE in found.metadata else dict(found)
-    torch_file.save(path, state)
+    torch_file.write(path, state, _words(found))
+    return lines
 
 
-def _options(found: Checkpoint) -> dict[str, dict[str, str]]:
-    """What the words beside the tensors say of each layer."""
-    try:
-        options = json.loads(found.metadata.get(OPTIONS, "{}"))
-    except (ValueError, RecursionError):
-        options = None
-    if not isinstance(options, dict) or not all(isinstance(given, dict) for given in options.values()):
-        raise CheckpointError(f"the metadata {OPTIONS!r} of this file are damaged")
-    return options
+def _is_plain_rnn(name: str, given: Mapping[str, Any], found: Checkpoint) -> bool:
+    """Whether a layer is an RNN with relu, which PyTorch has."""
+    rows, columns = found[f"{name}.weight_hh_l0".lstrip(".")].shape
+    return given.get("activation") == "relu" and bool(rows == columns)
+
+
+def _words(found: Checkpoint) -> dict[str, str]:
+    return {key: word for key, word in found.metadata.items() if key == options.OPTIONS}
 
 
 # -- Keras ---------------------------------------------------------------------------------------------------
 
 
 _UNNAMED = "unnamed"
-"""What a layer is called in Keras' files whose parameters have no name before theirs."""
+"""In Keras' files, the name of a layer that has none: ``weight_ih_l0`` instead of ``memory.weight_ih_l0``."""
 
 
 def _read_keras(path: str) -> tuple[Checkpoint, list[str]]:
-    layers = {layer.name.replace("/", "."): layer for layer in keras_file.read(path)}
-    made = {name: keras_layers.made(layer) for name, layer in layers.items()}
+    """Raises:
+    CheckpointError: two arrays would have one name.
+    """
+    layers, words = keras_file.read(path)
+    made: dict[str, Any] = {}
+    for layer in layers:
+        put(path, made, {layer.name.replace("/", "."): (layer, keras_layers.made(layer))})
+    said = {name: keras_layers.said(*pair) for name, pair in made.items()}
+    stated = options.read(words)
     state: dict[str, Any] = {}
-    options: dict[str, dict[str, str]] = {}
+    found: options.Options = {}
     lines = []
-    for name, layer in layers.items():
-        module, told = made[name], keras_layers.notes(layer)
-        own, k = _place(name, made)
+    for name, (layer, module) in made.items():
+        own, k = _place(name, made, said)
+        told = []
         if module is None:
             values = dict(zip(layer.variables, layer.arrays, strict=True))
             told.append("no layer here is like it: its arrays are as Keras has them")
         else:
             state_dict = module.state_dict().items()
             values = {re.sub("_l0", f"_l{k}", key, count=1): host_values(value) for key, value in state_dict}
+        own = "" if own == _UNNAMED else own
+        given = dict(said[name])
         if isinstance(module, nn.Embedding) or (isinstance(module, nn.Linear) and module.bias is None):
-            options[own] = {"kind": type(module).__name__}
-        if isinstance(module, nn.GRU) and module.layers[0][0].cell.reset == "before":
-            options[own] = {"reset": "before"}
-            told.append('reset_after=False: make the layer with reset="before"')
+            given = {"kind": type(module).__name__, **given}
+        if module is not None and (
+            given := {**given, **stated.get(own, {})} if own in stated or given else {}
+        ):
+            found[own] = given
+        if more := {key: value for key, value in given.items() if key != "kind"}:
+            why = "reset_after=False: " if more.get("reset") == "before" else ""
+            told.append(f"{why}make the layer with {options.shown(more)}")
         kind = [type(module).__name__] if module is not None else [layer.kind] if layer.kind else []
-        lines.append(f"{name}: {'; '.join([*kind, *told])}")
-        prefix = "" if own == _UNNAMED else f"{own}."
-        state |= {f"{prefix}{key}": tensor(value) for key, value in values.items()}
-    return Checkpoint(state, {OPTIONS: json.dumps(options)} if options else {}), lines
+        lines.append("; ".join([f"{name}: {''.join(kind)}", *told]))
+        prefix = f"{own}." if own else ""
+        put(path, state, {f"{prefix}{key}": tensor(value) for key, value in values.items()})
+    return Checkpoint(state, options.text(found)), lines
 
 
-def _place(name: str, made: Mapping[str, Any]) -> tuple[str, int]:
+def _place(name: str, made: Mapping[str, Any], said: Mapping[str, dict[str, Any]]) -> tuple[str, int]:
     """The layer that one is a part of, and its number there: of NAME_l0, NAME_l1, … above each other."""
     own, found, k = name.rpartition("_l")
-    parts = [part for part in made if part.rpartition("_l")[0] == own]
-    numbers = {part: part.rpartition("_l")[2] for part in parts}
-    if not found or own in made or sorted(numbers.values()) != [str(i) for i in range(len(parts))]:
+    parts = {part.rpartition("_l")[2]: part for part in made if part.rpartition("_l")[0] == own}
+    numbers = [str(i) for i in range(len(parts))]
+    if not found or own in made or len(parts) < 2 or parts.keys() != set(numbers):
         return name, 0
-    kinds = {type(made[part]) for part in parts}
-    alike = len(parts) > 1 and len(kinds) == 1 and kinds <= {nn.RNN, nn.LSTM, nn.GRU}
-    return (own, int(k)) if alike else (name, 0)
+    kinds = {type(made[part][1]) for part in parts.values()}
+    # all of them but the last give all outputs to the next one
+    given = [{"outputs": "all", **said[parts[number]]} for number in numbers]
+    alike = all(one == {**given[-1], "outputs": "all"} for one in given[:-1])
+    if not alike or len(kinds) != 1 or not kinds <= {nn.RNN, nn.LSTM, nn.GRU}:
+        return name, 0
+    return own, int(k)
 
 
-def _write_keras(path: str, found: Checkpoint) -> None:
+def _layers(found: Checkpoint) -> Iterator[tuple[str, dict[str, Any], dict[str, numpy.ndarray]]]:
+    """The name, the options and the arrays of each layer.
+
+    Raises:
+        CheckpointError: there are options of layers that have no arrays of their own.
+    """
+    given, groups = options.read(found.metadata), _groups(found)
+    if others := sorted(given.keys() - groups.keys()):
+        raise CheckpointError(
+            f"{others[0] or 'the whole'} is a layer with {options.shown(given[others[0]])}, which no layer "
+            "of this format is: write .safetensors"
+        )
+    for name, values in groups.items():
+        yield name, dict(given.get(name, {})), values
+
+
+def _write_keras(path: str, found: Checkpoint) -> list[str]:
     """Raises:
     CheckpointError: the file holds what Keras' layers lack: all of it is named.
     """
     if STATE in found.metadata:
         raise CheckpointError("this file holds several things: say which one to write, with --part NAME")
-    options = _options(found)
-    layers, problems = [], []
-    for name, values in _groups(found).items():
+    layers, problems, words = [], [], options.read(found.metadata)
+    for name, given, values in _layers(found):
+        plain = {key: value for key, value in given.items() if key != "activation"}
+        dense = values.keys() <= {"weight", "bias"} and "weight" in values and values["weight"].ndim == 2
         try:
-            module = _module(name, values, options.get(name, {}))
+            module = options.layer_of(name, values, plain if dense else given)
             if module is not None:
-                layers += keras_layers.described(name or _UNNAMED, module)
+                described = keras_layers.described(name or _UNNAMED, module)
+                if dense and "activation" in given:
+                    said = {**described[0].options, "activation": given["activation"]}
+                    described = [described[0]._replace(options=said)]
+                layers += described
+                if isinstance(module, nn.LayerNorm):  # without a word it is 1e-3 in Keras
+                    words[name] = {**given, "eps": module.eps}
             elif path.endswith((".keras", ".weights.h5")):
                 alone = [array.ndim for array in values.values()] == [2]
                 why = "Embedding or Linear? an Embedding has emb in its name" if alone else ", ".join(values)
@@ -183,7 +234,10 @@ def _write_keras(path: str, found: Checkpoint) -> None:
             problems.append(f"{name or 'the file'} ({error})")
     if problems:
         raise CheckpointError(f"{path} cannot hold {'; '.join(problems)}: Keras has no layers like these")
-    keras_writer.write(path, layers)
+    keras_writer.write(path, layers, options.text(words))
+    if len(layers) > 1 and path.endswith(".keras"):
+        return [f"{path}: a Sequential model of these layers alone: weights do not say what is between them"]
+    return []
 
 
 def _groups(found: Mapping[str, Any]) -> dict[str, dict[str, numpy.ndarray]]:
@@ -195,78 +249,27 @@ def _groups(found: Mapping[str, Any]) -> dict[str, dict[str, numpy.ndarray]]:
     return groups
 
 
-def _module(name: str, values: Mapping[str, numpy.ndarray], options: Mapping[str, str]) -> nn.Module | None:
-    """The layer that has these parameters; None where there is none, or more than one."""
-    ranks = {key: array.ndim for key, array in values.items()}
-    first = next(iter(values.values()))
-    dtype = first.dtype
-    module: nn.Module
-    if dtype.kind != "f":
-        return None
-    if any(key.startswith(("weight_hh", "weight_ih")) for key in values):
-        module = _recurrent(values, dtype, options)
-    elif ranks == {"weight": 2, "bias": 1}:
-        rows, columns = values["weight"].shape
-        module = nn.Linear(columns, rows, dtype=dtype)
-    elif ranks == {"weight": 1, "bias": 1}:
-        module = nn.LayerNorm(values["weight"].shape, dtype=dtype)
-    elif ranks == {"weight": 2} and options.get("kind") == "Linear":
-        rows, columns = values["weight"].shape
-        module = nn.Linear(columns, rows, bias=False, dtype=dtype)
-    elif ranks == {"weight": 2} and ("kind" in options or "emb" in name.lower()):
-        rows, columns = values["weight"].shape
-        module = nn.Embedding(rows, columns, dtype)
-    else:
-        return None
-    module.load_state_dict(values)
-    return module
-
-
-def _recurrent(values: Mapping[str, numpy.ndarray], dtype: Any, options: Mapping[str, str]) -> nn.Module:
-    """A recurrent layer, or a cell, for parameters of PyTorch's names."""
-    layered = "weight_hh_l0" in values
-    weights = [values.get(f"weight_{way}{'_l0' if layered else ''}") for way in ("ih", "hh", "hr")]
-    if weights[0] is None or weights[1] is None or weights[0].ndim != 2 or weights[1].ndim != 2:
-        raise CheckpointError("a recurrent layer without weight_ih or weight_hh")
-    hidden = (weights[1] if weights[2] is None else weights[2].T).shape[-1 if weights[2] is None else 0]
-    gates = weights[1].shape[0] // max(hidden, 1)
-    peephole = any(key.startswith("p_") for key in values)
-    kinds = {1: "RNN", 3: "GRU", 4: "PeepholeLSTM" if peephole else "LSTM"}
-    if gates not in kinds:
-        raise CheckpointError(f"a recurrent layer with {gates} gates")
-    given: dict[str, Any] = {"bias": any(key.startswith("bias") for key in values), "dtype": dtype}
-    given |= {"proj_size": weights[2].shape[0]} if weights[2] is not None else {}
-    given |= {"reset": options["reset"]} if gates == 3 and "reset" in options else {}
-    if layered:
-        given["num_layers"] = 1 + max(
-            int(found[1]) for key in values if (found := re.search(r"_l(\d+)", key))
-        )
-        given["bidirectional"] = any(key.endswith("_reverse") for key in values)
-    return getattr(nn, kinds[gates] + ("" if layered else "Cell"))(weights[0].shape[1], hidden, **given)
-
-
 # -- ONNX ----------------------------------------------------------------------------------------------------
 
 
 def _read_onnx(path: str) -> tuple[Checkpoint, list[str]]:
-    arrays, options, lines = onnx_state.state(path)
-    words = {OPTIONS: json.dumps(options)} if options else {}
-    return Checkpoint({name: tensor(array) for name, array in arrays.items()}, words), lines
+    arrays, found, lines = onnx_state.state(path)
+    return Checkpoint({name: tensor(array) for name, array in arrays.items()}, options.text(found)), lines
 
 
-def _write_onnx(path: str, found: Checkpoint) -> None:
+def _write_onnx(path: str, found: Checkpoint) -> list[str]:
     """Raises:
     CheckpointError: there is more than one layer, and no file of weights says how they are connected.
     """
-    groups = _groups(found)
-    options = _options(found)
-    layers = [_module(name, values, options.get(name, {})) for name, values in groups.items()]
-    if STATE in found.metadata or len(layers) != 1 or layers[0] is None:
+    layers = [(name, options.layer_of(name, values, given)) for name, given, values in _layers(found)]
+    if STATE in found.metadata or len(layers) != 1 or layers[0][1] is None:
+        names = ", ".join(name for name, _ in layers)
         raise CheckpointError(
-            f"{path} would be a model, and these weights ({', '.join(groups)}) do not say how it computes: "
+            f"{path} would be a model, and these weights ({names}) do not say how it computes: "
             "build it, load them, and call interop.onnx.export(model, path); of one layer they do"
         )
-    onnx.export(layers[0], path)
+    onnx.export(layers[0][1], path)
+    return []
 
 
 FORMATS: dict[str, Format] = {

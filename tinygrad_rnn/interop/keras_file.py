@@ -22,9 +22,12 @@ from .. import arguments
 from ..errors import CheckpointError
 from .archive import Archive, content_of, damaged
 from .budget import Budget, opened_size
+from .options import OPTIONS
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _DEPTH = 32
+_VISIT = 4096
+"""Bytes of the budget for each look at a group or an array, which take a tenth of that in a file."""
 _BROKEN = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, OverflowError)
 """What h5py raises for files that are damaged, and what follows from values of other kinds than expected."""
 
@@ -61,11 +64,12 @@ def load(path: str | Path) -> dict[str, list[numpy.ndarray]]:
         CheckpointError: h5py is missing; or the file is missing, damaged, of another kind, or leads to other
             files.
     """
-    return {layer.name: layer.arrays for layer in read(arguments.path("load: path", path))}
+    return {layer.name: layer.arrays for layer in read(arguments.path("load: path", path))[0]}
 
 
-def read(path: str) -> list[KerasLayer]:
-    """The layers of a file that have weights, in the file's order.
+def read(path: str) -> tuple[list[KerasLayer], dict[str, str]]:
+    """The layers of a file that have weights, in the file's order, and what a writer of this library says
+    beside them.
 
     Raises:
         CheckpointError: as :func:`load`.
@@ -84,6 +88,7 @@ def read(path: str) -> list[KerasLayer]:
         raise damaged(path, "Keras", "it is neither .keras nor HDF5")
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
+            words = {key: str(file.attrs[key]) for key in (OPTIONS,) if key in file.attrs}
             config = file.attrs.get("model_config") if config is None else config
             kinds = _kinds(json.loads(config)) if config is not None else {}
             layers = _in_order(list(_Reader(path, budget, h5py, kinds).layers(file)), kinds)
@@ -96,7 +101,7 @@ def read(path: str) -> list[KerasLayer]:
     names = [layer.name for layer in layers]
     if twice := [name for name in names if names.count(name) > 1]:
         raise CheckpointError(f"{path} holds several layers with the name {twice[0]!r}")
-    return layers
+    return layers, words
 
 
 def h5py_package() -> Any:
@@ -229,6 +234,9 @@ class _Reader:
                     f"{self.path} leads to another place with {group.name}/{key}: not followed"
                 )
             group = group[key]
+            # one group may stand in many places, and so be visited more often than any file has groups
+            inside = len(group) if isinstance(group, self.h5py.Group) else 0
+            self.budget.take(_VISIT + 32 * inside, "groups in groups")
         return group
 
     def _array(self, dataset: Any) -> numpy.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import arguments, nn
 from ..errors import ArgumentError, CheckpointError
-from ..nn.stack import Stack
+from . import options as layer_options
 from .keras_file import KerasLayer
 from .keras_weights import load_weights, weights
 from .keras_writer import write
@@ -62,7 +62,7 @@ def save(path: str | Path, layers: Mapping[str, nn.Module]) -> None:
         if not isinstance(name, str) or not name or "/" in name:
             raise arguments.refused("save: the name of a layer", "a word without a /", name)
         found += described(name, layer)
-    write(path, found)
+    write(path, found, layer_options.text(layer_options.of(dict(given))))
 
 
 def described(name: str, layer: Any) -> list[KerasLayer]:
@@ -87,13 +87,15 @@ def described(name: str, layer: Any) -> list[KerasLayer]:
                 name, "layer_normalization", names, arrays, {"epsilon": layer.eps, "center": len(arrays) == 2}
             )
         ]
-    if not isinstance(layer, Stack) or not kind:
+    if not kind:
         raise ArgumentError(f"save: Keras has no layer like {name!r}, {type(layer).__name__}")
     found, count = [], len(arrays) // len(cells)
     names = ["kernel", "recurrent_kernel", "bias"][:count]
     for k, runs in enumerate(layer.layers):
         own = name if layer.num_layers == 1 else f"{name}_l{k}"
         mine, arrays = arrays[: count * len(runs)], arrays[count * len(runs) :]
+        if layer.stateful:
+            raise ArgumentError(f"save: {name!r} is stateful, which no weights are: stateful=False")
         options = _options(name, kind, runs[0])
         options["return_sequences"] = layer.outputs == "all" or k < layer.num_layers - 1
         if layer.bidirectional:
@@ -119,7 +121,7 @@ def _options(name: str, kind: str, run: nn.Recurrent[Any, Any]) -> dict[str, Any
     """
     cell = run.cell
     own = [option for option in _OWN if getattr(cell, option, None) is not None]
-    own += ["reverse"] if run.options["reverse"] else []
+    own += ["reverse"] if run.options["reverse"] and run.outputs == "all" else []
     own += ["zoneout"] if run.zoneout else []
     options: dict[str, Any] = {"units": cell.hidden_size, "use_bias": cell.bias_ih is not None}
     given = {"activation": cell.activation}
@@ -128,6 +130,8 @@ def _options(name: str, kind: str, run: nn.Recurrent[Any, Any]) -> dict[str, Any
     own += [option for option, value in given.items() if value not in _ALIKE]
     if own:
         raise ArgumentError(f"save: Keras has no layer like {name!r}, whose {own[0]} it lacks")
+    if run.options["reverse"]:  # of what Keras computes from the end it returns the steps in that order
+        options["go_backwards"] = True
     if kind == "GRU":
         options["reset_after"] = cell.reset == "after"
     return {**options, **given}
@@ -184,16 +188,51 @@ def _empty(layer: KerasLayer) -> nn.Module | None:
 _KINDS = ("simple_rnn", "lstm", "gru", "bidirectional", "recurrent", "cu_dnnlstm", "cu_dnngru", "rnn")
 
 
-def notes(layer: KerasLayer) -> list[str]:
-    """What the file says of a layer that its weights do not: options that are not PyTorch's usual ones."""
-    options = layer.options.get("layer", {})
-    options = {**layer.options, **(options.get("config", {}) if isinstance(options, Mapping) else {})}
-    usual = {
-        "activation": "tanh",
-        "recurrent_activation": "sigmoid",
-        "go_backwards": False,
-        "merge_mode": "concat",
+def said(layer: KerasLayer, module: nn.Module | None) -> dict[str, Any]:
+    """The options of a layer that are not the usual ones, as layers here are given them; what these lack is
+    among them under Keras' name."""
+    options = dict(layer.options)
+    found: dict[str, Any] = {}
+    inner = _config(options.get("layer"))
+    if layer.kind == "bidirectional":
+        behind = _config(options.get("backward_layer"))
+        unlike = {
+            key: value
+            for key, value in behind.items()
+            if key in (*_USUAL, "return_sequences")
+            and value != (not inner.get(key) if key == "go_backwards" else inner.get(key))
+        }
+        found |= {"backward_layer": unlike} if unlike else {}
+        merge = options.get("merge_mode", "concat")
+        if merge != "concat":
+            found["merge" if merge in _OURS else "merge_mode"] = _OURS.get(merge, merge)
+    options |= inner
+    options |= _config(options.get("cell"))
+    if isinstance(module, (nn.Linear, nn.Embedding)):
+        usual = options.get("activation", "linear") == "linear"
+        return {} if usual else {"activation": options["activation"]}
+    if isinstance(module, nn.LayerNorm):
+        return {} if module.eps == _EPS else {"eps": module.eps}
+    found |= {
+        name: options[name] for name, value in _USUAL.items() if options.get(name, value) not in (value, None)
     }
-    if layer.kind in ("dense", "embedding", "layer_normalization"):
-        usual = {"activation": "linear"}
-    return [f"{name}={options[name]!r}" for name in usual if options.get(name, usual[name]) != usual[name]]
+    if not options.get("return_sequences", True):
+        found["outputs"] = "last"
+        if layer.kind != "bidirectional" and found.pop("go_backwards", False):
+            found["reverse"] = True  # of one output there is no order
+    if options.get("stateful"):
+        found["stateful"] = True
+    if isinstance(module, nn.GRU) and next(iter(module.parts().values())).cell.reset == "before":
+        found["reset"] = "before"
+    return found
+
+
+_USUAL: dict[str, Any] = {"activation": "tanh", "recurrent_activation": "sigmoid", "go_backwards": False}
+_EPS = 1e-5
+_OURS = {theirs: ours for ours, theirs in _MERGES.items()}
+
+
+def _config(described: Any) -> dict[str, Any]:
+    """The options of a layer inside another one."""
+    config = described.get("config") if isinstance(described, Mapping) else None
+    return dict(config) if isinstance(config, Mapping) else {}

@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -22,14 +22,22 @@ _FLAT = ("dense", "embedding", "layer_normalization")
 """Layers that have their arrays themselves, and not in a cell."""
 
 
-def write(path: str, layers: Sequence[KerasLayer]) -> None:
+def write(path: str, layers: Sequence[KerasLayer], words: Mapping[str, str]) -> None:
     """Write layers: a Sequential model of them as .keras, its weights as .weights.h5, or the older .h5 with a
     group for each, which ``model.load_weights`` takes.
+
+    Args:
+        words: what stands beside them, for readers that know it.
 
     Raises:
         CheckpointError: the ending is none of Keras', h5py is missing, or the file cannot be written.
     """
     h5py = h5py_package()
+    names = [layer.name for layer in layers]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise CheckpointError(f"save: two layers would be called {twice[0]!r}: rename one")
+    if sum(map(len, words.values())) > _WORDS:
+        raise CheckpointError(f"save: {path} cannot hold the options of so many layers: write .safetensors")
     if not path.endswith(ENDINGS):
         raise CheckpointError(f"save: the ending of {path} must be one of {', '.join(ENDINGS)}")
     content = io.BytesIO()
@@ -38,6 +46,7 @@ def write(path: str, layers: Sequence[KerasLayer]) -> None:
             _new(file, layers)
         else:
             _old(file, layers)
+        file.attrs.update(words)
     if not path.endswith(".keras"):
         atomic.write(path, content.getvalue())
         return
@@ -52,6 +61,9 @@ def write(path: str, layers: Sequence[KerasLayer]) -> None:
             parts.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), part)
     atomic.write(path, archive.getvalue())
 
+
+_WORDS = 60_000
+"""Bytes of the attributes that a group of HDF5 can have."""
 
 _VERSION = "3.15.1"
 """Of Keras, whose way of writing this is."""

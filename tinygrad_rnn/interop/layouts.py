@@ -9,7 +9,6 @@ import numpy
 
 from .. import arguments, nn
 from ..errors import ArgumentError, CheckpointError, DtypeError, ShapeError, TapeError
-from ..nn.stack import Stack
 from ..tape import host_values
 from ..tensor import Tensor
 
@@ -29,18 +28,28 @@ class Place(NamedTuple):
     names: dict[str, str]
 
 
+_STACKS = (nn.RNN, nn.LSTM, nn.GRU, nn.MGU)
+"""Layers whose parameters have PyTorch's names."""
+
+
 def places(layer: Any) -> Iterator[Place]:
     """The modules with parameters in the order in which they compute: of layers with several cells, layer by
     layer, forward before backward."""
-    if isinstance(layer, Stack):
-        runs = layer._runs()
-        for ending, run in runs:
-            names = {name: f"{name}_{ending}" for name, _ in run.cell._members()}
+    if isinstance(layer, _STACKS):
+        runs = layer.parts()
+        for ending, run in runs.items():
+            names = {name: f"{name}_{ending}" for name in run.cell.state_dict()}
             yield Place(f"{ending}." if len(runs) > 1 else "", run.cell, names)
     elif isinstance(layer, (nn.Sequential, nn.Recurrent)):
-        parts = [(name, part) for name, part in layer._members() if isinstance(part, nn.Module)]
-        alone = isinstance(layer, nn.Recurrent) and layer.num_layers == 1 and not layer.bidirectional
-        for name, part in parts:
+        if isinstance(layer, nn.Sequential):
+            inside, alone = list(zip(layer.names, layer.layers, strict=True)), False
+        else:
+            runs = layer.parts()
+            inside = [(f"cell_{ending}" if ending else "cell", run.cell) for ending, run in runs.items()]
+            alone = len(runs) == 1
+        for name, part in inside:
+            if not isinstance(part, nn.Module):
+                continue
             for place in places(part):
                 names = {key: f"{name}.{full}" for key, full in place.names.items()}
                 yield Place(place.label if alone else f"{name}.{place.label}", place.module, names)
@@ -88,7 +97,7 @@ def held(what: str, layer: Any, of: str) -> dict[str, numpy.ndarray]:
         TapeError: a parameter has no gradient.
     """
     of = arguments.choice(f"{what}: of", of, ("value", "grad"))
-    parameters: dict[str, Tensor] = layer._by_name()
+    parameters: dict[str, Tensor] = dict(layer.named_parameters(remove_duplicate=False))
     if of == "value":
         return {name: host_values(parameter) for name, parameter in parameters.items()}
     missing = [name for name, parameter in parameters.items() if parameter.grad is None]
@@ -110,7 +119,7 @@ def places_of(what: str, layer: Any) -> list[Place]:
         raise ArgumentError(f"{what}: layer must be a layer of this library, not {arguments.shown(layer)}")
     found = list(places(layer))
     known = {name for place in found for name in place.names.values()}
-    if others := [name for name in layer._by_name() if name not in known]:
+    if others := [name for name in layer.state_dict() if name not in known]:
         raise ArgumentError(
             f"{what}: {type(layer).__name__} holds {', '.join(others)} in a function or a module of its own: "
             "no layer elsewhere is like it"

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, NamedTuple
 
+from .. import arguments
 from ..errors import CheckpointError
 from .archive import damaged
+from .options import OPTIONS
 
 
 class Named(NamedTuple):
@@ -76,6 +78,9 @@ _KIND = re.compile(r".*Storage|(b?float|complex|q?u?int|bits|half|double)\d+\w*"
 
 _MARK = object()
 
+_NAME, _AXES = 1000, 32
+"""No name of PyTorch's is longer, no array has more axes."""
+
 
 class Machine:
     """Runs one program after the other from the bytes of a file.
@@ -91,6 +96,8 @@ class Machine:
         self.storages: dict[str, Storage] = {}
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.words: dict[str, str] = {}
+        self.left: int = 10 * len(data) + 1000
 
     def run(self) -> Any:
         """What the program at this place builds of numbers, words, lists, tuples, dicts and
@@ -102,11 +109,11 @@ class Machine:
         self.stack, self.memo = [], {}
         try:
             while (opcode := self._take(1)) != b".":
-                if opcode not in _OPCODES:
+                if opcode not in self.opcodes:
                     raise CheckpointError(
                         f"{self.path} holds the pickle opcode {opcode!r}, which no weights need"
                     )
-                _OPCODES[opcode](self)
+                self.opcodes[opcode](self)
             (result,) = self.stack
         except (
             IndexError,
@@ -178,7 +185,7 @@ class Machine:
         if len(flat) % 2 or not isinstance(target, (dict, Foreign)):
             raise self.damaged("items without a dict")
         if isinstance(target, dict):
-            target.update(zip(flat[::2], flat[1::2], strict=True))
+            target.update(_pairs(zip(flat[::2], flat[1::2], strict=True)))
 
     def _append(self, values: Sequence[Any]) -> None:
         target = self.stack[-1]
@@ -201,9 +208,9 @@ class Machine:
     # -- names -----------------------------------------------------------------------------------------------
 
     def _name(self, module: Any, name: Any) -> None:
-        named = Named(module, name)
-        if not isinstance(module, str) or not isinstance(name, str):
+        if not isinstance(module, str) or not isinstance(name, str) or len(module) + len(name) > _NAME:
             raise self.damaged("a name is no word")
+        named = Named(module, name)
         if named not in _CALLS and name not in _MODULES.get(module, ()):
             if module.partition(".")[0] == "torch" and _KIND.fullmatch(name):
                 raise CheckpointError(
@@ -219,6 +226,12 @@ class Machine:
 
     def _call(self) -> None:
         given, function = self.stack.pop(), self.stack.pop()
+        if not isinstance(given, tuple):
+            raise self.damaged("a call without arguments")
+        # a call copies what it is given, and a program may give one long value very often
+        self.left -= len(given) + sum(len(p) for p in given if isinstance(p, (str, list, tuple, dict)))
+        if self.left < 0:
+            raise self.damaged("it copies its parts too often")
         make = _CALLS.get(function) if isinstance(function, Named) else None
         if make is None:
             self.refused[str(function) if isinstance(function, Named) else "a call of a value"] = None
@@ -226,8 +239,12 @@ class Machine:
         self._push(Foreign() if foreign or make is None else make(*given))
 
     def _state(self) -> None:
-        """Attributes of an object. Those of a dict are only notes: a state_dict has its modules' versions."""
-        self.stack.pop()
+        """Attributes of an object. Those of a dict are only notes: a state_dict has its modules' versions,
+        and beside them what :mod:`.torch_file` writes."""
+        state = self.stack.pop()
+        notes = state.get("_metadata") if isinstance(state, dict) else None
+        if isinstance(notes, dict) and type(notes.get(OPTIONS)) is str:
+            self.words = {OPTIONS: notes[OPTIONS]}
         if not isinstance(self.stack[-1], (dict, Foreign)):
             self.refused["attributes of a value"] = None
 
@@ -245,9 +262,70 @@ class Machine:
         else:
             self._push(Foreign())
 
+    # -- all of them -----------------------------------------------------------------------------------
+
+    opcodes: ClassVar[dict[bytes, Callable[[Machine], object]]] = {
+        b"\x80": lambda m: m._take(1),  # the protocol
+        b"\x95": lambda m: m._take(8),  # a frame's length
+        b"N": lambda m: m._push(None),
+        b"\x88": lambda m: m._push(True),
+        b"\x89": lambda m: m._push(False),
+        b"J": lambda m: m._push(m._number("<i")),
+        b"K": lambda m: m._push(m._number("<B")),
+        b"M": lambda m: m._push(m._number("<H")),
+        b"\x8a": lambda m: m._push(int.from_bytes(m._take(m._number("<B")), "little", signed=True)),
+        b"G": lambda m: m._push(m._number(">d")),
+        b"X": lambda m: m._push(m._text("<I")),
+        b"\x8c": lambda m: m._push(m._text("<B")),
+        b"\x8d": lambda m: m._push(m._text("<Q")),
+        b"U": lambda m: m._push(m._text("<B")),  # words of Python 2
+        b"(": lambda m: m._push(_MARK),
+        b")": lambda m: m._push(()),
+        b"]": lambda m: m._push([]),
+        b"}": lambda m: m._push({}),
+        b"t": lambda m: m._push(tuple(m._since_mark())),
+        b"\x85": lambda m: m._tuple(1),
+        b"\x86": lambda m: m._tuple(2),
+        b"\x87": lambda m: m._tuple(3),
+        b"s": lambda m: m._set_item(),
+        b"u": lambda m: m._put_items(m._since_mark()),
+        b"a": lambda m: m._append_one(),
+        b"e": lambda m: m._append(m._since_mark()),
+        b"0": lambda m: m.stack.pop(),
+        b"q": lambda m: m._remember(m._number("<B")),
+        b"r": lambda m: m._remember(m._number("<I")),
+        b"\x94": lambda m: m._remember(len(m.memo)),
+        b"h": lambda m: m._push(m.memo[m._number("<B")]),
+        b"j": lambda m: m._push(m.memo[m._number("<I")]),
+        b"c": lambda m: m._name(m._line(), m._line()),
+        b"\x93": lambda m: m._name_of_stack(),
+        b"R": lambda m: m._call(),
+        b"\x81": lambda m: m._call(),  # a class instead of a function
+        b"b": lambda m: m._state(),
+        b"Q": lambda m: m._persistent(),
+    }
+    """What each opcode does; the names are in ``pickletools`` of Python's library."""
+
 
 def _not_whole(*values: Any) -> bool:
-    return any(type(value) is not int or value < 0 for value in values)
+    return any(type(value) is not int or not 0 <= value < 1 << 63 for value in values)
+
+
+def _pairs(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """A dict of words and whole numbers. Other keys are refused before they are hashed, which for tuples in
+    tuples takes a stack as deep as they are, or for ever. What a refused name made is left out: so will be
+    the file.
+
+    Raises:
+        ValueError: a key is neither.
+    """
+    found = {}
+    for key, value in pairs:
+        if type(key) in (str, int):
+            found[key] = value
+        elif not isinstance(key, Foreign):
+            raise ValueError(f"only words and whole numbers are names in a dict, not {arguments.shown(key)}")
+    return found
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> Described:
@@ -263,32 +341,39 @@ def _untyped(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) ->
     """``_rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype, metadata)``."""
     kind = rest[2]
     if not isinstance(kind, Named) or kind.name not in UNTYPED:
-        raise ValueError(f"a tensor of the dtype {kind}")
+        raise ValueError(f"a tensor of the dtype {arguments.shown(kind)}")
     return _placed(storage, kind.name, offset, shape, strides, rest[3] if len(rest) > 3 else None)
 
 
 def _placed(storage: Any, kind: str, offset: Any, shape: Any, strides: Any, notes: Any) -> Described:
     if notes:
         raise CheckpointError(
-            f"the file holds a view that PyTorch computes with ({notes!r}): save tensor.resolve_neg() of it"
+            f"the file holds a view that PyTorch computes with ({arguments.shown(notes)}): "
+            "save tensor.resolve_neg() of it"
         )
     if not isinstance(storage, Storage) or not kind:
         raise ValueError("a tensor without a plain storage")
     if not isinstance(shape, tuple) or not isinstance(strides, tuple) or _not_whole(offset, *shape, *strides):
         raise ValueError("a tensor without a plain shape")
-    if len(shape) != len(strides):
+    if len(shape) != len(strides) or len(shape) > _AXES:
         raise ValueError("a tensor whose strides do not fit its shape")
     return Described(storage, kind, offset, shape, strides)
 
 
 def _ordered(*given: Any) -> dict[Any, Any]:
     pairs = given[0] if given else ()
-    return dict(pairs)
+    return _pairs(pairs.items() if isinstance(pairs, dict) else pairs)
 
 
-def _device(kind: str, *index: int) -> str:
-    """Where a tensor was, as a word."""
-    return ":".join(map(str, (kind, *index)))
+def _device(kind: Any, index: Any = None) -> str:
+    """Where a tensor was, as a word.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if type(kind) is not str or (index is not None and type(index) is not int):
+        raise ValueError("a device that is no word with a number")
+    return kind if index is None else f"{kind}:{index}"
 
 
 _CALLS: dict[Named, Callable[..., Any]] = {
@@ -300,45 +385,3 @@ _CALLS: dict[Named, Callable[..., Any]] = {
     Named("torch._utils", "_rebuild_tensor_v3"): _untyped,
     Named("torch._utils", "_rebuild_parameter"): lambda tensor, _requires_grad, _hooks: tensor,
 }
-
-_OPCODES: dict[bytes, Callable[[Machine], Any]] = {
-    b"\x80": lambda m: m._take(1),  # the protocol
-    b"\x95": lambda m: m._take(8),  # a frame's length
-    b"N": lambda m: m._push(None),
-    b"\x88": lambda m: m._push(True),
-    b"\x89": lambda m: m._push(False),
-    b"J": lambda m: m._push(m._number("<i")),
-    b"K": lambda m: m._push(m._number("<B")),
-    b"M": lambda m: m._push(m._number("<H")),
-    b"\x8a": lambda m: m._push(int.from_bytes(m._take(m._number("<B")), "little", signed=True)),
-    b"G": lambda m: m._push(m._number(">d")),
-    b"X": lambda m: m._push(m._text("<I")),
-    b"\x8c": lambda m: m._push(m._text("<B")),
-    b"\x8d": lambda m: m._push(m._text("<Q")),
-    b"U": lambda m: m._push(m._text("<B")),  # words of Python 2
-    b"(": lambda m: m._push(_MARK),
-    b")": lambda m: m._push(()),
-    b"]": lambda m: m._push([]),
-    b"}": lambda m: m._push({}),
-    b"t": lambda m: m._push(tuple(m._since_mark())),
-    b"\x85": lambda m: m._tuple(1),
-    b"\x86": lambda m: m._tuple(2),
-    b"\x87": lambda m: m._tuple(3),
-    b"s": lambda m: m._set_item(),
-    b"u": lambda m: m._put_items(m._since_mark()),
-    b"a": lambda m: m._append_one(),
-    b"e": lambda m: m._append(m._since_mark()),
-    b"0": lambda m: m.stack.pop(),
-    b"q": lambda m: m._remember(m._number("<B")),
-    b"r": lambda m: m._remember(m._number("<I")),
-    b"\x94": lambda m: m._remember(len(m.memo)),
-    b"h": lambda m: m._push(m.memo[m._number("<B")]),
-    b"j": lambda m: m._push(m.memo[m._number("<I")]),
-    b"c": lambda m: m._name(m._line(), m._line()),
-    b"\x93": lambda m: m._name_of_stack(),
-    b"R": lambda m: m._call(),
-    b"\x81": lambda m: m._call(),  # a class instead of a function
-    b"b": lambda m: m._state(),
-    b"Q": lambda m: m._persistent(),
-}
-"""What each opcode does; the names are in ``pickletools`` of Python's library."""

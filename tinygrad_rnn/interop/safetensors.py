@@ -16,6 +16,7 @@ from .. import arguments, atomic
 from ..errors import CheckpointError, DtypeError, ShapeError, TinygradRNNError
 from ..tape import host_values
 from ..tensor import Tensor, tensor
+from . import options
 from .nested import flattened, has_state, nested
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def save(
         path: where to; ``.safetensors`` is the usual ending.
         source: a module, or a dict of tensors and arrays; or one of dicts and things with a ``state_dict``,
             beside numbers, words and lists: :meth:`Checkpoint.part` gives them back.
-        metadata: words to keep beside them, strings by name.
+        metadata: words to keep beside them, strings by name. Options of layers that are not the usual ones,
+            which no weight tells, are added, as "tinygrad_rnn.options".
 
     Raises:
         CheckpointError: the package safetensors is missing, something cannot be stored, or the file cannot be
@@ -89,7 +91,7 @@ def save(
         raise CheckpointError(
             "save: the name '__metadata__' is the file format's own; choose another one for the array"
         )
-    words = checked_metadata("save", metadata, text is not None)
+    words = {**options.text(options.of(source)), **checked_metadata("save", metadata, text is not None)}
     if text is not None:
         words[STATE] = text
     package = _safetensors()

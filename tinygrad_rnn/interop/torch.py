@@ -118,6 +118,8 @@ def _reason(theirs: Any, kind: str) -> str:
     for option, usual in _UNSUPPORTED.get(kind, {}).items():
         if getattr(theirs, option) != usual:
             return f"{kind} with {option}={getattr(theirs, option)!r}"
+    if kind in ("Softmax", "LogSoftmax") and theirs.dim is None:
+        return f"{kind} with dim=None, which PyTorch chooses by the input's axes: give it one, as dim=-1"
     dtypes = {
         _dtype(parameter) for parameter in held.get("_parameters", {}).values() if parameter is not None
     }

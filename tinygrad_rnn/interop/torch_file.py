@@ -20,6 +20,7 @@ import numpy
 from .. import arguments, atomic
 from ..errors import CheckpointError
 from ..tensor import tensor
+from . import options
 from .archive import Archive, content_of, damaged
 from .budget import Budget, opened_size
 from .nested import apart, nested
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
+_DEPTH = 100
+"""Dicts and lists inside each other: a checkpoint has a few, and each reader of one goes as deep."""
 
 
 def load(path: str | Path) -> Checkpoint:
@@ -52,14 +55,15 @@ def load(path: str | Path) -> Checkpoint:
     path = arguments.path("load: path", path)
     budget = Budget(path, opened_size(path))
     content = content_of(path)
-    value, numbers, steps = (_from_zip if content[:4] == b"PK\3\4" else _from_pickles)(path, content, budget)
+    read = _from_zip if content[:4] == b"PK\3\4" else _from_pickles
+    value, numbers, steps, words = read(path, content, budget)
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} holds no dict of tensors by name: save model.state_dict() in PyTorch")
     tree = _Values(path, budget, numbers, steps).plain(value, "")
     if all(isinstance(part, numpy.ndarray) for part in tree.values()):
-        return Checkpoint({name: tensor(array) for name, array in tree.items()}, {})
+        return Checkpoint({name: tensor(array) for name, array in tree.items()}, words)
     tensors, text = apart(tree)
-    return Checkpoint({name: tensor(array) for name, array in tensors.items()}, {STATE: text})
+    return Checkpoint({name: tensor(array) for name, array in tensors.items()}, {STATE: text, **words})
 
 
 def save(path: str | Path, source: Module | Mapping[str, object]) -> None:
@@ -73,10 +77,16 @@ def save(path: str | Path, source: Module | Mapping[str, object]) -> None:
     Raises:
         CheckpointError: something cannot be stored, or the file cannot be written.
     """
+    write(arguments.path("save: path", path), source, options.text(options.of(source)))
+
+
+def write(path: str, source: Any, words: Mapping[str, str]) -> None:
+    """The same, with words for readers that know them: among the versions of modules, where PyTorch looks for
+    its own alone."""
     arrays, text = gathered(source)
     state: dict[str, Any] = arrays if text is None else nested(text, arrays)
     writer = _Writer()
-    program = writer.program(state)
+    program = writer.program(state, words)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         parts = {"data.pkl": program, "byteorder": sys.byteorder.encode(), "version": b"3\n"}
@@ -87,7 +97,7 @@ def save(path: str | Path, source: Module | Mapping[str, object]) -> None:
     atomic.write(path, content.getvalue())
 
 
-def _from_zip(path: str, content: bytes, budget: Budget) -> tuple[Any, _Numbers, int]:
+def _from_zip(path: str, content: bytes, budget: Budget) -> tuple[Any, _Numbers, int, dict[str, str]]:
     """What a new file holds, its storages, and how long its program is."""
     archive = Archive(path, "PyTorch", content, budget)
     folder = next((name[: -len("data.pkl")] for name in archive.names if name.endswith("/data.pkl")), None)
@@ -105,10 +115,10 @@ def _from_zip(path: str, content: bytes, budget: Budget) -> tuple[Any, _Numbers,
     numbers = {
         key: numpy.frombuffer(archive.read(f"{folder}data/{key}"), numpy.uint8) for key in machine.storages
     }
-    return value, _Numbers(path, order, machine.storages, numbers), len(program)
+    return value, _Numbers(path, order, machine.storages, numbers), len(program), machine.words
 
 
-def _from_pickles(path: str, content: bytes, budget: Budget) -> tuple[Any, _Numbers, int]:
+def _from_pickles(path: str, content: bytes, budget: Budget) -> tuple[Any, _Numbers, int, dict[str, str]]:
     """The same of an old file."""
     machine = Machine(path, content)
     if machine.run() != _MAGIC or machine.run() != _PROTOCOL:
@@ -121,6 +131,8 @@ def _from_pickles(path: str, content: bytes, budget: Budget) -> tuple[Any, _Numb
     keys, numbers = machine.run(), {}
     try:
         for key in keys:
+            if type(key) is not str:
+                raise damaged(path, "PyTorch", "the name of a storage is no word")
             (count,) = struct.unpack_from("<q", content, machine.at)
             storage = machine.storages[key]
             size = storage.size * numpy.dtype(storage.kind or "uint8").itemsize
@@ -131,7 +143,7 @@ def _from_pickles(path: str, content: bytes, budget: Budget) -> tuple[Any, _Numb
             machine.at = begin + size
     except (TypeError, KeyError, struct.error) as error:
         raise damaged(path, "PyTorch", f"the list of its storages is damaged: {error}") from error
-    return value, _Numbers(path, order, machine.storages, numbers), program
+    return value, _Numbers(path, order, machine.storages, numbers), program, machine.words
 
 
 class _Numbers:
@@ -159,7 +171,7 @@ class _Numbers:
         if 0 in shape:
             return numpy.empty(shape, tensor.kind)
         last = tensor.offset + sum((n - 1) * stride for n, stride in zip(shape, tensor.strides, strict=True))
-        if len(shape) > 32 or (last + 1) * kind.itemsize > flat.size:
+        if (last + 1) * kind.itemsize > flat.size:
             raise damaged(self.path, "PyTorch", f"{name!r} lies outside of its storage")
         flat = flat[: flat.size // kind.itemsize * kind.itemsize].view(kind)[tensor.offset :]
         strides = [stride * kind.itemsize for stride in tensor.strides]
@@ -179,12 +191,9 @@ class _Values:
         self.left: int = 10 * steps + 1000
 
     def plain(self, value: dict[Any, Any], name: str) -> dict[str, Any]:
-        try:
-            return self._dict(value, name)
-        except RecursionError as error:
-            raise damaged(self.path, "PyTorch", "its dicts or lists hold themselves") from error
+        return self._dict(value, name, 0)
 
-    def _dict(self, value: dict[Any, Any], name: str) -> dict[str, Any]:
+    def _dict(self, value: dict[Any, Any], name: str, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, part in value.items():
             if type(key) not in (str, int) or str(key) in found:
@@ -192,10 +201,12 @@ class _Values:
                     f"{self.path} holds a dict {name!r} with the key {arguments.shown(key)}: only words and "
                     "whole numbers, each once, are names"
                 )
-            found[str(key)] = self._value(part, f"{name}.{key}" if name else str(key))
+            found[str(key)] = self._value(part, f"{name}.{key}" if name else str(key), depth + 1)
         return found
 
-    def _value(self, value: Any, name: str) -> Any:
+    def _value(self, value: Any, name: str, depth: int) -> Any:
+        if depth > _DEPTH:
+            raise damaged(self.path, "PyTorch", "its dicts or lists hold themselves")
         self.left -= 1
         self.budget.take(len(name), "names")
         if self.left < 0:
@@ -204,9 +215,9 @@ class _Values:
             self.budget.take(math.prod(value.shape) * numpy.dtype(value.kind).itemsize, "tensors")
             return self.numbers.array(value, name)
         if isinstance(value, dict):
-            return self._dict(value, name)
+            return self._dict(value, name, depth)
         if type(value) in (list, tuple):
-            return [self._value(part, f"{name}.{i}") for i, part in enumerate(value)]
+            return [self._value(part, f"{name}.{i}", depth + 1) for i, part in enumerate(value)]
         if value is None or type(value) in (bool, int, float, str):
             return value
         raise CheckpointError(
@@ -221,8 +232,9 @@ class _Writer:
     def __init__(self) -> None:
         self.arrays: list[numpy.ndarray] = []
 
-    def program(self, state: Mapping[str, Any]) -> bytes:
-        return b"\x80\x02" + self._value(state) + b"."
+    def program(self, state: Mapping[str, Any], words: Mapping[str, str]) -> bytes:
+        notes = self._value({"_metadata": words}) + b"b" if words else b""
+        return b"\x80\x02" + self._value(state) + notes + b"."
 
     def _value(self, value: Any) -> bytes:
         if isinstance(value, numpy.ndarray):

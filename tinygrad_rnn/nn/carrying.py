@@ -40,7 +40,7 @@ class Carrying(Module, Generic[Output, State]):
     """The part of a recurrent layer that has to do with its state."""
 
     _in_layers: ClassVar[bool]
-    _runs: Any
+    parts: Any
     _as_run: Any
     cell: Any
     layers: list[list[Any]]
@@ -139,7 +139,7 @@ class Carrying(Module, Generic[Output, State]):
             >>> y = stepper(tg.zeros((1, 3)))
         """
         name, layered = type(self).__name__, "layers" in vars(self)
-        runs: list[Any] = [run for _, run in self._runs()] if layered else [self]
+        runs: list[Any] = list(self.parts().values())
         if self.bidirectional or runs[0].options["reverse"]:
             also = " also" if self.bidirectional else ""
             raise ArgumentError(f"{name}.stepper: a layer that{also} runs from the end takes no single steps")

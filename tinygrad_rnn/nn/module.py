@@ -97,13 +97,18 @@ class Module:
         """What the walker goes on to, by name: the attributes, in the order in which they were assigned."""
         return vars(self).items()
 
-    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Dotted names and parameters, in a fixed order; one that is shared comes once, under its first name.
+    def named_parameters(self, remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
+        """Dotted names and parameters, in a fixed order.
+
+        Args:
+            remove_duplicate: one that is shared comes once, under its first name, and not under all.
 
         Raises:
             CheckpointError: one name stands for two parameters.
         """
-        yield from _once(self._by_name().items())
+        once = arguments.flag("named_parameters: remove_duplicate", remove_duplicate)
+        named = self._by_name().items()
+        return _once(named) if once else iter(named)
 
     def _by_name(self) -> dict[str, Tensor]:
         """Every name of every parameter."""

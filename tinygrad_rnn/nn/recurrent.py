@@ -218,16 +218,21 @@ class Recurrent(Carrying[Output, State]):
 
     def _places(self) -> Iterator[tuple[str, tuple[Any, str]]]:
         """What the cells are called: of which object, and under which name there."""
-        for ending, run in self._runs():
+        for ending, run in self.parts().items():
             yield f"cell_{ending}", (run, "cell")
 
-    def _runs(self) -> list[tuple[str, Recurrent[Any, Any]]]:
-        """All cells as layers, by what ends PyTorch's names of their parameters."""
-        return [
-            (f"l{k}{'_reverse' * i}", run)
-            for k, layer in enumerate(self.layers)
-            for i, run in enumerate(layer)
-        ]
+    def parts(self) -> dict[str, Recurrent[Any, Any]]:
+        """Each cell as a layer of its own, by its place as PyTorch's names of parameters end: l0, l0_reverse,
+        l1, …; a layer of one cell is itself "".
+
+        >>> list(tg.nn.GRU(2, 3, bidirectional=True).parts())
+        ['l0', 'l0_reverse']
+        """
+        if "layers" not in vars(self):
+            return {"": self}
+        return {
+            f"l{k}{'_reverse' * i}": run for k, layer in enumerate(self.layers) for i, run in enumerate(layer)
+        }
 
     def _place(self, name: str) -> tuple[Any, str] | None:
         return dict(self._places()).get(name) if "_l" in name and "layers" in vars(self) else None
@@ -362,9 +367,9 @@ class Recurrent(Carrying[Output, State]):
             return explain(self, x, state, **options)
         if "layers" not in vars(self):
             return explain(self._as_run())
-        runs = self._runs()
+        runs = self.parts()
         return "\n".join(
-            run.explain() if len(runs) == 1 else f"{name}, {run.explain()}" for name, run in runs
+            run.explain() if len(runs) == 1 else f"{name}, {run.explain()}" for name, run in runs.items()
         )
 
 

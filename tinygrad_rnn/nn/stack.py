@@ -65,7 +65,7 @@ class Stack(Recurrent[Tensor, State]):
 
     def _places(self) -> Iterator[tuple[str, tuple[Any, str]]]:
         """The cells' attributes by PyTorch's names."""
-        for ending, run in self._runs():
+        for ending, run in self.parts().items():
             for name, _ in run.cell._members():
                 yield f"{name}_{ending}", (run.cell, name)
 

@@ -91,13 +91,18 @@ class Kept:
 
     kind: Kind
     backwards: tuple[bool, ...]
-    make: list[Callable[..., Any]]
+    make: list[functools.partial[Any]]
     cells: dict[Any, Any] = field(default_factory=dict)
     ordered: dict[Any, tuple[Weights, dict[str, Any]]] = field(default_factory=dict)
 
     def own_cells(self) -> list[Any]:
         """Those that this thread has made."""
         return [cell for key, cell in self.cells.items() if key[0] == threading.get_ident()]
+
+    @property
+    def options(self) -> list[dict[str, Any]]:
+        """Of each direction what its cell is told."""
+        return [make.keywords for make in self.make]
 
     def __deepcopy__(self, memo: Any) -> Kept:
         return Kept(self.kind, self.backwards, self.make)
@@ -126,7 +131,7 @@ def prepare(node: Node) -> Kept:
     return Kept(kind, backwards, [_maker(node, name, each, options) for each in functions])
 
 
-def _maker(node: Node, name: str, functions: list[Any], options: dict[str, Any]) -> Callable[..., Any]:
+def _maker(node: Node, name: str, functions: list[Any], options: dict[str, Any]) -> functools.partial[Any]:
     """What makes the cell of a direction."""
     if name == "RNN":
         return functools.partial(nn.RNNCell, activation=functions[0], **options)

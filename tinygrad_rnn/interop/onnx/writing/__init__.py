@@ -20,6 +20,7 @@ from .... import arguments, atomic, tree
 from ....errors import ArgumentError, CheckpointError
 from ....nn import Module, Recurrent
 from ....nn.module import modes_kept
+from ... import options
 from ..model import Model as Loaded
 from ..package import onnx_package
 from .graphs import Held, ended, information, write
@@ -105,7 +106,7 @@ def export(
         if outputs is not None and free != wanted:
             raise ArgumentError(f"export: outputs: one of the names {', '.join(wanted)} is that of an input")
         ends = ended(w, write(w, held, joined, values), free)
-    atomic.write(path, _content(onnx, w, values, ends))
+    atomic.write(path, _content(onnx, w, values, ends, options.text(options.of(model))))
 
 
 def _refuse_what_keeps_states(model: Any) -> None:
@@ -131,7 +132,9 @@ def _sources(given: Sequence[Input]) -> dict[str, tuple[str, int]]:
     return found
 
 
-def _content(onnx: Any, w: Writer, inputs: Sequence[Value], outputs: Sequence[Value]) -> bytes:
+def _content(
+    onnx: Any, w: Writer, inputs: Sequence[Value], outputs: Sequence[Value], words: dict[str, str]
+) -> bytes:
     """The bytes of a file."""
     graph = onnx.helper.make_graph(
         w.nodes, "model", [information(x) for x in inputs], [information(y) for y in outputs],
@@ -141,6 +144,7 @@ def _content(onnx: Any, w: Writer, inputs: Sequence[Value], outputs: Sequence[Va
         graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION,
         producer_name="tinygrad_rnn",
     )  # fmt: skip
+    onnx.helper.set_model_props(model, words)
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError) as error:

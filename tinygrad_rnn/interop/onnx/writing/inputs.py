@@ -96,7 +96,7 @@ def _first(model: Any) -> tuple[tuple[Any, ...], Any]:
     while isinstance(first, Sequential) and first.layers:
         first = first.layers[0]
     if isinstance(first, Recurrent):
-        cell = first.layers[0][0].cell if "layers" in vars(first) else first.cell
+        cell = next(iter(first.parts().values())).cell
         size = getattr(cell, "input_size", None)
         dtype = next((p.dtype for p in first.parameters()), None)
         if isinstance(size, int) and dtype is not None:
