@@ -27,6 +27,12 @@ _ALIKE = (
     "selu",
     "silu",
     "gelu",
+    "relu6",
+    "mish",
+    "exponential",
+    "hard_silu",
+    "hard_tanh",
+    "log_sigmoid",
 )
 """Activations with the same name and the same numbers there."""
 
