@@ -29,7 +29,6 @@ _ALIKE = (
     "gelu",
     "relu6",
     "mish",
-    "exponential",
     "hard_silu",
     "hard_tanh",
     "log_sigmoid",
