@@ -410,3 +410,31 @@ def test_whole_numbers_stand_for_no_infinity(tmp_path):
         c.export(layer, tmp_path / "model.c", weights="int8")
     with pytest.raises(tg.CheckpointError, match="cannot write"):
         c.export(layer, tmp_path / "no" / "model.c")
+
+
+class Around(nn.Module):
+    """A model with a layer of its own, which takes a whole sequence."""
+
+    def __init__(self) -> None:
+        self.layer = nn.LSTM(3, 4)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.layer(x)[0])
+
+
+class AroundWithState(Around):
+    def forward(self, x: Any, state: Any = None) -> Any:
+        y, state = self.layer(x, state)
+        return self.head(y), state
+
+
+@pytest.mark.parametrize(
+    "make", [Around, AroundWithState, lambda: nn.Sequential(nn.LSTM(3, 4)), lambda: nn.Linear(3, 4)]
+)
+def test_a_model_that_is_no_cell_is_told_what_to_write(make, tmp_path):
+    h = tg.zeros((1, 4))
+    for given in ((), (tg.zeros((1, 3)),), (tg.zeros((1, 3)), (h, h))):
+        with pytest.raises(tg.TinygradRNNError, match="A layer and what stands around it"):
+            c.export(make(), tmp_path / "model.c", *given)
+    assert not list(tmp_path.iterdir())

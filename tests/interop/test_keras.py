@@ -423,3 +423,14 @@ def test_without_h5py(tmp_path, monkeypatch):
     for use in (lambda: keras.load(FOLDER / FILES[0]), lambda: keras.save(tmp_path / "a.h5", {})):
         with pytest.raises(tg.CheckpointError, match=r"pip install 'tinygrad_rnn\[interop\]'"):
             use()
+
+
+def test_biases_of_the_other_reset_say_how_the_layer_is_made():
+    matrices = [np.zeros((4, 18)), np.zeros((6, 18))]
+    with pytest.raises(tg.CheckpointError, match='reset="before"'):
+        tg.interop.keras.load_weights(nn.GRU(4, 6), [*matrices, np.zeros(18)])
+    with pytest.raises(tg.CheckpointError, match='reset="after"'):
+        tg.interop.keras.load_weights(nn.GRU(4, 6, reset="before"), [*matrices, np.zeros((2, 18))])
+    with pytest.raises(tg.CheckpointError) as caught:
+        tg.interop.keras.load_weights(nn.GRU(4, 6), [*matrices, np.zeros(17)])
+    assert "reset" not in str(caught.value)

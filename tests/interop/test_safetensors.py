@@ -310,3 +310,17 @@ def test_shapes_that_no_array_has(shape, tmp_path):
     (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * size)
     with pytest.raises(tg.CheckpointError, match="not a whole safetensors file"):
         tg.load(tmp_path / "a.safetensors")
+
+
+def test_a_prefix_of_names_is_a_part(path):
+    linear = tg.nn.Linear(2, 1)
+    tg.save(path, {f"module.net.{name}": value for name, value in linear.state_dict().items()})
+    for part in (tg.load(path).part("module.net"), tg.load(path).part("module").part("net")):
+        assert sorted(part) == ["bias", "weight"]
+        assert np.array_equal(part["weight"].numpy(), linear.weight.numpy())
+    with pytest.raises(tg.CheckpointError, match="'mod'"):
+        tg.load(path).part("mod")
+    wrapped = {f"module.{name}": value for name, value in linear.state_dict().items()}
+    tg.save(path, {"model": wrapped, "step": 7})
+    assert sorted(tg.load(path).part("model.module")) == ["bias", "weight"]
+    assert tg.load(path).part("step") == 7

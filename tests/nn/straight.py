@@ -40,6 +40,18 @@ ACTIVATIONS = {
     "gelu": lambda a: a * (1 + np.vectorize(math.erf, otypes=[float])(a / math.sqrt(2))) / 2,
     "leaky_relu": lambda a: np.where(a > 0, a, 0.01 * a),
 }
+MORE_ACTIVATIONS = {
+    "relu6": lambda a: np.clip(a, 0, 6),
+    "mish": lambda a: a * np.tanh(np.log(1 + np.exp(a))),
+    "exponential": np.exp,
+    "hard_silu": lambda a: a * np.clip(a / 6 + 0.5, 0, 1),
+    "hard_tanh": lambda a: np.clip(a, -1, 1),
+    "log_sigmoid": lambda a: -np.log(1 + np.exp(-a)),
+    "swish": lambda a: a * sigmoid(a),
+    "hard_swish": lambda a: a * np.clip(a / 6 + 0.5, 0, 1),
+    "celu": elu,
+}
+"""Not in the grid of all pairs: exponential grows beyond all numbers in a recurrence."""
 MADE = {
     "affine": lambda a, alpha, beta: alpha * a + beta,
     "hard_sigmoid": lambda a, alpha, beta: np.clip(alpha * a + beta, 0, 1),

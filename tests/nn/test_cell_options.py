@@ -199,11 +199,29 @@ def test_a_function_of_the_library_is_known_by_its_name():
     assert nn.LSTMCell(D, H, recurrent_activation=made).recurrent_activation is made
 
 
-@pytest.mark.parametrize("name", straight.ACTIVATIONS)
+NAMES = {**straight.ACTIVATIONS, **straight.MORE_ACTIVATIONS}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_activations_by_name(name, rng):
     x = rng.normal(size=50) * 3
     found = nn.activations.get(name)(tg.tensor(x)).numpy()
-    assert abs(found - straight.ACTIVATIONS[name](x)).max() < 1e-14 * 10
+    theirs = NAMES[name](x)
+    assert (abs(found - theirs) < 1e-13 * np.maximum(1, abs(theirs))).all()
+    tg.check_gradients(nn.activations.get(name), tg.tensor(x))
+
+
+def test_an_unknown_name_is_answered_with_all_names():
+    with pytest.raises(tg.ArgumentError) as caught:
+        nn.LSTM(D, H, activation="leaky")
+    for name in NAMES:
+        assert repr(name) in str(caught.value)
+        assert name in (nn.activations.get.__doc__ or "")
+
+
+def test_several_names_of_one_function_are_one():
+    for other, name in {"swish": "silu", "hard_swish": "hard_silu", "celu": "elu"}.items():
+        assert nn.GRUCell(D, H, activation=other).activation == name
 
 
 @pytest.mark.parametrize("how", MADE, ids=str)

@@ -203,6 +203,56 @@ def test_repr_lists_the_parameters():
     assert repr(nn.Dropout()) == "Dropout()"
 
 
+def test_repr_says_what_models_and_layers_are_made_of():
+    model = nn.Sequential({"on": nn.Dropout(0.2), "to": nn.Linear(2, 1, bias=False), "as": tg.log_softmax})
+    assert repr(model).splitlines() == [
+        "Sequential(",
+        "  on: Dropout(p=0.2)",
+        "  to: Linear(",
+        "    weight: float32[1, 2]",
+        "  )",
+        "  as: log_softmax",
+        ")",
+    ]
+    options = {
+        "num_layers": 2,
+        "bidirectional": True,
+        "proj_size": 3,
+        "activation": "softsign",
+        "zoneout": 0.1,
+    }
+    layer = nn.LSTM(2, 3, dropout=0.5, variational=True, masked_output="previous", coupled=True, **options)
+    said = repr(layer).splitlines()[0]
+    for name, value in options.items():
+        assert f"{name}={value!r}" in said
+    for part in (
+        "LSTM(2, 3, ",
+        "masked_output='previous'",
+        "coupled=True",
+        "dropout=0.5",
+        "variational=True",
+    ):
+        assert part in said
+    assert "weight_hr_l1_reverse" in repr(layer)
+    assert repr(nn.GRU(2, 3)).splitlines()[0] == "GRU(2, 3"
+    assert repr(nn.Recurrent(nn.MGUCell(2, 3), outputs="last")).startswith(
+        "Recurrent(MGUCell(…), outputs='last'"
+    )
+    assert repr(nn.Recurrent(step)) == "Recurrent(step)"
+
+
+def test_a_prefix_that_all_names_have_or_lack_is_named():
+    linear = nn.Linear(2, 1)
+    values = linear.state_dict()
+    with pytest.raises(tg.CheckpointError, match=r"all unexpected names begin with 'model\.net\.'"):
+        linear.load_state_dict({f"model.net.{name}": value for name, value in values.items()})
+    with pytest.raises(tg.CheckpointError, match=r"all missing names begin with 'head\.'"):
+        nn.Sequential({"head": linear}).load_state_dict(values)
+    with pytest.raises(tg.CheckpointError) as caught:
+        linear.load_state_dict({**values, "other.scale": 1.0})
+    assert "begin with" not in str(caught.value)
+
+
 def step(self, x, state):
     gate = tg.sigmoid(x @ self.W + state @ self.U)
     hidden = gate * tg.tanh(state + x @ self.W)

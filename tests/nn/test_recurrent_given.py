@@ -615,3 +615,39 @@ def test_second_order_where_the_output_before_is_repeated(hides, reverse, rng):
         slope = tg.grad(of_layer)
         differences = (slope(x + small * d).numpy() - slope(x - small * d).numpy()) / (2 * small)
         np.testing.assert_allclose(tg.hvp(of_layer, x, d).numpy(), differences, rtol=1e-6, atol=1e-8)
+
+
+def test_a_class_is_answered_with_what_makes_it_cells_of_each_layer():
+    class Own(nn.Module):
+        def __init__(self, inputs):
+            self.inner = nn.GRUCell(inputs, 3)
+            self.state_size = 3
+
+        def __call__(self, x, h):
+            return self.inner(x, h)
+
+    with pytest.raises(tg.ArgumentError, match=r"input_size=…, and .* Own\(input_size\)"):
+        nn.Recurrent(Own, num_layers=2, bidirectional=True)
+    layer = nn.Recurrent(Own, num_layers=2, bidirectional=True, input_size=2)
+    assert layer(tg.zeros((4, 5, 2)))[0].shape == (4, 5, 6)
+
+
+def test_a_packed_sequence_is_answered_with_lengths():
+    class PackedSequence(tuple):
+        """Stands for PyTorch's."""
+
+        batch_sizes = (2, 1)
+
+    packed = PackedSequence((np.zeros((3, 2)), np.array([2, 1]), None, None))
+    for layer in (nn.LSTM(2, 3), nn.Recurrent(nn.GRUCell(2, 3))):
+        with pytest.raises(tg.ArgumentError, match="lengths="):
+            layer(packed)
+
+
+def test_sizes_of_layers_have_pytorchs_names():
+    for kind in (nn.RNN, nn.LSTM, nn.PeepholeLSTM, nn.GRU, nn.MGU):
+        layer = kind(2, 3, num_layers=2, bidirectional=True)
+        assert (layer.input_size, layer.hidden_size, layer.proj_size) == (2, 3, 0)
+    for size in (1, 3):
+        layer = nn.LSTM(2, 3, proj_size=size)
+        assert (layer.hidden_size, layer.proj_size) == (3, size)

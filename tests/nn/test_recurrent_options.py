@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import random
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +13,13 @@ import tinygrad_rnn as tg
 from tests.covering import covering
 from tests.nn import straight
 from tinygrad_rnn import nn, tree
+from tinygrad_rnn.nn.stacks import (
+    GRULayerOptions,
+    LSTMLayerOptions,
+    MGULayerOptions,
+    PeepholeLayerOptions,
+    RNNLayerOptions,
+)
 
 T, B, D, H = 6, 3, 4, 4
 
@@ -296,3 +305,19 @@ def test_a_users_cell(case, rng):
         case,
         rng,
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (nn.RNN, RNNLayerOptions),
+        (nn.LSTM, LSTMLayerOptions),
+        (nn.PeepholeLSTM, PeepholeLayerOptions),
+        (nn.GRU, GRULayerOptions),
+        (nn.MGU, MGULayerOptions),
+    ],
+)
+def test_help_names_all_options(kind, options):
+    """Those of the cell and of the layer, and what has a place of its own."""
+    taken = options.__annotations__.keys() | inspect.signature(kind.__init__).parameters.keys() - {"self"}
+    assert taken - set(re.findall(r"\w+", kind.__doc__ or "")) == set()

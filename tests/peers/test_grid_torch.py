@@ -144,6 +144,13 @@ ACTIVATIONS = {
     "silu": lambda: torch.nn.SiLU(),
     "gelu": lambda: torch.nn.GELU(),
     "leaky_relu": lambda: torch.nn.LeakyReLU(),
+    "relu6": lambda: torch.nn.ReLU6(),
+    "mish": lambda: torch.nn.Mish(),
+    "hard_swish": lambda: torch.nn.Hardswish(),
+    "hard_tanh": lambda: torch.nn.Hardtanh(),
+    "log_sigmoid": lambda: torch.nn.LogSigmoid(),
+    "celu": lambda: torch.nn.CELU(),
+    "swish": lambda: torch.nn.SiLU(),
 }
 
 

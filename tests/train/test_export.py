@@ -147,3 +147,12 @@ def test_a_run_with_a_cell_of_ones_own(tmp_path, text, monkeypatch):
         expected = model.eval()(tg.tensor(numbers[:, None]))[0].numpy()
     (found,) = run(tmp_path, [numbers[:, None].astype(np.int32)], [expected[0]])
     assert difference([found], [expected]) < 1e-6
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model", "model.c.txt"])
+def test_another_ending_is_refused_with_what_to_do(name, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["export", str(tmp_path), str(tmp_path / name)])
+    said = capsys.readouterr().err
+    assert all(word in said for word in (name, ".c or .h", "tg.interop.onnx.export"))
+    assert not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..derived.losses import cross_entropy
-from ..errors import CheckpointError, DataError
+from ..errors import ArgumentError, CheckpointError, DataError
 from ..interop import c
 from ..interop.c_file import identifier
 from ..ops import zeros
@@ -32,7 +32,12 @@ def add_export(commands: Any) -> None:
     )
     parser.set_defaults(command=_export)
     parser.add_argument("run", metavar="RUN", help="the folder of a run, or a checkpoint of one")
-    parser.add_argument("file", metavar="FILE", help="where to, such as model.c")
+    parser.add_argument(
+        "file",
+        type=option(str, _c_file),
+        metavar="FILE",
+        help="where to, such as model.c; .h is the other ending",
+    )
     parser.add_argument(
         "--weights",
         choices=("float32", "int8"),
@@ -48,6 +53,20 @@ def add_export(commands: Any) -> None:
     )
     add_own_cell(parser)
     parser.add_argument("--text", metavar="FILE", help="where the text of the run lies now, if it was moved")
+
+
+def _c_file(what: str, path: str) -> str:
+    """
+    Raises:
+        ArgumentError: its ending is that of another kind of file.
+    """
+    if not path.endswith((".c", ".h")):
+        raise ArgumentError(
+            f"{what}a C file is written, so its name must end in .c or .h, not {os.path.basename(path)!r}; "
+            "as ONNX a run is written from Python: "
+            "tg.interop.onnx.export(tg.train.load_run(RUN).model, path, example)"
+        )
+    return path
 
 
 def _export(arguments: argparse.Namespace) -> int:

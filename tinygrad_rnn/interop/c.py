@@ -23,7 +23,8 @@ import numpy
 from .. import arguments, atomic, nn, tree
 from ..backends.atoms import DTYPES
 from ..data import Vocabulary
-from ..errors import ArgumentError, DataError
+from ..errors import ArgumentError, DataError, ShapeError, TraceError
+from ..nn.given_cells import name_of, takes
 from ..ops import ArrayLike, Nest, Tensor, as_tensor, zeros
 from ..sequence import Leaf, StepCode, Stepper, write_step
 from ..tape import host_array
@@ -120,6 +121,31 @@ def _quantised(array: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray] | No
 
 def _code(model: Any, x: Any, state: Any, name: str, weights: str) -> StepCode:
     arguments.function("export: model", model, instance=True)
+    if not hasattr(model, "stepper") and not _takes_a_state(model):
+        raise ArgumentError(
+            f"export: {name_of(model)} takes no state, so it is no cell and has no stepper: {_ONE_STEP}"
+        )
+    try:
+        return _written(model, x, state, name, weights)
+    except (ArgumentError, ShapeError, TraceError) as error:
+        around = not isinstance(model, nn.Recurrent) and isinstance(model, nn.Module)
+        if around and any(isinstance(module, nn.Recurrent) for module in model.modules()):
+            raise type(error)(f"{error}. {name_of(model)} holds a layer of its own: {_ONE_STEP}") from error
+        raise
+
+
+_ONE_STEP = (
+    "write one step of all of it as a function y, state = step(x, state), with layer.stepper().cell in "
+    'it; the page "Out of Python" shows how, under "A layer and what stands around it"'
+)
+
+
+def _takes_a_state(model: Any) -> bool:
+    by_forward = isinstance(model, nn.Module) and type(model).__call__ is nn.Module.__call__
+    return takes(getattr(model, "forward", model) if by_forward else model, 0, 0)
+
+
+def _written(model: Any, x: Any, state: Any, name: str, weights: str) -> StepCode:
     stepper = _stepper(model, state)
     x = _input(model) if x is None else tree.map_leaves(as_tensor, x)
     if not tree.leaves(x):

@@ -27,6 +27,11 @@ _ALIKE = (
     "selu",
     "silu",
     "gelu",
+    "relu6",
+    "mish",
+    "hard_silu",
+    "hard_tanh",
+    "log_sigmoid",
 )
 """Activations with the same name and the same numbers there."""
 

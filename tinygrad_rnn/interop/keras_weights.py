@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from .. import arguments, nn
-from ..errors import ArgumentError
+from ..errors import ArgumentError, CheckpointError
 from ..nn import gate_orders
 from ..ops import ArrayLike
 from .layouts import Place, Shape, fitted, held, places_of
@@ -56,12 +56,29 @@ def load_weights(layer: nn.Module, weights: Iterable[ArrayLike]) -> None:
     given = arguments.several(f"{what}: weights", weights, "a list of arrays")
     expected = {name: shapes for _, layout in layouts for name, shapes in layout.shapes.items()}
     names = [*expected, *(f"array {i}" for i in range(len(expected), len(given)))]
-    arrays = fitted(what, layer, expected, dict(zip(names, given, strict=False)))
+    named = dict(zip(names, given, strict=False))
+    try:
+        arrays = fitted(what, layer, expected, named)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}{_of_the_other_reset(layouts, named)}") from None
     values: Arrays = {}
     for place, layout in layouts:
         mine = {name.removeprefix(place.label): arrays[name] for name in layout.shapes}
         values |= {place.names[name]: array for name, array in layout.ours(mine).items()}
     layer.load_state_dict(values)
+
+
+def _of_the_other_reset(layouts: Iterable[tuple[Place, Layout]], given: Mapping[str, Any]) -> str:
+    """What to do where the weights are those of a GRU whose reset gate acts at the other place."""
+    for place, _ in layouts:
+        cell, bias = place.module, numpy.shape(given.get(f"{place.label}bias", ()))
+        if isinstance(cell, nn.GRUCell):
+            rows = 3 * cell.hidden_size
+            if cell.reset == "after" and bias == (rows,):
+                return '; one bias is that of reset_after=False: make the layer with reset="before"'
+            if cell.reset == "before" and bias == (2, rows):
+                return '; two biases are those of reset_after=True: make the layer with reset="after"'
+    return ""
 
 
 def weights(layer: nn.Module, of: str = "value") -> list[numpy.ndarray]:

@@ -44,7 +44,8 @@ class Checkpoint(dict[str, Tensor]):
 
     def part(self, name: str) -> Any:
         """What was saved under a name beside other things: the state of a module, an optimiser or a schedule,
-        or a plain value.
+        or a plain value. Else the tensors whose names begin with it and a dot, without that: what a wrapper
+        around a model adds is taken away by ``part("module")``.
 
         >>> layer = tg.nn.Linear(2, 3)
         >>> adam = tg.optim.Adam(layer.parameters())
@@ -53,16 +54,24 @@ class Checkpoint(dict[str, Tensor]):
         >>> adam.load_state_dict(saved.part("optimizer"))
         >>> saved.part("step")
         7
+        >>> list(saved.part("model"))
+        ['weight', 'bias']
 
         Raises:
             CheckpointError: there is nothing of that name.
         """
         name = arguments.text("part: name", name)
         parts = nested(self.metadata.get(STATE, "{}"), self)
-        if not isinstance(parts, dict) or name not in parts:
+        if isinstance(parts, dict) and name in parts:
+            return parts[name]
+        inside = {key.removeprefix(f"{name}."): t for key, t in self.items() if key.startswith(f"{name}.")}
+        if not inside:
             there = ", ".join(map(repr, parts)) if parts else "only tensors, which are its items"
-            raise CheckpointError(f"there is no part {name!r} in this checkpoint: there are {there}")
-        return parts[name]
+            raise CheckpointError(
+                f"there is no part {name!r} in this checkpoint, and no name begins with it and a "
+                f"dot: there are {there}"
+            )
+        return Checkpoint(inside, {})
 
 
 def save(

@@ -43,6 +43,34 @@ def selu(x: ArrayLike) -> Tensor:
 
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
+
+def relu6(x: ArrayLike) -> Tensor:
+    """relu(x), and 6 from there on (Krizhevsky 2010).
+
+    >>> tg.nn.activations.relu6([-1.0, 2.0, 8.0])
+    tensor([0., 2., 6.], dtype=float32)
+    """
+    return ops.clip(ops.relu(x), 0.0, 6.0)
+
+
+def mish(x: ArrayLike) -> Tensor:
+    """x · tanh(softplus(x)) (Misra 2019).
+
+    >>> print(f"{tg.nn.activations.mish(1.0):.4f}")
+    0.8651
+    """
+    return ops.multiply(x, ops.tanh(ops.softplus(x)))
+
+
+def hard_silu(x: ArrayLike) -> Tensor:
+    """x · clip(x / 6 + ½, 0, 1) (Howard et al. 2019).
+
+    >>> tg.nn.activations.hard_silu([-3.0, 0.0, 3.0])
+    tensor([-0.,  0.,  3.], dtype=float32)
+    """
+    return ops.multiply(x, elementwise.hard_sigmoid(x))
+
+
 _NAMED: dict[str, Callable[[Any], Tensor]] = {
     "tanh": ops.tanh,
     "relu": ops.relu,
@@ -56,7 +84,15 @@ _NAMED: dict[str, Callable[[Any], Tensor]] = {
     "silu": elementwise.silu,
     "gelu": elementwise.gelu,
     "leaky_relu": elementwise.leaky_relu,
+    "relu6": relu6,
+    "mish": mish,
+    "exponential": ops.exp,
+    "hard_silu": hard_silu,
+    "hard_tanh": elementwise.hardtanh,
+    "log_sigmoid": elementwise.log_sigmoid,
 }
+_OTHER_NAMES = {"swish": "silu", "hard_swish": "hard_silu", "celu": "elu"}
+"""Names of the same functions; celu is elu where α is 1."""
 
 
 def get(activation: ActivationLike) -> Callable[[Any], Any]:
@@ -67,7 +103,9 @@ def get(activation: ActivationLike) -> Callable[[Any], Any]:
 
     Args:
         activation: tanh, relu, sigmoid, hard_sigmoid (clip(x / 6 + ½, 0, 1)), softsign, softplus, linear,
-            elu, selu, silu, gelu, leaky_relu; or a function of a tensor.
+            elu (with α = 1 as celu, which is another name for it), selu, silu or swish, gelu (with the error
+            function), leaky_relu (0.01 · x below 0, as PyTorch; Keras' is ``leaky_relu(0.2)``), relu6, mish,
+            exponential, hard_silu or hard_swish, hard_tanh, log_sigmoid; or a function of a tensor.
 
     Raises:
         ArgumentError: there is no such name, or it is no function.
@@ -76,15 +114,18 @@ def get(activation: ActivationLike) -> Callable[[Any], Any]:
 
 
 def checked(what: str, activation: Any) -> Any:
-    """A name, also where the function of that name was given, or another function.
+    """A name, the first one of a function with several, also where the function itself was given; or another
+    function.
 
     Raises:
         ArgumentError: it is neither.
     """
-    if isinstance(activation, str) and activation in _NAMED:
-        return activation
+    if isinstance(activation, str):
+        activation = _OTHER_NAMES.get(activation, activation)
+        if activation in _NAMED:
+            return activation
     if not callable(activation) or isinstance(activation, type):
-        names = ", ".join(map(repr, _NAMED))
+        names = ", ".join(map(repr, [*_NAMED, *_OTHER_NAMES]))
         raise arguments.refused(what, f"one of {names}, or a function of a tensor", activation)
     return next((name for name, function in _NAMED.items() if function is activation), activation)
 
@@ -144,7 +185,7 @@ def hard_sigmoid(alpha: float = 1 / 6, beta: float = 0.5) -> Activation:
 
 
 def leaky_relu(alpha: float = 0.01) -> Activation:
-    """x above 0, and alpha · x below.
+    """x above 0, and alpha · x below: with 0.01 as PyTorch, and ONNX by default; Keras' has 0.2.
 
     >>> tg.nn.activations.leaky_relu(0.5)([-2.0, 3.0])
     tensor([-1.,  3.], dtype=float32)
@@ -192,8 +233,11 @@ __all__ = [
     "elu",
     "get",
     "hard_sigmoid",
+    "hard_silu",
     "leaky_relu",
     "linear",
+    "mish",
+    "relu6",
     "scaled_tanh",
     "selu",
     "thresholded_relu",

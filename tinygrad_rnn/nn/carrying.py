@@ -18,6 +18,7 @@ from .layers import Dropout
 from .module import Module
 from .regularised import Noisy
 from .states import apart, together, zeros_of
+from .wording import options_of
 
 S = TypeVar("S")
 
@@ -51,6 +52,10 @@ class Carrying(Module, Generic[Output, State]):
     stateful: bool
     _separate: bool
     _kept: Any
+
+    def _options(self) -> list[str]:
+        cell = self.layers[0][0].cell if "layers" in vars(self) else self.cell
+        return [f"{name_of(cell)}(…)" if isinstance(cell, Module) else name_of(cell), *options_of(self)]
 
     def reset_state(self, state: Nest | None = None) -> None:
         """Of a stateful layer: let the next call begin anew.

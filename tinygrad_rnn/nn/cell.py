@@ -16,6 +16,7 @@ from .activations import ActivationLike
 from .layers import require
 from .module import Module
 from .parameter import Parameter
+from .wording import options_of_cell
 
 
 class Shape:
@@ -108,6 +109,9 @@ class Cell(Module):
         self.bias_ih: Parameter | None = self._parameter((rows,), dtype) if bias else None
         self.bias_hh: Parameter | None = self._parameter((rows,), dtype) if bias and both == 2 else None
         self._open(self.bias_ih, self.bias_hh, opened)
+
+    def _options(self) -> list[str]:
+        return options_of_cell(self)
 
     def _open(self, bias: Tensor | None, other: Tensor | None, value: float | None) -> None:
         """Put the first value of the forget gate's bias into one of two that are added."""

@@ -45,7 +45,14 @@ def cells_of(
                 f"{'s' * (directions > 1)}: give one for each direction of each layer"
             )
     else:
-        cell = arguments.function(f"{name}: cell", given, instance=True)
+        if isinstance(given, type):
+            kind = given.__name__
+            raise ArgumentError(
+                f"{name}: cell is the class {kind}, not an instance of it: give input_size=…, and it is "
+                f"called with the input size of each layer, {kind}(input_size); or, where all layers read "
+                f"equally much, write {kind}(…)"
+            )
+        cell = arguments.function(f"{name}: cell", given)
         if _makes_cells(cell):
             raise ArgumentError(
                 f"{name}: cell takes one argument, as what makes a cell for an input size: give input_size=… "
@@ -58,7 +65,7 @@ def cells_of(
 
 def _made(name: str, make: Any, size: int, num_layers: int, directions: int, widens: bool) -> list[list[Any]]:
     make = arguments.function(f"{name}: cell", make)
-    if not _takes(make, 0):
+    if not takes(make, 0):
         raise ArgumentError(
             f"{name}: with input_size, cell makes cells: it is called with one argument, an input size, and "
             f"{name_of(make)} cannot be: leave input_size out, or give a function or class that makes cells"
@@ -119,10 +126,10 @@ def _own(name: str, cells: Sequence[Any]) -> list[Any]:
 
 def _makes_cells(function: Any) -> bool:
     """Whether something takes one argument and no second one."""
-    return _takes(function, 0) and not _takes(function, 0, 0)
+    return takes(function, 0) and not takes(function, 0, 0)
 
 
-def _takes(function: Any, *values: Any) -> bool:
+def takes(function: Any, *values: Any) -> bool:
     """Whether something can be called with so many values; True where nobody knows."""
     try:
         signature = inspect.signature(function)

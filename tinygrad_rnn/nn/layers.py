@@ -32,6 +32,20 @@ def not_a_pair(name: str, x: Any) -> Any:
     return x
 
 
+def not_packed(name: str, x: Any) -> Any:
+    """The input of a recurrent layer.
+
+    Raises:
+        ArgumentError: it is a packed sequence of PyTorch's.
+    """
+    if isinstance(x, tuple) and hasattr(x, "batch_sizes"):
+        raise ArgumentError(
+            f"{name}: x is a packed sequence: nothing is packed here; give the padded tensor, as it was "
+            "before it was packed, and the lengths: layer(x, lengths=…)"
+        )
+    return x
+
+
 def require(what: str, x: Any, size: int, dtype: Any) -> None:
     """Check the last axis and the dtype of an input.
 
@@ -191,6 +205,10 @@ class Dropout(Module):
         self.p: float = arguments.probability("Dropout: p", p)
         self.shared_axes: tuple[int, ...] = arguments.wholes("Dropout: shared_axes", shared_axes)
 
+    def _options(self) -> list[str]:
+        shared = [f"shared_axes={self.shared_axes}"] if self.shared_axes else []
+        return [*([f"p={self.p}"] if self.p != 0.5 or shared else []), *shared]
+
     def __call__(self, x: ArrayLike) -> Tensor:
         x = ops.as_tensor(not_a_pair("Dropout", x))
         if not self.training or self.p == 0:
@@ -245,6 +263,12 @@ class Sequential(Module, Generic[Output]):
         """The layers by their names alone, as in PyTorch, and what a subclass has beside them."""
         for name, value in vars(self).items():
             yield from (zip(self.names, value, strict=True) if name == "layers" else ((name, value),))
+
+    def _parts(self) -> list[str]:
+        return [
+            f"{name}: {layer if isinstance(layer, Module) else getattr(layer, '__name__', repr(layer))}"
+            for name, layer in zip(self.names, self.layers, strict=True)
+        ]
 
     def __call__(self, x: Any) -> Output:
         for layer in self.layers:

@@ -6,7 +6,7 @@ import contextlib
 import contextvars
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from .. import arguments, backends
 from ..arguments import DTypeLike
@@ -15,20 +15,9 @@ from ..errors import ArgumentError, CheckpointError, DtypeError, ModuleError, Sh
 from ..ops import ArrayLike
 from ..tape import Scope, host_values, in_scope, thread
 from ..tensor import Tensor
+from .names import LoadedNames, advice_of
 from .parameter import Parameter
 from .variables import held_by
-
-
-class LoadedNames(NamedTuple):
-    """The names that a state dict and a module do not share.
-
-    Attributes:
-        missing_keys: those of the module alone: they kept their values.
-        unexpected_keys: those of the state dict alone: they were not used.
-    """
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
 
 
 class Module:
@@ -160,7 +149,9 @@ class Module:
             [name for name in ours if name not in values], [name for name in values if name not in ours]
         )
         problems = (
-            [f"missing: {name}" for name in names[0]] + [f"unexpected: {name}" for name in names[1]]
+            [f"missing: {name}" for name in names[0]]
+            + [f"unexpected: {name}" for name in names[1]]
+            + advice_of(names)
             if strict
             else []
         )
@@ -258,11 +249,20 @@ class Module:
         return self
 
     def __repr__(self) -> str:
-        lines = [
-            f"  {name}: {parameter.dtype}{list(parameter.shape)}"
+        head = f"{type(self).__name__}({', '.join(self._options())}"
+        lines = [line.replace("\n", "\n  ") for line in self._parts()]
+        return "\n  ".join([head, *lines]) + "\n)" if lines else f"{head})"
+
+    def _options(self) -> list[str]:
+        """What is said of a module beside its parameters, as it is written in a call."""
+        return []
+
+    def _parts(self) -> list[str]:
+        """What a module is made of, a line for each part: its parameters."""
+        return [
+            f"{name}: {parameter.dtype}{list(parameter.shape)}"
             for name, parameter in _once(_inside(self, Tensor))
         ]
-        return "\n".join([f"{type(self).__name__}(", *lines, ")"]) if lines else f"{type(self).__name__}()"
 
 
 def _recorded(call: Callable[..., Any]) -> Callable[..., Any]:

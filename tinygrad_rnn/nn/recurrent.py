@@ -29,7 +29,7 @@ from ..tensor import Tensor
 from ..user_code import calling_line
 from .carrying import Carrying
 from .given_cells import cells_of, sizes_differ
-from .layers import Dropout
+from .layers import Dropout, not_packed
 from .outputs import MERGES, last_of, mask_time_first, merged, swapped
 from .regularised import Expected, Noisy, checked_zoneout, noise
 from .states import check_state, together
@@ -312,7 +312,7 @@ class Recurrent(Carrying[Output, State]):
 
     def _sequence(self, x: Any) -> tuple[Any, bool]:
         """The input as tensors, and whether it is a single sequence."""
-        x = tree.map_leaves(ops.as_tensor, x)
+        x = tree.map_leaves(ops.as_tensor, not_packed(type(self).__name__, x))
         if not isinstance(x, Tensor) or x.ndim != 2 or x.dtype.kind != "f":
             return x, False
         first = self.layers[0][0].cell if "layers" in vars(self) else self.cell

@@ -12,9 +12,10 @@ from ..ops import ArrayLike, Nest
 from ..sequence import State, repeated_scan
 from ..tape import lift, thread
 from ..tensor import Tensor
-from .layers import Dropout, not_a_pair
+from .layers import Dropout, not_a_pair, not_packed
 from .parameter import Parameter
 from .recurrent import Options, Recurrent
+from .wording import options_of, options_of_cell
 
 _PLAIN = {"reverse": False, "masked_output": "zero", "compiled": "auto", "checkpoint": None}
 """The options of a cell that is merely scanned."""
@@ -24,6 +25,10 @@ class Stack(Recurrent[Tensor, State]):
     """:class:`Recurrent` of the library's cells, with its options, whose parameters have PyTorch's names:
     weight_ih_l0, …, weight_ih_l0_reverse, … The state of one cell, too, is (layers · directions, B, size).
 
+    Attributes:
+        input_size, hidden_size, proj_size: of all its cells but for what a later layer reads; no projection
+            is 0.
+
     Args:
         make: a cell, as ``make(input_size, **options)``.
         of_cell: the names of options that go to the cells.
@@ -32,6 +37,8 @@ class Stack(Recurrent[Tensor, State]):
 
     _in_layers: ClassVar[bool] = True
     input_size: int
+    hidden_size: int
+    proj_size: int
 
     def __init__(
         self,
@@ -58,6 +65,12 @@ class Stack(Recurrent[Tensor, State]):
             input_size=arguments.size(f"{name}: input_size", input_size),
             **rest,
         )
+        cell = self.layers[0][0].cell
+        self.hidden_size = cell.hidden_size
+        self.proj_size = cell.output_size if getattr(cell, "weight_hr", None) is not None else 0
+
+    def _options(self) -> list[str]:
+        return [*options_of_cell(self.layers[0][0].cell), *options_of(self)]
 
     if TYPE_CHECKING:
 
@@ -101,7 +114,7 @@ class Stack(Recurrent[Tensor, State]):
 
     def _sequence(self, x: Any) -> tuple[Any, bool]:
         name = type(self).__name__
-        x = lift(not_a_pair(name, x), self.layers[0][0].cell.weight_ih._backend)
+        x = lift(not_a_pair(name, not_packed(name, x)), self.layers[0][0].cell.weight_ih._backend)
         if x.ndim not in (2, 3):
             batch = "B, T" if self.batch_first else "T, B"
             raise ShapeError(

@@ -44,6 +44,16 @@ class RNN(Stack[Tensor]):
     >>> ys, h = tg.nn.RNN(2, 3)(tg.zeros((10, 5, 2)))
     >>> ys.shape, h.shape
     ((10, 5, 3), (1, 5, 3))
+
+    Args:
+        input_size, hidden_size: how many numbers a step reads, and has as its state.
+        num_layers, batch_first, dropout, bidirectional: as in :class:`Recurrent`.
+        bias, dtype: whether there are biases, and the dtype of all parameters.
+        nonlinearity: "tanh" or "relu"; ``activation`` takes any other.
+        options: of the cells, see :class:`RNNCell`: ``activation``, ``gate_clip``, ``biases``; and of
+            the layer, see :class:`Recurrent`: ``reverse``, ``merge``, ``outputs``, ``variational``,
+            ``recurrent_dropout``, ``zoneout``, ``stateful``, ``masked_output``, ``compiled``,
+            ``checkpoint``.
     """
 
     def __init__(
@@ -72,6 +82,17 @@ class LSTM(Stack[tuple[Tensor, Tensor]]):
     >>> ys, (h, c) = tg.nn.LSTM(2, 3, num_layers=2)(tg.zeros((10, 5, 2)))
     >>> ys.shape, c.shape
     ((10, 5, 3), (2, 5, 3))
+
+    Args:
+        input_size, hidden_size: how many numbers a step reads, and has as its state.
+        num_layers, batch_first, dropout, bidirectional: as in :class:`Recurrent`.
+        bias, dtype: whether there are biases, and the dtype of all parameters.
+        proj_size, cell_clip, proj_clip: as in :class:`LSTMCell`.
+        options: of the cells, see :class:`LSTMCell`: ``activation``, ``recurrent_activation``,
+            ``output_activation``, ``gate_clip``, ``coupled``, ``forget_bias``, ``biases``; and of the
+            layer, see :class:`Recurrent`: ``reverse``, ``merge``, ``outputs``, ``variational``,
+            ``recurrent_dropout``, ``zoneout``, ``stateful``, ``masked_output``, ``compiled``,
+            ``checkpoint``.
     """
 
     cell_type: ClassVar[type[LSTMCell]] = LSTMCell
@@ -112,6 +133,17 @@ class PeepholeLSTM(LSTM):
     >>> ys, (h, c) = tg.nn.PeepholeLSTM(2, 3)(tg.zeros((10, 5, 2)))
     >>> ys.shape
     (10, 5, 3)
+
+    Args:
+        input_size, hidden_size: how many numbers a step reads, and has as its state.
+        num_layers, batch_first, dropout, bidirectional: as in :class:`Recurrent`.
+        bias, dtype: whether there are biases, and the dtype of all parameters.
+        proj_size, cell_clip, proj_clip: as in :class:`LSTMCell`.
+        options: of the cells, see :class:`PeepholeLSTMCell`: ``peepholes``, ``activation``,
+            ``recurrent_activation``, ``output_activation``, ``gate_clip``, ``coupled``,
+            ``forget_bias``, ``biases``; and of the layer, see :class:`Recurrent`: ``reverse``,
+            ``merge``, ``outputs``, ``variational``, ``recurrent_dropout``, ``zoneout``, ``stateful``,
+            ``masked_output``, ``compiled``, ``checkpoint``.
     """
 
     cell_type: ClassVar[type[LSTMCell]] = PeepholeLSTMCell
@@ -143,6 +175,16 @@ class GRU(Stack[Tensor]):
     >>> ys, h = tg.nn.GRU(2, 3, bidirectional=True)(tg.zeros((10, 5, 2)))
     >>> ys.shape, h.shape
     ((10, 5, 6), (2, 5, 3))
+
+    Args:
+        input_size, hidden_size: how many numbers a step reads, and has as its state.
+        num_layers, batch_first, dropout, bidirectional: as in :class:`Recurrent`.
+        bias, dtype: whether there are biases, and the dtype of all parameters.
+        reset: where the reset gate acts, "after" the product or "before" it.
+        options: of the cells, see :class:`GRUCell`: ``activation``, ``recurrent_activation``,
+            ``gate_clip``, ``biases``; and of the layer, see :class:`Recurrent`: ``reverse``,
+            ``merge``, ``outputs``, ``variational``, ``recurrent_dropout``, ``zoneout``, ``stateful``,
+            ``masked_output``, ``compiled``, ``checkpoint``.
     """
 
     def __init__(
@@ -171,6 +213,15 @@ class MGU(Stack[Tensor]):
     >>> ys, h = tg.nn.MGU(2, 3, num_layers=2)(tg.zeros((10, 5, 2)))
     >>> ys.shape, h.shape
     ((10, 5, 3), (2, 5, 3))
+
+    Args:
+        input_size, hidden_size: how many numbers a step reads, and has as its state.
+        num_layers, batch_first, dropout, bidirectional: as in :class:`Recurrent`.
+        bias, dtype: whether there are biases, and the dtype of all parameters.
+        options: of the cells, see :class:`MGUCell`: ``activation``, ``recurrent_activation``,
+            ``gate_clip``, ``forget_bias``, ``biases``; and of the layer, see :class:`Recurrent`:
+            ``reverse``, ``merge``, ``outputs``, ``variational``, ``recurrent_dropout``, ``zoneout``,
+            ``stateful``, ``masked_output``, ``compiled``, ``checkpoint``.
     """
 
     def __init__(
