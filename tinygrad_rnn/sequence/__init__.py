@@ -117,8 +117,8 @@ def scan(
         state = tree.map_leaves(lambda leaf: lift(leaf, backend), begin(cell, xs, state, known_of(cell)))
     if not thread.recording:  # h += … in the cell would change a learned state itself
         state = tree.map_leaves(lambda leaf: leaf.detach(), state)
-    if is_written():
-        return thread.tracing.scanned(cell, xs, state, lengths, mask, options)
+    if (writer := _writer()) is not None:
+        return writer(cell, xs, state, lengths, mask, options)
     live = live_steps(lengths, mask, inputs[0].shape)
     if live is not None and any(leaf.shape[:1] != live.shape[1:] for leaf in tree.leaves(state)):
         raise ShapeError(
@@ -224,7 +224,12 @@ def _steps_of(what: str, checkpoint: Any) -> int | str | None:
 
 def is_written() -> bool:
     """Whether scans are written down at the moment and not run: lengths may then have no values."""
-    return thread.tracing is not None and thread.tracing.scanned is not None
+    return _writer() is not None
+
+
+def _writer() -> Any:
+    """What writes scans down, in a trace that is to be written elsewhere."""
+    return None if thread.tracing is None else thread.tracing.scanned
 
 
 def live_steps(lengths: Any, mask: Any, shape: tuple[int, ...]) -> numpy.ndarray | None:
