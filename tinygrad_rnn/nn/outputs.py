@@ -56,8 +56,8 @@ def last_of(ys: Tensor, live: numpy.ndarray | None, reverse: bool) -> Any:
 
 def last_at(ys: Tensor, lengths: Any, reverse: bool) -> Any:
     """The same from lengths (B,) without a look at their values; outputs beyond them are zeros."""
-    if reverse or lengths is None:
-        return ys[0 if reverse else -1]
+    if reverse or lengths is None:  # from the end all samples end at the first step
+        return last_of(ys, None, reverse)
     places = ops.maximum(ops.astype(lift(lengths, ys._backend), "int64") - 1, 0)
     index = ops.reshape(places, (1, -1, *(1,) * (ys.ndim - 2)))
     return ops.squeeze(ops.take_along_axis(ys, index, 0), 0)
