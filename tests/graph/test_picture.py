@@ -158,7 +158,7 @@ def test_too_many_nodes_are_refused_until_asked_for():
         tg.draw(y, max_nodes=10)
     with pytest.raises(DrawError, match="neither modules nor time steps"):
         tg.draw(y, view="cells")
-    with pytest.raises(DrawError, match="nothing here was recorded in time steps"):
+    with pytest.raises(DrawError, match="nothing here was recorded in two time steps"):
         tg.draw(y, view="steps")
 
 

@@ -300,3 +300,13 @@ def test_files_of_other_frameworks_are_named(path):
         path.write_bytes((FOLDER / name).read_bytes())
         with pytest.raises(tg.CheckpointError, match=rf"interop\.{said}\.load"):
             tg.load(path)
+
+
+@pytest.mark.parametrize("shape", [[0, 2**62, 2**62], [1] * 100])
+def test_shapes_that_no_array_has(shape, tmp_path):
+    """Their sizes agree with the offsets, and still NumPy has no such array."""
+    size = 4 * int(0 not in shape)
+    header = json.dumps({"w": {"dtype": "F32", "shape": shape, "data_offsets": [0, size]}}).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * size)
+    with pytest.raises(tg.CheckpointError, match="not a whole safetensors file"):
+        tg.load(tmp_path / "a.safetensors")

@@ -547,3 +547,71 @@ def test_options_that_have_no_effect_are_refused():
         nn.LSTM(2, 3, coupled=True, forget_bias=1.0)
     with pytest.raises(tg.ArgumentError, match="reset must be 'after'"):
         nn.LayerNormGRUCell(2, 3, reset="before")
+
+
+def test_a_state_of_another_shape_is_refused():
+    """A cell would spread it over other axes."""
+    one, several = nn.Recurrent(nn.GRUCell(2, 3)), nn.Recurrent(nn.LSTMCell(2, 3))
+    single, batch = tg.ones((4, 2)), tg.ones((4, 3, 2))
+    for layer, x, state in [
+        (one, single, tg.zeros((7, 3))),
+        (one, batch, tg.zeros((7, 3, 3))),
+        (one, batch, tg.zeros((1, 3))),
+        (one, batch, tg.zeros((3, 1))),
+        (several, single, (tg.zeros((7, 3)), tg.zeros((7, 3)))),
+        (several, batch, (tg.zeros((3, 3)), tg.zeros((1, 3)))),
+    ]:
+        with pytest.raises(tg.ShapeError):
+            layer(x, state)
+    kept = nn.Recurrent(nn.GRUCell(2, 3), stateful=True)
+    kept(batch)
+    with pytest.raises(tg.ShapeError):
+        kept(single)
+
+
+def test_a_kept_state_is_nobody_elses():
+    x = tg.ones((4, 1, 2))
+    for make in (lambda: nn.GRU(2, 3, stateful=True), lambda: nn.Recurrent(nn.GRUCell(2, 3), stateful=True)):
+        layer = make()
+        _, state = layer(x)
+        expected = layer.__class__.__call__(layer, x)[0].numpy().copy()
+        layer.reset_state()
+        _, state = layer(x)
+        state.data[...] = 7.0
+        np.testing.assert_array_equal(layer(x)[0].numpy(), expected)
+
+
+def test_a_scan_that_must_be_compiled_says_where_it_cannot():
+    layer = nn.GRU(2, 3, compiled=True, masked_output="previous", checkpoint=2)
+    with pytest.raises(tg.TraceError, match="from segment"):
+        layer(tg.ones((4, 3, 2)), lengths=[4, 2, 0])
+
+
+@pytest.mark.parametrize(
+    "hides", [{"lengths": [3, 1]}, {"mask": [[True, False], [False, True], [True, True]]}]
+)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_second_order_where_the_output_before_is_repeated(hides, reverse, rng):
+    """Outputs of another size than the state; by differences of the gradient."""
+    x, h0, v = (tg.tensor(rng.normal(size=size)) for size in ((3, 2, 1), (2, 3), (3, 2)))
+
+    def f(x):
+        def cell(x, h):
+            h = tg.tanh(x + h)
+            return h @ v, h
+
+        ys, _ = tg.scan(cell, x, h0, masked_output="previous", reverse=reverse, **hides)
+        return tg.sum(tg.sin(ys))
+
+    d = rng.normal(size=x.shape)
+    slope, small = tg.grad(f), 1e-5
+    differences = (slope(x + small * d).numpy() - slope(x - small * d).numpy()) / (2 * small)
+    np.testing.assert_allclose(tg.hvp(f, x, d).numpy(), differences, rtol=1e-6, atol=1e-8)
+    for layer in (nn.LSTM(1, 3, proj_size=2, masked_output="previous", dtype="float64", reverse=reverse),):
+
+        def of_layer(x, layer=layer):
+            return tg.sum(tg.sin(layer(x, **hides)[0]))
+
+        slope = tg.grad(of_layer)
+        differences = (slope(x + small * d).numpy() - slope(x - small * d).numpy()) / (2 * small)
+        np.testing.assert_allclose(tg.hvp(of_layer, x, d).numpy(), differences, rtol=1e-6, atol=1e-8)

@@ -27,7 +27,9 @@ def floats(rng, *shape):
 def same(model, path, *calls, tolerance=1e-5):
     """The file, run by onnxruntime and loaded again, gives what the model does; the operators in it."""
     for inputs in calls:
-        arrays = [np.asarray(x) for x in tree.leaves(tuple(inputs))]
+        arrays = [
+            x.numpy() if isinstance(x, tg.Tensor) else np.asarray(x) for x in tree.leaves(tuple(inputs))
+        ]
         ours = [y.numpy() for y in tree.leaves(model(*inputs))]
         assert apart(runtime(path, *arrays), ours) < tolerance
         assert apart(load(path)(*arrays), ours) < tolerance
@@ -249,6 +251,45 @@ def test_a_function_with_two_inputs(rng, tmp_path):
     same(gated, path, (floats(rng, 4, 3), floats(rng, 4, 3)))
     assert load(path).inputs == ("x", "y")
     assert load(path).outputs == ("y_1",)
+
+
+def of_at_least(least, most):
+    """A model that takes no other numbers of steps."""
+
+    def model(x):
+        if not least <= x.shape[0] <= most:
+            raise ValueError(f"{x.shape[0]} steps")
+        return x[: -least + 1] + x[least - 1 :]
+
+    return model
+
+
+@pytest.mark.parametrize(("least", "most"), [(3, 1000), (5, 60), (10, 40), (2, 35)])
+def test_a_model_that_takes_not_all_lengths(least, most, rng, tmp_path):
+    model, path = of_at_least(least, most), str(tmp_path / "model.onnx")
+    export(model, path, floats(rng, 12, B, D))
+    same(
+        model,
+        path,
+        *[(tg.tensor(floats(rng, t, b, D)),) for t, b in [(least, 2), (least + 1, 1), (most, 40)]],
+    )
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda x: tg.pad(x, ((2, 3), (0, 0), (0, 0))),
+        lambda x: x[:-1] * float(x.shape[0] - 1),
+        lambda x: tg.reshape(x, (-1, D)) / (x.shape[0] * x.shape[1]),
+        lambda x: tg.mean(x[1:], axis=0),
+        lambda x: x + float(2 * x.shape[1] + 3),
+    ],
+    ids=["filled", "without the last", "a mean", "a mean of all but the first", "samples"],
+)
+def test_sums_and_products_of_lengths(model, rng, tmp_path):
+    path = str(tmp_path / "model.onnx")
+    export(model, path, floats(rng, T, B, D))
+    same(model, path, *[(tg.tensor(floats(rng, t, b, D)),) for t, b in [(2, 1), (3, 2), (16, 4), (101, 50)]])
 
 
 def test_axes_that_are_free_are_chosen(rng, tmp_path):

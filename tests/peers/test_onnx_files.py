@@ -6,6 +6,7 @@ import concurrent.futures
 import copy
 import os
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -128,6 +129,48 @@ def test_attributes_that_are_not_supported_are_named_with_their_node(
         refused(path, f"node 'the node' ({kind})", says)
 
 
+@pytest.mark.parametrize(
+    ("kind", "inputs", "outputs"),
+    [
+        ("BatchNormalization", 5, 5),
+        ("BatchNormalization", 5, 2),
+        ("LSTM", 3, 4),
+        ("GRU", 3, 3),
+        ("Relu", 1, 2),
+    ],
+)
+def test_more_outputs_than_an_operator_gives(kind, inputs, outputs, tmp_path):
+    """None of them is asked for by another node, and still the file is refused."""
+    attributes = {"hidden_size": 2} if kind in ("LSTM", "GRU") else {}
+    names = [f"y{i}" for i in range(outputs)]
+    nodes = [helper.make_node(kind, ["x"] + ["w"] * (inputs - 1), names, "many", **attributes)]
+    path = written(tmp_path / "many.onnx", model_of(nodes, {"x": X}, ["y0"], {"w": W}, opset=13))
+    with pytest.raises(tg.CheckpointError):
+        load(path)
+
+
+def test_more_outputs_than_are_supported_are_counted(tmp_path):
+    """Those of version 7 of the operators, which the package's check lets through."""
+    names = ["y", "mean", "var", "saved_mean", "saved_var"]
+    weights = {name: np.ones(3, np.float32) for name in ("scale", "bias", "m", "v")}
+    node = helper.make_node("BatchNormalization", ["x", *weights], names, "norm")
+    for wanted in (["y"], names):
+        path = written(tmp_path / "norm.onnx", model_of([node], {"x": X}, wanted, weights, opset=8))
+        refused(path, "'norm' (BatchNormalization)", "5 outputs", "1 of BatchNormalization")
+    node.output[1:] = [""] * 4
+    model = load(written(tmp_path / "norm.onnx", model_of([node], {"x": X}, ["y"], weights, opset=8)))
+    np.testing.assert_allclose(model(X)[0].numpy(), X * 0 + 1, atol=1e-4)
+
+
+@pytest.mark.parametrize("k", [4, 100, -1])
+def test_more_of_the_largest_than_there_are(k, tmp_path):
+    node = helper.make_node("TopK", ["x", "k"], ["values", "places"], "top")
+    weights = {"k": np.array([k], np.int64)}
+    model = load(written(tmp_path / "top.onnx", model_of([node], {"x": X}, ["values", "places"], weights)))
+    with pytest.raises(tg.CheckpointError, match=r"'top'.*an axis of 3"):
+        model(X)
+
+
 def test_types_that_tensors_lack(tmp_path):
     model = product()
     model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.BFLOAT16
@@ -191,6 +234,28 @@ def test_a_part_of_a_file_that_is_not_there(entries, says, tmp_path):
 
 
 # -- calls ---------------------------------------------------------------------------------------------------
+
+
+def test_arrays_that_claim_more_than_there_is(tmp_path):
+    """A small file whose arrays all lie at one place does not fill the memory."""
+    place, size = tmp_path / "weights.bin", 1 << 28
+    with open(place, "wb") as file:
+        file.truncate(size)  # which takes no disk
+    weights = {f"w{i}": W for i in range(20)}
+    nodes = [helper.make_node("Sum", list(weights), ["y"])]
+    model = model_of(nodes, {"x": X}, ["y"], weights)
+    for tensor in model.graph.initializer:
+        tensor.ClearField("raw_data")
+        tensor.dims[:] = [size // 4]
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value=place.name)
+    path = written(tmp_path / "many.onnx", model)
+    tracemalloc.start()
+    try:
+        refused(path, f"{20 * size} bytes", f"hold {size}", "one place")
+        assert tracemalloc.get_traced_memory()[1] < size
+    finally:
+        tracemalloc.stop()
 
 
 def test_inputs_are_what_the_file_declares(tmp_path):

@@ -42,6 +42,29 @@ def turning(x):
     return tg.arctan2(x, x + 1)
 
 
+def cropped(n):
+    layer = nn.GRU(D, H)
+    return lambda x: layer(x[: x.shape[0] // n * n])[0]
+
+
+def filled(n):
+    layer = nn.GRU(D, H)
+    return lambda x: layer(tg.pad(x, ((0, -x.shape[0] % n), (0, 0), (0, 0))))[0]
+
+
+def filled_samples(n):
+    return lambda x: tg.pad(x, ((0, 0), (0, -x.shape[1] % n), (0, 0)))
+
+
+def scaled_by(number):
+    """A number that depends on the shape (T, B, D)."""
+    return lambda x: x * float(number(*x.shape))
+
+
+def beyond(axis, n):
+    return lambda x: x * 2 if x.shape[axis] > n else x
+
+
 def refused_cell(x, h):
     return tg.arctan2(h, x), h
 
@@ -67,6 +90,41 @@ def test_what_cannot_be_written_is_refused_by_name(model, says, rng, tmp_path):
     with pytest.raises(tg.CheckpointError, match=re.escape(says)):
         export(model, path, floats(rng, T, B, D))
     assert path.read_bytes() == b"before"
+
+
+ROUNDED = {
+    "steps cropped to an even number": cropped(2),
+    "steps cropped to threes": cropped(3),
+    "steps cropped to sixteens": cropped(16),
+    "steps filled up to an even number": filled(2),
+    "steps filled up to threes": filled(3),
+    "steps filled up to fours": filled(4),
+    "steps filled up to 32": filled(32),
+    "samples filled up to an even number": filled_samples(2),
+    "samples filled up to fours": filled_samples(4),
+    "samples filled up to 16": filled_samples(16),
+    "half of the steps": scaled_by(lambda t, b, d: t // 2),
+    "the remainder by 2": scaled_by(lambda t, b, d: t % 2),
+    "the remainder by 3": scaled_by(lambda t, b, d: t % 3),
+    "the remainder of samples": scaled_by(lambda t, b, d: b % 2),
+    "steps up to 10": scaled_by(lambda t, b, d: min(t, 10)),
+    "steps up to 50": scaled_by(lambda t, b, d: min(t, 50)),
+    "samples from 4 on": scaled_by(lambda t, b, d: max(b, 4)),
+    "the last five, or less": lambda x: tg.mean(x[-5:], axis=0),
+    "a branch at odd numbers": lambda x: x * 2 if x.shape[0] % 2 else x,
+    **{f"a branch at {n} steps": beyond(0, n) for n in (3, 10, 20, 50)},
+    **{f"a branch at {n} samples": beyond(1, n) for n in (3, 10, 30)},
+}
+
+
+@pytest.mark.parametrize("name", ROUNDED)
+def test_what_depends_on_lengths_by_more_than_a_sum(name, rng, tmp_path):
+    """No number of one length goes into the file; and with the lengths fixed all of it can be written."""
+    x, path = floats(rng, T, B, D), tmp_path / "model.onnx"
+    with pytest.raises(tg.CheckpointError, match=r"axes=\{\}"):
+        export(ROUNDED[name], path, x)
+    assert not path.exists()
+    export(ROUNDED[name], path, floats(rng, 16, B, D), axes={})
 
 
 def test_masked_outputs_that_repeat(rng, tmp_path):

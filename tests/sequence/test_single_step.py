@@ -387,3 +387,48 @@ def test_a_layer_of_another_dtype(kind, before, after, rng):
         layer(x, state)
     for _ in range(2):
         check_layer(layer, x.astype(after), tree.map_leaves(lambda leaf: leaf.astype(after), state))
+
+
+# -- weights that each call computes -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bound(monkeypatch):
+    """The steps that are bound, one by one."""
+    made = []
+
+    class Counted(single_step.BoundStep):
+        def __init__(self, *args):
+            made.append(self)
+            super().__init__(*args)
+
+    monkeypatch.setattr(single_step, "BoundStep", Counted)
+    return made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_step_is_bound_to_weights_that_are_new_each_time(kind, rng, bound):
+    cell = KINDS[kind](N, 11)
+    weight = cell.weight_hh
+    for i in range(8):
+        cell.weight_hh = weight * (1.0 + i)
+        check(cell, *operands(cell, rng))
+    assert len(bound) <= 1
+
+
+def test_a_step_is_bound_to_weights_that_stay(rng, bound):
+    cell = nn.LSTMCell(N, 12)
+    for i in range(2):
+        for _ in range(4):
+            check(cell, *operands(cell, rng))
+        assert len(bound) == i + 1
+        trained(cell)
+
+
+def test_weights_that_are_written_into_between_all_steps(rng, bound):
+    cell = nn.GRUCell(N, 13)
+    given = cell.weight_hh.data
+    for _ in range(5):
+        given *= 0.9
+        check(cell, *operands(cell, rng))
+    assert len(bound) <= 1

@@ -50,6 +50,7 @@ def adding_problem(
     dtype, chance = _dtype("adding_problem", dtype), _chance("adding_problem", seed)
     x = numpy.zeros((length, batch, 2), dtype)
     x[..., 0] = chance.random((length, batch))
+    numpy.minimum(x, numpy.nextafter(dtype.type(1), dtype.type(0)), out=x)  # which rounding may reach
     places, middle = numpy.arange(batch), length // 2
     first, second = chance.integers(0, middle, batch), chance.integers(middle, length, batch)
     x[first, places, 1] = x[second, places, 1] = 1

@@ -171,7 +171,8 @@ def _draw_larger(request: _Request, view: str, why: str) -> Picture:
     if view == "steps" or (view == "auto" and chains and _SHOWN * len(chains) <= request.max_nodes):
         if not chains:
             raise DrawError(
-                'draw: nothing here was recorded in time steps: use scan or a recurrent layer, or view="ops"'
+                "draw: nothing here was recorded in two time steps or more: use scan or a recurrent layer, "
+                'or view="ops"'
             )
         note = _said(f"{_steps(chains)} as boxes", why)
         drawing: StepsView | CellsView = _steps_view(request, note)

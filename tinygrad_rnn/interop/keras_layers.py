@@ -122,8 +122,7 @@ def _options(name: str, kind: str, run: nn.Recurrent[Any, Any]) -> dict[str, Any
     own += ["reverse"] if run.options["reverse"] else []
     own += ["zoneout"] if run.zoneout else []
     options: dict[str, Any] = {"units": cell.hidden_size, "use_bias": cell.bias_ih is not None}
-    activation = getattr(cell, "activation", getattr(cell, "nonlinearity", "tanh"))
-    given = {"activation": activation}
+    given = {"activation": cell.activation}
     if kind != "SimpleRNN":
         given["recurrent_activation"] = getattr(cell, "recurrent_activation", "sigmoid")
     own += [option for option, value in given.items() if value not in _ALIKE]

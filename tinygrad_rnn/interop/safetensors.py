@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from .. import arguments, atomic
-from ..errors import CheckpointError, DtypeError, ShapeError
+from ..errors import CheckpointError, DtypeError, ShapeError, TinygradRNNError
 from ..tape import host_values
 from ..tensor import Tensor, tensor
 from .nested import flattened, has_state, nested
@@ -170,7 +170,9 @@ def load(path: str | Path) -> Checkpoint:
         raise CheckpointError(
             f"cannot read {path}: {error if os.path.exists(path) else 'there is no such file'}"
         ) from error
-    except package.SafetensorError as error:
+    except (package.SafetensorError, ValueError) as error:  # the latter of shapes that NumPy cannot have
+        if isinstance(error, TinygradRNNError):
+            raise
         raise CheckpointError(
             f"{path} is not a whole safetensors file ({error}): it was cut short, or another program made "
             "it; take another copy, or save "

@@ -69,7 +69,9 @@ class Carrying(Module, Generic[Output, State]):
 
     @effect("keeps its state for the next call")
     def _keep(self, state: Any) -> None:
-        object.__setattr__(self, "_kept", None if state is None else detach(state))
+        # a copy: what a call returned is the caller's to write into
+        kept = None if state is None else tree.map_leaves(_copied, state)
+        object.__setattr__(self, "_kept", kept)
 
     def _kept_for(self, x: Any, single: bool) -> Any:
         """The state that was kept.
@@ -189,6 +191,11 @@ def fresh_states(model: Any) -> Iterator[None]:
     finally:
         for layer, state in kept:
             layer._keep(state)
+
+
+def _copied(leaf: Tensor) -> Tensor:
+    """Off the tape, in memory of its own."""
+    return Tensor(leaf._data.copy(), leaf._backend)
 
 
 def _as_steps(x: Any) -> Tensor:

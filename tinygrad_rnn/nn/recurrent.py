@@ -33,7 +33,7 @@ from .given_cells import cells_of, sizes_differ
 from .layers import Dropout
 from .outputs import MERGES, last_at, last_of, mask_time_first, merged, swapped
 from .regularised import Expected, Noisy, checked_zoneout, noise
-from .states import together
+from .states import check_state, together
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -316,7 +316,10 @@ class Recurrent(Carrying[Output, State]):
 
     def _alone(self, x: Any, state: Any, lengths: Any, mask: Any) -> tuple[Any, Any]:
         """One cell."""
-        state = self._zeros(x) if state is None else state
+        if state is None:
+            state = self._zeros(x)
+        else:
+            check_state(type(self).__name__, state, getattr(self.cell, "state_size", None), x)
         cell, inputs = self._as_run(), x
         if cell is self._noisy:
             state = tree.map_leaves(ops.as_tensor, state)

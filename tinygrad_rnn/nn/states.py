@@ -36,6 +36,29 @@ def axes_of(what: str, size: Any) -> tuple[int, ...]:
     return size.axes if isinstance(size, Shape) else (arguments.size(what, size),)
 
 
+def check_state(name: str, state: Any, size: Any, x: Any) -> None:
+    """Check that a state is one of a cell for an input, before the cell spreads it over other axes.
+
+    Args:
+        name: of the layer.
+        size: the ``state_size`` of the cell; None where it has none.
+        x: the input, (T, B, …).
+
+    Raises:
+        ShapeError: a tensor of it has another shape.
+    """
+    if size is None:
+        return
+    leaves, sizes, batch = tree.leaves(state), tree.leaves(size), tree.leaves(x)[0].shape[1:2]
+    for leaf, one in zip(leaves, sizes, strict=False):  # how many there are, the cell says
+        shape, expected = getattr(leaf, "shape", None), (*batch, *axes_of(f"{name}: state_size", one))
+        if shape and tuple(shape) != expected:
+            raise ShapeError(
+                f"{name}: a tensor of the state has shape {tuple(shape)}: expected {expected}, the samples "
+                "and then the state_size of the cell"
+            )
+
+
 def together(name: str, states: Sequence[Any]) -> Any:
     """The states of all cells, one above the other.
 

@@ -186,6 +186,8 @@ def _scanned(cell: Any, xs: Any, state: Any, options: ScanOptions, compiled: boo
             "with checkpoint, masked_output='previous' and lengths or a mask an output goes from segment "
             "to segment"
         )
+        if compiled is True:
+            raise refusal
     else:
         try:
             whole = options.keeping(None) if options.repeats else options

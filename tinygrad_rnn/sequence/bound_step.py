@@ -40,6 +40,34 @@ class _Layout(NestLayout):
         return "one step at a time"
 
 
+class Weights:
+    """Which arrays some weights were, and what stood in them. They are not kept alive.
+
+    Args:
+        lost: called with a reference to an array when it is gone.
+    """
+
+    def __init__(self, outside: Sequence[Any], lost: Callable[[Any], None] | None = None) -> None:
+        self._arrays = [weakref.ref(tensor._data, lost) for tensor in outside]
+        self._fingerprints = [*map(fingerprint_if_exposed, outside)]
+
+    def holds(self, outside: Sequence[Any]) -> bool:
+        """Whether the arrays of these weights are those, as they were then."""
+        # a generator takes three times as long
+        for tensor, array in zip(outside, self._arrays, strict=True):
+            if tensor._data is not array():
+                return False
+        return not exposed or [*map(fingerprint_if_exposed, outside)] == self._fingerprints
+
+    def lives(self) -> bool:
+        """Whether all of these arrays are there."""
+        return all(array() is not None for array in self._arrays)
+
+    def compares(self) -> bool:
+        """Whether they are compared at each step, since somebody may write into them."""
+        return any(fingerprint is not None for fingerprint in self._fingerprints)
+
+
 class BoundStep:
     """A step of a traced cell, without a tape: weights, memory and addresses are bound.
 
@@ -52,6 +80,7 @@ class BoundStep:
     Attributes:
         tensor: the class of tensors.
         plan: what is done.
+        weights: those that are bound.
 
     Raises:
         TraceError: it cannot be planned.
@@ -77,8 +106,7 @@ class BoundStep:
         )
         self.plan: Plan = make_plan(body, self.backend, None)
         self.plan.check()
-        self._weights = [weakref.ref(tensor._data, lost) for tensor in outside]
-        self._fingerprints = [*map(fingerprint_if_exposed, outside)]
+        self.weights = Weights(outside, lost)
         given = [
             *(x._data[None] for x in inputs),
             *(x._data for x in outside),
@@ -162,22 +190,6 @@ class BoundStep:
         """Which of both places holds the state."""
         numbers, at = self._at[0]
         return int(numbers[at])
-
-    def holds(self, outside: Sequence[Any]) -> bool:
-        """Whether the arrays of these weights are those that were bound, as they were then."""
-        # a generator takes three times as long
-        for tensor, array in zip(outside, self._weights, strict=True):
-            if tensor._data is not array():
-                return False
-        return not exposed or [*map(fingerprint_if_exposed, outside)] == self._fingerprints
-
-    def lives(self) -> bool:
-        """Whether the arrays of all weights that were bound are there."""
-        return all(array() is not None for array in self._weights)
-
-    def compares(self) -> bool:
-        """Whether weights are compared at each step, since somebody may write into them."""
-        return any(fingerprint is not None for fingerprint in self._fingerprints)
 
     def takes(self, x: Any) -> bool:
         """Whether an array is the one input of a step."""

@@ -111,7 +111,10 @@ def pulled(call: Any, g: Sequence[Any], xs: Sequence[Any]) -> list[Any]:
     def zeros(v: int, *steps: int) -> Any:
         return call.tensor(backend.zeros((*steps, *joint.shapes[v]), joint.dtypes[v]))
 
-    firsts = [*xs[inputs : inputs + states], *(zeros(v) for v in program.states[states:])]
+    started = [
+        call.tensor(backend.zeros(program.shapes[v], program.dtypes[v])) for v in program.states[states:]
+    ]
+    firsts = [*xs[inputs : inputs + states], *started]
     ys, _ = call.scan(call, loops.forward, streams, firsts, fixed, call.options.unmasked(reverse))
     values = dict(zip(joint.steps, streams, strict=True)) | dict(zip(loops.known, ys, strict=True))
     arriving = [

@@ -10,14 +10,15 @@ from ..backends.base import Unsupported
 from ..caches import recent
 from ..errors import IndexRangeError, TraceError
 from ..tape import Node, thread
-from .bound_step import BoundStep
+from .bound_step import BoundStep, Weights
 from .budget import ALL
 from .explained import note_plan
 from .trace import Cell, TracedCell
 
 _steps = recent(32)
-"""By traces' identities, steps that are bound to their weights and memory, with the trace; in use by one
-thread at a time."""
+"""By traces' identities, with the trace, steps that are bound to their weights and memory; or the weights of
+the last call, where they were others than those before; None where no step can be bound. In use by one thread
+at a time."""
 
 _calls = recent(64)
 """By cells' identities and shapes of their input, the call that such a step answered last."""
@@ -27,25 +28,65 @@ _lost: list[Any] = []
 interrupted, as a function of ours could."""
 
 
+Results = tuple[list[Any], list[Any]]
+"""Outputs and last states."""
+
+
 def single_step(
     cell: Cell, traced: TracedCell, inputs: Sequence[Any], states: Sequence[Any], outside: Sequence[Any]
-) -> tuple[list[Any], list[Any]] | None:
-    """Outputs and last states of a scan of one step without residuals; None where it is no machine code, or a
-    number is out of range."""
+) -> Results | None:
+    """A scan of one step without residuals.
+
+    None where it is no machine code, a number is out of range, or the weights are others than at the call
+    before: they may be computed anew each time, and to bind a step takes as long as many runs of a plan.
+    """
+    found = _taken(traced)
+    if found is None:
+        step: BoundStep | Weights | None = _bound(traced, inputs, states, outside)
+    elif found[0] is None:
+        step = None
+    elif not _weights(found[0]).holds(outside):
+        step = Weights(outside)
+    else:
+        step = found[0] if isinstance(found[0], BoundStep) else _bound(traced, inputs, states, outside)
+    return _answer(cell, traced, step, inputs, states)
+
+
+def _weights(step: BoundStep | Weights) -> Weights:
+    return step.weights if isinstance(step, BoundStep) else step
+
+
+def _taken(traced: TracedCell) -> tuple[BoundStep | Weights | None] | None:
+    """What is known of a trace, which nobody else gets then; None if it is new."""
     if _lost:
         _lost.clear()
         for other, old in _steps.values():
-            if old is not None and not old.lives():
-                _steps.drop(id(other))
+            if isinstance(old, BoundStep) and not old.weights.lives():
+                _steps.put(id(other), (other, old.weights))  # which nothing fits any more
     known, step = _steps.take(id(traced)) or (None, None)
-    if known is not traced or (step is not None and not step.holds(outside)):
-        try:
-            first = [Node.result_type(x._data[0, ...], x._backend) for x in inputs]
-            step = BoundStep(traced, first, states, outside, _lost.append)
-        except (Unsupported, TraceError):
-            step = None
+    return (step,) if known is traced else None
+
+
+def _bound(
+    traced: TracedCell, inputs: Sequence[Any], states: Sequence[Any], outside: Sequence[Any]
+) -> BoundStep | None:
     try:
-        if step is None:
+        first = [Node.result_type(x._data[0, ...], x._backend) for x in inputs]
+        return BoundStep(traced, first, states, outside, _lost.append)
+    except (Unsupported, TraceError):
+        return None
+
+
+def _answer(
+    cell: Cell,
+    traced: TracedCell,
+    step: BoundStep | Weights | None,
+    inputs: Sequence[Any],
+    states: Sequence[Any],
+) -> Results | None:
+    """What a step makes of its operands, if it is bound; it is known afterwards."""
+    try:
+        if not isinstance(step, BoundStep):
             return None
         step.put([s._data for s in states])
         made, backend = Node.result_type, step.backend
@@ -107,7 +148,13 @@ def repeated_step(cell: Any, x: Any, state: Any) -> tuple[Any, Any] | None:
         return None
     known = call.traced.attributes
     weights = None if known is None else known.weights(cell)
-    done = None if weights is None else single_step(cell, call.traced, [x], states, weights)
+    if weights is None or (found := _taken(call.traced)) is None:
+        return None
+    step = found[0]
+    if isinstance(step, BoundStep) and not step.weights.holds(weights):
+        _steps.put(id(call.traced), (call.traced, step))  # the whole scan sees to it
+        return None
+    done = _answer(cell, call.traced, step, [x], states)
     if done is None:
         return None
     (y,), last = done

@@ -126,7 +126,7 @@ class Stepper(Generic[Output, State]):
 
     def explain(self) -> str:
         """How it runs: "machine code", or step by step and why."""
-        if self._bound is not None and self._bound.compares():
+        if self._bound is not None and self._bound.weights.compares():
             return f"{self._reason}; weights whose .data was read are compared at each step"
         return self._reason
 
@@ -174,7 +174,7 @@ class Stepper(Generic[Output, State]):
         links = self._links
         if not (self._known_places() if links is None else links.hold()):
             return False
-        return bound.holds(self._outside)
+        return bound.weights.holds(self._outside)
 
     def _known_places(self) -> bool:
         """The same as :meth:`Links.hold` of a cell that holds tensors where no link leads: all that it reads

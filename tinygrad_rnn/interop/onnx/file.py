@@ -9,7 +9,7 @@ import importlib
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ... import arguments
@@ -42,9 +42,7 @@ def read(path: Any) -> Any:
     if model.functions:
         model = onnx_package(".inliner").inline_local_functions(model)
     _refuse_operators(path, model)
-    for tensor in _tensors(model.graph):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            _bring_in(path, tensor)
+    _bring_in(path, [t for t in _tensors(model.graph) if t.data_location == onnx.TensorProto.EXTERNAL])
     _check(path, onnx, model)
     return model
 
@@ -158,8 +156,31 @@ def _tensors(graph: Any) -> Iterator[Any]:
             yield from _tensors(inner)
 
 
-def _bring_in(path: str, tensor: Any) -> None:
-    """Read an array that lies in a file beside the model's.
+def _bring_in(path: str, tensors: Sequence[Any]) -> None:
+    """Read arrays that lie in files beside the model's.
+
+    Raises:
+        CheckpointError: one lies elsewhere, or the file does not hold it; or together they claim more bytes
+            than there are, so that a small file could fill the memory. Nothing was read then.
+    """
+    found = [_place_of(path, tensor) for tensor in tensors]
+    claimed = sum(length for _, _, length in found)
+    there = sum(os.path.getsize(place) for place in {place for place, _, _ in found})
+    if claimed > there:
+        raise CheckpointError(
+            f"{path}: its arrays claim {claimed} bytes of the files beside it, which hold {there}: several "
+            "arrays lie at one place, which is not supported; write the model with each array once"
+        )
+    for tensor, (place, offset, length) in zip(tensors, found, strict=True):
+        with open(place, "rb") as file:
+            file.seek(offset)
+            tensor.raw_data = file.read(length)
+        tensor.data_location = 0
+        del tensor.external_data[:]
+
+
+def _place_of(path: str, tensor: Any) -> tuple[str, int, int]:
+    """Of an array that lies in a file beside the model's: the file, and which bytes, from where and how many.
 
     Raises:
         CheckpointError: it lies elsewhere, or the file does not hold it.
@@ -192,11 +213,7 @@ def _bring_in(path: str, tensor: Any) -> None:
             f"{what} of {size} bytes should be the {length} bytes from {offset} on of {location!r}, which "
             f"has {os.path.getsize(place)}: one of the files was cut short, or belongs to another model"
         )
-    with open(place, "rb") as file:
-        file.seek(offset)
-        tensor.raw_data = file.read(length)
-    tensor.data_location = 0
-    del tensor.external_data[:]
+    return place, offset, length
 
 
 def _outside(place: str, folder: str) -> bool:

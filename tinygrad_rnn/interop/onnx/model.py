@@ -12,10 +12,12 @@ from ...arguments import DTypeLike
 from ...errors import ArgumentError, DtypeError, ShapeError
 from ...nn import Module, Parameter
 from ...ops import ArrayLike, as_tensor
+from ...sequence import explain
 from ...tape import lift
 from ...tensor import Tensor
 from .file import read
 from .graph import Given, Graph, on, run, weight_key
+from .operators.recurrent import Kept
 from .reading import Reader, with_weights
 
 M = TypeVar("M", bound="Model")
@@ -107,6 +109,26 @@ class Model(Module):
                 f"the input {declared.name!r} has shape {tensor.shape}: the model takes ({shown})"
             )
         return tensor
+
+    def explain(self) -> str:
+        """How the cells of its nodes RNN, LSTM and GRU were last run in this thread; see
+        :func:`tinygrad_rnn.explain`.
+
+        >>> tg.interop.onnx.export(tg.nn.GRU(2, 3), "gru.onnx")
+        >>> model = tg.interop.onnx.load("gru.onnx")
+        >>> y, h = model(tg.zeros((10, 5, 2)))
+        >>> print(model.explain())
+        node 'GRU' (GRU), GRUCell: ...
+        """
+        nodes = [node for graph in self.graph.inside() for node in graph.nodes]
+        lines = []
+        for node in nodes:
+            if isinstance(node.kept, Kept):
+                cells = node.kept.own_cells()
+                lines += [f"{node.label}, {explain(cell)}" for cell in cells] or [
+                    f"{node.label}: not run yet"
+                ]
+        return "\n".join(lines) or "Model: no node of it is RNN, LSTM or GRU"
 
     def astype(self: M, dtype: DTypeLike) -> M:
         """Change all floats of the model to another dtype, in place: its parameters, its constants, and what

@@ -78,6 +78,10 @@ class Reader:
         node = Node(label(message), row, tuple(message.input), tuple(message.output), attributes, self.opset)
         if row.check is not None:
             row.check(node)
+        if row.outputs is not None and any(node.outputs[row.outputs :]):
+            node.refuse(
+                f"{len(node.outputs)} outputs are asked for, and {row.outputs} of {row.name} are supported"
+            )
         if row.prepare is not None:
             node.kept = row.prepare(node)
         return node

@@ -14,7 +14,12 @@ from ..graph import Graph, on, run
 from .table import Node, operator
 
 
-@operator("If", "then_branch else_branch", inner=True)
+def _check_if(node: Node) -> None:
+    if any(len(node.graph(name).outputs) != len(node.outputs) for name in ("then_branch", "else_branch")):
+        node.refuse("its branches do not have as many outputs as it has")
+
+
+@operator("If", "then_branch else_branch", outputs=None, inner=True, check=_check_if)
 def _if(node: Node, values: dict[str, Any], condition: Any) -> list[Any]:
     """The condition is looked at: no residual reaches it."""
     chosen = numpy.asarray(condition.numpy() if isinstance(condition, Tensor) else condition)
@@ -60,6 +65,7 @@ def _check_scan(node: Node) -> None:
     "Scan",
     "body num_scan_inputs directions scan_input_axes scan_input_directions scan_output_axes "
     "scan_output_directions",
+    outputs=None,
     inner=True,
     check=_check_scan,
 )

@@ -150,7 +150,7 @@ def _gelu(node: Node, x: Tensor) -> Tensor:
     return 0.5 * x * (1 + ops.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
 
 
-@operator("Dropout", "ratio seed", plain=(1, 2))
+@operator("Dropout", "ratio seed", plain=(1, 2), outputs=2)
 def _dropout(node: Node, x: Tensor, ratio: Any = None, training: Any = None) -> Any:
     """As a network is used: x itself. One that a file trains is refused where it is met."""
     if training is not None and bool(numpy.asarray(training)):

@@ -5,7 +5,7 @@
     layout=1           X and Y have the batch first, and so have the states
 
 The cells have PyTorch's order of gates: weights are put in order at each call, on the tape, so that what is
-trained are the arrays of the file.
+trained are the arrays of the file. Where nothing is recorded, it is done once for arrays that stay the same.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import numpy
 from .... import nn, ops
 from ....errors import ShapeError
 from ....nn import activations, gate_orders
+from ....sequence.bound_step import Weights
+from ....tape import thread
 from ....tensor import Tensor
 from .table import Node, add, words
 
@@ -83,18 +85,25 @@ class Kept:
         backwards: of each direction whether it runs from the end.
         make: of each direction what makes its cell, from the sizes of input and state.
         cells: those that were made, for each thread its own, since a call puts weights into them.
+        ordered: for each thread and direction, the arrays of a file that were put in order last without a
+            tape, and what came of it.
     """
 
     kind: Kind
     backwards: tuple[bool, ...]
     make: list[Callable[..., Any]]
     cells: dict[Any, Any] = field(default_factory=dict)
+    ordered: dict[Any, tuple[Weights, dict[str, Any]]] = field(default_factory=dict)
+
+    def own_cells(self) -> list[Any]:
+        """Those that this thread has made."""
+        return [cell for key, cell in self.cells.items() if key[0] == threading.get_ident()]
 
     def __deepcopy__(self, memo: Any) -> Kept:
         return Kept(self.kind, self.backwards, self.make)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "cells": {}}
+        return {**vars(self), "cells": {}, "ordered": {}}
 
 
 def prepare(node: Node) -> Kept:
@@ -177,7 +186,7 @@ def run(node: Node, x: Tensor, w: Tensor, r: Tensor, b: Tensor | None = None, *m
     outputs, ends = [], []
     for d, backwards in enumerate(kept.backwards):
         cell = _cell(kept, d, w.shape[2], r.shape[2])
-        arrays = _arrays(kept.kind, *(None if a is None else a[d] for a in (w, r, b, peepholes)))
+        arrays = _ordered(kept, d, (w, r, b, peepholes))
         try:
             for name, array in arrays.items():
                 setattr(cell, name, array)
@@ -226,6 +235,21 @@ def _cell(kept: Kept, direction: int, inputs: int, hidden: int) -> Any:
     return kept.cells[key]
 
 
+def _ordered(kept: Kept, direction: int, given: Sequence[Tensor | None]) -> dict[str, Any]:
+    """The weights of a direction, by their names in a cell; the same tensors as before, where that changes
+    nothing: so what is bound to them stays so."""
+    there = [a for a in given if a is not None]
+    recorded = thread.recording and any(a.requires_grad for a in there)
+    if recorded or thread.tracing is not None or thread.observer is not None:
+        return _arrays(kept.kind, *(None if a is None else a[direction] for a in given))
+    key = (threading.get_ident(), direction)
+    known = kept.ordered.get(key)
+    if known is None or not known[0].holds(there):
+        arrays = _arrays(kept.kind, *(None if a is None else a[direction] for a in given))
+        known = kept.ordered[key] = (Weights(there), arrays)
+    return known[1]
+
+
 def _arrays(kind: Kind, w: Any, r: Any, b: Any, p: Any) -> dict[str, Any]:
     """The weights of a direction, by their names in a cell."""
     found = {"weight_ih": in_order(w, kind.gates, kind.own), "weight_hh": in_order(r, kind.gates, kind.own)}
@@ -267,6 +291,6 @@ def _where_there_are_steps(last: Tensor, lengths: numpy.ndarray | None) -> Tenso
 
 _ATTRIBUTES = "activation_alpha activation_beta activations clip direction hidden_size layout"
 
-add("RNN", run, _ATTRIBUTES, host=(4,), prepare=prepare)
-add("GRU", run, f"{_ATTRIBUTES} linear_before_reset", host=(4,), prepare=prepare)
-add("LSTM", run, f"{_ATTRIBUTES} input_forget", host=(4,), prepare=prepare)
+add("RNN", run, _ATTRIBUTES, host=(4,), outputs=2, prepare=prepare)
+add("GRU", run, f"{_ATTRIBUTES} linear_before_reset", host=(4,), outputs=2, prepare=prepare)
+add("LSTM", run, f"{_ATTRIBUTES} input_forget", host=(4,), outputs=3, prepare=prepare)

@@ -105,7 +105,7 @@ def _check_layer_norm(node: Node) -> None:
         node.refuse(f"stash_type {node.get('stash_type')} is not supported")
 
 
-@operator("LayerNormalization", "axis epsilon stash_type", check=_check_layer_norm)
+@operator("LayerNormalization", "axis epsilon stash_type", outputs=3, check=_check_layer_norm)
 def _layer_norm(node: Node, x: Tensor, scale: Tensor, bias: Tensor | None = None) -> Any:
     """Over the axes from ``axis`` on; halves are computed in float32, as ``stash_type`` says by default."""
     wide = ops.astype(x, numpy.float32) if x.dtype == numpy.float16 else x

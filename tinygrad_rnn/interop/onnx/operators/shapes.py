@@ -63,7 +63,7 @@ def _concatenate(node: Node, *xs: Tensor) -> Tensor:
     return ops.concatenate(xs, node.get("axis", 1))
 
 
-@operator("Split", "axis split num_outputs", host=(1,))
+@operator("Split", "axis split num_outputs", host=(1,), outputs=None)
 def _split(node: Node, x: Tensor, split: numpy.ndarray | None = None) -> tuple[Tensor, ...]:
     """Into given lengths: an attribute, since opset 13 an input. Or evenly, and the last may be shorter."""
     axis = axis_of(x, node.get("axis", 0))
@@ -132,11 +132,13 @@ def _scatter_elements(node: Node, x: Tensor, indices: Tensor, updates: Tensor) -
     return ops.where(spread(ops.ones_like(updates)) > 0, spread(updates), x)
 
 
-@operator("TopK", "axis k largest sorted", host=(1,))
+@operator("TopK", "axis k largest sorted", host=(1,), outputs=2)
 def _largest(node: Node, x: Tensor, k: numpy.ndarray | None = None) -> tuple[Tensor, Tensor]:
     """The largest elements, or the smallest, in their order, and their places; of equal ones the first."""
     axis = axis_of(x, node.get("axis", -1))
     (count,) = ints(node.get("k") if k is None else k)
+    if not 0 <= count <= x.shape[axis]:
+        node.refuse(f"an axis of {x.shape[axis]} has no {count} largest elements")
     values = x.numpy()  # on the host: of equal ones the order counts
     if node.get("largest", 1):
         values = -values.astype(numpy.int64) if values.dtype.kind in "bu" else -values

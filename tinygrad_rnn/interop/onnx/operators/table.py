@@ -27,6 +27,7 @@ class Operator:
         host: the places of inputs that say shapes, axes and places: NumPy arrays, which no residual reaches.
         plain: the places of inputs that are numbers of the code where the file holds them: NumPy arrays then,
             tensors otherwise.
+        outputs: how many it gives at most; None where the node says it. A file that asks for more is refused.
         inner: whether its attributes hold graphs.
         check: check(node) refuses values of attributes that ``run`` does not know.
         prepare: prepare(node) → what is kept for its runs, as ``node.kept``.
@@ -37,6 +38,7 @@ class Operator:
     attributes: frozenset[str] = frozenset()
     host: frozenset[int] = frozenset()
     plain: frozenset[int] = frozenset()
+    outputs: int | None = 1
     inner: bool = False
     check: Callable[[Node], None] | None = None
     prepare: Callable[[Node], Any] | None = None

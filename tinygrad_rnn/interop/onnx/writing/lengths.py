@@ -4,8 +4,13 @@ A model is traced for several of them. A number that is another one each time, t
 reciprocal in a mean, is written as what it is of them, or the model is refused: a file never holds the number
 of one trace.
 
-    2 traces more than there are such lengths: 17 steps of 5 samples, 23 of 5, 17 of 7, 29 of 11
-    17, 23, 17, 29  is steps;  16, 22, 16, 28  is steps − 1;  85, 115, 119, 319  is steps · samples
+    steps    17, 24, 17, 34,  2, 67    of six traces, with
+    samples   5,  5,  8, 12, 37,  3
+             16, 23, 16, 33,  1, 66    is steps − 1
+             85, 120, 136, 408, 74, 201    is steps · samples
+             16, 24, 16, 34,  2, 66    is none: it was steps // 2 · 2
+
+What stays the same in all of these traces is taken to stay so: code that decides at 100 steps is not noticed.
 """
 
 from __future__ import annotations
@@ -35,21 +40,39 @@ UNKNOWN = Length(())
 Traces = Sequence[dict[str, int]]
 """The lengths of each trace by their names."""
 
-_SIZES = ((17, 23, 29), (5, 7, 11), (13, 19, 31), (3, 8, 14))
-"""Of each such length the first one, the second one, and that of the last trace; no two alike."""
+_SIZES = ((17, 24, 34), (5, 8, 12), (13, 20, 29), (3, 7, 14))
+"""Of each such length the first one, the second one, and that of the last trace but two; no two alike. Odd
+and even ones of several residues: what is rounded, or filled up, is no sum of them."""
+
+_SMALL, _LARGE = (2, 3, 4, 6), (67, 37, 41, 53)
+"""Of each such length a small one and a large one, for two traces: each is small in one of them."""
 
 
-def traces_of(names: Sequence[str]) -> Traces:
-    """The lengths to trace with: all first ones; each time one other; all others."""
+def traces_of(names: Sequence[str]) -> Sequence[Traces]:
+    """The lengths to trace with: all first ones; each time one other; all others; small and large.
+
+    Returns:
+        Of each trace its lengths, and what else will do where a model takes no sequences so short or so long.
+    """
     if len(names) > len(_SIZES):
         raise CheckpointError(f"export: at most {len(_SIZES)} axes are free, not {len(names)}")
     sizes = dict(zip(names, _SIZES, strict=False))
     first = {name: size[0] for name, size in sizes.items()}
-    return [
-        first,
-        *({**first, name: size[1]} for name, size in sizes.items()),
-        {name: size[2] for name, size in sizes.items()},
+    traces: list[Traces] = [
+        [first],
+        *([{**first, name: size[1]}] for name, size in sizes.items()),
+        [{name: size[2] for name, size in sizes.items()}],
     ]
+    for small in (0, 1) if names else ():
+        extreme = {name: (_SMALL if i % 2 == small else _LARGE)[i] for i, name in enumerate(names)}
+        nearer = [{name: _between(n, first[name], part) for name, n in extreme.items()} for part in (3, 1)]
+        traces.append([extreme, *nearer, first])
+    return traces
+
+
+def _between(extreme: int, first: int, part: int) -> int:
+    """A length on the way from a first one to another: so many quarters of the way."""
+    return first + part * (extreme - first) // 4
 
 
 def of(values: Sequence[Any], traces: Traces) -> Any:
@@ -108,7 +131,8 @@ def _solved(values: Sequence[int], traces: Traces) -> Length | None:
     if not moved:
         return None
     products = [math.prod(trace[name] for name in moved) for trace in traces]
-    scale = (values[-1] - values[0]) / (products[-1] - products[0])
+    others = len(names) + 1  # the trace with all others
+    scale = (values[others] - values[0]) / (products[others] - products[0])
     length = Length(moved, int(scale), values[0] - int(scale) * products[0])
     same = [length.scale * product + length.offset for product in products] == list(values)
     return length if scale.is_integer() and same else None
@@ -140,6 +164,7 @@ def joined(parts: Sequence[Any], traces: Traces) -> Any:
 def unlike() -> CheckpointError:
     """The error for traces that differ in more than numbers."""
     return CheckpointError(
-        "export: the model does something else when its input is longer or has more samples: write loops "
+        "export: the model does something else when its input is longer or shorter, or has more or less "
+        "samples: write loops "
         "over time as nn.Recurrent(cell), or fix the lengths with axes={}"
     )

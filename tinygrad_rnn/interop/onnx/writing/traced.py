@@ -82,7 +82,10 @@ class Joined:
 
 
 def traced(
-    function: Callable[..., Any], model: Any, kinds: Sequence[tuple[tuple[Any, ...], Any]], traces: Traces
+    function: Callable[..., Any],
+    model: Any,
+    kinds: Sequence[tuple[tuple[Any, ...], Any]],
+    tried: Sequence[Traces],
 ) -> tuple[Joined, Any]:
     """Trace a model for several lengths.
 
@@ -90,6 +93,7 @@ def traced(
         function: the call of the model with all its inputs one behind the other.
         model: the model, whose parameters are somewhere.
         kinds: shape, with names of lengths, and dtype of each input.
+        tried: of each trace its lengths, and others for a model that does not take these.
 
     Returns:
         What the traces have in common, and the nesting of what the model returns.
@@ -97,13 +101,23 @@ def traced(
     Raises:
         CheckpointError: they differ, or the model cannot be traced; says why.
     """
-    found, nestings, backend = [], [], _backend_of(model)
-    for lengths in traces:
-        shapes = [tuple(lengths.get(n, n) for n in shape) for shape, _ in kinds]
-        arrays = [backend.zeros(shape, dtype) for shape, (_, dtype) in zip(shapes, kinds, strict=True)]
-        trace, nesting = _trace(function, arrays, backend)
+    found, nestings, traces, backend = [], [], [], _backend_of(model)
+    for choice in tried:
+        for lengths in choice:
+            shapes = [tuple(lengths.get(n, n) for n in shape) for shape, _ in kinds]
+            arrays = [backend.zeros(shape, dtype) for shape, (_, dtype) in zip(shapes, kinds, strict=True)]
+            try:
+                trace, nesting = _trace(function, arrays, backend)
+            except CheckpointError:
+                raise
+            except Exception:  # whatever a model raises that takes no such sequences
+                if lengths is choice[-1]:
+                    raise
+            else:
+                break
         found.append(trace)
         nestings.append(nesting)
+        traces.append(lengths)
     return joined_traces(found, traces), nestings[0]
 
 

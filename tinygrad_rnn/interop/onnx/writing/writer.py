@@ -57,7 +57,6 @@ class Writer:
         self.initializers: dict[str, Any] = {}
         self._names: dict[str, int] = {} if outer is None else outer._names
         self._known: dict[Any, Value] = {}
-        self._cells: dict[int, str] = {}
         self.held: list[tuple[Value, bool]] = []
 
     @property
