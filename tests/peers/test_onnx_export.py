@@ -127,6 +127,48 @@ def test_states_and_lengths_are_inputs_where_the_example_has_them(kind, rng, tmp
     assert names == (["x", "h", "c", "lengths"] if issubclass(kind, nn.LSTM) else ["x", "h", "lengths"])
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"reverse": True},
+        {"num_layers": 2},
+        {"bidirectional": True, "merge": "sum"},
+        {"num_layers": 2, "bidirectional": True, "batch_first": True},
+        {"reverse": True, "batch_first": True, "zoneout": 0.1},
+    ],
+    ids=["plain", "reverse", "deep", "both", "deep-both", "scan"],
+)
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.PeepholeLSTM, nn.GRU])
+def test_the_last_outputs_with_lengths(kind, options, rng, tmp_path):
+    """Each sample's own end, zeros for one without steps."""
+    layer, path = kind(D, H, outputs="last", **options), str(tmp_path / "layer.onnx")
+
+    def call(t, b, smallest=0):
+        shape = (b, t, D) if layer.batch_first else (t, b, D)
+        return floats(rng, *shape), None, rng.integers(smallest, t + 1, b)
+
+    export(layer, path, *call(T, B))
+    layer.eval()
+    for inputs in [call(T, B), call(9, 8), call(1, 1, 1), call(13, 2, 1)]:
+        ours = [y.numpy() for y in tree.leaves(layer(*inputs))]
+        arrays = [inputs[0], inputs[2]]
+        assert apart(runtime(path, *arrays), ours) < 1e-5
+        assert apart(load(path)(*arrays), ours) < 1e-5
+
+
+def test_the_last_outputs_with_lengths_that_stand_in_the_code(rng, tmp_path):
+    layer, path = nn.Recurrent(nn.GRUCell(D, H), outputs="last"), str(tmp_path / "layer.onnx")
+
+    def model(x):
+        return layer(x, None, [3, 0, 6])
+
+    export(model, path, floats(rng, T, B, D), axes={})
+    same(model, path, (floats(rng, T, B, D),))
+    with pytest.raises(tg.CheckpointError, match="one for each sample"):
+        export(model, path, floats(rng, T, B, D))
+
+
 def test_the_arrays_have_their_names(tmp_path):
     path = str(tmp_path / "model.onnx")
     model = nn.Sequential(nn.Embedding(7, D), nn.LSTM(D, H), lambda pair: pair[0], nn.Linear(H, 7))

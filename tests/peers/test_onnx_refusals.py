@@ -133,6 +133,14 @@ def test_masked_outputs_that_repeat(rng, tmp_path):
         export(layer, tmp_path / "x.onnx", floats(rng, T, B, D), None, np.array([6, 2, 3]))
 
 
+@pytest.mark.parametrize("options", [{}, {"batch_first": True}, {"outputs": "last", "num_layers": 2}])
+def test_a_mask_as_an_input(options, rng, tmp_path):
+    layer = nn.GRU(D, H, **options)
+    shape = (B, T) if layer.batch_first else (T, B)
+    with pytest.raises(tg.CheckpointError, match="a mask has no operator"):
+        export(layer, tmp_path / "x.onnx", floats(rng, *shape, D), None, None, np.ones(shape, bool))
+
+
 def test_an_example_is_asked_for(tmp_path):
     with pytest.raises(tg.ArgumentError, match="give an example"):
         export(branching, tmp_path / "x.onnx")

@@ -10,7 +10,7 @@ import numpy
 
 from .. import ops, tree
 from ..errors import ShapeError
-from ..tape import host
+from ..tape import host, lift
 from ..tensor import Tensor
 
 _TOGETHER: dict[str, Callable[[list[Any]], Any]] = {
@@ -52,6 +52,15 @@ def last_of(ys: Tensor, live: numpy.ndarray | None, reverse: bool) -> Any:
     # where no step counts all outputs are zeros, whichever is taken
     steps = live.argmax(axis=0) if reverse else len(live) - 1 - live[::-1].argmax(axis=0)
     return ops.getitem(ys, (steps, numpy.arange(live.shape[1])))
+
+
+def last_at(ys: Tensor, lengths: Any, reverse: bool) -> Any:
+    """The same from lengths (B,) without a look at their values; outputs beyond them are zeros."""
+    if reverse or lengths is None:  # from the end all samples end at the first step
+        return last_of(ys, None, reverse)
+    places = ops.maximum(ops.astype(lift(lengths, ys._backend), "int64") - 1, 0)
+    index = ops.reshape(places, (1, -1, *(1,) * (ys.ndim - 2)))
+    return ops.squeeze(ops.take_along_axis(ys, index, 0), 0)
 
 
 def swapped(x: Any) -> Tensor:

@@ -22,6 +22,7 @@ from ..sequence import (
     checked_options,
     explain,
     is_planning,
+    is_written,
     live_steps,
     scan,
 )
@@ -30,7 +31,7 @@ from ..user_code import calling_line
 from .carrying import Carrying
 from .given_cells import cells_of, sizes_differ
 from .layers import Dropout, not_packed
-from .outputs import MERGES, last_of, mask_time_first, merged, swapped
+from .outputs import MERGES, last_at, last_of, mask_time_first, merged, swapped
 from .regularised import Expected, Noisy, checked_zoneout, noise
 from .states import check_state, together
 
@@ -290,7 +291,7 @@ class Recurrent(Carrying[Output, State]):
         swap = self.batch_first and not single
         if single or swap:
             x = tree.map_leaves(_with_batch if single else swapped, x)
-            mask = mask_time_first(mask) if swap else mask
+            mask = mask_time_first(mask) if swap and not is_written() else mask
         if state is None and self.stateful:
             state = self._kept_for(x, single)
         if "layers" in vars(self):
@@ -331,8 +332,11 @@ class Recurrent(Carrying[Output, State]):
         y, last = scan(cell, inputs, state, lengths, mask=mask, **self.options)
         if self.outputs == "all":
             return y, last
+        reverse = self.options["reverse"]
+        if is_written():
+            return tree.map_leaves(lambda leaf: last_at(leaf, lengths, reverse), y), last
         live = live_steps(lengths, mask, tree.leaves(x)[0].shape)
-        return tree.map_leaves(lambda leaf: last_of(leaf, live, self.options["reverse"]), y), last
+        return tree.map_leaves(lambda leaf: last_of(leaf, live, reverse), y), last
 
     def _as_run(self) -> Any:
         """The cell as ``scan`` gets it: with its noise in training, and what is left of that later."""

@@ -38,6 +38,7 @@ __all__ = [
     "clear_caches",
     "explain",
     "is_planning",
+    "is_written",
     "live_steps",
     "memory_budget",
     "repeated_scan",
@@ -116,8 +117,8 @@ def scan(
         state = tree.map_leaves(lambda leaf: lift(leaf, backend), begin(cell, xs, state, known_of(cell)))
     if not thread.recording:  # h += … in the cell would change a learned state itself
         state = tree.map_leaves(lambda leaf: leaf.detach(), state)
-    if thread.tracing is not None and thread.tracing.scanned is not None:
-        return thread.tracing.scanned(cell, xs, state, lengths, mask, options)
+    if (writer := _writer()) is not None:
+        return writer(cell, xs, state, lengths, mask, options)
     live = live_steps(lengths, mask, inputs[0].shape)
     if live is not None and any(leaf.shape[:1] != live.shape[1:] for leaf in tree.leaves(state)):
         raise ShapeError(
@@ -221,6 +222,16 @@ def _steps_of(what: str, checkpoint: Any) -> int | str | None:
     if isinstance(checkpoint, str):
         raise arguments.refused(what, "a number of steps, 'auto' or None", checkpoint)
     return arguments.whole(f"{what}, a number of steps,", checkpoint, 1)
+
+
+def is_written() -> bool:
+    """Whether scans are written down at the moment and not run: lengths may then have no values."""
+    return _writer() is not None
+
+
+def _writer() -> Any:
+    """What writes scans down, in a trace that is to be written elsewhere."""
+    return None if thread.tracing is None else thread.tracing.scanned
 
 
 def live_steps(lengths: Any, mask: Any, shape: tuple[int, ...]) -> numpy.ndarray | None:

@@ -28,8 +28,10 @@ class Model(Module):
 
     It is called with arrays or tensors in the order of the graph's inputs, and returns a tuple of the graph's
     outputs, also of one. It trains on as any module does: its parameters are the file's float arrays, under
-    the names that they have there (those apart that an operator takes as numbers of its own: the exponent of
-    a power, the bounds of a clip, what a pad fills with).
+    the names that they have there; those apart that the file calls constants, or, where it says nothing,
+    numbers without axes and what only sets something: an exponent, a bound, a fill, a statistic of a
+    BatchNormalization, an initial state that is the same everywhere. One is frozen by
+    ``dict(model.named_parameters())["mean"].requires_grad_(False)``.
 
     Attributes:
         inputs: the names of the graph's inputs.

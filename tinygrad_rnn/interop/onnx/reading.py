@@ -13,6 +13,7 @@ from .graph import Given, Graph, Name, weight_key
 from .operators import operators
 from .operators.table import Node
 from .package import onnx_package
+from .parameters import parameters_of, said_of
 
 DTYPES: dict[int, numpy.dtype[Any]] = {
     number: numpy.dtype(name)
@@ -57,9 +58,9 @@ class Reader:
                 places[read.outputs[0]] = node.attribute[0]
             else:
                 nodes.append(read)
-        numbers = set(arrays) - {tensor.name for tensor in message.initializer}
+        in_code = set(arrays) - {tensor.name for tensor in message.initializer}
         graph = Graph(inputs, [value.name for value in message.output], nodes, arrays)
-        for name in sorted(_weights(graph, numbers), key=list(arrays).index):
+        for name in sorted(parameters_of(graph, in_code, said_of(message)), key=list(arrays).index):
             unique = name if name not in self.weights else f"{place}{name}"
             self.weights[unique] = arrays.pop(name)
             self.places[unique] = places[name]
@@ -179,39 +180,3 @@ def _free(graph: Graph) -> set[Name]:
                 used |= {weight_key(name) for name in value.weights.values()}
         known |= set(node.outputs)
     return used | (set(graph.outputs) - known)
-
-
-def _weights(graph: Graph, numbers: set[str]) -> set[str]:
-    """Those of the arrays of a graph that are to be trained: floats, but for those that operators take as
-    numbers of their own, such as the exponent of a power, and for single numbers in the code.
-
-    Args:
-        numbers: arrays that stand in the code and not among the weights.
-    """
-    settings, used = _uses(graph, graph.constants)
-    return {
-        name
-        for name, array in graph.constants.items()
-        if array.dtype.kind == "f"
-        and name not in settings - used
-        and not (name in numbers and (array.size == 1 or name not in used))
-    }
-
-
-def _uses(graph: Graph, arrays: Mapping[str, numpy.ndarray]) -> tuple[set[str], set[str]]:
-    """Names that a graph and those inside it take as numbers of their own, and those that they compute
-    with."""
-    settings: set[str] = set()
-    used: set[str] = {name for name in graph.outputs if name in arrays}
-    for node in graph.nodes:
-        for place, name in enumerate(node.inputs):
-            if name in arrays:
-                plain = place in node.operator.plain and arrays[name].size == 1
-                (settings if plain or place in node.operator.host else used).add(name)
-        for value in node.attributes.values():
-            if isinstance(value, Graph):
-                free = {name: arrays[name] for name in value.free if name in arrays}
-                inner = _uses(value, free)
-                settings |= inner[0]
-                used |= inner[1]
-    return settings, used

@@ -23,7 +23,7 @@ from ....nn.module import modes_kept
 from ... import options
 from ..model import Model as Loaded
 from ..package import onnx_package
-from .graphs import Held, ended, information, write
+from .graphs import Held, ended, information, kind_of, write
 from .inputs import Axes, Input, cell_call, inputs_of, outputs_of
 from .lengths import traces_of
 from .traced import traced
@@ -59,8 +59,9 @@ def export(
         model: a module, or a function of tensors.
         path: where to; ``.onnx`` is the usual ending.
         example: what the model is called with, nested as in a call; shapes and dtypes count. What is left out
-            is no input of the file. A model that begins with one of the library's layers needs none: its x
-            is the only input. Nor does one of the library's cells, which becomes a single step.
+            is no input of the file. One of the library's layers needs none, nor a Sequential that begins
+            with one: their x is the only input. Nor does one of the library's cells, which becomes a single
+            step. A class of your own does, whatever its ``forward`` begins with.
         axes: of each input, by its name, the axes that stay free and what they are called; ``{}`` fixes all.
             By default the first two axes of x that are no features, called time and batch (batch and time in
             a model that has the batch first), and the batch of a state.
@@ -139,6 +140,7 @@ def _content(
     graph = onnx.helper.make_graph(
         w.nodes, "model", [information(x) for x in inputs], [information(y) for y in outputs],
         list(w.initializers.values()),
+        value_info=[kind_of(x, learned) for x, learned in w.held],
     )  # fmt: skip
     model = onnx.helper.make_model(
         graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION,

@@ -156,21 +156,22 @@ def _weights(w: Writer, held: Any, cell: Any, kind: str) -> list[Value | None]:
     def laid(rows: Any) -> numpy.ndarray:
         return gate_orders.reorder(rows, before, after)[None]
 
-    def kept(name: str, array: numpy.ndarray) -> Value:
-        return held.array(w, (id(cell), name), array, f"{label}.{name}", cell)
+    def kept(name: str, array: numpy.ndarray, *weights: Any) -> Value:
+        learned = any(held.learned(weight) for weight in weights if weight is not None)
+        return held.array(w, (id(cell), name), array, f"{label}.{name}", cell, learned)
 
     ih, hh = cell.weight_ih, cell.weight_hh
-    found: list[Value | None] = [kept("W", laid(ih)), kept("R", laid(hh)), None]
+    found: list[Value | None] = [kept("W", laid(ih), ih), kept("R", laid(hh), hh), None]
     biases = [cell.bias_ih, cell.bias_hh]
     if any(bias is not None for bias in biases):
         zeros = numpy.zeros((1, ih.shape[0]), ih.dtype)
         halves = [zeros if bias is None else laid(bias) for bias in biases]
-        found[2] = kept("B", numpy.concatenate(halves, 1))
+        found[2] = kept("B", numpy.concatenate(halves, 1), *biases)
     if isinstance(cell, PeepholeLSTMCell):
         peepholes = [getattr(cell, f"p_{gate}") for gate in gate_orders.ONNX_PEEPHOLES]
         zeros = numpy.zeros(cell.hidden_size, ih.dtype)
         rows = [zeros if p is None else p.detach().numpy() for p in peepholes]
-        found.append(kept("P", numpy.concatenate(rows)[None]))
+        found.append(kept("P", numpy.concatenate(rows)[None], *peepholes))
     return found
 
 

@@ -11,6 +11,7 @@ from ....errors import CheckpointError
 from ....sequence.program import Number
 from ....tensor import Tensor
 from ..package import onnx_package
+from ..parameters import CONSTANT, KIND, PARAMETER
 from .cells import write_cell
 from .rows import emitted
 from .traced import Joined, Scanned
@@ -35,14 +36,18 @@ class Held:
                 "export: the model holds a tensor that was computed before: .detach() it, or make it an input"
             )
         name, array = self.names.get(id(x)), x._backend.to_host(x._data)
-        if name is None and array.ndim == 0:
+        if array.ndim == 0 and not self.learned(x):
             return w.number(array, array.dtype)
-        return self.array(w, id(x), array, name or "constant", x)
+        return self.array(w, id(x), array, name or "constant", x, self.learned(x))
 
-    def array(self, w: Writer, key: Any, array: numpy.ndarray, name: str, owner: Any) -> Value:
+    def learned(self, x: Tensor) -> bool:
+        """Whether it is a parameter: of the model, or of a function what requires a residual."""
+        return id(x) in self.names or x.requires_grad
+
+    def array(self, w: Writer, key: Any, array: numpy.ndarray, name: str, owner: Any, learned: bool) -> Value:
         """An array under a name, which is held as long as its owner."""
         if key not in self._values:
-            self._values[key] = w.array(array, name), owner
+            self._values[key] = w.array(array, name, learned), owner
         return self._values[key][0]
 
 
@@ -87,6 +92,13 @@ def information(value: Value) -> Any:
     """An input or output as a file declares it."""
     helper = onnx_package(".helper")
     return helper.make_tensor_value_info(value.name, number_of(value.dtype), shown(value.shape))
+
+
+def kind_of(value: Value, learned: bool) -> Any:
+    """Of an array what it is, for those who train the file's model."""
+    found = information(value)
+    onnx_package(".helper").set_metadata_props(found, {KIND: PARAMETER if learned else CONSTANT})
+    return found
 
 
 def ended(w: Writer, values: Sequence[Value], names: Sequence[str]) -> list[Value]:

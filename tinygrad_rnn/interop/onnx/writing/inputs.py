@@ -87,7 +87,7 @@ def _names(model: Any, example: Sequence[Any]) -> list[str]:
 
 
 def _first(model: Any) -> tuple[tuple[Any, ...], Any]:
-    """Shape and dtype of x, for a model that begins with one of the library's layers.
+    """Shape and dtype of x, for one of the library's layers, or a Sequential that begins with one.
 
     The lengths of free axes are 1 and 2, which only tell them apart.
     """

@@ -157,6 +157,11 @@ def _scanned(cell: Any, xs: Any, state: Any, lengths: Any, mask: Any, options: d
     inputs, states = tree.leaves(xs), tree.leaves(state)
     backend = inputs[0]._backend
     rest = [] if lengths is None else [lift(lengths, backend)]
+    if rest and rest[0].shape != inputs[0].shape[1:2]:
+        raise CheckpointError(
+            f"export: lengths of shape {rest[0].shape} are not one for each sample at any number of samples: "
+            "give them in the example, so that they are an input, or fix the axes with axes={}"
+        )
     with Block(tracing=None, recording=False):
         try:
             trace = None if has_operator(cell, inputs, states) else trace_cell(cell, xs, state, False).trace

@@ -45,6 +45,7 @@ class Writer:
     Attributes:
         outer: the graph around it, which gives it arrays and lengths; None for the outermost.
         sources: where to find each length: an input's name and an axis.
+        held: the arrays of the file, and whether they are parameters.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Writer:
         self.initializers: dict[str, Any] = {}
         self._names: dict[str, int] = {} if outer is None else outer._names
         self._known: dict[Any, Value] = {}
+        self.held: list[tuple[Value, bool]] = []
 
     @property
     def root(self) -> Writer:
@@ -66,14 +68,16 @@ class Writer:
         count = self._names[wish] = self._names.get(wish, -1) + 1
         return self.name(f"{wish}_{count}") if count else wish
 
-    def array(self, array: numpy.ndarray, wish: str = "constant") -> Value:
+    def array(self, array: numpy.ndarray, wish: str = "constant", learned: bool = False) -> Value:
         """An array that the file holds, as a parameter or a constant."""
         root = self.root
         name = root.name(wish)
         root.initializers[name] = onnx_package(".numpy_helper").from_array(
             numpy.ascontiguousarray(array).reshape(array.shape), name
         )
-        return Value(name, array.shape, array.dtype, array)
+        value = Value(name, array.shape, array.dtype, array)
+        root.held.append((value, learned))
+        return value
 
     def number(self, value: Any, dtype: Any, axes: int = 0) -> Value:
         """A constant with so many axes of length 1; each stands in the file once.
