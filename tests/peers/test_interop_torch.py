@@ -338,3 +338,41 @@ def test_weights_out_of_an_onnx_file_of_pytorchs(kind, tmp_path):
 def test_an_axis_that_pytorch_chooses_is_refused(kind):
     with pytest.raises(tg.ModuleError, match=f"{kind} with dim=None"):
         interop.torch.from_module(layers.Sequential(getattr(layers, kind)()))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "layers"),
+    [
+        ("weight_hh_l0", "weight_ih_l0", 1),
+        ("bias_hh_l0", "bias_ih_l0", 1),
+        ("weight_ih_l1", "weight_ih_l0", 2),
+        ("weight_hh_l0_reverse", "weight_hh_l0", 1),
+    ],
+)
+def test_weights_that_one_layer_has_twice(first, second, layers):
+    torch.manual_seed(0)
+    theirs = torch.nn.LSTM(4, 4, layers, bidirectional="reverse" in first, dtype=torch.float64)
+    setattr(theirs, first, getattr(theirs, second))
+    ours = tg.interop.torch.from_module(theirs)
+    assert getattr(ours, first) is getattr(ours, second)
+    x = np.random.default_rng(0).normal(size=(5, 2, 4))
+    expected, _ = theirs(torch.from_numpy(x))
+    (expected**2).sum().backward()
+    y, _ = ours(tg.tensor(x))
+    tg.sum(y**2).backward()
+    np.testing.assert_allclose(y.numpy(), expected.detach().numpy(), rtol=1e-10)
+    for name, parameter in theirs.named_parameters():
+        np.testing.assert_allclose(
+            getattr(ours, name).grad.numpy(), parameter.grad.numpy(), rtol=1e-9, atol=1e-12
+        )
+
+
+def test_parameters_that_a_layer_should_not_have_are_refused():
+    for made, name in ((torch.nn.Linear(2, 3), "0"), (torch.nn.Sequential(torch.nn.Tanh()), "0")):
+        made.extra = torch.nn.Parameter(torch.ones(2))
+        with pytest.raises(tg.errors.ModuleError, match=rf"{name} \(.*extra"):
+            tg.interop.torch.from_module(torch.nn.Sequential(made))
+    bare = torch.nn.Linear(2, 3)
+    bare.weight = None
+    with pytest.raises(tg.errors.ModuleError, match=r"weight"):
+        tg.interop.torch.from_module(bare)

@@ -81,11 +81,11 @@ class _Builder:
             together: nn.Module = nn.Sequential(parts)
             together.training = theirs.training
             return together
-        return self._layer(theirs, kind).train(theirs.training)
+        return self._layer(theirs, kind, path).train(theirs.training)
 
-    def _layer(self, theirs: Any, kind: str) -> nn.Module:
+    def _layer(self, theirs: Any, kind: str, path: str) -> nn.Module:
         """A layer with PyTorch's values, which shares those parameters that PyTorch's shares."""
-        parameters = dict(theirs.named_parameters(recurse=False))
+        parameters = dict(theirs.named_parameters(recurse=False, remove_duplicate=False))
         options = {option: getattr(theirs, option) for option in _OPTIONS[kind]}
         if "bias" in options:  # of some layers it is the parameter or None
             options["bias"] = options["bias"] is not None and options["bias"] is not False
@@ -94,8 +94,11 @@ class _Builder:
         if parameters:
             options["dtype"] = _dtype(next(iter(parameters.values())))
         ours: nn.Module = getattr(nn, kind)(**options)
-        ours.load_state_dict({name: p.detach().cpu().numpy() for name, p in parameters.items()})
         mine = dict(ours.named_parameters())
+        if odd := sorted(mine.keys() ^ parameters.keys()):
+            self.refused.append(f"{path or 'the module'} ({kind} with a parameter more or less: {odd[0]})")
+            return ours
+        ours.load_state_dict({name: p.detach().cpu().numpy() for name, p in parameters.items()})
         for name, parameter in parameters.items():
             if id(parameter) in self._parameters:
                 setattr(ours, name, self._parameters[id(parameter)])
@@ -115,6 +118,9 @@ def _reason(theirs: Any, kind: str) -> str:
     ]
     if hooks or "forward" in held:
         return f"{kind} with {'a forward of its own' if 'forward' in held else hooks[0].strip('_')}"
+    own = [name for name, parameter in held.get("_parameters", {}).items() if parameter is not None]
+    if kind not in _OPTIONS and own:
+        return f"{kind} with a parameter of its own, {own[0]}"
     for option, usual in _UNSUPPORTED.get(kind, {}).items():
         if getattr(theirs, option) != usual:
             return f"{kind} with {option}={getattr(theirs, option)!r}"
