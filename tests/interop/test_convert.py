@@ -14,7 +14,7 @@ from tinygrad_rnn import nn
 from tinygrad_rnn.cli import main
 from tinygrad_rnn.interop import keras, torch
 
-pytest.importorskip("h5py")
+h5py = pytest.importorskip("h5py")
 
 READERS = {".safetensors": tg.load, ".pt": torch.load, ".pth": torch.load}
 ENDINGS = [".safetensors", ".pt", ".pth", ".keras", ".weights.h5", ".h5", ".hdf5"]
@@ -363,3 +363,30 @@ def test_a_part_keeps_its_options(tmp_path):
     main(["convert", str(tmp_path / "a.safetensors"), str(tmp_path / "b.safetensors"), "--part", "model"])
     words = tg.load(tmp_path / "b.safetensors").metadata["tinygrad_rnn.options"]
     assert json.loads(words) == {"memory": {"reset": "before"}}
+
+
+@pytest.mark.parametrize(
+    ("version", "option", "name", "function"),
+    [
+        (b"2.2.4", "recurrent_activation", "hard_sigmoid", nn.activations.hard_sigmoid(0.2, 0.5)),
+        (b"3.15.1", "recurrent_activation", "hard_sigmoid", nn.activations.hard_sigmoid()),
+        (b"2.2.4", "activation", "leaky_relu", nn.activations.leaky_relu(0.2)),
+        (b"3.15.1", "activation", "leaky_relu", nn.activations.leaky_relu(0.2)),
+    ],
+)
+def test_names_of_activations_are_those_of_the_file(version, option, name, function, tmp_path):
+    """Keras 1 and 2 have another hard sigmoid than Keras 3; and no Keras has our leaky_relu."""
+    made = nn.LSTM(3, 4)
+    tg.interop.keras.save(tmp_path / "a.h5", {"memory": made})
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        layer = {"class_name": "LSTM", "config": {"name": "memory", "return_sequences": True, option: name}}
+        config = {"class_name": "Sequential", "config": {"layers": [layer]}}
+        file.attrs["model_config"], file.attrs["keras_version"] = json.dumps(config), version
+        for key in set(file.attrs) & {"tinygrad_rnn.options"}:
+            del file.attrs[key]
+    tg.interop.convert.convert(tmp_path / "a.h5", tmp_path / "b.onnx")
+    expected = nn.LSTM(3, 4, **{option: function})
+    expected.load_state_dict(made.state_dict())
+    x = tg.tensor(np.linspace(-6, 6, 30, dtype=np.float32).reshape(5, 2, 3))
+    found = tg.interop.onnx.load(tmp_path / "b.onnx")(x)[0]
+    np.testing.assert_allclose(found.numpy(), expected(x)[0].numpy(), rtol=1e-5, atol=1e-6)

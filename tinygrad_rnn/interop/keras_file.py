@@ -90,7 +90,8 @@ def read(path: str) -> tuple[list[KerasLayer], dict[str, str]]:
         with h5py.File(io.BytesIO(content), "r") as file:
             words = {key: str(file.attrs[key]) for key in (OPTIONS,) if key in file.attrs}
             config = file.attrs.get("model_config") if config is None else config
-            kinds = _kinds(json.loads(config)) if config is not None else {}
+            version = _text(file.attrs.get("keras_version", "3"))
+            kinds = _kinds(json.loads(config), _NAMED_OTHERWISE[version < "3"]) if config is not None else {}
             layers = _in_order(list(_Reader(path, budget, h5py, kinds).layers(file)), kinds)
     except CheckpointError:
         raise
@@ -122,8 +123,24 @@ def snake(name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", apart).lower()
 
 
-def _kinds(config: Any) -> dict[str, tuple[str, Mapping[str, Any]]]:
-    """For the name of each layer its class and its options, from the structure of a model."""
+_LEAKY = {"leaky_relu": {"function": "leaky_relu", "alpha": 0.2}}
+_NAMED_OTHERWISE: dict[bool, dict[str, Any]] = {
+    False: _LEAKY,
+    True: {**_LEAKY, "hard_sigmoid": {"function": "hard_sigmoid", "alpha": 0.2, "beta": 0.5}},
+}
+"""Activations whose names mean another function here, by whether the file is from before Keras 3."""
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _kinds(config: Any, otherwise: Mapping[str, Any]) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """For the name of each layer its class and its options, from the structure of a model.
+
+    Args:
+        otherwise: what the names of some activations stand for.
+    """
     found: dict[str, tuple[str, Mapping[str, Any]]] = {}
     waiting = [config]
     while waiting:
@@ -131,6 +148,9 @@ def _kinds(config: Any) -> dict[str, tuple[str, Mapping[str, Any]]]:
         if isinstance(part, list):
             waiting += reversed(part)
         elif isinstance(part, dict):
+            for key in ("activation", "recurrent_activation"):
+                if isinstance(part.get(key), str):
+                    part[key] = otherwise.get(part[key], part[key])
             options = part.get("config")
             if isinstance(options, dict) and isinstance(part.get("class_name"), str) and "name" in options:
                 found[str(options["name"])] = (snake(part["class_name"]), options)

@@ -99,8 +99,14 @@ def unusual(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def shown(options: Mapping[str, Any]) -> str:
     """As they are given to a layer."""
-    words = {name: f'"{value}"' if isinstance(value, str) else value for name, value in options.items()}
-    return ", ".join(f"{name}={value}" for name, value in words.items())
+    return ", ".join(f"{name}={_as_code(value)}" for name, value in options.items())
+
+
+def _as_code(value: Any) -> str:
+    if isinstance(value, dict) and "function" in value:
+        numbers = [str(value[key]) for key in ("alpha", "beta") if value.get(key) is not None]
+        return f"nn.activations.{value['function']}({', '.join(numbers)})"
+    return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def _of_module(module: Any) -> dict[str, Any]:
