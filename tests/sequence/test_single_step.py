@@ -215,7 +215,7 @@ LAYERS = [nn.RNN, nn.LSTM, nn.GRU, nn.PeepholeLSTM]
 def check_layer(layer, x, state):
     """What a layer returns for one step is what it returns where nothing is compiled."""
     loop = copy.deepcopy(layer)
-    for _, run in loop._runs():
+    for _, run in loop.parts().items():
         run.options["compiled"] = False
     with tg.no_grad():
         found, expected = layer(x, state), loop(x, state)
@@ -333,7 +333,7 @@ def batch_first_inside(layer):
 
 
 def arrays_for_weights(layer):
-    for _, run in layer._runs():
+    for _, run in layer.parts().items():
         cell = run.cell
         weight = cell.weight_hh.numpy()
         del cell.weight_hh

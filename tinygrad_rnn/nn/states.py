@@ -47,9 +47,10 @@ def check_state(name: str, state: Any, size: Any, x: Any) -> None:
     Raises:
         ShapeError: a tensor of it has another shape.
     """
-    if size is None:
+    inputs = tree.leaves(x)
+    if size is None or not inputs:
         return
-    leaves, sizes, batch = tree.leaves(state), tree.leaves(size), tree.leaves(x)[0].shape[1:2]
+    leaves, sizes, batch = tree.leaves(state), tree.leaves(size), inputs[0].shape[1:2]
     for leaf, one in zip(leaves, sizes, strict=False):  # how many there are, the cell says
         shape, expected = getattr(leaf, "shape", None), (*batch, *axes_of(f"{name}: state_size", one))
         if shape and tuple(shape) != expected:
