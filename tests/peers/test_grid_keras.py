@@ -30,10 +30,12 @@ def keras(monkeypatch):
     dtypes = importlib.import_module("keras.src.backend.common.dtypes")
     # else it multiplies in 32 bits whatever there is
     monkeypatch.setitem(dtypes.BIT64_TO_BIT32_DTYPE, "float64", "float64")
-    before = keras.config.floatx()
+    before = keras.config.floatx(), keras.config.dtype_policy()  # the latter is made when first asked for
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     yield keras
-    keras.config.set_floatx(before)
+    keras.config.set_floatx(before[0])
+    keras.config.set_dtype_policy(before[1])
 
 
 def _cases():

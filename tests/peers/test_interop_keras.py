@@ -47,10 +47,7 @@ SOME = list(itertools.product(KINDS, [True, False], WAYS, [{}])) + list(
 
 @pytest.fixture(autouse=True)
 def _doubles(in_doubles):  # noqa: F811
-    """Layers that say no dtype have this one."""
-    in_doubles.config.set_dtype_policy("float64")
-    yield
-    in_doubles.config.set_dtype_policy("float32")
+    """Layers that say no dtype have this one, too."""
 
 
 def theirs_and_ours(kind, bias, way, activations):

@@ -166,7 +166,7 @@ def _read_keras(path: str) -> tuple[Checkpoint, list[str]]:
             why = "reset_after=False: " if more.get("reset") == "before" else ""
             told.append(f"{why}make the layer with {options.shown(more)}")
         kind = [type(module).__name__] if module is not None else [layer.kind] if layer.kind else []
-        lines.append("; ".join([f"{name}: {''.join(kind)}", *told]))
+        lines.append(f"{name}: {'; '.join([*kind, *told])}")
         prefix = f"{own}." if own else ""
         put(path, state, {f"{prefix}{key}": tensor(value) for key, value in values.items()})
     return Checkpoint(state, options.text(found)), lines
