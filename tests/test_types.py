@@ -104,6 +104,10 @@ OF_CALLABLES = re.compile(r"def \((\*Any, \*\*Any|Any, \*P\.args, \*\*P\.kwargs|
 ANY = {
     "tg.data.batches": "a batch is nested as the data",
     "tg.data.bucket": "a batch is nested as the data",
+    "tg.from_dlpack": "an array of any library",
+    "tg.train.load_run": "a cell is whatever its class makes",
+    "tg.train.predict": "a model takes and returns anything",
+    "x.__dlpack__": "DLPack's protocol",
     "tg.explain": "a cell may return anything; the options are those of scan or of a layer",
     "tg.grad": "the gradient by another argument than the first is nested as that",
     "tg.value_and_grad": "the gradient by another argument than the first is nested as that",

@@ -34,7 +34,9 @@ class Archive:
     """
 
     def __init__(self, path: str, kind: str, content: bytes, budget: Budget) -> None:
-        self.path, self.kind, self.budget = path, kind, budget
+        self.path: str = path
+        self.kind: str = kind
+        self.budget: Budget = budget
         try:
             self._archive = zipfile.ZipFile(io.BytesIO(content))
             self.names: list[str] = self._archive.namelist()

@@ -91,7 +91,9 @@ class Machine:
     """
 
     def __init__(self, path: str, data: bytes) -> None:
-        self.path, self.data, self.at = path, data, 0
+        self.path: str = path
+        self.data: bytes = data
+        self.at: int = 0
         self.refused: dict[str, None] = {}
         self.storages: dict[str, Storage] = {}
         self.stack: list[Any] = []

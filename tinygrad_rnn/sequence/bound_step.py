@@ -106,7 +106,7 @@ class BoundStep:
         )
         self.plan: Plan = make_plan(body, self.backend, None)
         self.plan.check()
-        self.weights = Weights(outside, lost)
+        self.weights: Weights = Weights(outside, lost)
         given = [
             *(x._data[None] for x in inputs),
             *(x._data for x in outside),

@@ -41,7 +41,7 @@ def decisions(name: str, targets: numpy.ndarray) -> numpy.ndarray:
 class Confusion(Metric):
     """A metric of the table of true and predicted classes; targets below 0 do not count."""
 
-    greater_is_better = True
+    greater_is_better: bool | None = True
 
     def __init__(self, classes: int | None = None, batch_first: bool = False) -> None:
         name = type(self).__name__

@@ -61,7 +61,7 @@ class Metric:
 class Averaged(Metric):
     """A metric that is a mean of parts, each with its weight."""
 
-    greater_is_better = False
+    greater_is_better: bool | None = False
 
     def __init__(self, batch_first: bool = False) -> None:
         self.batch_first: bool = arguments.flag(f"{type(self).__name__}: batch_first", batch_first)

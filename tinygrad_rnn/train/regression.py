@@ -93,7 +93,7 @@ class R2(Metric):
         batch_first: whether padded targets are (B, T, …) instead of (T, B, …).
     """
 
-    greater_is_better = True
+    greater_is_better: bool | None = True
 
     def __init__(self, features: bool = False, batch_first: bool = False) -> None:
         name = type(self).__name__

@@ -30,7 +30,7 @@ class AreaUnderCurve(Metric):
         batch_first: whether padded targets are (B, T) instead of (T, B).
     """
 
-    greater_is_better = True
+    greater_is_better: bool | None = True
 
     def __init__(self, batch_first: bool = False) -> None:
         self.batch_first: bool = arguments.flag(f"{type(self).__name__}: batch_first", batch_first)
@@ -95,7 +95,7 @@ class TopK(Averaged):
         batch_first: whether padded targets are (B, T) instead of (T, B).
     """
 
-    greater_is_better = True
+    greater_is_better: bool | None = True
 
     def __init__(self, k: int = 5, batch_first: bool = False) -> None:
         self.k: int = arguments.size(f"{type(self).__name__}: k", k, 1)

@@ -35,10 +35,10 @@ class Reader:
     """
 
     def __init__(self, model: Any) -> None:
-        self.opset = opset_of(model)
+        self.opset: int = opset_of(model)
         self.weights: dict[str, numpy.ndarray] = {}
         self.places: dict[str, Any] = {}
-        self.graph = self._graph(model.graph, "")
+        self.graph: Graph = self._graph(model.graph, "")
 
     def _graph(self, message: Any, place: str) -> Graph:
         """

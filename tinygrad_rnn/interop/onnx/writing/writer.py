@@ -52,7 +52,7 @@ class Writer:
         self, outer: Writer | None = None, sources: dict[str, tuple[str, int]] | None = None
     ) -> None:
         self.outer = outer
-        self.sources = {} if sources is None else sources
+        self.sources: dict[str, tuple[str, int]] = {} if sources is None else sources
         self.nodes: list[Any] = []
         self.initializers: dict[str, Any] = {}
         self._names: dict[str, int] = {} if outer is None else outer._names
