@@ -62,6 +62,7 @@ INSIDE_FUNCTIONS = {
         "backends.native.threads": {"threadpoolctl"},
         "backends.numpy_backend": {".native"},
         "commands.check": {".."},
+        "commands.convert": {"..interop.convert"},
         "derived.losses": {"..sequence.rows"},
         "graph.picture": {"graphviz"},
         "interop": {".…"},

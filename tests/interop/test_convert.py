@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 
+import h5py
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
 from tests.interop.fixtures import FOLDER
 from tests.interop.fixtures.keras_files import FILES, PATH
-from tinygrad_rnn import nn
+from tinygrad_rnn import commands, nn
 from tinygrad_rnn.cli import main
 from tinygrad_rnn.interop import keras, torch
-
-h5py = pytest.importorskip("h5py")
 
 READERS = {".safetensors": tg.load, ".pt": torch.load, ".pth": torch.load}
 ENDINGS = [".safetensors", ".pt", ".pth", ".keras", ".weights.h5", ".h5", ".hdf5"]
@@ -340,7 +339,6 @@ def test_names_that_become_one_are_refused(tmp_path, capsys):
     source = tmp_path / "a.h5"
     tg.save(tmp_path / "a.safetensors", {"x.y.w": np.ones((2, 2, 2)), "x.y.v": np.ones(2), "x.w": np.ones(3)})
     assert main(["convert", str(tmp_path / "a.safetensors"), str(source)]) == 0
-    h5py = pytest.importorskip("h5py")
     with h5py.File(source, "w") as file:
         file.attrs["layer_names"] = [b"x.y", b"x"]
         for layer, variable in (("x.y", "weight"), ("x", "y.weight")):
@@ -363,6 +361,10 @@ def test_a_part_keeps_its_options(tmp_path):
     main(["convert", str(tmp_path / "a.safetensors"), str(tmp_path / "b.safetensors"), "--part", "model"])
     words = tg.load(tmp_path / "b.safetensors").metadata["tinygrad_rnn.options"]
     assert json.loads(words) == {"memory": {"reset": "before"}}
+
+
+def test_the_commands_help_names_every_format():
+    assert tuple(tg.interop.convert.FORMATS) == commands.convert.ENDINGS
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import re
 import sys
 import zipfile
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,8 +20,6 @@ from tests.interop.fixtures import FOLDER
 from tests.interop.fixtures.keras_files import FILES, PATH
 from tinygrad_rnn import nn
 from tinygrad_rnn.interop import keras
-
-h5py = pytest.importorskip("h5py")
 
 with np.load(PATH) as _file:
     ARRAYS = dict(_file)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..interop.convert import FORMATS, convert
+ENDINGS = ".safetensors", ".pt", ".pth", ".keras", ".h5", ".hdf5", ".onnx"
+"""Those of the formats of ``interop.convert``, which takes longer to import than all else of a command."""
 
 
 def add_convert(commands: Any) -> None:
@@ -13,7 +14,7 @@ def add_convert(commands: Any) -> None:
     parser = commands.add_parser(
         "convert",
         help="write the weights of a file as a file of another framework",
-        description=f"Write the weights of a file as another one. Endings: {', '.join(FORMATS)}.",
+        description=f"Write the weights of a file as another one. Endings: {', '.join(ENDINGS)}.",
     )
     parser.set_defaults(command=_convert)
     parser.add_argument("source", metavar="IN", help="the file to read; its ending is its format")
@@ -22,5 +23,7 @@ def add_convert(commands: Any) -> None:
 
 
 def _convert(arguments: argparse.Namespace) -> int:
+    from ..interop.convert import convert
+
     print(*convert(arguments.source, arguments.target, arguments.part), sep="\n")
     return 0
