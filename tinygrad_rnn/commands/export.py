@@ -101,7 +101,7 @@ def _losses(run: str, model: LanguageModel, config: Config, text: str | None) ->
     config = config if text is None else dataclasses.replace(config, text=os.path.abspath(text))
     try:
         corpus = config.corpus()
-        snapshot.done_of(folder, corpus)  # which refuses another text
+        snapshot.last_of(folder, corpus)  # which refuses another text
     except (CheckpointError, DataError) as reason:
         return f"held-out text: not measured: {reason}; give the text of the run, --text FILE"
     exact = _bits(model, corpus)

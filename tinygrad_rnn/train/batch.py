@@ -68,6 +68,7 @@ class Through:
         self._model, self._loss, self._carry, self._batch_first = model, loss, carry, batch_first
         self.state: Any = None
         self._leaves: list[Any] | None = None  # of a state that was saved
+        self._takes_state = False  # which the first call finds out
         parameters = model.parameters() if isinstance(model, nn.Module) else []
         self._backend: Backend | None = parameters[0]._backend if parameters else None
 
@@ -147,29 +148,39 @@ class Through:
         """
         if not self._carry:
             return self._model(*inputs)
-        try:
-            inspect.signature(self._model).bind(*inputs, self.state)
-        except TypeError as error:
-            raise ArgumentError(
-                f"fit: carry=True calls model(x, state) for a pair, outputs and state: {error}"
-            ) from error
-        except ValueError:  # one of C, which tells no signature
-            pass
+        if not self._takes_state:
+            _check_takes(self._model, (*inputs, self.state))
+            self._takes_state = True
         return self._model(*inputs, self.state)
+
+
+def _check_takes(model: Callable[..., Any], given: tuple[Any, ...]) -> None:
+    """
+    Raises:
+        ArgumentError: a model that should take a state takes none.
+    """
+    try:
+        inspect.signature(model).bind(*given)
+    except TypeError as error:
+        raise ArgumentError(
+            f"fit: carry=True calls model(x, state) for a pair, outputs and state: {error}"
+        ) from error
+    except ValueError:  # one of C, which tells no signature
+        pass
 
 
 def _elements(outputs: Any, targets: Any, batch_first: bool) -> int:
     """How much a batch counts: the elements of its targets, the first of them if they are several; classes
     below 0 do not count, nor does what lies beyond lengths. Whole numbers that are laid out as outputs are no
     classes."""
-    first = elements(targets, batch_first)
-    if first is None:
-        leaves = tree.leaves(targets)
-        first = host_values(leaves[0])
-        if not first.ndim:  # a list of numbers
-            first = numpy.array([host_values(leaf) for leaf in leaves])
-    scored = tree.leaves(outputs)[0]
-    alike = getattr(scored, "shape", None) == host_values(tree.leaves(targets)[0]).shape
+    leaves = tree.leaves(targets)
+    first = host_values(leaves[0])
+    alike = getattr(tree.leaves(outputs)[0], "shape", None) == first.shape
+    within = elements(targets, batch_first)
+    if within is not None:
+        first = within
+    elif not first.ndim:  # a list of numbers
+        first = numpy.array([host_values(leaf) for leaf in leaves])
     return int((first >= 0).sum()) if first.dtype.kind == "i" and not alike else first.size
 
 

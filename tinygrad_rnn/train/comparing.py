@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import DataError
 from . import snapshot
 from .config import Config
-from .folder import BEST, LAST
+from .folder import LAST
 from .steps import best_of, read_log
 
 
@@ -37,7 +37,8 @@ def comparison(runs: Sequence[str]) -> tuple[list[tuple[str, ...]], bool]:
         if best is None or best.held_out is None:
             raise DataError(f"the run {path} has not been evaluated yet: go on with it by --resume {path}")
         texts.add((saved.metadata.get("text"), config.held_out))
-        size = f"{sum(weights.size for weights in snapshot.read(path / BEST).values()):,}"
+        _, weights = snapshot.progress_of(path, saved)
+        size = f"{sum(weight.size for weight in weights.values()):,}"
         horizon = "" if steps[-1].horizon is None else str(steps[-1].horizon)
         seconds = "" if steps[-1].seconds is None else f"{steps[-1].seconds:.1f}"
         bits = best.held_out / snapshot.characters_of(saved)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +12,9 @@ from ..data import Vocabulary
 from ..errors import CheckpointError
 from ..interop import safetensors
 from . import snapshot
-from .folder import LAST, LOG
+from .folder import LAST
 from .history import History
-from .steps import best_of, read_log
+from .steps import best_of, read_log, rows
 
 
 class LoadedRun:
@@ -71,11 +70,11 @@ def load_run(
             raise CheckpointError(
                 f"{path} is a run of tinygrad-rnn train, which has a model: leave model out"
             )
-        made, vocabulary, _ = snapshot.load_model(str(path), cell)
-        best = best_of(read_log(path))
-        return LoadedRun(
-            made.eval(), History(_rows(path), None if best is None else best.number - 1), vocabulary
-        )
+        made, vocabulary, config = snapshot.load_model(str(path), cell)
+        steps = read_log(path)
+        best = best_of(steps)
+        history = History(rows(steps, config.unit), None if best is None else best.number - 1)
+        return LoadedRun(made.eval(), history, vocabulary)
     if model is None:
         raise CheckpointError(f"{path} is a training by fit: give a fresh model for its parameters, model=")
     state = saved.part("fit")
@@ -86,9 +85,3 @@ def load_run(
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path / LAST} is no whole checkpoint of a training: {error!r}") from error
     return LoadedRun(model.eval(), history, None)
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    """The lines of a run's log, which has been read before."""
-    with open(path / LOG, newline="", encoding="utf-8") as file:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]

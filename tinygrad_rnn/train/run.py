@@ -115,11 +115,11 @@ class Run:
         config = Config(**{**settings, **changes})
         run = cls(folder, config, config.corpus(), config.maker(cell))
         if os.path.exists(folder / LAST):
-            run.saved = snapshot.done_of(folder, run.corpus)
+            run.saved, weights = snapshot.last_of(folder, run.corpus)
             run.steps = [step for step in read_log(folder) if step.number <= run.saved]
             if len(run.steps) != run.saved:
                 raise CheckpointError(f"the log of the run {path} lacks steps that its checkpoint has made")
-            run.model.load_state_dict(snapshot.read(folder / LAST).part("fit")["model"])
+            run.model.load_state_dict(weights)
         elif not _may_begin(folder, settings.get("every", 0)):
             raise CheckpointError(f"the run {path} has lost its {LAST}: put it back, or start a new run")
         return run
@@ -188,8 +188,9 @@ class Run:
 
     def _log(self, history: History) -> str:
         """A line for each update, with what evaluations found."""
-        held_out = {row["step"]: row["validation_loss"] / math.log(2) for row in history}
-        self.steps = [dataclasses.replace(s, held_out=held_out.get(s.number)) for s in self.steps]
+        if history and self.steps and history.rows[-1]["step"] == self.steps[-1].number:
+            found = history.rows[-1]["validation_loss"] / math.log(2)
+            self.steps[-1] = dataclasses.replace(self.steps[-1], held_out=found)
         return table(self.steps, self.config.unit)
 
     def loss(self, length: int) -> Tensor:

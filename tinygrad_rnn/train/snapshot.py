@@ -43,8 +43,8 @@ def read(path: Path) -> safetensors.Checkpoint:
     return saved
 
 
-def done_of(path: Path, corpus: Corpus) -> int:
-    """How many updates a run's last checkpoint has behind it.
+def last_of(path: Path, corpus: Corpus) -> tuple[int, dict[str, Any]]:
+    """How many updates a run's last checkpoint has behind it, and its model's weights.
 
     Raises:
         CheckpointError: it is damaged, or none of a run.
@@ -55,8 +55,18 @@ def done_of(path: Path, corpus: Corpus) -> int:
         raise DataError(
             f"the text of the run {path} has changed since: give the old one back, or start a new run"
         )
+    return progress_of(path, saved)
+
+
+def progress_of(path: Path, saved: safetensors.Checkpoint) -> tuple[int, dict[str, Any]]:
+    """The same of a checkpoint that was read.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
     try:
-        return int(saved.part("fit")["counts"][0])
+        parts = saved.part("fit")
+        return int(parts["counts"][0]), dict(parts["model"])
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CheckpointError(f"{path / LAST} is no whole checkpoint of a run: {error!r}") from error
 

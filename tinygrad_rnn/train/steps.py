@@ -43,7 +43,24 @@ def best_of(steps: Iterable[Step]) -> Step | None:
 
 def table(steps: Iterable[Step], unit: str) -> str:
     """A head and a line for each step."""
-    return "\n".join([HEADER.replace("character", unit), *map(_row, steps)]) + "\n"
+    return "\n".join([_head(unit), *map(_row, steps)]) + "\n"
+
+
+def rows(steps: Iterable[Step], unit: str) -> list[dict[str, float]]:
+    """The same as dicts, without what was not measured."""
+    names = _head(unit).split(",")
+    return [
+        {
+            name: float(value)
+            for name, value in zip(names, vars(step).values(), strict=True)
+            if value is not None
+        }
+        for step in steps
+    ]
+
+
+def _head(unit: str) -> str:
+    return HEADER.replace("character", unit)
 
 
 def read_log(run: Path) -> list[Step]:
