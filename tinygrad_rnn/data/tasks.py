@@ -105,10 +105,6 @@ def copying_memory(
     return x, y
 
 
-TEMPORAL_ORDER_SYMBOLS = 8
-"""a, b, c, d, which mean nothing; E at the start and B at the end; X and Y, whose order counts."""
-
-
 def temporal_order(
     length: int, batch: int, relevant: int = 2, seed: int | list[int] | None = 0
 ) -> tuple[numpy.ndarray, numpy.ndarray]:

@@ -217,7 +217,7 @@ def said(layer: KerasLayer, module: nn.Module | None) -> dict[str, Any]:
         usual = options.get("activation", "linear") == "linear"
         return {} if usual else {"activation": options["activation"]}
     if isinstance(module, nn.LayerNorm):
-        return {} if module.eps == _EPS else {"eps": module.eps}
+        return {} if module.eps == layer_options.EPS else {"eps": module.eps}
     found |= {
         name: options[name] for name, value in _USUAL.items() if options.get(name, value) not in (value, None)
     }
@@ -233,7 +233,6 @@ def said(layer: KerasLayer, module: nn.Module | None) -> dict[str, Any]:
 
 
 _USUAL: dict[str, Any] = {"activation": "tanh", "recurrent_activation": "sigmoid", "go_backwards": False}
-_EPS = 1e-5
 _OURS = {theirs: ours for ours, theirs in _MERGES.items()}
 
 

@@ -16,32 +16,19 @@ import numpy
 from .. import nn
 from ..errors import CheckpointError
 from ..nn.cell import Cell
+from ..nn.wording import CELL_OPTIONS, LAYER_OPTIONS, SCAN_OPTIONS
 
 OPTIONS = "tinygrad_rnn.options"
 """What the text is called in a file."""
 
 Options = dict[str, dict[str, Any]]
 
-_OF_CELL: dict[str, Any] = {
-    "activation": "tanh",
-    "recurrent_activation": "sigmoid",
-    "output_activation": None,
-    "gate_clip": None,
-    "cell_clip": None,
-    "proj_clip": None,
-    "coupled": False,
-    "reset": "after",
-}
-_OF_LAYER: dict[str, Any] = {
-    "batch_first": False,
-    "merge": "concat",
-    "outputs": "all",
-    "stateful": False,
-    "zoneout": 0.0,
-}
-_OF_RUN: dict[str, Any] = {"reverse": False, "masked_output": "zero"}
-_EPS = 1e-5
-"""The usual values."""
+_OF_LAYER = {name: LAYER_OPTIONS[name] for name in ("batch_first", "merge", "outputs", "stateful", "zoneout")}
+_OF_RUN = {name: SCAN_OPTIONS[name] for name in ("reverse", "masked_output")}
+"""What a file says beside CELL_OPTIONS: what decides the numbers of an evaluation."""
+
+EPS = 1e-5
+"""What layer norm has where nobody says another one."""
 
 _LAYERS = (nn.RNN, nn.LSTM, nn.PeepholeLSTM, nn.GRU)
 _CELLS = (nn.RNNCell, nn.LSTMCell, nn.PeepholeLSTMCell, nn.GRUCell)
@@ -91,7 +78,9 @@ def part(options: Options, name: str) -> Options:
 
 def unusual(given: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a cell that are not the usual ones."""
-    found = {key: _written(given[key]) for key, value in _OF_CELL.items() if given.get(key, value) != value}
+    found = {
+        key: _written(given[key]) for key, value in CELL_OPTIONS.items() if given.get(key, value) != value
+    }
     if found.get("output_activation") == _written(given.get("activation", "tanh")):
         del found["output_activation"]
     return found
@@ -120,7 +109,7 @@ def _of_module(module: Any) -> dict[str, Any]:
         }
         return found | {key: run.options[key] for key, value in _OF_RUN.items() if run.options[key] != value}
     if type(module) is nn.LayerNorm:
-        return {} if module.eps == _EPS else {"eps": module.eps}
+        return {} if module.eps == EPS else {"eps": module.eps}
     if type(module) is nn.Linear:
         return {"kind": "Linear"} if module.bias is None else {}
     return {"kind": type(module).__name__} if isinstance(module, _KINDS) else {}
@@ -170,7 +159,7 @@ def layer_of(name: str, values: Mapping[str, numpy.ndarray], options: Mapping[st
     if any(key.startswith(("weight_hh", "weight_ih")) for key in values):
         module = _recurrent(values, dtype, kind, options)
     elif ranks.get("weight") == 1 and ranks.keys() <= {"weight", "bias"} and kind in ("", "LayerNorm"):
-        eps = options.pop("eps", _EPS)
+        eps = options.pop("eps", EPS)
         module = nn.LayerNorm(values["weight"].shape, eps, dtype, bias="bias" in values)
     elif ranks == {"weight": 2, "bias": 1} or (ranks == {"weight": 2} and kind == "Linear"):
         rows, columns = values["weight"].shape
@@ -202,7 +191,7 @@ def _recurrent(
     kinds = {1: "RNN", 3: "GRU", 4: "PeepholeLSTM" if letters else "LSTM"}
     if gates not in kinds or kind not in ("", own := kinds[gates] + ("" if layered else "Cell")):
         raise CheckpointError(f"a recurrent layer with {gates} gates, {kind or 'of an unknown kind'}")
-    allowed = {*_OF_CELL, *(_OF_LAYER if layered else ()), *(_OF_RUN if layered else ())}
+    allowed = {*CELL_OPTIONS, *(_OF_LAYER if layered else ()), *(_OF_RUN if layered else ())}
     if unknown := options.keys() - allowed:
         raise CheckpointError(f"with {shown({name: options[name] for name in sorted(unknown)})}")
     given: dict[str, Any] = {name: _given(value) for name, value in options.items()}

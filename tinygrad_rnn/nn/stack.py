@@ -15,10 +15,7 @@ from ..tensor import Tensor
 from .layers import Dropout, not_a_pair, not_packed
 from .parameter import Parameter
 from .recurrent import Options, Recurrent
-from .wording import options_of, options_of_cell
-
-_PLAIN = {"reverse": False, "masked_output": "zero", "compiled": "auto", "checkpoint": None}
-"""The options of a cell that is merely scanned."""
+from .wording import SCAN_OPTIONS, options_of, options_of_cell
 
 
 class Stack(Recurrent[Tensor, State]):
@@ -140,7 +137,7 @@ class Stack(Recurrent[Tensor, State]):
         return all(
             type(run) is Recurrent
             and not run.batch_first
-            and run.options == _PLAIN
+            and run.options == SCAN_OPTIONS
             and run._as_run() is run.cell
             for (run,) in self.layers
         )

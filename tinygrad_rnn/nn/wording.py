@@ -1,10 +1,10 @@
-"""What recurrent layers are made of, in a line."""
+"""The options of recurrent layers with their usual values, and what a layer is made of, in a line."""
 
 from __future__ import annotations
 
 from typing import Any
 
-_OF_LAYER: dict[str, Any] = {
+LAYER_OPTIONS: dict[str, Any] = {
     "num_layers": 1,
     "bidirectional": False,
     "merge": "concat",
@@ -14,13 +14,13 @@ _OF_LAYER: dict[str, Any] = {
     "zoneout": 0.0,
     "stateful": False,
 }
-_OF_SCAN: dict[str, Any] = {
+SCAN_OPTIONS: dict[str, Any] = {
     "reverse": False,
     "masked_output": "zero",
     "compiled": "auto",
     "checkpoint": None,
 }
-_OF_CELL: dict[str, Any] = {
+CELL_OPTIONS: dict[str, Any] = {
     "activation": "tanh",
     "recurrent_activation": "sigmoid",
     "output_activation": None,
@@ -36,12 +36,12 @@ _OF_CELL: dict[str, Any] = {
 def options_of(layer: Any) -> list[str]:
     """The options of a recurrent layer that are not the usual ones, as they are written in a call."""
     first = layer.layers[0][0] if "layers" in vars(layer) else layer
-    said = _unusual(layer, _OF_LAYER)
+    said = _unusual(layer, LAYER_OPTIONS)
     dropout = vars(layer).get("dropout")
     if dropout is not None and dropout.p:
         said.append(f"dropout={dropout.p}")
         said += ["variational=True"] if dropout.shared_axes else []
-    said += [f"{name}={first.options[name]!r}" for name, usual in _OF_SCAN.items()
+    said += [f"{name}={first.options[name]!r}" for name, usual in SCAN_OPTIONS.items()
              if first.options[name] != usual]  # fmt: skip
     return said
 
@@ -50,7 +50,7 @@ def options_of_cell(cell: Any) -> list[str]:
     """The same of one of the library's cells."""
     sizes = [str(cell.input_size), str(cell.hidden_size)]
     projected = [f"proj_size={cell.output_size}"] if getattr(cell, "weight_hr", None) is not None else []
-    return sizes + projected + _unusual(cell, _OF_CELL)
+    return sizes + projected + _unusual(cell, CELL_OPTIONS)
 
 
 def _unusual(thing: Any, usual: dict[str, Any]) -> list[str]:
