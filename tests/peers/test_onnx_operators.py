@@ -69,6 +69,7 @@ def run(case, path):
         return [], str(error)
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("name", sorted(operators))
 def test_all_cases_of_an_operator(name, tmp_path):
     ran = 0
