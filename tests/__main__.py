@@ -3,6 +3,7 @@ first that fails.
 
 ``python -m tests --coverage`` measures how much of the package one case of each test reaches, of those that
 compare with other frameworks, too, without which rooms such as that of ONNX are hardly entered.
+``python -m tests --browser`` opens pages and pictures in Chromium (``apt install chromium chromium-driver``).
 ``python -m tests --slow`` runs the tests that take more than a few seconds each, which the gate leaves out.
 ``python -m tests --every`` runs all tests with all combinations of parameters and all seeds, where the gate
 runs some (see ``covering.py``), and then those of the gate on the stand-in for CuPy. ``python -m tests
@@ -37,6 +38,7 @@ COVERAGE = {
     ),
 }
 SLOW = {"slow tests": f"{PYTEST} -m 'slow and not peer and not cupy'"}
+BROWSER = {"pages and pictures in a browser": f"{PYTEST} -m browser"}
 EVERY = {
     "every test": f"{PYTEST} -m 'not peer and not cupy' --every",
     "tests on the stand-in for CuPy": f"{PYTEST} --backend cupy",
@@ -49,6 +51,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests", description=__doc__.partition("\n")[0])
     parser.add_argument("--coverage", action="store_true", help="measure what one case of each test reaches")
     parser.add_argument("--slow", action="store_true", help="run what the gate leaves out since it is slow")
+    parser.add_argument("--browser", action="store_true", help="look at pages and pictures in Chromium")
     parser.add_argument("--peer", action="store_true", help="compare with PyTorch, JAX and CuPy instead")
     parser.add_argument("--twins", action="store_true", help="train the book's jobs beside PyTorch")
     parser.add_argument(
@@ -61,6 +64,7 @@ def main() -> int:
     others = [
         (chosen.coverage, COVERAGE),
         (chosen.slow, SLOW),
+        (chosen.browser, BROWSER),
         (chosen.every, EVERY),
         (chosen.peer, PEER),
         (chosen.twins, TWINS),
