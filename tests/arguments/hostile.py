@@ -359,6 +359,9 @@ KINDS: dict[str, Kind] = {
     # what was recorded
     "recorded": _kind("recorded 0.5|recorded tensor", names=f"recorded|{NESTED}"),
     "recorded or all": _kind("recorded 0.5|recorded tensor", names=f"recorded|{NESTED}"),
+    "residual of a loss": _kind(
+        f"{NUMBER}|0-d tensor 0.5|0-d tensor 1|fraction|dict", names=f"{NESTED}|{NO_TENSOR}"
+    ),
     "results": _kind("recorded 0.5|recorded tensor|tensor|half tensor|0-d tensor 1|0-d tensor 0.5"),
     "inputs": _kind("recorded 0.5|recorded tensor|empty list|empty tuple|empty dict|deep list", names=NESTED),
     "step": _kind("0|1|2|-1|NumPy's 1|0-d 1|0-d tensor 1"),
@@ -384,6 +387,7 @@ KINDS: dict[str, Kind] = {
     "optimizer or None": _kind("None"),
     "scores": _kind(f"{ARRAY}", names=f"outputs|targets|{NO_TENSOR}"),
     "classes": _kind(f"{WHOLE_LIST}|array of bools", names=f"outputs|targets|{NO_TENSOR}"),
+    "trainings": _kind(names="training|cannot read"),
     # functions
     "function": _kind(FUNCTION),
     "instance": _kind("function|layer"),

@@ -15,13 +15,13 @@ from typing import Any
 
 from .. import arguments, tree
 from ..cleanup import no_collection
-from ..errors import DrawError, DrawWarning, TapeError
+from ..errors import DrawError, DrawWarning, ShapeError, TapeError
 from ..ops import Nest
 from ..reading.chain import Chain
 from ..reading.followed import Followed, Trail, ones
 from ..reading.recording import Recording
 from ..reading.words import gain_label, symbol_of
-from ..tape import Node, Tape
+from ..tape import Node, Tape, lift, seed
 from .cells_view import CellsView
 from .gains import Gains
 from .inside import scenes_inside
@@ -47,6 +47,7 @@ def draw(
     start: Nest | None = None,
     title: str | None = None,
     *,
+    residuals: Nest | None = None,
     of: Nest | None = None,
 ) -> Picture:
     """Draw how results were made and how residuals go back.
@@ -75,12 +76,16 @@ def draw(
             none; and of a loss that sends something into several steps only what comes into the last of them,
             in each layer. The picture says so. Between modules ("cells") it is always all.
         title: the first line of the picture.
+        residuals: with gains, what comes to each of ``start``, or else of ``out``, instead of 1: from later
+            steps that are not drawn, for instance, as :func:`tinygrad_rnn.gradients` tells it. One for each,
+            of its shape.
         of: the deprecated name of ``start``.
 
     Raises:
         ArgumentError: gains, order, values, max_nodes or title cannot be used.
         DrawError: no tensors, an unknown view, too many nodes, no steps or modules to draw, or ``start`` is
             not part of the picture.
+        ShapeError: residuals are not as many as what they come to, or not of its shapes.
         TapeError: nothing was recorded, it was released, or a checkpoint cannot be run again as it ran: what
             it reads has changed.
 
@@ -103,6 +108,7 @@ def draw(
     max_nodes = arguments.whole("draw: max_nodes", max_nodes, 1)
     if not all(isinstance(y, Node) for y in followed) or (start is not None and not followed):
         raise DrawError("draw: start= must name tensors on the tape of out")
+    coming = None if residuals is None else _coming(followed or outputs, tree.leaves(residuals))
     if not Tape.of(*outputs):
         raise TapeError(
             "draw: nothing was recorded that leads here: use a tensor with requires_grad=True, and no "
@@ -112,7 +118,7 @@ def draw(
         recording = Recording(outputs, followed, sys._getframe(1))
         if not recording.holds_starts():
             raise DrawError("draw: start= must name tensors on the tape of out")
-        request = _Request(recording, title, gains, max_nodes)
+        request = _Request(recording, title, gains, max_nodes, coming)
         network = request.network() if view in ("auto", "ops") else ""
         if isinstance(network, Network):
             return _draw_ops(request, network, order, values)
@@ -121,10 +127,34 @@ def draw(
         return _draw_larger(request, view, network)
 
 
+def _coming(ends: Sequence[Node], given: Sequence[Any]) -> list[Any]:
+    """The residuals that come to them, as arrays.
+
+    Raises:
+        ShapeError: they do not belong together.
+    """
+    if len(given) != len(ends):
+        raise ShapeError(f"draw: residuals: {len(given)} for {len(ends)} results")
+    coming = []
+    for y, value in zip(ends, given, strict=True):
+        residual = lift(value, y._backend)
+        if residual._data.shape != y._data.shape:
+            raise ShapeError(f"draw: residuals: one has shape {residual.shape}, and its result {y.shape}")
+        coming.append(seed(y, residual, recorded=False))
+    return coming
+
+
 class _Request:
     """What a call of ``draw`` asks for."""
 
-    def __init__(self, recording: Recording, title: str | None, gains: bool | None, max_nodes: int) -> None:
+    def __init__(
+        self,
+        recording: Recording,
+        title: str | None,
+        gains: bool | None,
+        max_nodes: int,
+        coming: Sequence[Any] | None,
+    ) -> None:
         self.recording, self.tape, self.names, self.chains = (
             recording,
             recording.tape,
@@ -134,6 +164,11 @@ class _Request:
         self.gains, self.max_nodes = gains, max_nodes
         self.outputs = [y for y in recording.results if y.entry is not None]
         self.starts = recording.starts or [y for y in self.outputs if y._data.size == 1][-1:] or self.outputs
+        self.seeds: list[tuple[Node, Any]] = ones(self.starts)
+        if coming is not None:
+            ends = recording.starts or recording.results
+            self.seeds = [(y, g) for y, g in zip(ends, coming, strict=True) if y.entry is not None]
+            self.starts = [y for y, _ in self.seeds]
         self._title = title
 
     def network(self) -> Network | str:
@@ -145,7 +180,7 @@ class _Request:
 
     def followed(self, **options: Any) -> Followed:
         """The residuals, followed from where the caller or the default says."""
-        return Followed(self.tape, self.chains, ones(self.starts), alone=not self.recording.starts, **options)
+        return Followed(self.tape, self.chains, self.seeds, alone=not self.recording.starts, **options)
 
     def title(self, measured: bool, name_of: Callable[[Any], str]) -> str:
         if self._title is not None:
@@ -187,7 +222,7 @@ def _draw_larger(request: _Request, view: str, why: str) -> Picture:
             raise DrawError(f"draw: {f'{why}, and ' if why else ''}{few}: draw less, or raise max_nodes")
         note = _said(f"{modules.count} modules as boxes", why)
         measured = request.gains is not False
-        sizes = Sizes(modules, ones(request.starts)) if measured else None
+        sizes = Sizes(modules, request.seeds) if measured else None
         inside = scenes_inside(modules, sizes, request.outputs, request.max_nodes)
         drawing = CellsView(
             modules, sizes, request.outputs, request.title(measured, request.names.of), note, inside

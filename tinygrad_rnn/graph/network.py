@@ -121,7 +121,8 @@ class Network:
         }
         self._steps_of_leaf = Counter(source for source, _ in uses if isinstance(source, _Leaf))
         ends = self._ends_by_steps() if self.steps else self._ends_by_name() or self._ends_by_call()
-        self._states = {self._leaf_of[start] for start, _ in ends if start in self._leaf_of}
+        befores = [start for start, _ in (*ends, *self._ends_by_name())]
+        self._states = {self._leaf_of[start] for start in befores if start in self._leaf_of}
         way = min(
             (cheapest(self.tape, *ends) for ends in ends), key=lambda way: way.cost, default=Way(math.inf, [])
         )
