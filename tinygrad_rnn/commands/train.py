@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
 import shlex
 import sys
 from typing import Any
@@ -61,7 +60,7 @@ def _train(arguments: argparse.Namespace) -> int:
     shared = f" ({a_character:.3f} per character)" if config.words else ""
     say(
         f"held-out text: {best.held_out:.3f} bits per {config.unit}{shared}, after step {best.number}, which "
-        f"is kept; a blind guess takes {math.log2(tokens):.3f}"
+        f"is kept; a blind guess by frequencies takes {run.corpus.blind:.3f}"
     )
     for note in notes:
         say(f"not drawn: {note}")

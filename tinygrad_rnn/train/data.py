@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy
+
 from .. import arguments
 from ..data import Vocabulary
 from ..data.streams import Streams, Windows
@@ -79,6 +81,8 @@ class Corpus:
         streams: what the windows over the first part are cut from.
         fingerprint: a word that another text would not have.
         characters: how many a token of the held-out text has in the mean: 1, or the length of a word.
+        blind: the bits that a token of the first part takes whoever knows no more than how often each of them
+            stands there.
     """
 
     vocabulary: Vocabulary[Any]
@@ -87,6 +91,7 @@ class Corpus:
     streams: Streams
     fingerprint: str
     characters: float
+    blind: float
 
     @classmethod
     def of(
@@ -137,7 +142,15 @@ class Corpus:
             Streams(first, readers),
             written.hexdigest(),
             sum(map(len, kept)) / len(kept),
+            _entropy(first),
         )
+
+
+def _entropy(numbers: numpy.ndarray) -> float:
+    """Of their frequencies, in bits."""
+    counts = numpy.bincount(numbers)
+    shares = counts[counts > 0] / len(numbers)
+    return float(-(shares * numpy.log2(shares)).sum())
 
 
 def _too_short(

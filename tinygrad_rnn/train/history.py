@@ -26,6 +26,7 @@ class History(Sequence[Mapping[str, Any]]):
         rows: the lines.
         stopped: why it ended: "epochs", "steps", "patience", or "asked" or "paused" by a callback; "" while
             it goes on.
+        clip: the largest norm that gradients kept; None for any.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class History(Sequence[Mapping[str, Any]]):
     ) -> None:
         self.rows: list[dict[str, Any]] = [dict(row) for row in rows]
         self.stopped: str = stopped
+        self.clip: float | None = None
         self._best = best
 
     @property
@@ -47,6 +49,11 @@ class History(Sequence[Mapping[str, Any]]):
                 "history.best: no model was kept: there was no validation, or what decides was never a number"
             )
         return self.rows[self._best]
+
+    @property
+    def has_best(self) -> bool:
+        """Whether a model was kept."""
+        return self._best is not None
 
     def add(self, row: Mapping[str, Any], best: bool) -> None:
         """One more line."""
@@ -83,12 +90,13 @@ class History(Sequence[Mapping[str, Any]]):
         return text.getvalue()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows, "best": self._best, "stopped": self.stopped}
+        return {"rows": self.rows, "best": self._best, "stopped": self.stopped, "clip": self.clip}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from where another history was."""
         self.rows = [{name: _plain(value) for name, value in row.items()} for row in state["rows"]]
         self._best, self.stopped = state["best"], state["stopped"]
+        self.clip = state.get("clip")  # which older files do not say
 
     def __repr__(self) -> str:
         if not self.rows:

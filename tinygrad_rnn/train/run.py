@@ -41,6 +41,9 @@ LOOKS = 50
 """How many steps there are from one look at the residuals to the next; a look at one stream costs about as
 much as a step or two."""
 
+GATES = 4 * LOOKS
+"""How many steps there are from one look at saturated gates to the next, which costs half a step more."""
+
 
 class Run:
     """A training run in its folder.
@@ -193,12 +196,6 @@ class Run:
             self.steps[-1] = dataclasses.replace(self.steps[-1], held_out=found)
         return table(self.steps, self.config.unit)
 
-    def loss(self, length: int) -> Tensor:
-        """The loss summed over samples and time steps of the first window, if it is so long."""
-        numbers, following = self._window(0, length)
-        logits, _ = self.model(numbers)
-        return cross_entropy(logits, following, reduction="sum")
-
     def flow(
         self,
         length: int | None = None,
@@ -219,18 +216,18 @@ class Run:
         with modes_kept(self.model), backends.get(self.config.backend).quiet():
             self.model.eval()
             place = (number - 1) % len(self.corpus.training) * self.config.length
-            numbers, following = self._window(place, length or self.config.length, readers)
+            numbers, following = self.window(place, length or self.config.length, readers)
             logits, _ = self.model.read(self.model.embedding(numbers).detach())
             return flow(cross_entropy(logits, following, reduction="sum"), states_only=states_only)
 
-    def _window(self, position: int, length: int, readers: int | None = None) -> tuple[Tensor, Tensor]:
+    def window(self, position: int, length: int, readers: int | None = None) -> tuple[Tensor, Tensor]:
         """What is read from some place in the text on, and what follows it: (length, readers) each."""
         numbers, following = self.corpus.streams.window(position, length)
         on = self.config.backend
         return tensor(numbers[:, :readers], backend=on), tensor(following[:, :readers], backend=on)
 
     def finish(self) -> tuple[str, list[str]]:
-        """Draw the losses, the backprop graph and the flow of residuals, and write a sample.
+        """Draw the dashboard, the backprop graph and the flow of residuals, and write a sample.
 
         Returns:
             The sample, and what could not be drawn and why.
@@ -259,13 +256,16 @@ class _Watch:
             atomic.write(run.path / CONFIG, run.config.to_json() + "\n")
             (run.path / SAMPLE).unlink(missing_ok=True)  # of another end
             self._is_first = False
+        saturated: dict[str, float] = {}
         if (number - 1) % LOOKS == 0 and run.config.length > 1:
             with contextlib.suppress(TinygradRNNError):  # a cell may hand no state on
-                self._horizon = run.flow(readers=1, states_only=True, update=number).horizon
+                report = run.flow(readers=1, states_only=True, update=number)
+                self._horizon = report.horizon
+                saturated = _saturated(report) if (number - 1) % GATES == 0 else {}
         now = time.monotonic()
         self._seconds, self._began = self._seconds + now - self._began, now
         bits = row["loss"] / math.log(2)
-        step = Step(number, bits, row["norm"], row["rate"], None, self._horizon, self._seconds)
+        step = Step(number, bits, row["norm"], row["rate"], None, self._horizon, self._seconds, saturated)
         run.steps.append(step)
         if number % run.config.every and number != run.config.steps:  # else it is told with the evaluation
             self._show(step)
@@ -275,6 +275,15 @@ class _Watch:
     def on_evaluation(self, training: Training) -> None:
         self._run.saved = training.step
         self._show(self._run.steps[-1])
+
+
+def _saturated(report: Report) -> dict[str, float]:
+    """For each gate of each layer the share of slopes that are nearly 0; of those of one name their mean."""
+    found: dict[str, list[float]] = {}
+    for gate in report.activations():
+        if gate.chain is not None:
+            found.setdefault(f"{gate.chain} {gate.name}".strip(), []).append(gate.saturated)
+    return {name: sum(shares) / len(shares) for name, shares in found.items()}
 
 
 def _may_begin(folder: Path, every: int) -> bool:

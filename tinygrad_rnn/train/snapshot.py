@@ -26,6 +26,7 @@ def metadata(config: Config, corpus: Corpus) -> dict[str, str]:
         "vocabulary": corpus.vocabulary.to_json(),
         "text": corpus.fingerprint,
         "characters": repr(corpus.characters),
+        "blind": repr(corpus.blind),
     }
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
-from collections.abc import Iterable
+import io
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import CheckpointError
 from .folder import LOG
 
 HEADER = "step,bits_per_character,gradient_norm,learning_rate,held_out_bits_per_character,horizon,seconds"
+SATURATED = "saturated "
+"""How the columns of gates begin: there is one for each gate that a look at the residuals found."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Step:
         held_out: the loss on the held-out text after the update, where it was measured.
         horizon: how many steps back 1 % of the residual reaches, as it was looked at last.
         seconds: how long the run took so far.
+        saturated: for each gate the share of slopes below 0.01, in the updates where it was looked at.
     """
 
     number: int
@@ -33,6 +38,7 @@ class Step:
     held_out: float | None = None
     horizon: int | None = None
     seconds: float | None = None
+    saturated: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 def best_of(steps: Iterable[Step]) -> Step | None:
@@ -41,26 +47,32 @@ def best_of(steps: Iterable[Step]) -> Step | None:
     return min(measured)[-1] if measured else None
 
 
-def table(steps: Iterable[Step], unit: str) -> str:
+def table(steps: Sequence[Step], unit: str) -> str:
     """A head and a line for each step."""
-    return "\n".join([_head(unit), *map(_row, steps)]) + "\n"
+    gates = gates_of(steps)
+    head = io.StringIO()
+    csv.writer(head, lineterminator="\n").writerow([*_names(unit), *(SATURATED + gate for gate in gates)])
+    return head.getvalue() + "".join(f"{_row(step, gates)}\n" for step in steps)
+
+
+def gates_of(steps: Iterable[Step]) -> list[str]:
+    """The gates that were looked at, as they came up."""
+    return list(dict.fromkeys(gate for step in steps for gate in step.saturated))
 
 
 def rows(steps: Iterable[Step], unit: str) -> list[dict[str, float]]:
     """The same as dicts, without what was not measured."""
-    names = _head(unit).split(",")
-    return [
-        {
-            name: float(value)
-            for name, value in zip(names, vars(step).values(), strict=True)
-            if value is not None
-        }
-        for step in steps
-    ]
+    names = _names(unit)
+    told = []
+    for step in steps:
+        *values, saturated = vars(step).values()
+        row = {name: float(v) for name, v in zip(names, values, strict=True) if v is not None}
+        told.append({**row, **{SATURATED + gate: share for gate, share in saturated.items()}})
+    return told
 
 
-def _head(unit: str) -> str:
-    return HEADER.replace("character", unit)
+def _names(unit: str) -> list[str]:
+    return HEADER.replace("character", unit).split(",")
 
 
 def read_log(run: Path) -> list[Step]:
@@ -70,20 +82,26 @@ def read_log(run: Path) -> list[Step]:
         CheckpointError: there is no log, or it is damaged.
     """
     try:
-        return [_step(row) for row in (run / LOG).read_text(encoding="utf-8").splitlines()[1:]]
-    except (OSError, ValueError) as error:
+        head, *lines = csv.reader(io.StringIO((run / LOG).read_text(encoding="utf-8")))
+        gates = [name.removeprefix(SATURATED) for name in head[len(_names("")) :]]
+        return [_step(line, gates) for line in lines]
+    except (OSError, ValueError, csv.Error) as error:
         raise CheckpointError(f"cannot read the log of the run {run}: {error}") from error
 
 
-def _row(step: Step) -> str:
+def _row(step: Step, gates: Sequence[str]) -> str:
     held_out = "" if step.held_out is None else repr(step.held_out)  # all digits: it decides what is best
     horizon = "" if step.horizon is None else step.horizon
     seconds = "" if step.seconds is None else f"{step.seconds:.3f}"
-    return f"{step.number},{step.bits:.6g},{step.norm:.6g},{step.rate:.6g},{held_out},{horizon},{seconds}"
+    row = f"{step.number},{step.bits:.6g},{step.norm:.6g},{step.rate:.6g},{held_out},{horizon},{seconds}"
+    if not step.saturated:
+        return row + "," * len(gates)
+    shares = (f"{step.saturated[gate]:.6g}" if gate in step.saturated else "" for gate in gates)
+    return ",".join([row, *shares])
 
 
-def _step(row: str) -> Step:
-    number, bits, norm, rate, held_out, horizon, seconds = row.split(",")
+def _step(line: Sequence[str], gates: Sequence[str]) -> Step:
+    number, bits, norm, rate, held_out, horizon, seconds, *shares = line
     return Step(
         int(number),
         float(bits),
@@ -92,4 +110,5 @@ def _step(row: str) -> Step:
         float(held_out) if held_out else None,
         int(horizon) if horizon else None,
         float(seconds) if seconds else None,
+        {gate: float(share) for gate, share in zip(gates, shares, strict=True) if share},
     )

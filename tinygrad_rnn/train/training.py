@@ -109,7 +109,7 @@ class Training:
                 self._folder = stack.enter_context(Folder(options))
                 if self._folder.last is not None:
                     self._go_on(self._folder.last)
-            self.history.stopped = ""
+            self.history.stopped, self.history.clip = "", options["clip"]
             if self.step == 0 and isinstance(self._data, Passes):
                 self._data.position = 0  # somebody may have left a pass in its middle
             self.optimizer.zero_grad()  # what somebody left
