@@ -52,6 +52,7 @@ INSIDE_FUNCTIONS = {
         "selfcheck.times": {"torch"},
         "train.bar": {"rich.console", "rich.progress"},
         "train.lock": {"fcntl"},
+        "train.panels": {"matplotlib.ticker"},
         "train.model": {"…"},  # a cell of somebody's own, by its name
         "train.reporting": {"tensorboardX"},
     },

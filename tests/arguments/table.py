@@ -154,6 +154,7 @@ OWN: dict[str, dict[str, Argument]] = {
         "values": is_a("flag", False),
         "max_nodes": is_a("steps", 150),
         "start": is_a("recorded", None),
+        "residuals": is_a("residual of a loss", None),
         "of": is_a("recorded", None),
         "title": is_a("text", "title"),
     },
@@ -606,6 +607,7 @@ OWN: dict[str, dict[str, Argument]] = {
         "inputs": is_a("summed up", lambda w: ((4, 3),)),
         "dtype": is_a("dtype", None),
     },
+    "train.dashboard": {"training": is_a("trainings", lambda w: tg.train.History([{"loss": 1.0}]))},
     "train.load_run": {
         "folder": is_a("path", lambda w: w.trained()),
         "model": is_a("no module", None),

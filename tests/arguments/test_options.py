@@ -48,7 +48,7 @@ OPTIONS = {
         "cell": "choice",
         "run": "missing",
     },
-    "compare": {"runs": "missing"},
+    "compare": {"runs": "missing", "out": "missing"},
     "graph": {"what": "missing", "cell": "choice", "steps": "count", "out": "missing", "text": "missing"},
     "flow": {"what": "missing", "cell": "choice", "steps": "from 2", "out": "missing", "text": "missing"},
     "export": {
@@ -102,7 +102,7 @@ def test_refusals(
             ["gru"]
             if command in ("graph", "flow") and action.option_strings
             else ["run"]
-            if command == "sample" and name != "run"
+            if command in ("sample", "compare") and action.option_strings
             else ["run", "model.c"]
             if command == "export" and action.option_strings
             else []

@@ -1,5 +1,6 @@
 """A run: it learns, stops, goes on bit for bit, and never leaves a file half written."""
 
+import csv
 import dataclasses
 import errno
 import itertools
@@ -42,8 +43,12 @@ def full(*_):
 def contents(folder):
     """Everything that a run comes to: its log as it is, its checkpoint without the settings."""
     saved = tg.load(folder / LAST)
+    with open(folder / "log.csv", encoding="utf-8", newline="") as log:
+        rows = [
+            {name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(log)
+        ]
     return (
-        [row.rpartition(",")[0] for row in (folder / "log.csv").read_text().splitlines()],  # but for seconds
+        rows,
         saved.metadata,
         {name: value.numpy() for name, value in saved.items()},
     )
@@ -120,8 +125,8 @@ def test_what_a_finished_run_leaves(config, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("draw", "file"),
-    [(pictures.losses, "loss.png"), (pictures.residuals, "flow.png")],
-    ids=["losses", "flow"],
+    [(pictures.course, "dashboard.png"), (pictures.residuals, "flow.png")],
+    ids=["dashboard", "flow"],
 )
 def test_what_is_drawn(config, tmp_path, draw, file):
     pytest.importorskip("matplotlib")

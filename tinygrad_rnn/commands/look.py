@@ -18,6 +18,7 @@ from ..ops import Tensor
 from ..tensor import tensor
 from ..train.config import between, option
 from ..train.model import LAYERS, is_own, name_parameters, own_cell
+from ..train.pictures import backprop
 from ..train.run import Run
 from .options import add_cell
 
@@ -82,11 +83,11 @@ def _graph(arguments: argparse.Namespace) -> int:
     if _is_cell(what):
         path = arguments.out or f"{what.replace(':', '.')}.svg"
         loss = _loss_of_cell(what, 2, 3, arguments.steps)
+        loss.name = "loss"
+        picture = draw(loss, max_nodes=100 * arguments.steps)
     else:
         path = arguments.out or os.path.join(what, "graph.svg")
-        loss = _looked_at(arguments).loss(arguments.steps)
-    loss.name = "loss"
-    picture = draw(loss, max_nodes=100 * arguments.steps)
+        picture = backprop(_looked_at(arguments), arguments.steps)
     picture.save(path)
     print(f"{picture}\n{path}")
     return 0

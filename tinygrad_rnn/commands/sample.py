@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
+from .. import atomic
 from ..arguments import rate
+from ..diagnosis.charts import rendered
+from ..errors import DrawError
 from ..reading.words import table
 from ..train import snapshot
 from ..train.comparing import comparison
 from ..train.config import SEED, at_least, option
+from ..train.dashboard import dashboard
 from ..train.output import say
 from ..train.sampling import sample
 from .options import add_own_cell
@@ -61,6 +66,11 @@ def add_compare(commands: Any) -> None:
     )
     parser.set_defaults(command=_compare)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of runs")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="draw them over each other; its ending is the format: png, svg or pdf",
+    )
 
 
 def _sample(arguments: argparse.Namespace) -> int:
@@ -75,4 +85,10 @@ def _sample(arguments: argparse.Namespace) -> int:
 def _compare(arguments: argparse.Namespace) -> int:
     lines, is_one_text = comparison(arguments.runs)
     apart = [] if is_one_text else ["the runs learned from different texts: their figures do not compare"]
-    return say("\n".join([*table(lines, "<<>>>>>>"), *apart]))
+    if arguments.out is None:
+        return say("\n".join([*table(lines, "<<>>>>>>"), *apart]))
+    kind = os.path.splitext(arguments.out)[1].lower()[1:]
+    if kind not in ("png", "svg", "pdf"):
+        raise DrawError(f"compare: {arguments.out!r} has none of the endings .png, .svg, .pdf")
+    atomic.write(arguments.out, rendered(dashboard(arguments.runs), kind), DrawError)
+    return say("\n".join([*table(lines, "<<>>>>>>"), *apart, arguments.out]))

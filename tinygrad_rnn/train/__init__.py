@@ -3,6 +3,7 @@ its text, run folder and samples."""
 
 from .batch import evaluate
 from .classification import F1, Accuracy, ConfusionMatrix, Precision, Recall
+from .dashboard import dashboard
 from .fit import fit
 from .history import History
 from .loading import LoadedRun, load_run
@@ -28,6 +29,7 @@ __all__ = [
     "RootMeanSquaredError",
     "TopK",
     "Training",
+    "dashboard",
     "evaluate",
     "fit",
     "load_run",
