@@ -20,7 +20,7 @@ from tinygrad_rnn.train.config import Config
 from tinygrad_rnn.train.course import Series
 from tinygrad_rnn.train.panels import spread
 from tinygrad_rnn.train.run import Run
-from tinygrad_rnn.train.steps import read_log
+from tinygrad_rnn.train.steps import Step, read_log, table
 
 pytest.importorskip("matplotlib")
 
@@ -162,6 +162,16 @@ def test_an_old_log_is_drawn_without_what_it_does_not_tell(folder, tmp_path):
     assert list(drawn) == ["loss", "gradient norm", "learning rate", "horizon"]
     assert levels(drawn["loss"]) == []
     assert len(Run.resume(str(old), {}).steps) == 12
+
+
+def test_gates_of_any_name_come_back_from_a_log(tmp_path):
+    told = [
+        Step(1, 2.0, 1.0, 0.1, None, 3, 0.5, {'a,"b"': 0.25, "权重; $x$": 0.5}),
+        Step(2, 1.0, 1.0, 0.1),
+        Step(3, 1.0, 1.0, 0.1, 1.5, 3, 1.5, {"later": 0.0}),
+    ]
+    (tmp_path / "log.csv").write_text(table(told, "word"), encoding="utf-8", newline="")
+    assert read_log(tmp_path) == told
 
 
 def test_thinning_keeps_the_least_and_the_largest_and_what_is_no_number():

@@ -139,7 +139,9 @@ def _coming(ends: Sequence[Node], given: Sequence[Any]) -> list[Any]:
     for y, value in zip(ends, given, strict=True):
         residual = lift(value, y._backend)
         if residual._data.shape != y._data.shape:
-            raise ShapeError(f"draw: residuals: one has shape {residual.shape}, and its result {y.shape}")
+            raise ShapeError(
+                f"draw: residuals: one has shape {residual._data.shape}, and its result {y._data.shape}"
+            )
         coming.append(seed(y, residual, recorded=False))
     return coming
 

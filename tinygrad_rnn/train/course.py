@@ -103,6 +103,7 @@ class Course:
         looked: how many steps back a look at the horizon goes.
         characters: how many a token has in the mean.
         text: a word that another text would not have.
+        model: what was trained, in a few words.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Course:
     looked: int | None = None
     characters: float = 1.0
     text: str | None = None
+    model: str = ""
 
     @property
     def last(self) -> int:
@@ -166,11 +168,12 @@ def course_of(training: History | str | os.PathLike[str], name: str | None = Non
     config, steps = Config.from_json(saved.metadata.get("config", "")), read_log(path)
     best = best_of(steps)
     history = History(rows(steps, config.unit), None if best is None else steps.index(best))
-    blind = saved.metadata.get("blind")  # which older runs do not say
+    layers = f" in {config.layers} layers" if config.layers > 1 else ""
     return dataclasses.replace(
         _of_history(history, name),
         clip=config.clip,
-        blind=None if blind is None else float(blind),
+        blind=snapshot.blind_of(saved),
+        model=f"{config.cell} with {config.hidden} units{layers}",
         looked=config.length - 1,
         characters=snapshot.characters_of(saved),
         text=f"{saved.metadata.get('text')}, {config.held_out}",

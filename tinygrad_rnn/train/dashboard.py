@@ -11,7 +11,7 @@ import numpy
 
 from .. import arguments
 from ..errors import ArgumentError
-from ..reading.words import formatted, percent
+from ..reading.words import formatted, percent, plain
 from .course import Course, Series, course_of
 from .history import History
 from .panels import INK, Level, Line, Panel, figure_of
@@ -125,7 +125,8 @@ def _alone(course: Course) -> Any:
     ]
     upright = [] if course.best is None else [course.best[0]]
     steps = f"{course.last:,} step{'s' * (course.last != 1)}"
-    return figure_of(f"{course.name}: {steps}", "", panels, upright)
+    what = f"{course.model}, {steps}" if course.model else steps
+    return figure_of(f"{plain(course.name, 36)}: {what}", "", panels, upright)
 
 
 def _loss(course: Course) -> Panel:
@@ -181,11 +182,15 @@ def _norm(course: Course) -> Iterator[Panel]:
     lines, _ = _noisy(series, COLORS[2], "", log=True)
     levels, note = [], ""
     if course.clip is not None:
-        levels = [Level(course.clip, f"clipped above {formatted(course.clip, 3)}", COLORS[1])]
+        levels = [_clip(course.clip)]
         known = series.finite.values
         above = float(numpy.mean(known > course.clip)) if len(known) else 0.0
         note = f"clipped in {percent(above)} of {len(known):,} steps"
     yield Panel("gradient norm", lines, levels, note=note, scale="log")
+
+
+def _clip(norm: float) -> Level:
+    return Level(norm, f"clipped above {formatted(norm, 3)}")
 
 
 def _rate(course: Course) -> Iterator[Panel]:
@@ -228,12 +233,15 @@ def _over_each_other(courses: Sequence[Course]) -> Any:
     looks = [{"linestyle": _style(i)} for i in range(len(courses))]
     told = list(zip(courses, colors, looks, strict=True))
     panels = [_losses(told)]
+    clips = {course.clip for course in courses}
+    clip = clips.pop() if len(clips) == 1 else None
     for title, what, scale in (
         ("gradient norm", "norm", "log"),
         ("learning rate", "rate", "linear"),
         (_HORIZON, "horizon", ""),
     ):
-        panels += _together(title, told, [course.series.get(what) for course in courses], scale)
+        levels = [_clip(clip)] if what == "norm" and clip is not None else []
+        panels += _together(title, told, [course.series.get(what) for course in courses], scale, levels)
     panels += _together("saturated gates: mean of all", told, [_mean(c.gates) for c in courses], "share")
     for name in dict.fromkeys(name for course in courses for name in course.metrics):
         panels += _together(name, told, [course.metrics.get(name) for course in courses])
@@ -267,6 +275,7 @@ def _together(
     told: Sequence[tuple[Course, str, dict[str, Any]]],
     series: Sequence[Series | None],
     scale: str = "",
+    levels: Sequence[Level] = (),
 ) -> Iterator[Panel]:
     """A panel with a line for each training that tells of it."""
     lines = []
@@ -275,7 +284,7 @@ def _together(
             shown = _smooth(one, log=True)[0] if scale == "log" else one  # which is what is noisy
             lines.append(Line(shown, color, course.name, look))
     if lines:
-        yield Panel(title, lines, scale=scale)
+        yield Panel(title, lines, levels, scale=scale)
 
 
 def _mean(gates: Mapping[str, Series]) -> Series | None:

@@ -214,4 +214,4 @@ def _inside(middle: float, size: float) -> float:
 def darker(color: str) -> str:
     """The colour for text, which needs more contrast on white."""
     parts = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
-    return "#" + "".join(f"{round(0.75 * part):02X}" for part in parts)
+    return "#" + "".join(f"{round(0.65 * part):02X}" for part in parts)

@@ -84,6 +84,18 @@ def characters_of(saved: safetensors.Checkpoint) -> float:
         raise CheckpointError(f"the checkpoint does not tell how long its words are: {error}") from error
 
 
+def blind_of(saved: safetensors.Checkpoint) -> float | None:
+    """The bits that a token takes whoever knows only frequencies; None of a run that does not say so.
+
+    Raises:
+        CheckpointError: what the file says is no number.
+    """
+    try:
+        return float(saved.metadata["blind"]) if "blind" in saved.metadata else None
+    except ValueError as error:
+        raise CheckpointError(f"the checkpoint tells no blind guess: {error}") from error
+
+
 def load_model(run: str, cell: Any = None) -> tuple[LanguageModel, Vocabulary[Any], Config]:
     """A run's best model, its characters or words, and its settings, from the run's folder; or the model of
     one of its files of weights.
