@@ -112,6 +112,7 @@ ANY = {
     "tg.grad": "the gradient by another argument than the first is nested as that",
     "tg.value_and_grad": "the gradient by another argument than the first is nested as that",
     "tg.scan": "the state of a cell that says no types",
+    "tg.train.dashboard": "a figure of matplotlib, which need not be there",
     "tg.train.evaluate": "a model takes anything, and a metric returns anything",
     "tg.train.fit": "a batch and a callback may be anything",
     "tg.vjp": "residuals are nested as the arguments",
