@@ -35,10 +35,6 @@ a window's own scores, which go back one by one, take longer."""
 AT_ONCE = 1 << 17
 """Time steps of all samples together that a pass may have: what it keeps for the way back stays small."""
 
-DEAD = 1e-10
-"""What is less than that part of the largest gradient of its score is not followed further: an input would
-have to make it ten thousandfold again to be seen at all."""
-
 Score = Callable[[Tensor, numpy.ndarray], Any]
 
 
@@ -152,7 +148,7 @@ class InputGradients:
             scores: their time steps.
 
         Returns:
-            The same at the state before it, with those of its own scores, without those that died.
+            The same at the state before it, with those of its own scores; what is 0 is left out.
         """
         own = numpy.arange(window.first, window.last)
         together = residuals.shape[0] > residuals.shape[1] and bool(numpy.isfinite(residuals).all())
@@ -167,7 +163,7 @@ class InputGradients:
         self.sizes[own, steps] = self._norms(at_inputs[count:], len(own))
         residuals = numpy.concatenate([later_state, at_state[count:]])
         scores = numpy.concatenate([scores, own])
-        alive = ~(numpy.abs(residuals).max(axis=1, initial=0) <= DEAD * self.sizes[scores].max(axis=1))
+        alive = residuals.any(axis=1)
         return residuals[alive], scores[alive]
 
     def _norms(self, gradients: numpy.ndarray, steps: int) -> numpy.ndarray:
@@ -182,7 +178,8 @@ class InputGradients:
         """The residuals at a window's inputs and at the state before it: of those that start at the state
         after it, then of its own scores."""
         count, steps = len(starts) + len(own), len(own)
-        most = min(count, WINDOW, max(1, AT_ONCE // steps))
+        # always as many, since scans are compiled for a number
+        most = min(len(self._inputs), WINDOW, max(1, AT_ONCE // steps))
         at_inputs, at_state = [], []
         for first in range(0, count, most):
             rows = starts[first : first + most]

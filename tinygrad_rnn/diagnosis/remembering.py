@@ -16,7 +16,6 @@ from .. import arguments, atomic
 from ..cleanup import no_collection
 from ..errors import DataError, DrawError, ShapeError
 from ..ops import ArrayLike
-from ..reading.words import formatted
 from ..tape import recording
 from ..tensor import Tensor, tensor
 from . import memory_page
@@ -109,13 +108,12 @@ class Memory:
         return {"text/html": frame, "text/plain": str(self)}
 
     def __str__(self) -> str:
-        count, unit, ahead = (
-            (len(self.array), "step", 0) if self.tokens is None else (len(self.array), "token", 1)
-        )
-        furthest = int(self.horizon.argmax())
+        count, furthest = len(self.array), int(self.horizon.argmax())
+        ahead = self.tokens is not None  # in a text, what was predicted is one further
+        unit = "step" if self.tokens is None else "character" if max(map(len, self.tokens)) == 1 else "token"
         return (
-            f"memory over {count:,} {unit}s: 1 % of the largest gradient reaches "
-            f"{formatted(float(self.horizon.mean()) + ahead, 3)} {unit}s back on average, "
+            f"memory over {count:,} {unit}{'s' * (count > 1)}: 1 % of the largest gradient reaches "
+            f"{self.horizon.mean() + ahead:,.1f} {unit}s back on average, "
             f"{self.horizon[furthest] + ahead:,} at most (from {unit} {furthest + ahead:,})"
         )
 
