@@ -167,7 +167,7 @@ OWN: dict[str, dict[str, Argument]] = {
         "model": is_a("function", lambda w: w.lstm),
         "inputs": is_tensor(np.ones((4, 3), np.float32)),
         "score": is_a("function or None", lambda w: lambda outputs, steps: outputs[:, 0]),
-        "tokens": is_a("text or strings", None),
+        "tokens": is_a("tokens or None", None),
     },
     "tg.einsum": {
         "subscripts": is_a("subscripts", "ij,ij->i"),

@@ -93,6 +93,7 @@ def test_all_at_once_is_one_by_one(
 
     memory = tg.memory(model, x, score)
     _same(memory.array, _one_by_one(model, x, score))
+    np.testing.assert_allclose(np.linalg.norm(memory.by_feature, axis=-1), memory.array, atol=1e-12)
     assert memory.outputs.shape == (T, 5)
 
 

@@ -118,6 +118,8 @@ def test_a_series(reader):
     assert reader.labels("#stage p span:first-child") == ["input 0", "input 1", "output"]
     strip = reader.find("#stage canvas")
     light = reader.light(strip)[0]
+    second = reader.light(reader.driver.find_elements("css selector", "#stage canvas")[1])[0]
+    assert second.mean(axis=0)[-40:-20].mean() > light.mean(axis=0)[-40:-20].mean() + 0.1  # nobody reads it
     rows = light.mean(axis=0)
     assert rows[-40:-20].mean() < rows[:100].mean() - 0.1  # what is near is shaded, what is far is not
     reader.click(strip)  # its middle

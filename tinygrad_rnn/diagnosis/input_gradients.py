@@ -35,6 +35,9 @@ a window's own scores, which go back one by one, take longer."""
 AT_ONCE = 1 << 17
 """Time steps of all samples together that a pass may have: what it keeps for the way back stays small."""
 
+FEATURES, MOST = 12, 1 << 25
+"""Features that are looked at one by one, and how many sizes of them at most."""
+
 Score = Callable[[Tensor, numpy.ndarray], Any]
 
 
@@ -62,13 +65,20 @@ class InputGradients:
         backend: where the model is.
 
     Attributes:
+        parts: (T, T, features): how large it is by each feature; None where there is one only, or too much.
         sizes: (T, T): the norm of the gradient of score t by input s; 0 where s is after t.
         outputs: (T, …).
     """
 
     def __init__(self, model: Any, inputs: numpy.ndarray, score: Score, backend: Backend) -> None:
         self._model, self._inputs, self._score, self._backend = model, inputs, score, backend
-        self.sizes: numpy.ndarray = numpy.zeros((len(inputs), len(inputs)), inputs.dtype)
+        length, features = len(inputs), inputs[0].size
+        self.sizes: numpy.ndarray = numpy.zeros((length, length), inputs.dtype)
+        self.parts: numpy.ndarray | None = (
+            numpy.zeros((length, length, features), inputs.dtype)
+            if 1 < features <= FEATURES and self.sizes.size * features <= MOST
+            else None
+        )
         windows = self._forward()
         self._axes = self._sample_axes(windows)
         residuals, scores = numpy.zeros((0, 0), inputs.dtype), numpy.arange(0)
@@ -159,18 +169,20 @@ class InputGradients:
         if together:
             later, later_state = residuals @ later.reshape(count, -1), residuals @ later_state
         steps = slice(window.first, window.last)
-        self.sizes[scores, steps] = self._norms(later, len(own))
-        self.sizes[own, steps] = self._norms(at_inputs[count:], len(own))
+        self._note(scores, steps, later)
+        self._note(own, steps, at_inputs[count:])
         residuals = numpy.concatenate([later_state, at_state[count:]])
         scores = numpy.concatenate([scores, own])
         alive = residuals.any(axis=1)
         return residuals[alive], scores[alive]
 
-    def _norms(self, gradients: numpy.ndarray, steps: int) -> numpy.ndarray:
-        size = self._inputs[0].size
+    def _note(self, scores: numpy.ndarray, steps: slice, gradients: numpy.ndarray) -> None:
+        """Take down the sizes of gradients of some scores by the inputs of a window."""
+        parts = numpy.abs(gradients.reshape(len(scores), steps.stop - steps.start, self._inputs[0].size))
         with numpy.errstate(over="ignore", invalid="ignore"):
-            norms: numpy.ndarray = numpy.linalg.norm(gradients.reshape(-1, steps, size), axis=-1)
-        return norms
+            self.sizes[scores, steps] = numpy.linalg.norm(parts, axis=-1)
+        if self.parts is not None:
+            self.parts[scores, steps] = parts
 
     def _pulled(
         self, window: _Window, starts: numpy.ndarray, own: numpy.ndarray

@@ -19,10 +19,11 @@
   // In a text a token was predicted at the step before it; the place after the last one is for what comes next.
   const ahead = tokens ? 1 : 0, places = length + ahead;
   const row = place => place - ahead;
-  const sizeAt = (t, s) => (s < starts[t] ? 0 : sizes[offsets[t] + s - starts[t]]);
+  const sizeAt = (t, s, of = sizes) => (s < starts[t] ? 0 : of[offsets[t] + s - starts[t]]);
   const part = level => (level ? 10 ** (((level - 255) / 254) * decades) : 0);
   const opacity = level => level / 255;
-  const percent = share => (share === 1 ? "100 %" : share >= 0.995 ? ">99 %" : share >= 0.01 ? `${Math.round(100 * share)} %` : "<1 %");
+  const percent = share =>
+    share === 1 ? "100 %" : share >= 0.995 ? ">99 %" : share >= 0.01 ? `${Math.round(100 * share)} %` : "<1 %";
   const count = n => n.toLocaleString("en");
   const chosen = () => units[group.value];
   const partAt = t => { // of a unit, of its largest value
@@ -41,8 +42,9 @@
     spans.push(make(stage, "span", "□", "sign"));
     spans.forEach((span, i) => (span.dataset.at = i));
     const at = event => event.target.closest("#stage span");
-    on(stage, "pointermove", event => event.pointerType === "mouse" && at(event) && show(Number(at(event).dataset.at)));
-    on(stage, "click", event => at(event) && show(Number(at(event).dataset.at)));
+    const point = event => at(event) && show(Number(at(event).dataset.at));
+    on(stage, "pointermove", event => event.pointerType === "mouse" && point(event));
+    on(stage, "click", point);
     const middle = span => {
       const box = span.getClientRects()[0] || span.getBoundingClientRect();
       return [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
@@ -99,15 +101,17 @@
       make(head, "span", series.name);
       const value = make(head, "span"), finite = series.values.filter(x => x !== null);
       const low = Math.min(...finite), high = Math.max(...finite);
-      return { ...series, canvas, value, low, high: high > low ? high : low + 1 };
+      const own = series.sizes ? bytesOf(series.sizes) : sizes;
+      return { ...series, own, canvas, value, low, high: high > low ? high : low + 1 };
     });
-    const draw = ({ canvas, values, low, high, input }) => {
+    const draw = ({ canvas, own, values, low, high, input }) => {
       const ratio = window.devicePixelRatio || 1, style = getComputedStyle(stage);
       const colour = name => style.getPropertyValue(name).trim();
-      const width = (canvas.width = canvas.clientWidth * ratio), height = (canvas.height = canvas.clientHeight * ratio);
+      const width = (canvas.width = canvas.clientWidth * ratio);
+      const height = (canvas.height = canvas.clientHeight * ratio);
       const pen = canvas.getContext("2d"), step = width / length, t = row(now);
       for (let s = starts[t]; input && s <= t; s++) {
-        pen.fillStyle = `rgb(${colour("--strong")} / ${opacity(sizeAt(t, s))})`;
+        pen.fillStyle = `rgb(${colour("--strong")} / ${opacity(sizeAt(t, s, own))})`;
         const left = Math.floor(s * step);
         pen.fillRect(left, 0, Math.max(1, Math.floor((s + 1) * step) - left), height);
       }
@@ -148,9 +152,10 @@
   const rows = (title, lines) => {
     make(facts, "p", title);
     const table = make(facts, "table");
-    for (const [name, share, came] of lines) {
-      const tr = make(table, "tr", "", came ? "came" : "");
-      make(make(tr, "td"), "bdi", name);
+    for (const [name, note, share, came] of lines) {
+      const tr = make(table, "tr", "", came ? "came" : ""), td = make(tr, "td");
+      make(td, "bdi", name);
+      td.append(note);
       make(make(tr, "td", "", "stripe"), "i").style.width = `${100 * share}%`;
       make(tr, "td", percent(share), "share");
     }
@@ -159,21 +164,26 @@
   const tell = () => {
     facts.replaceChildren();
     const t = row(now), name = place => (place < length ? data.said[place] : "what comes next");
-    make(facts, "h2", tokens ? (now < length ? `${name(now)}  (${count(now + 1)} of ${count(length)})` : name(now))
-      : `time ${count(now)}`);
-    if (group.value !== "" && now < length) make(facts, "p", `unit ${unit.value} of ${chosen().name}: ${number(partAt(now) * chosen().scales[unit.value])}`);
+    const head = make(facts, "h2");
+    make(head, "bdi", tokens ? name(now) : `time ${count(now)}`);
+    if (tokens && now < length) head.append(` (${count(now + 1)} of ${count(length)})`);
+    if (group.value !== "" && now < length) {
+      const value = number(partAt(now) * chosen().scales[unit.value]);
+      make(facts, "p", `unit ${unit.value} of ${chosen().name}: ${value}`);
+    }
     if (t < 0) return make(facts, "p", "Nothing stands before it to be predicted from.");
     if (tokens && data.guesses.length) {
-      rows("The model expected here:", data.guesses[t].map(([i, share]) => [data.names[i], share, data.names[i] === data.said[now]]));
+      const guesses = data.guesses[t].map(([i, share]) => [data.names[i], "", share, data.names[i] === data.said[now]]);
+      rows("The model expected here:", guesses);
     }
     const all = [];
     for (let s = starts[t]; s <= t; s++) if (sizeAt(t, s)) all.push([s, part(sizeAt(t, s))]);
     const strongest = all.sort((a, b) => b[1] - a[1]).slice(0, 5);
     if (!strongest.length) return make(facts, "p", "No gradient comes to any input.");
-    const back = horizon[t] + ahead;
-    make(facts, "p", `1 % of the largest gradient reaches ${count(back)}${tokens ? "" : back === 1 ? " step" : " steps"} back, to the mark.`);
+    const back = horizon[t] + ahead, steps = tokens ? "" : back === 1 ? " step" : " steps";
+    make(facts, "p", `1 % of the largest gradient reaches ${count(back)}${steps} back, to the mark.`);
     rows("It depends most on, as parts of the largest gradient:", strongest.map(([s, share]) =>
-      [`${tokens ? name(s) : `time ${count(s)}`}, ${count(now - s)} back`, share]));
+      [tokens ? name(s) : `time ${count(s)}`, `, ${count(now - s)} back`, share]));
   };
 
   const show = place => {
@@ -183,7 +193,8 @@
   };
 
   const curve = () => {
-    const left = one("#left"), points = data.remaining, far = Math.min(points.length - 1, 3 + points.findLastIndex(p => p >= 10 ** -decades));
+    const left = one("#left"), points = data.remaining, seen = points.findLastIndex(p => p >= 10 ** -decades);
+    const far = Math.min(points.length - 1, seen + 3);
     if (far < 2) return (left.hidden = true);
     const draw = (parent, tag, given, text = "") => {
       const made = parent.appendChild(document.createElementNS("http://www.w3.org/2000/svg", tag));
@@ -194,15 +205,18 @@
     const svg = draw(left, "svg", { viewBox: "0 0 280 130", role: "img", "aria-label": "What is left, by steps back" });
     const x = i => 34 + (i / far) * 236, y = p => 8 + (Math.min(decades, -Math.log10(p || 1e-99)) / decades) * 96;
     for (let d = 0; d <= decades; d++) {
-      const dashed = 10 ** -d === data.reach;
-      draw(svg, "line", { x1: 34, x2: 270, y1: y(10 ** -d), y2: y(10 ** -d), stroke: dashed ? "var(--mark)" : "var(--line)", "stroke-dasharray": dashed ? "4 3" : "none" });
-      draw(svg, "text", { x: 30, y: y(10 ** -d) + 4, "text-anchor": "end" }, ["1", "10 %", "1 %", "0.1 %"][d]);
+      const at = y(10 ** -d), reach = 10 ** -d === data.reach;
+      const look = reach ? { stroke: "var(--mark)", "stroke-dasharray": "4 3" } : { stroke: "var(--line)" };
+      draw(svg, "line", { x1: 34, x2: 270, y1: at, y2: at, ...look });
+      draw(svg, "text", { x: 30, y: at + 4, "text-anchor": "end" }, ["1", "10 %", "1 %", "0.1 %"][d]);
     }
     const line = points.slice(0, far + 1).map((p, i) => `${x(i).toFixed(1)},${y(p).toFixed(1)}`).join(" ");
     draw(svg, "polyline", { points: line, fill: "none", stroke: "var(--ink)", "stroke-width": 1.8 });
-    for (const i of [0, Math.round(far / 2), far]) draw(svg, "text", { x: x(i), y: 120, "text-anchor": i === far ? "end" : "middle" }, i + ahead);
-    left.querySelector("figcaption").textContent = "How much is left so many steps back, on average over the whole " + (tokens ? "text" : "series") + ":";
-    left.append(left.querySelector("figcaption"), svg);
+    for (const i of [0, Math.round(far / 2), far]) {
+      draw(svg, "text", { x: x(i), y: 120, "text-anchor": i === far ? "end" : "middle" }, i + ahead);
+    }
+    const whole = tokens ? "text" : "series";
+    one("#left figcaption").textContent = `How much is left so many steps back, on average over the whole ${whole}:`;
   };
 
   const legend = () => {
@@ -244,11 +258,18 @@
   on(unit, "input", choose);
   const keys = one("#keys");
   make(keys, "p", tokens
-    ? "Point at a character or a word, or tap it. The darker an earlier one, the larger the gradient by it of the log-probability that the model gave to what you point at. The mark is the horizon: no further back is 1 % of the largest. □ stands for what comes next."
-    : "Point at a time, or tap it. The darker an earlier one, the larger the gradient of the output there by the input. The dashed line is the horizon: no further back is 1 % of the largest.");
+    ? "Point at a character or a word, or tap it. The darker an earlier one, the larger the gradient by it of the "
+      + "log-probability that the model gave to what you point at. The mark is the horizon: no further back is 1 % of "
+      + "the largest. □ stands for what comes next."
+    : "Point at a time, or tap it. The darker an earlier one, the larger the gradient of the output there by the "
+      + "input. The dashed line is the horizon: no further back is 1 % of the largest.");
   make(keys, "p", `Keys: ← → one step, ↑ ↓ ${tokens ? "one line" : "ten steps"}, Page ↑ ↓ a hundred, Home, End.`);
   if (tokens && units.length) make(keys, "p", "Coloured by a unit, the bar below a letter shows the gradient.");
   if (data.left_out.length) make(keys, "p", `Left out, as the page would be too large: ${data.left_out.join(", ")}.`);
+  if (!tokens && data.series.filter(one => one.input).length > 1) {
+    make(keys, "p", data.series[0].sizes ? "Each input is shaded by its own gradient, as a part of the largest of all."
+      : "All inputs are shaded by their gradients together.");
+  }
   if (data.hidden) make(keys, "p", `${count(data.hidden)} more features are not drawn.`);
   const view = tokens ? textStage() : seriesStage();
   legend();

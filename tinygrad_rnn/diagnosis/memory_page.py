@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from ..reading.words import plain, printable
+from .input_gradients import FEATURES
 from .track import REACH
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ DECADES = 3
 
 _CURVE = 300
 """So many steps back the curve of what is left goes."""
-
-_SERIES = 12
-"""So many features a series is drawn with."""
 
 FRAME = (
     '<iframe title="{title}" sandbox="allow-scripts" srcdoc="{page}" width="100%" height="560" '
@@ -66,19 +64,19 @@ def _json(content: Any) -> str:
 
 
 def _content(memory: Memory) -> dict[str, Any]:
-    sizes, starts = _sizes(memory.relative)
+    starts = _starts(memory.relative)
     content: dict[str, Any] = {
         "title": plain(memory.title, 200),
         "summary": str(memory),
         "decades": DECADES,
         "reach": REACH,
-        "sizes": sizes,
+        "sizes": _sizes(memory.relative, starts),
         "starts": starts,
         "horizon": memory.horizon.tolist(),
         "remaining": [_digits(part) for part in memory.remaining[:_CURVE]],
     }
     if memory.tokens is None:
-        return {**content, **_series(memory)}
+        return {**content, **_series(memory, starts)}
     named: dict[str, int] = {}
     guesses = [
         [[named.setdefault(token, len(named)), _digits(part)] for token, part in few]
@@ -93,15 +91,26 @@ def _content(memory: Memory) -> dict[str, Any]:
     }
 
 
-def _sizes(relative: numpy.ndarray) -> tuple[str, list[int]]:
-    """Each row from the first size that is shown up to its own step, as bytes one row after the other: 255 is
-    the largest, 1 is three decades below it, 0 is less; and where each row begins."""
+def _levels(relative: numpy.ndarray) -> numpy.ndarray:
+    """Sizes as bytes: 255 is the largest, 1 is three decades below it, 0 is less."""
     with numpy.errstate(divide="ignore", invalid="ignore"):
         levels = 255 + numpy.log10(relative) * (254 / DECADES)
-    levels = numpy.where(levels >= 1, numpy.round(levels), 0).astype(numpy.uint8)
-    starts = numpy.where(levels.any(axis=1), (levels > 0).argmax(axis=1), numpy.arange(len(levels))).tolist()
-    rows = [levels[step, start : step + 1].tobytes() for step, start in enumerate(starts)]
-    return _bytes(b"".join(rows)), starts
+    return numpy.where(levels >= 1, numpy.round(levels), 0).astype(numpy.uint8)
+
+
+def _starts(relative: numpy.ndarray) -> list[int]:
+    """For each row the first size that is shown."""
+    shown = _levels(relative) > 0
+    starts: list[int] = numpy.where(
+        shown.any(axis=1), shown.argmax(axis=1), numpy.arange(len(shown))
+    ).tolist()
+    return starts
+
+
+def _sizes(relative: numpy.ndarray, starts: list[int]) -> str:
+    """Each row from its start up to its own step, one after the other."""
+    levels = _levels(relative)
+    return _bytes(b"".join(levels[step, start : step + 1].tobytes() for step, start in enumerate(starts)))
 
 
 def _units(values: dict[str, numpy.ndarray], room: int) -> tuple[list[dict[str, Any]], list[str]]:
@@ -128,22 +137,30 @@ def _units(values: dict[str, numpy.ndarray], room: int) -> tuple[list[dict[str, 
     return units, left_out
 
 
-def _series(memory: Memory) -> dict[str, Any]:
-    """The inputs, feature by feature, and the outputs."""
+def _series(memory: Memory, starts: list[int]) -> dict[str, Any]:
+    """The inputs, feature by feature, and the outputs; and the sizes of each feature, if there is room."""
     length = len(memory.inputs)
-    inputs, outputs = memory.inputs.reshape(length, -1), memory.outputs.reshape(length, -1)
-    rows = [(f"input {i}" if inputs.shape[1] > 1 else "input", inputs[:, i]) for i in range(inputs.shape[1])]
-    out = [
-        (f"output {i}" if outputs.shape[1] > 1 else "output", outputs[:, i]) for i in range(outputs.shape[1])
-    ]
-    shown = [*rows[:_SERIES], *out[:_SERIES]]
-    return {
-        "series": [
-            {"name": name, "values": [_digits(x) for x in row], "input": i < len(rows[:_SERIES])}
-            for i, (name, row) in enumerate(shown)
-        ],
-        "hidden": len(rows) + len(out) - len(shown),
-    }
+    strips: list[dict[str, Any]] = []
+    hidden = 0
+    for name, array in (("input", memory.inputs), ("output", memory.outputs)):
+        columns = array.reshape(length, -1).T
+        hidden += max(0, len(columns) - FEATURES)
+        strips += [
+            {
+                "name": f"{name} {i}" if len(columns) > 1 else name,
+                "values": [_digits(x) for x in column],
+                "input": name == "input",
+            }
+            for i, column in enumerate(columns[:FEATURES])
+        ]
+    series = {"series": strips, "hidden": hidden}
+    shown = sum(range(length + 1)) - sum(starts)
+    if memory.by_feature is not None and shown * memory.by_feature.shape[2] < LARGEST // 2:
+        largest = memory.array.max(axis=1, keepdims=True)
+        for i, strip in enumerate(strips[: memory.by_feature.shape[2]]):
+            with numpy.errstate(divide="ignore", invalid="ignore"):
+                strip["sizes"] = _sizes(memory.by_feature[..., i] / largest, starts)
+    return series
 
 
 def visible(token: str) -> str:

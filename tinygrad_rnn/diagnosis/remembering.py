@@ -41,6 +41,8 @@ class Memory:
     Attributes:
         array: (T, T): at [t, s] the norm of the gradient of the score at step t by the input at step s; 0
             where s is after t.
+        by_feature: (T, T, features): the sizes for each feature of the inputs by itself; None where there is
+            one alone, or there are more than 12, or the series is too long for it.
         inputs, outputs: what the model read and what it returned: (T, …).
         tokens: what each input stands for, in a text; else None.
         values: for each state and gate by name what it was at each step: (T, units).
@@ -57,6 +59,7 @@ class Memory:
         tokens: Sequence[str] | None,
     ) -> None:
         self.array: numpy.ndarray = found.sizes
+        self.by_feature: numpy.ndarray | None = found.parts
         self.inputs: numpy.ndarray = inputs
         self.outputs: numpy.ndarray = found.outputs
         self.tokens: Sequence[str] | None = tokens
