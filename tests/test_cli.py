@@ -175,6 +175,34 @@ def test_resuming(run, capsys):
     assert "step 15/15" in capsys.readouterr().out
 
 
+def test_the_memory_of_a_text(run, capsys, tmp_path):
+    (tmp_path / "text.txt").rename(tmp_path / "gone.txt")  # the model is enough
+    capsys.readouterr()
+    assert cli.main(["flow", "run", "--text", "the gate remembers", "--out", "memory.html"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("memory over 18 characters: 1 % of the largest gradient reaches ")
+    assert out.endswith("(from character 18)\nmemory.html\n") or "memory.html" in out
+    page = (tmp_path / "memory.html").read_text(encoding="utf-8")
+    assert "What run remembers" in page
+    memory = tg.train.load_run("run").memory("the gate remembers")
+    assert memory.html().replace(memory.title, "") == page.replace("What run remembers", "")
+    assert sum(share for _, share in memory.guesses[3]) == pytest.approx(1, abs=0.9)
+    # a file that holds a text, of which the first characters are looked at
+    assert cli.main(["flow", "run", "--text", "gone.txt", "--steps", "30", "--out", "memory.html"]) == 0
+    assert "these are the first 30 of 1,520 characters" in capsys.readouterr().out
+    # the table and the heat map of that text
+    assert cli.main(["flow", "run", "--text", "the gate remembers", "--out", "."]) == 0
+    assert len((tmp_path / "flow.csv").read_text().splitlines()) == 1 + 17
+    assert "cannot read the text" in refused(capsys, "flow", "run", "--out", "memory.html")
+    assert "has never seen '~'" in refused(
+        capsys, "flow", "run", "--text", "the ~ell", "--out", "memory.html"
+    )
+    assert "--text is empty" in refused(capsys, "flow", "run", "--text", "", "--out", "memory.html")
+    assert "at least three" in refused(capsys, "flow", "run", "--text", "th")
+    assert "a cell reads none" in refused(capsys, "flow", "gru", "--out", "memory.html")
+    assert cli.main(["flow", "run", "--text", "t", "--out", "memory.html"]) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -78,6 +78,7 @@ _ON_DEMAND = {
     "clear_caches": "sequence:clear_caches",
     "draw": "graph:draw",
     "flow": "diagnosis:flow",
+    "memory": "diagnosis:memory",
     "detect_anomaly": "diagnosis.anomaly:detect_anomaly",
     "save": "interop.safetensors:save",
     "load": "interop.safetensors:load",
@@ -93,6 +94,7 @@ if TYPE_CHECKING:
     from . import optim as optim
     from . import train as train
     from .diagnosis import flow as flow
+    from .diagnosis import memory as memory
     from .diagnosis.anomaly import detect_anomaly as detect_anomaly
     from .graph import draw as draw
     from .interop.safetensors import load as load

@@ -17,6 +17,7 @@ import numpy as np
 import tinygrad_rnn as tg
 from tinygrad_rnn import data, nn, optim, tree
 from tinygrad_rnn.data.streams import Windows
+from tinygrad_rnn.diagnosis import Memory
 from tinygrad_rnn.diagnosis.report import Report
 from tinygrad_rnn.diagnosis.track import Track
 from tinygrad_rnn.graph import Picture
@@ -199,6 +200,7 @@ INSTANCES: dict[type, Maker] = {
     Picture: lambda w: _picture(),
     Report: lambda w: _report(),
     Track: lambda w: _report().track(),
+    Memory: lambda w: _memory(),
     data.Vocabulary: lambda w: data.Vocabulary("abc"),
     tg.train.Accuracy: lambda w: tg.train.Accuracy(),
     tg.train.F1: lambda w: tg.train.F1(),
@@ -228,6 +230,11 @@ def _picture() -> Picture:
 @functools.cache
 def _report() -> Report:
     return tg.flow(_recorded())
+
+
+@functools.cache
+def _memory() -> Memory:
+    return tg.memory(lambda x: tg.cumsum(x, axis=0), np.ones((4, 1), np.float32))
 
 
 MADE: dict[str, Maker] = {

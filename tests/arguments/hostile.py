@@ -301,6 +301,7 @@ KINDS: dict[str, Kind] = {
         f"{WORD}|list of words|{NOTHING}|array of words|array of no elements|file",
         {"twice": lambda: [1, "a"]},
     ),
+    "tokens or None": _kind("None"),
     "written vocabulary": _kind("", {"others": lambda: '{"tokens": [1], "unknown": null}'}),
     "place in a pass": _kind(
         "",

@@ -164,6 +164,12 @@ OWN: dict[str, dict[str, Argument]] = {
         "of": is_a("recorded or all", None),
         "aside": is_a("flag", None),
     },
+    "tg.memory": {
+        "model": is_a("function", lambda w: w.lstm),
+        "inputs": is_tensor(np.ones((4, 3), np.float32)),
+        "score": is_a("function or None", lambda w: lambda outputs, steps: outputs[:, 0]),
+        "tokens": is_a("tokens or None", None),
+    },
     "tg.einsum": {
         "subscripts": is_a("subscripts", "ij,ij->i"),
         "operands": is_a("tensor", lambda w: (tg.tensor(X), tg.tensor(X))),
@@ -451,6 +457,7 @@ OWN: dict[str, dict[str, Argument]] = {
     "optim.clip_grad_value": {"parameters": is_a("parameters or tensor", lambda w: w.parameters)},
     # pictures and diagnosis
     "Picture.save": {"path": is_a("path", lambda w: str(w.folder / "picture.dot"))},
+    "Memory.save": {"path": is_a("path", lambda w: str(w.folder / "memory.html"))},
     "Report.save": {"path": is_a("path", lambda w: str(w.folder / "flow.csv"))},
     "Report.to_csv": {
         "path": is_a("path", lambda w: str(w.folder / "flow.csv")),

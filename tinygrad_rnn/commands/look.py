@@ -11,16 +11,24 @@ from typing import Any
 import numpy
 
 from .. import nn, ops, random
-from ..diagnosis import flow
+from ..data import Vocabulary
+from ..diagnosis import Report, flow
 from ..errors import CheckpointError, DataError, DrawError
 from ..graph import draw
 from ..ops import Tensor
 from ..tensor import tensor
 from ..train.config import between, option
-from ..train.model import LAYERS, is_own, name_parameters, own_cell
+from ..train.data import plain, read_text, tokens_of
+from ..train.model import LAYERS, LanguageModel, is_own, name_parameters, own_cell
 from ..train.pictures import backprop
+from ..train.remembering import flow_of, memory_of
 from ..train.run import Run
+from ..train.sampling import numbers_of
+from ..train.snapshot import load_model
 from .options import add_cell
+
+_PAGE = 2000
+"""Characters, or words, of a page, where nobody says how many."""
 
 
 def add_graph(commands: Any) -> None:
@@ -65,17 +73,21 @@ def add_flow(commands: Any) -> None:
     parser.add_argument(
         "--steps",
         type=option(int, between(2, 100_000)),
-        default=50,
         metavar="N",
-        help="over how many time steps (default: 50)",
+        help=f"over how many time steps (default: 50; a page has up to {_PAGE:,})",
     )
     parser.add_argument(
         "--out",
-        metavar="DIR",
-        help="where to write flow.csv and flow.png (default: the run's folder, else here)",
+        metavar="DIR|FILE",
+        help="where to write flow.csv and flow.png (default: the run's folder, else here); or a file that "
+        "ends in .html: a page in which you point at a character and see what it was predicted from",
     )
     add_cell(parser)
-    parser.add_argument("--text", metavar="FILE", help="where the text of the run lies now, if it was moved")
+    parser.add_argument(
+        "--text",
+        metavar="TEXT|FILE",
+        help="follow the residuals of a run over this text, or that of this file (default: the run's own)",
+    )
 
 
 def _graph(arguments: argparse.Namespace) -> int:
@@ -95,10 +107,15 @@ def _graph(arguments: argparse.Namespace) -> int:
 
 def _flow(arguments: argparse.Namespace) -> int:
     what = _what(arguments)
+    if (arguments.out or "").lower().endswith(".html"):
+        return _memory(what, arguments)
+    steps = arguments.steps or 50
     if _is_cell(what):
-        folder, report = "", flow(_loss_of_cell(what, 8, 16, arguments.steps))
+        folder, report = "", flow(_loss_of_cell(what, 8, 16, steps))
+    elif arguments.text is None:
+        folder, report = what, _looked_at(arguments).flow(steps)
     else:
-        folder, report = what, _looked_at(arguments).flow(arguments.steps)
+        folder, report = what, _flow_over(arguments, steps)
     table, image = (os.path.join(arguments.out or folder, f"flow.{kind}") for kind in ("csv", "png"))
     report.save(table)
     print(report.table())
@@ -111,6 +128,47 @@ def _flow(arguments: argparse.Namespace) -> int:
     except DrawError as error:
         print(f"not drawn: {error}")
     return 0
+
+
+def _memory(what: str, arguments: argparse.Namespace) -> int:
+    """Write the page of a text."""
+    if _is_cell(what):
+        raise DataError(
+            f"{arguments.out} is a page of a text, and a cell reads none: name the folder of a run"
+        )
+    steps = arguments.steps or _PAGE
+    model, vocabulary, tokens = _reading(arguments, steps)
+    memory = memory_of(model, vocabulary, tokens)
+    memory.title = f"What {os.path.basename(os.path.abspath(what))} remembers"
+    memory.save(arguments.out)
+    print(memory)
+    print(arguments.out)
+    return 0
+
+
+def _flow_over(arguments: argparse.Namespace, steps: int) -> Report:
+    """Follow the residuals of a run over a text that was given."""
+    model, vocabulary, tokens = _reading(arguments, steps + 1)
+    if len(tokens) < 3:
+        raise DataError("--text: residuals go from step to step: give at least three characters or words")
+    numbers = tensor(numbers_of(tokens, vocabulary)[:, None], backend=model.embedding.weight.backend)
+    return flow_of(model, numbers[:-1], numbers[1:])
+
+
+def _reading(arguments: argparse.Namespace, most: int) -> tuple[LanguageModel, Vocabulary[Any], Any]:
+    """A run's model, and at most so many characters or words that it is to read: the first ones of the text
+    that was given, else the last ones of its own, which it did not learn from."""
+    text = arguments.text
+    _check_run(arguments.what)
+    model, vocabulary, config = load_model(arguments.what, arguments.cell)
+    if text is None:
+        return model, vocabulary, tokens_of(read_text(config.text), config.words)[-most:]
+    tokens = tokens_of(read_text(text) if os.path.exists(text) else plain(text), config.words)
+    if not tokens:
+        raise DataError("--text is empty: give a text, or a file that holds it")
+    if len(tokens) > most:
+        print(f"these are the first {most:,} of {len(tokens):,} {config.unit}s: --steps says how many")
+    return model, vocabulary, tokens[:most]
 
 
 def _wrapped(line: str) -> str:
@@ -153,8 +211,14 @@ def _what(arguments: argparse.Namespace) -> str:
 def _looked_at(arguments: argparse.Namespace) -> Run:
     """A run to draw or to follow residuals in."""
     changes = {} if arguments.text is None else {"text": os.path.abspath(arguments.text)}
-    if not os.path.exists(arguments.what):
-        raise CheckpointError(
-            f"{arguments.what!r} is neither the folder of a run nor a cell ({', '.join(LAYERS)})"
-        )
+    _check_run(arguments.what)
     return Run.resume(arguments.what, changes, arguments.cell)
+
+
+def _check_run(what: str) -> None:
+    """
+    Raises:
+        CheckpointError: it is neither the folder of a run nor a cell.
+    """
+    if not os.path.exists(what):
+        raise CheckpointError(f"{what!r} is neither the folder of a run nor a cell ({', '.join(LAYERS)})")

@@ -41,6 +41,7 @@ class Vocabulary(Generic[Text]):
     Attributes:
         tokens: tuple of strings, in the order of their numbers.
         unknown: the token that stands for others, or None.
+        of_words: whether it reads lists of tokens, and not texts by characters.
 
     Raises:
         ArgumentError: tokens are no strings, one stands there twice, or ``unknown`` does not.
@@ -55,7 +56,7 @@ class Vocabulary(Generic[Text]):
     ) -> None: ...
 
     def __init__(self, tokens: Any, unknown: str | None = None) -> None:
-        self._of_characters = isinstance(tokens, str)
+        self.of_words: bool = not isinstance(tokens, str)
         self.tokens: tuple[str, ...] = _strings("Vocabulary: tokens", tokens)
         self.unknown: str | None = arguments.optional(arguments.text, "Vocabulary: unknown", unknown)
         self._numbers = {token: number for number, token in enumerate(self.tokens)}
@@ -119,7 +120,7 @@ class Vocabulary(Generic[Text]):
             DataError: a token is none of the vocabulary's, and there is no unknown one.
             ArgumentError: text is no string, or no list of strings where tokens are such.
         """
-        if self._of_characters:
+        if not self.of_words:
             tokens: Any = arguments.text("encode: text", text)
         else:
             tokens = _strings("encode: text", text, "a list of strings: split it into tokens first")
@@ -132,7 +133,7 @@ class Vocabulary(Generic[Text]):
         return numpy.array([self._numbers[token] for token in tokens], dtype=numpy.int64)
 
     def _never_seen(self, unknown: list[str]) -> str:
-        if self._of_characters:
+        if not self.of_words:
             return (
                 f"the model has never seen {', '.join(map(repr, unknown))}: its text has only "
                 f"{self.characters!r}"
@@ -151,7 +152,7 @@ class Vocabulary(Generic[Text]):
             raise arguments.refused("decode: numbers", "whole numbers", numbers)
         backends.get("numpy").within(numbers, "decode: the number", 0, len(self), "")
         tokens = [self.tokens[int(number)] for number in numbers.reshape(-1)]
-        text: Any = "".join(tokens) if self._of_characters else tokens
+        text: Any = "".join(tokens) if not self.of_words else tokens
         return text
 
     def to_json(self) -> str:
@@ -161,7 +162,7 @@ class Vocabulary(Generic[Text]):
         >>> tg.data.Vocabulary.from_json(text).characters
         'abn'
         """
-        tokens = self.characters if self._of_characters else self.tokens
+        tokens = self.characters if not self.of_words else self.tokens
         return json.dumps({"tokens": tokens, "unknown": self.unknown})
 
     @staticmethod

@@ -3,7 +3,8 @@ step.
 
 ``track`` is what a backward pass says of one chain of time steps, ``paths`` and ``jacobian`` look closer,
 ``health`` finds dead and saturated units and the origin of NaN, ``anomaly`` stops at it, ``report`` puts it
-into words and ``charts`` into figures.
+into words and ``charts`` into figures. ``remembering`` asks of every prediction how much it depends on each
+input: ``input_gradients`` and ``step_values`` are the numbers, ``memory_page`` the page.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ..reading.lines import Lines
 from ..reading.recording import Recording
 from ..tape import Node
 from .anomaly import detect_anomaly
+from .remembering import Memory, memory
 from .report import Report
 from .track import Track
 
@@ -99,4 +101,4 @@ def flow(
         )
 
 
-__all__ = ["Report", "Track", "detect_anomaly", "flow"]
+__all__ = ["Memory", "Report", "Track", "detect_anomaly", "flow", "memory"]

@@ -9,11 +9,15 @@ from typing import Any
 
 from .. import arguments, nn
 from ..data import Vocabulary
-from ..errors import CheckpointError
+from ..diagnosis import Memory
+from ..errors import ArgumentError, CheckpointError
 from ..interop import safetensors
 from . import snapshot
+from .data import plain, tokens_of
 from .folder import LAST
 from .history import History
+from .model import LanguageModel
+from .remembering import memory_of
 from .steps import best_of, read_log, rows
 
 
@@ -33,6 +37,23 @@ class LoadedRun:
         self.model: nn.Module = model
         self.history: History = history
         self.vocabulary: Vocabulary[Any] | None = vocabulary
+
+    def memory(self, text: str) -> Memory:
+        """What a model of text still has of earlier characters, or words, when it predicts each one of a
+        text: for the page of it ``run.memory(text).save("memory.html")``. See :func:`tinygrad_rnn.memory`; a
+        score is the log-probability of what comes next, after the last one that of what is likeliest.
+
+        Args:
+            text: any; at most 5,000 characters or words.
+
+        Raises:
+            DataError: it is empty or too long, or has a character that the model has never seen.
+            ArgumentError: the model is none of text.
+        """
+        text = arguments.text("memory: text", text)
+        if self.vocabulary is None or not isinstance(self.model, LanguageModel):
+            raise ArgumentError("memory: this model is none of text: call tg.memory(model, inputs)")
+        return memory_of(self.model, self.vocabulary, tokens_of(plain(text), self.vocabulary.of_words))
 
 
 def load_run(

@@ -19,9 +19,8 @@ from typing import Any
 
 from .. import arguments, atomic, backends, random
 from ..derived.losses import cross_entropy
-from ..diagnosis import Report, flow
+from ..diagnosis import Report
 from ..errors import CheckpointError, TinygradRNNError, TrainingError
-from ..nn.module import modes_kept
 from ..tensor import Tensor, tensor
 from . import pictures, snapshot
 from .config import Config
@@ -31,6 +30,7 @@ from .folder import BEST, LAST, LOG
 from .history import History
 from .lock import LEFT, alone_in
 from .model import LanguageModel
+from .remembering import flow_of
 from .sampling import sample
 from .steps import Step, best_of, read_log, table
 from .training import Training
@@ -213,12 +213,9 @@ class Run:
             update: the window is that of this update; by default of the last one.
         """
         number = max(1, len(self.steps)) if update is None else update
-        with modes_kept(self.model), backends.get(self.config.backend).quiet():
-            self.model.eval()
-            place = (number - 1) % len(self.corpus.training) * self.config.length
-            numbers, following = self.window(place, length or self.config.length, readers)
-            logits, _ = self.model.read(self.model.embedding(numbers).detach())
-            return flow(cross_entropy(logits, following, reduction="sum"), states_only=states_only)
+        place = (number - 1) % len(self.corpus.training) * self.config.length
+        numbers, following = self.window(place, length or self.config.length, readers)
+        return flow_of(self.model, numbers, following, states_only)
 
     def window(self, position: int, length: int, readers: int | None = None) -> tuple[Tensor, Tensor]:
         """What is read from some place in the text on, and what follows it: (length, readers) each."""

@@ -55,7 +55,7 @@ def sample(
     top_k = arguments.optional(arguments.size, "sample: top_k", top_k, 1)
     stop = arguments.text("sample: stop", stop)
     tokens = tokens_of(plain(prompt) or _first(vocabulary), arguments.flag("sample: words", words))
-    given = vocabulary.encode([_as_read(token, vocabulary) for token in tokens] if words else tokens)
+    given = numbers_of(tokens, vocabulary)
     if vocabulary.unknown is not None and (given == vocabulary.encode([vocabulary.unknown])).any():
         said = f"the model has not read all words of the prompt: it takes those for {vocabulary.unknown}"
         warnings.warn(f"sample: {said}", ArgumentWarning, stacklevel=3)
@@ -84,6 +84,16 @@ def _numbers(
         number = draw(scores)
         yield number
         scores = model.readout(stepper(model.embedding(tensor([number], backend=backend)))).numpy()[0]
+
+
+def numbers_of(tokens: Any, vocabulary: Vocabulary[Any]) -> numpy.ndarray:
+    """The numbers of a text's characters, or of a list of its words.
+
+    Raises:
+        DataError: the model has never seen one of them.
+    """
+    words = isinstance(tokens, list)
+    return vocabulary.encode([_as_read(token, vocabulary) for token in tokens] if words else tokens)
 
 
 def _as_read(token: str, vocabulary: Vocabulary[Any]) -> str:
