@@ -46,7 +46,7 @@ def check_shades(reader, memory, place):
     expected = np.zeros(len(TEXT) + 1)
     if place:
         row = memory.relative[place - 1, :place]
-        expected[:place] = np.where(row >= 1e-3, 1 + np.log10(np.maximum(row, 1e-9)) / 3, 0)
+        expected[:place] = np.where(row >= 1e-3, 1 + np.log10(np.maximum(row, 1e-9)) / 3, 0) ** 2
     np.testing.assert_allclose(shades(reader), expected, atol=0.01)
     horizon = reader.js("[...document.querySelectorAll('#stage span.horizon')].map(s => +s.dataset.at)")
     assert horizon == ([place - 1 - memory.horizon[place - 1]] if place else [])

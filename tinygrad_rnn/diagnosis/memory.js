@@ -21,7 +21,7 @@
   const row = place => place - ahead;
   const sizeAt = (t, s, of = sizes) => (s < starts[t] ? 0 : of[offsets[t] + s - starts[t]]);
   const part = level => (level ? 10 ** (((level - 255) / 254) * decades) : 0);
-  const opacity = level => level / 255;
+  const opacity = level => (level / 255) ** 2;
   const percent = share =>
     share === 1 ? "100 %" : share >= 0.995 ? ">99 %" : share >= 0.01 ? `${Math.round(100 * share)} %` : "<1 %";
   const count = n => n.toLocaleString("en");
@@ -84,7 +84,11 @@
         spans[i].style.setProperty("--hue", part < 0 ? "var(--minus)" : "var(--plus)");
       }
     };
-    const follow = () => spans[now].scrollIntoView({ block: "nearest" });
+    const follow = () => { // within the text: the page around a frame stays where it is
+      const { offsetTop, offsetHeight } = spans[now], { scrollTop, clientHeight } = stage;
+      const inside = offsetTop >= scrollTop && offsetTop + offsetHeight <= scrollTop + clientHeight;
+      if (!inside) stage.scrollTop = offsetTop - clientHeight / 2;
+    };
     return { line, shade, paint, follow };
   };
 
@@ -224,7 +228,8 @@
     one("#which").hidden = !by;
     one("#low").textContent = !by ? "0.1 %" : chosen().signed ? `−${scale}` : "0";
     one("#high").textContent = by ? scale : "largest gradient";
-    const shades = !by ? "transparent, rgb(var(--strong))"
+    const strong = [0, 64, 128, 192, 255].map(level => `rgb(var(--strong) / ${opacity(level)})`);
+    const shades = !by ? strong.join()
       : `${chosen().signed ? "rgb(var(--minus)), " : ""}transparent, rgb(var(--plus))`;
     one("#bar").style.background = `linear-gradient(to right, ${shades})`;
   };
@@ -276,4 +281,5 @@
   curve();
   const early = horizon.slice(0, 400);
   show(early.indexOf(Math.max(...early)) + ahead);
+  view.follow();
 })();
