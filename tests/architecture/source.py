@@ -20,7 +20,12 @@ FLOORS: list[set[str]] = [
     {"tensor", "batches"},
     {"transforms", "reading"},
     {"sequence"},
-    {"check", "graph", "diagnosis", "paper"},  # they look at the tape, and know nothing of layers, nor of each other
+    {
+        "check",
+        "graph",
+        "diagnosis",
+        "paper",
+    },  # they look at the tape, and know nothing of layers, nor of each other
     {"derived"},
     {"linalg"},
     {"numpy_functions", "torch_names"},

@@ -129,9 +129,9 @@ def residuals(row: Row, params: Sequence[Any] = ()) -> list[str]:
 
 
 def formulas(row: Row) -> list[str]:
-    """The rule in symbols or words, a line for each operand: "dx = dy · (1 − y²)"."""
+    """The rule in symbols, a line for each operand: "dx = dy · (1 − y²)"."""
     if row.says:
-        return re.split(r"[;,] (?=d\w = )", row.says)
+        return [row.says]
     letters = letters_of(len(row.parts))
     return [f"d{letter} = {side}" for letter, side in zip(letters, residuals(row), strict=True)]
 
@@ -147,10 +147,6 @@ def _shown(row: Row) -> str:
     return f"{row.name}(x1, x2, …)" if row.variadic else result(row.name, row.formula, max(len(row.parts), 1))
 
 
-def _residual(row: Row) -> str:
-    return row.says or "; ".join(formulas(row))
-
-
 def _error(row: Row) -> str:
     return f"{row.lowering.ulp:g} ulp".replace("0.5", "½") if row.lowering else ""
 
@@ -159,7 +155,7 @@ def table(rows: Iterable[Row]) -> str:
     """The rows as a text table, by case; what is elementwise with the largest error that it has in code."""
     lines = [("case", "operation", "in pictures", "error", "residual")]
     for row in rows:
-        lines.append((row.case, row.name, row.symbol, _error(row), _residual(row)))
+        lines.append((row.case, row.name, row.symbol, _error(row), "; ".join(formulas(row))))
     widths = [max(len(line[i]) for line in lines) for i in range(4)]
     padded = [[part.ljust(width) for part, width in zip(line, widths, strict=False)] for line in lines]
     return "\n".join("  ".join([*parts, line[4]]) for parts, line in zip(padded, lines, strict=True))
@@ -169,7 +165,8 @@ def html_table(rows: Iterable[Row]) -> str:
     """The same for notebooks, with what comes out of each operation."""
     head = ("case", "operation", "in pictures", "error", "result y", "residual")
     cells = [
-        (html.chip(row.case), row.name, row.symbol, _error(row), _shown(row), _residual(row)) for row in rows
+        (html.chip(row.case), row.name, row.symbol, _error(row), _shown(row), "; ".join(formulas(row)))
+        for row in rows
     ]
     return html.block(html.table(head, cells, "<<<<<<", whole=True))
 
@@ -179,7 +176,8 @@ def latex_table(rows: Iterable[Row]) -> str:
     cells = []
     for row in rows:
         first = [latex.words(row.name), row.case, f"$y = {as_latex(_shown(row))}$"]
-        for i, formula in enumerate(formulas(row)):
+        lines = [line for formula in formulas(row) for line in re.split(r"[;,] (?=d\w = )", formula)]
+        for i, formula in enumerate(lines):
             residual = f"${as_latex(formula)}$" if "=" in formula else latex.words(formula)
             cells.append([*(first if i == 0 else ["", "", ""]), residual])
     return latex.tabular(("operation", "case", "result", "residual"), cells, "llll")

@@ -73,10 +73,10 @@ class Summary(Sequence[Row]):
         whole = max(self.parameters + self.frozen, 1)
         rows = []
         for row in self.rows:
-            depth = len(row.name.split(".")) if row.name else 0
-            last = row.name.rpartition(".")[2] or row.kind
+            path = row.name.split(".") if row.name else []
+            name = html.indented(path[-1] if path else row.kind, len(path))
             share = html.bar((row.parameters + row.frozen) / whole, _count(row))
-            rows.append((html.indented(last, depth), row.kind, " ".join(map(str, row.shapes)), share))
+            rows.append((name, row.kind, " ".join(map(str, row.shapes)), share))
         return html.block(html.table(_HEAD, rows, "<<<<"), html.paragraph(self._total()))
 
     def _total(self) -> str:

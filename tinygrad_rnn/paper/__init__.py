@@ -21,6 +21,9 @@ from .walk import Unit, fitted
 
 Units = Mapping[str, "int | tuple[int, ...]"] | int | tuple[int, ...]
 
+_ALL = 17
+"""No float has more significant digits."""
+
 _NAMED = 12
 """So many names an error tells."""
 
@@ -62,7 +65,7 @@ def table(out: Nest, units: Units = (), digits: int = 4) -> TapeTable:
     outputs = tree.leaves(out)
     if not outputs or not all(isinstance(y, Node) for y in outputs):
         raise arguments.refused("table: out", "a tensor or several tensors", out)
-    if isinstance(units, dict):
+    if isinstance(units, Mapping):
         by_name = {
             arguments.text("table: units", name): arguments.wholes("table: units", unit)
             for name, unit in units.items()
@@ -70,7 +73,7 @@ def table(out: Nest, units: Units = (), digits: int = 4) -> TapeTable:
         everywhere: Unit = ()
     else:
         by_name, everywhere = {}, arguments.wholes("table: units", units)
-    digits = arguments.whole("table: digits", digits, 1)
+    digits = min(arguments.whole("table: digits", digits, 1), _ALL)
     if all(y.entry is None for y in outputs):
         raise TapeError(
             "table: nothing was recorded that leads here: use a tensor with requires_grad=True, and no "

@@ -60,6 +60,12 @@ class Symbols:
                 self._tensors.setdefault(key_of(y), y)
         for y in recording.results:
             self._met(y, y._data)
+        self._states = {
+            key: (chain, i)
+            for chain in recording.chains
+            for i in range(chain.count)
+            for key in chain.tensors_of(i)
+        }
         self._before = {key_of(x): symbol for x, symbol in self._before_gates()}
         self._symbols: dict[Key, Symbol] = {}
         taken: set[str] = set()
@@ -122,8 +128,12 @@ class Symbols:
         return f"{self._place[key[0]]}.{key[1]}" if entry.row.several else str(self._place[key[0]])
 
     def _name(self, x: Node) -> str:
-        names = self._recording.names
-        return plain(names.of(x) if self._step(x) is None else stem(names.of(x)), 60)
+        state = self._states.get(key_of(x))
+        if state is not None:
+            chain, number = state
+            return plain(chain.states[number], 60)
+        name = self._recording.names.of(x)
+        return plain(name if self._step(x) is None else stem(name), 60)
 
     # -- time ------------------------------------------------------------------------------------------------
 
@@ -135,7 +145,7 @@ class Symbols:
             step = chain.step_of(key)
             if step is not None:
                 return str(chain.labels[step])
-            if any(chain.state_at(i, -1) == key for i in range(chain.count)):
+            if self._states.get(key, (None,))[0] is chain:
                 return _before_first(chain)
             used = {chain.step_of((entry.index, 0)) for entry in self._used_by.get(key, ())}
             if key in self.leaves and not x.requires_grad and len(used) == 1 and None not in used:

@@ -49,7 +49,7 @@ def name(text: str) -> str:
     text = printable(text)
     parts = _PARTS.fullmatch(text)
     if parts is None:
-        return rf"\mathit{{{_in_math(text)}}}" if text else r"\square"
+        return rf"\mathit{{{_in_math(text)}}}" if text else r"\cdot"
     stem, word, number, time, primes = parts.groups()
     below = [_word(part) for part in (word, number) if part] + ([_in_math(time)] if time else [])
     return _word(stem) + (f"_{{{','.join(below)}}}" if below else "") + "'" * len(primes)

@@ -7,14 +7,13 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_REPLACEMENT = chr(0xFFFD)
+"""Not by its name, since that would import all names of characters."""
+
 
 def printable(text: str) -> str:
     """The user's text without line ends, controls and what turns the direction of writing."""
-    return (
-        text
-        if text.isprintable()
-        else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    )
+    return text if text.isprintable() else "".join(c if c.isprintable() else _REPLACEMENT for c in text)
 
 
 def ends(items: Sequence[T], count: int) -> tuple[list[T], list[T], str]:
