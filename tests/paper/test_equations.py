@@ -76,7 +76,7 @@ def test_each_equation_is_latex_and_says_its_case() -> None:
     table = tg.table(_sequence())
     for text in (table.equations(), table.latex(), table.equations(shapes=True)):
         check_structure(text)
-    for formula in {*formulas_in(table.equations()), *formulas_in(table.latex())}:
+    for formula in formulas_in(table.equations()):
         check_formula(formula)
     equations = table.equations().splitlines()
     assert r"  f_{1} &= \sigma(a_{f,1}) && \text{composition} \\" in equations

@@ -49,8 +49,10 @@ class Read(HTMLParser):
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.attributes |= {name for name, _ in attributes}
-        if tag != "img":
+        if tag not in ("img", "br"):
             self.open.append(tag)
+        if tag == "br":
+            self.cells[-1][-1] += "\n"
         if tag == "tr":
             self.cells.append([])
         if tag in ("td", "th"):
@@ -94,8 +96,8 @@ def test_of_many_lines_both_ends_are_shown() -> None:
 def test_rules_tapes_summaries_and_explanations() -> None:
     rules = Read(tg.rows._repr_html_())
     assert len(rules.cells) == 1 + len(tg.rows)
-    assert rules.cells[1 + list(tg.rows).index("tanh")][-1] == "dx = dy · (1 − y²)"
-    assert Read(tg.rows["matmul"]._repr_html_()).cells[1][-1] == "da = dy @ bᵀ; db = aᵀ @ dy"
+    assert rules.cells[1 + list(tg.rows).index("tanh")][3] == "dx = dy · (1 − y²)"
+    assert Read(tg.rows["matmul"]._repr_html_()).cells[1][2:4] == ["a @ b", "da = dy @ bᵀ\ndb = aᵀ @ dy"]
     x = tg.tensor([1.0, 2.0], requires_grad=True, name="<x>")
     tape = tg.Tape.of(tg.sum(tg.tanh(x)))
     assert Read(tape._repr_html_()).cells[1:] == [

@@ -163,9 +163,9 @@ def table(rows: Iterable[Row]) -> str:
 
 def html_table(rows: Iterable[Row]) -> str:
     """The same for notebooks, with what comes out of each operation."""
-    head = ("case", "operation", "in pictures", "error", "result y", "residual")
+    head = ("operation", "case", "result y", "residual", "in pictures", "error")
     cells = [
-        (html.chip(row.case), row.name, row.symbol, _error(row), _shown(row), "; ".join(formulas(row)))
+        (row.name, html.chip(row.case), _shown(row), html.lines(formulas(row)), row.symbol, _error(row))
         for row in rows
     ]
     return html.block(html.table(head, cells, "<<<<<<", whole=True))

@@ -42,12 +42,12 @@ def table(out: Nest, units: Units = (), digits: int = 4) -> TapeTable:
     >>> x = tg.tensor([2.0, 4.0])
     >>> loss = tg.sum((w * x) ** 2)
     >>> print(tg.table(loss, units=1))
-    #  tensor  case         how it is made  shape  unit  value  residual
-       w                    leaf            (2,)   [1]      −1       −32
-       x                    constant        (2,)   [1]       4
-    0  #0      weighting    w × x           (2,)   [1]      −4        −8
-    1  #1      composition  #0²             (2,)   [1]      16         1
-    2  loss    addition     sum(#1)         ()     []       52         1
+    #  tensor  how it is made  value  residual  unit  shape  case
+       w       leaf               −1       −32  [1]   (2,)
+       x       constant            4            [1]   (2,)
+    0  #0      w × x              −4        −8  [1]   (2,)   weighting
+    1  #1      #0²                16         1  [1]   (2,)   composition
+    2  loss    sum(#1)            52         1  []    ()     addition
 
     Args:
         out: a tensor, or several nested in any way.

@@ -18,8 +18,8 @@ from .rules import forward
 from .symbols import Symbols
 from .walk import Unit, number, walked
 
-_HEAD = ("#", "tensor", "case", "how it is made", "shape", "unit", "value", "residual")
-_SIDES = "><<<<<>>"
+_HEAD = ("#", "tensor", "how it is made", "value", "residual", "unit", "shape", "case")
+_SIDES = "><<>><<<"
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,9 @@ class TapeTable(Sequence[Line]):
             numbers = [latex.number(text) if text else "" for text in self._numbers(line)]
             name = self._symbols.by_key(key).latex
             place = "" if line.place is None else str(line.place)
-            rows.append(
-                [place, f"${name}$", line.case, made, *map(latex.words, self._placed(line)), *numbers]
-            )
-        return latex.tabular(_HEAD, rows, "rlllllrr")
+            placed = map(latex.words, self._placed(line))
+            rows.append([place, f"${name}$", made, *numbers, *placed, line.case])
+        return latex.tabular(_HEAD, rows, "rllrrlll")
 
     def equations(self, shapes: bool = False) -> str:
         """Two ``align`` environments of amsmath: how the tensors are made, in order, and how the residuals δ
@@ -121,7 +120,7 @@ class TapeTable(Sequence[Line]):
         rows = []
         for line in self:
             cells = self._cells(line)
-            rows.append([*cells[:2], html.chip(line.case), *cells[3:]])
+            rows.append([*cells[:-1], html.chip(line.case)])
         return html.block(html.table(_HEAD, rows, _SIDES))
 
     # -- lines -----------------------------------------------------------------------------------------------
@@ -147,10 +146,10 @@ class TapeTable(Sequence[Line]):
 
     def _cells(self, line: Line) -> list[str]:
         place = "" if line.place is None else str(line.place)
-        return [place, line.name, line.case, line.formula, *self._placed(line), *self._numbers(line)]
+        return [place, line.name, line.formula, *self._numbers(line), *self._placed(line), line.case]
 
     def _placed(self, line: Line) -> list[str]:
-        return [str(line.shape), "" if line.unit is None else str(list(line.unit))]
+        return ["" if line.unit is None else str(list(line.unit)), str(line.shape)]
 
     def _numbers(self, line: Line) -> list[str]:
         return ["" if x is None else _digits(x, self._digits) for x in (line.value, line.residual)]

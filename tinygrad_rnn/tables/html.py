@@ -75,6 +75,11 @@ def indented(text: str, depth: int) -> Markup:
     return Markup(f'<span style="padding-left: {1.2 * depth:g}em">{escaped(text)}</span>')
 
 
+def lines(texts: Sequence[str]) -> Markup:
+    """Texts below each other."""
+    return Markup("<br>".join(map(_cell, texts)))
+
+
 def pale(text: str) -> Markup:
     return Markup(f'<span class="pale">{escaped(text)}</span>')
 
@@ -103,12 +108,12 @@ def table(
     """Rows of cells under a head, each column flush to its side: ``<`` or ``>``. Of many rows both ends, if
     not the whole is asked for."""
     first, last, between = ends(rows, len(rows) if whole else LINES)
-    lines = [_row("td", row, sides) for row in first]
+    written = [_row("td", row, sides) for row in first]
     if between:
-        lines.append(f'<tr><td colspan="{len(head)}">{pale(between)}</td></tr>')
-        lines += [_row("td", row, sides) for row in last]
+        written.append(f'<tr><td colspan="{len(head)}">{pale(between)}</td></tr>')
+        written += [_row("td", row, sides) for row in last]
     title = f"<caption>{_cell(caption)}</caption>" if caption else ""
-    body = "\n".join(lines)
+    body = "\n".join(written)
     return Markup(
         f'<table class="tgr">{title}<thead>{_row("th", head, sides)}</thead>\n<tbody>{body}</tbody></table>'
     )
