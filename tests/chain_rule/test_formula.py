@@ -33,7 +33,7 @@ def _evaluated(text: str, values: dict[str, object]) -> object:
     text = re.sub(r"(\w)ᵀ", r"\1.swapaxes(-1, -2)", text)
     text = re.sub(r"([⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿᵇ]+)", lambda found: f"**({found[0].translate(_RAISED)})", text)
     text = re.sub(r"⌊(.*?)⌋", r"np.floor(\1)", text).replace("[", "(").replace("]", ")")
-    for sign, python in (("·", "*"), ("−", "-"), (" = ", " == ")):
+    for sign, python in (("^", "**"), ("·", "*"), ("−", "-"), (" = ", " == ")):
         text = text.replace(sign, python)
     return eval(text, {"np": np, **_FUNCTIONS}, values)
 
@@ -88,6 +88,7 @@ def test_latex_takes_the_table(tmp_path: Path) -> None:
         ("take_along_axis(x, i)", r"\operatorname{take\_along\_axis}(x, i)"),
         ("1 / sqrt(1 + x²)", r"\frac{1}{\sqrt{1 + x^{2}}}"),
         ("⌊a / b⌋", r"\lfloor \frac{a}{b} \rfloor"),
+        ("x^(−0.5) · y", r"x^{- 0.5} \odot y"),
         ("1e-05 · x", r"1e-05 \cdot x"),
     ],
 )

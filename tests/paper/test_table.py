@@ -165,6 +165,12 @@ def test_what_has_one_name_twice_is_told_apart() -> None:
     z.name = "y"
     lines = list(tg.table(z))
     assert len({line.name for line in lines}) == len(lines)
+    for names in (["σ", "sigma"], ["a_f", "a[f]"], ["leaf#2", "leaf#2", ""], ["x", "x#2", "x"]):
+        parts = [tg.tensor(1.0, requires_grad=True, name=name) for name in names]
+        table = tg.table(tg.stack(parts))
+        assert len({line.name for line in table}) == len(table)
+        left = [line.split(" &")[0] for line in table.equations().split(r"\end{align}")[1].splitlines()[2:]]
+        assert len(set(left)) == len(table)
     assert [line.name for line in tg.table(tg.tanh(tg.tensor(1.0, requires_grad=True)))] == ["leaf#1", "#0"]
 
 

@@ -70,7 +70,8 @@ class _Symbol:
 def _symbol(value: Any) -> _Symbol:
     if isinstance(value, _Symbol):
         return value
-    return _Symbol(f"{value:.4g}" if isinstance(value, float) else str(value))
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return _Symbol(text.replace("-", "−"), 2) if text.startswith("-") else _Symbol(text)
 
 
 class _Names:
@@ -89,9 +90,9 @@ class _Names:
         return _Symbol(f"{_symbol(x)._inside(8)}ᵀ", 8)
 
     def raise_to(self, x: Any, exponent: Any) -> _Symbol:
-        if not isinstance(exponent, int):
-            return _Symbol(f"raise_to({_symbol(x).text}, {_symbol(exponent).text})")
         base = _symbol(x)._inside(8)
+        if not isinstance(exponent, int):
+            return _Symbol(f"{base}^({_symbol(exponent).text})", 5)
         return _Symbol(base if exponent == 1 else f"{base}{str(exponent).translate(_RAISED)}", 5)
 
     def reciprocal(self, x: Any) -> _Symbol:

@@ -72,6 +72,10 @@ def _pieces(tokens: list[tuple[str, str]], names: Names, end: str) -> list[str]:
         if kind == "raised":
             pieces[-1] = f"{_grouped(pieces[-1])}^{{{_raised(text, names)}}}"
             continue
+        if text == "^":
+            tokens.pop(0)  # a bracket
+            pieces[-1] = f"{_grouped(pieces[-1])}^{{{_joined(_pieces(tokens, names, ')'))}}}"
+            continue
         if text == "/":
             over = pieces.pop()
             continue

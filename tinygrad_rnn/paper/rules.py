@@ -32,6 +32,8 @@ def forward(entry: Entry, symbols: Symbols) -> Rule:
     if _turns_matrix(entry):
         return Rule("xᵀ", {"x": symbols.of(entry.inputs[0])})
     formula = formula_of(entry).removeprefix("y = ")
+    if "ⁿ" in formula:  # no whole number, which stands there already
+        formula = formula.replace("ⁿ", f"^({symbols.of(entry.params[0]).text})")
     return Rule(formula, dict(zip(_letters(entry, formula), map(symbols.of, entry.inputs), strict=False)))
 
 

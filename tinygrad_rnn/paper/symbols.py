@@ -8,6 +8,7 @@ h * h                               #7 = h[1] × h[1]            what nobody nam
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -70,8 +71,8 @@ class Symbols:
         self._symbols: dict[Key, Symbol] = {}
         taken: set[str] = set()
         for key in [*self.leaves, *(key for key in self._tensors if key not in self.leaves)]:
-            symbol = self._new(key, taken)
-            taken.add(symbol.text)
+            symbol = next(one for one in self._candidates(key) if not {one.text, one.latex} & taken)
+            taken |= {symbol.text, symbol.latex}
             self._symbols[key] = symbol
 
     def of(self, x: Any) -> Symbol:
@@ -105,26 +106,27 @@ class Symbols:
         if x.name or key not in self._tensors:  # what a user named is not the object that an entry makes anew
             self._tensors[key] = x
 
-    def _new(self, key: Key, taken: set[str]) -> Symbol:
+    def _candidates(self, key: Key) -> Iterator[Symbol]:
+        """What a tensor might be called, the best first: its name and time, its name and place."""
         x = self._tensors[key]
-        name = self._name(x)
-        step = self._step(x)
-        time = "" if step is None else step
-        prefix = self._before.get(key, "")
-        base = prefix or name
-        text = f"{base}[{time}]" if time and base else base
-        if text and text not in taken:
-            return Symbol(text, latex.name(text), name)
-        if key in self.leaves:
-            number = list(self.leaves).index(key) + 1
-            return Symbol(f"{base or 'leaf'}#{number}", rf"{latex.name(base or 'leaf')}^{{\#{number}}}", name)
+        name, time = self._name(x), self._step(x)
+        base = self._before.get(key, name)
+        if base:
+            text = base if time is None else f"{base}[{time}]"
+            yield Symbol(text, latex.name(text), name)
         place = self._numbered(key)
-        return Symbol(f"{base}#{place}", f"{latex.name(base or 'z')}^{{({place})}}", name)
+        if key in self.leaves:
+            text, above = f"{base or 'leaf'}#{place}", rf"{latex.name(base or 'leaf')}^{{\#{place}}}"
+        else:
+            text, above = f"{base}#{place}", f"{latex.name(base or 'z')}^{{({place})}}"
+        for primes in itertools.count():
+            yield Symbol(text + "′" * primes, f"{{{above}}}" + "'" * primes if primes else above, name)
 
     def _numbered(self, key: Key) -> str:
-        """The place of what made a tensor; with its own among several results."""
+        """The place of what made a tensor; with its own among several results. Leaves are counted apart."""
         entry = self._tensors[key].entry
-        assert entry is not None
+        if entry is None or key in self.leaves:
+            return str(list(self.leaves).index(key) + 1)
         return f"{self._place[key[0]]}.{key[1]}" if entry.row.several else str(self._place[key[0]])
 
     def _name(self, x: Node) -> str:

@@ -140,7 +140,7 @@ _USUAL = bool, str, str, "auto", "zero"
 
 def explain(
     cell: Callable[..., Any], xs: Nest | None = None, state: Nest | None = None, **options: object
-) -> Explanation:
+) -> str:
     """How ``scan`` last ran a cell, or a layer its cells, or a model its layers; or, with inputs, how it
     would, before anything is run.
 
