@@ -77,6 +77,7 @@ _ON_DEMAND = {
     "set_memory_budget": "sequence:set_memory_budget",
     "clear_caches": "sequence:clear_caches",
     "draw": "graph:draw",
+    "table": "paper:table",
     "flow": "diagnosis:flow",
     "memory": "diagnosis:memory",
     "detect_anomaly": "diagnosis.anomaly:detect_anomaly",
@@ -100,6 +101,7 @@ if TYPE_CHECKING:
     from .interop.safetensors import load as load
     from .interop.safetensors import save as save
     from .nn.summary import summary as summary
+    from .paper import table as table
     from .sequence import clear_caches as clear_caches
     from .sequence import explain as explain
     from .sequence import memory_budget as memory_budget

@@ -12,7 +12,7 @@ PACKAGE = Path(tg.__file__).parent
 FLOORS: list[set[str]] = [
     {"caches", "errors", "effects", "user_code", "cleanup", "state"},
     {"arguments", "tree"},
-    {"random", "atomic", "backends"},
+    {"random", "atomic", "backends", "tables"},
     {"chain_rule"},
     {"tape"},
     {"ops"},
@@ -20,7 +20,12 @@ FLOORS: list[set[str]] = [
     {"tensor", "batches"},
     {"transforms", "reading"},
     {"sequence"},
-    {"check", "graph", "diagnosis"},  # they look at the tape, and know nothing of layers, nor of each other
+    {
+        "check",
+        "graph",
+        "diagnosis",
+        "paper",
+    },  # they look at the tape, and know nothing of layers, nor of each other
     {"derived"},
     {"linalg"},
     {"numpy_functions", "torch_names"},

@@ -20,10 +20,11 @@ CONTRACT = re.findall(
     stack split pad tile repeat flip roll tril triu diag squeeze expand_dims moveaxis swapaxes broadcast_to
     logaddexp hypot expm1 log1p arcsin arccos arctan arcsinh arccosh arctanh arctan2 softmax log_softmax
     logsumexp cross_entropy mse_loss bce_with_logits huber_loss grad value_and_grad vjp jvp hvp jacobian
-    hessian gradients checkpoint check_gradients nn optim scan explain clear_caches draw flow detect_anomaly
-    save load ArgumentError ArgumentWarning BackendError CacheWarning CheckpointError CompileWarning DataError
-    DrawError DrawWarning DtypeError FlowError GradientCheckError IndexRangeError LinearAlgebraError
-    ModuleError NonFiniteError ShapeError TapeError TinygradRNNError TraceError TrainingError
+    hessian gradients checkpoint check_gradients nn optim scan explain clear_caches draw table flow
+    detect_anomaly save load ArgumentError ArgumentWarning BackendError CacheWarning CheckpointError
+    CompileWarning DataError DrawError DrawWarning DtypeError FlowError GradientCheckError IndexRangeError
+    LinearAlgebraError ModuleError NonFiniteError ShapeError TapeError TinygradRNNError TraceError
+    TrainingError
     """,
 )
 """Names that programs may count on."""

@@ -21,6 +21,7 @@ from tinygrad_rnn.diagnosis import Memory
 from tinygrad_rnn.diagnosis.report import Report
 from tinygrad_rnn.diagnosis.track import Track
 from tinygrad_rnn.graph import Picture
+from tinygrad_rnn.paper import TapeTable
 from tinygrad_rnn.train import config, model, run, sampling
 from tinygrad_rnn.train import data as texts
 
@@ -198,6 +199,7 @@ INSTANCES: dict[type, Maker] = {
     optim.OneCycleLR: lambda w: optim.OneCycleLR(w.optimizer, 0.1, 5),
     optim.PlateauLR: lambda w: optim.PlateauLR(w.optimizer),
     Picture: lambda w: _picture(),
+    TapeTable: lambda w: tg.table(w.loss),
     Report: lambda w: _report(),
     Track: lambda w: _report().track(),
     Memory: lambda w: _memory(),
@@ -252,6 +254,9 @@ INTERNAL = {
     "tg.Tape": "made by Tape.of",
     "Tape.count": "of collections.abc.Sequence",
     "Tape.index": "of collections.abc.Sequence",
+    "tg.TapeTable": "made by table",
+    "TapeTable.count": "of collections.abc.Sequence",
+    "TapeTable.index": "of collections.abc.Sequence",
     "random.States": "what a program that is run again is given back",
     "detect_anomaly.recorded": "called by the tape",
     "detect_anomaly.pulled": "called by the tape",

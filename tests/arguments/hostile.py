@@ -365,6 +365,7 @@ KINDS: dict[str, Kind] = {
     ),
     "results": _kind("recorded 0.5|recorded tensor|tensor|half tensor|0-d tensor 1|0-d tensor 0.5"),
     "inputs": _kind("recorded 0.5|recorded tensor|empty list|empty tuple|empty dict|deep list", names=NESTED),
+    "units": _kind(f"{WHOLE}|{WHOLE_LIST}|empty dict"),
     "step": _kind("0|1|2|-1|NumPy's 1|0-d 1|0-d tensor 1"),
     "1 or 2": _kind("1|2|NumPy's 1|0-d 1|0-d tensor 1"),
     # training

@@ -465,6 +465,12 @@ OWN: dict[str, dict[str, Argument]] = {
     },
     "Report.track": {"name": is_a("text", None)},
     "Report.worst": {"count": is_a("from 0", 2)},
+    "tg.table": {
+        "out": is_a("recorded", lambda w: w.loss),
+        "units": is_a("units", (0, 1)),
+        "digits": is_a("steps", 4),
+    },
+    "TapeTable.equations": {"shapes": is_a("flag", False)},
     "Track.jacobians": {"of": is_a("text", None)},
     "Track.jacobian_norms": {"of": is_a("text", None), "exact": is_a("flag", None)},
     "Track.paths": {"step": is_a("step", -1), "limit": is_a("steps", 10)},

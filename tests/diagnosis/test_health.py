@@ -221,7 +221,9 @@ def test_figures(tmp_path: Path) -> None:
     for kind, start in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
         report.save(tmp_path / f"flow.{kind}")
         assert (tmp_path / f"flow.{kind}").read_bytes().startswith(start)
-    assert set(report._repr_mimebundle_()) == {"image/png", "text/plain"}
+    bundle = report._repr_mimebundle_()
+    assert set(bundle) == {"text/html", "image/png", "text/plain"}
+    assert bundle["image/png"] in bundle["text/html"]
     assert report.curve()._repr_png_().startswith(b"\x89PNG")  # a notebook shows it without pyplot
 
 
@@ -247,4 +249,5 @@ def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     report = _report()
     with pytest.raises(tg.DrawError, match=r"pip install 'tinygrad_rnn\[plot\]'"):
         report.heatmap()
-    assert set(report._repr_mimebundle_()) == {"text/plain"}
+    assert set(report._repr_mimebundle_()) == {"text/html", "text/plain"}
+    assert "<img" not in report._repr_html_()

@@ -258,25 +258,26 @@ TAKE = addition(
     "take", lambda np, g, y, x, indices, axis: (np.scatter_take(g, indices, axis, x.shape), None),
     linear=lambda np, t, y, xs, axis: np.take(t[0], xs[1], axis), operands=2, decides=1,
     outline=lambda np, x, indices, axis: np.take(x, np.zeros_like(indices), axis), selects=True,
-    into=_take_into, loops=LookedUp(), batching=batching.looking_up,
+    into=_take_into, loops=LookedUp(), batching=batching.looking_up, formula="take(x, i)",
 )  # fmt: skip
 SCATTER_TAKE = addition(
     "scatter_take", lambda np, g, y, x, indices, axis, shape: (np.take(g, indices, axis), None),
     linear=lambda np, t, y, xs, axis, shape: np.scatter_take(t[0], xs[1], axis, shape), operands=2,
-    decides=1, loops=LookedUp(adjoint=True), batching=batching.looking_up,
+    decides=1, loops=LookedUp(adjoint=True), batching=batching.looking_up, formula="scatter_take(x, i)",
 )  # fmt: skip
 TAKE_ALONG_AXIS = addition(
     "take_along_axis",
     lambda np, g, y, x, indices, axis: (np.scatter_along_axis(g, indices, axis, x.shape), None),
     linear=lambda np, t, y, xs, axis: np.take_along_axis(t[0], xs[1], axis), operands=2, decides=1,
     outline=lambda np, x, indices, axis: np.take_along_axis(x, np.zeros_like(indices), axis),
-    selects=True, loops=LookedUp(along=True), batching=batching.along_axis,
+    selects=True, loops=LookedUp(along=True), batching=batching.along_axis, formula="take_along_axis(x, i)",
 )  # fmt: skip
 SCATTER_ALONG_AXIS = addition(
     "scatter_along_axis",
     lambda np, g, y, x, indices, axis, shape: (np.take_along_axis(g, indices, axis), None),
     linear=lambda np, t, y, xs, axis, shape: np.scatter_along_axis(t[0], xs[1], axis, shape), operands=2,
     decides=1, loops=LookedUp(along=True, adjoint=True), batching=batching.along_axis,
+    formula="scatter_along_axis(x, i)",
 )  # fmt: skip
 
 # -- routing by a choice of the values -----------------------------------------------------------------------
@@ -285,7 +286,7 @@ WHERE = addition(
     "where",
     lambda np, g, y, condition, a, b: (None, np.where(condition, g, 0), np.where(condition, 0, g)),
     linear=lambda np, t, y, xs: np.where(xs[0], t[1], t[2]), operands=3, decides=0,
-    lowering=arithmetic.where, masks=True,
+    lowering=arithmetic.where, masks=True, formula="where(c, a, b)",
 )  # fmt: skip
 CLIP = addition(
     "clip", lambda np, g, y, x, low, high: np.where(y == x, g, 0),
@@ -337,7 +338,14 @@ def _extremum_linear(np: Any, t: Any, y: Any, xs: Any, axes: tuple[int, ...], ke
 
 def _of_pair(name: str, lowering: Lowering) -> Row:
     return addition(
-        name, _pair_adjoint, linear=_pair_linear, operands=2, lowering=lowering, masks=True, flattens=True
+        name,
+        _pair_adjoint,
+        linear=_pair_linear,
+        operands=2,
+        lowering=lowering,
+        masks=True,
+        flattens=True,
+        formula=f"{name}(a, b)",
     )
 
 

@@ -81,13 +81,17 @@ def composition(
     )
 
 
-def matrix_composition(name: str, says: str, pull: Slope, push: Slope, outline: Slope | None = None) -> Row:
+def matrix_composition(
+    name: str, formula: str, says: str, pull: Slope, push: Slope, outline: Slope | None = None
+) -> Row:
     """File one of the rare compositions whose slope is not diagonal: a function of whole matrices."""
 
     def call(np: Any, *args: Any) -> Any:
         return getattr(np, name)(*args)
 
-    return rows.add(Row(name, "composition", name, call, pull, push, outline=outline, says=says))
+    return rows.add(
+        Row(name, "composition", name, call, pull, push, outline=outline, formula=formula, says=says)
+    )
 
 
 EXP = composition("exp", exponential.exp, lambda np, y, x: y)
@@ -245,5 +249,7 @@ def _solve_outline(np: Any, a: Any, b: Any) -> Any:
     return np.full_like(np.matmul(a, b), math.nan)
 
 
-SOLVE = matrix_composition("solve", "db = A⁻ᵀ dy, dA = −db yᵀ", _solve_pull, _solve_push, _solve_outline)
-DET = matrix_composition("det", "dA = dy · y · A⁻ᵀ", _det_pull, _det_push)
+SOLVE = matrix_composition(
+    "solve", "solve(A, b)", "db = A⁻ᵀ dy, dA = −db yᵀ", _solve_pull, _solve_push, _solve_outline
+)
+DET = matrix_composition("det", "det(A)", "dA = dy · y · A⁻ᵀ", _det_pull, _det_push)

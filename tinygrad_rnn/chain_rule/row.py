@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .batching import Batching
+from .formula import html_table
 from .lowering.lowered import Lowering
 from .routing import Contracted, Loops, Reduced, Reshaped, Routed
 
@@ -132,3 +133,6 @@ class Row:
 
     def __repr__(self) -> str:
         return f"<{self.case} {self.name}>"
+
+    def _repr_html_(self) -> str:
+        return html_table([self])

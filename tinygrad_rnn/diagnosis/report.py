@@ -19,14 +19,23 @@ from ..errors import DrawError, FlowError
 from ..reading.followed import Followed
 from ..reading.recording import Recording
 from ..reading.words import formatted, gain_label, percent, symbol_of, table
+from ..tables import html
+from ..tables.text import ends
 from ..tape import Entry, Tape
 from . import charts
 from .health import Activation, activations, first_not_finite
 from .paths import Path, StepPaths
+from .report_page import page
 from .track import Track, Verdict
 
 _LINES = 10
 """How many steps a table shows from each end."""
+
+_OPERATIONS = ("operation", "case", "received", "gain to each operand")
+_NO_STEPS = (
+    "no time steps that hand a state on (tg.scan, at least two): every operation, in the order of the "
+    "backward pass"
+)
 
 
 @dataclass(frozen=True)
@@ -300,57 +309,59 @@ class Report:
         try:
             png = charts.rendered(self.heatmap(), "png")
         except (DrawError, FlowError):
-            return {"text/plain": str(self)}
-        return {"image/png": base64.b64encode(png).decode("ascii"), "text/plain": str(self)}
+            png = None
+        shown = {"text/html": self._html(png), "text/plain": str(self)}
+        return shown if png is None else {**shown, "image/png": base64.b64encode(png).decode("ascii")}
+
+    def _repr_html_(self) -> str:
+        return self._repr_mimebundle_()["text/html"]
+
+    def _html(self, png: bytes | None) -> str:
+        if not self.tracks:
+            rows = [[*cells[:1], html.chip(cells[1]), *cells[2:]] for cells in self._operation_cells()]
+            return html.block(html.paragraph(_NO_STEPS), html.table(_OPERATIONS, rows, "<<>>"))
+        return page(self.tracks, self._statements(), self.activations(), png)
 
     def __str__(self) -> str:
         if not self.tracks:
             return self._by_operation()
-        lines = [str(track.verdict()) for track in self.tracks]
+        return "\n".join([*(str(track.verdict()) for track in self.tracks), *self._statements()])
+
+    def _statements(self) -> list[str]:
+        """What is not finite, and the steps that are told of."""
+        lines = []
         if not all(numpy.isfinite(run.sent).all() for run in self._followed.passes):
             lines.append(str(self.not_finite()))
         worst = self._by_loss()
         for i, (chain, step) in enumerate(worst):
             if i < 3 or chain not in {other for other, _ in worst[:i]}:  # and the worst of each chain
                 lines.append(str(self._statement(chain, step)))
-        return "\n".join(lines)
+        return lines
 
     def __repr__(self) -> str:
         verdict = self.verdict() if self.tracks else "no time steps"
         return f"<flow through {len(self.tape):,} operations: {verdict}>"
 
     def _by_operation(self) -> str:
-        lines = [("operation", "case", "received", "gain to each operand")]
+        first, last, between = ends(list(self._operation_cells()), _LINES)
+        return "\n".join(
+            [_NO_STEPS, *_with(between, table([_OPERATIONS, *first, *last], "<<>>"), len(first))]
+        )
+
+    def _operation_cells(self) -> Iterator[tuple[str, str, str, str]]:
         for op in self.operations():
             gains = " ".join(gain_label(gain) for gain in op.gains.values())
-            lines.append(
-                (
-                    f"{op.name} = {op.symbol}" if op.name else op.symbol,
-                    op.case,
-                    formatted(op.received, 3),
-                    gains,
-                )
-            )
-        visible, note = _ends(lines[1:])
-        return "\n".join(
-            [
-                (
-                    "no time steps that hand a state on (tg.scan, at least two): every operation, in the "
-                    "order "
-                    "of the backward pass"
-                ),
-                *table([lines[0], *visible], "<<>>"),
-                *note,
-            ]
-        )
+            name = f"{op.name} = {op.symbol}" if op.name else op.symbol
+            yield name, op.case, formatted(op.received, 3), gains
 
 
 def _table_of(track: Track) -> str:
     chain, states, gains = track.chain, track.states, track.gains
     head = ("step", *(f"at {name}" for name in states), "left", "gain", "mostly by way of")
-    steps, note = _ends(list(range(track.last if track.last is not None else -1, -1, -1)))
+    steps = range(track.last if track.last is not None else -1, -1, -1)
+    first, last, between = ends(steps, _LINES)
     cells = [head]
-    for step in steps:
+    for step in (*first, *last):
         assert track.last is not None
         paths = track.paths(step)
         way = f"{paths.paths[0].name} ({percent(paths.paths[0].share)})" if paths.paths else ""
@@ -366,13 +377,9 @@ def _table_of(track: Track) -> str:
             )
         )
     lines = table(cells, ">" * (len(head) - 1) + "<")
-    if note:
-        lines.insert(1 + _LINES, *note)
-    return "\n".join([str(track.verdict()), *lines])
+    return "\n".join([str(track.verdict()), *_with(between, lines, len(first))])
 
 
-def _ends(items: list[Any]) -> tuple[list[Any], list[str]]:
-    """The first and the last of them, and a note on what lies between."""
-    if len(items) <= 2 * _LINES + 1:
-        return items, []
-    return items[:_LINES] + items[-_LINES:], [f"  … {len(items) - 2 * _LINES:,} more …"]
+def _with(between: str, lines: list[str], count: int) -> list[str]:
+    """Lines below a head with the note on what is left out, if any, after so many."""
+    return [*lines[: 1 + count], f"  {between}", *lines[1 + count :]] if between else lines

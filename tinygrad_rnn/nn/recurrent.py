@@ -17,6 +17,7 @@ from ..errors import ArgumentError, ArgumentWarning, ShapeError
 from ..ops import ArrayLike, Nest
 from ..sequence import (
     Cell,
+    Explanation,
     Output,
     State,
     checked_options,
@@ -372,8 +373,10 @@ class Recurrent(Carrying[Output, State]):
         if "layers" not in vars(self):
             return explain(self._as_run())
         runs = self.parts()
-        return "\n".join(
-            run.explain() if len(runs) == 1 else f"{name}, {run.explain()}" for name, run in runs.items()
+        return Explanation(
+            "\n".join(
+                run.explain() if len(runs) == 1 else f"{name}, {run.explain()}" for name, run in runs.items()
+            )
         )
 
 

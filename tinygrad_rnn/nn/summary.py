@@ -9,10 +9,13 @@ from .. import arguments, backends, random, tree
 from ..arguments import DTypeLike
 from ..errors import DtypeError
 from ..reading.words import table
+from ..tables import html
 from ..tape import host, no_grad
 from ..tensor import Tensor
 from .carrying import fresh_states
 from .module import Module, calls_noted, modes_kept
+
+_HEAD = ("module", "class", "output", "parameters")
 
 
 class Row(NamedTuple):
@@ -56,17 +59,33 @@ class Summary(Sequence[Row]):
         return self.rows[index]
 
     def __str__(self) -> str:
-        lines = [("module", "class", "output", "parameters")]
+        lines = [_HEAD]
         for row in self.rows:
             path = row.name.split(".") if row.name else []
             name = "  " * len(path) + path[-1] if path else row.kind
-            count = f"{row.parameters:,}" + (f" + {row.frozen:,} frozen" if row.frozen else "")
-            lines.append((name, row.kind, " ".join(map(str, row.shapes)), count))
-        frozen = f", {self.frozen:,} more do not learn" if self.frozen else ""
-        total = f"{self.parameters:,} parameters{frozen}; {self.bytes:,} bytes"
-        return "\n".join([*table(lines, "<<<>"), total])
+            lines.append((name, row.kind, " ".join(map(str, row.shapes)), _count(row)))
+        return "\n".join([*table(lines, "<<<>"), self._total()])
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """The table, with each module's share of all numbers as a bar."""
+        whole = max(self.parameters + self.frozen, 1)
+        rows = []
+        for row in self.rows:
+            path = row.name.split(".") if row.name else []
+            name = html.indented(path[-1] if path else row.kind, len(path))
+            share = html.bar((row.parameters + row.frozen) / whole, _count(row))
+            rows.append((name, row.kind, " ".join(map(str, row.shapes)), share))
+        return html.block(html.table(_HEAD, rows, "<<<<"), html.paragraph(self._total()))
+
+    def _total(self) -> str:
+        frozen = f", {self.frozen:,} more do not learn" if self.frozen else ""
+        return f"{self.parameters:,} parameters{frozen}; {self.bytes:,} bytes"
+
+
+def _count(row: Row) -> str:
+    return f"{row.parameters:,}" + (f" + {row.frozen:,} frozen" if row.frozen else "")
 
 
 def summary(model: Module, *inputs: object, dtype: DTypeLike | None = None) -> Summary:

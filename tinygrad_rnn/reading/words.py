@@ -8,6 +8,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from ..chain_rule.formula import result
+from ..tables.text import printable as printable
 from ..tape import Entry
 
 _SUPERSCRIPTS = str.maketrans("0123456789−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
@@ -57,11 +59,8 @@ def title_of(entry: Entry) -> str:
 
 def formula_of(entry: Entry) -> str:
     """The result y by its operands, in the letters that the rule uses."""
-    if entry.row.formula:
-        return f"y = {_with_exponent(entry.row.formula, entry)}"
-    count = len(entry.inputs)
-    letters = ["x"] if count == 1 else ["a", "b"] if count == 2 else [f"x{i + 1}" for i in range(count)]
-    return f"y = {entry.row.name}({', '.join(letters)})"
+    formula = result(entry.row.name, entry.row.formula, len(entry.inputs))
+    return f"y = {_with_exponent(formula, entry)}"
 
 
 def _with_exponent(text: str, entry: Entry) -> str:
@@ -74,14 +73,6 @@ def _with_exponent(text: str, entry: Entry) -> str:
 def plain(text: str, limit: int = 28) -> str:
     """The user's text as any label shows it, before it is written down in some language."""
     return short(printable(text), limit)
-
-
-def printable(text: str) -> str:
-    return (
-        text
-        if text.isprintable()
-        else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    )
 
 
 def short(text: str, limit: int) -> str:

@@ -16,7 +16,7 @@ from ..tape import PYTHON_NUMBERS, host_array, lift, thread
 from .budget import memory_budget, set_memory_budget
 from .compiled import clear_caches, compiled_scan, is_planning, planning, repeated_scan
 from .eager import eager_scan
-from .explained import layers_of, note_refusal, told
+from .explained import Explanation, layers_of, note_refusal, told
 from .first_state import begin
 from .options import ScanOptions
 from .padding import Padding
@@ -28,6 +28,7 @@ from .traces import known_of
 __all__ = [
     "Cell",
     "Column",
+    "Explanation",
     "Leaf",
     "Output",
     "State",
@@ -169,7 +170,7 @@ def explain(
         run = functools.partial(cell if of_layers else functools.partial(scan, cell), *given, **options)
         with planning():
             random.States().during(run)
-    return told(cell)
+    return Explanation(told(cell))
 
 
 def _scanned(cell: Any, xs: Any, state: Any, options: ScanOptions, compiled: bool | str) -> tuple[Any, Any]:

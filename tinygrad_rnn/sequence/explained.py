@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import itertools
+import re
 import types
 import warnings
 import weakref
@@ -12,11 +14,30 @@ from typing import Any, NamedTuple
 
 from ..backends.native import compiler
 from ..errors import CompileWarning, TraceError
+from ..tables import html
 from ..user_code import calling_line
 from .budget import Kept
 from .linear import is_linear
 from .plan import Plan
 from .program import Number, Program
+
+
+class Explanation(str):
+    """What :func:`tinygrad_rnn.explain` says: text; in a notebook a table."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        parts: list[html.Markup] = []
+        lines = self.splitlines()
+        while lines:
+            parts.append(html.paragraph(html.strong(lines.pop(0))))
+            below = list(itertools.takewhile(lambda line: line.startswith(" "), lines))
+            del lines[: len(below)]
+            if below:
+                cells = [re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in below]
+                parts.append(html.table(("when", "what"), [(*cell, "")[:2] for cell in cells], "<<"))
+        return html.block(*parts)
 
 
 class Ran(NamedTuple):

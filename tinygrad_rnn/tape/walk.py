@@ -8,11 +8,15 @@ from typing import Any
 
 from .. import arguments
 from ..errors import TapeError
+from ..tables import html
 from .entry import Entry, Node
+
+_RELEASED = "released"
 
 
 class Tape(Sequence[Entry]):
-    """The recorded entries that lead to a result, in order. Prints itself as a table.
+    """The recorded entries that lead to a result, in order. Prints itself as a table;
+    :func:`tinygrad_rnn.table` writes down what each operation does.
 
     >>> x = tg.tensor(1.0, requires_grad=True)
     >>> [entry.row.name for entry in tg.Tape.of(tg.tanh(x * x))]
@@ -70,18 +74,31 @@ class Tape(Sequence[Entry]):
         return reversed(self._entries)
 
     def __repr__(self) -> str:
-        place = {entry.index: i for i, entry in enumerate(self)}
         lines = [f"{'#':>5}  {'operation':<18} {'case':<12} {'shape':<18} inputs"]
+        for place, name, case, shape, inputs in self._lines():
+            if shape == _RELEASED:
+                lines.append(f"{place:>5}  {name:<18} {case:<12} {shape}")
+            else:
+                lines.append(f"{place:>5}  {name:<18} {case:<12} {shape:<18} {inputs}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        head = ("#", "operation", "case", "shape", "inputs")
+        rows = [(place, name, html.chip(case), *rest) for place, name, case, *rest in self._lines()]
+        return html.block(html.table(head, rows, "><<<<"))
+
+    def _lines(self) -> Iterator[tuple[str, str, str, str, str]]:
+        """For each entry its place, name, case, shapes and inputs."""
+        place = {entry.index: i for i, entry in enumerate(self)}
         for i, entry in enumerate(self):
             if entry.inputs is None:
-                lines.append(f"{i:>5}  {entry.row.name:<18} {entry.row.case:<12} released")
+                yield str(i), entry.row.name, entry.row.case, _RELEASED, ""
                 continue
             shapes = [str(tuple(y.shape)) for y in entry.ys]
             shape = shapes[0] if len(set(shapes)) == 1 else ", ".join(shapes)
             shape += f" × {len(shapes)}" if len(shapes) > 1 and len(set(shapes)) == 1 else ""
             names = [_input_name(x, place) for x in entry.inputs]
-            lines.append(f"{i:>5}  {entry.row.name:<18} {entry.row.case:<12} {shape:<18} {', '.join(names)}")
-        return "\n".join(lines)
+            yield str(i), entry.row.name, entry.row.case, shape, ", ".join(names)
 
 
 def _input_name(x: Any, place: dict[int, int]) -> str:
