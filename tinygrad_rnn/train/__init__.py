@@ -4,6 +4,7 @@ its text, run folder and samples."""
 from .batch import evaluate
 from .classification import F1, Accuracy, ConfusionMatrix, Precision, Recall
 from .fit import fit
+from .gates import GateHistograms
 from .history import History
 from .loading import LoadedRun, load_run
 from .metrics import Metric
@@ -18,6 +19,7 @@ __all__ = [
     "Accuracy",
     "AreaUnderCurve",
     "ConfusionMatrix",
+    "GateHistograms",
     "History",
     "LoadedRun",
     "MeanAbsoluteError",
