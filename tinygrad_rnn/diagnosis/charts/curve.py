@@ -40,7 +40,7 @@ def curve(tracks: Sequence[Track]) -> Any:
     axes.set_xlabel("steps back", fontsize=SMALL)
     felt = [numpy.flatnonzero(~(track.remaining < 10 ** limits[0])).max(initial=1) for track in tracks]
     axes.set_xlim(0, min(1.2 * max(felt), max(len(track.remaining) - 1 for track in tracks) or 1))
-    titled(figure, heading("How much is left of the residual that comes in at", tracks))
+    titled(figure, heading(tracks, "how much of it is left"))
     return figure
 
 
@@ -106,9 +106,10 @@ def legend_inches(tracks: Sequence[Track]) -> float:
     return 0.18 * sum(1 + len(str(track.verdict())) // _COLUMNS for track in tracks)
 
 
-def heading(words: str, tracks: Sequence[Track]) -> str:
-    """A title that says which steps the residual comes into."""
+def heading(tracks: Sequence[Track], words: str) -> str:
+    """A title that says which steps the residual comes into, and what of it is shown."""
     ends = dict.fromkeys(track.chain.labels[track.last] for track in tracks if track.last is not None)
     if not ends:
         return "No residual comes into the time steps"
-    return f"{words} step{'s' * (len(ends) > 1)} {' and '.join(map(str, ends))}"
+    steps = f"step{'s' * (len(ends) > 1)} {' and '.join(map(str, ends))}"
+    return f"The residual that comes in at {steps}: {words}"

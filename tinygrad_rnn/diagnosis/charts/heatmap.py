@@ -92,7 +92,7 @@ def heatmap(tracks: Sequence[Track]) -> Any:
             f"{below.get_xlabel()}; of {len(times):,} steps those where something arrives", fontsize=SMALL
         )
     _draw_keys(figure, bar, image, groups, limits)
-    titled(figure, heading("Where a residual is still felt that comes in at", tracks))
+    titled(figure, heading(tracks, "where it is still felt"))
     return figure
 
 
