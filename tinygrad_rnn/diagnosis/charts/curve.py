@@ -69,6 +69,7 @@ def draw_left(
     marks, words = powers(low, high)
     axes.set_yticks([10**mark for mark in marks], words)
     axes.minorticks_off()
+    odd: list[float] = []
     for i, track in enumerate(tracks):
         x, left = places(track), track.remaining
         broken = ~numpy.isfinite(left)
@@ -77,9 +78,11 @@ def draw_left(
         style = {"color": LINES[i % len(LINES)], "linestyle": DASHES[i % len(DASHES)]}
         text = "\n".join(textwrap.wrap(str(track.verdict()), _COLUMNS, subsequent_indent="  "))
         axes.plot(x, line, **style, label=text)
+        odd.extend(x[broken])
+    if odd:
         axes.plot(
-            x[broken], numpy.ones(broken.sum()), "s", color=NOT_FINITE, markersize=4, clip_on=False,
-            transform=axes.get_xaxis_transform(), label="_not finite", in_layout=False,
+            odd, numpy.ones(len(odd)), "s", color=NOT_FINITE, markersize=4, clip_on=False,
+            transform=axes.get_xaxis_transform(), label="NaN or infinite", in_layout=False,
         )  # fmt: skip
     axes.axhline(REACH, color=LIMIT, linewidth=1, linestyle=(0, (4, 3)))
     axes.annotate(

@@ -53,7 +53,7 @@ class _Group:
         names: a name for each row.
         rows: (names, times), as parts of what came in; 0 where nothing arrives.
         reach: for each row where on the axis of time 1 % arrives for the last time on the way back; NaN
-            where that is at the end of the axis, or nowhere.
+            where that is at the end of the axis, or nowhere, or what lies further back is not finite.
         top: at which height they begin, in rows.
     """
 
@@ -131,7 +131,7 @@ def _groups(tracks: Sequence[Track], places: Mapping[str, numpy.ndarray], count:
 
 def _reach(row: numpy.ndarray, places: numpy.ndarray) -> float:
     arrives = numpy.flatnonzero(row >= REACH)
-    if not arrives.size or arrives[0] == 0:
+    if not arrives.size or arrives[0] == 0 or not numpy.isfinite(row[arrives[0] - 1]):
         return numpy.nan
     return float(places[arrives[0]] + places[arrives[0] - 1]) / 2
 

@@ -153,9 +153,10 @@ def _draw_lane(axes: Any, lane: _Lane, largest: float) -> None:
         _say(axes, at, below, gain_label(gain), color=color, ha="center", va="top")
         x = at - half
     last = _thick(sizes[-1], largest)
+    share = percent(lane.path.share) if math.isfinite(lane.path.share) else "NaN"
     _ribbon(axes, (x, _LANES[0]), (lane.y, lane.y), (last, last), _RIBBON)
     _say(
-        axes, _LANES[0], lane.y - last / 2 - 0.04, percent(lane.path.share), ha="center", va="bottom",
+        axes, _LANES[0], lane.y - last / 2 - 0.04, share, ha="center", va="bottom",
         fontweight="bold",
     )  # fmt: skip
 
