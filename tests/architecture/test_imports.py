@@ -43,7 +43,7 @@ INSIDE_FUNCTIONS = {
     "extra": {  # what need not be installed
         "backends.cupy_backend": {"cupy", "cupyx", "cupyx.scipy.special"},
         "backends.native.compiler": {"llvmlite.binding"},
-        "diagnosis.charts": {"matplotlib.colors", "matplotlib.figure", "matplotlib.ticker"},
+        "diagnosis.charts.figure": {"matplotlib.…"},
         "interop.keras_file": {"h5py"},
         "interop.onnx.file": {"google.protobuf.message"},
         "interop.onnx.package": {"onnx…"},

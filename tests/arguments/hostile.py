@@ -175,6 +175,7 @@ KINDS: dict[str, Kind] = {
     "size": _kind(SIZE),
     "count": _kind(POSITIVE),
     "steps": _kind(f"{POSITIVE}|{LARGE}"),
+    "from 2": _kind("2|100"),
     "from 0": _kind(f"{SIZE}|{LARGE}"),
     "from 0 or None": _kind(f"{SIZE}|{LARGE}|None"),
     "real": _kind(REAL),
@@ -367,6 +368,10 @@ KINDS: dict[str, Kind] = {
     "inputs": _kind("recorded 0.5|recorded tensor|empty list|empty tuple|empty dict|deep list", names=NESTED),
     "units": _kind(f"{WHOLE}|{WHOLE_LIST}|empty dict"),
     "step": _kind("0|1|2|-1|NumPy's 1|0-d 1|0-d tensor 1"),
+    "step or None": _kind("0|1|2|-1|NumPy's 1|0-d 1|0-d tensor 1|None"),
+    "later step": _kind("1|2|-1|NumPy's 1|0-d 1|0-d tensor 1", names="step"),
+    "later steps": _kind("1|2|-1|NumPy's 1|0-d 1|0-d tensor 1|None", names="step"),
+    "sample": _kind("0|1|NumPy's 1|0-d 1|0-d tensor 1"),
     "1 or 2": _kind("1|2|NumPy's 1|0-d 1|0-d tensor 1"),
     # training
     "config": _kind(),

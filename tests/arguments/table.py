@@ -463,6 +463,12 @@ OWN: dict[str, dict[str, Argument]] = {
         "path": is_a("path", lambda w: str(w.folder / "flow.csv")),
         "rows": is_a("choice", "steps"),
     },
+    "Report.spectrum": {
+        "steps": is_a("later steps", -1),
+        "chain": is_a("text", None),
+        "sample": is_a("sample", 0),
+    },
+    "Report.ways": {"step": is_a("step or None", -1), "chain": is_a("text", None)},
     "Report.track": {"name": is_a("text", None)},
     "Report.worst": {"count": is_a("from 0", 2)},
     "tg.table": {
@@ -474,6 +480,8 @@ OWN: dict[str, dict[str, Argument]] = {
     "Track.jacobians": {"of": is_a("text", None)},
     "Track.jacobian_norms": {"of": is_a("text", None), "exact": is_a("flag", None)},
     "Track.paths": {"step": is_a("step", -1), "limit": is_a("steps", 10)},
+    "Track.step_jacobian": {"step": is_a("later step", -1), "sample": is_a("sample", 0)},
+    "Track.step_of": {"step": is_a("step", -1)},
     "Track.sent": {"step": is_a("step", -1)},
     # data
     **{
@@ -586,6 +594,11 @@ OWN: dict[str, dict[str, Argument]] = {
     **{
         f"{name}.update": {"outputs": is_a("scores", SQUARE), "targets": is_a("scores", SQUARE)}
         for name in ["MeanAbsoluteError", "RootMeanSquaredError", "R2"]
+    },
+    "train.GateHistograms": {
+        "inputs": is_a("tensor", lambda w: (np.ones((3, 2, 3)),)),
+        "every": is_a("count", 1),
+        "bins": is_a("from 2", 10),
     },
     "train.TopK": {"k": is_a("count", 1)},
     "train.R2": {"features": is_a("flag", False)},

@@ -208,23 +208,12 @@ def test_files(tmp_path: Path) -> None:
 def test_figures(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     report = _report(num_layers=2)
-    (axes, _bar) = report.heatmap().axes
-    labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert {"layer 1 h", "layer 1 c", "layer 2 f"} <= set(labels)
-    image = axes.images[0].get_array()
-    c = labels.index("layer 2 c")
-    track = report.track("layer 2")
-    with numpy.errstate(divide="ignore"):
-        numpy.testing.assert_allclose(image[c], -numpy.log10(track.states["c"] / track.received[-1]))
-    (line, *_) = report.curve().axes[0].lines
-    numpy.testing.assert_array_equal(line.get_ydata(), report.track("layer 1").remaining)
     for kind, start in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
         report.save(tmp_path / f"flow.{kind}")
         assert (tmp_path / f"flow.{kind}").read_bytes().startswith(start)
     bundle = report._repr_mimebundle_()
     assert set(bundle) == {"text/html", "image/png", "text/plain"}
     assert bundle["image/png"] in bundle["text/html"]
-    assert report.curve()._repr_png_().startswith(b"\x89PNG")  # a notebook shows it without pyplot
 
 
 @pytest.mark.parametrize("name", ["a\nb", "\ud800", "$\\x$", "<b>&", "a" * 500])

@@ -100,7 +100,7 @@ def test_where_all_is_padding_nothing_is_followed(read: Any) -> None:
         == "unreached: no residual comes into these steps\nstep  at h  left  gain  mostly by way of"
     )
     pytest.importorskip("matplotlib")
-    assert report.heatmap().axes[0].get_title(loc="left") == "No residual comes into the time steps"
+    assert report.heatmap().get_suptitle() == "No residual comes into the time steps"
     assert report.curve()
 
 

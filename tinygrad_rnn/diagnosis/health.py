@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy
 
+from ..errors import FlowError
 from ..reading.chain import Chain
 from ..reading.measured import Pass
 from ..reading.words import percent, symbol_of
@@ -18,6 +19,8 @@ from .anomaly import made_here, message
 
 FLAT = 0.01
 """A slope below this counts as saturated."""
+
+_BOUNDS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Activation:
         flat: for each step the share of slopes below 0.01.
         dead: the units, along the last axis, whose slope is 0 at every step in every sample.
         units: how many there are.
+        entries: its operations, one for each step.
     """
 
     chain: str | None
@@ -41,6 +45,30 @@ class Activation:
     flat: numpy.ndarray
     dead: list[int]
     units: int
+    entries: list[Entry]
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Between what its values lie: 0 and 1 for a gate; None where they have no bounds."""
+        return _BOUNDS.get(self.operation)
+
+    def histogram(self, bins: int) -> numpy.ndarray:
+        """Which share of its values, over all steps, samples and units, lies in each of so many equal parts
+        between its bounds.
+
+        Raises:
+            FlowError: it has none.
+        """
+        if self.bounds is None:
+            raise FlowError(
+                f"flow: the values of {self.operation} have no bounds between which to count them"
+            )
+        counts, values = numpy.zeros(bins), 0
+        for entry in self.entries:
+            y = entry.backend.to_host(entry.backend.asarray(entry.y))
+            counts += numpy.histogram(y, bins, self.bounds)[0]
+            values += y.size
+        return counts / max(1, values)
 
     @property
     def saturated(self) -> float:
@@ -87,7 +115,14 @@ def _activation(
     operand = next(name_of(x) for x in entries[0].inputs if isinstance(x, Node))
     name = name_of(entries[0].results()[0]) or symbol_of(entries[0]) + (f"({operand})" if operand else "")
     return Activation(
-        chain, name, entries[0].row.name, labels, flat, numpy.flatnonzero(~alive).tolist(), len(alive)
+        chain,
+        name,
+        entries[0].row.name,
+        labels,
+        flat,
+        numpy.flatnonzero(~alive).tolist(),
+        len(alive),
+        entries,
     )
 
 

@@ -78,6 +78,27 @@ class StateJacobian:
                 jacobians[back, row] = self._joined(residuals, self.last - back)
         return jacobians
 
+    def step(self, sample: int) -> numpy.ndarray:
+        """(N, N): ∂s_T/∂s_{T−1} of one sample alone. The first axis of states counts samples, where they have
+        more than one."""
+        first = 0
+        own: list[int] = []
+        for x in self._ends:
+            places = numpy.arange(first, first + x._data.size).reshape(x._data.shape)
+            own.extend((places if places.ndim < 2 else places[sample]).ravel().tolist())
+            first += x._data.size
+        jacobian = numpy.zeros((len(own), len(own)))
+        for row, place in enumerate(own):
+            unit = numpy.zeros(self.size)
+            unit[place] = 1.0
+            jacobian[row] = self._joined(self._back(self._split(unit), self.last), self.last - 1)[own]
+        return jacobian
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are; 1 where states have no axis for them."""
+        return min((len(x._data) for x in self._ends if x._data.ndim > 1), default=1)
+
     def norms(self, exact: bool | None = None) -> numpy.ndarray:
         """(steps back,): the largest singular values, 1 first; infinity where something is not finite."""
         if exact is None:

@@ -319,11 +319,11 @@ def _output_name(chain: Chain, key: Key) -> str:
 def _hop_name(chain: Chain, entry: Entry, operand: int) -> str:
     if entry.row.case != "weighting":
         return symbol_of(entry)
-    names = (_source_name(chain, x) for i, x in enumerate(entry.inputs) if i != operand)
+    names = (source_name(chain, x) for i, x in enumerate(entry.inputs) if i != operand)
     return next((name for name in names if name), symbol_of(entry))
 
 
-def _source_name(chain: Chain, x: Any) -> str:
+def source_name(chain: Chain, x: Any) -> str:
     """The name of a tensor, or of what it is a mere rearrangement of."""
     while isinstance(x, Node):
         name = chain.name_of(x)

@@ -8,7 +8,6 @@ import io
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy
@@ -18,15 +17,15 @@ from ..cleanup import no_collection
 from ..errors import DrawError, FlowError
 from ..reading.followed import Followed
 from ..reading.recording import Recording
-from ..reading.words import formatted, gain_label, percent, symbol_of, table
+from ..reading.words import formatted, gain_label, percent, table
 from ..tables import html
 from ..tables.text import ends
-from ..tape import Entry, Tape
+from ..tape import Tape
 from . import charts
 from .health import Activation, activations, first_not_finite
-from .paths import Path, StepPaths
 from .report_page import page
-from .track import Track, Verdict
+from .statement import Operation, Statement
+from .track import REACH, Track, Verdict
 
 _LINES = 10
 """How many steps a table shows from each end."""
@@ -36,72 +35,6 @@ _NO_STEPS = (
     "no time steps that hand a state on (tg.scan, at least two): every operation, in the order of the "
     "backward pass"
 )
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One operation that a residual reached.
-
-    Attributes:
-        entry: its place on the tape.
-        chain, step: where in time it is: the name of its chain and the step's label; None outside of time
-            steps.
-        name: the user's name for its result, or "".
-        received: the norm of the residual that arrived.
-        sent: for each operand that a residual goes on to, the norm of that.
-    """
-
-    entry: Entry
-    chain: str | None
-    step: Any
-    name: str
-    received: float
-    sent: dict[int, float]
-
-    @property
-    def case(self) -> str:
-        return self.entry.row.case
-
-    @property
-    def symbol(self) -> str:
-        return symbol_of(self.entry)
-
-    @property
-    def gains(self) -> dict[int, float]:
-        """For each operand what goes on to it over what arrived."""
-        return {i: norm / self.received if self.received else 0.0 for i, norm in self.sent.items()}
-
-
-@dataclass(frozen=True)
-class Statement:
-    """What becomes of the residual from one step to the one before; ``str`` says it.
-
-    Attributes:
-        track: the chain.
-        step: the step, in recorded order.
-        path: the way by which most gets through: what is lost on it is lost on all. None if there is no way.
-        paths: all ways.
-    """
-
-    track: Track
-    step: int
-    path: Path | None
-    paths: StepPaths
-
-    @property
-    def gain(self) -> float:
-        """What the whole step passes back over what it received."""
-        return float(self.track.gains[self.step])
-
-    def __str__(self) -> str:
-        labels = self.track.chain.labels
-        before = labels[self.step - 1] if self.step else "start"
-        where = f"{self.track.name}, " if self.track.name else ""
-        text = f"{where}step {labels[self.step]} → {before}"
-        if self.path is None:
-            return f"{text}: ×0, since no operation leads from it to the step before"
-        share = percent(self.path.share)
-        return f"{text}, {self.path.name}: {self.path.product}; carries {share} of the residual"
 
 
 class Report:
@@ -234,7 +167,8 @@ class Report:
     # -- figures and files -----------------------------------------------------------------------------------
 
     def heatmap(self) -> Any:
-        """A matplotlib figure: time × state and named gate, dark where the residual is strong.
+        """A matplotlib figure: time × state and named value, dark where the residual is strong, and above, on
+        the same axis, how much of it is left.
 
         Raises:
             DrawError: matplotlib is not installed.
@@ -249,6 +183,51 @@ class Report:
             DrawError, FlowError: as :meth:`heatmap`.
         """
         return charts.curve(self.tracks)
+
+    def ways(self, step: int | None = None, chain: str | None = None) -> Any:
+        """A matplotlib figure: from one step to the one before, the ways of the residual through gates and
+        matrices, each as wide as it is large, and so where it is lost.
+
+        Args:
+            step: which, counted in recorded order; negative counts from the end. By default, of
+                those that 1 % of it reaches, without the last, the one that :meth:`worst` tells of first.
+            chain: the name of the chain; by default the one that is worst off, or the last with a step given.
+
+        Raises:
+            DrawError: matplotlib is not installed.
+            FlowError: there is no such chain or step, or nothing was recorded in time steps.
+        """
+        track = self.track(arguments.optional(arguments.text, "ways: chain", chain))
+        if step is None:
+            places = [(self.tracks[i], at) for i, at in self._by_loss()]
+            worst = [place for place in places if chain is None or place[0] is track]
+            # in the last step it only spreads over the states, and where it has died it is too late
+            felt = [(of, at) for of, at in worst if at != of.last and of.received[at] >= REACH * of.start]
+            track, step = (felt or worst or [(track, -1)])[0]
+        return charts.ways(track, track.step_of(step))
+
+    def spectrum(
+        self, steps: int | Sequence[int] | None = None, chain: str | None = None, sample: int = 0
+    ) -> Any:
+        """A matplotlib figure: the eigenvalues of ∂h[t]/∂h[t−1] of some steps, and the unit circle.
+
+        Args:
+            steps: which, counted in recorded order; negative counts from the end. By default five.
+            chain: the name of the chain; by default the only or the last one.
+            sample: which of those that were run at once. :meth:`Track.step_jacobian` has the numbers.
+
+        Raises:
+            DrawError: matplotlib is not installed.
+            FlowError: there is no such chain, step or sample, or something is not finite.
+        """
+        track = self.track(arguments.optional(arguments.text, "spectrum: chain", chain))
+        last = max(1, track.last or len(track.chain) - 1)
+        if steps is None:
+            steps = numpy.unique(numpy.linspace(last, 1, 5).round().astype(int)).tolist()
+        places = [track.step_of(step) for step in arguments.wholes("spectrum: steps", steps)]
+        if not places:
+            raise FlowError("spectrum: steps must name one at least")
+        return charts.spectrum(track, places, arguments.whole("spectrum: sample", sample))
 
     def to_csv(self, path: str | os.PathLike[str], rows: str = "steps") -> None:
         """Write the numbers as a table.

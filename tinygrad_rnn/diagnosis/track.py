@@ -112,6 +112,7 @@ class Track:
         chain: its steps and states.
         run: the backward pass that measured it.
         last: the step that the residual comes into which is followed; None if none comes.
+        start: the norm of the residual that comes to the states of that step, to which others are compared.
         received: for each step the norm of the residual that comes into it from outside: from the step after,
             and from losses.
         passed: for each step the norm of what it sends to the steps before.
@@ -151,7 +152,7 @@ class Track:
         self.received: numpy.ndarray = _grouped(norms, received)
         self.passed: numpy.ndarray = _grouped(norms, passed)
         crossing = _grouped(norms, borders)
-        start = trail.entered
+        self.start: float = (start := trail.entered)
         back = crossing[last:0:-1] if last is not None else crossing[:0]
         with numpy.errstate(invalid="ignore", over="ignore"):  # of what is not finite no part is known
             self.remaining: numpy.ndarray = (
@@ -212,7 +213,7 @@ class Track:
     def sent(self, step: int) -> dict[Key, Any]:
         """What a step, counted in recorded order from 0, sends to the ones before: arrays by the key of the
         tensor they go to."""
-        return dict(self._crossed.sent[self._step_of(step)])
+        return dict(self._crossed.sent[self.step_of(step)])
 
     def paths(self, step: int, limit: int = 256) -> StepPaths:
         """The paths from a step, counted in recorded order from 0, to the ones before.
@@ -224,12 +225,17 @@ class Track:
         Raises:
             FlowError: there is no such step.
         """
-        step, limit = self._step_of(step), arguments.whole("paths: limit", limit, 1)
+        step, limit = self.step_of(step), arguments.whole("paths: limit", limit, 1)
         if step not in self._paths or (self._paths[step].rest and limit > len(self._paths[step])):
             self._paths[step] = step_paths(self.chain, self._crossed, step, limit)
         return self._paths[step]
 
-    def _step_of(self, step: int) -> int:
+    def step_of(self, step: int) -> int:
+        """A step counted from 0, in recorded order, where negative ones count from the end.
+
+        Raises:
+            FlowError: there is no such step.
+        """
         try:
             return range(len(self.chain))[arguments.whole("step", step)]
         except IndexError:
@@ -275,6 +281,30 @@ class Track:
         return self._jacobian(of, direct).norms(
             arguments.optional(arguments.flag, "jacobian_norms: exact", exact)
         )
+
+    def step_jacobian(self, step: int, sample: int = 0) -> numpy.ndarray:
+        """∂s_t/∂s_{t−1} of one sample, where s is all states as one vector: its transpose is what a step does
+        to a residual.
+
+        Args:
+            step: t, counted in recorded order; negative counts from the end.
+            sample: which of those that were run at once, along the first axis of the states.
+
+        Returns:
+            (N, N). Its eigenvalues, by ``numpy.linalg.eigvals``, tell whether a residual grows or shrinks if
+            such steps repeat; its largest singular value, how much it can grow in one.
+
+        Raises:
+            FlowError: there is no such step or sample, no step comes before it, or the loss does not depend
+                on its states.
+        """
+        step, sample = self.step_of(step), arguments.whole("step_jacobian: sample", sample)
+        if step == 0:
+            raise FlowError("flow: no step comes before step 0: begin with 1")
+        jacobian = StateJacobian(self.chain, step, None, direct=False)
+        if not 0 <= sample < jacobian.samples:
+            raise FlowError(f"flow: there is no sample {sample}: there are 0 to {jacobian.samples - 1}")
+        return jacobian.step(sample)
 
     def _jacobian(self, of: str | None, direct: bool) -> StateJacobian:
         of, direct = arguments.optional(arguments.text, "of", of), arguments.flag("direct", direct)

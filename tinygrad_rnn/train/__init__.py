@@ -5,6 +5,7 @@ from .batch import evaluate
 from .classification import F1, Accuracy, ConfusionMatrix, Precision, Recall
 from .dashboard import dashboard
 from .fit import fit
+from .gates import GateHistograms
 from .history import History
 from .loading import LoadedRun, load_run
 from .metrics import Metric
@@ -19,6 +20,7 @@ __all__ = [
     "Accuracy",
     "AreaUnderCurve",
     "ConfusionMatrix",
+    "GateHistograms",
     "History",
     "LoadedRun",
     "MeanAbsoluteError",
