@@ -218,23 +218,3 @@ return [...document.querySelectorAll(".handle")].map(handle => {
 });
 """
 """For each module that opens, its title and the first fact of each box inside."""
-
-
-def test_a_phone_shows_the_facts_below(reader, layouts):
-    reader.open(tg.draw(lstm_step(), gains=True), width=390, height=800)
-    assert reader.js(
-        "document.documentElement.scrollWidth <= innerWidth && document.documentElement.scrollHeight <= "
-        "innerHeight"
-    )
-    above, below = (reader.find(selector).rect for selector in ("#picture", "aside"))
-    assert above["y"] + above["height"] <= below["y"]
-    assert above["height"] > 200
-    assert below["height"] > 150
-
-
-def test_fit_to_width(reader, layouts):
-    reader.open(tg.draw(unrolled(), gains=True))
-    wider = "document.querySelector('#picture').scrollWidth > document.querySelector('#picture').clientWidth"
-    assert reader.js(wider)
-    reader.click(reader.find("#fit"))
-    assert not reader.js(wider)

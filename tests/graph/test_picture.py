@@ -91,8 +91,12 @@ def test_pdf_is_written_or_refused_by_name(engine, tmp_path):
 
 
 def test_notebook_gets_svg_that_can_be_inlined(engine):
-    bundle = tg.draw(rnn_step())._repr_mimebundle_()
-    assert bundle["image/svg+xml"].startswith("<svg")
+    drawn = tg.draw(rnn_step())
+    bundle = drawn._repr_mimebundle_()
+    root = ElementTree.fromstring(bundle["image/svg+xml"])
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "max-width: 100%" in root.get("style")
+    assert bundle["text/html"] == drawn._repr_html_()
     assert bundle["text/plain"] == "graph of 5 operations (1 composition, 2 addition, 2 weighting)"
 
 
@@ -106,7 +110,7 @@ def test_without_an_engine_everything_but_images_works(monkeypatch, tmp_path):
     with pytest.raises(DrawError, match=r"pip install graphviz-pure.*\.dot"):
         drawn.svg()
     drawn.save(tmp_path / "p.dot")
-    assert "pip install graphviz-pure" in drawn._repr_mimebundle_()["text/plain"]
+    assert drawn._repr_mimebundle_().keys() == {"text/html", "text/plain"}
 
 
 def test_save_refuses_and_leaves_what_was_there(tmp_path):

@@ -233,6 +233,7 @@ class OpsView:
 
     def _arrow(self, link: Link) -> Arrow:
         entry: Entry = link.target.value
+        gain = None
         if link.operand is None:
             back, size = (
                 self.gains is None or self._is_followed(link),
@@ -244,9 +245,10 @@ class OpsView:
                 link.needed if self.gains is None else part is not None,
                 None if part is None else part.size,
             )
+            gain = None if part is None or entry.row.case == "addition" else part.gain
         look = self._result_edge(link) if link.operand is None else self._operand_edge(link)
         return Arrow(
-            link.id, link.source.id, link.target.id, look, back, size, self._columns.is_reversed(link)
+            link.id, link.source.id, link.target.id, look, back, size, self._columns.is_reversed(link), gain
         )
 
     # -- edges -----------------------------------------------------------------------------------------------

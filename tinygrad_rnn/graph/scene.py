@@ -54,6 +54,8 @@ class Arrow:
         look: its attributes in DOT.
         back: whether a residual takes it.
         size: the size of that residual, if it was measured.
+        gain: how many times as large it is as what arrived at the target; None where nothing was measured, and
+            where additions pass it on.
         reversed: whether DOT has its ends the other way round.
     """
 
@@ -64,6 +66,7 @@ class Arrow:
     back: bool
     size: float | None = None
     reversed: bool = False
+    gain: float | None = None
 
 
 @dataclass(frozen=True)
