@@ -108,7 +108,7 @@ def test_slider_goes_through_time_and_says_what_is_left(reader, layouts):
 
     reader.open(tg.draw(unrolled(), gains=True))
     reader.driver.execute_script("document.querySelector('#time').focus()")
-    output = reader.find("output")
+    output = reader.find("#clock output")
     assert output.text == "all steps"
     for t in (1, 2, 3):
         reader.press("ARROW_RIGHT")
@@ -246,7 +246,8 @@ def test_names_that_try_to_break_out_are_shown_as_they_are(reader, layouts):
         assert aria.startswith(f"{name}, name {name}, ")
         assert pointed == clicked == name
         assert told.count(name) >= 4  # box, name, the way and its end
-        assert reader.js(SEARCHED, name) == reader.js(BOXES_WITH, name)
+        if name.strip() and name.isprintable():  # a field is one line
+            assert reader.js(SEARCHED, name) == reader.js(BOXES_WITH, name)
     assert reader.js("window.hacked === undefined")
     assert reader.js("document.querySelectorAll('script').length") == 2
     assert (

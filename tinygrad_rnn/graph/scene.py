@@ -54,8 +54,8 @@ class Arrow:
         look: its attributes in DOT.
         back: whether a residual takes it.
         size: the size of that residual, if it was measured.
-        gain: how many times as large it is as what arrived at the target; None where nothing was measured, and
-            where additions pass it on.
+        gain: how many times as large it is as what arrived at the target; None where nothing was measured,
+            and where additions pass it on.
         reversed: whether DOT has its ends the other way round.
     """
 

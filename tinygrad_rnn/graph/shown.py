@@ -1,8 +1,8 @@
 """Where a picture is looked at: in the notebook, else in a browser.
 
-A notebook gets the page in a frame that may run its own program and nothing else: no access to the notebook, no
-file, no network. Jupyter, VS Code and the pages that nbconvert writes show the frame; where frames are left out, as
-on GitHub, the image stands in its place.
+A notebook gets the page in a frame that may run its own program and nothing else: it reaches neither the
+notebook nor files nor the network. The page stands in the frame's own markup, so it is there as well in what
+nbconvert writes, and without a kernel.
 """
 
 from __future__ import annotations

@@ -65,11 +65,10 @@ const shrink = (at, standing, covers, closed, row) => {
   });
 };
 
-const layOut = () => {
-  const at = places.get(svg), now = new Map(at), standing = new Map(data.boxes.map(({ id, group }) => [id, shut.has(group) ? group : id]));
+// Where all stands now.
+const arrange = (at, standing, covers) => {
+  const now = new Map(at);
   const shift = (id, dx, dy) => now.set(id, { x: at.get(id).x + dx, y: at.get(id).y + dy, width: at.get(id).width, height: at.get(id).height });
-  for (const made of svg.querySelectorAll(".cover")) made.remove();
-  const covers = new Map(data.groups.filter(group => shut.has(group.id)).map(group => [group.id, cover(group)]));
   let up = 0;
   for (const { frames, loose } of groups.size ? rowsOf(at) : []) {
     const row = [...frames, ...loose], before = row.map(id => at.get(id));
@@ -85,26 +84,22 @@ const layOut = () => {
   for (const { id, group } of data.boxes) {
     if (group && !shut.has(group)) shift(id, now.get(group).x - at.get(group).x, now.get(group).y - at.get(group).y);
   }
-  const translate = (element, dx, dy) => (dx || dy ? element.setAttribute("transform", `translate(${dx} ${dy})`) : element.removeAttribute("transform"));
-  const moved = id => [now.get(id).x - at.get(id).x, now.get(id).y - at.get(id).y];
+  return now;
+};
+
+const translate = (element, dx, dy) => (dx || dy ? element.setAttribute("transform", `translate(${dx} ${dy})`) : element.removeAttribute("transform"));
+const layOut = () => {
+  for (const made of svg.querySelectorAll(".cover")) made.remove();
+  const standing = new Map(data.boxes.map(({ id, group }) => [id, shut.has(group) ? group : id]));
+  const covers = new Map(data.groups.filter(group => shut.has(group.id)).map(group => [group.id, cover(group)]));
+  const at = places.get(svg), now = arrange(at, standing, covers), moved = id => [now.get(id).x - at.get(id).x, now.get(id).y - at.get(id).y];
   for (const id of now.keys()) {
     drawn.get(id).classList.toggle("shut", shut.has(id));
     drawn.get(id).classList.toggle("hidden", standing.has(id) && standing.get(id) !== id);
-    translate(...(shut.has(id) ? [drawn.get(id), 0, 0] : [drawn.get(id), ...moved(id)]));
+    translate(drawn.get(id), ...(shut.has(id) ? [0, 0] : moved(id)));
   }
   for (const [id, { made }] of covers) translate(made, now.get(id).x, now.get(id).y);
-  const sides = new Map();
-  for (const { id, source, target, back } of arrows) {
-    const element = drawn.get(id), ends = [standing.get(source), standing.get(target)], pair = ends.join(" ");
-    const [from, to] = ends.map(end => (shut.has(end) ? [] : moved(end))), together = from.length && from.every((by, i) => by === to[i]);
-    element.classList.toggle("hidden", ends[0] === ends[1] && shut.has(ends[0]));
-    restore(element);
-    translate(element, ...(together ? from : [0, 0]));
-    if (together || ends[0] === ends[1]) continue;
-    if (!sides.has(pair)) sides.set(pair, []);
-    sides.get(pair).push(lower => redraw(element, now.get(ends[0]), now.get(ends[1]), lower, back));
-  }
-  for (const all of sides.values()) all.forEach((draw, i) => draw((i - (all.length - 1) / 2) * BESIDE));
+  join(standing, now, moved);
 };
 
 // -- arrows
@@ -113,18 +108,24 @@ const shapesOf = element => [...element.querySelectorAll("path, polygon, text")]
 const restore = element => {
   for (const shape of shapesOf(element)) for (const [name, value] of ownShapes.get(shape) ?? []) shape.setAttribute(name, value);
 };
-const redraw = (element, from, to, lower, back) => {
+// From side to side where one stands beside the other; else a closed step is left and entered from above and below.
+const waysOut = (from, to, closed) => {
+  if (apart(from, to) < 0 || right(from) <= to.x) return right(from) > to.x ? [[-1, 0], [1, 0]] : [[1, 0], [-1, 0]];
+  const down = from.y < to.y ? 1 : -1;
+  return [closed[0] ? [0, down] : [1, 0], closed[1] ? [0, -down] : [-1, 0]];
+};
+// `lane` is the height between both rows, for arrows from one row to the beginning of another.
+const redraw = (element, from, to, lower, back, closed, lane) => {
   const [line] = element.getElementsByTagName("path"), width = Number(line.getAttribute("stroke-width") ?? 1);
-  const level = apart(from, to) < 0 || right(from) <= to.x, turned = level && right(from) > to.x;
-  const side = ({ x, y, width, height }, out) => (level ? [out > 0 ? x + width : x, y + height / 2 + lower] : [x + width / 2 + lower, out > 0 ? y + height : y]);
-  const out = level ? (turned ? -1 : 1) : from.y < to.y ? 1 : -1, start = side(from, out), end = side(to, -out);
-  const along = ([x, y], far) => (level ? [x + far * out, y] : [x, y + far * out]);
-  const head = back ? HEAD + width : 0, base = along(start, head), bend = within(16, Math.hypot(end[0] - base[0], end[1] - base[1]) / 2, 90);
-  const points = [base, along(base, bend), along(end, -bend), end];
+  const [out, into] = waysOut(from, to, closed), along = ([x, y], [dx, dy], far) => [x + dx * far, y + dy * far];
+  const side = (box, [dx, dy]) => [box.x + (box.width * (1 + dx)) / 2 + (dx ? 0 : lower), middle(box) + (box.height * dy) / 2 + (dy ? 0 : lower)];
+  const start = side(from, out), end = side(to, into), base = along(start, out, back ? HEAD + width : 0);
+  const far = Math.hypot(end[0] - base[0], end[1] - base[1]), bend = within(16, far / 2, 90), label = along(base, out, Math.min(45, far / 2));
+  const between = out[0] > 0 && into[0] < 0 && right(from) > to.x;
+  const lanes = between ? [[base[0] + bend, lane], [(base[0] + end[0]) / 2, lane], [end[0] - bend, lane]] : [];
+  const points = [base, along(base, out, bend), ...lanes, along(end, into, bend), end];
   if (element.classList.contains("rev")) points.reverse();
-  const across = level ? [0, HEAD / 2 + width / 2] : [HEAD / 2 + width / 2, 0];
-  const corners = [[base[0] + across[0], base[1] + across[1]], start, [base[0] - across[0], base[1] - across[1]]];
-  const label = along(base, Math.min(45, Math.hypot(end[0] - base[0], end[1] - base[1]) / 2));
+  const half = (HEAD + width) / 2, across = [out[1], out[0]], corners = [along(base, across, half), start, along(base, across, -half)];
   const given = {
     path: { d: `M${points[0]}C${points.slice(1).join(" ")}` },
     polygon: { points: corners.join(" ") },
@@ -135,6 +136,23 @@ const redraw = (element, from, to, lower, back) => {
     if (!ownShapes.has(shape)) ownShapes.set(shape, names.map(([name]) => [name, shape.getAttribute(name)]));
     for (const [name, value] of names) shape.setAttribute(name, value);
   }
+};
+
+// What was moved together keeps its arrows; of others, those between the same two stand side by side.
+const join = (standing, now, moved) => {
+  const sides = new Map(), frameOf = id => now.get(boxes.get(id).group ?? id);
+  for (const { id, source, target, back } of arrows) {
+    const element = drawn.get(id), ends = [standing.get(source), standing.get(target)], closed = ends.map(end => shut.has(end));
+    const [from, to] = ends.map(moved), together = !closed.some(Boolean) && from.every((by, i) => by === to[i]), inside = ends[0] === ends[1];
+    element.classList.toggle("hidden", inside && closed[0]);
+    restore(element);
+    translate(element, ...(together ? from : [0, 0]));
+    if (together || inside) continue;
+    const pair = ends.join(" "), [upper, below] = [source, target].map(frameOf).sort((a, b) => a.y - b.y);
+    if (!sides.has(pair)) sides.set(pair, []);
+    sides.get(pair).push(lower => redraw(element, ...ends.map(end => now.get(end)), lower, back, closed, (bottom(upper) + below.y) / 2));
+  }
+  for (const all of sides.values()) all.forEach((draw, i) => draw((i - (all.length - 1) / 2) * BESIDE));
 };
 
 // -- closing

@@ -4,7 +4,10 @@ const LARGEST = 8, OPENING = 2, OWN_SIZE = 4 / 3, MARGIN = 16;
 let x = 0, y = 0, scale = 1, fitted = true, whole, gliding = 0;
 
 const within = (low, value, high) => Math.max(low, Math.min(value, high));
-const room = () => [Math.max(1, picture.clientWidth), Math.max(1, picture.clientHeight)];
+const room = () => {
+  const { width, height } = picture.getBoundingClientRect();
+  return [Math.max(1, width), Math.max(1, height)];
+};
 const fitting = () => {
   const [across, down] = room();
   return Math.min(OPENING, Math.max(1, across - 2 * MARGIN) / whole.width, Math.max(1, down - 2 * MARGIN) / whole.height);
@@ -73,7 +76,8 @@ on(picture, "pointerdown", event => {
 });
 on(picture, "pointermove", event => {
   const before = fingers.get(event.pointerId), far = (a, b) => Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
-  if (!before || (!dragged && fingers.size < 2 && far(event, before) < 4)) return;
+  const alone = fingers.size < 2;
+  if (!before || (alone && !dragged && far(event, before) < 4) || (alone && framed && event.pointerType === "touch")) return;
   if (!dragged) for (const id of fingers.keys()) picture.setPointerCapture(id);
   dragged = true;
   const other = [...fingers.values()].find(finger => finger !== before), part = other ? 0.5 : 1;
