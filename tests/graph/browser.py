@@ -109,6 +109,12 @@ class Reader:
         actions = self._actions(self.driver, duration=0).key_down(self._keys.SHIFT)
         actions.send_keys(getattr(self._keys, key, key)).key_up(self._keys.SHIFT).perform()
 
+    def wait(self, ask):
+        """What is asked, once it is true: frames get their events a little later."""
+        from selenium.webdriver.support.wait import WebDriverWait
+
+        return WebDriverWait(self.driver, 10, poll_frequency=0.02).until(lambda _: ask())
+
     def place(self, selector="svg:not([hidden]) > g.graph"):
         """Left, top, width and height on the screen."""
         corners = "(r => [r.left, r.top, r.width, r.height])(document.querySelector(arguments[0])"

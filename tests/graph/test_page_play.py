@@ -31,7 +31,7 @@ def walked(reader):
 @pytest.mark.parametrize(
     "build", [lambda: tg.draw(lstm_step(), gains=True), lambda: tg.draw(unrolled()), modules]
 )
-def test_each_rule_is_applied_after_those_that_its_residual_comes_from(reader, layouts, build):
+def test_each_rule_is_applied_after_those_that_its_residual_comes_from(reader, build):
     reader.open(build())
     arrows = [
         (id, source, target)

@@ -92,7 +92,7 @@ def test_from_a_box_to_its_operands_and_to_what_needs_it(reader, layouts):
     assert reader.labels("g.pinned") == ["loss[4]"]
 
 
-def test_the_smallest_gains_are_told_and_gone_to(reader, layouts):
+def test_the_smallest_gains_are_told_and_gone_to(reader):
     reader.open(tg.draw(lstm_step(), gains=True))
     data = data_of(reader.file.read_text(encoding="utf-8"))
     labels = {box["id"]: box["label"] for box in data["boxes"]}

@@ -110,7 +110,7 @@ def test_the_keyboard_brings_into_view_what_it_comes_to(reader):
     assert is_in_view(reader, f"#{reader.focused()}")
 
 
-def test_a_phone_has_the_controls_above_and_the_facts_below(reader, layouts):
+def test_a_phone_has_the_controls_above_and_the_facts_below(reader):
     reader.open(tg.draw(unrolled(), gains=True), width=390, height=800)
     assert reader.js("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]") == [
         390,
@@ -153,15 +153,15 @@ def test_in_a_notebook_the_frame_does_not_hold_up_those_who_scroll(reader):
     assert inside(lambda: is_in_view(reader))
     x, y = (round(part + by) for part, by in zip(middle(whole), (left, top), strict=True))
     reader.wheel(x, y, 100)
+    assert reader.wait(lambda: reader.js(scrolled) > 0)
     assert inside(reader.place) == whole
-    assert reader.js(scrolled) > 0
     reader.driver.execute_script("scrollTo(0, 0)")
     reader.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
     reader.touch([(x, y)], [(x, y - 30)], [(x, y - 60)], [(x, y - 90)])
-    assert reader.js(scrolled) > 0
+    assert reader.wait(lambda: reader.js(scrolled) > 0)
     assert inside(reader.place) == whole
     reader.driver.execute_script("scrollTo(0, 0)")
     reader.touch([(x - 40, y), (x + 40, y)], [(x - 60, y), (x + 60, y)], [(x - 80, y), (x + 80, y)])
-    assert inside(reader.place)[2] == pytest.approx(2 * whole[2], rel=0.05)
+    assert reader.wait(lambda: inside(reader.place)[2] == pytest.approx(2 * whole[2], rel=0.05))
     assert reader.js(scrolled) == 0
     reader.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})

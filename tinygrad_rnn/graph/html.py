@@ -140,7 +140,10 @@ def _content(of: str, within: str, scene: Scene) -> dict[str, Any]:
             for b in scene.boxes
         ],
         "arrows": [
-            [*map(named, (a.id, a.source, a.target)), a.back, _finite(a.size), _finite(a.gain)]
+            [
+                *map(named, (a.id, a.source, a.target)),
+                *(a.back, _finite(a.size), _finite(a.gain), a.sign and named(a.sign)),
+            ]
             for a in scene.arrows
         ],
         "groups": [

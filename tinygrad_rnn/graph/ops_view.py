@@ -247,9 +247,9 @@ class OpsView:
             )
             gain = None if part is None or entry.row.case == "addition" else part.gain
         look = self._result_edge(link) if link.operand is None else self._operand_edge(link)
-        return Arrow(
-            link.id, link.source.id, link.target.id, look, back, size, self._columns.is_reversed(link), gain
-        )
+        sign = stub_id(*self._columns.stubs[link.id]) if link.id in self._columns.stubs else None
+        ends = link.source.id, link.target.id
+        return Arrow(link.id, *ends, look, back, size, self._columns.is_reversed(link), gain, sign)
 
     # -- edges -----------------------------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ class Arrow:
         gain: how many times as large it is as what arrived at the target; None where nothing was measured,
             and where additions pass it on.
         reversed: whether DOT has its ends the other way round.
+        sign: the id of what DOT draws at its far end in place of the box there, if it does.
     """
 
     id: str
@@ -67,6 +68,7 @@ class Arrow:
     size: float | None = None
     reversed: bool = False
     gain: float | None = None
+    sign: str | None = None
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ const show = of => {
   for (const other of svgs) other.toggleAttribute("hidden", other !== svg);
   boxes = byId(data.boxes);
   groups = byId(data.groups);
-  arrows = data.arrows.map(([id, source, target, back, size, gain]) => ({ id, source, target, back, size: size ?? Infinity, gain }));
+  arrows = data.arrows.map(([id, source, target, back, size, gain, sign]) => ({ id, source, target, back, size: size ?? Infinity, gain, sign }));
   onward = new Map(data.boxes.map(box => [box.id, arrows.filter(arrow => arrow.back && arrow.source === box.id)]));
   drawn = byId([...svg.querySelectorAll("g[id]")]);
   one("h1").textContent = data.title;

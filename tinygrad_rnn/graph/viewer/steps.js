@@ -138,10 +138,19 @@ const redraw = (element, from, to, lower, back, closed, lane) => {
   }
 };
 
-// What was moved together keeps its arrows; of others, those between the same two stand side by side.
+// What was moved together keeps its arrows, as does what has a sign at its far end; of others, those between the same two stand side
+// by side.
 const join = (standing, now, moved) => {
   const sides = new Map(), frameOf = id => now.get(boxes.get(id).group ?? id);
-  for (const { id, source, target, back } of arrows) {
+  for (const { id, source, target, back, sign } of arrows) {
+    if (drawn.has(sign)) {
+      const group = boxes.get(source).group ?? boxes.get(target).group;
+      for (const one of [id, sign].map(of => drawn.get(of))) {
+        one.classList.toggle("hidden", shut.has(group));
+        translate(one, ...(shut.has(group) ? [0, 0] : moved(group)));
+      }
+      continue;
+    }
     const element = drawn.get(id), ends = [standing.get(source), standing.get(target)], closed = ends.map(end => shut.has(end));
     const [from, to] = ends.map(moved), together = !closed.some(Boolean) && from.every((by, i) => by === to[i]), inside = ends[0] === ends[1];
     element.classList.toggle("hidden", inside && closed[0]);
