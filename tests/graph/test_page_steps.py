@@ -8,7 +8,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.graph.browser import lstm_layer
-from tests.graph.scenes import unrolled
+from tests.graph.scenes import BATCH, HIDDEN, INPUT, leaf, unrolled
 
 STANDING = """
 const rect = e => (r => [r.left, r.top, r.right, r.bottom])(e.getBoundingClientRect());
@@ -131,6 +131,19 @@ def test_any_steps_may_be_closed_together(reader, layouts, build):
     check_layout(reader)
     reader.click(reader.find("#fold"))
     assert len(reader.labels(".cover")) == len(names)
+
+
+def test_in_rows_that_reach_into_each_other_nothing_lies_over_anything(reader, layouts):
+    both_ways = tg.nn.LSTM(INPUT, HIDDEN, bidirectional=True, dtype="float64")
+    y, _ = both_ways(leaf("x", 3, BATCH, INPUT, grad=False))
+    reader.open(tg.draw(tg.sum(y), gains=True, max_nodes=1000))
+    for name in ("t2", "t3"):
+        reader.driver.execute_script(CLICK, name)
+    assert len(reader.labels(".cover")) == 2
+    check_layout(reader)
+    reader.click(reader.find("#fold"))
+    assert len(reader.labels(".cover")) == 6
+    check_layout(reader)
 
 
 def test_steps_close_by_keys_and_not_by_a_click_beside_their_boxes(reader):

@@ -1,5 +1,6 @@
 // Steps that close. A closed step is a small box in the middle of those lines that go in and out of it. What stands right of it
-// in its row moves left, and below a row of closed steps all moves up; arrows whose ends come nearer are drawn anew.
+// in its row moves left, and below a row of closed steps all moves up, where that has nothing lie over anything else; arrows whose
+// ends come nearer are drawn anew.
 
 const shut = new Set(), places = new Map(), ownShapes = new WeakMap(), PADDING = 10, LINE = 18, HEAD = 7, GAP = 60, BESIDE = 22;
 
@@ -48,7 +49,7 @@ const cover = group => {
 
 // The boxes that closed steps of a row become, all on one line, and how much room each of them gives away. What shares its place
 // with something else gives none.
-const shrink = (at, standing, covers, closed, row) => {
+const shrink = (at, standing, covers, closed, row, together) => {
   const ends = arrows.flatMap(({ source, target }) => [[source, target], [target, source]]);
   const crossing = ends.filter(([end, other]) => closed.includes(standing.get(end)) && standing.get(other) !== standing.get(end));
   const lines = crossing.length ? crossing.map(([end]) => middle(at.get(end))) : closed.map(id => middle(at.get(id)));
@@ -57,7 +58,7 @@ const shrink = (at, standing, covers, closed, row) => {
     const frame = at.get(id), { width, height } = covers.get(id), others = row.filter(other => other !== id).map(other => at.get(other));
     const alone = others.every(other => other.x >= right(frame) - 1 || right(other) <= frame.x + 1);
     const gap = frame.x - Math.max(...others.map(right).filter(end => end <= frame.x + 1)), space = Math.max(0, GAP - gap);
-    const gone = alone ? Math.max(0, frame.width - width - space) : 0;
+    const gone = alone && together ? Math.max(0, frame.width - width - space) : 0;
     return {
       id, frame, gone, width, height, x: frame.x + (gone ? space : (frame.width - width) / 2),
       y: within(frame.y, line - height / 2, Math.max(frame.y, bottom(frame) - height)),
@@ -65,15 +66,15 @@ const shrink = (at, standing, covers, closed, row) => {
   });
 };
 
-// Where all stands now.
-const arrange = (at, standing, covers) => {
+// Where all stands now: moved together, or where it was.
+const arrange = (at, standing, covers, together) => {
   const now = new Map(at);
   const shift = (id, dx, dy) => now.set(id, { x: at.get(id).x + dx, y: at.get(id).y + dy, width: at.get(id).width, height: at.get(id).height });
   let up = 0;
   for (const { frames, loose } of groups.size ? rowsOf(at) : []) {
     const row = [...frames, ...loose], before = row.map(id => at.get(id));
-    const small = shrink(at, standing, covers, frames.filter(id => shut.has(id)), row);
-    const after = small.length === frames.length ? [...small, ...loose.map(id => at.get(id))] : before;
+    const small = shrink(at, standing, covers, frames.filter(id => shut.has(id)), row, together);
+    const after = together && small.length === frames.length ? [...small, ...loose.map(id => at.get(id))] : before;
     const above = Math.min(...after.map(box => box.y)) - Math.min(...before.map(box => box.y));
     const below = Math.max(...before.map(bottom)) - Math.max(...after.map(bottom));
     const left = id => -small.reduce((sum, { frame, gone }) => sum + (at.get(id).x >= right(frame) - 1 ? gone : 0), 0);
@@ -87,12 +88,20 @@ const arrange = (at, standing, covers) => {
   return now;
 };
 
+// Whether something lies over something else: rows that reach into each other cannot be moved apart from each other.
+const collides = now => {
+  const all = [...groups.keys(), ...data.boxes.filter(box => !box.group).map(box => box.id)].map(id => now.get(id));
+  const over = (a, b) => apart(a, b) < 0 && a.x < right(b) && b.x < right(a);
+  return all.some((a, i) => all.slice(i + 1).some(b => over(a, b)));
+};
+
 const translate = (element, dx, dy) => (dx || dy ? element.setAttribute("transform", `translate(${dx} ${dy})`) : element.removeAttribute("transform"));
 const layOut = () => {
   for (const made of svg.querySelectorAll(".cover")) made.remove();
   const standing = new Map(data.boxes.map(({ id, group }) => [id, shut.has(group) ? group : id]));
   const covers = new Map(data.groups.filter(group => shut.has(group.id)).map(group => [group.id, cover(group)]));
-  const at = places.get(svg), now = arrange(at, standing, covers), moved = id => [now.get(id).x - at.get(id).x, now.get(id).y - at.get(id).y];
+  const at = places.get(svg), near = arrange(at, standing, covers, true), now = collides(near) ? arrange(at, standing, covers, false) : near;
+  const moved = id => [now.get(id).x - at.get(id).x, now.get(id).y - at.get(id).y];
   for (const id of now.keys()) {
     drawn.get(id).classList.toggle("shut", shut.has(id));
     drawn.get(id).classList.toggle("hidden", standing.has(id) && standing.get(id) !== id);
