@@ -1,10 +1,11 @@
-// What is told of a box, and its way to the loss: all boxes that a residual passes before it comes here, and at each fork the
-// larger residual.
+// What is told of a box, and its way to the loss: all boxes that a residual passes before it comes here, and
+// at each fork the larger residual.
 
 const facts = one("#facts");
 
 const wayOf = start => {
-  const met = new Set([start]), strongest = [];
+  const met = new Set([start]),
+    strongest = [];
   for (const id of met) for (const arrow of onward.get(id)) met.add(arrow.target);
   for (let at = start; data.measured && onward.get(at).length; at = strongest.at(-1).target) {
     strongest.push(onward.get(at).reduce((best, arrow) => (arrow.size > best.size ? arrow : best)));
@@ -12,10 +13,13 @@ const wayOf = start => {
   return { met, strongest, ends: [...met].filter(id => !onward.get(id).length) };
 };
 
-// Bright is what lies on the way of what is pinned; else what the residual has walked so far; else the moment of the slider.
+// Bright is what lies on the way of what is pinned; else what the residual has walked so far; else the moment
+// of the slider.
 const shade = () => {
-  const moment = data.moments[time.value - 1], at = new Set(moment && moment.at);
-  const way = pinned && wayOf(pinned.id), walked = !way && walk.at >= 0 && walkedSoFar();
+  const moment = data.moments[time.value - 1],
+    at = new Set(moment && moment.at);
+  const way = pinned && wayOf(pinned.id),
+    walked = !way && walk.at >= 0 && walkedSoFar();
   const lit = id => (way ? way.met : walked ? walked.met : at.size && at)?.has?.(id) ?? true;
   const litBox = id => lit(id) || (!way && !walked && at.has(boxes.get(id).group));
   const litArrow = ({ id, source, target, back }) =>
@@ -48,7 +52,8 @@ const links = (title, all, end) => {
   for (const arrow of all) {
     const line = make(list, "li", "");
     link(line, arrow[end]);
-    if (arrow.back && Number.isFinite(arrow.size)) make(line, "span", ` residual ${number(arrow.size)}`, "note");
+    if (arrow.back && Number.isFinite(arrow.size))
+      make(line, "span", ` residual ${number(arrow.size)}`, "note");
   }
 };
 
@@ -62,16 +67,36 @@ const tell = box => {
     make(list, "dt", name);
     make(list, "dd", text);
   }
-  if (opens(box)) make(facts, "p", box === pinned ? "Click it once more, or press Enter, to see its operations." : "It can be opened.", "note");
+  if (opens(box))
+    make(
+      facts,
+      "p",
+      box === pinned ? "Click it once more, or press Enter, to see its operations." : "It can be opened.",
+      "note",
+    );
   if (box !== pinned && !walking(box)) return;
   if (box.rule.length) make(facts, "h3", "Rule");
   for (const line of box.rule) make(facts, "p", line, "rule");
   if (box !== pinned) return;
-  links("Computed from", arrows.filter(arrow => arrow.target === box.id), "source");
-  links("Needed by", arrows.filter(arrow => arrow.source === box.id), "target");
+  links(
+    "Computed from",
+    arrows.filter(arrow => arrow.target === box.id),
+    "source",
+  );
+  links(
+    "Needed by",
+    arrows.filter(arrow => arrow.source === box.id),
+    "target",
+  );
   const { met, strongest, ends } = wayOf(box.id);
   make(facts, "h3", data.of ? "Way to the loss, inside of the box" : "Way to the loss");
-  make(facts, "p", met.size > 1 ? `All ways to ${ends.map(label).join(", ")}: ${met.size - 1} boxes.` : "It begins here, or nothing comes here.");
+  make(
+    facts,
+    "p",
+    met.size > 1
+      ? `All ways to ${ends.map(label).join(", ")}: ${met.size - 1} boxes.`
+      : "It begins here, or nothing comes here.",
+  );
   if (!strongest.length) return;
   const way = make(facts, "p", `In bold, at each fork the larger residual: ${label(box.id)}`, "way");
   for (const arrow of strongest) {
@@ -89,7 +114,11 @@ const pin = box => {
 
 // Where the residual loses most: additions pass it on, so they are not among them.
 const tellSmallest = () => {
-  const smallest = arrows.filter(arrow => arrow.gain != null && arrow.gain < 1).sort((a, b) => a.gain - b.gain).slice(0, 5), list = one("#smallest");
+  const smallest = arrows
+      .filter(arrow => arrow.gain != null && arrow.gain < 1)
+      .sort((a, b) => a.gain - b.gain)
+      .slice(0, 5),
+    list = one("#smallest");
   list.replaceChildren();
   if (!smallest.length) return;
   make(list, "h3", "Smallest gains");

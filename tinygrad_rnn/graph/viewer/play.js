@@ -1,7 +1,9 @@
-// The residual walks back: at each beat one operation's rule is applied, and what it sends to its operands is drawn. A closed step
-// is one beat. Where the steps themselves are the boxes, a beat is a moment of the slider: so it goes through those not shown, too.
+// The residual walks back: at each beat one operation's rule is applied, and what it sends to its operands is
+// drawn. A closed step is one beat. Where the steps themselves are the boxes, a beat is a moment of the
+// slider: so it goes through those not shown, too.
 
-const BEAT = 1400, walk = { beats: [], at: -1, timer: 0 };
+const BEAT = 1400,
+  walk = { beats: [], at: -1, timer: 0 };
 
 const beatsOf = () => {
   const applied = id => arrows.filter(arrow => arrow.back && arrow.target === id);
@@ -11,7 +13,9 @@ const beatsOf = () => {
   const turn = new Map(data.moments.flatMap(({ at }, i) => at.map(id => [id, i + 1])));
   const beats = [];
   for (const { id, group } of [...data.boxes].reverse()) {
-    const arrows = applied(id), last = beats.at(-1), closed = shut.has(group) && group;
+    const arrows = applied(id),
+      last = beats.at(-1),
+      closed = shut.has(group) && group;
     if (!arrows.length) continue;
     if (closed && last?.closed === closed) {
       last.ids.push(id);
@@ -21,7 +25,8 @@ const beatsOf = () => {
   return beats;
 };
 const walkedSoFar = () => {
-  const met = new Set(), sent = new Set();
+  const met = new Set(),
+    sent = new Set();
   for (const { ids, arrows } of walk.beats.slice(0, walk.at + 1)) {
     for (const id of ids) met.add(id);
     for (const { id, source } of arrows) {
@@ -35,7 +40,8 @@ const walking = box => walk.at >= 0 && walk.beats[walk.at].ids.includes(box.id);
 
 // While it plays by itself, nothing is read aloud; where it stops, that is.
 const voice = playing => {
-  for (const spoken of [one("aside"), one("#walked"), one("#clock output")]) spoken.setAttribute("aria-live", playing ? "off" : "polite");
+  for (const spoken of [one("aside"), one("#walked"), one("#clock output")])
+    spoken.setAttribute("aria-live", playing ? "off" : "polite");
 };
 const unlight = () => {
   for (const lit of svg?.querySelectorAll(".lit, .flow") ?? []) {
@@ -49,7 +55,8 @@ const beat = to => {
   if (walk.at < 0) walk.beats = beatsOf();
   if (!walk.beats.length) return false;
   walk.at = within(0, to, walk.beats.length - 1);
-  const { ids, arrows, time: moment, closed } = walk.beats[walk.at], stand = closed ? [closed] : ids;
+  const { ids, arrows, time: moment, closed } = walk.beats[walk.at],
+    stand = closed ? [closed] : ids;
   unlight();
   time.value = moment;
   tellTime();

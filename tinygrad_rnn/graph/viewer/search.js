@@ -1,15 +1,24 @@
-// The search: in this picture and in those inside of its boxes. Found is what has the words in its label, its name, its
-// operation or its shape.
+// The search: in this picture and in those inside of its boxes. Found is what has the words in its label, its
+// name, its operation or its shape.
 
 const SEARCHED = new Set(["name", "result", "operation", "case", "shape", "kind", "module", "step"]);
 const field = one("#search");
-let matches = [], current = null;
+let matches = [],
+  current = null;
 
-const words = box => [box.label, ...box.facts.filter(([name]) => SEARCHED.has(name)).map(([, text]) => text)].join("\n").toLowerCase();
+const words = box =>
+  [box.label, ...box.facts.filter(([name]) => SEARCHED.has(name)).map(([, text]) => text)]
+    .join("\n")
+    .toLowerCase();
 const find = () => {
   const wanted = field.value.trim().toLowerCase();
-  matches = wanted ? pictures.flatMap(({ of, boxes }) => boxes.filter(box => words(box).includes(wanted)).map(({ id }) => ({ of, id }))) : [];
-  const found = new Set(matches.map(match => match.id)), turn = matches.findIndex(match => match.id === current);
+  matches = wanted
+    ? pictures.flatMap(({ of, boxes }) =>
+        boxes.filter(box => words(box).includes(wanted)).map(({ id }) => ({ of, id })),
+      )
+    : [];
+  const found = new Set(matches.map(match => match.id)),
+    turn = matches.findIndex(match => match.id === current);
   for (const id of boxes.keys()) {
     drawn.get(id).classList.toggle("found", found.has(id));
     drawn.get(id).classList.toggle("current", turn >= 0 && id === current);
@@ -20,7 +29,8 @@ const find = () => {
 const seek = by => {
   if (!matches.length) return;
   const turn = matches.findIndex(match => match.id === current);
-  const { of, id } = matches[turn < 0 ? (by < 0 ? matches.length - 1 : 0) : (turn + by + matches.length) % matches.length];
+  const { of, id } =
+    matches[turn < 0 ? (by < 0 ? matches.length - 1 : 0) : (turn + by + matches.length) % matches.length];
   current = id;
   reach(of, id);
   find();

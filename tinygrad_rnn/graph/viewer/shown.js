@@ -3,10 +3,21 @@
 const one = selector => document.querySelector(selector);
 const on = (target, type, act, how) => target.addEventListener(type, act, how);
 const byId = all => new Map(all.map(one => [one.id, one]));
-const pictures = JSON.parse(one("#data").textContent), place = new Map(pictures.map(({ of }, i) => [of, i]));
-const picture = one("#picture"), svgs = [...picture.children], time = one("#time");
-const still = matchMedia("(prefers-reduced-motion: reduce)"), framed = top !== self;
-let data, svg, boxes, groups, arrows, onward, drawn, pinned = null;
+const pictures = JSON.parse(one("#data").textContent),
+  place = new Map(pictures.map(({ of }, i) => [of, i]));
+const picture = one("#picture"),
+  svgs = [...picture.children],
+  time = one("#time");
+const still = matchMedia("(prefers-reduced-motion: reduce)"),
+  framed = top !== self;
+let data,
+  svg,
+  boxes,
+  groups,
+  arrows,
+  onward,
+  drawn,
+  pinned = null;
 
 const make = (parent, tag, text, css = "") => {
   const made = parent.appendChild(document.createElement(tag));
@@ -37,8 +48,18 @@ const show = of => {
   for (const other of svgs) other.toggleAttribute("hidden", other !== svg);
   boxes = byId(data.boxes);
   groups = byId(data.groups);
-  arrows = data.arrows.map(([id, source, target, back, size, gain, sign]) => ({ id, source, target, back, size: size ?? Infinity, gain, sign }));
-  onward = new Map(data.boxes.map(box => [box.id, arrows.filter(arrow => arrow.back && arrow.source === box.id)]));
+  arrows = data.arrows.map(([id, source, target, back, size, gain, sign]) => ({
+    id,
+    source,
+    target,
+    back,
+    size: size ?? Infinity,
+    gain,
+    sign,
+  }));
+  onward = new Map(
+    data.boxes.map(box => [box.id, arrows.filter(arrow => arrow.back && arrow.source === box.id)]),
+  );
   drawn = byId([...svg.querySelectorAll("g[id]")]);
   one("h1").textContent = data.title;
   svg.setAttribute("aria-label", data.title);
@@ -47,9 +68,15 @@ const show = of => {
   one("#notes").replaceChildren();
   for (const note of data.notes) make(one("#notes"), "p", note, "note");
   for (const box of data.boxes) {
-    asButton(box.id, [box.label, ...box.facts.map(fact => fact.join(" ")), opens(box) ? "can be opened" : []].flat().join(", "));
+    asButton(
+      box.id,
+      [box.label, ...box.facts.map(fact => fact.join(" ")), opens(box) ? "can be opened" : []]
+        .flat()
+        .join(", "),
+    );
   }
-  for (const group of data.groups) asButton(group.id, `${group.label} ${group.text}`, { tabindex: 0, "aria-expanded": !shut.has(group.id) });
+  for (const group of data.groups)
+    asButton(group.id, `${group.label} ${group.text}`, { tabindex: 0, "aria-expanded": !shut.has(group.id) });
   for (const { id, back } of arrows) {
     drawn.get(id).setAttribute("aria-hidden", true);
     drawn.get(id).classList.toggle("quiet", !back);
