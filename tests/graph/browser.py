@@ -47,11 +47,15 @@ class Reader:
 
         self.driver, self.file, self._actions, self._keys = driver, file, ActionChains, Keys
 
-    def open(self, drawn, dark=False, width=1400, height=900):
+    def open(self, drawn, dark=False, motion=False, width=1400, height=900):
         """A page, as someone with that screen and those settings gets it."""
         drawn.save(self.file)
-        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+        settings = {
+            "prefers-color-scheme": "dark" if dark else "light",
+            "prefers-reduced-motion": "no-preference" if motion else "reduce",
+        }
+        features = [{"name": name, "value": value} for name, value in settings.items()]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         self.driver.get(self.file.as_uri())
@@ -72,6 +76,49 @@ class Reader:
 
     def click(self, element):
         self._actions(self.driver, duration=0).move_to_element(element).click().perform()
+
+    def double_click(self, x, y):
+        """At a place of the window."""
+        actions = self._actions(self.driver, duration=0)
+        actions.w3c_actions.pointer_action.move_to_location(x, y).click().click()
+        actions.perform()
+
+    def drag(self, x, y, right, down):
+        """From a place of the window, so far."""
+        actions = self._actions(self.driver, duration=0)
+        pointer = actions.w3c_actions.pointer_action
+        pointer.move_to_location(x, y).pointer_down().move_to_location(x + right // 2, y + down // 2)
+        pointer.move_to_location(x + right, y + down).pointer_up()
+        actions.perform()
+
+    def wheel(self, x, y, down):
+        """The wheel, turned where the pointer is."""
+        turned = {"type": "mouseWheel", "x": x, "y": y, "deltaX": 0, "deltaY": down}
+        self.driver.execute_cdp_cmd("Input.dispatchMouseEvent", turned)
+
+    def touch(self, *moments):
+        """Fingers on the screen: their places at each moment, then they are lifted."""
+        for i, places in enumerate(moments):
+            points = [{"x": x, "y": y, "id": finger} for finger, (x, y) in enumerate(places)]
+            kind = "touchMove" if i else "touchStart"
+            self.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        self.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    def shift(self, key):
+        """A key with Shift."""
+        actions = self._actions(self.driver, duration=0).key_down(self._keys.SHIFT)
+        actions.send_keys(getattr(self._keys, key, key)).key_up(self._keys.SHIFT).perform()
+
+    def wait(self, ask):
+        """What is asked, once it is true: frames get their events a little later."""
+        from selenium.webdriver.support.wait import WebDriverWait
+
+        return WebDriverWait(self.driver, 10, poll_frequency=0.02).until(lambda _: ask())
+
+    def place(self, selector="svg:not([hidden]) > g.graph"):
+        """Left, top, width and height on the screen."""
+        corners = "(r => [r.left, r.top, r.width, r.height])(document.querySelector(arguments[0])"
+        return self.js(f"{corners}.getBoundingClientRect())", selector)
 
     def press(self, *keys):
         for key in keys:

@@ -37,8 +37,9 @@ def test_file_is_small_and_loads_nothing(layouts, tmp_path):
 
 
 def test_program_and_style_are_small():
-    """As large as a small picture; of it 2 kB go from picture to picture, where modules open."""
-    assert len(html._static("viewer.js").encode()) + len(html._static("viewer.css").encode()) < 14_000
+    """As large as a picture of some steps."""
+    files = [*(f"{name}.js" for name in html._PROGRAM), "page.css", "page.html"]
+    assert sum(len(html._static(name).encode()) for name in files) < 42_000
 
 
 @pytest.mark.parametrize(

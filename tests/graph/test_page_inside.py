@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.graph.browser import BREAKING_OUT, lstm_layer, pictures_of
-from tests.graph.scenes import BATCH, HIDDEN, HOSTILE, INPUT, leaf, lstm_step, named, unrolled
+from tests.graph.scenes import BATCH, HIDDEN, HOSTILE, INPUT, exact_cases, leaf, named
 from tinygrad_rnn.tape import scope
 
 
@@ -23,7 +24,7 @@ def halving(steps=40):
 
 def test_steps_that_are_not_shown_are_on_the_slider_too(reader, layouts):
     reader.open(tg.draw(halving(), view="steps"))
-    output, time = reader.find("output"), reader.find("#time")
+    output, time = reader.find("#clock output"), reader.find("#time")
     assert time.get_attribute("max") == "41"  # and the state before the first
     reader.driver.execute_script("arguments[0].focus()", time)
     reader.press("END")
@@ -112,7 +113,7 @@ def test_inside_of_a_module_everything_works_as_outside(reader, layouts):
     reader.click(reader.box("f = σ"))
     assert reader.facts()["operation"] == "sigmoid"
     assert "dx = dy · y · (1 − y)" in reader.told()
-    assert "Way to the loss, inside of the module" in reader.told()
+    assert "Way to the loss, inside of the box" in reader.told()
     assert "All ways to h[t]: 5 boxes." in reader.told()
     assert reader.labels(inside + "g.node.strong") == sorted(["f = σ", "×", "+", "tanh", "×", "h[t]"])
     assert reader.style(inside + "g.node.dim", "opacity") == "0.16"
@@ -127,6 +128,28 @@ def test_inside_of_a_module_everything_works_as_outside(reader, layouts):
     reader.press("ESCAPE")
     # what was chosen holds for all of them
     assert reader.style("#em1-m2 path", "stroke") == "rgb(138, 138, 138)"
+
+
+def test_what_is_inside_of_a_box_may_have_boxes_that_open(reader, layouts):
+    drawn = modules()
+    scene = drawn._scene
+    readout = scene.inside["m3"]
+    sum_box = readout.boxes[0].id
+    nested = dataclasses.replace(readout, inside={sum_box: tg.draw(exact_cases())._scene})
+    drawn._scene = dataclasses.replace(scene, inside={**scene.inside, "m3": nested})
+    reader.open(drawn)
+    reader.click(reader.find("#m3 .handle"))
+    reader.click(reader.find(f"[id='m3-{sum_box}'] .handle"))
+    assert reader.find("h1").text == "How residuals go back from y"
+    assert reader.find("#back").text == "back"
+    reader.click(reader.box("×"))
+    assert reader.facts()["operation"] == "multiply"
+    reader.press("ESCAPE", "ESCAPE")
+    assert reader.find("h1").text == READOUT
+    assert reader.focused() == f"m3-{sum_box}"
+    assert reader.find("#back").text == "back to the whole"
+    reader.press("ESCAPE")
+    assert reader.find("h1").text == OVERVIEW
 
 
 def test_residuals_inside_are_those_that_a_straight_computation_sends_there(reader, layouts):
@@ -218,23 +241,3 @@ return [...document.querySelectorAll(".handle")].map(handle => {
 });
 """
 """For each module that opens, its title and the first fact of each box inside."""
-
-
-def test_a_phone_shows_the_facts_below(reader, layouts):
-    reader.open(tg.draw(lstm_step(), gains=True), width=390, height=800)
-    assert reader.js(
-        "document.documentElement.scrollWidth <= innerWidth && document.documentElement.scrollHeight <= "
-        "innerHeight"
-    )
-    above, below = (reader.find(selector).rect for selector in ("#picture", "aside"))
-    assert above["y"] + above["height"] <= below["y"]
-    assert above["height"] > 200
-    assert below["height"] > 150
-
-
-def test_fit_to_width(reader, layouts):
-    reader.open(tg.draw(unrolled(), gains=True))
-    wider = "document.querySelector('#picture').scrollWidth > document.querySelector('#picture').clientWidth"
-    assert reader.js(wider)
-    reader.click(reader.find("#fit"))
-    assert not reader.js(wider)

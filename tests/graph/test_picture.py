@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+import tempfile
+import types
+import webbrowser
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -91,9 +94,61 @@ def test_pdf_is_written_or_refused_by_name(engine, tmp_path):
 
 
 def test_notebook_gets_svg_that_can_be_inlined(engine):
-    bundle = tg.draw(rnn_step())._repr_mimebundle_()
-    assert bundle["image/svg+xml"].startswith("<svg")
+    drawn = tg.draw(rnn_step())
+    bundle = drawn._repr_mimebundle_()
+    root = ElementTree.fromstring(bundle["image/svg+xml"])
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "max-width: 100%" in root.get("style")
+    assert bundle["text/html"] == drawn._repr_html_()
     assert bundle["text/plain"] == "graph of 5 operations (1 composition, 2 addition, 2 weighting)"
+
+
+@pytest.fixture
+def browser(monkeypatch, tmp_path):
+    """The pages that were opened, where no real browser is."""
+    opened = []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(webbrowser, "open", lambda address: opened.append(address) or True)
+    return opened
+
+
+def test_show_opens_the_page_in_a_browser(browser, tmp_path):
+    drawn = tg.draw(named(leaf("权重", 2) * 2.0, "y"))
+    assert drawn.show() is None
+    (file,) = tmp_path.iterdir()
+    assert browser == [file.as_uri()]
+    assert file.read_text(encoding="utf-8") == drawn.html()
+
+
+def fails(address):
+    raise webbrowser.Error("none")
+
+
+@pytest.mark.parametrize("opens", [lambda address: False, fails])
+def test_show_says_what_to_do_without_a_browser(browser, monkeypatch, tmp_path, opens):
+    monkeypatch.setattr(webbrowser, "open", opens)
+    with pytest.raises(
+        DrawError, match=r'no browser was found; picture\.save\("picture\.html"\) writes the page'
+    ):
+        tg.draw(rnn_step()).show()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_show_says_what_to_do_without_a_place_for_the_page(browser, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(DrawError, match=r"no temporary file can be written .* picture\.save"):
+        tg.draw(rnn_step()).show()
+    assert browser == []
+
+
+def test_in_a_notebook_show_displays_the_page_there(browser, monkeypatch):
+    published = []
+    shell = types.SimpleNamespace(kernel=True, display_pub=types.SimpleNamespace(publish=published.append))
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+    drawn = tg.draw(rnn_step())
+    drawn.show()
+    assert published == [drawn._repr_mimebundle_()]
+    assert browser == []
 
 
 # -- what can go wrong ---------------------------------------------------------------------------------------
@@ -106,7 +161,7 @@ def test_without_an_engine_everything_but_images_works(monkeypatch, tmp_path):
     with pytest.raises(DrawError, match=r"pip install graphviz-pure.*\.dot"):
         drawn.svg()
     drawn.save(tmp_path / "p.dot")
-    assert "pip install graphviz-pure" in drawn._repr_mimebundle_()["text/plain"]
+    assert drawn._repr_mimebundle_().keys() == {"text/html", "text/plain"}
 
 
 def test_save_refuses_and_leaves_what_was_there(tmp_path):

@@ -11,7 +11,7 @@ import html
 import json
 import math
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,58 +21,13 @@ from .scene import Scene
 _ELEMENTS = {"svg", "g", "path", "polygon", "polyline", "ellipse", "text"}
 _ATTRIBUTES = {
     "class", "cx", "cy", "d", "fill", "font-family", "font-size", "font-style", "font-weight", "height", "id",
-    "points", "rx", "ry", "stroke", "stroke-dasharray", "stroke-width", "text-anchor", "transform", "viewBox",
-    "width", "x", "y",
+    "lengthAdjust", "paint-order", "points", "rx", "ry", "stroke", "stroke-dasharray", "stroke-linejoin",
+    "stroke-width", "text-anchor", "textLength", "transform", "viewBox", "width", "x", "y",
 }  # fmt: skip
 """What is taken over from an engine's SVG: shapes and text, without links, titles and styles."""
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy"
-content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{css}</style>
-</head>
-<body>
-<header>
-<h1></h1>
-<ul id="legend"></ul>
-<div id="controls" role="toolbar" aria-label="What the picture shows">
-<label><input type="radio" name="direction" value="backward" checked>backward</label>
-<label><input type="radio" name="direction" value="forward">forward</label>
-<label><input type="checkbox" id="gains" checked>gains</label>
-<button type="button" id="back">back to the modules</button>
-<button type="button" id="fit" aria-pressed="false">fit to width</button>
-<button type="button" id="fold" aria-pressed="false">close all steps</button>
-<label id="clock">time <input type="range" id="time" min="0" value="0"><output for="time"></output></label>
-</div>
-</header>
-<main>
-<div id="picture">{svg}</div>
-<aside aria-live="polite" aria-label="Facts"><div id="facts"></div><div id="hint">
-<p id="opening">A box with a plus sign shows its operations: click the sign, or click the box and then once
-more. By keyboard, press Enter twice. Esc goes back to the modules.</p>
-<p>Point at an operation for its facts; click it for its rule and its way to the loss. Click a step to close
-and open it.</p>
-<p>Keys: Tab comes to the steps and to the operations. From there ← → go through the operations, ↑ towards
-the loss, ↓ back to the operands. Enter pins an operation, and closes and opens a step. Esc clears.</p>
-<div id="notes"></div>
-</div></aside>
-</main>
-<svg id="markers" width="0" height="0" aria-hidden="true">
-<marker id="tip" viewBox="0 0 6 5" refX="6" refY="2.5" markerWidth="6" markerHeight="5"
-markerUnits="userSpaceOnUse" orient="auto-start-reverse"><path d="M0,0 6,2.5 0,5z"/></marker>
-<marker id="stub" viewBox="0 0 6 2" refX="0" refY="1" markerWidth="6" markerHeight="2"
-markerUnits="userSpaceOnUse" orient="auto-start-reverse"><path d="M0,.4h6v1.2h-6z"/></marker>
-</svg>
-<script type="application/json" id="data">{data}</script>
-<script>{script}</script>
-</body>
-</html>
-"""
+_PROGRAM = ("shown", "view", "facts", "steps", "search", "play", "page")
+"""The files of the page's program, as one: each may use the names of all, once the last has begun."""
 
 
 def page(scene: Scene, draw: Callable[[Scene], ElementTree.Element]) -> str:
@@ -81,16 +36,24 @@ def page(scene: Scene, draw: Callable[[Scene], ElementTree.Element]) -> str:
     Args:
         draw: a scene's SVG, by an engine (see ``cleaned``) or by our own layout.
     """
-    scenes = {"": scene, **scene.inside}
-    return _PAGE.format(
+    scenes = list(_scenes("", "", scene))
+    program = "\n".join(_static(f"{name}.js") for name in _PROGRAM)
+    return _static("page.html").format(
         title=html.escape(plain(scene.title, 80)),
-        css=_static("viewer.css"),
+        css=_static("page.css"),
         svg="".join(
-            ElementTree.tostring(_within(of, draw(one)), encoding="unicode") for of, one in scenes.items()
+            ElementTree.tostring(_within(of, draw(one)), encoding="unicode") for of, _, one in scenes
         ),
-        data=_json([_content(of, one) for of, one in scenes.items()]),
-        script=_static("viewer.js"),
+        data=_json([_content(*one) for one in scenes]),
+        script=f'"use strict";{{\n{program}\n}}',
     )
+
+
+def _scenes(of: str, within: str, scene: Scene) -> Iterator[tuple[str, str, Scene]]:
+    """A picture and all inside of its boxes: the box that each is inside of, or "", and that box's own."""
+    yield of, within, scene
+    for box, inside in scene.inside.items():
+        yield from _scenes(_id(of, box), of, inside)
 
 
 def _within(of: str, drawing: ElementTree.Element) -> ElementTree.Element:
@@ -107,10 +70,10 @@ def _id(of: str, id: str) -> str:
 
 
 def _static(name: str) -> str:
-    """One of the files beside this one, without indentation."""
-    return "\n".join(
-        line.strip() for line in (Path(__file__).parent / name).read_text(encoding="utf-8").splitlines()
-    )
+    """One of the viewer's files, without indentation and lines of comment."""
+    text = (Path(__file__).parent / "viewer" / name).read_text(encoding="utf-8")
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 def cleaned(svg: bytes, scene: Scene) -> ElementTree.Element:
@@ -155,14 +118,15 @@ def _name(tag: str) -> str:
 # -- data ----------------------------------------------------------------------------------------------------
 
 
-def _content(of: str, scene: Scene) -> dict[str, Any]:
-    """What the program knows of a picture; ``of`` is the box that it is inside of, or ""."""
+def _content(of: str, within: str, scene: Scene) -> dict[str, Any]:
+    """What the program knows of a picture."""
 
     def named(id: str) -> str:
         return _id(of, id)
 
     return {
         "of": of,
+        "within": within,
         "title": scene.title,
         "measured": scene.measured,
         "boxes": [
@@ -175,7 +139,13 @@ def _content(of: str, scene: Scene) -> dict[str, Any]:
             }
             for b in scene.boxes
         ],
-        "arrows": [[*map(named, (a.id, a.source, a.target)), a.back, _finite(a.size)] for a in scene.arrows],
+        "arrows": [
+            [
+                *map(named, (a.id, a.source, a.target)),
+                *(a.back, _finite(a.size), _finite(a.gain), a.sign and named(a.sign)),
+            ]
+            for a in scene.arrows
+        ],
         "groups": [
             {"id": named(group.id), "label": group.label, "text": group.text} for group in scene.groups
         ],

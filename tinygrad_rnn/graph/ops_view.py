@@ -233,6 +233,7 @@ class OpsView:
 
     def _arrow(self, link: Link) -> Arrow:
         entry: Entry = link.target.value
+        gain = None
         if link.operand is None:
             back, size = (
                 self.gains is None or self._is_followed(link),
@@ -244,10 +245,11 @@ class OpsView:
                 link.needed if self.gains is None else part is not None,
                 None if part is None else part.size,
             )
+            gain = None if part is None or entry.row.case == "addition" else part.gain
         look = self._result_edge(link) if link.operand is None else self._operand_edge(link)
-        return Arrow(
-            link.id, link.source.id, link.target.id, look, back, size, self._columns.is_reversed(link)
-        )
+        sign = stub_id(*self._columns.stubs[link.id]) if link.id in self._columns.stubs else None
+        ends = link.source.id, link.target.id
+        return Arrow(link.id, *ends, look, back, size, self._columns.is_reversed(link), gain, sign)
 
     # -- edges -----------------------------------------------------------------------------------------------
 

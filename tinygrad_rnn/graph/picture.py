@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import html as markup
+import contextlib
 import os
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import arguments, atomic
 from ..errors import DrawError
-from . import html, layout
+from . import html, layout, shown
 from .scene import Scene
 
 _KINDS = ("svg", "png", "pdf", "dot", "html")
@@ -21,19 +21,13 @@ _KINDS = ("svg", "png", "pdf", "dot", "html")
 _TIMEOUT = 20
 """Seconds that an engine may take."""
 
-_FRAME = (
-    '<iframe title="{title}" sandbox="allow-scripts" srcdoc="{page}" width="100%" height="480" '
-    'style="border: 1px solid #8884; box-sizing: border-box"></iframe>'
-)
-"""A page inside of another one, without a file of its own."""
-
 _NO_ENGINE = (
     "no graphviz engine found: pip install graphviz-pure, or apt install graphviz; the DOT text is in .dot"
 )
 
 
 class Picture:
-    """A drawing of a tape. A notebook shows it; ``save`` writes it.
+    """A drawing of a tape. A notebook shows it; ``show`` opens it in a browser, ``save`` writes it.
 
     >>> picture = tg.draw(tg.tensor([0.5], requires_grad=True) * 2.0)
     >>> picture.save("picture.html")
@@ -63,7 +57,7 @@ class Picture:
 
     def html(self) -> str:
         """The picture as one page that loads nothing, for a browser: facts of every operation, its way to the
-        loss, steps that close, modules that open.
+        loss, search, steps that close, modules that open, the residual walking back.
 
         Without an engine the layout is our own, a plainer one.
 
@@ -88,24 +82,38 @@ class Picture:
         texts = {"dot": lambda: self.dot, "html": self.html}
         atomic.write(target, texts[kind]() if kind in texts else _render(self.dot, kind), DrawError)
 
+    def show(self) -> None:
+        """Look at the picture's page: in a notebook there, else in the browser that opens web pages on this
+        machine. The page is a temporary file.
+
+        Raises:
+            DrawError: there is no browser here.
+        """
+        notebook = shown.notebook()
+        if notebook is None:
+            shown.open_in_browser(self.html())
+        else:
+            notebook.display_pub.publish(self._repr_mimebundle_())
+
     def source(self) -> Any:
         """The picture as a ``graphviz.Source``, for the tools around that package."""
         import graphviz  # only those who go on with it there need it
 
         return graphviz.Source(self.dot)
 
+    def _repr_html_(self) -> str:
+        """For what shows HTML: the page, in a frame."""
+        return shown.framed(str(self), self.html())
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """For a notebook: the page, in a frame that may run its own program and nothing else; where pages
-        are not shown, the image."""
+        """For a notebook: the page; where pages are not shown, the image, if there is an engine for it."""
         try:
-            page, svg = self.html(), self.svg()
+            bundle = {"text/html": self._repr_html_(), "text/plain": str(self)}
         except DrawError as error:
             return {"text/plain": f"{self}\n{error}"}
-        return {
-            "text/html": _FRAME.format(title=markup.escape(str(self)), page=markup.escape(page)),
-            "image/svg+xml": svg[svg.index("<svg") :],
-            "text/plain": str(self),
-        }
+        with contextlib.suppress(DrawError):
+            bundle["image/svg+xml"] = shown.inlined(self.svg())
+        return bundle
 
 
 def _drawn(scene: Scene) -> ElementTree.Element:

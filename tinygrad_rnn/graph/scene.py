@@ -54,7 +54,10 @@ class Arrow:
         look: its attributes in DOT.
         back: whether a residual takes it.
         size: the size of that residual, if it was measured.
+        gain: how many times as large it is as what arrived at the target; None where nothing was measured,
+            and where additions pass it on.
         reversed: whether DOT has its ends the other way round.
+        sign: the id of what DOT draws at its far end in place of the box there, if it does.
     """
 
     id: str
@@ -64,6 +67,8 @@ class Arrow:
     back: bool
     size: float | None = None
     reversed: bool = False
+    gain: float | None = None
+    sign: str | None = None
 
 
 @dataclass(frozen=True)

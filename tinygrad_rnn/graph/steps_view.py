@@ -232,7 +232,8 @@ class StepsView:
             look |= {"label": gain_label(gain), "fontcolor": paint.text, "tooltip": tooltip(tip)}
         if self.measured and not left:
             look |= {"color": "#BDBDBD", "style": "dotted", "dir": "none"}
-        return Arrow(f"e{source}-{target}-{state}", source, target, look, left is None or bool(left), left)
+        name = f"e{source}-{target}-{state}"
+        return Arrow(name, source, target, look, left is None or bool(left), left, gain=None if gap else gain)
 
     def summary(self) -> str:
         """For the summary: how many steps, and what all of them together leave of each state's residual."""

@@ -1,0 +1,64 @@
+"""Where a picture is looked at: in the notebook, else in a browser.
+
+A notebook gets the page in a frame that may run its own program and nothing else: it reaches neither the
+notebook nor files nor the network. The page stands in the frame's own markup, so it is there as well in what
+nbconvert writes, and without a kernel.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import sys
+import tempfile
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+from ..errors import DrawError
+
+_FRAME = (
+    '<iframe title="{title}" sandbox="allow-scripts" srcdoc="{page}" width="100%" height="480" '
+    'style="border: 1px solid #8884; box-sizing: border-box; resize: vertical"></iframe>'
+)
+"""A page inside of another one, without a file of its own."""
+
+
+def framed(title: str, page: str) -> str:
+    """The page as a part of another one."""
+    return _FRAME.format(title=html.escape(title), page=html.escape(page))
+
+
+def inlined(svg: str) -> str:
+    """The SVG as a part of a page: without prolog, and never wider than what it stands in."""
+    return svg[svg.index("<svg") :].replace("<svg", '<svg style="max-width: 100%; height: auto"', 1)
+
+
+def notebook() -> Any:
+    """The notebook that this program runs in, as IPython knows it, or None."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return shell if hasattr(shell, "kernel") else None
+
+
+def open_in_browser(page: str) -> None:
+    """Open a page in the user's browser, out of a file in the folder for temporary ones, where it stays: the
+    browser reads it when it gets to it.
+
+    Raises:
+        DrawError: there is no browser here, or no place for the file.
+    """
+    advice = 'picture.save("picture.html") writes the page'
+    try:
+        number, name = tempfile.mkstemp(prefix="tinygrad_rnn-", suffix=".html")
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            file.write(page)
+    except OSError as error:
+        raise DrawError(f"show: no temporary file can be written ({error}); {advice}") from error
+    try:
+        opened = webbrowser.open(Path(name).as_uri())
+    except webbrowser.Error:
+        opened = False
+    if not opened:
+        Path(name).unlink(missing_ok=True)
+        raise DrawError(f"show: no browser was found; {advice}")
