@@ -211,7 +211,7 @@ def _lines(box: Box) -> list[str]:
 def _size(box: Box) -> tuple[float, float]:
     lines = _lines(box)
     widths = [width_of(lines[0], _FONT), *(width_of(line, _SMALL) for line in lines[1:])]
-    text, height = 72 * max(widths), _LINE * len(lines) + 10
+    text, height = max(widths) + 11, _LINE * len(lines) + 10
     if box.look.get("shape") in ("circle", "diamond"):
         side = max(26.0, text, height) * (1.25 if box.look["shape"] == "diamond" else 1)
         return side, side
