@@ -14,7 +14,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from ..reading.words import plain
-from .heads import Outline, Rectangle, around, corners_of, draw_heads, outline_of, rectangle
+from .heads import draw_heads
+from .outlines import Outline, Rectangle, around, box_of, outline_of, points_of, rectangle
 from .paint import PAINTS
 from .scene import Scene
 from .text import untold, width_of
@@ -83,8 +84,8 @@ def _enclose(root: ElementTree.Element, graph: ElementTree.Element) -> None:
     """The picture is as large as what is drawn, texts included."""
     boxes = [_box_of(text) for text in graph.iter("text")]
     for shape in graph.iter():
-        if shape.tag not in ("g", "text") and (corners := corners_of(shape)):
-            boxes.append(Outline(corners).box)
+        if shape.tag not in ("g", "text") and (points := points_of(shape)):
+            boxes.append(box_of(points))
     left, top, right, bottom = around(boxes) if boxes else (0.0, 0.0, 0.0, 0.0)
     _resize(root, left - _MARGIN, top - _MARGIN, right - left + 2 * _MARGIN, bottom - top + 2 * _MARGIN)
 

@@ -1,4 +1,4 @@
-"""Where nodes end and arrows begin: outlines of nodes, and heads that stop before them.
+"""Arrow heads that stop before their node.
 
 An engine lays an arrow's head against the node, and a wide line's mitre then reaches into it. Here the head
 is drawn anew: its tip keeps a gap to the outline, and the line ends at the head's base.
@@ -12,15 +12,12 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-Point = tuple[float, float]
-Rectangle = tuple[float, float, float, float]
-"""Left, top, right, bottom."""
+from .outlines import Outline, Point, points_of, width_of_line
 
 _GAP = 1.5
 """Points between an outline and the tip."""
@@ -33,97 +30,6 @@ _INSIDE = 10.0
 
 _SAMPLES = 8
 """Pieces that a part of a curve is taken for."""
-
-_NUMBER = re.compile(r"-?\d*\.?\d+(?:e-?\d+)?")
-
-
-class Outline:
-    """A convex shape: what lies behind all of its sides is inside."""
-
-    def __init__(self, corners: Sequence[Point], line: float = 0.0) -> None:
-        xs, ys = [x for x, _ in corners], [y for _, y in corners]
-        self.box: Rectangle = (min(xs) - line, min(ys) - line, max(xs) + line, max(ys) + line)
-        centre = sum(xs) / len(xs), sum(ys) / len(ys)
-        self._sides: list[tuple[float, float, float]] = []
-        for (x0, y0), (x1, y1) in zip(corners, [*corners[1:], corners[0]], strict=True):
-            length = math.hypot(x1 - x0, y1 - y0)
-            if length > 1e-6:
-                nx, ny = (y1 - y0) / length, (x0 - x1) / length
-                if nx * (centre[0] - x0) + ny * (centre[1] - y0) > 0:
-                    nx, ny = -nx, -ny
-                self._sides.append((nx, ny, nx * x0 + ny * y0 + line))
-
-    def distance(self, point: Point) -> float:
-        """How far a point is in front of the side that it is farthest from; inside it is negative."""
-        x, y = point
-        return max(nx * x + ny * y - c for nx, ny, c in self._sides)
-
-    def meets(self, box: Rectangle) -> bool:
-        """Whether a rectangle has a part inside."""
-        left, top, right, bottom = box
-        if not overlap(self.box, box):
-            return False
-        return all(
-            nx * (left if nx > 0 else right) + ny * (top if ny > 0 else bottom) < c
-            for nx, ny, c in self._sides
-        )
-
-
-def overlap(one: Rectangle, other: Rectangle) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def around(boxes: Sequence[Rectangle]) -> Rectangle:
-    """The least rectangle that holds them."""
-    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
-    return min(lefts), min(tops), max(rights), max(bottoms)
-
-
-def corners_of(shape: ElementTree.Element) -> list[Point]:
-    """Of a polygon its corners; of an ellipse points on it; of a rounded frame the corners that it had."""
-    if shape.tag == "ellipse":
-        cx, cy, rx, ry = (float(shape.get(name, "0")) for name in ("cx", "cy", "rx", "ry"))
-        turns = [math.pi * i / 12 for i in range(24)]
-        return [(cx + rx * math.cos(turn), cy + ry * math.sin(turn)) for turn in turns]
-    points = controls_of(shape.get("points") or shape.get("d") or "")
-    if shape.tag != "path" or not points:
-        return points
-    xs, ys = [x for x, _ in points], [y for _, y in points]
-    return [(min(xs), min(ys)), (max(xs), min(ys)), (max(xs), max(ys)), (min(xs), max(ys))]
-
-
-def controls_of(path: str) -> list[Point]:
-    """The points of a list of points, or of a curve of cubic pieces: ends, each with the next two controls
-    after it."""
-    numbers = [float(number) for number in _NUMBER.findall(path)]
-    return list(zip(numbers[::2], numbers[1::2], strict=False))
-
-
-def outline_of(shapes: Sequence[ElementTree.Element]) -> Outline | None:
-    """Of what is drawn of a node: its outermost shape, or the rectangle around all of them, if they stand
-    side by side as the cells of a table do."""
-    drawn = [(corners, shape) for shape in shapes if (corners := corners_of(shape))]
-    if not drawn:
-        return None
-    boxes = [Outline(corners).box for corners, _ in drawn]
-    whole = around(boxes)
-    for (corners, shape), box in zip(drawn, boxes, strict=True):
-        if max(abs(a - b) for a, b in zip(box, whole, strict=True)) < 0.1:
-            line = 0.0 if shape.get("stroke") in ("none", "transparent") else width_of_line(shape) / 2
-            return Outline(corners, line)
-    return Outline(rectangle(whole))
-
-
-def rectangle(box: Rectangle) -> list[Point]:
-    left, top, right, bottom = box
-    return [(left, top), (right, top), (right, bottom), (left, bottom)]
-
-
-def width_of_line(shape: ElementTree.Element) -> float:
-    return float(shape.get("stroke-width") or 1)
-
-
-# -- heads ---------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -190,7 +96,7 @@ def _end(edge: ElementTree.Element, near: Sequence[Outline], every: Collection[O
     path, head = edge.find("path"), edge.find("polygon")
     if path is None or head is None:
         return None
-    controls, corners = controls_of(path.get("d", "")), corners_of(head)
+    controls, corners = points_of(path), points_of(head)
     turned = _far(corners[0], controls[-1]) < _far(corners[0], controls[0])
     if turned:
         controls.reverse()
