@@ -13,6 +13,7 @@ from ..reading.norms import Ranges
 from ..reading.words import formula_of
 from ..tape import Entry, Replay
 from .gains import Gains
+from .placement import Placement
 
 Fact = tuple[str, str]
 """What is known, by what it is called: ("shape", "(2, 4)"). Users' text stands in it as it is."""
@@ -96,6 +97,7 @@ class Scene:
         legend: pairs of a class, "case1" to "case3" or "", and what it means.
         measured: whether gains were.
         inside: by id of a box that can be opened, what is inside.
+        placed: where everything stands, if the DOT text says so; else an engine finds places.
     """
 
     title: str
@@ -109,6 +111,7 @@ class Scene:
     notes: Sequence[str]
     measured: bool
     inside: Mapping[str, Scene] = field(default_factory=dict)
+    placed: Placement | None = None
 
 
 # -- facts ---------------------------------------------------------------------------------------------------
