@@ -64,6 +64,7 @@ INSIDE_FUNCTIONS = {
         "commands.check": {".."},
         "commands.convert": {"..interop.convert"},
         "derived.losses": {"..sequence.rows"},
+        "graph.engine": {"graphviz"},
         "graph.picture": {"graphviz"},
         "interop": {".…"},
         "numpy_functions": {"difflib"},

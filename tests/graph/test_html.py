@@ -201,7 +201,7 @@ def test_state_is_a_straight_line():
 def test_layout_is_the_same_in_processes_with_other_hashes():
     program = (
         "import tinygrad_rnn as tg; from tests.graph.browser import lstm_layer; tg.random.seed(0); "
-        "from tinygrad_rnn.graph import picture; picture._engine = lambda: None; "
+        "from tinygrad_rnn.graph import engine; engine.found = lambda: None; "
         "print(tg.draw(lstm_layer(), gains=True).html())"
     )
     assert len(printed_with_other_hashes(program)) == 1

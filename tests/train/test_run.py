@@ -133,7 +133,7 @@ def test_what_is_drawn(config, tmp_path, draw, file):
 def test_without_matplotlib_and_without_an_engine_the_run_says_so(config, tmp_path, monkeypatch):
     run = trained(config, tmp_path / "run")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    monkeypatch.setattr("tinygrad_rnn.graph.picture._engine", lambda: None)
+    monkeypatch.setattr("tinygrad_rnn.graph.engine.found", lambda: None)
     _, notes = run.finish()
     assert len(notes) == 3
     assert "pip install 'tinygrad_rnn[plot]'" in notes[0]

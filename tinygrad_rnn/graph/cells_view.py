@@ -7,10 +7,23 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ..reading.norms import Ranges
-from ..reading.words import formatted, gain_label
+from ..reading.words import formatted, gain_label, plain
 from ..tape import Node
 from .modules import Modules, Part, Sizes
-from .paint import BLACK, LEAVES, NOT_FINITE, captions, frame, mixed, opening, silent, small, stroke, written
+from .paint import (
+    BLACK,
+    LEAVES,
+    NOT_FINITE,
+    captions,
+    frame,
+    mixed,
+    opening,
+    silent,
+    sized,
+    small,
+    stroke,
+    written,
+)
 from .scene import Arrow, Box, Fact, Look, Scene, exactly, facts_of_array
 from .text import Html, attributes, shown, shown_html, tooltip
 
@@ -86,7 +99,7 @@ class CellsView:
         return Box(
             name,
             text,
-            {**LEAVES[kind], "label": shown(text)},
+            _leaf(kind, text),
             [("kind", kind), *facts_of_array(self.modules.arrays[name], self._ranges)],
         )
 
@@ -97,7 +110,7 @@ class CellsView:
         return Box(
             f"o{place}",
             text,
-            {**LEAVES[kind], "label": shown(text)},
+            _leaf(kind, text),
             [("kind", kind), *facts_of_array(y._data, self._ranges)],
         )
 
@@ -111,7 +124,7 @@ class CellsView:
         look: Look = {
             "shape": "box",
             "label": Html(text),
-            "margin": "0.12,0.08",
+            **sized({"shape": "box"}, [(plain(part.head, 60), 12.0), *((line, 9.0) for line in lines)]),
             "color": BLACK if finite else NOT_FINITE.line,
         }
         look |= (
@@ -186,3 +199,7 @@ class CellsView:
             measured=self.sizes is not None,
             inside=self.inside,
         )
+
+
+def _leaf(kind: str, text: str) -> Look:
+    return {**LEAVES[kind], "label": shown(text), **sized(LEAVES[kind], [(plain(text), 12.0)])}

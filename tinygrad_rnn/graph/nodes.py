@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from ..reading.norms import Ranges
-from ..reading.words import formatted, short, symbol_of
+from ..reading.words import formatted, plain, short, symbol_of
 from ..tape import Entry, Node
 from .gains import Gains
 from .network import Link, Network, Vertex
-from .paint import LEAVES, NOT_FINITE, PAINTS, UNREACHED, Paint
+from .paint import LEAVES, NOT_FINITE, PAINTS, UNREACHED, Paint, sized
 from .scene import Fact, Look, facts_of_array, facts_of_entry, rule_of
-from .text import Html, shown, shown_html, tooltip, width_of
+from .text import Html, shown, shown_html, tooltip
 
 
 class Nodes:
@@ -82,10 +82,9 @@ class Nodes:
     def _leaf(self, vertex: Vertex) -> Look:
         value, text = vertex.value, self.text(vertex)
         look: Look = {**LEAVES[vertex.kind], "label": shown(text), "class": vertex.kind}
+        look |= sized(look, [(plain(text), 10 if vertex.copied else 12)])
         if vertex.copied:
-            look.update(fontsize="10", height="0.25", width="0.25")
-        if width_of(text) > width_of("x" * len(text)):
-            look["width"] = str(width_of(text))
+            look["fontsize"] = "10"
         facts = [text, f"{vertex.kind} {_kind_of_array(value)}" if hasattr(value, "_data") else vertex.kind]
         if vertex.copied:
             facts.append("one parameter, drawn once for each step: the residuals of all copies are added up")
@@ -105,8 +104,7 @@ class Nodes:
         )
         if paint is UNREACHED:
             look["fontcolor"] = paint.text
-        if width_of(text) > width_of("x" * len(text)):
-            look["width"] = str(width_of(text))
+        look |= sized(look, [(plain(text), 12.0), *((line, 8.0) for line in self.below(entry))])
         names = ", ".join(self.network.names_of(entry))
         what = f"{entry.row.name} {_kind_of_array(*entry.ys)}"
         facts = [f"{names} = {what}" if names else what, *rule_of(entry)]
@@ -158,14 +156,10 @@ class Nodes:
 
 def _shape(case: str, symbol: str) -> Look:
     if case == "composition":
-        return {"shape": "hexagon", "margin": "0.02,0.03", "height": "0.38"}
+        return {"shape": "hexagon"}
     if case == "weighting":
-        return {"shape": "diamond", "margin": "0", "height": "0.42", "width": "0.42"}
-    return (
-        {"shape": "circle", "margin": "0"}
-        if len(symbol) == 1
-        else {"shape": "box", "style": "rounded,filled"}
-    )
+        return {"shape": "diamond"}
+    return {"shape": "circle"} if len(symbol) == 1 else {"shape": "box", "style": "rounded,filled"}
 
 
 def _kind_of_array(*values: Any) -> str:

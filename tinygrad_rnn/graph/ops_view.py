@@ -21,6 +21,7 @@ from .paint import (
     NOT_FINITE,
     PAINTS,
     Stroke,
+    cell,
     frame,
     mixed,
     opening,
@@ -30,7 +31,7 @@ from .paint import (
 )
 from .scene import Arrow, Box, Group, Look, Moment, Scene, rule_of
 from .steps import Step
-from .text import attributes, shown, shown_html, tooltip
+from .text import attributes, shown, shown_html, tooltip, width_of
 
 _RULES = [
     ("composition", "hexagon", "residual × slope"),
@@ -92,8 +93,11 @@ class OpsView:
     def _head(self) -> str:
         """Title and legend: a table, since a legend of nodes would disturb the layout."""
         cells = "".join(
-            f'<TD BGCOLOR="{PAINTS[case].fill}" COLOR="{PAINTS[case].line}" BORDER="2"><FONT POINT-SIZE="10">'
-            f"{shape} = <B>{case}</B>: {rule}</FONT></TD>"
+            cell(
+                width_of(f"{shape} = {case}: {rule}", 10, bold=True),
+                f'<FONT POINT-SIZE="10">{shape} = <B>{case}</B>: {rule}</FONT>',
+                f' BGCOLOR="{PAINTS[case].fill}" COLOR="{PAINTS[case].line}" BORDER="2"',
+            )
             for case, shape, rule in _RULES
         )
         notes = ["arrows run backwards, as residuals do", *self._notes()]

@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import html as markup
 import os
-import shutil
-import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
 from .. import arguments, atomic
 from ..errors import DrawError
-from . import html, layout
+from . import engine, html, layout
 from .scene import Scene
 
 _KINDS = ("svg", "png", "pdf", "dot", "html")
-
-_TIMEOUT = 20
-"""Seconds that an engine may take."""
 
 _FRAME = (
     '<iframe title="{title}" sandbox="allow-scripts" srcdoc="{page}" width="100%" height="480" '
     'style="border: 1px solid #8884; box-sizing: border-box"></iframe>'
 )
 """A page inside of another one, without a file of its own."""
-
-_NO_ENGINE = (
-    "no graphviz engine found: pip install graphviz-pure, or apt install graphviz; the DOT text is in .dot"
-)
 
 
 class Picture:
@@ -59,7 +49,7 @@ class Picture:
         Raises:
             DrawError: there is no engine, or it failed.
         """
-        return _render(self.dot, "svg").decode("utf-8")
+        return engine.image(self.dot, "svg").decode("utf-8")
 
     def html(self) -> str:
         """The picture as one page that loads nothing, for a browser: facts of every operation, its way to the
@@ -86,7 +76,7 @@ class Picture:
                 f"save: {target.name!r} has none of the endings {', '.join(f'.{known}' for known in _KINDS)}"
             )
         texts = {"dot": lambda: self.dot, "html": self.html}
-        atomic.write(target, texts[kind]() if kind in texts else _render(self.dot, kind), DrawError)
+        atomic.write(target, texts[kind]() if kind in texts else engine.image(self.dot, kind), DrawError)
 
     def source(self) -> Any:
         """The picture as a ``graphviz.Source``, for the tools around that package."""
@@ -110,37 +100,4 @@ class Picture:
 
 def _drawn(scene: Scene) -> ElementTree.Element:
     """A scene's SVG, by an engine or by our own layout."""
-    return html.cleaned(_render(scene.dot, "svg"), scene) if _engine() else layout.svg_of(scene)
-
-
-def _engine() -> str | None:
-    """The program that lays out: Graphviz itself, else its port to Python, which stands beside the
-    interpreter."""
-    beside = os.path.dirname(sys.executable)
-    return shutil.which("dot") or shutil.which("graphviz-pure") or shutil.which("graphviz-pure", path=beside)
-
-
-def _render(dot: str, kind: str) -> bytes:
-    engine = _engine()
-    if engine is None:
-        raise DrawError(_NO_ENGINE)
-    try:
-        done = subprocess.run(
-            [engine, f"-T{kind}"],
-            input=dot.encode("utf-8"),
-            capture_output=True,
-            timeout=_TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        lines = dot.count("\n")
-        raise DrawError(
-            f"the layout of {lines} lines of DOT text took more than {_TIMEOUT} s: draw fewer steps, or "
-            "save .dot"
-        ) from error
-    except OSError as error:
-        raise DrawError(f"the engine {engine} cannot be run: {error}") from error
-    if done.returncode or not done.stdout:
-        said = done.stderr.decode("utf-8", "replace").strip() or f"exit status {done.returncode}"
-        raise DrawError(f"{os.path.basename(engine)} cannot write {kind}: {said}")
-    return done.stdout
+    return html.cleaned(engine.image(scene.dot, "svg"), scene) if engine.found() else layout.svg_of(scene)

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 from ..reading.chain import Chain
 from ..reading.followed import Trail
-from ..reading.words import formatted, gain_label
-from .paint import NOT_FINITE, captions, frame, mixed, opening, stroke, written
+from ..reading.words import formatted, gain_label, plain
+from .paint import NOT_FINITE, captions, cell, frame, mixed, opening, stroke, written
 from .scene import Arrow, Box, Fact, Look, Moment, Scene, exactly
-from .text import Html, attributes, shown, shown_html, tooltip
+from .text import Html, attributes, shown, shown_html, tooltip, width_of
 
 _FIRST, _LAST = 3, 4
 """How many steps at either end of a long chain are shown."""
@@ -285,17 +285,21 @@ class StepsView:
 def _table(title: str, lines: Sequence[str], fills: Sequence[str | None]) -> Look:
     """A box with a lane and a port for each state; a gap has no frame."""
     backgrounds = [f' BGCOLOR="{fill}"' if fill else "" for fill in fills]
-    cells = "".join(
-        f'<TR><TD PORT="s{i}" ALIGN="LEFT"{background}> {shown_html(line, 40)} </TD></TR>'
-        for i, (line, background) in enumerate(zip(lines, backgrounds, strict=True))
-    )
+    rooms = [width_of(f" {plain(line, 40)} ") + 8 for line in lines]
+    cells = [
+        cell(room, f" {shown_html(line, 40)} ", f' PORT="s{i}"{style}')
+        for i, (room, line, style) in enumerate(zip(rooms, lines, backgrounds, strict=True))
+    ]
     border = 'BORDER="1" COLOR="#8A8A8A"' if any(fills) else 'BORDER="0"'
-    head = f"<TR><TD><B>{shown_html(title)}</B></TD></TR>"
+    room = math.ceil(width_of(plain(title), bold=True) + 8)
+    rows = [f'<TD WIDTH="{room}"><B>{shown_html(title)}</B></TD>', *cells]
     return {
         "shape": "plain",
         "style": "",
         "label": Html(
-            f'<TABLE {border} CELLBORDER="0" CELLSPACING="0" CELLPADDING="4">{head}{cells}</TABLE>'
+            f'<TABLE {border} CELLBORDER="0" CELLSPACING="0" CELLPADDING="4">'
+            + "".join(f"<TR>{row}</TR>" for row in rows)
+            + "</TABLE>"
         ),
     }
 

@@ -8,8 +8,10 @@ free of markup, free of escapes.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 
 from ..reading.words import plain, printable
+from .advances import BOLD, REGULAR
 
 
 class Html(str):
@@ -39,11 +41,21 @@ def _escaped(text: str, backslash: str) -> str:
     return text.replace("\\", backslash)
 
 
-def width_of(text: str, points: float = 12) -> float:
-    """Roughly how wide a text is, in inches: engines without the font's metrics take East Asian characters
-    for narrow ones."""
-    ems = sum(1.0 if unicodedata.east_asian_width(c) in "WF" else 0.55 for c in text)
-    return round(ems * points / 72 + 0.15, 2)
+def width_of(text: str, points: float = 12, bold: bool = False) -> float:
+    """How wide a text in Arial is, in points, whatever fonts there are.
+
+    East Asian characters are as wide as they are high; of others that Arial lacks the width is a guess.
+    """
+    widths = BOLD if bold else REGULAR
+    return sum(widths.get(c) or _other(c, widths) for c in text) * points / 1000
+
+
+def _other(character: str, widths: Mapping[str, int]) -> int:
+    if unicodedata.east_asian_width(character) in "WF":
+        return 1000
+    if unicodedata.combining(character):
+        return 0
+    return widths.get(unicodedata.normalize("NFD", character)[0], 600)
 
 
 def attributes(values: dict[str, str | None]) -> str:
