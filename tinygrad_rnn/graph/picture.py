@@ -49,7 +49,7 @@ class Picture:
         Raises:
             DrawError: there is no engine, or it failed.
         """
-        return engine.image(self.dot, "svg").decode("utf-8")
+        return engine.image(self.dot, "svg", placed=self._scene.placed is not None).decode("utf-8")
 
     def html(self) -> str:
         """The picture as one page that loads nothing, for a browser: facts of every operation, its way to the
@@ -76,7 +76,7 @@ class Picture:
                 f"save: {target.name!r} has none of the endings {', '.join(f'.{known}' for known in _KINDS)}"
             )
         texts = {"dot": lambda: self.dot, "html": self.html}
-        atomic.write(target, texts[kind]() if kind in texts else engine.image(self.dot, kind), DrawError)
+        atomic.write(target, texts[kind]() if kind in texts else engine.image(self.dot, kind, placed=self._scene.placed is not None), DrawError)
 
     def source(self) -> Any:
         """The picture as a ``graphviz.Source``, for the tools around that package."""
@@ -100,4 +100,6 @@ class Picture:
 
 def _drawn(scene: Scene) -> ElementTree.Element:
     """A scene's SVG, by an engine or by our own layout."""
-    return html.cleaned(engine.image(scene.dot, "svg"), scene) if engine.found() else layout.svg_of(scene)
+    if not engine.found():
+        return layout.svg_of(scene)
+    return html.cleaned(engine.image(scene.dot, "svg", placed=scene.placed is not None), scene)

@@ -35,6 +35,7 @@ class Box:
         group: the id of the group that it stands in.
         straight: whether it stands on the line of the state.
         lines: what stands below its label.
+        fills: of a table, the colours of its lines.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Box:
     group: str | None = None
     straight: bool = False
     lines: Sequence[str] = ()
+    fills: Sequence[str | None] = ()
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,6 @@ class Arrow:
         look: its attributes in DOT.
         back: whether a residual takes it.
         size: the size of that residual, if it was measured.
-        reversed: whether DOT has its ends the other way round.
     """
 
     id: str
@@ -64,7 +65,6 @@ class Arrow:
     look: Look
     back: bool
     size: float | None = None
-    reversed: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ...reading.words import plain
 from ..placement import Frame, Point, Road, Sign, Spot, joined
 from ..scene import Arrow, Box, Group
+from ..text import width_of
 from .blocks import Block
 from .parts import Line, Thing
 from .pattern import Pattern
-from .sizes import LABEL, SMALL, TITLE, points, size_of
+from .sizes import LABEL, SIGN, TITLE, size_of
 
 _PADDING, _HEADING = 10.0, 16.0
 """In points: inside a frame, and for its label."""
@@ -27,20 +28,24 @@ class Laid:
 
     Attributes:
         spots: of its boxes.
-        roads: of its arrows, as far as they run in here; those that are cut off as they end here.
-        signs: with the ids of their arrows.
-        ins, outs: by arrow that comes in or goes out, where it does.
         frame: around a step; else around all of it.
+        room: how much is free behind it, for labels.
+        roads: of its arrows, as far as they run in here.
+        rests: of those that are cut off, from the sign where they begin again.
+        signs, cut: the signs, and for each arrow that is cut off those where it begins and ends in here.
+        ins, outs: by arrow that comes in or goes out, where it does.
     """
 
     block: Block
     spots: dict[str, Spot]
-    roads: dict[str, Road]
-    rests: dict[str, Road]
-    signs: list[Sign]
-    ins: dict[str, Point]
-    outs: dict[str, Point]
     frame: Frame
+    room: float = 0.0
+    roads: dict[str, Road] = field(default_factory=dict)
+    rests: dict[str, Road] = field(default_factory=dict)
+    signs: list[Sign] = field(default_factory=list)
+    cut: dict[str, tuple[str, str]] = field(default_factory=dict)
+    ins: dict[str, Point] = field(default_factory=dict)
+    outs: dict[str, Point] = field(default_factory=dict)
 
 
 def laid_out(blocks: Sequence[Block], banded: bool) -> list[Laid]:
@@ -143,7 +148,7 @@ class _Draft:
     def _add(self, name: Key, arrow: Arrow, source: Key, target: Key) -> None:
         label = arrow.look.get("label")
         own = name[0] not in ("in", "through")
-        width = points(label, LABEL) if label and own else 0.0
+        width = width_of(label, LABEL) if label and own else 0.0
         self.lines[name] = Line(-1, -1, width, arrow.back and own)
         self.ends[name] = source, target
         self.arrows[name] = arrow
@@ -156,10 +161,11 @@ class _Draft:
         name: Key = ("to sign" if leaves else "from sign", box)
         self._count[name] += 1
         name = (*name, self._count[name])
-        size = points(text, SMALL) + 4, 14.0
+        size = width_of(text, SIGN) + 4, 14.0
+        name_ = arrow.id[1:].replace("-", "_")
         sign = ("sign", *name)
         self.things[sign] = Thing(*size)
-        self.signs[sign] = Sign(f"j{arrow.id[1:]}" + ("" if leaves else "_"), text, Spot(0.0, 0.0, *size))
+        self.signs[sign] = Sign(f"j{name_}{'' if leaves else '_'}", text, Spot(0.0, 0.0, *size))
         self._add(name, arrow, *((box, sign) if leaves else (sign, box)))
 
 
@@ -192,7 +198,7 @@ class _Shared:
         self.roads = dict(zip(lines, found.roads, strict=True))
         self.ends = ends
         framed = drafts[0].block.group is not None
-        heads = [points(f"{d.block.group.label}    {d.block.group.text}", TITLE) for d in drafts if d.block.group]
+        heads = [width_of(f"{d.block.group.label}    {d.block.group.text}", TITLE) for d in drafts if d.block.group]
         self.frame = self._frame(framed, max(heads, default=0.0))
 
     def _frame(self, framed: bool, heading: float) -> Frame:
@@ -208,7 +214,7 @@ class _Shared:
 
     def laid(self, draft: _Draft) -> Laid:
         spots = {box.id: self.spots[draft.key_of[box.id]] for box in draft.block.boxes}
-        laid = Laid(draft.block, spots, {}, {}, [], {}, {}, self.frame)
+        laid = Laid(draft.block, spots, self.frame)
         for key, arrow in draft.arrows.items():
             road = self.roads[key]
             if key[0] in ("in", "through"):
@@ -220,6 +226,9 @@ class _Shared:
             (laid.rests if key[0] == "from sign" else laid.roads)[arrow.id] = road
         for key, sign in draft.signs.items():
             laid.signs.append(replace(sign, spot=self.spots[key]))
+            name = key[1:]
+            begins = name[0] == "from sign"
+            laid.cut[draft.arrows[name].id] = (sign.id, "") if begins else ("", sign.id)
         return laid
 
 

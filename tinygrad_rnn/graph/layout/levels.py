@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from .ordering import Item, Stacks
 
 _SWEEPS, _STRAIGHTENING = 10, 6
-_APART = 8.0
+_APART = 7.0
 """Between things, in points."""
 
 _LONG, _HALF, _SHORT = 8.0, 2.0, 1.0

@@ -14,18 +14,16 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 
-from ..placement import Curve, Point, Road, Spot, joined, line
+from ..placement import HEAD, Curve, Point, Road, Spot, joined, line
 from .columns import columns_of
 from .levels import level
 from .ordering import Item, Stacks
 from .parts import Line, Thing
 from .sizes import edge
 
-HEAD = 8.0
-"""How long an arrow's head is, in points."""
-
-_BEND, _BESIDE, _APART, _TEXT = 13.0, 2.0, 13.0, 12.5
-"""In points: across a bend, beside a label, between ends at one side of a thing, and the height of a label."""
+_BEND, _BESIDE, _APART, _TEXT, _LEAST = 13.0, 3.0, 16.0, 15.0, 3.0
+"""In points: across a bend, beside a label, between ends at one side of a thing, the height of a label, and at
+least between things."""
 
 
 _ROUNDS = 3
@@ -54,6 +52,8 @@ class Pattern:
         self._follow()
         self._widths = [max((self._items[i].width for i in stack), default=0.0) for stack in self._stacks.stacks]
         self._early: dict[tuple[int, int], bool] = {}
+        self._begin: dict[int, float] = {}
+        self._below: set[int] = set()
         self._strips = self._find_strips()
         self._left = list(
             itertools.accumulate(
@@ -91,15 +91,28 @@ class Pattern:
         return down
 
     def _follow(self) -> None:
-        """A line that leaves a thing a little beside its middle stays where it is, up to the next thing."""
+        """A line over several columns stays where it leaves a thing, or else where it comes to one, if there
+        is room."""
+        place = {i: (stack, k) for stack in self._stacks.stacks for k, i in enumerate(stack)}
         for i, path in enumerate(self._stacks.ways):
             for ends, target in ((path, False), (path[::-1], True)):
+                run = list(itertools.takewhile(lambda k: self._items[k].free, ends[1:]))
                 y = self._items[ends[0]].y + self._down[i, target]
-                run = [self._items[k] for k in itertools.takewhile(lambda k: self._items[k].free, ends[1:])]
-                if run and abs(run[0].y - y) <= _APART / 2 + 0.1 and not any(item.straight for item in run):
-                    for item in run:
-                        item.y = y
+                if not run or any(self._items[k].straight for k in run):
                     break
+                if all(self._fits(*place[k], y) for k in run):
+                    for k in run:
+                        self._items[k].y = y
+                    break
+
+    def _fits(self, stack: Sequence[int], k: int, y: float) -> bool:
+        """Whether an item of a column may stand there."""
+        for other, side in ((k - 1, 1), (k + 1, -1)):
+            if 0 <= other < len(stack):
+                one, beside = self._items[stack[k]], self._items[stack[other]]
+                if side * (y - beside.y) < (one.height + beside.height) / 2 + _LEAST:
+                    return False
+        return True
 
     # -- strips between columns ------------------------------------------------------------------------------
 
@@ -113,10 +126,10 @@ class Pattern:
         for pieces in crossing[:-1]:
             self._choose(pieces)
             bends = {self._early[piece] for piece in pieces if self._bent(*piece)}
-            wide = max((self._label(piece) for piece in pieces), default=0.0)
+            wide = self._stagger(pieces)
             heads = any(self._lines[i].back and k == 0 for i, k in pieces)
-            first = HEAD * heads + _BEND * (True in bends)
-            strips.append((first, wide + 2 * _BESIDE if wide else 6.0, _BEND * (False in bends)))
+            first = (HEAD + 1) * heads + _BEND * (True in bends)
+            strips.append((first, wide + 2 * _BESIDE if wide else 5.0, _BEND * (False in bends)))
         return [*strips, (0.0, 0.0, 0.0)]
 
     def _label(self, piece: _Piece) -> float:
@@ -137,6 +150,33 @@ class Pattern:
                 costs = {early: self._cost(piece, early, pieces) for early in (True, False)}
                 if costs[not self._early[piece]] < costs[self._early[piece]]:
                     self._early[piece] = not self._early[piece]
+
+    def _stagger(self, pieces: Sequence[_Piece]) -> float:
+        """Labels that would lie on each other stand beside each other; how wide all of it is. A label under
+        whose room there is a line stands below its own one."""
+        heights = {piece: self._height(piece, self._early[piece]) for piece in pieces}
+        lanes: list[list[_Piece]] = []
+        for piece in sorted(filter(self._label, pieces), key=lambda piece: heights[piece]):
+            y = heights[piece]
+            above, below = (
+                any(1 < side * (heights[other] - y) < _TEXT for other in pieces) for side in (-1, 1)
+            )
+            if above and not below:
+                self._below.add(piece[0])
+            free = (
+                lane for lane in lanes if all(abs(y - heights[other]) >= _TEXT - 3 for other in lane)
+            )
+            lane = next(free, None)
+            if lane is None:
+                lanes.append(lane := [])
+            lane.append(piece)
+        wide = -2 * _BESIDE
+        for lane in lanes:
+            room = max(self._label(piece) for piece in lane)
+            wide += 2 * _BESIDE
+            self._begin.update({i: wide + room / 2 for i, _ in lane})
+            wide += room
+        return max(wide, 0.0)
 
     def _cost(self, piece: _Piece, early: bool, pieces: Sequence[_Piece]) -> int:
         """How often a label there would lie on another one or on a line."""
@@ -187,8 +227,8 @@ class Pattern:
             )
             pieces.append(_bent((start, y0), (end, y1), *bend))
             if k == 0:
-                label = (begin + first + middle / 2, y1 if self._early[i, k] else y0)
-        return Road(joined(*pieces), label)
+                label = begin + first + _BESIDE + self._begin.get(i, middle / 2), y1 if self._early[i, k] else y0
+        return Road(joined(*pieces), label, i in self._below)
 
     def _edge(self, item: int, down: float, side: int) -> float:
         """Where the outline of an item is."""

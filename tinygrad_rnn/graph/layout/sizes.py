@@ -8,38 +8,30 @@ from ...reading.words import plain
 from ..scene import Box
 from ..text import width_of
 
-LINE, FONT, SMALL, LABEL, TITLE = 15.0, 12.0, 10.0, 10.0, 11.0
-"""In points: a line of text; letters of a box's first line, of its further lines, of arrows and of frames."""
-
-_AROUND = 10.8
-"""What ``width_of`` adds to a text."""
-
-
-def points(text: str, size: float) -> float:
-    """How wide a text is."""
-    return max(0.0, 72 * width_of(text, size) - _AROUND)
-
+FONT, BELOW, SIGN, LABEL, TITLE, ROW = 12.0, 8.0, 10.0, 10.0, 11.0, 22.4
+"""The size of letters of a box's first line, of its further lines, of signs, arrows and frames; and the height
+of a table's row."""
 
 def lines_of(box: Box) -> list[str]:
     return [plain(line, 60) for line in (box.label, *box.lines)] if box.lines else [plain(box.label)]
 
 
 def size_of(box: Box) -> tuple[float, float]:
-    """Width and height."""
-    lines, shape = lines_of(box), box.look.get("shape")
-    text = max(points(lines[0], FONT), *(points(line, SMALL) for line in lines[1:]), 0.0)
-    height = LINE * len(lines) + 10
-    if shape in ("circle", "diamond"):
-        side = max(26.0, text, height) if shape == "circle" else max(30.0, 1.25 * text, 1.25 * height)
-        return side, side
-    return text + (20 if shape in ("hexagon", "doubleoctagon", "cds") else 12), height
+    """Width and height: those that DOT is told, or for a table those that it finds."""
+    width, height = box.look.get("width"), box.look.get("height")
+    if width and height:
+        around = 8.0 if box.look.get("peripheries") or box.look.get("shape") == "doubleoctagon" else 0.0
+        return 72 * float(width) + around, 72 * float(height) + around
+    lines = lines_of(box)
+    text = max(width_of(lines[0], FONT, bold=True), *(width_of(f" {line} ", FONT) for line in lines[1:]), 0.0)
+    return text + 10, ROW * len(lines)
 
 
 def edge(shape: str, width: float, height: float, down: float) -> float:
     """How far right of the middle the outline is, so far below it."""
-    share = min(1.0, abs(down) / (height / 2))
+    share = min(1.0, abs(down) / (height / 2)) if height else 0.0
     if shape == "circle":
         return width / 2 * math.sqrt(1 - share * share)
     if shape == "diamond":
         return width / 2 * (1 - share)
-    return width / 2 - (8 * share if shape == "hexagon" else 0.0)
+    return width / 2 - (width / 4 * share if shape == "hexagon" else 0.0)
