@@ -28,6 +28,7 @@ from .inside import scenes_inside
 from .modules import Modules, Sizes
 from .network import Network
 from .ops_view import OpsView
+from .paint import HEIGHT, WIDTH
 from .picture import Picture
 from .steps_view import Lane, StepsView
 
@@ -47,6 +48,7 @@ def draw(
     start: Nest | None = None,
     title: str | None = None,
     *,
+    width: int = WIDTH,
     of: Nest | None = None,
 ) -> Picture:
     """Draw how results were made and how residuals go back.
@@ -63,7 +65,8 @@ def draw(
         out: a tensor, or several of them nested as a cell returns them.
         view: "ops", every operation by its chain-rule case, in a box for each time step; "steps", a box for
             each time step and what it leaves of the residual of each state; "cells", a box for each module;
-            "auto", the first of them that a reader can take in.
+            "auto", the first of them that a reader can take in: every operation as far as ``max_nodes`` and a
+            page of 1,600 CSS pixels hold them, else steps, else modules.
         gains: run a backward pass of its own and write on each edge how much larger or smaller the residual
             becomes; by default only where operations are not shown one by one.
         order: number the operations in the order of the backward pass ("ops" only).
@@ -75,10 +78,12 @@ def draw(
             none; and of a loss that sends something into several steps only what comes into the last of them,
             in each layer. The picture says so. Between modules ("cells") it is always all.
         title: the first line of the picture.
+        width: how wide a picture of time steps may be, in CSS pixels ("ops" and "steps"); so many of them
+            stand in a row. One that is wider is drawn smaller.
         of: the deprecated name of ``start``.
 
     Raises:
-        ArgumentError: gains, order, values, max_nodes or title cannot be used.
+        ArgumentError: gains, order, values, max_nodes, title or width cannot be used.
         DrawError: no tensors, an unknown view, too many nodes, no steps or modules to draw, or ``start`` is
             not part of the picture.
         TapeError: nothing was recorded, it was released, or a checkpoint cannot be run again as it ran: what
@@ -101,6 +106,7 @@ def draw(
     )
     order, values = arguments.flag("draw: order", order), arguments.flag("draw: values", values)
     max_nodes = arguments.whole("draw: max_nodes", max_nodes, 1)
+    width = arguments.whole("draw: width", width, 100)
     if not all(isinstance(y, Node) for y in followed) or (start is not None and not followed):
         raise DrawError("draw: start= must name tensors on the tape of out")
     if not Tape.of(*outputs):
@@ -112,26 +118,31 @@ def draw(
         recording = Recording(outputs, followed, sys._getframe(1))
         if not recording.holds_starts():
             raise DrawError("draw: start= must name tensors on the tape of out")
-        request = _Request(recording, title, gains, max_nodes)
-        network = request.network() if view in ("auto", "ops") else ""
-        if isinstance(network, Network):
-            return _draw_ops(request, network, order, values)
+        request = _Request(recording, title, gains, max_nodes, width)
+        why = ""
+        if view in ("auto", "ops"):
+            drawn = _draw_ops(request, view, order, values)
+            if isinstance(drawn, Picture):
+                return drawn
+            why = drawn
         if view == "ops":
-            raise DrawError(f'draw: {network}: draw fewer steps, raise max_nodes, or choose view="steps"')
-        return _draw_larger(request, view, network)
+            raise DrawError(f'draw: {why}: draw fewer steps, raise max_nodes, or choose view="steps"')
+        return _draw_larger(request, view, why)
 
 
 class _Request:
     """What a call of ``draw`` asks for."""
 
-    def __init__(self, recording: Recording, title: str | None, gains: bool | None, max_nodes: int) -> None:
+    def __init__(
+        self, recording: Recording, title: str | None, gains: bool | None, max_nodes: int, width: int
+    ) -> None:
         self.recording, self.tape, self.names, self.chains = (
             recording,
             recording.tape,
             recording.names,
             recording.chains,
         )
-        self.gains, self.max_nodes = gains, max_nodes
+        self.gains, self.max_nodes, self.width = gains, max_nodes, width
         self.outputs = [y for y in recording.results if y.entry is not None]
         self.starts = recording.starts or [y for y in self.outputs if y._data.size == 1][-1:] or self.outputs
         self._title = title
@@ -159,10 +170,19 @@ class _Request:
         )
 
 
-def _draw_ops(request: _Request, network: Network, order: bool, values: bool) -> Picture:
+def _draw_ops(request: _Request, view: str, order: bool, values: bool) -> Picture | str:
+    """Every operation; or why they are too many, or for "auto" too high for a page."""
+    network = request.network()
+    if not isinstance(network, Network):
+        return network
     measured = Gains(request.followed()) if request.gains else None
-    drawing = OpsView(network, request.title(measured is not None, network.name_of), measured, order, values)
-    return Picture(drawing.dot(), _summary(network, measured), drawing.scene())
+    title = request.title(measured is not None, network.name_of)
+    drawing = OpsView(network, title, measured, order, values, request.width)
+    scene = drawing.scene()
+    if view == "auto" and scene.placed is not None and scene.placed.shown_height > HEIGHT:
+        count = len(network.steps)
+        return f"{count} steps of every operation are {scene.placed.shown_height:,.0f} pixels high"
+    return Picture(drawing.dot(), _summary(network, measured), scene)
 
 
 def _draw_larger(request: _Request, view: str, why: str) -> Picture:
@@ -198,7 +218,7 @@ def _draw_larger(request: _Request, view: str, why: str) -> Picture:
 
 
 def _said(drew: str, why: str) -> str:
-    return f'drew {drew}: {why}; view="ops" with a larger max_nodes shows all of them' if why else ""
+    return f'drew {drew}: {why}; view="ops" shows all of them, with a larger max_nodes if need be' if why else ""
 
 
 def _steps_view(request: _Request, note: str) -> StepsView:
@@ -209,7 +229,8 @@ def _steps_view(request: _Request, note: str) -> StepsView:
     ids = range(1, len(chains) + 1) if len(chains) > 1 else [0]
     lanes = [Lane(*lane) for lane in zip(chains, ids, trails, strict=True)]
     title = request.title(followed is not None, request.names.of)
-    return StepsView(lanes, title, note, followed.caption if followed is not None else "")
+    caption = followed.caption if followed is not None else ""
+    return StepsView(lanes, title, note, caption, request.width)
 
 
 def _steps(chains: Sequence[Chain]) -> str:

@@ -65,7 +65,7 @@ def finished(root: ElementTree.Element, scene: Scene) -> ElementTree.Element:
         for text in g.findall("text"):
             text.attrib.update(_HALO)
             _move(text, taken)
-    _enclose(root, graph)
+    _enclose(root, graph, scene)
     return root
 
 
@@ -80,20 +80,26 @@ def _outline(node: ElementTree.Element) -> Outline | None:
     return shapes or (_as_outline(around(texts)) if texts else None)
 
 
-def _enclose(root: ElementTree.Element, graph: ElementTree.Element) -> None:
+def _enclose(root: ElementTree.Element, graph: ElementTree.Element, scene: Scene) -> None:
     """The picture is as large as what is drawn, texts included."""
     boxes = [_box_of(text) for text in graph.iter("text")]
     for shape in graph.iter():
         if shape.tag not in ("g", "text") and (points := points_of(shape)):
             boxes.append(box_of(points))
     left, top, right, bottom = around(boxes) if boxes else (0.0, 0.0, 0.0, 0.0)
-    _resize(root, left - _MARGIN, top - _MARGIN, right - left + 2 * _MARGIN, bottom - top + 2 * _MARGIN)
+    _resize(
+        root, scene, left - _MARGIN, top - _MARGIN, right - left + 2 * _MARGIN, bottom - top + 2 * _MARGIN
+    )
 
 
-def _resize(root: ElementTree.Element, left: float, top: float, width: float, height: float) -> None:
+def _resize(
+    root: ElementTree.Element, scene: Scene, left: float, top: float, width: float, height: float
+) -> None:
+    """A unit is a point, or as much smaller as those who placed everything want it shown."""
+    scale = 4 / 3 if scene.placed is None else scene.placed.shown / scene.placed.width
     root.set("viewBox", f"{left:.1f} {top:.1f} {width:.1f} {height:.1f}")
-    root.set("width", f"{width:.0f}pt")
-    root.set("height", f"{height:.0f}pt")
+    root.set("width", f"{width * scale:.0f}")
+    root.set("height", f"{height * scale:.0f}")
 
 
 # -- texts ---------------------------------------------------------------------------------------------------
@@ -214,7 +220,7 @@ def titled(root: ElementTree.Element, scene: Scene) -> str:
     wide, high = _write_head(head, scene, left + _MARGIN, max(width, _LEAST) - 2 * _MARGIN)
     width, top, height = max(width, wide + 2 * _MARGIN), top - high, height + high
     head.set("transform", f"translate(0,{top + _MARGIN:.1f})")
-    _resize(root, left, top, width, height)
+    _resize(root, scene, left, top, width, height)
     ground = {"fill": "#ffffff", "points": _points((left, top, left + width, top + height))}
     root[:] = [ElementTree.Element("polygon", ground), head, *root]
     root.attrib |= {"xmlns": "http://www.w3.org/2000/svg", "style": "max-width: 100%; height: auto"}

@@ -114,18 +114,13 @@ def _static(name: str) -> str:
 
 
 def cleaned(svg: bytes, scene: Scene) -> ElementTree.Element:
-    """An engine's SVG without prolog, comments, links, titles and background; arrows written in reverse get
-    the class ``rev``."""
+    """An engine's SVG without prolog, comments, links, titles and background."""
     root = ElementTree.fromstring(svg)
-    reverse = {arrow.id for arrow in scene.arrows if arrow.reversed}
     _clean(root)
     for g in root.iter("g"):
         if g.get("class") == "graph":
             for background in g.findall("polygon"):
                 g.remove(background)
-        if g.get("id") in reverse:
-            classes = g.get("class", "").split()
-            g.set("class", " ".join(dict.fromkeys([*classes, "rev"])))
     return root
 
 

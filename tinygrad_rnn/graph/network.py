@@ -48,9 +48,6 @@ class Link:
         operand: which operand, or None towards a result.
         needed: whether a residual goes back along it.
         on_path: it belongs to the state path.
-        reversed: it belongs to the readout of a step, which stands beside the step's own columns.
-        loose: it has no influence on the columns, since it links one step to what several steps share: an
-            unstacked input, a sum of losses.
     """
 
     source: Vertex
@@ -58,8 +55,6 @@ class Link:
     operand: int | None
     needed: bool
     on_path: bool
-    reversed: bool
-    loose: bool
 
     @property
     def id(self) -> str:
@@ -94,8 +89,8 @@ class Network:
         tape: the entries; an entry's place is its index in here.
         steps: the time steps in the order of their first entry; none where there is only one, which needs no
             box.
-        path: the places of the entries on the state path, from the first state to the last; empty if there is
-            none.
+        path: the places of the entries on the state path, from the first state to the last; of several layers
+            on that of the last one; empty if there is none.
         vertices, links: in the order of the tape.
     """
 
@@ -120,17 +115,15 @@ class Network:
             for source in sources
         }
         self._steps_of_leaf = Counter(source for source, _ in uses if isinstance(source, _Leaf))
-        ends = self._ends_by_steps() if self.steps else self._ends_by_name() or self._ends_by_call()
+        lines = self._ends_by_steps() if self.steps else [self._ends_by_name() or self._ends_by_call()]
+        ends = [pair for line in lines for pair in line]
         self._states = {self._leaf_of[start] for start, _ in ends if start in self._leaf_of}
-        way = min(
-            (cheapest(self.tape, *ends) for ends in ends), key=lambda way: way.cost, default=Way(math.inf, [])
-        )
-        self.path: list[int] = [self._place[entry.index] for entry, _ in way.hops]
-        self._path_operands = {self._place[entry.index]: operand for entry, operand in way.hops}
+        ways = [self._way(line) for line in lines]
+        self.path: list[int] = [self._place[entry.index] for way in ways[-1:] for entry, _ in way.hops]
+        self._path_operands = {self._place[entry.index]: operand for way in ways for entry, operand in way.hops}
         self._readout = (
             self._after([self._place[end[0]] for _, end in ends]) if self.steps and ends else set()
         )
-        self._first_use: dict[int, int] = {}
         self.vertices: list[Vertex]
         self.links: list[Link]
         self.vertices, self.links = self._build()
@@ -252,18 +245,24 @@ class Network:
 
     # -- the state path --------------------------------------------------------------------------------------
 
-    def _ends_by_steps(self) -> list[tuple[Key, Key]]:
-        """Each state before the first and after the last step, of the layer that comes last; layers before it
-        have steps of their own."""
-        chain = self.steps[-1].chain
-        if chain is None:
-            return []
-        ends = [(chain.state_at(i, -1), chain.last_of(i)) for i in range(chain.count)]
-        return [
-            (start, end)
-            for start, end in ends
-            if start is not None and end is not None and end[0] in self._place
-        ]
+    def _way(self, ends: Sequence[tuple[Key, Key]]) -> Way:
+        """Of the states of one layer the one that is bent least."""
+        ways = [cheapest(self.tape, *pair) for pair in ends]
+        return min(ways, key=lambda way: way.cost, default=Way(math.inf, []))
+
+    def _ends_by_steps(self) -> list[list[tuple[Key, Key]]]:
+        """For each layer each state before its first and after its last step."""
+        lines = []
+        for chain in dict.fromkeys(step.chain for step in self.steps if step.chain is not None):
+            ends = [(chain.state_at(i, -1), chain.last_of(i)) for i in range(chain.count)]
+            lines.append(
+                [
+                    (start, end)
+                    for start, end in ends
+                    if start is not None and end is not None and end[0] in self._place
+                ]
+            )
+        return lines
 
     def _ends_by_name(self) -> list[tuple[Key, Key]]:
         """In a single step a state is a leaf and a result of the same shape that have one name at two
@@ -311,21 +310,11 @@ class Network:
             operation = add(
                 Vertex(f"n{place}", "operation", entry, self._names.get((place, 0), ""), self._step_of[place])
             )
-            backwards = self._reads_out(place)
             for i, operand in enumerate(operands):
                 on_path = self._path_operands.get(place) == i
-                loose = not on_path and self._is_loose(self._sources[place][i], place)
-                links.append(Link(operand, operation, i, bool(entry.needs[i]), on_path, backwards, loose))
+                links.append(Link(operand, operation, i, bool(entry.needs[i]), on_path))
         links.extend(self._results(add, vertices))
         return list(vertices.values()), links
-
-    def _is_loose(self, source: _Source, place: int) -> bool:
-        step = self._step_of[place]
-        if not isinstance(source, int):
-            return False
-        if step is None:
-            return self._reads_out(source)
-        return self._step_of[source] is None and self._first_use.setdefault(source, step) != step
 
     def _reads_out(self, place: int) -> bool:
         return place in self._readout and self._step_of[place] is not None
@@ -354,8 +343,7 @@ class Network:
             name = self._names.get((place, position))
             suffix = f"_{position}" if len(self.tape[place].ys) > 1 else ""
             loss = y._data.size == 1
-            backwards = self._reads_out(place)
-            step = self._step_of[place] if backwards else None
+            step = self._step_of[place] if self._reads_out(place) else None
             kind: Kind = "loss" if loss else "output"
             box = add(
                 Vertex(
@@ -363,7 +351,7 @@ class Network:
                 )
             )
             on_path = bool(self.path) and self.path[-1] == place
-            yield Link(vertices[f"n{place}"], box, None, True, on_path, backwards, False)
+            yield Link(vertices[f"n{place}"], box, None, True, on_path)
 
 
 def _leaf_kind(leaf: Node) -> Kind:

@@ -2,33 +2,39 @@
 number.
 
 Edges are written in forward direction, so that ranks are those of the forward pass, and drawn backwards with
-``dir=back``.
+``dir=back``. Graphviz lays out what has no time steps; those stand where our own layout puts them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 
 from ..reading.words import formatted, symbol_of
 from ..tape import Entry
-from .columns import Columns, stub_id
 from .gains import Gains
+from .layout import placed
 from .network import Link, Network, Vertex
 from .nodes import Nodes
 from .paint import (
     BLACK,
     NOT_FINITE,
     PAINTS,
+    WIDTH,
     Stroke,
     cell,
+    cluster,
     frame,
     mixed,
     opening,
     silent,
     small,
     stroke,
+    written,
 )
+from .positions import Positions
 from .scene import Arrow, Box, Group, Look, Moment, Scene, rule_of
 from .steps import Step
 from .text import attributes, shown, shown_html, tooltip, width_of
@@ -40,6 +46,8 @@ _RULES = [
 ]
 """How each case looks and what it does to a residual."""
 
+_BAND: Look = {"style": "filled,rounded", "color": "#E6D95A", "fillcolor": "#FFFBD6"}
+
 _PLAIN_STROKE = Stroke(1.8, 1, "solid")
 
 
@@ -50,10 +58,17 @@ class OpsView:
         gains: what a backward pass measured, or None to show only where residuals go.
         order: number the operations in the order in which the backward pass visits them.
         values: write the range of its result on each operation.
+        width: how wide a picture of time steps is at most, in CSS pixels.
     """
 
     def __init__(
-        self, network: Network, title: str, gains: Gains | None, order: bool, values: bool = False
+        self,
+        network: Network,
+        title: str,
+        gains: Gains | None,
+        order: bool = False,
+        values: bool = False,
+        width: float = WIDTH,
     ) -> None:
         self.network = network
         self.title = title
@@ -62,31 +77,37 @@ class OpsView:
         self._path = {
             vertex.id for link in network.links if link.on_path for vertex in (link.source, link.target)
         }
-        self._columns = Columns(network)
         self._nodes = Nodes(network, gains, order, values)
+        self._width = width
 
     def dot(self, titled: bool = True) -> str:
-        network = self.network
-        lines = opening(
-            self._head() if titled else None, *(("0.14", "0.3") if self._unrolled else ("0.2", "0.45"))
-        )
-        banded = set() if self._unrolled else self._path
-        if banded:
-            lines += self._band([vertex for vertex in network.vertices if vertex.id in banded])
-        for step in network.steps:
-            inside = [
-                vertex for vertex in network.vertices if vertex.step == step.index and vertex.id not in banded
-            ]
-            inside.sort(key=lambda vertex: vertex.id not in self._path)  # engines keep what is first straight
-            lines += self._cluster(step, inside)
-        lines += [
-            self._node(vertex)
-            for vertex in network.vertices
-            if vertex.step is None and vertex.id not in banded
-        ]
-        lines += self._ends()
-        lines += [self._edge(link) for link in network.links]
-        return "\n".join([*lines, "}", ""])
+        """The DOT text, with or without title and legend."""
+        apart = ("0.14", "0.3") if self._unrolled else ("0.2", "0.45")
+        return "\n".join([*opening(self._head() if titled else None, *apart), *self._body, "}", ""])
+
+    @cached_property
+    def _body(self) -> list[str]:
+        scene = self._plain
+        if scene.placed is not None:
+            return self._placed_body(scene, Positions(scene.placed))
+        banded = [box for box in scene.boxes if box.straight]
+        lines = self._band(banded) if banded else []
+        lines += [written(box) for box in scene.boxes if not box.straight]
+        return [*lines, *self._ends(), *map(self._edge, self.network.links, scene.arrows)]
+
+    def _placed_body(self, scene: Scene, positions: Positions) -> list[str]:
+        """The same with places."""
+        placement, lines = positions.placement, [positions.size()]
+        for step, group in zip(self.network.steps, scene.groups, strict=True):
+            label = shown(step.head) + (f"   {shown(group.text, 80)}" if group.text else "")
+            look = {"id": group.id, **frame(label), **positions.frame(placement.frames[group.id])}
+            inside = [positions.box(box) for box in scene.boxes if box.group == group.id]
+            lines += cluster(f"t{step.index}", look, inside)
+        for i, (band, _) in enumerate(placement.bands, start=1):
+            lines += cluster(f"band{i}", {"label": "", **_BAND, **positions.frame(band)}, [])
+        lines += [positions.box(box) for box in scene.boxes if box.group is None]
+        lines += [positions.sign(sign) for sign in placement.signs]
+        return [*lines, *(line for arrow in scene.arrows for line in positions.arrow(arrow))]
 
     # -- around the operations -------------------------------------------------------------------------------
 
@@ -135,38 +156,11 @@ class OpsView:
         factors = " and ".join(word for word, there in (("a matrix", matrix), ("a slope", slope)) if there)
         return f"state path: {symbols} — every step multiplies by {factors}"
 
-    def _band(self, vertices: Sequence[Vertex]) -> list[str]:
+    def _band(self, boxes: Sequence[Box]) -> list[str]:
         look: Look = {
-            "label": shown(self._path_text(), 80), "style": "filled,rounded", "color": "#E6D95A",
-            "fillcolor": "#FFFBD6", "fontsize": "10", "labeljust": "l", "margin": "8",
+            "label": shown(self._path_text(), 80), **_BAND, "fontsize": "10", "labeljust": "l", "margin": "8",
         }  # fmt: skip
-        return self._group("cluster_path", look, vertices)
-
-    def _cluster(self, step: Step, vertices: Sequence[Vertex]) -> list[str]:
-        left = self._left(step)
-        label = shown(step.head) + (f"   {shown(left, 80)}" if left else "")
-        look: Look = {"id": f"t{step.index}", **frame(label)}
-        outside = {outer.id: outer for outer, at in self._columns.stubs.values() if at == step.index}
-        lines = self._group(f"cluster_t{step.index}", look, vertices)
-        return [
-            *lines[:-1],
-            *(f"  {self._stub(outer, step.index)}" for outer in outside.values()),
-            lines[-1],
-        ]
-
-    def _stub(self, outer: Vertex, step: int) -> str:
-        look: Look = {
-            "shape": "plain",
-            "fontsize": "9",
-            "fontcolor": "#555555",
-            "label": shown(self._nodes.text(outer)),
-            "tooltip": tooltip("drawn in each step; it is one operation"),
-        }
-        return f"  {stub_id(outer, step)} {attributes({'id': stub_id(outer, step), **look})};"
-
-    def _group(self, name: str, look: Look, vertices: Sequence[Vertex]) -> list[str]:
-        lines = [f"  subgraph {name} {{", f"    graph {attributes(look)};"]
-        return [*lines, *(f"  {self._node(vertex)}" for vertex in vertices), "  }"]
+        return cluster("path", look, [written(box) for box in boxes])
 
     def _left(self, step: Step) -> str:
         """How much of the residual that comes into the last step of all is left at the states that this step
@@ -183,15 +177,10 @@ class OpsView:
         return f"residual left: {', '.join(named)}"
 
     def _ends(self) -> list[str]:
-        """What comes into a step stands left, what leaves it right; of several steps only the states that
-        come into the first."""
+        """What comes into a step stands left, what leaves it right."""
         if not self.network.path:
             return []
-        kinds = (
-            {"source": ("state",)}
-            if self._unrolled
-            else {"source": ("state", "input"), "sink": ("output", "loss")}
-        )
+        kinds = {"source": ("state", "input"), "sink": ("output", "loss")}
         ranks = {
             rank: [vertex.id for vertex in self.network.vertices if vertex.kind in kind]
             for rank, kind in kinds.items()
@@ -201,21 +190,20 @@ class OpsView:
             for rank, names in ranks.items()
         ]
 
-    def _node(self, vertex: Vertex) -> str:
-        look = self._nodes.look(vertex)
-        if self._unrolled and vertex.id in self._path:
-            look["group"] = "state"
-        return f"  {vertex.id} {attributes({'id': vertex.id, **look})};"
-
     # -- for a page ------------------------------------------------------------------------------------------
 
     def scene(self) -> Scene:
         """The same picture as boxes and arrows with all that is known of them."""
+        return replace(self._plain, dot=self.dot(titled=False))
+
+    @cached_property
+    def _plain(self) -> Scene:
+        """Without DOT text; time steps have their places."""
         network = self.network
         groups = [Group(f"t{step.index}", step.head, self._left(step)) for step in network.steps]
-        return Scene(
+        scene = Scene(
             title=self.title,
-            dot=self.dot(titled=False),
+            dot="",
             boxes=[self._box(vertex) for vertex in network.vertices],
             arrows=[self._arrow(link) for link in network.links],
             groups=groups,
@@ -225,6 +213,7 @@ class OpsView:
             notes=[*self._notes(), *([self._straight()] if network.path and self._unrolled else [])],
             measured=self.gains is not None,
         )
+        return replace(scene, placed=placed(scene, self._width)) if self._unrolled else scene
 
     def _box(self, vertex: Vertex) -> Box:
         operation = vertex.kind == "operation"
@@ -253,24 +242,13 @@ class OpsView:
                 None if part is None else part.size,
             )
         look = self._result_edge(link) if link.operand is None else self._operand_edge(link)
-        return Arrow(
-            link.id, link.source.id, link.target.id, look, back, size, self._columns.is_reversed(link)
-        )
+        return Arrow(link.id, link.source.id, link.target.id, look, back, size)
 
     # -- edges -----------------------------------------------------------------------------------------------
 
-    def _edge(self, link: Link) -> str:
-        look = self._result_edge(link) if link.operand is None else self._operand_edge(link)
-        if link.on_path:
-            look["weight"] = "1000" if self._unrolled else "50"
-        if self._unrolled and link.source.step != link.target.step and link.target.step is not None:
-            look["minlen"] = str(self._columns.apart(link))
-        if link.loose and link.id not in self._columns.stubs:
-            look["constraint"] = "false"
-        ends = [link.target, link.source] if self._columns.is_reversed(link) else [link.source, link.target]
-        outer, step = self._columns.stubs.get(link.id, (None, 0))
-        tail, head = (stub_id(end, step) if end is outer else end.id for end in ends)
-        return f"  {tail} -> {head} {attributes({'id': link.id, **look})};"
+    def _edge(self, link: Link, arrow: Arrow) -> str:
+        look = {**arrow.look, "weight": "50"} if link.on_path else arrow.look
+        return f"  {arrow.source} -> {arrow.target} {attributes({'id': arrow.id, **look})};"
 
     def _operand_edge(self, link: Link) -> Look:
         entry: Entry = link.target.value
@@ -284,11 +262,10 @@ class OpsView:
             paint = paint if math.isfinite(part.size) else NOT_FINITE
         elif not link.needed:
             return silent()
-        reverse = self._columns.is_reversed(link)
         return {
-            "dir": None if reverse else "back", "color": mixed(paint.line, line.strength),
+            "dir": "back", "color": mixed(paint.line, line.strength),
             "penwidth": f"{line.width:.1f}", "style": line.style,
-            "class": PAINTS[entry.row.case].css + (" rev" if reverse else ""), "label": label,
+            "class": PAINTS[entry.row.case].css, "label": label,
             "fontcolor": paint.text if label else None, "tooltip": tip and tooltip(tip),
         }  # fmt: skip
 
@@ -296,7 +273,7 @@ class OpsView:
         if not self._is_followed(link):
             return silent()
         return {
-            "dir": None if self._columns.is_reversed(link) else "back", "color": BLACK,
+            "dir": "back", "color": BLACK,
             "penwidth": "1.8" if self.gains is None else "3.2",
             "label": None if self.gains is None else "δ in", "weight": "5",
         }  # fmt: skip

@@ -31,6 +31,10 @@ UNREACHED = Paint("#BDBDBD", "white", "#9A9A9A", "")
 NOT_FINITE = Paint("#882255", "#F9D7E6", "#882255", "")
 BLACK = "#1A1A1A"
 
+WIDTH, HEIGHT = 1200, 1600
+"""A page, in CSS pixels: so wide are pictures of time steps, and so high may that of every operation be where
+nobody asked for it."""
+
 LEAVES: dict[str, Look] = {
     "state": {"shape": "box", "style": "rounded,filled"},
     "output": {"shape": "box", "style": "rounded,filled"},
@@ -83,6 +87,12 @@ def frame(label: str, margin: str = "6") -> Look:
         "fontsize": "11", "margin": margin,
         "labeljust": "l",
     }  # fmt: skip
+
+
+def cluster(name: str, look: Look, inside: Sequence[str]) -> list[str]:
+    """Lines of DOT text with a frame around them."""
+    graph = f"    graph {attributes(look)};"
+    return [f"  subgraph cluster_{name} {{", graph, *(f"  {line}" for line in inside), "  }"]
 
 
 def written(box: Box) -> str:

@@ -88,9 +88,9 @@ class Picture:
         atomic.write(target, contents[kind](), DrawError)
 
     def _pdf(self) -> bytes:
-        return (
-            engine.image(self.dot, "pdf") if engine.is_graphviz(engine.found()) else convert.pdf(self.svg())
-        )
+        if engine.is_graphviz(engine.found()):
+            return engine.image(self.dot, "pdf", self._scene.placed is not None)
+        return convert.pdf(self.svg())
 
     def source(self) -> Any:
         """The picture as a ``graphviz.Source``, for the tools around that package."""
@@ -114,5 +114,8 @@ class Picture:
 
 def _drawn(scene: Scene) -> ElementTree.Element:
     """A scene's SVG, by an engine or by our own layout."""
-    drawing = html.cleaned(engine.image(scene.dot, "svg"), scene) if engine.found() else layout.svg_of(scene)
+    if engine.found():
+        drawing = html.cleaned(engine.image(scene.dot, "svg", scene.placed is not None), scene)
+    else:
+        drawing = layout.svg_of(scene)
     return finish.finished(drawing, scene)

@@ -13,6 +13,7 @@ from ..reading.norms import Ranges
 from ..reading.words import formula_of
 from ..tape import Entry, Replay
 from .gains import Gains
+from .placement import Placement
 
 Fact = tuple[str, str]
 """What is known, by what it is called: ("shape", "(2, 4)"). Users' text stands in it as it is."""
@@ -34,6 +35,7 @@ class Box:
         group: the id of the group that it stands in.
         straight: whether it stands on the line of the state.
         lines: what stands below its label.
+        fills: of a table, the colours of its lines.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Box:
     group: str | None = None
     straight: bool = False
     lines: Sequence[str] = ()
+    fills: Sequence[str | None] = ()
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,6 @@ class Arrow:
         look: its attributes in DOT.
         back: whether a residual takes it.
         size: the size of that residual, if it was measured.
-        reversed: whether DOT has its ends the other way round.
     """
 
     id: str
@@ -63,7 +65,6 @@ class Arrow:
     look: Look
     back: bool
     size: float | None = None
-    reversed: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class Scene:
         legend: pairs of a class, "case1" to "case3" or "", and what it means.
         measured: whether gains were.
         inside: by id of a box that can be opened, what is inside.
+        placed: where everything stands, if the DOT text says so; else an engine finds places.
     """
 
     title: str
@@ -109,6 +111,7 @@ class Scene:
     notes: Sequence[str]
     measured: bool
     inside: Mapping[str, Scene] = field(default_factory=dict)
+    placed: Placement | None = None
 
 
 # -- facts ---------------------------------------------------------------------------------------------------

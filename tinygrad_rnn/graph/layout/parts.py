@@ -1,0 +1,37 @@
+"""What is laid out: things and lines between them, by their numbers; nothing is known of what they show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+End = Literal["", "in", "out", "first", "last"]
+"""Where a thing has to stand: where lines come in from the left or leave to the right, or in the first or the
+last column."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What takes a place: a box, a sign, or a place on a border that a line passes.
+
+    Attributes:
+        straight: it stands on the line of the state.
+        state: its column does not depend on what needs it.
+    """
+
+    width: float
+    height: float
+    shape: str = ""
+    straight: bool = False
+    state: bool = False
+    end: End = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """An arrow between two things; ``label`` is how wide its text is, ``back`` whether it has a head."""
+
+    source: int
+    target: int
+    label: float = 0.0
+    back: bool = True
