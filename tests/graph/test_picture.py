@@ -123,7 +123,7 @@ def test_save_refuses_and_leaves_what_was_there(tmp_path):
 
 def test_broken_text_is_the_engines_error(engine):
     with pytest.raises(DrawError, match="cannot write svg"):
-        picture.Picture("digraph {", "", scene=None).svg()
+        picture.Picture("digraph {", "", tg.draw(exact_cases())._scene).svg()
 
 
 def test_what_cannot_be_drawn_is_refused_by_name():

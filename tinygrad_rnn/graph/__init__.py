@@ -218,7 +218,9 @@ def _draw_larger(request: _Request, view: str, why: str) -> Picture:
 
 
 def _said(drew: str, why: str) -> str:
-    return f'drew {drew}: {why}; view="ops" shows all of them, with a larger max_nodes if need be' if why else ""
+    return (
+        f'drew {drew}: {why}; view="ops" shows all of them, with a larger max_nodes if need be' if why else ""
+    )
 
 
 def _steps_view(request: _Request, note: str) -> StepsView:

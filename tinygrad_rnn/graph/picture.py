@@ -49,7 +49,7 @@ class Picture:
         Raises:
             DrawError: there is no engine, or it failed.
         """
-        return engine.image(self.dot, "svg", placed=self._scene.placed is not None).decode("utf-8")
+        return self._image("svg").decode("utf-8")
 
     def html(self) -> str:
         """The picture as one page that loads nothing, for a browser: facts of every operation, its way to the
@@ -76,7 +76,14 @@ class Picture:
                 f"save: {target.name!r} has none of the endings {', '.join(f'.{known}' for known in _KINDS)}"
             )
         texts = {"dot": lambda: self.dot, "html": self.html}
-        atomic.write(target, texts[kind]() if kind in texts else engine.image(self.dot, kind, placed=self._scene.placed is not None), DrawError)
+        atomic.write(
+            target,
+            texts[kind]() if kind in texts else self._image(kind),
+            DrawError,
+        )
+
+    def _image(self, kind: str) -> bytes:
+        return engine.image(self.dot, kind, placed=self._scene.placed is not None)
 
     def source(self) -> Any:
         """The picture as a ``graphviz.Source``, for the tools around that package."""

@@ -42,7 +42,8 @@ class Positions:
     def sign(self, sign: Sign) -> str:
         """A sign as DOT text."""
         look: Look = {
-            "shape": "plain", "fontsize": "10", "fontcolor": "#555555", "label": shown(sign.text, 40),
+            "shape": "plaintext", "style": "", "fontsize": "10", "fontcolor": "#555555",
+            "label": shown(sign.text, 40),
             "width": f"{sign.spot.width / 72:.2f}", "height": f"{sign.spot.height / 72:.2f}",
             "fixedsize": "true", "tooltip": tooltip("drawn in each step; it is one operation"),
             "pos": self._point((sign.spot.x, sign.spot.y)),
