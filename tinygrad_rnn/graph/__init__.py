@@ -106,7 +106,7 @@ def draw(
     )
     order, values = arguments.flag("draw: order", order), arguments.flag("draw: values", values)
     max_nodes = arguments.whole("draw: max_nodes", max_nodes, 1)
-    width = arguments.whole("draw: width", width, 100)
+    width = arguments.whole("draw: width", width, 1)
     if not all(isinstance(y, Node) for y in followed) or (start is not None and not followed):
         raise DrawError("draw: start= must name tensors on the tape of out")
     if not Tape.of(*outputs):
