@@ -38,8 +38,8 @@ def layouts(request, monkeypatch):
     return request.param
 
 
-@pytest.fixture(scope="session")
-def chromium():
+def started():
+    """A browser of its own."""
     programs = [shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")]
     if None in programs:
         pytest.skip("no browser: apt install chromium chromium-driver")
@@ -55,7 +55,12 @@ def chromium():
     for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1400,900", *quiet):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(programs[1]))
+    return webdriver.Chrome(options=options, service=webdriver.ChromeService(programs[1]))
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    driver = started()
     yield driver
     driver.quit()
 

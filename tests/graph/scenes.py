@@ -188,9 +188,7 @@ def texts(svg):
     """The labels of an SVG and its tooltips."""
     tree = ElementTree.fromstring(svg)
     labels = ["".join(t.itertext()) for t in tree.iter("{http://www.w3.org/2000/svg}text")]
-    tooltips = [
-        a.get("{http://www.w3.org/1999/xlink}title") for a in tree.iter("{http://www.w3.org/2000/svg}a")
-    ]
+    tooltips = [title.text for title in tree.iter("{http://www.w3.org/2000/svg}title")]
     return [[found.replace("\xa0", " ") for found in kind] for kind in (labels, tooltips)]
 
 

@@ -121,8 +121,7 @@ class OpsView:
             )
             for case, shape, rule in _RULES
         )
-        notes = ["arrows run backwards, as residuals do", *self._notes()]
-        lines = [f"<B>{shown_html(self.title, 80)}</B>", None, small(" · ".join(notes))]
+        lines = [f"<B>{shown_html(self.title, 80)}</B>", None, small(" · ".join(self._notes()))]
         if self._unrolled and self.network.path:
             lines.append(small(self._straight()))
         spanning = [
@@ -132,9 +131,14 @@ class OpsView:
         return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="3">{"".join(spanning)}</TABLE>'
 
     def _notes(self) -> list[str]:
-        measured = ["number = gain (size after ÷ size before)", "thinner and paler = smaller residual"]
-        measured = [] if self.gains is None else [*filter(None, [self.gains.followed.caption]), *measured]
-        return [*measured, "grey, dotted = no residual", "double frame = parameter"]
+        notes = ["arrows run backwards, as residuals do"]
+        if self.gains is not None:
+            notes += [
+                *filter(None, [self.gains.followed.caption]),
+                "number = gain (size after ÷ size before)",
+                "thinner and paler = smaller residual",
+            ]
+        return [*notes, "grey, dotted = no residual", "double frame = parameter"]
 
     def _straight(self) -> str:
         return f"straight line = {self._path_text()}"

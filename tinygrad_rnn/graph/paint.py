@@ -108,7 +108,7 @@ _LEAST = {
 }
 """The least width and height of a shape, in points; of others (24.5, 24.5)."""
 
-_AROUND = {"cds": (20.0, 6.0), "doubleoctagon": (14.0, 2.0), "double": (8.0, 1.0), "plaintext": (2.0, 0.0)}
+_AROUND = {"cds": (20.0, 6.0), "doubleoctagon": (14.0, 2.0), "double": (8.0, 1.0), "plaintext": (4.0, 2.0)}
 """What a shape adds to the width and height of its text; others (11, 6)."""
 
 
@@ -121,10 +121,10 @@ def sized(look: Look, lines: Sequence[tuple[str, float]]) -> Look:
     shape = "double" if look.get("peripheries") else look["shape"] or ""
     width = max((width_of(text, points) for text, points in lines), default=0.0)
     height = sum(1.2 * points for _, points in lines)
-    ink = height - 4
+    ink = height - 2
     least_width, least_height = _LEAST.get(shape, (24.5, 24.5))
     if shape == "circle":
-        width = height = max(least_width, math.hypot(width, ink) + 8)
+        width = height = max(least_width, math.hypot(width, ink) + 7)
     elif shape == "diamond":
         height = max(least_height, 2.2 * ink)
         width = (width + 3) / (1 - ink / height)
@@ -135,7 +135,7 @@ def sized(look: Look, lines: Sequence[tuple[str, float]]) -> Look:
         across, down = _AROUND.get(shape, (11.0, 6.0))
         width, height = width + across, height + down
     inches = {"width": max(width, least_width) / 72, "height": max(height, least_height) / 72}
-    return {**{name: f"{size:.2f}" for name, size in inches.items()}, "fixedsize": "true"}
+    return {**{name: f"{size:.3f}" for name, size in inches.items()}, "fixedsize": "true"}
 
 
 def silent() -> Look:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import html as markup
 import os
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from .. import arguments, atomic
 from ..errors import DrawError
-from . import engine, html, layout
+from . import convert, engine, finish, html, layout
 from .scene import Scene
-
-_KINDS = ("svg", "png", "pdf", "dot", "html")
 
 _FRAME = (
     '<iframe title="{title}" sandbox="allow-scripts" srcdoc="{page}" width="100%" height="480" '
@@ -44,12 +43,14 @@ class Picture:
         return f"<{self._summary}>"
 
     def svg(self) -> str:
-        """The picture as SVG text.
+        """The picture as SVG text, the same with any fonts.
+
+        Without an engine the layout is our own, a plainer one.
 
         Raises:
-            DrawError: there is no engine, or it failed.
+            DrawError: the engine failed.
         """
-        return self._image("svg").decode("utf-8")
+        return finish.titled(_drawn(self._scene), self._scene)
 
     def html(self) -> str:
         """The picture as one page that loads nothing, for a browser: facts of every operation, its way to the
@@ -65,25 +66,31 @@ class Picture:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the picture to a file, in the format that its ending names: svg, png, pdf, dot or html.
 
+        PNG is made of the SVG, at twice its size (extra ``render``). PDF is written by Graphviz's ``dot``;
+        where that is missing it is made of the SVG, too (extra ``pdf``).
+
         Raises:
-            DrawError: another ending, no engine, or no permission to write there. What stood at ``path`` is
-                then as before.
+            DrawError: another ending, an engine that failed, a package that is missing, or no permission to
+                write there. What stood at ``path`` is then as before.
         """
         target = Path(arguments.path("save: path", path))
         kind = target.suffix.lower()[1:]
-        if kind not in _KINDS:
-            raise DrawError(
-                f"save: {target.name!r} has none of the endings {', '.join(f'.{known}' for known in _KINDS)}"
-            )
-        texts = {"dot": lambda: self.dot, "html": self.html}
-        atomic.write(
-            target,
-            texts[kind]() if kind in texts else self._image(kind),
-            DrawError,
-        )
+        contents: dict[str, Callable[[], str | bytes]] = {
+            "svg": self.svg,
+            "png": lambda: convert.png(self.svg()),
+            "pdf": self._pdf,
+            "dot": lambda: self.dot,
+            "html": self.html,
+        }
+        if kind not in contents:
+            known = ", ".join(f".{known}" for known in contents)
+            raise DrawError(f"save: {target.name!r} has none of the endings {known}")
+        atomic.write(target, contents[kind](), DrawError)
 
-    def _image(self, kind: str) -> bytes:
-        return engine.image(self.dot, kind, placed=self._scene.placed is not None)
+    def _pdf(self) -> bytes:
+        if not engine.is_graphviz(engine.found()):
+            return convert.pdf(self.svg())
+        return engine.image(self.dot, "pdf", placed=self._scene.placed is not None)
 
     def source(self) -> Any:
         """The picture as a ``graphviz.Source``, for the tools around that package."""
@@ -106,7 +113,8 @@ class Picture:
 
 
 def _drawn(scene: Scene) -> ElementTree.Element:
-    """A scene's SVG, by an engine or by our own layout."""
-    if not engine.found():
-        return layout.svg_of(scene)
-    return html.cleaned(engine.image(scene.dot, "svg", placed=scene.placed is not None), scene)
+    """A scene's SVG: by an engine, or by our own layout where there is none or everything has its place, so
+    that nothing is left to an engine."""
+    by_engine = scene.placed is None and engine.found()
+    drawing = html.cleaned(engine.image(scene.dot, "svg"), scene) if by_engine else layout.svg_of(scene)
+    return finish.finished(drawing, scene)

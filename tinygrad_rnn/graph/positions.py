@@ -32,8 +32,10 @@ class Positions:
 
     def box(self, box: Box) -> str:
         """A box as DOT text."""
-        spot = self.placement.spots[box.id]
-        return f"  {box.id} {attributes({'id': box.id, **box.look, 'pos': self._point((spot.x, spot.y))})};"
+        spot, look = self.placement.spots[box.id], {"id": box.id, **box.look}
+        if look["shape"] == "box" and not look.get("peripheries"):
+            look["height"] = f"{spot.height / 72:.2f}"
+        return f"  {box.id} {attributes({**look, 'pos': self._point((spot.x, spot.y))})};"
 
     def frame(self, at: Frame) -> Look:
         """A cluster's."""

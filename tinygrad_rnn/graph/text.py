@@ -7,6 +7,7 @@ free of markup, free of escapes.
 
 from __future__ import annotations
 
+import html
 import unicodedata
 from collections.abc import Mapping
 
@@ -35,6 +36,11 @@ def tooltip(text: str) -> str:
     return _escaped(printable(text), backslash="\\\\\\\\")
 
 
+def untold(tip: str) -> str:
+    """The text that ``tooltip`` was given, where it is shown by something else than Graphviz."""
+    return html.unescape(tip.replace("\\\\\\\\", "\\"))
+
+
 def _escaped(text: str, backslash: str) -> str:
     for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
         text = text.replace(character, entity)
@@ -55,7 +61,7 @@ def _other(character: str, widths: Mapping[str, int]) -> int:
         return 1000
     if unicodedata.combining(character):
         return 0
-    return widths.get(unicodedata.normalize("NFD", character)[0], 600)
+    return widths.get(unicodedata.normalize("NFKD", character)[0], 600)
 
 
 def attributes(values: dict[str, str | None]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping
 
 from ...reading.words import plain
@@ -11,7 +11,7 @@ from ..scene import Arrow, Box, Group
 from ..text import width_of
 from .blocks import Block
 from .parts import End, Line, Thing
-from .sizes import LABEL, SIGN, size_of
+from .sizes import HEADS, LABEL, SIGN, size_of
 
 Key = tuple[Hashable, ...]
 """("box", 3) is an operation; ("out", ("box", 3), None, 2) the second line that goes out from it."""
@@ -46,9 +46,9 @@ class Draft:
         self._straight: set[str] = set()
         self.key_of = self._keys()
         self.operations: Hashable = self._operations()
-        leaving = {arrow.source for arrow in block.inner}
+        leaving = Counter(arrow.source for arrow in (*block.inner, *block.outs, *block.sources))
         for box in block.boxes:
-            self.things[self.key_of[box.id]] = _thing(box, banded, box.id in leaving)
+            self.things[self.key_of[box.id]] = _thing(box, banded, leaving[box.id])
         for arrow in block.inner:
             self._add_line("inner", arrow, self.key_of[arrow.source], self.key_of[arrow.target])
         for arrow in block.ins:
@@ -131,11 +131,14 @@ class Draft:
         self.ends[name], self.arrows[name] = (source, target), arrow
 
 
-def _thing(box: Box, banded: bool, leaves: bool) -> Thing:
-    kind = box.look.get("class") or ""
-    found: End = ""
+def _thing(box: Box, banded: bool, leaving: int) -> Thing:
+    """A box; as high as the heads of the arrows that leave it need."""
+    kind, shape = box.look.get("class") or "", box.look.get("shape") or ""
+    width, height = size_of(box)
+    height = max(height, leaving * HEADS) if shape == "box" else height
+    end: End = ""
     if banded and box.straight and kind == "state":
-        found = "first"
-    elif banded and not leaves and kind == "output":
-        found = "last"
-    return Thing(*size_of(box), box.look.get("shape") or "", box.straight, kind == "state", found)
+        end = "first"
+    elif banded and not leaving and kind == "output":
+        end = "last"
+    return Thing(width, height, shape, box.straight, kind == "state", end)
