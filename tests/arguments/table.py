@@ -156,6 +156,7 @@ OWN: dict[str, dict[str, Argument]] = {
         "start": is_a("recorded", None),
         "of": is_a("recorded", None),
         "title": is_a("text", "title"),
+        "width": is_a("steps", 1200),
     },
     "tg.flow": {
         "loss": is_a("recorded", lambda w: w.loss),

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_rnn as tg
+from tests.graph.browser import lstm_layer
 from tests.graph.scenes import (
     BATCH,
     HIDDEN,
@@ -48,6 +49,14 @@ def pictures():
         "100 steps": tg.draw(leaky_run(), view="steps"),
         "two layers of 20 steps": tg.draw(tagged(20, num_layers=2, bidirectional=True), view="steps"),
         "3 steps with gains": tg.draw(unrolled(), gains=True),
+        "6 steps of an LSTM": tg.draw(lstm_layer(6), view="ops", gains=True),
+        "6 steps of two layers": tg.draw(tagged(6, num_layers=2), view="ops", gains=True, max_nodes=400),
+        "12 losses in a narrow picture": tg.draw(
+            sum(unrolled(12)), view="ops", gains=True, max_nodes=400, width=600
+        ),
+        "100 steps of two layers in both directions": tg.draw(
+            tagged(100, num_layers=2, bidirectional=True), view="steps"
+        ),
     }
 
 

@@ -106,7 +106,7 @@ def draw(
     )
     order, values = arguments.flag("draw: order", order), arguments.flag("draw: values", values)
     max_nodes = arguments.whole("draw: max_nodes", max_nodes, 1)
-    width = arguments.whole("draw: width", width, 100)
+    width = arguments.whole("draw: width", width, 1)
     if not all(isinstance(y, Node) for y in followed) or (start is not None and not followed):
         raise DrawError("draw: start= must name tensors on the tape of out")
     if not Tape.of(*outputs):
@@ -218,7 +218,9 @@ def _draw_larger(request: _Request, view: str, why: str) -> Picture:
 
 
 def _said(drew: str, why: str) -> str:
-    return f'drew {drew}: {why}; view="ops" shows all of them, with a larger max_nodes if need be' if why else ""
+    return (
+        f'drew {drew}: {why}; view="ops" shows all of them, with a larger max_nodes if need be' if why else ""
+    )
 
 
 def _steps_view(request: _Request, note: str) -> StepsView:

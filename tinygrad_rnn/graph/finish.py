@@ -87,9 +87,8 @@ def _enclose(root: ElementTree.Element, graph: ElementTree.Element, scene: Scene
         if shape.tag not in ("g", "text") and (points := points_of(shape)):
             boxes.append(box_of(points))
     left, top, right, bottom = around(boxes) if boxes else (0.0, 0.0, 0.0, 0.0)
-    _resize(
-        root, scene, left - _MARGIN, top - _MARGIN, right - left + 2 * _MARGIN, bottom - top + 2 * _MARGIN
-    )
+    width, height = right - left + 2 * _MARGIN, bottom - top + 2 * _MARGIN
+    _resize(root, scene, left - _MARGIN, top - _MARGIN, width, height)
 
 
 def _resize(

@@ -25,8 +25,9 @@ _GAPS = (1.5, 3.0, 4.5, 6.0, 8.0)
 _BESIDE = 1.0
 """Points between two heads."""
 
-_SMALLEST = 0.45
-"""How much smaller heads get at most where many share a side of a node."""
+_SMALLEST, _SMALLER, _TRIES = 0.5, 0.8, 5
+"""How much smaller heads get at most where many share a side of a node; and each time, and how many times,
+where that is not enough."""
 
 _BEND = 40.0
 """Points from its head within which an arrow comes back to its way, where the head was put aside."""
@@ -94,10 +95,22 @@ def draw_heads(
         end = _end(edge, near, every)
         if end is not None:
             at[end.node].append(end)
-    drawn = []
-    for ends in at.values():
-        for bunch in _bunches(ends):
-            drawn += [_draw(end, aside) for end, aside in _side_by_side(bunch)]
+    return [head for ends in at.values() for head in _draw_all(ends)]
+
+
+def _draw_all(ends: Sequence[_End]) -> list[Outline]:
+    """Those at one node; smaller ones where they would still lie over each other."""
+    drawn: list[Outline] = []
+    for bunch in _bunches(ends):
+        places = list(_side_by_side(bunch))
+        for _ in range(_TRIES):
+            heads = [_draw(end, aside) for end, aside in places]
+            pairs = itertools.chain(itertools.combinations(heads, 2), itertools.product(heads, drawn))
+            if not any(one.hits(other) for one, other in pairs):
+                break
+            for end in bunch:
+                end.half *= _SMALLER
+        drawn += heads
     return drawn
 
 
@@ -161,8 +174,11 @@ def _draw(end: _End, aside: Point) -> Outline:
         (px + aside[0] * share, py + aside[1] * share)
         for (px, py), share in zip([*line, *controls], shares, strict=True)
     ]
+    length = min(2.2 * end.half, 0.6 * sum(map(_far, controls, controls[1:])))
+    if aside != (0.0, 0.0):  # no longer than it is straight, so that neighbours do not turn into each other
+        length = min(length, max(_far(end.tip, controls[0]) - _GAPS[0], end.half))
     for gap in _GAPS:
-        line, corners = _with_head(moved, end.node, end.half, gap)
+        line, corners = _with_head(moved, end.node, (end.half, length), gap)
         if end.node is None or all(end.node.distance(corner) > 0 for corner in corners):
             break
     end.head.set("points", " ".join(f"{x:.2f},{y:.2f}" for x, y in corners))
@@ -185,11 +201,14 @@ def written(controls: Sequence[Point]) -> str:
 
 
 def _with_head(
-    controls: Sequence[Point], node: Outline | None, half: float, gap: float
+    controls: Sequence[Point], node: Outline | None, size: tuple[float, float], gap: float
 ) -> tuple[list[Point], list[Point]]:
-    """A curve that begins in a node, without the part that its head takes, and the head's corners."""
-    length = min(2.2 * half, 0.6 * sum(map(_far, controls[3:], controls[4:])))
-    start = controls[0]
+    """A curve that begins in a node, without the part that its head takes, and the head's corners.
+
+    Args:
+        size: half of its width, and its length.
+    """
+    (half, length), start = size, controls[0]
     tip_at, passed, before = None, 0.0, math.inf if node is None else node.distance(start) - gap
     for place, share, end in _along(controls):
         chord, away = _far(start, end), math.inf if node is None else node.distance(end) - gap

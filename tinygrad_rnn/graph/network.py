@@ -120,7 +120,9 @@ class Network:
         self._states = {self._leaf_of[start] for start, _ in ends if start in self._leaf_of}
         ways = [self._way(line) for line in lines]
         self.path: list[int] = [self._place[entry.index] for way in ways[-1:] for entry, _ in way.hops]
-        self._path_operands = {self._place[entry.index]: operand for way in ways for entry, operand in way.hops}
+        self._path_operands = {
+            self._place[entry.index]: operand for way in ways for entry, operand in way.hops
+        }
         self._readout = (
             self._after([self._place[end[0]] for _, end in ends]) if self.steps and ends else set()
         )

@@ -1,5 +1,5 @@
-"""Where everything of a picture stands. A unit is a point of DOT's; x runs to the right, y downwards, from the
-upper left corner."""
+"""Where everything of a picture stands. A unit is a point of DOT's; from the upper left corner x runs to the
+right and y downwards."""
 
 from __future__ import annotations
 

@@ -32,8 +32,10 @@ class Positions:
 
     def box(self, box: Box) -> str:
         """A box as DOT text."""
-        spot = self.placement.spots[box.id]
-        return f"  {box.id} {attributes({'id': box.id, **box.look, 'pos': self._point((spot.x, spot.y))})};"
+        spot, look = self.placement.spots[box.id], {"id": box.id, **box.look}
+        if look["shape"] == "box" and not look.get("peripheries"):
+            look["height"] = f"{spot.height / 72:.2f}"
+        return f"  {box.id} {attributes({**look, 'pos': self._point((spot.x, spot.y))})};"
 
     def frame(self, at: Frame) -> Look:
         """A cluster's."""
@@ -42,7 +44,8 @@ class Positions:
     def sign(self, sign: Sign) -> str:
         """A sign as DOT text."""
         look: Look = {
-            "shape": "plain", "fontsize": "10", "fontcolor": "#555555", "label": shown(sign.text, 40),
+            "shape": "plaintext", "style": "", "fontsize": "10", "fontcolor": "#555555",
+            "label": shown(sign.text, 40),
             "width": f"{sign.spot.width / 72:.2f}", "height": f"{sign.spot.height / 72:.2f}",
             "fixedsize": "true", "tooltip": tooltip("drawn in each step; it is one operation"),
             "pos": self._point((sign.spot.x, sign.spot.y)),

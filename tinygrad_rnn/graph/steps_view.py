@@ -306,8 +306,7 @@ def _table(title: str, lines: Sequence[str], fills: Sequence[str | None], room: 
     """A box with a line for each state; a gap has no frame."""
     backgrounds = [f' BGCOLOR="{fill}"' if fill else "" for fill in fills]
     cells = [
-        cell(room, f" {shown_html(line, 40)} ", style)
-        for line, style in zip(lines, backgrounds, strict=True)
+        cell(room, f" {shown_html(line, 40)} ", style) for line, style in zip(lines, backgrounds, strict=True)
     ]
     border = 'BORDER="1" COLOR="#8A8A8A"' if any(fills) else 'BORDER="0"'
     rows = [f'<TD WIDTH="{room:.0f}"><B>{shown_html(title)}</B></TD>', *cells]

@@ -43,9 +43,7 @@ class Block:
 def blocks_of(scene: Scene) -> list[Block]:
     """The blocks in order, each with its arrows."""
     turns = _turns(scene)
-    blocks: dict[float, Block] = {
-        float(i): Block(group) for i, group in enumerate(scene.groups, start=1)
-    }
+    blocks: dict[float, Block] = {float(i): Block(group) for i, group in enumerate(scene.groups, start=1)}
     for box in scene.boxes:
         blocks.setdefault(turns[box.id], Block(None)).boxes.append(box)
     order = [blocks[turn] for turn in sorted(blocks)]
@@ -106,7 +104,12 @@ def _turns(scene: Scene) -> dict[str, float]:
             turns[box.id] = here
         elif end < last and first < end:
             turns[box.id] = end - 0.25
-        elif not targets[box.id] and 0 < first < last - 1 and len(sources[box.id]) == 1 and own[sources[box.id][0]]:
+        elif (
+            not targets[box.id]
+            and 0 < first < last - 1
+            and len(sources[box.id]) == 1
+            and own[sources[box.id][0]]
+        ):
             turns[box.id] = first + 0.25
         else:
             turns[box.id] = last if scene.groups else 0.0

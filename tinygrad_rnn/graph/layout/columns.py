@@ -1,8 +1,8 @@
 """In which columns things stand: each to the right of all that it needs.
 
-    x ────▶ [ × ] ─▶ [ + ] ─▶ loss
-    w ──────┘          ▲
-                b ─────┘               a leaf, and what only leaves lead to, stands just before its first use
+x ────▶ [ × ] ─▶ [ + ] ─▶ loss
+w ──────┘          ▲
+            b ─────┘               a leaf, and what only leaves lead to, stands just before its first use
 """
 
 from __future__ import annotations

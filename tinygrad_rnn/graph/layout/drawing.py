@@ -144,13 +144,21 @@ def _table(g: ElementTree.Element, box: Box, at: Spot) -> None:
 
 
 def _rectangle(
-    g: ElementTree.Element, paint: dict[str, str], x: float, y: float, width: float, height: float, cut: float = 0
+    g: ElementTree.Element,
+    paint: dict[str, str],
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    cut: float = 0,
 ) -> None:
     """A rectangle, with corners rounded so far."""
     right, bottom, r = x + width, y + height, min(cut, width / 2, height / 2)
     if not r:
         corners = [(x, y), (right, y), (right, bottom), (x, bottom)]
-        ElementTree.SubElement(g, "polygon", {**paint, "points": " ".join(f"{a:.1f},{b:.1f}" for a, b in corners)})
+        ElementTree.SubElement(
+            g, "polygon", {**paint, "points": " ".join(f"{a:.1f},{b:.1f}" for a, b in corners)}
+        )
         return
     turns = [
         ((x + r, y), (right - r, y), (right, y)), ((right, y + r), (right, bottom - r), (right, bottom)),
@@ -160,7 +168,9 @@ def _rectangle(
     for k, (start, end, corner) in enumerate(turns):
         following = turns[(k + 1) % 4][0]
         text += f"{'L' if k else 'M'}{start[0]:.1f},{start[1]:.1f}L{end[0]:.1f},{end[1]:.1f}"
-        bend = " ".join(f"{(p[0] + corner[0]) / 2:.1f},{(p[1] + corner[1]) / 2:.1f}" for p in (end, following))
+        bend = " ".join(
+            f"{(p[0] + corner[0]) / 2:.1f},{(p[1] + corner[1]) / 2:.1f}" for p in (end, following)
+        )
         text += f"C{bend} {following[0]:.1f},{following[1]:.1f}"
     ElementTree.SubElement(g, "path", {**paint, "d": text + "Z"})
 

@@ -6,6 +6,7 @@ pooling neighbours that push each other (isotonic regression: Barlow et al., 197
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from .ordering import Item, Stacks
@@ -63,7 +64,7 @@ def _stand(
     if not items:
         return
     offsets = [0.0]
-    for one, other in zip(items, items[1:], strict=False):
+    for one, other in itertools.pairwise(items):
         offsets.append(offsets[-1] + (one.height + other.height) / 2 + _APART)
     pools: list[tuple[float, float, int]] = []
     for wish, weight, offset in zip(wishes, weights, offsets, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 End = Literal["", "in", "out", "first", "last"]
@@ -26,6 +26,11 @@ class Thing:
     state: bool = False
     end: End = ""
 
+    def merged(self, other: Thing) -> Thing:
+        """With room for either."""
+        width, height = max(self.width, other.width), max(self.height, other.height)
+        return replace(self, width=width, height=height, straight=self.straight or other.straight)
+
 
 @dataclass(frozen=True)
 class Line:
@@ -35,3 +40,7 @@ class Line:
     target: int
     label: float = 0.0
     back: bool = True
+
+    def merged(self, other: Line) -> Line:
+        """With room for the label and the head of either."""
+        return replace(self, label=max(self.label, other.label), back=self.back or other.back)

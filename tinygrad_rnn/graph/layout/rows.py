@@ -1,8 +1,8 @@
 """Blocks in rows, like words in a paragraph, with the state's line at the same height within a row.
 
-    h ─ [ step 1 ] ─ [ step 2 ] ╮
-      ╭───────────────────────╯        an arrow to the next row runs between the rows, in a lane of its own
-      ╰ [ step 3 ] ─ [ step 4 ] ─ loss
+h ─ [ step 1 ] ─ [ step 2 ] ╮
+  ╭───────────────────────╯        an arrow to the next row runs between the rows, in a lane of its own
+  ╰ [ step 3 ] ─ [ step 4 ] ─ loss
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ def in_rows(laid: Sequence[Laid], width: float | None, left: float, top: float) 
 
 def _broken(laid: Sequence[Laid], width: float | None, left: float) -> list[list[Word]]:
     """Where rows end. Steps stand below each other, behind what is left of the first one."""
-    lanes = max((len(one.outs) for one in laid), default=0) * _LANE + max((one.room for one in laid), default=0)
+    lanes = max((len(one.outs) for one in laid), default=0) * _LANE + max(
+        (one.room for one in laid), default=0
+    )
     rows: list[list[Word]] = [[]]
     indent, x = left, left
     for one in laid:
