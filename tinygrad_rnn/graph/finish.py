@@ -23,7 +23,7 @@ from .text import untold, width_of
 _FONTS = "Arial, 'Liberation Sans', Helvetica, 'DejaVu Sans', sans-serif"
 _HALO = {"paint-order": "stroke", "stroke": "#ffffff", "stroke-width": "3", "stroke-linejoin": "round"}
 _MARGIN = 10.0
-_LEAST = 600.0
+_LEAST = 640.0
 """The least width in points that title and notes are wrapped to."""
 
 _CELL = 80.0
