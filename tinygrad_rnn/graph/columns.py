@@ -66,7 +66,7 @@ def _far_ends(network: Network) -> dict[str, tuple[Vertex, int]]:
     far = []
     for link in network.links:
         outer, inner = (link.target, link.source) if link.target.step is None else (link.source, link.target)
-        if outer.kind == "operation" and outer.step is None and inner.step is not None:
+        if outer.kind in ("operation", "function") and outer.step is None and inner.step is not None:
             far.append((link.id, outer, inner.step, inner.step if outer is link.target else -inner.step))
     nearest: dict[tuple[str, bool], int] = {}
     for _, outer, _, place in far:

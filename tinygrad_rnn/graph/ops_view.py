@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from ..reading.words import formatted, symbol_of
 from ..tape import Entry
 from .columns import Columns, stub_id
+from .folding import Function
 from .gains import Gains
 from .network import Link, Network, Vertex
-from .nodes import Nodes
+from .nodes import Nodes, paint_of
 from .paint import (
     BLACK,
     NOT_FINITE,
@@ -63,6 +64,7 @@ class OpsView:
         }
         self._columns = Columns(network)
         self._nodes = Nodes(network, gains, order, values)
+        self._looks: dict[str, Look] = {}
 
     def dot(self, titled: bool = True) -> str:
         network = self.network
@@ -107,9 +109,13 @@ class OpsView:
         return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="3">{"".join(spanning)}</TABLE>'
 
     def _notes(self) -> list[str]:
-        measured = ["number = gain (size after ÷ size before)", "thinner and paler = smaller residual"]
+        measured = [
+            "number = gain (size after ÷ size before), no label = ×1",
+            "thinner and paler = smaller residual",
+        ]
         measured = [] if self.gains is None else [*filter(None, [self.gains.followed.caption]), *measured]
-        return [*measured, "grey, dotted = no residual", "double frame = parameter"]
+        functions = ["grey frame = function of several operations"] if self.network.functions else []
+        return [*measured, "grey, dotted = no residual", "double frame = parameter", *functions]
 
     def _straight(self) -> str:
         return f"straight line = {self._path_text()}"
@@ -117,7 +123,7 @@ class OpsView:
     def _path_text(self) -> str:
         """What the state meets on its way: the argument for gated cells in one line."""
         entries = [self.network.tape[place] for place in self.network.path]
-        symbols = " ".join(dict.fromkeys(symbol_of(entry) for entry in entries))
+        symbols = " ".join(dict.fromkeys(map(self._symbol, self.network.path)))
         slope = any(entry.row.case == "composition" for entry in entries)
         matrix = any(entry.row.case == "weighting" and not entry.row.elementwise for entry in entries)
         if not slope and not matrix:
@@ -126,6 +132,10 @@ class OpsView:
             return f"{channel}: only {symbols} on it" + (f", × by {gates}" if gates else "")
         factors = " and ".join(word for word, there in (("a matrix", matrix), ("a slope", slope)) if there)
         return f"state path: {symbols} — every step multiplies by {factors}"
+
+    def _symbol(self, place: int) -> str:
+        function = self.network.function_at(place)
+        return symbol_of(self.network.tape[place]) if function is None else function.name
 
     def _band(self, vertices: Sequence[Vertex]) -> list[str]:
         look: Look = {
@@ -219,32 +229,31 @@ class OpsView:
         )
 
     def _box(self, vertex: Vertex) -> Box:
-        operation = vertex.kind == "operation"
+        inner = vertex.kind in ("operation", "function")
         return Box(
             id=vertex.id,
             label=self._nodes.text(vertex),
             look=self._nodes.look(vertex),
             facts=self._nodes.facts(vertex),
-            rule=rule_of(vertex.value) if operation else (),
+            rule=rule_of(vertex.value) if vertex.kind == "operation" else (),
             group=None if vertex.step is None else f"t{vertex.step}",
             straight=vertex.id in self._path,
-            lines=self._nodes.below(vertex.value) if operation else (),
+            lines=self._nodes.below(vertex) if inner else (),
         )
 
     def _arrow(self, link: Link) -> Arrow:
-        entry: Entry = link.target.value
         if link.operand is None:
             back, size = (
                 self.gains is None or self._is_followed(link),
                 None if self.gains is None else self.gains.seed,
             )
         else:
-            part = None if self.gains is None else self.gains.part(entry, link.operand)
+            part = None if self.gains is None else self.gains.part(link.target.value, link.operand)
             back, size = (
                 link.needed if self.gains is None else part is not None,
                 None if part is None else part.size,
             )
-        look = self._result_edge(link) if link.operand is None else self._operand_edge(link)
+        look = self._edge_look(link)
         return Arrow(
             link.id, link.source.id, link.target.id, look, back, size, self._columns.is_reversed(link)
         )
@@ -252,7 +261,7 @@ class OpsView:
     # -- edges -----------------------------------------------------------------------------------------------
 
     def _edge(self, link: Link) -> str:
-        look = self._result_edge(link) if link.operand is None else self._operand_edge(link)
+        look = self._edge_look(link)
         if link.on_path:
             look["weight"] = "1000" if self._unrolled else "50"
         if self._unrolled and link.source.step != link.target.step and link.target.step is not None:
@@ -264,24 +273,33 @@ class OpsView:
         tail, head = (stub_id(end, step) if end is outer else end.id for end in ends)
         return f"  {tail} -> {head} {attributes({'id': link.id, **look})};"
 
+    def _edge_look(self, link: Link) -> Look:
+        if link.id not in self._looks:
+            make = self._result_edge if link.operand is None else self._operand_edge
+            self._looks[link.id] = make(link)
+        return self._looks[link.id].copy()
+
     def _operand_edge(self, link: Link) -> Look:
-        entry: Entry = link.target.value
-        paint, line, label, tip = PAINTS[entry.row.case], _PLAIN_STROKE, None, None
+        operation: Entry | Function = link.target.value
+        paint, line, tip = paint_of(operation), _PLAIN_STROKE, None
+        labels = ["transposed"] * (link.transposed and link.source.id not in self._nodes.transposed)
         if self.gains is not None:
-            part = self.gains.part(entry, link.operand or 0)
+            part = self.gains.part(operation, link.operand or 0)
             if part is None:
-                return silent()
-            line, label = stroke(part.size / self.gains.seed if self.gains.seed else 0.0), part.label
+                return {**silent(), "label": " · ".join(labels) or None}
+            line = stroke(part.size / self.gains.seed if self.gains.seed else 0.0)
+            labels = [part.label, *labels] if part.label else labels
             tip = f"gain ×{part.gain:.6g}, size {part.size:.6g}"
             paint = paint if math.isfinite(part.size) else NOT_FINITE
         elif not link.needed:
-            return silent()
+            return {**silent(), "label": " · ".join(labels) or None}
         reverse = self._columns.is_reversed(link)
         return {
             "dir": None if reverse else "back", "color": mixed(paint.line, line.strength),
             "penwidth": f"{line.width:.1f}", "style": line.style,
-            "class": PAINTS[entry.row.case].css + (" rev" if reverse else ""), "label": label,
-            "fontcolor": paint.text if label else None, "tooltip": tip and tooltip(tip),
+            "class": paint_of(operation).css + (" rev" if reverse else ""),
+            "label": " · ".join(labels) or None, "fontcolor": paint.text if labels else None,
+            "tooltip": tip and tooltip(tip),
         }  # fmt: skip
 
     def _result_edge(self, link: Link) -> Look:
