@@ -15,7 +15,7 @@ from tinygrad_rnn.graph.gains import Gains, sums_of
 from tinygrad_rnn.graph.network import Network
 from tinygrad_rnn.reading.followed import Followed, ones
 from tinygrad_rnn.reading.recording import Recording
-from tinygrad_rnn.tape import composed
+from tinygrad_rnn.tape import composed, scope
 
 
 def network(*outputs, starts=(), functions=True):
@@ -344,3 +344,28 @@ def test_modules_say_which_shapes_go_between_them():
     y, _ = model(leaf("x", 5, BATCH, INPUT).astype("float32"))
     drawn = tg.draw(tg.sum(y), view="cells", gains=False)
     assert f'label="(5, {BATCH}, {HIDDEN})"' in drawn.dot
+
+
+def test_a_function_that_many_steps_use_is_drawn_by_a_sign_in_the_far_ones():
+    scales, h = tg.softmax(leaf("w", HIDDEN) * 2.0), leaf("h[0]", HIDDEN)
+    for t in range(1, 9):
+        with scope("step", t):
+            h = tg.tanh(h * scales)
+    drawn = tg.draw(tg.sum(h), gains=True)
+    assert len(re.findall('^    +j.*label="scales = softmax"', drawn.dot, re.MULTILINE)) == 7
+    assert drawn.dot.count("label=<scales = softmax") == 1
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x, w: tg.checkpoint(lambda x: tg.softmax(tg.tanh(x) @ w.T))(x),
+        lambda x, w: tg.cross_entropy(tg.tile(x, (512, 8)) @ tg.tile(w, (2, 8)).T, [0, 5] * 512),
+    ],
+    ids=["checkpoint", "machine code for all of it"],
+)
+def test_functions_are_found_where_a_tape_has_to_be_opened(build):
+    found = network(build(leaf("x", 2, 4), leaf("w", 4, 4)) * 1.0)
+    assert {"softmax", "cross_entropy"} & set(symbols(found))
+    assert "exp" not in symbols(found)
+    assert "ᵀ" not in symbols(found)
