@@ -17,7 +17,7 @@ _APART, _LEVEL, _LEAST = 16.0, 1.0, 3.0
 """In points: between ends at one side, between heights that count as one, and at least between items."""
 
 _CORNER, _CURVE = 4.5, 1.5
-"""In points, what stays free above and below ends: at corners, and at a circle."""
+"""In points, what stays free above and below ends: at corners, and at a circle with two of them."""
 
 Piece = tuple[int, int]
 """Of a line, the part from one of its items to the next: the number of the line, and that of the item."""
@@ -64,7 +64,8 @@ class Ends:
             ]
             places = [place - level[0] for place in places] if level else places
             farthest = max(map(abs, places))
-            free = _CURVE if self._things[thing].shape == "circle" else _CORNER
+            two = self._things[thing].shape == "circle" and len(others) == 2
+            free = _CURVE if two else _CORNER
             room = self._things[thing].height / 2 - free
             apart = min(_APART, room / farthest) if farthest else 0.0
             down.update({(i, target): place * apart for place, (_, i) in zip(places, others, strict=True)})
