@@ -33,8 +33,8 @@ NOT_FINITE = Paint("#882255", "#F9D7E6", "#882255", "")
 BLACK = "#1A1A1A"
 
 WIDTH, HEIGHT = 1200, 1700
-"""A page of A4's form, in CSS pixels: so wide are pictures of time steps, and so high may one of every operation
-be that nobody asked for."""
+"""A page of A4's form, in CSS pixels: so wide are pictures of time steps, and so high may one of every
+operation be that nobody asked for."""
 
 LEAVES: dict[str, Look] = {
     "state": {"shape": "box", "style": "rounded,filled"},
