@@ -44,6 +44,7 @@ INSIDE_FUNCTIONS = {
         "backends.cupy_backend": {"cupy", "cupyx", "cupyx.scipy.special"},
         "backends.native.compiler": {"llvmlite.binding"},
         "diagnosis.charts": {"matplotlib.colors", "matplotlib.figure", "matplotlib.ticker"},
+        "graph.convert": {"resvg_py", "svg2pdf_py"},
         "interop.keras_file": {"h5py"},
         "interop.onnx.file": {"google.protobuf.message"},
         "interop.onnx.package": {"onnx…"},

@@ -95,7 +95,7 @@ def test_images_without_their_package_are_refused_by_the_name_of_the_extra(
     for package in ("resvg_py", "svg2pdf_py"):
         monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setattr(graphviz, "found", lambda: None)
-    with pytest.raises(DrawError, match=rf"needs the package .*pip install 'tinygrad_rnn\[{extra}\]'"):
+    with pytest.raises(DrawError, match=rf"the package .*pip install 'tinygrad_rnn\[{extra}\]'"):
         tg.draw(rnn_step()).save(tmp_path / f"p.{kind}")
     assert not list(tmp_path.iterdir())
 

@@ -153,6 +153,11 @@ class _Request:
         self.starts = recording.starts or [y for y in self.outputs if y._data.size == 1][-1:] or self.outputs
         self._title = title
 
+    @property
+    def has_steps(self) -> bool:
+        """Whether there are time steps, and not too many chains of them."""
+        return 0 < _SHOWN * len(self.chains) <= self.max_nodes
+
     def network(self, functions: bool) -> Network | str:
         """The single operations, or why they are too many.
 
@@ -184,7 +189,8 @@ class _Request:
 
 
 def _draw_ops(request: _Request, view: str, order: bool, values: bool) -> Picture | str:
-    """Every operation; or why they are too many, or for "auto" too high for a page."""
+    """Every operation; or why they are too many, or for "auto" too high for a page, where there is a view of
+    steps instead."""
     network = request.network(functions=view == "auto")
     if not isinstance(network, Network):
         return network
@@ -192,7 +198,7 @@ def _draw_ops(request: _Request, view: str, order: bool, values: bool) -> Pictur
     title = request.title(measured is not None, network.name_of)
     drawing = OpsView(network, title, measured, order, values, request.width)
     scene = drawing.scene()
-    if view == "auto" and scene.placed is not None and scene.placed.shown_height > HEIGHT:
+    if view == "auto" and request.has_steps and scene.placed and scene.placed.shown_height > HEIGHT:
         count = len(network.steps)
         return f"{count} steps of every operation are {scene.placed.shown_height:,.0f} pixels high"
     if network.functions:
@@ -203,7 +209,7 @@ def _draw_ops(request: _Request, view: str, order: bool, values: bool) -> Pictur
 def _draw_larger(request: _Request, view: str, why: str) -> Picture:
     """By steps or by modules; if neither was asked for, by what there is, with a note of it."""
     chains = request.chains
-    if view == "steps" or (view == "auto" and chains and _SHOWN * len(chains) <= request.max_nodes):
+    if view == "steps" or (view == "auto" and request.has_steps):
         if not chains:
             raise DrawError(
                 "draw: nothing here was recorded in two time steps or more: use scan or a recurrent layer, "

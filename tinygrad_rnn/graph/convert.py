@@ -7,7 +7,8 @@ were tried: they leave out the one and paint the other over the letters.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ..errors import DrawError
 
@@ -19,21 +20,23 @@ def png(svg: str) -> bytes:
     """Raises:
     DrawError: resvg_py is not installed.
     """
-    return _package("resvg_py", "PNG", "render").svg_to_bytes(svg_string=svg, dpi=96, zoom=_SCALE)
+    with _extra("PNG needs the package resvg_py", "render"):
+        package = importlib.import_module("resvg_py")
+    return package.svg_to_bytes(svg_string=svg, zoom=_SCALE)
 
 
 def pdf(svg: str) -> bytes:
     """Raises:
     DrawError: svg2pdf_py is not installed.
     """
-    package = _package("svg2pdf_py", "PDF without Graphviz's dot", "pdf")
+    with _extra("PDF needs Graphviz's dot or the package svg2pdf_py", "pdf"):
+        package = importlib.import_module("svg2pdf_py")
     return package.svg_to_pdf(svg, package.FontDatabase.system())
 
 
-def _package(name: str, what: str, extra: str) -> Any:
+@contextmanager
+def _extra(need: str, extra: str) -> Iterator[None]:
     try:
-        return importlib.import_module(name)
+        yield
     except ImportError as error:
-        raise DrawError(
-            f"{what} needs the package {name}: pip install 'tinygrad_rnn[{extra}]'; .svg needs none"
-        ) from error
+        raise DrawError(f"{need}: pip install 'tinygrad_rnn[{extra}]'; .svg needs neither") from error

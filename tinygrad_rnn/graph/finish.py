@@ -23,7 +23,7 @@ from .text import untold, width_of
 _FONTS = "Arial, 'Liberation Sans', Helvetica, 'DejaVu Sans', sans-serif"
 _HALO = {"paint-order": "stroke", "stroke": "#ffffff", "stroke-width": "3", "stroke-linejoin": "round"}
 _MARGIN = 10.0
-_LEAST = 600.0
+_LEAST = 640.0
 """The least width in points that title and notes are wrapped to."""
 
 _CELL = 80.0
@@ -94,11 +94,11 @@ def _enclose(root: ElementTree.Element, graph: ElementTree.Element, scene: Scene
 def _resize(
     root: ElementTree.Element, scene: Scene, left: float, top: float, width: float, height: float
 ) -> None:
-    """Shown in points; what has places of our own, in pixels, and smaller where it would be too wide."""
-    scale, unit = (1.0, "pt") if scene.placed is None else (scene.placed.shown / scene.placed.width, "")
+    """A unit is a point, or as much smaller as those who placed everything want it shown."""
+    scale = 4 / 3 if scene.placed is None else scene.placed.shown / scene.placed.width
     root.set("viewBox", f"{left:.1f} {top:.1f} {width:.1f} {height:.1f}")
-    root.set("width", f"{width * scale:.0f}{unit}")
-    root.set("height", f"{height * scale:.0f}{unit}")
+    root.set("width", f"{width * scale:.0f}")
+    root.set("height", f"{height * scale:.0f}")
 
 
 # -- texts ---------------------------------------------------------------------------------------------------

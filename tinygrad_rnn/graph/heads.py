@@ -19,8 +19,18 @@ from dataclasses import dataclass
 
 from .outlines import Outline, Point, points_of, width_of_line
 
-_GAP = 1.5
-"""Points between an outline and the tip."""
+_GAPS = (1.5, 3.0, 4.5, 6.0, 8.0)
+"""Points between an outline and the tip: more where the head would touch it with another corner."""
+
+_BESIDE = 1.0
+"""Points between two heads."""
+
+_SMALLEST, _SMALLER, _TRIES = 0.5, 0.8, 5
+"""How much smaller heads get at most where many share a side of a node; and each time, and how many times,
+where that is not enough."""
+
+_BEND = 40.0
+"""Points from its head within which an arrow comes back to its way, where the head was put aside."""
 
 _NEAR = 12.0
 """Points between an outline and what may point at it."""
@@ -85,10 +95,22 @@ def draw_heads(
         end = _end(edge, near, every)
         if end is not None:
             at[end.node].append(end)
-    drawn = []
-    for ends in at.values():
-        for bunch in _bunches(ends):
-            drawn += [_draw(end, aside) for end, aside in _side_by_side(bunch)]
+    return [head for ends in at.values() for head in _draw_all(ends)]
+
+
+def _draw_all(ends: Sequence[_End]) -> list[Outline]:
+    """Those at one node; smaller ones where they would still lie over each other."""
+    drawn: list[Outline] = []
+    for bunch in _bunches(ends):
+        places = list(_side_by_side(bunch))
+        for _ in range(_TRIES):
+            heads = [_draw(end, aside) for end, aside in places]
+            pairs = itertools.chain(itertools.combinations(heads, 2), itertools.product(heads, drawn))
+            if not any(one.hits(other) for one, other in pairs):
+                break
+            for end in bunch:
+                end.half *= _SMALLER
+        drawn += heads
     return drawn
 
 
@@ -112,7 +134,7 @@ def _bunches(ends: Sequence[_End]) -> list[list[_End]]:
         close = [
             bunch
             for bunch in bunches
-            if any(_far(end.tip, other.tip) < end.half + other.half for other in bunch)
+            if any(_far(end.tip, other.tip) < end.half + other.half + _BESIDE for other in bunch)
         ]
         bunches = [bunch for bunch in bunches if bunch not in close]
         bunches.append([end, *itertools.chain.from_iterable(close)])
@@ -126,11 +148,18 @@ def _side_by_side(bunch: Sequence[_End]) -> Iterator[tuple[_End, Point]]:
     length = math.hypot(x, y) or 1.0
     across = -y / length, x / length
     places = {id(end): end.tip[0] * across[0] + end.tip[1] * across[1] for end in bunch}
-    at = sum(places.values()) / len(bunch) - sum(end.half for end in bunch)
+    room = sum(2 * end.half + _BESIDE for end in bunch)
+    if len(bunch) > 1 and bunch[0].node is not None:
+        left, top, right, bottom = bunch[0].node.box
+        side = abs(across[0]) * (right - left) + abs(across[1]) * (bottom - top)
+        for end in bunch:
+            end.half *= max(_SMALLEST, min(1.0, side / room))
+    at = sum(places.values()) / len(bunch) - sum(end.half + _BESIDE / 2 for end in bunch)
     for end in sorted(bunch, key=lambda end: (round(places[id(end)]), end.leans())):
-        aside = at + end.half - places[id(end)] if len(bunch) > 1 else 0.0
+        room = 2 * end.half + _BESIDE
+        aside = at + room / 2 - places[id(end)] if len(bunch) > 1 else 0.0
         yield end, (across[0] * aside, across[1] * aside)
-        at += 2 * end.half
+        at += room
 
 
 def _draw(end: _End, aside: Point) -> Outline:
@@ -139,12 +168,23 @@ def _draw(end: _End, aside: Point) -> Outline:
     if end.node is not None:
         tip = tip[0] - _INSIDE * x, tip[1] - _INSIDE * y
     line = [_between(tip, controls[0], part / 3) for part in range(3)]
-    moved = [(px + aside[0], py + aside[1]) for px, py in [*line, *controls[:2]]]
-    controls, corners = _with_head([*moved, *controls[2:]], end.node, end.half)
+    shares = [max(0.0, 1 - _far(point, controls[0]) / _BEND) for point in controls[:-2]]
+    shares = [*[1.0] * len(line), *shares, 0.0, 0.0]
+    moved = [
+        (px + aside[0] * share, py + aside[1] * share)
+        for (px, py), share in zip([*line, *controls], shares, strict=True)
+    ]
+    length = min(2.2 * end.half, 0.6 * sum(map(_far, controls, controls[1:])))
+    if aside != (0.0, 0.0):  # no longer than it is straight, so that neighbours do not turn into each other
+        length = min(length, max(_far(end.tip, controls[0]) - _GAPS[0], end.half))
+    for gap in _GAPS:
+        line, corners = _with_head(moved, end.node, (end.half, length), gap)
+        if end.node is None or all(end.node.distance(corner) > 0 for corner in corners):
+            break
     end.head.set("points", " ".join(f"{x:.2f},{y:.2f}" for x, y in corners))
     end.head.set("fill", end.path.get("stroke", "black"))
     end.head.set("stroke", "none")
-    end.path.set("d", written(controls[::-1] if end.turned else controls))
+    end.path.set("d", written(line[::-1] if end.turned else line))
     return Outline(corners)
 
 
@@ -161,14 +201,17 @@ def written(controls: Sequence[Point]) -> str:
 
 
 def _with_head(
-    controls: Sequence[Point], node: Outline | None, half: float
+    controls: Sequence[Point], node: Outline | None, size: tuple[float, float], gap: float
 ) -> tuple[list[Point], list[Point]]:
-    """A curve that begins in a node, without the part that its head takes, and the head's corners."""
-    length = min(2.2 * half, 0.6 * sum(map(_far, controls[3:], controls[4:])))
-    start = controls[0]
-    tip_at, passed, before = None, 0.0, math.inf if node is None else node.distance(start) - _GAP
+    """A curve that begins in a node, without the part that its head takes, and the head's corners.
+
+    Args:
+        size: half of its width, and its length.
+    """
+    (half, length), start = size, controls[0]
+    tip_at, passed, before = None, 0.0, math.inf if node is None else node.distance(start) - gap
     for place, share, end in _along(controls):
-        chord, away = _far(start, end), math.inf if node is None else node.distance(end) - _GAP
+        chord, away = _far(start, end), math.inf if node is None else node.distance(end) - gap
         if tip_at is None and away >= 0:
             part = -before / (away - before) if before < 0 else 0.0
             tip_at, passed = _between(start, end, part), -part * chord

@@ -44,6 +44,14 @@ class Outline:
         x, y = point
         return max(nx * x + ny * y - c for nx, ny, c in self._sides)
 
+    def hits(self, other: Outline) -> bool:
+        """Whether the two have a part in common."""
+        return overlap(self.box, other.box) and not (self._parts(other) or other._parts(self))
+
+    def _parts(self, other: Outline) -> bool:
+        """Whether one of its sides lies between the two."""
+        return any(all(nx * x + ny * y >= c for x, y in other._corners) for nx, ny, c in self._sides)
+
     def meets(self, box: Rectangle) -> bool:
         """Whether a rectangle has a part inside."""
         left, top, right, bottom = box

@@ -88,9 +88,9 @@ class Picture:
         atomic.write(target, contents[kind](), DrawError)
 
     def _pdf(self) -> bytes:
-        if not engine.is_graphviz(engine.found()):
-            return convert.pdf(self.svg())
-        return engine.image(self.dot, "pdf", placed=self._scene.placed is not None)
+        if engine.is_graphviz(engine.found()):
+            return engine.image(self.dot, "pdf", self._scene.placed is not None)
+        return convert.pdf(self.svg())
 
     def source(self) -> Any:
         """The picture as a ``graphviz.Source``, for the tools around that package."""
@@ -113,8 +113,8 @@ class Picture:
 
 
 def _drawn(scene: Scene) -> ElementTree.Element:
-    """A scene's SVG: by an engine, or by our own layout where there is none or everything has its place, so
-    that nothing is left to an engine."""
+    """A scene's SVG: by an engine, or by our own layout where there is none or everything has its place
+    already, so that an engine could only differ in how it draws a line."""
     by_engine = scene.placed is None and engine.found()
     drawing = html.cleaned(engine.image(scene.dot, "svg"), scene) if by_engine else layout.svg_of(scene)
     return finish.finished(drawing, scene)
