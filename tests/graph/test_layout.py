@@ -54,7 +54,21 @@ def uneven():
     return named(tg.sum(h), "loss")
 
 
+def nested():
+    """Steps within a step, which uses what they give: that runs backwards from block to block."""
+    h = leaf("h[0]", 2, 2)
+    for t in (1, 2):
+        with scope("step", t):
+            inner = tg.exp(h)
+            for k in (1, 2):
+                with scope("step", k):
+                    inner = tg.tanh(inner * leaf("w", 2))
+            h = inner * 2.0
+    return tg.sum(h)
+
+
 BUILDS = {
+    "nested": nested,
     "cases": exact_cases,
     "cell": lstm_step,
     "GRU": gru_step,

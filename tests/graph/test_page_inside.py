@@ -233,7 +233,7 @@ def test_a_phone_shows_the_facts_below(reader, layouts):
 
 
 def test_fit_to_width(reader, layouts):
-    reader.open(tg.draw(unrolled(), gains=True))
+    reader.open(tg.draw(unrolled(), gains=True, width=3000))
     wider = "document.querySelector('#picture').scrollWidth > document.querySelector('#picture').clientWidth"
     assert reader.js(wider)
     reader.click(reader.find("#fit"))

@@ -218,7 +218,12 @@ def test_values_are_the_range_of_each_result():
     dot = tg.draw(tg.sum(a * b), values=True).dot
     assert ">-2 … 8<" in dot
     assert ">6<" in dot
-    assert "…" not in tg.draw(tg.sum(a * b)).dot
+    plain = tg.draw(tg.sum(a * b)).dot
+    assert "…<" not in plain
+    assert re.search(
+        r'label="×"[^]]* class="case3", tooltip="[^"]*multiply \(2,\) float64 · values -2 … 8 ', plain
+    )
+    assert 'tooltip="b · input (2,) float64 · values 4"' in plain
 
 
 def test_grad_is_untouched_by_the_views_of_steps_and_modules():

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .. import arguments, tree
@@ -23,8 +24,9 @@ from ..reading.recording import Recording
 from ..reading.words import gain_label, symbol_of
 from ..tape import Node, Tape
 from .cells_view import CellsView
-from .gains import Gains
-from .inside import scenes_inside
+from .folding import calls_of
+from .gains import Gains, sums_of
+from .inside import scenes_inside, scenes_of_functions
 from .modules import Modules, Sizes
 from .network import Network
 from .ops_view import OpsView
@@ -56,6 +58,7 @@ def draw(
     Tensors are called by their ``.name``, or else by the variables of the program that calls, of a cell and
     of a module: those are called once more for it, and what that changes is put back. A scan that ran
     compiled is shown operation by operation, as it ran: whatever its parameters have become since.
+    A transpose that only feeds an ``@`` is drawn as part of that: ``Wᵀ``.
 
     >>> x = tg.tensor([0.5, 1.0], requires_grad=True, name="x")
     >>> print(tg.draw(tg.sum(tg.tanh(x) ** 2)))
@@ -65,12 +68,15 @@ def draw(
         out: a tensor, or several of them nested as a cell returns them.
         view: "ops", every operation by its chain-rule case, in a box for each time step; "steps", a box for
             each time step and what it leaves of the residual of each state; "cells", a box for each module;
-            "auto", the first of them that a reader can take in: every operation as far as ``max_nodes`` and a
-            page of 1,600 CSS pixels hold them, else steps, else modules.
+            "auto", the first of them that a reader can take in (every operation as far as ``max_nodes`` and a
+            page 1,700 CSS pixels high hold them), and of "ops" a shorter form: a function that is made of
+            several operations (``cross_entropy``, ``softmax``, layer norm) is one node, which opens in the
+            HTML page. A function that is all there is is shown operation by operation.
         gains: run a backward pass of its own and write on each edge how much larger or smaller the residual
             becomes; by default only where operations are not shown one by one.
         order: number the operations in the order of the backward pass ("ops" only).
-        values: write the least and the largest value of its result on each operation ("ops" only).
+        values: write the least and the largest value of its result on each operation ("ops" only), for
+            paper: on a screen each operation's tooltip tells them anyway.
         max_nodes: how many nodes, and twice as many edges, a picture may have. There is no other limit but
             the time that an engine takes for the layout.
         start: with gains, the results whose residual is followed, from 1 for every element: all that they
@@ -90,7 +96,7 @@ def draw(
             it reads has changed.
 
     Warns:
-        DrawWarning: view is "auto", and not every operation is drawn.
+        DrawWarning: view is "auto", and steps or modules are drawn in place of operations.
     """
     start = arguments.renamed("draw", "of=", "start=", of, start)
     outputs, followed = tree.leaves(out), [] if start is None else tree.leaves(start)
@@ -147,11 +153,23 @@ class _Request:
         self.starts = recording.starts or [y for y in self.outputs if y._data.size == 1][-1:] or self.outputs
         self._title = title
 
-    def network(self) -> Network | str:
-        """The single operations, or why they are too many."""
-        if len(self.tape) > self.max_nodes:
-            return f"{len(self.tape):,} operations are more than max_nodes={self.max_nodes}"
-        network = Network(self.tape, self.outputs, self.names, self.chains)
+    @property
+    def has_steps(self) -> bool:
+        """Whether there are time steps, and not too many chains of them."""
+        return 0 < _SHOWN * len(self.chains) <= self.max_nodes
+
+    def network(self, functions: bool) -> Network | str:
+        """The single operations, or why they are too many.
+
+        Args:
+            functions: whether what a function is made of counts, and is drawn, as one.
+        """
+        tape, folded = self.tape, 0
+        if functions and len(tape) > self.max_nodes:
+            folded = sum(len(places) - 1 for places in calls_of(tape).values())
+        if len(tape) - folded > self.max_nodes:
+            return f"{len(tape):,} operations are more than max_nodes={self.max_nodes}"
+        network = Network(tape, self.outputs, self.names, self.chains, self.recording.starts, functions)
         return network.excess(self.max_nodes) or network
 
     def followed(self, **options: Any) -> Followed:
@@ -171,24 +189,27 @@ class _Request:
 
 
 def _draw_ops(request: _Request, view: str, order: bool, values: bool) -> Picture | str:
-    """Every operation; or why they are too many, or for "auto" too high for a page."""
-    network = request.network()
+    """Every operation; or why they are too many, or for "auto" too high for a page, where there is a view of
+    steps instead."""
+    network = request.network(functions=view == "auto")
     if not isinstance(network, Network):
         return network
-    measured = Gains(request.followed()) if request.gains else None
+    measured = Gains(request.followed(sums=sums_of(network.functions))) if request.gains else None
     title = request.title(measured is not None, network.name_of)
     drawing = OpsView(network, title, measured, order, values, request.width)
     scene = drawing.scene()
-    if view == "auto" and scene.placed is not None and scene.placed.shown_height > HEIGHT:
+    if view == "auto" and request.has_steps and scene.placed and scene.placed.shown_height > HEIGHT:
         count = len(network.steps)
         return f"{count} steps of every operation are {scene.placed.shown_height:,.0f} pixels high"
+    if network.functions:
+        scene = replace(scene, inside=scenes_of_functions(network, measured))
     return Picture(drawing.dot(), _summary(network, measured), scene)
 
 
 def _draw_larger(request: _Request, view: str, why: str) -> Picture:
     """By steps or by modules; if neither was asked for, by what there is, with a note of it."""
     chains = request.chains
-    if view == "steps" or (view == "auto" and chains and _SHOWN * len(chains) <= request.max_nodes):
+    if view == "steps" or (view == "auto" and request.has_steps):
         if not chains:
             raise DrawError(
                 "draw: nothing here was recorded in two time steps or more: use scan or a recurrent layer, "

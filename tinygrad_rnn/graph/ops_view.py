@@ -14,10 +14,11 @@ from functools import cached_property
 
 from ..reading.words import formatted, symbol_of
 from ..tape import Entry
+from .folding import Function
 from .gains import Gains
 from .layout import placed
 from .network import Link, Network, Vertex
-from .nodes import Nodes
+from .nodes import Nodes, paint_of
 from .paint import (
     BLACK,
     NOT_FINITE,
@@ -135,10 +136,11 @@ class OpsView:
         if self.gains is not None:
             notes += [
                 *filter(None, [self.gains.followed.caption]),
-                "number = gain (size after ÷ size before)",
+                "number = gain (size after ÷ size before), no label = ×1",
                 "thinner and paler = smaller residual",
             ]
-        return [*notes, "grey, dotted = no residual", "double frame = parameter"]
+        functions = ["grey frame = function of several operations"] if self.network.functions else []
+        return [*notes, "grey, dotted = no residual", "double frame = parameter", *functions]
 
     def _straight(self) -> str:
         return f"straight line = {self._path_text()}"
@@ -146,7 +148,7 @@ class OpsView:
     def _path_text(self) -> str:
         """What the state meets on its way: the argument for gated cells in one line."""
         entries = [self.network.tape[place] for place in self.network.path]
-        symbols = " ".join(dict.fromkeys(symbol_of(entry) for entry in entries))
+        symbols = " ".join(dict.fromkeys(map(self._symbol, self.network.path)))
         slope = any(entry.row.case == "composition" for entry in entries)
         matrix = any(entry.row.case == "weighting" and not entry.row.elementwise for entry in entries)
         if not slope and not matrix:
@@ -155,6 +157,10 @@ class OpsView:
             return f"{channel}: only {symbols} on it" + (f", × by {gates}" if gates else "")
         factors = " and ".join(word for word, there in (("a matrix", matrix), ("a slope", slope)) if there)
         return f"state path: {symbols} — every step multiplies by {factors}"
+
+    def _symbol(self, place: int) -> str:
+        function = self.network.function_at(place)
+        return symbol_of(self.network.tape[place]) if function is None else function.name
 
     def _band(self, boxes: Sequence[Box]) -> list[str]:
         look: Look = {
@@ -216,27 +222,26 @@ class OpsView:
         return replace(scene, placed=placed(scene, self._width)) if self._unrolled else scene
 
     def _box(self, vertex: Vertex) -> Box:
-        operation = vertex.kind == "operation"
+        inner = vertex.kind in ("operation", "function")
         return Box(
             id=vertex.id,
             label=self._nodes.text(vertex),
             look=self._nodes.look(vertex),
             facts=self._nodes.facts(vertex),
-            rule=rule_of(vertex.value) if operation else (),
+            rule=rule_of(vertex.value) if vertex.kind == "operation" else (),
             group=None if vertex.step is None else f"t{vertex.step}",
             straight=vertex.id in self._path,
-            lines=self._nodes.below(vertex.value) if operation else (),
+            lines=self._nodes.below(vertex) if inner else (),
         )
 
     def _arrow(self, link: Link) -> Arrow:
-        entry: Entry = link.target.value
         if link.operand is None:
             back, size = (
                 self.gains is None or self._is_followed(link),
                 None if self.gains is None else self.gains.seed,
             )
         else:
-            part = None if self.gains is None else self.gains.part(entry, link.operand)
+            part = None if self.gains is None else self.gains.part(link.target.value, link.operand)
             back, size = (
                 link.needed if self.gains is None else part is not None,
                 None if part is None else part.size,
@@ -251,22 +256,25 @@ class OpsView:
         return f"  {arrow.source} -> {arrow.target} {attributes({'id': arrow.id, **look})};"
 
     def _operand_edge(self, link: Link) -> Look:
-        entry: Entry = link.target.value
-        paint, line, label, tip = PAINTS[entry.row.case], _PLAIN_STROKE, None, None
+        operation: Entry | Function = link.target.value
+        paint, line, tip = paint_of(operation), _PLAIN_STROKE, None
+        labels = ["transposed"] * (link.transposed and link.source.id not in self._nodes.transposed)
         if self.gains is not None:
-            part = self.gains.part(entry, link.operand or 0)
+            part = self.gains.part(operation, link.operand or 0)
             if part is None:
-                return silent()
-            line, label = stroke(part.size / self.gains.seed if self.gains.seed else 0.0), part.label
+                return {**silent(), "label": " · ".join(labels) or None}
+            line = stroke(part.size / self.gains.seed if self.gains.seed else 0.0)
+            labels = [part.label, *labels] if part.label else labels
             tip = f"gain ×{part.gain:.6g}, size {part.size:.6g}"
             paint = paint if math.isfinite(part.size) else NOT_FINITE
         elif not link.needed:
-            return silent()
+            return {**silent(), "label": " · ".join(labels) or None}
         return {
             "dir": "back", "color": mixed(paint.line, line.strength),
             "penwidth": f"{line.width:.1f}", "style": line.style,
-            "class": PAINTS[entry.row.case].css, "label": label,
-            "fontcolor": paint.text if label else None, "tooltip": tip and tooltip(tip),
+            "class": paint_of(operation).css,
+            "label": " · ".join(labels) or None, "fontcolor": paint.text if labels else None,
+            "tooltip": tip and tooltip(tip),
         }  # fmt: skip
 
     def _result_edge(self, link: Link) -> Look:

@@ -27,13 +27,14 @@ PAINTS = {
     "addition": Paint("#009E73", "#D5F0E6", "#00785A", "case2"),
     "weighting": Paint("#0072B2", "#D6E8F5", "#005F96", "case3"),
 }
+FUNCTION = Paint("#555555", "white", "#444444", "function")
 UNREACHED = Paint("#BDBDBD", "white", "#9A9A9A", "")
 NOT_FINITE = Paint("#882255", "#F9D7E6", "#882255", "")
 BLACK = "#1A1A1A"
 
-WIDTH, HEIGHT = 1200, 1600
-"""A page, in CSS pixels: so wide are pictures of time steps, and so high may that of every operation be where
-nobody asked for it."""
+WIDTH, HEIGHT = 1200, 1700
+"""A page of A4's form, in CSS pixels: so wide are pictures of time steps, and so high may one of every
+operation be that nobody asked for."""
 
 LEAVES: dict[str, Look] = {
     "state": {"shape": "box", "style": "rounded,filled"},

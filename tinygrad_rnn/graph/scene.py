@@ -12,7 +12,7 @@ from ..chain_rule.formula import formulas
 from ..reading.norms import Ranges
 from ..reading.words import formula_of
 from ..tape import Entry, Replay
-from .gains import Gains
+from .gains import Gains, Part
 from .placement import Placement
 
 Fact = tuple[str, str]
@@ -148,7 +148,7 @@ def facts_of_entry(
     for i, operand in enumerate(operands):
         part = gains.part(entry, i)
         if part is not None:
-            facts.append((f"gain to {operand}", f"{_times(part.gain)} (residual {exactly(part.size)})"))
+            facts.append(gain_fact(operand, part))
     return facts
 
 
@@ -163,5 +163,10 @@ def exactly(value: float) -> str:
     return "NaN" if math.isnan(value) else f"{value:.6g}"
 
 
-def _times(gain: float) -> str:
-    return f"×{exactly(gain)}" if math.isfinite(gain) else exactly(gain)
+def gain_fact(operand: str, part: Part) -> Fact:
+    """What an operand gets of a residual."""
+    gain = exactly(part.gain)
+    return (
+        f"gain to {operand}",
+        f"{f'×{gain}' if math.isfinite(part.gain) else gain} (residual {exactly(part.size)})",
+    )

@@ -7,18 +7,25 @@ w ──────┘          ▲
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .parts import Line, Thing
+
+
+def _one_by_one(things: Sequence[Thing]) -> Iterable[tuple[int, int]]:
+    """What stands on the state's line stands there one after the other."""
+    return itertools.pairwise(i for i, thing in enumerate(things) if thing.straight and not thing.end)
 
 
 def columns_of(things: Sequence[Thing], lines: Sequence[Line]) -> list[int]:
     """The column of each thing."""
     into, out = defaultdict(list), defaultdict(list)
-    for line in lines:
-        into[line.target].append(line.source)
-        out[line.source].append(line.target)
+    ends = [(line.source, line.target) for line in lines]
+    for source, target in [*ends, *_one_by_one(things)]:
+        into[target].append(source)
+        out[source].append(target)
     entered = any(thing.end == "in" for thing in things)
     columns = [int(entered and thing.end != "in") for thing in things]
     fixed = [thing.end == "in" or thing.state for thing in things]

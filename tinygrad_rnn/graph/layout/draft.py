@@ -44,7 +44,7 @@ class Draft:
         self.signs: dict[Key, Sign] = {}
         self._count: dict[Key, int] = defaultdict(int)
         self._straight: set[str] = set()
-        self.key_of = self._keys()
+        self.key_of: dict[str, Key] = self._keys()
         self.operations: Hashable = self._operations()
         leaving = Counter(arrow.source for arrow in (*block.inner, *block.outs, *block.sources))
         for box in block.boxes:

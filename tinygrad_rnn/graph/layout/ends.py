@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from .ordering import Stacks
 from .parts import Line, Thing
 
-_APART, _LEVEL, _ROUND, _LEAST = 16.0, 1.0, 4.5, 3.0
-"""In points: between ends at one side, between heights that count as one, what of a side stays free at its
-corners, and at least between items."""
+_APART, _LEVEL, _LEAST = 16.0, 1.0, 3.0
+"""In points: between ends at one side, between heights that count as one, and at least between items."""
+
+_CORNER, _CURVE = 4.5, 1.5
+"""In points, what stays free above and below ends: at corners, and at a circle with two of them."""
 
 Piece = tuple[int, int]
 """Of a line, the part from one of its items to the next: the number of the line, and that of the item."""
@@ -62,7 +64,9 @@ class Ends:
             ]
             places = [place - level[0] for place in places] if level else places
             farthest = max(map(abs, places))
-            room = self._things[thing].height / 2 - _ROUND
+            two = self._things[thing].shape == "circle" and len(others) == 2
+            free = _CURVE if two else _CORNER
+            room = self._things[thing].height / 2 - free
             apart = min(_APART, room / farthest) if farthest else 0.0
             down.update({(i, target): place * apart for place, (_, i) in zip(places, others, strict=True)})
         return down

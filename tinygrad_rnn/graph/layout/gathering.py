@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from ..placement import Curve, Frame, Placement, Point, Road, Sign, Spot, joined, moved
+from ..placement import Frame, Placement, Point, Road, Sign, Spot, joined, moved
 from .grid import bounds
 from .rows import Rows, Word
 
@@ -33,21 +33,18 @@ class Gathering:
     def add(self, rows: Rows) -> None:
         """Rows with all that is in them."""
         parts: dict[str, list[Road]] = {}
-        rests: dict[str, Curve] = {}
+        rests: dict[str, Road] = {}
         for word in rows.words:
             self._add_boxes(word)
             for id, road in word.laid.roads.items():
                 parts.setdefault(id, []).append(_moved(road, word))
-            for id, road in word.laid.rests.items():
-                rests[id] = moved(road.curve, word.x, word.y)
-                if not self.cut[id][1]:  # there is nothing but this part
-                    parts[id] = [_moved(road, word)]
-        for id, pieces in parts.items():
+            rests |= {id: _moved(road, word) for id, road in word.laid.rests.items()}
+        for id, pieces in ({id: [rest] for id, rest in rests.items()} | parts).items():
             curve = pieces[0].curve
             for way, piece in zip(rows.ways.get(id, []), pieces[1:], strict=True):
                 curve = joined(curve, way, piece.curve)
             both = all(self.cut.get(id, ("", "")))
-            self.roads[id] = replace(pieces[0], curve=curve, rest=rests[id] if both else None)
+            self.roads[id] = replace(pieces[0], curve=curve, rest=rests[id].curve if both else None)
 
     def _add_boxes(self, word: Word) -> None:
         laid, group = word.laid, word.laid.block.group

@@ -40,15 +40,17 @@ class Stacks:
     """
 
     def __init__(self, things: Sequence[Thing], lines: Sequence[Line], columns: Sequence[int]) -> None:
-        self.items = [
+        self.items: list[Item] = [
             Item(column, thing.width, thing.height, thing.straight, i, thing.end in ("in", "out"))
             for i, (thing, column) in enumerate(zip(things, columns, strict=True))
         ]
         taken = {item.column for item in self.items if item.straight}
-        self.ways = [self._way(line, taken) for line in lines]
+        self.ways: list[list[int]] = [self._way(line, taken) for line in lines]
         self.stacks: list[list[int]] = [[] for _ in range(1 + max(columns, default=0))]
         for i, item in enumerate(self.items):
             self.stacks[item.column].append(i)
+        self.before: dict[int, list[int]]
+        self.after: dict[int, list[int]]
         self.before, self.after = self._neighbours()
         self._order()
 

@@ -37,7 +37,7 @@ class Pattern:
             width + sum(strips) for width, strips in zip(self._widths, self._strips.widths, strict=True)
         ]
         self._left = list(itertools.accumulate(pitches, initial=0.0))
-        self.spots = [
+        self.spots: list[Spot] = [
             Spot(self._middle(item.column), item.y, thing.width, thing.height)
             for item, thing in zip(self._items, things, strict=False)
         ]

@@ -9,7 +9,7 @@ from ..scene import Box
 from ..text import width_of
 
 FONT, BELOW, SIGN, LABEL, TITLE, ROW = 12.0, 8.0, 10.0, 10.0, 11.0, 22.4
-"""In points: letters of a box's first line, of its further lines, of signs, arrows and frames; the height of a
+"""In points: letters of a box's first line, of further lines, of signs, arrows and frames; the height of a
 table's row."""
 
 HEADS = 12.0
