@@ -157,6 +157,7 @@ OWN: dict[str, dict[str, Argument]] = {
         "residuals": is_a("residual of a loss", None),
         "of": is_a("recorded", None),
         "title": is_a("text", "title"),
+        "width": is_a("steps", 1200),
     },
     "tg.flow": {
         "loss": is_a("recorded", lambda w: w.loss),

@@ -334,5 +334,5 @@ def test_the_old_names_of_what_to_follow_are_taken_for_one_more_release(rng: num
         assert str(before) == str(now)
     assert len(list(new[1].operations())) < len(list(new[2].operations()))
     with pytest.warns(DeprecationWarning, match="draw: of= is called start= now"):
-        picture = tg.draw(loss, gains=True, of=loss, max_nodes=1000)
-    assert picture.dot == tg.draw(loss, gains=True, start=loss, max_nodes=1000).dot
+        picture = tg.draw(loss, "steps", of=loss)
+    assert picture.dot == tg.draw(loss, "steps", start=loss).dot

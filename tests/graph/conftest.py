@@ -14,9 +14,9 @@ import sys
 import pytest
 
 from tests.graph.browser import Reader
-from tinygrad_rnn.graph import picture
+from tinygrad_rnn.graph import engine as graphviz
 
-ENGINE = picture._engine()
+ENGINE = graphviz.found()
 
 
 @pytest.fixture(params=["dot", "graphviz-pure"])
@@ -25,7 +25,7 @@ def engine(request, monkeypatch):
     found = shutil.which(request.param) or shutil.which(request.param, path=os.path.dirname(sys.executable))
     if found is None:
         pytest.skip(f"{request.param} is not installed")
-    monkeypatch.setattr(picture, "_engine", lambda: found)
+    monkeypatch.setattr(graphviz, "found", lambda: found)
     return found
 
 
@@ -34,12 +34,12 @@ def layouts(request, monkeypatch):
     """Both ways to a drawing."""
     if request.param == "engine" and ENGINE is None:
         pytest.skip("no graphviz engine: pip install graphviz-pure")
-    monkeypatch.setattr(picture, "_engine", lambda: ENGINE if request.param == "engine" else None)
+    monkeypatch.setattr(graphviz, "found", lambda: ENGINE if request.param == "engine" else None)
     return request.param
 
 
-@pytest.fixture(scope="session")
-def chromium():
+def started():
+    """A browser of its own."""
     programs = [shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")]
     if None in programs:
         pytest.skip("no browser: apt install chromium chromium-driver")
@@ -55,7 +55,12 @@ def chromium():
     for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1400,900", *quiet):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(programs[1]))
+    return webdriver.Chrome(options=options, service=webdriver.ChromeService(programs[1]))
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    driver = started()
     yield driver
     driver.quit()
 

@@ -90,6 +90,8 @@ def unrolled(steps=3, f=tg.relu):
 def called(make):
     """One call of a cell of the library; nobody names anything."""
     cell = make(INPUT, HIDDEN)
+    for parameter in cell.parameters():
+        parameter.data = np.full(parameter.shape, 0.25, "float32")
     state = tree.map_leaves(
         lambda size: tg.tensor(np.ones((BATCH, size), "float32"), requires_grad=True), cell.state_size
     )
@@ -101,6 +103,12 @@ def exact_cases():
     w, x, b = leaf("w"), leaf("x"), leaf("b")
     w.data, x.data, b.data = np.array(0.5), np.array(2.0), np.array(1.0)
     return named(tg.relu(w * x + b), "y")
+
+
+def classified():
+    """A transpose and a function that are drawn with less than all of their operations."""
+    logits = leaf("x", BATCH, INPUT, grad=False) @ leaf("W", HIDDEN, INPUT).T + leaf("b", HIDDEN)
+    return named(tg.cross_entropy(logits, [0, 3]), "loss")
 
 
 def leaky(x, state):
@@ -144,6 +152,7 @@ GOLDENS = {
     "gru": lambda: tg.draw(gru_step()),
     "unrolled_3": lambda: tg.draw(unrolled(f=tg.tanh)),
     "unrolled_3_gains": lambda: tg.draw(unrolled(), gains=True),
+    "functions": lambda: tg.draw(classified()),
     "lstm_cell": lambda: tg.draw(called(tg.nn.LSTMCell)),
     "steps_100": lambda: tg.draw(leaky_run(), view="steps"),
     "steps_bidirectional": lambda: tg.draw(
@@ -188,9 +197,7 @@ def texts(svg):
     """The labels of an SVG and its tooltips."""
     tree = ElementTree.fromstring(svg)
     labels = ["".join(t.itertext()) for t in tree.iter("{http://www.w3.org/2000/svg}text")]
-    tooltips = [
-        a.get("{http://www.w3.org/1999/xlink}title") for a in tree.iter("{http://www.w3.org/2000/svg}a")
-    ]
+    tooltips = [title.text for title in tree.iter("{http://www.w3.org/2000/svg}title")]
     return [[found.replace("\xa0", " ") for found in kind] for kind in (labels, tooltips)]
 
 

@@ -72,13 +72,13 @@ def gains_of(out, *of):
 
 def test_gains_are_what_one_can_do_in_the_head():
     assert measured(exact_cases()) == [
-        ("multiply", "×2"), ("multiply", "×0.5"), ("add", "×1"), ("add", "×1"), ("relu", "×1"),
+        ("multiply", "×2"), ("multiply", "×0.5"), ("add", ""), ("add", ""), ("relu", ""),
     ]  # fmt: skip
 
 
 def test_residuals_that_are_single_numbers_are_measured():
     x = tg.tensor([1.0, 2.0], requires_grad=True)
-    assert measured(tg.sum(tg.exp(tg.sum(x) - 3.0)))[-1] == ("sum", "×1")
+    assert measured(tg.sum(tg.exp(tg.sum(x) - 3.0)))[-1] == ("sum", "")
 
 
 def test_both_sides_of_a_square_are_told_apart():
@@ -88,9 +88,9 @@ def test_both_sides_of_a_square_are_told_apart():
 
 def test_additions_that_change_the_shape_say_a_verb():
     x, b = leaf("x", 3, 2), leaf("b", 2)
-    assert measured(tg.sum(x + b)) == [("add", "×1"), ("add", "added up"), ("sum", "copied")]
+    assert measured(tg.sum(x + b)) == [("add", ""), ("add", "added up"), ("sum", "copied")]
     assert measured(tg.concatenate([x, x])) == [("concatenate", "part"), ("concatenate", "part")]
-    assert measured(tg.sum(x[0])) == [("getitem", "×1"), ("sum", "copied")]
+    assert measured(tg.sum(x[0])) == [("getitem", ""), ("sum", "copied")]
     assert measured(tg.where(tg.tensor([True, False]), x, x * 1.0))[1:] == [
         ("where", "part"),
         ("where", "part"),
@@ -98,10 +98,10 @@ def test_additions_that_change_the_shape_say_a_verb():
     assert measured(tg.cumsum(x, 0)) == [("cumsum", "added up")]
 
 
-def test_no_addition_of_the_cells_prints_a_number_but_one():
+def test_no_addition_of_the_cells_prints_a_number_but_nought():
     for out in (rnn_step(), lstm_step()[0], gru_step(), unrolled()[-1]):
         labels = {label for name, label in measured(out) if tg.rows[name].case == "addition"}
-        assert labels <= {"×1", "×0", "copied", "added up", "part"}
+        assert labels <= {"", "×0", "copied", "added up", "part"}
 
 
 @pytest.mark.both_backends

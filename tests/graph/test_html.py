@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import xml.etree.ElementTree as ElementTree
@@ -19,11 +18,9 @@ from tests.graph.scenes import (
     gru_step,
     leaf,
     lstm_step,
-    printed_with_other_hashes,
     unrolled,
 )
-from tinygrad_rnn.graph import html, layout
-from tinygrad_rnn.tape import scope
+from tinygrad_rnn.graph import html
 
 
 def test_file_is_small_and_loads_nothing(layouts, tmp_path):
@@ -132,77 +129,3 @@ def test_facts_are_those_of_straight_computation():
 def test_formula_uses_the_letters_of_the_rule(make, formula):
     boxes = data_of(tg.draw(make(leaf("x", 2, 2))).html())["boxes"]
     assert ["formula", formula] in next(box["facts"] for box in boxes if box["rule"])
-
-
-# -- our own layout ------------------------------------------------------------------------------------------
-
-
-def rectangles(root, css):
-    found = {}
-    for g in root.iter("g"):
-        shape = g.find("polygon") if g.find("polygon") is not None else g.find("ellipse")
-        if (g.get("class") or "").split()[0] != css or shape is None:
-            continue
-        if shape.tag == "ellipse":
-            cx, cy, rx, ry = (float(shape.get(name)) for name in ("cx", "cy", "rx", "ry"))
-            found[g.get("id")] = (cx - rx, cy - ry, cx + rx, cy + ry)
-        else:
-            xs, ys = zip(
-                *(map(float, point.split(",")) for point in shape.get("points").split()), strict=True
-            )
-            found[g.get("id")] = (min(xs), min(ys), max(xs), max(ys))
-    return found
-
-
-def overlap(a, b):
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def beside_steps():
-    """What stands in no step has to stand beside the readout of one."""
-    h, losses = leaf("h", 2, 2), []
-    for t in (1, 2):
-        with scope("step", t):
-            h = tg.tanh(h * leaf("w", 2))
-            losses.append(tg.sum(tg.exp(h)))
-        h = tg.sin(h)
-    return losses
-
-
-@pytest.mark.parametrize(
-    "build", [exact_cases, lstm_step, gru_step, unrolled, lstm_layer, lambda: lstm_layer(12), beside_steps]
-)
-def test_boxes_do_not_overlap_and_stand_right_of_what_they_need(build):
-    scene = tg.draw(build(), gains=True, max_nodes=1000)._scene
-    root = layout.svg_of(scene)
-    nodes, frames = (
-        rectangles(root, "node"),
-        {id: frame for id, frame in rectangles(root, "cluster").items() if id},
-    )
-    assert not [pair for pair in itertools.combinations(nodes, 2) if overlap(nodes[pair[0]], nodes[pair[1]])]
-    assert not [
-        pair for pair in itertools.combinations(frames, 2) if overlap(frames[pair[0]], frames[pair[1]])
-    ]
-    for arrow in scene.arrows:
-        if arrow.source in nodes and arrow.target in nodes:
-            assert nodes[arrow.source][2] < nodes[arrow.target][0]
-    for box in scene.boxes:
-        if box.id in nodes:
-            inside = {id for id, frame in frames.items() if overlap(nodes[box.id], frame)}
-            assert inside == ({box.group} if box.group else set())
-
-
-def test_state_is_a_straight_line():
-    scene = tg.draw(unrolled())._scene
-    nodes = rectangles(layout.svg_of(scene), "node")
-    heights = {round(nodes[box.id][1] + nodes[box.id][3]) for box in scene.boxes if box.straight}
-    assert heights == {0}
-
-
-def test_layout_is_the_same_in_processes_with_other_hashes():
-    program = (
-        "import tinygrad_rnn as tg; from tests.graph.browser import lstm_layer; tg.random.seed(0); "
-        "from tinygrad_rnn.graph import picture; picture._engine = lambda: None; "
-        "print(tg.draw(lstm_layer(), gains=True).html())"
-    )
-    assert len(printed_with_other_hashes(program)) == 1

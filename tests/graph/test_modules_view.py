@@ -50,8 +50,6 @@ def test_inside_of_a_module_are_the_operations_of_the_last_step_that_a_residual_
         [
             "@",
             "@",
-            "ᵀ",
-            "ᵀ",
             "+",
             "+",
             "+",
@@ -59,8 +57,8 @@ def test_inside_of_a_module_are_the_operations_of_the_last_step_that_a_residual_
             "h[t]",
             "h[t−1]",
             "x",
-            "weight_ih",
-            "weight_hh",
+            "weight_ihᵀ",
+            "weight_hhᵀ",
             "bias_ih",
             "bias_hh",
         ]
@@ -85,7 +83,6 @@ def test_inside_of_other_modules_are_all_of_their_operations():
     embedding = [] if tg.zeros(()).backend == "numpy" else ["embed: Embedding"]
     assert list(scenes) == [*embedding, "rnn: LSTMCell, 3 steps: t = 2", "readout: Linear"]
     assert [box.label for box in scenes["readout: Linear"].boxes if box.rule] == [
-        "ᵀ",
         "reshape",
         "@",
         "reshape",

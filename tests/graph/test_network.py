@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 import tinygrad_rnn as tg
@@ -13,7 +11,6 @@ from tests.graph.scenes import (
     INPUT,
     gru_step,
     leaf,
-    leaky_run,
     lstm_step,
     named,
     network,
@@ -84,15 +81,6 @@ def test_each_layer_has_steps_of_its_own():
         found.vertices[0].step,
         *(step.index for step in found.steps if set(step.places) & set(found.path)),
     } == {1, 3, 4}
-
-
-def test_of_many_steps_only_the_nearest_is_linked_to_what_joins_them():
-    few, many = (tg.draw(leaky_run(steps, tg.sum), view="ops", max_nodes=300).dot for steps in (6, 7))
-    assert 'label="stack"' in few
-    assert "j" not in re.findall(r"^ +(\w)\d+\w* \[", few, re.MULTILINE)
-    stubs = re.findall(r"^ +(j\d+_\d) \[", many, re.MULTILINE)
-    assert [stub[-1] for stub in stubs] == list("123456")
-    assert all(len(re.findall(rf"^  {stub} -> n\d+ ", many, re.MULTILINE)) == 1 for stub in stubs)
 
 
 def test_a_single_step_is_drawn_as_a_cell():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import sys
 import tempfile
@@ -29,6 +30,7 @@ from tests.graph.scenes import (
     unrolled,
 )
 from tinygrad_rnn.errors import DrawError, DrawWarning, TapeError
+from tinygrad_rnn.graph import engine as graphviz
 from tinygrad_rnn.graph import picture, text
 from tinygrad_rnn.graph.paint import PAINTS
 from tinygrad_rnn.tape import scope
@@ -82,15 +84,23 @@ def test_save(engine, kind, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [f"p.{kind}"]
 
 
-def test_pdf_is_written_or_refused_by_name(engine, tmp_path):
-    drawn = tg.draw(rnn_step())
-    if engine.endswith("graphviz-pure"):
-        with pytest.raises(DrawError, match="graphviz-pure cannot write pdf"):
-            drawn.save(tmp_path / "p.pdf")
-        assert not list(tmp_path.iterdir())
-    else:
-        drawn.save(tmp_path / "p.pdf")
-        assert (tmp_path / "p.pdf").read_bytes().startswith(b"%PDF")
+def test_pdf_is_written_by_graphviz_or_else_made_of_the_svg(layouts, tmp_path):
+    if layouts == "own layout":
+        pytest.importorskip("svg2pdf_py")
+    tg.draw(rnn_step()).save(tmp_path / "p.pdf")
+    assert (tmp_path / "p.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(("kind", "extra"), [("png", "render"), ("pdf", "pdf")])
+def test_images_without_their_package_are_refused_by_the_name_of_the_extra(
+    kind, extra, monkeypatch, tmp_path
+):
+    for package in ("resvg_py", "svg2pdf_py"):
+        monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(graphviz, "found", lambda: None)
+    with pytest.raises(DrawError, match=rf"the package .*pip install 'tinygrad_rnn\[{extra}\]'"):
+        tg.draw(rnn_step()).save(tmp_path / f"p.{kind}")
+    assert not list(tmp_path.iterdir())
 
 
 def test_notebook_gets_svg_that_can_be_inlined(engine):
@@ -154,14 +164,18 @@ def test_in_a_notebook_show_displays_the_page_there(browser, monkeypatch):
 # -- what can go wrong ---------------------------------------------------------------------------------------
 
 
-def test_without_an_engine_everything_but_images_works(monkeypatch, tmp_path):
+def test_without_an_engine_our_own_layout_is_taken(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    drawn = tg.draw(rnn_step())
+    drawn = tg.draw(rnn_step(), title="one step")
     with pytest.raises(DrawError, match=r"pip install graphviz-pure.*\.dot"):
-        drawn.svg()
-    drawn.save(tmp_path / "p.dot")
-    assert drawn._repr_mimebundle_().keys() == {"text/html", "text/plain"}
+        graphviz.image(drawn.dot, "svg")
+    for kind in ("svg", "dot", "html"):
+        drawn.save(tmp_path / f"p.{kind}")
+    labels, tooltips = texts((tmp_path / "p.svg").read_bytes())
+    assert {"one step", "h[t] = tanh", "W"} <= set(labels)
+    assert any(tip.startswith("W · parameter") for tip in tooltips)
+    assert drawn._repr_mimebundle_()["image/svg+xml"].startswith("<svg")
 
 
 def test_save_refuses_and_leaves_what_was_there(tmp_path):
@@ -178,7 +192,27 @@ def test_save_refuses_and_leaves_what_was_there(tmp_path):
 
 def test_broken_text_is_the_engines_error(engine):
     with pytest.raises(DrawError, match="cannot write svg"):
-        picture.Picture("digraph {", "", scene=None).svg()
+        picture.Picture("", "", dataclasses.replace(tg.draw(rnn_step())._scene, dot="digraph {")).svg()
+
+
+def test_an_engine_that_takes_too_long_is_told(engine, monkeypatch):
+    monkeypatch.setattr(graphviz, "_TIMEOUT", 0.001)
+    with pytest.raises(DrawError, match=r"the layout of 1 lines of DOT text took more than 0\.001 s"):
+        graphviz.image("digraph { a }\n", "svg")
+
+
+def test_an_engine_draws_lines_where_everything_has_a_place(engine):
+    dot = 'digraph { a [pos="50,50"]; b [pos="50,200"]; a -> b [pos="e,50,182 50,68 50,100 50,140 50,172"] }'
+    places = [
+        float(ellipse.get("cy", "0"))
+        for ellipse in ElementTree.fromstring(graphviz.image(dot, "svg", placed=True)).iter()
+        if ellipse.tag.endswith("ellipse")
+    ]
+    assert places[0] - places[1] == 150
+
+
+def test_hostile_text_survives_the_tooltip_of_a_file():
+    assert all(text.untold(text.tooltip(name)) == name for name in HOSTILE)
 
 
 def test_what_cannot_be_drawn_is_refused_by_name():
@@ -239,7 +273,12 @@ def test_values_are_the_range_of_each_result():
     dot = tg.draw(tg.sum(a * b), values=True).dot
     assert ">-2 … 8<" in dot
     assert ">6<" in dot
-    assert "…" not in tg.draw(tg.sum(a * b)).dot
+    plain = tg.draw(tg.sum(a * b)).dot
+    assert "…<" not in plain
+    assert re.search(
+        r'label="×"[^]]* class="case3", tooltip="[^"]*multiply \(2,\) float64 · values -2 … 8 ', plain
+    )
+    assert 'tooltip="b · input (2,) float64 · values 4"' in plain
 
 
 def test_grad_is_untouched_by_the_views_of_steps_and_modules():

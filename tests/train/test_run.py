@@ -135,15 +135,15 @@ def test_what_is_drawn(config, tmp_path, draw, file):
     assert (run.path / file).read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_matplotlib_and_without_an_engine_the_run_says_so(config, tmp_path, monkeypatch):
+def test_without_matplotlib_the_run_says_so_and_draws_the_graph(config, tmp_path, monkeypatch):
     run = trained(config, tmp_path / "run")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    monkeypatch.setattr("tinygrad_rnn.graph.picture._engine", lambda: None)
+    monkeypatch.setattr("tinygrad_rnn.graph.engine.found", lambda: None)
     _, notes = run.finish()
-    assert len(notes) == 3
+    assert len(notes) == 2
     assert "pip install 'tinygrad_rnn[plot]'" in notes[0]
-    assert "graphviz" in notes[1]
-    assert "heat map" in notes[2]
+    assert "heat map" in notes[1]
+    assert "<svg" in (run.path / "graph.svg").read_text(encoding="utf-8")
 
 
 def test_looking_at_residuals_changes_nothing(config, tmp_path):

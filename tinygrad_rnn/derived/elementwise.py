@@ -12,6 +12,7 @@ from ..errors import ShapeError
 from ..ops import ArrayLike, as_float, as_tensor
 from ..ops import divide as true_divide
 from ..ops import mod as remainder
+from ..tape import composed
 from ..tensor import Tensor
 
 # -- arithmetic ---------------------------------------------------------------------------------------
@@ -35,6 +36,7 @@ def positive(x: ArrayLike) -> Tensor:
     return as_tensor(x)
 
 
+@composed
 def fmax(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """The larger one; the other where one is NaN.
 
@@ -45,6 +47,7 @@ def fmax(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     return ops.maximum(ops.where(ops.isnan(x1), x2, x1), ops.where(ops.isnan(x2), x1, x2))
 
 
+@composed
 def fmin(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """The smaller one; the other where one is NaN.
 
@@ -86,6 +89,7 @@ rad2deg = degrees
 deg2rad = radians
 
 
+@composed
 def sinc(x: ArrayLike) -> Tensor:
     """sin(πx) / πx, by its series where that is 0 / 0.
 
@@ -98,6 +102,7 @@ def sinc(x: ArrayLike) -> Tensor:
     return ops.where(near, 1 - x * x / 6 * (1 - x * x / 20), ops.sin(far) / far)
 
 
+@composed
 def logaddexp2(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """log₂(2^x1 + 2^x2).
 
@@ -127,6 +132,7 @@ def round(x: ArrayLike, decimals: int = 0) -> Tensor:
 around = round
 
 
+@composed
 def nan_to_num(x: ArrayLike, nan: float = 0.0) -> Tensor:
     """NaN replaced by a number, infinities by the largest ones.
 
@@ -187,6 +193,7 @@ def select(conditions: Iterable[ArrayLike], choices: Iterable[ArrayLike], defaul
     return as_tensor(y)
 
 
+@composed
 def interp(x: ArrayLike, xp: ArrayLike, fp: ArrayLike) -> Tensor:
     """The line through the points (xp, fp), level outside; xp must rise.
 
@@ -213,6 +220,7 @@ def interp(x: ArrayLike, xp: ArrayLike, fp: ArrayLike) -> Tensor:
 # -- activations --------------------------------------------------------------------------------------
 
 
+@composed
 def log_sigmoid(x: ArrayLike) -> Tensor:
     """log σ(x) = −softplus(−x).
 
@@ -222,6 +230,7 @@ def log_sigmoid(x: ArrayLike) -> Tensor:
     return -ops.softplus(-as_tensor(x))
 
 
+@composed
 def silu(x: ArrayLike) -> Tensor:
     """x σ(x) (Elfwing, Uchibe & Doya 2018).
 
@@ -231,6 +240,7 @@ def silu(x: ArrayLike) -> Tensor:
     return ops.multiply(x, ops.sigmoid(x))
 
 
+@composed
 def gelu(x: ArrayLike) -> Tensor:
     """x Φ(x), with the error function (Hendrycks & Gimpel 2016).
 
@@ -240,6 +250,7 @@ def gelu(x: ArrayLike) -> Tensor:
     return 0.5 * as_tensor(x) * (1 + ops.erf(as_tensor(x) * (1 / math.sqrt(2))))
 
 
+@composed
 def leaky_relu(x: ArrayLike, negative_slope: float = 0.01) -> Tensor:
     """x above 0, and negative_slope · x below (Maas, Hannun & Ng 2013).
 
@@ -250,6 +261,7 @@ def leaky_relu(x: ArrayLike, negative_slope: float = 0.01) -> Tensor:
     return ops.where(x > 0, x, x * negative_slope)
 
 
+@composed
 def elu(x: ArrayLike, alpha: float = 1.0) -> Tensor:
     """x above 0, and alpha (exp(x) − 1) below (Clevert, Unterthiner & Hochreiter 2016).
 
@@ -269,6 +281,7 @@ def hardtanh(x: ArrayLike, low: float = -1.0, high: float = 1.0) -> Tensor:
     return ops.clip(x, low, high)
 
 
+@composed
 def hard_sigmoid(x: ArrayLike) -> Tensor:
     """clip(x / 6 + ½, 0, 1).
 
@@ -278,6 +291,7 @@ def hard_sigmoid(x: ArrayLike) -> Tensor:
     return ops.clip(as_tensor(x) / 6 + 0.5, 0.0, 1.0)
 
 
+@composed
 def softsign(x: ArrayLike) -> Tensor:
     """``x / (1 + |x|)``.
 

@@ -8,12 +8,14 @@ from typing import Any
 from .. import arguments, ops
 from ..errors import ArgumentError, ShapeError
 from ..ops import ArrayLike, Axis, as_float, as_tensor, axes_of
+from ..tape import composed
 from ..tensor import Tensor
 from .elementwise import safe_sqrt
 from .reductions import widened
 from .shapes import ravel
 
 
+@composed
 def norm(x: ArrayLike, ord: float | str | None = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Vector and Frobenius norms, as ``numpy.linalg.norm`` (orders None, "fro", ±inf, 0, and p over one axis;
     1 and ±inf of matrices). At 0 the derivative is 0.
@@ -87,6 +89,7 @@ def inv(a: ArrayLike) -> Tensor:
     return ops.solve(a, ops.identity_like(a))
 
 
+@composed
 def matrix_power(a: ArrayLike, n: int) -> Tensor:
     """n copies of each matrix multiplied, by squaring; the inverse for a negative n.
 

@@ -8,7 +8,7 @@ from .. import arguments, backends, ops
 from ..arguments import DTypeLike
 from ..errors import ArgumentError, DtypeError, ShapeError
 from ..ops import ArrayLike, as_float, axis_of
-from ..tape import host, thread
+from ..tape import composed, host, thread
 from ..tensor import Tensor
 from .elementwise import square
 from .reductions import log_softmax, mean, widened
@@ -33,6 +33,7 @@ def _same_shape(name: str, prediction: Any, target: Any) -> tuple[Tensor, Tensor
     return (prediction if target.dtype.kind == "f" else as_float(prediction)), target
 
 
+@composed
 def mse_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Tensor:
     """(ŷ − y)², elementwise and then reduced.
 
@@ -43,6 +44,7 @@ def mse_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "mean") 
     return _reduced(square(prediction - target), reduction)
 
 
+@composed
 def l1_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Tensor:
     """``|ŷ − y|``, elementwise and then reduced.
 
@@ -53,6 +55,7 @@ def l1_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "mean") -
     return _reduced(ops.abs(prediction - target), reduction)
 
 
+@composed
 def huber_loss(
     prediction: ArrayLike, target: ArrayLike, delta: float = 1.0, reduction: str = "mean"
 ) -> Tensor:
@@ -69,6 +72,7 @@ def huber_loss(
     )
 
 
+@composed
 def bce_with_logits(
     logits: ArrayLike, target: ArrayLike, reduction: str = "mean", pos_weight: ArrayLike | None = None
 ) -> Tensor:
@@ -102,6 +106,7 @@ def bce_with_logits(
 # -- classes ------------------------------------------------------------------------------------------
 
 
+@composed
 def cross_entropy(
     logits: ArrayLike,
     target: ArrayLike,
@@ -251,6 +256,7 @@ def _reduced_over(losses: Tensor, counts: Tensor | None, reduction: str) -> Tens
     return _reduced(losses, reduction)
 
 
+@composed
 def nll_loss(
     log_probabilities: ArrayLike,
     target: ArrayLike,

@@ -11,9 +11,11 @@ import numpy
 from .. import arguments, ops
 from ..errors import ShapeError
 from ..ops import ArrayLike, axes_of, axis_of
+from ..tape import composed
 from ..tensor import Tensor
 
 
+@composed
 def tensordot(a: ArrayLike, b: ArrayLike, axes: int | Sequence[int | Sequence[int]] = 2) -> Tensor:
     """Sum over the last ``axes`` axes of a and the first of b, or over two lists of axes.
 
@@ -66,6 +68,7 @@ def dot(a: ArrayLike, b: ArrayLike) -> Tensor:
     return ops.matmul(a, b) if b.ndim == 1 or (a.ndim <= 2 and b.ndim <= 2) else tensordot(a, b, ([-1], [-2]))
 
 
+@composed
 def inner(a: ArrayLike, b: ArrayLike) -> Tensor:
     """Sum over the last axes of both.
 
@@ -76,6 +79,7 @@ def inner(a: ArrayLike, b: ArrayLike) -> Tensor:
     return a * b if a.ndim == 0 or b.ndim == 0 else tensordot(a, b, ([-1], [-1]))
 
 
+@composed
 def vecdot(a: ArrayLike, b: ArrayLike) -> Tensor:
     """Sum of products over the last axis, the others broadcast.
 
@@ -90,6 +94,7 @@ def vecdot(a: ArrayLike, b: ArrayLike) -> Tensor:
     return ops.narrow_sum(ops.multiply(a, b), -1)
 
 
+@composed
 def vdot(a: ArrayLike, b: ArrayLike) -> Tensor:
     """Sum of products of all elements, in their order.
 
@@ -99,6 +104,7 @@ def vdot(a: ArrayLike, b: ArrayLike) -> Tensor:
     return vecdot(ops.reshape(a, (-1,)), ops.reshape(b, (-1,)))
 
 
+@composed
 def cross(a: ArrayLike, b: ArrayLike, axis: int = -1) -> Tensor:
     """The product of vectors of three that is orthogonal to both.
 
@@ -113,6 +119,7 @@ def cross(a: ArrayLike, b: ArrayLike, axis: int = -1) -> Tensor:
     return ops.roll(a, -1, axis) * ops.roll(b, -2, axis) - ops.roll(a, -2, axis) * ops.roll(b, -1, axis)
 
 
+@composed
 def convolve(a: ArrayLike, v: ArrayLike, mode: str = "full") -> Tensor:
     """Sums of products of two vectors, one of them backwards and shifted; mode "full", "same" or "valid".
 
@@ -131,6 +138,7 @@ def convolve(a: ArrayLike, v: ArrayLike, mode: str = "full") -> Tensor:
     return ops.matmul(ops.take(ops.pad(a, m - 1), windows, 0), ops.flip(v))
 
 
+@composed
 def outer(a: ArrayLike, b: ArrayLike) -> Tensor:
     """Every element of a times every element of b.
 
@@ -142,6 +150,7 @@ def outer(a: ArrayLike, b: ArrayLike) -> Tensor:
     return ops.reshape(a, (-1, 1)) * ops.reshape(b, (1, -1))
 
 
+@composed
 def kron(a: ArrayLike, b: ArrayLike) -> Tensor:
     """Kronecker product of matrices (or of arrays with equally many axes).
 

@@ -10,11 +10,12 @@ import numpy
 from .. import arguments, ops
 from ..errors import ShapeError
 from ..ops import ArrayLike, Axis, as_float
-from ..tape import host_array
+from ..tape import composed, host_array
 from ..tensor import Tensor
 from .shapes import last, lined_up
 
 
+@composed
 def quantile(x: ArrayLike, q: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The value below which the share q of the elements lies, on the line between two neighbours; several q
     on a new first axis.
@@ -25,6 +26,7 @@ def quantile(x: ArrayLike, q: ArrayLike, axis: Axis = None, keepdims: bool = Fal
     return _at_shares("quantile", x, q, 1, axis, keepdims)
 
 
+@composed
 def percentile(x: ArrayLike, q: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """As :func:`quantile`, with shares from 0 to 100.
 
@@ -34,6 +36,7 @@ def percentile(x: ArrayLike, q: ArrayLike, axis: Axis = None, keepdims: bool = F
     return _at_shares("percentile", x, q, 100, axis, keepdims)
 
 
+@composed
 def median(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The middle element, or the mean of the two in the middle.
 

@@ -10,7 +10,7 @@ import numpy
 from .. import arguments, ops
 from ..errors import ArgumentError, ShapeError
 from ..ops import ArrayLike, Axis, along, as_float, as_tensor, axes_of, axis_of
-from ..tape import thread
+from ..tape import composed, thread
 from ..tensor import Tensor
 from .elementwise import safe_sqrt
 from .shapes import last, lined_up
@@ -24,6 +24,7 @@ def widened(x: ArrayLike) -> tuple[Tensor, numpy.dtype[Any]]:
     return x if dtype.itemsize > 2 else ops.astype(x, numpy.float32), dtype
 
 
+@composed
 def mean(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The sum over the count.
 
@@ -35,6 +36,7 @@ def mean(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return ops.astype(total * (total.size / x.size) if x.size else total / 0.0, dtype)
 
 
+@composed
 def average(x: ArrayLike, axis: int | None = None, weights: ArrayLike | None = None) -> Tensor:
     """The weighted mean.
 
@@ -69,6 +71,7 @@ def average(x: ArrayLike, axis: int | None = None, weights: ArrayLike | None = N
     return ops.sum(x * weights, axis) / total
 
 
+@composed
 def var(x: ArrayLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
     """Mean square distance from the mean, over n − ddof.
 
@@ -81,6 +84,7 @@ def var(x: ArrayLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) 
     return ops.astype(ops.sum(centred * centred, axis, keepdims=keepdims) / max(degrees, 0), dtype)
 
 
+@composed
 def std(x: ArrayLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
     """Root of the variance; where that is 0, so is the derivative.
 
@@ -91,6 +95,7 @@ def std(x: ArrayLike, axis: Axis = None, ddof: int = 0, keepdims: bool = False) 
     return ops.astype(safe_sqrt(var(x, axis, ddof, keepdims)), dtype)
 
 
+@composed
 def ptp(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """From the smallest to the largest element over axes.
 
@@ -100,6 +105,7 @@ def ptp(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return ops.max(x, axis, keepdims) - ops.min(x, axis, keepdims)
 
 
+@composed
 def nansum(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The sum of what is not NaN.
 
@@ -110,6 +116,7 @@ def nansum(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return ops.sum(ops.where(ops.isnan(x), 0, x), axis, keepdims=keepdims)
 
 
+@composed
 def nanmean(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The mean of what is not NaN.
 
@@ -120,6 +127,7 @@ def nanmean(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return nansum(x, axis, keepdims) / ops.sum(ops.logical_not(ops.isnan(x)), axis, x.dtype, keepdims)
 
 
+@composed
 def nanmax(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The largest that is not NaN; NaN if there is none.
 
@@ -132,6 +140,7 @@ def nanmax(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return ops.where(ops.all(missing, axis, keepdims), math.nan, y)
 
 
+@composed
 def nanmin(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The smallest that is not NaN; NaN if there is none.
 
@@ -150,6 +159,7 @@ def count_nonzero(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Te
     return ops.sum(as_tensor(x) != 0, axis, keepdims=keepdims)
 
 
+@composed
 def prod(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Product over axes as a tree of weightings, so zeros need no care.
 
@@ -172,6 +182,7 @@ def _wide(x: Any) -> Tensor:
     return x if x.dtype.kind == "f" else ops.astype(x, numpy.prod(numpy.ones(1, x.dtype)).dtype)
 
 
+@composed
 def logsumexp(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """log Σ exp(x), shifted by the maximum.
 
@@ -186,6 +197,7 @@ def logsumexp(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor
     return y if arguments.flag("keepdims", keepdims) else ops.squeeze(y, axes_of(x, axis))
 
 
+@composed
 def softmax(x: ArrayLike, axis: Axis = -1) -> Tensor:
     """exp(x) / Σ exp(x).
 
@@ -197,6 +209,7 @@ def softmax(x: ArrayLike, axis: Axis = -1) -> Tensor:
     return ops.astype(weights / ops.sum(weights, axis, keepdims=True), dtype)
 
 
+@composed
 def log_softmax(x: ArrayLike, axis: Axis = -1) -> Tensor:
     """x − log Σ exp(x).
 
@@ -208,9 +221,22 @@ def log_softmax(x: ArrayLike, axis: Axis = -1) -> Tensor:
     return ops.astype(shifted - ops.log(ops.sum(ops.exp(shifted), axis, keepdims=True)), dtype)
 
 
+@composed
+def layer_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, count: int, eps: float) -> Tensor:
+    """(x − mean) / √(variance + eps) · weight + bias over so many last axes."""
+    wide, dtype = widened(x)  # a small eps is 0 in halves
+    axes = tuple(range(-count, 0))
+    centred = wide - mean(wide, axes, keepdims=True)
+    variance = mean(centred * centred, axes, keepdims=True)
+    y = ops.astype(centred * ops.reciprocal(ops.sqrt(variance + eps)), dtype)
+    y = y if weight is None else y * weight
+    return y if bias is None else y + bias
+
+
 # -- along an axis ------------------------------------------------------------------------------------
 
 
+@composed
 def cumprod(x: ArrayLike, axis: int | None = None) -> Tensor:
     """Running product by doubling strides: log₂ n weightings.
 
@@ -227,6 +253,7 @@ def cumprod(x: ArrayLike, axis: int | None = None) -> Tensor:
     return ops.moveaxis(y, -1, axis)
 
 
+@composed
 def diff(x: ArrayLike, n: int = 1, axis: int = -1) -> Tensor:
     """Differences of neighbours, n times.
 
@@ -241,6 +268,7 @@ def diff(x: ArrayLike, n: int = 1, axis: int = -1) -> Tensor:
     return x
 
 
+@composed
 def trapezoid(y: ArrayLike, x: ArrayLike | None = None, dx: float = 1.0, axis: int = -1) -> Tensor:
     """The integral along an axis by trapezoids.
 

@@ -11,7 +11,7 @@ from .. import arguments, ops
 from ..errors import ArgumentError, IndexRangeError, ShapeError
 from ..ops import ArrayLike, Axis, Index, along, as_tensor, axes_of, axis_of
 from ..ops import transpose as permute_dims
-from ..tape import host_array
+from ..tape import composed, host_array
 from ..tensor import Tensor
 
 
@@ -56,6 +56,7 @@ def lined_up(x: Tensor, axis: Axis) -> tuple[Tensor, tuple[int, ...]]:
     return lined, tuple(1 if i in axes else n for i, n in enumerate(x.shape))
 
 
+@composed
 def rot90(x: ArrayLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
     """Turned by k quarters from the first axis towards the second.
 
@@ -150,6 +151,7 @@ def delete(x: ArrayLike, indices: ArrayLike | slice, axis: int | None = None) ->
     return ops.take(x, left, axis)
 
 
+@composed
 def tile(x: ArrayLike, reps: int | Sequence[int]) -> Tensor:
     """The array repeated as blocks along its axes.
 
@@ -167,6 +169,7 @@ def tile(x: ArrayLike, reps: int | Sequence[int]) -> Tensor:
     return ops.reshape(blocks, [t * m for t, m in zip(times, shape, strict=True)])
 
 
+@composed
 def repeat(x: ArrayLike, repeats: ArrayLike, axis: int | None = None) -> Tensor:
     """Each slice along an axis several times in a row.
 
@@ -186,6 +189,7 @@ def repeat(x: ArrayLike, repeats: ArrayLike, axis: int | None = None) -> Tensor:
 # -- diagonals ----------------------------------------------------------------------------------------
 
 
+@composed
 def diagonal(x: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The diagonal of two axes, as the last axis.
 
@@ -201,6 +205,7 @@ def diagonal(x: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> T
     return ops.getitem(x, (..., line - min(offset, 0), line + max(offset, 0)))
 
 
+@composed
 def diag(x: ArrayLike, k: int = 0) -> Tensor:
     """A vector as the diagonal of a matrix, or the diagonal of a matrix.
 
@@ -220,6 +225,7 @@ def diag(x: ArrayLike, k: int = 0) -> Tensor:
     return ops.scatter(x, (rows, columns), (n, n))
 
 
+@composed
 def trace(x: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The sum of the diagonal of two axes.
 

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .. import arguments, tree
@@ -23,11 +24,13 @@ from ..reading.recording import Recording
 from ..reading.words import gain_label, symbol_of
 from ..tape import Node, Tape, lift, seed
 from .cells_view import CellsView
-from .gains import Gains
-from .inside import scenes_inside
+from .folding import calls_of
+from .gains import Gains, sums_of
+from .inside import scenes_inside, scenes_of_functions
 from .modules import Modules, Sizes
 from .network import Network
 from .ops_view import OpsView
+from .paint import HEIGHT, WIDTH
 from .picture import Picture
 from .steps_view import Lane, StepsView
 
@@ -48,6 +51,7 @@ def draw(
     title: str | None = None,
     *,
     residuals: Nest | None = None,
+    width: int = WIDTH,
     of: Nest | None = None,
 ) -> Picture:
     """Draw how results were made and how residuals go back.
@@ -55,6 +59,7 @@ def draw(
     Tensors are called by their ``.name``, or else by the variables of the program that calls, of a cell and
     of a module: those are called once more for it, and what that changes is put back. A scan that ran
     compiled is shown operation by operation, as it ran: whatever its parameters have become since.
+    A transpose that only feeds an ``@`` is drawn as part of that: ``Wᵀ``.
 
     >>> x = tg.tensor([0.5, 1.0], requires_grad=True, name="x")
     >>> print(tg.draw(tg.sum(tg.tanh(x) ** 2)))
@@ -64,11 +69,15 @@ def draw(
         out: a tensor, or several of them nested as a cell returns them.
         view: "ops", every operation by its chain-rule case, in a box for each time step; "steps", a box for
             each time step and what it leaves of the residual of each state; "cells", a box for each module;
-            "auto", the first of them that a reader can take in.
+            "auto", the first of them that a reader can take in (every operation as far as ``max_nodes`` and a
+            page 1,700 CSS pixels high hold them), and of "ops" a shorter form: a function that is made of
+            several operations (``cross_entropy``, ``softmax``, layer norm) is one node, which opens in the
+            HTML page. A function that is all there is is shown operation by operation.
         gains: run a backward pass of its own and write on each edge how much larger or smaller the residual
             becomes; by default only where operations are not shown one by one.
         order: number the operations in the order of the backward pass ("ops" only).
-        values: write the least and the largest value of its result on each operation ("ops" only).
+        values: write the least and the largest value of its result on each operation ("ops" only), for
+            paper: on a screen each operation's tooltip tells them anyway.
         max_nodes: how many nodes, and twice as many edges, a picture may have. There is no other limit but
             the time that an engine takes for the layout.
         start: with gains, the results whose residual is followed, from 1 for every element: all that they
@@ -79,10 +88,12 @@ def draw(
         residuals: with gains, what comes to each of ``start``, or else of ``out``, instead of 1: from later
             steps that are not drawn, for instance, as :func:`tinygrad_rnn.gradients` tells it. One for each,
             of its shape.
+        width: how wide a picture of time steps may be, in CSS pixels ("ops" and "steps"); so many of them
+            stand in a row. One that is wider is drawn smaller.
         of: the deprecated name of ``start``.
 
     Raises:
-        ArgumentError: gains, order, values, max_nodes or title cannot be used.
+        ArgumentError: gains, order, values, max_nodes, title or width cannot be used.
         DrawError: no tensors, an unknown view, too many nodes, no steps or modules to draw, or ``start`` is
             not part of the picture.
         ShapeError: residuals are not as many as what they come to, or not of its shapes.
@@ -90,7 +101,7 @@ def draw(
             it reads has changed.
 
     Warns:
-        DrawWarning: view is "auto", and not every operation is drawn.
+        DrawWarning: view is "auto", and steps or modules are drawn in place of operations.
     """
     start = arguments.renamed("draw", "of=", "start=", of, start)
     outputs, followed = tree.leaves(out), [] if start is None else tree.leaves(start)
@@ -106,6 +117,7 @@ def draw(
     )
     order, values = arguments.flag("draw: order", order), arguments.flag("draw: values", values)
     max_nodes = arguments.whole("draw: max_nodes", max_nodes, 1)
+    width = arguments.whole("draw: width", width, 1)
     if not all(isinstance(y, Node) for y in followed) or (start is not None and not followed):
         raise DrawError("draw: start= must name tensors on the tape of out")
     coming = None if residuals is None else _coming(followed or outputs, tree.leaves(residuals))
@@ -118,13 +130,16 @@ def draw(
         recording = Recording(outputs, followed, sys._getframe(1))
         if not recording.holds_starts():
             raise DrawError("draw: start= must name tensors on the tape of out")
-        request = _Request(recording, title, gains, max_nodes, coming)
-        network = request.network() if view in ("auto", "ops") else ""
-        if isinstance(network, Network):
-            return _draw_ops(request, network, order, values)
+        request = _Request(recording, title, gains, max_nodes, width, coming)
+        why = ""
+        if view in ("auto", "ops"):
+            drawn = _draw_ops(request, view, order, values)
+            if isinstance(drawn, Picture):
+                return drawn
+            why = drawn
         if view == "ops":
-            raise DrawError(f'draw: {network}: draw fewer steps, raise max_nodes, or choose view="steps"')
-        return _draw_larger(request, view, network)
+            raise DrawError(f'draw: {why}: draw fewer steps, raise max_nodes, or choose view="steps"')
+        return _draw_larger(request, view, why)
 
 
 def _coming(ends: Sequence[Node], given: Sequence[Any]) -> list[Any]:
@@ -155,6 +170,7 @@ class _Request:
         title: str | None,
         gains: bool | None,
         max_nodes: int,
+        width: int,
         coming: Sequence[Any] | None,
     ) -> None:
         self.recording, self.tape, self.names, self.chains = (
@@ -163,7 +179,7 @@ class _Request:
             recording.names,
             recording.chains,
         )
-        self.gains, self.max_nodes = gains, max_nodes
+        self.gains, self.max_nodes, self.width = gains, max_nodes, width
         self.outputs = [y for y in recording.results if y.entry is not None]
         self.starts = recording.starts or [y for y in self.outputs if y._data.size == 1][-1:] or self.outputs
         self.seeds: list[tuple[Node, Any]] = ones(self.starts)
@@ -173,11 +189,23 @@ class _Request:
             self.starts = [y for y, _ in self.seeds]
         self._title = title
 
-    def network(self) -> Network | str:
-        """The single operations, or why they are too many."""
-        if len(self.tape) > self.max_nodes:
-            return f"{len(self.tape):,} operations are more than max_nodes={self.max_nodes}"
-        network = Network(self.tape, self.outputs, self.names, self.chains)
+    @property
+    def has_steps(self) -> bool:
+        """Whether there are time steps, and not too many chains of them."""
+        return 0 < _SHOWN * len(self.chains) <= self.max_nodes
+
+    def network(self, functions: bool) -> Network | str:
+        """The single operations, or why they are too many.
+
+        Args:
+            functions: whether what a function is made of counts, and is drawn, as one.
+        """
+        tape, folded = self.tape, 0
+        if functions and len(tape) > self.max_nodes:
+            folded = sum(len(places) - 1 for places in calls_of(tape).values())
+        if len(tape) - folded > self.max_nodes:
+            return f"{len(tape):,} operations are more than max_nodes={self.max_nodes}"
+        network = Network(tape, self.outputs, self.names, self.chains, self.recording.starts, functions)
         return network.excess(self.max_nodes) or network
 
     def followed(self, **options: Any) -> Followed:
@@ -196,16 +224,28 @@ class _Request:
         )
 
 
-def _draw_ops(request: _Request, network: Network, order: bool, values: bool) -> Picture:
-    measured = Gains(request.followed()) if request.gains else None
-    drawing = OpsView(network, request.title(measured is not None, network.name_of), measured, order, values)
-    return Picture(drawing.dot(), _summary(network, measured), drawing.scene())
+def _draw_ops(request: _Request, view: str, order: bool, values: bool) -> Picture | str:
+    """Every operation; or why they are too many, or for "auto" too high for a page, where there is a view of
+    steps instead."""
+    network = request.network(functions=view == "auto")
+    if not isinstance(network, Network):
+        return network
+    measured = Gains(request.followed(sums=sums_of(network.functions))) if request.gains else None
+    title = request.title(measured is not None, network.name_of)
+    drawing = OpsView(network, title, measured, order, values, request.width)
+    scene = drawing.scene()
+    if view == "auto" and request.has_steps and scene.placed and scene.placed.shown_height > HEIGHT:
+        count = len(network.steps)
+        return f"{count} steps of every operation are {scene.placed.shown_height:,.0f} pixels high"
+    if network.functions:
+        scene = replace(scene, inside=scenes_of_functions(network, measured))
+    return Picture(drawing.dot(), _summary(network, measured), scene)
 
 
 def _draw_larger(request: _Request, view: str, why: str) -> Picture:
     """By steps or by modules; if neither was asked for, by what there is, with a note of it."""
     chains = request.chains
-    if view == "steps" or (view == "auto" and chains and _SHOWN * len(chains) <= request.max_nodes):
+    if view == "steps" or (view == "auto" and request.has_steps):
         if not chains:
             raise DrawError(
                 "draw: nothing here was recorded in two time steps or more: use scan or a recurrent layer, "
@@ -235,7 +275,9 @@ def _draw_larger(request: _Request, view: str, why: str) -> Picture:
 
 
 def _said(drew: str, why: str) -> str:
-    return f'drew {drew}: {why}; view="ops" with a larger max_nodes shows all of them' if why else ""
+    return (
+        f'drew {drew}: {why}; view="ops" shows all of them, with a larger max_nodes if need be' if why else ""
+    )
 
 
 def _steps_view(request: _Request, note: str) -> StepsView:
@@ -246,7 +288,8 @@ def _steps_view(request: _Request, note: str) -> StepsView:
     ids = range(1, len(chains) + 1) if len(chains) > 1 else [0]
     lanes = [Lane(*lane) for lane in zip(chains, ids, trails, strict=True)]
     title = request.title(followed is not None, request.names.of)
-    return StepsView(lanes, title, note, followed.caption if followed is not None else "")
+    caption = followed.caption if followed is not None else ""
+    return StepsView(lanes, title, note, caption, request.width)
 
 
 def _steps(chains: Sequence[Chain]) -> str:

@@ -4,17 +4,31 @@ that goes from one to the other."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..reading.norms import Ranges
-from ..reading.words import formatted, gain_label
+from ..reading.words import formatted, gain_label, plain
 from ..tape import Node
 from .modules import Modules, Part, Sizes
-from .paint import BLACK, LEAVES, NOT_FINITE, captions, frame, mixed, opening, silent, small, stroke, written
+from .paint import (
+    BLACK,
+    LEAVES,
+    NOT_FINITE,
+    captions,
+    frame,
+    mixed,
+    opening,
+    silent,
+    sized,
+    small,
+    stroke,
+    written,
+)
 from .scene import Arrow, Box, Fact, Look, Scene, exactly, facts_of_array
 from .text import Html, attributes, shown, shown_html, tooltip
 
-_ARROW = "#555555"
+_ARROW, _TEXT = "#555555", "#444444"
 
 
 class CellsView:
@@ -68,7 +82,7 @@ class CellsView:
                 "residual in a box = size of what comes into it",
                 "number on an arrow = gain (size that goes on ÷ size that came in)",
             ]
-        return [*notes, "grey, dotted = no residual"]
+        return [*notes, "in brackets = shape of what goes forward", "grey, dotted = no residual"]
 
     # -- boxes -----------------------------------------------------------------------------------------------
 
@@ -86,7 +100,7 @@ class CellsView:
         return Box(
             name,
             text,
-            {**LEAVES[kind], "label": shown(text)},
+            _leaf(kind, text),
             [("kind", kind), *facts_of_array(self.modules.arrays[name], self._ranges)],
         )
 
@@ -97,7 +111,7 @@ class CellsView:
         return Box(
             f"o{place}",
             text,
-            {**LEAVES[kind], "label": shown(text)},
+            _leaf(kind, text),
             [("kind", kind), *facts_of_array(y._data, self._ranges)],
         )
 
@@ -111,7 +125,7 @@ class CellsView:
         look: Look = {
             "shape": "box",
             "label": Html(text),
-            "margin": "0.12,0.08",
+            **sized({"shape": "box"}, [(plain(part.head, 60), 12.0), *((line, 9.0) for line in lines)]),
             "color": BLACK if finite else NOT_FINITE.line,
         }
         look |= (
@@ -136,31 +150,36 @@ class CellsView:
         ]
         for place, y in enumerate(self.outputs):
             source = self.modules.part_of[y.entry.index].id if y.entry is not None else ""
+            labels = [] if self.sizes is None else ["δ in"]
             look: Look = {
                 "dir": "back",
                 "color": BLACK,
                 "penwidth": "1.8",
-                "label": None if self.sizes is None else "δ in",
+                "label": " · ".join([*labels, *_shapes([y._data.shape])]) or None,
             }
             arrows.append(Arrow(f"e{source}-o{place}", source, f"o{place}", look, True))
         return arrows
 
     def _arrow(self, source: str, target: str, needed: bool) -> Arrow:
         name = f"e{source}-{target}"
+        labels = _shapes(self.modules.crossing[source, target].values())
+        text: Look = {"label": " · ".join(labels) or None, "fontcolor": _TEXT}
+        quiet: Look = {**silent(), **text}
         if self.sizes is None:
-            plain: Look = {"dir": "back", "color": _ARROW, "penwidth": "1.8"}
-            return Arrow(name, source, target, plain if needed else silent(), needed)
+            plain: Look = {"dir": "back", "color": _ARROW, "penwidth": "1.8", **text}
+            return Arrow(name, source, target, plain if needed else quiet, needed)
         size = self.sizes.sent.get((target, source), 0.0)
         came = self.sizes.arrived.get(target, 0.0)
         if not size:
-            return Arrow(name, source, target, silent(), False, 0.0)
+            return Arrow(name, source, target, quiet, False, 0.0)
         line = stroke(size / self.sizes.seed if self.sizes.seed else 0.0)
         finite = math.isfinite(size)
         look: Look = {
             "dir": "back", "color": mixed(_ARROW if finite else NOT_FINITE.line, line.strength),
             "penwidth": f"{line.width:.1f}",
-            "style": line.style, "label": gain_label(size / came, same_shape=False) if came else None,
-            "fontcolor": "#444444",
+            "style": line.style,
+            "label": " · ".join([gain_label(size / came, same_shape=False), *labels] if came else labels),
+            "fontcolor": _TEXT,
             "tooltip": tooltip(f"size {size:.6g}"),
         }  # fmt: skip
         return Arrow(name, source, target, look, True, size)
@@ -186,3 +205,16 @@ class CellsView:
             measured=self.sizes is not None,
             inside=self.inside,
         )
+
+
+def _leaf(kind: str, text: str) -> Look:
+    return {**LEAVES[kind], "label": shown(text), **sized(LEAVES[kind], [(plain(text), 12.0)])}
+
+
+def _shapes(shapes: Iterable[tuple[int, ...]]) -> list[str]:
+    """What goes along an arrow: the shapes of tensors, and how many of them there are; single numbers have
+    none."""
+    counts = Counter(shapes)
+    if len(counts) > 2:
+        return [f"{sum(counts.values())} tensors"]
+    return [f"{count} × {shape}" if count > 1 else f"{shape}" for shape, count in counts.items() if shape]

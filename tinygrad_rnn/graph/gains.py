@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from ..reading.followed import Followed
 from ..reading.norms import overall
 from ..reading.words import gain_label
-from ..tape import Entry, Node
+from ..tape import Entry, Key, Node
+from .folding import Function
 
 
 @dataclass(frozen=True)
 class Part:
-    """The residual that one operation sends to one operand: its size, its gain, and what the picture writes
-    on the edge."""
+    """The residual that one operation, or one function, sends to one operand: its size, its gain, and what
+    the picture writes on the edge: nothing where the residual passes unchanged."""
 
     size: float
     gain: float
@@ -47,17 +48,42 @@ class Gains:
         )
         return seen
 
-    def arrived(self, entry: Entry) -> float:
-        """The size of the residual that reached an operation."""
-        return self.followed.pass_of(entry).arrived(entry)
+    def arrived(self, operation: Entry | Function) -> float:
+        """The size of the residual that reached an operation, or the results of a function."""
+        if isinstance(operation, Function):
+            return math.hypot(*map(self.arrived, operation.results))
+        return self.followed.pass_of(operation).arrived(operation)
 
-    def part(self, entry: Entry, operand: int) -> Part | None:
+    def part(self, operation: Entry | Function, operand: int) -> Part | None:
         """What it sends to an operand; None where nothing goes."""
-        size, before = self.followed.pass_of(entry).part(entry, operand), self.arrived(entry)
+        size, before = self._sent(operation, operand), self.arrived(operation)
         if size is None:
             return None
         gain = size / before if before else 0.0
-        return Part(size, gain, _edge_label(entry, operand, gain))
+        if isinstance(operation, Function):
+            entry, i = operation.operands[operand][0]
+            label = gain_label(gain, entry.xs[i].shape == operation.results[-1].ys[0].shape)
+        else:
+            label = _edge_label(operation, operand, gain)
+        return Part(size, gain, "" if label == "×1" else label)
+
+    def _sent(self, operation: Entry | Function, operand: int) -> float | None:
+        """The size of what goes to an operand; a function may use it several times."""
+        uses = operation.operands[operand] if isinstance(operation, Function) else [(operation, operand)]
+        run = self.followed.pass_of(uses[0][0])
+        return run.part(*uses[0]) if len(uses) == 1 else run.summed(_key(uses))
+
+
+def sums_of(functions: Sequence[Function]) -> dict[tuple[int, int], Key]:
+    """The residuals that must be added up, since a function sends them to one operand."""
+    several = [uses for function in functions for uses in function.operands if len(uses) > 1]
+    return {(entry.index, operand): _key(uses) for uses in several for entry, operand in uses}
+
+
+def _key(uses: Sequence[tuple[Entry, int]]) -> Key:
+    """What tells the residuals of these uses from all others."""
+    entry, operand = uses[0]
+    return entry.index, operand
 
 
 def _edge_label(entry: Entry, operand: int, gain: float) -> str:

@@ -77,18 +77,13 @@ def _static(name: str) -> str:
 
 
 def cleaned(svg: bytes, scene: Scene) -> ElementTree.Element:
-    """An engine's SVG without prolog, comments, links, titles and background; arrows written in reverse get
-    the class ``rev``."""
+    """An engine's SVG without prolog, comments, links, titles and background."""
     root = ElementTree.fromstring(svg)
-    reverse = {arrow.id for arrow in scene.arrows if arrow.reversed}
     _clean(root)
     for g in root.iter("g"):
         if g.get("class") == "graph":
             for background in g.findall("polygon"):
                 g.remove(background)
-        if g.get("id") in reverse:
-            classes = g.get("class", "").split()
-            g.set("class", " ".join(dict.fromkeys([*classes, "rev"])))
     return root
 
 
@@ -142,7 +137,8 @@ def _content(of: str, within: str, scene: Scene) -> dict[str, Any]:
         "arrows": [
             [
                 *map(named, (a.id, a.source, a.target)),
-                *(a.back, _finite(a.size), _finite(a.gain), a.sign and named(a.sign)),
+                *(a.back, _finite(a.size), _finite(a.gain)),
+                [named(sign) for sign in (scene.placed.cut.get(a.id, ()) if scene.placed else ()) if sign],
             ]
             for a in scene.arrows
         ],

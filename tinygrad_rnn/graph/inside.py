@@ -1,4 +1,5 @@
-"""What is inside of a module's box: its operations, and of time steps those of one."""
+"""What is inside of a box: of a module its operations, and of time steps those of one; of a function its
+operations."""
 
 from __future__ import annotations
 
@@ -38,6 +39,21 @@ def scenes_inside(
                 scenes[part.id] = _scene(
                     part, steps[part.id], network, gains and gains.entering(results[part.id])
                 )
+    return scenes
+
+
+def scenes_of_functions(network: Network, gains: Gains | None) -> dict[str, Scene]:
+    """The pictures inside of functions that are drawn as one node, by the node's id."""
+    called = {vertex.id: vertex for vertex in network.vertices if vertex.kind == "function"}
+    home = {entry.index: name for name, vertex in called.items() for entry in vertex.value.entries}
+    results = _results(network.tape, network.outputs, home)
+    scenes = {}
+    for name, vertex in called.items():
+        inner = Network(Tape(vertex.value.entries), results[name], network.names)
+        seen = gains and gains.entering(results[name])
+        title = " = ".join(filter(None, [vertex.name, vertex.value.name]))
+        scene = OpsView(inner, title, seen if seen and seen.of else None, order=False).scene()
+        scenes[name] = replace(scene, notes=["all of its operations", *scene.notes])
     return scenes
 
 

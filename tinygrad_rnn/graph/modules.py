@@ -3,7 +3,7 @@ one to the other."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,8 @@ from ..reading.norms import overall, overalls
 from ..reading.owners import Owners, modules_around
 from ..reading.steps import outwards, time_steps
 from ..reading.words import symbol_of
-from ..tape import Entry, Node, Scope, Tape, key_of
+from ..tape import Entry, Key, Node, Scope, Tape, key_of
+from .folding import calls_of, multiplies_matrices, swaps_matrices
 from .gains import Gains
 
 
@@ -69,7 +70,8 @@ class Modules:
         leaves: by their id in the DOT text, the tensors that come in from outside: inputs, states, and
             parameters of no module.
         arrays: those that the leaves had.
-        links: (id of what makes a tensor, id of the part that uses it, whether a residual goes back).
+        crossing: for (id of what makes tensors, id of the part that uses them) their shapes, by key.
+        links: for the same pairs whether a residual goes back.
     """
 
     def __init__(self, tape: Tape, chains: Sequence[Chain], names: Names, owners: Owners) -> None:
@@ -80,6 +82,11 @@ class Modules:
         self._chain_of = {
             entry.index: chain for chain in chains for inside in chain.entries for entry in inside
         }
+        self._called = {
+            tape[place].index: str(scope.label)
+            for scope, places in calls_of(tape).items()
+            for place in places
+        }
         self.parts: list[Part] = self._modules_and_rest()
         self.part_of: dict[int, Part] = {entry.index: part for part in self.parts for entry in part.entries}
         self._owned: set[int] = set()
@@ -89,6 +96,7 @@ class Modules:
         self.leaves: dict[str, Node] = {}
         self.arrays: dict[str, Any] = {}
         self.borders: dict[tuple[int, int], tuple[Node, tuple[str, str]]] = {}
+        self.crossing: dict[tuple[str, str], dict[Key, tuple[int, ...]]] = {}
         self.links: dict[tuple[str, str], bool] = self._find_links()
 
     # -- parts -----------------------------------------------------------------------------------------------
@@ -119,6 +127,9 @@ class Modules:
             else:
                 homes[index] = None if chain is None else id(chain), None
         before, after = self._neighbours({index: key for index, (key, _) in homes.items()})
+        for index, user in self._transposes(homes):
+            if after[index] == after[user]:
+                before[index] = before[user]
         parts: dict[Any, Part] = {}
         for entry in self.tape:
             key, scope = homes[entry.index]
@@ -127,6 +138,16 @@ class Modules:
             part.entries.append(entry)
             part.chain = part.chain or self._chain_of.get(entry.index)
         return list(parts.values())
+
+    def _transposes(self, homes: Mapping[int, tuple[Any, Scope | None]]) -> Iterator[tuple[int, int]]:
+        """The indices of transposes between modules, and of the ``@`` there that each feeds: they stand
+        together."""
+        loose = [entry for entry in self.tape if homes[entry.index][0] is None]
+        for entry in filter(multiplies_matrices, loose):
+            makers = [x.entry for x in entry.inputs if isinstance(x, Node) and x.entry is not None]
+            for maker in filter(swaps_matrices, makers):
+                if maker.index in homes and homes[maker.index][0] is None:
+                    yield maker.index, entry.index
 
     def _neighbours(
         self, keys: dict[int, Any]
@@ -174,10 +195,18 @@ class Modules:
         elif module is not None:
             part.title, part.kind = self._owners.name(module), type(module).__name__
         else:
-            part.kind = _operations(part.entries)
+            part.kind = self._operations(part.entries)
         owned = self._own(part, module, chain)
         self._owned.update(owned)
         part.parameters = sum(owned.values())
+
+    def _operations(self, entries: Sequence[Entry]) -> str:
+        """The symbols of operations, and the names of the functions that they are part of."""
+        symbols = list(dict.fromkeys(self._called.get(e.index) or symbol_of(e) for e in entries))
+        if len(symbols) > 1 and any(map(multiplies_matrices, entries)):
+            transposes = {symbol_of(entry) for entry in entries if swaps_matrices(entry)}
+            symbols = [symbol for symbol in symbols if symbol not in transposes]
+        return " ".join(symbols[:6]) + (" …" if len(symbols) > 6 else "")
 
     def _own(self, part: Part, module: Any, chain: Chain | None) -> dict[int, int]:
         """By id the size of each parameter: of a module's parameters, or of what all steps of a cell use and
@@ -215,6 +244,7 @@ class Modules:
                 source = self._source(x, entry, operand)
                 if source is not None and source != target:
                     links[source, target] = links.get((source, target), False) or needed
+                    self.crossing.setdefault((source, target), {})[key_of(x)] = x._data.shape
                     if needed:
                         self.borders[entry.index, operand] = x, (target, source)
         return links
@@ -296,8 +326,3 @@ def _cell_name(chain: Chain) -> str:
         return "steps"
     cell = chain.call[0]
     return getattr(cell, "__name__", type(cell).__name__)
-
-
-def _operations(entries: Sequence[Entry]) -> str:
-    symbols = list(dict.fromkeys(symbol_of(entry) for entry in entries))
-    return " ".join(symbols[:6]) + (" …" if len(symbols) > 6 else "")

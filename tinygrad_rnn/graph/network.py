@@ -13,9 +13,11 @@ from ..reading.chain import Chain
 from ..reading.names import Names, State, at_two_times
 from ..reading.path import Way, cheapest
 from ..tape import Entry, Key, Node, Scope, Tape, key_of
+from .folding import Folding, Function
+from .sources import Leaf, Number, Source, Sources
 from .steps import Step, steps_of
 
-Kind = Literal["operation", "state", "parameter", "input", "constant", "output", "loss"]
+Kind = Literal["operation", "function", "state", "parameter", "input", "constant", "output", "loss"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Vertex:
 
     Attributes:
         id: its name in the DOT text: the kind's letter and a place on the tape, never the user's name.
-        value: its entry, its tensor, or its Python number.
+        value: its entry, its function, its tensor, or its Python number.
         array: of a tensor the array that it had; or the number again.
         name: the user's name for it, or "".
         step: the index of the time step that it stands in, from 1, or None.
@@ -42,15 +44,14 @@ class Vertex:
 
 @dataclass(frozen=True)
 class Link:
-    """An edge of the picture, from an operand to the operation or from an operation to its result.
+    """An edge of the picture, from an operand to the operation, or the function, or from one of these to its
+    result.
 
     Attributes:
         operand: which operand, or None towards a result.
+        transposed: the operation takes it transposed.
         needed: whether a residual goes back along it.
         on_path: it belongs to the state path.
-        reversed: it belongs to the readout of a step, which stands beside the step's own columns.
-        loose: it has no influence on the columns, since it links one step to what several steps share: an
-            unstacked input, a sum of losses.
     """
 
     source: Vertex
@@ -58,28 +59,11 @@ class Link:
     operand: int | None
     needed: bool
     on_path: bool
-    reversed: bool
-    loose: bool
+    transposed: bool = False
 
     @property
     def id(self) -> str:
         return f"e{self.source.id}-{self.target.id}-{self.operand or 0}"
-
-
-@dataclass(frozen=True)
-class _Leaf:
-    """A leaf by the order of its first use."""
-
-    index: int
-
-
-@dataclass(frozen=True)
-class _Number:
-    value: float
-
-
-_Source = int | _Leaf | _Number
-"""Where an operand comes from: the place of an entry, a leaf, or a Python number."""
 
 
 class Network:
@@ -89,49 +73,62 @@ class Network:
         tape, outputs: what to read.
         names: what its tensors are called.
         chains: the time steps that a state links.
+        starts: where residuals start, if the caller says so: that is not folded.
+        functions: whether a function that is made of several operations is one vertex.
 
     Attributes:
         tape: the entries; an entry's place is its index in here.
+        outputs: as given.
         steps: the time steps in the order of their first entry; none where there is only one, which needs no
             box.
-        path: the places of the entries on the state path, from the first state to the last; empty if there is
-            none.
+        path: the places of the entries on the state path, from the first state to the last; of several layers
+            on that of the last one; empty if there is none.
+        functions: those that are one vertex.
         vertices, links: in the order of the tape.
     """
 
     def __init__(
-        self, tape: Tape, outputs: Sequence[Node], names: Names, chains: Sequence[Chain] = ()
+        self,
+        tape: Tape,
+        outputs: Sequence[Node],
+        names: Names,
+        chains: Sequence[Chain] = (),
+        starts: Sequence[Node] = (),
+        functions: bool = False,
     ) -> None:
         self.tape = tape
         self.names = names
-        self._place = {entry.index: i for i, entry in enumerate(self.tape)}
-        self._outputs = {(self._place[y.entry.index], y.position): y for y in outputs if y.entry is not None}
-        self._leaves: list[Node] = []
-        self._arrays: list[Any] = []
-        self._leaf_of: dict[Key, _Leaf] = {}
-        self._sources = self._find_sources()
+        self.outputs = outputs
+        self._sources = Sources(tape)
+        self._place = self._sources.place
+        self._outputs = {place: y for y in outputs if (place := self._sources.place_of(y)) is not None}
         self.steps: list[Step]
         self.steps, self._step_of = steps_of(tape, chains)
         self._calls = self._find_calls()
         self._names = self._find_names()
+        begin = [place for y in starts if (place := self._sources.place_of(y)) is not None]
+        self._folding = Folding(tape, self._sources, self._outputs, begin, self._names, names.leaf, functions)
+        self.functions: Sequence[Function] = self._folding.functions
         uses = {
-            (source, step)
-            for sources, step in zip(self._sources, self._step_of, strict=True)
+            (self._folding.source(source), self._step_of[place])
+            for place, sources in enumerate(self._sources.of)
+            if place not in self._folding.transposed
             for source in sources
         }
-        self._steps_of_leaf = Counter(source for source, _ in uses if isinstance(source, _Leaf))
-        ends = self._ends_by_steps() if self.steps else self._ends_by_name() or self._ends_by_call()
+        self._steps_of_leaf = Counter(source for source, _ in uses if isinstance(source, Leaf))
+        lines = self._ends_by_steps() if self.steps else [self._ends_by_name() or self._ends_by_call()]
+        ends = [pair for line in lines for pair in line]
+        leaf_of = self._sources.leaf_of
         befores = [start for start, _ in (*ends, *self._ends_by_name())]
-        self._states = {self._leaf_of[start] for start in befores if start in self._leaf_of}
-        way = min(
-            (cheapest(self.tape, *ends) for ends in ends), key=lambda way: way.cost, default=Way(math.inf, [])
-        )
-        self.path: list[int] = [self._place[entry.index] for entry, _ in way.hops]
-        self._path_operands = {self._place[entry.index]: operand for entry, operand in way.hops}
+        self._states = {leaf_of[start] for start in befores if start in leaf_of}
+        ways = [self._way(line) for line in lines]
+        self.path: list[int] = [self._place[entry.index] for way in ways[-1:] for entry, _ in way.hops]
+        self._path_operands = {
+            self._place[entry.index]: operand for way in ways for entry, operand in way.hops
+        }
         self._readout = (
             self._after([self._place[end[0]] for _, end in ends]) if self.steps and ends else set()
         )
-        self._first_use: dict[int, int] = {}
         self.vertices: list[Vertex]
         self.links: list[Link]
         self.vertices, self.links = self._build()
@@ -147,24 +144,6 @@ class Network:
         )
 
     # -- reading the tape ------------------------------------------------------------------------------------
-
-    def _find_sources(self) -> list[list[_Source]]:
-        leaves = self._leaf_of
-
-        def source(x: Any, array: Any) -> _Source:
-            if not isinstance(x, Node):
-                return _Number(x)
-            if x.entry is not None and x.entry.index in self._place:
-                return self._place[x.entry.index]
-            if key_of(x) not in leaves:
-                leaves[key_of(x)] = _Leaf(len(self._leaves))
-                self._leaves.append(x)
-                self._arrays.append(array)
-            return leaves[key_of(x)]
-
-        return [
-            [source(x, array) for x, array in zip(entry.inputs, entry.xs, strict=True)] for entry in self.tape
-        ]
 
     def _find_names(self) -> dict[tuple[int, int], str]:
         """What the results of entries are called. The user's tensors are found among the operands; a state
@@ -191,19 +170,12 @@ class Network:
     def _name_state(self, names: dict[tuple[int, int], str], state: State) -> None:
         """``c[3]``, or ``c[t]`` where there is one step only; what a mask chose has the name of what goes on
         to the next step."""
-        before, after = self._place_of(state.before), state.after
+        before, after = self._sources.place_of(state.before), state.after
         if state.name and before is not None:
             names.setdefault(before, f"{state.name}[{self._label_of(before[0])}]")
         if state.name and after is not None and after[0] in self._place:
             place = self._place[after[0]]
             names.setdefault((place, after[1]), f"{state.name}[{self._label_of(place)}]")
-
-    def _place_of(self, x: Node) -> tuple[int, int] | None:
-        return (
-            (self._place[x.entry.index], x.position)
-            if x.entry is not None and x.entry.index in self._place
-            else None
-        )
 
     def _label_of(self, place: int) -> str:
         step = self._step_of[place]
@@ -218,7 +190,7 @@ class Network:
 
     def name_of(self, y: Node) -> str:
         """What a result is called in the picture, or ""."""
-        place = self._place_of(y)
+        place = self._sources.place_of(y)
         return "" if place is None else self._names.get(place, "")
 
     @property
@@ -246,6 +218,10 @@ class Network:
     def place_of(self, entry: Entry) -> int:
         return self._place[entry.index]
 
+    def function_at(self, place: int) -> Function | None:
+        """The function that an operation is drawn as a part of."""
+        return self._folding.function_of.get(place)
+
     def names_of(self, entry: Entry) -> list[str]:
         """What the user calls the results of an entry."""
         place = self._place[entry.index]
@@ -253,18 +229,24 @@ class Network:
 
     # -- the state path --------------------------------------------------------------------------------------
 
-    def _ends_by_steps(self) -> list[tuple[Key, Key]]:
-        """Each state before the first and after the last step, of the layer that comes last; layers before it
-        have steps of their own."""
-        chain = self.steps[-1].chain
-        if chain is None:
-            return []
-        ends = [(chain.state_at(i, -1), chain.last_of(i)) for i in range(chain.count)]
-        return [
-            (start, end)
-            for start, end in ends
-            if start is not None and end is not None and end[0] in self._place
-        ]
+    def _way(self, ends: Sequence[tuple[Key, Key]]) -> Way:
+        """Of the states of one layer the one that is bent least."""
+        ways = [cheapest(self.tape, *pair) for pair in ends]
+        return min(ways, key=lambda way: way.cost, default=Way(math.inf, []))
+
+    def _ends_by_steps(self) -> list[list[tuple[Key, Key]]]:
+        """For each layer each state before its first and after its last step."""
+        lines = []
+        for chain in dict.fromkeys(step.chain for step in self.steps if step.chain is not None):
+            ends = [(chain.state_at(i, -1), chain.last_of(i)) for i in range(chain.count)]
+            lines.append(
+                [
+                    (start, end)
+                    for start, end in ends
+                    if start is not None and end is not None and end[0] in self._place
+                ]
+            )
+        return lines
 
     def _ends_by_name(self) -> list[tuple[Key, Key]]:
         """In a single step a state is a leaf and a result of the same shape that have one name at two
@@ -272,7 +254,7 @@ class Network:
         return [
             (key_of(leaf), key_of(y))
             for y in self._outputs.values()
-            for leaf in self._leaves
+            for leaf in self._sources.leaves
             if at_two_times(leaf.name, y.name) and y._data.shape == leaf._data.shape
         ]
 
@@ -282,7 +264,7 @@ class Network:
             (key_of(state.before), state.after)
             for states in self._calls.values()
             for state in states
-            if key_of(state.before) in self._leaf_of
+            if key_of(state.before) in self._sources.leaf_of
             and state.after is not None
             and state.after[0] in self._place
         ]
@@ -295,55 +277,82 @@ class Network:
             place = todo.pop()
             if place not in before:
                 before.add(place)
-                todo.extend(source for source in self._sources[place] if isinstance(source, int))
+                todo.extend(source for source in self._sources.of[place] if isinstance(source, int))
         return set(range(len(self.tape))) - before
 
     # -- vertices and links ----------------------------------------------------------------------------------
 
     def _build(self) -> tuple[list[Vertex], list[Link]]:
         vertices: dict[str, Vertex] = {}
-        links = []
+        links: list[Link] = []
 
         def add(vertex: Vertex) -> Vertex:
             return vertices.setdefault(vertex.id, vertex)
 
         for place, entry in enumerate(self.tape):
-            operands = [add(self._operand(source, place, i)) for i, source in enumerate(self._sources[place])]
-            operation = add(
-                Vertex(f"n{place}", "operation", entry, self._names.get((place, 0), ""), self._step_of[place])
+            function = self._folding.function_of.get(place)
+            if place in self._folding.transposed or (function is not None and place != function.places[0]):
+                continue
+            if function is None:
+                name = self._names.get((place, 0), "")
+                operation = Vertex(f"n{place}", "operation", entry, name, self._step_of[place])
+                sources: Sequence[Source] = self._sources.of[place]
+                parts: Sequence[Sequence[tuple[Entry, int]]] = [
+                    [(entry, i)] for i in range(len(entry.inputs))
+                ]
+            else:
+                name = ", ".join(name for one in function.results for name in self.names_of(one))
+                operation = Vertex(f"f{place}", "function", function, name, self._step_of[place])
+                sources, parts = function.sources, function.operands
+            operands = [add(self._operand(source, place, i)) for i, source in enumerate(sources)]
+            add(operation)
+            links.extend(
+                self._link(source, operand, operation, i, taking)
+                for i, (source, operand, taking) in enumerate(zip(sources, operands, parts, strict=True))
             )
-            backwards = self._reads_out(place)
-            for i, operand in enumerate(operands):
-                on_path = self._path_operands.get(place) == i
-                loose = not on_path and self._is_loose(self._sources[place][i], place)
-                links.append(Link(operand, operation, i, bool(entry.needs[i]), on_path, backwards, loose))
         links.extend(self._results(add, vertices))
         return list(vertices.values()), links
 
-    def _is_loose(self, source: _Source, place: int) -> bool:
-        step = self._step_of[place]
-        if not isinstance(source, int):
-            return False
-        if step is None:
-            return self._reads_out(source)
-        return self._step_of[source] is None and self._first_use.setdefault(source, step) != step
+    def _link(
+        self,
+        source: Source,
+        operand: Vertex,
+        operation: Vertex,
+        i: int,
+        taking: Sequence[tuple[Entry, int]],
+    ) -> Link:
+        """From an operand to what takes it."""
+        on_path = any(self._path_operands.get(self._place[entry.index]) == at for entry, at in taking)
+        return Link(
+            operand,
+            operation,
+            i,
+            any(entry.needs[at] for entry, at in taking),
+            on_path,
+            source in self._folding.transposed,
+        )
 
     def _reads_out(self, place: int) -> bool:
         return place in self._readout and self._step_of[place] is not None
 
-    def _operand(self, source: _Source, place: int, i: int) -> Vertex:
-        step = self._step_of[place]
+    def _operand(self, source: Source, place: int, i: int) -> Vertex:
+        step, source = self._step_of[place], self._folding.source(source)
         if isinstance(source, int):
-            return Vertex(f"n{source}", "operation", self.tape[source], "", None)
-        if isinstance(source, _Number):
+            return Vertex(self._id_of(source), "operation", self.tape[source], "", None)
+        if isinstance(source, Number):
             return Vertex(f"k{place}_{i}", "constant", source.value, "", step, array=source.value)
-        leaf, array = self._leaves[source.index], self._arrays[source.index]
+        leaf, array = self._sources.leaves[source.index], self._sources.arrays[source.index]
         kind: Kind = "state" if source in self._states else _leaf_kind(leaf)
         name = self._name_of_leaf(leaf, kind)
         if kind == "state" or step is None:
             return Vertex(f"p{source.index}", kind, leaf, name, None, array=array)
         copied = kind == "parameter" and self._steps_of_leaf[source] > 1
         return Vertex(f"p{source.index}_{step}", kind, leaf, name, step, copied, array)
+
+    def _id_of(self, place: int) -> str:
+        """What the vertex of an operation is called."""
+        function = self._folding.function_of.get(place)
+        return f"n{place}" if function is None else f"f{function.places[0]}"
 
     def _name_of_leaf(self, leaf: Node, kind: Kind) -> str:
         if kind != "state" or leaf.name or not self.names.inside(leaf):
@@ -355,8 +364,7 @@ class Network:
             name = self._names.get((place, position))
             suffix = f"_{position}" if len(self.tape[place].ys) > 1 else ""
             loss = y._data.size == 1
-            backwards = self._reads_out(place)
-            step = self._step_of[place] if backwards else None
+            step = self._step_of[place] if self._reads_out(place) else None
             kind: Kind = "loss" if loss else "output"
             box = add(
                 Vertex(
@@ -364,7 +372,7 @@ class Network:
                 )
             )
             on_path = bool(self.path) and self.path[-1] == place
-            yield Link(vertices[f"n{place}"], box, None, True, on_path, backwards, False)
+            yield Link(vertices[self._id_of(place)], box, None, True, on_path)
 
 
 def _leaf_kind(leaf: Node) -> Kind:

@@ -2,35 +2,43 @@
 number.
 
 Edges are written in forward direction, so that ranks are those of the forward pass, and drawn backwards with
-``dir=back``.
+``dir=back``. Graphviz lays out what has no time steps; those stand where our own layout puts them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 
 from ..reading.words import formatted, symbol_of
 from ..tape import Entry
-from .columns import Columns, stub_id
+from .folding import Function
 from .gains import Gains
+from .layout import placed
 from .network import Link, Network, Vertex
-from .nodes import Nodes
+from .nodes import Nodes, paint_of
 from .paint import (
     BLACK,
     NOT_FINITE,
     PAINTS,
+    WIDTH,
     Stroke,
+    cell,
+    cluster,
     frame,
     mixed,
     opening,
     silent,
     small,
     stroke,
+    written,
 )
+from .positions import Positions
 from .scene import Arrow, Box, Group, Look, Moment, Scene, rule_of
 from .steps import Step
-from .text import attributes, shown, shown_html, tooltip
+from .text import attributes, shown, shown_html, tooltip, width_of
 
 _RULES = [
     ("composition", "hexagon", "residual × slope"),
@@ -38,6 +46,8 @@ _RULES = [
     ("weighting", "diamond", "residual × other side"),
 ]
 """How each case looks and what it does to a residual."""
+
+_BAND: Look = {"style": "filled,rounded", "color": "#E6D95A", "fillcolor": "#FFFBD6"}
 
 _PLAIN_STROKE = Stroke(1.8, 1, "solid")
 
@@ -49,10 +59,17 @@ class OpsView:
         gains: what a backward pass measured, or None to show only where residuals go.
         order: number the operations in the order in which the backward pass visits them.
         values: write the range of its result on each operation.
+        width: how wide a picture of time steps is at most, in CSS pixels.
     """
 
     def __init__(
-        self, network: Network, title: str, gains: Gains | None, order: bool, values: bool = False
+        self,
+        network: Network,
+        title: str,
+        gains: Gains | None,
+        order: bool = False,
+        values: bool = False,
+        width: float = WIDTH,
     ) -> None:
         self.network = network
         self.title = title
@@ -61,43 +78,51 @@ class OpsView:
         self._path = {
             vertex.id for link in network.links if link.on_path for vertex in (link.source, link.target)
         }
-        self._columns = Columns(network)
         self._nodes = Nodes(network, gains, order, values)
+        self._width = width
 
     def dot(self, titled: bool = True) -> str:
-        network = self.network
-        lines = opening(
-            self._head() if titled else None, *(("0.14", "0.3") if self._unrolled else ("0.2", "0.45"))
-        )
-        banded = set() if self._unrolled else self._path
-        if banded:
-            lines += self._band([vertex for vertex in network.vertices if vertex.id in banded])
-        for step in network.steps:
-            inside = [
-                vertex for vertex in network.vertices if vertex.step == step.index and vertex.id not in banded
-            ]
-            inside.sort(key=lambda vertex: vertex.id not in self._path)  # engines keep what is first straight
-            lines += self._cluster(step, inside)
-        lines += [
-            self._node(vertex)
-            for vertex in network.vertices
-            if vertex.step is None and vertex.id not in banded
-        ]
-        lines += self._ends()
-        lines += [self._edge(link) for link in network.links]
-        return "\n".join([*lines, "}", ""])
+        """The DOT text, with or without title and legend."""
+        apart = ("0.14", "0.3") if self._unrolled else ("0.2", "0.45")
+        return "\n".join([*opening(self._head() if titled else None, *apart), *self._body, "}", ""])
+
+    @cached_property
+    def _body(self) -> list[str]:
+        scene = self._plain
+        if scene.placed is not None:
+            return self._placed_body(scene, Positions(scene.placed))
+        banded = [box for box in scene.boxes if box.straight]
+        lines = self._band(banded) if banded else []
+        lines += [written(box) for box in scene.boxes if not box.straight]
+        return [*lines, *self._ends(), *map(self._edge, self.network.links, scene.arrows)]
+
+    def _placed_body(self, scene: Scene, positions: Positions) -> list[str]:
+        """The same with places."""
+        placement, lines = positions.placement, [positions.size()]
+        for step, group in zip(self.network.steps, scene.groups, strict=True):
+            label = shown(step.head) + (f"   {shown(group.text, 80)}" if group.text else "")
+            look = {"id": group.id, **frame(label), **positions.frame(placement.frames[group.id])}
+            inside = [positions.box(box) for box in scene.boxes if box.group == group.id]
+            lines += cluster(f"t{step.index}", look, inside)
+        for i, (band, _) in enumerate(placement.bands, start=1):
+            lines += cluster(f"band{i}", {"label": "", **_BAND, **positions.frame(band)}, [])
+        lines += [positions.box(box) for box in scene.boxes if box.group is None]
+        lines += [positions.sign(sign) for sign in placement.signs]
+        return [*lines, *(line for arrow in scene.arrows for line in positions.arrow(arrow))]
 
     # -- around the operations -------------------------------------------------------------------------------
 
     def _head(self) -> str:
         """Title and legend: a table, since a legend of nodes would disturb the layout."""
         cells = "".join(
-            f'<TD BGCOLOR="{PAINTS[case].fill}" COLOR="{PAINTS[case].line}" BORDER="2"><FONT POINT-SIZE="10">'
-            f"{shape} = <B>{case}</B>: {rule}</FONT></TD>"
+            cell(
+                width_of(f"{shape} = {case}: {rule}", 10, bold=True),
+                f'<FONT POINT-SIZE="10">{shape} = <B>{case}</B>: {rule}</FONT>',
+                f' BGCOLOR="{PAINTS[case].fill}" COLOR="{PAINTS[case].line}" BORDER="2"',
+            )
             for case, shape, rule in _RULES
         )
-        notes = ["arrows run backwards, as residuals do", *self._notes()]
-        lines = [f"<B>{shown_html(self.title, 80)}</B>", None, small(" · ".join(notes))]
+        lines = [f"<B>{shown_html(self.title, 80)}</B>", None, small(" · ".join(self._notes()))]
         if self._unrolled and self.network.path:
             lines.append(small(self._straight()))
         spanning = [
@@ -107,9 +132,15 @@ class OpsView:
         return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="3">{"".join(spanning)}</TABLE>'
 
     def _notes(self) -> list[str]:
-        measured = ["number = gain (size after ÷ size before)", "thinner and paler = smaller residual"]
-        measured = [] if self.gains is None else [*filter(None, [self.gains.followed.caption]), *measured]
-        return [*measured, "grey, dotted = no residual", "double frame = parameter"]
+        notes = ["arrows run backwards, as residuals do"]
+        if self.gains is not None:
+            notes += [
+                *filter(None, [self.gains.followed.caption]),
+                "number = gain (size after ÷ size before), no label = ×1",
+                "thinner and paler = smaller residual",
+            ]
+        functions = ["grey frame = function of several operations"] if self.network.functions else []
+        return [*notes, "grey, dotted = no residual", "double frame = parameter", *functions]
 
     def _straight(self) -> str:
         return f"straight line = {self._path_text()}"
@@ -117,7 +148,7 @@ class OpsView:
     def _path_text(self) -> str:
         """What the state meets on its way: the argument for gated cells in one line."""
         entries = [self.network.tape[place] for place in self.network.path]
-        symbols = " ".join(dict.fromkeys(symbol_of(entry) for entry in entries))
+        symbols = " ".join(dict.fromkeys(map(self._symbol, self.network.path)))
         slope = any(entry.row.case == "composition" for entry in entries)
         matrix = any(entry.row.case == "weighting" and not entry.row.elementwise for entry in entries)
         if not slope and not matrix:
@@ -127,38 +158,15 @@ class OpsView:
         factors = " and ".join(word for word, there in (("a matrix", matrix), ("a slope", slope)) if there)
         return f"state path: {symbols} — every step multiplies by {factors}"
 
-    def _band(self, vertices: Sequence[Vertex]) -> list[str]:
+    def _symbol(self, place: int) -> str:
+        function = self.network.function_at(place)
+        return symbol_of(self.network.tape[place]) if function is None else function.name
+
+    def _band(self, boxes: Sequence[Box]) -> list[str]:
         look: Look = {
-            "label": shown(self._path_text(), 80), "style": "filled,rounded", "color": "#E6D95A",
-            "fillcolor": "#FFFBD6", "fontsize": "10", "labeljust": "l", "margin": "8",
+            "label": shown(self._path_text(), 80), **_BAND, "fontsize": "10", "labeljust": "l", "margin": "8",
         }  # fmt: skip
-        return self._group("cluster_path", look, vertices)
-
-    def _cluster(self, step: Step, vertices: Sequence[Vertex]) -> list[str]:
-        left = self._left(step)
-        label = shown(step.head) + (f"   {shown(left, 80)}" if left else "")
-        look: Look = {"id": f"t{step.index}", **frame(label)}
-        outside = {outer.id: outer for outer, at in self._columns.stubs.values() if at == step.index}
-        lines = self._group(f"cluster_t{step.index}", look, vertices)
-        return [
-            *lines[:-1],
-            *(f"  {self._stub(outer, step.index)}" for outer in outside.values()),
-            lines[-1],
-        ]
-
-    def _stub(self, outer: Vertex, step: int) -> str:
-        look: Look = {
-            "shape": "plain",
-            "fontsize": "9",
-            "fontcolor": "#555555",
-            "label": shown(self._nodes.text(outer)),
-            "tooltip": tooltip("drawn in each step; it is one operation"),
-        }
-        return f"  {stub_id(outer, step)} {attributes({'id': stub_id(outer, step), **look})};"
-
-    def _group(self, name: str, look: Look, vertices: Sequence[Vertex]) -> list[str]:
-        lines = [f"  subgraph {name} {{", f"    graph {attributes(look)};"]
-        return [*lines, *(f"  {self._node(vertex)}" for vertex in vertices), "  }"]
+        return cluster("path", look, [written(box) for box in boxes])
 
     def _left(self, step: Step) -> str:
         """How much of the residual that comes into the last step of all is left at the states that this step
@@ -175,15 +183,10 @@ class OpsView:
         return f"residual left: {', '.join(named)}"
 
     def _ends(self) -> list[str]:
-        """What comes into a step stands left, what leaves it right; of several steps only the states that
-        come into the first."""
+        """What comes into a step stands left, what leaves it right."""
         if not self.network.path:
             return []
-        kinds = (
-            {"source": ("state",)}
-            if self._unrolled
-            else {"source": ("state", "input"), "sink": ("output", "loss")}
-        )
+        kinds = {"source": ("state", "input"), "sink": ("output", "loss")}
         ranks = {
             rank: [vertex.id for vertex in self.network.vertices if vertex.kind in kind]
             for rank, kind in kinds.items()
@@ -193,21 +196,20 @@ class OpsView:
             for rank, names in ranks.items()
         ]
 
-    def _node(self, vertex: Vertex) -> str:
-        look = self._nodes.look(vertex)
-        if self._unrolled and vertex.id in self._path:
-            look["group"] = "state"
-        return f"  {vertex.id} {attributes({'id': vertex.id, **look})};"
-
     # -- for a page ------------------------------------------------------------------------------------------
 
     def scene(self) -> Scene:
         """The same picture as boxes and arrows with all that is known of them."""
+        return replace(self._plain, dot=self.dot(titled=False))
+
+    @cached_property
+    def _plain(self) -> Scene:
+        """Without DOT text; time steps have their places."""
         network = self.network
         groups = [Group(f"t{step.index}", step.head, self._left(step)) for step in network.steps]
-        return Scene(
+        scene = Scene(
             title=self.title,
-            dot=self.dot(titled=False),
+            dot="",
             boxes=[self._box(vertex) for vertex in network.vertices],
             arrows=[self._arrow(link) for link in network.links],
             groups=groups,
@@ -217,22 +219,22 @@ class OpsView:
             notes=[*self._notes(), *([self._straight()] if network.path and self._unrolled else [])],
             measured=self.gains is not None,
         )
+        return replace(scene, placed=placed(scene, self._width)) if self._unrolled else scene
 
     def _box(self, vertex: Vertex) -> Box:
-        operation = vertex.kind == "operation"
+        inner = vertex.kind in ("operation", "function")
         return Box(
             id=vertex.id,
             label=self._nodes.text(vertex),
             look=self._nodes.look(vertex),
             facts=self._nodes.facts(vertex),
-            rule=rule_of(vertex.value) if operation else (),
+            rule=rule_of(vertex.value) if vertex.kind == "operation" else (),
             group=None if vertex.step is None else f"t{vertex.step}",
             straight=vertex.id in self._path,
-            lines=self._nodes.below(vertex.value) if operation else (),
+            lines=self._nodes.below(vertex) if inner else (),
         )
 
     def _arrow(self, link: Link) -> Arrow:
-        entry: Entry = link.target.value
         gain = None
         if link.operand is None:
             back, size = (
@@ -240,57 +242,49 @@ class OpsView:
                 None if self.gains is None else self.gains.seed,
             )
         else:
-            part = None if self.gains is None else self.gains.part(entry, link.operand)
+            part = None if self.gains is None else self.gains.part(link.target.value, link.operand)
             back, size = (
                 link.needed if self.gains is None else part is not None,
                 None if part is None else part.size,
             )
-            gain = None if part is None or entry.row.case == "addition" else part.gain
+            passes = isinstance(link.target.value, Entry) and link.target.value.row.case == "addition"
+            gain = None if part is None or passes else part.gain
         look = self._result_edge(link) if link.operand is None else self._operand_edge(link)
-        sign = stub_id(*self._columns.stubs[link.id]) if link.id in self._columns.stubs else None
-        ends = link.source.id, link.target.id
-        return Arrow(link.id, *ends, look, back, size, self._columns.is_reversed(link), gain, sign)
+        return Arrow(link.id, link.source.id, link.target.id, look, back, size, gain)
 
     # -- edges -----------------------------------------------------------------------------------------------
 
-    def _edge(self, link: Link) -> str:
-        look = self._result_edge(link) if link.operand is None else self._operand_edge(link)
-        if link.on_path:
-            look["weight"] = "1000" if self._unrolled else "50"
-        if self._unrolled and link.source.step != link.target.step and link.target.step is not None:
-            look["minlen"] = str(self._columns.apart(link))
-        if link.loose and link.id not in self._columns.stubs:
-            look["constraint"] = "false"
-        ends = [link.target, link.source] if self._columns.is_reversed(link) else [link.source, link.target]
-        outer, step = self._columns.stubs.get(link.id, (None, 0))
-        tail, head = (stub_id(end, step) if end is outer else end.id for end in ends)
-        return f"  {tail} -> {head} {attributes({'id': link.id, **look})};"
+    def _edge(self, link: Link, arrow: Arrow) -> str:
+        look = {**arrow.look, "weight": "50"} if link.on_path else arrow.look
+        return f"  {arrow.source} -> {arrow.target} {attributes({'id': arrow.id, **look})};"
 
     def _operand_edge(self, link: Link) -> Look:
-        entry: Entry = link.target.value
-        paint, line, label, tip = PAINTS[entry.row.case], _PLAIN_STROKE, None, None
+        operation: Entry | Function = link.target.value
+        paint, line, tip = paint_of(operation), _PLAIN_STROKE, None
+        labels = ["transposed"] * (link.transposed and link.source.id not in self._nodes.transposed)
         if self.gains is not None:
-            part = self.gains.part(entry, link.operand or 0)
+            part = self.gains.part(operation, link.operand or 0)
             if part is None:
-                return silent()
-            line, label = stroke(part.size / self.gains.seed if self.gains.seed else 0.0), part.label
+                return {**silent(), "label": " · ".join(labels) or None}
+            line = stroke(part.size / self.gains.seed if self.gains.seed else 0.0)
+            labels = [part.label, *labels] if part.label else labels
             tip = f"gain ×{part.gain:.6g}, size {part.size:.6g}"
             paint = paint if math.isfinite(part.size) else NOT_FINITE
         elif not link.needed:
-            return silent()
-        reverse = self._columns.is_reversed(link)
+            return {**silent(), "label": " · ".join(labels) or None}
         return {
-            "dir": None if reverse else "back", "color": mixed(paint.line, line.strength),
+            "dir": "back", "color": mixed(paint.line, line.strength),
             "penwidth": f"{line.width:.1f}", "style": line.style,
-            "class": PAINTS[entry.row.case].css + (" rev" if reverse else ""), "label": label,
-            "fontcolor": paint.text if label else None, "tooltip": tip and tooltip(tip),
+            "class": paint_of(operation).css,
+            "label": " · ".join(labels) or None, "fontcolor": paint.text if labels else None,
+            "tooltip": tip and tooltip(tip),
         }  # fmt: skip
 
     def _result_edge(self, link: Link) -> Look:
         if not self._is_followed(link):
             return silent()
         return {
-            "dir": None if self._columns.is_reversed(link) else "back", "color": BLACK,
+            "dir": "back", "color": BLACK,
             "penwidth": "1.8" if self.gains is None else "3.2",
             "label": None if self.gains is None else "δ in", "weight": "5",
         }  # fmt: skip

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..reading.words import plain
 from .scene import Box, Look
-from .text import attributes, shown_html
+from .text import attributes, shown_html, width_of
 
 
 @dataclass(frozen=True)
@@ -26,17 +27,22 @@ PAINTS = {
     "addition": Paint("#009E73", "#D5F0E6", "#00785A", "case2"),
     "weighting": Paint("#0072B2", "#D6E8F5", "#005F96", "case3"),
 }
+FUNCTION = Paint("#555555", "white", "#444444", "function")
 UNREACHED = Paint("#BDBDBD", "white", "#9A9A9A", "")
 NOT_FINITE = Paint("#882255", "#F9D7E6", "#882255", "")
 BLACK = "#1A1A1A"
+
+WIDTH, HEIGHT = 1200, 1700
+"""A page of A4's form, in CSS pixels: so wide are pictures of time steps, and so high may one of every
+operation be that nobody asked for."""
 
 LEAVES: dict[str, Look] = {
     "state": {"shape": "box", "style": "rounded,filled"},
     "output": {"shape": "box", "style": "rounded,filled"},
     "loss": {"shape": "doubleoctagon"},
     "parameter": {"shape": "box", "fillcolor": "#EDEDED", "peripheries": "2"},
-    "input": {"shape": "cds", "margin": "0.12,0.06"},
-    "constant": {"shape": "plain", "fillcolor": "transparent", "fontcolor": "#555555"},
+    "input": {"shape": "cds"},
+    "constant": {"shape": "plaintext", "fillcolor": "transparent", "fontcolor": "#555555"},
 }
 
 _NODE = (
@@ -56,19 +62,23 @@ def opening(head: str | None, nodesep: str, ranksep: str) -> list[str]:
         f'  graph [rankdir="LR", fontname="Arial", fontsize="14", {label}nodesep="{nodesep}", '
         f'ranksep="{ranksep}", '
         'pad="0.15", bgcolor="white", splines="true", newrank="true"];',
-        f'  node [{_NODE}, margin="0.05,0.03", height="0.34", width="0.34"];',
+        f'  node [{_NODE}, margin="0.05,0.03"];',
         '  edge [fontname="Arial", fontsize="10", color="#8A8A8A", arrowsize="0.6"];',
     ]
 
 
+def cell(width: float, text: str, style: str = "") -> str:
+    """A cell of a table that is at least so many points wide."""
+    return f'<TD ALIGN="LEFT" WIDTH="{math.ceil(width)}"{style}>{text}</TD>'
+
+
 def captions(title: str, note: str, notes: Sequence[str]) -> str:
     """A title and small lines below it, as a table."""
-    texts = [
-        f"<B>{shown_html(title, 80)}</B>",
-        *map(small, [*([shown_html(note, 200)] if note else []), *notes]),
-    ]
-    lines = "".join(f'<TR><TD ALIGN="LEFT">{text}</TD></TR>' for text in texts)
-    return f'<TABLE BORDER="0" CELLSPACING="2">{lines}</TABLE>'
+    lines = [cell(width_of(plain(title, 80), 14, bold=True), f"<B>{shown_html(title, 80)}</B>")]
+    for text in [*([note] if note else []), *notes]:
+        lines.append(cell(width_of(plain(text, 400), 9), small(shown_html(text, 400))))
+    rows = "".join(f"<TR>{line}</TR>" for line in lines)
+    return f'<TABLE BORDER="0" CELLSPACING="2">{rows}</TABLE>'
 
 
 def frame(label: str, margin: str = "6") -> Look:
@@ -80,9 +90,53 @@ def frame(label: str, margin: str = "6") -> Look:
     }  # fmt: skip
 
 
+def cluster(name: str, look: Look, inside: Sequence[str]) -> list[str]:
+    """Lines of DOT text with a frame around them."""
+    graph = f"    graph {attributes(look)};"
+    return [f"  subgraph cluster_{name} {{", graph, *(f"  {line}" for line in inside), "  }"]
+
+
 def written(box: Box) -> str:
     """A box as DOT text."""
     return f"  {box.id} {attributes({'id': box.id, **box.look})};"
+
+
+_LEAST = {
+    "hexagon": (24.5, 27.4),
+    "diamond": (30.2, 30.2),
+    "double": (17.0, 17.0),
+    "plaintext": (0.0, 0.0),
+}
+"""The least width and height of a shape, in points; of others (24.5, 24.5)."""
+
+_AROUND = {"cds": (20.0, 6.0), "doubleoctagon": (14.0, 2.0), "double": (8.0, 1.0), "plaintext": (4.0, 2.0)}
+"""What a shape adds to the width and height of its text; others (11, 6)."""
+
+
+def sized(look: Look, lines: Sequence[tuple[str, float]]) -> Look:
+    """The width and height of a node around lines of text and their sizes in points.
+
+    They are those of Arial, whatever font an engine has: so the room is the same everywhere, and no engine
+    makes it too small for letters that it knows no width of.
+    """
+    shape = "double" if look.get("peripheries") else look["shape"] or ""
+    width = max((width_of(text, points) for text, points in lines), default=0.0)
+    height = sum(1.2 * points for _, points in lines)
+    ink = height - 2
+    least_width, least_height = _LEAST.get(shape, (24.5, 24.5))
+    if shape == "circle":
+        width = height = max(least_width, math.hypot(width, ink) + 7)
+    elif shape == "diamond":
+        height = max(least_height, 2.2 * ink)
+        width = (width + 3) / (1 - ink / height)
+    elif shape == "hexagon":
+        height = max(least_height, height + 10)
+        width = (width + 5) / (1 - ink / height / 2)
+    else:
+        across, down = _AROUND.get(shape, (11.0, 6.0))
+        width, height = width + across, height + down
+    inches = {"width": max(width, least_width) / 72, "height": max(height, least_height) / 72}
+    return {**{name: f"{size:.3f}" for name, size in inches.items()}, "fixedsize": "true"}
 
 
 def silent() -> Look:

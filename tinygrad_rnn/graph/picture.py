@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from .. import arguments, atomic
 from ..errors import DrawError
-from . import html, layout, shown
+from . import convert, engine, finish, html, layout, shown
 from .scene import Scene
-
-_KINDS = ("svg", "png", "pdf", "dot", "html")
-
-_TIMEOUT = 20
-"""Seconds that an engine may take."""
-
-_NO_ENGINE = (
-    "no graphviz engine found: pip install graphviz-pure, or apt install graphviz; the DOT text is in .dot"
-)
 
 
 class Picture:
@@ -48,12 +37,14 @@ class Picture:
         return f"<{self._summary}>"
 
     def svg(self) -> str:
-        """The picture as SVG text.
+        """The picture as SVG text, the same with any fonts.
+
+        Without an engine the layout is our own, a plainer one.
 
         Raises:
-            DrawError: there is no engine, or it failed.
+            DrawError: the engine failed.
         """
-        return _render(self.dot, "svg").decode("utf-8")
+        return finish.titled(_drawn(self._scene), self._scene)
 
     def html(self) -> str:
         """The picture as one page that loads nothing, for a browser: facts of every operation, its way to the
@@ -69,18 +60,31 @@ class Picture:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the picture to a file, in the format that its ending names: svg, png, pdf, dot or html.
 
+        PNG is made of the SVG, at twice its size (extra ``render``). PDF is written by Graphviz's ``dot``;
+        where that is missing it is made of the SVG, too (extra ``pdf``).
+
         Raises:
-            DrawError: another ending, no engine, or no permission to write there. What stood at ``path`` is
-                then as before.
+            DrawError: another ending, an engine that failed, a package that is missing, or no permission to
+                write there. What stood at ``path`` is then as before.
         """
         target = Path(arguments.path("save: path", path))
         kind = target.suffix.lower()[1:]
-        if kind not in _KINDS:
-            raise DrawError(
-                f"save: {target.name!r} has none of the endings {', '.join(f'.{known}' for known in _KINDS)}"
-            )
-        texts = {"dot": lambda: self.dot, "html": self.html}
-        atomic.write(target, texts[kind]() if kind in texts else _render(self.dot, kind), DrawError)
+        contents: dict[str, Callable[[], str | bytes]] = {
+            "svg": self.svg,
+            "png": lambda: convert.png(self.svg()),
+            "pdf": self._pdf,
+            "dot": lambda: self.dot,
+            "html": self.html,
+        }
+        if kind not in contents:
+            known = ", ".join(f".{known}" for known in contents)
+            raise DrawError(f"save: {target.name!r} has none of the endings {known}")
+        atomic.write(target, contents[kind](), DrawError)
+
+    def _pdf(self) -> bytes:
+        if engine.is_graphviz(engine.found()):
+            return engine.image(self.dot, "pdf", self._scene.placed is not None)
+        return convert.pdf(self.svg())
 
     def show(self) -> None:
         """Look at the picture's page: in a notebook there, else in the browser that opens web pages on this
@@ -117,38 +121,8 @@ class Picture:
 
 
 def _drawn(scene: Scene) -> ElementTree.Element:
-    """A scene's SVG, by an engine or by our own layout."""
-    return html.cleaned(_render(scene.dot, "svg"), scene) if _engine() else layout.svg_of(scene)
-
-
-def _engine() -> str | None:
-    """The program that lays out: Graphviz itself, else its port to Python, which stands beside the
-    interpreter."""
-    beside = os.path.dirname(sys.executable)
-    return shutil.which("dot") or shutil.which("graphviz-pure") or shutil.which("graphviz-pure", path=beside)
-
-
-def _render(dot: str, kind: str) -> bytes:
-    engine = _engine()
-    if engine is None:
-        raise DrawError(_NO_ENGINE)
-    try:
-        done = subprocess.run(
-            [engine, f"-T{kind}"],
-            input=dot.encode("utf-8"),
-            capture_output=True,
-            timeout=_TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        lines = dot.count("\n")
-        raise DrawError(
-            f"the layout of {lines} lines of DOT text took more than {_TIMEOUT} s: draw fewer steps, or "
-            "save .dot"
-        ) from error
-    except OSError as error:
-        raise DrawError(f"the engine {engine} cannot be run: {error}") from error
-    if done.returncode or not done.stdout:
-        said = done.stderr.decode("utf-8", "replace").strip() or f"exit status {done.returncode}"
-        raise DrawError(f"{os.path.basename(engine)} cannot write {kind}: {said}")
-    return done.stdout
+    """A scene's SVG: by an engine, or by our own layout where there is none or everything has its place
+    already, so that an engine could only differ in how it draws a line."""
+    by_engine = scene.placed is None and engine.found()
+    drawing = html.cleaned(engine.image(scene.dot, "svg"), scene) if by_engine else layout.svg_of(scene)
+    return finish.finished(drawing, scene)

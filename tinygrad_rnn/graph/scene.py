@@ -12,7 +12,8 @@ from ..chain_rule.formula import formulas
 from ..reading.norms import Ranges
 from ..reading.words import formula_of
 from ..tape import Entry, Replay
-from .gains import Gains
+from .gains import Gains, Part
+from .placement import Placement
 
 Fact = tuple[str, str]
 """What is known, by what it is called: ("shape", "(2, 4)"). Users' text stands in it as it is."""
@@ -34,6 +35,7 @@ class Box:
         group: the id of the group that it stands in.
         straight: whether it stands on the line of the state.
         lines: what stands below its label.
+        fills: of a table, the colours of its lines.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Box:
     group: str | None = None
     straight: bool = False
     lines: Sequence[str] = ()
+    fills: Sequence[str | None] = ()
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,6 @@ class Arrow:
         size: the size of that residual, if it was measured.
         gain: how many times as large it is as what arrived at the target; None where nothing was measured,
             and where additions pass it on.
-        reversed: whether DOT has its ends the other way round.
-        sign: the id of what DOT draws at its far end in place of the box there, if it does.
     """
 
     id: str
@@ -66,9 +67,7 @@ class Arrow:
     look: Look
     back: bool
     size: float | None = None
-    reversed: bool = False
     gain: float | None = None
-    sign: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +100,7 @@ class Scene:
         legend: pairs of a class, "case1" to "case3" or "", and what it means.
         measured: whether gains were.
         inside: by id of a box that can be opened, what is inside.
+        placed: where everything stands, if the DOT text says so; else an engine finds places.
     """
 
     title: str
@@ -114,6 +114,7 @@ class Scene:
     notes: Sequence[str]
     measured: bool
     inside: Mapping[str, Scene] = field(default_factory=dict)
+    placed: Placement | None = None
 
 
 # -- facts ---------------------------------------------------------------------------------------------------
@@ -150,7 +151,7 @@ def facts_of_entry(
     for i, operand in enumerate(operands):
         part = gains.part(entry, i)
         if part is not None:
-            facts.append((f"gain to {operand}", f"{_times(part.gain)} (residual {exactly(part.size)})"))
+            facts.append(gain_fact(operand, part))
     return facts
 
 
@@ -165,5 +166,10 @@ def exactly(value: float) -> str:
     return "NaN" if math.isnan(value) else f"{value:.6g}"
 
 
-def _times(gain: float) -> str:
-    return f"×{exactly(gain)}" if math.isfinite(gain) else exactly(gain)
+def gain_fact(operand: str, part: Part) -> Fact:
+    """What an operand gets of a residual."""
+    gain = exactly(part.gain)
+    return (
+        f"gain to {operand}",
+        f"{f'×{gain}' if math.isfinite(part.gain) else gain} (residual {exactly(part.size)})",
+    )

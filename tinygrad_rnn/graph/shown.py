@@ -30,8 +30,8 @@ def framed(title: str, page: str) -> str:
 
 
 def inlined(svg: str) -> str:
-    """The SVG as a part of a page: without prolog, and never wider than what it stands in."""
-    return svg[svg.index("<svg") :].replace("<svg", '<svg style="max-width: 100%; height: auto"', 1)
+    """The SVG as a part of a page: without prolog."""
+    return svg[svg.index("<svg") :]
 
 
 def notebook() -> Any:

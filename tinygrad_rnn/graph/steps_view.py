@@ -2,7 +2,7 @@
 after it left of its residual.
 
     [ t = 1 ]      [ t = 2 ]       ╌╌╌       [ t = 9 ]
-    | c 0.8 | ◀──  | c 0.8 | ◀──  steps  ◀── | c 1   |      a lane for each chain of steps
+    | c 0.8 | ◀──  | c 0.8 | ◀──  steps  ◀── | c 1   |      a lane for each chain of steps, in rows
     | h 2e-4|      | h 5e-4|      3 … 8      | h 1   |
 
 A long chain shows its first and its last steps and, between them, what all the others do together.
@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from ..reading.chain import Chain
 from ..reading.followed import Trail
-from ..reading.words import formatted, gain_label
-from .paint import NOT_FINITE, captions, frame, mixed, opening, stroke, written
+from ..reading.words import formatted, gain_label, plain
+from .layout import tables
+from .paint import NOT_FINITE, WIDTH, captions, cell, cluster, frame, mixed, opening, stroke
+from .positions import Positions
 from .scene import Arrow, Box, Fact, Look, Moment, Scene, exactly
-from .text import Html, attributes, shown, shown_html, tooltip
+from .text import Html, shown, shown_html, tooltip, width_of
 
 _FIRST, _LAST = 3, 4
 """How many steps at either end of a long chain are shown."""
@@ -95,22 +98,36 @@ class Lane:
 
 
 class StepsView:
-    """Writes the DOT text of chains, a lane of boxes for each."""
+    """Writes the DOT text of chains, a lane of boxes for each, in rows that are no wider than ``width`` CSS
+    pixels."""
 
-    def __init__(self, lanes: Sequence[Lane], title: str, note: str, caption: str) -> None:
+    def __init__(
+        self, lanes: Sequence[Lane], title: str, note: str, caption: str, width: float = WIDTH
+    ) -> None:
         self.lanes = lanes
         self.title = title
         self.note = note
         self.caption = caption
+        self._width = width
         self.measured: bool = any(lane.trail is not None for lane in lanes)
 
     def dot(self, titled: bool = True) -> str:
+        """The DOT text, with or without title and notes."""
         notes = self._notes()
         subtitles = [" · ".join(part) for part in (notes[:3], notes[3:]) if part]
         lines = opening(captions(self.title, self.note, subtitles) if titled else None, "0.1", "0.5")
-        for place in reversed(range(len(self.lanes))):  # engines lay out from the bottom
-            lines += self._lane(self.lanes[place], place)
-        return "\n".join([*lines, "}", ""])
+        return "\n".join([*lines, *self._body, "}", ""])
+
+    @cached_property
+    def _body(self) -> list[str]:
+        scene = self._plain
+        assert scene.placed is not None
+        positions = Positions(scene.placed)
+        lines = [positions.size()]
+        for i, (around, name) in enumerate(scene.placed.lanes, start=1):
+            lines += cluster(f"k{i}", {**frame(shown(name)), **positions.frame(around)}, [])
+        lines += [positions.box(box) for box in scene.boxes]
+        return [*lines, *(line for arrow in scene.arrows for line in positions.arrow(arrow))]
 
     def _notes(self) -> list[str]:
         paints = {paint for lane in self.lanes for paint in lane.paints}
@@ -132,25 +149,6 @@ class StepsView:
                 notes.append("states of a step feed each other, so a gain is not a state's own factor")
         return notes
 
-    def _lane(self, lane: Lane, place: int) -> list[str]:
-        boxes = [written(box) for box in self._boxes(lane)]
-        if len(self.lanes) > 1:
-            around = attributes(frame(shown(lane.chain.name)))
-            boxes = [
-                f"  subgraph cluster_k{place + 1} {{",
-                f"    graph {around};",
-                *(f"  {line}" for line in boxes),
-                "  }",
-            ]
-        edges = [
-            (
-                f"  {arrow.source}:s{state}:e -> {arrow.target}:s{state}:w "
-                f"{attributes({'id': arrow.id, **arrow.look})};"
-            )
-            for state, arrow in self._arrows(lane)
-        ]
-        return boxes + edges
-
     # -- boxes -----------------------------------------------------------------------------------------------
 
     def _boxes(self, lane: Lane) -> list[Box]:
@@ -161,21 +159,26 @@ class StepsView:
 
     def _step(self, lane: Lane, step: int) -> Box:
         lefts = [lane.left(state, step) for state in range(len(lane.states))]
-        lines = [
-            f"{name}  {formatted(left, 2)}" if left is not None else name
-            for name, left in zip(lane.states, lefts, strict=True)
-        ]
         fills = [_tint(paint, left) for paint, left in zip(lane.paints, lefts, strict=True)]
         facts: list[Fact] = [
             (f"residual left at {name}", exactly(left))
             for name, left in zip(lane.states, lefts, strict=True)
             if left is not None
         ]
+        title, lines = self._text(lane, step)
+        room = max(_room(*self._text(lane, step)) for run in lane.runs for step in run)
         return Box(
-            lane.id(step), lane.label(step), _table(lane.label(step), lines, fills),
-            [*self._chain(lane), ("step", lane.label(step)), *facts],
-            straight=len(self.lanes) == 1, lines=lines,
+            lane.id(step), title, _table(title, lines, fills, room),
+            [*self._chain(lane), ("step", title), *facts], lines=lines, fills=fills,
         )  # fmt: skip
+
+    def _text(self, lane: Lane, step: int) -> tuple[str, list[str]]:
+        """What stands in a box: its title, and a line for each state."""
+        lefts = [lane.left(state, step) for state in range(len(lane.states))]
+        return lane.label(step), [
+            f"{name}  {formatted(left, 2)}" if left is not None else name
+            for name, left in zip(lane.states, lefts, strict=True)
+        ]
 
     def _gap(self, lane: Lane, before: int, after: int) -> Box:
         title = f"… {after - before - 1} steps …"
@@ -189,9 +192,10 @@ class StepsView:
             for name, gain in zip(lane.states, gains, strict=True)
             if gain is not None
         ]
+        fills = [None] * len(lines)
         return Box(
-            lane.gap_id(before), title, _table(title, lines, [None] * len(lines)),
-            [*self._chain(lane), *facts], straight=len(self.lanes) == 1, lines=lines,
+            lane.gap_id(before), title, _table(title, lines, fills, _room(title, lines)),
+            [*self._chain(lane), *facts], lines=lines, fills=fills,
         )  # fmt: skip
 
     def _chain(self, lane: Lane) -> list[Fact]:
@@ -250,18 +254,28 @@ class StepsView:
 
     def scene(self) -> Scene:
         """The same picture as boxes and arrows with all that is known of them."""
-        boxes = [box for lane in self.lanes for box in self._boxes(lane)]
+        return replace(self._plain, dot=self.dot(titled=False))
+
+    @cached_property
+    def _plain(self) -> Scene:
+        """Without DOT text."""
+        several = len(self.lanes) > 1
+        lanes = [
+            tables.Lane(lane.chain.name if several else "", self._boxes(lane), self._arrows(lane))
+            for lane in self.lanes
+        ]
         return Scene(
             title=self.title,
-            dot=self.dot(titled=False),
-            boxes=boxes,
-            arrows=[arrow for lane in self.lanes for _, arrow in self._arrows(lane)],
+            dot="",
+            boxes=[box for lane in lanes for box in lane.boxes],
+            arrows=[arrow for lane in lanes for _, arrow in lane.arrows],
             groups=[],
             moments=self._moments(),
             band="",
             legend=[],
             notes=[*([self.note] if self.note else []), *self._notes()],
             measured=self.measured,
+            placed=tables.placed_tables(lanes, self._width),
         )
 
     def _moments(self) -> list[Moment]:
@@ -283,20 +297,27 @@ class StepsView:
         return f"{lane.chain.name + ': ' if len(self.lanes) > 1 else ''}residual left {left}" if left else ""
 
 
-def _table(title: str, lines: Sequence[str], fills: Sequence[str | None]) -> Look:
-    """A box with a lane and a port for each state; a gap has no frame."""
+def _room(title: str, lines: Sequence[str]) -> float:
+    """How wide a box is inside."""
+    texts = [width_of(plain(title), bold=True), *(width_of(f" {plain(line, 40)} ") for line in lines)]
+    return math.ceil(max(texts)) + 8
+
+
+def _table(title: str, lines: Sequence[str], fills: Sequence[str | None], room: float) -> Look:
+    """A box with a line for each state; a gap has no frame."""
     backgrounds = [f' BGCOLOR="{fill}"' if fill else "" for fill in fills]
-    cells = "".join(
-        f'<TR><TD PORT="s{i}" ALIGN="LEFT"{background}> {shown_html(line, 40)} </TD></TR>'
-        for i, (line, background) in enumerate(zip(lines, backgrounds, strict=True))
-    )
+    cells = [
+        cell(room, f" {shown_html(line, 40)} ", style) for line, style in zip(lines, backgrounds, strict=True)
+    ]
     border = 'BORDER="1" COLOR="#8A8A8A"' if any(fills) else 'BORDER="0"'
-    head = f"<TR><TD><B>{shown_html(title)}</B></TD></TR>"
+    rows = [f'<TD WIDTH="{room:.0f}"><B>{shown_html(title)}</B></TD>', *cells]
     return {
         "shape": "plain",
         "style": "",
         "label": Html(
-            f'<TABLE {border} CELLBORDER="0" CELLSPACING="0" CELLPADDING="4">{head}{cells}</TABLE>'
+            f'<TABLE {border} CELLBORDER="0" CELLSPACING="0" CELLPADDING="4">'
+            + "".join(f"<TR>{row}</TR>" for row in rows)
+            + "</TABLE>"
         ),
     }
 

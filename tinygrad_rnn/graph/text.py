@@ -7,9 +7,12 @@ free of markup, free of escapes.
 
 from __future__ import annotations
 
+import html
 import unicodedata
+from collections.abc import Mapping
 
 from ..reading.words import plain, printable
+from .advances import BOLD, REGULAR
 
 
 class Html(str):
@@ -33,17 +36,32 @@ def tooltip(text: str) -> str:
     return _escaped(printable(text), backslash="\\\\\\\\")
 
 
+def untold(tip: str) -> str:
+    """The text that ``tooltip`` was given, where it is shown by something else than Graphviz."""
+    return html.unescape(tip.replace("\\\\\\\\", "\\"))
+
+
 def _escaped(text: str, backslash: str) -> str:
     for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
         text = text.replace(character, entity)
     return text.replace("\\", backslash)
 
 
-def width_of(text: str, points: float = 12) -> float:
-    """Roughly how wide a text is, in inches: engines without the font's metrics take East Asian characters
-    for narrow ones."""
-    ems = sum(1.0 if unicodedata.east_asian_width(c) in "WF" else 0.55 for c in text)
-    return round(ems * points / 72 + 0.15, 2)
+def width_of(text: str, points: float = 12, bold: bool = False) -> float:
+    """How wide a text in Arial is, in points, whatever fonts there are.
+
+    East Asian characters are as wide as they are high; of others that Arial lacks the width is a guess.
+    """
+    widths = BOLD if bold else REGULAR
+    return sum(widths.get(c) or _other(c, widths) for c in text) * points / 1000
+
+
+def _other(character: str, widths: Mapping[str, int]) -> int:
+    if unicodedata.east_asian_width(character) in "WF":
+        return 1000
+    if unicodedata.combining(character):
+        return 0
+    return widths.get(unicodedata.normalize("NFKD", character)[0], 600)
 
 
 def attributes(values: dict[str, str | None]) -> str:

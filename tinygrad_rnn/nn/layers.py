@@ -8,7 +8,7 @@ from typing import Any, Generic, overload
 
 from .. import arguments, ops, random
 from ..arguments import DTypeLike
-from ..derived.reductions import mean, widened
+from ..derived.reductions import layer_norm
 from ..errors import ArgumentError, DtypeError, IndexRangeError, ShapeError
 from ..ops import ArrayLike
 from ..sequence import Output
@@ -172,16 +172,7 @@ class LayerNorm(Module):
         x = ops.as_tensor(x) if self.weight is None else lift(x, self.weight._backend)
         if x.shape[x.ndim - len(self.shape) :] != self.shape:
             raise ShapeError(f"LayerNorm: the input has shape {x.shape}: expected the last axes {self.shape}")
-        y = self._standardised(x)
-        y = y if self.weight is None else y * self.weight
-        return y if self.bias is None else y + self.bias
-
-    def _standardised(self, x: Tensor) -> Tensor:
-        x, dtype = widened(x)  # a small eps is 0 in halves
-        axes = tuple(range(-len(self.shape), 0))
-        centred = x - mean(x, axes, keepdims=True)
-        variance = mean(centred * centred, axes, keepdims=True)
-        return ops.astype(centred * ops.reciprocal(ops.sqrt(variance + self.eps)), dtype)
+        return layer_norm(x, self.weight, self.bias, len(self.shape), self.eps)
 
 
 class Dropout(Module):

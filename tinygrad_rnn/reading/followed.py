@@ -22,7 +22,7 @@ import numpy
 from ..backends import Array
 from ..tape import Entry, Key, Node, Tape, key_of, pull_back
 from .chain import Chain
-from .measured import Borders, Pass, Room, add_to
+from .measured import Borders, Pass, Room, Sums, add_to
 from .norms import overall, sizes
 
 
@@ -110,6 +110,7 @@ class Followed:
         towards: look only at the way to states and to these tensors; None for all that requires a residual.
         borders: where else the residuals themselves are wanted, as the results send them.
         inside: the indices of the entries to look at; None for all.
+        sums: which residuals are added up before they are measured, in whatever pass they are.
 
     Attributes:
         whole: the pass as the results send their residuals; without the chains that are followed alone, if
@@ -127,8 +128,9 @@ class Followed:
         towards: Sequence[Node] | None = None,
         borders: Borders | None = None,
         inside: Collection[int] | None = None,
+        sums: Sums | None = None,
     ) -> None:
-        self._towards, self._inside = towards, inside
+        self._towards, self._inside, self._sums = towards, inside, sums
         self.only_last = alone
         self._alone = {
             e.index for chain in chains if alone and chain.alone for within in chain.entries for e in within
@@ -177,7 +179,7 @@ class Followed:
         ends = [
             node for chain in chains for node in chain.nodes.values() if chain.step_of(key_of(node)) is None
         ]
-        return Pass(tape, seeds, together, towards, self._inside, ends), crossed
+        return Pass(tape, seeds, together, towards, self._inside, ends, self._sums), crossed
 
     @property
     def caption(self) -> str:

@@ -20,6 +20,9 @@ Borders = Mapping[tuple[int, int], Sequence[tuple[Room, Key]]]
 """For (index of an entry, operand) in which rooms the residual that goes on there is kept, and under which
 key."""
 
+Sums = Mapping[tuple[int, int], Key]
+"""For (index of an entry, operand) the key under which the residual that goes on there is added to others."""
+
 
 def add_to(room: Room, key: Key, residual: Array) -> None:
     """Add a residual to what has come to a tensor. The first one's array is not written to, since it belongs
@@ -37,6 +40,8 @@ class Pass:
         towards: go on only to what leads to these tensors; None for all that requires a residual.
         inside: the indices of the entries to look at; None for all.
         ends: tensors from before, whose residual is looked at too.
+        sums: for (index of an entry, operand) under which key its residual is added to others, see
+            :meth:`summed`.
 
     Attributes:
         entries: those that a residual reached, last first.
@@ -53,9 +58,12 @@ class Pass:
         towards: Sequence[Node] | None = None,
         inside: Collection[int] | None = None,
         ends: Sequence[Node] = (),
+        sums: Sums | None = None,
     ) -> None:
         self.entries: list[Entry] = []
         self._borders, self._inside = borders or {}, inside
+        self._sums: Sums = sums or {}
+        self._added: Room = {}
         self._sizes = Sizes(seeds[0][0]._backend)
         self._index: dict[Key, int] = {}
         self._counts: list[int] = []
@@ -63,7 +71,9 @@ class Pass:
         self._sent: list[int] = []
         self._last: Entry | None = None
         self._arrived: Any = None
-        watched = None if inside is None else {*inside, *(index for index, _ in self._borders)}
+        watched = (
+            None if inside is None else {*inside, *(index for index, _ in (*self._borders, *self._sums))}
+        )
         residuals, caught = pull_back(
             seeds, towards=towards, watch=self._watch, through=tape, watched=watched
         )
@@ -74,7 +84,9 @@ class Pass:
         for key, residual in rest.items():
             if residual is not None and key not in self._index:
                 self._index[key] = self._sizes.add(residual)
+        added = {key: self._sizes.add(residual) for key, residual in self._added.items()}
         self._norms = self._sizes.read()
+        self._summed: dict[Key, float] = {key: float(self._norms[index]) for key, index in added.items()}
         self.received: numpy.ndarray = joint(self._norms[received], self._counts)
         self.operands: numpy.ndarray = numpy.array(self._places, dtype=int).reshape(2, -1).T
         self.sent: numpy.ndarray = self._norms[self._sent]
@@ -87,11 +99,15 @@ class Pass:
             self._arrived,
             self._borders,
             self._inside,
+            self._sums,
+            self._added,
         )
 
     def _watch(self, entry: Entry, g: Any, operand: int, part: Array) -> None:
         for room, key in self._borders.get((entry.index, operand), ()):
             add_to(room, key, part)
+        if (entry.index, operand) in self._sums:
+            add_to(self._added, self._sums[entry.index, operand], part)
         if self._inside is not None and entry.index not in self._inside:
             return
         if entry is not self._last:
@@ -121,6 +137,10 @@ class Pass:
     def part(self, entry: Entry, operand: int) -> float | None:
         """The norm of what went on to an operand; None where nothing did."""
         return self._sent_by.get((entry.index, operand))
+
+    def summed(self, key: Key) -> float | None:
+        """The norm of all that went on to the operands of a key together; None where nothing did."""
+        return self._summed.get(key)
 
     @cached_property
     def _received_by(self) -> dict[int, float]:

@@ -27,6 +27,7 @@ from ..tape import (
     apply,
     by_sight,
     explained,
+    in_scope,
     key_of,
     thread,
 )
@@ -184,6 +185,7 @@ class Trace:
         lines: the user's line of each instruction, where the trace was made in a block of
             :class:`~tinygrad_rnn.reading.lines.Lines`.
         names: the ``.name`` that the code gave to values that it made.
+        calls: of each instruction that a function made of several recorded, which call, and its name.
     """
 
     program: Program
@@ -192,6 +194,7 @@ class Trace:
     indices: list[int]
     lines: list[Line | None]
     names: dict[int, str]
+    calls: list[tuple[int, str] | None]
 
     def as_cell(
         self, state: Any, outside: Sequence[Any], lines: Sequence[Line | None]
@@ -208,11 +211,14 @@ class Trace:
         def step(x: Any, old: Any) -> Any:
             places = (*program.steps, *program.states, *program.fixed)
             values = dict(zip(places, (*tree.leaves(x), *tree.leaves(old), *outside), strict=True))
-            waiting = iter(lines)
+            waiting, calls = iter(lines), iter(self.calls)
+            scopes = {call: Scope("function", call[1], thread.scope) for call in self.calls if call}
 
             def applied(row: Row, xs: Sequence[Any], params: tuple[Any, ...], constant: bool = False) -> Any:
-                thread.line = next(waiting) or False
-                return apply(row, xs, params, constant)
+                thread.line, call = next(waiting) or False, next(calls)
+                if call is None:
+                    return apply(row, xs, params, constant)
+                return in_scope(scopes[call], apply, row, xs, params, constant)
 
             with Block(line=False):
                 program.run(values, applied, stopped=partial(applied, constant=True))
@@ -269,7 +275,9 @@ def capture(
         )
     numbers = [ref(node) for node in results]
     indices, lines = [entry.index for entry in entries], [line_of_entry(entry) for entry in entries]
-    return Trace(program, outside, numbers, indices, lines, names)
+    scopes = [None if entry.scope is None else entry.scope.within("function") for entry in entries]
+    calls = [None if scope is None else (scope.start, str(scope.label)) for scope in scopes]
+    return Trace(program, outside, numbers, indices, lines, names, calls)
 
 
 def _entries(results: Sequence[Any], since: int) -> list[Entry]:

@@ -216,7 +216,13 @@ def trace_cell(
 def cell_of(program: Program) -> TracedCell:
     """A program of ours as a traced cell: it reads nothing, and its outputs are a list."""
     trace = Trace(
-        program, [], [*program.outputs, *program.carried], [], [None] * len(program.instructions), {}
+        program,
+        [],
+        [*program.outputs, *program.carried],
+        [],
+        [None] * len(program.instructions),
+        {},
+        [None] * len(program.instructions),
     )
     reading = Reading([], frozenset(), False, {}, True)
     return TracedCell(

@@ -36,6 +36,7 @@ from .mode import Block as Block
 from .mode import Observer as Observer
 from .mode import Refused as Refused
 from .mode import Tracing as Tracing
+from .mode import composed as composed
 from .mode import in_scope as in_scope
 from .mode import no_grad as no_grad
 from .mode import recording as recording

@@ -35,11 +35,12 @@ Key = tuple[int, int]
 
 
 class Scope:
-    """A part of a program that entries are recorded in: a time step of a scan, or a call of a module.
+    """A part of a program that entries are recorded in: a time step of a scan, a call of a module, or of a
+    function that is made of several operations.
 
     Attributes:
-        kind: "step" or "module".
-        label: the index of the step, or the module.
+        kind: "step", "module" or "function".
+        label: the index of the step, the module, or the function's name.
         outer: the scope around it.
         call: the function that runs inside, and its arguments: a reader of the tape may call it again.
         after: of a step, the keys of the state's tensors after it, where it ran in a scan.

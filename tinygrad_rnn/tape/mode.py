@@ -6,8 +6,8 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
-from collections.abc import Callable
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn, ParamSpec, TypeVar, cast
 
 from .. import arguments
 from ..backends import Array
@@ -17,6 +17,7 @@ from .entry import Call, Entry, Node, Scope
 
 P = ParamSpec("P")
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Thread(threading.local):
@@ -172,6 +173,46 @@ def in_scope(scope: Scope | None, function: Callable[..., Any], *args: Any, **kw
     except BaseException:
         here.update(before)
         raise
+
+
+def composed(function: F) -> F:
+    """A function that is made of several operations: what one call of it records is in a scope of its own,
+    so that a picture can show it as one.
+
+    A call in which nothing requires a gradient costs next to nothing more; a call inside of another such
+    function is part of that.
+    """
+    name = function.__qualname__
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        here = thread.__dict__
+        before = here["scope"]
+        if (
+            here["recording"]
+            and (before is None or before.kind != "function")
+            and (_requires_grad(args) or (kwargs and _requires_grad(kwargs.values())))
+        ):
+            inside = Scope("function", name, before)
+            try:  # as in_scope does
+                try:
+                    here["scope"] = inside
+                    return function(*args, **kwargs)
+                finally:
+                    here["scope"] = before
+            except BaseException:
+                here["scope"] = before
+                raise
+        return function(*args, **kwargs)
+
+    return cast(F, call)
+
+
+def _requires_grad(operands: Iterable[Any]) -> bool:
+    for x in operands:  # noqa: SIM110  # three times as quick as any()
+        if isinstance(x, Node) and x.requires_grad:
+            return True
+    return False
 
 
 # -- looking on ----------------------------------------------------------------------------------------------

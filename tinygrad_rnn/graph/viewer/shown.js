@@ -48,14 +48,14 @@ const show = of => {
   for (const other of svgs) other.toggleAttribute("hidden", other !== svg);
   boxes = byId(data.boxes);
   groups = byId(data.groups);
-  arrows = data.arrows.map(([id, source, target, back, size, gain, sign]) => ({
+  arrows = data.arrows.map(([id, source, target, back, size, gain, signs]) => ({
     id,
     source,
     target,
     back,
     size: size ?? Infinity,
     gain,
-    sign,
+    signs,
   }));
   onward = new Map(
     data.boxes.map(box => [box.id, arrows.filter(arrow => arrow.back && arrow.source === box.id)]),

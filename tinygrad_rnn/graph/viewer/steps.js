@@ -249,15 +249,15 @@ const redraw = (element, from, to, lower, back, closed, lane) => {
   }
 };
 
-// What was moved together keeps its arrows, as does what has a sign at its far end; of others, those between
-// the same two stand side by side.
+// What was moved together keeps its arrows, as does what has a sign in place of its far end; of others, those
+// between the same two stand side by side, and whole, where signs cut them off.
 const join = (standing, now, moved) => {
   const sides = new Map(),
     frameOf = id => now.get(boxes.get(id).group ?? id);
-  for (const { id, source, target, back, sign } of arrows) {
-    if (drawn.has(sign)) {
+  for (const { id, source, target, back, signs } of arrows) {
+    if (signs.length === 1) {
       const group = boxes.get(source).group ?? boxes.get(target).group;
-      for (const one of [id, sign].map(of => drawn.get(of))) {
+      for (const one of [id, ...signs].map(of => drawn.get(of))) {
         one.classList.toggle("hidden", shut.has(group));
         translate(one, ...(shut.has(group) ? [0, 0] : moved(group)));
       }
@@ -272,6 +272,10 @@ const join = (standing, now, moved) => {
     element.classList.toggle("hidden", inside && closed[0]);
     restore(element);
     translate(element, ...(together ? from : [0, 0]));
+    for (const sign of signs) {
+      drawn.get(sign).classList.toggle("hidden", !together);
+      translate(drawn.get(sign), ...(together ? from : [0, 0]));
+    }
     if (together || inside) continue;
     const pair = ends.join(" "),
       [upper, below] = [source, target].map(frameOf).sort((a, b) => a.y - b.y);
