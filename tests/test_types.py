@@ -105,6 +105,7 @@ ANY = {
     "tg.data.batches": "a batch is nested as the data",
     "tg.data.bucket": "a batch is nested as the data",
     "tg.from_dlpack": "an array of any library",
+    "tg.memory": "a model takes and returns anything",
     "tg.train.load_run": "a cell is whatever its class makes",
     "tg.train.predict": "a model takes and returns anything",
     "x.__dlpack__": "DLPack's protocol",

@@ -38,7 +38,7 @@ AT_ONCE = 1 << 17
 FEATURES, MOST = 12, 1 << 25
 """Features that are looked at one by one, and how many sizes of them at most."""
 
-Score = Callable[[Tensor, numpy.ndarray], Any]
+Score = Callable[[Tensor, numpy.ndarray], Tensor]
 
 
 @dataclass
