@@ -12,7 +12,7 @@ PACKAGE = Path(tg.__file__).parent
 FLOORS: list[set[str]] = [
     {"caches", "errors", "effects", "user_code", "cleanup", "state"},
     {"arguments", "tree"},
-    {"random", "atomic", "backends", "tables"},
+    {"random", "atomic", "backends", "tables", "pages"},
     {"chain_rule"},
     {"tape"},
     {"ops"},

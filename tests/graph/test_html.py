@@ -20,6 +20,7 @@ from tests.graph.scenes import (
     lstm_step,
     unrolled,
 )
+from tinygrad_rnn import pages
 from tinygrad_rnn.graph import html
 
 
@@ -36,7 +37,7 @@ def test_file_is_small_and_loads_nothing(layouts, tmp_path):
 def test_program_and_style_are_small():
     """As large as a picture of some steps."""
     files = [*(f"{name}.js" for name in html._PROGRAM), "page.css", "page.html"]
-    assert sum(len(html._static(name).encode()) for name in files) < 42_000
+    assert len(pages.source(html._VIEWER, *files).encode()) < 42_000
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,3 @@
-"use strict";
 (() => {
   const one = selector => document.querySelector(selector);
   const on = (target, type, act) => target.addEventListener(type, act);

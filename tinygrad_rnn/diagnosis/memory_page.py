@@ -1,22 +1,19 @@
-"""A memory as one page: a text or a series, and a small program that shades it. Nothing is loaded from
-anywhere.
+"""A memory as a page: a text or a series, and a small program that shades it.
 
-Sizes are bytes on a logarithmic scale, from the first that is seen on; values of units are bytes too. Users'
-text gets into the page inside of JSON, and from there by ``textContent``, so it cannot become markup.
+Sizes are bytes on a logarithmic scale, from the first that is seen on; values of units are bytes too.
 """
 
 from __future__ import annotations
 
 import base64
-import html
 import json
-import re
 import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy
 
+from .. import pages
 from ..reading.words import plain, printable
 from .input_gradients import FEATURES
 from .track import REACH
@@ -33,34 +30,16 @@ DECADES = 3
 _CURVE = 300
 """So many steps back the curve of what is left goes."""
 
-FRAME = (
-    '<iframe title="{title}" sandbox="allow-scripts" srcdoc="{page}" width="100%" height="560" '
-    'style="border: 1px solid #8884; box-sizing: border-box"></iframe>'
-)
-"""A page inside of another one, without a file of its own."""
-
 
 def page(memory: Memory) -> str:
     """The whole file."""
     content = _content(memory)
     used = len(json.dumps(content))
     content["units"], content["left_out"] = _units(memory.values, LARGEST - used)
-    parts = {
-        "title": html.escape(plain(memory.title, 80)),
-        "css": _static("memory.css"),
-        "script": _static("memory.js"),
-        "data": _json(content),
-    }
-    return re.sub("{(title|css|script|data)}", lambda place: parts[place[1]], _static("memory.html"))
-
-
-def _static(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8")
-
-
-def _json(content: Any) -> str:
-    """JSON that may stand inside of a script element: no ``<``, and nothing but ASCII."""
-    return json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    body, style, program = (
+        pages.source(Path(__file__).parent, f"memory.{kind}") for kind in ("html", "css", "js")
+    )
+    return pages.page(plain(memory.title, 80), body, style, program, content)
 
 
 def _content(memory: Memory) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 import pathlib
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy
 
-from .. import arguments, atomic
+from .. import arguments, atomic, pages
 from ..cleanup import no_collection
 from ..errors import DataError, DrawError, ShapeError
 from ..ops import ArrayLike
@@ -106,8 +105,8 @@ class Memory:
         atomic.write(target, self.html(), DrawError)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """For a notebook: the page, in a frame that may run its own program and nothing else."""
-        frame = memory_page.FRAME.format(title=html.escape(str(self)), page=html.escape(self.html()))
+        """For a notebook: the page, in a frame."""
+        frame = pages.framed(str(self), self.html(), height=560)
         return {"text/html": frame, "text/plain": str(self)}
 
     def __str__(self) -> str:

@@ -1,20 +1,17 @@
-"""A picture as one page: the SVG, what is known of every box, and a small program that shows it. Nothing is
-loaded from anywhere.
+"""A picture as a page: the SVG, what is known of every box, and a small program that shows it.
 
-Users' text gets into the page as text in the SVG or inside JSON, and from there by ``textContent``, so it
-cannot become markup.
+Users' text gets into the page as text in the SVG or as data of ``pages``, so it cannot become markup.
 """
 
 from __future__ import annotations
 
-import html
-import json
 import math
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from .. import pages
 from ..reading.words import plain
 from .scene import Scene
 
@@ -25,6 +22,8 @@ _ATTRIBUTES = {
     "stroke-width", "text-anchor", "textLength", "transform", "viewBox", "width", "x", "y",
 }  # fmt: skip
 """What is taken over from an engine's SVG: shapes and text, without links, titles and styles."""
+
+_VIEWER = Path(__file__).parent / "viewer"
 
 _PROGRAM = ("shown", "view", "facts", "steps", "search", "play", "page")
 """The files of the page's program, as one: each may use the names of all, once the last has begun."""
@@ -37,15 +36,13 @@ def page(scene: Scene, draw: Callable[[Scene], ElementTree.Element]) -> str:
         draw: a scene's SVG, by an engine (see ``cleaned``) or by our own layout.
     """
     scenes = list(_scenes("", "", scene))
-    program = "\n".join(_static(f"{name}.js") for name in _PROGRAM)
-    return _static("page.html").format(
-        title=html.escape(plain(scene.title, 80)),
-        css=_static("page.css"),
-        svg="".join(
-            ElementTree.tostring(_within(of, draw(one)), encoding="unicode") for of, _, one in scenes
-        ),
-        data=_json([_content(*one) for one in scenes]),
-        script=f'"use strict";{{\n{program}\n}}',
+    svg = "".join(ElementTree.tostring(_within(of, draw(one)), encoding="unicode") for of, _, one in scenes)
+    return pages.page(
+        plain(scene.title, 80),
+        pages.source(_VIEWER, "page.html").format(svg=svg),
+        pages.source(_VIEWER, "page.css"),
+        pages.source(_VIEWER, *(f"{name}.js" for name in _PROGRAM)),
+        [_content(*one) for one in scenes],
     )
 
 
@@ -67,13 +64,6 @@ def _within(of: str, drawing: ElementTree.Element) -> ElementTree.Element:
 
 def _id(of: str, id: str) -> str:
     return f"{of}-{id}" if of else id
-
-
-def _static(name: str) -> str:
-    """One of the viewer's files, without indentation and lines of comment."""
-    text = (Path(__file__).parent / "viewer" / name).read_text(encoding="utf-8")
-    lines = (line.strip() for line in text.splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 def cleaned(svg: bytes, scene: Scene) -> ElementTree.Element:
@@ -156,8 +146,3 @@ def _content(of: str, within: str, scene: Scene) -> dict[str, Any]:
 
 def _finite(size: float | None) -> float | None:
     return float(f"{size:.6g}") if size is not None and math.isfinite(size) else None
-
-
-def _json(content: Any) -> str:
-    """JSON that may stand inside of a script element: no ``<``, and nothing but ASCII."""
-    return json.dumps(content, sort_keys=True, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
