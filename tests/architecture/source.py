@@ -10,7 +10,7 @@ import tinygrad_rnn as tg
 
 PACKAGE = Path(tg.__file__).parent
 FLOORS: list[set[str]] = [
-    {"caches", "errors", "effects", "user_code", "cleanup", "state"},
+    {"caches", "errors", "effects", "user_code", "cleanup", "state", "colours"},
     {"arguments", "tree"},
     {"random", "atomic", "backends", "tables", "pages"},
     {"chain_rule"},

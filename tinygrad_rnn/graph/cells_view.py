@@ -7,12 +7,12 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from ..colours import INK
 from ..reading.norms import Ranges
 from ..reading.words import formatted, gain_label, plain
 from ..tape import Node
 from .modules import Modules, Part, Sizes
 from .paint import (
-    BLACK,
     LEAVES,
     NOT_FINITE,
     captions,
@@ -126,7 +126,7 @@ class CellsView:
             "shape": "box",
             "label": Html(text),
             **sized({"shape": "box"}, [(plain(part.head, 60), 12.0), *((line, 9.0) for line in lines)]),
-            "color": BLACK if finite else NOT_FINITE.line,
+            "color": INK if finite else NOT_FINITE.line,
         }
         look |= (
             {"style": "rounded,filled"}
@@ -153,7 +153,7 @@ class CellsView:
             labels = [] if self.sizes is None else ["δ in"]
             look: Look = {
                 "dir": "back",
-                "color": BLACK,
+                "color": INK,
                 "penwidth": "1.8",
                 "label": " · ".join([*labels, *_shapes([y._data.shape])]) or None,
             }

@@ -13,6 +13,7 @@ import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from ..colours import INK
 from ..reading.words import plain
 from .heads import draw_heads
 from .outlines import Outline, Rectangle, around, box_of, outline_of, points_of, rectangle
@@ -236,14 +237,14 @@ def _write_head(head: ElementTree.Element, scene: Scene, left: float, width: flo
     wide, y = 0.0, 0.0
     for line in _wrapped(plain(scene.title, 80).split(" "), " ", 14, width, bold=True):
         y += 17
-        wide = max(wide, _write(head, line, left, y - 3, 14, "#1a1a1a", bold=True))
+        wide = max(wide, _write(head, line, left, y - 3, 14, INK, bold=True))
     x, row = left, 0.0
     for css, text in scene.legend:
         room = _ICON + width_of(text, 10) + 18
         if row == 0.0 or x + room - 18 > left + width:
             x, row, y = left, y + 20, y + 20
         _draw_icon(head, css, x, y - 8)
-        wide = max(wide, x + _ICON + _write(head, text, x + _ICON, y - 4, 10, "#1a1a1a") - left)
+        wide = max(wide, x + _ICON + _write(head, text, x + _ICON, y - 4, 10, INK) - left)
         x += room
     notes = [note for note in scene.notes if note]
     for line in _wrapped(notes, " · ", 9, width):

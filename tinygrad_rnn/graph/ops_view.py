@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
+from ..colours import INK
 from ..reading.words import formatted, symbol_of
 from ..tape import Entry
 from .folding import Function
@@ -20,7 +21,6 @@ from .layout import placed
 from .network import Link, Network, Vertex
 from .nodes import Nodes, paint_of
 from .paint import (
-    BLACK,
     NOT_FINITE,
     PAINTS,
     WIDTH,
@@ -284,7 +284,7 @@ class OpsView:
         if not self._is_followed(link):
             return silent()
         return {
-            "dir": "back", "color": BLACK,
+            "dir": "back", "color": INK,
             "penwidth": "1.8" if self.gains is None else "3.2",
             "label": None if self.gains is None else "δ in", "weight": "5",
         }  # fmt: skip

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .. import colours
+from ..colours import CASES, INK
 from ..reading.words import plain
 from .scene import Box, Look
 from .text import attributes, shown_html, width_of
@@ -13,8 +15,7 @@ from .text import attributes, shown_html, width_of
 
 @dataclass(frozen=True)
 class Paint:
-    """The colours of a case (Okabe and Ito's): of lines, of areas, and of text, which is darker for its
-    contrast on white."""
+    """The colours of a case: of lines, of areas, and of text, which is darker for its contrast on white."""
 
     line: str
     fill: str
@@ -23,14 +24,13 @@ class Paint:
 
 
 PAINTS = {
-    "composition": Paint("#D55E00", "#FBE3D2", "#B04E00", "case1"),
-    "addition": Paint("#009E73", "#D5F0E6", "#00785A", "case2"),
-    "weighting": Paint("#0072B2", "#D6E8F5", "#005F96", "case3"),
+    "composition": Paint(CASES["composition"], "#FBE3D2", "#B04E00", "case1"),
+    "addition": Paint(CASES["addition"], "#D5F0E6", "#00785A", "case2"),
+    "weighting": Paint(CASES["weighting"], "#D6E8F5", "#005F96", "case3"),
 }
 FUNCTION = Paint("#555555", "white", "#444444", "function")
 UNREACHED = Paint("#BDBDBD", "white", "#9A9A9A", "")
-NOT_FINITE = Paint("#882255", "#F9D7E6", "#882255", "")
-BLACK = "#1A1A1A"
+NOT_FINITE = Paint(colours.NOT_FINITE, "#F9D7E6", colours.NOT_FINITE, "")
 
 WIDTH, HEIGHT = 1200, 1700
 """A page of A4's form, in CSS pixels: so wide are pictures of time steps, and so high may one of every
@@ -46,8 +46,8 @@ LEAVES: dict[str, Look] = {
 }
 
 _NODE = (
-    'fontname="Arial", fontsize="12", fontcolor="#1A1A1A", style="filled", fillcolor="white", '
-    'color="#1A1A1A", penwidth="1.2"'
+    f'fontname="Arial", fontsize="12", fontcolor="{INK}", style="filled", fillcolor="white", '
+    f'color="{INK}", penwidth="1.2"'
 )
 
 

@@ -10,16 +10,16 @@ from typing import Any
 import numpy
 
 from .. import arguments
+from ..colours import INK, LINES
 from ..errors import ArgumentError
 from ..reading.words import formatted, percent, plain
 from .course import Course, Series, course_of
 from .history import History
-from .panels import INK, Level, Line, Panel, figure_of
+from .panels import Level, Line, Panel, figure_of
 
 _Training = History | str | os.PathLike[str]
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5D5D5D")
-"""Okabe and Ito's, without yellow, which white paper swallows."""
+COLORS = (*LINES, "#5D5D5D")
 
 _STYLES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (5, 1.5, 1, 1.5)))
 """Of lines; the next one where colours begin anew."""

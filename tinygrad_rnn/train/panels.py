@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy
 
+from ..colours import INK, NOT_FINITE
 from ..diagnosis.charts import figure_for
 from ..reading.words import formatted, plain
 from .course import Series
 
-INK = "#1A1A1A"
 _GREY = "#777777"
-_NOT_FINITE = "#882255"
 
 _WIDE = 50.0
 """From this ratio of the largest to the least value on an axis is logarithmic: where a training explodes, the
@@ -114,7 +113,7 @@ def _draw(axes: Any, panel: Panel, ticker: Any) -> None:
         if not finite.all():
             broken = thin.steps[~finite]
             axes.plot(
-                broken, numpy.full(len(broken), 0.94), "x", color=_NOT_FINITE, markersize=6, clip_on=False,
+                broken, numpy.full(len(broken), 0.94), "x", color=NOT_FINITE, markersize=6, clip_on=False,
                 transform=axes.get_xaxis_transform(),
             )  # fmt: skip
     for level in panel.levels:
@@ -173,7 +172,7 @@ def _write_names(axes: Any, panel: Panel, height: float) -> None:
             names.append((line.name, line.color, known[-1] if len(known) else numpy.nan))
     ends = [float(to_axes.transform((0, value))[1]) if numpy.isfinite(value) else 0.9 for *_, value in names]
     if any(not numpy.isfinite(line.series.values).all() for line in panel.lines):
-        names, ends = [*names, ("× not finite", _NOT_FINITE, 0.0)], [*ends, 0.94]
+        names, ends = [*names, ("× not finite", NOT_FINITE, 0.0)], [*ends, 0.94]
     for (name, color, _), place in zip(names, spread(ends, _LINE / height), strict=True):
         axes.annotate(
             plain(name, 36), (1, place), xycoords="axes fraction", xytext=(7, 0), textcoords="offset points",

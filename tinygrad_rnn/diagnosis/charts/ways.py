@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy
 
+from ...colours import CASES, INK, NOT_FINITE
 from ...reading.words import formatted, gain_label, percent, short
 from ...tape import Key, Node, key_of
 from ..paths import Path, StepPaths, source_name
 from ..track import Track
-from .figure import GREY, NOT_FINITE, SMALL, figure_for, library, titled
+from .figure import GREY, SMALL, figure_for, library, titled
 
-_CASES = {
-    "composition": ("#D55E00", "composition: a slope"),
-    "weighting": ("#0072B2", "weighting: a matrix or a gate"),
-    "addition": ("#009E73", "addition"),
+_MEANINGS = {
+    "composition": "composition: a slope",
+    "weighting": "weighting: a matrix or a gate",
+    "addition": "addition",
 }
 _RIBBON = "#AEB6BF"
 
@@ -145,7 +146,7 @@ def _draw_lane(axes: Any, lane: _Lane, largest: float) -> None:
     for i, (name, case, gain) in enumerate(stations):
         at = _LANES[1] - room * (i + 1)
         widths = _thick(sizes[i], largest), _thick(sizes[i + 1], largest)
-        color = _CASES[case][0] if math.isfinite(gain) else NOT_FINITE
+        color = CASES[case] if math.isfinite(gain) else NOT_FINITE
         _ribbon(axes, (x, at + half), (lane.y, lane.y), (widths[0], widths[0]), _RIBBON)
         _ribbon(axes, (at + half, at - half), (lane.y, lane.y), widths, color)
         above, below = lane.y - max(widths) / 2 - 0.04, lane.y + max(widths) / 2 + 0.04
@@ -183,7 +184,7 @@ def _draw_ends(axes: Any, lanes: Sequence[_Lane], largest: float, labels: tuple[
                 [x - 0.04, x + 0.04],
                 middle - max(total, 0.02) / 2,
                 middle + max(total, 0.02) / 2,
-                color="#1A1A1A",
+                color=INK,
             )
             text = f"{short(name, _LETTERS - 1)}[{label}]"
             _say(
@@ -201,9 +202,9 @@ def _draw_key(axes: Any, lanes: Sequence[_Lane], y: float) -> None:
     met = {case for lane in lanes for _, case, _ in lane.stations}
     patch = library("patches").Rectangle
     x = 0.3
-    for case, (color, words) in _CASES.items():
+    for case, words in _MEANINGS.items():
         if case in met:
-            axes.add_patch(patch((x, y - 0.06), 0.22, 0.12, color=color))
+            axes.add_patch(patch((x, y - 0.06), 0.22, 0.12, color=CASES[case]))
             _say(axes, x + 0.3, y, words, va="center")
             x += 0.6 + 0.075 * len(words)
 
