@@ -161,7 +161,7 @@ def test_the_flow_of_a_run(run, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "of 11 steps" in out
     assert (
-        f"\n{os.path.join('run', 'flow.csv')}\nnot drawn: a heat map or curve needs the package matplotlib"
+        f"\n{os.path.join('run', 'flow.csv')}\nnot drawn: the heat map needs the package matplotlib"
         in out
     )
 
