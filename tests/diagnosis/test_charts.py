@@ -213,9 +213,25 @@ def test_the_spectrum_shows_the_eigenvalues() -> None:
         numpy.testing.assert_array_equal(line.get_xdata() + 1j * line.get_ydata(), values)
         assert line.get_label().startswith(f"{step}: {abs(values).max():.3g}, ×")
     assert axes.get_legend().get_texts()[0].get_text() == lines[0].get_label()
+    assert any("of sample 1" in text.get_text() for text in axes.texts)
     for steps, words in (([], "one at least"), (9, "no step 9")):
         with pytest.raises(tg.FlowError, match=words):
             report.spectrum(steps)
+
+
+def test_ways_say_how_much_of_what_goes_aside_is_not_drawn() -> None:
+    parameters = [tg.tensor(1.0, requires_grad=True, name=f"p{i}") for i in range(9)]
+
+    def cell(x: Any, h: Any) -> Any:
+        for p in parameters:
+            h = h * p
+        return h, h
+
+    _, h = tg.scan(cell, tg.zeros((4, 1)), tg.ones((2,)).requires_grad_())
+    (axes,) = tg.flow(tg.sum(h)).ways(-1).axes
+    said = [text.get_text() for text in axes.texts]
+    assert sum(text.startswith("p") and "\n" in text for text in said) == 6
+    assert any(text.endswith("; 3 more get less") for text in said)
 
 
 def test_ways_are_as_wide_as_what_they_carry() -> None:

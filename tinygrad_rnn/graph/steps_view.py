@@ -192,6 +192,8 @@ class StepsView:
             for name, gain in zip(lane.states, gains, strict=True)
             if gain is not None
         ]
+        stride = _stride(lane)
+        facts += [("on the slider", f"one step in {stride}")] if stride > 1 else []
         fills = [None] * len(lines)
         return Box(
             lane.gap_id(before), title, _table(title, lines, fills, _room(title, lines)),
@@ -284,7 +286,7 @@ class StepsView:
         texts: dict[str, list[str]] = {}
         for lane in self.lanes:
             visible = {step for run in lane.runs for step in run}
-            for step in sorted(visible | set(range(0, len(lane.chain), 1 + len(lane.chain) // _MOMENTS))):
+            for step in sorted(visible | set(range(0, len(lane.chain), _stride(lane)))):
                 at.setdefault(lane.label(step), []).append(
                     lane.id(step) if step in visible else lane.gap_id(lane.runs[0][-1])
                 )
@@ -295,6 +297,11 @@ class StepsView:
         lefts = [(name, lane.left(state, step)) for state, name in enumerate(lane.states)]
         left = ", ".join(f"{name} {formatted(left, 2)}" for name, left in lefts if left is not None)
         return f"{lane.chain.name + ': ' if len(self.lanes) > 1 else ''}residual left {left}" if left else ""
+
+
+def _stride(lane: Lane) -> int:
+    """From one step on the slider to the next."""
+    return 1 + len(lane.chain) // _MOMENTS
 
 
 def _room(title: str, lines: Sequence[str]) -> float:

@@ -252,11 +252,12 @@ def _over_each_other(courses: Sequence[Course]) -> Any:
 
 def _losses(told: Sequence[tuple[Course, str, dict[str, Any]]]) -> Panel:
     """What was held out, before what it was trained on; and the model that was kept of each."""
-    lines, points = [], []
+    lines, points, means = [], [], ""
     for course, color, look in told:
         training, held_out = course.series.get("loss"), course.series.get("held out")
         if training is not None:
-            smooth, _ = _smooth(training)
+            smooth, width = _smooth(training)
+            means = ", in means" if width > 1 else means
             faint = {"linewidth": 0.8, "alpha": 0.45} if held_out is not None else {}
             lines.append(Line(smooth, color, "" if held_out is not None else course.name, {**look, **faint}))
         if held_out is not None:
@@ -266,7 +267,9 @@ def _losses(told: Sequence[tuple[Course, str, dict[str, Any]]]) -> Panel:
             points.append((*course.best, color))
     blind = {course.blind for course, *_ in told if course.blind is not None}
     levels = [*map(_blind, sorted(blind))]
-    note = "fine: training; strong: held out; ring: kept" if points else ""
+    apart = any("held out" in course.series for course, *_ in told)
+    note = f"fine: training{means}; strong: held out" if apart else means[2:]
+    note += "; ring: kept" if points else ""
     return Panel(_title(told[0][0]), lines, levels, points, note, height=2.8)
 
 
@@ -278,13 +281,14 @@ def _together(
     levels: Sequence[Level] = (),
 ) -> Iterator[Panel]:
     """A panel with a line for each training that tells of it."""
-    lines = []
+    lines, note = [], ""
     for (course, color, look), one in zip(told, series, strict=True):
         if one is not None and len(one):
-            shown = _smooth(one, log=True)[0] if scale == "log" else one  # which is what is noisy
+            shown, width = _smooth(one, log=True) if scale == "log" else (one, 1)  # which is what is noisy
+            note = "in means" if width > 1 else note
             lines.append(Line(shown, color, course.name, look))
     if lines:
-        yield Panel(title, lines, levels, scale=scale)
+        yield Panel(title, lines, levels, note=note, scale=scale)
 
 
 def _mean(gates: Mapping[str, Series]) -> Series | None:

@@ -3,6 +3,7 @@ it is large. Time runs to the right, and so the residual to the left."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ _MEANINGS = {
 }
 _RIBBON = "#AEB6BF"
 
-_MOST = 8
-"""Ways that are drawn."""
+_MOST, _ASIDE = 8, 6
+"""Ways that are drawn, and what goes aside of them."""
 
 _WIDTH, _PITCH, _THICK = 9.0, 0.74, 0.3
 """Inches: of the figure, from one way to the next, and of the widest ribbon."""
@@ -227,17 +228,17 @@ def _aside(track: Track, step: int) -> dict[str, float]:
     sizes: dict[str, float] = {}
     for name, size in parts.values():
         sizes[name] = math.hypot(sizes.get(name, 0.0), size)
-    return dict(sorted(sizes.items(), key=lambda item: -item[1])[:6])
+    return dict(sorted(sizes.items(), key=lambda item: -item[1]))
 
 
 def _draw_aside(axes: Any, aside: dict[str, float], y: float, largest: float) -> None:
+    others = f"; {len(aside) - _ASIDE} more get less" if len(aside) > _ASIDE else ""
     widest = _thick(max(aside.values()), largest)
     narrower = math.ceil(widest / _THICK) if widest > _THICK else 1
     scale = f" (drawn {narrower:,} times narrower)" if narrower > 1 else ""
-    _say(
-        axes, 0.3, y, f"Aside, which takes nothing from the ways: to parameters and inputs{scale}", color=GREY
-    )
-    for i, (name, size) in enumerate(aside.items()):
+    words = f"Aside, which takes nothing from the ways: to parameters and inputs{scale}{others}"
+    _say(axes, 0.3, y, words, color=GREY)
+    for i, (name, size) in enumerate(itertools.islice(aside.items(), _ASIDE)):
         x, thick = 0.3 + 1.45 * i, _thick(size, largest) / narrower
         axes.fill_between([x, x + 0.22], y + 0.45 - thick / 2, y + 0.45 + thick / 2, color=_RIBBON)
         _say(axes, x + 0.3, y + 0.45, f"{name}\n{formatted(size, 2)}", va="center")
