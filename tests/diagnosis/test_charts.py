@@ -213,7 +213,7 @@ def test_the_spectrum_shows_the_eigenvalues() -> None:
         numpy.testing.assert_array_equal(line.get_xdata() + 1j * line.get_ydata(), values)
         assert line.get_label().startswith(f"{step}: {abs(values).max():.3g}, ×")
     assert axes.get_legend().get_texts()[0].get_text() == lines[0].get_label()
-    assert any("of sample 1" in text.get_text() for text in axes.texts)
+    assert any("is sample 1" in text.get_text() for text in axes.texts)
     for steps, words in (([], "one at least"), (9, "no step 9")):
         with pytest.raises(tg.FlowError, match=words):
             report.spectrum(steps)

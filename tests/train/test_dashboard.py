@@ -283,9 +283,9 @@ def test_what_is_smoothed_over_each_other_is_said():
         rows = [{"step": i, "loss": rng.random(), "norm": rng.random()} for i in range(1, count + 1)]
         drawn = panels(tg.train.dashboard({name: tg.train.History(rows) for name in "ab"}))
         for title in ("loss", "gradient norm"):
-            assert drawn[title].get_title(loc="right") == ("in means" if means else "")
+            assert drawn[title].get_title(loc="right") == ("smoothed" if means else "")
     axes = panels(tg.train.dashboard([tg.train.History([*rows, {"step": 601, "validation_loss": 0.5}])] * 2))
-    assert axes["loss"].get_title(loc="right").startswith("fine: training, in means; strong: held out")
+    assert axes["loss"].get_title(loc="right").startswith("fine: training, smoothed; strong: held out")
 
 
 def test_names_of_runs_are_shown_as_they_are(folder, tmp_path):

@@ -252,12 +252,12 @@ def _over_each_other(courses: Sequence[Course]) -> Any:
 
 def _losses(told: Sequence[tuple[Course, str, dict[str, Any]]]) -> Panel:
     """What was held out, before what it was trained on; and the model that was kept of each."""
-    lines, points, means = [], [], ""
+    lines, points, smoothed = [], [], ""
     for course, color, look in told:
         training, held_out = course.series.get("loss"), course.series.get("held out")
         if training is not None:
             smooth, width = _smooth(training)
-            means = ", in means" if width > 1 else means
+            smoothed = ", smoothed" if width > 1 else smoothed
             faint = {"linewidth": 0.8, "alpha": 0.45} if held_out is not None else {}
             lines.append(Line(smooth, color, "" if held_out is not None else course.name, {**look, **faint}))
         if held_out is not None:
@@ -268,7 +268,7 @@ def _losses(told: Sequence[tuple[Course, str, dict[str, Any]]]) -> Panel:
     blind = {course.blind for course, *_ in told if course.blind is not None}
     levels = [*map(_blind, sorted(blind))]
     apart = any("held out" in course.series for course, *_ in told)
-    note = f"fine: training{means}; strong: held out" if apart else means[2:]
+    note = f"fine: training{smoothed}; strong: held out" if apart else smoothed[2:]
     note += "; ring: kept" if points else ""
     return Panel(_title(told[0][0]), lines, levels, points, note, height=2.8)
 
@@ -285,7 +285,7 @@ def _together(
     for (course, color, look), one in zip(told, series, strict=True):
         if one is not None and len(one):
             shown, width = _smooth(one, log=True) if scale == "log" else (one, 1)  # which is what is noisy
-            note = "in means" if width > 1 else note
+            note = "smoothed" if width > 1 else note
             lines.append(Line(shown, color, course.name, look))
     if lines:
         yield Panel(title, lines, levels, note=note, scale=scale)

@@ -18,7 +18,7 @@ residual shrinks if such steps
 repeat, outside it grows.
 The gain is the most by which
 one step alone enlarges it.
-All of it of sample {sample}."""
+Shown is sample {sample}."""
 
 _FIRST, _LAST = 0.15, 0.92
 """Which part of the scale of colours shows well on white."""
