@@ -48,6 +48,14 @@ def test_a_page_holds_what_it_is_given_and_may_load_nothing() -> None:
     assert program == '"use strict";{\nconst x = {};\n}'
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(1 / 3, 0.3333), (123456, 123500.0), (float("nan"), None), (float("-inf"), None), (None, None)],
+)
+def test_numbers_are_rounded_or_nothing(value: float | None, expected: float | None) -> None:
+    assert pages.rounded(value, 4) == expected
+
+
 def test_what_is_no_json_is_refused() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         pages.page("", "", "", "", float("nan"))

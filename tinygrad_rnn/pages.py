@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,11 @@ def source(folder: Path, *names: str) -> str:
     """Files of a page, one after the other, without indentation and lines of comment."""
     lines = (line.strip() for name in names for line in (folder / name).read_text("utf-8").splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("//"))
+
+
+def rounded(value: float | None, digits: int = 6) -> float | None:
+    """A number as data has it, with so many significant digits; JSON knows none that is not finite."""
+    return float(f"{value:.{digits}g}") if value is not None and math.isfinite(value) else None
 
 
 def _json(content: Any) -> str:

@@ -84,7 +84,6 @@ def test_data_is_plain_json_also_where_residuals_are_not_finite(layouts):
 
 
 def test_what_an_engine_adds_beside_shapes_and_text_is_left_out():
-    scene = tg.draw(exact_cases())._scene
     svg = (
         b'<?xml version="1.0"?><!DOCTYPE svg><!-- c --><svg xmlns="http://www.w3.org/2000/svg" '
         b'xmlns:xlink="http://www.w3.org/1999/xlink" '
@@ -93,7 +92,7 @@ def test_what_an_engine_adds_beside_shapes_and_text_is_left_out():
         b'<ellipse onclick="x()"/><image '
         b'href="http://x"/><text>&lt;b&gt;</text></a></g></g><script>x()</script></g></svg>'
     )
-    clean = ElementTree.tostring(html.cleaned(svg, scene), encoding="unicode")
+    clean = ElementTree.tostring(html.cleaned(svg), encoding="unicode")
     assert (
         clean
         == '<svg><g class="graph"><g id="n0" class="node"><ellipse /><text>&lt;b&gt;</text></g></g></svg>'

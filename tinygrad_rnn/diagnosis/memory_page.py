@@ -52,13 +52,13 @@ def _content(memory: Memory) -> dict[str, Any]:
         "sizes": _sizes(memory.relative, starts),
         "starts": starts,
         "horizon": memory.horizon.tolist(),
-        "remaining": [_digits(part) for part in memory.remaining[:_CURVE]],
+        "remaining": [pages.rounded(part, 4) for part in memory.remaining[:_CURVE]],
     }
     if memory.tokens is None:
         return {**content, **_series(memory, starts)}
     named: dict[str, int] = {}
     guesses = [
-        [[named.setdefault(token, len(named)), _digits(part)] for token, part in few]
+        [[named.setdefault(token, len(named)), pages.rounded(part, 4)] for token, part in few]
         for few in memory.guesses
     ]
     return {
@@ -105,7 +105,7 @@ def _units(values: dict[str, numpy.ndarray], room: int) -> tuple[list[dict[str, 
         one: dict[str, Any] = {
             "name": plain(name, 60),
             "signed": bool((levels < 128).any()),
-            "scales": [_digits(scale) for scale in scales],
+            "scales": [pages.rounded(scale, 4) for scale in scales],
             "values": _bytes(levels.tobytes()),
         }
         room -= len(json.dumps(one))
@@ -127,7 +127,7 @@ def _series(memory: Memory, starts: list[int]) -> dict[str, Any]:
         strips += [
             {
                 "name": f"{name} {i}" if len(columns) > 1 else name,
-                "values": [_digits(x) for x in column],
+                "values": [pages.rounded(x, 4) for x in column],
                 "input": name == "input",
             }
             for i, column in enumerate(columns[:FEATURES])
@@ -170,8 +170,3 @@ def _letter(character: str) -> str:
 
 def _bytes(content: bytes) -> str:
     return base64.b64encode(content).decode("ascii")
-
-
-def _digits(value: float) -> float | None:
-    """A number with four digits; None where it is not finite."""
-    return float(f"{value:.4g}") if numpy.isfinite(value) else None

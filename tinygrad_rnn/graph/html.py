@@ -5,7 +5,6 @@ Users' text gets into the page as text in the SVG or as data of ``pages``, so it
 
 from __future__ import annotations
 
-import math
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,7 +65,7 @@ def _id(of: str, id: str) -> str:
     return f"{of}-{id}" if of else id
 
 
-def cleaned(svg: bytes, scene: Scene) -> ElementTree.Element:
+def cleaned(svg: bytes) -> ElementTree.Element:
     """An engine's SVG without prolog, comments, links, titles and background."""
     root = ElementTree.fromstring(svg)
     _clean(root)
@@ -127,7 +126,7 @@ def _content(of: str, within: str, scene: Scene) -> dict[str, Any]:
         "arrows": [
             [
                 *map(named, (a.id, a.source, a.target)),
-                *(a.back, _finite(a.size), _finite(a.gain)),
+                *(a.back, pages.rounded(a.size), pages.rounded(a.gain)),
                 [named(sign) for sign in (scene.placed.cut.get(a.id, ()) if scene.placed else ()) if sign],
             ]
             for a in scene.arrows
@@ -142,7 +141,3 @@ def _content(of: str, within: str, scene: Scene) -> dict[str, Any]:
         "legend": scene.legend,
         "notes": scene.notes,
     }
-
-
-def _finite(size: float | None) -> float | None:
-    return float(f"{size:.6g}") if size is not None and math.isfinite(size) else None

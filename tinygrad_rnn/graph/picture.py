@@ -124,5 +124,5 @@ def _drawn(scene: Scene) -> ElementTree.Element:
     """A scene's SVG: by an engine, or by our own layout where there is none or everything has its place
     already, so that an engine could only differ in how it draws a line."""
     by_engine = scene.placed is None and engine.found()
-    drawing = html.cleaned(engine.image(scene.dot, "svg"), scene) if by_engine else layout.svg_of(scene)
+    drawing = html.cleaned(engine.image(scene.dot, "svg")) if by_engine else layout.svg_of(scene)
     return finish.finished(drawing, scene)

@@ -132,7 +132,6 @@ def facts_of_array(array: Any, ranges: Ranges) -> list[Fact]:
 def facts_of_entry(
     entry: Entry,
     names: Sequence[str],
-    symbol: str,
     gains: Gains | None,
     operands: Sequence[str],
     ranges: Ranges,

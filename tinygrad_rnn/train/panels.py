@@ -90,13 +90,13 @@ def figure_of(title: str, note: str, panels: Sequence[Panel], upright: Sequence[
             axes.axvline(step, color="#BBBBBB", linewidth=0.8, linestyle=(0, (1, 2)), zorder=0)
         _write_names(axes, panel, height)
     _set_steps(rows[-1], panels, ticker)
-    _write(figure, figure.suptitle, title, x=0.012, ha="left", fontsize=12, fontweight="bold", color=INK)
+    _write(figure.suptitle, title, x=0.012, ha="left", fontsize=12, fontweight="bold", color=INK)
     if note:
         figure.supxlabel(note, x=0.012, ha="left", fontsize=8.5, color=_GREY).set_parse_math(False)
     return figure
 
 
-def _write(figure: Any, write: Any, text: str, **look: Any) -> None:
+def _write(write: Any, text: str, **look: Any) -> None:
     write(plain(text, 80), **look).set_parse_math(False)
 
 
