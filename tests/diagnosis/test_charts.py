@@ -85,6 +85,14 @@ def _texts(figure: Any) -> list[Any]:
     return [text for text in dict.fromkeys(found) if text not in hidden]
 
 
+def _layer_norm() -> Report:
+    """Its ways have many operations."""
+    tg.random.seed(0)
+    layer = tg.nn.Recurrent(tg.nn.LayerNormLSTMCell(2, 4))
+    y, _ = layer(tg.tensor(numpy.random.default_rng(0).standard_normal((9, 3, 2)).astype("float32")))
+    return tg.flow(tg.sum(y[-1] ** 2))
+
+
 FIGURES = {
     "five steps": lambda: _report("LSTM", 5),
     "two layers both ways": lambda: _report("LSTM", 100, False, num_layers=2, bidirectional=True),
@@ -93,6 +101,7 @@ FIGURES = {
     "not finite": _root,
     "exploding": lambda: _times(9.0),
     "nothing changes": lambda: _times(1.0),
+    "layer norm": _layer_norm,
 }
 
 
