@@ -104,10 +104,12 @@ class Memory:
             raise DrawError(f"save: {target.name!r} does not end in .html: a memory is a page")
         atomic.write(target, self.html(), DrawError)
 
+    def _repr_html_(self) -> str:
+        """For what shows HTML: the page, in a frame."""
+        return pages.framed(str(self), self.html(), height=560)
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """For a notebook: the page, in a frame."""
-        frame = pages.framed(str(self), self.html(), height=560)
-        return {"text/html": frame, "text/plain": str(self)}
+        return {"text/html": self._repr_html_(), "text/plain": str(self)}
 
     def __str__(self) -> str:
         count, furthest = len(self.array), int(self.horizon.argmax())
