@@ -160,10 +160,7 @@ def test_the_flow_of_a_run(run, capsys, monkeypatch):
     assert cli.main(["flow", "run", "--steps", "12"]) == 0
     out = capsys.readouterr().out
     assert "of 11 steps" in out
-    assert (
-        f"\n{os.path.join('run', 'flow.csv')}\nnot drawn: the heat map needs the package matplotlib"
-        in out
-    )
+    assert f"\n{os.path.join('run', 'flow.csv')}\nnot drawn: the heat map needs the package matplotlib" in out
 
 
 def test_resuming(run, capsys):
