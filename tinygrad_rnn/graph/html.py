@@ -24,7 +24,7 @@ _ATTRIBUTES = {
 
 _VIEWER = Path(__file__).parent / "viewer"
 
-_PROGRAM = ("shown", "view", "facts", "steps", "search", "play", "page")
+_PROGRAM = ("shown", "view", "facts", "rows", "steps", "search", "play", "page")
 """The files of the page's program, as one: each may use the names of all, once the last has begun."""
 
 
@@ -127,9 +127,23 @@ def _content(of: str, within: str, scene: Scene) -> dict[str, Any]:
             [
                 *map(named, (a.id, a.source, a.target)),
                 *(a.back, pages.rounded(a.size), pages.rounded(a.gain)),
-                [named(sign) for sign in (scene.placed.cut.get(a.id, ()) if scene.placed else ()) if sign],
+                [sign and named(sign) for sign in scene.placed.cut.get(a.id, ())] if scene.placed else [],
             ]
             for a in scene.arrows
+        ],
+        "stretches": [
+            {
+                "group": one.group and named(one.group),
+                "boxes": [*map(named, one.boxes)],
+                "signs": [*map(named, one.signs)],
+                "frame": [one.frame.left, one.frame.top, one.frame.right, one.frame.bottom],
+                "level": one.level,
+                "ways": [
+                    [named(id), [[round(x, 1), round(y, 1)] for x, y in curve]]
+                    for id, curve in one.ways.items()
+                ],
+            }
+            for one in (scene.placed.stretches if scene.placed and scene.groups else ())
         ],
         "groups": [
             {"id": named(group.id), "label": group.label, "text": group.text} for group in scene.groups
