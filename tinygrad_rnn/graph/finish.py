@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 
 from ..reading.words import plain
 from .heads import draw_heads
-from .outlines import Outline, Rectangle, around, box_of, outline_of, points_of, rectangle
+from .outlines import Outline, Rectangle, around, outline_of, rectangle, room_of
 from .paint import PAINTS
 from .scene import Scene
 from .text import untold, width_of
@@ -75,17 +75,17 @@ def _of_class(graph: ElementTree.Element, name: str) -> list[ElementTree.Element
 
 def _outline(node: ElementTree.Element) -> Outline | None:
     """Of its shapes; of a node without any, of its text."""
-    texts = [_box_of(text) for text in node.findall("text")]
     shapes = outline_of([shape for shape in node if shape.tag != "text"])
-    return shapes or (_as_outline(around(texts)) if texts else None)
+    texts = [] if shapes else [_box_of(text) for text in node.findall("text")]
+    return _as_outline(around(texts)) if texts else shapes
 
 
 def _enclose(root: ElementTree.Element, graph: ElementTree.Element, scene: Scene) -> None:
     """The picture is as large as what is drawn, texts included."""
     boxes = [_box_of(text) for text in graph.iter("text")]
     for shape in graph.iter():
-        if shape.tag not in ("g", "text") and (points := points_of(shape)):
-            boxes.append(box_of(points))
+        if shape.tag not in ("g", "text") and (room := room_of(shape)) is not None:
+            boxes.append(room)
     left, top, right, bottom = around(boxes) if boxes else (0.0, 0.0, 0.0, 0.0)
     width, height = right - left + 2 * _MARGIN, bottom - top + 2 * _MARGIN
     _resize(root, scene, left - _MARGIN, top - _MARGIN, width, height)
@@ -107,18 +107,18 @@ def _resize(
 def _set(text: ElementTree.Element) -> None:
     """As wide as in Arial, whatever font it is shown in."""
     said = (text.text or "").rstrip(" ")
-    text.text = "".join(
-        "\xa0" if c == " " and said[i - 1 : i] in ("", " ") else c for i, c in enumerate(said)
-    )
+    if said[:1] == " " or "  " in said:
+        said = "".join("\xa0" if c == " " and said[i - 1 : i] in ("", " ") else c for i, c in enumerate(said))
+    text.text = said
     text.attrib.pop("font-family", None)
-    width = _width_of(text)
+    width = width_of(said, _points_of(text), text.get("font-weight") == "bold")
     if width and said.strip():
         text.set("textLength", f"{width:.1f}")
         text.set("lengthAdjust", "spacingAndGlyphs")
 
 
 def _width_of(text: ElementTree.Element) -> float:
-    return width_of(text.text or "", _points_of(text), text.get("font-weight") == "bold")
+    return float(text.get("textLength", "0"))
 
 
 def _points_of(text: ElementTree.Element) -> float:
