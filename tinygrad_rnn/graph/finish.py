@@ -94,8 +94,9 @@ def _enclose(root: ElementTree.Element, graph: ElementTree.Element, scene: Scene
 def _resize(
     root: ElementTree.Element, scene: Scene, left: float, top: float, width: float, height: float
 ) -> None:
-    """A unit is a point, or as much smaller as those who placed everything want it shown."""
-    scale = 4 / 3 if scene.placed is None else scene.placed.shown / scene.placed.width
+    """A unit is a point, or as much smaller as the width that it may have wants it shown."""
+    placed = scene.placed
+    scale = min(4 / 3, scene.width / width) if placed is None else placed.shown / placed.width
     root.set("viewBox", f"{left:.1f} {top:.1f} {width:.1f} {height:.1f}")
     root.set("width", f"{width * scale:.0f}")
     root.set("height", f"{height * scale:.0f}")
@@ -144,11 +145,13 @@ def _centre(node: ElementTree.Element, outline: Outline) -> None:
 
 
 def _align(cluster: ElementTree.Element) -> list[Rectangle]:
-    """Its label begins where its frame does."""
-    frame, texts = outline_of([shape for shape in cluster if shape.tag != "text"]), cluster.findall("text")
+    """Its label begins where its frame does, and stands out from lines that cross it."""
+    shapes, texts = [shape for shape in cluster if shape.tag != "text"], cluster.findall("text")
+    frame = outline_of(shapes)
     if frame is not None:
         for text in texts:
-            text.attrib |= {"text-anchor": "start", "x": f"{frame.box[0] + 8:.2f}"}
+            text.attrib |= {**_HALO, "text-anchor": "start", "x": f"{frame.box[0] + 8:.2f}"}
+            text.set("stroke", shapes[0].get("fill", "none"))
     return [_box_of(text) for text in texts]
 
 
@@ -198,7 +201,7 @@ def _move(text: ElementTree.Element, taken: _Taken) -> None:
 
 def titled(root: ElementTree.Element, scene: Scene) -> str:
     """A finished drawing as the text of a file: with title, legend and notes, what is known of a node or an
-    arrow as its tooltip, and numbers above all lines."""
+    arrow as its tooltip, and numbers and the names of frames above all lines."""
     graph = root.find("g")
     assert graph is not None
     looks = {box.id: box.look for box in scene.boxes} | {arrow.id: arrow.look for arrow in scene.arrows}
@@ -209,7 +212,7 @@ def titled(root: ElementTree.Element, scene: Scene) -> str:
             title = ElementTree.Element("title")
             title.text = untold(tip)
             g.insert(0, title)
-        if g.get("class", "").split()[:1] == ["edge"]:
+        if g.get("class", "").split()[:1] in (["edge"], ["cluster"]):
             for text in g.findall("text"):
                 g.remove(text)
                 numbers.append(text)
