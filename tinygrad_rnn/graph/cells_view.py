@@ -23,6 +23,7 @@ from .paint import (
     sized,
     small,
     stroke,
+    with_room,
     written,
 )
 from .scene import Arrow, Box, Fact, Look, Scene, exactly, facts_of_array
@@ -38,6 +39,7 @@ class CellsView:
         sizes: what a backward pass measured between them, or None.
         outputs: the results, which the pass starts from.
         inside: by id of a part, the picture of its operations.
+        width: how wide the picture is shown at most, in CSS pixels.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class CellsView:
         title: str,
         note: str,
         inside: Mapping[str, Scene],
+        width: float,
     ) -> None:
         self.modules = modules
         self.sizes = sizes
@@ -55,6 +58,7 @@ class CellsView:
         self.title = title
         self.note = note
         self.inside = inside
+        self._width = width
         self._ranges = Ranges([*modules.arrays.values(), *(y._data for y in outputs)], outputs[0]._backend)
 
     def dot(self, titled: bool = True) -> str:
@@ -87,11 +91,12 @@ class CellsView:
     # -- boxes -----------------------------------------------------------------------------------------------
 
     def _boxes(self) -> list[Box]:
-        return [
+        boxes = [
             *map(self._leaf, self.modules.leaves),
             *map(self._part, self.modules.parts),
             *map(self._output, range(len(self.outputs))),
         ]
+        return with_room(boxes, self._arrows())
 
     def _leaf(self, name: str) -> Box:
         x = self.modules.leaves[name]
@@ -204,6 +209,7 @@ class CellsView:
             notes=[*([self.note] if self.note else []), *self._notes()],
             measured=self.sizes is not None,
             inside=self.inside,
+            width=self._width,
         )
 
 

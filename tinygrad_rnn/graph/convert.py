@@ -1,7 +1,6 @@
 """A finished SVG as an image of another kind.
 
-Both packages draw what the finish asks for, text of a given length and halos among it. CairoSVG and svglib
-were tried: they leave out the one and paint the other over the letters.
+Both packages draw what the finish asks for, text of a given length and halos among it.
 """
 
 from __future__ import annotations
@@ -36,18 +35,18 @@ def pdf(svg: str) -> bytes:
     """
     with _extra("PDF needs Graphviz's dot or the package svg2pdf_py", "pdf"):
         package = importlib.import_module("svg2pdf_py")
-    return package.svg_to_pdf(svg, package.FontDatabase.system())
+    return package.svg_to_pdf(_with_fonts(svg), package.FontDatabase.system())
 
 
 def _with_fonts(svg: str) -> str:
     """For a text with letters that Arial may lack, a font that has them: where the first font of a list lacks
-    one, resvg sets the whole text in any font that has it, and that may be one with serifs."""
+    one, both packages set the whole text in any font that has it, and that may be one with serifs."""
     root = ElementTree.fromstring(svg)
     for text in root.iter("{http://www.w3.org/2000/svg}text"):
         letters = "".join(text.itertext())
         if any(unicodedata.east_asian_width(letter) in "WF" for letter in letters):
             text.set("font-family", _CHINESE)
-        elif any(unicodedata.category(letter) == "Lm" for letter in letters):  # such as ᵀ
+        elif any(unicodedata.category(letter) in ("Lm", "No") for letter in letters):  # ᵀ, ⁴
             text.set("font-family", _RARE)
     return ElementTree.tostring(root, encoding="unicode")
 

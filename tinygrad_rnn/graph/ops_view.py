@@ -23,7 +23,6 @@ from .nodes import Nodes, paint_of
 from .paint import (
     NOT_FINITE,
     PAINTS,
-    WIDTH,
     Stroke,
     cell,
     cluster,
@@ -33,10 +32,11 @@ from .paint import (
     silent,
     small,
     stroke,
+    with_room,
     written,
 )
 from .positions import Positions
-from .scene import Arrow, Box, Group, Look, Moment, Scene, rule_of
+from .scene import WIDTH, Arrow, Box, Group, Look, Moment, Scene, rule_of
 from .steps import Step
 from .text import attributes, shown, shown_html, tooltip, width_of
 
@@ -59,7 +59,7 @@ class OpsView:
         gains: what a backward pass measured, or None to show only where residuals go.
         order: number the operations in the order in which the backward pass visits them.
         values: write the range of its result on each operation.
-        width: how wide a picture of time steps is at most, in CSS pixels.
+        width: how wide the picture is shown at most, in CSS pixels.
     """
 
     def __init__(
@@ -207,17 +207,19 @@ class OpsView:
         """Without DOT text; time steps have their places."""
         network = self.network
         groups = [Group(f"t{step.index}", step.head, self._left(step)) for step in network.steps]
+        arrows = [self._arrow(link) for link in network.links]
         scene = Scene(
             title=self.title,
             dot="",
-            boxes=[self._box(vertex) for vertex in network.vertices],
-            arrows=[self._arrow(link) for link in network.links],
+            boxes=with_room([self._box(vertex) for vertex in network.vertices], arrows),
+            arrows=arrows,
             groups=groups,
             moments=[Moment(group.label, group.text, [group.id]) for group in groups],
             band=self._path_text() if network.path and not self._unrolled else "",
             legend=[(PAINTS[case].css, f"{shape} = {case}: {rule}") for case, shape, rule in _RULES],
             notes=[*self._notes(), *([self._straight()] if network.path and self._unrolled else [])],
             measured=self.gains is not None,
+            width=self._width,
         )
         return replace(scene, placed=placed(scene, self._width)) if self._unrolled else scene
 

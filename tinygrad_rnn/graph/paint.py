@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .. import colours
 from ..colours import CASES, INK
 from ..reading.words import plain
-from .scene import Box, Look
+from .scene import Arrow, Box, Look
 from .text import attributes, shown_html, width_of
 
 
@@ -31,10 +32,6 @@ PAINTS = {
 FUNCTION = Paint("#555555", "white", "#444444", "function")
 UNREACHED = Paint("#BDBDBD", "white", "#9A9A9A", "")
 NOT_FINITE = Paint(colours.NOT_FINITE, "#F9D7E6", colours.NOT_FINITE, "")
-
-WIDTH, HEIGHT = 1200, 1700
-"""A page of A4's form, in CSS pixels: so wide are pictures of time steps, and so high may one of every
-operation be that nobody asked for."""
 
 LEAVES: dict[str, Look] = {
     "state": {"shape": "box", "style": "rounded,filled"},
@@ -99,6 +96,23 @@ def cluster(name: str, look: Look, inside: Sequence[str]) -> list[str]:
 def written(box: Box) -> str:
     """A box as DOT text."""
     return f"  {box.id} {attributes({'id': box.id, **box.look})};"
+
+
+_HEADS = 12.0
+"""How far apart heads of arrows keep clear of each other, in points."""
+
+
+def with_room(boxes: Sequence[Box], arrows: Sequence[Arrow]) -> list[Box]:
+    """The boxes, those of a box's shape as high as the heads need that point at them."""
+    leaving = Counter(arrow.source for arrow in arrows if arrow.back)
+    return [_higher(box, leaving[box.id] * _HEADS / 72) for box in boxes]
+
+
+def _higher(box: Box, inches: float) -> Box:
+    height = box.look.get("height")
+    if box.look.get("shape") != "box" or height is None or float(height) >= inches:
+        return box
+    return replace(box, look={**box.look, "height": f"{inches:.3f}"})
 
 
 _LEAST = {

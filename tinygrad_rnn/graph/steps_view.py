@@ -19,9 +19,9 @@ from ..reading.chain import Chain
 from ..reading.followed import Trail
 from ..reading.words import formatted, gain_label, plain
 from .layout import tables
-from .paint import NOT_FINITE, WIDTH, captions, cell, cluster, frame, mixed, opening, stroke
+from .paint import NOT_FINITE, captions, cell, cluster, frame, mixed, opening, stroke
 from .positions import Positions
-from .scene import Arrow, Box, Fact, Look, Moment, Scene, exactly
+from .scene import WIDTH, Arrow, Box, Fact, Look, Moment, Scene, exactly
 from .text import Html, shown, shown_html, tooltip, width_of
 
 _FIRST, _LAST = 3, 4
@@ -143,7 +143,7 @@ class StepsView:
             notes += [
                 *filter(None, [self.caption]),
                 "number in a box = residual left (size ÷ size of what comes in)",
-                "number on an arrow = its gain in one step",
+                "number on an arrow = its gain in one step, no label = ×1",
             ]
             if any(len(lane.paints) > 1 for lane in self.lanes):
                 notes.append("states of a step feed each other, so a gain is not a state's own factor")
@@ -235,7 +235,12 @@ class StepsView:
         }  # fmt: skip
         if gain is not None and not gap:
             tip = f"{lane.states[state]}: gain ×{gain:.6g}, residual left {left:.6g}"
-            look |= {"label": gain_label(gain), "fontcolor": paint.text, "tooltip": tooltip(tip)}
+            label = gain_label(gain)
+            look |= {
+                "label": None if label == "×1" else label,
+                "fontcolor": paint.text,
+                "tooltip": tooltip(tip),
+            }
         if self.measured and not left:
             look |= {"color": "#BDBDBD", "style": "dotted", "dir": "none"}
         name = f"e{source}-{target}-{state}"
