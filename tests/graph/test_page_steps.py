@@ -42,7 +42,7 @@ return JSON.parse(document.querySelector("#data").textContent)[0].arrows.flatMap
     });
 });
 """
-"""Arrows that are shown, those that are cut off in both of their parts, with what they lead from and to, signs
+"""Arrows that are shown, those that are cut off in both of their parts: from and to what they lead, signs
 included, where they begin, which is at one of the corners of a head, and where they end."""
 
 
@@ -195,7 +195,8 @@ for (const id in drawn) {
   const there = document.createElementNS("http://www.w3.org/2000/svg", "path");
   there.setAttribute("d", drawn[id]);
   const here = document.querySelector(`[id="${id}"] path`);
-  const moved = here.getCTM().inverse().multiply(here.ownerSVGElement.querySelector("g.graph").getCTM()).inverse();
+  const ground = here.ownerSVGElement.querySelector("g.graph").getCTM();
+  const moved = ground.inverse().multiply(here.getCTM());
   for (const part of [0, .1, .2, .3, .4, .5, .6, .7, .8, .9, 1]) {
     const [a, b] = [here, there].map(path => path.getPointAtLength(part * path.getTotalLength()));
     const at = a.matrixTransform(moved);
