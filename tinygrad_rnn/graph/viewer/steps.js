@@ -78,6 +78,7 @@ const translate = (element, dx, dy) =>
     : element.removeAttribute("transform");
 const carry = (element, { closed, x, y, left, level }) => {
   element.classList.toggle("hidden", closed);
+  if (!element.classList.length) element.removeAttribute("class");
   translate(element, x - left, y - level);
 };
 
