@@ -290,3 +290,8 @@ def test_layout_is_the_same_in_processes_with_other_hashes():
         "print(tg.draw(lstm_layer(), gains=True).html())"
     )
     assert len(printed_with_other_hashes(program)) == 1
+
+
+def test_a_long_sum_breaks_into_rows():
+    placement = placement_of(scene_of(lambda: sum(unrolled(30)), width=800))
+    assert placement.width == placement.shown <= 800
