@@ -280,3 +280,8 @@ def test_places_are_the_nearest_to_what_is_wished():
         if all(b - a >= gap for (a, b), gap in zip(itertools.pairwise(ys), apart, strict=True))
     )[1]
     assert [item.y for item in items] == pytest.approx(best, abs=0.5)
+
+
+def test_a_long_sum_breaks_into_rows():
+    placement = placement_of(scene_of(lambda: sum(unrolled(30)), width=800))
+    assert placement.width == placement.shown <= 800

@@ -98,3 +98,18 @@ def test_residual_left_in_a_loop_of_the_users_own_is_the_product_of_jacobians(rn
         residual = (residual * (1 - hs[t] ** 2)) @ W_hh
     (found,) = residuals(loss)
     assert found == pytest.approx(wanted, rel=1e-12)
+
+
+def test_what_passes_unchanged_has_no_number():
+    """h[t] = h[t−1] + x[t]: every gain is 1, which the legend says of arrows without a label."""
+
+    def cell(x, h):
+        h = h + x
+        return h, h
+
+    start = tg.tensor(np.ones((BATCH, HIDDEN)), requires_grad=True)
+    _, last = tg.scan(cell, tg.tensor(np.ones((6, BATCH, HIDDEN))), start)
+    dot = tg.draw(tg.sum(last), view="steps").dot
+    assert "no label = ×1" in dot
+    assert 'label="×' not in dot
+    assert "gain ×1," in dot

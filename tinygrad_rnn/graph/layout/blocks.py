@@ -17,7 +17,7 @@ from ..scene import Arrow, Box, Group, Scene
 _FEW = 6
 """So many arrows that are cut off get a sign each where they end outside of the steps."""
 
-_DEEP = 12
+_DEEP = 10
 """So many operations follow each other in a block at most."""
 
 
