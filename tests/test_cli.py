@@ -185,7 +185,7 @@ def test_the_memory_of_a_text(run, capsys, tmp_path):
     page = (tmp_path / path).read_text(encoding="utf-8")
     trained = tg.train.load_run("run")
     memory = trained.memory("the gate remembers")
-    assert memory.html().replace(memory.title, "What run remembers") == page
+    assert memory.html().replace(memory.title, "What the run run remembers") == page
     # the likeliest after "the ", and the gradient of what came there, by the softmax and its slope
     numbers = trained.vocabulary.encode("the g")
     vectors = trained.model.embedding(tg.tensor(numbers[:4, None])).detach().requires_grad_()

@@ -139,7 +139,7 @@ def _memory(what: str, arguments: argparse.Namespace) -> int:
     steps = arguments.steps or _PAGE
     model, vocabulary, tokens = _reading(arguments, steps)
     memory = memory_of(model, vocabulary, tokens)
-    memory.title = f"What {os.path.basename(os.path.abspath(what))} remembers"
+    memory.title = f"What the run {os.path.basename(os.path.abspath(what))} remembers"
     memory.save(arguments.out)
     print(memory)
     print(arguments.out)

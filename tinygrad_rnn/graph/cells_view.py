@@ -12,6 +12,7 @@ from ..reading.words import formatted, gain_label, plain
 from ..tape import Node
 from .modules import Modules, Part, Sizes
 from .paint import (
+    BACKWARDS,
     BLACK,
     LEAVES,
     NOT_FINITE,
@@ -75,7 +76,7 @@ class CellsView:
         return "\n".join([*lines, "}", ""])
 
     def _notes(self) -> list[str]:
-        notes = ["arrows run backwards, as residuals do"]
+        notes = [*BACKWARDS]
         if self.sizes is not None:
             notes += [
                 *filter(None, [self.sizes.caption]),

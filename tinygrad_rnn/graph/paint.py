@@ -36,6 +36,9 @@ WIDTH, HEIGHT = 1200, 1700
 """A page of A4's form, in CSS pixels: so wide are pictures of time steps, and so high may one of every
 operation be that nobody asked for."""
 
+BACKWARDS = ("residual (δ) = derivative of the loss by a value", "arrows run backwards, as residuals do")
+"""What every picture's legend begins with."""
+
 LEAVES: dict[str, Look] = {
     "state": {"shape": "box", "style": "rounded,filled"},
     "output": {"shape": "box", "style": "rounded,filled"},

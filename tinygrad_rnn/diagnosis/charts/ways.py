@@ -233,9 +233,8 @@ def _draw_aside(axes: Any, aside: dict[str, float], y: float, largest: float) ->
     widest = _thick(max(aside.values()), largest)
     narrower = math.ceil(widest / _THICK) if widest > _THICK else 1
     scale = f" (drawn {narrower:,} times narrower)" if narrower > 1 else ""
-    _say(
-        axes, 0.3, y, f"Aside, which takes nothing from the ways: to parameters and inputs{scale}", color=GREY
-    )
+    text = f"Also sent to parameters and inputs, which takes nothing from the ways{scale}"
+    _say(axes, 0.3, y, text, color=GREY)
     for i, (name, size) in enumerate(aside.items()):
         x, thick = 0.3 + 1.45 * i, _thick(size, largest) / narrower
         axes.fill_between([x, x + 0.22], y + 0.45 - thick / 2, y + 0.45 + thick / 2, color=_RIBBON)
