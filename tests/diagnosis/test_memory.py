@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from typing import Any
@@ -166,6 +167,81 @@ def test_refusals(arguments: dict[str, Any], error: type[Exception], complaint: 
         tg.memory(**{"model": _halving, "inputs": np.ones((4, 1)), **arguments})
 
 
+def _layer(**options: Any) -> Any:
+    tg.random.seed(3)
+    return tg.nn.GRU(IN, H, dtype="float64", num_layers=2, **options)
+
+
+class Forgetful(tg.nn.Module):
+    """Returns a state and does not go on from it."""
+
+    def __call__(self, x: tg.Tensor, state: Any = None) -> Any:
+        ys, h = _halving(x)
+        return ys, h
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 70])
+@pytest.mark.parametrize(
+    ("model", "complaint"),
+    [
+        (_layer(bidirectional=True), "changes with the steps after it"),
+        (tg.nn.RNN(IN, H, dtype="float64", reverse=True), "changes with the steps after it"),
+        (_layer(batch_first=True), "different outputs for equal samples"),
+        (_layer(dropout=0.5), "different outputs for equal samples"),
+        (tg.nn.RNN(IN, H, dtype="float64", zoneout=0.5), "different outputs for equal samples"),
+        (_layer(stateful=True), "stateful"),
+        (Forgetful(), "does not go on from the state"),
+    ],
+)
+def test_models_whose_memory_would_be_wrong(
+    model: Any, complaint: str, length: int, rng: np.random.Generator
+) -> None:
+    x, first = rng.standard_normal((length, IN)), lambda y, steps: y[:, 0]
+    if length == 1 and "equal samples" not in complaint and complaint != "stateful":
+        _same(tg.memory(model, x, first).array, _one_by_one(model, x, first))
+        return
+    with pytest.raises(tg.ArgumentError, match=complaint):
+        tg.memory(model, x, first)
+    assert getattr(model, "_kept", None) is None
+
+
+def test_scores_that_say_nothing_of_their_step(rng: np.random.Generator) -> None:
+    layer, x = _layer(), rng.standard_normal((5, IN))
+    with pytest.raises(tg.ArgumentError, match="changes with the outputs of others"):
+        tg.memory(layer, x, lambda y, steps: tg.log_softmax(y, axis=0)[:, 0])
+    with pytest.raises(tg.ArgumentError, match="does not depend on the inputs"):
+        tg.memory(layer, x, lambda y, steps: tg.argmax(y, axis=-1))
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e30])
+def test_sizes_whose_squares_have_no_room(size: float) -> None:
+    def times(x: tg.Tensor) -> tg.Tensor:
+        return tg.sum(x * np.float32(size), axis=-1)
+
+    array = tg.memory(times, np.ones((3, 4), np.float32)).array
+    np.testing.assert_allclose(array, 2 * size * np.eye(3), rtol=1e-6)
+
+
+def test_what_is_not_finite_is_told(rng: np.random.Generator) -> None:
+    """Of what overflows the largest are the infinite ones; of NaN nothing is known."""
+
+    def exploding(x: tg.Tensor, h: Any = None) -> Any:
+        h = tg.zeros(x.shape[1:], dtype="float64") if h is None else h
+        return tg.scan(lambda x, h: (1e30 * h + x, 1e30 * h + x), x, h)
+
+    memory = tg.memory(exploding, np.ones((15, 1)) * 1e-200)
+    assert np.isinf(memory.array[14]).tolist() == [True] * 4 + [False] * 11
+    np.testing.assert_array_equal(memory.relative[14], [1] * 4 + [0] * 11)
+    assert memory.horizon[14] == 14
+    assert str(memory).endswith("; the gradients of 4 are not finite")
+    x = np.ones((9, 1))
+    x[4] = np.nan
+    memory = tg.memory(lambda x: tg.cumsum(x * x, axis=0), x)
+    assert not np.triu(np.nan_to_num(memory.array, nan=1), 1).any()
+    assert np.isfinite(memory.relative).all()
+    memory.html()
+
+
 # -- the page ------------------------------------------------------------------------------------------------
 
 
@@ -191,7 +267,9 @@ def test_the_page_has_the_sizes(tmp_path: Any) -> None:
     assert (tmp_path / "memory.html").read_text(encoding="utf-8") == memory.html()
     with pytest.raises(tg.DrawError, match=r"does not end in \.html"):
         memory.save(tmp_path / "memory.png")
-    assert memory._repr_mimebundle_()["text/plain"] == str(memory)
+    shown = memory._repr_mimebundle_()
+    assert shown == {"text/html": memory._repr_html_(), "text/plain": str(memory)}
+    assert html.unescape(memory._repr_html_().split('"')[5]) == memory.html()  # in the frame's srcdoc
 
 
 def test_what_is_too_large_for_a_page_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,6 @@ from tests.graph.scenes import (
     leaky_run,
     lstm_step,
     named,
-    printed_with_other_hashes,
     rnn_step,
     tagged,
     unrolled,
@@ -281,12 +280,3 @@ def test_places_are_the_nearest_to_what_is_wished():
         if all(b - a >= gap for (a, b), gap in zip(itertools.pairwise(ys), apart, strict=True))
     )[1]
     assert [item.y for item in items] == pytest.approx(best, abs=0.5)
-
-
-def test_layout_is_the_same_in_processes_with_other_hashes():
-    program = (
-        "import tinygrad_rnn as tg; from tests.graph.browser import lstm_layer; tg.random.seed(0); "
-        "from tinygrad_rnn.graph import engine; engine.found = lambda: None; "
-        "print(tg.draw(lstm_layer(), gains=True).html())"
-    )
-    assert len(printed_with_other_hashes(program)) == 1

@@ -63,6 +63,16 @@ def test_steps_say_what_is_left_and_what_the_hidden_ones_do():
     assert "×0.5" not in tg.draw(leaky_run(), view="steps", gains=False).dot
 
 
+@pytest.mark.parametrize(("steps", "stride"), [(999, 1), (2500, 3)])
+def test_a_slider_that_leaves_steps_out_says_so(steps, stride):
+    start = tg.ones((1,)).requires_grad_()
+    _, h = tg.scan(lambda x, h: (0.5 * h + x, 0.5 * h + x), tg.zeros((steps, 1)), start)
+    scene = tg.draw(tg.sum(h), view="steps", gains=False)._scene
+    assert len(scene.moments) == len({0, 1, 2, *range(0, steps, stride), *range(steps - 4, steps)})
+    (gap,) = [box for box in scene.boxes if box.label.startswith("…")]
+    assert dict(gap.facts).get("on the slider") == (None if stride == 1 else f"one step in {stride}")
+
+
 def test_a_state_without_slope_and_matrix_is_told_from_others():
     layers = [kind(INPUT, HIDDEN) for kind in (tg.nn.RNN, tg.nn.LSTM, tg.nn.PeepholeLSTM, tg.nn.GRU)]
     dots = [

@@ -14,7 +14,6 @@ are more, those of the numbers themselves go, and the others are their sums.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,10 +22,11 @@ import numpy
 
 from .. import ops, tree
 from ..backends import Backend
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError
 from ..tape import no_grad
 from ..tensor import Tensor
 from ..transforms import gradients
+from .probe import same, state_axes
 
 WINDOW = 64
 """Time steps of a window, and samples that go through it together: with fewer, products are small; with more,
@@ -79,11 +79,19 @@ class InputGradients:
             if 1 < features <= FEATURES and self.sizes.size * features <= MOST
             else None
         )
-        windows = self._forward()
-        self._axes = self._sample_axes(windows)
+        with no_grad():
+            self._axes = state_axes(
+                model, self._run, lambda first, last, count: self._copies(_Window(first, last, None), count)
+            )
+            windows = self._forward()
+            self._check_score()
         residuals, scores = numpy.zeros((0, 0), inputs.dtype), numpy.arange(0)
         for window in reversed(windows):
             residuals, scores = self._back(window, residuals, scores)
+        later = numpy.triu(numpy.ones((length, length), bool), 1)  # 0 times NaN is NaN
+        for array in (self.sizes, self.parts):
+            if array is not None:
+                array[later] = 0
 
     # -- forward ---------------------------------------------------------------------------------------------
 
@@ -91,18 +99,28 @@ class InputGradients:
         """The windows, with the states between them; one window where the model hands no state on."""
         length, outputs, state = len(self._inputs), [], None
         windows: list[_Window] = []
-        first = length % WINDOW or min(length, WINDOW)
-        with no_grad():
-            for last in range(first, length + 1, WINDOW):
-                windows.append(_Window(last - WINDOW if windows else 0, last, state))
-                output, state = self._run(self._copies(windows[-1], 1), state)
-                if not (_carries(state) and _takes_state(self._model)):
-                    output, _ = self._run(self._copies(_Window(0, length, None), 1), None)
-                    self.outputs: numpy.ndarray = output.numpy()[:, 0]
-                    return [_Window(0, length, None)]
-                outputs.append(output.numpy()[:, 0])
-        self.outputs = numpy.concatenate(outputs)
+        size = length if self._axes is None else WINDOW
+        first = length % size or min(length, size)
+        for last in range(first, length + 1, size):
+            windows.append(_Window(last - size if windows else 0, last, state))
+            output, state = self._run(self._copies(windows[-1], 1), state)
+            outputs.append(output.numpy()[:, 0])
+        self.outputs: numpy.ndarray = numpy.concatenate(outputs)
         return windows
+
+    def _check_score(self) -> None:
+        """
+        Raises:
+            ArgumentError: the score of a step depends on the others.
+        """
+        outputs = Tensor(self._backend.from_host(self.outputs[:WINDOW]), self._backend)
+        steps = numpy.arange(len(self.outputs[:WINDOW]))
+        together, last = self._scored(outputs, steps), self._scored(outputs[-1:], steps[-1:])
+        if not same(together.reshape(-1)[-1:], last.reshape(-1)):
+            raise ArgumentError(
+                "memory: the score of a step changes with the outputs of others: let score work on each row "
+                "of its outputs by itself, as along axis=-1"
+            )
 
     def _run(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Outputs (steps, samples, …) and the state after them.
@@ -124,27 +142,6 @@ class InputGradients:
         part = self._inputs[window.first : window.last, None]
         copies = numpy.repeat(part, count, axis=1)
         return Tensor(self._backend.from_host(copies), self._backend, requires_grad)
-
-    def _sample_axes(self, windows: Sequence[_Window]) -> list[int]:
-        """The axis of the samples in each tensor of the state: that which grows with them.
-
-        Raises:
-            ShapeError: there is none.
-        """
-        if len(windows) == 1:
-            return []
-        with no_grad():
-            _, state = self._run(self._copies(windows[0], 2), None)
-        axes = []
-        for one, two in zip(tree.leaves(windows[1].state), tree.leaves(state), strict=True):
-            grown = [axis for axis, (n, m) in enumerate(zip(one.shape, two.shape, strict=True)) if n != m]
-            if len(grown) != 1:
-                raise ShapeError(
-                    f"memory: a tensor of the model's state is {one.shape} for one sample and {two.shape} "
-                    "for two: one of its axes must be that of the samples"
-                )
-            axes.append(grown[0])
-        return axes
 
     # -- back ------------------------------------------------------------------------------------------------
 
@@ -179,8 +176,7 @@ class InputGradients:
     def _note(self, scores: numpy.ndarray, steps: slice, gradients: numpy.ndarray) -> None:
         """Take down the sizes of gradients of some scores by the inputs of a window."""
         parts = numpy.abs(gradients.reshape(len(scores), steps.stop - steps.start, self._inputs[0].size))
-        with numpy.errstate(over="ignore", invalid="ignore"):
-            self.sizes[scores, steps] = numpy.linalg.norm(parts, axis=-1)
+        self.sizes[scores, steps] = _norms(parts)
         if self.parts is not None:
             self.parts[scores, steps] = parts
 
@@ -216,8 +212,14 @@ class InputGradients:
                 seeds.append(seed)
         if len(own):
             samples = numpy.arange(len(starts), len(starts) + len(own))
-            outputs.append(self._scored(output[own - window.first, samples], own))
-            seeds.append(ops.ones_like(outputs[-1]))
+            score = self._scored(output[own - window.first, samples], own)
+            if not score.requires_grad:
+                raise ArgumentError(
+                    "memory: the score does not depend on the inputs by any way that has a gradient: leave "
+                    "out no_grad, stop_gradient, detach and argmax between them"
+                )
+            outputs.append(score)
+            seeds.append(ops.ones_like(score))
         at_input, *at_state = gradients(outputs, [x, *wanted], seeds)
         joined = self._joined(window.state, at_state, count) if wanted else numpy.zeros((count, 0))
         return numpy.moveaxis(at_input.numpy(), 1, 0), joined
@@ -248,7 +250,7 @@ class InputGradients:
                 self._backend,
                 leaf.dtype.kind == "f",
             )
-            for leaf, axis in zip(tree.leaves(state), self._axes, strict=True)
+            for leaf, axis in zip(tree.leaves(state), self._axes or [], strict=True)
         ]
         return tree.unflatten(state, leaves), [leaf for leaf in leaves if leaf.requires_grad]
 
@@ -256,7 +258,7 @@ class InputGradients:
         """The tensors of a state that have gradients, and residuals of them: the rows at the first samples, 0
         at the others."""
         column = 0
-        for leaf, axis in zip(tree.leaves(after), self._axes, strict=True):
+        for leaf, axis in zip(tree.leaves(after), self._axes or [], strict=True):
             if leaf.dtype.kind != "f":
                 continue
             seed = numpy.zeros((count, *leaf.shape[:axis], *leaf.shape[axis + 1 :]), rows.dtype)
@@ -269,7 +271,9 @@ class InputGradients:
     def _joined(self, state: Any, residuals: Sequence[Tensor], count: int) -> numpy.ndarray:
         """Residuals of a state as rows, one for each sample."""
         floats = [
-            axis for leaf, axis in zip(tree.leaves(state), self._axes, strict=True) if leaf.dtype.kind == "f"
+            axis
+            for leaf, axis in zip(tree.leaves(state), self._axes or [], strict=True)
+            if leaf.dtype.kind == "f"
         ]
         rows = [
             numpy.moveaxis(residual.numpy(), axis, 0).reshape(count, -1)
@@ -278,16 +282,17 @@ class InputGradients:
         return numpy.concatenate([numpy.zeros((count, 0), self._inputs.dtype), *rows], axis=1)
 
 
-def _takes_state(model: Any) -> bool:
-    """Whether it can be called with inputs and a state."""
-    try:
-        inspect.signature(model).bind(None, None)
-    except (TypeError, ValueError):  # one of C tells no signature
-        return False
-    return True
-
-
-def _carries(state: Any) -> bool:
-    """Whether a model hands a state on that can be given to it again."""
-    leaves = [] if state is None else tree.leaves(state)
-    return bool(leaves) and all(isinstance(leaf, Tensor) for leaf in leaves)
+def _norms(parts: numpy.ndarray) -> numpy.ndarray:
+    """Along the last axis; where squares are too large or too small for the dtype, by way of parts of the
+    largest."""
+    with numpy.errstate(over="ignore", invalid="ignore"):
+        norms: numpy.ndarray = numpy.linalg.norm(parts, axis=-1)
+    limits = numpy.finfo(parts.dtype)
+    unsure = ~((norms > 1e3 * float(limits.tiny) ** 0.5) & (norms < numpy.inf))
+    few = parts[unsure]
+    largest = few.max(axis=-1, keepdims=True, initial=0.0)
+    there = (largest > 0) & (largest < numpy.inf)
+    with numpy.errstate(over="ignore", invalid="ignore"):
+        scaled = numpy.linalg.norm(few / numpy.where(there, largest, 1), axis=-1)
+        norms[unsure] = scaled * numpy.where(there, largest, 1)[..., 0]
+    return norms

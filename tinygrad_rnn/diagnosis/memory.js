@@ -1,4 +1,3 @@
-"use strict";
 (() => {
   const one = selector => document.querySelector(selector);
   const on = (target, type, act) => target.addEventListener(type, act);
@@ -219,8 +218,9 @@
     for (const i of [0, Math.round(far / 2), far]) {
       draw(svg, "text", { x: x(i), y: 120, "text-anchor": i === far ? "end" : "middle" }, i + ahead);
     }
-    const whole = tokens ? "text" : "series";
-    one("#left figcaption").textContent = `How much is left so many steps back, on average over the whole ${whole}:`;
+    const whole = tokens ? "text" : "series", cut = seen === points.length - 1 && points.length < length;
+    one("#left figcaption").textContent =
+      `How much is left so many steps back${cut ? `, up to ${seen + ahead}` : ""}, on average over the whole ${whole}:`;
   };
 
   const legend = () => {

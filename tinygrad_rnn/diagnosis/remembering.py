@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 import pathlib
 import sys
@@ -12,9 +11,9 @@ from typing import Any
 
 import numpy
 
-from .. import arguments, atomic
+from .. import arguments, atomic, pages
 from ..cleanup import no_collection
-from ..errors import DataError, DrawError, ShapeError
+from ..errors import ArgumentError, DataError, DrawError, ShapeError
 from ..ops import ArrayLike
 from ..tape import recording
 from ..tensor import Tensor, tensor
@@ -69,10 +68,13 @@ class Memory:
 
     @cached_property
     def relative(self) -> numpy.ndarray:
-        """(T, T): the array, each row as a part of its largest size; 0 where that is 0."""
+        """(T, T): the array, each row as a part of its largest size; 0 where that is 0 or NaN. Where it is
+        infinite, so large are the infinite ones, and the others 0."""
         largest = self.array.max(axis=1, keepdims=True)
+        known = (largest > 0) & numpy.isfinite(largest)
         with numpy.errstate(invalid="ignore"):
-            parts: numpy.ndarray = numpy.where(largest > 0, self.array / numpy.where(largest, largest, 1), 0)
+            parts: numpy.ndarray = numpy.where(known, self.array / numpy.where(known, largest, 1), 0)
+        parts[numpy.isinf(self.array) & numpy.isinf(largest)] = 1
         return parts
 
     @cached_property
@@ -105,19 +107,23 @@ class Memory:
             raise DrawError(f"save: {target.name!r} does not end in .html: a memory is a page")
         atomic.write(target, self.html(), DrawError)
 
+    def _repr_html_(self) -> str:
+        """For what shows HTML: the page, in a frame."""
+        return pages.framed(str(self), self.html(), height=560)
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """For a notebook: the page, in a frame that may run its own program and nothing else."""
-        frame = memory_page.FRAME.format(title=html.escape(str(self)), page=html.escape(self.html()))
-        return {"text/html": frame, "text/plain": str(self)}
+        return {"text/html": self._repr_html_(), "text/plain": str(self)}
 
     def __str__(self) -> str:
         count, furthest = len(self.array), int(self.horizon.argmax())
         ahead = self.tokens is not None  # in a text, what was predicted is one further
         unit = "step" if self.tokens is None else "character" if max(map(len, self.tokens)) == 1 else "token"
+        broken = int((~numpy.isfinite(self.array)).any(axis=1).sum())
+        not_finite = f"; the gradients of {broken:,} are not finite" if broken else ""
         return (
             f"memory over {count:,} {unit}{'s' * (count > 1)}: 1 % of the largest gradient reaches "
             f"{self.horizon.mean() + ahead:,.1f} {unit}s back on average, "
-            f"{self.horizon[furthest] + ahead:,} at most (from {unit} {furthest + ahead:,})"
+            f"{self.horizon[furthest] + ahead:,} at most (from {unit} {furthest + ahead:,}){not_finite}"
         )
 
     def __repr__(self) -> str:
@@ -160,10 +166,13 @@ def memory(
             those of the token that comes next: the page shades, for a token, what it was predicted from.
 
     Raises:
+        ArgumentError: the model is stateful or drops some out, reads backwards too, does not go on from its
+            state, or has no gradient; or the score of a step depends on other steps.
         ShapeError: outputs or scores have another shape, or inputs are no sequence.
         DataError: there are more than 5,000 steps, or not as many tokens as inputs.
     """
     model = arguments.function("memory: model", model)
+    _refuse_kept_states(model)
     x = tensor(inputs)
     if x.dtype.kind != "f":
         raise arguments.refused(
@@ -191,6 +200,20 @@ def memory(
     with no_collection(), recording(), x._backend.quiet():
         found = InputGradients(model, on_host, score, x._backend)
         return Memory(found, on_host, step_values(model, x, program), tokens)
+
+
+def _refuse_kept_states(model: Any) -> None:
+    """
+    Raises:
+        ArgumentError: a layer of the model begins where the call before ended.
+    """
+    parts = getattr(model, "modules", None)
+    for part in parts() if callable(parts) else ():
+        if getattr(part, "stateful", False) is True:
+            raise ArgumentError(
+                f"memory: {type(part).__name__} is stateful and would begin where the last call ended: set "
+                "its stateful to False meanwhile, or load its parameters into a layer that is not"
+            )
 
 
 def _itself(outputs: Tensor, steps: numpy.ndarray) -> Tensor:

@@ -19,9 +19,9 @@ from ..reading.chain import Chain
 from ..reading.followed import Trail
 from ..reading.words import formatted, gain_label, plain
 from .layout import tables
-from .paint import BACKWARDS, NOT_FINITE, WIDTH, captions, cell, cluster, frame, mixed, opening, stroke
+from .paint import BACKWARDS, NOT_FINITE, captions, cell, cluster, frame, mixed, opening, stroke
 from .positions import Positions
-from .scene import Arrow, Box, Fact, Look, Moment, Scene, exactly
+from .scene import WIDTH, Arrow, Box, Fact, Look, Moment, Scene, exactly
 from .text import Html, shown, shown_html, tooltip, width_of
 
 _FIRST, _LAST = 3, 4
@@ -143,7 +143,7 @@ class StepsView:
             notes += [
                 *filter(None, [self.caption]),
                 "number in a box = residual left (size ÷ size of what comes in)",
-                "number on an arrow = its gain in one step",
+                "number on an arrow = its gain in one step, no label = ×1",
             ]
             if any(len(lane.paints) > 1 for lane in self.lanes):
                 notes.append("states of a step feed each other, so a gain is not a state's own factor")
@@ -192,6 +192,8 @@ class StepsView:
             for name, gain in zip(lane.states, gains, strict=True)
             if gain is not None
         ]
+        stride = _stride(lane)
+        facts += [("on the slider", f"one step in {stride}")] if stride > 1 else []
         fills = [None] * len(lines)
         return Box(
             lane.gap_id(before), title, _table(title, lines, fills, _room(title, lines)),
@@ -233,7 +235,12 @@ class StepsView:
         }  # fmt: skip
         if gain is not None and not gap:
             tip = f"{lane.states[state]}: gain ×{gain:.6g}, residual left {left:.6g}"
-            look |= {"label": gain_label(gain), "fontcolor": paint.text, "tooltip": tooltip(tip)}
+            label = gain_label(gain)
+            look |= {
+                "label": None if label == "×1" else label,
+                "fontcolor": paint.text,
+                "tooltip": tooltip(tip),
+            }
         later = (lane.left(i, step) for i in range(len(lane.states)))
         taken = not self.measured or (bool(left) and any(later))  # else what is here came in from the loss
         if not taken:
@@ -286,7 +293,7 @@ class StepsView:
         texts: dict[str, list[str]] = {}
         for lane in self.lanes:
             visible = {step for run in lane.runs for step in run}
-            for step in sorted(visible | set(range(0, len(lane.chain), 1 + len(lane.chain) // _MOMENTS))):
+            for step in sorted(visible | set(range(0, len(lane.chain), _stride(lane)))):
                 at.setdefault(lane.label(step), []).append(
                     lane.id(step) if step in visible else lane.gap_id(lane.runs[0][-1])
                 )
@@ -297,6 +304,11 @@ class StepsView:
         lefts = [(name, lane.left(state, step)) for state, name in enumerate(lane.states)]
         left = ", ".join(f"{name} {formatted(left, 2)}" for name, left in lefts if left is not None)
         return f"{lane.chain.name + ': ' if len(self.lanes) > 1 else ''}residual left {left}" if left else ""
+
+
+def _stride(lane: Lane) -> int:
+    """From one step on the slider to the next."""
+    return 1 + len(lane.chain) // _MOMENTS
 
 
 def _room(title: str, lines: Sequence[str]) -> float:

@@ -10,16 +10,16 @@ from typing import Any
 import numpy
 
 from .. import arguments
+from ..colours import INK, LINES
 from ..errors import ArgumentError
 from ..reading.words import formatted, percent, plain
 from .course import Course, Series, course_of
 from .history import History
-from .panels import INK, Level, Line, Panel, figure_of
+from .panels import Level, Line, Panel, figure_of
 
 _Training = History | str | os.PathLike[str]
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5D5D5D")
-"""Okabe and Ito's, without yellow, which white paper swallows."""
+COLORS = (*LINES, "#5D5D5D")
 
 _STYLES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (5, 1.5, 1, 1.5)))
 """Of lines; the next one where colours begin anew."""
@@ -252,11 +252,12 @@ def _over_each_other(courses: Sequence[Course]) -> Any:
 
 def _losses(told: Sequence[tuple[Course, str, dict[str, Any]]]) -> Panel:
     """What was held out, before what it was trained on; and the model that was kept of each."""
-    lines, points = [], []
+    lines, points, smoothed = [], [], ""
     for course, color, look in told:
         training, held_out = course.series.get("loss"), course.series.get("held out")
         if training is not None:
-            smooth, _ = _smooth(training)
+            smooth, width = _smooth(training)
+            smoothed = ", smoothed" if width > 1 else smoothed
             faint = {"linewidth": 0.8, "alpha": 0.45} if held_out is not None else {}
             lines.append(Line(smooth, color, "" if held_out is not None else course.name, {**look, **faint}))
         if held_out is not None:
@@ -266,7 +267,9 @@ def _losses(told: Sequence[tuple[Course, str, dict[str, Any]]]) -> Panel:
             points.append((*course.best, color))
     blind = {course.blind for course, *_ in told if course.blind is not None}
     levels = [*map(_blind, sorted(blind))]
-    note = "fine: training; strong: held out; ring: kept" if points else ""
+    apart = any("held out" in course.series for course, *_ in told)
+    note = f"fine: training{smoothed}; strong: held out" if apart else smoothed[2:]
+    note += "; ring: kept" if points else ""
     return Panel(_title(told[0][0]), lines, levels, points, note, height=2.8)
 
 
@@ -278,13 +281,14 @@ def _together(
     levels: Sequence[Level] = (),
 ) -> Iterator[Panel]:
     """A panel with a line for each training that tells of it."""
-    lines = []
+    lines, note = [], ""
     for (course, color, look), one in zip(told, series, strict=True):
         if one is not None and len(one):
-            shown = _smooth(one, log=True)[0] if scale == "log" else one  # which is what is noisy
+            shown, width = _smooth(one, log=True) if scale == "log" else (one, 1)  # which is what is noisy
+            note = "smoothed" if width > 1 else note
             lines.append(Line(shown, color, course.name, look))
     if lines:
-        yield Panel(title, lines, levels, scale=scale)
+        yield Panel(title, lines, levels, note=note, scale=scale)
 
 
 def _mean(gates: Mapping[str, Series]) -> Series | None:
