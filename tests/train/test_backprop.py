@@ -51,8 +51,9 @@ def test_what_comes_back_is_that_of_the_whole_window(run, count, monkeypatch):
         assert found > 0
     assert (len(sizes(picture, f"c[{before + count}]")) == 1) == (later > 0)
     steps = f"Step {before + 1}" if count == 1 else f"Steps {before + 1}–{before + count}"
+    here = "t = 0" if count == 1 else f"t = 0–{count - 1}"
     losses = f"residual of {later + 1} losses" if later else "residual of 1 loss"
-    assert picture._scene.title == f"{steps} of a window of {length}, after {first} characters: {losses}"
+    assert picture._scene.title == f"{steps} of {length} ({here}), after {first} characters: {losses}"
     assert picture._scene.measured
 
 

@@ -140,7 +140,7 @@ def _memory(what: str, arguments: argparse.Namespace) -> int:
     model, vocabulary, tokens, part = _reading(arguments, steps)
     memory = memory_of(model, vocabulary, tokens)
     of = f" of {part}" if part else ""
-    memory.title = f"What {os.path.basename(os.path.abspath(what))} remembers{of}"
+    memory.title = f"What the run {os.path.basename(os.path.abspath(what))} remembers{of}"
     memory.save(arguments.out)
     print(memory)
     print(arguments.out)

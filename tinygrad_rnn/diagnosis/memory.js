@@ -211,7 +211,7 @@
       const at = y(10 ** -d), reach = 10 ** -d === data.reach;
       const look = reach ? { stroke: "var(--mark)", "stroke-dasharray": "4 3" } : { stroke: "var(--line)" };
       draw(svg, "line", { x1: 34, x2: 270, y1: at, y2: at, ...look });
-      draw(svg, "text", { x: 30, y: at + 4, "text-anchor": "end" }, ["1", "10 %", "1 %", "0.1 %"][d]);
+      draw(svg, "text", { x: 30, y: at + 4, "text-anchor": "end" }, ["100 %", "10 %", "1 %", "0.1 %"][d]);
     }
     const line = points.slice(0, far + 1).map((p, i) => `${x(i).toFixed(1)},${y(p).toFixed(1)}`).join(" ");
     draw(svg, "polyline", { points: line, fill: "none", stroke: "var(--ink)", "stroke-width": 1.8 });

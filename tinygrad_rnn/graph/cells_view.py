@@ -13,6 +13,7 @@ from ..reading.words import formatted, gain_label, plain
 from ..tape import Node
 from .modules import Modules, Part, Sizes
 from .paint import (
+    BACKWARDS,
     LEAVES,
     NOT_FINITE,
     captions,
@@ -79,7 +80,7 @@ class CellsView:
         return "\n".join([*lines, "}", ""])
 
     def _notes(self) -> list[str]:
-        notes = ["arrows run backwards, as residuals do"]
+        notes = [*BACKWARDS]
         if self.sizes is not None:
             notes += [
                 *filter(None, [self.sizes.caption]),

@@ -21,6 +21,7 @@ from .layout import placed
 from .network import Link, Network, Vertex
 from .nodes import Nodes, paint_of
 from .paint import (
+    BACKWARDS,
     NOT_FINITE,
     PAINTS,
     Stroke,
@@ -132,7 +133,7 @@ class OpsView:
         return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="3">{"".join(spanning)}</TABLE>'
 
     def _notes(self) -> list[str]:
-        notes = ["arrows run backwards, as residuals do"]
+        notes = [*BACKWARDS]
         if self.gains is not None:
             notes += [
                 *filter(None, [self.gains.followed.caption]),
@@ -143,7 +144,7 @@ class OpsView:
         return [*notes, "grey, dotted = no residual", "double frame = parameter", *functions]
 
     def _straight(self) -> str:
-        return f"straight line = {self._path_text()}"
+        return f"yellow band = {self._path_text()}"
 
     def _path_text(self) -> str:
         """What the state meets on its way: the argument for gated cells in one line."""

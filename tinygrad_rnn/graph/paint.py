@@ -33,6 +33,9 @@ FUNCTION = Paint("#555555", "white", "#444444", "function")
 UNREACHED = Paint("#BDBDBD", "white", "#9A9A9A", "")
 NOT_FINITE = Paint(colours.NOT_FINITE, "#F9D7E6", colours.NOT_FINITE, "")
 
+BACKWARDS = ("residual (δ) = derivative of the loss by a value", "arrows run backwards, as residuals do")
+"""What every picture's legend begins with."""
+
 LEAVES: dict[str, Look] = {
     "state": {"shape": "box", "style": "rounded,filled"},
     "output": {"shape": "box", "style": "rounded,filled"},

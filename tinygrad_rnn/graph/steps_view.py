@@ -19,7 +19,7 @@ from ..reading.chain import Chain
 from ..reading.followed import Trail
 from ..reading.words import formatted, gain_label, plain
 from .layout import tables
-from .paint import NOT_FINITE, captions, cell, cluster, frame, mixed, opening, stroke
+from .paint import BACKWARDS, NOT_FINITE, captions, cell, cluster, frame, mixed, opening, stroke
 from .positions import Positions
 from .scene import WIDTH, Arrow, Box, Fact, Look, Moment, Scene, exactly
 from .text import Html, shown, shown_html, tooltip, width_of
@@ -132,11 +132,11 @@ class StepsView:
     def _notes(self) -> list[str]:
         paints = {paint for lane in self.lanes for paint in lane.paints}
         meaning = {
-            _CHANNEL: "yellow = state that only × and + lie between",
-            _BENT: "grey = state that a slope or a matrix bends at each step",
+            _CHANNEL: "yellow = state with only × and + on its way back",
+            _BENT: "grey = state with a slope or a matrix on its way back",
         }
         notes = [
-            "arrows run backwards, as residuals do",
+            *BACKWARDS,
             *(text for paint, text in meaning.items() if paint in paints),
         ]
         if self.measured:
@@ -241,10 +241,12 @@ class StepsView:
                 "fontcolor": paint.text,
                 "tooltip": tooltip(tip),
             }
-        if self.measured and not left:
+        later = (lane.left(i, step) for i in range(len(lane.states)))
+        taken = not self.measured or (bool(left) and any(later))  # else what is here came in from the loss
+        if not taken:
             look |= {"color": "#BDBDBD", "style": "dotted", "dir": "none"}
         name = f"e{source}-{target}-{state}"
-        return Arrow(name, source, target, look, left is None or bool(left), left, gain=None if gap else gain)
+        return Arrow(name, source, target, look, taken, left, gain=None if gap else gain)
 
     def summary(self) -> str:
         """For the summary: how many steps, and what all of them together leave of each state's residual."""

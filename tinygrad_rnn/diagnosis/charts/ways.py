@@ -247,7 +247,7 @@ def _draw_aside(axes: Any, aside: dict[str, float], y: float, largest: float) ->
     widest = _thick(max(aside.values()), largest)
     narrower = math.ceil(widest / _THICK) if widest > _THICK else 1
     scale = f" (drawn {narrower:,} times narrower)" if narrower > 1 else ""
-    words = f"Aside, which takes nothing from the ways: to parameters and inputs{scale}{others}"
+    words = f"Also sent to parameters and inputs, which takes nothing from the ways{scale}{others}"
     _say(axes, 0.3, y, words, color=GREY)
     for i, (name, size) in enumerate(itertools.islice(aside.items(), _ASIDE)):
         x, thick = 0.3 + 1.45 * i, _thick(size, largest) / narrower
