@@ -130,8 +130,12 @@ def test_boxes_have_room_for_the_heads_that_point_at_them():
     )
 
 
-@pytest.mark.parametrize(("said", "own"), [("weight_hhᵀ", True), ("W", False)])
-def test_letters_that_few_fonts_have_name_their_font_in_other_images(said, own):
-    svg = f'<svg><text x="1">{said}</text><title>ᵀ</title><text>y</text></svg>'
-    assert ("DejaVu Sans" in convert._with_fonts(svg)) == own
-    assert convert._with_fonts(svg).count("font-family") == own
+@pytest.mark.parametrize(
+    ("said", "font"), [("weight_hhᵀ", "DejaVu Sans"), ("权重", "Noto Sans CJK SC"), ("W", "")]
+)
+def test_letters_that_few_fonts_have_name_their_font_in_other_images(said, font):
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg"><text x="1">{said}</text><title>ᵀ</title><text>y</text></svg>'
+    root = ElementTree.fromstring(convert._with_fonts(svg))
+    fonts = [text.get("font-family", "") for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert [font in found and bool(found) == bool(font) for found in fonts] == [True, not font]
+    assert fonts[1] == ""
