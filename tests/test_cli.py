@@ -195,9 +195,8 @@ def test_the_memory_of_a_text(run, capsys, tmp_path):
     # a file that holds a text, of which the first characters are looked at
     assert cli.main(["flow", "run", "--text", "gone.txt", "--steps", "30", "--out", "memory.html"]) == 0
     assert "these are the first 30 of 1,520 characters" in capsys.readouterr().out
-    assert "What the run run remembers of the first 30 of 1,520 characters" in (tmp_path / path).read_text(
-        "utf-8"
-    )
+    page = (tmp_path / path).read_text(encoding="utf-8")
+    assert "What the run run remembers of the first 30 of 1,520 characters" in page
     # the table and the heat map of that text
     assert cli.main(["flow", "run", "--text", "the gate remembers", "--out", "."]) == 0
     assert len((tmp_path / "flow.csv").read_text().splitlines()) == 1 + 17
