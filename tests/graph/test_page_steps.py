@@ -89,7 +89,7 @@ def middle(box):
     return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
 
 
-def test_a_closed_step_is_small_and_the_others_come_nearer(reader, layouts):
+def test_a_closed_step_is_small_and_the_others_come_nearer(reader):
     reader.open(tg.draw(unrolled(4), gains=True))
     drawn = "document.querySelector('#picture > svg > g').outerHTML"
     whole, before = reader.js(drawn), check_layout(reader)[1]
