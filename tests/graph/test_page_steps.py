@@ -219,7 +219,7 @@ def test_rows_run_as_those_of_a_file(reader, width, height):
         "[...document.querySelectorAll('g.cluster[id]')].map(g => g.getBoundingClientRect().top)"
     )
     rows = [round(top) for top in tops]
-    for wide in range(400, 6000, 20):
+    for wide in range(400, 6000, 100):
         there = placed(scene, wide)
         if rows_of(there.frames[group.id].top for group in scene.groups) == rows_of(rows):
             break
