@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import tinygrad_rnn as tg
-from tests.graph.browser import data_of
+from tests.graph.browser import data_of, lstm_layer
 from tests.graph.scenes import lstm_step, unrolled
 from tests.graph.test_page_inside import modules
 from tests.graph.test_page_view import is_in_view
@@ -108,3 +108,11 @@ def test_the_smallest_gains_are_told_and_gone_to(reader):
     reader.click(reader.find("#smallest .go"))
     assert reader.labels("g.pinned") == [gains[0][1]]
     assert reader.facts()["operation"] == "sigmoid"
+
+
+def test_where_a_state_begins_with_zeros_the_smallest_gains_are_others(reader):
+    reader.open(tg.draw(lstm_layer(), gains=True))
+    told = reader.labels("#smallest li")
+    assert len(told) == 5
+    assert not any(line.startswith("×0 ") for line in told)
+    assert "×0" in reader.labels("g.edge text")

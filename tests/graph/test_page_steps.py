@@ -89,7 +89,7 @@ def middle(box):
     return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
 
 
-def test_a_closed_step_is_small_and_the_others_come_nearer(reader, layouts):
+def test_a_closed_step_is_small_and_the_others_come_nearer(reader):
     reader.open(tg.draw(unrolled(4), gains=True))
     drawn = "document.querySelector('#picture > svg > g').outerHTML"
     whole, before = reader.js(drawn), check_layout(reader)[1]
@@ -219,7 +219,7 @@ def test_rows_run_as_those_of_a_file(reader, width, height):
         "[...document.querySelectorAll('g.cluster[id]')].map(g => g.getBoundingClientRect().top)"
     )
     rows = [round(top) for top in tops]
-    for wide in range(400, 6000, 20):
+    for wide in range(400, 6000, 100):
         there = placed(scene, wide)
         if rows_of(there.frames[group.id].top for group in scene.groups) == rows_of(rows):
             break

@@ -143,6 +143,21 @@ class Notebook:
         file.write_text(self._page, encoding="utf-8")
 
 
+TO_THE_TOP = """
+const [done] = arguments;
+let at = -1, still = 0;
+const frame = () => {
+  still = scrollY === at ? still + 1 : 0;
+  at = scrollY;
+  if (still < 8) return requestAnimationFrame(frame);
+  scrollTo({ top: 0, behavior: "instant" });
+  requestAnimationFrame(() => requestAnimationFrame(done));
+};
+frame();
+"""
+"""Back to where the page begins, once it has ceased to glide."""
+
+
 def test_in_a_notebook_the_frame_does_not_hold_up_those_who_scroll(reader):
     reader.open(Notebook(tg.draw(lstm_step(), gains=True)))
     left, top, *_ = reader.place("iframe")
@@ -162,12 +177,12 @@ def test_in_a_notebook_the_frame_does_not_hold_up_those_who_scroll(reader):
     reader.wheel(x, y, 100)
     assert reader.wait(lambda: reader.js(scrolled) > 0)
     assert inside(reader.place) == whole
-    reader.driver.execute_script("scrollTo(0, 0)")
+    reader.driver.execute_async_script(TO_THE_TOP)
     reader.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
     reader.touch([(x, y)], [(x, y - 30)], [(x, y - 60)], [(x, y - 90)])
     assert reader.wait(lambda: reader.js(scrolled) > 0)
     assert inside(reader.place) == whole
-    reader.driver.execute_script("scrollTo(0, 0)")
+    reader.driver.execute_async_script(TO_THE_TOP)
     reader.touch([(x - 40, y), (x + 40, y)], [(x - 60, y), (x + 60, y)], [(x - 80, y), (x + 80, y)])
     assert reader.wait(lambda: inside(reader.place)[2] == pytest.approx(2 * whole[2], rel=0.05))
     assert reader.js(scrolled) == 0

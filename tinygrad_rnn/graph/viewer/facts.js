@@ -112,8 +112,8 @@ const pin = box => {
   tell(pinned);
 };
 
-// Where the residual loses most: additions pass it on, so they are not among them. Where all of it is lost, as
-// at a state that begins with zeros, is told only if it is lost nowhere else.
+// Where the residual loses most: additions pass it on, so they are not among them. Where all of it is lost,
+// as at a state that begins with zeros, is told only if none is lost elsewhere.
 const tellSmallest = () => {
   const losing = arrows.filter(arrow => arrow.gain != null && arrow.gain < 1),
     some = losing.filter(arrow => arrow.gain > 0);

@@ -64,7 +64,8 @@ const beat = to => {
   for (const id of stand) drawn.get(id).classList.add("lit");
   for (const { id } of arrows) {
     drawn.get(id).classList.add("flow");
-    if (!still.matches) drawn.get(id).querySelector("path").setAttribute("pathLength", 1);
+    if (still.matches) continue;
+    for (const path of drawn.get(id).querySelectorAll("path")) path.setAttribute("pathLength", 1);
   }
   bring(stand[0]);
   tell(boxes.get(stand[0]));

@@ -77,11 +77,13 @@ const towards = (corner, other) => {
     part = Math.min(CORNER, length / 2) / length;
   return [corner[0] + x * part, corner[1] + y * part];
 };
-const square = corners =>
-  corners
-    .slice(1, -1)
-    .map((corner, i) => `L${towards(corner, corners[i])}C${[corner, corner, towards(corner, corners[i + 2])]}`)
-    .join("") + `L${corners.at(-1)}`;
+const square = corners => {
+  const turns = corners.slice(1, -1).map((corner, i) => {
+    const [start, end] = [corners[i], corners[i + 2]].map(other => towards(corner, other));
+    return `L${start}C${[corner, corner, end]}`;
+  });
+  return `${turns.join("")}L${corners.at(-1)}`;
+};
 
 const wayBetween = (one, other, id) => {
   const start = leaving(one, id),

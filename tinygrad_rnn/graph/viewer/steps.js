@@ -56,8 +56,9 @@ const stretchNow = ({ group, frame, level, ways, boxes: within, things }) => {
     [left, top, right, bottom] = frame;
   const comes = ways.filter(([id]) => !own.has(ends.get(id).source)),
     goes = ways.filter(([id]) => !own.has(ends.get(id).target));
-  const now = { group, things, step: Boolean(group), left, level, ways: new Map(ways), closed: shut.has(group) };
-  if (!now.closed) {
+  const closed = shut.has(group),
+    now = { group, things, step: Boolean(group), left, level, ways: new Map(ways), closed };
+  if (!closed) {
     const height = (all, at) => new Map(all.map(([id, way]) => [id, way.at(at)[1] - level]));
     const size = { wide: right - left, up: level - top, down: bottom - level };
     return Object.assign(now, size, { ins: height(comes, 0), outs: height(goes, -1) });
@@ -162,7 +163,10 @@ const join = all => {
     shapes.forEach(restore);
     if (through.length > 1) redraw(id, through);
     else
-      shapes.forEach((shape, i) => carry(shape, begins && (!stops || (i && shape.tagName === "path")) ? to : from));
+      for (const shape of shapes) {
+        const rest = shape.tagName === "path" && shape !== shapes[0];
+        carry(shape, begins && (!stops || rest) ? to : from);
+      }
     drawn.get(id).classList.toggle("hidden", shapes.every(shape => shape.classList.contains("hidden")));
   }
 };
