@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 
 from .. import arguments
+from ..diagnosis.charts import LINES
 from ..errors import ArgumentError
 from ..reading.words import formatted, percent, plain
 from .course import Course, Series, course_of
@@ -17,9 +18,6 @@ from .history import History
 from .panels import INK, Level, Line, Panel, figure_of
 
 _Training = History | str | os.PathLike[str]
-
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5D5D5D")
-"""Okabe and Ito's, without yellow, which white paper swallows."""
 
 _STYLES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (5, 1.5, 1, 1.5)))
 """Of lines; the next one where colours begin anew."""
@@ -134,13 +132,13 @@ def _loss(course: Course) -> Panel:
     note = ""
     training, held_out, best = course.series.get("loss"), course.series.get("held out"), course.best
     if training is not None:
-        lines, width = _noisy(training, COLORS[0], "training")
+        lines, width = _noisy(training, LINES[0], "training")
         note = f"faint: each step; line: mean of {width:,}" if width > 1 else ""
     if held_out is not None:
         name = "held out" if best is None else f"held out, kept {best[1]:.4g} at step {best[0]:,}"
-        lines.append(Line(held_out, COLORS[1], name, _dotted(held_out)))
+        lines.append(Line(held_out, LINES[1], name, _dotted(held_out)))
     levels = [] if course.blind is None else [_blind(course.blind)]
-    points = [] if best is None else [(*best, COLORS[1])]
+    points = [] if best is None else [(*best, LINES[1])]
     return Panel(_title(course), lines, levels, points, note, height=2.6)
 
 
@@ -179,7 +177,7 @@ def _norm(course: Course) -> Iterator[Panel]:
     series = course.series.get("norm")
     if series is None:
         return
-    lines, _ = _noisy(series, COLORS[2], "", log=True)
+    lines, _ = _noisy(series, LINES[2], "", log=True)
     levels, note = [], ""
     if course.clip is not None:
         levels = [_clip(course.clip)]
@@ -209,7 +207,7 @@ def _horizon(course: Course) -> Iterator[Panel]:
 def _gates(course: Course) -> Iterator[Panel]:
     """A line for each gate; those of another layer have another style."""
     lines = [
-        Line(series, COLORS[i % len(COLORS)], name, {**_dotted(series), "linestyle": _style(i)})
+        Line(series, LINES[i % len(LINES)], name, {**_dotted(series), "linestyle": _style(i)})
         for i, (name, series) in enumerate(course.gates.items())
     ]
     if lines:
@@ -217,7 +215,7 @@ def _gates(course: Course) -> Iterator[Panel]:
 
 
 def _style(i: int) -> Any:
-    return _STYLES[i // len(COLORS) % len(_STYLES)]
+    return _STYLES[i // len(LINES) % len(_STYLES)]
 
 
 def _metrics(course: Course) -> Iterator[Panel]:
@@ -229,7 +227,7 @@ def _metrics(course: Course) -> Iterator[Panel]:
 
 
 def _over_each_other(courses: Sequence[Course]) -> Any:
-    colors = [COLORS[i % len(COLORS)] for i in range(len(courses))]
+    colors = [LINES[i % len(LINES)] for i in range(len(courses))]
     looks = [{"linestyle": _style(i)} for i in range(len(courses))]
     told = list(zip(courses, colors, looks, strict=True))
     panels = [_losses(told)]
