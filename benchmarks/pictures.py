@@ -65,7 +65,7 @@ def heat_map() -> float:
 def look() -> float:
     """What a look at the residuals every so many updates adds to training, as a share."""
     config = Config(steps=1_000_000)
-    task, run = Task(config), Run(Path(), config)
+    task, run = Task(config), Run(Path(), config, config.corpus(), config.maker(None))
     found = timing.medians(
         {"updates": lambda: task.updates(LOOKS), "look": lambda: run.flow(readers=1, states_only=True)}
     )

@@ -160,10 +160,7 @@ def test_the_flow_of_a_run(run, capsys, monkeypatch):
     assert cli.main(["flow", "run", "--steps", "12"]) == 0
     out = capsys.readouterr().out
     assert "of 11 steps" in out
-    assert (
-        f"\n{os.path.join('run', 'flow.csv')}\nnot drawn: a heat map or curve needs the package matplotlib"
-        in out
-    )
+    assert f"\n{os.path.join('run', 'flow.csv')}\nnot drawn: the heat map needs the package matplotlib" in out
 
 
 def test_resuming(run, capsys):
@@ -185,7 +182,7 @@ def test_the_memory_of_a_text(run, capsys, tmp_path):
     page = (tmp_path / path).read_text(encoding="utf-8")
     trained = tg.train.load_run("run")
     memory = trained.memory("the gate remembers")
-    assert memory.html().replace(memory.title, "What run remembers") == page
+    assert memory.html().replace(memory.title, "What the run run remembers") == page
     # the likeliest after "the ", and the gradient of what came there, by the softmax and its slope
     numbers = trained.vocabulary.encode("the g")
     vectors = trained.model.embedding(tg.tensor(numbers[:4, None])).detach().requires_grad_()
@@ -198,6 +195,9 @@ def test_the_memory_of_a_text(run, capsys, tmp_path):
     # a file that holds a text, of which the first characters are looked at
     assert cli.main(["flow", "run", "--text", "gone.txt", "--steps", "30", "--out", "memory.html"]) == 0
     assert "these are the first 30 of 1,520 characters" in capsys.readouterr().out
+    assert "What the run run remembers of the first 30 of 1,520 characters" in (tmp_path / path).read_text(
+        "utf-8"
+    )
     # the table and the heat map of that text
     assert cli.main(["flow", "run", "--text", "the gate remembers", "--out", "."]) == 0
     assert len((tmp_path / "flow.csv").read_text().splitlines()) == 1 + 17

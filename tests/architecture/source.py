@@ -10,9 +10,9 @@ import tinygrad_rnn as tg
 
 PACKAGE = Path(tg.__file__).parent
 FLOORS: list[set[str]] = [
-    {"caches", "errors", "effects", "user_code", "cleanup", "state"},
+    {"caches", "errors", "effects", "user_code", "cleanup", "state", "colours"},
     {"arguments", "tree"},
-    {"random", "atomic", "backends", "tables"},
+    {"random", "atomic", "backends", "tables", "pages"},
     {"chain_rule"},
     {"tape"},
     {"ops"},

@@ -86,6 +86,14 @@ def _texts(figure: Any) -> list[Any]:
     return [text for text in dict.fromkeys(found) if text not in hidden]
 
 
+def _layer_norm() -> Report:
+    """Its ways have many operations."""
+    tg.random.seed(0)
+    layer = tg.nn.Recurrent(tg.nn.LayerNormLSTMCell(2, 4))
+    y, _ = layer(tg.tensor(numpy.random.default_rng(0).standard_normal((9, 3, 2)).astype("float32")))
+    return tg.flow(tg.sum(y[-1] ** 2))
+
+
 FIGURES = {
     "five steps": lambda: _report("LSTM", 5),
     "two layers both ways": lambda: _report("LSTM", 100, False, num_layers=2, bidirectional=True),
@@ -94,6 +102,7 @@ FIGURES = {
     "not finite": _root,
     "exploding": lambda: _times(9.0),
     "nothing changes": lambda: _times(1.0),
+    "layer norm": _layer_norm,
 }
 
 
@@ -214,9 +223,25 @@ def test_the_spectrum_shows_the_eigenvalues() -> None:
         numpy.testing.assert_array_equal(line.get_xdata() + 1j * line.get_ydata(), values)
         assert line.get_label().startswith(f"{step}: {abs(values).max():.3g}, ×")
     assert axes.get_legend().get_texts()[0].get_text() == lines[0].get_label()
+    assert any("is sample 1" in text.get_text() for text in axes.texts)
     for steps, words in (([], "one at least"), (9, "no step 9")):
         with pytest.raises(tg.FlowError, match=words):
             report.spectrum(steps)
+
+
+def test_ways_say_how_much_of_what_goes_aside_is_not_drawn() -> None:
+    parameters = [tg.tensor(1.0, requires_grad=True, name=f"p{i}") for i in range(9)]
+
+    def cell(x: Any, h: Any) -> Any:
+        for p in parameters:
+            h = h * p
+        return h, h
+
+    _, h = tg.scan(cell, tg.zeros((4, 1)), tg.ones((2,)).requires_grad_())
+    (axes,) = tg.flow(tg.sum(h)).ways(-1).axes
+    said = [text.get_text() for text in axes.texts]
+    assert sum(text.startswith("p") and "\n" in text for text in said) == 6
+    assert any(text.endswith("; 3 more get less") for text in said)
 
 
 def test_ways_are_as_wide_as_what_they_carry() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from typing import Any
@@ -283,7 +284,9 @@ def test_the_page_has_the_sizes(tmp_path: Any) -> None:
     assert (tmp_path / "memory.html").read_text(encoding="utf-8") == memory.html()
     with pytest.raises(tg.DrawError, match=r"does not end in \.html"):
         memory.save(tmp_path / "memory.png")
-    assert memory._repr_mimebundle_()["text/plain"] == str(memory)
+    shown = memory._repr_mimebundle_()
+    assert shown == {"text/html": memory._repr_html_(), "text/plain": str(memory)}
+    assert html.unescape(memory._repr_html_().split('"')[5]) == memory.html()  # in the frame's srcdoc
 
 
 def test_what_is_too_large_for_a_page_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

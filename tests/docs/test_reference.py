@@ -58,7 +58,6 @@ def _constants(text: str) -> list[str]:
 def test_every_public_name_has_one_place():
     public = {f"{room}{name}" for room, module in ROOMS.items() for name in dir(module) if name[0] != "_"}
     public |= {"interop.c", "interop.safetensors.Checkpoint"}  # that is what load returns
-    public |= {"interop.safetensors.Checkpoint"}  # what load returns
     public |= {"interop.onnx", *(f"interop.onnx.{name}" for name in dir(tg.interop.onnx))}
     public |= {f"Tensor.{name}" for name in dir(tg.zeros(2)) if name[0] != "_"}
     attributes = {

@@ -48,6 +48,9 @@ def pictures():
         "attention, modules without gains": tg.draw(attentive(), view="cells", gains=False),
         "100 steps": tg.draw(leaky_run(), view="steps"),
         "two layers of 20 steps": tg.draw(tagged(20, num_layers=2, bidirectional=True), view="steps"),
+        "MGU with gains": tg.draw(called(tg.nn.MGUCell), gains=True),
+        "8 parts of a split": tg.draw(parts_of_a_split(), gains=True),
+        "10 arrows to one input": tg.draw(used_often()),
         "3 steps with gains": tg.draw(unrolled(), gains=True),
         "6 steps of an LSTM": tg.draw(lstm_layer(6), view="ops", gains=True),
         "6 steps of two layers": tg.draw(tagged(6, num_layers=2), view="ops", gains=True, max_nodes=400),
@@ -67,6 +70,17 @@ def matrix_state():
     f = tg.sigmoid(leaf("f", 1))
     S = named(f * S + v * k, "S[t]")
     return named(tg.tanh(S @ q), "y[t]"), S
+
+
+def parts_of_a_split(count=8):
+    parts = tg.split(leaf("x", BATCH, INPUT) @ leaf("W", INPUT, count * HIDDEN), count, axis=-1)
+    weighted = [(tg.tanh if i % 2 else tg.sigmoid)(part) * (i + 1.0) for i, part in enumerate(parts)]
+    return named(tg.sum(sum(weighted)), "loss")
+
+
+def used_often(times=10):
+    x = leaf("x", HIDDEN)
+    return named(tg.sum(tg.concat([tg.tanh(x * float(i)) for i in range(times)], axis=0)), "loss")
 
 
 def one_unit():
@@ -108,8 +122,9 @@ def attentive(steps=4):
 
 
 def page(svgs):
-    """One page of many pictures, each under its name, in full size: heights of small letters are rounded."""
-    head = "<!doctype html><meta charset=utf-8><style>svg { max-width: none !important }</style><body>"
+    """One page of many pictures, each under its name, enlarged: heights of small letters are rounded."""
+    style = "svg { max-width: none !important; zoom: 4 }"
+    head = f"<!doctype html><meta charset=utf-8><style>{style}</style><body>"
     return head + "".join(
         f'<div data-name="{name}">{svg[svg.index("<svg") :]}</div>' for name, svg in svgs.items()
     )

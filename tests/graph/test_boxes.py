@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -38,7 +39,7 @@ _ALIAS = """<match target="scan"><test name="family"><string>{family}</string></
 
 @pytest.fixture(scope="module", params=FONTS)
 def fonts(request, tmp_path_factory):
-    """A machine that has these letters only: the environment of its programs."""
+    """A machine that has these letters only: the file that says so, and how wide "weights" is in them."""
     family, name = FONTS[request.param]
     found = subprocess.run(
         ["fc-list", family, "file"], capture_output=True, text=True, check=False
@@ -51,7 +52,10 @@ def fonts(request, tmp_path_factory):
         shutil.copy(file, folder)
     alias = _ALIAS.format(family=family, name=name) if name else ""
     (folder / "fonts.conf").write_text(_CONFIGURATION.format(folder=folder, alias=alias), encoding="utf-8")
-    return {"FONTCONFIG_FILE": str(folder / "fonts.conf")}
+    return {
+        "file": str(folder / "fonts.conf"),
+        "wide": {"Liberation Sans": 42.0, "DejaVu Sans": 46.5}[family],
+    }
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +68,26 @@ def drawn():
 @pytest.fixture(scope="module")
 def browser(fonts):
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in fonts.items():
-            patch.setenv(name, value)
+        patch.setenv("FONTCONFIG_FILE", fonts["file"])
         driver = started()
         yield driver
         driver.quit()
+
+
+def test_browser_and_graphviz_have_these_letters_only(fonts, browser, monkeypatch):
+    """A word is as wide as in Arial's metrics, or as in DejaVu's."""
+    svg = "<svg><text font-size='12' font-family=\"Arial, 'DejaVu Sans'\">weights</text></svg>"
+    browser.get(f"data:text/html,{svg}")
+    seen = browser.execute_script("return document.querySelector('text').getComputedTextLength()")
+    assert seen == pytest.approx(fonts["wide"], abs=1)
+    program = shutil.which("dot")
+    if program is not None:
+        monkeypatch.setattr(graphviz, "found", lambda: program)
+        look = 'shape="plaintext", margin="0", width="0", fontname="Arial", fontsize="12"'
+        dot = f"digraph {{ node [{look}]; weights }}"
+        found = re.search(r"node weights \S+ \S+ (\S+)", graphviz.image(dot, "plain").decode())
+        inches = float(found[1])
+        assert 72 * inches == pytest.approx(fonts["wide"], abs=1)
 
 
 @pytest.mark.parametrize("engine", ["dot", "graphviz-pure", None])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 
 import tinygrad_rnn as tg
 from tests.graph.scenes import lstm_step, named, rnn_step
-from tinygrad_rnn.graph import finish
+from tinygrad_rnn.graph import convert, finish
 from tinygrad_rnn.graph.heads import draw_heads
 from tinygrad_rnn.graph.outlines import Outline, outline_of, points_of
 from tinygrad_rnn.graph.scene import Arrow, Scene
@@ -107,3 +108,34 @@ def test_what_stands_above_a_picture_is_broken_into_lines(layouts):
     lines = [text for text in head if text.get("textLength")]
     assert len(lines) > 5
     assert all(float(line.get("x")) + float(line.get("textLength")) <= left + width for line in lines)
+
+
+@pytest.mark.parametrize(("width", "shown"), [(None, 1200), (700, 700)])
+def test_no_picture_is_wider_than_asked(layouts, width, shown):
+    """A chain that would be more than 2,000 pixels wide, by an engine and by our own layout."""
+    y = named(lstm_step()[0], "h")
+    for _ in range(20):
+        y = tg.tanh(y)
+    options = {} if width is None else {"width": width}
+    root = ElementTree.fromstring(tg.draw(y, view="ops", gains=True, **options).svg())
+    assert float(root.get("width")) == shown
+
+
+def test_boxes_have_room_for_the_heads_that_point_at_them():
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    dot = tg.draw(tg.sum(sum(tg.tanh(x * float(i)) for i in range(10)))).dot
+    assert 'shape="box"' in dot
+    assert max(float(height) for height in re.findall(r'shape="box".* height="([^"]+)"', dot)) == (
+        pytest.approx(10 * 12 / 72, abs=1e-3)
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "font"), [("weight_hhᵀ", "DejaVu Sans"), ("权重", "Noto Sans CJK SC"), ("W", "")]
+)
+def test_letters_that_few_fonts_have_name_their_font_in_other_images(said, font):
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg"><text x="1">{said}</text><title>ᵀ</title><text>y</text></svg>'
+    root = ElementTree.fromstring(convert._with_fonts(svg))
+    fonts = [text.get("font-family", "") for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert [font in found and bool(found) == bool(font) for found in fonts] == [True, not font]
+    assert fonts[1] == ""

@@ -20,6 +20,7 @@ from tests.graph.scenes import (
     lstm_step,
     unrolled,
 )
+from tinygrad_rnn import pages
 from tinygrad_rnn.graph import html
 
 
@@ -36,7 +37,7 @@ def test_file_is_small_and_loads_nothing(layouts, tmp_path):
 def test_program_and_style_are_small():
     """As large as a picture of some steps."""
     files = [*(f"{name}.js" for name in html._PROGRAM), "page.css", "page.html"]
-    assert sum(len(html._static(name).encode()) for name in files) < 42_000
+    assert len(pages.source(html._VIEWER, *files).encode()) < 42_000
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,6 @@ def test_data_is_plain_json_also_where_residuals_are_not_finite(layouts):
 
 
 def test_what_an_engine_adds_beside_shapes_and_text_is_left_out():
-    scene = tg.draw(exact_cases())._scene
     svg = (
         b'<?xml version="1.0"?><!DOCTYPE svg><!-- c --><svg xmlns="http://www.w3.org/2000/svg" '
         b'xmlns:xlink="http://www.w3.org/1999/xlink" '
@@ -92,7 +92,7 @@ def test_what_an_engine_adds_beside_shapes_and_text_is_left_out():
         b'<ellipse onclick="x()"/><image '
         b'href="http://x"/><text>&lt;b&gt;</text></a></g></g><script>x()</script></g></svg>'
     )
-    clean = ElementTree.tostring(html.cleaned(svg, scene), encoding="unicode")
+    clean = ElementTree.tostring(html.cleaned(svg), encoding="unicode")
     assert (
         clean
         == '<svg><g class="graph"><g id="n0" class="node"><ellipse /><text>&lt;b&gt;</text></g></g></svg>'

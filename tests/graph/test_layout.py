@@ -20,7 +20,6 @@ from tests.graph.scenes import (
     leaky_run,
     lstm_step,
     named,
-    printed_with_other_hashes,
     rnn_step,
     tagged,
     unrolled,
@@ -283,10 +282,6 @@ def test_places_are_the_nearest_to_what_is_wished():
     assert [item.y for item in items] == pytest.approx(best, abs=0.5)
 
 
-def test_layout_is_the_same_in_processes_with_other_hashes():
-    program = (
-        "import tinygrad_rnn as tg; from tests.graph.browser import lstm_layer; tg.random.seed(0); "
-        "from tinygrad_rnn.graph import engine; engine.found = lambda: None; "
-        "print(tg.draw(lstm_layer(), gains=True).html())"
-    )
-    assert len(printed_with_other_hashes(program)) == 1
+def test_a_long_sum_breaks_into_rows():
+    placement = placement_of(scene_of(lambda: sum(unrolled(30)), width=800))
+    assert placement.width == placement.shown <= 800

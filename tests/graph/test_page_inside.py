@@ -200,6 +200,7 @@ def test_inside_of_a_module_text_is_readable_in_the_dark(reader, layouts):
     signs = reader.driver.find_elements("css selector", ".handle")
     assert min(reader.contrast(*signs)) >= 4.5
     reader.click(signs[1])
+    reader.point(reader.find("h1"))  # and at no box that came under the pointer
     texts = [reader.box(label).find_element("css selector", "text") for label in ("split", "f = σ", "h[t]")]
     assert (
         min(reader.contrast(*texts, reader.find("#back"), reader.find("#legend li"), reader.find(".note")))

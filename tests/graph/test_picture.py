@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import sys
 import tempfile
@@ -195,9 +196,15 @@ def test_broken_text_is_the_engines_error(engine):
         picture.Picture("", "", dataclasses.replace(tg.draw(rnn_step())._scene, dot="digraph {")).svg()
 
 
-def test_an_engine_that_takes_too_long_is_told(engine, monkeypatch):
-    monkeypatch.setattr(graphviz, "_TIMEOUT", 0.001)
-    with pytest.raises(DrawError, match=r"the layout of 1 lines of DOT text took more than 0\.001 s"):
+@pytest.mark.skipif(os.name == "nt", reason="a program is no text there")
+@pytest.mark.parametrize("name", ["dot", "graphviz-pure"])
+def test_an_engine_that_takes_too_long_is_told(name, tmp_path, monkeypatch):
+    (tmp_path / name).write_text("#!/bin/sh\nexec sleep 3\n", encoding="utf-8")
+    (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(graphviz, "found", lambda: str(tmp_path / name))
+    monkeypatch.setattr(graphviz, "_TIMEOUT", 0.1)
+    with pytest.raises(DrawError, match=r"the layout of 1 lines of DOT text took more than 0\.1 s"):
         graphviz.image("digraph { a }\n", "svg")
 
 

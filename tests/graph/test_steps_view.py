@@ -63,6 +63,16 @@ def test_steps_say_what_is_left_and_what_the_hidden_ones_do():
     assert "×0.5" not in tg.draw(leaky_run(), view="steps", gains=False).dot
 
 
+@pytest.mark.parametrize(("steps", "stride"), [(999, 1), (2500, 3)])
+def test_a_slider_that_leaves_steps_out_says_so(steps, stride):
+    start = tg.ones((1,)).requires_grad_()
+    _, h = tg.scan(lambda x, h: (0.5 * h + x, 0.5 * h + x), tg.zeros((steps, 1)), start)
+    scene = tg.draw(tg.sum(h), view="steps", gains=False)._scene
+    assert len(scene.moments) == len({0, 1, 2, *range(0, steps, stride), *range(steps - 4, steps)})
+    (gap,) = [box for box in scene.boxes if box.label.startswith("…")]
+    assert dict(gap.facts).get("on the slider") == (None if stride == 1 else f"one step in {stride}")
+
+
 def test_a_state_without_slope_and_matrix_is_told_from_others():
     layers = [kind(INPUT, HIDDEN) for kind in (tg.nn.RNN, tg.nn.LSTM, tg.nn.PeepholeLSTM, tg.nn.GRU)]
     dots = [
@@ -88,3 +98,18 @@ def test_residual_left_in_a_loop_of_the_users_own_is_the_product_of_jacobians(rn
         residual = (residual * (1 - hs[t] ** 2)) @ W_hh
     (found,) = residuals(loss)
     assert found == pytest.approx(wanted, rel=1e-12)
+
+
+def test_what_passes_unchanged_has_no_number():
+    """h[t] = h[t−1] + x[t]: every gain is 1, which the legend says of arrows without a label."""
+
+    def cell(x, h):
+        h = h + x
+        return h, h
+
+    start = tg.tensor(np.ones((BATCH, HIDDEN)), requires_grad=True)
+    _, last = tg.scan(cell, tg.tensor(np.ones((6, BATCH, HIDDEN))), start)
+    dot = tg.draw(tg.sum(last), view="steps").dot
+    assert "no label = ×1" in dot
+    assert 'label="×' not in dot
+    assert "gain ×1," in dot

@@ -82,7 +82,7 @@ def test_the_residual_at_a_first_state_is_a_product_of_jacobians(
     assert ("<B>start" in steps) == (made != "a constant")
     assert made == "a constant" or f" h  {formatted(float(start / left[0]), 2)} " in steps
     ops = tg.draw(loss, view="ops", gains=True, max_nodes=1000)
-    assert "straight line = state path: @ + tanh" in ops.dot
+    assert "yellow band = state path: @ + tanh" in ops.dot
     assert tg.draw(loss, view="cells").dot
 
 

@@ -9,7 +9,6 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.tables.test_latex import HOSTILE
-from tinygrad_rnn.graph.paint import PAINTS
 from tinygrad_rnn.tables import html
 
 TAGS = {
@@ -66,10 +65,6 @@ class Read(HTMLParser):
             self.text += data
             if {"td", "th"} & set(self.open):
                 self.cells[-1][-1] += data
-
-
-def test_cases_have_the_colours_of_pictures() -> None:
-    assert {case: paint.line for case, paint in PAINTS.items()} == html.CASE_COLOURS
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>'])

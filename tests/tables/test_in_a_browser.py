@@ -31,7 +31,7 @@ def test_a_table_on_a_phone(reader: Any, dark: bool) -> None:
         total.name = name
         total = total * 2.0
     table = tg.table(total)
-    Reader.open(reader, Saved(table._repr_html_() + tg.rows._repr_html_(), dark), dark, 400)
+    Reader.open(reader, Saved(table._repr_html_() + tg.rows._repr_html_(), dark), dark, width=400)
     assert reader.js("window.hacked") is None
     assert reader.js("document.documentElement.scrollWidth <= innerWidth")
     assert reader.js(

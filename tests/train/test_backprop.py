@@ -1,9 +1,12 @@
 """The backprop graph of a run: gains of a real window, beside derivatives of the whole window at once."""
 
+import math
+
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tinygrad_rnn import graph
 from tinygrad_rnn.nn.module import modes_kept
 from tinygrad_rnn.train import pictures
 from tinygrad_rnn.train.config import Config
@@ -26,8 +29,9 @@ def sizes(picture, label):
 
 
 @pytest.mark.parametrize("count", [1, 3, 8, 11])
-def test_what_comes_back_is_that_of_the_whole_window(run, count):
+def test_what_comes_back_is_that_of_the_whole_window(run, count, monkeypatch):
     """The state's residual before the drawn steps: of the last one's loss and all later ones."""
+    monkeypatch.setattr(graph, "HEIGHT", math.inf)  # every operation, however many steps there are
     picture = pictures.backprop(run, count)
     length = max(8, count)
     later = (length - count) // 2
@@ -47,8 +51,9 @@ def test_what_comes_back_is_that_of_the_whole_window(run, count):
         assert found > 0
     assert (len(sizes(picture, f"c[{before + count}]")) == 1) == (later > 0)
     steps = f"Step {before + 1}" if count == 1 else f"Steps {before + 1}–{before + count}"
+    here = "t = 0" if count == 1 else f"t = 0–{count - 1}"
     losses = f"residual of {later + 1} losses" if later else "residual of 1 loss"
-    assert picture._scene.title == f"{steps} of a window of {length}, after {first} characters: {losses}"
+    assert picture._scene.title == f"{steps} of {length} ({here}), after {first} characters: {losses}"
     assert picture._scene.measured
 
 

@@ -277,6 +277,17 @@ def test_runs_over_each_other_are_in_bits_per_character(folder):
     assert f"{best:.4g}  letters" in names(axes)
 
 
+def test_what_is_smoothed_over_each_other_is_said():
+    rng = np.random.default_rng(0)
+    for count, means in ((60, False), (600, True)):
+        rows = [{"step": i, "loss": rng.random(), "norm": rng.random()} for i in range(1, count + 1)]
+        drawn = panels(tg.train.dashboard({name: tg.train.History(rows) for name in "ab"}))
+        for title in ("loss", "gradient norm"):
+            assert drawn[title].get_title(loc="right") == ("smoothed" if means else "")
+    axes = panels(tg.train.dashboard([tg.train.History([*rows, {"step": 601, "validation_loss": 0.5}])] * 2))
+    assert axes["loss"].get_title(loc="right").startswith("fine: training, smoothed; strong: held out")
+
+
 def test_names_of_runs_are_shown_as_they_are(folder, tmp_path):
     given = ["$x_1$\\alpha", "_hidden <b>", "权重" + "x" * 100]
     for name in given:

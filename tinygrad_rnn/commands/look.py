@@ -137,9 +137,10 @@ def _memory(what: str, arguments: argparse.Namespace) -> int:
             f"{arguments.out} is a page of a text, and a cell reads none: name the folder of a run"
         )
     steps = arguments.steps or _PAGE
-    model, vocabulary, tokens = _reading(arguments, steps)
+    model, vocabulary, tokens, part = _reading(arguments, steps)
     memory = memory_of(model, vocabulary, tokens)
-    memory.title = f"What {os.path.basename(os.path.abspath(what))} remembers"
+    of = f" of {part}" if part else ""
+    memory.title = f"What the run {os.path.basename(os.path.abspath(what))} remembers{of}"
     memory.save(arguments.out)
     print(memory)
     print(arguments.out)
@@ -148,27 +149,30 @@ def _memory(what: str, arguments: argparse.Namespace) -> int:
 
 def _flow_over(arguments: argparse.Namespace, steps: int) -> Report:
     """Follow the residuals of a run over a text that was given."""
-    model, vocabulary, tokens = _reading(arguments, steps + 1)
+    model, vocabulary, tokens, _ = _reading(arguments, steps + 1)
     if len(tokens) < 3:
         raise DataError("--text: residuals go from step to step: give at least three characters or words")
     numbers = tensor(numbers_of(tokens, vocabulary)[:, None], backend=model.embedding.weight.backend)
     return flow_of(model, numbers[:-1], numbers[1:])
 
 
-def _reading(arguments: argparse.Namespace, most: int) -> tuple[LanguageModel, Vocabulary[Any], Any]:
+def _reading(arguments: argparse.Namespace, most: int) -> tuple[LanguageModel, Vocabulary[Any], Any, str]:
     """A run's model, and at most so many characters or words that it is to read: the first ones of the text
-    that was given, else the last ones of its own, which it did not learn from."""
+    that was given, else the last ones of its own, where what was held out is; and if they are not all, which
+    they are."""
     text = arguments.text
     _check_run(arguments.what)
     model, vocabulary, config = load_model(arguments.what, arguments.cell)
     if text is None:
-        return model, vocabulary, tokens_of(read_text(config.text), config.words)[-most:]
+        tokens = tokens_of(read_text(config.text), config.words)[-most:]
+        return model, vocabulary, tokens, f"the last {len(tokens):,} {config.unit}s of its own text"
     tokens = tokens_of(read_text(text) if os.path.exists(text) else plain(text), config.words)
     if not tokens:
         raise DataError("--text is empty: give a text, or a file that holds it")
-    if len(tokens) > most:
-        print(f"these are the first {most:,} of {len(tokens):,} {config.unit}s: --steps says how many")
-    return model, vocabulary, tokens[:most]
+    part = f"the first {most:,} of {len(tokens):,} {config.unit}s" if len(tokens) > most else ""
+    if part:
+        print(f"these are {part}: --steps says how many")
+    return model, vocabulary, tokens[:most], part
 
 
 def _wrapped(line: str) -> str:

@@ -120,10 +120,10 @@ class Vocabulary(Generic[Text]):
             DataError: a token is none of the vocabulary's, and there is no unknown one.
             ArgumentError: text is no string, or no list of strings where tokens are such.
         """
-        if not self.of_words:
-            tokens: Any = arguments.text("encode: text", text)
+        if self.of_words:
+            tokens: Any = _strings("encode: text", text, "a list of strings: split it into tokens first")
         else:
-            tokens = _strings("encode: text", text, "a list of strings: split it into tokens first")
+            tokens = arguments.text("encode: text", text)
         if self.unknown is not None:
             other = self._numbers[self.unknown]
             return numpy.array([self._numbers.get(token, other) for token in tokens], dtype=numpy.int64)
@@ -152,7 +152,7 @@ class Vocabulary(Generic[Text]):
             raise arguments.refused("decode: numbers", "whole numbers", numbers)
         backends.get("numpy").within(numbers, "decode: the number", 0, len(self), "")
         tokens = [self.tokens[int(number)] for number in numbers.reshape(-1)]
-        text: Any = "".join(tokens) if not self.of_words else tokens
+        text: Any = tokens if self.of_words else "".join(tokens)
         return text
 
     def to_json(self) -> str:
@@ -162,7 +162,7 @@ class Vocabulary(Generic[Text]):
         >>> tg.data.Vocabulary.from_json(text).characters
         'abn'
         """
-        tokens = self.characters if not self.of_words else self.tokens
+        tokens = self.tokens if self.of_words else self.characters
         return json.dumps({"tokens": tokens, "unknown": self.unknown})
 
     @staticmethod

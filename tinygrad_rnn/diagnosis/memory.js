@@ -1,4 +1,3 @@
-"use strict";
 (() => {
   const one = selector => document.querySelector(selector);
   const on = (target, type, act) => target.addEventListener(type, act);
@@ -212,15 +211,16 @@
       const at = y(10 ** -d), reach = 10 ** -d === data.reach;
       const look = reach ? { stroke: "var(--mark)", "stroke-dasharray": "4 3" } : { stroke: "var(--line)" };
       draw(svg, "line", { x1: 34, x2: 270, y1: at, y2: at, ...look });
-      draw(svg, "text", { x: 30, y: at + 4, "text-anchor": "end" }, ["1", "10 %", "1 %", "0.1 %"][d]);
+      draw(svg, "text", { x: 30, y: at + 4, "text-anchor": "end" }, ["100 %", "10 %", "1 %", "0.1 %"][d]);
     }
     const line = points.slice(0, far + 1).map((p, i) => `${x(i).toFixed(1)},${y(p).toFixed(1)}`).join(" ");
     draw(svg, "polyline", { points: line, fill: "none", stroke: "var(--ink)", "stroke-width": 1.8 });
     for (const i of [0, Math.round(far / 2), far]) {
       draw(svg, "text", { x: x(i), y: 120, "text-anchor": i === far ? "end" : "middle" }, i + ahead);
     }
-    const whole = tokens ? "text" : "series";
-    one("#left figcaption").textContent = `How much is left so many steps back, on average over the whole ${whole}:`;
+    const whole = tokens ? "text" : "series", cut = seen === points.length - 1 && points.length < length;
+    one("#left figcaption").textContent =
+      `How much is left so many steps back${cut ? `, up to ${seen + ahead}` : ""}, on average over the whole ${whole}:`;
   };
 
   const legend = () => {

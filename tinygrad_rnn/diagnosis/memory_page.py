@@ -1,22 +1,19 @@
-"""A memory as one page: a text or a series, and a small program that shades it. Nothing is loaded from
-anywhere.
+"""A memory as a page: a text or a series, and a small program that shades it.
 
-Sizes are bytes on a logarithmic scale, from the first that is seen on; values of units are bytes too. Users'
-text gets into the page inside of JSON, and from there by ``textContent``, so it cannot become markup.
+Sizes are bytes on a logarithmic scale, from the first that is seen on; values of units are bytes too.
 """
 
 from __future__ import annotations
 
 import base64
-import html
 import json
-import re
 import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy
 
+from .. import pages
 from ..reading.words import plain, printable
 from .input_gradients import FEATURES
 from .track import REACH
@@ -33,34 +30,16 @@ DECADES = 3
 _CURVE = 300
 """So many steps back the curve of what is left goes."""
 
-FRAME = (
-    '<iframe title="{title}" sandbox="allow-scripts" srcdoc="{page}" width="100%" height="560" '
-    'style="border: 1px solid #8884; box-sizing: border-box"></iframe>'
-)
-"""A page inside of another one, without a file of its own."""
-
 
 def page(memory: Memory) -> str:
     """The whole file."""
     content = _content(memory)
     used = len(json.dumps(content))
     content["units"], content["left_out"] = _units(memory.values, LARGEST - used)
-    parts = {
-        "title": html.escape(plain(memory.title, 80)),
-        "css": _static("memory.css"),
-        "script": _static("memory.js"),
-        "data": _json(content),
-    }
-    return re.sub("{(title|css|script|data)}", lambda place: parts[place[1]], _static("memory.html"))
-
-
-def _static(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8")
-
-
-def _json(content: Any) -> str:
-    """JSON that may stand inside of a script element: no ``<``, and nothing but ASCII."""
-    return json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    body, style, program = (
+        pages.source(Path(__file__).parent, f"memory.{kind}") for kind in ("html", "css", "js")
+    )
+    return pages.page(plain(memory.title, 80), body, style, program, content)
 
 
 def _content(memory: Memory) -> dict[str, Any]:
@@ -73,13 +52,13 @@ def _content(memory: Memory) -> dict[str, Any]:
         "sizes": _sizes(memory.relative, starts),
         "starts": starts,
         "horizon": memory.horizon.tolist(),
-        "remaining": [_digits(part) for part in memory.remaining[:_CURVE]],
+        "remaining": [pages.rounded(part, 4) for part in memory.remaining[:_CURVE]],
     }
     if memory.tokens is None:
         return {**content, **_series(memory, starts)}
     named: dict[str, int] = {}
     guesses = [
-        [[named.setdefault(token, len(named)), _digits(part)] for token, part in few]
+        [[named.setdefault(token, len(named)), pages.rounded(part, 4)] for token, part in few]
         for few in memory.guesses
     ]
     return {
@@ -126,7 +105,7 @@ def _units(values: dict[str, numpy.ndarray], room: int) -> tuple[list[dict[str, 
         one: dict[str, Any] = {
             "name": plain(name, 60),
             "signed": bool((levels < 128).any()),
-            "scales": [_digits(scale) for scale in scales],
+            "scales": [pages.rounded(scale, 4) for scale in scales],
             "values": _bytes(levels.tobytes()),
         }
         room -= len(json.dumps(one))
@@ -148,7 +127,7 @@ def _series(memory: Memory, starts: list[int]) -> dict[str, Any]:
         strips += [
             {
                 "name": f"{name} {i}" if len(columns) > 1 else name,
-                "values": [_digits(x) for x in column],
+                "values": [pages.rounded(x, 4) for x in column],
                 "input": name == "input",
             }
             for i, column in enumerate(columns[:FEATURES])
@@ -191,8 +170,3 @@ def _letter(character: str) -> str:
 
 def _bytes(content: bytes) -> str:
     return base64.b64encode(content).decode("ascii")
-
-
-def _digits(value: float) -> float | None:
-    """A number with four digits; None where it is not finite."""
-    return float(f"{value:.4g}") if numpy.isfinite(value) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import html
 import os
 import pathlib
 import sys
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy
 
-from .. import arguments, atomic
+from .. import arguments, atomic, pages
 from ..cleanup import no_collection
 from ..errors import ArgumentError, DataError, DrawError, ShapeError
 from ..ops import ArrayLike
@@ -109,10 +108,12 @@ class Memory:
             raise DrawError(f"save: {target.name!r} does not end in .html: a memory is a page")
         atomic.write(target, self.html(), DrawError)
 
+    def _repr_html_(self) -> str:
+        """For what shows HTML: the page, in a frame."""
+        return pages.framed(str(self), self.html(), height=560)
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """For a notebook: the page, in a frame that may run its own program and nothing else."""
-        frame = memory_page.FRAME.format(title=html.escape(str(self)), page=html.escape(self.html()))
-        return {"text/html": frame, "text/plain": str(self)}
+        return {"text/html": self._repr_html_(), "text/plain": str(self)}
 
     def __str__(self) -> str:
         count, furthest = len(self.array), int(self.horizon.argmax())

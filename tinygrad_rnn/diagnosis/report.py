@@ -170,6 +170,12 @@ class Report:
         """A matplotlib figure: time × state and named value, dark where the residual is strong, and above, on
         the same axis, how much of it is left.
 
+        >>> def half(x, h):
+        ...     return h / 2 + x, h / 2 + x
+        >>> ys, h = tg.scan(half, tg.ones((9, 1, 1)).requires_grad_(), tg.zeros((1, 1)))
+        >>> tg.flow(tg.sum(h)).heatmap().get_suptitle()
+        'The residual that comes in at step 8: where it is still felt'
+
         Raises:
             DrawError: matplotlib is not installed.
             FlowError: nothing was recorded in time steps.
@@ -179,6 +185,12 @@ class Report:
     def curve(self) -> Any:
         """A matplotlib figure: how much of the residual is left after so many steps back.
 
+        >>> def half(x, h):
+        ...     return h / 2 + x, h / 2 + x
+        >>> ys, h = tg.scan(half, tg.ones((9, 1, 1)).requires_grad_(), tg.zeros((1, 1)))
+        >>> tg.flow(tg.sum(h)).curve().get_suptitle()
+        'The residual that comes in at step 8: how much of it is left'
+
         Raises:
             DrawError, FlowError: as :meth:`heatmap`.
         """
@@ -187,6 +199,12 @@ class Report:
     def ways(self, step: int | None = None, chain: str | None = None) -> Any:
         """A matplotlib figure: from one step to the one before, the ways of the residual through gates and
         matrices, each as wide as it is large, and so where it is lost.
+
+        >>> def half(x, h):
+        ...     return h / 2 + x, h / 2 + x
+        >>> ys, h = tg.scan(half, tg.ones((9, 1, 1)).requires_grad_(), tg.zeros((1, 1)))
+        >>> tg.flow(tg.sum(h)).ways(-1).get_suptitle()
+        'What becomes of the residual from step 8 back to 7'
 
         Args:
             step: which, counted in recorded order; negative counts from the end. By default, of
@@ -210,6 +228,13 @@ class Report:
         self, steps: int | Sequence[int] | None = None, chain: str | None = None, sample: int = 0
     ) -> Any:
         """A matplotlib figure: the eigenvalues of ∂h[t]/∂h[t−1] of some steps, and the unit circle.
+
+        >>> def half(x, h):
+        ...     return h / 2 + x, h / 2 + x
+        >>> ys, h = tg.scan(half, tg.ones((9, 1, 1)).requires_grad_(), tg.zeros((1, 1)))
+        >>> figure = tg.flow(tg.sum(h)).spectrum(-1)
+        >>> print(figure.axes[0].get_legend().get_texts()[0].get_text())
+        8: 0.5, ×0.5
 
         Args:
             steps: which, counted in recorded order; negative counts from the end. By default five.

@@ -286,6 +286,12 @@ class Track:
         """∂s_t/∂s_{t−1} of one sample, where s is all states as one vector: its transpose is what a step does
         to a residual.
 
+        >>> def half(x, h):
+        ...     return h / 2 + x, h / 2 + x
+        >>> ys, h = tg.scan(half, tg.ones((9, 1, 1)).requires_grad_(), tg.zeros((1, 1)))
+        >>> tg.flow(tg.sum(h)).track().step_jacobian(-1)
+        array([[0.5]])
+
         Args:
             step: t, counted in recorded order; negative counts from the end.
             sample: which of those that were run at once, along the first axis of the states.

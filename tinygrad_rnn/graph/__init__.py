@@ -30,8 +30,8 @@ from .inside import scenes_inside, scenes_of_functions
 from .modules import Modules, Sizes
 from .network import Network
 from .ops_view import OpsView
-from .paint import HEIGHT, WIDTH
 from .picture import Picture
+from .scene import HEIGHT, WIDTH
 from .steps_view import Lane, StepsView
 
 _SHOWN = 8
@@ -88,8 +88,8 @@ def draw(
         residuals: with gains, what comes to each of ``start``, or else of ``out``, instead of 1: from later
             steps that are not drawn, for instance, as :func:`tinygrad_rnn.gradients` tells it. One for each,
             of its shape.
-        width: how wide a picture of time steps may be, in CSS pixels ("ops" and "steps"); so many of them
-            stand in a row. One that is wider is drawn smaller.
+        width: how wide the picture may be, in CSS pixels; so many time steps stand in a row ("ops" and
+            "steps"). One that is wider is drawn smaller.
         of: the deprecated name of ``start``.
 
     Raises:
@@ -267,7 +267,13 @@ def _draw_larger(request: _Request, view: str, why: str) -> Picture:
         sizes = Sizes(modules, request.seeds) if measured else None
         inside = scenes_inside(modules, sizes, request.outputs, request.max_nodes)
         drawing = CellsView(
-            modules, sizes, request.outputs, request.title(measured, request.names.of), note, inside
+            modules,
+            sizes,
+            request.outputs,
+            request.title(measured, request.names.of),
+            note,
+            inside,
+            request.width,
         )
     if note:
         warnings.warn(f"draw: {note}", DrawWarning, stacklevel=3)

@@ -7,12 +7,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from ..colours import INK
 from ..reading.norms import Ranges
 from ..reading.words import formatted, gain_label, plain
 from ..tape import Node
 from .modules import Modules, Part, Sizes
 from .paint import (
-    BLACK,
+    BACKWARDS,
     LEAVES,
     NOT_FINITE,
     captions,
@@ -23,6 +24,7 @@ from .paint import (
     sized,
     small,
     stroke,
+    with_room,
     written,
 )
 from .scene import Arrow, Box, Fact, Look, Scene, exactly, facts_of_array
@@ -38,6 +40,7 @@ class CellsView:
         sizes: what a backward pass measured between them, or None.
         outputs: the results, which the pass starts from.
         inside: by id of a part, the picture of its operations.
+        width: how wide the picture is shown at most, in CSS pixels.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class CellsView:
         title: str,
         note: str,
         inside: Mapping[str, Scene],
+        width: float,
     ) -> None:
         self.modules = modules
         self.sizes = sizes
@@ -55,6 +59,7 @@ class CellsView:
         self.title = title
         self.note = note
         self.inside = inside
+        self._width = width
         self._ranges = Ranges([*modules.arrays.values(), *(y._data for y in outputs)], outputs[0]._backend)
 
     def dot(self, titled: bool = True) -> str:
@@ -75,7 +80,7 @@ class CellsView:
         return "\n".join([*lines, "}", ""])
 
     def _notes(self) -> list[str]:
-        notes = ["arrows run backwards, as residuals do"]
+        notes = [*BACKWARDS]
         if self.sizes is not None:
             notes += [
                 *filter(None, [self.sizes.caption]),
@@ -87,11 +92,12 @@ class CellsView:
     # -- boxes -----------------------------------------------------------------------------------------------
 
     def _boxes(self) -> list[Box]:
-        return [
+        boxes = [
             *map(self._leaf, self.modules.leaves),
             *map(self._part, self.modules.parts),
             *map(self._output, range(len(self.outputs))),
         ]
+        return with_room(boxes, self._arrows())
 
     def _leaf(self, name: str) -> Box:
         x = self.modules.leaves[name]
@@ -126,7 +132,7 @@ class CellsView:
             "shape": "box",
             "label": Html(text),
             **sized({"shape": "box"}, [(plain(part.head, 60), 12.0), *((line, 9.0) for line in lines)]),
-            "color": BLACK if finite else NOT_FINITE.line,
+            "color": INK if finite else NOT_FINITE.line,
         }
         look |= (
             {"style": "rounded,filled"}
@@ -153,7 +159,7 @@ class CellsView:
             labels = [] if self.sizes is None else ["δ in"]
             look: Look = {
                 "dir": "back",
-                "color": BLACK,
+                "color": INK,
                 "penwidth": "1.8",
                 "label": " · ".join([*labels, *_shapes([y._data.shape])]) or None,
             }
@@ -204,6 +210,7 @@ class CellsView:
             notes=[*([self.note] if self.note else []), *self._notes()],
             measured=self.sizes is not None,
             inside=self.inside,
+            width=self._width,
         )
 
 

@@ -13,9 +13,10 @@ import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from ..colours import INK
 from ..reading.words import plain
 from .heads import draw_heads
-from .outlines import Outline, Rectangle, around, box_of, outline_of, points_of, rectangle
+from .outlines import Outline, Rectangle, around, outline_of, rectangle, room_of
 from .paint import PAINTS
 from .scene import Scene
 from .text import untold, width_of
@@ -75,17 +76,17 @@ def _of_class(graph: ElementTree.Element, name: str) -> list[ElementTree.Element
 
 def _outline(node: ElementTree.Element) -> Outline | None:
     """Of its shapes; of a node without any, of its text."""
-    texts = [_box_of(text) for text in node.findall("text")]
     shapes = outline_of([shape for shape in node if shape.tag != "text"])
-    return shapes or (_as_outline(around(texts)) if texts else None)
+    texts = [] if shapes else [_box_of(text) for text in node.findall("text")]
+    return _as_outline(around(texts)) if texts else shapes
 
 
 def _enclose(root: ElementTree.Element, graph: ElementTree.Element, scene: Scene) -> None:
     """The picture is as large as what is drawn, texts included."""
     boxes = [_box_of(text) for text in graph.iter("text")]
     for shape in graph.iter():
-        if shape.tag not in ("g", "text") and (points := points_of(shape)):
-            boxes.append(box_of(points))
+        if shape.tag not in ("g", "text") and (room := room_of(shape)) is not None:
+            boxes.append(room)
     left, top, right, bottom = around(boxes) if boxes else (0.0, 0.0, 0.0, 0.0)
     width, height = right - left + 2 * _MARGIN, bottom - top + 2 * _MARGIN
     _resize(root, scene, left - _MARGIN, top - _MARGIN, width, height)
@@ -94,8 +95,9 @@ def _enclose(root: ElementTree.Element, graph: ElementTree.Element, scene: Scene
 def _resize(
     root: ElementTree.Element, scene: Scene, left: float, top: float, width: float, height: float
 ) -> None:
-    """A unit is a point, or as much smaller as those who placed everything want it shown."""
-    scale = 4 / 3 if scene.placed is None else scene.placed.shown / scene.placed.width
+    """A unit is a point, or as much smaller as the width that it may have wants it shown."""
+    placed = scene.placed
+    scale = min(4 / 3, scene.width / width) if placed is None else placed.shown / placed.width
     root.set("viewBox", f"{left:.1f} {top:.1f} {width:.1f} {height:.1f}")
     root.set("width", f"{width * scale:.0f}")
     root.set("height", f"{height * scale:.0f}")
@@ -107,18 +109,18 @@ def _resize(
 def _set(text: ElementTree.Element) -> None:
     """As wide as in Arial, whatever font it is shown in."""
     said = (text.text or "").rstrip(" ")
-    text.text = "".join(
-        "\xa0" if c == " " and said[i - 1 : i] in ("", " ") else c for i, c in enumerate(said)
-    )
+    if said[:1] == " " or "  " in said:
+        said = "".join("\xa0" if c == " " and said[i - 1 : i] in ("", " ") else c for i, c in enumerate(said))
+    text.text = said
     text.attrib.pop("font-family", None)
-    width = _width_of(text)
+    width = width_of(said, _points_of(text), text.get("font-weight") == "bold")
     if width and said.strip():
         text.set("textLength", f"{width:.1f}")
         text.set("lengthAdjust", "spacingAndGlyphs")
 
 
 def _width_of(text: ElementTree.Element) -> float:
-    return width_of(text.text or "", _points_of(text), text.get("font-weight") == "bold")
+    return float(text.get("textLength", "0"))
 
 
 def _points_of(text: ElementTree.Element) -> float:
@@ -144,11 +146,13 @@ def _centre(node: ElementTree.Element, outline: Outline) -> None:
 
 
 def _align(cluster: ElementTree.Element) -> list[Rectangle]:
-    """Its label begins where its frame does."""
-    frame, texts = outline_of([shape for shape in cluster if shape.tag != "text"]), cluster.findall("text")
+    """Its label begins where its frame does, and stands out from lines that cross it."""
+    shapes, texts = [shape for shape in cluster if shape.tag != "text"], cluster.findall("text")
+    frame = outline_of(shapes)
     if frame is not None:
         for text in texts:
-            text.attrib |= {"text-anchor": "start", "x": f"{frame.box[0] + 8:.2f}"}
+            text.attrib |= {**_HALO, "text-anchor": "start", "x": f"{frame.box[0] + 8:.2f}"}
+            text.set("stroke", shapes[0].get("fill", "none"))
     return [_box_of(text) for text in texts]
 
 
@@ -198,7 +202,7 @@ def _move(text: ElementTree.Element, taken: _Taken) -> None:
 
 def titled(root: ElementTree.Element, scene: Scene) -> str:
     """A finished drawing as the text of a file: with title, legend and notes, what is known of a node or an
-    arrow as its tooltip, and numbers above all lines."""
+    arrow as its tooltip, and numbers and the names of frames above all lines."""
     graph = root.find("g")
     assert graph is not None
     looks = {box.id: box.look for box in scene.boxes} | {arrow.id: arrow.look for arrow in scene.arrows}
@@ -209,7 +213,7 @@ def titled(root: ElementTree.Element, scene: Scene) -> str:
             title = ElementTree.Element("title")
             title.text = untold(tip)
             g.insert(0, title)
-        if g.get("class", "").split()[:1] == ["edge"]:
+        if g.get("class", "").split()[:1] in (["edge"], ["cluster"]):
             for text in g.findall("text"):
                 g.remove(text)
                 numbers.append(text)
@@ -236,14 +240,14 @@ def _write_head(head: ElementTree.Element, scene: Scene, left: float, width: flo
     wide, y = 0.0, 0.0
     for line in _wrapped(plain(scene.title, 80).split(" "), " ", 14, width, bold=True):
         y += 17
-        wide = max(wide, _write(head, line, left, y - 3, 14, "#1a1a1a", bold=True))
+        wide = max(wide, _write(head, line, left, y - 3, 14, INK, bold=True))
     x, row = left, 0.0
     for css, text in scene.legend:
         room = _ICON + width_of(text, 10) + 18
         if row == 0.0 or x + room - 18 > left + width:
             x, row, y = left, y + 20, y + 20
         _draw_icon(head, css, x, y - 8)
-        wide = max(wide, x + _ICON + _write(head, text, x + _ICON, y - 4, 10, "#1a1a1a") - left)
+        wide = max(wide, x + _ICON + _write(head, text, x + _ICON, y - 4, 10, INK) - left)
         x += room
     notes = [note for note in scene.notes if note]
     for line in _wrapped(notes, " · ", 9, width):

@@ -15,8 +15,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from ..reading.matrices import multiplies_matrices, swaps_matrices
 from ..reading.steps import outwards
-from ..tape import Entry, Node, Replay, Scope, Tape
+from ..tape import Entry, Node, Scope, Tape
 from .sources import Leaf, Source, Sources
 
 Place = tuple[int, int]
@@ -163,17 +164,3 @@ def calls_of(tape: Tape) -> dict[Scope, list[int]]:
         if call is not None:
             calls[call].append(place)
     return {scope: places for scope, places in calls.items() if 1 < len(places) < len(tape)}
-
-
-def swaps_matrices(entry: Entry) -> bool:
-    """Whether it swaps the last two axes, and no others."""
-    if isinstance(entry.row, Replay) or not entry.row.permutes:
-        return False
-    axes = tuple(entry.params[0])
-    count = len(axes)
-    return count > 1 and axes == (*range(count - 2), count - 1, count - 2)
-
-
-def multiplies_matrices(entry: Entry) -> bool:
-    """Whether it is an ``@``."""
-    return not isinstance(entry.row, Replay) and entry.row.multiplies_matrices

@@ -144,12 +144,15 @@ def _bunches(ends: Sequence[_End]) -> list[list[_End]]:
 def _side_by_side(bunch: Sequence[_End]) -> Iterator[tuple[_End, Point]]:
     """How far each of them goes, so that heads stand in a row across their mean direction and lines cross as
     little as they can."""
+    if len(bunch) == 1:
+        yield bunch[0], (0.0, 0.0)
+        return
     x, y = (sum(end.away[k] for end in bunch) for k in (0, 1))
     length = math.hypot(x, y) or 1.0
     across = -y / length, x / length
     places = {id(end): end.tip[0] * across[0] + end.tip[1] * across[1] for end in bunch}
     room = sum(2 * end.half + _BESIDE for end in bunch)
-    if len(bunch) > 1 and bunch[0].node is not None:
+    if bunch[0].node is not None:
         left, top, right, bottom = bunch[0].node.box
         side = abs(across[0]) * (right - left) + abs(across[1]) * (bottom - top)
         for end in bunch:
@@ -157,7 +160,7 @@ def _side_by_side(bunch: Sequence[_End]) -> Iterator[tuple[_End, Point]]:
     at = sum(places.values()) / len(bunch) - sum(end.half + _BESIDE / 2 for end in bunch)
     for end in sorted(bunch, key=lambda end: (round(places[id(end)]), end.leans())):
         room = 2 * end.half + _BESIDE
-        aside = at + room / 2 - places[id(end)] if len(bunch) > 1 else 0.0
+        aside = at + room / 2 - places[id(end)]
         yield end, (across[0] * aside, across[1] * aside)
         at += room
 
@@ -167,19 +170,19 @@ def _draw(end: _End, aside: Point) -> Outline:
     (x, y), controls, tip = end.away, end.controls, end.tip
     if end.node is not None:
         tip = tip[0] - _INSIDE * x, tip[1] - _INSIDE * y
-    line = [_between(tip, controls[0], part / 3) for part in range(3)]
-    shares = [max(0.0, 1 - _far(point, controls[0]) / _BEND) for point in controls[:-2]]
-    shares = [*[1.0] * len(line), *shares, 0.0, 0.0]
-    moved = [
-        (px + aside[0] * share, py + aside[1] * share)
-        for (px, py), share in zip([*line, *controls], shares, strict=True)
-    ]
+    moved = [*(_between(tip, controls[0], part / 3) for part in range(3)), *controls]
+    if aside != (0.0, 0.0):
+        shares = [max(0.0, 1 - _far(point, controls[0]) / _BEND) for point in controls[:-2]]
+        moved = [
+            (px + aside[0] * share, py + aside[1] * share)
+            for (px, py), share in zip(moved, [1.0, 1.0, 1.0, *shares, 0.0, 0.0], strict=True)
+        ]
     length = min(2.2 * end.half, 0.6 * sum(map(_far, controls, controls[1:])))
     if aside != (0.0, 0.0):  # no longer than it is straight, so that neighbours do not turn into each other
         length = min(length, max(_far(end.tip, controls[0]) - _GAPS[0], end.half))
     for gap in _GAPS:
         line, corners = _with_head(moved, end.node, (end.half, length), gap)
-        if end.node is None or all(end.node.distance(corner) > 0 for corner in corners):
+        if end.node is None or all(end.node.distance(corner) > 0 for corner in corners[1:]):
             break
     end.head.set("points", " ".join(f"{x:.2f},{y:.2f}" for x, y in corners))
     end.head.set("fill", end.path.get("stroke", "black"))
@@ -190,8 +193,12 @@ def _draw(end: _End, aside: Point) -> Outline:
 
 def _nearest(tip: Point, outlines: Collection[Outline]) -> Outline | None:
     """The one that a tip points at."""
-    found = min(outlines, key=lambda outline: abs(outline.distance(tip)), default=None)
-    return found if found is not None and abs(found.distance(tip)) < _NEAR else None
+    found, least = None, _NEAR
+    for outline in outlines:
+        far = abs(outline.distance(tip))
+        if far < least:
+            found, least = outline, far
+    return found
 
 
 def written(controls: Sequence[Point]) -> str:
@@ -203,28 +210,33 @@ def written(controls: Sequence[Point]) -> str:
 def _with_head(
     controls: Sequence[Point], node: Outline | None, size: tuple[float, float], gap: float
 ) -> tuple[list[Point], list[Point]]:
-    """A curve that begins in a node, without the part that its head takes, and the head's corners.
+    """A curve that begins straight and in a node, without the part that its head takes, and the head's
+    corners.
 
     Args:
         size: half of its width, and its length.
     """
-    (half, length), start = size, controls[0]
-    tip_at, passed, before = None, 0.0, math.inf if node is None else node.distance(start) - gap
+    (half, length), (x, y), (end_x, end_y) = size, controls[0], controls[3]
+    straight = _far(controls[0], controls[3])
+    away = (end_x - x) / straight, (end_y - y) / straight
+    inside = 0.0 if node is None else node.leaving((x, y), away, gap)
+    tip, passed, start = (x + inside * away[0], y + inside * away[1]), straight - inside, controls[3]
+    if passed >= length:
+        share = (inside + length) / straight
+        return _cut(controls, 0, share), _triangle(tip, _between((x, y), start, share), half)
     for place, share, end in _along(controls):
-        chord, away = _far(start, end), math.inf if node is None else node.distance(end) - gap
-        if tip_at is None and away >= 0:
-            part = -before / (away - before) if before < 0 else 0.0
-            tip_at, passed = _between(start, end, part), -part * chord
-        if tip_at is not None and passed + chord >= length:
+        chord = _far(start, end)
+        if passed + chord >= length:
             share -= (1 - (length - passed) / chord) / _SAMPLES
-            return _cut(controls, place, share), _triangle(tip_at, _at(controls, place, share), half)
-        passed, start, before = passed + chord, end, away
-    return list(controls), _triangle(tip_at or controls[0], start, half)
+            return _cut(controls, place, share), _triangle(tip, _at(controls, place, share), half)
+        passed, start = passed + chord, end
+    return list(controls), _triangle(tip, start, half)
 
 
 def _along(controls: Sequence[Point]) -> Iterator[tuple[int, float, Point]]:
-    """Points of a curve: the number of the piece, how far along it, and where that is."""
-    for place in range(0, len(controls) - 3, 3):
+    """Points of a curve behind its first piece: the number of the piece, how far along it, and where that
+    is."""
+    for place in range(3, len(controls) - 3, 3):
         for i in range(1, _SAMPLES + 1):
             yield place, i / _SAMPLES, _at(controls, place, i / _SAMPLES)
 

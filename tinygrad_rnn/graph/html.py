@@ -1,20 +1,16 @@
-"""A picture as one page: the SVG, what is known of every box, and a small program that shows it. Nothing is
-loaded from anywhere.
+"""A picture as a page: the SVG, what is known of every box, and a small program that shows it.
 
-Users' text gets into the page as text in the SVG or inside JSON, and from there by ``textContent``, so it
-cannot become markup.
+Users' text gets into the page as text in the SVG or as data of ``pages``, so it cannot become markup.
 """
 
 from __future__ import annotations
 
-import html
-import json
-import math
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from .. import pages
 from ..reading.words import plain
 from .scene import Scene
 
@@ -26,7 +22,9 @@ _ATTRIBUTES = {
 }  # fmt: skip
 """What is taken over from an engine's SVG: shapes and text, without links, titles and styles."""
 
-_PROGRAM = ("shown", "view", "facts", "steps", "search", "play", "page")
+_VIEWER = Path(__file__).parent / "viewer"
+
+_PROGRAM = ("shown", "view", "facts", "rows", "steps", "search", "play", "page")
 """The files of the page's program, as one: each may use the names of all, once the last has begun."""
 
 
@@ -37,15 +35,13 @@ def page(scene: Scene, draw: Callable[[Scene], ElementTree.Element]) -> str:
         draw: a scene's SVG, by an engine (see ``cleaned``) or by our own layout.
     """
     scenes = list(_scenes("", "", scene))
-    program = "\n".join(_static(f"{name}.js") for name in _PROGRAM)
-    return _static("page.html").format(
-        title=html.escape(plain(scene.title, 80)),
-        css=_static("page.css"),
-        svg="".join(
-            ElementTree.tostring(_within(of, draw(one)), encoding="unicode") for of, _, one in scenes
-        ),
-        data=_json([_content(*one) for one in scenes]),
-        script=f'"use strict";{{\n{program}\n}}',
+    svg = "".join(ElementTree.tostring(_within(of, draw(one)), encoding="unicode") for of, _, one in scenes)
+    return pages.page(
+        plain(scene.title, 80),
+        pages.source(_VIEWER, "page.html").format(svg=svg),
+        pages.source(_VIEWER, "page.css"),
+        pages.source(_VIEWER, *(f"{name}.js" for name in _PROGRAM)),
+        [_content(*one) for one in scenes],
     )
 
 
@@ -69,14 +65,7 @@ def _id(of: str, id: str) -> str:
     return f"{of}-{id}" if of else id
 
 
-def _static(name: str) -> str:
-    """One of the viewer's files, without indentation and lines of comment."""
-    text = (Path(__file__).parent / "viewer" / name).read_text(encoding="utf-8")
-    lines = (line.strip() for line in text.splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("//"))
-
-
-def cleaned(svg: bytes, scene: Scene) -> ElementTree.Element:
+def cleaned(svg: bytes) -> ElementTree.Element:
     """An engine's SVG without prolog, comments, links, titles and background."""
     root = ElementTree.fromstring(svg)
     _clean(root)
@@ -137,10 +126,24 @@ def _content(of: str, within: str, scene: Scene) -> dict[str, Any]:
         "arrows": [
             [
                 *map(named, (a.id, a.source, a.target)),
-                *(a.back, _finite(a.size), _finite(a.gain)),
-                [named(sign) for sign in (scene.placed.cut.get(a.id, ()) if scene.placed else ()) if sign],
+                *(a.back, pages.rounded(a.size), pages.rounded(a.gain)),
+                [sign and named(sign) for sign in scene.placed.cut.get(a.id, ())] if scene.placed else [],
             ]
             for a in scene.arrows
+        ],
+        "stretches": [
+            {
+                "group": one.group and named(one.group),
+                "boxes": [*map(named, one.boxes)],
+                "signs": [*map(named, one.signs)],
+                "frame": [one.frame.left, one.frame.top, one.frame.right, one.frame.bottom],
+                "level": one.level,
+                "ways": [
+                    [named(id), [[round(x, 1), round(y, 1)] for x, y in curve]]
+                    for id, curve in one.ways.items()
+                ],
+            }
+            for one in (scene.placed.stretches if scene.placed and scene.groups else ())
         ],
         "groups": [
             {"id": named(group.id), "label": group.label, "text": group.text} for group in scene.groups
@@ -152,12 +155,3 @@ def _content(of: str, within: str, scene: Scene) -> dict[str, Any]:
         "legend": scene.legend,
         "notes": scene.notes,
     }
-
-
-def _finite(size: float | None) -> float | None:
-    return float(f"{size:.6g}") if size is not None and math.isfinite(size) else None
-
-
-def _json(content: Any) -> str:
-    """JSON that may stand inside of a script element: no ``<``, and nothing but ASCII."""
-    return json.dumps(content, sort_keys=True, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

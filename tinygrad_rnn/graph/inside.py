@@ -52,7 +52,7 @@ def scenes_of_functions(network: Network, gains: Gains | None) -> dict[str, Scen
         inner = Network(Tape(vertex.value.entries), results[name], network.names)
         seen = gains and gains.entering(results[name])
         title = " = ".join(filter(None, [vertex.name, vertex.value.name]))
-        scene = OpsView(inner, title, seen if seen and seen.of else None, order=False).scene()
+        scene = OpsView(inner, title, seen if seen and seen.of else None).scene()
         scenes[name] = replace(scene, notes=["all of its operations", *scene.notes])
     return scenes
 
@@ -88,5 +88,5 @@ def _scene(part: Part, step: int | None, network: Network, gains: Gains | None) 
     if part.chain is not None and step is not None:
         title += f": t = {part.chain.labels[step]}"
         note = f"one step of {len(part.chain)}: the last" + (" that a residual reaches" if gains else "")
-    scene = OpsView(network, title, gains, order=False).scene()
+    scene = OpsView(network, title, gains).scene()
     return replace(scene, notes=[note, *scene.notes])

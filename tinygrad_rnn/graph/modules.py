@@ -10,6 +10,7 @@ from typing import Any
 from ..backends import Array
 from ..reading.chain import Chain
 from ..reading.followed import Followed
+from ..reading.matrices import multiplies_matrices, swaps_matrices
 from ..reading.measured import Room, add_to
 from ..reading.names import Names
 from ..reading.norms import overall, overalls
@@ -17,7 +18,7 @@ from ..reading.owners import Owners, modules_around
 from ..reading.steps import outwards, time_steps
 from ..reading.words import symbol_of
 from ..tape import Entry, Key, Node, Scope, Tape, key_of
-from .folding import calls_of, multiplies_matrices, swaps_matrices
+from .folding import calls_of
 from .gains import Gains
 
 

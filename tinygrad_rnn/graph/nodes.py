@@ -192,9 +192,7 @@ class Nodes:
     def _operation_facts(self, vertex: Vertex) -> list[Fact]:
         entry: Entry = vertex.value
         operands = [self.text(link.source) for link in self._into[vertex.id]]
-        facts = facts_of_entry(
-            entry, self.network.names_of(entry), symbol_of(entry), self.gains, operands, self._ranges
-        )
+        facts = facts_of_entry(entry, self.network.names_of(entry), self.gains, operands, self._ranges)
         return [*facts, ("visited backwards", f"#{self._visit(entry)} of {len(self.network.tape)}")]
 
     def _function_facts(self, vertex: Vertex) -> list[Fact]:

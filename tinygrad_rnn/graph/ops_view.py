@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
+from ..colours import INK
 from ..reading.words import formatted, symbol_of
 from ..tape import Entry
 from .folding import Function
@@ -20,10 +21,9 @@ from .layout import placed
 from .network import Link, Network, Vertex
 from .nodes import Nodes, paint_of
 from .paint import (
-    BLACK,
+    BACKWARDS,
     NOT_FINITE,
     PAINTS,
-    WIDTH,
     Stroke,
     cell,
     cluster,
@@ -33,10 +33,11 @@ from .paint import (
     silent,
     small,
     stroke,
+    with_room,
     written,
 )
 from .positions import Positions
-from .scene import Arrow, Box, Group, Look, Moment, Scene, rule_of
+from .scene import WIDTH, Arrow, Box, Group, Look, Moment, Scene, rule_of
 from .steps import Step
 from .text import attributes, shown, shown_html, tooltip, width_of
 
@@ -59,7 +60,7 @@ class OpsView:
         gains: what a backward pass measured, or None to show only where residuals go.
         order: number the operations in the order in which the backward pass visits them.
         values: write the range of its result on each operation.
-        width: how wide a picture of time steps is at most, in CSS pixels.
+        width: how wide the picture is shown at most, in CSS pixels.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class OpsView:
         return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="3">{"".join(spanning)}</TABLE>'
 
     def _notes(self) -> list[str]:
-        notes = ["arrows run backwards, as residuals do"]
+        notes = [*BACKWARDS]
         if self.gains is not None:
             notes += [
                 *filter(None, [self.gains.followed.caption]),
@@ -143,7 +144,7 @@ class OpsView:
         return [*notes, "grey, dotted = no residual", "double frame = parameter", *functions]
 
     def _straight(self) -> str:
-        return f"straight line = {self._path_text()}"
+        return f"yellow band = {self._path_text()}"
 
     def _path_text(self) -> str:
         """What the state meets on its way: the argument for gated cells in one line."""
@@ -207,17 +208,19 @@ class OpsView:
         """Without DOT text; time steps have their places."""
         network = self.network
         groups = [Group(f"t{step.index}", step.head, self._left(step)) for step in network.steps]
+        arrows = [self._arrow(link) for link in network.links]
         scene = Scene(
             title=self.title,
             dot="",
-            boxes=[self._box(vertex) for vertex in network.vertices],
-            arrows=[self._arrow(link) for link in network.links],
+            boxes=with_room([self._box(vertex) for vertex in network.vertices], arrows),
+            arrows=arrows,
             groups=groups,
             moments=[Moment(group.label, group.text, [group.id]) for group in groups],
             band=self._path_text() if network.path and not self._unrolled else "",
             legend=[(PAINTS[case].css, f"{shape} = {case}: {rule}") for case, shape, rule in _RULES],
             notes=[*self._notes(), *([self._straight()] if network.path and self._unrolled else [])],
             measured=self.gains is not None,
+            width=self._width,
         )
         return replace(scene, placed=placed(scene, self._width)) if self._unrolled else scene
 
@@ -284,7 +287,7 @@ class OpsView:
         if not self._is_followed(link):
             return silent()
         return {
-            "dir": "back", "color": BLACK,
+            "dir": "back", "color": INK,
             "penwidth": "1.8" if self.gains is None else "3.2",
             "label": None if self.gains is None else "δ in", "weight": "5",
         }  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from functools import cached_property
@@ -13,7 +12,9 @@ Point = tuple[float, float]
 Rectangle = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
-_NUMBER = re.compile(r"-?\d*\.?\d+(?:e-?\d+)?")
+_BETWEEN = str.maketrans("MCLZ,", "     ")
+"""What stands between the numbers of a shape, as engines and our own layout write it."""
+
 _CIRCLE = [(math.cos(math.pi * i / 12), math.sin(math.pi * i / 12)) for i in range(24)]
 
 
@@ -42,7 +43,18 @@ class Outline:
     def distance(self, point: Point) -> float:
         """How far a point is in front of the side that it is farthest from; inside it is negative."""
         x, y = point
-        return max(nx * x + ny * y - c for nx, ny, c in self._sides)
+        return max([nx * x + ny * y - c for nx, ny, c in self._sides])
+
+    def leaving(self, point: Point, away: Point, gap: float) -> float:
+        """How far someone goes from a point in a direction of length 1 until the outline is so far behind."""
+        (x, y), (dx, dy), far = point, away, math.inf
+        for nx, ny, c in self._sides:
+            rest, speed = c + gap - nx * x - ny * y, nx * dx + ny * dy
+            if rest <= 0:
+                return 0.0
+            if speed > 0:
+                far = min(far, rest / speed)
+        return far
 
     def hits(self, other: Outline) -> bool:
         """Whether the two have a part in common."""
@@ -84,8 +96,21 @@ def points_of(shape: ElementTree.Element) -> list[Point]:
     if shape.tag == "ellipse":
         cx, cy, rx, ry = (float(shape.get(name, "0")) for name in ("cx", "cy", "rx", "ry"))
         return [(cx + rx * x, cy + ry * y) for x, y in _CIRCLE]
-    numbers = list(map(float, _NUMBER.findall(shape.get("points") or shape.get("d") or "")))
+    numbers = _numbers_of(shape)
     return list(zip(numbers[::2], numbers[1::2], strict=False))
+
+
+def room_of(shape: ElementTree.Element) -> Rectangle | None:
+    """The least rectangle that holds its points, if it has any."""
+    if shape.tag == "ellipse":
+        return box_of(points_of(shape))
+    numbers = _numbers_of(shape)
+    xs, ys = numbers[::2], numbers[1::2]
+    return (min(xs), min(ys), max(xs), max(ys)) if ys else None
+
+
+def _numbers_of(shape: ElementTree.Element) -> list[float]:
+    return list(map(float, (shape.get("points") or shape.get("d") or "").translate(_BETWEEN).split()))
 
 
 def outline_of(shapes: Sequence[ElementTree.Element]) -> Outline | None:

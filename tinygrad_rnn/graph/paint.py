@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from .. import colours
+from ..colours import CASES, INK
 from ..reading.words import plain
-from .scene import Box, Look
+from .scene import Arrow, Box, Look
 from .text import attributes, shown_html, width_of
 
 
 @dataclass(frozen=True)
 class Paint:
-    """The colours of a case (Okabe and Ito's): of lines, of areas, and of text, which is darker for its
-    contrast on white."""
+    """The colours of a case: of lines, of areas, and of text, which is darker for its contrast on white."""
 
     line: str
     fill: str
@@ -23,18 +25,16 @@ class Paint:
 
 
 PAINTS = {
-    "composition": Paint("#D55E00", "#FBE3D2", "#B04E00", "case1"),
-    "addition": Paint("#009E73", "#D5F0E6", "#00785A", "case2"),
-    "weighting": Paint("#0072B2", "#D6E8F5", "#005F96", "case3"),
+    "composition": Paint(CASES["composition"], "#FBE3D2", "#B04E00", "case1"),
+    "addition": Paint(CASES["addition"], "#D5F0E6", "#00785A", "case2"),
+    "weighting": Paint(CASES["weighting"], "#D6E8F5", "#005F96", "case3"),
 }
 FUNCTION = Paint("#555555", "white", "#444444", "function")
 UNREACHED = Paint("#BDBDBD", "white", "#9A9A9A", "")
-NOT_FINITE = Paint("#882255", "#F9D7E6", "#882255", "")
-BLACK = "#1A1A1A"
+NOT_FINITE = Paint(colours.NOT_FINITE, "#F9D7E6", colours.NOT_FINITE, "")
 
-WIDTH, HEIGHT = 1200, 1700
-"""A page of A4's form, in CSS pixels: so wide are pictures of time steps, and so high may one of every
-operation be that nobody asked for."""
+BACKWARDS = ("residual (δ) = derivative of the loss by a value", "arrows run backwards, as residuals do")
+"""What every picture's legend begins with."""
 
 LEAVES: dict[str, Look] = {
     "state": {"shape": "box", "style": "rounded,filled"},
@@ -46,8 +46,8 @@ LEAVES: dict[str, Look] = {
 }
 
 _NODE = (
-    'fontname="Arial", fontsize="12", fontcolor="#1A1A1A", style="filled", fillcolor="white", '
-    'color="#1A1A1A", penwidth="1.2"'
+    f'fontname="Arial", fontsize="12", fontcolor="{INK}", style="filled", fillcolor="white", '
+    f'color="{INK}", penwidth="1.2"'
 )
 
 
@@ -99,6 +99,23 @@ def cluster(name: str, look: Look, inside: Sequence[str]) -> list[str]:
 def written(box: Box) -> str:
     """A box as DOT text."""
     return f"  {box.id} {attributes({'id': box.id, **box.look})};"
+
+
+_HEADS = 12.0
+"""How far apart heads of arrows keep clear of each other, in points."""
+
+
+def with_room(boxes: Sequence[Box], arrows: Sequence[Arrow]) -> list[Box]:
+    """The boxes, those of a box's shape as high as the heads need that point at them."""
+    leaving = Counter(arrow.source for arrow in arrows if arrow.back)
+    return [_higher(box, leaving[box.id] * _HEADS / 72) for box in boxes]
+
+
+def _higher(box: Box, inches: float) -> Box:
+    height = box.look.get("height")
+    if box.look.get("shape") != "box" or height is None or float(height) >= inches:
+        return box
+    return replace(box, look={**box.look, "height": f"{inches:.3f}"})
 
 
 _LEAST = {

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .. import arguments, atomic
+from .. import arguments, atomic, pages
 from ..errors import DrawError
 from . import convert, engine, finish, html, layout, shown
 from .scene import Scene
@@ -107,7 +107,7 @@ class Picture:
 
     def _repr_html_(self) -> str:
         """For what shows HTML: the page, in a frame."""
-        return shown.framed(str(self), self.html())
+        return pages.framed(str(self), self.html(), height=480)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """For a notebook: the page; where pages are not shown, the image, if there is an engine for it."""
@@ -124,5 +124,5 @@ def _drawn(scene: Scene) -> ElementTree.Element:
     """A scene's SVG: by an engine, or by our own layout where there is none or everything has its place
     already, so that an engine could only differ in how it draws a line."""
     by_engine = scene.placed is None and engine.found()
-    drawing = html.cleaned(engine.image(scene.dot, "svg"), scene) if by_engine else layout.svg_of(scene)
+    drawing = html.cleaned(engine.image(scene.dot, "svg")) if by_engine else layout.svg_of(scene)
     return finish.finished(drawing, scene)

@@ -67,6 +67,26 @@ class Sign:
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """A step, or what stands between steps: one of those that follow each other in rows.
+
+    Attributes:
+        group: the step's id, or "".
+        boxes, signs: the ids of what stands here.
+        frame: what all of it takes.
+        level: the height of the state's line.
+        ways: by id of an arrow that comes in or goes out, or both, how it runs here.
+    """
+
+    group: str
+    boxes: Sequence[str]
+    signs: Sequence[str]
+    frame: Frame
+    level: float
+    ways: Mapping[str, Curve]
+
+
+@dataclass(frozen=True)
 class Placement:
     """A picture's places.
 
@@ -75,6 +95,7 @@ class Placement:
         cut: by id of an arrow that is cut off, the signs at which it begins and ends, or "".
         bands: around the line of the state, and what they are called.
         lanes: around steps that belong together, likewise.
+        stretches: what stands in rows, in order.
         shown: how wide it is shown, in CSS pixels; where that is less than the width, everything is smaller.
     """
 
@@ -85,6 +106,7 @@ class Placement:
     signs: Sequence[Sign]
     bands: Sequence[tuple[Frame, str]]
     lanes: Sequence[tuple[Frame, str]]
+    stretches: Sequence[Stretch]
     width: float
     height: float
     shown: float

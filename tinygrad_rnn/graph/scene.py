@@ -22,6 +22,11 @@ Look = dict[str, str | None]
 """Shape, lines and colours, by the names that DOT's attributes have."""
 
 
+WIDTH, HEIGHT = 1200, 1700
+"""A page of A4's form, in CSS pixels: so wide are pictures, and so high may one of every operation be that
+nobody asked for."""
+
+
 @dataclass(frozen=True)
 class Box:
     """A node of the picture.
@@ -101,6 +106,7 @@ class Scene:
         measured: whether gains were.
         inside: by id of a box that can be opened, what is inside.
         placed: where everything stands, if the DOT text says so; else an engine finds places.
+        width: how wide it is shown at most, in CSS pixels.
     """
 
     title: str
@@ -115,6 +121,7 @@ class Scene:
     measured: bool
     inside: Mapping[str, Scene] = field(default_factory=dict)
     placed: Placement | None = None
+    width: float = WIDTH
 
 
 # -- facts ---------------------------------------------------------------------------------------------------
@@ -132,7 +139,6 @@ def facts_of_array(array: Any, ranges: Ranges) -> list[Fact]:
 def facts_of_entry(
     entry: Entry,
     names: Sequence[str],
-    symbol: str,
     gains: Gains | None,
     operands: Sequence[str],
     ranges: Ranges,

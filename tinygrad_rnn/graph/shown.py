@@ -1,13 +1,11 @@
 """Where a picture is looked at: in the notebook, else in a browser.
 
-A notebook gets the page in a frame that may run its own program and nothing else: it reaches neither the
-notebook nor files nor the network. The page stands in the frame's own markup, so it is there as well in what
+A notebook gets the page in a frame. The page stands in the frame's own markup, so it is there as well in what
 nbconvert writes, and without a kernel.
 """
 
 from __future__ import annotations
 
-import html
 import os
 import sys
 import tempfile
@@ -16,17 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DrawError
-
-_FRAME = (
-    '<iframe title="{title}" sandbox="allow-scripts" srcdoc="{page}" width="100%" height="480" '
-    'style="border: 1px solid #8884; box-sizing: border-box; resize: vertical"></iframe>'
-)
-"""A page inside of another one, without a file of its own."""
-
-
-def framed(title: str, page: str) -> str:
-    """The page as a part of another one."""
-    return _FRAME.format(title=html.escape(title), page=html.escape(page))
 
 
 def inlined(svg: str) -> str:

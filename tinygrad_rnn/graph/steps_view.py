@@ -19,9 +19,9 @@ from ..reading.chain import Chain
 from ..reading.followed import Trail
 from ..reading.words import formatted, gain_label, plain
 from .layout import tables
-from .paint import NOT_FINITE, WIDTH, captions, cell, cluster, frame, mixed, opening, stroke
+from .paint import BACKWARDS, NOT_FINITE, captions, cell, cluster, frame, mixed, opening, stroke
 from .positions import Positions
-from .scene import Arrow, Box, Fact, Look, Moment, Scene, exactly
+from .scene import WIDTH, Arrow, Box, Fact, Look, Moment, Scene, exactly
 from .text import Html, shown, shown_html, tooltip, width_of
 
 _FIRST, _LAST = 3, 4
@@ -132,18 +132,18 @@ class StepsView:
     def _notes(self) -> list[str]:
         paints = {paint for lane in self.lanes for paint in lane.paints}
         meaning = {
-            _CHANNEL: "yellow = state that only × and + lie between",
-            _BENT: "grey = state that a slope or a matrix bends at each step",
+            _CHANNEL: "yellow = state with only × and + on its way back",
+            _BENT: "grey = state with a slope or a matrix on its way back",
         }
         notes = [
-            "arrows run backwards, as residuals do",
+            *BACKWARDS,
             *(text for paint, text in meaning.items() if paint in paints),
         ]
         if self.measured:
             notes += [
                 *filter(None, [self.caption]),
                 "number in a box = residual left (size ÷ size of what comes in)",
-                "number on an arrow = its gain in one step",
+                "number on an arrow = its gain in one step, no label = ×1",
             ]
             if any(len(lane.paints) > 1 for lane in self.lanes):
                 notes.append("states of a step feed each other, so a gain is not a state's own factor")
@@ -192,6 +192,8 @@ class StepsView:
             for name, gain in zip(lane.states, gains, strict=True)
             if gain is not None
         ]
+        stride = _stride(lane)
+        facts += [("on the slider", f"one step in {stride}")] if stride > 1 else []
         fills = [None] * len(lines)
         return Box(
             lane.gap_id(before), title, _table(title, lines, fills, _room(title, lines)),
@@ -233,11 +235,18 @@ class StepsView:
         }  # fmt: skip
         if gain is not None and not gap:
             tip = f"{lane.states[state]}: gain ×{gain:.6g}, residual left {left:.6g}"
-            look |= {"label": gain_label(gain), "fontcolor": paint.text, "tooltip": tooltip(tip)}
-        if self.measured and not left:
+            label = gain_label(gain)
+            look |= {
+                "label": None if label == "×1" else label,
+                "fontcolor": paint.text,
+                "tooltip": tooltip(tip),
+            }
+        later = (lane.left(i, step) for i in range(len(lane.states)))
+        taken = not self.measured or (bool(left) and any(later))  # else what is here came in from the loss
+        if not taken:
             look |= {"color": "#BDBDBD", "style": "dotted", "dir": "none"}
         name = f"e{source}-{target}-{state}"
-        return Arrow(name, source, target, look, left is None or bool(left), left, gain=None if gap else gain)
+        return Arrow(name, source, target, look, taken, left, gain=None if gap else gain)
 
     def summary(self) -> str:
         """For the summary: how many steps, and what all of them together leave of each state's residual."""
@@ -284,7 +293,7 @@ class StepsView:
         texts: dict[str, list[str]] = {}
         for lane in self.lanes:
             visible = {step for run in lane.runs for step in run}
-            for step in sorted(visible | set(range(0, len(lane.chain), 1 + len(lane.chain) // _MOMENTS))):
+            for step in sorted(visible | set(range(0, len(lane.chain), _stride(lane)))):
                 at.setdefault(lane.label(step), []).append(
                     lane.id(step) if step in visible else lane.gap_id(lane.runs[0][-1])
                 )
@@ -295,6 +304,11 @@ class StepsView:
         lefts = [(name, lane.left(state, step)) for state, name in enumerate(lane.states)]
         left = ", ".join(f"{name} {formatted(left, 2)}" for name, left in lefts if left is not None)
         return f"{lane.chain.name + ': ' if len(self.lanes) > 1 else ''}residual left {left}" if left else ""
+
+
+def _stride(lane: Lane) -> int:
+    """From one step on the slider to the next."""
+    return 1 + len(lane.chain) // _MOMENTS
 
 
 def _room(title: str, lines: Sequence[str]) -> float:

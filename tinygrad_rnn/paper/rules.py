@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ..chain_rule import Row
 from ..chain_rule.formula import letters_of, residuals
 from ..chain_rule.notation import as_latex, as_text, letters_in
+from ..reading.matrices import swaps_matrices
 from ..reading.words import formula_of
 from ..tape import Entry, Node
 from .symbols import Symbol, Symbols
@@ -29,7 +29,7 @@ class Rule:
 
 def forward(entry: Entry, symbols: Symbols) -> Rule:
     """What comes out of an entry by its operands."""
-    if _turns_matrix(entry):
+    if swaps_matrices(entry):
         return Rule("xᵀ", {"x": symbols.of(entry.inputs[0])})
     formula = formula_of(entry).removeprefix("y = ")
     if "ⁿ" in formula:  # no whole number, which stands there already
@@ -48,7 +48,7 @@ def backward(entry: Entry, operand: int, symbols: Symbols) -> tuple[Rule, str]:
     ys = [symbols.of(y) for y in entry.results()]
     arrived = [y.residual for y in ys]
     sides, remark = residuals(row, entry.params), row.verb
-    if _turns_matrix(entry):
+    if swaps_matrices(entry):
         return Rule("dyᵀ", {"dy": arrived[0]}), remark
     if len(sides) <= operand:
         back = ", ".join(f"dy{i}" for i in range(len(ys)))
@@ -56,20 +56,10 @@ def backward(entry: Entry, operand: int, symbols: Symbols) -> tuple[Rule, str]:
     letters = letters_of(len(sides)) if row.parts else _letters(entry, formula_of(entry)[4:])
     meaning = {"y": ys[0], "dy": arrived[0]}
     for letter, x in zip(letters, entry.inputs, strict=False):
-        meaning |= {letter: symbols.of(x), f"d{letter}": _residual(x, symbols)}
+        meaning |= {letter: symbols.of(x), f"d{letter}": symbols.of(x).residual}
     if row.elementwise and _grew(entry, operand):
         remark = "added up over the copies"
     return Rule(sides[operand], meaning), remark
-
-
-def _turns_matrix(entry: Entry) -> bool:
-    """Whether an entry swaps the two axes of a matrix, or of each in a stack."""
-    axes = list(entry.params[0]) if isinstance(entry.row, Row) and entry.row.permutes else []
-    return len(axes) > 1 and axes == [*range(len(axes) - 2), len(axes) - 1, len(axes) - 2]
-
-
-def _residual(x: Any, symbols: Symbols) -> Symbol:
-    return symbols.of(x).residual
 
 
 def _letters(entry: Entry, formula: str) -> list[str]:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ..colours import BLUE, CASES
 from .text import ends, printable
-
-CASE_COLOURS = {"composition": "#D55E00", "addition": "#009E73", "weighting": "#0072B2"}
-"""Those of the pictures."""
 
 LINES = 60
 """How many a table shows from each end."""
@@ -36,9 +34,9 @@ _STYLE = """<style>
 .tinygrad-rnn .case {border-left: .3em solid; padding: 0 .45em; border-radius: .2em}
 .tinygrad-rnn .bar {display: inline-block; width: 5em; height: .7em; margin-right: .5em;
   background: color-mix(in srgb, currentColor 14%, transparent)}
-.tinygrad-rnn .bar i {display: block; height: 100%; background: #0072B2}
+.tinygrad-rnn .bar i {display: block; height: 100%; background: BLUE}
 .tinygrad-rnn .pale {opacity: .65}
-</style>"""
+</style>""".replace("BLUE", BLUE)
 
 
 class Markup(str):
@@ -56,7 +54,7 @@ def escaped(text: str) -> Markup:
 
 def chip(case: str) -> Markup:
     """A case of the chain rule on its colour; the word says it without the colour, too."""
-    colour = CASE_COLOURS.get(case)
+    colour = CASES.get(case)
     if colour is None:
         return escaped(case)
     look = f"border-color: {colour}; background: color-mix(in srgb, {colour} 20%, transparent)"

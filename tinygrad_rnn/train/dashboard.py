@@ -10,14 +10,16 @@ from typing import Any
 import numpy
 
 from .. import arguments
-from ..diagnosis.charts import LINES
+from ..colours import INK, LINES
 from ..errors import ArgumentError
 from ..reading.words import formatted, percent, plain
 from .course import Course, Series, course_of
 from .history import History
-from .panels import INK, Level, Line, Panel, figure_of
+from .panels import Level, Line, Panel, figure_of
 
 _Training = History | str | os.PathLike[str]
+
+COLORS = (*LINES, "#5D5D5D")
 
 _STYLES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (5, 1.5, 1, 1.5)))
 """Of lines; the next one where colours begin anew."""
@@ -132,13 +134,13 @@ def _loss(course: Course) -> Panel:
     note = ""
     training, held_out, best = course.series.get("loss"), course.series.get("held out"), course.best
     if training is not None:
-        lines, width = _noisy(training, LINES[0], "training")
+        lines, width = _noisy(training, COLORS[0], "training")
         note = f"faint: each step; line: mean of {width:,}" if width > 1 else ""
     if held_out is not None:
         name = "held out" if best is None else f"held out, kept {best[1]:.4g} at step {best[0]:,}"
-        lines.append(Line(held_out, LINES[1], name, _dotted(held_out)))
+        lines.append(Line(held_out, COLORS[1], name, _dotted(held_out)))
     levels = [] if course.blind is None else [_blind(course.blind)]
-    points = [] if best is None else [(*best, LINES[1])]
+    points = [] if best is None else [(*best, COLORS[1])]
     return Panel(_title(course), lines, levels, points, note, height=2.6)
 
 
@@ -177,7 +179,7 @@ def _norm(course: Course) -> Iterator[Panel]:
     series = course.series.get("norm")
     if series is None:
         return
-    lines, _ = _noisy(series, LINES[2], "", log=True)
+    lines, _ = _noisy(series, COLORS[2], "", log=True)
     levels, note = [], ""
     if course.clip is not None:
         levels = [_clip(course.clip)]
@@ -207,7 +209,7 @@ def _horizon(course: Course) -> Iterator[Panel]:
 def _gates(course: Course) -> Iterator[Panel]:
     """A line for each gate; those of another layer have another style."""
     lines = [
-        Line(series, LINES[i % len(LINES)], name, {**_dotted(series), "linestyle": _style(i)})
+        Line(series, COLORS[i % len(COLORS)], name, {**_dotted(series), "linestyle": _style(i)})
         for i, (name, series) in enumerate(course.gates.items())
     ]
     if lines:
@@ -215,7 +217,7 @@ def _gates(course: Course) -> Iterator[Panel]:
 
 
 def _style(i: int) -> Any:
-    return _STYLES[i // len(LINES) % len(_STYLES)]
+    return _STYLES[i // len(COLORS) % len(_STYLES)]
 
 
 def _metrics(course: Course) -> Iterator[Panel]:
@@ -227,7 +229,7 @@ def _metrics(course: Course) -> Iterator[Panel]:
 
 
 def _over_each_other(courses: Sequence[Course]) -> Any:
-    colors = [LINES[i % len(LINES)] for i in range(len(courses))]
+    colors = [COLORS[i % len(COLORS)] for i in range(len(courses))]
     looks = [{"linestyle": _style(i)} for i in range(len(courses))]
     told = list(zip(courses, colors, looks, strict=True))
     panels = [_losses(told)]
@@ -250,11 +252,12 @@ def _over_each_other(courses: Sequence[Course]) -> Any:
 
 def _losses(told: Sequence[tuple[Course, str, dict[str, Any]]]) -> Panel:
     """What was held out, before what it was trained on; and the model that was kept of each."""
-    lines, points = [], []
+    lines, points, smoothed = [], [], ""
     for course, color, look in told:
         training, held_out = course.series.get("loss"), course.series.get("held out")
         if training is not None:
-            smooth, _ = _smooth(training)
+            smooth, width = _smooth(training)
+            smoothed = ", smoothed" if width > 1 else smoothed
             faint = {"linewidth": 0.8, "alpha": 0.45} if held_out is not None else {}
             lines.append(Line(smooth, color, "" if held_out is not None else course.name, {**look, **faint}))
         if held_out is not None:
@@ -264,7 +267,9 @@ def _losses(told: Sequence[tuple[Course, str, dict[str, Any]]]) -> Panel:
             points.append((*course.best, color))
     blind = {course.blind for course, *_ in told if course.blind is not None}
     levels = [*map(_blind, sorted(blind))]
-    note = "fine: training; strong: held out; ring: kept" if points else ""
+    apart = any("held out" in course.series for course, *_ in told)
+    note = f"fine: training{smoothed}; strong: held out" if apart else smoothed[2:]
+    note += "; ring: kept" if points else ""
     return Panel(_title(told[0][0]), lines, levels, points, note, height=2.8)
 
 
@@ -276,13 +281,14 @@ def _together(
     levels: Sequence[Level] = (),
 ) -> Iterator[Panel]:
     """A panel with a line for each training that tells of it."""
-    lines = []
+    lines, note = [], ""
     for (course, color, look), one in zip(told, series, strict=True):
         if one is not None and len(one):
-            shown = _smooth(one, log=True)[0] if scale == "log" else one  # which is what is noisy
+            shown, width = _smooth(one, log=True) if scale == "log" else (one, 1)  # which is what is noisy
+            note = "smoothed" if width > 1 else note
             lines.append(Line(shown, color, course.name, look))
     if lines:
-        yield Panel(title, lines, levels, scale=scale)
+        yield Panel(title, lines, levels, note=note, scale=scale)
 
 
 def _mean(gates: Mapping[str, Series]) -> Series | None:

@@ -87,9 +87,9 @@ class GateHistograms:
         }
         if not gates or (self._shares and gates.keys() != self._shares.keys()):
             raise FlowError(
-                f"flow: the gates are {', '.join(map(repr, gates))}, not those of the looks before"
+                f"GateHistograms: the gates are {', '.join(map(repr, gates))}, not those of the looks before"
                 if gates
-                else "flow: there are no gates to look at: no sigmoid is computed in time steps"
+                else "GateHistograms: there are no gates to look at: no sigmoid is computed in time steps"
             )
         self.steps.append(step)
         for name, gate in gates.items():
@@ -104,5 +104,7 @@ class GateHistograms:
             FlowError: nothing was looked at yet.
         """
         if not self.steps:
-            raise FlowError("flow: no gates were looked at yet: give this to fit as one of its callbacks")
+            raise FlowError(
+                "GateHistograms: no gates were looked at yet: give this to fit as one of its callbacks"
+            )
         return charts.gates(self.steps, self.shares, self.saturated)

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy
 
+from ..colours import INK, NOT_FINITE
 from ..diagnosis.charts import figure_for
 from ..reading.words import formatted, plain
 from .course import Series
 
-INK = "#1A1A1A"
 _GREY = "#777777"
-_NOT_FINITE = "#882255"
 
 _WIDE = 50.0
 """From this ratio of the largest to the least value on an axis is logarithmic: where a training explodes, the
@@ -91,13 +90,13 @@ def figure_of(title: str, note: str, panels: Sequence[Panel], upright: Sequence[
             axes.axvline(step, color="#BBBBBB", linewidth=0.8, linestyle=(0, (1, 2)), zorder=0)
         _write_names(axes, panel, height)
     _set_steps(rows[-1], panels, ticker)
-    _write(figure, figure.suptitle, title, x=0.012, ha="left", fontsize=12, fontweight="bold", color=INK)
+    _write(figure.suptitle, title, x=0.012, ha="left", fontsize=12, fontweight="bold", color=INK)
     if note:
         figure.supxlabel(note, x=0.012, ha="left", fontsize=8.5, color=_GREY).set_parse_math(False)
     return figure
 
 
-def _write(figure: Any, write: Any, text: str, **look: Any) -> None:
+def _write(write: Any, text: str, **look: Any) -> None:
     write(plain(text, 80), **look).set_parse_math(False)
 
 
@@ -114,7 +113,7 @@ def _draw(axes: Any, panel: Panel, ticker: Any) -> None:
         if not finite.all():
             broken = thin.steps[~finite]
             axes.plot(
-                broken, numpy.full(len(broken), 0.94), "x", color=_NOT_FINITE, markersize=6, clip_on=False,
+                broken, numpy.full(len(broken), 0.94), "x", color=NOT_FINITE, markersize=6, clip_on=False,
                 transform=axes.get_xaxis_transform(),
             )  # fmt: skip
     for level in panel.levels:
@@ -173,7 +172,7 @@ def _write_names(axes: Any, panel: Panel, height: float) -> None:
             names.append((line.name, line.color, known[-1] if len(known) else numpy.nan))
     ends = [float(to_axes.transform((0, value))[1]) if numpy.isfinite(value) else 0.9 for *_, value in names]
     if any(not numpy.isfinite(line.series.values).all() for line in panel.lines):
-        names, ends = [*names, ("× not finite", _NOT_FINITE, 0.0)], [*ends, 0.94]
+        names, ends = [*names, ("× not finite", NOT_FINITE, 0.0)], [*ends, 0.94]
     for (name, color, _), place in zip(names, spread(ends, _LINE / height), strict=True):
         axes.annotate(
             plain(name, 36), (1, place), xycoords="axes fraction", xytext=(7, 0), textcoords="offset points",

@@ -88,8 +88,9 @@ def backprop(run: Run, count: int) -> Picture:
         ends = [s for s in after if s.requires_grad]
         coming = _sent_back(run, x[rest], y[rest], state) if later else []
         steps = f"Step {before + 1}" if count == 1 else f"Steps {before + 1}–{before + count}"
+        here = "t = 0" if count == 1 else f"t = 0–{count - 1}"
         losses = f"residual of {later + 1} loss{'es' * (later > 0)}"
-        title = f"{steps} of a window of {length}, after {now.start} {run.config.unit}s: {losses}"
+        title = f"{steps} of {length} ({here}), after {now.start} {run.config.unit}s: {losses}"
         most = 100 * count * (1 + run.config.layers)
         return draw([loss, *ends], gains=True, max_nodes=most, title=title, residuals=[1.0, *coming])
 

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy
 
+from ...colours import LINES, NOT_FINITE
 from ..track import REACH, Track
 from .figure import (
     DASHES,
     LIMIT,
-    LINES,
-    NOT_FINITE,
     SMALL,
     figure_for,
     plain_axes,

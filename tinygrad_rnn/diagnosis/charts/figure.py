@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy
 
+from ...colours import RED
 from ...errors import DrawError, FlowError
 from ...reading.words import formatted
 from ..track import REACH, Track
@@ -22,12 +23,8 @@ DECADES = 12
 _LEAST = math.log10(REACH / 3)
 """A scale reaches down to there at least."""
 
-NOT_FINITE = "#882255"
-LIMIT = "#D55E00"
+LIMIT = RED
 GREY, PALE = "#5F5F5F", "#8A8A8A"
-LINES = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5D5D5D"]
-"""Okabe and Ito's, without yellow, which white paper swallows."""
-
 DASHES = ["-", "--", "-.", ":"]
 """Lines differ by more than colour, for those who print in grey."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy
 
+from ...colours import NOT_FINITE
 from ...reading.words import formatted, short
 from ..track import REACH, Track
 from .curve import draw_left, heading, left_scale, legend_inches
@@ -15,7 +16,6 @@ from .figure import (
     DECADES,
     GREY,
     LIMIT,
-    NOT_FINITE,
     PALE,
     SMALL,
     figure_for,

@@ -17,7 +17,8 @@ _MEANING = """Within the circle (|λ| < 1) a
 residual shrinks if such steps
 repeat, outside it grows.
 The gain is the most by which
-one step alone enlarges it."""
+one step alone enlarges it.
+Shown is sample {sample}."""
 
 _FIRST, _LAST = 0.15, 0.92
 """Which part of the scale of colours shows well on white."""
@@ -63,7 +64,7 @@ def spectrum(track: Track, steps: Sequence[int], sample: int) -> Any:
     for text in legend.get_texts():
         text.set_parse_math(False)
     axes.text(
-        1.04, 0, _MEANING,
+        1.04, 0, _MEANING.format(sample=sample),
         transform=axes.transAxes, fontsize=SMALL, color=GREY,
     )  # fmt: skip
     of = f"{track.name}: e" if track.name else "E"

@@ -3,6 +3,7 @@ it is large. Time runs to the right, and so the residual to the left."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,27 +11,31 @@ from typing import Any
 
 import numpy
 
+from ...colours import CASES, INK, NOT_FINITE
 from ...reading.words import formatted, gain_label, percent, short
 from ...tape import Key, Node, key_of
 from ..paths import Path, StepPaths, source_name
 from ..track import Track
-from .figure import GREY, NOT_FINITE, SMALL, figure_for, library, titled
+from .figure import GREY, SMALL, figure_for, library, titled
 
-_CASES = {
-    "composition": ("#D55E00", "composition: a slope"),
-    "weighting": ("#0072B2", "weighting: a matrix or a gate"),
-    "addition": ("#009E73", "addition"),
+_MEANINGS = {
+    "composition": "composition: a slope",
+    "weighting": "weighting: a matrix or a gate",
+    "addition": "addition",
 }
 _RIBBON = "#AEB6BF"
 
-_MOST = 8
-"""Ways that are drawn."""
+_MOST, _ASIDE = 8, 6
+"""Ways that are drawn, and what goes aside of them."""
 
-_WIDTH, _PITCH, _THICK = 9.0, 0.74, 0.3
-"""Inches: of the figure, from one way to the next, and of the widest ribbon."""
+_PITCH, _THICK = 0.74, 0.3
+"""Inches from one way to the next, and of the widest ribbon."""
 
-_ENDS, _LANES = (1.35, 7.65), (2.25, 6.75)
-"""Where the states before and after the step stand, and the ways between them."""
+_BESIDE, _BEND = 1.35, 0.9
+"""Inches for the names of states on either side, and from a state to the ways."""
+
+_LEAST, _ROOM = 4.5, 0.68
+"""Inches of a way at least, and of each operation on it."""
 
 _LETTERS = 9
 """Of the name of an operation."""
@@ -63,19 +68,22 @@ def ways(track: Track, step: int) -> Any:
     aside = _aside(track, step)
     bottom = 1.15 + _PITCH * max(1, len(lanes))
     height = bottom + (0.95 if aside else 0.0) + 0.35
-    figure = figure_for("the ways", (_WIDTH, height))
+    long = max([_LEAST, *(_ROOM * (len(lane.stations) + 1) for lane in lanes)])
+    across = _BESIDE + _BEND, _BESIDE + _BEND + long
+    width = across[1] + _BEND + _BESIDE
+    figure = figure_for("the ways", (width, height))
     figure.set_layout_engine("none")  # everything has its place
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, _WIDTH), ylim=(height, 0))
+    axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
     largest = (
         max([size for lane in lanes for size in _sizes(lane) if math.isfinite(size)], default=1.0) or 1.0
     )
     labels = track.chain.labels
     before = labels[step - 1] if step else "start"
-    _draw_ends(axes, lanes, largest, (str(labels[step]), str(before)))
+    _draw_ends(axes, lanes, largest, (str(labels[step]), str(before)), across)
     for lane in lanes:
-        _draw_lane(axes, lane, largest)
+        _draw_lane(axes, lane, largest, across)
     _say(axes, 0.3, bottom - 0.12, _rest(paths, drawn), color=GREY)
     if aside:
         _draw_aside(axes, aside, bottom + 0.2, largest)
@@ -136,16 +144,16 @@ def _thick(size: float, largest: float) -> float:
     return _THICK * size / largest if math.isfinite(size) else 0.0
 
 
-def _draw_lane(axes: Any, lane: _Lane, largest: float) -> None:
+def _draw_lane(axes: Any, lane: _Lane, largest: float, across: tuple[float, float]) -> None:
     """From right to left: even between the operations, and narrower or wider at each."""
-    sizes, stations = _sizes(lane), lane.stations
-    room = (_LANES[1] - _LANES[0]) / (len(stations) + 1)
+    sizes, stations, (left, right) = _sizes(lane), lane.stations, across
+    room = (right - left) / (len(stations) + 1)
     half = min(0.3, 0.3 * room)
-    x = _LANES[1]
+    x = right
     for i, (name, case, gain) in enumerate(stations):
-        at = _LANES[1] - room * (i + 1)
+        at = right - room * (i + 1)
         widths = _thick(sizes[i], largest), _thick(sizes[i + 1], largest)
-        color = _CASES[case][0] if math.isfinite(gain) else NOT_FINITE
+        color = CASES[case] if math.isfinite(gain) else NOT_FINITE
         _ribbon(axes, (x, at + half), (lane.y, lane.y), (widths[0], widths[0]), _RIBBON)
         _ribbon(axes, (at + half, at - half), (lane.y, lane.y), widths, color)
         above, below = lane.y - max(widths) / 2 - 0.04, lane.y + max(widths) / 2 + 0.04
@@ -154,19 +162,26 @@ def _draw_lane(axes: Any, lane: _Lane, largest: float) -> None:
         x = at - half
     last = _thick(sizes[-1], largest)
     share = percent(lane.path.share) if math.isfinite(lane.path.share) else "NaN"
-    _ribbon(axes, (x, _LANES[0]), (lane.y, lane.y), (last, last), _RIBBON)
+    _ribbon(axes, (x, left), (lane.y, lane.y), (last, last), _RIBBON)
     _say(
-        axes, _LANES[0], lane.y - last / 2 - 0.04, share, ha="center", va="bottom",
+        axes, left, lane.y - last / 2 - 0.04, share, ha="center", va="bottom",
         fontweight="bold",
     )  # fmt: skip
 
 
-def _draw_ends(axes: Any, lanes: Sequence[_Lane], largest: float, labels: tuple[str, str]) -> None:
+def _draw_ends(
+    axes: Any,
+    lanes: Sequence[_Lane],
+    largest: float,
+    labels: tuple[str, str],
+    across: tuple[float, float],
+) -> None:
     """The states after the step on the right, each with all that comes in; those before it on the left, with
     what the ways carry there side by side."""
     for side, label in enumerate(labels):
         names = dict.fromkeys(lane.path.end if side else lane.path.start for lane in lanes)
-        x = _ENDS[1 - side]
+        end = across[1 - side]
+        x = end - _BEND if side else end + _BEND
         for name in names:
             own = [lane for lane in lanes if name == (lane.path.end if side else lane.path.start)]
             middle = sum(lane.y for lane in own) / len(own)
@@ -175,15 +190,13 @@ def _draw_ends(axes: Any, lanes: Sequence[_Lane], largest: float, labels: tuple[
             top = middle - total / 2
             for lane, width in zip(own, widths, strict=True):
                 y = top + width / 2 if side else middle
-                _ribbon(
-                    axes, (x, _LANES[1 - side]), (y, lane.y), (width, width), _RIBBON, 1.0 if side else 0.35
-                )
+                _ribbon(axes, (x, end), (y, lane.y), (width, width), _RIBBON, 1.0 if side else 0.35)
                 top += width if side else 0.0
             axes.fill_between(
                 [x - 0.04, x + 0.04],
                 middle - max(total, 0.02) / 2,
                 middle + max(total, 0.02) / 2,
-                color="#1A1A1A",
+                color=INK,
             )
             text = f"{short(name, _LETTERS - 1)}[{label}]"
             _say(
@@ -201,9 +214,9 @@ def _draw_key(axes: Any, lanes: Sequence[_Lane], y: float) -> None:
     met = {case for lane in lanes for _, case, _ in lane.stations}
     patch = library("patches").Rectangle
     x = 0.3
-    for case, (color, words) in _CASES.items():
+    for case, words in _MEANINGS.items():
         if case in met:
-            axes.add_patch(patch((x, y - 0.06), 0.22, 0.12, color=color))
+            axes.add_patch(patch((x, y - 0.06), 0.22, 0.12, color=CASES[case]))
             _say(axes, x + 0.3, y, words, va="center")
             x += 0.6 + 0.075 * len(words)
 
@@ -226,17 +239,17 @@ def _aside(track: Track, step: int) -> dict[str, float]:
     sizes: dict[str, float] = {}
     for name, size in parts.values():
         sizes[name] = math.hypot(sizes.get(name, 0.0), size)
-    return dict(sorted(sizes.items(), key=lambda item: -item[1])[:6])
+    return dict(sorted(sizes.items(), key=lambda item: -item[1]))
 
 
 def _draw_aside(axes: Any, aside: dict[str, float], y: float, largest: float) -> None:
+    others = f"; {len(aside) - _ASIDE} more get less" if len(aside) > _ASIDE else ""
     widest = _thick(max(aside.values()), largest)
     narrower = math.ceil(widest / _THICK) if widest > _THICK else 1
     scale = f" (drawn {narrower:,} times narrower)" if narrower > 1 else ""
-    _say(
-        axes, 0.3, y, f"Aside, which takes nothing from the ways: to parameters and inputs{scale}", color=GREY
-    )
-    for i, (name, size) in enumerate(aside.items()):
+    words = f"Also sent to parameters and inputs, which takes nothing from the ways{scale}{others}"
+    _say(axes, 0.3, y, words, color=GREY)
+    for i, (name, size) in enumerate(itertools.islice(aside.items(), _ASIDE)):
         x, thick = 0.3 + 1.45 * i, _thick(size, largest) / narrower
         axes.fill_between([x, x + 0.22], y + 0.45 - thick / 2, y + 0.45 + thick / 2, color=_RIBBON)
         _say(axes, x + 0.3, y + 0.45, f"{name}\n{formatted(size, 2)}", va="center")

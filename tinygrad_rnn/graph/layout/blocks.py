@@ -9,13 +9,16 @@ step is cut off at a sign of what it leads to.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..scene import Arrow, Box, Group, Scene
 
 _FEW = 6
 """So many arrows that are cut off get a sign each where they end outside of the steps."""
+
+_DEEP = 10
+"""So many operations follow each other in a block at most."""
 
 
 @dataclass
@@ -113,4 +116,18 @@ def _turns(scene: Scene) -> dict[str, float]:
             turns[box.id] = first + 0.25
         else:
             turns[box.id] = last if scene.groups else 0.0
-    return turns
+    return turns | _parted([box.id for box in scene.boxes if turns[box.id] == last], sources, last)
+
+
+def _parted(boxes: Sequence[str], sources: Mapping[str, Sequence[str]], last: float) -> dict[str, float]:
+    """The turns of what no step needs: a long chain of it, such as a sum of losses, is in several blocks.
+    What has no operands stands with what needs it first."""
+    deep: dict[str, int] = {}
+    first: dict[str, int] = {}
+    for box in boxes:
+        deep[box] = 1 + max((deep[source] for source in sources[box] if source in deep), default=-1)
+        for source in sources[box]:
+            first[source] = min(first.get(source, deep[box]), deep[box])
+    return {
+        box: last + (depth if sources[box] else first.get(box, depth)) // _DEEP for box, depth in deep.items()
+    }

@@ -11,7 +11,7 @@ from ..scene import Arrow, Box, Group
 from ..text import width_of
 from .blocks import Block
 from .parts import End, Line, Thing
-from .sizes import HEADS, LABEL, SIGN, size_of
+from .sizes import LABEL, SIGN, size_of
 
 Key = tuple[Hashable, ...]
 """("box", 3) is an operation; ("out", ("box", 3), None, 2) the second line that goes out from it."""
@@ -132,10 +132,9 @@ class Draft:
 
 
 def _thing(box: Box, banded: bool, leaving: int) -> Thing:
-    """A box; as high as the heads of the arrows that leave it need."""
+    """A box."""
     kind, shape = box.look.get("class") or "", box.look.get("shape") or ""
     width, height = size_of(box)
-    height = max(height, leaving * HEADS) if shape == "box" else height
     end: End = ""
     if banded and box.straight and kind == "state":
         end = "first"

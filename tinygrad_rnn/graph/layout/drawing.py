@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 
+from ...colours import INK
 from ...reading.words import plain
 from ..placement import HEAD, Curve, Frame, Placement, Spot
 from ..scene import Arrow, Box, Scene
@@ -11,7 +12,6 @@ from .sizes import BELOW, FONT, LABEL, ROW, SIGN, TITLE, lines_of
 
 _DASHES = {"dotted": "1,5", "dashed": "5,2"}
 _BAND, _STEP = ("#FFFBD6", "#E6D95A"), ("#FAFAFA", "#C9C9C9")
-_DARK = "#1A1A1A"
 
 
 def drawn(scene: Scene, placement: Placement) -> ElementTree.Element:
@@ -49,7 +49,7 @@ def _frame(
     colours = {"fill": paint[0], "stroke": paint[1]}
     _rectangle(g, colours, at.left, at.top, at.right - at.left, at.bottom - at.top, 9.0)
     if label:
-        _write(g, label, at.left + 7, at.top + 13, TITLE, _DARK, anchor="start")
+        _write(g, label, at.left + 7, at.top + 13, TITLE, INK, anchor="start")
 
 
 # -- arrows --------------------------------------------------------------------------------------------------
@@ -74,7 +74,7 @@ def _arrow(graph: ElementTree.Element, arrow: Arrow, placement: Placement) -> No
         ElementTree.SubElement(g, "polygon", {"fill": colour, "stroke": "none", "points": corners})
     if look.get("label"):
         foot = road.foot(LABEL, float(width))
-        _write(g, look["label"] or "", road.label[0], foot, LABEL, look.get("fontcolor") or _DARK)
+        _write(g, look["label"] or "", road.label[0], foot, LABEL, look.get("fontcolor") or INK)
 
 
 def _shortened(curve: Curve) -> Curve:
@@ -99,7 +99,7 @@ def _box(graph: ElementTree.Element, box: Box, at: Spot) -> None:
         _table(g, box, at)
         return
     paint = {
-        "fill": look.get("fillcolor") or "white", "stroke": look.get("color") or _DARK,
+        "fill": look.get("fillcolor") or "white", "stroke": look.get("color") or INK,
         "stroke-width": look.get("penwidth") or "1.2"
     }  # fmt: skip
     if shape == "circle":
@@ -126,7 +126,7 @@ def _lines(g: ElementTree.Element, box: Box, at: Spot) -> None:
     for i, (line, height) in enumerate(zip(lines, heights, strict=True)):
         size = small if i else first
         y += height
-        _write(g, line, at.x, y - height / 2 + 0.35 * size, size, box.look.get("fontcolor") or _DARK)
+        _write(g, line, at.x, y - height / 2 + 0.35 * size, size, box.look.get("fontcolor") or INK)
 
 
 def _table(g: ElementTree.Element, box: Box, at: Spot) -> None:
@@ -140,7 +140,7 @@ def _table(g: ElementTree.Element, box: Box, at: Spot) -> None:
     for i, text in enumerate(lines_of(box)):
         y, style = top + (i + 0.5) * ROW + 4, {} if i else {"font-weight": "bold"}
         x, anchor = (left + 7, "start") if i else (at.x, "middle")
-        _write(g, text, x, y, FONT, _DARK, anchor, **style)
+        _write(g, text, x, y, FONT, INK, anchor, **style)
 
 
 def _rectangle(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from ..placement import Frame, Placement, Point, Road, Sign, Spot, joined, moved
+from ..placement import Frame, Placement, Point, Road, Sign, Spot, Stretch, joined, moved
 from .grid import bounds
 from .rows import Rows, Word
 
@@ -29,6 +29,7 @@ class Gathering:
     signs: list[Sign] = field(default_factory=list)
     bands: list[tuple[Frame, str]] = field(default_factory=list)
     lanes: list[tuple[Frame, str]] = field(default_factory=list)
+    stretches: list[Stretch] = field(default_factory=list)
 
     def add(self, rows: Rows) -> None:
         """Rows with all that is in them."""
@@ -36,6 +37,7 @@ class Gathering:
         rests: dict[str, Road] = {}
         for word in rows.words:
             self._add_boxes(word)
+            self.stretches.append(_stretch(word))
             for id, road in word.laid.roads.items():
                 parts.setdefault(id, []).append(_moved(road, word))
             rests |= {id: _moved(road, word) for id, road in word.laid.rests.items()}
@@ -54,10 +56,7 @@ class Gathering:
         if straight and (self.band or group is not None):
             self.bands.append((self._band(word, straight), self.band))
         if group is not None:
-            at = laid.frame
-            self.frames[group.id] = Frame(
-                at.left + word.x, at.top + word.y, at.right + word.x, at.bottom + word.y
-            )
+            self.frames[group.id] = _frame(word)
         self.signs += [replace(sign, spot=_at(sign.spot, word)) for sign in laid.signs]
         for arrow, (begins, ends) in laid.cut.items():
             before = self.cut.get(arrow, ("", ""))
@@ -74,9 +73,21 @@ class Gathering:
         """All of it, shown no wider than ``width``."""
         wide, high = right + MARGIN, bottom + MARGIN
         return Placement(
-            self.spots, self.frames, self.roads, self.cut, self.signs, self.bands, self.lanes, wide, high,
-            min(wide, width or wide),
+            self.spots, self.frames, self.roads, self.cut, self.signs, self.bands, self.lanes,
+            self.stretches, wide, high, min(wide, width or wide),
         )  # fmt: skip
+
+
+def _stretch(word: Word) -> Stretch:
+    laid = word.laid
+    crossing = {id: _moved(laid.roads[id], word).curve for id in {**laid.ins, **laid.outs}}
+    group = "" if laid.block.group is None else laid.block.group.id
+    return Stretch(group, list(laid.spots), [sign.id for sign in laid.signs], _frame(word), word.y, crossing)
+
+
+def _frame(word: Word) -> Frame:
+    at = word.laid.frame
+    return Frame(at.left + word.x, at.top + word.y, at.right + word.x, at.bottom + word.y)
 
 
 def _at(spot: Spot, word: Word) -> Spot:

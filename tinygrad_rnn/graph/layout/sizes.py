@@ -12,9 +12,6 @@ FONT, BELOW, SIGN, LABEL, TITLE, ROW = 12.0, 8.0, 10.0, 10.0, 11.0, 22.4
 """In points: letters of a box's first line, of further lines, of signs, arrows and frames; the height of a
 table's row."""
 
-HEADS = 12.0
-"""How far apart heads of arrows keep clear of each other, in points."""
-
 
 def lines_of(box: Box) -> list[str]:
     return [plain(line, 60) for line in (box.label, *box.lines)] if box.lines else [plain(box.label)]

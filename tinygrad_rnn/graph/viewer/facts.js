@@ -112,12 +112,12 @@ const pin = box => {
   tell(pinned);
 };
 
-// Where the residual loses most: additions pass it on, so they are not among them.
+// Where the residual loses most: additions pass it on, so they are not among them. Where all of it is lost, as
+// at a state that begins with zeros, is told only if it is lost nowhere else.
 const tellSmallest = () => {
-  const smallest = arrows
-      .filter(arrow => arrow.gain != null && arrow.gain < 1)
-      .sort((a, b) => a.gain - b.gain)
-      .slice(0, 5),
+  const losing = arrows.filter(arrow => arrow.gain != null && arrow.gain < 1),
+    some = losing.filter(arrow => arrow.gain > 0);
+  const smallest = (some.length ? some : losing).sort((a, b) => a.gain - b.gain).slice(0, 5),
     list = one("#smallest");
   list.replaceChildren();
   if (!smallest.length) return;

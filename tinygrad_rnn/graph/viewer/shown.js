@@ -89,7 +89,6 @@ const show = of => {
   one("#back").textContent = data.within ? "back" : "back to the whole";
   tellSmallest();
   measure();
-  layOut();
   fit();
   rove(firstVisible());
   find();

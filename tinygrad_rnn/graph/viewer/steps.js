@@ -1,292 +1,170 @@
-// Steps that close. A closed step is a small box in the middle of those lines that go in and out of it. What
-// stands right of it in its row moves left, and below a row of closed steps all moves up, where that has
-// nothing lie over anything else; arrows whose ends come nearer are drawn anew.
+// Steps that close: a closed one is a small box, and all that follows comes nearer. Where rows end suits the
+// window.
 
 const shut = new Set(),
-  places = new Map(),
   ownShapes = new WeakMap(),
   PADDING = 10,
   LINE = 18,
   HEAD = 7,
-  GAP = 60,
-  BESIDE = 22;
+  APART = 16;
+let rowWidth;
 
-// Where everything stands when nothing is closed, and the signs: minus on a step, plus on a box that opens.
+// The signs: minus on a step, plus on a box that opens. What has no name lies in the frame of its step.
+const signed = new WeakSet();
 const measure = () => {
-  if (places.has(svg)) return;
-  const frame = id => drawn.get(id).querySelector("path, polygon").getBBox();
-  places.set(
-    svg,
-    new Map([
-      ...[...groups.keys()].map(id => [id, frame(id)]),
-      ...[...boxes.keys()].map(id => [id, drawn.get(id).getBBox()]),
-    ]),
-  );
-  const sign = (id, d) => {
-    const { x, y, width } = places.get(svg).get(id);
+  if (signed.has(svg)) return;
+  signed.add(svg);
+  const sign = (id, { x, y, width }, d) =>
     makeSvg(drawn.get(id), "path", { class: "handle", d: `M${x + width},${y}${d}`, stroke: "none" });
-  };
-  for (const id of groups.keys()) sign(id, "m-20,4h16v16h-16zm3,8h10");
-  for (const box of data.boxes.filter(opens)) sign(box.id, "m-16,-18h16v16h-16zm3,8h10m-5,-5v10");
-};
-
-const right = ({ x, width }) => x + width,
-  bottom = ({ y, height }) => y + height,
-  middle = ({ y, height }) => y + height / 2;
-const apart = (a, b) => Math.max(a.y - bottom(b), b.y - bottom(a));
-
-// Rows of frames that stand beside each other, from above; what stands in no frame belongs to the nearest
-// row.
-const rowsOf = at => {
-  const rows = [];
-  for (const id of [...groups.keys()].sort((a, b) => at.get(a).y - at.get(b).y)) {
-    const row = rows.find(({ frames }) =>
-      frames.some(
-        other => -apart(at.get(id), at.get(other)) > Math.min(at.get(id).height, at.get(other).height) / 2,
-      ),
-    );
-    if (row) row.frames.push(id);
-    else rows.push({ frames: [id], loose: [] });
+  for (const box of data.boxes.filter(opens))
+    sign(box.id, drawn.get(box.id).getBBox(), "m-16,-18h16v16h-16zm3,8h10m-5,-5v10");
+  for (const id of groups.keys())
+    sign(id, drawn.get(id).firstChild.getBBox(), "m-20,4h16v16h-16zm3,8h10");
+  const bands = [...svg.querySelectorAll("g.cluster:not([id])")].map(band => [band, band.getBBox()]);
+  for (const stretch of data.stretches) {
+    const [left, top, right, bottom] = stretch.frame,
+      holds = ({ x, y }) => x >= left - 1 && x < right && y >= top && y < bottom;
+    stretch.things = [...stretch.boxes, ...stretch.signs].map(id => drawn.get(id));
+    stretch.things.push(...bands.filter(([, box]) => holds(box)).map(([band]) => band));
   }
-  for (const { id, group } of data.boxes) {
-    if (group) continue;
-    const far = ({ frames }) => Math.min(...frames.map(frame => apart(at.get(id), at.get(frame))));
-    rows.reduce((best, row) => (far(row) < far(best) ? row : best)).loose.push(id);
-  }
-  return rows;
 };
 
 // What covers a closed step: what it is called, and what is in it.
 const cover = group => {
-  const frame = drawn.get(group.id),
-    inside = data.boxes.filter(box => box.group === group.id).length;
-  const made = makeSvg(frame, "g", { class: "cover" }),
+  const made = makeSvg(drawn.get(group.id), "g", { class: "cover" }),
     rect = makeSvg(made, "rect", { rx: 4 });
+  const inside = data.boxes.filter(box => box.group === group.id).length;
   const lines = [group.label, group.text, `${inside} boxes`].filter(Boolean);
   const texts = lines.map((line, i) =>
     makeSvg(made, "text", { x: PADDING, y: PADDING + LINE * (i + 0.75) }, line),
   );
-  const size = {
-    width: Math.max(...texts.map(text => text.getBBox().width)) + 2 * PADDING,
-    height: LINE * lines.length + 2 * PADDING,
-  };
-  for (const name in size) rect.setAttribute(name, size[name]);
-  return { made, ...size };
+  const width = Math.max(...texts.map(text => text.getBBox().width)) + 2 * PADDING,
+    height = LINE * lines.length + 2 * PADDING;
+  rect.setAttribute("width", width);
+  rect.setAttribute("height", height);
+  return { made, width, height };
 };
 
-// The boxes that closed steps of a row become, all on one line, and how much room each of them gives away.
-// What shares its place with something else gives none.
-const shrink = (at, standing, covers, closed, row, together) => {
-  const ends = arrows.flatMap(({ source, target }) => [
-    [source, target],
-    [target, source],
-  ]);
-  const crossing = ends.filter(
-    ([end, other]) => closed.includes(standing.get(end)) && standing.get(other) !== standing.get(end),
-  );
-  const lines = crossing.length
-    ? crossing.map(([end]) => middle(at.get(end)))
-    : closed.map(id => middle(at.get(id)));
-  const line = lines.reduce((a, b) => a + b, 0) / lines.length;
-  return closed.map(id => {
-    const frame = at.get(id),
-      { width, height } = covers.get(id),
-      others = row.filter(other => other !== id).map(other => at.get(other));
-    const alone = others.every(other => other.x >= right(frame) - 1 || right(other) <= frame.x + 1);
-    const gap = frame.x - Math.max(...others.map(right).filter(end => end <= frame.x + 1)),
-      space = Math.max(0, GAP - gap);
-    const gone = alone && together ? Math.max(0, frame.width - width - space) : 0;
-    return {
-      id,
-      frame,
-      gone,
-      width,
-      height,
-      x: frame.x + (gone ? space : (frame.width - width) / 2),
-      y: within(frame.y, line - height / 2, Math.max(frame.y, bottom(frame) - height)),
-    };
-  });
-};
+// -- stretches
 
-// Where all stands now: moved together, or where it was.
-const arrange = (at, standing, covers, together) => {
-  const now = new Map(at);
-  const shift = (id, dx, dy) =>
-    now.set(id, {
-      x: at.get(id).x + dx,
-      y: at.get(id).y + dy,
-      width: at.get(id).width,
-      height: at.get(id).height,
-    });
-  let up = 0;
-  for (const { frames, loose } of groups.size ? rowsOf(at) : []) {
-    const row = [...frames, ...loose],
-      before = row.map(id => at.get(id));
-    const small = shrink(
-      at,
-      standing,
-      covers,
-      frames.filter(id => shut.has(id)),
-      row,
-      together,
-    );
-    const after =
-      together && small.length === frames.length ? [...small, ...loose.map(id => at.get(id))] : before;
-    const above = Math.min(...after.map(box => box.y)) - Math.min(...before.map(box => box.y));
-    const below = Math.max(...before.map(bottom)) - Math.max(...after.map(bottom));
-    const left = id =>
-      -small.reduce((sum, { frame, gone }) => sum + (at.get(id).x >= right(frame) - 1 ? gone : 0), 0);
-    for (const id of row) shift(id, left(id), -up - above);
-    for (const { id, x, y, width, height } of small)
-      now.set(id, { x: x + left(id), y: y - up - above, width, height });
-    up += above + below;
+const labelOf = id => Number(drawn.get(id).querySelector("text")?.getAttribute("textLength"));
+const spread = ids => new Map(ids.map((id, i) => [id, (i - (ids.length - 1) / 2) * APART]));
+
+// A stretch as it stands now: open, or closed, with room for the numbers of what goes out.
+const stretchNow = ({ group, frame, level, ways, boxes: within, things }) => {
+  const own = new Set(within),
+    [left, top, right, bottom] = frame;
+  const comes = ways.filter(([id]) => !own.has(ends.get(id).source)),
+    goes = ways.filter(([id]) => !own.has(ends.get(id).target));
+  const now = { group, things, step: Boolean(group), left, level, ways: new Map(ways), closed: shut.has(group) };
+  if (!now.closed) {
+    const height = (all, at) => new Map(all.map(([id, way]) => [id, way.at(at)[1] - level]));
+    const size = { wide: right - left, up: level - top, down: bottom - level };
+    return Object.assign(now, size, { ins: height(comes, 0), outs: height(goes, -1) });
   }
-  for (const { id, group } of data.boxes) {
-    if (group && !shut.has(group))
-      shift(id, now.get(group).x - at.get(group).x, now.get(group).y - at.get(group).y);
-  }
-  return now;
-};
-
-// Whether something lies over something else: rows that reach into each other cannot be moved apart from each
-// other.
-const collides = now => {
-  const all = [...groups.keys(), ...data.boxes.filter(box => !box.group).map(box => box.id)].map(id =>
-    now.get(id),
-  );
-  const over = (a, b) => apart(a, b) < 0 && a.x < right(b) && b.x < right(a);
-  return all.some((a, i) => all.slice(i + 1).some(b => over(a, b)));
+  const inOrder = (all, at) => all.sort(([, a], [, b]) => a.at(at)[1] - b.at(at)[1]).map(([id]) => id);
+  const ins = spread(inOrder(comes, 0)),
+    outs = spread(inOrder(goes, -1)),
+    covered = cover(groups.get(group));
+  const most = Math.max(ins.size, outs.size) * APART,
+    half = Math.max(covered.height, most) / 2;
+  const room = outs.size ? 2 * HEAD + Math.max(...[...outs.keys()].map(labelOf)) : 0;
+  return Object.assign(now, { ins, outs, wide: covered.width + room, up: half, down: half, covered });
 };
 
 const translate = (element, dx, dy) =>
   dx || dy
     ? element.setAttribute("transform", `translate(${dx} ${dy})`)
     : element.removeAttribute("transform");
-const layOut = () => {
+const carry = (element, { closed, x, y, left, level }) => {
+  element.classList.toggle("hidden", closed);
+  if (!element.classList.length) element.removeAttribute("class");
+  translate(element, x - left, y - level);
+};
+
+let ends;
+const layOut = suited => {
   for (const made of svg.querySelectorAll(".cover")) made.remove();
-  const standing = new Map(data.boxes.map(({ id, group }) => [id, shut.has(group) ? group : id]));
-  const covers = new Map(
-    data.groups.filter(group => shut.has(group.id)).map(group => [group.id, cover(group)]),
-  );
-  const at = places.get(svg),
-    near = arrange(at, standing, covers, true),
-    now = collides(near) ? arrange(at, standing, covers, false) : near;
-  const moved = id => [now.get(id).x - at.get(id).x, now.get(id).y - at.get(id).y];
-  for (const id of now.keys()) {
-    drawn.get(id).classList.toggle("shut", shut.has(id));
-    drawn.get(id).classList.toggle("hidden", standing.has(id) && standing.get(id) !== id);
-    translate(drawn.get(id), ...(shut.has(id) ? [0, 0] : moved(id)));
+  if (!data.stretches.length) return;
+  ends = byId(arrows);
+  const all = data.stretches.map(stretchNow),
+    left = data.stretches[0].frame[0],
+    top = Math.min(...data.stretches.map(({ frame }) => frame[1]));
+  if (suited) rowWidth = suiting(all, room());
+  inRows(all, left + rowWidth, left, top);
+  for (const stretch of all) {
+    const { group, things, closed, covered, x, y } = stretch;
+    for (const thing of things) carry(thing, stretch);
+    if (!group) continue;
+    drawn.get(group).classList.toggle("shut", closed);
+    if (closed) translate(covered.made, x, y - covered.height / 2);
+    translate(drawn.get(group), ...(closed ? [0, 0] : [x - stretch.left, y - stretch.level]));
   }
-  for (const [id, { made }] of covers) translate(made, now.get(id).x, now.get(id).y);
-  join(standing, now, moved);
+  join(all);
 };
 
 // -- arrows
 
-const shapesOf = element => [...element.querySelectorAll("path, polygon, text")];
-const restore = element => {
-  for (const shape of shapesOf(element))
-    for (const [name, value] of ownShapes.get(shape) ?? []) shape.setAttribute(name, value);
-};
-// From side to side where one stands beside the other; else a closed step is left and entered from above and
-// below.
-const waysOut = (from, to, closed) => {
-  if (apart(from, to) < 0 || right(from) <= to.x)
-    return right(from) > to.x
-      ? [
-          [-1, 0],
-          [1, 0],
-        ]
-      : [
-          [1, 0],
-          [-1, 0],
-        ];
-  const down = from.y < to.y ? 1 : -1;
-  return [closed[0] ? [0, down] : [1, 0], closed[1] ? [0, -down] : [-1, 0]];
-};
-// `lane` is the height between both rows, for arrows from one row to the beginning of another.
-const redraw = (element, from, to, lower, back, closed, lane) => {
-  const [line] = element.getElementsByTagName("path"),
-    width = Number(line.getAttribute("stroke-width") ?? 1);
-  const [out, into] = waysOut(from, to, closed),
-    along = ([x, y], [dx, dy], far) => [x + dx * far, y + dy * far];
-  const side = (box, [dx, dy]) => [
-    box.x + (box.width * (1 + dx)) / 2 + (dx ? 0 : lower),
-    middle(box) + (box.height * dy) / 2 + (dy ? 0 : lower),
-  ];
-  const start = side(from, out),
-    end = side(to, into),
-    base = along(start, out, back ? HEAD + width : 0);
-  const far = Math.hypot(end[0] - base[0], end[1] - base[1]),
-    bend = within(16, far / 2, 90),
-    label = along(base, out, Math.min(45, far / 2));
-  const between = out[0] > 0 && into[0] < 0 && right(from) > to.x;
-  const lanes = between
-    ? [
-        [base[0] + bend, lane],
-        [(base[0] + end[0]) / 2, lane],
-        [end[0] - bend, lane],
-      ]
-    : [];
-  const points = [base, along(base, out, bend), ...lanes, along(end, into, bend), end];
-  if (element.classList.contains("rev")) points.reverse();
-  const half = (HEAD + width) / 2,
-    across = [out[1], out[0]],
-    corners = [along(base, across, half), start, along(base, across, -half)];
-  const given = {
-    path: { d: `M${points[0]}C${points.slice(1).join(" ")}` },
-    polygon: { points: corners.join(" ") },
-    text: { x: label[0], y: label[1] - 5 },
-  };
-  for (const shape of shapesOf(element)) {
-    const names = Object.entries(given[shape.tagName]);
-    if (!ownShapes.has(shape))
-      ownShapes.set(
-        shape,
-        names.map(([name]) => [name, shape.getAttribute(name)]),
-      );
-    for (const [name, value] of names) shape.setAttribute(name, value);
-  }
+const restore = shape => {
+  if (!ownShapes.has(shape))
+    ownShapes.set(
+      shape,
+      ["d", "points", "x", "y"].map(name => [name, shape.getAttribute(name)]).filter(([, value]) => value),
+    );
+  for (const [name, value] of ownShapes.get(shape)) shape.setAttribute(name, value);
 };
 
-// What was moved together keeps its arrows, as does what has a sign in place of its far end; of others, those
-// between the same two stand side by side, and whole, where signs cut them off.
-const join = (standing, now, moved) => {
-  const sides = new Map(),
-    frameOf = id => now.get(boxes.get(id).group ?? id);
-  for (const { id, source, target, back, signs } of arrows) {
-    if (signs.length === 1) {
-      const group = boxes.get(source).group ?? boxes.get(target).group;
-      for (const one of [id, ...signs].map(of => drawn.get(of))) {
-        one.classList.toggle("hidden", shut.has(group));
-        translate(one, ...(shut.has(group) ? [0, 0] : moved(group)));
-      }
-      continue;
-    }
-    const element = drawn.get(id),
-      ends = [standing.get(source), standing.get(target)],
-      closed = ends.map(end => shut.has(end));
-    const [from, to] = ends.map(moved),
-      together = !closed.some(Boolean) && from.every((by, i) => by === to[i]),
-      inside = ends[0] === ends[1];
-    element.classList.toggle("hidden", inside && closed[0]);
-    restore(element);
-    translate(element, ...(together ? from : [0, 0]));
-    for (const sign of signs) {
-      drawn.get(sign).classList.toggle("hidden", !together);
-      translate(drawn.get(sign), ...(together ? from : [0, 0]));
-    }
-    if (together || inside) continue;
-    const pair = ends.join(" "),
-      [upper, below] = [source, target].map(frameOf).sort((a, b) => a.y - b.y);
-    if (!sides.has(pair)) sides.set(pair, []);
-    sides
-      .get(pair)
-      .push(lower =>
-        redraw(element, ...ends.map(end => now.get(end)), lower, back, closed, (bottom(upper) + below.y) / 2),
-      );
+// From stretch to stretch; a closed one is left with a head of the arrow's own width.
+const redraw = (id, stretches) => {
+  const element = drawn.get(id),
+    [path] = element.getElementsByTagName("path"),
+    [first] = stretches,
+    width = Number(path.getAttribute("stroke-width") ?? 1);
+  const moved = (stretch, points) =>
+    points.map(([x, y]) => [x + stretch.x - stretch.left, y + stretch.y - stretch.level]);
+  const [polygon] = element.getElementsByTagName("polygon"),
+    [text] = element.getElementsByTagName("text");
+  let d;
+  for (const shape of element.children) translate(shape, 0, 0);
+  if (first.closed) {
+    const x = first.x + first.covered.width + 1.5,
+      y = first.y + first.outs.get(id),
+      half = 2.4 + width / 2,
+      base = polygon ? x + HEAD : x;
+    polygon?.setAttribute("points", `${base},${y - half} ${x},${y} ${base},${y + half}`);
+    text?.setAttribute("x", base + HEAD / 2 + labelOf(id) / 2);
+    text?.setAttribute("y", y - width / 2 - 3);
+    d = `M${base},${y}`;
+  } else {
+    const [start] = path.getAttribute("d").match(/[-\d.]+[ ,][-\d.]+/);
+    for (const shape of [polygon, text].filter(Boolean)) carry(shape, first);
+    d = `M${moved(first, [start.split(/[ ,]/).map(Number)])}`;
   }
-  for (const all of sides.values()) all.forEach((draw, i) => draw((i - (all.length - 1) / 2) * BESIDE));
+  stretches.forEach((stretch, i) => {
+    if (i) d += wayBetween(stretches[i - 1], stretch, id);
+    const bends = stretch.closed ? [] : moved(stretch, stretch.ways.get(id)).slice(1);
+    if (bends.length) d += `C${bends}`;
+  });
+  path.setAttribute("d", d);
+};
+
+// An arrow within a stretch moves with it; one that is cut off, each part with its own; others go from one to
+// the next.
+const join = all => {
+  const standing = new Map(
+    data.stretches.flatMap(({ boxes }, i) => boxes.map(id => [id, all[i]])),
+  );
+  for (const { id, source, target, signs } of arrows) {
+    const [begins, stops] = signs,
+      shapes = [...drawn.get(id).children],
+      [from, to] = [source, target].map(end => standing.get(end)),
+      through = all.filter(({ ways }) => ways.has(id));
+    shapes.forEach(restore);
+    if (through.length > 1) redraw(id, through);
+    else
+      shapes.forEach((shape, i) => carry(shape, begins && (!stops || (i && shape.tagName === "path")) ? to : from));
+    drawn.get(id).classList.toggle("hidden", shapes.every(shape => shape.classList.contains("hidden")));
+  }
 };
 
 // -- closing
@@ -306,9 +184,9 @@ const closeAll = (all, wanted) => {
     data.groups.every(group => shut.has(group.id)),
   );
   rewind();
-  layOut();
-  whole = svg.getBBox();
-  if (fitted) fit();
+  layOut(all.length > 1);
+  if (fitted) survey();
+  else whole = svg.getBBox();
   rove(firstVisible());
   find();
 };

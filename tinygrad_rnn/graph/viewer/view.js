@@ -43,11 +43,15 @@ const turn = (...to) => {
   fitted = false;
   look(...to);
 };
-const fit = () => {
+const survey = () => {
   gliding++;
   fitted = true;
   whole = svg.getBBox();
   look(whole.x + whole.width / 2, whole.y + whole.height / 2, fitting());
+};
+const fit = () => {
+  layOut(true);
+  survey();
 };
 const move = (right, down) => turn(x - right / scale, y - down / scale, scale);
 const zoom = (factor, clientX, clientY) => {
