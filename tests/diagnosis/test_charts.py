@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import warnings
 from typing import Any
@@ -273,3 +274,11 @@ def test_whatever_things_are_called_figures_show_it(name: str) -> None:
         said = [text.get_text() for text in _texts(figure)]
         assert any(text.startswith((name[:2], "\ufffd")) for text in said)
         _drawn(figure)
+
+
+def test_names_in_any_script_are_drawn_without_a_warning() -> None:
+    history = tg.train.History([{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = tg.train.dashboard({"循环 $x$": history, "שלום \\alpha": history})
+        figure.savefig(io.BytesIO())

@@ -222,6 +222,23 @@ def test_sizes_whose_squares_have_no_room(size: float) -> None:
     np.testing.assert_allclose(array, 2 * size * np.eye(3), rtol=1e-6)
 
 
+def test_parameters_are_as_before(rng: np.random.Generator) -> None:
+    """Their residuals are not worked out meanwhile."""
+    layer, x = _layer(), rng.standard_normal((5, IN))
+    first, *others = layer.parameters()
+    first.requires_grad_(False)
+
+    def score(outputs: tg.Tensor, steps: np.ndarray) -> tg.Tensor:
+        assert not any(p.requires_grad for p in layer.parameters())
+        return outputs[:, len(steps) - 1]  # which goes wrong
+
+    with pytest.raises(IndexError):
+        tg.memory(layer, x, score)
+    assert not first.requires_grad
+    assert all(p.requires_grad for p in others)
+    assert all(p.grad is None for p in others)
+
+
 def test_what_is_not_finite_is_told(rng: np.random.Generator) -> None:
     """Of what overflows the largest are the infinite ones; of NaN nothing is known."""
 

@@ -108,3 +108,21 @@ def test_what_comes_by_several_ways_is_added() -> None:
 def test_latex_takes_them(tmp_path: Path) -> None:
     table = tg.table(_sequence())
     check_compiles(f"\\allowdisplaybreaks\n{table.equations()}\n\n\\scriptsize\n{table.latex()}", tmp_path)
+
+
+def test_long_equations_go_over_lines() -> None:
+    """Cut after commas and before signs, never inside of braces."""
+    parts = [tg.tensor([1.0], requires_grad=True, name=f"part_of_the_whole_{i}") for i in range(9)]
+    there = tg.table(tg.concatenate(parts)).equations().split(r"\end{align}")[0]
+    check_structure(there + r"\end{align}")
+    lines = there.splitlines()[1:]
+    assert len(lines) > 4
+    assert all(line.startswith(r"  &\quad ") for line in lines[1:])
+    assert sum(line.count("part") for line in lines) == 9
+    assert [line.count("&&") for line in lines] == [1] + [0] * (len(lines) - 1)
+
+
+def test_what_is_longer_than_a_page_may_break() -> None:
+    text = tg.table(_sequence()).equations()
+    assert text.count(r"\begingroup\allowdisplaybreaks") == text.count(r"\endgroup") > 0
+    check_structure(text)

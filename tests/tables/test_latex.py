@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.tables.typeset import check_formula, check_structure
@@ -49,3 +51,15 @@ def test_a_table_that_is_long_goes_over_pages() -> None:
         assert text.startswith(rf"\begin{{{environment}}}{{lr}}")
         assert text.count(r"1 & $-2 \cdot 10^{-7}$ \\") == count
         assert r"a\_1 & b \\" in text
+
+
+def test_a_table_that_is_broad_is_set_small_and_its_long_cells_in_lines() -> None:
+    formula = "$" + ", ".join(["a" * 9] * 9) + "$"
+    text = latex.tabular(("name", "made"), [["b" * 12, formula]], "ll")
+    check_structure(text)
+    lines = text.splitlines()
+    assert lines[0] == r"\begingroup\footnotesize"
+    assert lines[-1] == r"\endgroup"
+    assert re.search(r"\\begin\{tabular\}\{lp\{0\.\d\d\\linewidth\}\}", text)
+    assert text.count(r",\allowbreak ") == 8
+    assert r"\flushed" not in latex.tabular(("name", "made"), [["b" * 30, "c" * 28]], "ll")

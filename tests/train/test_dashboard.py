@@ -17,7 +17,7 @@ from tinygrad_rnn import cli
 from tinygrad_rnn.interop import safetensors
 from tinygrad_rnn.train import run as runs
 from tinygrad_rnn.train.config import Config
-from tinygrad_rnn.train.course import Series
+from tinygrad_rnn.train.course import Series, course_of
 from tinygrad_rnn.train.panels import spread
 from tinygrad_rnn.train.run import Run
 from tinygrad_rnn.train.steps import Step, read_log, table
@@ -326,3 +326,13 @@ def test_the_command_draws_runs_over_each_other(folder, tmp_path, capsys):
     assert cli.main([*given, str(tmp_path / "runs.gif")]) == 2
     assert "none of the endings" in capsys.readouterr().err
     assert not (tmp_path / "runs.gif").exists()
+
+
+def test_what_no_float_reaches_and_steps_that_are_none() -> None:
+    nan = float("nan")
+    rows = [{"step": 1, "loss": 10**400}, {"step": 2, "loss": 1.0}, {"step": nan, "loss": 2.0}]
+    loss = course_of(tg.train.History(rows)).series["loss"]
+    assert loss.steps.tolist() == [1, 2]
+    assert loss.values.tolist() == [float("inf"), 1.0]
+    with pytest.raises(tg.DataError, match="tells of no loss"):
+        tg.train.dashboard(tg.train.History(rows[2:]))

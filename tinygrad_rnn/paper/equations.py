@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,12 @@ from ..tables import latex
 from ..tape import Entry, Key, Node, key_of
 from .rules import backward, forward
 from .symbols import Symbols
+
+_BROAD = 30
+"""Characters of a line, beside which its case stands."""
+
+_PAGE = 20
+"""Lines that can be kept together."""
 
 
 def equations_of(recording: Recording, symbols: Symbols, reached: Mapping[Key, Any], shapes: bool) -> str:
@@ -54,8 +61,27 @@ def _backward(entry: Entry, symbols: Symbols, reached: Mapping[Key, Any], seen: 
 
 
 def _equation(left: str, sign: str, right: str, remark: str) -> str:
-    return rf"  {left} &{sign} {right} && \text{{{latex.words(remark)}}}"
+    first, *others = _lines(right)
+    told = rf"&& \text{{{latex.words(remark)}}}"
+    return " \\\\\n".join([rf"  {left} &{sign} {first} {told}", *(rf"  &\quad {line}" for line in others)])
+
+
+def _lines(formula: str) -> list[str]:
+    """A formula in lines that fit a page: cut after commas, and before signs, outside of all braces."""
+    lines: list[str] = []
+    line, depth = "", 0
+    for part in re.split(r"(?<=, )|(?= (?:[+-]|\\odot|\\cdot) )", formula):
+        if line and depth == 0 and latex.characters(line + part) > _BROAD:
+            lines, line = [*lines, line.strip()], ""
+        line += part
+        bare = re.sub(r"\\[{}]", "", part)
+        depth += bare.count("{") - bare.count("}")
+    return [*lines, line.strip()]
 
 
 def _align(lines: list[str]) -> str:
-    return "\n".join([r"\begin{align}", " \\\\\n".join(lines), r"\end{align}"])
+    """What is longer than a page goes on on the next one."""
+    rows = "\n".join([r"\begin{align}", " \\\\\n".join(lines), r"\end{align}"])
+    if rows.count("\n") <= _PAGE:
+        return rows
+    return "\n".join([r"\begingroup\allowdisplaybreaks", rows, r"\endgroup"])

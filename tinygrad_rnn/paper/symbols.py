@@ -15,9 +15,12 @@ from typing import Any
 
 from ..reading.chain import Chain
 from ..reading.recording import Recording
-from ..reading.words import formatted, plain, stem
+from ..reading.words import formatted, plain, short, stem
 from ..tables import latex
 from ..tape import Entry, Key, Node, key_of
+
+_LETTERS = 20
+"""Of a name in LaTeX: a line has room for a few of them."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,9 @@ class Symbols:
         name, time = self._name(x), self._step(x)
         base = self._before.get(key, name)
         if base:
-            text = base if time is None else f"{base}[{time}]"
-            yield Symbol(text, latex.name(text), name)
+            time = "" if time is None else f"[{time}]"
+            yield Symbol(f"{base}{time}", latex.name(f"{short(base, _LETTERS)}{time}"), name)
+        base = base and short(base, _LETTERS)
         place = self._numbered(key)
         if key in self.leaves:
             text, above = f"{base or 'leaf'}#{place}", rf"{latex.name(base or 'leaf')}^{{\#{place}}}"

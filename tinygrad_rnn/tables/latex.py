@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from .text import printable
 
-_COMMANDS = (
+__COMMANDS = (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi "
     "chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
 )
-GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ", _COMMANDS.split(), strict=True))
+GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ", __COMMANDS.split(), strict=True))
 """Letters that have a command."""
 
 _ESCAPED = {**{c: f"\\{c}" for c in "{}$&#%_"}, " ": r"\ "}
@@ -24,12 +24,13 @@ _IN_MATH = {
     "−": "-",
     "′": "'",
     "·": r"\cdot ",
+    "…": r"\dots ",
 }
 _IN_TEXT = {
     **_ESCAPED, " ": " ", "\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
     "<": "$<$", ">": "$>$", "|": "$|$", "−": "$-$", "∛": r"$\sqrt[3]{\cdot}$", "√": r"$\sqrt{\cdot}$",
     "×": r"$\times$", "·": r"$\cdot$", "½": r"$\frac{1}{2}$", "→": r"$\to$", "ᵀ": r"$^{\top}$",
-    "Σ": r"$\Sigma$", "σ": r"$\sigma$",
+    "Σ": r"$\Sigma$", "σ": r"$\sigma$", "…": r"\dots{}",
 }  # fmt: skip
 
 _PARTS = re.compile(r"([^\W\d_]+)(?:_([^\W_]+)|(\d+))?(?:\[(.+)\])?(['′]*)")
@@ -37,6 +38,23 @@ _PARTS = re.compile(r"([^\W\d_]+)(?:_([^\W_]+)|(\d+))?(?:\[(.+)\])?(['′]*)")
 
 _LONG = 40
 """More lines than this do not fit a page."""
+
+_BREADTH, _LETTER = 345, 5.2
+"""Points of a line of LaTeX's ``article``, and of a letter."""
+
+_SHORT, _WIDEST = 14, 30
+"""Cells of up to so many characters stand in one line; and those of more than so many get no more room."""
+
+_SMALLER = {"footnotesize": 4.1, "scriptsize": 3.6}
+"""Sizes of type, and points of a letter in it."""
+
+_CLOSE = "\n".join(
+    [
+        r"\setlength{\tabcolsep}{3pt}\renewcommand{\arraystretch}{1.25}",
+        r"\def\flushed{\raggedright\let\\\tabularnewline}",
+    ]
+)
+"""Also with room for fractions, and cells of several lines."""
 
 
 def words(text: str) -> str:
@@ -62,15 +80,55 @@ def number(text: str) -> str:
 
 
 def tabular(head: Sequence[str], rows: Sequence[Sequence[str]], columns: str) -> str:
-    """Rows of cells, LaTeX already, under a head in words. ``columns`` is as LaTeX wants it. A table that is
-    longer than a page repeats its head on each."""
+    """Rows of cells, LaTeX already, under a head in words. ``columns`` has a letter for each, as LaTeX wants
+    it. A table that is longer than a page repeats its head on each; one that is broader is set small, and
+    its long cells in lines."""
     title = " & ".join(map(words, head)) + r" \\"
-    body = [" & ".join(row) + r" \\" for row in rows]
-    if len(rows) > _LONG:
-        top = [rf"\begin{{longtable}}{{{columns}}}", r"\hline", title, r"\hline", r"\endhead"]
-        return "\n".join([*top, *body, r"\hline", r"\end{longtable}"])
-    top = [rf"\begin{{tabular}}{{{columns}}}", r"\hline", title, r"\hline"]
-    return "\n".join([*top, *body, r"\hline", r"\end{tabular}"])
+    sizes = [max(map(characters, column)) for column in zip(head, *rows, strict=True)]
+    small = _LETTER * sum(sizes) + 12 * len(sizes) > _BREADTH
+    command, kinds = _kinds(columns, sizes) if small else ("", list(columns))
+    body = [
+        " & ".join(_flushed(cell) if kind[0] == "p" else cell for cell, kind in zip(row, kinds, strict=True))
+        + r" \\"
+        for row in rows
+    ]
+    environment, ends = ("longtable", [r"\endhead"]) if len(rows) > _LONG else ("tabular", [])
+    top = [rf"\begin{{{environment}}}{{{''.join(kinds)}}}", r"\hline", title, r"\hline", *ends]
+    written = [*top, *body, r"\hline", rf"\end{{{environment}}}"]
+    return "\n".join([rf"\begingroup\{command}", _CLOSE, *written, r"\endgroup"] if small else written)
+
+
+def _kinds(columns: str, sizes: Sequence[int]) -> tuple[str, list[str]]:
+    """How small a broad table is set, and its columns then: where it is too broad all the same, the long ones
+    share what the others leave."""
+    long = [size > _SHORT for size in sizes]
+    wanted = [min(size, _WIDEST) for size in sizes]
+    whole = sum(size for size, one in zip(wanted, long, strict=True) if one)
+    for command, letter in _SMALLER.items():
+        free = (
+            _BREADTH - 6 * len(sizes) - letter * sum(s for s, one in zip(sizes, long, strict=True) if not one)
+        )
+        if letter * sum(s for s, one in zip(sizes, long, strict=True) if one) <= free:
+            return command, list(columns)
+        if free >= 0.3 * _BREADTH:
+            break
+    share = max(free, 0.2 * _BREADTH) / _BREADTH / max(1, whole)
+    return command, [
+        rf"p{{{share * size:.2f}\linewidth}}" if one else kind
+        for kind, size, one in zip(columns, wanted, long, strict=True)
+    ]
+
+
+def _flushed(cell: str) -> str:
+    """A cell of several lines, which may end after a comma in a formula too."""
+    return r"\flushed " + (cell.replace(", ", r",\allowbreak ") if "$" in cell else cell)
+
+
+def characters(cell: str) -> int:
+    """About how many are seen of a cell: signs between terms stand apart from these."""
+    shown = re.sub(r"\\(?:text|math\w+|operatorname|frac)\b|[${}^_]", "", cell)
+    shown = re.sub(r"\\(?:odot|cdot|to)\b|[+=]", "···", shown) if "$" in cell else shown
+    return len(re.sub(r"(?<=\\)[a-zA-Z]+" + (r"|\s" if "$" in cell else ""), "", shown))
 
 
 def _word(text: str) -> str:

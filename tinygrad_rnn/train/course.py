@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy
 
@@ -217,11 +219,20 @@ def _best(history: History, column: str | None) -> tuple[int, float] | None:
 
 
 def _series(history: History, column: str) -> Series:
-    """A column where it is told, and is a number."""
+    """A column where it is told, and is a number, at steps that are finite."""
     told = [
-        (float(row.get("step", i)), float(row[column]))
+        (_float(row.get("step", i)), _float(row[column]))
         for i, row in enumerate(history.rows, 1)
         if isinstance(row.get(column), (int, float, numpy.number))
     ]
+    told = [(step, value) for step, value in told if numpy.isfinite(step)]
     steps, values = zip(*told, strict=True) if told else ((), ())
     return Series(numpy.array(steps, float), numpy.array(values, float))
+
+
+def _float(x: Any) -> float:
+    """A number; infinity for a whole number that no float reaches."""
+    try:
+        return float(x)
+    except OverflowError:
+        return math.inf if x > 0 else -math.inf

@@ -6,6 +6,7 @@ import functools
 import importlib
 import io
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +28,14 @@ GREY, PALE = "#5F5F5F", "#8A8A8A"
 DASHES = ["-", "--", "-.", ":"]
 """Lines differ by more than colour, for those who print in grey."""
 
+_FALLBACKS = [
+    *(f"Noto Sans CJK {place}" for place in ("SC", "JP", "TC", "KR")),
+    "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "Droid Sans Fallback", "PingFang SC",
+    "Hiragino Sans", "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Noto Sans Arabic", "Noto Sans Hebrew",
+    "Noto Sans Devanagari", "Noto Sans Thai", "Noto Emoji", "Arial Unicode MS",
+]  # fmt: skip
+"""Fonts for letters that matplotlib's own has none of."""
+
 SMALL = 9
 """Points of all text but titles."""
 
@@ -46,7 +55,20 @@ def figure_for(what: str, size: tuple[float, float]) -> Any:
     except ImportError as error:
         raise DrawError(f"{what} needs the package matplotlib: pip install 'tinygrad_rnn[plot]'") from error
     figure._repr_png_ = functools.partial(rendered, figure, "png")
+    figure.draw = functools.partial(_draw, figure)
     return figure
+
+
+def _draw(figure: Any, renderer: Any) -> None:
+    """Draw a figure whose names may be in any script, in the fonts that are there; where none has a letter
+    there is a box."""
+    there = {font.name for font in library("font_manager").fontManager.ttflist}
+    families = ["DejaVu Sans", *(name for name in _FALLBACKS if name in there)]
+    for text in figure.findobj(library("text").Text):
+        text.set_fontfamily(families)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        type(figure).draw(figure, renderer)
 
 
 def library(part: str) -> Any:
