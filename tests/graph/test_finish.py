@@ -134,7 +134,8 @@ def test_boxes_have_room_for_the_heads_that_point_at_them():
     ("said", "font"), [("weight_hhᵀ", "DejaVu Sans"), ("权重", "Noto Sans CJK SC"), ("W", "")]
 )
 def test_letters_that_few_fonts_have_name_their_font_in_other_images(said, font):
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg"><text x="1">{said}</text><title>ᵀ</title><text>y</text></svg>'
+    texts = f'<text x="1">{said}</text><title>ᵀ</title><text>y</text>'
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg">{texts}</svg>'
     root = ElementTree.fromstring(convert._with_fonts(svg))
     fonts = [text.get("font-family", "") for text in root.iter("{http://www.w3.org/2000/svg}text")]
     assert [font in found and bool(found) == bool(font) for found in fonts] == [True, not font]
