@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy
 import pytest
+from IPython.core.formatters import DisplayFormatter
 
 import tinygrad_rnn as tg
 from tests.diagnosis import by_hand
@@ -189,8 +190,7 @@ def test_what_is_not_finite_has_a_colour_and_a_word() -> None:
 
 @pytest.mark.parametrize("method", ["curve", "ways"])
 def test_a_notebook_shows_figures_though_nothing_was_set_up(method: str) -> None:
-    formatters = pytest.importorskip("IPython.core.formatters")
-    content, _ = formatters.DisplayFormatter().format(getattr(_times(0.5, 5), method)())
+    content, _ = DisplayFormatter().format(getattr(_times(0.5, 5), method)())
     assert content["image/png"].startswith(b"\x89PNG")
 
 

@@ -41,10 +41,10 @@ def check_structure(text: str) -> None:
 
 
 def check_formula(formula: str) -> None:
-    r"""Read by matplotlib, which knows neither relations made of signs nor ``\&``."""
+    r"""Read by matplotlib, which knows neither relations made of signs, nor ``\&``, nor where lines may break."""
     from matplotlib.mathtext import MathTextParser
 
-    formula = formula.replace(r"\mathrel{+}=", "+=").replace(r"\&", "&")
+    formula = formula.replace(r"\mathrel{+}=", "+=").replace(r"\&", "&").replace(r"\allowbreak", "")
     assert MathTextParser("path").parse(f"${formula}$").width > 0
 
 
