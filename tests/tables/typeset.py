@@ -41,7 +41,7 @@ def check_structure(text: str) -> None:
 
 
 def check_formula(formula: str) -> None:
-    r"""Read by matplotlib, which knows neither relations made of signs, nor ``\&``, nor where lines may break."""
+    r"""Read by matplotlib, which knows no relations made of signs, no ``\&``, and no breaks of lines."""
     from matplotlib.mathtext import MathTextParser
 
     formula = formula.replace(r"\mathrel{+}=", "+=").replace(r"\&", "&").replace(r"\allowbreak", "")
