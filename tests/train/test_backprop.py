@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import graph
-from tinygrad_rnn.nn.module import modes_kept
+from tinygrad_rnn.nn.modes import evaluating
 from tinygrad_rnn.train import pictures
 from tinygrad_rnn.train.config import Config
 from tinygrad_rnn.train.run import Run
@@ -36,8 +36,7 @@ def test_what_comes_back_is_that_of_the_whole_window(run, count, monkeypatch):
     length = max(8, count)
     later = (length - count) // 2
     first = pictures.WARM + length - later - count
-    with modes_kept(run.model):
-        run.model.eval()
+    with evaluating(run.model):
         x, y = run.window(0, pictures.WARM + length)
         with tg.no_grad():
             _, (h, c) = run.model(x[:first])

@@ -286,17 +286,6 @@ def _called(call: Callable[..., Any], module: Module, *args: Any, **kwargs: Any)
     return result
 
 
-@contextlib.contextmanager
-def modes_kept(model: Any) -> Iterator[None]:
-    """A block after which each module of a model is in training or not, as it was before."""
-    modes = [(m, m.training) for m in (model.modules() if isinstance(model, Module) else ())]
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
 _noted: contextvars.ContextVar[list[tuple[Module, Any]] | None] = contextvars.ContextVar(
     "tinygrad_rnn_calls", default=None
 )

@@ -13,7 +13,8 @@ from ..tables import html
 from ..tape import host, no_grad
 from ..tensor import Tensor
 from .carrying import fresh_states
-from .module import Module, calls_noted, modes_kept
+from .modes import evaluating
+from .module import Module, calls_noted
 
 _HEAD = ("module", "class", "output", "parameters")
 
@@ -150,8 +151,8 @@ def _called(model: Module, inputs: Sequence[Any]) -> dict[int, tuple[tuple[int, 
     """The shapes of what came out of each module, by its identity."""
     states = random.States()
     try:
-        with modes_kept(model), fresh_states(model), no_grad(), calls_noted() as calls:
-            model.eval()(*inputs)
+        with evaluating(model), fresh_states(model), no_grad(), calls_noted() as calls:
+            model(*inputs)
     finally:
         states.restore()
     return {

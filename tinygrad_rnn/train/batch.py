@@ -15,7 +15,7 @@ from ..backends import Backend
 from ..data.batching import Passes
 from ..errors import ArgumentError, CheckpointError, DataError, TinygradRNNError, TrainingError
 from ..nn.carrying import fresh_states
-from ..nn.module import modes_kept
+from ..nn.modes import evaluating
 from ..tape import host_values, no_grad
 from ..tensor import Tensor
 from .metrics import Averaged, checked_metrics
@@ -266,9 +266,7 @@ def evaluate(
     through, mean, count = Through(model, loss, carry, batch_first), Mean(), 0
     for metric in counted.values():
         metric.reset()
-    with modes_kept(model), fresh_states(model):
-        if isinstance(model, nn.Module):
-            model.eval()
+    with evaluating(model), fresh_states(model):
         for batch in data:
             value, weight, outputs, targets = through(batch)
             mean.add(value.item(), weight)

@@ -11,7 +11,7 @@ from ..derived.losses import cross_entropy
 from ..diagnosis.charts import rendered
 from ..errors import DrawError
 from ..graph import Picture, draw
-from ..nn.module import modes_kept
+from ..nn.modes import evaluating
 from ..tape import no_grad
 from ..tensor import Tensor
 from ..transforms import gradients
@@ -73,8 +73,7 @@ def backprop(run: Run, count: int) -> Picture:
     length = max(run.config.length, count)
     later = (length - count) // 2
     before = length - count - later
-    with modes_kept(run.model), get(run.config.backend).quiet():
-        run.model.eval()
+    with evaluating(run.model), get(run.config.backend).quiet():
         x, y = run.window(0, WARM + length)
         now, rest = slice(WARM + before, WARM + before + count), slice(WARM + before + count, None)
         with no_grad():

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy
 
-from .. import arguments, nn, tree
+from .. import arguments, tree
 from ..data.batching import Batches, Passes
 from ..data.streams import Windows
 from ..errors import ArgumentError, DataError, ShapeError
-from ..nn.module import modes_kept
+from ..nn.modes import evaluating
 from ..ops import zeros
 from ..tape import host_values, no_grad
 from ..tensor import Tensor
@@ -85,9 +85,7 @@ def predict(
     through = Through(model, _no_loss, carry, False)
     found: list[Any] = []
     sizes: list[int | None] = []
-    with modes_kept(model):
-        if isinstance(model, nn.Module):
-            model.eval()
+    with evaluating(model):
         for batch in data:
             ended = batch if targets else _ended(batch)
             _, _, outputs, _ = through(ended)

@@ -12,7 +12,7 @@ from ..derived.losses import cross_entropy
 from ..derived.reductions import log_softmax
 from ..diagnosis import Memory, Report, flow, memory
 from ..errors import DataError
-from ..nn.module import modes_kept
+from ..nn.modes import evaluating
 from ..ops import Tensor
 from ..tape import no_grad
 from ..tensor import tensor
@@ -27,8 +27,7 @@ def flow_of(model: LanguageModel, numbers: Tensor, following: Tensor, states_onl
         numbers, following: what is read, and what follows it: (T, B).
         states_only: as in :func:`tinygrad_rnn.flow`.
     """
-    with modes_kept(model), numbers._backend.quiet():
-        model.eval()
+    with evaluating(model), numbers._backend.quiet():
         logits, _ = model.read(model.embedding(numbers).detach())
         return flow(cross_entropy(logits, following, reduction="sum"), states_only=states_only)
 
@@ -50,8 +49,7 @@ def memory_of(model: LanguageModel, vocabulary: Vocabulary[Any], tokens: Any) ->
         raise DataError("memory: the text is empty")
     numbers = numbers_of(tokens, vocabulary)
     backend = model.embedding.weight.backend
-    with modes_kept(model):
-        model.eval()
+    with evaluating(model):
         with no_grad():
             vectors = model.embedding(tensor(numbers, backend=backend))
             outputs, _ = model.recurrent(vectors[:, None])

@@ -12,7 +12,7 @@ import numpy
 from .. import arguments
 from ..data import Vocabulary
 from ..errors import ArgumentWarning
-from ..nn.module import modes_kept
+from ..nn.modes import evaluating
 from ..tape import no_grad
 from ..tensor import tensor
 from .data import plain, tokens_of
@@ -64,8 +64,8 @@ def sample(
     def draw(scores: numpy.ndarray) -> int:
         return _draw(_known(scores, vocabulary), temperature, chance, top_k)
 
-    with modes_kept(model):
-        for number in itertools.islice(_numbers(model.eval(), given, draw), length):
+    with evaluating(model):
+        for number in itertools.islice(_numbers(model, given, draw), length):
             token = vocabulary.tokens[number]
             written += token
             if stop and stop in written[-len(stop) - len(token) :]:

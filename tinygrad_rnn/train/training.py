@@ -21,7 +21,7 @@ from ..backends import Backend
 from ..data.batching import Passes
 from ..errors import ArgumentError, ArgumentWarning, CheckpointError, DataError, TrainingError
 from ..interop.safetensors import Checkpoint
-from ..nn.module import modes_kept
+from ..nn.modes import modes_kept
 from ..tape import Replay, Tape
 from .average import Average
 from .batch import Mean, Through, evaluate

@@ -19,7 +19,7 @@ from typing import Any
 from .... import arguments, atomic, tree
 from ....errors import ArgumentError, CheckpointError
 from ....nn import Module, Recurrent
-from ....nn.module import modes_kept
+from ....nn.modes import evaluating
 from ... import options
 from ..model import Model as Loaded
 from ..package import onnx_package
@@ -91,9 +91,7 @@ def export(
         waiting = iter(leaves)
         return function(*tree.map_leaves(lambda leaf: None if leaf is None else next(waiting), nesting))
 
-    with modes_kept(model):
-        if isinstance(model, Module):
-            model.eval()
+    with evaluating(model):
         joined, returned = traced(call, model, [(one.shape, one.dtype) for one in given], traces)
         w = Writer(sources=_sources(given))
         values = [
