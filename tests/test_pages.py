@@ -77,7 +77,7 @@ def test_files_come_without_what_only_their_readers_need(tmp_path: Path) -> None
     assert pages.source(tmp_path, "one.js", "two.js") == "const é = 1;\nconst two = 2; // kept"
 
 
-@pytest.mark.parametrize("folder", ["graph/viewer", "diagnosis"])
+@pytest.mark.parametrize("folder", [".", "graph/viewer", "diagnosis"])
 def test_no_page_has_markup_of_users(folder: str) -> None:
     """What the pages rest on: users' text gets in by ``textContent`` alone."""
     for file in (Path(pages.__file__).parent / folder).glob("*.js"):

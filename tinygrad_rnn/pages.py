@@ -32,6 +32,8 @@ content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inlin
 </html>
 """
 
+_HERE = Path(__file__).parent
+
 _FRAME = (
     '<iframe title="{title}" sandbox="allow-scripts" srcdoc="{page}" width="100%" height="{height}" '
     'style="border: 1px solid #8884; box-sizing: border-box; resize: vertical"></iframe>'
@@ -44,7 +46,7 @@ def page(title: str, body: str, style: str, program: str, data: Any) -> str:
     Args:
         title: plain text.
         body: markup.
-        style, program: CSS and JavaScript, as :func:`source` reads them.
+        style, program: CSS and JavaScript, as :func:`style_of` and :func:`program_of` read them.
         data: what the program finds as JSON in the element ``data``.
     """
     return _PAGE.format(
@@ -67,6 +69,16 @@ def source(folder: Path, *names: str) -> str:
     """Files of a page, one after the other, without indentation and lines of comment."""
     lines = (line.strip() for name in names for line in (folder / name).read_text("utf-8").splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("//"))
+
+
+def style_of(folder: Path, *names: str) -> str:
+    """What all pages look like, and then a page's own files."""
+    return f"{source(_HERE, 'pages.css')}\n{source(folder, *names)}"
+
+
+def program_of(folder: Path, *names: str) -> str:
+    """What the programs of all pages begin with, and then a page's own files."""
+    return f"{source(_HERE, 'pages.js')}\n{source(folder, *names)}"
 
 
 def rounded(value: float | None, digits: int = 6) -> float | None:

@@ -36,20 +36,25 @@ def page(memory: Memory) -> str:
     content = _content(memory)
     used = len(json.dumps(content))
     content["units"], content["left_out"] = _units(memory.values, LARGEST - used)
-    body, style, program = (
-        pages.source(Path(__file__).parent, f"memory.{kind}") for kind in ("html", "css", "js")
+    here = Path(__file__).parent
+    return pages.page(
+        plain(memory.title, 80),
+        pages.source(here, "memory.html"),
+        pages.style_of(here, "memory.css"),
+        pages.program_of(here, "memory.js"),
+        content,
     )
-    return pages.page(plain(memory.title, 80), body, style, program, content)
 
 
 def _content(memory: Memory) -> dict[str, Any]:
-    starts = _starts(memory.relative)
+    levels = _levels(memory.relative)
+    starts = _starts(levels)
     content: dict[str, Any] = {
         "title": plain(memory.title, 200),
         "summary": str(memory),
         "decades": DECADES,
         "reach": REACH,
-        "sizes": _sizes(memory.relative, starts),
+        "sizes": _sizes(levels, starts),
         "starts": starts,
         "horizon": memory.horizon.tolist(),
         "remaining": [pages.rounded(part, 4) for part in memory.remaining[:_CURVE]],
@@ -77,18 +82,17 @@ def _levels(relative: numpy.ndarray) -> numpy.ndarray:
     return numpy.where(levels >= 1, numpy.round(levels), 0).astype(numpy.uint8)
 
 
-def _starts(relative: numpy.ndarray) -> list[int]:
+def _starts(levels: numpy.ndarray) -> list[int]:
     """For each row the first size that is shown."""
-    shown = _levels(relative) > 0
+    shown = levels > 0
     starts: list[int] = numpy.where(
         shown.any(axis=1), shown.argmax(axis=1), numpy.arange(len(shown))
     ).tolist()
     return starts
 
 
-def _sizes(relative: numpy.ndarray, starts: list[int]) -> str:
+def _sizes(levels: numpy.ndarray, starts: list[int]) -> str:
     """Each row from its start up to its own step, one after the other."""
-    levels = _levels(relative)
     return _bytes(b"".join(levels[step, start : step + 1].tobytes() for step, start in enumerate(starts)))
 
 
@@ -138,7 +142,7 @@ def _series(memory: Memory, starts: list[int]) -> dict[str, Any]:
         largest = memory.array.max(axis=1, keepdims=True)
         for i, strip in enumerate(strips[: memory.by_feature.shape[2]]):
             with numpy.errstate(divide="ignore", invalid="ignore"):
-                strip["sizes"] = _sizes(memory.by_feature[..., i] / largest, starts)
+                strip["sizes"] = _sizes(_levels(memory.by_feature[..., i] / largest), starts)
     return series
 
 

@@ -39,8 +39,8 @@ def page(scene: Scene, draw: Callable[[Scene], ElementTree.Element]) -> str:
     return pages.page(
         plain(scene.title, 80),
         pages.source(_VIEWER, "page.html").format(svg=svg),
-        pages.source(_VIEWER, "page.css"),
-        pages.source(_VIEWER, *(f"{name}.js" for name in _PROGRAM)),
+        pages.style_of(_VIEWER, "page.css"),
+        pages.program_of(_VIEWER, *(f"{name}.js" for name in _PROGRAM)),
         [_content(*one) for one in scenes],
     )
 

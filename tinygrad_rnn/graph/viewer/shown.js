@@ -1,7 +1,5 @@
 // What stands on the page, and which picture is shown: that of the whole, or one inside of a box.
 
-const one = selector => document.querySelector(selector);
-const on = (target, type, act, how) => target.addEventListener(type, act, how);
 const byId = all => new Map(all.map(one => [one.id, one]));
 const pictures = JSON.parse(one("#data").textContent),
   place = new Map(pictures.map(({ of }, i) => [of, i]));
@@ -19,18 +17,6 @@ let data,
   drawn,
   pinned = null;
 
-const make = (parent, tag, text, css = "") => {
-  const made = parent.appendChild(document.createElement(tag));
-  made.textContent = text;
-  made.className = css;
-  return made;
-};
-const makeSvg = (parent, tag, given, text = "") => {
-  const made = parent.appendChild(document.createElementNS(svg.namespaceURI, tag));
-  for (const name in given) made.setAttribute(name, given[name]);
-  made.textContent = text;
-  return made;
-};
 const press = (button, pressed) => button.setAttribute("aria-pressed", pressed);
 const opens = box => box && place.has(box.id);
 const visible = id => !drawn.get(id).classList.contains("hidden");
