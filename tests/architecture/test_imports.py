@@ -63,6 +63,7 @@ INSIDE_FUNCTIONS = {
         "backends.native.code_cache": {"platformdirs"},
         "backends.native.threads": {"threadpoolctl"},
         "backends.numpy_backend": {".native"},
+        "chain_rule.formula": {".notation", "..tables"},
         "commands.check": {".."},
         "commands.convert": {"..interop.convert"},
         "derived.losses": {"..sequence.rows"},

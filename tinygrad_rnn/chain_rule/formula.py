@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..tables import html, latex
-from .notation import as_latex
+from ..tables import html
 
 if TYPE_CHECKING:
     from .row import Row
@@ -174,6 +173,9 @@ def html_table(rows: Iterable[Row]) -> str:
 
 def latex_table(rows: Iterable[Row]) -> str:
     """The same in LaTeX, a line for each residual."""
+    from ..tables import latex  # with the notation: few need them
+    from .notation import as_latex
+
     cells = []
     for row in rows:
         first = [latex.words(row.name), row.case, f"$y = {as_latex(_shown(row))}$"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import atomic
 from ..arguments import rate
-from ..diagnosis.charts import rendered
+from ..diagnosis.charts import ENDINGS, rendered
 from ..errors import DrawError
 from ..reading.words import table
 from ..train import snapshot
@@ -88,7 +88,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     if arguments.out is None:
         return say("\n".join([*table(lines, "<<>>>>>>"), *apart]))
     kind = os.path.splitext(arguments.out)[1].lower()[1:]
-    if kind not in ("png", "svg", "pdf"):
-        raise DrawError(f"compare: {arguments.out!r} has none of the endings .png, .svg, .pdf")
+    if kind not in ENDINGS:
+        known = ", ".join(f".{ending}" for ending in ENDINGS)
+        raise DrawError(f"compare: {arguments.out!r} has none of the endings {known}")
     atomic.write(arguments.out, rendered(dashboard(arguments.runs), kind), DrawError)
     return say("\n".join([*table(lines, "<<>>>>>>"), *apart, arguments.out]))

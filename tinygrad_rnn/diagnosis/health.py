@@ -48,6 +48,11 @@ class Activation:
     entries: list[Entry]
 
     @property
+    def full_name(self) -> str:
+        """Its name with that of its chain: "layer 2 f"."""
+        return f"{self.chain or ''} {self.name}".strip()
+
+    @property
     def bounds(self) -> tuple[float, float] | None:
         """Between what its values lie: 0 and 1 for a gate; None where they have no bounds."""
         return _BOUNDS.get(self.operation)
@@ -76,8 +81,7 @@ class Activation:
         return float(self.flat.mean()) if self.flat.size else 0.0
 
     def __str__(self) -> str:
-        where = f"{self.chain} " if self.chain else ""
-        text = f"{where}{self.name}: {percent(self.saturated)} saturated"
+        text = f"{self.full_name}: {percent(self.saturated)} saturated"
         if self.flat.size > 1 and self.saturated:
             worst = int(self.flat.argmax())
             text += f", most at step {self.labels[worst]} ({percent(float(self.flat[worst]))})"

@@ -288,10 +288,11 @@ class Report:
             self.to_csv(target)
         elif kind == "txt":
             atomic.write(target, f"{self.table()}\n", DrawError)
-        elif kind in ("png", "svg", "pdf"):
+        elif kind in charts.ENDINGS:
             atomic.write(target, charts.rendered(self.heatmap(), kind), DrawError)
         else:
-            raise DrawError(f"save: {target.name!r} has none of the endings .png, .svg, .pdf, .txt, .csv")
+            known = ", ".join(f".{ending}" for ending in (*charts.ENDINGS, "txt", "csv"))
+            raise DrawError(f"save: {target.name!r} has none of the endings {known}")
 
     def _step_rows(self) -> Iterator[Sequence[Any]]:
         states = list(dict.fromkeys(name for track in self.tracks for name in track.states))

@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from .outlines import Outline, Point, points_of, width_of_line
+from .outlines import Outline, Point, path_of, points_of, width_of_line
 
 _GAPS = (1.5, 3.0, 4.5, 6.0, 8.0)
 """Points between an outline and the tip: more where the head would touch it with another corner."""
@@ -187,7 +187,7 @@ def _draw(end: _End, aside: Point) -> Outline:
     end.head.set("points", " ".join(f"{x:.2f},{y:.2f}" for x, y in corners))
     end.head.set("fill", end.path.get("stroke", "black"))
     end.head.set("stroke", "none")
-    end.path.set("d", written(line[::-1] if end.turned else line))
+    end.path.set("d", path_of(line[::-1] if end.turned else line))
     return Outline(corners)
 
 
@@ -199,12 +199,6 @@ def _nearest(tip: Point, outlines: Collection[Outline]) -> Outline | None:
         if far < least:
             found, least = outline, far
     return found
-
-
-def written(controls: Sequence[Point]) -> str:
-    """A curve of cubic pieces as SVG has it."""
-    points = [f"{x:.2f},{y:.2f}" for x, y in controls]
-    return f"M{points[0]}C{' '.join(points[1:])}"
 
 
 def _with_head(

@@ -100,6 +100,12 @@ def points_of(shape: ElementTree.Element) -> list[Point]:
     return list(zip(numbers[::2], numbers[1::2], strict=False))
 
 
+def path_of(curve: Sequence[Point]) -> str:
+    """A curve of cubic pieces as SVG has it, as ``points_of`` reads it."""
+    start, *others = [f"{x:.2f},{y:.2f}" for x, y in curve]
+    return f"M{start}C{' '.join(others)}"
+
+
 def room_of(shape: ElementTree.Element) -> Rectangle | None:
     """The least rectangle that holds its points, if it has any."""
     if shape.tag == "ellipse":

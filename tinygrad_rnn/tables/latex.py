@@ -104,11 +104,10 @@ def _kinds(columns: str, sizes: Sequence[int]) -> tuple[str, list[str]]:
     long = [size > _SHORT for size in sizes]
     wanted = [min(size, _WIDEST) for size in sizes]
     whole = sum(size for size, one in zip(wanted, long, strict=True) if one)
+    narrow = sum(size for size in sizes if size <= _SHORT)
     for command, letter in _SMALLER.items():
-        free = (
-            _BREADTH - 6 * len(sizes) - letter * sum(s for s, one in zip(sizes, long, strict=True) if not one)
-        )
-        if letter * sum(s for s, one in zip(sizes, long, strict=True) if one) <= free:
+        free = _BREADTH - 6 * len(sizes) - letter * narrow
+        if letter * (sum(sizes) - narrow) <= free:
             return command, list(columns)
         if free >= 0.3 * _BREADTH:
             break

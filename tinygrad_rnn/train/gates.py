@@ -9,7 +9,7 @@ import numpy
 from .. import arguments, ops, tree
 from ..diagnosis import Report, charts, flow
 from ..errors import FlowError
-from ..nn.module import modes_kept
+from ..nn.modes import evaluating
 from ..ops import ArrayLike
 from ..tape import Node
 
@@ -61,8 +61,7 @@ class GateHistograms:
 
     def on_update(self, training: Training) -> None:
         if (training.step - 1) % self._every == 0:
-            with modes_kept(training.model):
-                training.model.eval()
+            with evaluating(training.model):
                 outputs: list[Any] = [
                     y for y in tree.leaves(training.model(*self._inputs)) if isinstance(y, Node)
                 ]
@@ -81,9 +80,7 @@ class GateHistograms:
         step = arguments.whole("add: step", step, 0)
         found = arguments.instance("add: report", report, Report).activations()
         gates = {
-            f"{gate.chain} {gate.name}".strip(): gate
-            for gate in found
-            if gate.chain is not None and gate.bounds == (0.0, 1.0)
+            gate.full_name: gate for gate in found if gate.chain is not None and gate.bounds == (0.0, 1.0)
         }
         if not gates or (self._shares and gates.keys() != self._shares.keys()):
             raise FlowError(

@@ -279,7 +279,7 @@ def _saturated(report: Report) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for gate in report.activations():
         if gate.chain is not None:
-            found.setdefault(f"{gate.chain} {gate.name}".strip(), []).append(gate.saturated)
+            found.setdefault(gate.full_name, []).append(gate.saturated)
     return {name: sum(shares) / len(shares) for name, shares in found.items()}
 
 

@@ -6,10 +6,10 @@ they share.
 """
 
 from .curve import curve
-from .figure import figure_for, rendered
+from .figure import ENDINGS, figure_for, rendered
 from .gates import gates
 from .heatmap import heatmap
 from .spectrum import spectrum
 from .ways import ways
 
-__all__ = ["curve", "figure_for", "gates", "heatmap", "rendered", "spectrum", "ways"]
+__all__ = ["ENDINGS", "curve", "figure_for", "gates", "heatmap", "rendered", "spectrum", "ways"]

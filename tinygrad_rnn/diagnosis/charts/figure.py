@@ -82,6 +82,10 @@ def shades() -> Any:
     return library("cm").ScalarMappable(cmap="cividis_r").cmap
 
 
+ENDINGS = ("png", "svg", "pdf")
+"""Of the files that a figure is written to."""
+
+
 def rendered(figure: Any, kind: str) -> bytes:
     content = io.BytesIO()
     figure.savefig(content, format=kind, dpi=150)

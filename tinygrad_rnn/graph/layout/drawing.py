@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ElementTree
 
 from ...colours import INK
 from ...reading.words import plain
+from ..outlines import path_of
 from ..placement import HEAD, Curve, Frame, Placement, Spot
 from ..scene import Arrow, Box, Scene
 from .sizes import BELOW, FONT, LABEL, ROW, SIGN, TITLE, lines_of
@@ -66,7 +67,7 @@ def _arrow(graph: ElementTree.Element, arrow: Arrow, placement: Placement) -> No
         line["stroke-dasharray"] = _DASHES[look["style"] or ""]
     curves = [_shortened(road.curve) if arrow.back else road.curve, *([road.rest] if road.rest else [])]
     for curve in curves:
-        ElementTree.SubElement(g, "path", {**line, "d": _path(curve)})
+        ElementTree.SubElement(g, "path", {**line, "d": path_of(curve)})
     if arrow.back:
         x, y = road.curve[0]
         half = 2.4 + float(width) / 2
@@ -80,13 +81,6 @@ def _arrow(graph: ElementTree.Element, arrow: Arrow, placement: Placement) -> No
 def _shortened(curve: Curve) -> Curve:
     """Without what the head at its beginning covers."""
     return [(curve[0][0] + HEAD, curve[0][1]), *curve[1:]]
-
-
-def _path(curve: Curve) -> str:
-    text = f"M{curve[0][0]:.1f},{curve[0][1]:.1f}"
-    for k in range(1, len(curve), 3):
-        text += "C" + " ".join(f"{x:.1f},{y:.1f}" for x, y in curve[k : k + 3])
-    return text
 
 
 # -- boxes ---------------------------------------------------------------------------------------------------
